@@ -38,7 +38,7 @@ export const codes = {
   },
 
   // ── the Kubernetes API, as a client sees it ──
-  /** The kind is that of the status (operator/kube/kube-error.ts); `afterMs` is what the server asked to wait. */
+  /** The kind is that of the status (kube/client/kube-error.ts); `afterMs` is what the server asked to wait. */
   KUBE_STATUS: {
     kind: 'transient',
     say: (p: { status: number; reason: string; message: string; request?: string; afterMs?: number }) =>

@@ -11,7 +11,7 @@ import { ownValue } from './record.ts';
 
 /**
  * What becomes of a decision's reason as an Event. `Warning` and `Milestone` Events are never dropped; `Normal` ones
- * have a budget for each model (operator/kube/event-rules.ts); a `Silent` reason is read in the status only.
+ * have a budget for each model (kube/events/event-rules.ts); a `Silent` reason is read in the status only.
  */
 export type EventClass = 'Warning' | 'Milestone' | 'Normal' | 'Silent';
 

@@ -3,7 +3,7 @@
  * has to know, with defaults filled in and units resolved.
  *
  * Owns:  the type. The operator builds it (operator/resources/runtime-config.ts); the runtime checks
- *        it on reading (runtime/runtime-config.ts) because files are edited by hand, too.
+ *        it on reading (runtime/config/revision-file.ts) because files are edited by hand, too.
  * Units: in the names. A field that is absent was not asked for.
  */
 

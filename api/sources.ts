@@ -1,7 +1,7 @@
 /**
  * The table of model sources: a row says how URIs of a scheme are written and what the scheme can do.
  *
- * Owns:  the grammar of URIs in the spec. The schema's patterns and rules, the messages and runtime/artifact/sources/
+ * Owns:  the grammar of URIs in the spec. The schema's patterns and rules, the messages and runtime/prepare/sources/
  *        are made from these rows; a scheme without a file there does not compile.
  * Pure.
  */

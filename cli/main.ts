@@ -9,14 +9,14 @@ import '../scripts/node-guard.cjs';
 import { AppError } from '../api/errors.ts';
 import { exitCodes, run, type ExitCode } from '../lib/lifecycle.ts';
 import { createLogger } from '../lib/log.ts';
-import { intend, verbs, type VerbName } from './intend.ts';
-import { replay } from './replay.ts';
-import { status } from './status.ts';
-import { coloured, plain, type Terminal } from './terminal.ts';
-import { undo } from './undo.ts';
-import { validate } from './validate.ts';
-import { wait } from './wait.ts';
-import { watch } from './watch.ts';
+import { intend, verbs, type VerbName } from './commands/intend.ts';
+import { replay } from './commands/replay.ts';
+import { status } from './commands/status.ts';
+import { coloured, plain, type Terminal } from './text/terminal.ts';
+import { undo } from './commands/undo.ts';
+import { validate } from './commands/validate.ts';
+import { wait } from './commands/wait.ts';
+import { watch } from './commands/watch.ts';
 
 type Command = {
   readonly about: string;

@@ -19,16 +19,16 @@ import {
   onnxModels,
   pods,
   services,
-} from './kube-objects.ts';
-import type { ConfigMap, ControllerRevision, Deployment, Gateway, HttpRoute, Pod, Service } from './kube-objects.ts';
-import type { Change } from './kube/cache.ts';
-import { keyOf, type KubeObject, type ObjectName } from './kube/object.ts';
-import type { KubeClient } from './kube/kube-client.ts';
-import { Reflector, type ReflectorOptions } from './kube/reflector.ts';
-import type { ResourceType } from './kube/resource-type.ts';
-import type { Caches } from './observe.ts';
+} from '../kube/kinds.ts';
+import type { ConfigMap, ControllerRevision, Deployment, Gateway, HttpRoute, Pod, Service } from '../kube/kinds.ts';
+import type { Change } from '../kube/cache/cache.ts';
+import { keyOf, type KubeObject, type ObjectName } from '../kube/client/object.ts';
+import type { KubeClient } from '../kube/client/kube-client.ts';
+import { Reflector, type ReflectorOptions } from '../kube/cache/reflector.ts';
+import type { ResourceType } from '../kube/client/resource-type.ts';
+import type { Caches } from './see/observe.ts';
 import { keepForeignEntries } from './reconcile/foreign-fields.ts';
-import { OptionalWatch, type Presence } from './optional-watch.ts';
+import { OptionalWatch, type Presence } from '../kube/cache/optional-watch.ts';
 
 export type WatchOptions = {
   readonly client: KubeClient;

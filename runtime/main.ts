@@ -14,12 +14,12 @@ import type { RuntimeConfig } from '../api/runtime-config.ts';
 import { systemClock } from '../lib/clock.ts';
 import { exitCodes, run, type ExitCode } from '../lib/lifecycle.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
-import { podSettings, readCommand, type Command, type PodSettings, type ServeSettings } from './config.ts';
+import { podSettings, readCommand, type Command, type PodSettings, type ServeSettings } from './config/command-line.ts';
 import { quit } from './engine/native-work.ts';
-import { readyLine } from './ready-line.ts';
+import { readyLine } from './serve/ready-line.ts';
 import { AccessFile } from './config/access-file.ts';
-import { checkRuntimeConfig } from './runtime-config.ts';
-import { completeConfig } from './serve-config.ts';
+import { checkRuntimeConfig } from './config/revision-file.ts';
+import { completeConfig } from './config/serve-file.ts';
 
 /** A config is a few KiB; whatever is larger is not one. */
 const configLimitBytes = 1 << 20;
@@ -55,7 +55,7 @@ async function serve(settings: ServeSettings, logger: Logger, stop: AbortSignal)
   const given = configFile === undefined ? undefined : parseFile(configFile, readBounded(configFile));
   const config = completeConfig(given, configFile ?? 'serve', { uri, name });
   makeWritable(cacheDir);
-  const { prepare } = await import('./artifact/prepare.ts');
+  const { prepare } = await import('./prepare/prepare.ts');
   const prepared = await prepare(config, { cacheDir, allowFile: true, logger, clock: systemClock, signal: stop }).catch(
     (error: unknown) => {
       if (stop.aborted) return undefined;
@@ -64,7 +64,7 @@ async function serve(settings: ServeSettings, logger: Logger, stop: AbortSignal)
   );
   if (prepared === undefined) return exitCodes.interrupted;
   for (const note of prepared.notes) logger.warn('model was prepared with a note', { note });
-  const { serveModel } = await import('./serve-model.ts');
+  const { serveModel } = await import('./serve/serve-model.ts');
   return serveModel(
     {
       config,
@@ -114,7 +114,7 @@ function onInterrupt(): AbortSignal {
 
 async function preparePod(settings: PodSettings, logger: Logger, stop: AbortSignal): Promise<ExitCode> {
   const { configDir, cacheDir, sourceDir, terminationLog, allowFile } = settings;
-  const { runPrepare } = await import('./artifact/prepare-program.ts');
+  const { runPrepare } = await import('./prepare/program.ts');
   return runPrepare(
     {
       readConfig: () => readPodConfig(configDir),
@@ -131,8 +131,8 @@ async function preparePod(settings: PodSettings, logger: Logger, stop: AbortSign
 }
 
 async function runPod(settings: PodSettings, logger: Logger, stop: AbortSignal): Promise<ExitCode> {
-  const { lastWordsOf, serveModel } = await import('./serve-model.ts');
-  const { readPrepared } = await import('./artifact/prepared.ts');
+  const { lastWordsOf, serveModel } = await import('./serve/serve-model.ts');
+  const { readPrepared } = await import('./prepare/prepared.ts');
   return lastWordsOf(settings.terminationLog, logger, async () => {
     const config = readPodConfig(settings.configDir);
     const prepared = await readPrepared(settings.cacheDir, config.revision);

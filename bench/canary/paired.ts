@@ -3,7 +3,7 @@
  *
  * Owns:  the simulated pairs and how long it takes to show what. `npm run bench:paired -- [--runs 200] [--seed 1]`
  * Model: a pair takes service · e^(σ z) of each revision, each with a draw of its own, times that revision's noise of
- *        the minute; probes are as far apart as the prober's bound lets them be (runtime/agreement/prober.ts). The
+ *        the minute; probes are as far apart as the prober's bound lets them be (runtime/sidecar/replay/prober.ts). The
  *        judge looks every minute. What a pair costs and how precise the verdict gets depends on nothing but these.
  */
 import { parseArgs } from 'node:util';
@@ -14,7 +14,7 @@ import { noHistory } from '../../operator/analysis/noise.ts';
 import { judgePaired } from '../../operator/analysis/paired.ts';
 import { ratioScale } from '../../operator/analysis/paired-series.ts';
 import type { PairedResult } from '../../operator/analysis/verdict.ts';
-import { loadLimit } from '../../runtime/agreement/prober.ts';
+import { loadLimit } from '../../runtime/sidecar/replay/prober.ts';
 import { Random } from './random.ts';
 
 export type PairedWorld = {

@@ -6,7 +6,7 @@
 import { availableParallelism } from 'node:os';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
-import { ModelServer } from '../../runtime/model-server.ts';
+import { ModelServer } from '../../runtime/serve/model-server.ts';
 import { doorFor } from '../../test/support/door.ts';
 import { givenConfig, givenPrepared, loadWorkers } from '../../test/support/model-server.ts';
 

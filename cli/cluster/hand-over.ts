@@ -7,7 +7,7 @@
  * Pure.
  */
 import { isRecord } from '../../api/record.ts';
-import { cliManager, lastAppliedAnnotation } from '../ownership.ts';
+import { cliManager, lastAppliedAnnotation } from './ownership.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 export type Entry = Fields & {

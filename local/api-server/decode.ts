@@ -12,8 +12,8 @@ import { duplicateKeys } from './duplicate-keys.ts';
 import { depthOf, isRecord, stringAt, type JsonRecord } from '../../lib/json.ts';
 import { decodeProtobuf } from './protobuf.ts';
 import { apiVersionOf, type Draft, type Resource } from './resource.ts';
-import { pruneObject } from '../../lib/schema/prune.ts';
-import { invalidValue } from '../../lib/schema/cause.ts';
+import { pruneObject } from '../../kube/schema/prune.ts';
+import { invalidValue } from '../../kube/schema/cause.ts';
 import { badRequest, invalid, unsupportedMediaType } from './status.ts';
 
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';

@@ -6,8 +6,8 @@
  */
 import type { KubeObject } from '../objects.ts';
 import type { JsonRecord } from '../../lib/json.ts';
-import type { Schema } from '../../lib/schema/schema.ts';
-import type { Cause } from '../../lib/schema/cause.ts';
+import type { Schema } from '../../kube/schema/schema.ts';
+import type { Cause } from '../../kube/schema/cause.ts';
 
 /** An object while it is being made; plain JSON that may be changed. */
 export type Draft = JsonRecord & { metadata: JsonRecord };

@@ -4,7 +4,7 @@
  * Pure.
  */
 import type { KubeObject } from '../objects.ts';
-import { labelValueProblem, qualifiedNameProblem } from '../../lib/schema/metadata.ts';
+import { labelValueProblem, qualifiedNameProblem } from '../../kube/schema/metadata.ts';
 import type { Resource } from './resource.ts';
 import { badRequest } from './status.ts';
 

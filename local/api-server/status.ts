@@ -5,7 +5,7 @@
  *        people search for them and clients match on reason, causes and now and then on the text.
  */
 import { AppError } from '../../api/errors.ts';
-import type { Cause } from '../../lib/schema/cause.ts';
+import type { Cause } from '../../kube/schema/cause.ts';
 
 export type StatusDetails = {
   readonly name?: string;

@@ -13,7 +13,7 @@ import type { GoldenResult, Report } from '../../api/report.ts';
 import type { GoldenConfig } from '../../api/runtime-config.ts';
 import type { RevisionRecord } from '../resources/objects.ts';
 import type { Checks } from '../rollout/state.ts';
-import { goldenName, goldenSentence, isGood, worstOf } from './golden-score.ts';
+import { goldenName, goldenSentence, isGood, worstOf } from '../golden/golden-score.ts';
 
 export type ReadyPod = {
   readonly name: string;

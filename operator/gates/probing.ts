@@ -2,7 +2,7 @@
  * Whether golden inputs are asked of both revisions in a window, and how often.
  *
  * Owns:  the rule of spec.rollout.probes. How often a pod really asks, and how much of a pod's time that may take, is
- *        the sidecar's to keep (runtime/agreement/prober.ts).
+ *        the sidecar's to keep (runtime/sidecar/replay/prober.ts).
  * Pure.
  */
 import { rolloutDefaults } from '../../api/defaults.ts';

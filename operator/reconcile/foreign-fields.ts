@@ -10,7 +10,7 @@
 import { fieldManager } from '../../api/names.ts';
 import { isRecord } from '../../api/record.ts';
 import { copyOf, isSame, type JsonRecord } from '../../lib/json.ts';
-import type { KubeObject, ManagedFieldsEntry } from '../kube/object.ts';
+import type { KubeObject, ManagedFieldsEntry } from '../../kube/client/object.ts';
 import type { Manifest } from '../resources/objects.ts';
 import { isAtomicMap, itemKey, itemKeysOf } from './shape.ts';
 

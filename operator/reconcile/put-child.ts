@@ -8,15 +8,15 @@
 import { AppError } from '../../api/errors.ts';
 import { annotations, fieldManager } from '../../api/names.ts';
 import { isSame, recordOf } from '../../lib/json.ts';
-import { differencesOf, isApplied } from '../drift.ts';
-import { typeOfChild } from '../kube-objects.ts';
-import type { CallOptions, KubeClient } from '../kube/kube-client.ts';
-import { isNotFound } from '../kube/kube-error.ts';
-import type { KubeObject } from '../kube/object.ts';
-import type { RecentWrites, Refusal } from '../recent-writes.ts';
+import { differencesOf, isApplied } from './drift.ts';
+import { typeOfChild } from '../../kube/kinds.ts';
+import type { CallOptions, KubeClient } from '../../kube/client/kube-client.ts';
+import { isNotFound } from '../../kube/client/kube-error.ts';
+import type { KubeObject } from '../../kube/client/object.ts';
+import type { RecentWrites, Refusal } from './recent-writes.ts';
 import type { Manifest } from '../resources/objects.ts';
 import { foreignFieldsOf, foreignText, isSameAt, repairManager, repairPatch } from './foreign-fields.ts';
-import { isOwnedBy, isStripped } from './ownership.ts';
+import { isOwnedBy, isStripped } from '../see/ownership.ts';
 import type { Clock } from '../../lib/clock.ts';
 
 export type Putter = {

@@ -9,9 +9,9 @@
 import { randomBytes } from 'node:crypto';
 import { parseAccess } from '../../api/access.ts';
 import { paths } from '../../api/names.ts';
-import { configMaps, type ConfigMap } from '../kube-objects.ts';
-import type { Seen } from '../observe.ts';
-import { revisionOfChild } from './ownership.ts';
+import { configMaps, type ConfigMap } from '../../kube/kinds.ts';
+import type { Seen } from '../see/observe.ts';
+import { revisionOfChild } from '../see/ownership.ts';
 import type { Revision } from '../rollout/state.ts';
 
 export class Tokens {

@@ -3,7 +3,7 @@
  *
  * Owns: the onnx_operator_report_* series. No label names a pod, a model or a namespace. docs/metrics.md lists them.
  */
-import type { Pulled } from '../report-client.ts';
+import type { Pulled } from './report-client.ts';
 import { counter, sampledGauge, type Registry } from '../../lib/metrics.ts';
 
 /**

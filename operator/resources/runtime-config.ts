@@ -1,7 +1,7 @@
 /**
  * The runtime's config file of one revision: the frozen spec with units resolved.
  *
- * Pure. The reader is runtime/config.ts; the contract is api/runtime-config.ts.
+ * Pure. The reader is runtime/config/command-line.ts; the contract is api/runtime-config.ts.
  */
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { parseQuantity } from '../../api/quantities.ts';

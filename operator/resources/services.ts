@@ -3,7 +3,7 @@
  *
  * Pure. At rest the entry Service selects by the revision label of the pod template, so that replaced pods
  * serve even while the operator is down. While two revisions share its traffic it selects by a label that the
- * operator sets on their ready pods (operator/serving-pods.ts).
+ * operator sets on their ready pods (operator/reconcile/serving-pods.ts).
  */
 import { annotations, childName, labels, ports } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';

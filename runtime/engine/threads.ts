@@ -1,7 +1,7 @@
 /**
  * How many workers with how many threads each, and whether they may spin.
  *
- * Owns:  the policy. Pure: the machine comes in as numbers (runtime/cgroup.ts reads them).
+ * Owns:  the policy. Pure: the machine comes in as numbers (runtime/config/cgroup.ts reads them).
  * Why:   workers x threads stays within the CPUs the pod may use: with more, a quota's throttling or a
  *        neighbour turns every run's tail into a multiple of its median. For throughput as many sessions of
  *        one thread as CPUs win; for the latency of a single request one session that has them all.
@@ -39,7 +39,7 @@ export function planThreads(
 
 /** What the process holds beside its sessions: Node, its threads, bodies under way. */
 const baseBytes = 100 * 2 ** 20;
-/** Above this share of the limit a worker would be recycled again and again (server/memory-guard.ts). */
+/** Above this share of the limit a worker would be recycled again and again (call/memory-guard.ts). */
 const usableShare = 0.85;
 
 /**

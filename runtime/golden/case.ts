@@ -11,8 +11,8 @@ import { isRecord } from '../../api/record.ts';
 import type { NamedTensors } from '../engine/tensor.ts';
 import { encodeQuestion, outputsOf } from '../protocol/oip/client.ts';
 import { inferRequestOf, type DecodeLimits } from '../protocol/oip/decode.ts';
-import { embeddingsPath } from '../protocol/openai-embeddings.ts';
-import type { Question } from '../sidecar/ask-runtime.ts';
+import { embeddingsPath } from '../protocol/openai/embeddings.ts';
+import type { Question } from '../protocol/ask-runtime.ts';
 import { embeddingsOf } from './embeddings.ts';
 
 export type GoldenCase = {

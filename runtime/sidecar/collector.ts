@@ -9,7 +9,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import { backoffMs } from '../../lib/retry.ts';
 import type { Blocks, Report } from '../../api/report.ts';
-import type { Pair } from '../agreement/pair-counts.ts';
+import type { Pair } from '../sampling/pair-counts.ts';
 import type { Reading } from './counters-client.ts';
 import { firstReport, nextReport, type Collected } from './report.ts';
 import { blocksOf, nextRing, withComparison, withPair, type Ring } from './ring.ts';

@@ -23,8 +23,8 @@ import {
   type Report,
   type Traffic,
 } from '../../api/report.ts';
-import type { Pair } from '../agreement/pair-counts.ts';
-import { base, growth } from '../histogram.ts';
+import type { Pair } from '../sampling/pair-counts.ts';
+import { base, growth } from '../../api/histogram.ts';
 import { present } from '../../api/present.ts';
 import { ownValue } from '../../api/record.ts';
 

@@ -7,7 +7,7 @@
  */
 import { request, type Agent, type IncomingMessage } from 'node:http';
 import { bearer, tokenHeader } from '../../api/access.ts';
-import { readTaken, takenLimitBytes, type Taken } from '../agreement/sample.ts';
+import { readTaken, takenLimitBytes, type Taken } from '../sampling/sample.ts';
 
 export type SamplesSource = {
   readonly address: string;

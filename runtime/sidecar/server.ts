@@ -14,7 +14,7 @@ import { peersTokenHeader, tokenHeader } from '../../api/access.ts';
 import { AppError } from '../../api/errors.ts';
 import { serveHttp, type HttpServer } from '../../lib/http-serve.ts';
 import { reportLimitBytes, type Blocks, type Report } from '../../api/report.ts';
-import { maxTaken } from '../agreement/sample.ts';
+import { maxTaken } from '../sampling/sample.ts';
 import type { Door } from '../config/access-file.ts';
 import { askedIn, type Asked } from './asked.ts';
 

@@ -6,7 +6,7 @@
 import type { TaskName } from '../../api/tasks.ts';
 import type { GoldenCase } from '../golden/case.ts';
 import { textCases } from '../golden/generate.ts';
-import { embeddingsPath } from '../protocol/openai-embeddings.ts';
+import { embeddingsPath } from '../protocol/openai/embeddings.ts';
 import type { TaskFactory } from './task.ts';
 
 type TaskRow = {

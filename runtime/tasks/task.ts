@@ -5,11 +5,11 @@
  *        bounds the body, counts and times the request, and writes the answer; a task only translates.
  * Rule:  a handler runs on the HTTP thread: what takes more than a few milliseconds belongs on another one.
  */
-import type { AppError } from '../../api/errors.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import type { Inference, InferenceResult } from '../batching/port.ts';
+import type { Inference } from '../batching/port.ts';
+import type { ClientError, TaskCall, TaskReply } from '../call/call.ts';
 import type { Signature } from '../engine/signature.ts';
 
 /** What a task is given once the model is loaded, before it is warmed and ready. */
@@ -45,43 +45,4 @@ export type TaskRoute = {
   handle(call: TaskCall): Promise<TaskReply>;
   /** The JSON body of an error answer in this route's protocol. `message` is fit for the client. */
   errorBody(error: ClientError): unknown;
-};
-
-export type TaskCall = {
-  /** Lower-case names; of a repeated header the values joined by ", ". */
-  readonly headers: Readonly<Record<string, string | undefined>>;
-  /** Decompressed and within the body limit; empty for GET. Owned by the handler, its buffer may be transferred. */
-  readonly body: Uint8Array<ArrayBuffer>;
-  /** Pass on to submit, as is `signal`. Absent: the client gave no deadline. */
-  readonly deadlineMs?: number;
-  readonly signal: AbortSignal;
-  readonly trace: Trace;
-};
-
-/**
- * Where a request's time goes; the server starts it and reports it (metrics, `Server-Timing`, counters).
- * A handler calls `decoded` when it has its tensors and `inferred` with the result, both exactly once on success.
- */
-export interface Trace {
-  /** @param elements size of the request: input elements, for text tokens. Decides its size class. */
-  decoded(elements: number): void;
-  /** With several submits (a request cut into pieces): the sum of one's choice, usually the longest. */
-  inferred(result: Pick<InferenceResult, 'queueMs' | 'inferMs' | 'isShared'>): void;
-}
-
-export type TaskReply = {
-  /** 200 unless given. */
-  readonly status?: number;
-  readonly contentType: string;
-  readonly body: string | Uint8Array;
-  readonly headers?: Readonly<Record<string, string>>;
-};
-
-export type ClientError = {
-  readonly status: number;
-  readonly code: AppError['code'] | 'INTERNAL';
-  readonly kind: AppError['kind'];
-  readonly message: string;
-  /** The error's own, for protocols that say which field was at fault. */
-  readonly params?: unknown;
 };

@@ -24,18 +24,23 @@ export class TestFinder {
     this.#root = root;
   }
 
-  /** @throws MutantError when no test file is found */
+  /** @throws MutantError when no test file is found, or one of the mutant's globs matches none */
   testsOf(mutant: Mutant, path: string): readonly string[] {
-    const found =
-      mutant.tests === undefined
-        ? this.#importing(path)
-        : [...new Set(mutant.tests.flatMap((glob) => globSync(glob, { cwd: this.#root }).toSorted()))];
-    if (found.length === 0)
-      throw new MutantError(
-        `mutant "${mutant.name}": no test file ` +
-          `${mutant.tests === undefined ? `imports ${path}` : `is named ${mutant.tests.join(', ')}`}`,
-      );
+    const found = mutant.tests === undefined ? this.#importing(path) : this.#named(mutant.tests, mutant.name);
+    if (found.length === 0) throw new MutantError(`mutant "${mutant.name}": no test file imports ${path}`);
     return found;
+  }
+
+  #named(globs: readonly string[], name: string): readonly string[] {
+    return [
+      ...new Set(
+        globs.flatMap((glob) => {
+          const found = globSync(glob, { cwd: this.#root }).toSorted();
+          if (found.length === 0) throw new MutantError(`mutant "${name}": no test file is named ${glob}`);
+          return found;
+        }),
+      ),
+    ];
   }
 
   #importing(path: string): readonly string[] {

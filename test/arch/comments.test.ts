@@ -5,7 +5,20 @@ import { join } from 'node:path';
 import { withoutComments } from '../support/imports.ts';
 
 const root = join(import.meta.dirname, '..', '..');
-const folders = ['api', 'lib', 'operator', 'runtime', 'local', 'cli', 'bench', 'scripts', 'examples', 'test', 'docs'];
+const folders = [
+  'api',
+  'lib',
+  'operator',
+  'runtime',
+  'local',
+  'cli',
+  'kube',
+  'bench',
+  'scripts',
+  'examples',
+  'test',
+  'docs',
+];
 
 /** A file → its text. */
 type Files = ReadonlyMap<string, string>;

@@ -6,20 +6,63 @@ import { importsOf, withoutComments } from '../support/imports.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 
+/** What every runtime folder may import beside its row. */
+const anywhere = ['lib', 'api'];
+/** The folders of kube/ that speak to an API server; kube/schema judges objects alone. */
+const kube = ['kube', 'kube/client', 'kube/cache', 'kube/controller', 'kube/events'];
+const pureOperator = ['operator/rollout', 'operator/analysis', 'operator/resources'];
+// prettier-ignore
+const runtimeFolders = [
+  'onnx', 'config', 'engine', 'batching', 'call', 'protocol', 'golden', 'quality', 'sampling', 'tasks', 'prepare',
+  'transport', 'sidecar', 'serve',
+].map((folder) => `runtime/${folder}`);
+
 /** Home → what it may import beside itself and packages. A home is the longest of these a path begins with. */
+// prettier-ignore
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   api: [],
   lib: ['api'],
+  'kube/schema': anywhere,
+  'kube/client': anywhere,
+  'kube/cache': [...anywhere, 'kube/client'],
+  'kube/events': [...anywhere, 'kube/client'],
+  'kube/controller': [...anywhere, 'kube/client', 'kube/events'],
+  kube: [...anywhere, 'kube/client'],
   'operator/rollout': ['api'],
   'operator/analysis': ['api', 'operator/rollout'],
   'operator/resources': ['api', 'operator/rollout'],
-  'operator/kube': ['lib', 'api'],
-  operator: ['lib', 'api', 'operator/rollout', 'operator/analysis', 'operator/resources', 'operator/kube'],
+  'operator/reports': anywhere,
+  'operator/traffic': [...anywhere, ...kube, ...pureOperator],
+  'operator/see': [...anywhere, ...kube, ...pureOperator, 'operator/traffic'],
+  'operator/golden': [...anywhere, ...kube, ...pureOperator, 'operator/see'],
+  'operator/gates': [...anywhere, ...kube, ...pureOperator, 'operator/see', 'operator/golden'],
+  'operator/reconcile': [...anywhere, ...kube, ...pureOperator, 'operator/see', 'operator/golden', 'operator/gates',
+    'operator/traffic', 'operator/reports'],
+  operator: [...anywhere, ...kube, 'operator/see', 'operator/gates', 'operator/reconcile', 'operator/reports'],
   'runtime/onnx': ['api'],
-  'runtime/engine': ['runtime', 'runtime/onnx', 'lib', 'api'],
-  runtime: ['runtime/onnx', 'runtime/engine', 'lib', 'api'],
-  local: ['lib', 'api'],
-  cli: ['operator/rollout', 'operator/analysis', 'lib', 'api'],
+  'runtime/config': anywhere,
+  'runtime/engine': [...anywhere, 'runtime/onnx'],
+  'runtime/batching': [...anywhere, 'runtime/engine'],
+  'runtime/call': [...anywhere, 'runtime/batching'],
+  'runtime/protocol': [...anywhere, 'runtime/call', 'runtime/engine'],
+  'runtime/golden': [...anywhere, 'runtime/engine', 'runtime/protocol'],
+  'runtime/quality': [...anywhere, 'runtime/engine'],
+  'runtime/sampling': anywhere,
+  'runtime/tasks': [...anywhere, 'runtime/batching', 'runtime/call', 'runtime/engine', 'runtime/golden',
+    'runtime/protocol'],
+  'runtime/prepare': [...anywhere, 'runtime/config', 'runtime/engine', 'runtime/golden', 'runtime/onnx'],
+  'runtime/transport': [...anywhere, 'runtime/batching', 'runtime/call', 'runtime/config', 'runtime/engine',
+    'runtime/prepare', 'runtime/protocol', 'runtime/sampling', 'runtime/tasks'],
+  'runtime/sidecar': [...anywhere, 'runtime/config', 'runtime/engine', 'runtime/golden', 'runtime/prepare',
+    'runtime/protocol', 'runtime/quality', 'runtime/sampling', 'runtime/tasks'],
+  'runtime/serve': [...anywhere, ...runtimeFolders.filter((home) => !['runtime/serve', 'runtime/sidecar'].includes(home))],
+  runtime: [...anywhere, ...runtimeFolders],
+  local: [...anywhere, 'kube/schema'],
+  'cli/cluster': [...anywhere, 'operator/rollout'],
+  'cli/text': [...anywhere, 'cli/cluster', 'operator/rollout'],
+  'cli/offline': [...anywhere, 'cli/text', 'kube/schema', 'operator/rollout', 'operator/analysis'],
+  'cli/commands': [...anywhere, 'cli/cluster', 'cli/text', 'cli/offline', 'operator/rollout'],
+  cli: [...anywhere, 'cli/commands', 'cli/text'],
 };
 
 /** Folders whose functions are functions of their arguments: no clock, chance, environment, IO or waiting. */
@@ -35,9 +78,9 @@ const worldly: Readonly<Record<string, RegExp>> = {
 
 /** Packages that only one place may load. */
 const onlyIn: Readonly<Record<string, readonly string[]>> = {
-  'onnxruntime-node': ['runtime/engine'],
-  '@kubernetes/client-node': ['operator/kube', 'cli'],
-  '@marcbachmann/cel-js': ['lib'],
+  'onnxruntime-node': ['runtime/engine', 'runtime/prepare'],
+  '@kubernetes/client-node': ['kube/client', 'cli/cluster'],
+  '@marcbachmann/cel-js': ['kube/schema'],
 };
 
 function homeOf(path: string): string | undefined {
@@ -119,9 +162,9 @@ describe('dependencies', () => {
     { name: 'a worker by URL', path: 'local/x.ts',
       source: "new Worker(new URL('../runtime/engine/worker.ts', import.meta.url));" },
     { name: 'require', path: 'lib/x.cjs', source: "const x = require('../operator/main.ts');" },
-    { name: 'onnxruntime outside the engine', path: 'runtime/server/x.ts',
+    { name: 'onnxruntime outside the engine', path: 'runtime/serve/x.ts',
       source: "import ort from 'onnxruntime-node';" },
-    { name: 'client-node outside operator/kube', path: 'operator/x.ts',
+    { name: 'client-node outside kube/client', path: 'operator/x.ts',
       source: "import { KubeConfig } from '@kubernetes/client-node';" },
     { name: 'an import over several lines', path: 'api/x.ts',
       source: "import {\n  a,\n  b,\n} from '../lib/clock.ts';" },
@@ -142,6 +185,22 @@ describe('dependencies', () => {
   });
 
   it('finds files to look at', () => assert.ok(sourcesBelow('api').length > 5, relative(root, root)));
+});
+
+describe('the directions of folders', () => {
+  it('form no circle', () => {
+    const below = new Map<string, number>();
+    const levelOf = (home: string, way: readonly string[] = []): number => {
+      assert.ok(!way.includes(home), `folders import each other in a circle: ${[...way, home].join(' -> ')}`);
+      const known = below.get(home);
+      if (known !== undefined) return known;
+      const level = 1 + Math.max(0, ...(mayImport[home] ?? []).map((next) => levelOf(next, [...way, home])));
+      below.set(home, level);
+      return level;
+    };
+    for (const home of Object.keys(mayImport)) levelOf(home);
+    assert.equal(below.size, Object.keys(mayImport).length);
+  });
 });
 
 describe('headers', () => {

@@ -1,6 +1,6 @@
 /** `kubectl-onnx status` against local mode's API server. */
 import assert from 'node:assert/strict';
-import { status } from '../../cli/status.ts';
+import { status } from '../../cli/commands/status.ts';
 import { ModelApi } from '../support/model-api.ts';
 
 describe('kubectl-onnx status', () => {

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import type { Claim } from '../../api/conditions.ts';
 import type { OnnxModelStatus } from '../../api/onnxmodel.ts';
-import { plain, type Terminal } from '../../cli/terminal.ts';
-import { watch } from '../../cli/watch.ts';
+import { plain, type Terminal } from '../../cli/text/terminal.ts';
+import { watch } from '../../cli/commands/watch.ts';
 import { eventually } from '../support/eventually.ts';
 import { ModelApi } from '../support/model-api.ts';
 

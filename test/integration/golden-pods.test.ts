@@ -11,7 +11,7 @@ import type { Resolved } from '../../api/last-words.ts';
 import type { Report } from '../../api/report.ts';
 import type { GoldenConfig } from '../../api/runtime-config.ts';
 import { checkBeforeTraffic } from '../../operator/gates/before-traffic.ts';
-import { createReportClient } from '../../operator/report-client.ts';
+import { createReportClient } from '../../operator/reports/report-client.ts';
 import type { RevisionRecord } from '../../operator/resources/objects.ts';
 import type { Checks } from '../../operator/rollout/state.ts';
 import type { Model } from '../../runtime/onnx/build.ts';

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { systemClock } from '../../lib/clock.ts';
 import { serveHttp } from '../../lib/http-serve.ts';
 import { createRegistry } from '../../lib/metrics.ts';
-import { loadAccess } from '../../operator/kube/access.ts';
-import { cachesHeard, cachesSynced, healthApp } from '../../operator/kube/health.ts';
-import { statusOf } from '../../operator/kube/kube-error.ts';
+import { loadAccess } from '../../kube/client/access.ts';
+import { cachesHeard, cachesSynced, healthApp } from '../../kube/controller/health.ts';
+import { statusOf } from '../../kube/client/kube-error.ts';
 import { misdeeds, things } from '../support/hostile-api.ts';
 import { endWorlds, hostileWorld } from '../support/hostile-world.ts';
 
@@ -135,7 +135,7 @@ describe('healthApp', () => {
       pods.synced = true;
       assert.equal((await get('/readyz'))[0], 200);
       pods.silentMs = 700_000;
-      assert.deepEqual(await get('/livez'), [503, '[-] watches: nothing heard of pods for 600 s\nnot ok\n']);
+      assert.deepEqual(await get('/livez'), [503, '[-] watches: no event received of pods for 600 s\nnot ok\n']);
       assert.equal((await get('/metrics'))[0], 200);
       assert.equal((await get('/else'))[0], 404);
     } finally {

@@ -1,7 +1,7 @@
 /** The Kubernetes client over real sockets: what it sends, what it bears, and what it says when it cannot go on. */
 import assert from 'node:assert/strict';
-import type { HttpKubeClient } from '../../operator/kube/http-client.ts';
-import { isConflict, isNotFound, statusOf } from '../../operator/kube/kube-error.ts';
+import type { HttpKubeClient } from '../../kube/client/http-client.ts';
+import { isConflict, isNotFound, statusOf } from '../../kube/client/kube-error.ts';
 import { eventually } from '../support/eventually.ts';
 import { misdeeds, things, type Misdeed, type Thing } from '../support/hostile-api.ts';
 import { endWorlds, hostileWorld } from '../support/hostile-world.ts';
@@ -102,7 +102,7 @@ describe('HttpKubeClient', () => {
     api.nextOthers.push((_, response) => void response.end('[]'));
     await assert.rejects(client.get(things, thing.metadata), {
       code: 'KUBE_ANSWER_UNUSABLE',
-      message: /it is not of kind Thing/,
+      message: /the object is not of kind Thing/,
     });
   });
 

@@ -3,8 +3,8 @@ import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { createRegistry } from '../../lib/metrics.ts';
 import { startApiServer } from '../../local/api-server/server.ts';
-import { openAccess } from '../../operator/kube/access.ts';
-import { HttpKubeClient } from '../../operator/kube/http-client.ts';
+import { openAccess } from '../../kube/client/access.ts';
+import { HttpKubeClient } from '../../kube/client/http-client.ts';
 import { describeKubeParts } from '../support/kube-parts-suite.ts';
 
 describeKubeParts("local mode's API server", async () => {

@@ -6,8 +6,8 @@ import net, { type AddressInfo } from 'node:net';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { createRegistry } from '../../lib/metrics.ts';
-import { createReportClient } from '../../operator/report-client.ts';
-import { ReportPuller, type WatchedPod } from '../../operator/reports.ts';
+import { createReportClient } from '../../operator/reports/report-client.ts';
+import { ReportPuller, type WatchedPod } from '../../operator/reports/puller.ts';
 import { eventually } from '../support/eventually.ts';
 import { fullReport } from '../support/reports.ts';
 

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import type { Histogram, PairSource, Report } from '../../api/report.ts';
 import type { GoldenConfig } from '../../api/runtime-config.ts';
-import { createReportClient, type ReportAsk } from '../../operator/report-client.ts';
+import { createReportClient, type ReportAsk } from '../../operator/reports/report-client.ts';
 import { givenToken } from '../support/door.ts';
 import { eventually } from '../support/eventually.ts';
 import { ask, inputOf } from '../support/infer-client.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
-import { folderDigest } from '../../runtime/artifact/digest.ts';
+import { folderDigest } from '../../runtime/prepare/cache/digest.ts';
 import { npmPackage, npmWith, sha256, tar, tarEntry, type TarFile } from '../support/artifact.ts';
 import { bytesOf, code, content, FetchWorld } from '../support/fetching.ts';
 

@@ -4,7 +4,7 @@ import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ErrorCode } from '../../api/errors.ts';
 import type { SourceConfig } from '../../api/runtime-config.ts';
-import { folderDigest } from '../../runtime/artifact/digest.ts';
+import { folderDigest } from '../../runtime/prepare/cache/digest.ts';
 import { sha256 } from '../support/artifact.ts';
 import { code, content, FetchWorld } from '../support/fetching.ts';
 

@@ -3,8 +3,8 @@
  */
 import assert from 'node:assert/strict';
 import { peersTokenHeader } from '../../api/access.ts';
-import { besideHeader } from '../../runtime/agreement/beside.ts';
-import { readTaken, type Sample } from '../../runtime/agreement/sample.ts';
+import { besideHeader } from '../../runtime/protocol/beside.ts';
+import { readTaken, type Sample } from '../../runtime/sampling/sample.ts';
 import { doorFor, givenToken, withToken } from '../support/door.ts';
 import { ask, binaryBody, inputOf, jsonOf, type Ask } from '../support/infer-client.ts';
 import { body, endAll, gated, infer } from '../support/gated-server.ts';

@@ -1,10 +1,10 @@
 /** Clients that hold what others need: bodies that do not come, answers that are not read, connections, pipelines. */
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
-import type { Answer } from '../../runtime/server/answer.ts';
-import { HttpServers } from '../../runtime/server/http-server.ts';
-import { sendBody } from '../../runtime/server/send.ts';
-import { Transfers } from '../../runtime/server/transfers.ts';
+import type { Answer } from '../../runtime/call/answer.ts';
+import { HttpServers } from '../../runtime/transport/http/http-server.ts';
+import { sendBody } from '../../runtime/transport/http/send.ts';
+import { Transfers } from '../../runtime/transport/http/transfers.ts';
 import { depthOf, endAll, gated, infer, until, body as small } from '../support/gated-server.ts';
 import { HandClock } from '../support/hand-clock.ts';
 import { ask, askRaw } from '../support/infer-client.ts';

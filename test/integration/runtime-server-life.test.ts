@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
-import type { Prepared } from '../../runtime/artifact/prepared.ts';
+import type { Prepared } from '../../runtime/prepare/prepared.ts';
 import type { EngineBatch } from '../../runtime/engine/port.ts';
 import { body, depthOf, endAll, Gate, gated, infer, until } from '../support/gated-server.ts';
 import { ask, jsonOf, type Ask } from '../support/infer-client.ts';

@@ -13,7 +13,7 @@ import { bearer, tokenHeader } from '../../api/access.ts';
 import { ports } from '../../api/names.ts';
 import type { BlockTraffic, Report } from '../../api/report.ts';
 import { cellsOf, emptyLedger, fold, type Ledger } from '../../operator/analysis/ledger.ts';
-import { createReportClient, type ReportAsk } from '../../operator/report-client.ts';
+import { createReportClient, type ReportAsk } from '../../operator/reports/report-client.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { AccessFile } from '../../runtime/config/access-file.ts';
 import type { Model } from '../../runtime/onnx/build.ts';

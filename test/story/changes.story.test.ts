@@ -8,7 +8,7 @@
  */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
-import type { HttpRoute } from '../../operator/kube-objects.ts';
+import type { HttpRoute } from '../../kube/kinds.ts';
 import { CanaryWorld } from '../support/canary-world.ts';
 import { assertGolden, assertQuoted } from '../support/golden.ts';
 

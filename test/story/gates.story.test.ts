@@ -1,7 +1,7 @@
 /** Canaries from end to end, judged by what their pods tell: what the status said, and on which numbers. */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
-import type { ConfigMap } from '../../operator/kube-objects.ts';
+import type { ConfigMap } from '../../kube/kinds.ts';
 import { CanaryWorld } from '../support/canary-world.ts';
 import { assertGolden } from '../support/golden.ts';
 

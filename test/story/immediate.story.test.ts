@@ -1,10 +1,10 @@
 /** Whole rollouts as text that a person can review: what the status said, who served, which pods there were. */
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import { silentLogger } from '../../lib/log.ts';
-import { Reconciler } from '../../operator/reconcile.ts';
+import { Reconciler } from '../../operator/reconcile/reconcile.ts';
 import assert from 'node:assert/strict';
 import { labels } from '../../api/names.ts';
-import type { Pod } from '../../operator/kube-objects.ts';
+import type { Pod } from '../../kube/kinds.ts';
 import { FakeCluster } from '../support/fake-cluster.ts';
 import { assertGolden } from '../support/golden.ts';
 import { HandClock } from '../support/hand-clock.ts';

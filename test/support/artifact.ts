@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { systemClock, type Clock } from '../../lib/clock.ts';
 import type { Fields, Logger } from '../../lib/log.ts';
-import type { NpmMachine } from '../../runtime/artifact/npm-settings.ts';
+import type { NpmMachine } from '../../runtime/prepare/fetch/npm-settings.ts';
 
 /** The machine's clock, but waits between tries end at once; `slept` tells how long they were. */
 export function hastyClock(): Clock & { readonly slept: number[] } {

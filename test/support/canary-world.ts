@@ -19,13 +19,13 @@ import {
 import { silentLogger } from '../../lib/log.ts';
 import { Random } from '../../bench/canary/random.ts';
 import { Gatekeeper } from '../../operator/gates/gatekeeper.ts';
-import type { ConfigMap, HttpRoute, Pod, Service } from '../../operator/kube-objects.ts';
-import { isReady } from '../../operator/kube-objects.ts';
-import { Reconciler, type World } from '../../operator/reconcile.ts';
-import type { FetchReport, ReportAsk } from '../../operator/report-client.ts';
-import { ReportPuller } from '../../operator/reports.ts';
-import { followWith } from '../../operator/telling.ts';
-import type { KubeObject } from '../../operator/kube/object.ts';
+import type { ConfigMap, HttpRoute, Pod, Service } from '../../kube/kinds.ts';
+import { isReady } from '../../kube/kinds.ts';
+import { Reconciler, type World } from '../../operator/reconcile/reconcile.ts';
+import type { FetchReport, ReportAsk } from '../../operator/reports/report-client.ts';
+import { ReportPuller } from '../../operator/reports/puller.ts';
+import { followWith } from '../../operator/reconcile/notify.ts';
+import type { KubeObject } from '../../kube/client/object.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { HandClock } from './hand-clock.ts';
 

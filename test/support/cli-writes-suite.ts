@@ -6,10 +6,10 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { customResourceDefinition, type OnnxModel } from '../../api/onnxmodel.ts';
-import { openCluster, type Patch } from '../../cli/cluster.ts';
-import { intend } from '../../cli/intend.ts';
-import { cliManager } from '../../cli/ownership.ts';
-import { undo } from '../../cli/undo.ts';
+import { openCluster, type Patch } from '../../cli/cluster/api-server.ts';
+import { intend } from '../../cli/commands/intend.ts';
+import { cliManager } from '../../cli/cluster/ownership.ts';
+import { undo } from '../../cli/commands/undo.ts';
 import { labels } from '../../api/names.ts';
 import { kubeTool, kubeToolsRunHere } from '../../scripts/kubectl.ts';
 

@@ -19,11 +19,11 @@ import type {
   HttpRoute,
   Pod,
   Service,
-} from '../../operator/kube-objects.ts';
-import type { KubeClient } from '../../operator/kube/kube-client.ts';
-import { statusError } from '../../operator/kube/kube-error.ts';
-import type { KubeObject } from '../../operator/kube/object.ts';
-import type { Caches } from '../../operator/observe.ts';
+} from '../../kube/kinds.ts';
+import type { KubeClient } from '../../kube/client/kube-client.ts';
+import { statusError } from '../../kube/client/kube-error.ts';
+import type { KubeObject } from '../../kube/client/object.ts';
+import type { Caches } from '../../operator/see/observe.ts';
 import type { HandClock } from './hand-clock.ts';
 
 type Stored = KubeObject & { readonly [field: string]: unknown };

@@ -2,7 +2,7 @@
 import { withDefaults } from '../../api/defaults.ts';
 import type { OnnxModel, OnnxModelSpec } from '../../api/onnxmodel.ts';
 import type { RevisionRecord } from '../../operator/resources/objects.ts';
-import { revisionOf, revisionSpecOf } from '../../operator/revision.ts';
+import { revisionOf, revisionSpecOf } from '../../operator/see/revision.ts';
 
 export const given = {
   spec: (more: Partial<OnnxModelSpec> = {}): OnnxModelSpec => ({

@@ -2,9 +2,9 @@
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { createRegistry, expose } from '../../lib/metrics.ts';
-import { openAccess, type Access } from '../../operator/kube/access.ts';
-import { HttpKubeClient } from '../../operator/kube/http-client.ts';
-import { Reflector } from '../../operator/kube/reflector.ts';
+import { openAccess, type Access } from '../../kube/client/access.ts';
+import { HttpKubeClient } from '../../kube/client/http-client.ts';
+import { Reflector } from '../../kube/cache/reflector.ts';
 import { HostileApi, things, type Thing } from './hostile-api.ts';
 
 export type World = {

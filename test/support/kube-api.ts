@@ -2,9 +2,9 @@
 import { AppError } from '../../api/errors.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { createRegistry } from '../../lib/metrics.ts';
-import { loadAccess } from '../../operator/kube/access.ts';
-import { statusOf } from '../../operator/kube/kube-error.ts';
-import { Transport, type Call } from '../../operator/kube/transport.ts';
+import { loadAccess } from '../../kube/client/access.ts';
+import { statusOf } from '../../kube/client/kube-error.ts';
+import { Transport, type Call } from '../../kube/client/transport.ts';
 import type { Api } from '../conformance/onnxmodel/suite.ts';
 
 export async function openApi(kubeconfig: string): Promise<{ readonly api: Api; readonly close: () => Promise<void> }> {

@@ -7,10 +7,10 @@ import { randomUUID } from 'node:crypto';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { createRegistry } from '../../lib/metrics.ts';
-import { EventRecorder, events } from '../../operator/kube/events.ts';
-import type { HttpKubeClient } from '../../operator/kube/http-client.ts';
-import { isAlreadyExists, isConflict, isInvalid, isNotFound, statusOf } from '../../operator/kube/kube-error.ts';
-import { LeaderElector, leases, type Term } from '../../operator/kube/leader.ts';
+import { EventRecorder, events } from '../../kube/events/events.ts';
+import type { HttpKubeClient } from '../../kube/client/http-client.ts';
+import { isAlreadyExists, isConflict, isInvalid, isNotFound, statusOf } from '../../kube/client/kube-error.ts';
+import { LeaderElector, leases, type Term } from '../../kube/controller/leader.ts';
 import { eventually } from './eventually.ts';
 import {
   definition,

@@ -5,7 +5,7 @@
  *        optimistic locking, finalizers and uid preconditions; of server-side apply only "replace all but
  *        status and what the server sets", of selectors only labels that are equal.
  */
-import { statusError } from '../../operator/kube/kube-error.ts';
+import { statusError } from '../../kube/client/kube-error.ts';
 import type {
   ApplyOptions,
   CallOptions,
@@ -18,9 +18,9 @@ import type {
   Versioned,
   WatchEvent,
   WatchQuery,
-} from '../../operator/kube/kube-client.ts';
-import { keyOf, type KubeObject, type ObjectMeta, type ObjectName } from '../../operator/kube/object.ts';
-import type { ResourceType } from '../../operator/kube/resource-type.ts';
+} from '../../kube/client/kube-client.ts';
+import { keyOf, type KubeObject, type ObjectMeta, type ObjectName } from '../../kube/client/object.ts';
+import type { ResourceType } from '../../kube/client/resource-type.ts';
 
 type Verb =
   | 'get'

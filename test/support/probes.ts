@@ -6,11 +6,11 @@ import { randomUUID } from 'node:crypto';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { createRegistry, expose } from '../../lib/metrics.ts';
-import { loadAccess } from '../../operator/kube/access.ts';
-import { HttpKubeClient } from '../../operator/kube/http-client.ts';
-import type { KubeObject } from '../../operator/kube/object.ts';
-import { Reflector } from '../../operator/kube/reflector.ts';
-import type { ResourceType } from '../../operator/kube/resource-type.ts';
+import { loadAccess } from '../../kube/client/access.ts';
+import { HttpKubeClient } from '../../kube/client/http-client.ts';
+import type { KubeObject } from '../../kube/client/object.ts';
+import { Reflector } from '../../kube/cache/reflector.ts';
+import type { ResourceType } from '../../kube/client/resource-type.ts';
 import { eventually } from './eventually.ts';
 
 export type Probe = KubeObject & {

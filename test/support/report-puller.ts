@@ -1,7 +1,7 @@
 /** A puller on a hand clock, and what it asked of whom. */
 import { silentLogger } from '../../lib/log.ts';
-import type { FetchReport, Pulled, ReportAsk } from '../../operator/report-client.ts';
-import { ReportPuller } from '../../operator/reports.ts';
+import type { FetchReport, Pulled, ReportAsk } from '../../operator/reports/report-client.ts';
+import { ReportPuller } from '../../operator/reports/puller.ts';
 import { HandClock } from './hand-clock.ts';
 import { fullReport } from './reports.ts';
 

@@ -3,8 +3,8 @@
  * what a test wants. What was decided is kept as the status keeps it, so that each pass reads back what it wrote.
  */
 import type { OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmodel.ts';
-import { readState, writeState } from '../../operator/memory.ts';
-import { historyAfter } from '../../operator/rollout-history.ts';
+import { readState, writeState } from '../../operator/see/stored-state.ts';
+import { historyAfter } from '../../operator/reconcile/rollout-history.ts';
 import { livePlan, spentIn } from '../../operator/rollout/intents.ts';
 import { lastWordsOf } from '../../operator/rollout/last-words.ts';
 import { decide } from '../../operator/rollout/decide.ts';

@@ -7,17 +7,10 @@ import { labels } from '../../api/names.ts';
 import type { OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { silentLogger } from '../../lib/log.ts';
 import type { Gates } from '../../operator/gates/gatekeeper.ts';
-import type {
-  ConfigMap,
-  ControllerRevision,
-  Deployment,
-  HttpRoute,
-  Pod,
-  Service,
-} from '../../operator/kube-objects.ts';
-import type { KubeObject } from '../../operator/kube/object.ts';
-import type { Caches } from '../../operator/observe.ts';
-import { Reconciler } from '../../operator/reconcile.ts';
+import type { ConfigMap, ControllerRevision, Deployment, HttpRoute, Pod, Service } from '../../kube/kinds.ts';
+import type { KubeObject } from '../../kube/client/object.ts';
+import type { Caches } from '../../operator/see/observe.ts';
+import { Reconciler } from '../../operator/reconcile/reconcile.ts';
 import type { GateReading } from '../../operator/rollout/state.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { HandClock } from './hand-clock.ts';

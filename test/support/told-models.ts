@@ -3,8 +3,8 @@ import { claimConditions } from '../../api/conditions.ts';
 import type { OnnxModel, OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
 import type { DecisionReason } from '../../api/reasons.ts';
-import { claimsOf } from '../../operator/claims.ts';
-import { writeState } from '../../operator/memory.ts';
+import { claimsOf } from '../../operator/reconcile/conditions.ts';
+import { writeState } from '../../operator/see/stored-state.ts';
 import { rolloutPlanOf } from '../../operator/rollout/plan.ts';
 import {
   candidateOf,

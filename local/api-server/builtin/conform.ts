@@ -6,7 +6,7 @@
  */
 import { isRecord, type JsonRecord } from '../../../lib/json.ts';
 import { canonicalQuantity, nanosOf, quantityRule } from '../../../api/quantities.ts';
-import { isDescribed, schemaOfField, schemaOfItems, type Schema } from '../../../lib/schema/schema.ts';
+import { isDescribed, schemaOfField, schemaOfItems, type Schema } from '../../../kube/schema/schema.ts';
 import { badRequest } from '../status.ts';
 import { metaSchema } from './schemas.ts';
 

@@ -6,7 +6,7 @@
 import { copyOf, recordOf, setDefault, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import type { KubeObject } from '../../objects.ts';
 import type { Draft, Resource, Rules } from '../resource.ts';
-import { invalidValue, requiredValue, type Cause } from '../../../lib/schema/cause.ts';
+import { invalidValue, requiredValue, type Cause } from '../../../kube/schema/cause.ts';
 
 /** Field of core/v1 → field of events.k8s.io/v1. The rest has the same name in both. */
 const renamed: readonly (readonly [string, string])[] = [

@@ -5,7 +5,7 @@
  */
 import { numberAt } from '../../../lib/json.ts';
 import type { Draft } from '../resource.ts';
-import { invalidValue, type Cause } from '../../../lib/schema/cause.ts';
+import { invalidValue, type Cause } from '../../../kube/schema/cause.ts';
 
 export function validateLease(draft: Draft): readonly Cause[] {
   const causes: Cause[] = [];

@@ -16,7 +16,7 @@ import {
 } from '../../../lib/json.ts';
 import type { KubeObject } from '../../objects.ts';
 import type { Draft, Rules } from '../resource.ts';
-import { forbiddenValue, invalidValue, requiredValue, type Cause } from '../../../lib/schema/cause.ts';
+import { forbiddenValue, invalidValue, requiredValue, type Cause } from '../../../kube/schema/cause.ts';
 import {
   claimDefaults,
   deploymentDefaults,

@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { isRecord, type JsonRecord } from '../../../lib/json.ts';
-import type { Schema } from '../../../lib/schema/schema.ts';
+import type { Schema } from '../../../kube/schema/schema.ts';
 
 /** As the file has them, references unresolved: what /openapi/v3 shows. */
 export const definitions = JSON.parse(readFileSync(new URL('./schemas.json', import.meta.url), 'utf8')) as Readonly<

@@ -8,7 +8,7 @@ import { randomInt } from 'node:crypto';
 import { copyOf, listOf, recordOf, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import type { KubeObject } from '../../objects.ts';
 import type { Draft } from '../resource.ts';
-import { duplicateValue, invalidValue, requiredValue, type Cause } from '../../../lib/schema/cause.ts';
+import { duplicateValue, invalidValue, requiredValue, type Cause } from '../../../kube/schema/cause.ts';
 import { StatusError } from '../status.ts';
 
 export type ServiceAddresses = {

@@ -6,8 +6,8 @@
 import { at, isSame, numberAt, recordOf, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import type { KubeObject } from '../../objects.ts';
 import type { Draft } from '../resource.ts';
-import { duplicateValue, forbiddenValue, invalidValue, requiredValue, type Cause } from '../../../lib/schema/cause.ts';
-import { validateLabels } from '../../../lib/schema/metadata.ts';
+import { duplicateValue, forbiddenValue, invalidValue, requiredValue, type Cause } from '../../../kube/schema/cause.ts';
+import { validateLabels } from '../../../kube/schema/metadata.ts';
 
 export function validateDeployment(draft: Draft, old: KubeObject | undefined): readonly Cause[] {
   return validateSelectingWorkload(draft, old);

@@ -19,11 +19,11 @@ import {
   type JsonRecord,
 } from '../../../lib/json.ts';
 import type { Draft, Rules } from '../resource.ts';
-import { ruleProblems } from '../../../lib/schema/cel.ts';
-import type { Schema } from '../../../lib/schema/schema.ts';
-import { invalidValue, requiredValue, unsupportedValue, type Cause } from '../../../lib/schema/cause.ts';
+import { ruleProblems } from '../../../kube/schema/cel.ts';
+import type { Schema } from '../../../kube/schema/schema.ts';
+import { invalidValue, requiredValue, unsupportedValue, type Cause } from '../../../kube/schema/cause.ts';
 import { toTime } from '../times.ts';
-import { structuralProblems } from '../../../lib/schema/structural.ts';
+import { structuralProblems } from '../../../kube/schema/structural.ts';
 
 /** Keeps a definition until its objects are gone. */
 export const cleanupFinalizer = 'customresourcecleanup.apiextensions.k8s.io';

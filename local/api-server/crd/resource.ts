@@ -8,8 +8,8 @@ import { at, isRecord, listOf, numberAt, recordsOf, stringAt, type JsonRecord } 
 import { nameColumn, ageColumn } from '../builtin/columns.ts';
 import { metaSchema } from '../builtin/schemas.ts';
 import { allVerbs, type Column, type Resource, type Rules, type ScalePaths } from '../resource.ts';
-import { applyDefaults } from '../../../lib/schema/defaults.ts';
-import type { Schema } from '../../../lib/schema/schema.ts';
+import { applyDefaults } from '../../../kube/schema/defaults.ts';
+import type { Schema } from '../../../kube/schema/schema.ts';
 import { ageOf } from '../times.ts';
 import { parseJsonPath } from './json-path.ts';
 

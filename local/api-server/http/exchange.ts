@@ -8,7 +8,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FieldValidation } from '../decode.ts';
 import type { Resource, Subresource } from '../resource.ts';
-import { unsupportedValue, type Cause } from '../../../lib/schema/cause.ts';
+import { unsupportedValue, type Cause } from '../../../kube/schema/cause.ts';
 import { invalid, StatusError } from '../status.ts';
 
 export const maxBodyBytes = 3 * 1024 * 1024;

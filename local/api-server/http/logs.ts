@@ -8,7 +8,7 @@ import type { LogSource } from '../../objects.ts';
 import type { Core } from '../core.ts';
 import { present } from '../../../api/present.ts';
 import { at, recordsOf } from '../../../lib/json.ts';
-import { forbiddenValue, invalidValue, type Cause } from '../../../lib/schema/cause.ts';
+import { forbiddenValue, invalidValue, type Cause } from '../../../kube/schema/cause.ts';
 import { badRequest, invalid, notFound } from '../status.ts';
 import { keyOf } from '../store.ts';
 import type { Exchange, Target } from './exchange.ts';

@@ -10,7 +10,7 @@ import { shown } from '../direct-objects.ts';
 import { isRecord, numberAt, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import type { Resource } from '../resource.ts';
 import { matchAll, parseFieldSelector, parseLabelSelector, type Matcher } from '../selectors.ts';
-import { forbiddenValue, unsupportedValue, type Cause } from '../../../lib/schema/cause.ts';
+import { forbiddenValue, unsupportedValue, type Cause } from '../../../kube/schema/cause.ts';
 import { badRequest, expired, invalid, notFound, StatusError } from '../status.ts';
 import { keyOf, type Store } from '../store.ts';
 import type { Exchange, Target } from './exchange.ts';

@@ -9,7 +9,7 @@ import type { DeleteOptions, Deletion, Propagation } from '../deletes.ts';
 import { shown } from '../direct-objects.ts';
 import { isRecord, listOf, numberAt, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import type { Resource } from '../resource.ts';
-import { unsupportedValue } from '../../../lib/schema/cause.ts';
+import { unsupportedValue } from '../../../kube/schema/cause.ts';
 import { badRequest, invalid } from '../status.ts';
 import type { Exchange, Target } from './exchange.ts';
 import { integerOf, listQuery, sendObject } from './read.ts';

@@ -10,7 +10,7 @@ import { at, copyOf, isRecord, numberAt, recordIn, recordOf, stringAt, type Json
 import { applyMergePatch } from '../patch/merge-patch.ts';
 import { applyJsonPatch } from '../patch/json-patch.ts';
 import type { Draft, Resource } from '../resource.ts';
-import { invalidValue } from '../../../lib/schema/cause.ts';
+import { invalidValue } from '../../../kube/schema/cause.ts';
 import { badRequest, invalid, methodNotAllowed, notFound, unsupportedMediaType } from '../status.ts';
 import { keyOf } from '../store.ts';
 import { scaleColumns } from '../builtin/columns.ts';

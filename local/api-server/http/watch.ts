@@ -11,7 +11,7 @@ import type { KubeObject } from '../../objects.ts';
 import type { Core } from '../core.ts';
 import { shown } from '../direct-objects.ts';
 import { apiVersionOf } from '../resource.ts';
-import { forbiddenValue } from '../../../lib/schema/cause.ts';
+import { forbiddenValue } from '../../../kube/schema/cause.ts';
 import { expired, invalid, StatusError, type StatusBody } from '../status.ts';
 import type { Change } from '../store.ts';
 import type { Exchange, Target } from './exchange.ts';

@@ -14,7 +14,7 @@ import { applyJsonPatch } from '../patch/json-patch.ts';
 import { applyMergePatch } from '../patch/merge-patch.ts';
 import { applyStrategicMergePatch } from '../patch/strategic-merge-patch.ts';
 import type { Draft, Resource } from '../resource.ts';
-import { requiredValue } from '../../../lib/schema/cause.ts';
+import { requiredValue } from '../../../kube/schema/cause.ts';
 import { badRequest, conflict, invalid, unsupportedMediaType } from '../status.ts';
 import { keyOf } from '../store.ts';
 import { toTime } from '../times.ts';

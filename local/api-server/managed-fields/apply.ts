@@ -7,7 +7,7 @@
 import type { KubeObject } from '../../objects.ts';
 import { copyOf, recordOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import { apiVersionOf, type Draft, type Resource, type Subresource } from '../resource.ts';
-import type { Cause } from '../../../lib/schema/cause.ts';
+import type { Cause } from '../../../kube/schema/cause.ts';
 import { StatusError } from '../status.ts';
 import { configProblems } from './check-config.ts';
 import { isSameManager, readEntries, type Entry } from './entries.ts';

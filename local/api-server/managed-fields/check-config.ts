@@ -11,7 +11,7 @@ import {
   schemaOfItems,
   stepOfItem,
   type Schema,
-} from '../../../lib/schema/schema.ts';
+} from '../../../kube/schema/schema.ts';
 import { pathText } from './field-set.ts';
 import { ownValue } from '../../../api/record.ts';
 

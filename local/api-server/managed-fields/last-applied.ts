@@ -6,7 +6,7 @@
  * Rule: all of it for the manager `kubectl` alone; any other is on its own.
  */
 import { copyOf, isRecord, recordOf, sorted, stringAt, type JsonRecord } from '../../../lib/json.ts';
-import { isWithinAnnotationLimit } from '../../../lib/schema/metadata.ts';
+import { isWithinAnnotationLimit } from '../../../kube/schema/metadata.ts';
 import type { KubeObject } from '../../objects.ts';
 import { apiVersionOf, type Draft, type Resource } from '../resource.ts';
 import { FieldSet } from './field-set.ts';

@@ -13,7 +13,7 @@ import {
   schemaOfItems,
   stepOfItem,
   type Schema,
-} from '../../../lib/schema/schema.ts';
+} from '../../../kube/schema/schema.ts';
 import type { FieldSet } from './field-set.ts';
 
 /** @returns a copy: what the configuration says, and the live object where it says nothing */

@@ -14,7 +14,7 @@ import {
   schemaOfItems,
   stepOfItem,
   type Schema,
-} from '../../../lib/schema/schema.ts';
+} from '../../../kube/schema/schema.ts';
 import { FieldSet } from './field-set.ts';
 
 export type Child = { readonly value: unknown; readonly schema: Schema };

@@ -5,7 +5,7 @@
  * `$setElementOrder/FIELD` and `$deleteFromPrimitiveList/FIELD`.
  */
 import { copyOf, isRecord, isSame, listOf, type JsonRecord } from '../../../lib/json.ts';
-import { anything, schemaOfField, schemaOfItems, type Schema } from '../../../lib/schema/schema.ts';
+import { anything, schemaOfField, schemaOfItems, type Schema } from '../../../kube/schema/schema.ts';
 import { badRequest } from '../status.ts';
 
 const orderPrefix = '$setElementOrder/';

@@ -3,6 +3,7 @@
  *
  * Owns:  those bodies. Pure.
  */
+import type { InferStats } from '../../call/tally.ts';
 import { isBatchable, type Signature, type TensorSpec } from '../../engine/signature.ts';
 import { datatypeOf } from './datatypes.ts';
 
@@ -57,21 +58,6 @@ export function modelConfig(
     instance_group: [{ name: model.name, kind: 'KIND_CPU', count: batching.workers }],
   };
 }
-
-/** Counts and milliseconds summed since the start. */
-export type InferStats = {
-  readonly ok: number;
-  readonly failed: number;
-  /** Rows answered. */
-  readonly rows: number;
-  readonly runs: number;
-  readonly lastInferenceMs: number;
-  readonly totalMs: number;
-  readonly decodeMs: number;
-  readonly queueMs: number;
-  readonly inferMs: number;
-  readonly encodeMs: number;
-};
 
 export function modelStatistics(model: ModelName, stats: InferStats) {
   const span = (count: number, ms: number) => ({ count, ns: Math.round(ms * 1e6) });

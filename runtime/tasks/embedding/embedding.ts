@@ -9,8 +9,9 @@
 import { dirname, join } from 'node:path';
 import { AppError } from '../../../api/errors.ts';
 import type { EmbeddingConfig } from '../../../api/runtime-config.ts';
-import { openAiError, printEmbedding, printEmbeddingsReply, embeddingsPath } from '../../protocol/openai-embeddings.ts';
-import type { Task, TaskCall, TaskContext, TaskReply } from '../task.ts';
+import { openAiError, printEmbedding, printEmbeddingsReply, embeddingsPath } from '../../protocol/openai/embeddings.ts';
+import type { TaskCall, TaskReply } from '../../call/call.ts';
+import type { Task, TaskContext } from '../task.ts';
 import { encoderInputs, pieceInputs, type EncoderInputs } from './inputs.ts';
 import { readModelFacts, type ModelFacts } from './model-files.ts';
 import { chooseOutput, type ChosenOutput } from './output.ts';

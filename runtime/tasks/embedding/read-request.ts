@@ -7,7 +7,7 @@
  * Ends:   gives the thread back every few milliseconds; an abort ends it at the next such point.
  */
 import { AppError } from '../../../api/errors.ts';
-import { parseEmbeddingsRequest, type Encoding } from '../../protocol/openai-embeddings.ts';
+import { parseEmbeddingsRequest, type Encoding } from '../../protocol/openai/embeddings.ts';
 import type { Slice } from './slice.ts';
 import type { LengthRule, TextTokenizer } from './tokenizer.ts';
 

@@ -2,7 +2,7 @@
 import { group } from '../mutant.ts';
 
 const judging = ['test/unit/operator/analysis/*.test.ts'];
-const gates = ['test/unit/operator/gates/*.test.ts', 'test/unit/operator/golden-set.test.ts'];
+const gates = ['test/unit/operator/gates/*.test.ts', 'test/unit/operator/golden/golden-set.test.ts'];
 
 // prettier-ignore
 export const analysisMutants = [

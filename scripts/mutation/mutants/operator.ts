@@ -3,15 +3,15 @@ import { group } from '../mutant.ts';
 
 const applying = [
   'test/unit/operator/reconcile/put-child.test.ts',
-  'test/unit/operator/children.test.ts',
-  'test/unit/operator/shape.test.ts',
-  'test/unit/operator/recent-writes.test.ts',
-  'test/unit/operator/leftovers.test.ts',
-  'test/unit/operator/stale-cache.test.ts',
-  'test/unit/operator/apply-route.test.ts',
-  'test/unit/operator/drift.test.ts',
-  'test/unit/operator/serving-pods.test.ts',
-  'test/unit/operator/golden-set.test.ts',
+  'test/unit/operator/reconcile/children.test.ts',
+  'test/unit/operator/reconcile/shape.test.ts',
+  'test/unit/operator/reconcile/recent-writes.test.ts',
+  'test/unit/operator/reconcile/leftovers.test.ts',
+  'test/unit/operator/reconcile/stale-cache.test.ts',
+  'test/unit/operator/reconcile/apply-route.test.ts',
+  'test/unit/operator/reconcile/drift.test.ts',
+  'test/unit/operator/reconcile/serving-pods.test.ts',
+  'test/unit/operator/golden/golden-set.test.ts',
 ];
 
 // prettier-ignore
@@ -55,7 +55,7 @@ export const operatorMutants = [
     { name: 'marks go while the Service still selects by them', of: 'unmarkPods',
       from: 'marked.length > 0 && !selectsMarks(seen)', to: 'marked.length > 0' },
   ]),
-  ...group(['test/unit/operator/drift.test.ts', ...applying], [
+  ...group(['test/unit/operator/reconcile/drift.test.ts', ...applying], [
     { name: 'a quantity of another spelling is written again', of: 'isApplied', within: 'sameQuantity',
       from: 'if (first === second) return true;', to: 'if (first === second) return false;' },
     { name: 'a quantity that the server rounded up is written again', of: 'isApplied',
@@ -88,7 +88,7 @@ export const operatorMutants = [
     { name: 'what is wanted is a leftover by its label', of: 'leftoversOf',
       from: ' || wanted.has(identityOf(object))', to: '' },
   ]),
-  ...group(['test/unit/operator/traffic.test.ts'], [
+  ...group(['test/unit/operator/traffic/shares.test.ts'], [
     { name: 'a selector with a key more counts as ours', of: 'isOwnSelector',
       from: 'Object.keys(selector).every((key) => ownKeys.has(key)) && ', to: '' },
     { name: 'a Service that leads to another port counts as serving', of: 'portProblem',
@@ -102,15 +102,15 @@ export const operatorMutants = [
     { name: 'a backend without a weight gets nothing', of: 'trafficSeen',
       within: 'sharesOf', from: '{ name, weight = 1 }', to: '{ name, weight = 0 }' },
   ]),
-  ...group(['test/unit/operator/leftovers.test.ts', 'test/unit/operator/memory.test.ts',
-    'test/unit/operator/history-limit.test.ts', 'test/unit/operator/rollout-metrics.test.ts'], [
+  ...group(['test/unit/operator/reconcile/leftovers.test.ts', 'test/unit/operator/see/stored-state.test.ts',
+    'test/unit/operator/reconcile/rollout-{history-limit,metrics}.test.ts'], [
     { name: 'the history of rollouts grows without end', of: 'historyAfter', from: '.slice(0, historyLimit)', to: '' },
     { name: 'the history begins with the oldest', of: 'historyAfter',
       from: '}, ...previous].slice', to: '}, ...previous].reverse().slice' },
     { name: 'a rollback is told twice', of: 'endedBy', within: 'ending',
       from: "before.phase === 'Aborting' ? undefined :", to: 'false ? undefined :' },
   ]),
-  ...group(['test/unit/operator/kube/events.test.ts', 'test/unit/operator/kube/event-rules.test.ts'], [
+  ...group(['test/unit/kube/events/events.test.ts'], [
     { name: 'an Event that repeats is written each time', of: 'EventRules',
       from: 'known.count > 2 && now - known.writtenAt < rewriteMs', to: 'known.count > 2 && false' },
     { name: 'a series never ends', of: 'EventRules', from: 'now - known.lastAt < seriesMs', to: 'true' },
@@ -121,7 +121,7 @@ export const operatorMutants = [
     { name: 'Normal Events have no limit', of: 'EventRules',
       from: 'const allowed = tokens >= 1;', to: 'const allowed = true;' },
   ]),
-  ...group(['test/unit/operator/reports.test.ts', 'test/unit/operator/report-*.test.ts'], [
+  ...group(['test/unit/operator/reports/puller.test.ts', 'test/unit/operator/reports/report-*.test.ts'], [
     { name: 'a silent pod loses what it told', of: 'ReportPuller',
       from: 'entry.latest = { ...entry.latest, silence: pulled.reason }', to: 'delete entry.latest' },
     { name: 'a clock that is off puts counts at other times', of: 'ReportPuller',
@@ -133,7 +133,7 @@ export const operatorMutants = [
     { name: 'a report expands without a limit', of: 'createReportClient',
       within: 'unpack', from: '{ maxOutputLength: reportLimitBytes }', to: '{}' },
   ]),
-  ...group(['test/unit/operator/telling.test.ts', 'test/unit/operator/follow.test.ts'], [
+  ...group(['test/unit/operator/reconcile/notify.test.ts', 'test/unit/operator/reconcile/notify-pods.test.ts'], [
     { name: 'what is only read in the status becomes an Event',
       of: 'announceTo', from: "if (kind === 'Silent') return;", to: '' },
     { name: 'a given up candidate is no warning', of: 'announceTo',
@@ -141,13 +141,13 @@ export const operatorMutants = [
     { name: 'a model is followed closely at rest', of: 'followWith',
       from: "isClose ? 'rollout' : 'rest'", to: "'rollout'" },
   ]),
-  ...group(['test/unit/operator/claims.test.ts'], [
+  ...group(['test/unit/operator/reconcile/conditions.test.ts'], [
     { name: 'every trouble of a pod is one of the model', of: 'claimsOf', within: 'isAboutArtifact',
       from: "isReasonOf('ArtifactReady', told.reason)", to: 'true' },
     { name: 'what a candidate was given up for is not shown of the model', of: 'claimsOf', within: 'artifactTrouble',
       from: 'if (cause !== undefined && isAboutArtifact(cause)) return cause;', to: '' },
   ]),
-  ...group(['test/unit/operator/pod-trouble.test.ts'], [
+  ...group(['test/unit/operator/see/pod-trouble.test.ts'], [
     { name: 'the reason of an error code is not read', of: 'troubleOf', within: 'troubleOfCode',
       from: "'reason' in row ? row.reason : other", to: 'other' },
   ]),
@@ -168,7 +168,7 @@ export const operatorMutants = [
       from: "if (state !== 'Running') return;", to: "if (state !== 'Running') return endNow();" },
     { name: 'a second signal is not heard', of: 'signalHandler', from: "if (state === 'Impatient') endNow();", to: '' },
   ]),
-  ...group(['test/unit/cli/undo.test.ts'], [
+  ...group(['test/unit/cli/commands/undo.test.ts'], [
     { name: 'undo goes to the present revision', of: 'previous',
       from: ' && revision !== now) return found', to: ') return found' },
     { name: 'undo goes to a revision that was not promoted', of: 'previous',

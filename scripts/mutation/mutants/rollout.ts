@@ -122,7 +122,7 @@ const rules = group(tables, [
 ]);
 
 // prettier-ignore
-const proofs = group(['test/unit/operator/rollout-history.test.ts', ...tables], [
+const proofs = group(['test/unit/operator/reconcile/rollout-history.test.ts', ...tables], [
   { name: 'a forced promotion proves a revision', of: 'provenances',
     from: 'Forced: { proves: false', to: 'Forced: { proves: true' },
   { name: 'a pinned promotion proves a revision', of: 'provenances',

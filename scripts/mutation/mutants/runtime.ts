@@ -9,7 +9,7 @@ export const runtimeMutants = [
     { name: 'a model of another task does not say which one a path needs', of: 'findRoute',
       within: 'taskOf', from: 'paths.map((path) => [path, task])', to: '[]' },
   ]),
-  ...group(['test/unit/runtime/spec-bounds.test.ts'], [
+  ...group(['test/unit/runtime/config/spec-bounds.test.ts'], [
     { name: 'the runtime takes longer texts than the schema', of: 'embeddingFields',
       from: 'integer(bounds.maxTokens)', to: 'integer({ min: 1, max: 1_000_000 })' },
     { name: 'the runtime lets more requests wait than the schema', of: 'batchingFields',
@@ -17,7 +17,7 @@ export const runtimeMutants = [
     { name: 'the runtime takes more files than the schema', of: 'sourceFields',
       from: 'digest }), bounds.files)', to: 'digest }), { max: 1000 })' },
   ]),
-  ...group(['test/unit/runtime/artifact/sources.test.ts'], [
+  ...group(['test/unit/runtime/prepare/sources.test.ts'], [
     { name: 'the runtime takes a source that the schema refuses', of: 'parseSourceUri',
       from: '!isWrittenAs(name, text)', to: 'false' },
     { name: 'plain http needs no digest', of: 'parseSourceUri', within: 'refuseByRule',
@@ -57,7 +57,7 @@ export const runtimeMutants = [
     { name: 'an output of another length is cut', of: 'splitRows',
       from: 'dims[0] !== total', to: 'dims[0] === undefined' },
   ]),
-  ...group(['test/unit/runtime/agreement/*.test.ts', 'test/unit/runtime/server/trace.test.ts'], [
+  ...group(['test/unit/runtime/{sampling,sidecar/replay}/*.test.ts', 'test/unit/runtime/call/trace.test.ts'], [
     { name: 'probes take what they like of a pod', of: 'PairProber',
       from: 'Math.max(paceMs(work), restMs(took, work), ', to: 'Math.max(paceMs(work), ' },
     { name: 'probes of several pods overload one of stable', of: 'PairProber',
@@ -78,7 +78,7 @@ export const runtimeMutants = [
     { name: 'outputs of joined runs are not held to the memory', of: 'JoinedRows',
       from: 'hold?.(elements * (bytesPerElement(type) ?? 0));', to: '' },
   ]),
-  ...group(['test/unit/runtime/server/transfers.test.ts', 'test/unit/runtime/server/body.test.ts'], [
+  ...group(['test/unit/runtime/transport/http/transfers.test.ts', 'test/unit/runtime/transport/http/body.test.ts'], [
     { name: 'bodies under way have no limit together', of: 'Transfers',
       from: "if (isFull()) throw new AppError('BODIES_FULL', { limitBytes });", to: '' },
     { name: 'a body without progress is waited for', of: 'Transfers',
@@ -101,7 +101,7 @@ export const runtimeMutants = [
     { name: 'a name of an object is taken for an encoding', of: 'readBody',
       from: 'Object.hasOwn(expanders, encoding) ? expanders[encoding] : undefined', to: 'expanders[encoding]' },
   ]),
-  ...group(['test/unit/runtime/limits.test.ts', 'test/unit/runtime/engine/run-memory.test.ts',
+  ...group(['test/unit/runtime/config/limits.test.ts', 'test/unit/runtime/engine/run-memory.test.ts',
     'test/unit/runtime/engine/measure-runs.test.ts', 'test/unit/runtime/batching/*.test.ts'], [
     { name: 'memory of a run is told without a margin', of: 'runMemory', from: ' * margin', to: ' * 0.9' },
     { name: 'memory of longer rows grows no further', of: 'runMemory', within: 'along',
@@ -132,14 +132,14 @@ export const runtimeMutants = [
     { name: 'weights that depend on the rows are taken for weights',
       of: 'othersArePlain', from: " && !value.countsRows)", to: ')' },
   ]),
-  ...group(['test/unit/runtime/server/memory-guard.test.ts'], [
+  ...group(['test/unit/runtime/call/memory-guard.test.ts'], [
     { name: 'work is taken with the memory full', of: 'MemoryGuard',
       from: 'this.#refusing = share > refuseShare;', to: 'this.#refusing = false;' },
     { name: 'no worker is recycled', of: 'MemoryGuard', from: 'share <= recycleShare || ', to: 'share <= 1 || ' },
     { name: 'workers are recycled one after another', of: 'MemoryGuard',
       from: ' || clock.monotonic() - this.#recycledAtMs < betweenRecyclesMs', to: '' },
   ]),
-  ...group(['test/unit/runtime/server/readiness.test.ts'], [
+  ...group(['test/unit/runtime/call/readiness.test.ts'], [
     { name: 'a server without workers calls itself ready',
       of: 'Readiness', from: ' && this.#workers().ready > 0', to: '' },
     { name: 'a server that lost its workers stays alive for good',
@@ -147,7 +147,7 @@ export const runtimeMutants = [
     { name: 'requests are let in before the model is loaded', of: 'Readiness',
       from: 'if (!this.#startedUp || this.stuck) throw', to: 'if (this.stuck) throw' },
   ]),
-  ...group(['test/unit/runtime/engine/run-watch.test.ts', 'test/unit/runtime/server/*.test.ts'], [
+  ...group(['test/unit/runtime/engine/run-watch.test.ts', 'test/unit/runtime/call/*.test.ts'], [
     { name: 'a server whose runs do not end calls itself ready', of: 'Readiness', from: ' && !this.stuck;', to: ';' },
     { name: 'a server whose runs do not end stays alive for good',
       of: 'Readiness', from: 'stuckMs > 2 * limitMs', to: 'stuckMs > 1e12' },
@@ -157,7 +157,7 @@ export const runtimeMutants = [
       from: 'Math.max(this.#leastMs, factor * this.#longestMs)', to: 'this.#leastMs' },
     { name: 'runs under traffic raise their own limit', of: 'RunWatch', from: 'if (this.#learning) ', to: '' },
   ]),
-  ...group(['test/unit/runtime/server/routes.test.ts'], [
+  ...group(['test/unit/runtime/transport/http/routes.test.ts'], [
     { name: 'a path with a slash at its end is unknown', of: 'findRoute',
       within: 'withoutSlash', from: 'return path.slice(0, end);', to: 'return path;' },
     { name: 'another model is answered for', of: 'findRoute', within: 'checkServed',
@@ -171,7 +171,7 @@ export const runtimeMutants = [
     { name: 'errors under /v1 have the other form', of: 'errorBodyAt',
       from: "path === '/v1' || path.startsWith('/v1/')", to: 'false' },
   ]),
-  ...group(['test/unit/runtime/server/http-server.test.ts'], [
+  ...group(['test/unit/runtime/transport/http/http-server.test.ts'], [
     { name: 'a drain ends while requests still come', of: 'HttpServers',
       from: 'Math.max(this.#arrivals.lastMs, beganMs) + quietMs', to: 'beganMs + quietMs' },
     { name: 'a drain goes on without end while requests come',
@@ -197,7 +197,7 @@ export const runtimeMutants = [
     { name: 'an id outside of the vocabulary is taken', of: 'TextTokenizer',
       from: 'ids.find((id) => id >= size)', to: 'ids.find((id) => id > size)' },
   ]),
-  ...group(['test/unit/runtime/artifact/address-guard.test.ts'], [
+  ...group(['test/unit/runtime/prepare/fetch/address-guard.test.ts'], [
     { name: 'an IPv4 address inside an IPv6 one may be fetched from', of: 'isBlockedAddress',
       from: " || embeddedIpv4(bytes).some((inner) => blocked.check(inner, 'ipv4'))", to: '' },
     { name: 'metadata under a prefix of its own may be fetched from', of: 'isBlockedAddress',

@@ -11,8 +11,8 @@ import type { Json, KubeApi } from './api.ts';
 
 /** What gateway controllers install, and the part of it that local mode serves. */
 const folders = {
-  whole: new URL('../../fixtures/gateway-api/', import.meta.url),
-  local: new URL('../../../local/gateway/definitions/', import.meta.url),
+  whole: new URL('../../fixtures/gateway-api', import.meta.url),
+  local: new URL('../../../local/gateway/definitions', import.meta.url),
 };
 export type GatewayApi = keyof typeof folders;
 

@@ -8,11 +8,11 @@
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { canonicalJson } from '../../../operator/revision.ts';
+import { canonicalJson } from '../../../operator/see/revision.ts';
 import { DriftWorld } from '../drift/world.ts';
 import type { Answer, Json } from '../kube/api.ts';
 
-const folder = new URL('../../fixtures/upgrade/', import.meta.url);
+const folder = new URL('../../fixtures/upgrade', import.meta.url);
 const plurals: Readonly<Record<string, string>> = {
   ConfigMap: 'configmaps',
   ControllerRevision: 'controllerrevisions',

@@ -16,7 +16,7 @@ const textOf = (pattern: string, but = ''): string =>
     .join('\n');
 
 /** The sources that emit, and the tests. A word in a comment counts for nothing. */
-const sources = ['operator/**/*.ts', 'cli/outcome.ts', 'api/error-codes.ts']
+const sources = ['operator/**/*.ts', 'cli/cluster/outcome.ts', 'api/error-codes.ts']
   .map((pattern) => textOf(pattern))
   .join('\n');
 const tests = textOf('test/**/*.test.ts', 'test/unit/api/reasons.test.ts');

@@ -4,11 +4,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
 import { openApiSchema } from '../../../api/onnxmodel.ts';
-import type { JsonSchema } from '../../../api/schema-builder.ts';
+import type { JsonSchema } from '../../../api/schema/builder.ts';
 import { parseDurationMs } from '../../../api/units.ts';
-import { documentsOf } from '../../../cli/manifest-files.ts';
-import { verbs } from '../../../cli/intend.ts';
-import { judge } from '../../../cli/validate.ts';
+import { documentsOf } from '../../../cli/offline/manifest-files.ts';
+import { verbs } from '../../../cli/commands/intend.ts';
+import { judge } from '../../../cli/commands/validate.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const text = (path: string): string => readFileSync(join(root, path), 'utf8');

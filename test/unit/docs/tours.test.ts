@@ -6,8 +6,8 @@ import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { OnnxModel } from '../../../api/onnxmodel.ts';
-import { documentsOf } from '../../../cli/manifest-files.ts';
-import { judge } from '../../../cli/validate.ts';
+import { documentsOf } from '../../../cli/offline/manifest-files.ts';
+import { judge } from '../../../cli/commands/validate.ts';
 import { quotesIn } from '../../support/golden.ts';
 import { parse } from 'yaml';
 

@@ -3,10 +3,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { openApiSchema, type OnnxModel } from '../../../api/onnxmodel.ts';
-import { pruneObject } from '../../../lib/schema/prune.ts';
-import { runRules } from '../../../lib/schema/cel.ts';
-import type { Schema } from '../../../lib/schema/schema.ts';
-import { validateValue } from '../../../lib/schema/validate.ts';
+import { pruneObject } from '../../../kube/schema/prune.ts';
+import { runRules } from '../../../kube/schema/cel.ts';
+import type { Schema } from '../../../kube/schema/schema.ts';
+import { validateValue } from '../../../kube/schema/validate.ts';
 
 const folder = fileURLToPath(new URL('../../../examples', import.meta.url));
 // What Kubernetes reads YAML as: 1.1, where On is a boolean.

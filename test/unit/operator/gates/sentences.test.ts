@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { TrafficGate } from '../../../../operator/analysis/plan.ts';
 import { pairedWords } from '../../../../operator/analysis/paired-words.ts';
 import type { GateResult, PairedResult } from '../../../../operator/analysis/verdict.ts';
-import { gatesShown, gateStatus } from '../../../../operator/gate-status.ts';
+import { gatesShown, gateStatus } from '../../../../operator/gates/gate-status.ts';
 import { failure, openQuestion, progress, written } from '../../../../operator/gates/sentences.ts';
 
 const p95: TrafficGate = { kind: 'latency-increase', name: 'p95', quantile: 0.95, tolerance: 0.15 };

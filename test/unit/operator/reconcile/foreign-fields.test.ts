@@ -1,6 +1,6 @@
 /** What becomes of fields that other managers own: kept, taken out, or looked at again. */
 import assert from 'node:assert/strict';
-import type { KubeObject } from '../../../../operator/kube/object.ts';
+import type { KubeObject } from '../../../../kube/client/object.ts';
 import {
   foreignFieldsOf,
   foreignText,

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { DueHeap } from '../../../../lib/due-heap.ts';
-import { pullLimits } from '../../../../operator/reports.ts';
+import { pullLimits } from '../../../../operator/reports/puller.ts';
 import { paceMs, pauseMs } from '../../../../operator/reports/pace.ts';
 import { PullSchedule, type PullTurn } from '../../../../operator/reports/schedule.ts';
 

@@ -1,6 +1,6 @@
 /** What the gates have shown goes with a rollout, and is told when it ends well. */
 import assert from 'node:assert/strict';
-import { historyAfter } from '../../../../operator/rollout-history.ts';
+import { historyAfter } from '../../../../operator/reconcile/rollout-history.ts';
 import { decide } from '../../../../operator/rollout/decide.ts';
 import type {
   Decision,

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { parseReport } from '../../../../api/parse-report.ts';
 import type { BlockCount, Blocks, Traffic } from '../../../../api/report.ts';
 import { emptyLedger, fold, type Ledger } from '../../../../operator/analysis/ledger.ts';
-import { Counters } from '../../../../runtime/counters.ts';
+import { Counters } from '../../../../runtime/call/counters.ts';
 import {
   attributableMs,
   blocksOf,

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { openApiSchema } from '../../../../api/onnxmodel.ts';
 import { plannedTasks, taskNames } from '../../../../api/tasks.ts';
-import { task } from '../../../../runtime/runtime-config.ts';
-import { readyLine } from '../../../../runtime/ready-line.ts';
-import { findRoute, type RouteTable } from '../../../../runtime/server/routes.ts';
+import { task } from '../../../../runtime/config/revision-file.ts';
+import { readyLine } from '../../../../runtime/serve/ready-line.ts';
+import { findRoute, type RouteTable } from '../../../../runtime/transport/http/routes.ts';
 import { tasks } from '../../../../runtime/tasks/registry.ts';
 
 const table: RouteTable = {

@@ -195,7 +195,8 @@ describe('the list of mutants', () => {
 
   it('refuses a glob without a file', () => {
     assert.throws(
-      () => new TestFinder(root).testsOf(mutant({ tests: ['test/unit/none/*.test.ts'] }), 'operator/drift.ts'),
+      () =>
+        new TestFinder(root).testsOf(mutant({ tests: ['test/unit/none/*.test.ts'] }), 'operator/reconcile/drift.ts'),
       MutantError,
     );
   });

@@ -9,7 +9,8 @@ import { silentLogger } from '../../../../../lib/log.ts';
 import type { InferenceRequest, InferenceResult } from '../../../../../runtime/batching/port.ts';
 import type { Signature, TensorSpec } from '../../../../../runtime/engine/signature.ts';
 import { createEmbedding } from '../../../../../runtime/tasks/embedding/embedding.ts';
-import type { Task, TaskReply } from '../../../../../runtime/tasks/task.ts';
+import type { TaskReply } from '../../../../../runtime/call/call.ts';
+import type { Task } from '../../../../../runtime/tasks/task.ts';
 import { writeTinyEncoder } from '../../../../support/tiny-encoder.ts';
 
 const tokens: TensorSpec['dims'] = ['batch', 'sequence'];

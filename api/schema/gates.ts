@@ -1,0 +1,250 @@
+/**
+ * spec.rollout.gates: what a candidate has to keep to, before traffic (golden) and under traffic.
+ *
+ * Owns:  the shape, bounds and rules of the gates. What an absent gate means is said here for readers and done by
+ *        operator/analysis/plan.ts and operator/golden/golden-set.ts.
+ */
+import { k } from './builder.ts';
+import { configMapRef, digest, duration, percent } from './values.ts';
+import { fileUriPattern } from '../sources.ts';
+
+const share = () => k.string({ max: 12, pattern: '^(0(\\.[0-9]{1,9})?|1(\\.0{1,9})?)$' });
+
+const minDetectableNeeds = {
+  rule: '!has(self.minDetectable) || has(self.maxIncrease)',
+  message:
+    'minDetectable goes with maxIncrease: it is what a Pass may show where the traffic is too low to show maxIncrease',
+  fieldPath: '.minDetectable',
+} as const;
+const minDetectableIsMore = {
+  rule:
+    "!has(self.minDetectable) || !has(self.maxIncrease) || double(self.minDetectable.replace('%', '')) >= " +
+    "double(self.maxIncrease.replace('%', ''))",
+  message: 'minDetectable is at least maxIncrease: a Pass shows maxIncrease where it can',
+  fieldPath: '.minDetectable',
+} as const;
+
+const latencyGate = k
+  .object({
+    name: k
+      .string({ max: 40, min: 1 })
+      .doc('Identifies the gate in status and messages, such as p95. errors, errors-max and quality are ' + 'taken.'),
+    quantile: share().doc(
+      'Which latency is compared, as a share of requests in text, above 0 and below 1: "0.95" is the ' +
+        'latency that 95% of the requests do not exceed.',
+    ),
+    maxIncrease: percent()
+      .doc(
+        "How much higher the candidate's latency may be than stable's, such as 15%. A Pass shows that " +
+          'it is no more than this, or than minDetectable. Either maxIncrease or max is required.',
+      )
+      .optional(),
+    max: duration().doc("Highest latency of the candidate, whatever stable's is, such as 60ms; above 0s.").optional(),
+    minDetectable: percent()
+      .doc(
+        'Increase that is enough for a Pass when traffic is too low to show maxIncrease within the ' +
+          "step's maxDuration; at least maxIncrease. status.history says what was shown. Absent: the gate " +
+          'stays undecided until maxIncrease is shown. Only with maxIncrease.',
+      )
+      .optional(),
+    eachClass: k
+      .boolean()
+      .doc(
+        'True: every class of requests (by tier and size) that has enough requests in both revisions is ' +
+          'judged separately, too. The gate fails when one class fails, and passes when all classes and ' +
+          'all requests together pass. Absent: false. Only with maxIncrease.',
+      )
+      .optional(),
+  })
+  .rule({
+    rule: "!(self.name in ['errors', 'errors-max', 'quality'])",
+    message: 'errors, errors-max and quality are the names of other gates',
+    fieldPath: '.name',
+  })
+  .rule({
+    rule: 'double(self.quantile) > 0.0 && double(self.quantile) < 1.0',
+    message: 'a quantile is above 0 and below 1',
+    fieldPath: '.quantile',
+  })
+  .rule({
+    rule: "!has(self.max) || duration(self.max) > duration('0s')",
+    message: 'a limit is above 0',
+    fieldPath: '.max',
+  })
+  .rule({ rule: 'has(self.max) != has(self.maxIncrease)', message: 'a latency gate has either max or maxIncrease' })
+  .rule(minDetectableNeeds)
+  .rule(minDetectableIsMore)
+  .rule({
+    rule: '!has(self.eachClass) || has(self.maxIncrease)',
+    message: 'eachClass goes with maxIncrease: a limit in milliseconds is one of all requests',
+    fieldPath: '.eachClass',
+  });
+
+const goldenGate = k
+  .object({
+    configMapRef: configMapRef()
+      .doc(
+        'ConfigMap with the set, under its only key or under golden.jsonl or golden.bin. It is copied ' +
+          'when the rollout begins; later changes do not affect that rollout.',
+      )
+      .optional(),
+    uri: k
+      .string({ max: 2048, min: 1, pattern: fileUriPattern })
+      .doc(
+        'One file with the set, instead of configMapRef: https://, http://, npm: as in spec.model.uri, ' +
+          'or a path in the claim of a pvc:// model; in local mode also file:///path. Needs a digest.',
+      )
+      .optional(),
+    digest: digest().doc('SHA-256 of the file at uri, as "sha256:" and 64 hex digits. Required with uri.').optional(),
+    metric: k
+      .oneOf(['MaxAbsError', 'Cosine', 'Top1Agreement', 'ExactMatch', 'WordErrorRate', 'Accuracy'])
+      .doc(
+        'How an answer is compared with the right one. MaxAbsError, Cosine: the worst case of the set ' +
+          'counts. Top1Agreement, ExactMatch: share of the set that agrees. WordErrorRate: wrong words ' +
+          'for each word of the right text. Accuracy: as Top1Agreement, with the right labels in the set. ' +
+          'Without a set: MaxAbsError or Cosine.',
+      ),
+    min: share()
+      .doc(
+        'Lowest score that passes, as text from "0" to "1". For Cosine, Top1Agreement, ExactMatch and ' +
+          'Accuracy; required for Accuracy.',
+      )
+      .defaultsTo('0.99 for Cosine, 0.98 for Top1Agreement, 1 for ExactMatch'),
+    max: k
+      .string({ max: 16, pattern: '^[0-9]+(\\.[0-9]+)?$' })
+      .doc(
+        'Highest error that passes, as text, such as "0.001". For MaxAbsError and WordErrorRate; ' +
+          'required for MaxAbsError.',
+      )
+      .defaultsTo('0.05 for WordErrorRate'),
+  })
+  .rule({
+    rule: '!(has(self.configMapRef) && has(self.uri))',
+    message: 'a golden set comes from configMapRef or from uri, not from both',
+    fieldPath: '.uri',
+  })
+  .rule({
+    rule: 'has(self.uri) == has(self.digest)',
+    message: 'uri and digest go together: the digest says which file is meant',
+    fieldPath: '.digest',
+  })
+  .rule({
+    rule: "!has(self.min) || !(self.metric in ['MaxAbsError', 'WordErrorRate'])",
+    message: 'an error has a max, no min',
+    fieldPath: '.min',
+  })
+  .rule({
+    rule: "!has(self.max) || self.metric in ['MaxAbsError', 'WordErrorRate']",
+    message: 'max is for errors (MaxAbsError, WordErrorRate); this metric has a min',
+    fieldPath: '.max',
+  })
+  .rule({
+    rule: "self.metric != 'MaxAbsError' || has(self.max)",
+    message: 'MaxAbsError needs a max: how large an error may be only you know',
+    fieldPath: '.max',
+  })
+  .rule({
+    rule: "self.metric != 'Accuracy' || has(self.min)",
+    message: 'Accuracy needs a min: how good the model is only you know',
+    fieldPath: '.min',
+  })
+  .rule({
+    rule: "self.metric in ['MaxAbsError', 'Cosine'] || has(self.configMapRef) || has(self.uri)",
+    message: 'made-up inputs are compared by Cosine or MaxAbsError: for this metric give a set',
+    fieldPath: '.metric',
+  });
+
+export const gatesSchema = k
+  .object({
+    golden: goldenGate
+      .doc(
+        'Answers that a candidate must give before it gets traffic. Without configMapRef and uri the ' +
+          "inputs are generated from the model's input shapes, and stable's answers are the right ones. " +
+          'Absent: the same, by Cosine of at least 0.9.',
+      )
+      .optional(),
+    latency: k
+      .listMap('name', latencyGate, { max: 8 })
+      .doc(
+        "Limits of the candidate's latency under traffic. Default: p95 may rise by 15% (with little " +
+          'traffic a Pass may show up to 100%, and at the very end, where the estimate is below 39%, up to 300%) and ' +
+          'p99 by 30% (which can only fail: its Pass shows nothing). An empty list: latency is not judged.',
+      )
+      .optional(),
+    errors: k
+      .object({
+        maxIncrease: percent()
+          .doc(
+            "How many percentage points higher the candidate's error rate may be than stable's: 1% allows " +
+              '1.5% beside 0.5%. Absent: not compared with stable.',
+          )
+          .optional(),
+        max: percent()
+          .doc("Highest error rate of the candidate, whatever stable's is, such as 2%. Absent: no such limit.")
+          .optional(),
+        minDetectable: percent()
+          .doc(
+            'Percentage points that are enough for a Pass when traffic is too low to show maxIncrease ' +
+              "within the step's maxDuration; at least maxIncrease. Absent: the gate stays undecided until " +
+              'maxIncrease is shown. Only with maxIncrease.',
+          )
+          .optional(),
+      })
+      .rule(minDetectableNeeds)
+      .rule(minDetectableIsMore)
+      .doc(
+        'Limits of the share of requests that fail; failures that the client caused do not count. ' +
+          'Default: maxIncrease 1%, with minDetectable 5% (at the very end, where the estimate is below 2.2%, 10%). ' +
+          'An empty object: errors are not judged.',
+      )
+      .optional(),
+    confidence: k
+      .oneOf(['Strict', 'Standard', 'Quick'])
+      .doc(
+        'How certain a verdict must be; more certainty takes longer. Strict: at most 1% of good ' +
+          'candidates are rolled back by mistake, and a Pass always shows maxIncrease. Standard: 5%; with ' +
+          "little traffic a Pass may show less (minDetectable) after about a third of the step's " +
+          'maxDuration, and gates that are not written still less at its end. Quick: 20%, and after a sixth.',
+      )
+      .defaultsTo('Standard')
+      .optional(),
+    quality: k
+      .object({
+        sampleRate: percent().doc(
+          "Share of stable's requests that the candidate answers, too, while it is idle, such as 5%. " +
+            "Users get stable's answers to these.",
+        ),
+        metric: k
+          .oneOf(['Cosine', 'Top1Agreement', 'ExactMatch'])
+          .doc(
+            'How two answers are compared. They agree when Cosine is at least 0.99; by Top1Agreement and ' +
+              'ExactMatch, when all of it agrees.',
+          ),
+        min: share().doc('Smallest share of compared answers that must agree, as text, such as "0.98".'),
+      })
+      .doc(
+        'Compares answers of the candidate to live requests with those of stable. Absent: answers are ' +
+          'not compared under traffic.',
+      )
+      .optional(),
+    alpha: share()
+      .doc(
+        'Probability of a wrong rollback in the whole rollout, as text above 0 and below 1, such as ' +
+          '"0.05"; it replaces that of confidence. It is divided among the gates and the judged steps.',
+      )
+      .defaultsTo('0.01, 0.05 or 0.2 with confidence Strict, Standard or Quick')
+      .optional(),
+    minRequests: k
+      .integer({ min: 0, max: 10000000 })
+      .doc(
+        'How many requests each revision must have had before an analyze step may end well; 0 to ' +
+          '10000000. A Fail does not wait for them.',
+      )
+      .defaultsTo('200, or fewer when traffic is too low for that')
+      .optional(),
+  })
+  .rule({
+    rule: '!has(self.alpha) || (double(self.alpha) > 0.0 && double(self.alpha) < 1.0)',
+    message: 'a chance is above 0 and below 1',
+    fieldPath: '.alpha',
+  });

@@ -1,0 +1,160 @@
+/**
+ * What OnnxModel's spec has in common with a pod: resources of containers, and the pods' template.
+ *
+ * Owns:  the shape and bounds of both, and the rules by which the API server would refuse the pods later.
+ */
+import { k, type CelRule } from './builder.ts';
+import { objectName, quantity } from './values.ts';
+
+const noMemory = (field: 'requests' | 'limits') => ({
+  rule: `!has(self.${field}) || !('memory' in self.${field})`,
+  message: 'memory is set by spec.memory.limit',
+  fieldPath: `.${field}`,
+});
+const amount = (of: 'requests' | 'limits'): string => `quantity(string(self.${of}[name]))`;
+const isAbove = `name in self.limits && ${amount('requests')}.isGreaterThan(${amount('limits')})`;
+const firstAbove =
+  `self.requests.filter(name, ${isAbove}).map(name, name + ', ' + string(self.requests[name]) + ', is above its ` +
+  `limit, ' + string(self.limits[name]))[0]`;
+
+const isDevice = "(name.contains('/') || name.startsWith('hugepages-'))";
+const isKnown = `(${isDevice} || name in ['cpu', 'memory', 'ephemeral-storage'])`;
+
+/** What the API server would refuse later, for every pod of the revision. */
+const requestsFit: readonly CelRule[] = [
+  {
+    rule: `!has(self.requests) || !has(self.limits) || !self.requests.exists(name, ${isAbove})`,
+    messageExpression:
+      `'the request of ' + ${firstAbove} + ': no pod could be made; lower resources.requests or raise ` +
+      `resources.limits'`,
+    message:
+      'a request is above its limit, so no pod could be made: lower resources.requests or raise resources.limits',
+    fieldPath: '.requests',
+  },
+  {
+    rule:
+      `!has(self.requests) || self.requests.all(name, !${isDevice} || (has(self.limits) && name in self.limits && ` +
+      `${amount('requests')}.compareTo(${amount('limits')}) == 0))`,
+    message:
+      'devices (a name with "/") and hugepages cannot be overcommitted: give the request and the limit the same amount',
+    fieldPath: '.requests',
+  },
+  {
+    rule: `!has(self.limits) || self.limits.all(name, !${isDevice} || ${amount('limits')}.isInteger())`,
+    message: 'devices (a name with "/") and hugepages are counted in whole numbers',
+    fieldPath: '.limits',
+  },
+  ...(['requests', 'limits'] as const).map((field) => ({
+    rule: `!has(self.${field}) || self.${field}.all(name, ${isKnown})`,
+    message: 'a container has only cpu, memory, ephemeral-storage, hugepages-SIZE and devices (a name with "/")',
+    fieldPath: `.${field}`,
+  })),
+];
+const requirements = () =>
+  k.object({
+    requests: k
+      .map(quantity(), { max: 16 })
+      .doc('Amounts that are reserved on the node, by resource name, such as cpu: 500m.')
+      .optional(),
+    limits: k
+      .map(quantity(), { max: 16 })
+      .doc('Most that the container may use, by resource name, such as cpu: 2 or nvidia.com/gpu: 1.')
+      .optional(),
+  });
+export const resourcesSchema = requestsFit
+  .reduce((schema, rule) => schema.rule(rule), requirements())
+  .rule(noMemory('requests'))
+  .rule(noMemory('limits'));
+
+/** Its process alone has 51 MB of anonymous memory at rest; golden cases and samples come on top. */
+const sidecarMemory = '96Mi';
+export const sidecarResourcesSchema = requestsFit
+  .reduce((schema, rule) => schema.rule(rule), requirements())
+  .rule({
+    rule:
+      `!has(self.limits) || !('memory' in self.limits) || ` +
+      `quantity(string(self.limits['memory'])).compareTo(quantity('${sidecarMemory}')) >= 0`,
+    message: `the sidecar needs ${sidecarMemory} at the least`,
+    fieldPath: '.limits',
+  });
+
+const taintText = (): ReturnType<typeof k.string> => k.string({ max: 316 });
+const toleration = k.object({
+  key: taintText().doc("The taint's key. Absent: every key; operator must then be Exists.").optional(),
+  operator: k
+    .oneOf(['Exists', 'Equal', 'Lt', 'Gt'])
+    .doc(
+      "How the taint's value is compared with value. Exists: not at all, every value is tolerated. " +
+        'Equal: they are the same. Lt and Gt: as numbers, where the cluster supports it.',
+    )
+    .defaultsTo('Equal'),
+  value: taintText().doc("What the taint's value is compared with. Leave it out with operator Exists.").optional(),
+  effect: k
+    .oneOf(['NoSchedule', 'PreferNoSchedule', 'NoExecute'])
+    .doc('Which effect of the taint is tolerated. Absent: every effect.')
+    .optional(),
+  tolerationSeconds: k
+    .integer({ min: -1, max: 2147483647, format: 'int64' })
+    .doc(
+      'How many seconds a pod may stay on a node after a NoExecute taint was added; 0 or -1: not at ' +
+        'all. Absent: without limit.',
+    )
+    .optional(),
+});
+
+const podMeta = k.object({
+  labels: k
+    .map(k.string({ max: 63 }), { max: 32 })
+    .doc(
+      'Added to the labels that the operator sets. Names that begin with onnx-operator.dev/ are ' +
+        'refused. Absent: none are added.',
+    )
+    .optional(),
+  annotations: k
+    .map(k.string({ max: 4096 }), { max: 32 })
+    .doc('Copied to every pod. Absent: none.')
+    .optional(),
+});
+const podSpec = k.object({
+  nodeSelector: k
+    .map(k.string({ max: 63 }), { max: 32 })
+    .doc('Labels that a node must have to run the pods. Absent: every node will do.')
+    .optional(),
+  tolerations: k
+    .list(toleration, { max: 32 })
+    .doc('Taints of nodes that do not keep the pods away. Absent: none.')
+    .optional(),
+  affinity: k.opaque().doc('Node affinity, pod affinity and pod anti-affinity, as in a pod. Absent: none.').optional(),
+  topologySpreadConstraints: k
+    .list(k.opaque(), { max: 16 })
+    .doc(
+      "How the pods are spread over nodes and zones, as in a pod. Absent: as the cluster's scheduler " +
+        'does by default.',
+    )
+    .optional(),
+  serviceAccountName: objectName()
+    .doc("ServiceAccount of the pods; its token is not mounted. Absent: the namespace's default " + 'ServiceAccount.')
+    .optional(),
+  imagePullSecrets: k
+    .listMap('name', k.object({ name: objectName().doc("The Secret, in the model's namespace.") }), { max: 16 })
+    .doc('Secrets for the registry of the runtime image. Absent: those of the ServiceAccount.')
+    .optional(),
+  priorityClassName: objectName()
+    .doc(
+      'PriorityClass of the pods: decides which pods are scheduled first and preempted last. Absent: ' +
+        "the cluster's default.",
+    )
+    .optional(),
+});
+export const templateSchema = k
+  .object({
+    metadata: podMeta.doc('Labels and annotations of the pods.').optional(),
+    spec: podSpec.doc('Where the pods may run, and their ServiceAccount, image pull secrets and priority.').optional(),
+  })
+  .rule({
+    rule:
+      '!has(self.metadata) || !has(self.metadata.labels) || !self.metadata.labels.exists(l, ' +
+      "l.startsWith('onnx-operator.dev/'))",
+    message: 'labels of onnx-operator.dev are set by the operator',
+    fieldPath: '.metadata.labels',
+  });

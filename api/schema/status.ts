@@ -1,0 +1,400 @@
+/**
+ * The status of an OnnxModel: what the operator says about it. It carries only values that change by steps;
+ * live numbers are metrics and the report.
+ */
+import { k } from './builder.ts';
+
+const text = (max: number) => k.string({ max });
+const count = () => k.integer({ min: 0, max: 100000 });
+
+const failingPod = k.object({
+  name: text(253).doc('The pod.'),
+  reason: text(64).doc('What is wrong, in one word, such as OOMKilled, ImagePullBackOff or DigestMismatch.'),
+  lastWords: text(1024)
+    .doc('What is wrong, in a sentence, with the last message of the container or the cluster.')
+    .optional(),
+});
+
+const revisionStatus = k.object({
+  revision: text(10).doc(
+    'Ten hex digits that name the revision. Its Deployment, Service and other objects are named ' +
+      'after the model and these digits.',
+  ),
+  generation: k
+    .integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' })
+    .doc('The metadata.generation of the OnnxModel that the revision was made from.')
+    .optional(),
+  digest: text(71)
+    .doc(
+      'SHA-256 of the file that its pods serve; if weights are in files of their own, of the list of ' +
+        'all these files. Absent until the first pod has fetched the model.',
+    )
+    .optional(),
+  sourceDigest: text(71)
+    .doc(
+      'SHA-256 of the whole source, in the form of spec.model.digest; later pods refuse anything ' +
+        'else. Absent until the first pod has fetched the model.',
+    )
+    .optional(),
+  provider: text(32)
+    .doc('Execution provider that runs most of the model, as its pods report it. Absent until it is ' + 'known.')
+    .optional(),
+  precision: text(16)
+    .doc(
+      'Number format of the served weights: FP32, FP16, INT8 or INT4; Source when the model is served ' + 'as it is.',
+    )
+    .optional(),
+  replicas: count().doc('How many pods it has, ready or not.').optional(),
+  ready: count().doc('How many of its pods are ready.').optional(),
+  memory: k
+    .object({
+      limit: text(24).doc('The spec.memory.limit of this revision. Absent: it has none.').optional(),
+      estimate: text(24)
+        .doc(
+          'How much loading and one run took when the first pod tried the model, such as 310Mi. Absent: ' +
+            'not measured.',
+        )
+        .optional(),
+      peak: text(24)
+        .doc(
+          'Highest use of any of its pods, rounded up to a sixteenth of the limit. Absent without a ' +
+            'limit, or before a pod has reported.',
+        )
+        .optional(),
+    })
+    .doc('How much memory its runtime containers may use and do use, as Kubernetes quantities such as ' + '512Mi.')
+    .optional(),
+  pods: k.list(failingPod, { max: 5 }).doc('Up to five of its pods that have a problem. Absent: none has.').optional(),
+  provenance: text(32)
+    .doc(
+      'How it became stable. After GatesPassed, First (nothing served before) or Returned (it was ' +
+        'proven before) it may come back later without being judged. After Forced, Pinned, ' +
+        'ResumedUndecided, PromotedUndecided, StableLost, Asleep, Woken, StoodIn, Adopted or Unrecorded ' +
+        'it is judged again.',
+    )
+    .optional(),
+});
+
+const condition = k.object({
+  type: text(316).doc('Which condition this is, such as Ready.'),
+  status: k.oneOf(['True', 'False', 'Unknown']).doc('Whether the condition holds. Unknown: it is not known yet.'),
+  reason: text(1024).doc('Why, in one word that programs may compare.'),
+  message: text(32768).doc('Why, in a sentence for people.'),
+  observedGeneration: k
+    .integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' })
+    .doc('The metadata.generation that the condition was set for.')
+    .optional(),
+  lastTransitionTime: k.string({ max: 32, format: 'date-time' }).doc('When status changed last.'),
+});
+
+const number = () => k.string({ max: 24 });
+
+const evidence = {
+  candidateRequests: k
+    .integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' })
+    .doc('Requests to the candidate that the gate has seen in this step; of gate quality, compared ' + 'answers.')
+    .optional(),
+  stableRequests: k
+    .integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' })
+    .doc(
+      'Requests to stable that the gate has seen in this step. Absent when the gate has a limit of ' +
+        'its own and is not compared with stable.',
+    )
+    .optional(),
+  estimate: number()
+    .doc(
+      'Most likely value now: "+21%" is above stable; "48ms" and "0.7%" are the candidate\'s own. ' +
+        'Absent: not known yet.',
+    )
+    .optional(),
+  lower: number()
+    .doc(
+      'The smallest value that is still plausible (a confidence bound); a Fail needs it above limit. ' +
+        'Absent: not known yet.',
+    )
+    .optional(),
+  upper: number()
+    .doc(
+      'The largest value that is still plausible (a confidence bound); a Pass needs it at or below ' +
+        'limit, or toShow. Absent: not known yet.',
+    )
+    .optional(),
+  limit: number().doc('What the spec allows, in the unit of estimate.').optional(),
+};
+
+/** In milliseconds, as people write them. */
+const ownLatency = () =>
+  k.object({
+    estimate: number().doc('Most likely value, such as "48ms".').optional(),
+    lower: number().doc('Smallest value that is still plausible. Absent: not known yet.').optional(),
+    upper: number().doc('Largest value that is still plausible. Absent: not known yet.').optional(),
+  });
+
+const pairs = () => k.integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' });
+
+const gate = k.object({
+  name: text(40).doc(
+    'The gate: its name in spec.rollout.gates.latency, or errors, errors-max or quality. Default ' +
+      'gates are p95, p99 and errors.',
+  ),
+  verdict: k
+    .oneOf(['Pass', 'Fail', 'Undecided'])
+    .doc(
+      'Pass: the candidate is within the limit. Fail: it is beyond the limit. Undecided: more ' + 'evidence is needed.',
+    ),
+  reason: text(64)
+    .doc(
+      'Why the verdict is Undecided. TooFewRequests; Uncertain: the limit lies between lower and ' +
+        'upper; OneWindow: it depends on a few slow seconds; LoadUnequal: pods of the two revisions ' +
+        'carry different load.',
+    )
+    .optional(),
+  ...evidence,
+  requestsStillNeeded: k
+    .integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' })
+    .doc(
+      'How many more requests to the candidate a verdict needs if estimate stays as it is. Absent: ' +
+        'decided, or no number would be enough.',
+    )
+    .optional(),
+  stillNeeded: text(120)
+    .doc(
+      'The value of requestsStillNeeded as a range, with the time that it takes at the present rate ' + 'of requests.',
+    )
+    .optional(),
+  toShow: number()
+    .doc(
+      'What upper must not exceed for a Pass now, where traffic is too low to show limit. "nothing": ' +
+        'this gate can only fail; its Pass shows nothing. Absent: limit.',
+    )
+    .optional(),
+  ofClass: text(120)
+    .doc(
+      'Which class of requests the verdict is about, when a gate with eachClass was decided by one ' +
+        'class. Absent: all requests.',
+    )
+    .optional(),
+  worstClass: text(160)
+    .doc(
+      'The class of requests with the largest increase, and how large that is, when classes differ by ' +
+        'more than chance. No verdict depends on it.',
+    )
+    .optional(),
+  stableLatency: ownLatency()
+    .doc("Latency of stable at the gate's quantile, in milliseconds. Only for latency gates.")
+    .optional(),
+  candidateLatency: ownLatency()
+    .doc("Latency of the candidate at the gate's quantile, in milliseconds. Only for latency gates.")
+    .optional(),
+  paired: k
+    .object({
+      verdict: k.oneOf(['Pass', 'Fail', 'Undecided']).doc("What the pairs say of the gate's limit."),
+      probes: pairs().doc('How many golden inputs both revisions were asked. Absent: none.').optional(),
+      replays: pairs().doc("How many of stable's live requests the candidate answered, too. Absent: none.").optional(),
+      shadowed: pairs()
+        .doc("How many of stable's live requests the candidate answered in a shadow step. Absent: none.")
+        .optional(),
+      estimate: number()
+        .doc(
+          'How much longer the candidate typically takes for the same request, such as "+19%". Absent: ' +
+            'too few pairs.',
+        )
+        .optional(),
+      lower: number().doc('Smallest increase that is still plausible. Absent: not known yet.').optional(),
+      upper: number().doc('Largest increase that is still plausible. Absent: not known yet.').optional(),
+      message: text(200).doc('Verdict, number of pairs and increase in one sentence.').optional(),
+    })
+    .doc(
+      'What a comparison of the time that both revisions took for the same requests (pairs) says. ' +
+        'Only for latency gates with maxIncrease. Pairs are in no count of requests.',
+    )
+    .optional(),
+});
+
+const rollout = k.object({
+  phase: text(32).doc(
+    'Where the rollout is: New, Preparing, Shifting, Analyzing, Paused, Promoting, Settling, ' +
+      'Stable, Aborting or Failed. The operator continues from it after a restart.',
+  ),
+  since: k
+    .string({ max: 32, format: 'date-time' })
+    .doc('When the present phase or step began, moved on by the time that spec.rollout.paused held it.')
+    .optional(),
+  retiring: text(10).doc('The revision that was stable before and still has its pods.').optional(),
+  attempt: k
+    .integer({ min: 1, max: 1000000 })
+    .doc('Which attempt of the candidate this is: 1, and one more after each retry.')
+    .optional(),
+  step: k
+    .integer({ min: 0, max: 1000 })
+    .doc('Index of the present step, from 0. When all steps are done it is the number of steps.')
+    .optional(),
+  steps: k.integer({ min: 0, max: 1000 }).doc('How many steps the rollout of this candidate has.').optional(),
+  desiredWeight: k
+    .integer({ min: 0, max: 100 })
+    .doc('Share of the traffic that the candidate should get by its steps so far, in percent.')
+    .optional(),
+  setWeight: k
+    .integer({ min: 0, max: 100 })
+    .doc(
+      'Share of the traffic that the candidate was given so far, in percent, on the way to ' +
+        'desiredWeight: as much as its ready pods can serve. Only in phase Shifting.',
+    )
+    .optional(),
+  actualWeight: k
+    .integer({ min: 0, max: 100 })
+    .doc(
+      'Share of the traffic that the candidate really gets, in percent; with router Service, its ' +
+        'share of the ready pods. Absent while it is not known.',
+    )
+    .optional(),
+  pausedReason: text(32)
+    .doc(
+      'Why the rollout waits in phase Paused. Step: a pause step. Undecided: gates were undecided ' +
+        'after maxDuration. ReportsStale: pods do not report. StableUnhealthy: stable cannot be ' +
+        'compared with. WeightConflict: something else changes the weights of the route.',
+    )
+    .optional(),
+  heldAt: k
+    .string({ max: 32, format: 'date-time' })
+    .doc('When spec.rollout.paused began to hold the rollout. Absent: it does not.')
+    .optional(),
+  lostAt: k
+    .string({ max: 32, format: 'date-time' })
+    .doc(
+      'When the candidate, or the revision that was just promoted, lost its last ready pod. Absent: ' +
+        'it has ready pods.',
+    )
+    .optional(),
+  stableLostAt: k
+    .string({ max: 32, format: 'date-time' })
+    .doc('When stable lost its last ready pod. Absent: it has ready pods, and its traffic is back.')
+    .optional(),
+  skipped: text(32)
+    .doc(
+      'Why this attempt went on without a verdict, the first time that it did: ResumedUndecided, ' +
+        'PromotedUndecided or StableLost. Absent: it never did.',
+    )
+    .optional(),
+  shown: text(512)
+    .doc('What the last judged step has shown, such as "nothing worse than +38 % p95, +2.1 points errors ' + 'shown".')
+    .optional(),
+  promise: text(1024)
+    .doc(
+      'Forecast made when the analyze step began, from the requests of the half hour before: how long ' +
+        'the step takes, what it can show, and how large a problem it would find.',
+    )
+    .optional(),
+  window: k
+    .integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' })
+    .doc('First block of 20 seconds that the gates judge: Unix time in seconds divided by 20, rounded ' + 'down.')
+    .optional(),
+  floor: count()
+    .doc(
+      'The value of spec.replicas when the rollout began. During the rollout an autoscaler may raise ' +
+        'the number of pods, but not lower it below this.',
+    )
+    .optional(),
+  alpha: number()
+    .doc(
+      'Probability of a wrong Fail that each gate may use in this step, such as "0.0125"; a range, ' +
+        'such as "0.0025 to 0.015", when gates differ.',
+    )
+    .optional(),
+  gates: k
+    .listMap('name', gate, { max: 16 })
+    .doc(
+      'Verdicts of the gates under traffic, with their numbers. Updated with every new verdict, ' +
+        'otherwise every half minute, and every five minutes during a pause.',
+    )
+    .optional(),
+  judgedAt: k.string({ max: 32, format: 'date-time' }).doc('When the numbers in gates were computed.').optional(),
+  handledRetryToken: text(63)
+    .doc('The spec.rollout.retryToken at the time the candidate was given up; another value starts a ' + 'retry.')
+    .optional(),
+  handledPromoteRevision: text(10)
+    .doc(
+      'The spec.rollout.promoteRevision that had its effect, or can no longer have one. It is ignored ' +
+        'until it is taken out of the spec or changed.',
+    )
+    .optional(),
+  handledResumeStep: text(24)
+    .doc(
+      'The spec.rollout.resumeStep that had its effect, or can no longer have one. It is ignored ' +
+        'until it is taken out of the spec or changed.',
+    )
+    .optional(),
+  reason: text(64)
+    .doc(
+      'Why the rollout is where it is, in one word; in phases Aborting and Failed, why the candidate ' +
+        'was given up.',
+    )
+    .optional(),
+  message: text(2048).doc('The reason in a sentence, with its numbers.').optional(),
+});
+
+const outcome = k.object({
+  revision: text(10).doc('Which revision the rollout was of: ten hex digits.'),
+  outcome: k
+    .oneOf(['Promoted', 'RolledBack', 'Failed', 'Superseded'])
+    .doc(
+      'How the rollout ended. Promoted: the revision became stable. RolledBack: it had traffic, which ' +
+        'went back. Failed: it was given up before it had traffic. Superseded: another revision was ' +
+        'wanted before it ended.',
+    ),
+  reason: text(64).doc('Why it ended so, in one word.'),
+  provenance: text(32).doc('How it became stable, as in status.stable.provenance. Only for Promoted.').optional(),
+  message: text(1024)
+    .doc('Why it ended so, in a sentence. Of a promotion: what was shown, or which checks were skipped.')
+    .optional(),
+  at: k.string({ max: 32, format: 'date-time' }).doc('When the rollout ended.'),
+  weight: k
+    .integer({ min: 0, max: 100 })
+    .doc(
+      'Share of the traffic that the revision had when the rollout ended, in percent. Absent: it did ' +
+        'not reach its steps, or had none.',
+    )
+    .optional(),
+  gates: k
+    .listMap('name', gate, { max: 16 })
+    .doc('Last verdicts of the gates. Absent: the revision did not reach its steps, or had none.')
+    .optional(),
+});
+
+export const statusSchema = k
+  .object({
+    observedGeneration: k
+      .integer({ min: -1, max: Number.MAX_SAFE_INTEGER, format: 'int64' })
+      .doc('The metadata.generation that this status is about; -1 before the operator has seen the model.'),
+    phase: text(32)
+      .doc(
+        'Where the rollout is, as in status.rollout.phase; Paused also while spec.rollout.paused holds ' +
+          'it. For people: programs should read conditions.',
+      )
+      .optional(),
+    message: text(2048).doc('What the operator does or waits for, in a sentence.').optional(),
+    address: k
+      .object({ url: text(512).doc('Base URL for requests, such as http://name.namespace.svc:8080.') })
+      .doc('Where clients reach the model. Absent: not known yet.')
+      .optional(),
+    replicas: count().doc('How many pods the model has, of all revisions, ready or not.').optional(),
+    readyReplicas: count().doc('How many of these pods are ready.').optional(),
+    ready: text(16)
+      .doc('How many pods are ready and how many are wanted, of all revisions together, such as "2/3".')
+      .optional(),
+    selector: text(512).doc('Label selector of all pods, for autoscalers and kubectl.').optional(),
+    stable: revisionStatus.doc('The revision that serves. Absent: none has become stable yet.').optional(),
+    candidate: revisionStatus.doc('The revision that is to take over, or that was given up. Absent: none.').optional(),
+    rollout: rollout
+      .doc('Where the rollout is, and what the operator needs to continue it after a restart.')
+      .optional(),
+    history: k.list(outcome, { max: 10 }).doc('How the last ten rollouts ended, latest first.').optional(),
+    conditions: k
+      .listMap('type', condition, { max: 16 })
+      .doc(
+        'Ready, Available, ArtifactReady, ModelLoaded, ProvidersActive and RouteReady; and, only while ' +
+          'they are True, Reconciling, Stalled, Paused and ChildrenModified.',
+      )
+      .optional(),
+  })
+  .serverDefault({ observedGeneration: -1 });

@@ -1,0 +1,190 @@
+/**
+ * `kubectl-onnx validate`: whether the OnnxModels in manifests would be taken, without a cluster. For pipelines.
+ *
+ * Owns:  the flags, which documents are OnnxModels, the lines and the JSON. What is checked: check-manifest.ts.
+ * Ends:  0 nothing is wrong, 1 something is, 2 wrong flags or a file that cannot be read.
+ */
+import { AppError } from '../../api/errors.ts';
+import { api } from '../../api/names.ts';
+import { isRecord } from '../../api/record.ts';
+import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
+import { checkManifest } from '../offline/check-manifest.ts';
+import { parseFlags } from '../cluster/cluster-flags.ts';
+import { documentsAt, type ManifestDocument } from '../offline/manifest-files.ts';
+import type { Finding } from '../offline/operator-checks.ts';
+import { plainLine } from '../text/plain-text.ts';
+
+export const validateHelp = `Usage: kubectl-onnx validate FILE... [--json]
+
+Checks the OnnxModels in manifests, with no cluster: what the API server would refuse (with --validate=strict: \
+structure,
+rules, unknown fields), and what only the operator would find. YAML and JSON with any number of documents; a folder's
+*.yaml, *.yml and *.json, with those below; "-" is standard input. Objects of other kinds are skipped, and named.
+
+  --json   one document: {"valid", "documents": [{"file", "document", "line", "kind", "namespace", "name", "outcome",
+           "findings": [{"severity", "path", "line", "message", "hint"}]}], "summary": {"valid", "invalid", "skipped"}}
+  --quiet  only what is wrong
+  --help
+
+Exit codes: 0 nothing is wrong (a warning is not wrong); 1 an OnnxModel is wrong, or a document that may hold one is no
+YAML; 2 wrong flags, or a file that cannot be read.
+`;
+
+/** A verdict here, and no bug. */
+const invalid: ExitCode = 1;
+
+export type Judged = {
+  readonly file: string;
+  readonly document: number;
+  readonly line: number;
+  readonly kind?: string;
+  readonly namespace?: string;
+  readonly name?: string;
+  readonly outcome: 'Valid' | 'Invalid' | 'Skipped';
+  readonly findings: readonly (Finding & { readonly line: number })[];
+  /** Why it was skipped. */
+  readonly why?: string;
+};
+
+const flags = {
+  json: { type: 'boolean', default: false },
+  quiet: { type: 'boolean', short: 'q', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
+/** @throws AppError for what the user has to mend */
+export async function validate(argv: readonly string[], write: (text: string) => void): Promise<ExitCode> {
+  const { values, positionals } = parseFlags('validate', argv, flags);
+  if (values.help) {
+    write(validateHelp);
+    return exitCodes.ok;
+  }
+  if (positionals.length === 0)
+    throw new AppError('BAD_FLAG', { flag: 'FILE', problem: 'needs a file, a folder or "-"' });
+  const judged = positionals.flatMap((path) => documentsAt(path)).flatMap(judge);
+  write(values.json ? `${JSON.stringify(jsonOf(judged), undefined, 2)}\n` : textOf(judged, values.quiet));
+  return judged.some(({ outcome }) => outcome === 'Invalid') ? invalid : exitCodes.ok;
+}
+
+/** One document, or each of the items of a list. */
+export function judge(document: ManifestDocument): readonly Judged[] {
+  const { file, number, line, value, problem, text } = document;
+  const at = { file, document: number, line };
+  if (problem !== undefined) {
+    // A folder may hold templates of others; what names our kind is ours to mend.
+    if (!text.includes(api.kind))
+      return [
+        {
+          ...at,
+          outcome: 'Skipped',
+          why: `no YAML (line ${problem.line}: ${problem.message}), and no ${api.kind}`,
+          findings: [],
+        },
+      ];
+    return [
+      {
+        ...at,
+        outcome: 'Invalid',
+        findings: [{ severity: 'error', path: '', message: `is not YAML: ${problem.message}`, line: problem.line }],
+      },
+    ];
+  }
+  return judgeValue(value, '', document);
+}
+
+/** @param path of an item within its list, such as `items[0]`; '' for the document itself */
+function judgeValue(value: unknown, path: string, document: ManifestDocument): readonly Judged[] {
+  const at = {
+    file: document.file,
+    document: document.number,
+    line: path === '' ? document.line : document.lineOf(path),
+  };
+  if (!isRecord(value) || typeof value['kind'] !== 'string')
+    return [{ ...at, outcome: 'Skipped', why: 'no Kubernetes object: it has no kind', findings: [] }];
+  const { kind, metadata, items } = value;
+  if ((kind === 'List' || kind === `${api.kind}List`) && Array.isArray(items))
+    return items.flatMap((item, i) => judgeValue(item, join(path, `items[${i}]`), document));
+  const named = { ...at, kind, ...namesOf(metadata) };
+  const other = otherKind(value);
+  if (other !== undefined) return [{ ...named, outcome: 'Skipped', why: other, findings: [] }];
+  const findings = findingsOf(value).map((finding) => ({
+    ...finding,
+    line: document.lineOf(join(path, finding.path)),
+  }));
+  return [{ ...named, outcome: findings.some(({ severity }) => severity === 'error') ? 'Invalid' : 'Valid', findings }];
+}
+
+function join(path: string, below: string): string {
+  return [path, below].filter((part) => part !== '').join('.');
+}
+
+function otherKind({ kind, apiVersion }: Readonly<Record<string, unknown>>): string | undefined {
+  if (kind !== api.kind) return 'another kind';
+  return String(apiVersion).split('/')[0] === api.group
+    ? undefined
+    : `another kind: ${api.kind} of ${String(apiVersion)}`;
+}
+
+function findingsOf(value: Readonly<Record<string, unknown>>): readonly Finding[] {
+  const { apiVersion } = value;
+  if (apiVersion !== api.groupVersion)
+    return [
+      {
+        severity: 'error',
+        path: 'apiVersion',
+        message: `no version ${String(apiVersion)} is served`,
+        hint: `write ${api.groupVersion}`,
+      },
+    ];
+  return checkManifest(value);
+}
+
+function namesOf(metadata: unknown): { readonly namespace?: string; readonly name?: string } {
+  const { namespace, name } = isRecord(metadata) ? metadata : {};
+  return { ...(typeof namespace === 'string' ? { namespace } : {}), ...(typeof name === 'string' ? { name } : {}) };
+}
+
+type Summary = { readonly valid: number; readonly invalid: number; readonly skipped: number };
+
+function summaryOf(judged: readonly Judged[]): Summary {
+  const count = (wanted: Judged['outcome']): number => judged.filter(({ outcome }) => outcome === wanted).length;
+  return { valid: count('Valid'), invalid: count('Invalid'), skipped: count('Skipped') };
+}
+
+function jsonOf(judged: readonly Judged[]): {
+  readonly valid: boolean;
+  readonly documents: readonly Judged[];
+  readonly summary: Summary;
+} {
+  const summary = summaryOf(judged);
+  return { valid: summary.invalid === 0, documents: judged, summary };
+}
+
+function textOf(judged: readonly Judged[], quiet: boolean): string {
+  const { valid, invalid, skipped } = summaryOf(judged);
+  const shown = quiet ? judged.filter(({ findings }) => findings.length > 0) : judged;
+  const none = valid + invalid === 0 ? `; there was no ${api.kind} to check` : '';
+  return [
+    ...shown.flatMap(linesOf),
+    ...(quiet && invalid === 0 ? [] : [`${valid} valid, ${invalid} invalid, ${skipped} skipped${none}`]),
+  ]
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+function linesOf({ file, document, kind, namespace, name, outcome, findings, why }: Judged): readonly string[] {
+  const what =
+    kind === undefined ? '' : `: ${kind} ${[namespace, name].filter((part) => part !== undefined).join('/')}`;
+  const head = plainLine(
+    `${file}, document ${document}${what}: ${outcome === 'Skipped' ? `skipped, ${why}` : outcome.toLowerCase()}`,
+  );
+  return [head, ...findings.map((finding) => `  ${plainLine(findingText(finding))}`)];
+}
+
+function findingText({ severity, path, line, message, hint }: Judged['findings'][number]): string {
+  return (
+    `line ${line}: ` +
+    `${severity === 'warning' ? 'warning: ' : ''}${path === '' ? '' : `${path}: `}${message}` +
+    `${hint === undefined ? '' : ` (${hint})`}`
+  );
+}

@@ -1,0 +1,144 @@
+/**
+ * `kubectl-onnx wait`: ends as soon as a model is ready, or is certain not to become so.
+ *
+ * Owns:  the flags, the lines on the way and the exit codes of a waiter: 0 Ready, 1 Stalled, 2 timeout. Pipelines
+ *        know these three from `kubectl wait` and its kin; here 1 is a verdict and no bug.
+ * Ends:  also with 130 on a signal; other mistakes and troubles with the codes that every command has.
+ */
+import { AppError } from '../../api/errors.ts';
+import { parseDurationMs } from '../../api/units.ts';
+import type { OnnxModel } from '../../api/onnxmodel.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { startDeadline } from '../../lib/deadline.ts';
+import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
+import { clusterFlags, clusterFlagsHelp, onlyName, parseFlags } from '../cluster/cluster-flags.ts';
+import { openCluster, type Cluster } from '../cluster/api-server.ts';
+import { followModel, type ModelRef } from '../cluster/models.ts';
+import { outcomeOf, type Outcome } from '../cluster/outcome.ts';
+import { plainLine } from '../text/plain-text.ts';
+
+export const waitHelp = `Usage: kubectl-onnx wait NAME [--timeout DURATION] [options]
+
+Waits until the OnnxModel is ready at the spec it has now, or until its rollout has failed, and ends at once in both
+cases. Each change on the way is a line. A spec that changes meanwhile is waited for instead.
+
+  --timeout DURATION  give up after so long (default: 10m; from 1s to 24h)
+  -q, --quiet         only the last line
+${clusterFlagsHelp}
+
+Exit codes: 0 Ready; 1 Stalled: what serves is not what the spec asks for, and waiting will not change that;
+2 timeout, also wrong flags and a model that does not exist or was deleted ("error: ..." on stderr tells which);
+4 the API server cannot be reached; 130 interrupted.
+`;
+
+export const waitCodes = { Ready: 0, Stalled: 1, Timeout: 2 } as const satisfies Record<string, ExitCode>;
+const longestMs = 24 * 3_600_000;
+
+const flags = {
+  ...clusterFlags,
+  timeout: { type: 'string', default: '10m' },
+  quiet: { type: 'boolean', short: 'q', default: false },
+} as const;
+
+/** For commands that begin something and may wait for it. */
+export const waitFlags = { wait: { type: 'boolean', default: false }, timeout: { type: 'string' } } as const;
+export const waitHelpLines = `  --wait              then wait, as the command "wait" does
+  --timeout DURATION  with --wait: give up after so long (default: 10m)
+`;
+
+export type WaitPlan = { readonly timeout: string; readonly quiet: boolean };
+
+/** @returns undefined when no wait was asked for */
+export function waitPlanOf({
+  wait: asked,
+  timeout,
+}: {
+  readonly wait: boolean;
+  readonly timeout?: string | undefined;
+}): WaitPlan | undefined {
+  if (!asked && timeout !== undefined)
+    throw new AppError('BAD_FLAG', { flag: '--timeout', problem: 'is only for --wait' });
+  if (timeout !== undefined) timeoutOf(timeout);
+  return asked ? { timeout: timeout ?? '10m', quiet: false } : undefined;
+}
+
+/** @param stop aborted by SIGTERM or SIGINT. @throws AppError for what the user has to mend */
+export async function wait(
+  argv: readonly string[],
+  write: (text: string) => void,
+  stop: AbortSignal,
+): Promise<ExitCode> {
+  const { values, positionals } = parseFlags('wait', argv, flags);
+  if (values.help) {
+    write(waitHelp);
+    return exitCodes.ok;
+  }
+  const name = onlyName(positionals);
+  timeoutOf(values.timeout);
+  const cluster = await openCluster(values);
+  return waitFor(cluster, { name, namespace: values.namespace ?? cluster.namespace }, values, { write, stop });
+}
+
+export type Io = { readonly write: (text: string) => void; readonly stop: AbortSignal };
+
+/** The wait itself, with its lines. */
+export async function waitFor(
+  cluster: Cluster,
+  ref: ModelRef,
+  { timeout, quiet }: WaitPlan,
+  io: Io,
+): Promise<ExitCode> {
+  const { write, stop } = io;
+  const deadline = startDeadline(systemClock, timeoutOf(timeout), stop);
+  const say = (line: string, last: boolean): void => {
+    if (last || !quiet) write(`${line}\n`);
+  };
+  try {
+    const last = await firstDecision(
+      ref,
+      followModel(cluster, ref, { clock: systemClock, signal: deadline.signal }),
+      say,
+    );
+    if (last !== undefined && last.outcome !== 'Progressing') return waitCodes[last.outcome];
+    if (stop.aborted) return exitCodes.interrupted;
+    const doubt = last?.reason === 'NotObserved' ? '; check that the operator is running' : '';
+    const so =
+      last === undefined ? 'the API server has not answered' : `${last.reason}: ${plainLine(last.message)}${doubt}`;
+    say(`${ref.namespace}/${ref.name}: Timeout: not decided within ${timeout}: ${so}`, true);
+    return waitCodes.Timeout;
+  } finally {
+    deadline.dispose();
+  }
+}
+
+/** @returns the first outcome that stands, else the last one on the way; undefined when no model came */
+async function firstDecision(
+  ref: ModelRef,
+  models: AsyncIterable<OnnxModel>,
+  say: (line: string, last: boolean) => void,
+): Promise<Outcome | undefined> {
+  let last: { readonly outcome: Outcome; readonly line: string } | undefined;
+  for await (const model of models) {
+    const outcome = outcomeOf(model);
+    const line = lineOf(ref, outcome);
+    const stands = outcome.outcome !== 'Progressing';
+    if (stands || line !== last?.line) say(line, stands);
+    if (stands) return outcome;
+    last = { outcome, line };
+  }
+  return last?.outcome;
+}
+
+function lineOf({ namespace, name }: ModelRef, { outcome, reason, message }: Outcome): string {
+  return `${namespace}/${name}: ${outcome}: ${reason}: ${plainLine(message)}`;
+}
+
+export function timeoutOf(text: string): number {
+  const ms = parseDurationMs(text);
+  if (ms === undefined || ms < 1000 || ms > longestMs)
+    throw new AppError('BAD_FLAG', {
+      flag: '--timeout',
+      problem: `'${text.slice(0, 80)}' is not a duration from 1s to 24h, such as 90s or 10m`,
+    });
+  return ms;
+}

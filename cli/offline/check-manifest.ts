@@ -1,0 +1,145 @@
+/**
+ * Whether an OnnxModel in a manifest would be taken: by the API server, as `--validate=strict` has it, and then by the
+ * operator.
+ *
+ * Owns:  what is added to the API server's own sentences: what to do about it.
+ * Pure:  a parsed document → findings.
+ */
+import { openApiSchema } from '../../api/onnxmodel.ts';
+import { isRecord } from '../../api/record.ts';
+import type { Cause } from '../../kube/schema/cause.ts';
+import { checkCustomObject } from '../../kube/schema/check-object.ts';
+import { applyDefaults } from '../../kube/schema/defaults.ts';
+import { validateMeta } from '../../kube/schema/metadata.ts';
+import { pruneObject } from '../../kube/schema/prune.ts';
+import { schemaOfField, schemaOfItems, type Schema } from '../../kube/schema/schema.ts';
+import { nearest } from '../text/nearest-word.ts';
+import { operatorFindings, type Finding } from './operator-checks.ts';
+
+const published = openApiSchema('published') as Schema;
+const whole = openApiSchema('whole') as Schema;
+const type = { schema: published, scale: { spec: ['spec', 'replicas'] } };
+
+/** @param manifest an object of kind OnnxModel in the version that is served */
+export function checkManifest(manifest: Readonly<Record<string, unknown>>): readonly Finding[] {
+  const object = structuredClone(manifest);
+  const unknown = pruneObject(object, published).map(unknownField);
+  const metadata = named(object['metadata']);
+  if (!isRecord(metadata))
+    return [...unknown, { severity: 'error', path: 'metadata', message: 'Required value', hint: 'give it a name' }];
+  applyDefaults(object, published);
+  const causes = checkCustomObject(type, { ...object, metadata }, undefined, validateMeta({ metadata }, 'subdomain'));
+  const refused = [...unknown, ...causes.map((cause) => ofCause(cause, { ...object, metadata }))];
+  // Without a spec that the schema takes, the operator's reading would say the same again in other words.
+  return causes.length > 0 ? refused : [...refused, ...operatorFindings(object)];
+}
+
+/** generateName, for `kubectl create`, is as good as a name: the server adds five letters. */
+function named(metadata: unknown): unknown {
+  if (!isRecord(metadata) || metadata['name'] !== undefined || typeof metadata['generateName'] !== 'string')
+    return metadata;
+  return { ...metadata, name: `${metadata['generateName']}xxxxx` };
+}
+
+function unknownField(path: string): Finding {
+  const [, parent = '', field = path] = /^(.*)\.([^.]*)$/.exec(path) ?? [];
+  return { severity: 'error', path, message: `unknown field "${field}"`, hint: insteadOf(field, parent) };
+}
+
+function insteadOf(field: string, parent: string): string {
+  if (schemaAt(whole, parent)?.properties?.[field] !== undefined)
+    return 'it is planned and does nothing yet: leave it out';
+  const siblings = Object.keys(schemaAt(published, parent)?.properties ?? {});
+  const close = nearest(field, siblings);
+  if (close !== undefined) return `did you mean ${close}?`;
+  return siblings.length > 0 ? `there are ${siblings.join(', ')}` : 'leave it out';
+}
+
+type Manifest = Parameters<typeof checkCustomObject>[1];
+
+function ofCause({ message, field = '' }: Cause, object: Manifest): Finding {
+  const path = field === '<nil>' ? '' : field;
+  const hint = hintFor(object, path, message);
+  return {
+    severity: 'error',
+    path,
+    message: message.replace(` in body should match '`, ` should match '`),
+    ...(hint === undefined ? {} : { hint }),
+  };
+}
+
+/** Ways to write a bare number where text is wanted; the first that the whole manifest is taken with. */
+const units = ['', '%', 's', 'Mi'];
+
+/** What a number or a boolean has to be written as. @returns undefined when no spelling of it would be taken */
+function asText(object: Manifest, path: string, value: number | boolean): string | undefined {
+  const texts = typeof value === 'number' ? units.map((unit) => `${value}${unit}`) : [String(value)];
+  const taken = texts.find((text) => isTaken(object, path, text));
+  if (taken === undefined) return undefined;
+  return taken === String(value)
+    ? `write it in quotes: "${taken}"`
+    : `write it in quotes and with its unit, such as "${taken}"`;
+}
+
+/** Whether a value is taken in the place of the one that is there, by the schema, its rules and the operator. */
+function isTaken(object: Manifest, path: string, value: unknown): boolean {
+  const changed = structuredClone(object);
+  const steps = stepsOf(path);
+  const parent = steps
+    .slice(0, -1)
+    .reduce<unknown>((at, step) => (at as Record<string | number, unknown>)[step], changed);
+  (parent as Record<string | number, unknown>)[steps.at(-1) ?? ''] = value;
+  const concerns = (field: string): boolean =>
+    field === path || path.startsWith(`${field}.`) || path.startsWith(`${field}[`);
+  const causes = checkCustomObject(type, changed, undefined, []);
+  // Other fields may be wrong for reasons of their own, also before.
+  const before = new Set(
+    checkCustomObject(type, object, undefined, []).map(({ field, message }) => `${field} ${message}`),
+  );
+  if (
+    causes.some(({ field = '', message }) => concerns(field) && (field === path || !before.has(`${field} ${message}`)))
+  )
+    return false;
+  return (
+    causes.length > 0 ||
+    operatorFindings(changed).every(({ path: at, severity }) => at !== path || severity !== 'error')
+  );
+}
+
+function hintFor(object: Manifest, path: string, message: string): string | undefined {
+  const value = valueAt(object, path);
+  const schema = schemaAt(published, path);
+  if (/must be of type (integer,)?string/.test(message) && (typeof value === 'number' || typeof value === 'boolean'))
+    return asText(object, path, value) ?? schema?.description;
+  if (message.startsWith('Unsupported value')) return nearestOf(value, schema);
+  const patternIsAllItSays = /should match|Too long|must be of type|^Required value$/.test(message);
+  return patternIsAllItSays ? schema?.description : undefined;
+}
+
+function nearestOf(value: unknown, schema: Schema | undefined): string | undefined {
+  const close = nearest(String(value), (schema?.enum ?? []).map(String));
+  return close === undefined ? schema?.description : `did you mean ${close}?`;
+}
+
+/** The schema of a path; undefined where it has none. */
+function schemaAt(schema: Schema, path: string): Schema | undefined {
+  return stepsOf(path).reduce<Schema | undefined>(
+    (at, step) =>
+      at === undefined ? undefined : typeof step === 'number' ? schemaOfItems(at) : schemaOfField(at, step),
+    schema,
+  );
+}
+
+function valueAt(object: unknown, path: string): unknown {
+  return stepsOf(path).reduce<unknown>(
+    (at, step) =>
+      Array.isArray(at) && typeof step === 'number' ? (at[step] as unknown) : isRecord(at) ? at[step] : undefined,
+    object,
+  );
+}
+
+function stepsOf(path: string): readonly (string | number)[] {
+  return [...path.matchAll(/\[(\d+)\]|([^.[\]]+)/g)].map(([, index, name = '']) =>
+    index === undefined ? name : Number(index),
+  );
+}

@@ -1,0 +1,194 @@
+/**
+ * The gates and steps of an OnnxModel in a YAML or JSON file.
+ *
+ * Owns:   what a manifest on disk must look like to be judged by. The API server checks the rest.
+ * Limits: files up to 1 MiB.
+ * Errors: FILE_UNREADABLE; BAD_CONFIG and FIELD_INVALID that name the field.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import { parseAllDocuments } from 'yaml';
+import { AppError, messageOf } from '../../api/errors.ts';
+import { api } from '../../api/names.ts';
+import { present } from '../../api/present.ts';
+import { parseDurationMs } from '../../api/units.ts';
+import { blockSeconds, confidences } from '../../operator/analysis/constants.ts';
+import {
+  planOf,
+  shadowOf,
+  type Confidence,
+  type GatesSpec,
+  type Plan,
+  type StepSpec,
+} from '../../operator/analysis/plan.ts';
+
+export type JudgedModel = {
+  readonly name: string;
+  /** Of the last analyze or shadow step. */
+  readonly plan: Plan;
+  /** What that step asks for. */
+  readonly require: 'NoFail' | 'Pass';
+  /** How long it may last; absent: half an hour, as where a step says nothing. */
+  readonly maxBlocks?: number;
+};
+
+const fileLimitBytes = 1 << 20;
+
+/** @param name of the model, needed when the file has several */
+export function readModel(path: string, name?: string): JudgedModel {
+  const model = onlyModel(path, name);
+  const rollout = object(object(model['spec'] ?? {}, 'spec')['rollout'] ?? {}, 'spec.rollout');
+  const steps = stepsOf(rollout['steps']);
+  return { name: nameOf(model), ...lastJudged(planOf(gatesOf(rollout['gates']), steps), steps ?? []) };
+}
+
+function lastJudged(plan: Plan, steps: readonly TimedStep[]): Omit<JudgedModel, 'name'> {
+  const last = steps.findLast(({ analyze, shadow }) => (analyze ?? shadow) !== undefined);
+  const { require = 'Pass', maxBlocks } = last?.analyze ?? last?.shadow ?? {};
+  return { plan: last?.shadow === undefined ? plan : shadowOf(plan), require, ...present({ maxBlocks }) };
+}
+
+function onlyModel(path: string, name: string | undefined): Fields {
+  const models = documentsOf(path).filter(
+    (document): document is Fields => isObject(document) && document['kind'] === api.kind,
+  );
+  const named = name === undefined ? models : models.filter((model) => nameOf(model) === name);
+  const [model] = named;
+  if (model === undefined) throw wrong(path, `has no ${api.kind}${name === undefined ? '' : ` named ${name}`}`);
+  if (named.length > 1) throw wrong(path, `has ${named.length} of kind ${api.kind}: say which with --name`);
+  return model;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function documentsOf(path: string): unknown[] {
+  let text: string;
+  try {
+    if (statSync(path).size > fileLimitBytes) throw wrong(path, `is larger than ${fileLimitBytes} bytes`);
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (error instanceof AppError) throw error;
+    throw new AppError('FILE_UNREADABLE', { path, why: messageOf(error) }, { cause: error });
+  }
+  return [...parseAllDocuments(text)].map((document) => {
+    const [problem] = document.errors;
+    if (problem !== undefined) throw wrong(path, `is not YAML: ${problem.message.split('\n')[0] ?? ''}`);
+    return document.toJS() as unknown;
+  });
+}
+
+function nameOf(model: Fields): string {
+  const { metadata } = model;
+  return isObject(metadata) && typeof metadata['name'] === 'string' ? metadata['name'] : '(unnamed)';
+}
+
+type Reader<T> = (value: unknown, at: string) => T;
+
+/** How each field of the gates is read; the golden set is asked before there is traffic. */
+const gateReaders: { readonly [K in keyof GatesSpec]-?: Reader<NonNullable<GatesSpec[K]>> } = {
+  latency: (value, at) => list(value, at).map(latencyOf),
+  errors: (value, at) => texts(value, at, { may: ['maxIncrease', 'max', 'minDetectable'] }),
+  quality: (value, at) => texts(value, at, { must: ['min'], may: ['sampleRate', 'metric'] }),
+  confidence: confidenceOf,
+  alpha: text,
+  minRequests: wholeNumber,
+};
+
+function gatesOf(value: unknown): GatesSpec {
+  const at = 'spec.rollout.gates';
+  if (value === undefined) return {};
+  const gates = known(object(value, at), at, ['golden', ...Object.keys(gateReaders)]);
+  const readers = Object.entries(gateReaders) as [string, Reader<unknown>][];
+  return Object.fromEntries(
+    readers.flatMap(([name, read]) => (gates[name] === undefined ? [] : [[name, read(gates[name], `${at}.${name}`)]])),
+  );
+}
+
+function wholeNumber(value: unknown, at: string): number {
+  if (!Number.isInteger(value) || (value as number) < 0) throw field(at, 'is not a whole number');
+  return value as number;
+}
+
+function latencyOf(value: unknown, index: number) {
+  const at = `spec.rollout.gates.latency[${index}]`;
+  const { eachClass, ...rest } = object(value, at);
+  if (eachClass !== undefined && typeof eachClass !== 'boolean') throw field(`${at}.eachClass`, 'is true or false');
+  const gate = texts(rest, at, { must: ['name', 'quantile'], may: ['maxIncrease', 'max', 'minDetectable'] });
+  return eachClass === undefined ? gate : { ...gate, eachClass };
+}
+
+function confidenceOf(value: unknown, at: string): Confidence {
+  const found = (Object.keys(confidences) as Confidence[]).find((name) => name === value);
+  if (found === undefined) throw field(at, `is one of ${Object.keys(confidences).join(', ')}`);
+  return found;
+}
+
+type Judged = { readonly require: 'NoFail' | 'Pass'; readonly maxBlocks?: number };
+type TimedStep = StepSpec & { readonly analyze?: Judged; readonly shadow?: Judged };
+
+function stepsOf(value: unknown): TimedStep[] | undefined {
+  if (value === undefined) return undefined;
+  return list(value, 'spec.rollout.steps').map((item, i) => {
+    const at = `spec.rollout.steps[${i}]`;
+    const step = object(item, at);
+    const kind = step['analyze'] !== undefined ? 'analyze' : step['shadow'] !== undefined ? 'shadow' : undefined;
+    if (kind === undefined) return {};
+    const { require, maxDuration } = object(step[kind], `${at}.${kind}`);
+    if (require !== 'NoFail' && require !== 'Pass') throw field(`${at}.${kind}.require`, 'is NoFail or Pass');
+    return { [kind]: { require, ...present({ maxBlocks: blocksIn(maxDuration, `${at}.${kind}.maxDuration`) }) } };
+  });
+}
+
+function blocksIn(duration: unknown, at: string): number | undefined {
+  if (duration === undefined) return undefined;
+  const words = text(duration, at);
+  const ms = parseDurationMs(words);
+  if (ms === undefined) throw field(at, `'${words}' is not a duration, such as 30m`);
+  return ms / 1000 / blockSeconds;
+}
+
+/** An object of texts, with the fields that it must and may have. */
+function texts<const M extends string = never, const O extends string = never>(
+  value: unknown,
+  at: string,
+  fields: { readonly must?: readonly M[]; readonly may?: readonly O[] },
+) {
+  const { must = [], may = [] } = fields;
+  const found = known(object(value, at), at, [...must, ...may]);
+  const missing = must.find((name) => found[name] === undefined);
+  if (missing !== undefined) throw field(`${at}.${missing}`, 'is missing');
+  const entries = Object.entries(found).map(([name, one]) => [name, text(one, `${at}.${name}`)] as const);
+  return Object.fromEntries(entries) as { readonly [K in M]: string } & { readonly [K in O]?: string };
+}
+
+function known(value: Fields, at: string, names: readonly string[]): Fields {
+  const other = Object.keys(value).find((name) => !names.includes(name));
+  if (other !== undefined) throw field(`${at}.${other}`, `is not a field here; there are ${names.join(', ')}`);
+  return value;
+}
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function object(value: unknown, at: string): Fields {
+  if (!isObject(value)) throw field(at, 'is not an object');
+  return value;
+}
+
+function list(value: unknown, at: string): readonly unknown[] {
+  if (!Array.isArray(value)) throw field(at, 'is not a list');
+  return value;
+}
+
+function text(value: unknown, at: string): string {
+  if (typeof value !== 'string') throw field(at, `is ${JSON.stringify(value)}, expected text: write it in quotes`);
+  return value;
+}
+
+function field(name: string, problem: string): AppError {
+  return new AppError('FIELD_INVALID', { field: name, problem });
+}
+
+function wrong(where: string, problem: string): AppError {
+  return new AppError('BAD_CONFIG', { where, problem });
+}

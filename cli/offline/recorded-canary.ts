@@ -1,0 +1,285 @@
+/**
+ * A recorded canary brought before the judge, look by look, as the operator would have looked at it.
+ *
+ * Owns:   the fold of requests into blocks, the times of the looks, and the first decision, which stands.
+ * Rule:   the verdicts are operator/analysis's own. A trace is one window with one pod a revision; it begins with the
+ *         candidate's first request, and what stable did in the half hour before says how noisy it is.
+ * Limits: a window spans at most 24 hours, so memory does not grow with a trace's requests.
+ */
+import { present } from '../../api/present.ts';
+import { ratioBucketOf, type PairSource } from '../../api/report.ts';
+import { decimal } from '../../api/text.ts';
+import { AppError } from '../../api/errors.ts';
+import { blockSeconds } from '../../operator/analysis/constants.ts';
+import { historyBefore, historyBlocks } from '../../operator/analysis/history.ts';
+import type { Evidence } from '../../operator/analysis/evidence.ts';
+import {
+  addCount,
+  bucketOf,
+  emptyHistogram,
+  reportScale,
+  type LogHistogram,
+  type Scale,
+} from '../../operator/analysis/log-histogram.ts';
+import { evidenceOf, lookAt, numbersAt } from '../../operator/analysis/look.ts';
+import type { NoiseHistory } from '../../operator/analysis/noise.ts';
+import { pairedOf, ratioScale, type PairedSeries } from '../../operator/analysis/paired-series.ts';
+import type { Cell, Nodes } from '../../operator/analysis/series.ts';
+import { shownWords } from '../../operator/analysis/shown-words.ts';
+import type { Decided, GateResult } from '../../operator/analysis/verdict.ts';
+import type { JudgedModel } from './manifest.ts';
+import type { TraceEntry, TracePair, TraceRequest } from './trace.ts';
+
+/** A gate's result at a time of the trace. */
+export type Look = GateResult & { readonly t: number };
+export type Outcome = {
+  readonly verdict: 'Pass' | 'Fail' | 'Undecided';
+  /** Time of the first decision, or of the trace's end. */
+  readonly t: number;
+  readonly candidateRequests: number;
+  /** The gates as they stood then. */
+  readonly gates: readonly Look[];
+  /** Of a Pass: "nothing worse than +15 % p95, +1 point errors shown". */
+  readonly shown?: string;
+};
+
+export type LookPlan = {
+  /**
+   * Absent: every 5 s in the first hour, then and once decided every minute, after four hours every five: a look costs
+   * what the window is long.
+   */
+  readonly everySeconds?: number;
+  /** Every look is shown, not only changes and one a minute. */
+  readonly all: boolean;
+  /** Seconds after the candidate's first request that are left out, for caches to fill. */
+  readonly settleSeconds: number;
+  /** Where the pods ran that the trace is of: a trace does not say. */
+  readonly nodes: Nodes;
+};
+
+type Counting = { -readonly [K in keyof Cell]: Cell[K] };
+const spanLimitSeconds = 86_400;
+
+/**
+ * The report's buckets with more of them at both ends, 1 µs to a day: a trace may be of anything. Inside, both agree to
+ * the bucket.
+ */
+const traceScale: Scale = {
+  lnLow: reportScale.lnLow - 233 * reportScale.lnStep,
+  lnStep: reportScale.lnStep,
+  buckets: reportScale.buckets + 233 + 340,
+};
+
+export class RecordedCanary {
+  readonly #model: JudgedModel;
+  readonly #looks: LookPlan;
+  readonly #cells: { readonly candidate: Counting[]; readonly stable: Counting[] } = { candidate: [], stable: [] };
+  readonly #ratios = new Map<number, LogHistogram>();
+  readonly #pairs: Partial<Record<PairSource, number>> = {};
+  #candidateBegan: number | undefined;
+  /** Where the window begins. */
+  #began: number | undefined;
+  #history: ((quantile: number) => NoiseHistory) | undefined;
+  #ends = 0;
+  #nextLook = 0;
+  #unseen = false;
+  #last: readonly Decided[] = [];
+  #shownMinute = -1;
+  #outcome: Outcome | undefined;
+
+  constructor(model: JudgedModel, looks: LookPlan) {
+    this.#model = model;
+    this.#looks = looks;
+  }
+
+  /** Takes the next line in order of time. @returns what the looks before it are to show */
+  add(entry: TraceEntry): readonly Look[] {
+    return 'ratio' in entry ? this.#addPair(entry) : this.#addRequest(entry);
+  }
+
+  /**
+   * Pairs count from the window on, which a request of the candidate begins, or the first pair: in a shadow there is no
+   * other.
+   */
+  #addPair(pair: TracePair): readonly Look[] {
+    this.#candidateBegan ??= pair.t;
+    if (this.#began === undefined && pair.t < this.#candidateBegan + this.#looks.settleSeconds) return [];
+    const shown = this.#lookBefore(pair);
+    const block = Math.floor(pair.t / blockSeconds);
+    const ratios = this.#ratios.get(block) ?? emptyHistogram(ratioScale);
+    this.#ratios.set(block, ratios);
+    addCount(ratios, ratioBucketOf(pair.ratio), 1);
+    this.#pairs[pair.source] = (this.#pairs[pair.source] ?? 0) + 1;
+    return shown;
+  }
+
+  #addRequest(request: TraceRequest): readonly Look[] {
+    if (!this.#isInWindow(request)) return [];
+    const shown = this.#lookBefore(request);
+    count(this.#cells[request.revision], request);
+    return shown;
+  }
+
+  /** The looks that were due before this line, which is then in the window. */
+  #lookBefore(request: { readonly t: number; readonly line: number }): readonly Look[] {
+    const began = (this.#began ??= this.#begin(request.t));
+    if (request.t - began > spanLimitSeconds) {
+      throw new AppError('BAD_CONFIG', {
+        where: `line ${request.line}`,
+        problem: `the canary spans more than ${spanLimitSeconds / 3600} hours: a rollout's window does not; cut it`,
+      });
+    }
+    const shown = request.t >= this.#nextLook ? this.#look(this.#nextLook) : [];
+    if (request.t >= this.#nextLook) this.#nextLook = this.#lookAfter(request.t);
+    this.#ends = request.t;
+    this.#unseen = true;
+    return shown;
+  }
+
+  /** Stable alone is remembered for half an hour; what settles is forgotten. */
+  #isInWindow(request: TraceRequest): boolean {
+    if (this.#began !== undefined) return true;
+    if (request.revision === 'candidate') this.#candidateBegan ??= request.t;
+    if (this.#candidateBegan !== undefined) return request.t >= this.#candidateBegan + this.#looks.settleSeconds;
+    const { stable } = this.#cells;
+    count(stable, request);
+    this.#ends = request.t;
+    while ((stable[0]?.block ?? Infinity) < Math.floor(request.t / blockSeconds) - historyBlocks) stable.shift();
+    return false;
+  }
+
+  #begin(t: number): number {
+    this.#nextLook = this.#lookAfter(t);
+    this.#history = historyBefore(Math.floor(t / blockSeconds), this.#cells.stable);
+    return t;
+  }
+
+  /** The last look, with every gate, and how it all ended. */
+  end(): { readonly looks: readonly Look[]; readonly outcome: Outcome } {
+    if (this.#began === undefined)
+      return {
+        looks: [],
+        outcome: {
+          verdict: 'Undecided',
+          t: shownTime(this.#ends),
+          candidateRequests: 0,
+          gates: this.#judgeAt(this.#ends),
+        },
+      };
+    const looks = this.#unseen ? this.#look(this.#nextLook, true) : [];
+    const gates = this.#judgeAt(this.#ends);
+    return {
+      looks,
+      outcome: this.#outcome ?? {
+        verdict: 'Undecided',
+        t: shownTime(this.#ends),
+        candidateRequests: this.#candidateRequests(),
+        gates,
+      },
+    };
+  }
+
+  /** The next time to look: a whole multiple of the interval. */
+  #lookAfter(t: number): number {
+    const hours = (t - (this.#began ?? t)) / 3600;
+    const seldom = hours < 4 ? 60 : 300;
+    const every = this.#looks.everySeconds ?? (this.#outcome === undefined && hours < 1 ? 5 : seldom);
+    return (Math.floor(t / every) + 1) * every;
+  }
+
+  /** @param at the end of what the look sees: requests before it */
+  #look(at: number, closing = false): readonly Look[] {
+    if (!this.#unseen) return [];
+    this.#unseen = false;
+    const { plan, require } = this.#model;
+    const { decided, step } = lookAt(plan, this.#evidence(at), require);
+    const changed = plan.gates.map(
+      (_, i) => decided[i]?.verdict !== this.#last[i]?.verdict || decided[i]?.reason !== this.#last[i]?.reason,
+    );
+    this.#last = decided;
+    if (this.#outcome === undefined && step !== 'Waiting') {
+      this.#outcome = this.#decidedAt(at, step === 'Fail' ? 'Fail' : 'Pass');
+    }
+    const whole = closing || this.#looks.all || this.#isNewMinute(at);
+    if (!whole && !changed.includes(true)) return [];
+    return this.#judgeAt(at).filter((_, i) => whole || changed[i] === true);
+  }
+
+  #decidedAt(at: number, verdict: 'Pass' | 'Fail'): Outcome {
+    const gates = this.#judgeAt(at);
+    const shown = verdict === 'Pass' ? shownWords(this.#model.plan, gates) : undefined;
+    return { verdict, t: shownTime(at), candidateRequests: this.#candidateRequests(), gates, ...present({ shown }) };
+  }
+
+  #judgeAt(at: number): readonly Look[] {
+    return numbersAt(this.#model.plan, this.#evidence(at)).map((result) => ({ t: shownTime(at), ...result }));
+  }
+
+  /** A trace has one window, and both revisions are known up to the same moment. */
+  #evidence(at: number): Evidence {
+    const firstBlock = Math.floor((this.#began ?? at) / blockSeconds);
+    const until = Math.max(firstBlock, Math.ceil(at / blockSeconds) - 1);
+    const { maxBlocks } = this.#model;
+    const known = {
+      cells: this.#cells,
+      firstBlock,
+      heardUntil: { candidate: until, stable: until },
+      loadIsEqual: true,
+    };
+    return evidenceOf({
+      ...known,
+      nodes: this.#looks.nodes,
+      ...present({ history: this.#history, maxBlocks, paired: this.#paired(firstBlock, until) }),
+    });
+  }
+
+  #paired(first: number, last: number): PairedSeries | undefined {
+    if (this.#ratios.size === 0) return undefined;
+    const blocks = Array.from(
+      { length: last - first + 1 },
+      (_, i) => this.#ratios.get(first + i) ?? emptyHistogram(ratioScale),
+    );
+    return pairedOf(blocks, { ...this.#pairs });
+  }
+
+  #isNewMinute(at: number): boolean {
+    const minute = Math.floor(at / 60);
+    if (minute === this.#shownMinute) return false;
+    this.#shownMinute = minute;
+    return true;
+  }
+
+  #candidateRequests(): number {
+    return this.#cells.candidate.reduce((sum, cell) => sum + cell.requests, 0);
+  }
+}
+
+function count(cells: Counting[], { t, revision, latencyMs, ok, agree }: TraceRequest): void {
+  const block = Math.floor(t / blockSeconds);
+  let cell = cells.at(-1);
+  if (cell?.block !== block) {
+    cell = {
+      pod: revision,
+      block,
+      tier: 'interactive',
+      sizeClass: 1,
+      latency: emptyHistogram(traceScale),
+      requests: 0,
+      failures: 0,
+      compared: 0,
+      disagreed: 0,
+    };
+    cells.push(cell);
+  }
+  cell.requests += 1;
+  if (ok) addCount(cell.latency, bucketOf(traceScale, Math.log(Math.max(latencyMs, Number.MIN_VALUE))), 1);
+  else cell.failures += 1;
+  if (agree === undefined) return;
+  cell.compared += 1;
+  if (!agree) cell.disagreed += 1;
+}
+
+/** Seconds as they are told: sums of a trace's times are not round in binary. */
+function shownTime(seconds: number): number {
+  return Number(decimal(seconds));
+}

@@ -1,0 +1,208 @@
+/**
+ * The picture of a model as text for a terminal.
+ *
+ * Rule:  a part that has nothing to say is left out. What others wrote (messages, last words) is stripped of
+ *        control characters.
+ * Pure:  time and width come in.
+ */
+import type { FailingPod, RevisionStatus, RolloutOutcome } from '../../api/onnxmodel.ts';
+import { ago } from './ago.ts';
+import type { Outcome } from '../cluster/outcome.ts';
+import { conditionsThatMatter, type Picture } from './picture.ts';
+import { plainLine, plainLines } from './plain-text.ts';
+import { evidenceOf } from './rollout-picture.ts';
+import { evidenceText, gateLines, latencyLines, stepLines, trafficLines, type Drawing } from './rollout-text.ts';
+import { plain, type Style } from './terminal.ts';
+import { table, wrapped } from './text-table.ts';
+
+const historyShown = 5;
+/** The last ones: that is where a program says why it ended. */
+const lastWordsShown = 8;
+
+type Part = (picture: Picture, drawing: Drawing) => readonly string[];
+
+/** What a page has, and what there is of it while a rollout is watched. */
+const parts = {
+  page: [head, rollout, revisions, gates, latency, troubledPods, conditions, history],
+  live: [liveHead, rollout, revisions, gates, latency, troubledPods],
+} as const satisfies Readonly<Record<string, readonly Part[]>>;
+
+/** @param drawing.now milliseconds since the epoch. Absent: as wide as it is, and plain */
+export function pictureText(
+  picture: Picture,
+  drawing: Partial<Drawing> & Pick<Drawing, 'now'>,
+  which: keyof typeof parts = 'page',
+): string {
+  const whole: Drawing = { width: Infinity, paint: plain, ...drawing };
+  const shown = parts[which].map((part: Part) => part(picture, whole)).filter((lines) => lines.length > 0);
+  return `${shown.map((lines) => lines.join('\n')).join('\n\n')}\n`;
+}
+
+const outcomeStyles: Readonly<Record<Outcome['outcome'], Style>> = {
+  Ready: 'good',
+  Stalled: 'bad',
+  Progressing: 'strong',
+};
+
+function head(picture: Picture, drawing: Drawing): readonly string[] {
+  const { phase, generation, observedGeneration, pods, url, unproven } = picture;
+  const wanted = pods.wanted === undefined ? '' : `, ${pods.wanted} wanted`;
+  return [
+    ...headline(picture, drawing),
+    ...table([
+      ['phase', phase],
+      ['generation', generationText(generation, observedGeneration)],
+      ['pods', `${pods.ready} of ${pods.all} ready${wanted}`],
+      ...(url === undefined ? [] : [['url', plainLine(url)]]),
+      ...intentRows(picture),
+      ...(unproven === undefined ? [] : [['not proven', plainLine(unproven)]]),
+    ]),
+  ];
+}
+
+/** What a person asked for that holds until it is taken out. */
+function intentRows({ pinned, paused, rollout: of }: Picture): readonly (readonly string[])[] {
+  const held =
+    of === undefined ? 'spec.rollout.paused holds the next rollout' : 'spec.rollout.paused holds the rollout';
+  return [
+    ...(pinned === undefined ? [] : [['pinned', `${plainLine(pinned)}, until "unpin"`]]),
+    ...(paused === undefined ? [] : [['paused', `${held}, until "resume"`]]),
+  ];
+}
+
+/** Short: a window may have 24 lines. */
+function liveHead(picture: Picture, drawing: Drawing): readonly string[] {
+  const { generation, observedGeneration } = picture;
+  const unseen =
+    observedGeneration < generation ? [['generation', generationText(generation, observedGeneration)]] : [];
+  return [...headline(picture, drawing), ...table([...unseen, ...intentRows(picture)])];
+}
+
+function headline(
+  { namespace, name, outcome, reason, message }: Picture,
+  { width, paint }: Drawing,
+): readonly string[] {
+  const lines = plainLines(message)
+    .flatMap((line) => wrapped(line.split(' '), width - 2))
+    .map((line) => `  ${line}`);
+  return [
+    `${paint('strong', `${namespace}/${name}`)}: ${paint(outcomeStyles[outcome], `${outcome}: ${reason}`)}`,
+    ...lines,
+  ];
+}
+
+function rollout({ rollout: of, stable, candidate }: Picture, drawing: Drawing): readonly string[] {
+  return of === undefined
+    ? []
+    : [
+        ...stepLines(of, drawing),
+        ...trafficLines(
+          of,
+          { ...(stable === undefined ? {} : { stable }), ...(candidate === undefined ? {} : { candidate }) },
+          drawing,
+        ),
+      ];
+}
+
+function gates({ rollout: of }: Picture, drawing: Drawing): readonly string[] {
+  return of === undefined ? [] : gateLines(of, drawing);
+}
+
+function latency({ rollout: of }: Picture, drawing: Drawing): readonly string[] {
+  return of === undefined ? [] : latencyLines(of, drawing);
+}
+
+function generationText(generation: number, observed: number): string {
+  if (observed >= generation) return String(generation);
+  return observed < 0 ? `${generation}, not seen yet` : `${generation}; everything here is of ${observed}`;
+}
+
+function revisions({ stable, candidate }: Picture): readonly string[] {
+  if (stable === undefined && candidate === undefined) return [];
+  const row = (role: string, of: RevisionStatus | undefined): readonly (readonly string[])[] =>
+    of === undefined ? [] : [[role, ...revisionCells(of)]];
+  return table([
+    ['', 'REVISION', 'GENERATION', 'READY', 'PROVIDER', 'PRECISION', 'MEMORY', 'DIGEST'],
+    ...row('stable', stable),
+    ...row('candidate', candidate),
+  ]);
+}
+
+function revisionCells({
+  revision,
+  generation,
+  ready = 0,
+  replicas = 0,
+  provider,
+  precision,
+  memory,
+  digest,
+}: RevisionStatus): readonly string[] {
+  return [
+    revision,
+    String(generation ?? '-'),
+    `${ready}/${replicas}`,
+    provider ?? '-',
+    precision ?? '-',
+    memoryText(memory),
+    digest?.slice(0, 19) ?? '-',
+  ].map(plainLine);
+}
+
+function memoryText({ peak, estimate, limit }: NonNullable<RevisionStatus['memory']> = {}): string {
+  const known = peak === undefined ? (estimate === undefined ? undefined : `estimate ${estimate}`) : `peak ${peak}`;
+  if (limit === undefined) return known ?? '-';
+  return known === undefined ? `limit ${limit}` : `${known} of ${limit}`;
+}
+
+function troubledPods({ stable, candidate }: Picture): readonly string[] {
+  const lines = [...(stable?.pods ?? []), ...(candidate?.pods ?? [])].flatMap(podLines);
+  return lines.length === 0 ? [] : ['Pods in trouble', ...lines];
+}
+
+function podLines({ name, reason, lastWords = '' }: FailingPod): readonly string[] {
+  const words = plainLines(lastWords);
+  const left = words.length - lastWordsShown;
+  return [
+    `  ${name}  ${plainLine(reason)}`,
+    ...(left > 0 ? [`    (${left} lines before: -o json)`] : []),
+    ...words.slice(-lastWordsShown).map((line) => `    ${line}`),
+  ];
+}
+
+function conditions({ conditions: all }: Picture, { now }: Drawing): readonly string[] {
+  const rows = conditionsThatMatter(all).map(({ type, status, reason, message, lastTransitionTime }) => [
+    type,
+    status,
+    ago(lastTransitionTime, now),
+    plainLine(reason),
+    plainLine(message),
+  ]);
+  return rows.length === 0 ? [] : ['Conditions', ...table(rows)];
+}
+
+function history({ history: all }: Picture, { now }: Drawing): readonly string[] {
+  const shown = all.slice(0, historyShown);
+  const rows = table(
+    shown.map(({ at, outcome, revision, reason, message = '' }) => [
+      ago(at, now),
+      outcome,
+      revision,
+      plainLine(reason),
+      plainLine(message),
+    ]),
+  );
+  return rows.length === 0
+    ? []
+    : ['History, latest first', ...rows.flatMap((row, i) => [row, ...evidenceLines(shown[i])])];
+}
+
+/** What a rollback rested on. */
+function evidenceLines(outcome: RolloutOutcome | undefined): readonly string[] {
+  return outcome === undefined
+    ? []
+    : evidenceOf(outcome).map(
+        (gate) =>
+          `      ${evidenceText(gate)}${outcome.weight === undefined ? '' : `, at ${outcome.weight}% of the traffic`}`,
+      );
+}

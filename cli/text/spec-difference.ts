@@ -1,0 +1,60 @@
+/**
+ * What differs between two specs, as lines for people and as a JSON patch that makes one of the other.
+ *
+ * Owns:  the order (by path) and the form of the lines; lists are compared item by item.
+ * Pure.
+ */
+import { revisionFieldNames, type RevisionSpec } from '../../api/onnxmodel.ts';
+import { isRecord } from '../../api/record.ts';
+
+export type Difference = {
+  readonly path: string;
+  /** Absent: it was not there. */ readonly before?: unknown;
+  /** Absent: it goes. */ readonly after?: unknown;
+};
+
+/** @param path of both values, such as `spec.model` */
+export function differences(before: unknown, after: unknown, path: string): readonly Difference[] {
+  if (isRecord(before) && isRecord(after)) {
+    const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
+    return keys.flatMap((key) => differences(before[key], after[key], `${path}.${key}`));
+  }
+  if (Array.isArray(before) && Array.isArray(after)) {
+    return Array.from({ length: Math.max(before.length, after.length) }, (_, i) =>
+      differences(before[i], after[i], `${path}[${i}]`),
+    ).flat();
+  }
+  if (JSON.stringify(before) === JSON.stringify(after)) return [];
+  return [{ path, ...(before === undefined ? {} : { before }), ...(after === undefined ? {} : { after }) }];
+}
+
+/** `- spec.execution.precision: "INT8"` and `+ …` lines. */
+export function differenceLines(all: readonly Difference[]): readonly string[] {
+  return all.flatMap(({ path, before, after }) => [
+    ...(before === undefined ? [] : [`- ${path}: ${JSON.stringify(before)}`]),
+    ...(after === undefined ? [] : [`+ ${path}: ${JSON.stringify(after)}`]),
+  ]);
+}
+
+export type Operation = {
+  readonly op: 'test' | 'add' | 'remove' | 'replace';
+  readonly path: string;
+  readonly value?: unknown;
+};
+
+/** JSON patch (RFC 6902) that makes the revision's fields of a spec exactly those of `after`, and touches no other. */
+export function revisionPatch(before: RevisionSpec, after: RevisionSpec): readonly Operation[] {
+  return revisionFieldNames.flatMap((name): Operation[] => {
+    const [old, wanted] = [before[name], after[name]];
+    if (JSON.stringify(old) === JSON.stringify(wanted)) return [];
+    if (wanted === undefined) return [{ op: 'remove', path: `/spec/${name}` }];
+    return [{ op: old === undefined ? 'add' : 'replace', path: `/spec/${name}`, value: wanted }];
+  });
+}
+
+/** The part of a spec that makes a revision. */
+export function revisionPart(spec: RevisionSpec): RevisionSpec {
+  return Object.fromEntries(
+    revisionFieldNames.filter((name) => spec[name] !== undefined).map((name) => [name, spec[name]]),
+  ) as RevisionSpec;
+}

@@ -1,0 +1,126 @@
+/**
+ * A model that is watched: drawn in place on a terminal, a line for each change elsewhere.
+ *
+ * Owns:  what is said when. Pictures: picture-text.ts.
+ * Ends:  `end` leaves what was shown last and gives the terminal back.
+ */
+import type { OnnxModel } from '../../api/onnxmodel.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { LiveFrame } from './live-frame.ts';
+import { pictureText } from './picture-text.ts';
+import { pictureOf, type Picture } from './picture.ts';
+import { plainLine } from './plain-text.ts';
+import type { Terminal } from './terminal.ts';
+
+/** How often "4s ago" is counted on while nothing changes. */
+const tickMs = 1000;
+
+export interface View {
+  see(model: OnnxModel): Picture;
+  /** The server cannot be followed; undefined: it can again. */
+  trouble(problem: string | undefined): void;
+  end(): void;
+}
+
+/** Draws in place, anew with each change, and every second for the times in it. */
+export class LiveView implements View {
+  readonly #frame: LiveFrame;
+  readonly #terminal: Terminal;
+  readonly #clock: Clock;
+  #picture: Picture | undefined;
+  #problem: string | undefined;
+  #stopTicking: () => void = () => {};
+
+  constructor(write: (text: string) => void, terminal: Terminal, clock: Clock) {
+    this.#frame = new LiveFrame(write, terminal);
+    this.#terminal = terminal;
+    this.#clock = clock;
+  }
+
+  see(model: OnnxModel): Picture {
+    this.#picture = pictureOf(model);
+    this.#draw();
+    return this.#picture;
+  }
+
+  trouble(problem: string | undefined): void {
+    if (problem === this.#problem) return;
+    this.#problem = problem;
+    this.#draw();
+  }
+
+  end(): void {
+    this.#stopTicking();
+    this.#frame.end();
+  }
+
+  #draw(): void {
+    this.#stopTicking();
+    if (this.#picture !== undefined)
+      this.#frame.draw(
+        pictureText(
+          this.#picture,
+          { now: this.#clock.now(), width: this.#terminal.columns(), paint: this.#terminal.paint },
+          'live',
+        ) + this.#troubleText(),
+      );
+    this.#stopTicking = this.#clock.after(tickMs, () => this.#draw());
+  }
+
+  #troubleText(): string {
+    return this.#problem === undefined
+      ? ''
+      : `\n${this.#terminal.paint('bad', `not heard of at the moment: ${plainLine(this.#problem)}`)}\n`;
+  }
+}
+
+/** A line for each change that a person would want to read, with its time. */
+export class LineView implements View {
+  readonly #write: (text: string) => void;
+  readonly #clock: Clock;
+  #last = '';
+
+  constructor(write: (text: string) => void, clock: Clock) {
+    this.#write = write;
+    this.#clock = clock;
+  }
+
+  see(model: OnnxModel): Picture {
+    const picture = pictureOf(model);
+    this.#say(lineOf(picture));
+    return picture;
+  }
+
+  trouble(problem: string | undefined): void {
+    if (problem !== undefined) this.#say(`not heard of at the moment: ${plainLine(problem)}`);
+  }
+
+  end(): void {}
+
+  #say(line: string): void {
+    if (line === this.#last) return;
+    this.#last = line;
+    this.#write(`${new Date(this.#clock.now()).toISOString().slice(11, 19)} ${line}\n`);
+  }
+}
+
+/** `ml/ranker: Progressing: Analyzing: step 2 of 5, 5% of the traffic: p95 …` */
+export function lineOf({ namespace, name, outcome, reason, message, rollout }: Picture): string {
+  const { step, stepCount, weight } = rollout ?? {};
+  const place = [
+    ...(step === undefined
+      ? []
+      : [stepCount === undefined ? `step ${step}` : `step ${Math.min(step, stepCount)} of ${stepCount}`]),
+    ...(weight === undefined
+      ? []
+      : [
+          weight.actual === undefined || weight.actual === weight.desired
+            ? `${weight.desired}%`
+            : `${weight.actual}% of ${weight.desired}%`,
+        ]),
+  ];
+  return (
+    `${namespace}/${name}: ${outcome}: ${reason}: ` +
+    `${place.length === 0 ? '' : `[${place.join(', ')}] `}${plainLine(message)}`
+  );
+}

@@ -1,0 +1,145 @@
+/**
+ * Watches a type that the cluster may not have: the Gateway API is not part of Kubernetes.
+ * Owns: checking once a minute whether the type is served and readable, and watching it while it is. A cluster without
+ * the type costs one small request a minute and stays ready.
+ * Ends: `run` resolves soon after its signal is aborted, and never rejects.
+ */
+import { messageOf } from '../../api/errors.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import { isForbidden, isNotFound } from '../client/kube-error.ts';
+import type { KubeObject } from '../client/object.ts';
+import { Reflector, type ReflectorOptions } from './reflector.ts';
+
+/**
+ * Served: the type is watched. Missing: the cluster does not have the type. Forbidden: the operator may not read it.
+ * Unknown: not checked yet.
+ */
+export type Presence = 'Served' | 'Missing' | 'Forbidden' | 'Unknown';
+
+const lookAgainMs = 60_000;
+/** True when the last check could not reach the server. */
+const retryMs = 5_000;
+
+export class OptionalWatch<T extends KubeObject> {
+  readonly #options: ReflectorOptions<T>;
+  readonly #reflector: Reflector<T>;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #onPresence: () => void;
+  readonly #asked = Promise.withResolvers<void>();
+  #presence: Presence = 'Unknown';
+  /** Ends the watch when the server no longer serves the type. */
+  #round = new AbortController();
+
+  /** @param onPresence called when the presence of the type changes */
+  constructor(options: ReflectorOptions<T>, onPresence: () => void) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#onPresence = onPresence;
+    this.#reflector = new Reflector({ ...options, client: noticing(options.client, (error) => this.#lost(error)) });
+  }
+
+  get presence(): Presence {
+    return this.#presence;
+  }
+
+  get cache(): Reflector<T>['cache'] {
+    return this.#reflector.cache;
+  }
+
+  /** True once it is known whether the type is served and, if it is, all its objects were read. */
+  get synced(): boolean {
+    return this.#presence === 'Served' ? this.#reflector.synced : this.#presence !== 'Unknown';
+  }
+
+  get silentMs(): number {
+    return this.#presence === 'Served' ? this.#reflector.silentMs : 0;
+  }
+
+  async whenSynced(): Promise<void> {
+    await this.#asked.promise;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const presence = await this.#ask(signal);
+      if (signal.aborted) return;
+      this.#become(presence);
+      if (presence === 'Served') await this.#watch(signal);
+      else await this.#clock.sleep(presence === 'Unknown' ? retryMs : lookAgainMs, signal);
+    }
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    this.#round = new AbortController();
+    const both = AbortSignal.any([signal, this.#round.signal]);
+    void Promise.race([this.#reflector.whenSynced(), aborted(both)]).then(() => this.#asked.resolve());
+    await this.#reflector.run(both);
+  }
+
+  async #ask(signal: AbortSignal): Promise<Presence> {
+    const { client, type, namespace } = this.#options;
+    try {
+      await client.list(type, { limit: 1, ...(namespace === undefined ? {} : { namespace }) }, { signal });
+      return 'Served';
+    } catch (error) {
+      const presence = presenceOf(error);
+      // The last known presence is kept while the server cannot be reached.
+      if (presence === undefined && !signal.aborted)
+        this.#logger.warn('cannot check whether a type is served', { type: type.plural, err: error });
+      return presence ?? this.#presence;
+    }
+  }
+
+  #become(presence: Presence): void {
+    if (presence !== 'Served' && presence !== 'Unknown') this.#asked.resolve();
+    if (presence === this.#presence) return;
+    this.#presence = presence;
+    this.#logger.info('presence of a type changed', { type: this.#options.type.plural, presence });
+    this.#onPresence();
+  }
+
+  #lost(error: unknown): void {
+    const presence = presenceOf(error);
+    if (presence === undefined) return;
+    this.#become(presence);
+    this.#round.abort(new Error(messageOf(error)));
+  }
+}
+
+function presenceOf(error: unknown): Presence | undefined {
+  if (isNotFound(error)) return 'Missing';
+  return isForbidden(error) ? 'Forbidden' : undefined;
+}
+
+type Reader = ReflectorOptions<KubeObject>['client'];
+
+/** The same client, with a callback for failed lists and watches. */
+function noticing(client: Reader, onError: (error: unknown) => void): Reader {
+  return {
+    list: async (type, query, options) => {
+      try {
+        return await client.list(type, query, options);
+      } catch (error) {
+        onError(error);
+        throw error;
+      }
+    },
+    watch: async function* (type, query, signal) {
+      try {
+        yield* client.watch(type, query, signal);
+      } catch (error) {
+        onError(error);
+        throw error;
+      }
+    },
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) =>
+    signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true }),
+  );
+}

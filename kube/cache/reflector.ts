@@ -1,0 +1,304 @@
+/**
+ * Keeps a cache equal to the API server's objects of one type: lists once, then watches until it is stopped.
+ * Owns: the resourceVersion to watch from, and the meaning of each way a watch can end. It retries for ever.
+ * Ends: `run` resolves soon after its signal is aborted, and never rejects.
+ * Rule: a list always reads storage, not the server's cache: a new leader that starts from an older state could undo
+ * what the last leader did. Lists are rare: at the start and when the resourceVersion is lost.
+ */
+import { AppError, messageOf } from '../../api/errors.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { Registry } from '../../lib/metrics.ts';
+import { backoffMs, type Backoff } from '../../lib/retry.ts';
+import { Cache, type IndexBy, type Lister } from './cache.ts';
+import type { KubeClient, WatchEvent } from '../client/kube-client.ts';
+import { isGone, isTooLargeVersion, statusOf } from '../client/kube-error.ts';
+import type { KubeObject } from '../client/object.ts';
+import { ReflectorMetrics } from './reflector-metrics.ts';
+import type { ResourceType } from '../client/resource-type.ts';
+
+export type ReflectorOptions<T extends KubeObject> = {
+  readonly client: Pick<KubeClient, 'list' | 'watch'>;
+  readonly type: ResourceType<T>;
+  readonly clock: Clock;
+  readonly registry: Registry;
+  readonly logger: Logger;
+  readonly namespace?: string;
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+  readonly indexes?: Readonly<Record<string, IndexBy<T>>>;
+  /** Transforms an object before it is stored; `dropManagedFields` unless given. */
+  readonly transform?: (object: T) => T;
+  /** Deep-freezes stored objects. For tests. */
+  readonly freeze?: boolean;
+  /** A random number in [0, 1), for jitter. */
+  readonly random?: () => number;
+  readonly limits?: Partial<ReflectorLimits>;
+};
+
+export type ReflectorLimits = {
+  readonly pageSize: number;
+  /** A watch that receives nothing for this long is dead. A server sends a bookmark about every minute. */
+  readonly silenceMs: number;
+  /**
+   * The server is asked to end each watch after one to two times this span, so that watches do not all restart at once.
+   */
+  readonly watchSeconds: number;
+  readonly backoff: Backoff;
+  /** A watch that ended sooner than this without an event counts as failed, even when it ended without an error. */
+  readonly shortMs: number;
+};
+
+const defaultLimits: ReflectorLimits = {
+  pageSize: 500,
+  silenceMs: 120_000,
+  watchSeconds: 300,
+  backoff: { baseMs: 800, maxMs: 30_000 },
+  shortMs: 1000,
+};
+
+/** How one round of listing (if needed) and watching ended. */
+type End =
+  | { readonly kind: 'closed' }
+  | { readonly kind: 'failed'; readonly error: unknown }
+  | { readonly kind: 'expired'; readonly error: unknown };
+
+export class Reflector<T extends KubeObject> {
+  readonly #options: ReflectorOptions<T>;
+  readonly #limits: ReflectorLimits;
+  readonly #cache: Cache<T>;
+  readonly #metrics: ReflectorMetrics;
+  readonly #firstList = Promise.withResolvers<void>();
+  /** The resourceVersion that the cache has; undefined before the first list and when it is lost. */
+  #position: string | undefined;
+  /** The continue token of a list expired once; the next list asks for everything in one page. */
+  #unpaged = false;
+  #synced = false;
+  #heardAt: number;
+  #watchBegan = 0;
+  /** Events and bookmarks received since the start. */
+  #events = 0;
+
+  constructor(options: ReflectorOptions<T>) {
+    this.#options = options;
+    this.#limits = { ...defaultLimits, ...options.limits };
+    this.#heardAt = options.clock.monotonic();
+    const { type, clock, registry, indexes, freeze } = options;
+    this.#cache = new Cache({
+      ...(indexes === undefined ? {} : { indexes }),
+      ...(freeze === undefined ? {} : { freeze }),
+      onFault: (where, error) => this.#onFault(where, error),
+    });
+    this.#metrics = new ReflectorMetrics({
+      type,
+      registry,
+      size: () => this.#cache.size,
+      silentMs: () => clock.monotonic() - this.#heardAt,
+    });
+  }
+
+  get cache(): Lister<T> & Pick<Cache<T>, 'subscribe'> {
+    return this.#cache;
+  }
+
+  /** True once every object that existed at the start is in the cache. Stays true. */
+  get synced(): boolean {
+    return this.#synced;
+  }
+
+  /** Milliseconds since the server last sent anything about this type. */
+  get silentMs(): number {
+    return this.#options.clock.monotonic() - this.#heardAt;
+  }
+
+  /** Resolves once `synced`; never rejects. */
+  whenSynced(): Promise<void> {
+    return this.#firstList.promise;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    let failures = 0;
+    while (!signal.aborted) {
+      const listed = this.#position === undefined;
+      const eventsBefore = this.#events;
+      const end = await this.#round(signal);
+      if (signal.aborted) return;
+      const quick = clock.monotonic() - this.#watchBegan < this.#limits.shortMs;
+      const progress = this.#events > eventsBefore;
+      failures = this.#failuresAfter(end, { failures, progress, quick, listed });
+      const waitMs = Math.max(
+        failures === 0 ? 0 : backoffMs(this.#limits.backoff, failures, (this.#options.random ?? Math.random)()),
+        pauseOf(end),
+      );
+      if (waitMs > 0) await clock.sleep(waitMs, signal);
+    }
+  }
+
+  /** Lists if the resourceVersion is lost, then watches until the watch ends. */
+  async #round(signal: AbortSignal): Promise<End> {
+    try {
+      this.#position ??= await this.#list(signal);
+      await this.#watch(this.#position, signal);
+      return { kind: 'closed' };
+    } catch (error) {
+      if (!isGone(error) && !isTooLargeVersion(error)) return { kind: 'failed', error };
+      // The server no longer has our resourceVersion, or (restored, or another replica) does not have it yet.
+      this.#position = undefined;
+      return { kind: 'expired', error };
+    }
+  }
+
+  #failuresAfter(end: End, round: { failures: number; progress: boolean; quick: boolean; listed: boolean }): number {
+    const { type, logger } = this.#options;
+    const failures = round.progress ? 0 : round.failures;
+    switch (end.kind) {
+      case 'closed':
+        return round.quick && !round.progress ? failures + 1 : 0;
+      case 'expired':
+        this.#metrics.failed('expired');
+        logger.debug('watch position expired', { type: type.plural, why: messageOf(end.error) });
+        // Once is ordinary; straight after a list it would cause one list after another.
+        return round.listed ? failures + 1 : failures;
+      case 'failed':
+        this.#metrics.failed('error');
+        logger.warn('watch failed', { type: type.plural, failures: failures + 1, err: end.error });
+        return failures + 1;
+    }
+  }
+
+  /** Reads the whole collection page by page, replaces the cache, and returns the resourceVersion to watch from. */
+  async #list(signal: AbortSignal): Promise<string> {
+    this.#metrics.listed();
+    const objects: T[] = [];
+    let more: string | undefined;
+    let position: string;
+    do {
+      const page = await this.#page(more, signal);
+      for (const object of page.items) objects.push(this.#kept(object));
+      position = page.resourceVersion;
+      more = page.continue;
+    } while (more !== undefined);
+    this.#unpaged = false;
+    this.#cache.replace(objects);
+    this.#heard();
+    this.#synced = true;
+    this.#firstList.resolve();
+    return position;
+  }
+
+  async #page(
+    more: string | undefined,
+    signal: AbortSignal,
+  ): Promise<{ items: readonly T[]; resourceVersion: string; continue?: string }> {
+    const { client, type } = this.#options;
+    const limit = this.#unpaged ? {} : { limit: this.#limits.pageSize };
+    try {
+      return await client.list(
+        type,
+        { ...this.#selection(), ...limit, ...(more === undefined ? {} : { continue: more }) },
+        { signal },
+      );
+    } catch (error) {
+      // Storage was compacted between two pages; the next try reads everything in one page.
+      if (more !== undefined && isGone(error)) this.#unpaged = true;
+      throw error;
+    }
+  }
+
+  async #watch(position: string, signal: AbortSignal): Promise<void> {
+    const { client, type, clock } = this.#options;
+    this.#metrics.watched();
+    const end = new AbortController();
+    const onStop = (): void => end.abort(signal.reason);
+    signal.addEventListener('abort', onStop, { once: true });
+    // The last list may have been long ago: measure silence from the start of this watch.
+    let heardAt = clock.monotonic();
+    this.#watchBegan = heardAt;
+    let off = (): void => {};
+    const listen = (): void => {
+      const leftMs = heardAt + this.#limits.silenceMs - clock.monotonic();
+      if (leftMs <= 0)
+        end.abort(new AppError('KUBE_WATCH_SILENT', { type: type.plural, silentMs: this.#limits.silenceMs }));
+      else off = clock.after(leftMs, listen);
+    };
+    listen();
+    const timeoutSeconds = Math.round(this.#limits.watchSeconds * (1 + (this.#options.random ?? Math.random)()));
+    try {
+      for await (const event of client.watch(
+        type,
+        { ...this.#selection(), resourceVersion: position, timeoutSeconds },
+        end.signal,
+      )) {
+        if (end.signal.aborted) break;
+        heardAt = clock.monotonic();
+        this.#take(event);
+      }
+    } finally {
+      off();
+      signal.removeEventListener('abort', onStop);
+    }
+    // Some clients end the iteration without an error when aborted; silence counts as a failure in any case.
+    if (end.signal.aborted) throw end.signal.reason;
+  }
+
+  #take(event: WatchEvent<T>): void {
+    this.#heard();
+    this.#events += 1;
+    switch (event.type) {
+      case 'BOOKMARK':
+        this.#position = event.resourceVersion;
+        return;
+      case 'DELETED':
+        this.#cache.remove(event.object);
+        break;
+      case 'ADDED':
+      case 'MODIFIED':
+        this.#cache.put(this.#kept(event.object));
+        break;
+    }
+    this.#metrics.told(event.type);
+    this.#position = event.object.metadata.resourceVersion ?? this.#position;
+  }
+
+  #kept(object: T): T {
+    try {
+      return (this.#options.transform ?? dropManagedFields)(object);
+    } catch (error) {
+      // Keep the whole object when the transform fails: without it the object would be missing, or every watch would
+      // fail on it.
+      this.#onFault('transform', error);
+      return object;
+    }
+  }
+
+  #onFault(where: string, err: unknown): void {
+    this.#metrics.fault();
+    this.#options.logger.error('cache handler threw', { type: this.#options.type.plural, where, err });
+  }
+
+  #heard(): void {
+    this.#heardAt = this.#options.clock.monotonic();
+  }
+
+  #selection(): { namespace?: string; labelSelector?: string; fieldSelector?: string } {
+    const { namespace, labelSelector, fieldSelector } = this.#options;
+    return {
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(labelSelector === undefined ? {} : { labelSelector }),
+      ...(fieldSelector === undefined ? {} : { fieldSelector }),
+    };
+  }
+}
+
+/** Drops metadata.managedFields: often half of an object's size, and the operator does not read it. */
+export function dropManagedFields<T extends KubeObject>(object: T): T {
+  if (object.metadata.managedFields === undefined) return object;
+  const { managedFields: _, ...metadata } = object.metadata;
+  return { ...object, metadata };
+}
+
+/** The wait that the server asked for, in milliseconds. */
+function pauseOf(end: End): number {
+  return end.kind === 'closed' ? 0 : (statusOf(end.error)?.afterMs ?? 0);
+}

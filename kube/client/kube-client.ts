@@ -1,0 +1,153 @@
+/**
+ * The port to a Kubernetes API: the calls that the operator needs.
+ * Owns: the types. kube/client/http-client.ts implements them over HTTP; tests implement them in memory.
+ * Rule: every call takes a signal and has a deadline of its own. It fails with AppError KUBE_STATUS (the server's
+ * answer; see kube-error.ts), KUBE_UNREACHABLE or KUBE_ANSWER_UNUSABLE, or with the signal's reason when the caller
+ * aborted.
+ */
+import type { KubeObject, ObjectMeta, ObjectName } from './object.ts';
+import type { ResourceType } from './resource-type.ts';
+
+export interface KubeClient {
+  /** One object, read from the server's storage. A 404 is an error (`isNotFound`). */
+  get<T extends KubeObject>(type: ResourceType<T>, name: ObjectName, options?: CallOptions): Promise<T>;
+
+  /** One page of a collection. Items have apiVersion and kind even where the server omits them. */
+  list<T extends KubeObject>(type: ResourceType<T>, query: ListQuery, options?: CallOptions): Promise<Page<T>>;
+
+  /**
+   * Changes from `query.resourceVersion` on. The iteration ends when the server closes the stream, and throws when
+   * something fails (for an ERROR event, the KUBE_STATUS in it). Breaking out closes the stream.
+   */
+  watch<T extends KubeObject>(
+    type: ResourceType<T>,
+    query: WatchQuery,
+    signal: AbortSignal,
+  ): AsyncIterable<WatchEvent<T>>;
+
+  /** Fails with AlreadyExists (409, `isAlreadyExists`) when the name is taken. */
+  create<T extends KubeObject>(type: ResourceType<T>, object: T, options?: WriteOptions): Promise<T>;
+
+  /**
+   * PUT of a whole object. With `metadata.resourceVersion` it fails with Conflict when the object has changed since.
+   */
+  replace<T extends KubeObject>(type: ResourceType<T>, object: T, options?: WriteOptions): Promise<T>;
+
+  /**
+   * Server-side apply: creates the object or takes ownership of the given fields. Fields that an earlier apply gave and
+   * this one omits are released.
+   */
+  apply<T extends KubeObject>(type: ResourceType<T>, object: T, options: ApplyOptions): Promise<T>;
+
+  /**
+   * Writes the whole status of one object if it is still at `target.resourceVersion`; 409 (`isConflict`) otherwise.
+   *
+   * A PUT on /status, not a patch: the resourceVersion makes it compare-and-set, the server ignores everything but
+   * `status`, and omitted keys are removed (a merge patch would need a null for each; an apply would not fail when the
+   * spec changed after the decision).
+   */
+  replaceStatus<T extends KubeObject>(
+    type: ResourceType<T>,
+    target: Versioned,
+    status: unknown,
+    options?: WriteOptions,
+  ): Promise<T>;
+
+  /**
+   * Merge patch of labels, annotations or finalizers; `null` removes a key. With a resourceVersion it is
+   * compare-and-set.
+   */
+  patchMetadata<T extends KubeObject>(
+    type: ResourceType<T>,
+    target: MetadataTarget,
+    change: MetadataChange,
+    options?: WriteOptions,
+  ): Promise<T>;
+
+  /**
+   * JSON merge patch (RFC 7386) of a whole object. With `metadata.resourceVersion` in the patch it is compare-and-set
+   * (409).
+   */
+  mergePatch<T extends KubeObject>(
+    type: ResourceType<T>,
+    name: ObjectName,
+    patch: Readonly<Record<string, unknown>>,
+    options?: WriteOptions,
+  ): Promise<T>;
+
+  /** Returns whether the object is gone now (false: finalizers or a grace period keep it). A 404 is an error. */
+  delete(type: ResourceType, name: ObjectName, options?: DeleteOptions): Promise<boolean>;
+}
+
+export type CallOptions = {
+  readonly signal?: AbortSignal;
+  /** Overrides the client's deadline for this call, in milliseconds. */
+  readonly deadlineMs?: number;
+};
+
+export type WriteOptions = CallOptions & {
+  /** Recorded in managedFields. The client's own name when absent. */
+  readonly fieldManager?: string;
+};
+
+export type ApplyOptions = CallOptions & {
+  readonly fieldManager: string;
+  /** Takes fields over from other managers; without it, fields that they own are a conflict (409). */
+  readonly force: boolean;
+};
+
+export type ListQuery = {
+  /** Every namespace when absent. */
+  readonly namespace?: string;
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+  readonly limit?: number;
+  /** From the previous page; never together with resourceVersion. */
+  readonly continue?: string;
+  /** "0": from the server's cache. Absent: from storage. */
+  readonly resourceVersion?: string;
+};
+
+export type Page<T> = {
+  readonly items: readonly T[];
+  readonly resourceVersion: string;
+  readonly continue?: string;
+};
+
+export type WatchQuery = {
+  readonly namespace?: string;
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+  readonly resourceVersion: string;
+  /** The server closes the stream after this long. */
+  readonly timeoutSeconds: number;
+};
+
+export type WatchEvent<T> =
+  | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: T }
+  | { readonly type: 'BOOKMARK'; readonly resourceVersion: string };
+
+/** An object as it was read: the write is refused when it has changed since, or was deleted and created again. */
+export type Versioned = {
+  readonly metadata: ObjectMeta & { readonly uid?: string; readonly resourceVersion?: string };
+};
+
+export type MetadataTarget = ObjectName & {
+  readonly uid?: string;
+  readonly resourceVersion?: string;
+};
+
+export type MetadataChange = {
+  readonly labels?: Readonly<Record<string, string | null>>;
+  readonly annotations?: Readonly<Record<string, string | null>>;
+  /** The whole list: a merge patch cannot add one item. Give a resourceVersion with it. */
+  readonly finalizers?: readonly string[];
+};
+
+export type DeleteOptions = CallOptions & {
+  /** Delete only the object with this uid (409 otherwise). */
+  readonly uid?: string;
+  readonly resourceVersion?: string;
+  /** Background is the default for every type that the operator owns; Foreground waits for dependents. */
+  readonly propagation?: 'Background' | 'Foreground' | 'Orphan';
+};

@@ -1,0 +1,281 @@
+/**
+ * HTTP to the API server: pooled connections, one deadline per request, bounded answers.
+ * Owns: the connection pools (requests: at most 16 connections, kept for a minute; watches: one connection each),
+ * replacing dead connections, retries of safe requests, rest_client_* metrics.
+ * Limits: an answer of `limitBytes`, an error answer of 64 KiB.
+ * Why: HTTP/1.1 only: undici's HTTP/2 does not notice a dead connection, and all watches would share it.
+ */
+import type { Readable } from 'node:stream';
+import { Agent, ProxyAgent, request, type buildConnector, type Dispatcher } from 'undici';
+import { AppError, messageOf } from '../../api/errors.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { raceAbort, reasonOf, startDeadline, type Deadline } from '../../lib/deadline.ts';
+import { counter, histogram, type Counter, type Histogram, type Registry } from '../../lib/metrics.ts';
+import type { Access, Credentials } from './access.ts';
+import { readJson, readStatus } from './answer.ts';
+import { statusOf } from './kube-error.ts';
+
+export type Call = {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | undefined>>;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  readonly contentType?: string;
+  readonly signal?: AbortSignal;
+  /** For all tries together, in milliseconds. */
+  readonly deadlineMs?: number;
+  readonly limitBytes?: number;
+};
+
+export type TransportOptions = {
+  readonly access: Access;
+  readonly clock: Clock;
+  readonly registry: Registry;
+  readonly userAgent: string;
+  readonly deadlineMs?: number;
+  readonly connections?: number;
+};
+
+const maxTries = 5;
+/** When the server asks for a longer wait, the error goes to the caller, so that no worker is blocked by it. */
+const maxWaitMs = 10_000;
+const defaultDeadlineMs = 30_000;
+const defaultLimitBytes = 32 * 2 ** 20;
+
+type Pools = {
+  readonly credentials: Credentials;
+  readonly tls: string;
+  readonly requests: Dispatcher;
+  readonly watches: Dispatcher;
+};
+
+export class Transport {
+  readonly #options: TransportOptions;
+  readonly #requests: Counter<'code' | 'method' | 'host'>;
+  readonly #durations: Histogram<'verb' | 'host'>;
+  readonly #host: string;
+  #pools: Pools | undefined;
+
+  constructor(options: TransportOptions) {
+    this.#options = options;
+    this.#host = new URL(options.access.server).host;
+    this.#requests = counter(options.registry, {
+      name: 'rest_client_requests_total',
+      help: 'Number of HTTP requests, partitioned by status code, method, and host.',
+      labels: ['code', 'method', 'host'],
+    });
+    this.#durations = histogram(options.registry, {
+      name: 'rest_client_request_duration_seconds',
+      help: 'Request latency in seconds. Broken down by verb, and host.',
+      labels: ['verb', 'host'],
+      buckets: [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60],
+    });
+  }
+
+  /**
+   * One request, one JSON answer.
+   *
+   * Retried within the deadline: when the server says when to come back (429, or 5xx with Retry-After), once after a
+   * 401 with fresh credentials, and once for a GET whose connection broke or gave no answer in half the time (a kept
+   * connection may be dead).
+   */
+  async request(call: Call): Promise<unknown> {
+    const deadline = startDeadline(this.#options.clock, this.#deadlineMs(call), call.signal);
+    const spent: Spent = new Set();
+    try {
+      for (let tries = 1; ; tries += 1) {
+        const outcome = await this.#try(call, deadline.signal);
+        if ('answer' in outcome) return outcome.answer;
+        if (deadline.expired() || isLate(outcome.error)) this.retire();
+        const pauseMs = tries < maxTries ? pauseBefore(call, outcome.error, spent) : undefined;
+        if (pauseMs !== undefined) await this.#options.clock.sleep(pauseMs, deadline.signal);
+        if (pauseMs === undefined || deadline.signal.aborted) throw this.explain(call, outcome.error, deadline);
+      }
+    } finally {
+      deadline.dispose();
+    }
+  }
+
+  /** The body of a GET as a stream; the signal ends it. Headers must arrive within 30 s. Not retried. */
+  async stream(call: Pick<Call, 'path' | 'query'>, signal: AbortSignal): Promise<Readable> {
+    const get: Call = { method: 'GET', ...call };
+    try {
+      return (await this.#send(get, signal, 'watches')).body;
+    } catch (error) {
+      if (statusOf(error)?.status === 401) this.#options.access.forget();
+      throw this.explain(get, error, { signal, expired: () => false });
+    }
+  }
+
+  /**
+   * Called when a connection died without an error: other kept connections may be dead too, so later requests use new
+   * ones.
+   */
+  retire(): void {
+    const pools = this.#pools;
+    if (pools === undefined) return;
+    this.#pools = undefined;
+    void Promise.allSettled([pools.requests.close(), pools.watches.close()]);
+  }
+
+  /** Closes every connection, also those in use. */
+  async close(): Promise<void> {
+    const pools = this.#pools;
+    this.#pools = undefined;
+    await Promise.all([pools?.requests.destroy(), pools?.watches.destroy()]);
+  }
+
+  async #try(call: Call, signal: AbortSignal): Promise<{ readonly answer: unknown } | { readonly error: unknown }> {
+    try {
+      const { body } = await this.#send(call, signal, 'requests');
+      return { answer: await readJson(body, call.limitBytes ?? defaultLimitBytes, describe(call)) };
+    } catch (error) {
+      if (statusOf(error)?.status === 401) this.#options.access.forget();
+      return { error };
+    }
+  }
+
+  async #send(call: Call, signal: AbortSignal, pool: 'requests' | 'watches'): Promise<Dispatcher.ResponseData> {
+    const { access, clock } = this.#options;
+    const credentials = await raceAbort(access.credentials(), signal);
+    const started = clock.monotonic();
+    const count = (code: string): void => {
+      this.#requests.inc({ code, method: call.method, host: this.#host });
+      this.#durations.observe({ verb: call.method, host: this.#host }, (clock.monotonic() - started) / 1000);
+    };
+    let answer: Dispatcher.ResponseData;
+    try {
+      answer = await request(access.server + call.path + queryOf(call.query), {
+        dispatcher: this.#poolsFor(credentials)[pool],
+        method: call.method,
+        headers: this.#headersFor(call, credentials),
+        body: call.body === undefined ? null : JSON.stringify(call.body),
+        signal,
+        ...(pool === 'requests' ? { headersTimeout: this.#deadlineMs(call) / 2 } : {}),
+      });
+    } catch (error) {
+      count('<error>');
+      throw error;
+    }
+    count(String(answer.statusCode));
+    if (answer.statusCode < 200 || answer.statusCode > 299) throw await readStatus(answer, describe(call));
+    return answer;
+  }
+
+  #deadlineMs(call: Call): number {
+    return call.deadlineMs ?? this.#options.deadlineMs ?? defaultDeadlineMs;
+  }
+
+  #headersFor(call: Call, credentials: Credentials): Record<string, string> {
+    return {
+      accept: 'application/json',
+      'user-agent': this.#options.userAgent,
+      ...(call.body === undefined ? {} : { 'content-type': call.contentType ?? 'application/json' }),
+      ...credentials.headers,
+    };
+  }
+
+  /** Makes new pools when the TLS material has changed; requests under way finish on the old ones. */
+  #poolsFor(credentials: Credentials): Pools {
+    // Credentials are usually the same object as before; only a new object is compared.
+    if (this.#pools?.credentials === credentials) return this.#pools;
+    const tls = JSON.stringify([credentials.tls, credentials.proxy]);
+    const old = this.#pools;
+    if (old?.tls === tls) {
+      this.#pools = { ...old, credentials };
+      return this.#pools;
+    }
+    const make = (settings: Agent.Options): Dispatcher => {
+      const options: Agent.Options = { allowH2: false, pipelining: 1, ...settings };
+      if (credentials.proxy !== undefined)
+        return new ProxyAgent({
+          ...options,
+          uri: credentials.proxy,
+          requestTls: credentials.tls as buildConnector.BuildOptions,
+        });
+      return new Agent({
+        ...options,
+        connect: {
+          ...(credentials.tls as buildConnector.BuildOptions),
+          timeout: 10_000,
+          keepAlive: true,
+          keepAliveInitialDelay: 30_000,
+        },
+      });
+    };
+    // kube-apiserver closes an idle connection after 90 s; the client closes it earlier.
+    const requests = make({
+      connections: this.#options.connections ?? 16,
+      keepAliveTimeout: 60_000,
+      keepAliveMaxTimeout: 60_000,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+    const watches = make({ keepAliveTimeout: 10_000, headersTimeout: defaultDeadlineMs, bodyTimeout: 0 });
+    this.#pools = { credentials, tls, requests, watches };
+    if (old !== undefined) void Promise.allSettled([old.requests.close(), old.watches.close()]);
+    return this.#pools;
+  }
+
+  /** The error to report: the server's answer, the caller's abort reason, or why the server could not be reached. */
+  explain(
+    call: Pick<Call, 'method' | 'path'>,
+    error: unknown,
+    deadline: Pick<Deadline, 'signal' | 'expired'>,
+  ): unknown {
+    // The server's answer says more than "no answer in time".
+    if (error instanceof AppError) return error;
+    if (deadline.expired() || isLate(error))
+      return new AppError(
+        'KUBE_UNREACHABLE',
+        { server: this.#options.access.server, why: `no answer to ${describe(call)} in time` },
+        { cause: error },
+      );
+    if (deadline.signal.aborted) return reasonOf(deadline.signal);
+    return new AppError(
+      'KUBE_UNREACHABLE',
+      { server: this.#options.access.server, why: whyOf(error) },
+      { cause: error },
+    );
+  }
+}
+
+/** Retries that help only once, and whether they were used. */
+type Spent = Set<'credentials' | 'connection'>;
+
+/** Milliseconds until the same request is sent again; undefined when it is not retried. */
+function pauseBefore(call: Call, error: unknown, spent: Spent): number | undefined {
+  const status = statusOf(error);
+  if (status === undefined)
+    return error instanceof AppError || call.method !== 'GET' ? undefined : once(spent, 'connection');
+  if (status.status === 401) return once(spent, 'credentials');
+  const busy = status.status === 429 || status.status >= 500;
+  return busy && status.afterMs !== undefined && status.afterMs <= maxWaitMs ? status.afterMs : undefined;
+}
+
+function once(spent: Spent, cure: 'credentials' | 'connection'): 0 | undefined {
+  if (spent.has(cure)) return undefined;
+  spent.add(cure);
+  return 0;
+}
+
+/** Half of the deadline went by without an answer. */
+function isLate(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'UND_ERR_HEADERS_TIMEOUT';
+}
+
+function describe(call: Pick<Call, 'method' | 'path'>): string {
+  return `${call.method} ${call.path}`;
+}
+
+function queryOf(query: Call['query']): string {
+  const given = Object.entries(query ?? {}).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`;
+}
+
+/** For a host with several addresses Node throws an AggregateError whose own message is empty. */
+function whyOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join(', ');
+  return messageOf(error);
+}

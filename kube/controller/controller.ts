@@ -1,0 +1,148 @@
+/**
+ * The loop of a controller: workers take keys, run a pass for each, and requeue the key by the pass's outcome.
+ * Owns: workers, the time limit of a pass, the meaning of each outcome (the table in api/errors.ts), and the
+ * controller_runtime_* metrics. A pass gets a key, never an event: it may run at any time and twice.
+ * Ends: `run` stops taking keys when its signal is aborted, lets passes finish for `drainMs`, then aborts them, and
+ * resolves when the last one has returned.
+ */
+import { kinds } from '../../api/error-kinds.ts';
+import { AppError, kindOf } from '../../api/errors.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { startDeadline } from '../../lib/deadline.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { Registry } from '../../lib/metrics.ts';
+import { ControllerMetrics, type Result } from './controller-metrics.ts';
+import { statusOf } from '../client/kube-error.ts';
+import type { WorkQueue } from './workqueue.ts';
+
+/** What a successful pass returns. */
+export type Outcome = {
+  /** Run the next pass within this many milliseconds even if nothing changes. Absent: only after a change. */
+  readonly recheckMs?: number;
+};
+
+/** @param signal aborted when the pass takes too long or the controller ends; the pass must then return soon */
+export type Reconcile = (key: string, signal: AbortSignal) => Promise<Outcome>;
+
+export type ControllerOptions = {
+  /** The `controller` label of the metrics. */
+  readonly name: string;
+  readonly queue: WorkQueue;
+  readonly reconcile: Reconcile;
+  readonly clock: Clock;
+  readonly registry: Registry;
+  readonly logger: Logger;
+  /** Passes at the same time, each for a different key. */
+  readonly workers?: number;
+  /** A pass that takes longer is aborted and tried again. */
+  readonly timeoutMs?: number;
+  /**
+   * How long passes may go on after the end, in milliseconds. Less than the time between losing a lease and its expiry.
+   */
+  readonly drainMs?: number;
+  /** When to try again after an error of something missing, in case no watch reports that it appeared. */
+  readonly missingRecheckMs?: number;
+};
+
+/** What happens to a key after its pass. */
+type Next =
+  | { readonly kind: 'forget'; readonly result: Result; readonly recheckMs?: number }
+  | { readonly kind: 'backoff'; readonly result: Result; readonly atLeastMs: number };
+
+export class Controller {
+  readonly #options: ControllerOptions;
+  readonly #metrics: ControllerMetrics;
+  readonly #workers: number;
+  #passes = 0;
+
+  constructor(options: ControllerOptions) {
+    this.#options = options;
+    this.#workers = options.workers ?? 4;
+    this.#metrics = new ControllerMetrics(options.registry, options.name, this.#workers);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { queue, clock } = this.#options;
+    const passes = new AbortController();
+    const workers = Promise.all(Array.from({ length: this.#workers }, () => this.#work(passes.signal)));
+    if (!signal.aborted)
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    const off = clock.after(this.#options.drainMs ?? 4000, () => passes.abort(new Error('the controller has ended')));
+    await queue.close();
+    off();
+    await workers;
+  }
+
+  async #work(signal: AbortSignal): Promise<void> {
+    const { queue } = this.#options;
+    for (let key = await queue.take(); key !== undefined; key = await queue.take()) {
+      try {
+        await this.#pass(key, signal);
+      } finally {
+        queue.done(key);
+      }
+    }
+  }
+
+  async #pass(key: string, signal: AbortSignal): Promise<void> {
+    const { clock, reconcile, queue } = this.#options;
+    this.#passes += 1;
+    const logger = this.#options.logger.child({ key, pass: this.#passes });
+    const deadline = startDeadline(clock, this.#options.timeoutMs ?? 60_000, signal);
+    const end = this.#metrics.began(clock);
+    let next: Next;
+    try {
+      next = afterSuccess(await reconcile(key, deadline.signal));
+    } catch (error) {
+      const ended: Next = { kind: 'forget', result: 'requeue' };
+      const late: Next = { kind: 'backoff', result: 'error', atLeastMs: 0 };
+      next = signal.aborted
+        ? ended
+        : deadline.expired()
+          ? late
+          : afterFailure(error, this.#options.missingRecheckMs ?? 300_000);
+      this.#report(logger, error, next, deadline.expired());
+    } finally {
+      deadline.dispose();
+    }
+    end(next.result);
+    if (next.kind === 'backoff') {
+      queue.addRateLimited(key, next.atLeastMs);
+      return;
+    }
+    queue.forget(key);
+    if (next.recheckMs !== undefined) queue.addAfter(key, next.recheckMs);
+  }
+
+  #report(logger: Logger, error: unknown, next: Next, timedOut: boolean): void {
+    if (timedOut) this.#metrics.timedOut();
+    // An error without a code is a bug of the operator; it counts as a panic, the nearest metric.
+    if (!timedOut && next.result === 'error' && !(error instanceof AppError)) this.#metrics.panicked();
+    const fields = { err: error, result: next.result, ...(timedOut ? { timedOut } : {}) };
+    logger[timedOut ? 'warn' : kinds[kindOf(error)].log]('pass failed', fields);
+  }
+}
+
+function afterSuccess({ recheckMs }: Outcome): Next {
+  return recheckMs === undefined
+    ? { kind: 'forget', result: 'success' }
+    : { kind: 'forget', result: 'requeue_after', recheckMs };
+}
+
+/** The table of api/errors.ts, applied to the queue. */
+function afterFailure(error: unknown, missingRecheckMs: number): Next {
+  const atLeastMs = statusOf(error)?.afterMs ?? 0;
+  switch (kinds[kindOf(error)].retry) {
+    case 'never':
+      return { kind: 'forget', result: 'terminal' };
+    case 'on-change':
+      return { kind: 'forget', result: 'terminal', recheckMs: missingRecheckMs };
+    case 'now':
+      // Retry with a fresh read: a few milliseconds let the watch catch up, and the back-off grows while it does not.
+      return { kind: 'backoff', result: 'requeue', atLeastMs };
+    case 'after':
+      return { kind: 'forget', result: 'requeue_after', recheckMs: Math.max(atLeastMs, 1000) };
+    case 'backoff':
+      return { kind: 'backoff', result: 'error', atLeastMs };
+  }
+}

@@ -1,0 +1,287 @@
+/**
+ * Leader election on a Lease, field for field as client-go's: of several replicas, one works.
+ * Owns: holding and renewing the Lease. `isCurrent` compares times, so a suspended process knows at once that its lease
+ * is over.
+ * Rule: a rival's claim is timed by our clock from when we saw it change. We stop after `renewDeadlineMs`, well before
+ * others may take over (`leaseMs`); passes in flight end in between.
+ */
+import { AppError, messageOf } from '../../api/errors.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import { gauge, type Gauge, type Registry } from '../../lib/metrics.ts';
+import type { KubeClient } from '../client/kube-client.ts';
+import { isConflict, isNotFound } from '../client/kube-error.ts';
+import { microTime } from '../events/micro-time.ts';
+import type { KubeObject, ObjectName } from '../client/object.ts';
+import type { ResourceType } from '../client/resource-type.ts';
+
+export type LeaseSpec = {
+  readonly holderIdentity?: string;
+  readonly leaseDurationSeconds?: number;
+  readonly acquireTime?: string;
+  readonly renewTime?: string;
+  readonly leaseTransitions?: number;
+};
+export type Lease = KubeObject & { readonly spec?: LeaseSpec };
+
+export const leases: ResourceType<Lease> = {
+  group: 'coordination.k8s.io',
+  version: 'v1',
+  plural: 'leases',
+  kind: 'Lease',
+  namespaced: true,
+};
+
+export type LeaderOptions = {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly registry: Registry;
+  readonly logger: Logger;
+  readonly lease: Required<ObjectName>;
+  /** Unique to this process: the pod's name and a random part. */
+  readonly identity: string;
+  readonly leaseMs?: number;
+  readonly renewDeadlineMs?: number;
+  readonly retryMs?: number;
+  /** In [0, 1); for jitter. */
+  readonly random?: () => number;
+};
+
+/** The time during which this process is the leader. */
+export interface Term {
+  /**
+   * Aborted, with the reason, when the Lease could not be renewed in time or another replica took it. Not by `release`.
+   */
+  readonly lost: AbortSignal;
+  /** Whether the Lease is ours at this moment, by the clock. False as soon as the term is lost or released. */
+  isCurrent(): boolean;
+  /** Stops renewing and gives the Lease up if it is still ours. Call it after all work has ended. Never rejects. */
+  release(): Promise<void>;
+}
+
+/** The Lease as last read, and when it last changed by our clock. */
+type Sighting = { readonly lease: Lease; readonly changedAt: number };
+
+export class LeaderElector {
+  readonly #options: LeaderOptions;
+  readonly #leaseMs: number;
+  readonly #renewDeadlineMs: number;
+  readonly #retryMs: number;
+  readonly #status: Gauge<'name'>;
+  #seen: Sighting | undefined;
+  /** Monotonic time at which the last successful claim was sent. */
+  #renewedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: LeaderOptions) {
+    this.#options = options;
+    this.#leaseMs = options.leaseMs ?? 15_000;
+    this.#renewDeadlineMs = options.renewDeadlineMs ?? 10_000;
+    this.#retryMs = options.retryMs ?? 2000;
+    if (this.#renewDeadlineMs >= this.#leaseMs || this.#retryMs * 1.2 >= this.#renewDeadlineMs) {
+      throw new AppError('BAD_CONFIG', {
+        where: 'leader election',
+        problem:
+          `needs retry x 1.2 < renew deadline < lease, got ${this.#retryMs}, ${this.#renewDeadlineMs}, ` +
+          `${this.#leaseMs} ms`,
+      });
+    }
+    this.#status = gauge(options.registry, {
+      name: 'leader_election_master_status',
+      help: 'Gauge of if the reporting system is master of the relevant lease, 0 indicates backup, 1 indicates master.',
+      labels: ['name'],
+    });
+    this.#status.set({ name: options.lease.name }, 0);
+  }
+
+  /** Tries until this process is the leader (returns a Term) or the signal is aborted (returns undefined). */
+  async campaign(signal: AbortSignal): Promise<Term | undefined> {
+    const { clock, logger, lease, identity } = this.#options;
+    while (!signal.aborted) {
+      if ((await this.#claim(signal, this.#renewDeadlineMs)) === 'ours') {
+        if (!signal.aborted) logger.info('became leader', { lease: lease.name, identity });
+        return this.#lead();
+      }
+      await clock.sleep(this.#jittered(), signal);
+    }
+    return undefined;
+  }
+
+  #lead(): Term {
+    const { clock, logger, lease } = this.#options;
+    const lost = new AbortController();
+    const ended = new AbortController();
+    this.#status.set({ name: lease.name }, 1);
+    const end = (): void => {
+      ended.abort();
+      this.#status.set({ name: lease.name }, 0);
+    };
+    const lose = (why: string): void => {
+      if (ended.signal.aborted) return;
+      end();
+      logger.error('leadership lost', { lease: lease.name, why });
+      lost.abort(new Error(`leadership lost: ${why}`));
+    };
+    const renewing = this.#renew(ended.signal, lose);
+    return {
+      lost: lost.signal,
+      isCurrent: () => !ended.signal.aborted && clock.monotonic() - this.#renewedAt < this.#renewDeadlineMs,
+      release: async () => {
+        const ours = !ended.signal.aborted;
+        end();
+        await renewing;
+        if (ours) await this.#giveUp();
+      },
+    };
+  }
+
+  /**
+   * Renews every `retryMs` until the term ends. A separate deadline runs beside it, so that a hanging request does not
+   * delay the end.
+   */
+  async #renew(ended: AbortSignal, lose: (why: string) => void): Promise<void> {
+    const { clock } = this.#options;
+    let off = (): void => {};
+    const watchTime = (): void => {
+      const leftMs = this.#renewedAt + this.#renewDeadlineMs - clock.monotonic();
+      if (leftMs <= 0) lose(`not renewed for ${this.#renewDeadlineMs} ms`);
+      else off = clock.after(leftMs, watchTime);
+    };
+    watchTime();
+    while (!ended.aborted) {
+      await clock.sleep(this.#retryMs, ended);
+      if (ended.aborted) break;
+      // Half of the time left: a request that hangs must leave time for another.
+      const leftMs = this.#renewedAt + this.#renewDeadlineMs - clock.monotonic();
+      const claim = await this.#keep(ended, Math.max(1000, leftMs / 2));
+      if (claim === 'other') lose(`${this.#seen?.lease.spec?.holderIdentity ?? 'another process'} holds the lease`);
+    }
+    off();
+  }
+
+  /** Renews the Lease with one request; reads it first only when it was changed by another writer. */
+  async #keep(signal: AbortSignal, deadlineMs: number): Promise<'ours' | 'other' | 'unknown'> {
+    const held = this.#seen?.lease;
+    if (held === undefined) return this.#claim(signal, deadlineMs);
+    const sentAt = this.#options.clock.monotonic();
+    try {
+      this.#own(await this.#options.client.replace(leases, this.#claimed(held), { signal, deadlineMs }), sentAt);
+      return 'ours';
+    } catch (error) {
+      return isConflict(error) || isNotFound(error) ? this.#claim(signal, deadlineMs) : 'unknown';
+    }
+  }
+
+  /** One try to take the Lease: reads it, and writes it when it is free. */
+  async #claim(signal: AbortSignal, deadlineMs: number): Promise<'ours' | 'other' | 'unknown'> {
+    const { client, clock, lease, identity, logger } = this.#options;
+    const call = { signal, deadlineMs };
+    try {
+      const found = await this.#read(call);
+      const sentAt = clock.monotonic();
+      if (found === undefined) {
+        this.#own(
+          await client.create(
+            leases,
+            this.#claimed({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: lease }),
+            call,
+          ),
+          sentAt,
+        );
+        return 'ours';
+      }
+      if (!this.#isFree(found)) return 'other';
+      // The write has the resourceVersion just read: when two replicas try at once, one gets a conflict.
+      this.#own(await client.replace(leases, this.#claimed(found), call), sentAt);
+      return 'ours';
+    } catch (error) {
+      if (!signal.aborted) logger.debug('lease not claimed', { lease: lease.name, identity, why: messageOf(error) });
+      return 'unknown';
+    }
+  }
+
+  async #read(call: { readonly signal: AbortSignal; readonly deadlineMs: number }): Promise<Lease | undefined> {
+    const { client, lease } = this.#options;
+    let found: Lease;
+    try {
+      found = await client.get(leases, lease, call);
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+    this.#sight(found);
+    return found;
+  }
+
+  /** Records when the claim changed, not when it was read. */
+  #sight(found: Lease): void {
+    const { clock, lease, logger } = this.#options;
+    const before = this.#seen;
+    if (before !== undefined && JSON.stringify(before.lease.spec) === JSON.stringify(found.spec)) {
+      this.#seen = { ...before, lease: found };
+      return;
+    }
+    this.#seen = { lease: found, changedAt: clock.monotonic() };
+    const holder = found.spec?.holderIdentity ?? '';
+    if (holder !== '' && holder !== before?.lease.spec?.holderIdentity)
+      logger.info('leader seen', { lease: lease.name, holder });
+  }
+
+  /** True when the Lease is ours, has no holder, or was not renewed within the time that its holder promised. */
+  #isFree(found: Lease): boolean {
+    const { holderIdentity, leaseDurationSeconds } = found.spec ?? {};
+    if (holderIdentity === undefined || holderIdentity === '' || holderIdentity === this.#options.identity) return true;
+    const heldMs = leaseDurationSeconds === undefined ? this.#leaseMs : leaseDurationSeconds * 1000;
+    return this.#options.clock.monotonic() - (this.#seen?.changedAt ?? 0) >= heldMs;
+  }
+
+  #claimed(lease: Lease): Lease {
+    const { clock, identity } = this.#options;
+    const now = microTime(clock.now());
+    const before = lease.spec ?? {};
+    const mine = before.holderIdentity === identity;
+    const spec: LeaseSpec = {
+      ...before,
+      holderIdentity: identity,
+      leaseDurationSeconds: Math.ceil(this.#leaseMs / 1000),
+      renewTime: now,
+      acquireTime: mine ? (before.acquireTime ?? now) : now,
+      leaseTransitions: (before.leaseTransitions ?? 0) + (mine || before.holderIdentity === undefined ? 0 : 1),
+    };
+    return { ...lease, spec };
+  }
+
+  /** @param sentAt taken before the request, so that our lease never ends later than others assume */
+  #own(lease: Lease, sentAt: number): void {
+    this.#seen = { lease, changedAt: sentAt };
+    this.#renewedAt = sentAt;
+  }
+
+  /** An empty holder and a lease of one second: the next replica that tries gets the Lease. */
+  async #giveUp(): Promise<void> {
+    const { clock, logger, lease } = this.#options;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await this.#empty(microTime(clock.now()));
+        logger.info('leadership released', { lease: lease.name });
+        return;
+      } catch (error) {
+        // A cancelled renewal may reach the server after our read.
+        if (isConflict(error) && tries < 3) continue;
+        logger.warn('leadership was not released; the lease expires by itself', { lease: lease.name, err: error });
+        return;
+      }
+    }
+  }
+
+  async #empty(now: string): Promise<void> {
+    const { client, identity, lease } = this.#options;
+    const held = await client.get(leases, lease, { deadlineMs: 3000 });
+    if (held.spec?.holderIdentity !== identity) return;
+    const spec = { ...held.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: now, acquireTime: now };
+    await client.replace(leases, { ...held, spec }, { deadlineMs: 3000 });
+  }
+
+  #jittered(): number {
+    return this.#retryMs * (1 + 0.2 * (this.#options.random ?? Math.random)());
+  }
+}

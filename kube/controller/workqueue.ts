@@ -1,0 +1,138 @@
+/**
+ * A queue of keys with work to do. Ten events about one object are one piece of work.
+ * Owns: which keys wait, which are being worked on, and the timers of delayed keys.
+ * Rule: a key is never given to two workers at once; when it is added while a worker has it, it is given out once more
+ * after `done`. Of several times for one key the earliest counts.
+ * Ends: `close` gives out no more keys and resolves when everything in flight is done.
+ */
+import type { Clock } from '../../lib/clock.ts';
+import type { Registry } from '../../lib/metrics.ts';
+import { RateLimiter, defaultRateLimits, type RateLimits } from '../client/rate-limit.ts';
+import { QueueMetrics } from './workqueue-metrics.ts';
+
+export type WorkQueueOptions = {
+  /** The controller's name; the `name` label of the metrics. */
+  readonly name: string;
+  readonly clock: Clock;
+  readonly registry: Registry;
+  readonly limits?: RateLimits;
+};
+
+type Later = { readonly at: number; readonly off: () => void };
+
+export class WorkQueue {
+  readonly #clock: Clock;
+  readonly #limiter: RateLimiter;
+  readonly #metrics: QueueMetrics;
+  /** Keys that wait for a worker, first come first served. A Set keeps the order and holds each key once. */
+  readonly #waiting = new Set<string>();
+  readonly #working = new Set<string>();
+  /** Keys to be given out again as soon as they are done. */
+  readonly #again = new Set<string>();
+  readonly #later = new Map<string, Later>();
+  readonly #takers: ((key: string | undefined) => void)[] = [];
+  readonly #drained: (() => void)[] = [];
+  #closed = false;
+
+  constructor(options: WorkQueueOptions) {
+    this.#clock = options.clock;
+    this.#limiter = new RateLimiter(options.clock, options.limits ?? defaultRateLimits);
+    this.#metrics = new QueueMetrics(options, () => this.#waiting.size + this.#again.size);
+  }
+
+  /** How many keys wait now, without delayed ones. */
+  get length(): number {
+    return this.#waiting.size + this.#again.size;
+  }
+
+  /** Adds the key: there is work for it. */
+  add(key: string): void {
+    if (this.#closed || this.#waiting.has(key) || this.#again.has(key)) return;
+    this.#metrics.added(key);
+    if (this.#working.has(key)) {
+      this.#again.add(key);
+      return;
+    }
+    this.#waiting.add(key);
+    this.#serve();
+  }
+
+  /** Adds the key in `ms`. An earlier time replaces a later one, never the reverse. */
+  addAfter(key: string, ms: number): void {
+    if (this.#closed) return;
+    if (ms <= 0) {
+      this.add(key);
+      return;
+    }
+    const at = this.#clock.monotonic() + ms;
+    const planned = this.#later.get(key);
+    if (planned !== undefined && planned.at <= at) return;
+    planned?.off();
+    const off = this.#clock.after(ms, () => {
+      this.#later.delete(key);
+      this.add(key);
+    });
+    this.#later.set(key, { at, off });
+  }
+
+  /** The key failed: it comes back after its back-off. Returns the wait in milliseconds, at least `atLeastMs`. */
+  addRateLimited(key: string, atLeastMs = 0): number {
+    const ms = Math.max(atLeastMs, this.#limiter.next(key));
+    this.#metrics.retried();
+    this.addAfter(key, ms);
+    return ms;
+  }
+
+  /** The key succeeded: its back-off starts from the beginning. */
+  forget(key: string): void {
+    this.#limiter.forget(key);
+  }
+
+  /** Failures of the key since the last `forget`. */
+  failures(key: string): number {
+    return this.#limiter.failures(key);
+  }
+
+  /**
+   * The next key to work on, as soon as there is one; undefined when the queue is closed. Call `done` for every key
+   * taken.
+   */
+  take(): Promise<string | undefined> {
+    if (this.#closed) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      this.#takers.push(resolve);
+      this.#serve();
+    });
+  }
+
+  /** The work on a taken key is over, successful or not. */
+  done(key: string): void {
+    if (!this.#working.delete(key)) return;
+    this.#metrics.done(key);
+    if (this.#again.delete(key)) this.#waiting.add(key);
+    this.#serve();
+    if (this.#working.size === 0) for (const resolve of this.#drained.splice(0)) resolve();
+  }
+
+  /** Drops waiting keys, resolves waiting takers with undefined, and resolves when the keys in flight are done. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const { off } of this.#later.values()) off();
+    this.#later.clear();
+    this.#waiting.clear();
+    this.#again.clear();
+    for (const turnAway of this.#takers.splice(0)) turnAway(undefined);
+    if (this.#working.size > 0) await new Promise<void>((resolve) => this.#drained.push(resolve));
+  }
+
+  #serve(): void {
+    while (!this.#closed && this.#takers.length > 0) {
+      const [key] = this.#waiting;
+      if (key === undefined) return;
+      this.#waiting.delete(key);
+      this.#working.add(key);
+      this.#metrics.taken(key);
+      this.#takers.shift()?.(key);
+    }
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * Which happenings become Events: the rules that keep a crash loop from filling the cluster's storage.
+ * Owns: series (a repetition within six minutes counts up, written once a minute at most), similarity (more than ten
+ * different notes for one reason within ten minutes become one series), and a token bucket per object (25, then one in
+ * five minutes) for happenings without `keep`. Those with it are bounded by the first two only.
+ * Limits: remembers at most 4,096 of each; the oldest are forgotten first.
+ */
+import type { Clock } from '../../lib/clock.ts';
+import type { KubeObject } from '../client/object.ts';
+
+export type Happening = {
+  /** The object whose users should read it. */
+  readonly about: KubeObject;
+  readonly type: 'Normal' | 'Warning';
+  /** Why: one PascalCase word of a closed set. */
+  readonly reason: string;
+  /** What was done or tried: one PascalCase word. */
+  readonly action: string;
+  /** A sentence. */
+  readonly note: string;
+  /** True: exempt from the object's token bucket. Warnings always are. */
+  readonly keep?: boolean;
+};
+
+export type Ruling =
+  | { readonly kind: 'write'; readonly key: string; readonly count: number; readonly happening: Happening }
+  | { readonly kind: 'drop' };
+
+export const seriesMs = 6 * 60_000;
+const similarMs = 10 * 60_000;
+const maxSimilar = 10;
+const burst = 25;
+const refillMs = 300_000;
+/** A series that keeps happening is written at most once in this time. */
+const rewriteMs = 60_000;
+const maxRemembered = 4096;
+
+type Series = { count: number; lastAt: number; writtenAt: number };
+/** `combined` is the note for all further happenings of this reason: the first one's, so that a reader sees a cause. */
+type Similar = { since: number; readonly notes: Set<string>; combined?: string };
+type Bucket = { tokens: number; at: number };
+
+export class EventRules {
+  readonly #clock: Clock;
+  readonly #series = new Map<string, Series>();
+  readonly #similar = new Map<string, Similar>();
+  readonly #buckets = new Map<string, Bucket>();
+  #ended: string[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  judge(happening: Happening): Ruling {
+    const now = this.#clock.monotonic();
+    const told = this.#combined(happening, now);
+    const key = keyOf(told, told.note);
+    const known = this.#series.get(key);
+    if (known !== undefined && now - known.lastAt < seriesMs) return this.#again(key, known, told, now);
+    if (!this.#mayWrite(told, now)) return { kind: 'drop' };
+    if (known !== undefined) this.#ended.push(key);
+    remember(this.#series, key, { count: 1, lastAt: now, writtenAt: now }, (old) => this.#ended.push(old));
+    return { kind: 'write', key, count: 1, happening: told };
+  }
+
+  /** Keys of series that have ended since the last call: the next happening starts a new Event. */
+  takeEnded(): string[] {
+    const ended = this.#ended;
+    this.#ended = [];
+    return ended;
+  }
+
+  #again(key: string, known: Series, happening: Happening, now: number): Ruling {
+    known.count += 1;
+    known.lastAt = now;
+    // Write the second one at once, because it shows that the series repeats; later counts may lag.
+    if (known.count > 2 && now - known.writtenAt < rewriteMs) return { kind: 'drop' };
+    if (!this.#mayWrite(happening, now)) return { kind: 'drop' };
+    known.writtenAt = now;
+    return { kind: 'write', key, count: known.count, happening };
+  }
+
+  /** From the eleventh different note for one reason, happenings are combined. */
+  #combined(happening: Happening, now: number): Happening {
+    const key = keyOf(happening, '');
+    const known = this.#similar.get(key);
+    const similar =
+      known !== undefined && now - known.since < similarMs ? known : { since: now, notes: new Set<string>() };
+    if (similar !== known) remember(this.#similar, key, similar);
+    if (similar.notes.size < maxSimilar) similar.notes.add(happening.note);
+    if (similar.notes.has(happening.note)) return happening;
+    similar.combined ??= `(combined from similar events) ${happening.note}`;
+    return { ...happening, note: similar.combined };
+  }
+
+  #mayWrite(happening: Happening, now: number): boolean {
+    return isKept(happening) || this.#take(subjectOf(happening), now);
+  }
+
+  #take(subject: string, now: number): boolean {
+    const bucket = this.#buckets.get(subject) ?? { tokens: burst, at: now };
+    const tokens = Math.min(burst, bucket.tokens + (now - bucket.at) / refillMs);
+    const allowed = tokens >= 1;
+    remember(this.#buckets, subject, { tokens: allowed ? tokens - 1 : tokens, at: now });
+    return allowed;
+  }
+}
+
+/** Whether it is exempt from the object's token bucket. */
+export function isKept({ type, keep = false }: Happening): boolean {
+  return keep || type === 'Warning';
+}
+
+function subjectOf({ about }: Happening): string {
+  return about.metadata.uid ?? `${about.kind}/${about.metadata.namespace ?? ''}/${about.metadata.name}`;
+}
+
+function keyOf(happening: Happening, note: string): string {
+  return [subjectOf(happening), happening.type, happening.reason, happening.action, note].join('\n');
+}
+
+/** Sets a key as the newest and drops the oldest beyond the limit. */
+function remember<V>(map: Map<string, V>, key: string, value: V, onForgotten: (key: string) => void = () => {}): void {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size <= maxRemembered) return;
+  const [oldest] = map.keys();
+  if (oldest === undefined) return;
+  map.delete(oldest);
+  onForgotten(oldest);
+}

@@ -1,0 +1,91 @@
+/**
+ * Fields in CEL rules: how CEL writes their names, and which of them the schema does not have.
+ * Pure: an unknown field is found when the rule is compiled. The search follows member access that starts at `self` or
+ * `oldSelf`; variables that a macro binds are not followed.
+ */
+import { isRecord } from '../../lib/json.ts';
+import { keepsUnknown, schemaOfItems, type Schema } from './schema.ts';
+
+type Node = { readonly op: string; readonly args: unknown };
+
+function isNode(value: unknown): value is Node {
+  return typeof value === 'object' && value !== null && typeof (value as Node).op === 'string' && 'args' in value;
+}
+
+/** @returns the name of the first unknown field */
+export function unknownFieldOf(ast: unknown, schema: Schema): string | undefined {
+  if (Array.isArray(ast)) {
+    for (const part of ast) {
+      const found = unknownFieldOf(part, schema);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+  if (!isNode(ast)) return undefined;
+  const access = schemaAt(ast, schema);
+  return access?.unknown ?? unknownFieldOf(ast.args, schema);
+}
+
+type Access = { readonly schema: Schema | undefined; readonly unknown?: string };
+
+/** The schema node that an expression leads to; undefined when it does not start at self. */
+function schemaAt(node: Node, root: Schema): Access | undefined {
+  if (node.op === 'id') return node.args === 'self' || node.args === 'oldSelf' ? { schema: root } : undefined;
+  if (!Array.isArray(node.args)) return undefined;
+  const [target, member] = node.args as unknown[];
+  if (!isNode(target)) return undefined;
+  if (node.op === '[]') return itemOf(schemaAt(target, root));
+  if ((node.op !== '.' && node.op !== '.?') || typeof member !== 'string') return undefined;
+  return fieldOf(schemaAt(target, root), member);
+}
+
+function itemOf(of: Access | undefined): Access | undefined {
+  if (of?.schema === undefined) return of;
+  if (isRecord(of.schema.additionalProperties)) return { schema: of.schema.additionalProperties as Schema };
+  return { schema: of.schema.items === undefined ? undefined : schemaOfItems(of.schema) };
+}
+
+function fieldOf(of: Access | undefined, member: string): Access | undefined {
+  if (of?.schema === undefined || of.unknown !== undefined) return of;
+  const { properties, additionalProperties } = of.schema;
+  const described = Object.entries(properties ?? {}).find(([name]) => escaped(name, of.schema ?? {}) === member);
+  if (described !== undefined) return { schema: described[1] };
+  if (isRecord(additionalProperties)) return { schema: additionalProperties as Schema };
+  const isOpen = keepsUnknown(of.schema) || properties === undefined;
+  return isOpen ? { schema: undefined } : { schema: undefined, unknown: member };
+}
+
+const reserved = new Set([
+  'true',
+  'false',
+  'null',
+  'in',
+  'as',
+  'break',
+  'const',
+  'continue',
+  'else',
+  'for',
+  'function',
+  'if',
+  'import',
+  'let',
+  'loop',
+  'package',
+  'namespace',
+  'return',
+  'var',
+  'void',
+  'while',
+]);
+
+/** How Kubernetes writes a field in CEL when its name is not an identifier. Keys of maps are unchanged. */
+export function escaped(field: string, schema: Schema): string {
+  if (schema.properties === undefined || !Object.hasOwn(schema.properties, field)) return field;
+  if (reserved.has(field)) return `__${field}__`;
+  return field
+    .replaceAll('__', '__underscores__')
+    .replaceAll('.', '__dot__')
+    .replaceAll('-', '__dash__')
+    .replaceAll('/', '__slash__');
+}

@@ -1,0 +1,183 @@
+/**
+ * The rules of a schema (`x-kubernetes-validations`): compiled when a definition is stored, run on every write.
+ * Owns: converting JSON to CEL values by the schema, and when a rule is skipped.
+ * Rules: a rule that uses `oldSelf` runs only when there is an old value. A rule on an unchanged value is skipped, as
+ * other validation is.
+ */
+import { Optional } from '@marcbachmann/cel-js';
+import { messageOf } from '../../api/errors.ts';
+import { isRecord, isSame, type JsonRecord } from '../../lib/json.ts';
+import { invalidValue, shown, type Cause } from './cause.ts';
+import { createEnvironment } from './cel-library.ts';
+import { escaped, unknownFieldOf } from './cel-fields.ts';
+import { listTypeOf, schemaOfField, schemaOfItems, stepOfItem, type Schema, type ValidationRule } from './schema.ts';
+
+type Program = (context: JsonRecord) => unknown;
+
+const environment = createEnvironment();
+const programs = new Map<string, Program>();
+const maxPrograms = 5_000;
+
+function compiled(expression: string): Program {
+  const known = programs.get(expression);
+  if (known !== undefined) return known;
+  const program = environment.parse(expression) as Program;
+  if (programs.size >= maxPrograms) programs.clear();
+  programs.set(expression, program);
+  return program;
+}
+
+/**
+ * Errors in the rules of a schema itself.
+ * @param path of the schema, as a field of the definition
+ */
+export function ruleProblems(schema: Schema, path: string): Cause[] {
+  const own = (schema['x-kubernetes-validations'] ?? []).flatMap((rule, index) =>
+    ruleProblem(rule, schema, `${path}.x-kubernetes-validations[${index}]`),
+  );
+  const fields = Object.entries(schema.properties ?? {}).flatMap(([field, below]) =>
+    ruleProblems(below, `${path}.properties[${field}]`),
+  );
+  const items = schema.items === undefined ? [] : ruleProblems(schema.items, `${path}.items`);
+  const entries = isRecord(schema.additionalProperties)
+    ? ruleProblems(schema.additionalProperties as Schema, `${path}.additionalProperties`)
+    : [];
+  return [...own, ...fields, ...items, ...entries];
+}
+
+function ruleProblem(rule: ValidationRule, schema: Schema, path: string): Cause[] {
+  const expressions = [
+    { text: rule.rule, field: `${path}.rule`, wants: 'bool' },
+    ...(rule.messageExpression === undefined
+      ? []
+      : [{ text: rule.messageExpression, field: `${path}.messageExpression`, wants: 'string' }]),
+  ];
+  return expressions.flatMap(({ text, field, wants }) => {
+    const problem = expressionProblem(text, wants, schema);
+    return problem === undefined ? [] : [invalidValue(field, asGo(rule), problem)];
+  });
+}
+
+function expressionProblem(text: string, wants: string, schema: Schema): string | undefined {
+  const checked = environment.check(text);
+  if (!checked.valid)
+    return `compilation failed: ERROR: <input>: ${checked.error?.message.split('\n')[0] ?? 'unknown'}`;
+  const unknown = unknownFieldOf(environment.parse(text).ast, schema);
+  if (unknown !== undefined) return `compilation failed: ERROR: <input>: undefined field '${unknown}'`;
+  return checked.type === wants || checked.type === 'dyn' ? undefined : `cel expression must evaluate to a ${wants}`;
+}
+
+/** A rule as the real server prints it. */
+function asGo(rule: ValidationRule): JsonRecord {
+  const {
+    rule: Rule,
+    message: Message = '',
+    messageExpression: MessageExpression = '',
+    reason: Reason = null,
+    fieldPath: FieldPath = '',
+    optionalOldSelf: OptionalOldSelf = null,
+  } = rule;
+  return { Rule, Message, MessageExpression, Reason, FieldPath, OptionalOldSelf };
+}
+
+/**
+ * Runs the rules of a schema and of all nodes below it.
+ * @param old undefined on create, and where there was no value before
+ */
+export function runRules(value: unknown, schema: Schema, path: string, old: unknown): Cause[] {
+  if (value === null || (old !== undefined && isSame(value, old))) return [];
+  const own = (schema['x-kubernetes-validations'] ?? []).flatMap((rule) => runRule(rule, schema, path, { value, old }));
+  return [...own, ...runBelow(value, schema, path, old)];
+}
+
+function runBelow(value: unknown, schema: Schema, path: string, old: unknown): Cause[] {
+  if (isRecord(value)) {
+    return Object.entries(value).flatMap(([field, item]) => {
+      const below = schemaOfField(schema, field);
+      return below === undefined
+        ? []
+        : runRules(item, below, path === '' ? field : `${path}.${field}`, isRecord(old) ? old[field] : undefined);
+    });
+  }
+  if (!Array.isArray(value)) return [];
+  const before =
+    Array.isArray(old) && listTypeOf(schema) === 'map'
+      ? new Map(old.map((item) => [stepOfItem(item, schema), item as unknown]))
+      : undefined;
+  return value.flatMap((item, index) =>
+    runRules(item, schemaOfItems(schema), `${path}[${index}]`, before?.get(stepOfItem(item, schema))),
+  );
+}
+
+function runRule(
+  rule: ValidationRule,
+  schema: Schema,
+  path: string,
+  values: { value: unknown; old: unknown },
+): Cause[] {
+  if (/\boldSelf\b/.test(rule.rule) && values.old === undefined && rule.optionalOldSelf !== true) return [];
+  const context = { self: celValue(values.value, schema), ...oldSelfOf(rule, schema, values.old) };
+  const field = `${path}${rule.fieldPath ?? ''}` || '<nil>';
+  try {
+    if (compiled(rule.rule)(context) === true) return [];
+  } catch (error) {
+    return [invalidValue(field, values.value, `${firstLine(error)} evaluating rule: ${rule.message ?? rule.rule}`)];
+  }
+  return [failure(rule, field, messageFor(rule, context), values.value)];
+}
+
+/** The old value: an optional where the rule sets `optionalOldSelf`, so that it can detect a creation. */
+function oldSelfOf(rule: ValidationRule, schema: Schema, old: unknown): JsonRecord {
+  const before = old === undefined ? undefined : celValue(old, schema);
+  if (rule.optionalOldSelf === true) return { oldSelf: before === undefined ? Optional.none() : Optional.of(before) };
+  return before === undefined ? {} : { oldSelf: before };
+}
+
+function messageFor(rule: ValidationRule, context: JsonRecord): string {
+  if (rule.messageExpression !== undefined) {
+    try {
+      const text = compiled(rule.messageExpression)(context);
+      if (typeof text === 'string' && text.trim() !== '') return text;
+    } catch {
+      // As on the real server: the fixed message replaces a messageExpression that fails.
+    }
+  }
+  return rule.message ?? `failed rule: ${rule.rule.trim()}`;
+}
+
+function failure(rule: ValidationRule, field: string, why: string, value: unknown): Cause {
+  // Objects and lists are too long to print.
+  const about = typeof value === 'object' ? '' : `${shown(value)}: `;
+  switch (rule.reason) {
+    case 'FieldValueForbidden':
+      return { reason: 'FieldValueForbidden', message: `Forbidden: ${why}`, field };
+    case 'FieldValueRequired':
+      return { reason: 'FieldValueRequired', message: `Required value: ${why}`, field };
+    case 'FieldValueDuplicate':
+      return { reason: 'FieldValueDuplicate', message: `Duplicate value: ${about === '' ? why : shown(value)}`, field };
+    default:
+      return { reason: 'FieldValueInvalid', message: `Invalid value: ${about}${why}`, field };
+  }
+}
+
+function firstLine(error: unknown): string {
+  return messageOf(error).split('\n')[0] ?? '';
+}
+
+/** JSON as CEL sees it: integers of the schema become int, and date-times and durations CEL's own types. */
+export function celValue(value: unknown, schema: Schema): unknown {
+  if (typeof value === 'number') return isInteger(value, schema) ? BigInt(value) : value;
+  if (typeof value === 'string') return schema.format === 'date-time' ? new Date(value) : value;
+  if (Array.isArray(value)) return value.map((item) => celValue(item, schemaOfItems(schema)));
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([field, item]) => [
+      escaped(field, schema),
+      celValue(item, schemaOfField(schema, field) ?? {}),
+    ]),
+  );
+}
+
+function isInteger(value: number, schema: Schema): boolean {
+  return Number.isInteger(value) && schema.type !== 'number';
+}

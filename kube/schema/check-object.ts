@@ -1,0 +1,74 @@
+/**
+ * Validates a custom object against its schema: structure, duplicates, rules.
+ * Owns: the order, and the note that rules were skipped because the object is already invalid.
+ */
+import { at, isRecord, numberAt, type JsonRecord } from '../../lib/json.ts';
+import { invalidValue, type Cause } from './cause.ts';
+import { runRules } from './cel.ts';
+import type { Schema } from './schema.ts';
+import { duplicatesIn, validateValue } from './validate.ts';
+
+/** Causes after which rules are skipped, because the object may not have the shape that they expect. */
+const blocking = new Set(['FieldValueRequired', 'FieldValueTooLong', 'FieldValueTooMany', 'FieldValueTypeInvalid']);
+
+const notChecked: Cause = {
+  reason: 'FieldValueInvalid',
+  message:
+    'Invalid value: null: some validation rules were not checked because the object was invalid; correct the ' +
+    'existing errors to complete validation',
+  field: '<nil>',
+};
+
+/**
+ * What one version of a definition says about its objects. `scale.spec` is the path of the replicas that `kubectl
+ * scale` sets.
+ */
+export type CustomType = { readonly schema: Schema; readonly scale?: { readonly spec: readonly string[] } };
+
+type AnyObject = { readonly metadata: object; readonly [field: string]: unknown };
+
+/**
+ * Call it after pruning and defaulting.
+ * @param old before an update, else undefined
+ * @param soFar causes found before, in the metadata
+ * @returns all causes, `soFar` included; empty for a valid object
+ */
+export function checkCustomObject(
+  type: CustomType,
+  object: AnyObject,
+  old: AnyObject | undefined,
+  soFar: readonly Cause[],
+): readonly Cause[] {
+  const { schema } = type;
+  const structural = validateValue(bodyOf(object), schema, '', old === undefined ? undefined : bodyOf(old));
+  const causes = [...soFar, ...structural, ...scaleProblems(type, object), ...duplicatesIn(bodyOf(object), schema, '')];
+  if (!hasRules(schema)) return causes;
+  if (causes.some((cause) => blocking.has(cause.reason))) return [...causes, notChecked];
+  return [...causes, ...runRules(withMeta(object), schema, '', old === undefined ? undefined : withMeta(old))];
+}
+
+/** Metadata is checked separately. */
+function bodyOf(object: AnyObject): JsonRecord {
+  const { metadata: _metadata, ...body } = object;
+  return body;
+}
+
+/** Rules see only the names of the metadata. */
+function withMeta(object: AnyObject): JsonRecord {
+  const { name, generateName } = object.metadata as JsonRecord;
+  return { ...object, metadata: { name, ...(generateName === undefined ? {} : { generateName }) } };
+}
+
+function hasRules(schema: Schema): boolean {
+  if ((schema['x-kubernetes-validations'] ?? []).length > 0) return true;
+  const below = [...Object.values(schema.properties ?? {}), schema.items, schema.additionalProperties];
+  return below.some((one) => isRecord(one) && hasRules(one as Schema));
+}
+
+function scaleProblems({ scale }: CustomType, object: AnyObject): Cause[] {
+  if (scale === undefined || at(object, ...scale.spec) === undefined) return [];
+  const replicas = numberAt(object, ...scale.spec);
+  return replicas !== undefined && replicas < 0
+    ? [invalidValue(`.${scale.spec.join('.')}`, replicas, 'should be a non-negative integer')]
+    : [];
+}

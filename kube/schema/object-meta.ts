@@ -1,0 +1,65 @@
+/**
+ * The schema of every object's metadata, the same for built-in and custom objects.
+ * Pure: structure, list types and keys. A test compares it with the schema that the real server publishes.
+ */
+import type { Schema } from './schema.ts';
+
+const text: Schema = { type: 'string' };
+const time: Schema = { type: 'string', format: 'date-time' };
+const int64: Schema = { type: 'integer', format: 'int64' };
+const texts: Schema = { type: 'object', additionalProperties: text };
+
+const owner: Schema = {
+  type: 'object',
+  required: ['apiVersion', 'kind', 'name', 'uid'],
+  properties: {
+    apiVersion: text,
+    blockOwnerDeletion: { type: 'boolean' },
+    controller: { type: 'boolean' },
+    kind: text,
+    name: text,
+    uid: text,
+  },
+  'x-kubernetes-map-type': 'atomic',
+};
+
+const managed: Schema = {
+  type: 'object',
+  properties: {
+    apiVersion: text,
+    fieldsType: text,
+    fieldsV1: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true, 'x-kubernetes-map-type': 'atomic' },
+    manager: text,
+    operation: text,
+    subresource: text,
+    time,
+  },
+};
+
+export const metaSchema: Schema = {
+  type: 'object',
+  properties: {
+    annotations: texts,
+    creationTimestamp: time,
+    deletionGracePeriodSeconds: int64,
+    deletionTimestamp: time,
+    finalizers: { type: 'array', items: text, 'x-kubernetes-list-type': 'set', 'x-kubernetes-patch-strategy': 'merge' },
+    generateName: text,
+    generation: int64,
+    labels: texts,
+    managedFields: { type: 'array', items: managed, 'x-kubernetes-list-type': 'atomic' },
+    name: text,
+    namespace: text,
+    ownerReferences: {
+      type: 'array',
+      items: owner,
+      'x-kubernetes-list-map-keys': ['uid'],
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-patch-merge-key': 'uid',
+      'x-kubernetes-patch-strategy': 'merge',
+    },
+    resourceVersion: text,
+    selfLink: text,
+    uid: text,
+  },
+};

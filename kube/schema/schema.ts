@@ -1,0 +1,102 @@
+/**
+ * The schema of a resource, built-in or custom: OpenAPI v3 as Kubernetes restricts it.
+ * Owns: the shape of a schema node and the step from a node to its children. References of built-in types are resolved
+ * on loading, so a node may be part of a cycle: walk along a value, never along the schema alone.
+ */
+import { isRecord } from '../../lib/json.ts';
+
+export type ValidationRule = {
+  readonly rule: string;
+  readonly message?: string;
+  readonly messageExpression?: string;
+  readonly reason?: string;
+  readonly fieldPath?: string;
+  readonly optionalOldSelf?: boolean;
+};
+
+export type Schema = {
+  readonly type?: string;
+  /** The name of a built-in type, such as `PodSpec`. */
+  readonly title?: string;
+  readonly format?: string;
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly nullable?: boolean;
+  readonly enum?: readonly unknown[];
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: Schema | boolean;
+  readonly items?: Schema;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly exclusiveMinimum?: boolean;
+  readonly exclusiveMaximum?: boolean;
+  readonly multipleOf?: number;
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly pattern?: string;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly uniqueItems?: boolean;
+  readonly minProperties?: number;
+  readonly maxProperties?: number;
+  readonly allOf?: readonly Schema[];
+  readonly anyOf?: readonly Schema[];
+  readonly oneOf?: readonly Schema[];
+  readonly not?: Schema;
+  readonly 'x-kubernetes-int-or-string'?: boolean;
+  readonly 'x-kubernetes-preserve-unknown-fields'?: boolean;
+  readonly 'x-kubernetes-embedded-resource'?: boolean;
+  readonly 'x-kubernetes-list-type'?: 'atomic' | 'set' | 'map';
+  readonly 'x-kubernetes-list-map-keys'?: readonly string[];
+  readonly 'x-kubernetes-map-type'?: 'atomic' | 'granular';
+  readonly 'x-kubernetes-patch-merge-key'?: string;
+  readonly 'x-kubernetes-patch-strategy'?: string;
+  readonly 'x-kubernetes-validations'?: readonly ValidationRule[];
+};
+
+/** The schema of an undescribed field: kept as it is, merged field by field. */
+export const anything: Schema = { 'x-kubernetes-preserve-unknown-fields': true };
+
+/** The schema of a field of an object: a declared field or an entry of a map. */
+export function schemaOfField(schema: Schema, field: string): Schema | undefined {
+  const described = schema.properties;
+  if (described !== undefined && Object.hasOwn(described, field)) return described[field];
+  const entries = schema.additionalProperties;
+  if (isRecord(entries)) return entries as Schema;
+  return entries === true || keepsUnknown(schema) ? anything : undefined;
+}
+
+/** Whether the schema declares this field, as opposed to a key of a map. */
+export function isDescribed(schema: Schema, field: string): boolean {
+  return schema.properties !== undefined && Object.hasOwn(schema.properties, field);
+}
+
+export function schemaOfItems(schema: Schema): Schema {
+  return schema.items ?? anything;
+}
+
+export function keepsUnknown(schema: Schema): boolean {
+  return schema['x-kubernetes-preserve-unknown-fields'] === true;
+}
+
+/** The list type, for writers that share a list. A list without one is a single value. */
+export function listTypeOf(schema: Schema): 'atomic' | 'set' | 'map' {
+  return schema['x-kubernetes-list-type'] ?? 'atomic';
+}
+
+/** The path step that identifies an item of a set or map list. A missing key has its default, or is null. */
+export function stepOfItem(item: unknown, schema: Schema): string {
+  if (listTypeOf(schema) === 'set') return `v:${JSON.stringify(item)}`;
+  const keys = [...(schema['x-kubernetes-list-map-keys'] ?? [])].sort();
+  const items = schemaOfItems(schema);
+  const named = keys.map(
+    (key) => [key, (isRecord(item) ? item[key] : undefined) ?? items.properties?.[key]?.default ?? null] as const,
+  );
+  return `k:${JSON.stringify(Object.fromEntries(named))}`;
+}
+
+/** Whether an object is a single value for field ownership. */
+export function isAtomicMap(schema: Schema): boolean {
+  return schema['x-kubernetes-map-type'] === 'atomic';
+}

@@ -1,0 +1,46 @@
+/**
+ * Suggestions for error messages: which files exist near a path that does not.
+ * Limits: ten names of the nearest existing folder; hidden files and files that the file system makes are left out.
+ */
+import { readdirSync } from 'node:fs';
+import { dirname, sep } from 'node:path';
+
+const maxListed = 10;
+/** Entries that file systems and tools leave in a volume, which are never part of a model. */
+export const leftovers: ReadonlySet<string> = new Set(['lost+found', '.snapshot', '.git', '.Trash']);
+
+/** The first paths, and how many more there are. */
+export function listed(paths: readonly string[]): string {
+  const more = paths.length - maxListed;
+  return `${paths.slice(0, maxListed).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+/** Both arguments are real paths. */
+export function isInside(folder: string, path: string): boolean {
+  return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
+}
+
+/**
+ * @param path absolute
+ * @param boundary a folder above it; names outside it are not shown
+ * @returns `; FOLDER has a.onnx, b/`, or an empty string when no folder can be read
+ */
+export function nearby(path: string, boundary: string): string {
+  for (let folder = dirname(path); folder === boundary || isInside(boundary, folder); folder = dirname(folder)) {
+    const names = namesIn(folder);
+    if (names !== undefined) return names.length === 0 ? `; ${folder} is empty` : `; ${folder} has ${listed(names)}`;
+    if (folder === dirname(folder)) break;
+  }
+  return '';
+}
+
+function namesIn(folder: string): readonly string[] | undefined {
+  try {
+    const entries = readdirSync(folder, { withFileTypes: true }).filter(
+      ({ name }) => !name.startsWith('.') && !leftovers.has(name),
+    );
+    return entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).sort();
+  } catch {
+    return undefined;
+  }
+}

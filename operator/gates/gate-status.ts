@@ -1,0 +1,175 @@
+/**
+ * The gates' part of the status: verdicts with their numbers as people write them.
+ *
+ * Owns:  `rollout.gates`, `alpha` and `judgedAt`, and the gates of a line of history. How often they are renewed is the
+ *        gatekeeper's to say (operator/gates/gatekeeper.ts); until the next rollout begins the last ones stay to be
+ *        read.
+ * Pure.
+ */
+import { toApiTime } from '../../api/conditions.ts';
+import type { OnnxModelStatus } from '../../api/onnxmodel.ts';
+import { present } from '../../api/present.ts';
+import { plural } from '../../api/text.ts';
+import { increaseOf, pairedWords } from '../analysis/paired-words.ts';
+import type { OwnLatency } from '../analysis/own-latency.ts';
+import type { Shown } from './gatekeeper.ts';
+import type { ShownResult } from './reading.ts';
+import { classOf, forecast, neededWords, written } from './sentences.ts';
+import type { RolloutState } from '../rollout/state.ts';
+
+type RolloutStatus = NonNullable<OnnxModelStatus['rollout']>;
+export type GateStatus = NonNullable<RolloutStatus['gates']>[number];
+export type GatesShown = Pick<RolloutStatus, 'gates' | 'alpha' | 'judgedAt' | 'promise'>;
+
+/**
+ * @param shown what the gates say now; absent: nothing new, the status before keeps its word until another rollout
+ *   begins
+ */
+export function gatesShown(
+  next: RolloutState,
+  shown: Shown | undefined,
+  previous: OnnxModelStatus | undefined,
+): GatesShown {
+  if (next.phase === 'New' || next.phase === 'Preparing' || next.phase === 'Stable') return {};
+  if (shown !== undefined)
+    return {
+      ...promiseOf(next, shown),
+      alpha: shown.alpha,
+      gates: shown.results.map(gateStatus),
+      judgedAt: toApiTime(shown.atMs),
+    };
+  const { alpha, gates, judgedAt } = previous?.rollout ?? {};
+  return { ...promiseOf(next, previous?.rollout), ...present({ alpha, gates, judgedAt }) };
+}
+
+/** Of the step under way alone. */
+function promiseOf(
+  { phase }: RolloutState,
+  { promise }: Pick<GatesShown, 'promise'> = {},
+): Pick<GatesShown, 'promise'> {
+  return phase === 'Analyzing' ? present({ promise }) : {};
+}
+
+/** What a rollout that ends in this pass ended on. Only one that had traffic was judged. */
+export function gatesOfOutcome(
+  before: RolloutState,
+  shown: Shown | undefined,
+  previous: OnnxModelStatus | undefined,
+): Pick<RolloutStatus, 'gates'> {
+  if (!('step' in before)) return {};
+  return present({ gates: shown === undefined ? previous?.rollout?.gates : shown.results.map(gateStatus) });
+}
+
+/** Where a rollout under traffic is, for a line of the log: step, weights and every gate in a few words. */
+export function placeOf({ rollout }: OnnxModelStatus): Readonly<Record<string, unknown>> {
+  if (rollout?.step === undefined) return {};
+  const { step, desiredWeight, setWeight, gates } = rollout;
+  return present({ step, desiredWeight, setWeight, gates: gates?.map(inShort) });
+}
+
+function inShort({
+  name,
+  verdict,
+  estimate = '?',
+  lower = '?',
+  upper = '?',
+  limit = '?',
+  candidateRequests = 0,
+}: GateStatus): string {
+  return (
+    `${name} ${verdict}: ${estimate} (${lower} to ${upper}, limit ${limit}), ` +
+    `${plural(candidateRequests, 'request')}`
+  );
+}
+
+export function gateStatus(result: ShownResult): GateStatus {
+  const {
+    gate,
+    own,
+    verdict,
+    reason,
+    candidateRequests,
+    stableRequests,
+    estimate,
+    lower,
+    upper,
+    limit,
+    requestsStillNeeded,
+  } = result;
+  const number = (value: number | null): string | undefined => (value === null ? undefined : written(result, value));
+  return {
+    name: gate,
+    verdict,
+    candidateRequests,
+    ...present({
+      reason,
+      stableRequests,
+      estimate: number(estimate),
+      lower: number(lower),
+      upper: number(upper),
+      requestsStillNeeded: requestsStillNeeded === null ? undefined : forecast(requestsStillNeeded),
+    }),
+    limit: written(result, limit),
+    ...besideStatus(result),
+    ...present({
+      stableLatency: latencyStatus(own.stable),
+      candidateLatency: latencyStatus(own.candidate),
+      paired: pairedStatus(result),
+    }),
+  };
+}
+
+function pairedStatus({ gate, paired }: ShownResult): GateStatus['paired'] {
+  if (paired === undefined) return undefined;
+  const {
+    verdict,
+    counts: { Probe: probes, Replay: replays, Shadow: shadowed },
+    estimate,
+    lower,
+    upper,
+  } = paired;
+  const increase = (value: number | null): string | undefined => (value === null ? undefined : increaseOf(value));
+  return {
+    verdict,
+    ...present({
+      probes,
+      replays,
+      shadowed,
+      estimate: increase(estimate),
+      lower: increase(lower),
+      upper: increase(upper),
+      message: pairedWords(gate, paired),
+    }),
+  };
+}
+
+function besideStatus(result: ShownResult): Pick<GateStatus, 'stillNeeded' | 'toShow' | 'ofClass' | 'worstClass'> {
+  const { verdict, reason, ofClass, worst, stableRequests } = result;
+  const more =
+    verdict === 'Undecided' && reason !== 'OneWindow' && reason !== 'LoadUnequal' ? neededWords(result) : undefined;
+  return present({
+    stillNeeded:
+      more === undefined ? undefined : [more.requests, more.time].filter((part) => part !== undefined).join(', '),
+    toShow: toShowStatus(result),
+    ofClass: ofClass === undefined ? undefined : classOf(ofClass),
+    worstClass:
+      worst === undefined
+        ? undefined
+        : `${classOf(worst)}: ${written({ unit: 'ratio', ...present({ stableRequests }) }, worst.estimate)}`,
+  });
+}
+
+/** Of a gate that is there to fail a Pass says nothing: it must not be read as one within the limit. */
+function toShowStatus(result: ShownResult): string | undefined {
+  const { verdict, limit, upper, toShow } = result;
+  if (verdict === 'Fail' || toShow <= limit) return undefined;
+  if (toShow !== Infinity) return written(result, toShow);
+  return upper === null || upper > limit ? 'nothing' : undefined;
+}
+
+function latencyStatus(own: OwnLatency | undefined): GateStatus['stableLatency'] {
+  if (own === undefined) return undefined;
+  const ms = (value: number | undefined): string | undefined =>
+    value === undefined ? undefined : written({ unit: 'ms' }, value);
+  return present({ estimate: ms(own.estimate), lower: ms(own.lower), upper: ms(own.upper) });
+}

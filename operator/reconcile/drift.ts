@@ -1,0 +1,166 @@
+/**
+ * Whether a live object already is what is wanted.
+ *
+ * Owns:  the comparison that lets a quiet cluster see no write: every field that is wanted has its value, by the
+ *        API's own structure (reconcile/shape.ts): maps and lists that are one value exactly, items of the other
+ *        lists by their keys, whoever else has items in them. The hash of what was applied last is an annotation,
+ *        so that a field that is no longer wanted is a difference, too.
+ * Rule:  what the API server made of our last apply counts as wanted: it rounds quantities, drops nulls, and a
+ *        webhook may change anything. A later change by somebody else differs from both.
+ * Pure:  but for the hash function. Quantities (limits, requests, sizes) compare by value.
+ */
+import { createHash } from 'node:crypto';
+import { annotations } from '../../api/names.ts';
+import { nanosOf, parseQuantity } from '../../api/quantities.ts';
+import { isRecord } from '../../api/record.ts';
+import { isSame } from '../../lib/json.ts';
+import type { KubeObject } from '../../kube/client/object.ts';
+import { isAtomicMap, itemKey, itemKeysOf } from './shape.ts';
+import type { Manifest } from '../resources/objects.ts';
+import { canonicalJson } from '../see/revision.ts';
+
+/** The manifest with the hash of itself among its annotations: what is really applied. */
+export function stamped(wanted: Manifest): Manifest {
+  const hash = createHash('sha256').update(canonicalJson(wanted)).digest('hex').slice(0, 16);
+  return {
+    ...wanted,
+    metadata: { ...wanted.metadata, annotations: { ...wanted.metadata.annotations, [annotations.applied]: hash } },
+  };
+}
+
+/**
+ * @param wanted as `stamped` made it
+ * @param live as the API server shows it
+ * @param answered what the API server answered when `wanted` was applied last, if that is known
+ */
+export function isApplied(wanted: Manifest, live: KubeObject | undefined, answered?: KubeObject): boolean {
+  return live !== undefined && differencesOf(wanted, live, answered).length === 0;
+}
+
+/** The fields that are not as wanted, as paths: `spec.ports[8080].name`. */
+export function differencesOf(wanted: Manifest, live: KubeObject, answered?: KubeObject): readonly string[] {
+  return differences({ wanted, live, answered }, { path: '', field: '' });
+}
+
+type Values = { readonly wanted: unknown; readonly live: unknown; readonly answered: unknown };
+type Place = {
+  readonly path: string;
+  /** Name of the field that holds the value. */
+  readonly field: string;
+  /** The value is a Kubernetes quantity, which the server rewrites. */
+  readonly isQuantity?: boolean;
+};
+
+/** Maps of quantities, and single ones. */
+const quantityMaps: ReadonlySet<string> = new Set(['limits', 'requests']);
+const quantityFields: ReadonlySet<string> = new Set(['sizeLimit', 'divisor']);
+
+function differences({ wanted, live, answered }: Values, place: Place): readonly string[] {
+  if (wanted === undefined || (answered !== undefined && isSame(live, answered))) return [];
+  if (live === undefined && isNothing(wanted, place.field)) return [];
+  if (Array.isArray(wanted)) return listDifferences({ wanted, live, answered }, place);
+  if (isRecord(wanted)) return mapDifferences({ wanted, live, answered }, place);
+  return isSameValue(live, wanted, place) ? [] : [place.path];
+}
+
+function isSameValue(live: unknown, wanted: unknown, { isQuantity = false }: Place): boolean {
+  return live === wanted || (isQuantity && sameQuantity(live, wanted));
+}
+
+/**
+ * Fields whose false and 0 the server does not keep. Others have a meaning of their own there, as
+ * `allowPrivilegeEscalation: false`.
+ */
+const omittedWhenZero: ReadonlySet<string> = new Set([
+  'hostNetwork',
+  'hostPID',
+  'hostIPC',
+  'paused',
+  'minReadySeconds',
+  'publishNotReadyAddresses',
+  'readOnly',
+]);
+
+/** Null, an empty text, list and map are one to the server, which keeps none of them. */
+function isNothing(value: unknown, field: string): boolean {
+  if (Array.isArray(value)) return value.length === 0;
+  if (value === false || value === 0) return omittedWhenZero.has(field);
+  return (
+    value === null ||
+    value === '' ||
+    (isRecord(value) && Object.entries(value).every(([name, inner]) => isNothing(inner, name)))
+  );
+}
+
+function listDifferences(
+  { wanted, live, answered }: Values & { readonly wanted: readonly unknown[] },
+  { path, field }: Place,
+): readonly string[] {
+  if (!Array.isArray(live)) return [path];
+  const keys = itemKeysOf(field, wanted);
+  if (keys === undefined) {
+    if (live.length !== wanted.length) return [path];
+    return wanted.flatMap((item, i) =>
+      differences(
+        { wanted: item, live: live[i] as unknown, answered: itemOf(answered, i) },
+        { path: `${path}[${i}]`, field: '' },
+      ),
+    );
+  }
+  const byKey = (items: unknown): Map<string, unknown> =>
+    new Map((Array.isArray(items) ? items : []).map((item: unknown) => [itemKey(item, keys), item]));
+  const [lives, answers] = [byKey(live), byKey(answered)];
+  return wanted.flatMap((item) => {
+    const key = itemKey(item, keys);
+    const here = { path: `${path}[${(JSON.parse(key) as unknown[]).join('/')}]`, field: '' };
+    return lives.has(key)
+      ? differences({ wanted: item, live: lives.get(key), answered: answers.get(key) }, here)
+      : [here.path];
+  });
+}
+
+function itemOf(list: unknown, index: number): unknown {
+  return Array.isArray(list) ? (list[index] as unknown) : undefined;
+}
+
+function mapDifferences(
+  { wanted, live, answered }: Values & { readonly wanted: Readonly<Record<string, unknown>> },
+  { path, field }: Place,
+): readonly string[] {
+  if (!isRecord(live)) return [path];
+  const more = isAtomicMap(field)
+    ? Object.keys(live).filter((name) => !(name in wanted) && !isDefaulted(field, name))
+    : [];
+  if (more.length > 0) return [path];
+  const before = isRecord(answered) ? answered : {};
+  return Object.entries(wanted).flatMap(([name, value]) => {
+    const isQuantity = quantityMaps.has(field) || quantityFields.has(name);
+    return differences(
+      { wanted: value, live: live[name], answered: before[name] },
+      { path: path === '' ? name : `${path}.${name}`, field: name, isQuantity },
+    );
+  });
+}
+
+/** The few fields of a map that is one value which the server itself fills in. */
+function isDefaulted(field: string, name: string): boolean {
+  return (field === 'fieldRef' && name === 'apiVersion') || (field === 'resourceFieldRef' && name === 'divisor');
+}
+
+/** The server keeps billionths, and of requests and limits thousandths: it rounds up what is finer. */
+function sameQuantity(live: unknown, wanted: unknown): boolean {
+  const [first, second] = [amountOf(live), amountOf(wanted)];
+  if (first === undefined || second === undefined) return false;
+  if (first === second) return true;
+  const [kept, asked] = [nanosOf(String(live)), nanosOf(String(wanted))];
+  return (
+    kept !== undefined &&
+    asked !== undefined &&
+    (kept === asked || kept === ((asked + 999_999n) / 1_000_000n) * 1_000_000n)
+  );
+}
+
+function amountOf(value: unknown): number | undefined {
+  if (typeof value === 'number') return value;
+  return typeof value === 'string' ? parseQuantity(value) : undefined;
+}

@@ -1,0 +1,115 @@
+/**
+ * One line for each rollout that ended, latest first.
+ *
+ * Owns:  which move ends a rollout, and as what. A rollback is told when it is decided, with the verdicts that it
+ *        rests on, not when the traffic has left.
+ * Pure.
+ */
+import { toApiTime } from '../../api/conditions.ts';
+import type { OnnxModelStatus, RolloutOutcome } from '../../api/onnxmodel.ts';
+import { present } from '../../api/present.ts';
+import type { DecisionReason } from '../../api/reasons.ts';
+import { cut } from '../../api/text.ts';
+import {
+  candidateOf,
+  type Became,
+  type Decision,
+  type Phase,
+  type RolloutState,
+  type StateIn,
+} from '../rollout/state.ts';
+
+export const historyLimit = 10;
+const messageLimit = 1000;
+
+export type Ended = Omit<RolloutOutcome, 'at'>;
+
+export type Telling = {
+  /** The status that the decision was made on. */
+  readonly before: OnnxModelStatus | undefined;
+  readonly now: number;
+  /** The verdicts that a rollout which ends now ends on. */
+  readonly gates?: RolloutOutcome['gates'];
+};
+
+export function historyAfter(
+  state: RolloutState,
+  decision: Decision,
+  { before, now, gates }: Telling,
+): readonly RolloutOutcome[] {
+  const previous = before?.history ?? [];
+  const ended = endedBy(state, decision);
+  if (ended === undefined) return previous;
+  // By pods a candidate gets another share than it was to get.
+  const had = ended.weight === undefined ? {} : { weight: before?.rollout?.actualWeight ?? ended.weight };
+  return [{ ...ended, ...had, at: toApiTime(now), ...present({ gates }) }, ...previous].slice(0, historyLimit);
+}
+
+/** What a move ends; undefined when the rollout goes on or none was under way. */
+export function endedBy(before: RolloutState, decision: Decision): Ended | undefined {
+  const { next } = decision;
+  if (next.phase === before.phase) return replacedBy(before, decision);
+  return ending[next.phase]?.(next as never, before, decision) ?? replacedBy(before, decision);
+}
+
+type Ending = {
+  readonly [P in Phase]?: (next: StateIn<P>, before: RolloutState, decision: Decision) => Ended | undefined;
+};
+
+const ending: Ending = {
+  Promoting: (next, before, { reason, became }) => ({
+    revision: next.stable,
+    outcome: 'Promoted',
+    reason,
+    ...present({ provenance: became?.provenance, message: heldAgainst(became) }),
+    ...weightOf(before),
+  }),
+  Aborting: (next, before) => ({
+    revision: next.rejected,
+    outcome: isReplaced(next.cause) ? 'Superseded' : isUnseen(before) ? 'Failed' : 'RolledBack',
+    reason: next.cause,
+    message: cut(next.detail, messageLimit),
+    ...weightOf(before),
+  }),
+  // From Aborting it was told already. What to do now is the status's to say: history has the cause alone.
+  Failed: (next, before) =>
+    before.phase === 'Aborting'
+      ? undefined
+      : {
+          revision: next.rejected,
+          outcome: hadAllTraffic(before) ? 'RolledBack' : 'Failed',
+          reason: next.cause,
+          message: cut(next.detail, messageLimit),
+        },
+};
+
+/** What was not checked of a revision that was promoted, or else what was shown of it. */
+function heldAgainst({ skipped, shown }: Partial<Became> = {}): string | undefined {
+  const words = skipped === undefined ? shown : `not checked: ${skipped}`;
+  return words === undefined ? undefined : cut(words, messageLimit);
+}
+
+/** A candidate that comes up when another is wanted. */
+function replacedBy(before: RolloutState, { next, reason }: Decision): Ended | undefined {
+  if (before.phase !== 'Preparing' || candidateOf(next) === before.candidate || next.phase === 'Promoting')
+    return undefined;
+  return { revision: before.candidate, outcome: 'Superseded', reason };
+}
+
+function isReplaced(cause: DecisionReason): boolean {
+  return cause === 'RevisionSuperseded' || cause === 'RevisionReverted';
+}
+
+/** Weights never decrease: who is judged or waits without one, as in a shadow step, never met a user. */
+function isUnseen(before: RolloutState): boolean {
+  return (before.phase === 'Analyzing' || before.phase === 'Paused') && before.weight === 0;
+}
+
+function hadAllTraffic(before: RolloutState): boolean {
+  return before.phase === 'Promoting' || before.phase === 'Settling';
+}
+
+function weightOf(before: RolloutState): { readonly weight?: number } {
+  if (before.phase === 'Shifting') return { weight: before.set };
+  return 'weight' in before ? { weight: before.weight } : {};
+}

@@ -1,0 +1,195 @@
+/**
+ * Rollouts as metrics: how they end, where they are, what their gates say, who is silent.
+ *
+ * Owns:   the onnx_operator_* series and their labels. docs/metrics.md lists them.
+ * Limits: every label comes from a closed set, but for models, namespaces and gates: a model has five series of gauges
+ *         and one for each of its gates; all but one go when its rollout ends, and that one when the model goes.
+ * Rule:   counted is what was written to a status, so that what a crash repeats is not counted twice.
+ */
+import {
+  counter,
+  gauge,
+  histogram,
+  type Counter,
+  type Gauge,
+  type Histogram,
+  type Registry,
+} from '../../lib/metrics.ts';
+import type { RolloutOutcome } from '../../api/onnxmodel.ts';
+import type { Pass } from './reconcile.ts';
+
+type Model = { readonly namespace: string; readonly model: string };
+type Verdict = Model & { readonly gate: string; readonly verdict: string };
+
+/** What is remembered of a model between passes. */
+type Followed = {
+  readonly model: Model;
+  candidate: string | undefined;
+  /** When the candidate first got traffic; undefined: it has not yet, or had it when this process first saw it. */
+  firstTrafficMs: number | undefined;
+  /** The candidate was seen before it got any. */
+  isSeenFromTheStart: boolean;
+  verdicts: readonly Verdict[];
+};
+
+const names = ['namespace', 'model'] as const;
+/** From the shortest that a window can be to a night of waiting for a person. */
+const decisionSeconds = [30, 60, 120, 180, 300, 450, 600, 900, 1200, 1800, 2700, 3600, 7200, 14_400, 43_200];
+
+export class RolloutMetrics {
+  readonly #isSilent: (podUid: string) => boolean;
+  readonly #models = new Map<string, Followed>();
+  readonly #ended: Counter<'outcome' | 'reason'>;
+  readonly #decided: Histogram<'outcome'>;
+  readonly #reports: Counter<never>;
+  readonly #step: Gauge<'namespace' | 'model'>;
+  readonly #weight: Gauge<'namespace' | 'model' | 'kind'>;
+  readonly #verdict: Gauge<'namespace' | 'model' | 'gate' | 'verdict'>;
+  readonly #silent: Gauge<'namespace' | 'model'>;
+
+  /** @param isSilent whether a watched pod did not answer when it was asked last */
+  constructor(registry: Registry, isSilent: (podUid: string) => boolean) {
+    this.#isSilent = isSilent;
+    this.#ended = counter(registry, {
+      name: 'onnx_operator_rollouts_total',
+      help: 'Rollouts that ended, by outcome and reason',
+      labels: ['outcome', 'reason'],
+    });
+    this.#decided = histogram(registry, {
+      name: 'onnx_operator_rollout_decision_seconds',
+      help: 'Time from the first traffic of a candidate to the decision on it',
+      labels: ['outcome'],
+      buckets: decisionSeconds,
+    });
+    this.#reports = counter(registry, {
+      name: 'onnx_operator_reports_total',
+      help: 'Reports with counts that pods gave',
+    });
+    this.#step = gauge(registry, {
+      name: 'onnx_operator_rollout_step',
+      help: 'Index of the step under way, from 0',
+      labels: names,
+    });
+    this.#weight = gauge(registry, {
+      name: 'onnx_operator_rollout_weight_ratio',
+      help: "The candidate's share of the traffic: desired by the step, set so far, and actual",
+      labels: [...names, 'kind'],
+    });
+    this.#verdict = gauge(registry, {
+      name: 'onnx_operator_gate_verdict',
+      help: '1 for the verdict that a gate has now',
+      labels: [...names, 'gate', 'verdict'],
+    });
+    this.#silent = gauge(registry, {
+      name: 'onnx_operator_silent_pods',
+      help: 'Pods that gave no report when they were asked last',
+      labels: names,
+    });
+    this.#reports.inc(0);
+  }
+
+  reportReceived(): void {
+    this.#reports.inc();
+  }
+
+  /** @param pass undefined: the model is gone */
+  measure(key: string, pass: Pass | undefined): void {
+    if (pass === undefined) {
+      this.#forget(key);
+      return;
+    }
+    const followed = this.#follow(key, pass);
+    this.#noteEnd(followed, pass);
+    noteTraffic(followed, pass);
+    this.#notePlace(followed, pass);
+    this.#noteVerdicts(followed, pass);
+    const uids = [...pass.seen.pods.values()].flat().map((pod) => pod.metadata.uid ?? '');
+    this.#silent.set(followed.model, uids.filter((uid) => this.#isSilent(uid)).length);
+  }
+
+  #follow(key: string, { seen: { model } }: Pass): Followed {
+    const { name, namespace } = model.metadata;
+    const followed = this.#models.get(key) ?? {
+      model: { namespace, model: name },
+      candidate: undefined,
+      firstTrafficMs: undefined,
+      isSeenFromTheStart: false,
+      verdicts: [],
+    };
+    this.#models.set(key, followed);
+    return followed;
+  }
+
+  #notePlace({ model }: Followed, { status: { rollout = { phase: '' } } }: Pass): void {
+    const { step, desiredWeight: desired, setWeight: set = desired, actualWeight: actual } = rollout;
+    if (step === undefined) this.#step.remove(model);
+    else this.#step.set(model, step);
+    this.#noteWeights(model, step === undefined ? {} : { desired, set, actual });
+  }
+
+  #noteWeights(model: Model, percents: Partial<Record<(typeof kinds)[number], number | undefined>>): void {
+    for (const kind of kinds) {
+      const percent = percents[kind];
+      if (percent === undefined) this.#weight.remove({ ...model, kind });
+      else this.#weight.set({ ...model, kind }, percent / 100);
+    }
+  }
+
+  #noteVerdicts(followed: Followed, { status: { rollout } }: Pass): void {
+    const gates = rollout?.step === undefined ? [] : (rollout.gates ?? []);
+    for (const verdict of followed.verdicts) this.#verdict.remove(verdict);
+    followed.verdicts = gates.map(({ name, verdict }) => ({ ...followed.model, gate: name, verdict }));
+    for (const verdict of followed.verdicts) this.#verdict.set(verdict, 1);
+  }
+
+  /** Of the candidate as it was known before this pass: promoted, it is none any more. */
+  #noteEnd(followed: Followed, { seen, status, now }: Pass): void {
+    const ended = newest(status.history, seen.model.status?.history);
+    if (ended === undefined) return;
+    const { outcome, reason, revision } = ended;
+    this.#ended.inc({ outcome, reason });
+    const { candidate, firstTrafficMs } = followed;
+    if (revision !== candidate) return;
+    if (firstTrafficMs !== undefined) this.#decided.observe({ outcome }, (now - firstTrafficMs) / 1000);
+    followed.firstTrafficMs = undefined;
+    followed.isSeenFromTheStart = false;
+  }
+
+  #forget(key: string): void {
+    const followed = this.#models.get(key);
+    if (followed === undefined) return;
+    this.#models.delete(key);
+    this.#step.remove(followed.model);
+    this.#silent.remove(followed.model);
+    this.#noteWeights(followed.model, {});
+    for (const verdict of followed.verdicts) this.#verdict.remove(verdict);
+  }
+}
+
+function noteTraffic(followed: Followed, { status: { candidate, rollout }, now }: Pass): void {
+  const hasTraffic = (rollout?.actualWeight ?? 0) > 0;
+  if (followed.candidate !== candidate?.revision) {
+    followed.candidate = candidate?.revision;
+    followed.firstTrafficMs = undefined;
+    followed.isSeenFromTheStart = !hasTraffic;
+  }
+  if (hasTraffic && followed.isSeenFromTheStart) followed.firstTrafficMs ??= now;
+}
+
+const kinds = ['desired', 'set', 'actual'] as const;
+
+/** The line that is new in a history. */
+function newest(
+  after: readonly RolloutOutcome[] = [],
+  before: readonly RolloutOutcome[] = [],
+): RolloutOutcome | undefined {
+  const [first] = after;
+  const [known] = before;
+  return first === undefined ||
+    (known !== undefined &&
+      known.at === first.at &&
+      known.revision === first.revision &&
+      known.outcome === first.outcome)
+    ? undefined
+    : first;
+}

@@ -1,0 +1,194 @@
+/**
+ * The status after a pass: what was decided and what was seen.
+ *
+ * Owns:  every field of `status`. Nothing else in the project writes it. Only values that change by steps go
+ *        in: a status that says the same is the same object, so that the caller skips the write.
+ * Pure.
+ */
+import { claimConditions, type Condition } from '../../api/conditions.ts';
+import { labels } from '../../api/names.ts';
+import { present } from '../../api/present.ts';
+import type { FailingPod, OnnxModelStatus, RevisionStatus } from '../../api/onnxmodel.ts';
+import type { Report } from '../../api/report.ts';
+import { cut } from '../../api/text.ts';
+import { formatBytes } from '../../api/units.ts';
+import { claimsOf } from './conditions.ts';
+import { gatesOfOutcome, gatesShown } from '../gates/gate-status.ts';
+import type { Shown } from '../gates/gatekeeper.ts';
+import { writeState } from '../see/stored-state.ts';
+import { isReady, type Pod } from '../../kube/kinds.ts';
+import type { Reports, Seen, Settings } from '../see/observe.ts';
+import { troubleOf } from '../see/pod-trouble.ts';
+import { memoryPeakStep } from '../reports/kept-report.ts';
+import { historyAfter } from './rollout-history.ts';
+import { lastWordsOf } from '../rollout/last-words.ts';
+import type { RevisionRecord } from '../resources/objects.ts';
+import { stepsOf } from '../rollout/decisions.ts';
+import { candidateOf, stableOf, type Decision, type Revision, type Trouble } from '../rollout/state.ts';
+
+const failingPodsShown = 5;
+
+export type StatusInputs = {
+  readonly seen: Seen;
+  readonly decision: Decision;
+  readonly reports: Reports;
+  readonly settings: Settings;
+  readonly failure?: Trouble;
+  /** What in the children is not as wanted and stays, a sentence each. */
+  readonly told?: readonly string[];
+  /** What the gates say, as often as it is to be shown anew. */
+  readonly shown?: Shown;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+};
+
+export function statusOf(inputs: StatusInputs): OnnxModelStatus {
+  const { seen, decision, now } = inputs;
+  const { model } = seen;
+  const previous = model.status;
+  const stable = stableOf(decision.next);
+  const candidate = candidateOf(decision.next);
+  const all = [...seen.pods.values()].flat();
+  const message = cut(decision.message, 2000);
+  const history = historyAfter(seen.memory, decision, {
+    before: previous,
+    now,
+    ...gatesOfOutcome(seen.memory, inputs.shown, previous),
+  });
+  return {
+    observedGeneration: model.metadata.generation,
+    phase: 'heldAt' in decision.next ? 'Paused' : decision.next.phase,
+    message,
+    ...(seen.url === undefined ? {} : { address: { url: seen.url } }),
+    replicas: all.length,
+    readyReplicas: all.filter(isReady).length,
+    ready: `${all.filter(isReady).length}/${wantedPods(inputs)}`,
+    selector: `${labels.model}=${model.metadata.name}`,
+    ...(stable === null
+      ? {}
+      : { stable: { ...revisionStatus(stable, inputs, previous?.stable), ...provenanceOf(stable, inputs) } }),
+    ...(candidate === null ? {} : { candidate: revisionStatus(candidate, inputs, previous?.candidate) }),
+    rollout: { ...writeState(decision), ...weights(inputs), ...gatesShown(decision.next, inputs.shown, previous) },
+    ...(history.length === 0 ? {} : { history }),
+    conditions: conditions(inputs, previous?.conditions ?? []),
+  };
+}
+
+/** Of all revisions now; at first there is one pod, and the spec's number is what is wanted. */
+function wantedPods({ seen: { plan }, decision: { run } }: StatusInputs): number {
+  return Math.max(
+    plan.replicas,
+    run.reduce((sum, { replicas }) => sum + replicas, 0),
+  );
+}
+
+/** How a revision became stable: by this decision, or as it is known. */
+function provenanceOf(
+  stable: Revision,
+  { seen: { model, rollout }, decision: { became } }: StatusInputs,
+): Pick<RevisionStatus, 'provenance'> {
+  if (became?.revision === stable) return { provenance: became.provenance };
+  return present({
+    provenance:
+      rollout.provenance?.[stable] ??
+      lastWordsOf(model.status).provenance[stable] ??
+      (model.status?.stable?.revision === stable ? 'Unrecorded' : undefined),
+  });
+}
+
+/** How many steps there are, and what the candidate really gets. */
+function weights({
+  seen: { rollout, plan },
+  decision: { next },
+}: StatusInputs): Pick<NonNullable<OnnxModelStatus['rollout']>, 'steps' | 'actualWeight'> {
+  if (!('step' in next)) return {};
+  const { shares } = rollout.traffic ?? {};
+  return {
+    steps: stepsOf(next.candidate, { seen: rollout, plan }).length,
+    ...(shares === undefined ? {} : { actualWeight: Math.round(shares[next.candidate] ?? 0) }),
+  };
+}
+
+function conditions(inputs: StatusInputs, previous: readonly Condition[]): readonly Condition[] {
+  const { seen, decision, reports, failure, told, now } = inputs;
+  const revision = candidateOf(decision.next) ?? stableOf(decision.next);
+  const claims = claimsOf({
+    decision,
+    seen: seen.rollout,
+    plan: seen.plan,
+    record: revision === null ? undefined : seen.records.get(revision),
+    reports: reportsOf(revision === null ? [] : (seen.pods.get(revision) ?? []), reports),
+    ...present({ failure, told }),
+  });
+  return claimConditions(previous, claims, { now, generation: seen.model.metadata.generation });
+}
+
+function revisionStatus(
+  revision: Revision,
+  inputs: StatusInputs,
+  previous: RevisionStatus | undefined,
+): RevisionStatus {
+  const pods = inputs.seen.pods.get(revision) ?? [];
+  const reports = reportsOf(pods, inputs.reports);
+  const record = inputs.seen.records.get(revision);
+  const before = previous?.revision === revision ? previous : undefined;
+  const made = record === undefined ? {} : madeOf(record, reports);
+  return {
+    revision,
+    ...made,
+    replicas: pods.length,
+    ready: pods.filter(isReady).length,
+    memory: { ...memoryOf(record), ...peak(reports, before) },
+    ...failing(pods, before),
+  };
+}
+
+/** What a revision is made of: as its first pod resolved it, and what its pods say they run on. */
+function madeOf(record: RevisionRecord, reports: readonly Report[]): Partial<RevisionStatus> {
+  const { generation, spec, resolved } = record;
+  const provider = reports.map(mainProvider).find((name) => name !== undefined) ?? resolved?.provider;
+  return {
+    generation,
+    precision: resolved?.precision ?? spec.execution.precision,
+    ...present({ digest: resolved?.served ?? resolved?.digest, sourceDigest: resolved?.digest, provider }),
+  };
+}
+
+function memoryOf(record: RevisionRecord | undefined): { limit?: string; estimate?: string } {
+  const estimateBytes = record?.resolved?.memoryEstimateBytes ?? 0;
+  return present({
+    limit: record?.spec.memory.limit,
+    estimate: estimateBytes === 0 ? undefined : formatBytes(estimateBytes),
+  });
+}
+
+function reportsOf(pods: readonly Pod[], reports: Reports): readonly Report[] {
+  return pods
+    .map((pod) => (pod.metadata.uid === undefined ? undefined : reports(pod.metadata.uid)))
+    .filter((report) => report !== undefined);
+}
+
+function mainProvider(report: Report): string | undefined {
+  return [...(report.providers?.actual ?? [])].sort((a, b) => b.nodes - a.nodes)[0]?.provider;
+}
+
+/** A report that is missing for a moment does not take the number away. */
+function peak(reports: readonly Report[], before: RevisionStatus | undefined): { peak?: string } {
+  const steps = reports.map(memoryPeakStep).filter((step) => step !== undefined);
+  if (steps.length === 0) return before?.memory?.peak === undefined ? {} : { peak: before.memory.peak };
+  return { peak: formatBytes(Math.max(...steps)) };
+}
+
+/** A candidate that was given up has no pods any more; what they said stays to be read. */
+function failing(pods: readonly Pod[], before: RevisionStatus | undefined): { pods?: readonly FailingPod[] } {
+  if (pods.length === 0) return before?.pods === undefined ? {} : { pods: before.pods };
+  const troubled = pods.map((pod) => ({ pod, trouble: troubleOf(pod) })).filter(({ trouble }) => trouble !== undefined);
+  if (troubled.length === 0) return {};
+  return {
+    pods: troubled.slice(0, failingPodsShown).map(({ pod, trouble }) => ({
+      name: pod.metadata.name,
+      reason: trouble?.reason ?? '',
+      lastWords: cut(trouble?.message ?? '', 1000),
+    })),
+  };
+}

@@ -1,0 +1,136 @@
+/**
+ * Fetches one pod's report: `GET http://POD_IP:8081/report`, saying what the pod is to do beside.
+ *
+ * Owns:   the request and its bounds. What comes back is a report or the reason why it is no information; a pod that is
+ *         starting, cut off or not ours is nothing to throw about.
+ * Limits: `reportLimitBytes` on the wire and again after decompression, so that a few KiB cannot become gigabytes.
+ */
+import { Agent, get, type IncomingMessage } from 'node:http';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import { bearer, peersTokenHeader, tokenHeader } from '../../api/access.ts';
+import { messageOf } from '../../api/errors.ts';
+import { ports } from '../../api/names.ts';
+import { readBounded } from '../../lib/bounded-body.ts';
+import { parseReport } from '../../api/parse-report.ts';
+import { reportLimitBytes, reportQuery, type PairSource, type Report } from '../../api/report.ts';
+
+export type Pulled =
+  | { readonly kind: 'report'; readonly report: Report }
+  | {
+      readonly kind: 'nothing';
+      readonly reason: string;
+      /** No connection came about, or it broke off. */ readonly isUnreachable?: boolean;
+    };
+
+/** What goes with the request for a report (api/report.ts says what each does); what is absent is off. */
+export type ReportAsk = {
+  readonly blocksFrom?: number;
+  readonly peers?: readonly string[];
+  /** Share, 0..1. */
+  readonly sample?: number;
+  /** `METRIC:MIN` */
+  readonly agreement?: string;
+  readonly pairs?: PairSource;
+  readonly probes?: { readonly perMinute: number; readonly pods: number };
+  /** Of the pod's own revision: without it a sidecar reports and does nothing else. */
+  readonly token?: string;
+  /** Of the revision whose pods `peers` names. */
+  readonly peersToken?: string;
+};
+
+/** Never rejects. An abort is told as its reason. */
+export type FetchReport = (ip: string, signal: AbortSignal, ask?: ReportAsk) => Promise<Pulled>;
+
+const unzip = promisify(gunzip);
+
+export type ReportClient = { readonly fetch: FetchReport; readonly close: () => void };
+
+/** Longer than the pace of a rollout: connections are used again then, and at rest none are kept. */
+const idleMs = 8_000;
+
+/** A client that keeps one connection per pod, closed after `idleMs` without a request. Redirects are not followed. */
+export function createReportClient(port: number = ports.sidecar): ReportClient {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1, timeout: idleMs });
+  const fetch: FetchReport = async (ip, signal, ask = {}) => {
+    try {
+      const response = await open({ ip, port, path: `/report${queryOf(ask)}`, headers: headersOf(ask), agent, signal });
+      return await read(response);
+    } catch (error) {
+      return signal.aborted
+        ? { kind: 'nothing', reason: messageOf(signal.reason) }
+        : { kind: 'nothing', reason: messageOf(error), isUnreachable: true };
+    }
+  };
+  return { fetch, close: () => agent.destroy() };
+}
+
+function queryOf({ blocksFrom, peers, sample, agreement, pairs, probes }: ReportAsk): string {
+  const query = new URLSearchParams();
+  if (blocksFrom !== undefined) query.set(reportQuery.blocksFrom, String(blocksFrom));
+  if (peers !== undefined && peers.length > 0) query.set(reportQuery.peers, peers.join(','));
+  if (sample !== undefined && sample > 0) query.set(reportQuery.sample, String(sample));
+  if (agreement !== undefined) query.set(reportQuery.agreement, agreement);
+  if (pairs !== undefined) query.set(reportQuery.pairs, pairs);
+  if (probes !== undefined) query.set(reportQuery.probes, `${probes.perMinute}/${probes.pods}`);
+  return query.size === 0 ? '' : `?${query.toString()}`;
+}
+
+/** Tokens go into headers: URLs are logged on the way. */
+function headersOf({ token, peersToken }: ReportAsk): Readonly<Record<string, string>> {
+  return {
+    accept: 'application/json',
+    'accept-encoding': 'gzip',
+    ...(token === undefined ? {} : { [tokenHeader]: bearer(token) }),
+    ...(peersToken === undefined ? {} : { [peersTokenHeader]: peersToken }),
+  };
+}
+
+type Target = {
+  readonly ip: string;
+  readonly port: number;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly agent: Agent;
+  readonly signal: AbortSignal;
+};
+
+function open({ ip, port, path, headers, agent, signal }: Target): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    get({ host: ip, port, path, agent, signal, headers }, resolve).on('error', reject);
+  });
+}
+
+async function read(response: IncomingMessage): Promise<Pulled> {
+  if (response.statusCode !== 200) {
+    response.destroy();
+    return { kind: 'nothing', reason: `the sidecar answered ${response.statusCode ?? 0}` };
+  }
+  const body = await readBounded(response, reportLimitBytes);
+  return body === undefined ? tooLarge() : await unpack(Buffer.from(body.buffer), response.headers['content-encoding']);
+}
+
+async function unpack(body: Buffer, encoding: string | undefined): Promise<Pulled> {
+  let plain = body;
+  if (encoding === 'gzip') {
+    try {
+      plain = await unzip(body, { maxOutputLength: reportLimitBytes });
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE'
+        ? tooLarge()
+        : { kind: 'nothing', reason: `the report cannot be decompressed: ${messageOf(error)}` };
+    }
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(plain.toString('utf8'));
+  } catch {
+    return { kind: 'nothing', reason: 'the report is not JSON' };
+  }
+  const parsed = parseReport(value);
+  return parsed.kind === 'report' ? parsed : { kind: 'nothing', reason: parsed.problem };
+}
+
+function tooLarge(): Pulled {
+  return { kind: 'nothing', reason: `the report has more than ${reportLimitBytes} bytes` };
+}

@@ -1,0 +1,308 @@
+/**
+ * Everything one model's pass needs, read from caches into plain data.
+ *
+ * Owns:  which objects count as a model's, and what of them is a fact. Reads caches only: no request is made.
+ */
+import { withDefaults } from '../../api/defaults.ts';
+import { present } from '../../api/present.ts';
+import { parseLastWords, type Resolved } from '../../api/last-words.ts';
+import { annotations, containers, labels } from '../../api/names.ts';
+import type { OnnxModel } from '../../api/onnxmodel.ts';
+import type { Report } from '../../api/report.ts';
+import { readState } from './stored-state.ts';
+import {
+  isReady,
+  type ConfigMap,
+  type ControllerRevision,
+  type Deployment,
+  type Gateway,
+  type HttpRoute,
+  type Pod,
+  type Service,
+} from '../../kube/kinds.ts';
+import type { KubeObject, ObjectName } from '../../kube/client/object.ts';
+import type { Presence } from '../../kube/cache/optional-watch.ts';
+import { podsRefused, troubleOf, worstTrouble } from './pod-trouble.ts';
+import { isChildOf, revisionOfChild } from './ownership.ts';
+import { livePlan, spentIn } from '../rollout/intents.ts';
+import { lastWordsOf } from '../rollout/last-words.ts';
+import { readControllerRevision } from '../resources/revisions.ts';
+import type { RevisionRecord } from '../resources/objects.ts';
+import { revisionOf, revisionSpecOf } from './revision.ts';
+import { rolloutPlanOf } from '../rollout/plan.ts';
+import { entryUrl, routedUrl, trafficSeen } from '../traffic/shares.ts';
+import type { Observation, Revision, RevisionPods, RolloutPlan, RolloutState, Trouble } from '../rollout/state.ts';
+
+/** What the operator remembers of the cluster. `key` is `namespace/name` of a model. */
+export interface Caches {
+  model(key: string): OnnxModel | undefined;
+  /** Children by the label that names their model. */
+  pods(key: string): readonly Pod[];
+  deployments(key: string): readonly Deployment[];
+  services(key: string): readonly Service[];
+  configMaps(key: string): readonly ConfigMap[];
+  controllerRevisions(key: string): readonly ControllerRevision[];
+  httpRoutes(key: string): readonly HttpRoute[];
+  /** Anybody's. */
+  gateway(name: ObjectName): Gateway | undefined;
+  /** Whether the cluster has HTTPRoutes. */
+  readonly gatewayApi: Presence;
+}
+
+export type Settings = {
+  /** Image of a revision whose spec names none. */
+  readonly runtimeImage: string;
+  readonly settleMs: number;
+  /** How `status.address.url` names the entry Service. */
+  readonly serviceAddress: 'DNS' | 'ClusterIP';
+};
+
+/** A manifest that could not be applied in the pass before. */
+export type ApplyFailure = { readonly revision?: Revision; readonly trouble: Trouble };
+
+export type Seen = {
+  readonly model: OnnxModel;
+  readonly memory: RolloutState;
+  readonly plan: RolloutPlan;
+  readonly rollout: Observation;
+  /** Every revision that is remembered, and the one of the spec as it is now. */
+  readonly records: ReadonlyMap<Revision, RevisionRecord>;
+  /** Pods that are not going away, by revision. */
+  readonly pods: ReadonlyMap<Revision, readonly Pod[]>;
+  readonly entry: Service | undefined;
+  /** Where clients call; undefined while it is not known. */
+  readonly url: string | undefined;
+  /** Whether the cluster has HTTPRoutes. */
+  readonly gatewayApi: Presence;
+  /** Children as they are, to compare with what is wanted. */
+  readonly children: readonly KubeObject[];
+};
+
+/** What the process remembers of the passes before. */
+export type Before = {
+  readonly failure?: ApplyFailure;
+  /** How often in the last ten minutes somebody else's weights were put back. */
+  readonly reverts: number;
+};
+
+/** @returns undefined when the model is gone or going: its children go by their owner references */
+export function observe(
+  key: string,
+  caches: Caches,
+  settings: Settings,
+  { failure, reverts }: Before = { reverts: 0 },
+): Seen | undefined {
+  const model = caches.model(key);
+  if (model === undefined || model.metadata.deletionTimestamp !== undefined) return undefined;
+  const mine = <T extends KubeObject>(objects: readonly T[]): readonly T[] =>
+    objects.filter((object) => isChildOf(object, model));
+
+  const deployments = mine(caches.deployments(key));
+  const services = mine(caches.services(key));
+  const there = caches
+    .pods(key)
+    .filter((pod) => pod.metadata.deletionTimestamp === undefined && madeFor(pod, deployments, model));
+  const pods = groupByRevision(there.filter((pod) => !hasEnded(pod)));
+  const controllerRevisions = mine(caches.controllerRevisions(key));
+  const target = revisionOf(model.spec);
+  const records = recordsOf({ model, target, controllerRevisions, deployments, pods, settings });
+  const asked = rolloutPlanOf(model.spec, settings.settleMs);
+  const spent = spentIn(model.status, asked);
+  const plan = livePlan(asked, spent);
+  const routes = mine(caches.httpRoutes(key));
+  const namesake = <T extends KubeObject>(objects: readonly T[]): T | undefined =>
+    objects.find((object) => object.metadata.name === model.metadata.name);
+  const entry = namesake(services);
+  const traffic = trafficSeen({
+    model,
+    entry,
+    route: namesake(routes),
+    services,
+    gatewayApi: caches.gatewayApi,
+    pods,
+    reverts,
+  });
+  return {
+    model,
+    memory: readState(model.status),
+    plan,
+    rollout: {
+      target: wantedRevision(target, plan.pinRevision, records),
+      ...lastWordsOf(model.status),
+      spent,
+      routed: selectedBy(entry),
+      ...present({ traffic, marked: entry?.metadata.annotations?.[annotations.stable] }),
+      pods: podFacts({ model, pods, present: there, records, deployments, ...present({ failure }) }),
+    },
+    records,
+    pods,
+    entry,
+    url:
+      plan.router === 'HTTPRoute'
+        ? routedUrl(model, (name) => caches.gateway(name))
+        : entryUrl(model, entry, settings.serviceAddress),
+    gatewayApi: caches.gatewayApi,
+    children: [...services, ...routes, ...deployments, ...mine(caches.configMaps(key)), ...controllerRevisions],
+  };
+}
+
+function selectedBy(entry: Service | undefined): Revision | null {
+  return entry?.spec?.selector?.[labels.revision] ?? null;
+}
+
+/**
+ * A pod says of its revision only what is so since its Deployment was made: one that is left of a Deployment deleted
+ * a moment ago, or of a deleted namesake, is as good as gone.
+ */
+function madeFor(pod: Pod, deployments: readonly Deployment[], model: OnnxModel): boolean {
+  const own = deployments.find((deployment) => revisionOfChild(deployment, model.metadata.name) === revisionLabel(pod));
+  return (
+    own !== undefined &&
+    own.metadata.deletionTimestamp === undefined &&
+    (pod.metadata.creationTimestamp ?? '') >= (own.metadata.creationTimestamp ?? '')
+  );
+}
+
+/** Evicted, or run to its end: it counts for nothing until it is collected. */
+function hasEnded(pod: Pod): boolean {
+  return pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded';
+}
+
+function revisionLabel(object: Pod): Revision | undefined {
+  return object.metadata.labels?.[labels.revision];
+}
+
+/** A pin outweighs the spec, as long as what it names is remembered. */
+function wantedRevision(
+  target: Revision,
+  pin: Revision | undefined,
+  records: ReadonlyMap<Revision, RevisionRecord>,
+): Revision {
+  return pin !== undefined && records.has(pin) ? pin : target;
+}
+
+type RecordSources = {
+  readonly model: OnnxModel;
+  readonly target: Revision;
+  readonly controllerRevisions: readonly ControllerRevision[];
+  readonly deployments: readonly Deployment[];
+  readonly pods: ReadonlyMap<Revision, readonly Pod[]>;
+  readonly settings: Settings;
+};
+
+function recordsOf({
+  model,
+  target,
+  controllerRevisions,
+  deployments,
+  pods,
+  settings,
+}: RecordSources): ReadonlyMap<Revision, RevisionRecord> {
+  const records = new Map<Revision, RevisionRecord>();
+  for (const object of controllerRevisions) {
+    const record = readControllerRevision(object);
+    if (record !== undefined) records.set(record.revision, record);
+  }
+  if (!records.has(target)) {
+    // Its record may have been deleted under running pods: the image that they run stays in force.
+    const image =
+      imageOf(deployments.find((deployment) => revisionOfChild(deployment, model.metadata.name) === target)) ??
+      settings.runtimeImage;
+    const written = revisionSpecOf(model.spec);
+    records.set(target, {
+      revision: target,
+      generation: model.metadata.generation,
+      written,
+      spec: withDefaults(written, image),
+    });
+  }
+  for (const [revision, record] of records) {
+    const resolved = record.resolved ?? learnedFrom(pods.get(revision) ?? []);
+    if (resolved !== undefined) records.set(revision, { ...record, resolved });
+  }
+  return records;
+}
+
+function imageOf(deployment: Deployment | undefined): string | undefined {
+  return deployment?.spec?.template?.spec?.containers?.find((container) => container.name === containers.runtime)
+    ?.image;
+}
+
+/** What the first pod whose `prepare` is through has said. The oldest pod counts, so that all readers agree. */
+function learnedFrom(pods: readonly Pod[]): Resolved | undefined {
+  const bornAt = (pod: Pod): string => pod.metadata.creationTimestamp ?? '';
+  const oldestFirst = [...pods].sort((a, b) => (bornAt(a) < bornAt(b) ? -1 : 1));
+  return oldestFirst.map(saidBy).find((resolved) => resolved !== undefined);
+}
+
+function saidBy(pod: Pod): Resolved | undefined {
+  const prepare = pod.status?.initContainerStatuses?.find((status) => status.name === containers.prepare);
+  const ended = prepare?.state?.terminated;
+  const words = ended?.exitCode === 0 ? parseLastWords(ended.message ?? '') : undefined;
+  return words?.kind === 'resolved' ? words.resolved : undefined;
+}
+
+function groupByRevision(pods: readonly Pod[]): ReadonlyMap<Revision, readonly Pod[]> {
+  const groups = new Map<Revision, Pod[]>();
+  for (const pod of pods) {
+    const revision = revisionLabel(pod);
+    if (revision === undefined) continue;
+    const group = groups.get(revision) ?? [];
+    group.push(pod);
+    groups.set(revision, group);
+  }
+  return groups;
+}
+
+type PodSources = {
+  readonly model: OnnxModel;
+  /** Those that run or are on their way. */
+  readonly pods: ReadonlyMap<Revision, readonly Pod[]>;
+  /** These, and those that ended. */
+  readonly present: readonly Pod[];
+  readonly records: ReadonlyMap<Revision, RevisionRecord>;
+  readonly deployments: readonly Deployment[];
+  readonly failure?: ApplyFailure;
+};
+
+function podFacts({
+  model,
+  pods,
+  present,
+  records,
+  deployments,
+  failure,
+}: PodSources): Readonly<Record<Revision, RevisionPods>> {
+  const revisionOf = (deployment: Deployment): Revision | undefined => revisionOfChild(deployment, model.metadata.name);
+  const deployed = new Set(deployments.map(revisionOf));
+  const revisions = new Set(
+    [...records.keys(), ...pods.keys(), ...deployed, failure?.revision].filter((revision) => revision !== undefined),
+  );
+  return Object.fromEntries(
+    [...revisions].map((revision) => {
+      const mine = pods.get(revision) ?? [];
+      const notCreated = deployments.filter((deployment) => revisionOf(deployment) === revision).map(podsNotCreated);
+      const notApplied = failure?.revision === revision ? failure.trouble : undefined;
+      const ofPods = present.filter((pod) => revisionLabel(pod) === revision).map(troubleOf);
+      const trouble = worstTrouble([notApplied, ...notCreated, ...ofPods]);
+      const facts = {
+        ready: mine.filter(isReady).length,
+        present: mine.length,
+        deployed: deployed.has(revision),
+        resolved: records.get(revision)?.resolved !== undefined,
+      };
+      return [revision, trouble === undefined ? facts : { ...facts, trouble }];
+    }),
+  );
+}
+
+/** Quota, admission or Pod Security refused the pods: the Deployment's controller says so. */
+function podsNotCreated(deployment: Deployment): Trouble | undefined {
+  const failing = deployment.status?.conditions?.find(
+    (condition) => condition.type === 'ReplicaFailure' && condition.status === 'True',
+  );
+  return failing === undefined ? undefined : podsRefused(failing.message ?? 'pods cannot be created');
+}
+
+/** The latest report of each pod, by uid. Absent: no information. */
+export type Reports = (uid: string) => Report | undefined;

@@ -1,0 +1,62 @@
+/**
+ * Which revision a spec is.
+ *
+ * Owns:  the hash: the first 10 hex digits of SHA-256 over the canonical JSON (RFC 8785) of the hashed part of
+ *        the spec as the user wrote it, with durations and quantities normalised. Defaults are not in it: a new
+ *        default must not change the revision of a spec that nobody touched.
+ */
+import { createHash } from 'node:crypto';
+import { revisionFieldNames, type OnnxModelSpec, type RevisionSpec } from '../../api/onnxmodel.ts';
+import { parseQuantity } from '../../api/quantities.ts';
+import { parseDurationMs } from '../../api/units.ts';
+import type { Revision } from '../rollout/state.ts';
+
+/** The part of a spec that makes a revision. */
+export function revisionSpecOf(spec: OnnxModelSpec): RevisionSpec {
+  return Object.fromEntries(
+    revisionFieldNames.filter((name) => spec[name] !== undefined).map((name) => [name, spec[name]]),
+  ) as RevisionSpec;
+}
+
+export function revisionOf(spec: OnnxModelSpec): Revision {
+  return createHash('sha256')
+    .update(canonicalJson(normalise(revisionSpecOf(spec))))
+    .digest('hex')
+    .slice(0, 10);
+}
+
+/** Where the hashed spec holds text that can be written in several ways. `*` is any key. */
+const sameInOtherWords: readonly {
+  readonly path: readonly string[];
+  readonly parse: (text: string) => number | undefined;
+}[] = [
+  { path: ['batching', 'maxQueueDelay'], parse: parseDurationMs },
+  { path: ['warmup', 'timeout'], parse: parseDurationMs },
+  { path: ['memory', 'limit'], parse: parseQuantity },
+  { path: ['resources', 'requests', '*'], parse: parseQuantity },
+  { path: ['resources', 'limits', '*'], parse: parseQuantity },
+];
+
+function normalise(spec: RevisionSpec): unknown {
+  return walk(spec, []);
+}
+
+function walk(value: unknown, path: readonly string[]): unknown {
+  const row = sameInOtherWords.find(
+    (candidate) =>
+      candidate.path.length === path.length && candidate.path.every((part, i) => part === '*' || part === path[i]),
+  );
+  if (row !== undefined) return row.parse(String(value)) ?? value;
+  if (Array.isArray(value)) return value.map((item) => walk(item, [...path, '[]']));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, walk(inner, [...path, key])]));
+}
+
+/** RFC 8785: keys in order of UTF-16 code units, no white space, numbers and strings as ECMAScript prints them. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const members = Object.entries(value).filter(([, inner]) => inner !== undefined);
+  members.sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${members.map(([key, inner]) => `${JSON.stringify(key)}:${canonicalJson(inner)}`).join(',')}}`;
+}

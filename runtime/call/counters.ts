@@ -1,0 +1,69 @@
+/**
+ * What happened since the start: the numbers behind `GET /counters`, which the sidecar turns into the report.
+ *
+ * Owns:  traffic per tier and size class. Everything only grows, so that merging is adding and a lost reading
+ *        costs nothing.
+ * Why:   not the Prometheus metrics: the gates need 2 % buckets by size class, a scraper does not.
+ */
+import type { OutcomeKind } from '../../api/outcomes.ts';
+import type { Traffic } from '../../api/report.ts';
+import { LogHistogram } from '../../api/histogram.ts';
+
+export type Outcome =
+  | { readonly is: 'Ok'; readonly elements: number; readonly seconds: number }
+  /** `elements` is 0 when the request was refused before its size was known. */
+  | { readonly is: 'Error'; readonly elements: number; readonly kind: OutcomeKind };
+
+/** Kinds that mean: the request was fine, there was no room or time for it, whoever is at fault. */
+const shedKinds: ReadonlySet<OutcomeKind> = new Set([
+  'overloaded',
+  'deadline',
+  'waiting',
+  'clientDeadline',
+  'clientBody',
+]);
+/** Until tiers exist every request is of this one. */
+export const tier = 'default';
+
+type Cell = { readonly latency: LogHistogram; ok: number; readonly errors: Map<OutcomeKind, number>; shed: number };
+
+export class Counters {
+  readonly #cells = new Map<number, Cell>();
+
+  record(outcome: Outcome): void {
+    const cell = this.#cell(sizeClassOf(outcome.elements));
+    if (outcome.is === 'Ok') {
+      cell.ok += 1;
+      cell.latency.observe(outcome.seconds);
+      return;
+    }
+    cell.errors.set(outcome.kind, (cell.errors.get(outcome.kind) ?? 0) + 1);
+    if (shedKinds.has(outcome.kind)) cell.shed += 1;
+  }
+
+  snapshot(): readonly Traffic[] {
+    return [...this.#cells]
+      .sort(([a], [b]) => a - b)
+      .map(([sizeClass, { latency, ok, errors, shed }]) => ({
+        tier,
+        sizeClass,
+        latency: latency.snapshot(),
+        ok,
+        errors: Object.fromEntries(errors),
+        shed,
+      }));
+  }
+
+  #cell(sizeClass: number): Cell {
+    const known = this.#cells.get(sizeClass);
+    if (known !== undefined) return known;
+    const made: Cell = { latency: new LogHistogram(), ok: 0, errors: new Map(), shed: 0 };
+    this.#cells.set(sizeClass, made);
+    return made;
+  }
+}
+
+/** The least power of two that is not below `elements`; 0 for none. */
+export function sizeClassOf(elements: number): number {
+  return elements <= 0 ? 0 : 2 ** Math.ceil(Math.log2(elements));
+}

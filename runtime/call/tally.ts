@@ -1,0 +1,66 @@
+/**
+ * Sums over inference requests, as the protocol's statistics endpoint gives them.
+ */
+import type { Clock } from '../../lib/clock.ts';
+import type { StageTimes } from './trace.ts';
+
+/** Counts and milliseconds summed since the start. */
+export type InferStats = {
+  readonly ok: number;
+  readonly failed: number;
+  /** Rows answered. */
+  readonly rows: number;
+  readonly runs: number;
+  readonly lastInferenceMs: number;
+  readonly totalMs: number;
+  readonly decodeMs: number;
+  readonly queueMs: number;
+  readonly inferMs: number;
+  readonly encodeMs: number;
+};
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+export class Tally {
+  readonly #clock: Clock;
+  readonly #sums: Mutable<InferStats> = {
+    ok: 0,
+    failed: 0,
+    rows: 0,
+    runs: 0,
+    lastInferenceMs: 0,
+    totalMs: 0,
+    decodeMs: 0,
+    queueMs: 0,
+    inferMs: 0,
+    encodeMs: 0,
+  };
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  answered(totalMs: number, times: StageTimes): void {
+    const sums = this.#sums;
+    sums.ok += 1;
+    sums.lastInferenceMs = this.#clock.now();
+    sums.totalMs += totalMs;
+    sums.decodeMs += times.decode ?? 0;
+    sums.queueMs += times.queue ?? 0;
+    sums.inferMs += times.infer ?? 0;
+    sums.encodeMs += times.encode ?? 0;
+  }
+
+  failed(): void {
+    this.#sums.failed += 1;
+  }
+
+  ran(rows: number): void {
+    this.#sums.runs += 1;
+    this.#sums.rows += rows;
+  }
+
+  now(): InferStats {
+    return { ...this.#sums };
+  }
+}

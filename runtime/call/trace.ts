@@ -1,0 +1,88 @@
+/**
+ * Where one request's time goes: decode, queue, infer, encode.
+ *
+ * Owns:  the marks and what they add up to. A request that fails has those it came to.
+ */
+import type { Clock } from '../../lib/clock.ts';
+import type { Trace } from './call.ts';
+
+export const stages = ['decode', 'queue', 'infer', 'encode'] as const;
+export type Stage = (typeof stages)[number];
+export type StageTimes = Readonly<Partial<Record<Stage, number>>>;
+
+export class RequestTrace implements Trace {
+  readonly #clock: Clock;
+  #beganMs: number;
+  #lastMs: number;
+  readonly #times: Partial<Record<Stage, number>> = {};
+  /** 0 until the request was decoded. */
+  elements = 0;
+  #isShared = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#beganMs = clock.monotonic();
+    this.#lastMs = this.#beganMs;
+  }
+
+  /** The request is here in full: what it took the client to send it is not ours. */
+  received(): void {
+    this.#beganMs = this.#clock.monotonic();
+    this.#lastMs = this.#beganMs;
+  }
+
+  decoded(elements: number): void {
+    this.elements = elements;
+    this.#times.decode = this.#lap();
+  }
+
+  inferred({
+    queueMs,
+    inferMs,
+    isShared = false,
+  }: {
+    readonly queueMs: number;
+    readonly inferMs: number;
+    readonly isShared?: boolean;
+  }): void {
+    this.#isShared = isShared;
+    this.#times.queue = queueMs;
+    this.#times.infer = inferMs;
+    this.#lap();
+  }
+
+  /** The answer is written out next. */
+  encoded(): void {
+    if (this.#times.infer !== undefined) this.#times.encode = this.#lap();
+    else this.#times.decode ??= this.#lap();
+  }
+
+  get times(): StageTimes {
+    return this.#times;
+  }
+
+  /** Milliseconds since the request was here in full. */
+  get totalMs(): number {
+    return this.#clock.monotonic() - this.#beganMs;
+  }
+
+  /**
+   * Milliseconds of work on this request, the queue's apart; undefined when its run was shared, or when there was none.
+   */
+  get serviceMs(): number | undefined {
+    const { decode = 0, infer, encode = 0 } = this.#times;
+    return infer === undefined || this.#isShared ? undefined : decode + infer + encode;
+  }
+
+  #lap(): number {
+    const now = this.#clock.monotonic();
+    const ms = now - this.#lastMs;
+    this.#lastMs = now;
+    return ms;
+  }
+}
+
+/** The `Server-Timing` header, in milliseconds as its standard has it. */
+export function serverTiming(times: StageTimes): string {
+  return stages.map((stage) => `${stage};dur=${(times[stage] ?? 0).toFixed(3)}`).join(', ');
+}

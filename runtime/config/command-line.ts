@@ -1,0 +1,293 @@
+/**
+ * The runtime's own settings: flags and environment, read once, frozen. The revision's config is a file
+ * (runtime-config.ts).
+ *
+ * Owns: the commands, their flags and variables, and what is said about a wrong one. Nothing else of the server reads
+ *       process.argv or process.env.
+ */
+import { statSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { homedir } from 'node:os';
+import { basename, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { AppError } from '../../api/errors.ts';
+import { env, paths, ports, terminationGraceSeconds } from '../../api/names.ts';
+import { parseQuantity } from '../../api/quantities.ts';
+import { parseDurationMs } from '../../api/units.ts';
+import type { LogLevel } from '../../lib/log.ts';
+import { flagProblem } from '../../lib/flags.ts';
+import { nearby } from '../../lib/nearby.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Where and how the server listens; the same for a pod and for `serve`. */
+export type ListenSettings = {
+  readonly addresses: readonly string[];
+  readonly port: number;
+  readonly metricsPort: number;
+  readonly maxConnections: number;
+  readonly bodyLimitBytes: number;
+  /** Once told to end, the sockets close when nothing has come for this long. */
+  readonly drainMs: number;
+  /** From SIGTERM to the SIGKILL of whoever sent it: the pod's terminationGracePeriodSeconds. */
+  readonly graceMs: number;
+  /** A run may always take this long before it counts as one that does not end. */
+  readonly stuckAfterMs: number;
+};
+
+export type PodSettings = ListenSettings & {
+  readonly configDir: string;
+  readonly cacheDir: string;
+  readonly sourceDir: string | undefined;
+  readonly terminationLog: string | undefined;
+  readonly allowFile: boolean;
+};
+
+export type ServeSettings = ListenSettings & {
+  readonly uri: string;
+  readonly name: string;
+  readonly configFile: string | undefined;
+  readonly cacheDir: string;
+};
+
+export type Command =
+  | { readonly is: 'help'; readonly text: string }
+  | { readonly is: 'prepare' | 'run' | 'sidecar'; readonly logLevel: LogLevel }
+  | { readonly is: 'serve'; readonly settings: ServeSettings; readonly logLevel: LogLevel };
+
+const tuning = `Environment:
+  ONNX_BODY_LIMIT           largest request body, also after decompression (default: 64Mi)
+  ONNX_MAX_CONNECTIONS      client connections at a time (default: 1024)
+  ONNX_DRAIN_DELAY          once told to end, the sockets close when nothing has come for this long (default: 5s; \
+Ctrl-C does not wait)
+  ONNX_GRACE_PERIOD         from SIGTERM to the kill, as terminationGracePeriodSeconds says (default: \
+${terminationGraceSeconds}s)
+  ONNX_STUCK_AFTER          a run may take this long, or ten times the longest of the warm-up (default: 30s)
+  ONNX_LOG_LEVEL            debug, info, warn or error (default: info; for serve warn)`;
+
+const exits =
+  'Exit codes: 0 ended by a signal, 1 a bug, 2 wrong flags, configuration or model, 4 something outside could not ' +
+  'be reached.';
+
+const helps = {
+  main: `Usage: node /app/runtime/main.js COMMAND [options]
+
+  serve MODEL   serves a model from here, without Kubernetes
+  prepare       fetches and checks a revision's model (a pod's init container)
+  run           serves what prepare left (a pod's main container)
+  sidecar       reports how the pod is doing
+
+COMMAND --help says more.
+`,
+  serve: `Usage: npm run serve -- MODEL [options]
+
+Fetches, checks and serves one model: the runtime alone, without Kubernetes. MODEL is a file (model.onnx), a folder that
+holds one, or a URI: https://…, npm:package@1.2.3/path, file:///path.
+
+  --port N           where requests are taken (default: 8080; 0 for any free port)
+  --host ADDRESS     the address to listen at (default: 127.0.0.1)
+  --metrics-port N   /metrics, /counters and /config (default: the port after next; with --port 0 any free one)
+  --config FILE      YAML or JSON: an OnnxModel, its spec, or parts of it (model, execution, batching, memory, warmup)
+  --name NAME        the model's name in every URL (default: from the file's name)
+  --cache DIR        where fetched and prepared models are kept (default: ~/.cache/onnx-operator)
+  --help
+
+${tuning}
+
+${exits}
+`,
+  run: `Usage: node /app/runtime/main.js run
+
+Serves the revision that ${env.configDir}/${paths.configFile} describes, from what prepare left in ${env.cacheDir}. \
+Listens at ${env.podIp}
+(default 127.0.0.1), ports ${ports.runtime} (requests) and ${ports.metrics} (/metrics, /counters, /config). When it \
+fails it writes its last words to
+${env.terminationLog}.
+
+${tuning}
+
+${exits}
+`,
+  prepare: `Usage: node /app/runtime/main.js prepare
+
+Fetches the model of the revision that ${env.configDir}/${paths.configFile} describes, checks and optimises it, and \
+leaves it in
+${env.cacheDir}. Says what it found in ${env.terminationLog}.
+
+${exits}
+`,
+  sidecar: `Usage: node /app/runtime/main.js sidecar
+
+Serves /report at ${env.podIp}, port ${ports.sidecar}: how the runtime beside it is doing.
+
+${exits}
+`,
+} as const;
+
+const commands = ['serve', 'prepare', 'run', 'sidecar'] as const;
+
+/** @throws AppError BAD_FLAG, FILE_UNREADABLE */
+export function readCommand(argv: readonly string[], environment: Environment): Command {
+  const [name = 'help', ...rest] = argv;
+  const asksHelp = (text: string | undefined): boolean => text === '--help' || text === '-h' || text === 'help';
+  if (asksHelp(name)) return { is: 'help', text: helps.main };
+  const command = commands.find((one) => one === name);
+  if (command === undefined)
+    throw new AppError('BAD_FLAG', {
+      flag: name,
+      problem: `unknown command; available commands: ${commands.join(', ')}`,
+    });
+  if (rest.some((text) => text.startsWith('-') && asksHelp(text))) return { is: 'help', text: helps[command] };
+  if (command === 'serve')
+    return { is: 'serve', settings: serveSettings(rest, environment), logLevel: logLevelOf(environment, 'warn') };
+  if (rest[0] !== undefined)
+    throw new AppError('BAD_FLAG', { flag: rest[0], problem: `${command} takes no arguments` });
+  return { is: command, logLevel: logLevelOf(environment, 'info') };
+}
+
+/** @throws AppError BAD_CONFIG */
+export function podSettings(environment: Environment): PodSettings {
+  const podIp = environment[env.podIp] ?? '127.0.0.1';
+  if (isIP(podIp) === 0)
+    throw new AppError('BAD_CONFIG', {
+      where: `environment variable ${env.podIp}`,
+      problem: `'${podIp}' is not an IP address`,
+    });
+  // In local mode every pod has a loopback address of its own, and 127.0.0.1 is the machine's.
+  const addresses = podIp.startsWith('127.') || podIp === '::1' ? [podIp] : [podIp, '127.0.0.1'];
+  return {
+    addresses,
+    port: ports.runtime,
+    metricsPort: ports.metrics,
+    ...tuningOf(environment),
+    configDir: environment[env.configDir] ?? paths.configDir,
+    cacheDir: environment[env.cacheDir] ?? paths.cacheDir,
+    sourceDir: environment[env.sourceDir],
+    terminationLog: environment[env.terminationLog],
+    allowFile: environment[env.allowFile] === 'true',
+  };
+}
+
+const serveFlags = {
+  port: { type: 'string', default: String(ports.runtime) },
+  host: { type: 'string', default: '127.0.0.1' },
+  'metrics-port': { type: 'string' },
+  config: { type: 'string' },
+  name: { type: 'string' },
+  cache: { type: 'string' },
+} as const;
+
+function serveSettings(args: readonly string[], environment: Environment): ServeSettings {
+  const { values, positionals } = parseServe(args);
+  const [model, extra] = positionals;
+  if (model === undefined)
+    throw new AppError('BAD_FLAG', { flag: 'MODEL', problem: 'is missing: say which model to serve' });
+  if (extra !== undefined) throw new AppError('BAD_FLAG', { flag: extra, problem: 'is one argument too many' });
+  const port = portOf('--port', values.port);
+  const metricsPort =
+    values['metrics-port'] === undefined ? defaultMetricsPort(port) : portOf('--metrics-port', values['metrics-port']);
+  return {
+    addresses: [values.host],
+    port,
+    metricsPort,
+    ...tuningOf(environment),
+    uri: uriOf(model),
+    name: values.name === undefined ? nameOf(model) : checkedName(values.name),
+    configFile: values.config,
+    cacheDir: resolve(
+      values.cache ?? join(environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'onnx-operator'),
+    ),
+  };
+}
+
+function parseServe(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: serveFlags, allowPositionals: true });
+  } catch (error) {
+    // Node's own sentences name the flag.
+    throw new AppError('BAD_FLAG', { flag: 'serve', problem: flagProblem(error) }, { cause: error });
+  }
+}
+
+function portOf(flag: string, text: string): number {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port > 65_535)
+    throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a port from 0 to 65535` });
+  return port;
+}
+
+function defaultMetricsPort(port: number): number {
+  return port === 0 || port > 65_533 ? 0 : port + ports.metrics - ports.runtime;
+}
+
+/** A path becomes a file: URI; one of a folder ends with "/". @throws AppError FILE_UNREADABLE */
+function uriOf(model: string): string {
+  if (/^[a-z][a-z0-9+.-]+:/i.test(model)) return model;
+  const path = resolve(model);
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined)
+    throw new AppError('FILE_UNREADABLE', { path: model, why: `there is no such file or folder${nearby(path, '/')}` });
+  return pathToFileURL(path).href + (found.isDirectory() ? '/' : '');
+}
+
+/** The file's name, or its folder's where the file says nothing, in the form that names of models have. */
+function nameOf(model: string): string {
+  const segments = model
+    .replace(/[?#].*$/, '')
+    .split('/')
+    .filter((segment) => segment !== '' && segment !== '.' && segment !== '..');
+  const last = basename(segments.at(-1) ?? '', '.onnx');
+  const telling = last === 'model' || last === '' ? (segments.at(-2) ?? 'model') : last;
+  const name = telling
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^[^a-z]+/, '')
+    .slice(0, 40)
+    .replace(/-+$/, '');
+  return name === '' ? 'model' : name;
+}
+
+function checkedName(name: string): string {
+  if (!/^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$/.test(name))
+    throw new AppError('BAD_FLAG', {
+      flag: '--name',
+      problem: `'${name}' is not a name: up to 40 lower-case letters, digits and dashes, a letter first`,
+    });
+  return name;
+}
+
+function tuningOf(
+  environment: Environment,
+): Pick<ListenSettings, 'maxConnections' | 'bodyLimitBytes' | 'drainMs' | 'graceMs' | 'stuckAfterMs'> {
+  return {
+    bodyLimitBytes: amountOf(environment, 'ONNX_BODY_LIMIT', '64Mi', 2 ** 31),
+    maxConnections: amountOf(environment, 'ONNX_MAX_CONNECTIONS', '1024', 1_000_000),
+    drainMs: durationOf(environment, 'ONNX_DRAIN_DELAY', '5s'),
+    graceMs: durationOf(environment, 'ONNX_GRACE_PERIOD', `${terminationGraceSeconds}s`),
+    stuckAfterMs: durationOf(environment, 'ONNX_STUCK_AFTER', '30s'),
+  };
+}
+
+function durationOf(environment: Environment, name: string, fallback: string): number {
+  const text = environment[name] ?? fallback;
+  return parseDurationMs(text) ?? refuse(name, `'${text}' is not a duration such as 5s`);
+}
+
+function amountOf(environment: Environment, name: string, fallback: string, most: number): number {
+  const text = environment[name] ?? fallback;
+  const amount = parseQuantity(text);
+  if (amount === undefined || amount < 1 || amount > most)
+    return refuse(name, `'${text}' is not an amount from 1 to ${most}`);
+  return Math.floor(amount);
+}
+
+function logLevelOf(environment: Environment, fallback: LogLevel): LogLevel {
+  const text = environment['ONNX_LOG_LEVEL'] ?? fallback;
+  const level = (['debug', 'info', 'warn', 'error'] as const).find((one) => one === text);
+  return level ?? refuse('ONNX_LOG_LEVEL', `'${text}' is not one of debug, info, warn, error`);
+}
+
+function refuse(name: string, problem: string): never {
+  throw new AppError('BAD_CONFIG', { where: `environment variable ${name}`, problem });
+}

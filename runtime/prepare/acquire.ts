@@ -1,0 +1,123 @@
+/**
+ * From a model's URI to its files on this machine, checked.
+ *
+ * Owns:  what may be taken from the cache, and that nothing goes on whose digest is not the one that was asked for or
+ *        that the revision's first pod found. How a scheme is fetched is in sources/.
+ */
+import { createHash } from 'node:crypto';
+import { AppError } from '../../api/errors.ts';
+import type { SourceConfig } from '../../api/runtime-config.ts';
+import { sourceRowOf } from '../../api/sources.ts';
+import type { Cache } from './cache/cache.ts';
+import { checkDigest, folderDigest } from './cache/digest.ts';
+import type { FetchContext } from './fetch/download.ts';
+import type { HttpOptions } from './fetch/http-client.ts';
+import type { NpmMachine } from './fetch/npm-settings.ts';
+import type { SourceFile } from './prepared.ts';
+import { parseSourceUri, schemeFor, type SourceUri } from './sources/index.ts';
+import type { OpenedSource, OpenTools } from './sources/scheme.ts';
+import { isInnerPath, showUri } from './fetch/uri.ts';
+
+export type Acquired = {
+  /** The URI without secrets. */
+  readonly uri: string;
+  /** Whether the source is a folder; else `files` has one. */
+  readonly folder: boolean;
+  /** Where `files` lie. */
+  readonly root: string;
+  /** What links in it must not lead out of. */
+  readonly boundary: string;
+  readonly files: readonly SourceFile[];
+  /** Of the file, or of the folder. */
+  readonly digest: string;
+  readonly bytes: number;
+};
+
+export type AcquireOptions = {
+  readonly cache: Cache;
+  /** Where the claim of a pvc:// URI is mounted. */
+  readonly sourceDir: string | undefined;
+  readonly allowFile: boolean;
+  /** What the revision's first pod found; anything else is refused. */
+  readonly resolvedDigest: string | undefined;
+  readonly npm: NpmMachine;
+  readonly http: HttpOptions;
+  readonly fetch: Omit<FetchContext, 'staging'>;
+};
+
+/** @throws AppError of the artifact group in api/error-codes.ts */
+export async function acquire(source: SourceConfig, options: AcquireOptions): Promise<Acquired> {
+  const show = showUri(source.uri);
+  const uri = parseSourceUri(source.uri, { allowFile: options.allowFile, pinned: source.digest !== undefined });
+  checkFiles(source, uri, show);
+  const throughCache = (fetch: Fetch): Promise<OpenedSource> => cachedOrFetched(source, fetch, options);
+  const found = await schemeFor(uri).open(uri, source, { ...options, throughCache });
+  const digest = digestOfAll(uri, found.files);
+  checkDigest(show, source.digest, digest);
+  // Second, so that a wrong spec is called that even where both differ.
+  checkDigest(`${show} (this revision's first pod got other bytes)`, options.resolvedDigest, digest);
+  const root = 'staging' in found ? await options.cache.commit(found.staging, digest, found.files) : found.root;
+  const boundary = 'staging' in found ? root : (found.boundary ?? root);
+  return {
+    uri: show,
+    folder: uri.folder,
+    root,
+    boundary,
+    files: found.files,
+    digest,
+    bytes: found.files.reduce((sum, file) => sum + file.bytes, 0),
+  };
+}
+
+function digestOfAll(uri: SourceUri, files: readonly SourceFile[]): string {
+  const [first] = files;
+  return uri.folder || first === undefined ? folderDigest(files) : first.digest;
+}
+
+type Fetch = Parameters<OpenTools['throughCache']>[0];
+
+async function cachedOrFetched(source: SourceConfig, fetch: Fetch, options: AcquireOptions): Promise<OpenedSource> {
+  const known = source.digest ?? options.resolvedDigest;
+  const cached = known === undefined ? undefined : await options.cache.model(known);
+  if (cached !== undefined) {
+    options.fetch.logger.info('model found in the cache', { uri: showUri(source.uri), digest: known });
+    return cached;
+  }
+  const staging = await options.cache.staging(stagingKey(source));
+  options.fetch.logger.info('fetching model', { uri: showUri(source.uri) });
+  try {
+    return { staging, files: await fetch({ ...options.fetch, staging }) };
+  } catch (error) {
+    // What is wrong for good is not worth keeping; what was interrupted is.
+    if (error instanceof AppError && error.kind === 'invalid') await staging.remove();
+    throw error;
+  }
+}
+
+function checkFiles(source: SourceConfig, uri: SourceUri, show: string): void {
+  const bad = source.files?.find(({ path }) => !isInnerPath(path));
+  if (bad !== undefined)
+    throw new AppError('SOURCE_INVALID', {
+      uri: show,
+      problem: `the path ${JSON.stringify(bad.path)} in spec.model.files leads out of it`,
+    });
+  if (!uri.folder && source.files !== undefined)
+    throw new AppError('SOURCE_INVALID', {
+      uri: show,
+      problem: 'spec.model.files are paths in a folder: end the URI with "/"',
+    });
+  if (!sourceRowOf(uri.scheme).listsFolders && uri.folder && source.files === undefined) {
+    throw new AppError('SOURCE_INVALID', {
+      uri: show,
+      problem: `a folder over ${uri.scheme} cannot be listed: name its files in spec.model.files`,
+    });
+  }
+}
+
+/** What is put together under one key has to be the same thing: place and all that picks files from it. */
+function stagingKey(source: SourceConfig): string {
+  return createHash('sha256')
+    .update(JSON.stringify([source.uri, source.digest ?? '', source.files ?? []]))
+    .digest('hex')
+    .slice(0, 32);
+}

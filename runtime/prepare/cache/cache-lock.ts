@@ -1,0 +1,116 @@
+/**
+ * One `prepare` at a time in a cache folder.
+ *
+ * Owns:  the lock file: made exclusively, touched every five seconds while it is held.
+ * Ends:  released by its holder; taken over from one that was killed: at once when it ran on this host, after thirty
+ *        seconds without a touch when it ran on another that shares the volume. Nobody's wall clock is trusted:
+ *        a waiter measures with its own.
+ */
+import { open, readFile, rename, rm, stat, link, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../../../lib/clock.ts';
+import type { Logger } from '../../../lib/log.ts';
+import { errnoOf } from './durable-file.ts';
+import { fateOf, ownMark, parseMark } from './process-mark.ts';
+
+export type CacheLock = {
+  /** Whether the lock is still ours; false after a pause so long that another took it. */
+  held(): Promise<boolean>;
+  release(): Promise<void>;
+};
+
+const touchMs = 5000;
+const staleMs = 30_000;
+const lookMs = 200;
+
+/** Waits until the lock is free. @throws the signal's reason when it is aborted meanwhile */
+export async function lockCache(
+  folder: string,
+  tools: { readonly clock: Clock; readonly logger: Logger; readonly signal: AbortSignal },
+): Promise<CacheLock> {
+  const path = join(folder, 'lock');
+  const { clock, logger, signal } = tools;
+  let seen: Sight | undefined;
+  for (;;) {
+    signal.throwIfAborted();
+    const file = await tryMake(path);
+    if (file !== undefined) return await hold(path, file, clock);
+    const now = await look(path, clock.monotonic(), seen);
+    if (seen === undefined && now !== undefined) logger.info('waiting for another prepare', { lock: path });
+    seen = now;
+    if (seen !== undefined && (seen.fate === 'gone' || clock.monotonic() - seen.sinceMs >= staleMs)) {
+      logger.warn('taking over the lock of a prepare that ended without releasing it', { lock: path });
+      await takeAway(path, seen.inode);
+    } else {
+      await clock.sleep(lookMs, signal);
+    }
+  }
+}
+
+async function tryMake(path: string): Promise<FileHandle | undefined> {
+  try {
+    const file = await open(path, 'wx', 0o644);
+    await file.writeFile(JSON.stringify(await ownMark()));
+    return file;
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return undefined;
+    throw error;
+  }
+}
+
+async function hold(path: string, file: FileHandle, clock: Clock): Promise<CacheLock> {
+  const { ino } = await file.stat();
+  let stop = (): void => {};
+  let time = 0;
+  const touch = (): void => {
+    time += 1;
+    // Through the handle: after a take-over this reaches our old file, never the other's. Any change is a sign of life.
+    file.utimes(time, time).catch(() => {});
+    stop = clock.after(touchMs, touch);
+  };
+  touch();
+  const held = async (): Promise<boolean> => (await inodeOf(path)) === ino;
+  return {
+    held,
+    async release() {
+      stop();
+      if (await held()) await rm(path, { force: true });
+      await file.close();
+    },
+  };
+}
+
+type Sight = {
+  readonly inode: number;
+  readonly mtimeMs: number;
+  readonly sinceMs: number;
+  readonly fate: 'alive' | 'gone' | 'unknown';
+};
+
+/** What a waiter sees; `sinceMs` is when it first saw it just so. */
+async function look(path: string, nowMs: number, before: Sight | undefined): Promise<Sight | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) return undefined;
+  const mark = parseMark(await readFile(path, 'utf8').catch(() => ''));
+  // A file without a mark was made a moment ago, or its maker died before the first byte: time will tell.
+  const fate = mark === undefined ? 'unknown' : await fateOf(mark);
+  const same = before?.inode === found.ino && before.mtimeMs === found.mtimeMs;
+  return { inode: found.ino, mtimeMs: found.mtimeMs, sinceMs: same ? before.sinceMs : nowMs, fate };
+}
+
+/** Of several that take away at once, one moves the dead file; who moved a living one instead puts it back. */
+export async function takeAway(path: string, inode: number): Promise<void> {
+  const aside = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}`;
+  try {
+    await rename(path, aside);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return;
+    throw error;
+  }
+  if ((await inodeOf(aside)) !== inode) await link(aside, path).catch(() => {});
+  await rm(aside, { force: true });
+}
+
+async function inodeOf(path: string): Promise<number | undefined> {
+  return (await stat(path).catch(() => undefined))?.ino;
+}

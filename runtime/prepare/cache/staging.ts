@@ -1,0 +1,112 @@
+/**
+ * A folder in which a source is put together before it becomes a cache entry.
+ *
+ * Owns:  what is known of each file in it, in `parts.json`: how far one may trust what lies there after the process
+ *        was killed, or the machine was.
+ * Level: safe to open again at any moment. Bytes written before a SIGKILL are in the kernel's cache and whole; after
+ *        a restart of the machine (another boot id) a file may be longer than what reached the disk, so bytes that
+ *        no digest vouches for begin again.
+ */
+import { mkdir, readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeAtomically } from './durable-file.ts';
+import type { SourceFile } from '../prepared.ts';
+import type { Validator } from '../fetch/source.ts';
+
+type Part =
+  | { readonly is: 'Begun'; readonly bootId: string; readonly validator?: Validator; readonly totalBytes?: number }
+  | { readonly is: 'Done'; readonly file: SourceFile; readonly mtimeMs: number };
+
+export type Kept = { readonly bytes: number; readonly validator?: Validator; readonly totalBytes?: number };
+
+const nothingKept: Kept = { bytes: 0 };
+
+export class Staging {
+  readonly folder: string;
+  readonly #bootId: string;
+  readonly #parts: Map<string, Part>;
+
+  private constructor(folder: string, bootId: string, parts: Map<string, Part>) {
+    this.folder = folder;
+    this.#bootId = bootId;
+    this.#parts = parts;
+  }
+
+  static async open(folder: string): Promise<Staging> {
+    await mkdir(join(folder, 'files'), { recursive: true });
+    const text = await readFile(join(folder, 'parts.json'), 'utf8').catch(() => '{}');
+    return new Staging(folder, await readBootId(), parseParts(text));
+  }
+
+  /** Where the file is written; `path` inside the source. */
+  pathOf(path: string): string {
+    return join(this.folder, 'files', path);
+  }
+
+  /** The file, when it was finished before and lies there unchanged. */
+  async finished(path: string): Promise<SourceFile | undefined> {
+    const part = this.#parts.get(path);
+    if (part?.is !== 'Done') return undefined;
+    const found = await stat(this.pathOf(path)).catch(() => undefined);
+    return found?.size === part.file.bytes && found.mtimeMs === part.mtimeMs ? part.file : undefined;
+  }
+
+  /** How much of an unfinished file may be kept. @param pinned whether a digest will tell in the end */
+  async kept(path: string, pinned: boolean): Promise<Kept> {
+    const part = this.#parts.get(path);
+    const found = await stat(this.pathOf(path)).catch(() => undefined);
+    if (part?.is !== 'Begun' || found === undefined) return nothingKept;
+    const { validator, totalBytes } = part;
+    const held = validator !== undefined && part.bootId === this.#bootId && part.bootId !== '';
+    if ((!pinned && !held) || found.size > (totalBytes ?? Infinity)) return nothingKept;
+    return { bytes: found.size, ...given({ validator, totalBytes }) };
+  }
+
+  /** Remembers what the source said of the file, before its first byte is written. */
+  async begin(path: string, said: { readonly validator?: Validator; readonly totalBytes?: number }): Promise<void> {
+    await this.#save(path, { is: 'Begun', bootId: this.#bootId, ...given(said) });
+  }
+
+  /** The file is complete, checked and on disk. */
+  async finish(file: SourceFile): Promise<void> {
+    const { mtimeMs } = await stat(this.pathOf(file.path));
+    await this.#save(file.path, { is: 'Done', file, mtimeMs });
+  }
+
+  async forget(path: string): Promise<void> {
+    await rm(this.pathOf(path), { force: true });
+    this.#parts.delete(path);
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  async #save(path: string, part: Part): Promise<void> {
+    this.#parts.set(path, part);
+    await writeAtomically(join(this.folder, 'parts.json'), JSON.stringify(Object.fromEntries(this.#parts)));
+  }
+}
+
+function given({
+  validator,
+  totalBytes,
+}: {
+  readonly validator?: Validator | undefined;
+  readonly totalBytes?: number | undefined;
+}): { validator?: Validator; totalBytes?: number } {
+  return { ...(validator === undefined ? {} : { validator }), ...(totalBytes === undefined ? {} : { totalBytes }) };
+}
+
+/** Our own file; one that cannot be read is the same as none. */
+function parseParts(text: string): Map<string, Part> {
+  try {
+    return new Map(Object.entries(JSON.parse(text) as Record<string, Part>));
+  } catch {
+    return new Map();
+  }
+}
+
+async function readBootId(): Promise<string> {
+  return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')).trim();
+}

@@ -1,0 +1,65 @@
+/**
+ * Which of a source's files is served, and whether it can fit.
+ *
+ * Owns:  what a precision means in terms of files, and the rough need of memory that is worth refusing by.
+ * Pure.
+ */
+import { AppError } from '../../api/errors.ts';
+import type { Precision, RuntimeConfig } from '../../api/runtime-config.ts';
+import { guessedLoadBytes, sufficientLimit } from '../config/limits.ts';
+import type { ModelInfo } from '../onnx/model-info.ts';
+import type { Acquired } from './acquire.ts';
+import { listed } from '../../lib/nearby.ts';
+
+type Wanted = Pick<RuntimeConfig['source'], 'variants' | 'graphPath'>;
+
+/**
+ * @returns the graph's path inside the source
+ * @throws PRECISION_MISSING when the spec lists no file of it; SOURCE_MISSING when the source lacks the file, with what
+ *   it has instead
+ */
+export function chooseGraph(
+  acquired: Pick<Acquired, 'uri' | 'folder' | 'files'>,
+  precision: Precision,
+  wanted: Wanted,
+): string {
+  const path = pathOf(acquired, precision, wanted);
+  if (acquired.files.some((file) => file.path === path)) return path;
+  const graphs = acquired.files.map((file) => file.path).filter((name) => name.endsWith('.onnx'));
+  const [only] = graphs;
+  // Nobody named a file: the only graph there is can be meant.
+  if (precision === 'Source' && wanted.graphPath === undefined && graphs.length === 1 && only !== undefined)
+    return only;
+  const instead =
+    graphs.length === 0
+      ? `it has no .onnx file; it has ${listed(acquired.files.map((file) => file.path))}`
+      : `it has ${listed(graphs)}: name one in spec.model.graphs`;
+  throw new AppError('SOURCE_MISSING', { uri: `${acquired.uri}${path}`, why: instead });
+}
+
+function pathOf(acquired: Pick<Acquired, 'folder' | 'files'>, precision: Precision, wanted: Wanted): string {
+  if (precision !== 'Source') {
+    const variant = wanted.variants.find((one) => one.precision === precision);
+    if (variant === undefined) throw new AppError('PRECISION_MISSING', { precision });
+    return variant.path;
+  }
+  const [first] = acquired.files;
+  if (!acquired.folder && first !== undefined) return first.path;
+  return wanted.graphPath ?? 'model.onnx';
+}
+
+/** Anonymous memory of a server with two workers and a model of a few bytes. Measured: 95 MiB. */
+const floorBytes = 96 * 2 ** 20;
+
+/**
+ * Refuses a model whose weights alone do not fit: a clear word now instead of a killed container later. What passes
+ * may still turn out too large when it is loaded; that is measured then.
+ *
+ * @throws MODEL_TOO_LARGE
+ */
+export function checkFits(file: string, info: Pick<ModelInfo, 'weightsBytes'>, limitBytes: number | undefined): void {
+  if (limitBytes === undefined || info.weightsBytes + floorBytes <= limitBytes) return;
+  // Told with what loading takes beside: a limit that holds no more than the weights would be refused next.
+  const needBytes = sufficientLimit(floorBytes, guessedLoadBytes(info.weightsBytes), 0);
+  throw new AppError('MODEL_TOO_LARGE', { file, needBytes, limitBytes });
+}

@@ -1,0 +1,159 @@
+/**
+ * A model that lies on a disk of this machine already: a mounted claim, or in local mode any folder.
+ *
+ * Owns:   finding its files and their digests where they are. Nothing is copied; the digest is made at every prepare,
+ *         because whoever may write to the volume may have changed it.
+ * Limits: 10,000 files, 32 folders deep; links are followed, but never out of the volume.
+ * Throws: SOURCE_MISSING, SOURCE_INVALID, SOURCE_TOO_LARGE.
+ */
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { AppError, messageOf } from '../../../api/errors.ts';
+import { checkDigest, digestOf, hashFile, newDigest } from '../cache/digest.ts';
+import { errnoOf } from '../cache/durable-file.ts';
+import { isInside, leftovers, nearby } from '../../../lib/nearby.ts';
+import type { SourceFile } from '../prepared.ts';
+import type { Progress } from '../progress.ts';
+import type { Limits } from './source.ts';
+
+export type DiskPlace = {
+  /** The URI, for messages. */
+  readonly uri: string;
+  readonly path: string;
+  readonly folder: boolean;
+  /** What links must not lead out of: the claim's folder; `/` where any place is fine. */
+  readonly boundary: string;
+};
+
+export type Found = { readonly root: string; readonly files: readonly SourceFile[] };
+
+type Wanted = readonly { readonly path: string; readonly digest: string }[];
+type Tools = { readonly limits: Limits; readonly progress: Progress; readonly signal: AbortSignal };
+
+const maxDepth = 32;
+
+/**
+ * Finds and hashes the files. @param wanted the only files that count, with their digests; all when undefined
+ * @throws DIGEST_MISMATCH when a wanted file is another
+ */
+export async function readDiskSource(place: DiskPlace, wanted: Wanted | undefined, tools: Tools): Promise<Found> {
+  await checkKind(place);
+  const root = place.folder ? place.path : dirname(place.path);
+  const sized = await measure(place, root, await pathsOf(place, wanted, tools.limits));
+  const total = sized.reduce((sum, file) => sum + file.bytes, 0);
+  if (total > tools.limits.sourceBytes)
+    throw new AppError('SOURCE_TOO_LARGE', { uri: place.uri, limitBytes: tools.limits.sourceBytes });
+  for (const { path, bytes } of sized) tools.progress.expect(path, bytes);
+  const files: SourceFile[] = [];
+  for (const { path } of sized) {
+    const file = await hashOne(place, join(root, path), { path, tools });
+    checkDigest(nameOf(place, path), wanted?.find((one) => one.path === path)?.digest, file.digest);
+    files.push(file);
+  }
+  return { root, files };
+}
+
+async function checkKind(place: DiskPlace): Promise<void> {
+  const found = await stat(place.path).catch((error: unknown) => {
+    throw missing(place, '', error, nearby(place.path, place.boundary));
+  });
+  if (place.folder === found.isDirectory()) return;
+  throw new AppError('SOURCE_INVALID', {
+    uri: place.uri,
+    problem: place.folder ? 'it ends with "/" but is a file' : 'it is a folder: end the URI with "/"',
+  });
+}
+
+async function pathsOf(place: DiskPlace, wanted: Wanted | undefined, limits: Limits): Promise<string[]> {
+  if (!place.folder) return [basename(place.path)];
+  return wanted === undefined ? await listFiles(place, limits) : wanted.map(({ path }) => path);
+}
+
+function nameOf(place: DiskPlace, path: string): string {
+  return place.folder ? `${place.uri}${path}` : place.uri;
+}
+
+async function hashOne(
+  place: DiskPlace,
+  real: string,
+  { path, tools }: { path: string; tools: Tools },
+): Promise<SourceFile> {
+  const hash = newDigest();
+  let bytes = 0;
+  const onBytes = (count: number): void => {
+    bytes += count;
+    tools.progress.add(count);
+  };
+  await hashFile(hash, real, { onBytes, signal: tools.signal }).catch((error: unknown) => {
+    tools.signal.throwIfAborted();
+    throw missing(place, path, error);
+  });
+  return { path, bytes, digest: digestOf(hash) };
+}
+
+async function measure(
+  place: DiskPlace,
+  root: string,
+  paths: readonly string[],
+): Promise<{ path: string; bytes: number }[]> {
+  const boundary = await realpath(place.boundary);
+  const sized: { path: string; bytes: number }[] = [];
+  for (const path of paths) {
+    const real = await realpath(join(root, path)).catch((error: unknown) => {
+      throw missing(place, path, error, nearby(join(root, path), place.boundary));
+    });
+    if (!isInside(boundary, real))
+      throw new AppError('SOURCE_INVALID', {
+        uri: place.uri,
+        problem: `'${path}' is a link that leads out of the volume`,
+      });
+    const found = await stat(real);
+    if (!found.isFile()) throw new AppError('SOURCE_INVALID', { uri: place.uri, problem: `'${path}' is not a file` });
+    sized.push({ path, bytes: found.size });
+  }
+  return sized.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+async function listFiles(place: DiskPlace, limits: Limits): Promise<string[]> {
+  const paths: string[] = [];
+  // Folders that are still to be looked into; links may lead in circles, so they are counted with the files.
+  const waiting = [''];
+  for (let seen = 0; waiting.length > 0; seen += 1) {
+    const inner = waiting.pop() ?? '';
+    if (seen + paths.length > limits.files)
+      throw new AppError('SOURCE_INVALID', {
+        uri: place.uri,
+        problem: `it holds more than ${limits.files} files and folders`,
+      });
+    if (inner.split('/').length > maxDepth)
+      throw new AppError('SOURCE_INVALID', {
+        uri: place.uri,
+        problem: `its folders are nested more than ${maxDepth} deep (a link that leads back?)`,
+      });
+    const { files, folders } = await readFolder(place, inner);
+    paths.push(...files);
+    waiting.push(...folders);
+  }
+  if (paths.length === 0) throw new AppError('SOURCE_MISSING', { uri: place.uri, why: 'the folder is empty' });
+  return paths;
+}
+
+async function readFolder(place: DiskPlace, inner: string): Promise<{ files: string[]; folders: string[] }> {
+  const files: string[] = [];
+  const folders: string[] = [];
+  for (const entry of await readdir(join(place.path, inner), { withFileTypes: true })) {
+    // ".." in front is how Kubernetes keeps the former versions of a volume.
+    if (leftovers.has(entry.name) || entry.name.startsWith('..')) continue;
+    const path = inner === '' ? entry.name : `${inner}/${entry.name}`;
+    const kind = entry.isSymbolicLink() ? await stat(join(place.path, path)).catch(() => undefined) : entry;
+    if (kind?.isDirectory() === true) folders.push(path);
+    if (kind?.isFile() === true) files.push(path);
+  }
+  return { files, folders };
+}
+
+function missing(place: DiskPlace, path: string, error: unknown, instead = ''): AppError {
+  const uri = nameOf(place, path);
+  const why = errnoOf(error) === 'ENOENT' ? `there is no such file or folder${instead}` : messageOf(error);
+  return new AppError('SOURCE_MISSING', { uri, why }, { cause: error });
+}

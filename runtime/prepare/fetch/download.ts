@@ -1,0 +1,231 @@
+/**
+ * Fetches one file into the staging folder: resumed, retried, bounded, hashed while it comes.
+ *
+ * Owns:   when to try again, from where, and when the bytes are the right ones.
+ * Limits: the source's size (shared by all its files), failed tries in a row, and a hundred times as many in all.
+ * Throws: what the source throws for good; SOURCE_TOO_LARGE; DIGEST_MISMATCH; DISK_FULL; the last SOURCE_UNAVAILABLE.
+ */
+import type { Hash } from 'node:crypto';
+import { AppError, kindOf } from '../../../api/errors.ts';
+import type { Clock } from '../../../lib/clock.ts';
+import type { Logger } from '../../../lib/log.ts';
+import { backoffMs } from '../../../lib/retry.ts';
+import { checkDigest, digestOf, hashFile, newDigest } from '../cache/digest.ts';
+import type { OpenPart, PartFile } from './part-file.ts';
+import type { SourceFile } from '../prepared.ts';
+import type { Progress } from '../progress.ts';
+import type { Limits, OpenAt, Opened, Source, Validator } from './source.ts';
+import type { Kept, Staging } from '../cache/staging.ts';
+
+export type FetchContext = {
+  readonly staging: Staging;
+  readonly openPart: OpenPart;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+};
+
+export type Wanted = {
+  /** Inside the source, as `Source.open` takes it. */
+  readonly path: string;
+  /** Inside the staging folder. */
+  readonly as: string;
+  readonly digest?: string;
+  /** Bytes that the source's other files leave. */
+  readonly roomBytes: number;
+};
+
+const backoff = { baseMs: 500, maxMs: 15_000 };
+
+/** The files one after the other, bounded together by the source's limit. */
+export async function downloadAll(
+  source: Source,
+  wanted: readonly Omit<Wanted, 'roomBytes'>[],
+  context: FetchContext,
+): Promise<SourceFile[]> {
+  const files: SourceFile[] = [];
+  let roomBytes = context.limits.sourceBytes;
+  for (const one of wanted) {
+    const file = await downloadFile(source, { ...one, roomBytes }, context);
+    roomBytes -= file.bytes;
+    files.push(file);
+  }
+  return files;
+}
+
+export async function downloadFile(source: Source, wanted: Wanted, context: FetchContext): Promise<SourceFile> {
+  const ready = await context.staging.finished(wanted.as);
+  if (ready !== undefined && (wanted.digest === undefined || wanted.digest === ready.digest)) return ready;
+  const first = await attempt({ source, wanted, context, mayResume: true });
+  if (!('mismatch' in first)) return first;
+  if (!first.resumed) throw first.mismatch;
+  // Pieces that did not belong together, whoever is to blame: once more, in one piece.
+  context.logger.warn('resumed download had the wrong digest, starting over', { uri: source.show(wanted.path) });
+  const second = await attempt({ source, wanted, context, mayResume: false });
+  if ('mismatch' in second) throw second.mismatch;
+  return second;
+}
+
+type Job = {
+  readonly source: Source;
+  readonly wanted: Wanted;
+  readonly context: FetchContext;
+  readonly mayResume: boolean;
+};
+
+async function attempt(job: Job): Promise<SourceFile | { mismatch: AppError; resumed: boolean }> {
+  const part = await Part.open(job);
+  try {
+    await retrying(part, job.source, job.context);
+    return await part.finish();
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'DIGEST_MISMATCH') throw error;
+    await job.context.staging.forget(job.wanted.as);
+    return { mismatch: error, resumed: part.resumed };
+  } finally {
+    await part.close();
+  }
+}
+
+async function retrying(part: Part, source: Source, context: FetchContext): Promise<void> {
+  const { limits, clock, signal, logger } = context;
+  let failures = 0;
+  for (let left = limits.tries * 100; ; left -= 1) {
+    const before = part.offset;
+    try {
+      return await part.fetchRest();
+    } catch (error) {
+      signal.throwIfAborted();
+      failures = part.offset > before ? 1 : failures + 1;
+      const passing = error instanceof AppError && error.code === 'SOURCE_UNAVAILABLE';
+      if (!passing || failures >= limits.tries || left <= 1) throw error;
+      const waitMs = backoffMs(backoff, failures, context.random());
+      logger.warn('download interrupted, trying again', {
+        uri: source.show(part.path),
+        err: error,
+        atBytes: part.offset,
+        waitMs: Math.round(waitMs),
+        kind: kindOf(error),
+      });
+      await clock.sleep(waitMs, signal);
+      signal.throwIfAborted();
+    }
+  }
+}
+
+/** One file on its way: how far it is, and the hash of what is there. */
+class Part {
+  readonly #job: Job;
+  #file: PartFile;
+  #hash: Hash;
+  #validator: Validator | undefined;
+  #totalBytes: number | undefined;
+  #closed = false;
+  offset: number;
+  /** Whether it was put together from more than one answer. */
+  resumed: boolean;
+
+  private constructor(job: Job, file: PartFile, hash: Hash, kept: Kept) {
+    this.#job = job;
+    this.#file = file;
+    this.#hash = hash;
+    this.#validator = kept.validator;
+    this.#totalBytes = kept.totalBytes;
+    this.offset = kept.bytes;
+    this.resumed = kept.bytes > 0;
+  }
+
+  static async open(job: Job): Promise<Part> {
+    const { source, wanted, context } = job;
+    const { staging, openPart, signal, progress, logger } = context;
+    const kept = await staging.kept(wanted.as, wanted.digest !== undefined);
+    const hash = newDigest();
+    await hashFile(hash, staging.pathOf(wanted.as), { bytes: kept.bytes, signal });
+    if (kept.bytes > 0) logger.info('resuming download', { uri: source.show(wanted.path), atBytes: kept.bytes });
+    progress.add(kept.bytes);
+    return new Part(job, await openPart(staging.pathOf(wanted.as), kept.bytes), hash, kept);
+  }
+
+  get path(): string {
+    return this.#job.wanted.path;
+  }
+
+  async fetchRest(): Promise<void> {
+    const {
+      source,
+      context: { signal, progress },
+    } = this.#job;
+    if (this.offset > 0 && this.offset === this.#totalBytes) return;
+    const opened = await source.open(this.path, this.#resumePoint(), signal);
+    await this.#accept(opened);
+    for await (const bytes of opened.bytes) {
+      this.#checkRoom(this.offset + bytes.length);
+      await this.#file.write(bytes);
+      this.#hash.update(bytes);
+      this.offset += bytes.length;
+      progress.add(bytes.length);
+    }
+    if (this.#totalBytes !== undefined && this.offset !== this.#totalBytes) {
+      throw new AppError('SOURCE_UNAVAILABLE', {
+        uri: source.show(this.path),
+        why: `it ended after ${this.offset} of ${this.#totalBytes} bytes`,
+      });
+    }
+  }
+
+  /** @throws DIGEST_MISMATCH */
+  async finish(): Promise<SourceFile> {
+    const { source, wanted, context } = this.#job;
+    const digest = digestOf(this.#hash);
+    checkDigest(source.show(this.path), wanted.digest, digest);
+    await this.#file.sync();
+    const file = { path: wanted.as, bytes: this.offset, digest };
+    await context.staging.finish(file);
+    return file;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#file.close();
+  }
+
+  /**
+   * Pieces are only joined where something tells that they are of one file: a validator now, or a digest in the end.
+   */
+  #resumePoint(): OpenAt {
+    const { mayResume, wanted } = this.#job;
+    if (!mayResume || (this.#validator === undefined && wanted.digest === undefined)) return { offset: 0 };
+    return { offset: this.offset, ...(this.#validator === undefined ? {} : { validator: this.#validator }) };
+  }
+
+  async #accept(opened: Opened): Promise<void> {
+    const { wanted, context } = this.#job;
+    if (opened.totalBytes !== undefined) this.#checkRoom(opened.totalBytes);
+    if (opened.offset !== this.offset) await this.#restart();
+    this.resumed = opened.offset > 0;
+    this.#validator = opened.validator;
+    this.#totalBytes = opened.totalBytes;
+    if (opened.totalBytes !== undefined) context.progress.expect(wanted.as, opened.totalBytes);
+    await context.staging.begin(wanted.as, opened);
+  }
+
+  /** The source begins anew: it cannot resume, or the file is another one now. */
+  async #restart(): Promise<void> {
+    const { wanted, context } = this.#job;
+    context.progress.add(-this.offset);
+    await this.#file.close();
+    this.#file = await context.openPart(context.staging.pathOf(wanted.as), 0);
+    this.#hash = newDigest();
+    this.offset = 0;
+  }
+
+  #checkRoom(bytes: number): void {
+    const { source, wanted, context } = this.#job;
+    if (bytes <= wanted.roomBytes) return;
+    throw new AppError('SOURCE_TOO_LARGE', { uri: source.show(this.path), limitBytes: context.limits.sourceBytes });
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * A file or folder inside a version of an npm package.
+ *
+ * Owns:   fetching the archive, checking it against the registry's integrity before a byte of it is parsed, and
+ *         unpacking what was asked for.
+ * Limits: an archive unpacks to at most 200 times its size and 64 MiB, and to the source's limit; no entry may be
+ *         named out of the package, none that is wanted may be a link.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import { AppError, messageOf } from '../../../api/errors.ts';
+import { digestOf, newDigest } from '../cache/digest.ts';
+import { downloadFile, type FetchContext } from './download.ts';
+import { findPackage, type NpmPackage, type NpmTools, type NpmUri } from './npm-registry.ts';
+import type { SourceFile } from '../prepared.ts';
+import { readTar, TarError, type TarEntry } from './tar.ts';
+import { isInnerPath } from './uri.ts';
+
+const maxInflation = 200;
+/** Small archives of text may well shrink by more. */
+const freeInflationBytes = 64 * 2 ** 20;
+const archiveName = '.package.tgz';
+
+/** @returns the files as they lie in the staging folder; of a single file its base name is the path */
+export async function fetchNpm(uri: NpmUri, tools: NpmTools, context: FetchContext): Promise<SourceFile[]> {
+  const found = await findPackage(uri, tools, context);
+  const archiveBytes = await fetchArchive(found, context);
+  const files = await unpack(context.staging.pathOf(archiveName), { uri, show: found.uri, archiveBytes }, context);
+  await context.staging.forget(archiveName);
+  return files;
+}
+
+async function fetchArchive(found: NpmPackage, context: FetchContext): Promise<number> {
+  let missing: unknown;
+  for (const source of found.archives) {
+    try {
+      const { bytes } = await downloadFile(
+        source,
+        { path: '', as: archiveName, roomBytes: context.limits.sourceBytes },
+        context,
+      );
+      await checkIntegrity(context.staging.pathOf(archiveName), found, context);
+      return bytes;
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'SOURCE_MISSING') throw error;
+      missing ??= error;
+    }
+  }
+  throw missing;
+}
+
+async function checkIntegrity(path: string, found: NpmPackage, context: FetchContext): Promise<void> {
+  const [algorithm = 'sha512', want = ''] = found.integrity.split('-');
+  const hash = createHash(algorithm);
+  for await (const piece of createReadStream(path, { highWaterMark: 1 << 20, signal: context.signal }))
+    hash.update(piece as Buffer);
+  const got = hash.digest('base64');
+  if (got === want) return;
+  await context.staging.forget(archiveName);
+  throw new AppError('DIGEST_MISMATCH', {
+    what: `the archive of ${found.uri}`,
+    want: found.integrity,
+    got: `${algorithm}-${got}`,
+  });
+}
+
+type Unpacking = { readonly uri: NpmUri; readonly show: string; readonly archiveBytes: number };
+
+async function unpack(archive: string, job: Unpacking, context: FetchContext): Promise<SourceFile[]> {
+  const gunzip = createGunzip();
+  // Whoever reads gunzip meets its errors there, in order; here they must only not go unhandled.
+  pipeline(createReadStream(archive), gunzip, { signal: context.signal }).catch(() => {});
+  try {
+    return await storeWanted(gunzip, job, context);
+  } catch (error) {
+    context.signal.throwIfAborted();
+    if (!(error instanceof TarError) && !isZlibError(error)) throw error;
+    throw new AppError(
+      'SOURCE_INVALID',
+      { uri: job.show, problem: `its archive cannot be read: ${messageOf(error)}` },
+      { cause: error },
+    );
+  } finally {
+    gunzip.destroy();
+  }
+}
+
+async function storeWanted(
+  unzipped: AsyncIterable<unknown>,
+  job: Unpacking,
+  context: FetchContext,
+): Promise<SourceFile[]> {
+  const invalid = (problem: string): AppError => new AppError('SOURCE_INVALID', { uri: job.show, problem });
+  const capBytes = Math.min(context.limits.sourceBytes, job.archiveBytes * maxInflation + freeInflationBytes);
+  const files = new Map<string, SourceFile>();
+  for await (const entry of readTar(
+    bounded(unzipped, capBytes, () => invalid(`its archive unpacks to more than ${capBytes} bytes`)),
+  )) {
+    const inner = innerPath(entry, job.uri, invalid);
+    if (inner === undefined) continue;
+    if (files.size >= context.limits.files) throw invalid(`it holds more than ${context.limits.files} files`);
+    if (files.has(inner)) throw invalid(`its archive holds '${inner}' twice`);
+    files.set(inner, await store(entry, inner, context));
+  }
+  if (files.size > 0) return [...files.values()];
+  throw new AppError('SOURCE_MISSING', {
+    uri: `${job.show}/${job.uri.path}`,
+    why: `the package has no such ${job.uri.folder ? 'folder' : 'file'}`,
+  });
+}
+
+/** @returns the path below what was asked for, undefined for an entry that is not part of it */
+function innerPath(entry: TarEntry, uri: NpmUri, invalid: (problem: string) => AppError): string | undefined {
+  if (entry.kind === 'folder' || entry.kind === 'other') return undefined;
+  const path = entry.path.replace(/^\.\//, '');
+  if (!isInnerPath(path))
+    throw invalid(
+      `its archive holds an entry named ${JSON.stringify(entry.path.slice(0, 200))}, which leads out of the package`,
+    );
+  // The first folder is "package" by custom, but any name does.
+  const inPackage = path.slice(path.indexOf('/') + 1);
+  const wanted = uri.folder ? uri.path === '' || inPackage.startsWith(`${uri.path}/`) : inPackage === uri.path;
+  if (!wanted) return undefined;
+  if (entry.kind === 'link') throw invalid(`'${inPackage}' is a link in its archive, not a file`);
+  if (!uri.folder) return inPackage.slice(inPackage.lastIndexOf('/') + 1);
+  return uri.path === '' ? inPackage : inPackage.slice(uri.path.length + 1);
+}
+
+async function store(entry: TarEntry, path: string, context: FetchContext): Promise<SourceFile> {
+  const target = context.staging.pathOf(path);
+  await rm(target, { force: true });
+  const file = await context.openPart(target, 0);
+  const hash = newDigest();
+  let bytes = 0;
+  try {
+    for await (const piece of entry.bytes) {
+      await file.write(piece);
+      hash.update(piece);
+      bytes += piece.length;
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return { path, bytes, digest: digestOf(hash) };
+}
+
+async function* bounded(
+  pieces: AsyncIterable<unknown>,
+  capBytes: number,
+  refuse: () => AppError,
+): AsyncGenerator<Uint8Array, void, void> {
+  let total = 0;
+  for await (const piece of pieces) {
+    total += (piece as Uint8Array).length;
+    if (total > capBytes) throw refuse();
+    yield piece as Uint8Array;
+  }
+}
+
+function isZlibError(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    typeof error.code === 'string' &&
+    /^(Z_|ERR_ZLIB|ERR_STREAM_PREMATURE)/.test(error.code)
+  );
+}

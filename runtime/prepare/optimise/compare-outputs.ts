@@ -1,0 +1,57 @@
+/**
+ * Says whether two answers to the same inputs are the same for all that matters.
+ *
+ * Owns:  the tolerance. Two forms of one model on one machine run the same kernels and mostly agree to the bit; what is
+ *        allowed is rounding of a different order of sums, never a wrong layout of weights.
+ * Pure.
+ */
+import { halfToNumber, type NamedTensors, type Tensor } from '../../engine/tensor.ts';
+
+/** |a - b| <= absolute + relative * |b|; whole numbers, flags and text have to be equal. */
+const tolerances = {
+  float32: { absolute: 1e-4, relative: 1e-3 },
+  float64: { absolute: 1e-6, relative: 1e-5 },
+  float16: { absolute: 1e-2, relative: 1e-2 },
+} as const;
+
+/** @returns what differs, in words; undefined when nothing does */
+export function differenceOf(want: NamedTensors, got: NamedTensors): string | undefined {
+  for (const [name, tensor] of Object.entries(want)) {
+    const other = got[name];
+    if (other === undefined) return `output '${name}' is missing`;
+    const difference = compare(tensor, other);
+    if (difference !== undefined) return `output '${name}' ${difference}`;
+  }
+  return undefined;
+}
+
+function compare(want: Tensor, got: Tensor): string | undefined {
+  if (want.type !== got.type) return `is ${got.type} instead of ${want.type}`;
+  if (want.dims.join() !== got.dims.join()) return `has shape [${got.dims.join()}] instead of [${want.dims.join()}]`;
+  const close = closeness(want.type);
+  for (let index = 0; index < want.data.length; index += 1) {
+    const [a, b] = [want.data[index], got.data[index]];
+    if (a !== b && !close(a, b))
+      return `differs at element ${index}: ${print(b, want.type)} instead of ${print(a, want.type)}`;
+  }
+  return undefined;
+}
+
+type Close = (want: unknown, got: unknown) => boolean;
+
+function closeness(type: Tensor['type']): Close {
+  if (type !== 'float32' && type !== 'float64' && type !== 'float16') return () => false;
+  const { absolute, relative } = tolerances[type];
+  return (want, got) => {
+    const [a, b] = [numberOf(want, type), numberOf(got, type)];
+    return (Number.isNaN(a) && Number.isNaN(b)) || Math.abs(a - b) <= absolute + relative * Math.abs(a);
+  };
+}
+
+function print(value: unknown, type: Tensor['type']): string {
+  return type === 'float16' ? String(numberOf(value, type)) : String(value);
+}
+
+function numberOf(value: unknown, type: Tensor['type']): number {
+  return type === 'float16' ? halfToNumber(Number(value)) : Number(value);
+}

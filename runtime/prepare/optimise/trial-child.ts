@@ -1,0 +1,132 @@
+/**
+ * The child process of a trial: loads one model, runs it on made-up inputs, and ends.
+ *
+ * Owns:  one session of ONNX Runtime. Whatever it does to memory, or to the process, it does here.
+ * Ends:  by itself after the answer; with exit code 0 unless ONNX Runtime takes the process down.
+ */
+import { readFile, writeFile } from 'node:fs/promises';
+import { deserialize, serialize } from 'node:v8';
+import { InferenceSession } from 'onnxruntime-node';
+import { messageOf } from '../../../api/errors.ts';
+import { differenceOf } from './compare-outputs.ts';
+import { trialInputs, type Sample } from '../../engine/trial-inputs.ts';
+import { makeTensor, type ArrayOf, type NamedTensors, type TensorType } from '../../engine/tensor.ts';
+import type { TrialMessage, TrialTask } from './trial-messages.ts';
+
+type OrtTensor = {
+  readonly type: string;
+  readonly dims: readonly number[];
+  readonly data: ArrayBufferView<ArrayBuffer> | readonly string[];
+};
+type OrtSession = {
+  run(feeds: object, fetches: readonly string[]): Promise<Readonly<Record<string, OrtTensor>>>;
+  release(): Promise<void>;
+};
+type Made = { readonly sample: Sample; readonly outputs: NamedTensors };
+
+async function tryModel(task: TrialTask): Promise<TrialMessage> {
+  await say({ say: 'loading' });
+  const began = performance.now();
+  let session: OrtSession;
+  try {
+    session = (await InferenceSession.create(
+      task.graphPath,
+      task.options as InferenceSession.SessionOptions,
+    )) as unknown as OrtSession;
+  } catch (error) {
+    return { say: 'failed', why: messageOf(error) };
+  }
+  await say({ say: 'loaded', loadMs: performance.now() - began });
+  const answer =
+    task.compareWith === undefined ? await runFresh(session, task) : await runAgain(session, task, task.compareWith);
+  // The profile is written when the session goes.
+  await session.release();
+  return answer;
+}
+
+/** Runs the samples of the first fill that the model takes, as many row counts of it as it takes. */
+async function runFresh(session: OrtSession, task: TrialTask): Promise<TrialMessage> {
+  let result: { made: Made[]; why?: string } = { made: [] };
+  for (const fill of task.runs?.fills ?? []) {
+    result = await runFill(session, task.runs, fill);
+    if (result.made.length > 0) break;
+  }
+  const { made, why } = result;
+  if (task.writeTo !== undefined) await writeFile(task.writeTo, serialize(made));
+  return { say: 'done', made: made.map(({ sample }) => sample), ...(why === undefined ? {} : { why }) };
+}
+
+async function runFill(
+  session: OrtSession,
+  runs: TrialTask['runs'],
+  fill: number,
+): Promise<{ made: Made[]; why?: string }> {
+  const made: Made[] = [];
+  let why: string | undefined;
+  for (const [index, rows] of (runs?.rows ?? []).entries()) {
+    const sample = { fill, rows, seed: index + 1 };
+    const result = await runOnce(session, sample, runs);
+    if ('outputs' in result) made.push({ sample, outputs: result.outputs });
+    else why = result.why;
+  }
+  return { made, ...(why === undefined ? {} : { why }) };
+}
+
+async function runAgain(session: OrtSession, { runs }: TrialTask, reference: string): Promise<TrialMessage> {
+  const before = deserialize(await readFile(reference)) as readonly Made[];
+  const made: Sample[] = [];
+  for (const { sample, outputs } of before) {
+    const result = await runOnce(session, sample, runs);
+    if (!('outputs' in result))
+      return { say: 'done', made, difference: `it fails where the original runs: ${result.why}` };
+    made.push(sample);
+    const difference = differenceOf(outputs, result.outputs);
+    if (difference !== undefined) return { say: 'done', made, difference };
+  }
+  return { say: 'done', made };
+}
+
+async function runOnce(
+  session: OrtSession,
+  sample: Sample,
+  runs: TrialTask['runs'],
+): Promise<{ outputs: NamedTensors } | { why: string }> {
+  const inputs = trialInputs(runs?.inputs ?? [], sample);
+  if (inputs === undefined) return { why: 'its inputs are too large to be made up' };
+  const feeds = Object.fromEntries(
+    Object.entries(inputs).map(([name, { type, dims, data }]) => [name, { type, dims, data, location: 'cpu' }]),
+  );
+  try {
+    const results = await session.run(feeds, runs?.outputs ?? []);
+    return { outputs: Object.fromEntries((runs?.outputs ?? []).map((name) => [name, plain(results[name])])) };
+  } catch (error) {
+    return { why: messageOf(error) };
+  }
+}
+
+/** ONNX Runtime gives float16 as a Float16Array; tensors here hold its bits. */
+function plain(tensor: OrtTensor | undefined): NamedTensors[string] {
+  if (tensor === undefined) throw new Error('ONNX Runtime left out an output that was asked for');
+  const { type, dims, data } = tensor;
+  if (type !== 'float16' || !ArrayBuffer.isView(data))
+    return makeTensor(type as TensorType, dims, data as ArrayOf[TensorType]);
+  return makeTensor('float16', dims, new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2));
+}
+
+/** Resolves when the message is on its way: the next thing may block this thread for minutes, or end it. */
+function say(message: TrialMessage): Promise<void> {
+  const { send } = process;
+  return new Promise((resolve) => {
+    if (send === undefined) resolve();
+    else send.call(process, message, () => resolve());
+  });
+}
+
+// Whoever started this is gone, or has heard all there is: as soon as ONNX Runtime lets go, this ends.
+process.once('disconnect', () => process.exit(0));
+process.once('message', (task: TrialTask) => {
+  void tryModel(task)
+    .catch((error: unknown): TrialMessage => ({ say: 'failed', why: messageOf(error) }))
+    .then(say)
+    .finally(() => process.disconnect?.());
+});

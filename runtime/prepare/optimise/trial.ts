@@ -1,0 +1,151 @@
+/**
+ * Loads and runs a model in a process of its own, and watches what that costs.
+ *
+ * Owns:   the child: its start, its memory (looked at every few milliseconds), its end. Whatever ONNX Runtime does
+ *         with a model it does there: a crash is an outcome, and its memory is given back whole.
+ * Limits: killed when it takes more anonymous memory than it may, or more time.
+ * Ends:   when the child has ended; an abort kills it.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Clock } from '../../../lib/clock.ts';
+import type { TrialMessage, TrialTask } from './trial-messages.ts';
+
+export type TrialBounds = {
+  /** Anonymous memory that the child may reach; absent: no bound. */
+  readonly memoryBytes?: number;
+  readonly timeoutMs: number;
+  /** For the runs, once the model is loaded; absent: what is left of `timeoutMs`. */
+  readonly runsMs?: number;
+};
+
+export type TrialTools = {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly environment: NodeJS.ProcessEnv;
+};
+
+type Done = Extract<TrialMessage, { say: 'done' }>;
+
+/** `peakBytes`: the most anonymous memory that was seen, that of Node.js included. `during`: what it was doing. */
+export type TrialOutcome = { readonly peakBytes: number } & (
+  | { readonly is: 'Done'; readonly loadMs: number; readonly result: Done }
+  /** ONNX Runtime refused the model, in its words. */
+  | { readonly is: 'Refused'; readonly why: string }
+  | { readonly is: 'Died'; readonly during: 'load' | 'run'; readonly how: string }
+  | { readonly is: 'TooLarge'; readonly during: 'load' | 'run' }
+  | { readonly is: 'TooSlow'; readonly during: 'load' | 'run' }
+);
+
+const lookMs = 10;
+/** In the published package the program is JavaScript: the child has the same ending as this file. */
+const program = fileURLToPath(new URL(`./trial-child${extname(import.meta.filename)}`, import.meta.url));
+
+/** @throws the signal's reason when it is aborted */
+export async function runTrial(task: TrialTask, bounds: TrialBounds, tools: TrialTools): Promise<TrialOutcome> {
+  tools.signal.throwIfAborted();
+  // What ONNX Runtime prints belongs to nobody: its errors come back as messages.
+  const child = spawn(process.execPath, [program], {
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    env: tools.environment,
+  });
+  const watch = new Watch(child, bounds, tools);
+  try {
+    child.send(task, () => {});
+    return await watch.outcome();
+  } finally {
+    child.kill('SIGKILL');
+  }
+}
+
+class Watch {
+  readonly #child: ChildProcess;
+  readonly #bounds: TrialBounds;
+  readonly #tools: TrialTools;
+  readonly #messages = new Map<TrialMessage['say'], TrialMessage>();
+  #peakBytes = 0;
+  #killed: 'TooLarge' | 'TooSlow' | undefined;
+  #stderr = '';
+  #deadlineMs: number;
+  /** How it ended, once it did. */
+  #end: string | undefined;
+
+  constructor(child: ChildProcess, bounds: TrialBounds, tools: TrialTools) {
+    this.#child = child;
+    this.#bounds = bounds;
+    this.#tools = tools;
+    this.#deadlineMs = tools.clock.monotonic() + bounds.timeoutMs;
+    child.on('message', (message: TrialMessage) => {
+      this.#messages.set(message.say, message);
+      if (message.say === 'loaded')
+        this.#deadlineMs = Math.min(this.#deadlineMs, tools.clock.monotonic() + (bounds.runsMs ?? Infinity));
+    });
+    child.stderr?.on('data', (piece: Buffer) => {
+      this.#stderr = (this.#stderr + piece.toString()).slice(-2000);
+    });
+  }
+
+  async outcome(): Promise<TrialOutcome> {
+    const { clock, signal } = this.#tools;
+    const ended = new Promise<void>((resolve) => {
+      // 'close' comes after the last message and the last line of stderr were read.
+      this.#child.once('close', (code, name) => {
+        this.#end = name ?? `exit code ${code}`;
+        resolve();
+      });
+      this.#child.once('error', (error) => {
+        this.#end = error.message;
+        resolve();
+      });
+    });
+    const stop = (): void => {
+      this.#child.kill('SIGKILL');
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    while (this.#end === undefined) {
+      await this.#look();
+      await Promise.race([ended, clock.sleep(lookMs)]);
+    }
+    signal.removeEventListener('abort', stop);
+    signal.throwIfAborted();
+    return { peakBytes: this.#peakBytes, ...this.#judge() };
+  }
+
+  async #look(): Promise<void> {
+    const bytes = await anonymousBytes(this.#child.pid);
+    this.#peakBytes = Math.max(this.#peakBytes, bytes);
+    if (bytes > (this.#bounds.memoryBytes ?? Infinity)) this.#kill('TooLarge');
+    if (this.#tools.clock.monotonic() > this.#deadlineMs) this.#kill('TooSlow');
+  }
+
+  #kill(why: 'TooLarge' | 'TooSlow'): void {
+    this.#killed ??= why;
+    this.#child.kill('SIGKILL');
+  }
+
+  #judge(): Omit<TrialOutcome, 'peakBytes'> & TrialOutcomeBody {
+    const done = this.#messages.get('done');
+    const loaded = this.#messages.get('loaded');
+    const failed = this.#messages.get('failed');
+    const during = loaded === undefined ? 'load' : 'run';
+    if (done?.say === 'done' && loaded?.say === 'loaded') return { is: 'Done', loadMs: loaded.loadMs, result: done };
+    if (this.#killed !== undefined) return { is: this.#killed, during };
+    if (failed?.say === 'failed') return { is: 'Refused', why: failed.why };
+    return { is: 'Died', during, how: `${this.#end ?? ''}${lastLine(this.#stderr)}` };
+  }
+}
+
+type TrialOutcomeBody = TrialOutcome extends infer O ? (O extends unknown ? Omit<O, 'peakBytes'> : never) : never;
+
+/** RssAnon of the process; 0 once it is gone. Files mapped into it can be dropped by the kernel and do not count. */
+export async function anonymousBytes(pid: number | undefined): Promise<number> {
+  const text = await readFile(`/proc/${pid ?? 0}/status`, 'utf8').catch(() => '');
+  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) * 1024;
+}
+
+function lastLine(text: string): string {
+  const line = text.trim().split('\n').at(-1)?.trim() ?? '';
+  return line === '' ? '' : ` (${line.slice(0, 300)})`;
+}

@@ -1,0 +1,249 @@
+/**
+ * Makes a revision's model ready to be served: fetched, checked, inspected, tried, optimised.
+ *
+ * Owns:  the order of these steps, and the manifest they end in (prepared.ts). One at a time in a cache folder.
+ * Level: whatever was done before, also by one that was killed in the middle, is used and not done again.
+ * Throws: AppErrors of the artifact group in api/error-codes.ts, and ENGINE_LOAD_FAILED.
+ */
+import { mkdir } from 'node:fs/promises';
+import { dirname, join, posix, resolve } from 'node:path';
+import { AppError } from '../../api/errors.ts';
+import { maxLeftOut, type Resolved } from '../../api/last-words.ts';
+import { modelIo } from '../../api/model-io.ts';
+import type { RuntimeConfig } from '../../api/runtime-config.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import { readKernelFile, readLimits } from '../config/cgroup.ts';
+import { buildCache, type BuildResult } from './optimise/build-cache.ts';
+import { buildKey } from './optimise/build-key.ts';
+import { inspectModel } from '../onnx/inspect.ts';
+import { leftOutOf, signatureOf, type ModelInfo } from '../onnx/model-info.ts';
+import { acquire, type Acquired, type AcquireOptions } from './acquire.ts';
+import { lockCache } from './cache/cache-lock.ts';
+import { Cache } from './cache/cache.ts';
+import { checkFits, chooseGraph } from './choose-graph.ts';
+import { engineEnvironment, npmMachine } from './config.ts';
+import { folderDigest } from './cache/digest.ts';
+import { fetchGolden } from './fetch/fetch-golden.ts';
+import type { HttpOptions } from './fetch/http-client.ts';
+import type { NpmMachine } from './fetch/npm-settings.ts';
+import { openPart, type OpenPart } from './fetch/part-file.ts';
+import { readPrepared, writePrepared, type Prepared } from './prepared.ts';
+import { Progress } from './progress.ts';
+import { defaultLimits, type Limits } from './fetch/source.ts';
+
+export type PrepareOptions = {
+  readonly cacheDir: string;
+  /** Where the claim of a pvc:// URI is mounted. */
+  readonly sourceDir?: string;
+  /** Whether file:/// URIs may be served. */
+  readonly allowFile: boolean;
+  /** What the revision's first pod found; other bytes are refused. */
+  readonly resolved?: Resolved;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** What follows has a default, and is given by tests and by those who know better. */
+  readonly limits?: Limits;
+  /** What the cache may hold beside what is in use. */
+  readonly maxCacheBytes?: number;
+  /** Weights from this size on get an optimised form. */
+  readonly optimiseFromBytes?: number;
+  readonly http?: HttpOptions;
+  readonly npm?: NpmMachine;
+  readonly openPart?: OpenPart;
+  readonly random?: () => number;
+};
+
+const defaultMaxCacheBytes = 16 * 2 ** 30;
+/** Below, sharing saves less than the second it takes to make. */
+const defaultOptimiseFromBytes = 4 * 2 ** 20;
+
+export async function prepare(config: RuntimeConfig, options: PrepareOptions): Promise<Prepared> {
+  const { logger, clock, signal } = options;
+  const cacheDir = resolve(options.cacheDir);
+  await mkdir(cacheDir, { recursive: true });
+  const lock = await lockCache(cacheDir, { clock, logger, signal });
+  try {
+    const cache = await Cache.open(cacheDir, {
+      maxBytes: options.maxCacheBytes ?? defaultMaxCacheBytes,
+      clock,
+      logger,
+    });
+    const acquired = await acquireWithRoom(config, { cache, cacheDir, options });
+    const prepared = await makeReady(config, acquired, { cache, options });
+    const golden = await fetchGolden(config.golden, cacheDir, acquireOptions(cache, options));
+    if (!(await lock.held()))
+      throw new AppError('SOURCE_UNAVAILABLE', {
+        uri: acquired.uri,
+        why: 'another prepare took over the cache folder while this one stood still',
+      });
+    await writePrepared(cacheDir, prepared);
+    await cache.evict([prepared.graphPath, prepared.root, ...(golden === undefined ? [] : [golden])]);
+    return prepared;
+  } finally {
+    await lock.release();
+  }
+}
+
+type Place = { readonly cache: Cache; readonly options: PrepareOptions };
+
+/** On a full disk, what nobody uses goes, and it is tried once more from where it stopped. */
+async function acquireWithRoom(config: RuntimeConfig, place: Place & { readonly cacheDir: string }): Promise<Acquired> {
+  const { cache, cacheDir, options } = place;
+  try {
+    return await acquire(config.source, acquireOptions(cache, options));
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'DISK_FULL') throw error;
+    const before = await readPrepared(cacheDir).catch(() => undefined);
+    const freed = await cache.evict(before === undefined ? [] : [before.graphPath, before.root], 0);
+    if (freed === 0) throw error;
+    options.logger.warn('disk was full, trying again after emptying the cache', { freedBytes: freed });
+    return await acquire(config.source, acquireOptions(cache, options));
+  }
+}
+
+function acquireOptions(cache: Cache, options: PrepareOptions): AcquireOptions {
+  const { logger, clock, signal } = options;
+  return {
+    cache,
+    sourceDir: options.sourceDir,
+    allowFile: options.allowFile,
+    resolvedDigest: options.resolved?.digest,
+    npm: options.npm ?? npmMachine(),
+    http: options.http ?? {},
+    fetch: {
+      openPart: options.openPart ?? openPart,
+      limits: options.limits ?? defaultLimits,
+      random: options.random ?? Math.random,
+      progress: new Progress('reading model', logger, clock),
+      clock,
+      logger,
+      signal,
+    },
+  };
+}
+
+async function makeReady(config: RuntimeConfig, acquired: Acquired, { cache, options }: Place): Promise<Prepared> {
+  const { logger } = options;
+  const { execution, memory } = config;
+  logger.info('model fetched', { uri: acquired.uri, digest: acquired.digest, bytes: acquired.bytes });
+  const graph = chooseGraph(acquired, execution.precision, config.source);
+  const info = await inspectModel(join(acquired.root, graph), { name: graph, root: acquired.boundary });
+  checkExternal(acquired, graph, info);
+  const tokenizer = checkTokenizer(acquired, config);
+  const limitBytes = smallest(memory.limitBytes, readLimits(readKernelFile).memoryBytes);
+  checkFits(graph, info, memory.limitBytes);
+  logger.info('model inspected', {
+    graph,
+    opset: info.opset,
+    nodes: info.nodes,
+    weightsBytes: info.weightsBytes,
+    producer: info.producer.name,
+  });
+  const key = buildKey({ digest: acquired.digest, graph, execution, memory, limitBytes });
+  const built = await buildCache({
+    graphPath: join(acquired.root, graph),
+    name: graph,
+    info,
+    execution,
+    memory,
+    ...(limitBytes === undefined ? {} : { limitBytes }),
+    runsMs: config.warmup.timeoutMs,
+    optimiseFromBytes: options.optimiseFromBytes ?? defaultOptimiseFromBytes,
+    folder: await cache.optimised(key),
+    tools: { clock: options.clock, signal: options.signal, environment: engineEnvironment(), logger },
+  });
+  const prepared = {
+    ...describe(config, acquired, { graph, info, built }),
+    ...(tokenizer === undefined ? {} : { tokenizerPath: join(acquired.root, tokenizer) }),
+  };
+  logger.info('model prepared', {
+    provider: prepared.resolved.provider,
+    optimised: prepared.optimised,
+    memoryEstimateBytes: built.memoryEstimateBytes,
+    notes: built.notes,
+  });
+  return prepared;
+}
+
+type Parts = { readonly graph: string; readonly info: ModelInfo; readonly built: BuildResult };
+
+function describe(config: RuntimeConfig, acquired: Acquired, { graph, info, built }: Parts): Prepared {
+  const leftOut = leftOutOf(info);
+  return {
+    schema: 1,
+    revision: config.revision,
+    resolved: {
+      digest: acquired.digest,
+      served: servedDigest(acquired, graph, info),
+      bytes: acquired.bytes,
+      signature: signatureOf(info),
+      opset: info.opset,
+      precision: config.execution.precision,
+      provider: built.providerChain[0] ?? 'CPU',
+      memoryEstimateBytes: built.memoryEstimateBytes,
+      io: modelIo(info.inputs, info.outputs),
+      ...(leftOut === '' ? {} : { leftOut: leftOut.slice(0, maxLeftOut) }),
+    },
+    info,
+    graphPath: built.optimisedPath ?? join(acquired.root, graph),
+    optimised: built.optimisedPath !== undefined,
+    providerChain: built.providerChain,
+    ...(Object.keys(built.sessionConfig).length === 0 ? {} : { sessionConfig: built.sessionConfig }),
+    providers: built.providers,
+    root: acquired.root,
+    files: [...acquired.files].sort((a, b) => (a.path < b.path ? -1 : 1)),
+    notes: [...droppedOutputs(leftOut), ...built.notes],
+  };
+}
+
+function droppedOutputs(leftOut: string): readonly string[] {
+  return leftOut === ''
+    ? []
+    : [
+        `left out of answers, which carry tensors only: ${leftOut}. Export the model without that step (for ` +
+          'scikit-learn: zipmap=False) to have them',
+      ];
+}
+
+/**
+ * Of the file that is served: two files of one folder are two models. With its weights where those are files of their
+ * own.
+ */
+function servedDigest({ files }: Acquired, graph: string, { externalFiles }: ModelInfo): string {
+  const folder = posix.dirname(graph);
+  const paths = new Set([graph, ...externalFiles.map(({ path }) => posix.join(folder === '.' ? '' : folder, path))]);
+  const served = files.filter(({ path }) => paths.has(path));
+  const [one] = served;
+  return one !== undefined && served.length === 1 ? one.digest : folderDigest(served);
+}
+
+/** Weights beside the graph are part of the model: a file that no digest covers could become another one unseen. */
+function checkExternal(acquired: Acquired, graph: string, info: ModelInfo): void {
+  const known = new Set(acquired.files.map((file) => file.path));
+  const folder = dirname(graph);
+  const loose = info.externalFiles.find((file) => !known.has(posix.join(folder === '.' ? '' : folder, file.path)));
+  if (loose === undefined) return;
+  const why = acquired.folder
+    ? 'name it in spec.model.files'
+    : 'give the folder that holds both, a URI that ends with "/"';
+  throw new AppError('MODEL_INVALID', {
+    file: graph,
+    problem: `its weights in '${loose.path}' are not part of the source: ${why}`,
+  });
+}
+
+/** @returns the tokenizer's path inside the source, undefined where the task needs none */
+function checkTokenizer(acquired: Acquired, { embedding }: RuntimeConfig): string | undefined {
+  if (embedding === undefined || acquired.files.some((file) => file.path === embedding.tokenizer))
+    return embedding?.tokenizer;
+  throw new AppError('SOURCE_MISSING', {
+    uri: `${acquired.uri}${acquired.folder ? '' : '/'}${embedding.tokenizer}`,
+    why: 'the tokenizer is not part of the source',
+  });
+}
+
+function smallest(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
+}

@@ -1,0 +1,386 @@
+/**
+ * Everything that serves one model once its file is there: engine, batcher, codec, task.
+ *
+ * Owns:  how these are put together, warmed, and taken apart again.
+ * Ends:  close() waits for runs under way; nothing is ended in mid-run.
+ */
+import type { RuntimeConfig } from '../../api/runtime-config.ts';
+import { formatBytes } from '../../api/units.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { Prepared } from '../prepare/prepared.ts';
+import type { RowsVerdict } from '../onnx/model-info.ts';
+import { Batcher } from '../batching/batcher.ts';
+import { runRoom } from '../batching/room.ts';
+import { RowSplitter } from '../batching/split.ts';
+import type { Engine } from '../engine/port.ts';
+import { sessionOptions, type SessionOptions } from '../engine/session-options.ts';
+import { isBatchable, signatureOf, type Signature } from '../engine/signature.ts';
+import type { RunWatch } from '../engine/run-watch.ts';
+import { fittingWorkers, planThreads, type Machine, type Threads } from '../engine/threads.ts';
+import { measureRuns } from '../engine/measure-runs.ts';
+import { unknownRunMemory, type RunMemory } from '../engine/run-memory.ts';
+import { boundedEngine, warmUp } from '../engine/warmup.ts';
+import { planLimits, shareMemory, type MemoryShares, type ServerLimits } from '../config/limits.ts';
+import { defaultDecodeLimits } from '../protocol/oip/decode.ts';
+import { ThreadedCodec } from '../transport/http/codec.ts';
+import type { RuntimeMetrics } from '../call/metrics.ts';
+import type { LoadedModel } from '../transport/http/oip-routes.ts';
+import type { Tally } from '../call/tally.ts';
+import type { Task } from '../tasks/task.ts';
+import { tasks } from '../tasks/registry.ts';
+
+/** What follows from config, model and machine before anything is loaded. */
+export type ServingPlan = {
+  readonly config: RuntimeConfig;
+  readonly signature: Signature;
+  readonly graphPath: string;
+  readonly threads: Threads;
+  readonly session: SessionOptions;
+  readonly limits: ServerLimits;
+  /** The container's memory; undefined for no limit. */
+  readonly memoryBytes: number | undefined;
+  /** Why rows of several requests may not share a run, nor those of one request run apart; undefined when they may. */
+  readonly alone: string | undefined;
+  /** Sentences for people: what is done differently from what one might expect, and why. */
+  readonly notes: readonly string[];
+};
+
+export type Room = Machine & { readonly memoryBytes: number | undefined; readonly bodyBytes: number };
+
+export function planServing(config: RuntimeConfig, prepared: Prepared, machine: Room): ServingPlan {
+  const { threads, notes } = planWorkers(config, prepared, machine);
+  const signature = signatureOf(prepared.info);
+  // Those that prepare found to exist here; it has refused the model where that was not allowed.
+  const providers = config.execution.providers.filter(({ name }) => prepared.providerChain.includes(name));
+  const session = sessionOptions({
+    execution: {
+      ...config.execution,
+      providers,
+      sessionConfig: { ...config.execution.sessionConfig, ...prepared.sessionConfig },
+    },
+    memory: config.memory,
+    threads,
+    signature,
+    optimized: prepared.optimised,
+  });
+  const alone = isBatchable(signature) ? becauseOf(prepared.info.rows) : 'the model has no free first dimension';
+  return {
+    config,
+    signature,
+    alone,
+    graphPath: prepared.graphPath,
+    threads,
+    session,
+    limits: planLimits(machine.bodyBytes, machine.memoryBytes),
+    memoryBytes: machine.memoryBytes,
+    notes: [...notes, ...aloneNotes(config, alone)],
+  };
+}
+
+/** @param rows absent where another version has prepared the model */
+function becauseOf(rows: RowsVerdict | undefined): string | undefined {
+  if (rows === undefined) return 'prepare has not looked at the graph';
+  return rows.independent ? undefined : rows.because;
+}
+
+function aloneNotes({ batching: { maxBatchSize } }: RuntimeConfig, because: string | undefined): readonly string[] {
+  return because === undefined || maxBatchSize === 1
+    ? []
+    : [`requests are not batched although batching.maxBatchSize is ${maxBatchSize}: ${because}`];
+}
+
+/**
+ * As many as the CPUs can feed, unless memory holds fewer; a number that was asked for is kept to, and doubted aloud.
+ */
+function planWorkers(
+  { execution }: RuntimeConfig,
+  { resolved }: Prepared,
+  machine: Room,
+): { readonly threads: Threads; readonly notes: readonly string[] } {
+  const threads = planThreads(execution, machine);
+  const fitting = fittingWorkers(machine.memoryBytes, resolved.memoryEstimateBytes);
+  if (threads.workers <= fitting) return { threads, notes: [] };
+  const why =
+    `${threads.workers} workers of about ${resolved.memoryEstimateBytes} bytes each do not fit into ` +
+    `${machine.memoryBytes ?? 0}`;
+  if (execution.workers !== undefined)
+    return { threads, notes: [`${why}: requests may be refused for lack of memory`] };
+  return { threads: planThreads({ ...execution, workers: fitting }, machine), notes: [`${why}: there are ${fitting}`] };
+}
+
+export type EngineRequest = {
+  readonly model: string;
+  readonly graphPath: string;
+  readonly workers: number;
+  readonly options: SessionOptions;
+  readonly nice: number;
+};
+
+export type LoadingWorld = {
+  readonly loadEngine: (request: EngineRequest) => Promise<Engine>;
+  readonly sourceFile: (path: string) => string;
+  readonly metrics: RuntimeMetrics;
+  readonly tally: Tally;
+  readonly runs: RunWatch;
+  /** Anonymous memory of this process; undefined when it cannot be read. */
+  readonly readAnonymous: () => Promise<number | undefined>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+};
+
+const differsInTrial = 'in a trial, rows of one run gave other answers than alone';
+/** What runs beside the HTTP thread gives way to it. */
+const workerNice = 5;
+/** Rows of the runs whose memory is measured: the usual batch. */
+const measuredRows = 8;
+/**
+ * Measuring takes this share of the time that warming may take, at most this much CPU time, and on a busy node that
+ * long.
+ */
+const measuringShare = 1 / 4;
+const measuringMs = 4000;
+const measuringPatienceMs = 40_000;
+/** Share of the memory for runs that a measurement may be foreseen to take. */
+const measuringRoom = 1 / 2;
+
+export class ServedModel implements LoadedModel {
+  readonly signature: Signature;
+  readonly engine: Engine;
+  readonly batcher: Batcher;
+  readonly inference: RowSplitter;
+  readonly codec: ThreadedCodec;
+  readonly task: Task;
+  readonly #shares: { now: MemoryShares };
+  readonly #plan: ServingPlan;
+  readonly #world: LoadingWorld;
+  #warmed = 0;
+  #alone: string | undefined;
+  #runMemory: RunMemory = unknownRunMemory;
+
+  private constructor(plan: ServingPlan, world: LoadingWorld, parts: Parts) {
+    this.#plan = plan;
+    this.#alone = plan.alone;
+    this.#world = world;
+    this.signature = plan.signature;
+    this.engine = parts.engine;
+    this.batcher = parts.batcher;
+    this.inference = parts.splitter;
+    this.#shares = parts.shares;
+    this.codec = parts.codec;
+    this.task = parts.task;
+  }
+
+  /** @throws AppError ENGINE_LOAD_FAILED, and what the task refuses */
+  static async load(plan: ServingPlan, world: LoadingWorld): Promise<ServedModel> {
+    const { config, signature, threads, session, limits, graphPath } = plan;
+    const { clock, logger, sourceFile } = world;
+    const engine = world.runs.watched(
+      await world.loadEngine({
+        model: config.name,
+        graphPath,
+        workers: threads.workers,
+        options: session,
+        nice: workerNice,
+      }),
+    );
+    const batcher = makeBatcher(plan, world, engine);
+    const splitter = new RowSplitter(batcher, plan.alone === undefined);
+    // What the model takes shows when it is warmed; no request is taken before.
+    const shares = { now: shareMemory(plan.memoryBytes, 0) };
+    const codec = new ThreadedCodec({
+      limits: { ...defaultDecodeLimits, maxElements: limits.requestElements },
+      nice: workerNice,
+      memoryBytes: codecBytes(config, shares.now),
+      jsonLimitBytes: limits.jsonBytes,
+      logger,
+    });
+    try {
+      const createTask = await tasks[config.task].load();
+      const parseBytes = (): number => shares.now.parseBytes - codecBytes(config, shares.now);
+      const task = await createTask({ config, signature, inference: splitter, sourceFile, parseBytes, clock, logger });
+      return new ServedModel(plan, world, { engine, batcher, splitter, codec, task, shares });
+    } catch (error) {
+      await codec.close();
+      await engine.close();
+      throw error;
+    }
+  }
+
+  /** @throws AppError WARMUP_TIMEOUT, DRAINING when it was stopped */
+  async warm(stop: AbortSignal): Promise<void> {
+    const { warmup, batching } = this.#plan.config;
+    const { clock, logger } = this.#world;
+    const onProgress = (done: number): void => {
+      this.#warmed = done;
+    };
+    const result = await warmUp({
+      engine: this.engine,
+      signature: this.signature,
+      batchable: this.#plan.alone === undefined,
+      requests: warmup.requests,
+      timeoutMs: warmup.timeoutMs,
+      clock,
+      onProgress,
+      stop,
+    });
+    this.#world.runs.warmed();
+    if (result.problem !== undefined)
+      logger.warn('model could not be warmed, no generated input suits it', { problem: result.problem });
+    if (!result.batches) {
+      // What the graph tells was noted before.
+      if (this.#alone === undefined)
+        logger.warn('requests are not batched', { because: differsInTrial, maxBatchSize: batching.maxBatchSize });
+      this.#alone ??= differsInTrial;
+      this.batcher.limitRows(1);
+    }
+    const splits = result.batches && result.fill !== undefined;
+    if (!splits) this.inference.keepWhole();
+    if (result.fill !== undefined) this.#runMemory = await this.#measure(result.fill, splits, stop);
+    await this.#shareMemory();
+    for (const note of this.notes) logger.warn('serving with a note', { note });
+  }
+
+  /** Why rows may not share a run; undefined when they may. */
+  get alone(): string | undefined {
+    return this.#alone;
+  }
+
+  /** What runs may take, JSON and bodies: from what the warmed model leaves free. */
+  get shares(): MemoryShares {
+    return this.#shares.now;
+  }
+
+  /** What the limit does not allow although the model does. */
+  get notes(): readonly string[] {
+    const {
+      maxTokens,
+      signature,
+      batcher: { room },
+    } = this;
+    const bytes = maxTokens === undefined ? 0 : room.bytesOf(1, maxTokens * signature.inputs.length);
+    if (maxTokens === undefined || bytes <= room.totalBytes) return [];
+    return [
+      `a text of maxTokens ${maxTokens} takes about ${formatBytes(bytes)} to run, there are ` +
+        `${formatBytes(room.totalBytes)}: long texts are refused, raise spec.memory.limit or lower ` +
+        'spec.model.embedding.maxTokens',
+    ];
+  }
+
+  /** Longest sequence that a request may have; undefined for a task without one. */
+  get maxTokens(): number | undefined {
+    return this.task.maxTokens;
+  }
+
+  /** How much memory runs take, as measured. */
+  get runMemory(): RunMemory {
+    return this.#runMemory;
+  }
+
+  async #measure(fill: number, independent: boolean, stop: AbortSignal): Promise<RunMemory> {
+    const {
+      config: { warmup, batching },
+      memoryBytes,
+    } = this.#plan;
+    const { clock, readAnonymous } = this.#world;
+    const { runBytes } = shareMemory(memoryBytes, (await readAnonymous()) ?? 0);
+    return measureRuns({
+      // A size that was not tried before may be one that does not end.
+      engine: boundedEngine(
+        { engine: this.engine, clock, timeoutMs: warmup.timeoutMs, stop },
+        clock.monotonic() + warmup.timeoutMs,
+      ),
+      inputs: this.signature.inputs,
+      outputs: this.signature.outputs.map(({ name }) => name),
+      fill,
+      independent,
+      clock,
+      keeps: this.#plan.session.enableCpuMemArena,
+      maxRows: this.#alone === undefined ? Math.min(measuredRows, batching.maxBatchSize) : 1,
+      ...(this.maxTokens === undefined ? {} : { maxFill: this.maxTokens }),
+      budgetBytes: runBytes * measuringRoom,
+      budgetMs: Math.min(measuringMs, warmup.timeoutMs * measuringShare),
+      patienceMs: Math.min(measuringPatienceMs, warmup.timeoutMs * measuringShare),
+      cpuMs,
+      readBytes: readAnonymous,
+    });
+  }
+
+  async #shareMemory(): Promise<void> {
+    const { memoryBytes, threads, config } = this.#plan;
+    this.#shares.now = shareMemory(memoryBytes, (await this.#world.readAnonymous()) ?? 0);
+    this.batcher.limitMemory(runRoom(this.#runMemory, this.shares.runBytes, threads.workers));
+    this.codec.limitMemory(codecBytes(config, this.shares));
+  }
+
+  get warmup(): { readonly done: number; readonly wanted: number } {
+    return { done: this.#warmed, wanted: this.#plan.config.warmup.requests };
+  }
+
+  stats(): ReturnType<Tally['now']> {
+    return this.#world.tally.now();
+  }
+
+  batching(): { readonly maxRows: number; readonly maxDelayMs: number; readonly workers: number } {
+    return {
+      maxRows: this.inference.maxRows,
+      maxDelayMs: this.#plan.config.batching.maxQueueDelayMs,
+      workers: this.engine.workers.wanted,
+    };
+  }
+
+  /** Waits until nothing waits and nothing runs, then releases everything. */
+  async close(): Promise<void> {
+    await this.batcher.idle();
+    await this.task.close?.();
+    await this.codec.close();
+    await this.engine.close();
+  }
+}
+
+type Parts = {
+  readonly engine: Engine;
+  readonly batcher: Batcher;
+  readonly splitter: RowSplitter;
+  readonly codec: ThreadedCodec;
+  readonly task: Task;
+  readonly shares: { now: MemoryShares };
+};
+
+/** A task reads its requests itself, on a thread of its own: each of the two gets half. */
+function codecBytes({ task }: RuntimeConfig, { parseBytes }: MemoryShares): number {
+  return task === 'Tensor' ? parseBytes : Math.floor(parseBytes / 2);
+}
+
+function makeBatcher(
+  { config, limits, alone }: ServingPlan,
+  { clock, metrics, tally }: LoadingWorld,
+  engine: Engine,
+): Batcher {
+  const { batching } = config;
+  return new Batcher({
+    model: config.name,
+    engine,
+    clock,
+    limits: {
+      maxRows: alone === undefined ? batching.maxBatchSize : 1,
+      maxElements: limits.batchElements,
+      maxRequestElements: limits.requestElements,
+      maxDelayMs: batching.maxQueueDelayMs,
+      maxDepth: batching.maxQueueDepth,
+    },
+    news: {
+      batch: ({ rows }) => {
+        metrics.ran(rows);
+        tally.ran(rows);
+      },
+      fellApart: () => metrics.fellApart(),
+    },
+  });
+}
+
+/** CPU time of this process, all threads together. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}

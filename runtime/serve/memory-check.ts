@@ -1,0 +1,30 @@
+/**
+ * Refuses a memory limit that a model would break, with one that will do.
+ *
+ * Throws: MODEL_TOO_LARGE: the kernel would kill the process without a word, or a server would refuse every request.
+ */
+import { AppError } from '../../api/errors.ts';
+import type { Prepared } from '../prepare/prepared.ts';
+import type { MemoryReading } from '../call/memory-guard.ts';
+import { loadBytesOf, loadFits, servingFits, sufficientLimit } from '../config/limits.ts';
+
+/** @param heldBytes anonymous memory of the process before the model is loaded */
+export function checkLoad(prepared: Prepared, limitBytes: number | undefined, heldBytes: number): void {
+  const loadBytes = loadBytesOf(prepared.resolved.memoryEstimateBytes);
+  if (limitBytes !== undefined && !loadFits(limitBytes, heldBytes, loadBytes))
+    throw tooLarge(prepared, limitBytes, heldBytes + loadBytes);
+}
+
+/** @param reading of the process with the model loaded and warmed */
+export function checkServing(prepared: Prepared, { limitBytes, anonymousBytes }: MemoryReading): void {
+  if (limitBytes !== null && !servingFits(limitBytes, anonymousBytes))
+    throw tooLarge(prepared, limitBytes, anonymousBytes);
+}
+
+function tooLarge({ graphPath, info }: Prepared, limitBytes: number, modelBytes: number): AppError {
+  return new AppError('MODEL_TOO_LARGE', {
+    file: graphPath,
+    needBytes: sufficientLimit(modelBytes, 0, info.weightsBytes),
+    limitBytes,
+  });
+}

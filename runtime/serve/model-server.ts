@@ -1,0 +1,378 @@
+/**
+ * One model's server, from an open port to the last answer.
+ *
+ * Owns:  the order of a life: listen, load, warm, serve, drain, release. Health is answered from the first moment on.
+ * Ends:  drain() loses no request: readiness goes first, requests are answered while clients learn of it, then the
+ *        sockets close, the queue empties, sessions are released.
+ */
+import { AppError } from '../../api/errors.ts';
+import type { RuntimeConfig } from '../../api/runtime-config.ts';
+import { besideHeader } from '../protocol/beside.ts';
+import { Sampler, samplerLimitBytes } from '../sampling/sampler.ts';
+import type { Prepared } from '../prepare/prepared.ts';
+import { closedDoor, type Door } from '../config/access-file.ts';
+import { Counters } from '../call/counters.ts';
+import { RunWatch } from '../engine/run-watch.ts';
+import type { Machine } from '../engine/threads.ts';
+import { shareMemory } from '../config/limits.ts';
+import { checkLoad, checkServing } from './memory-check.ts';
+import { planServing, ServedModel, type LoadingWorld, type ServingPlan } from './loaded-model.ts';
+import type { ClientDeadline } from '../call/client-deadline.ts';
+import { debugApp } from '../transport/http/debug-server.ts';
+import { besideWorld, serveRequest, uncountedWorld, type ExchangeWorld } from '../transport/http/exchange.ts';
+import { HttpServers } from '../transport/http/http-server.ts';
+import { effectiveConfig, LoopLag, newBootId, reportOf } from '../transport/http/insight.ts';
+import { MemoryGuard } from '../call/memory-guard.ts';
+import { RuntimeMetrics } from '../call/metrics.ts';
+import { isProbe, protocolRoutes } from '../transport/http/oip-routes.ts';
+import { Readiness } from '../call/readiness.ts';
+import type { Route, RouteTable } from '../transport/http/routes.ts';
+import { StuckRuns } from '../call/stuck-runs.ts';
+import { Tally } from '../call/tally.ts';
+import { taskRoutes } from '../transport/http/task-routes.ts';
+import { Transfers } from '../transport/http/transfers.ts';
+
+export type ServerOptions = Pick<LoadingWorld, 'loadEngine' | 'sourceFile' | 'clock' | 'logger'> & {
+  readonly config: RuntimeConfig;
+  readonly prepared: Prepared;
+  readonly addresses: readonly string[];
+  readonly port: number;
+  readonly metricsPort: number;
+  readonly maxConnections: number;
+  readonly bodyLimitBytes: number;
+  /** Once readiness has gone, the sockets close when no request and no connection has come for this long … */
+  readonly drainMs: number;
+  /** … but within this time after readiness went. */
+  readonly drainMostMs: number;
+  /**
+   * A run may always take this long; readiness goes when every worker has been in one run for longer
+   * (engine/run-watch.ts).
+   */
+  readonly stuckAfterMs: number;
+  readonly machine: Machine;
+  /** Undefined: no limit is known. */
+  readonly memoryLimitBytes: number | undefined;
+  readonly serverVersion: string;
+  readonly cpuFeatures: readonly string[];
+  readonly throttledSeconds: () => number | undefined;
+  /** Who may take samples and ask uncounted; absent: nobody. */
+  readonly door?: Door;
+  /** Text of /proc/self/status; another source in tests. */
+  readonly readMemory?: () => Promise<string>;
+  /** Told once when liveness has gone because no run ends. */
+  readonly onStuck?: (error: AppError) => void;
+};
+
+const nothingQueued = { depth: 0, oldestMs: 0 };
+const debugConnections = 64;
+
+export class ModelServer {
+  readonly #options: ServerOptions;
+  readonly #plan: ServingPlan;
+  readonly #bootId = newBootId();
+  readonly #metrics: RuntimeMetrics;
+  readonly #counters = new Counters();
+  readonly #tally: Tally;
+  readonly #sampler: Sampler;
+  readonly #loop = new LoopLag();
+  readonly #readiness: Readiness;
+  readonly #guard: MemoryGuard;
+  readonly #runs: RunWatch;
+  readonly #open = new Set<ClientDeadline>();
+  readonly #watching = new AbortController();
+  #taskRoutes: readonly (readonly [string, Route])[] = [];
+  #routes: RouteTable;
+  #model: ServedModel | undefined;
+  #servers: HttpServers | undefined;
+  #debug: HttpServers | undefined;
+
+  constructor(options: ServerOptions) {
+    const { config, prepared, clock, logger, memoryLimitBytes, machine, bodyLimitBytes } = options;
+    this.#options = options;
+    this.#plan = planServing(config, prepared, {
+      ...machine,
+      memoryBytes: memoryLimitBytes,
+      bodyBytes: bodyLimitBytes,
+    });
+    this.#metrics = new RuntimeMetrics(config);
+    this.#tally = new Tally(clock);
+    this.#sampler = new Sampler({ clock, random: Math.random, limitBytes: samplerLimitBytes(memoryLimitBytes) });
+    this.#runs = new RunWatch(clock, options.stuckAfterMs);
+    this.#readiness = new Readiness(
+      clock,
+      () => this.#workers,
+      () => this.#runsSeen,
+    );
+    // Not while it warms: that counts on its workers, and with one that left it would fail.
+    const recycle = (): void => {
+      if (this.#readiness.startedUp) this.#model?.engine.recycle();
+    };
+    this.#guard = new MemoryGuard({ clock, logger, recycle, limitBytes: memoryLimitBytes, read: options.readMemory });
+    this.#routes = this.#routeTable();
+  }
+
+  /**
+   * Opens the ports; probes are answered from here on.
+   * @throws AppError PORT_TAKEN
+   */
+  async listen(): Promise<void> {
+    const { addresses, port, metricsPort, maxConnections } = this.#options;
+    const world = this.#exchangeWorld();
+    this.#servers = await HttpServers.listen(
+      {
+        addresses,
+        port,
+        maxConnections,
+        clock: this.#options.clock,
+        isProbe,
+        onFull: () => world.transfers.cutSlowest(),
+      },
+      (request, response) => serveRequest(world, request, response),
+    );
+    void this.#stuckRuns().watch(this.#watching.signal);
+    const uncounted = uncountedWorld(world);
+    const debug = debugApp({
+      metrics: this.#metrics.registry,
+      counters: () => this.#report(),
+      config: () => this.#config(),
+      sampler: this.#sampler,
+      door: this.#options.door ?? closedDoor,
+      answerUncounted: (request, response, isSidecar) =>
+        serveRequest(
+          !isSidecar ? world : request.headers[besideHeader] === undefined ? uncounted : besideWorld(uncounted),
+          request,
+          response,
+        ),
+    });
+    this.#debug = await HttpServers.listen(
+      { addresses, port: metricsPort, maxConnections: debugConnections, onFull: () => world.transfers.cutSlowest() },
+      async (request, response) => debug(request, response),
+    );
+    this.#metrics.readFrom({
+      queueDepth: () => this.#queue.depth,
+      queueOldestMs: () => this.#queue.oldestMs,
+      memory: () => this.#guard.reading,
+      workers: () => this.#workers,
+      loop: () => this.#loop.reading,
+      connections: () => this.connections,
+      transferBytes: () => world.transfers.heldBytes,
+      ready: () => this.#readiness.ready,
+      oldestRunMs: () => this.#runs.oldestMs,
+      runLimitMs: () => this.#runs.limitMs,
+    });
+    void this.#guard.watch(this.#watching.signal);
+  }
+
+  get port(): number {
+    return this.#servers?.port ?? 0;
+  }
+
+  /** Open client connections. */
+  get connections(): number {
+    return this.#servers?.connections ?? 0;
+  }
+
+  get metricsPort(): number {
+    return this.#debug?.port ?? 0;
+  }
+
+  /**
+   * Loads and warms the model, then takes requests.
+   * @param stop aborted when the server is no longer wanted; what has begun is finished
+   * @throws AppError ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, MODEL_TOO_LARGE, DRAINING, what the task refuses
+   */
+  async load(stop: AbortSignal = new AbortController().signal): Promise<void> {
+    checkLoad(this.#options.prepared, this.#options.memoryLimitBytes, (await this.#guard.anonymousBytes()) ?? 0);
+    this.#model = await ServedModel.load(this.#plan, {
+      ...this.#options,
+      metrics: this.#metrics,
+      tally: this.#tally,
+      runs: this.#runs,
+      readAnonymous: () => this.#guard.anonymousBytes(),
+    });
+    for (const note of this.#plan.notes) this.#options.logger.warn('serving with a note', { note });
+    this.#readiness.moveTo('Warming');
+    await this.#model.warm(stop);
+    await this.#checkRoom();
+    this.#taskRoutes = taskRoutes(this.#model.task.routes);
+    this.#routes = this.#routeTable();
+    this.#readiness.moveTo('Ready');
+  }
+
+  /**
+   * Takes the server away without losing a request, and releases everything.
+   * @param hurry aborted when there is no time to let clients learn of it
+   */
+  async drain(hurry?: AbortSignal): Promise<void> {
+    const { drainMs, drainMostMs, logger } = this.#options;
+    const served = this.#readiness.startedUp;
+    this.#readiness.moveTo('Draining');
+    logger.info('draining', { queued: this.#queue.depth, connections: this.connections });
+    if (served) await this.#servers?.quiet({ quietMs: drainMs, mostMs: drainMostMs }, hurry);
+    await this.close();
+  }
+
+  /**
+   * Answers every open request with this error; what runs for them goes on, it cannot be stopped. @returns how many
+   * there were
+   */
+  giveUp(error: AppError): number {
+    const { size } = this.#open;
+    for (const request of this.#open) request.giveUp(error);
+    return size;
+  }
+
+  /** False once only a new process can help. */
+  get alive(): boolean {
+    return this.#readiness.alive;
+  }
+
+  /** Why requests are not batched; undefined when they may be. */
+  get alone(): string | undefined {
+    return this.#model === undefined ? this.#plan.alone : this.#model.alone;
+  }
+
+  /** Age of the oldest run under way and what a run may take, in milliseconds. */
+  get runs(): { readonly oldestMs: number; readonly limitMs: number } {
+    return this.#runs;
+  }
+
+  /** Answers what is under way, then releases everything. */
+  async close(): Promise<void> {
+    this.#readiness.moveTo('Draining');
+    await this.#servers?.close();
+    await this.#model?.close();
+    this.#watching.abort();
+    this.#sampler.ask(0);
+    await this.#debug?.close();
+  }
+
+  /** A server that would refuse every request must not call itself ready. */
+  async #checkRoom(): Promise<void> {
+    await this.#guard.look();
+    checkServing(this.#options.prepared, this.#guard.reading);
+  }
+
+  get #queue(): { readonly depth: number; readonly oldestMs: number } {
+    return this.#model?.batcher.queue ?? nothingQueued;
+  }
+
+  get #workers(): { readonly ready: number; readonly wanted: number } {
+    return this.#model?.engine.workers ?? { ready: 0, wanted: this.#plan.threads.workers };
+  }
+
+  get #runsSeen(): { readonly oldestMs: number; readonly stuckMs: number; readonly limitMs: number } {
+    return {
+      oldestMs: this.#runs.oldestMs,
+      stuckMs: this.#runs.stuckMs(this.#workers.ready),
+      limitMs: this.#runs.limitMs,
+    };
+  }
+
+  #stuckRuns(): StuckRuns {
+    const { clock, logger, config, onStuck = () => {} } = this.#options;
+    return new StuckRuns({
+      clock,
+      logger,
+      model: config.name,
+      onHopeless: onStuck,
+      // Until it is warm nobody has asked, and the warm-up has its own time-out.
+      runs: () => (this.#readiness.startedUp ? this.#runsSeen : { oldestMs: 0, stuckMs: 0, limitMs: Infinity }),
+      giveUp: (which, error) => this.#model?.batcher.giveUp(which, error),
+    });
+  }
+
+  #loadedModel(): ServedModel {
+    if (this.#model === undefined) throw new AppError('NOT_READY', { state: this.#readiness.reason });
+    return this.#model;
+  }
+
+  #routeTable(): RouteTable {
+    const { config, serverVersion, clock } = this.#options;
+    const served = { name: config.name, version: config.revision };
+    const { exact, model } = protocolRoutes({
+      served,
+      serverVersion,
+      startedSeconds: Math.floor(clock.now() / 1000),
+      readiness: this.#readiness,
+      model: () => this.#loadedModel(),
+    });
+    return { served, model, complete: this.#model !== undefined, exact: new Map([...exact, ...this.#taskRoutes]) };
+  }
+
+  #exchangeWorld(): ExchangeWorld {
+    const { clock, logger } = this.#options;
+    const {
+      memoryBytes,
+      limits: { bodyBytes },
+    } = this.#plan;
+    const unloaded = shareMemory(memoryBytes, 0);
+    const bodiesBytes = (): number => (this.#model?.shares ?? unloaded).bodiesBytes;
+    return {
+      routes: () => this.#routes,
+      admit: () => {
+        this.#readiness.admit();
+        this.#guard.admit();
+      },
+      expectedWaitMs: () => this.#model?.batcher.expectedWaitMs ?? 0,
+      ownDeadlineMs: () => this.#runs.limitMs,
+      open: this.#open,
+      draining: () => this.#readiness.state === 'Draining',
+      bodyLimitBytes: () => Math.min(bodyBytes, bodiesBytes()),
+      transfers: new Transfers({ limitBytes: bodiesBytes, clock }),
+      metrics: this.#metrics,
+      counters: this.#counters,
+      tally: this.#tally,
+      sampler: this.#sampler,
+      isIdle: () => this.#isIdle,
+      tellsService: false,
+      clock,
+      logger,
+    };
+  }
+
+  /**
+   * Whether what must not be in a user's way may come in: only while nobody waits and, where there are several workers,
+   * one more is free. Tiers of the queue would do better; there are none yet.
+   */
+  get #isIdle(): boolean {
+    const { freeSlots = 0, workers } = this.#model?.engine ?? {};
+    return this.#queue.depth === 0 && freeSlots >= Math.max(1, Math.min(2, workers?.ready ?? 0));
+  }
+
+  #report(): unknown {
+    const { config, prepared, cpuFeatures, machine, throttledSeconds } = this.#options;
+    return reportOf({
+      bootId: this.#bootId,
+      config,
+      prepared,
+      readiness: this.#readiness,
+      guard: this.#guard,
+      counters: this.#counters,
+      loop: this.#loop,
+      warmup: this.#model?.warmup ?? { done: 0, wanted: config.warmup.requests },
+      queue: this.#queue,
+      throttledSeconds: throttledSeconds(),
+      node: { cpuFeatures, cores: machine.cpus },
+    });
+  }
+
+  #config(): unknown {
+    const { config, prepared, machine, memoryLimitBytes } = this.#options;
+    const { threads, session, limits, signature, notes, memoryBytes } = this.#plan;
+    const batching = { maxRows: this.#model?.inference.maxRows ?? config.batching.maxBatchSize, because: this.alone };
+    return effectiveConfig({
+      config,
+      prepared,
+      threads,
+      options: session,
+      limits,
+      memoryLimitBytes,
+      machine,
+      signature,
+      batching,
+      memory: { shares: this.#model?.shares ?? shareMemory(memoryBytes, 0), runs: this.#model?.runMemory.points ?? [] },
+      notes: [...notes, ...(this.#model?.notes ?? [])],
+    });
+  }
+}

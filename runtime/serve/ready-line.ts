@@ -1,0 +1,62 @@
+/**
+ * The line that `serve` prints when it is ready: what is served where, and a command that shows it.
+ *
+ * Owns:  the example. It is one that works: made from the task's row, or from the model's own signature. Pure.
+ */
+import type { RuntimeConfig } from '../../api/runtime-config.ts';
+import type { Signature } from '../engine/signature.ts';
+import { fills, trialInputs } from '../engine/trial-inputs.ts';
+import { leftOutOf, type ModelInfo } from '../onnx/model-info.ts';
+import { datatypeOf } from '../protocol/oip/datatypes.ts';
+import { tasks } from '../tasks/registry.ts';
+
+export type ReadyFacts = {
+  readonly config: Pick<RuntimeConfig, 'name' | 'task'>;
+  readonly signature: Signature & Partial<Pick<ModelInfo, 'otherOutputs'>>;
+  /** http://host:port */
+  readonly url: string;
+  readonly metricsUrl: string;
+  /** Why requests are not batched; undefined when they are. */
+  readonly alone?: string | undefined;
+};
+
+/** More would not fit a terminal's line. */
+const maxElements = 64;
+
+export function readyLine({ config, signature, url, metricsUrl, alone }: ReadyFacts): string {
+  const asked = tasks[config.task].asked?.example(config.name);
+  const example =
+    asked === undefined ? tensorExample(config.name, signature, url) : curl(`${url}${asked.path}`, asked.body);
+  const leftOut = leftOutOf({ otherOutputs: signature.otherOutputs ?? [] });
+  return (
+    `serving ${config.name} at ${url} (metrics at ` +
+    `${metricsUrl}${alone === undefined ? '' : `; requests are not batched: ${alone}`}), ` +
+    `${leftOut === '' ? '' : `without the outputs ${leftOut}, which are not tensors, `}try: ${example}\n`
+  );
+}
+
+/** A model whose inputs are large, or have no JSON form, is shown by its metadata. */
+function tensorExample(name: string, signature: Signature, url: string): string {
+  const path = `${url}/v2/models/${name}`;
+  const inputs = Object.entries(trialInputs(signature.inputs, { fill: fills[0], rows: 1, seed: 1 }) ?? {});
+  const elements = inputs.reduce((sum, [, { data }]) => sum + data.length, 0);
+  if (inputs.length === 0 || elements > maxElements || inputs.some(([, { type }]) => type === 'float16'))
+    return `curl -s ${path}`;
+  const body = inputs.map(([tensor, { type, dims, data }]) => ({
+    name: tensor,
+    datatype: datatypeOf(type),
+    shape: dims,
+    data: Array.from<unknown, unknown>(data, jsonOf),
+  }));
+  return curl(`${path}/infer`, { inputs: body });
+}
+
+function jsonOf(value: unknown): unknown {
+  if (typeof value === 'bigint') return Number(value);
+  return typeof value === 'number' ? Number(value.toFixed(3)) : value;
+}
+
+/** Text in single quotes is safe in a shell as long as it holds none; names of models and tensors may. */
+function curl(url: string, body: unknown): string {
+  return `curl -s ${url} -H 'content-type: application/json' -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'`;
+}

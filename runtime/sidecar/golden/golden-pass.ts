@@ -1,0 +1,216 @@
+/**
+ * Runs a golden set once: each case to this pod's runtime and, where nobody gave the right answer, to one of stable's.
+ *
+ * Owns:   what an answer, a refusal and a silence mean for the set, and the numbers while it goes on.
+ * Limits: one question at a time; an own runtime or a stable one that cannot answer is asked `tries` times.
+ * Rule:   what only time can mend ends the pass with `later`. A case that the model fails on counts with the worst
+ *         value.
+ */
+import { AppError, messageOf } from '../../../api/errors.ts';
+import type { GoldenConfig } from '../../../api/runtime-config.ts';
+import type { Clock } from '../../../lib/clock.ts';
+import { backoffMs } from '../../../lib/retry.ts';
+import type { NamedTensors } from '../../engine/tensor.ts';
+import { caseLimits, type GoldenCase } from '../../golden/case.ts';
+import { decodeEmbeddings } from '../../golden/embeddings.ts';
+import { decodeAnswer } from '../../protocol/oip/client.ts';
+import { compareOutputs, meets, Score, worse, worstValue } from '../../quality/compare.ts';
+import { notFiniteIn } from '../../quality/finite.ts';
+import type { Answered, Question } from '../../protocol/ask-runtime.ts';
+
+/** Never rejects. */
+export type Ask = (address: string, question: Question, signal: AbortSignal) => Promise<Answered>;
+
+export type PassWorld = {
+  readonly golden: GoldenConfig;
+  readonly ask: Ask;
+  /** Where this pod's runtime listens. */
+  readonly self: string;
+  /** Addresses of stable's pods. */
+  readonly peers: readonly string[];
+  readonly clock: Clock;
+  /** Chance in [0, 1). */
+  readonly random: () => number;
+  readonly stop: AbortSignal;
+};
+
+export type PassEnd =
+  | { readonly kind: 'done' }
+  /** The set and the model do not fit together. */
+  | { readonly kind: 'broken'; readonly why: string }
+  | { readonly kind: 'later'; readonly why: string };
+
+/** The set as one pass sees it: its cases are parsed on the way. */
+export type PassSet = {
+  readonly n: number;
+  readonly cases: () => Iterable<GoldenCase>;
+  /** Made up: its cases cannot be at fault. */ readonly generated: boolean;
+};
+
+const tries = 4;
+const pause = { baseMs: 1_000, maxMs: 8_000 };
+/** Outputs of one answer; larger ones are not compared. */
+const answerTensors = { ...caseLimits.tensors, maxElements: 2 ** 23 };
+const problemLimit = 500;
+
+export class GoldenPass {
+  readonly #world: PassWorld;
+  readonly #set: PassSet;
+  readonly #score: Score;
+  #done = 0;
+  #passed = 0;
+  #compared = 0;
+  #problem: string | undefined;
+  #peer: number;
+
+  constructor(world: PassWorld, set: PassSet) {
+    this.#world = world;
+    this.#set = set;
+    this.#score = new Score(world.golden.metric);
+    this.#peer = Math.floor(world.random() * world.peers.length);
+  }
+
+  /** So far. */
+  get numbers() {
+    return {
+      n: this.#set.n,
+      done: this.#done,
+      passed: this.#passed,
+      compared: this.#compared,
+      score: this.#score.value ?? null,
+      worst: this.#score.worst ?? null,
+      ...(this.#problem === undefined ? {} : { problem: this.#problem.slice(0, problemLimit) }),
+    };
+  }
+
+  async run(): Promise<PassEnd> {
+    const { stop } = this.#world;
+    try {
+      for (const one of this.#set.cases()) {
+        const end = await this.#case(one);
+        if (end !== undefined) return end;
+        if (stop.aborted) return { kind: 'later', why: 'the pod is ending' };
+        this.#done += 1;
+      }
+      return { kind: 'done' };
+    } catch (error) {
+      // Only the set's own parsing throws.
+      if (error instanceof AppError && error.code === 'GOLDEN_SET_INVALID')
+        return { kind: 'broken', why: messageOf(error) };
+      throw error;
+    }
+  }
+
+  async #case(one: GoldenCase): Promise<PassEnd | undefined> {
+    const mine = await this.#askSelf(one.question);
+    if (mine.kind === 'unavailable')
+      return { kind: 'later', why: `this pod's runtime did not answer ${one.where}: ${mine.why}` };
+    if (mine.kind === 'refused') return this.#refused(one, mine);
+    const got = read(one, mine);
+    if (typeof got === 'string') return this.#fail(one, `its answer cannot be read: ${got}`);
+    if (one.expected !== undefined) return this.#compare(one, one.expected, got);
+    return this.#world.peers.length === 0 ? this.#checkFinite(one, got) : this.#compareWithStable(one, got);
+  }
+
+  /** A model that does not take a case that was made for it fails; otherwise the set is not made for this model. */
+  #refused(one: GoldenCase, { status, why }: Extract<Answered, { kind: 'refused' }>): PassEnd | undefined {
+    if (status >= 500 || this.#set.generated) return this.#fail(one, `the model fails on it: ${why}`);
+    return { kind: 'broken', why: `golden set, ${one.where}: the model does not take it: ${why}` };
+  }
+
+  async #compareWithStable(one: GoldenCase, got: NamedTensors): Promise<PassEnd | undefined> {
+    const theirs = await this.#askStable(one.question);
+    if (theirs.kind === 'unavailable')
+      return { kind: 'later', why: `no pod of stable answered ${one.where}: ${theirs.why}` };
+    if (theirs.kind === 'refused') {
+      if (theirs.status >= 500) return this.#stableFails(one, got, theirs.why);
+      return {
+        kind: 'broken',
+        why: `golden set, ${one.where}: it has no expected answer, and stable does not take it: ${theirs.why}`,
+      };
+    }
+    const want = read(one, theirs);
+    if (typeof want === 'string')
+      return { kind: 'later', why: `stable's answer to ${one.where} cannot be read: ${want}` };
+    return this.#compare(one, want, got);
+  }
+
+  #compare(one: GoldenCase, want: NamedTensors, got: NamedTensors): PassEnd | undefined {
+    const { golden } = this.#world;
+    const comparison = compareOutputs(golden.metric, want, got);
+    if (comparison.kind === 'unfit')
+      return { kind: 'broken', why: `golden set, ${one.where}: ${golden.metric} does not fit: ${comparison.problem}` };
+    this.#count(one, comparison);
+    return undefined;
+  }
+
+  /** A stable model that fails has no right answer, and waiting brings none: the candidate may be its mend. */
+  #stableFails(one: GoldenCase, got: NamedTensors, why: string): undefined {
+    this.#checkFinite(one, got);
+    if (notFiniteIn(got) !== undefined) return;
+    this.#compared += 1;
+    this.#problem ??= `${one.where}: stable fails on it: ${why}`;
+  }
+
+  #checkFinite(one: GoldenCase, got: NamedTensors): undefined {
+    const problem = notFiniteIn(got);
+    if (problem === undefined) this.#passed += 1;
+    else this.#fail(one, problem);
+  }
+
+  #fail(one: GoldenCase, note: string): undefined {
+    this.#count(one, { value: worstValue[this.#world.golden.metric], weight: 1, note });
+  }
+
+  #count(
+    { where }: GoldenCase,
+    { value, weight, note }: { readonly value: number; readonly weight: number; readonly note?: string },
+  ): void {
+    const { metric } = this.#world.golden;
+    const before = this.#score.worst;
+    const isWorst = before === undefined || (value !== before && worse(metric, before, value) === value);
+    this.#score.add({ value, weight });
+    this.#compared += 1;
+    const good = meets(value, this.#world.golden);
+    if (good) this.#passed += 1;
+    else if (isWorst) this.#problem = note === undefined ? `${where} is the worst` : `${where}: ${note}`;
+  }
+
+  #askSelf(question: Question): Promise<Answered> {
+    const { ask, self, stop } = this.#world;
+    return this.#patiently(() => ask(self, question, stop));
+  }
+
+  /** Another one at each try: one pod's restart is no reason to wait. */
+  #askStable(question: Question): Promise<Answered> {
+    const { ask, peers, stop } = this.#world;
+    return this.#patiently((nth) => {
+      if (nth > 1) this.#peer += 1;
+      const address = peers[this.#peer % peers.length];
+      return address === undefined
+        ? Promise.resolve({ kind: 'unavailable', why: 'there is none' } as const)
+        : ask(address, question, stop);
+    });
+  }
+
+  async #patiently(askOnce: (nth: number) => Promise<Answered>): Promise<Answered> {
+    const { clock, random, stop } = this.#world;
+    for (let nth = 1; ; nth += 1) {
+      const answered = await askOnce(nth);
+      if (answered.kind !== 'unavailable' || nth === tries || stop.aborted) return answered;
+      await clock.sleep(backoffMs(pause, nth, random()), stop);
+    }
+  }
+}
+
+/** @returns what is wrong with it, as text, when it is no answer */
+function read({ form }: GoldenCase, { body, jsonBytes }: Extract<Answered, { kind: 'answer' }>): NamedTensors | string {
+  try {
+    return form === 'embeddings'
+      ? decodeEmbeddings(body, answerTensors.maxElements)
+      : decodeAnswer(body, jsonBytes, answerTensors);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return messageOf(error);
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * Follows the revision's config and keeps one golden run going for the set that it names.
+ *
+ * Owns:  starting a run anew when the config names another set: a rollout that is tried again may be held against a
+ *        mended one, and the kubelet replaces the mounted file under a pod that goes on.
+ * Ends:  soon after `stop`, with its run.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { paths } from '../../../api/names.ts';
+import type { GoldenResult } from '../../../api/report.ts';
+import type { RuntimeConfig } from '../../../api/runtime-config.ts';
+import { checkRuntimeConfig } from '../../config/revision-file.ts';
+import { GoldenRunner, type GoldenOptions } from './golden-run.ts';
+
+export type PodGoldenOptions = Omit<GoldenOptions, 'golden' | 'model' | 'task'>;
+
+const lookMs = 5_000;
+/** A config is a few KiB; whatever is larger is not one. */
+const configLimitBytes = 1 << 20;
+
+export class PodGolden {
+  readonly #options: PodGoldenOptions;
+  #peers: readonly string[] = [];
+  #runner: GoldenRunner | undefined;
+  #id: string | undefined;
+
+  constructor(options: PodGoldenOptions) {
+    this.#options = options;
+  }
+
+  /** @param peers addresses of stable's ready pods; none: there are none, or this pod is stable itself */
+  offer(peers: readonly string[]): void {
+    this.#peers = peers;
+    this.#runner?.offer(peers);
+  }
+
+  /** Undefined without a config that names a set. */
+  result(): GoldenResult | undefined {
+    return this.#runner?.result();
+  }
+
+  async run(stop: AbortSignal): Promise<void> {
+    let ended = new AbortController();
+    let running = Promise.resolve();
+    while (!stop.aborted) {
+      const config = readConfig(this.#options.configDir);
+      if (config?.golden !== undefined && config.golden.id !== this.#id) {
+        ended.abort();
+        await running;
+        ended = new AbortController();
+        running = this.#start({ ...config, golden: config.golden }, AbortSignal.any([stop, ended.signal]));
+      }
+      await this.#options.clock.sleep(lookMs, stop);
+    }
+    await running;
+  }
+
+  #start(
+    { golden, name, task }: RuntimeConfig & { readonly golden: GoldenOptions['golden'] },
+    stop: AbortSignal,
+  ): Promise<void> {
+    const runner = new GoldenRunner({ ...this.#options, golden, model: name, task });
+    this.#id = golden.id;
+    this.#runner = runner;
+    runner.offer(this.#peers);
+    return runner.run(stop);
+  }
+}
+
+/** Undefined when it is not there or not usable: the runtime says so, and loudly. */
+export function readConfig(configDir: string): RuntimeConfig | undefined {
+  const file = join(configDir, paths.configFile);
+  try {
+    return statSync(file).size > configLimitBytes
+      ? undefined
+      : checkRuntimeConfig(JSON.parse(readFileSync(file, 'utf8')), file);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * The probing of this pod: the sockets around the PairProber, and what there is to ask.
+ *
+ * Owns:  whom it talks to: this pod's runtime and stable's, at the port where nothing is counted and nothing is in the
+ *        way of users; and which golden inputs are asked.
+ * Limits: the first `maxInputs` of the set that fit `maxBytes` together are kept in memory, at least one.
+ */
+import { Agent } from 'node:http';
+import { AppError } from '../../../api/errors.ts';
+import { ports } from '../../../api/names.ts';
+import { PairProber, type ProbeInputs, type ProberOptions, type ProbeWork } from './prober.ts';
+import { askRuntime, type Question } from '../../protocol/ask-runtime.ts';
+import type { Asked } from '../asked.ts';
+import { findSet } from '../golden/golden-source.ts';
+import type { Ask } from '../golden/golden-pass.ts';
+import { readConfig } from '../golden/pod-golden.ts';
+
+export type PodProberOptions = Pick<ProberOptions, 'clock' | 'random' | 'self' | 'pairs'> & {
+  readonly asked: () => Asked;
+  readonly ready: () => boolean;
+  /** Where the revision's config is mounted, and where `prepare` keeps what it fetched. */
+  readonly configDir: string;
+  readonly cacheDir: string;
+  /** The token of the revision that the pod at this address is of. */
+  readonly tokenFor: (address: string) => string | undefined;
+};
+
+/** Longer than any run that is worth a probe: with its pause it would be one in ten minutes. */
+const answerDeadlineMs = 30_000;
+const maxInputs = 16;
+const maxBytes = 4 * 2 ** 20;
+
+export function podProber({ asked, ready, tokenFor, configDir, cacheDir, ...options }: PodProberOptions): {
+  readonly prober: PairProber;
+  readonly close: () => void;
+} {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const ended = new AbortController();
+  const ask: Ask = (address, question, signal) =>
+    askRuntime(
+      { ...question, besideUsers: true },
+      { address, port: ports.metrics, agent, deadlineMs: answerDeadlineMs, token: tokenFor(address), signal },
+    );
+  const prober = new PairProber({
+    ...options,
+    work: () => (ready() && tokenFor(options.self) !== undefined ? workIn(asked(), options.self) : undefined),
+    inputs: (peers) => inputsOf({ configDir, cacheDir, self: options.self, peers, ask, stop: ended.signal }),
+    ask: (address, question) => ask(address, question, ended.signal),
+  });
+  return {
+    prober,
+    close: () => {
+      ended.abort();
+      agent.destroy();
+    },
+  };
+}
+
+/**
+ * A pod does not compare itself with itself. Without their token stable's pods would take a probe for a user's request.
+ */
+function workIn({ peers, probes, peersToken }: Asked, self: string): ProbeWork | undefined {
+  const others = peers.filter((peer) => peer !== self);
+  return probes === undefined || peersToken === undefined || others.length === 0
+    ? undefined
+    : { peers: others, ...probes };
+}
+
+type Where = {
+  readonly configDir: string;
+  readonly cacheDir: string;
+  readonly self: string;
+  readonly peers: readonly string[];
+  readonly ask: Ask;
+  readonly stop: AbortSignal;
+};
+
+/**
+ * The inputs of the revision's golden set, or those made up in its place. A set that cannot be read is told of by the
+ * golden run.
+ */
+async function inputsOf(where: Where): Promise<ProbeInputs> {
+  const config = readConfig(where.configDir);
+  if (config?.golden === undefined) return { kind: 'later' };
+  try {
+    const found = await findSet({ ...where, golden: config.golden, model: config.name, task: config.task });
+    if (found.kind === 'later') return { kind: 'later' };
+    // Inputs that stable does not take, as where signatures differ, are found out when they are asked.
+    return { kind: 'inputs', questions: firstOf(found.set.cases()) };
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return { kind: 'inputs', questions: [] };
+  }
+}
+
+function firstOf(cases: Iterable<{ readonly question: Question }>): readonly Question[] {
+  const questions: Question[] = [];
+  let sizeBytes = 0;
+  for (const { question } of cases) {
+    sizeBytes += question.body?.length ?? 0;
+    if ((sizeBytes > maxBytes && questions.length > 0) || questions.length === maxInputs) break;
+    questions.push(question);
+  }
+  return questions;
+}

@@ -1,0 +1,79 @@
+/**
+ * The replaying of this pod: the sockets around the Replayer.
+ *
+ * Owns:  whom it talks to. Samples come from the sidecars of stable pods, answers from this pod's own runtime, at the
+ *        port where nothing is counted and nothing is in the way of users.
+ */
+import { Agent } from 'node:http';
+import { ports } from '../../../api/names.ts';
+import { present } from '../../../api/present.ts';
+import type { Clock } from '../../../lib/clock.ts';
+import type { PairNews } from '../../sampling/pair-counts.ts';
+import { Replayer, type ReplayerOptions, type ReplayWork } from './replayer.ts';
+import { askRuntime } from '../../protocol/ask-runtime.ts';
+import type { Asked } from '../asked.ts';
+import { takeSamples } from '../samples-client.ts';
+
+export type PodReplayerOptions = {
+  /** The pod's own address. */
+  readonly self: string;
+  readonly clock: Clock;
+  readonly asked: () => Asked;
+  readonly ready: () => boolean;
+  readonly compared: ReplayerOptions['compared'];
+  readonly pairs: PairNews;
+  /** Of this pod's own revision. */
+  readonly token: () => string | undefined;
+};
+
+/** A few MiB from another pod of the cluster. */
+const takeDeadlineMs = 5_000;
+/** Longer than any run that is worth a replay: with its pause it would be one in an hour. */
+const answerDeadlineMs = 30_000;
+
+export function podReplayer({ self, clock, asked, ready, compared, pairs, token }: PodReplayerOptions): {
+  readonly replayer: Replayer;
+  readonly close: () => void;
+} {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const ended = new AbortController();
+  const replayer = new Replayer({
+    clock,
+    compared,
+    pairs,
+    work: () => (ready() ? workIn(asked(), self) : undefined),
+    take: (address, max) =>
+      takeSamples({ address, port: ports.sidecar, agent, deadlineMs: takeDeadlineMs, token: asked().peersToken }, max),
+    answer: ({ path, request: { body, jsonBytes } }) => {
+      const question = {
+        method: 'POST',
+        path,
+        body,
+        besideUsers: true,
+        ...(jsonBytes === undefined ? {} : { jsonBytes }),
+      } as const;
+      return askRuntime(question, {
+        address: self,
+        port: ports.metrics,
+        agent,
+        deadlineMs: answerDeadlineMs,
+        token: token(),
+        signal: ended.signal,
+      });
+    },
+  });
+  return {
+    replayer,
+    close: () => {
+      ended.abort();
+      agent.destroy();
+    },
+  };
+}
+
+/** A pod does not compare itself with itself. */
+function workIn({ peers, agreement, pairs }: Asked, self: string): ReplayWork | undefined {
+  const others = peers.filter((peer) => peer !== self);
+  const isNothing = (agreement === undefined && pairs === undefined) || others.length === 0;
+  return isNothing ? undefined : { peers: others, ...present({ rule: agreement, pairs }) };
+}

@@ -1,0 +1,175 @@
+/**
+ * Lets this pod answer what stable pods answered, and counts how often it agrees and how long it took beside them.
+ *
+ * Owns:   whom it asks for samples and when, what an answer is worth, and the counts. Each sample is answered once.
+ * Limits: one replay at a time, run by the runtime only beside users (model-server.ts), and pauses of 99 times what it
+ *         took: at most one request in a hundred finds a replay in its way, so that no quantile up to p99 is the
+ *         replays'.
+ * Ends:   `run` returns when it is told to stop; a replay under way is waited for.
+ */
+import type { Agreement, PairSource } from '../../../api/report.ts';
+import type { Clock } from '../../../lib/clock.ts';
+import { decodeEmbeddings } from '../../golden/embeddings.ts';
+import { decodeAnswer } from '../../protocol/oip/client.ts';
+import { defaultDecodeLimits, type DecodeLimits } from '../../protocol/oip/decode.ts';
+import { compareOutputs, isError, meets, worse, type Comparison } from '../../quality/compare.ts';
+import type { NamedTensors } from '../../engine/tensor.ts';
+import type { AgreementRule } from '../asked.ts';
+import type { Answered } from '../../protocol/ask-runtime.ts';
+import type { PairNews } from '../../sampling/pair-counts.ts';
+import type { Message, Sample, Taken } from '../../sampling/sample.ts';
+
+export type ReplayWork = {
+  readonly peers: readonly string[];
+  /** Absent: answers are not compared. */
+  readonly rule?: AgreementRule;
+  /** As what service times are paired; absent: they are not. */
+  readonly pairs?: PairSource;
+};
+
+export type ReplayerOptions = {
+  readonly clock: Clock;
+  /** What is to be done now; undefined: nothing, or this pod is not ready. */
+  readonly work: () => ReplayWork | undefined;
+  /** Samples of a stable pod, handed out for good; undefined when it cannot be reached. Never rejects. */
+  readonly take: (peer: string, max: number) => Promise<Taken | undefined>;
+  /** This pod's own answer. Never rejects. */
+  readonly answer: (sample: Sample) => Promise<Answered>;
+  /** Hears of every comparison. */
+  readonly compared: (comparison: {
+    readonly tier: string;
+    readonly sizeClass: number;
+    readonly agrees: boolean;
+  }) => void;
+  /** Hears of every pair of service times, and of replays that gave none. */
+  readonly pairs: PairNews;
+};
+
+/** Few at a time: what a pod has taken, no other can. */
+const takenAtOnce = 2;
+const idleMs = 1_000;
+const busyPauseMs = 200;
+/** How long a replay waits for room beside users. */
+export const patienceMs = 10_000;
+/** Pause after a replay, in multiples of what it took. */
+export const pauseTimes = 99;
+const minPauseMs = 50;
+const maxPauseMs = 60_000;
+const limits: DecodeLimits = { ...defaultDecodeLimits, maxElements: 2 ** 22 };
+
+/** Why a sample was not compared. */
+export type Skipped = 'NoSample' | 'Unreachable' | 'TooLarge' | 'Busy' | 'Refused' | 'Unreadable' | 'Unfit';
+
+export class Replayer {
+  readonly #options: ReplayerOptions;
+  readonly #skipped = new Map<Skipped, number>();
+  #compared = 0;
+  #disagreed = 0;
+  #worst: number | null = null;
+  #asked = false;
+  #turn = 0;
+
+  constructor(options: ReplayerOptions) {
+    this.#options = options;
+  }
+
+  /** Undefined while it was never asked for. */
+  get agreement(): Agreement | undefined {
+    return this.#asked
+      ? {
+          compared: this.#compared,
+          disagreed: this.#disagreed,
+          skipped: Object.fromEntries(this.#skipped),
+          worst: this.#worst,
+        }
+      : undefined;
+  }
+
+  async run(stop: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    while (!stop.aborted) await clock.sleep(await this.#turnOnce(stop), stop);
+  }
+
+  /** @returns how long to wait before the next turn */
+  async #turnOnce(stop: AbortSignal): Promise<number> {
+    const work = this.#options.work();
+    const peer = work?.peers[this.#turn % work.peers.length];
+    this.#turn += 1;
+    if (work === undefined || peer === undefined) return idleMs;
+    this.#noteAsked(work);
+    const taken = await this.#options.take(peer, takenAtOnce);
+    if (taken === undefined) this.#skip('Unreachable');
+    else if (taken.samples.length === 0 && taken.tooLarge === 0) this.#skip('NoSample');
+    if (taken === undefined) return idleMs;
+    this.#skip('TooLarge', taken.tooLarge);
+    for (const sample of taken.samples) await this.#replay(sample, work, stop);
+    return taken.samples.length === 0 ? idleMs : 0;
+  }
+
+  #noteAsked({ rule }: ReplayWork): void {
+    this.#asked ||= rule !== undefined;
+  }
+
+  async #replay(sample: Sample, work: ReplayWork, stop: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    const untilMs = clock.monotonic() + patienceMs;
+    for (;;) {
+      const beganMs = clock.monotonic();
+      const answered = await this.#options.answer(sample);
+      if (answered.kind !== 'unavailable') {
+        this.#judge(sample, answered, work);
+        const tookMs = clock.monotonic() - beganMs;
+        return clock.sleep(Math.min(maxPauseMs, Math.max(minPauseMs, tookMs * pauseTimes)), stop);
+      }
+      if (clock.monotonic() >= untilMs || stop.aborted) return this.#skip('Busy');
+      await clock.sleep(busyPauseMs, stop);
+    }
+  }
+
+  #judge(sample: Sample, answered: Exclude<Answered, { kind: 'unavailable' }>, { rule, pairs }: ReplayWork): void {
+    if (answered.kind === 'refused') return this.#skip('Refused');
+    if (pairs !== undefined) this.#pair(sample, answered.serviceMs, pairs);
+    if (rule !== undefined) this.#compare(sample, answered, rule);
+  }
+
+  /** Only times that both runtimes took for it alone, idle as a replay finds them, are of one kind (beside.ts). */
+  #pair({ tier, sizeClass, serviceMs: theirs }: Sample, mine: number | undefined, source: PairSource): void {
+    const { pairs } = this.#options;
+    if (theirs === undefined || mine === undefined) pairs.skipped(theirs === undefined ? 'StableNotAlone' : 'NotAlone');
+    else pairs.paired({ tier, sizeClass, source, ratio: mine / theirs });
+  }
+
+  #compare(sample: Sample, answered: Message, { metric, limit }: AgreementRule): void {
+    const comparison = compareMessages(sample, answered, metric);
+    if (comparison === undefined) return this.#skip('Unreadable');
+    if (comparison.kind === 'unfit') return this.#skip('Unfit');
+    const { value } = comparison;
+    const agrees = meets(value, isError(metric) ? { max: limit } : { min: limit });
+    this.#compared += 1;
+    if (!agrees) this.#disagreed += 1;
+    this.#worst = this.#worst === null ? value : worse(metric, this.#worst, value);
+    this.#options.compared({ tier: sample.tier, sizeClass: sample.sizeClass, agrees });
+  }
+
+  #skip(why: Skipped, times = 1): void {
+    if (times > 0) this.#skipped.set(why, (this.#skipped.get(why) ?? 0) + times);
+  }
+}
+
+/** @returns undefined when either is no answer of its protocol */
+function compareMessages(sample: Sample, answered: Message, metric: AgreementRule['metric']): Comparison | undefined {
+  let want: NamedTensors;
+  let got: NamedTensors;
+  try {
+    want = tensorsOf(sample.path, sample.answer);
+    got = tensorsOf(sample.path, answered);
+  } catch {
+    return undefined;
+  }
+  return compareOutputs(metric, want, got);
+}
+
+/** @throws AppError when it is no answer */
+function tensorsOf(path: string, { body, jsonBytes }: Message): NamedTensors {
+  return path === '/v1/embeddings' ? decodeEmbeddings(body, limits.maxElements) : decodeAnswer(body, jsonBytes, limits);
+}

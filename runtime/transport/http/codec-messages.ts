@@ -1,0 +1,59 @@
+/**
+ * What the HTTP thread and the codec thread say to each other, and the form a response's body takes.
+ *
+ * Owns: those types, and putting JSON and binary data into one body.
+ */
+import type { ErrorCode } from '../../../api/errors.ts';
+import { buffersOf } from '../../engine/messages.ts';
+import { makeTensor, type Tensor } from '../../engine/tensor.ts';
+import type { DecodeLimits, InferRequest } from '../../protocol/oip/decode.ts';
+import type { EncodedResponse, InferResponse } from '../../protocol/oip/encode.ts';
+
+export type CodecSetup = {
+  /** Scheduling priority below the HTTP thread's, 0 (same) to 19. */
+  readonly nice: number;
+};
+
+export type CodecTask =
+  | {
+      readonly do: 'decode';
+      readonly body: Uint8Array<ArrayBuffer>;
+      readonly jsonBytes: number;
+      readonly limits: DecodeLimits;
+    }
+  | { readonly do: 'encode'; readonly response: InferResponse };
+
+export type CodecAnswer =
+  | { readonly is: 'Decoded'; readonly request: InferRequest }
+  | { readonly is: 'Encoded'; readonly encoded: Encoded }
+  | { readonly is: 'Refused'; readonly code: ErrorCode; readonly params: unknown };
+
+/** A body in pieces, to be written one after the other. */
+export type Encoded = {
+  readonly chunks: readonly (string | Uint8Array)[];
+  readonly bytes: number;
+  /** Length of the JSON when binary data follows it; undefined when the body is all JSON. */
+  readonly jsonBytes: number | undefined;
+};
+
+export function joinEncoded({ json, blobs }: EncodedResponse): Encoded {
+  const jsonBytes = Buffer.byteLength(json);
+  if (blobs === undefined) return { chunks: [json], bytes: jsonBytes, jsonBytes: undefined };
+  return { chunks: [json, ...blobs], bytes: blobs.reduce((sum, blob) => sum + blob.length, jsonBytes), jsonBytes };
+}
+
+/**
+ * The response with tensors of its own, and their buffers: a batch's outputs are views of one buffer, which others
+ * still need.
+ */
+export function toHandOver(response: InferResponse): {
+  readonly response: InferResponse;
+  readonly transfer: ArrayBuffer[];
+} {
+  const outputs = response.outputs.map((output) => ({ ...output, tensor: ownTensor(output.tensor) }));
+  return { response: { ...response, outputs }, transfer: buffersOf(outputs.map(({ tensor }) => ({ tensor }))) };
+}
+
+function ownTensor(tensor: Tensor): Tensor {
+  return tensor.type === 'string' ? tensor : makeTensor(tensor.type, tensor.dims, tensor.data.slice());
+}

@@ -1,0 +1,48 @@
+/**
+ * The codec thread: parses and prints what would hold up the HTTP thread.
+ *
+ * Owns: nothing but its heap. It knows no model and no engine, and may be ended at any time.
+ */
+import { setPriority } from 'node:os';
+import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
+import { AppError } from '../../../api/errors.ts';
+import { buffersOf } from '../../engine/messages.ts';
+import { decodeInfer } from '../../protocol/oip/decode.ts';
+import { encodeInfer } from '../../protocol/oip/encode.ts';
+import { joinEncoded, type CodecAnswer, type CodecSetup, type CodecTask } from './codec-messages.ts';
+
+const utf8 = new TextEncoder();
+
+function serve(port: MessagePort, { nice }: CodecSetup): void {
+  if (nice > 0) setPriority(0, nice);
+  port.on('message', (task: CodecTask) => {
+    try {
+      const answer = work(task);
+      port.postMessage(answer, answer.is === 'Decoded' ? buffersOf([answer.request.inputs]) : buffersIn(answer));
+    } catch (error) {
+      // What is no AppError is a bug; it ends this thread, and the log says so.
+      if (!(error instanceof AppError)) throw error;
+      port.postMessage({ is: 'Refused', code: error.code, params: error.params } satisfies CodecAnswer);
+    }
+  });
+}
+
+function work(task: CodecTask): CodecAnswer {
+  if (task.do === 'decode') return { is: 'Decoded', request: decodeInfer(task.body, task.jsonBytes, task.limits) };
+  const { chunks, ...rest } = joinEncoded(encodeInfer(task.response));
+  // As bytes, so that they are handed over: a string would be copied here and encoded again over there.
+  return {
+    is: 'Encoded',
+    encoded: { ...rest, chunks: chunks.map((chunk) => (typeof chunk === 'string' ? utf8.encode(chunk) : chunk)) },
+  };
+}
+
+function buffersIn(answer: CodecAnswer): ArrayBuffer[] {
+  if (answer.is !== 'Encoded') return [];
+  const buffers = answer.encoded.chunks.flatMap((chunk) =>
+    typeof chunk === 'string' || !(chunk.buffer instanceof ArrayBuffer) ? [] : [chunk.buffer],
+  );
+  return [...new Set(buffers)];
+}
+
+if (parentPort !== null) serve(parentPort, workerData as CodecSetup);

@@ -1,0 +1,211 @@
+/**
+ * Turns infer bodies into tensors and back: small ones here and now, large JSON on a thread of its own.
+ *
+ * Owns:   that thread, its queue and its heap limit.
+ * Limits: parsing holds the HTTP thread for at most about a millisecond; everything larger goes to the thread, one at a
+ *         time. What would take more than `memoryBytes` is refused before anything is allocated for it.
+ * Ends:   every call settles; a body whose parsing exhausts the thread's heap all the same is refused, the thread
+ *         replaced.
+ */
+import { Worker } from 'node:worker_threads';
+import { AppError } from '../../../api/errors.ts';
+import { formatBytes } from '../../../api/units.ts';
+import type { Logger } from '../../../lib/log.ts';
+import type { Tensor } from '../../engine/tensor.ts';
+import { decodeInfer, type DecodeLimits, type InferRequest } from '../../protocol/oip/decode.ts';
+import { encodeInfer, type InferResponse } from '../../protocol/oip/encode.ts';
+import {
+  joinEncoded,
+  toHandOver,
+  type CodecAnswer,
+  type CodecSetup,
+  type CodecTask,
+  type Encoded,
+} from './codec-messages.ts';
+
+/**
+ * 32 KiB of JSON parse in a fraction of a millisecond, and eight thousand numbers print in about one; dozens may come
+ * at once.
+ */
+const largeJsonBytes = 32 * 1024;
+const largeJsonElements = 8 * 1024;
+/** After a body this large the thread's heap has grown; a new thread costs less than keeping it. */
+const hugeJsonBytes = 8 * 2 ** 20;
+
+export interface Codec {
+  /** @throws AppError as decodeInfer does */
+  decode(body: Uint8Array<ArrayBuffer>, jsonBytes: number): Promise<InferRequest>;
+  /** @throws AppError as encodeInfer does; REQUEST_TOO_LARGE for more values than can be printed */
+  encode(response: InferResponse): Promise<Encoded>;
+  close(): Promise<void>;
+}
+
+export type CodecOptions = {
+  readonly limits: DecodeLimits;
+  /** Scheduling priority below the HTTP thread's, 0 (same) to 19. */
+  readonly nice: number;
+  readonly logger: Logger;
+  /** What parsing or printing one body may take. */
+  readonly memoryBytes: number;
+  /** The JSON of one body. */
+  readonly jsonLimitBytes: number;
+  /** Heap of the thread beside what its program takes; `memoryBytes` unless given. Smaller only in tests. */
+  readonly heapBytes?: number;
+};
+
+/** What the thread's program takes. */
+const programHeapMb = 16;
+/** New objects of the thread; V8 would take three times 16 MiB on its own. */
+const youngHeapMb = 8;
+/** A number is printed with up to 25 characters, as text and again as bytes, from a list of them. */
+const printedBytes = 64;
+
+type Job = {
+  readonly task: CodecTask;
+  readonly transfer: ArrayBuffer[];
+  readonly resolve: (answer: CodecAnswer) => void;
+  readonly reject: (error: unknown) => void;
+};
+
+export class ThreadedCodec implements Codec {
+  readonly #options: CodecOptions;
+  #memoryBytes: number;
+  #thread: Worker;
+  #queue: Job[] = [];
+  #current: Job | undefined;
+  #closed = false;
+  #failure: unknown;
+
+  constructor(options: CodecOptions) {
+    this.#options = options;
+    this.#memoryBytes = options.memoryBytes;
+    this.#thread = this.#start();
+  }
+
+  /** Changes what one body may take, from the next body on. */
+  limitMemory(memoryBytes: number): void {
+    this.#memoryBytes = memoryBytes;
+    if (this.#current === undefined) this.#replace();
+  }
+
+  async decode(body: Uint8Array<ArrayBuffer>, jsonBytes: number): Promise<InferRequest> {
+    const { jsonLimitBytes } = this.#options;
+    const limits = this.#limits;
+    if (Math.min(jsonBytes, body.length) > jsonLimitBytes)
+      throw new AppError('REQUEST_TOO_LARGE', {
+        what: `the request's JSON of ${jsonBytes} bytes (binary data may be larger)`,
+        limit: jsonLimitBytes,
+      });
+    if (Math.min(jsonBytes, body.length) <= largeJsonBytes) return decodeInfer(body, jsonBytes, limits);
+    const answer = await this.#ask({ do: 'decode', body, jsonBytes, limits }, [body.buffer]);
+    if (answer.is !== 'Decoded') throw unexpected(answer);
+    return answer.request;
+  }
+
+  async encode(response: InferResponse): Promise<Encoded> {
+    const elements = jsonElements(response.outputs);
+    if (elements <= largeJsonElements) return joinEncoded(encodeInfer(response));
+    if (elements * printedBytes > this.#memoryBytes)
+      throw tooLargeToPrint(elements, Math.floor(this.#memoryBytes / printedBytes));
+    const { response: own, transfer } = toHandOver(response);
+    const answer = await this.#ask({ do: 'encode', response: own }, transfer);
+    if (answer.is !== 'Encoded') throw unexpected(answer);
+    return answer.encoded;
+  }
+
+  get #limits(): DecodeLimits {
+    return { ...this.#options.limits, jsonMemoryBytes: this.#memoryBytes };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#thread.terminate();
+  }
+
+  #ask(task: CodecTask, transfer: ArrayBuffer[]): Promise<CodecAnswer> {
+    if (this.#closed) return Promise.reject(new AppError('DRAINING', undefined));
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ task, transfer, resolve, reject });
+      this.#next();
+    });
+  }
+
+  #next(): void {
+    if (this.#current !== undefined) return;
+    this.#current = this.#queue.shift();
+    if (this.#current !== undefined) this.#thread.postMessage(this.#current.task, this.#current.transfer);
+  }
+
+  #start(): Worker {
+    const { nice, heapBytes = this.#memoryBytes, logger } = this.#options;
+    const thread = new Worker(new URL('./codec-thread.ts', import.meta.url), {
+      workerData: { nice } satisfies CodecSetup,
+      name: 'codec',
+      resourceLimits: {
+        maxOldGenerationSizeMb: programHeapMb + Math.ceil(heapBytes / 2 ** 20),
+        maxYoungGenerationSizeMb: youngHeapMb,
+      },
+    });
+    thread.unref();
+    thread.on('message', (answer: CodecAnswer) => this.#hear(answer));
+    thread.on('error', (error: unknown) => {
+      logger.warn('codec thread failed', { err: error });
+      if (thread === this.#thread) this.#failure = error;
+    });
+    thread.on('exit', () => this.#gone(thread));
+    return thread;
+  }
+
+  #hear(answer: CodecAnswer): void {
+    const job = this.#current;
+    this.#current = undefined;
+    if (job?.task.do === 'decode' && job.task.jsonBytes > hugeJsonBytes) this.#replace();
+    if (answer.is === 'Refused') job?.reject(new AppError(answer.code, answer.params as never));
+    else job?.resolve(answer);
+    this.#next();
+  }
+
+  /** Not an engine's thread: it may be ended at any time. */
+  #replace(): void {
+    const old = this.#thread;
+    this.#thread = this.#start();
+    void old.terminate();
+  }
+
+  #gone(thread: Worker): void {
+    if (thread !== this.#thread || this.#closed) return;
+    const job = this.#current;
+    this.#current = undefined;
+    this.#thread = this.#start();
+    const exhausted = (this.#failure as NodeJS.ErrnoException | undefined)?.code === 'ERR_WORKER_OUT_OF_MEMORY';
+    job?.reject(exhausted ? exhaustedBy(job.task, this.#memoryBytes) : this.#failure);
+    this.#failure = undefined;
+    this.#next();
+  }
+}
+
+function tooLargeToPrint(elements: number, limit: number): AppError {
+  return new AppError('REQUEST_TOO_LARGE', {
+    what: `the answer's ${elements} values as JSON`,
+    limit,
+    advice: 'ask for binary data (parameters: {"binary_data_output": true}), or send fewer rows',
+  });
+}
+
+function exhaustedBy(task: CodecTask, memoryBytes: number): AppError {
+  if (task.do === 'encode')
+    return tooLargeToPrint(jsonElements(task.response.outputs), Math.floor(memoryBytes / printedBytes));
+  return new AppError('REQUEST_TOO_LARGE', {
+    what: 'the memory to parse the request',
+    limit: formatBytes(memoryBytes),
+    advice: 'send fewer values, or tensors as binary data',
+  });
+}
+
+function jsonElements(outputs: readonly { readonly tensor: Tensor; readonly binary: boolean }[]): number {
+  return outputs.reduce((sum, { tensor, binary }) => sum + (binary ? 0 : tensor.data.length), 0);
+}
+
+function unexpected(answer: CodecAnswer): Error {
+  return new Error(`the codec thread answered ${answer.is}`);
+}

@@ -1,0 +1,140 @@
+/**
+ * Everything the server knows about itself, in the two forms others read: the report's counters and the
+ * configuration in force.
+ *
+ * Owns:  those two bodies, the boot id and the reading of the event loop. Live values come in as readings.
+ */
+import { randomUUID } from 'node:crypto';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { Report } from '../../../api/report.ts';
+import type { RuntimeConfig } from '../../../api/runtime-config.ts';
+import type { Prepared } from '../../prepare/prepared.ts';
+import type { Counters } from '../../call/counters.ts';
+import type { SessionOptions } from '../../engine/session-options.ts';
+import type { Signature } from '../../engine/signature.ts';
+import type { Threads } from '../../engine/threads.ts';
+import type { MemoryShares, ServerLimits } from '../../config/limits.ts';
+import type { RunPoint } from '../../engine/run-memory.ts';
+import type { MemoryGuard } from '../../call/memory-guard.ts';
+import type { Readiness } from '../../call/readiness.ts';
+
+const loopResolutionMs = 10;
+
+/** How late the event loop comes to what is due, since the start. */
+export class LoopLag {
+  readonly #histogram = monitorEventLoopDelay({ resolution: loopResolutionMs });
+
+  constructor() {
+    this.#histogram.enable();
+  }
+
+  get reading(): { readonly p50: number; readonly p99: number; readonly max: number } {
+    return {
+      p50: this.#lag(this.#histogram.percentile(50)),
+      p99: this.#lag(this.#histogram.percentile(99)),
+      max: this.#lag(this.#histogram.max),
+    };
+  }
+
+  /** It measures from tick to tick: the interval itself is no lag. In whole tenths of a millisecond. */
+  #lag(nanos: number): number {
+    return Math.max(0, Math.round((nanos / 1e6 - loopResolutionMs) * 10) / 10);
+  }
+}
+
+export type ReportSources = {
+  readonly bootId: string;
+  readonly config: RuntimeConfig;
+  readonly prepared: Prepared;
+  readonly readiness: Readiness;
+  readonly guard: MemoryGuard;
+  readonly counters: Counters;
+  readonly loop: LoopLag;
+  readonly warmup: { readonly done: number; readonly wanted: number };
+  readonly queue: { readonly depth: number; readonly oldestMs: number };
+  readonly throttledSeconds: number | undefined;
+  readonly node: { readonly cpuFeatures: readonly string[]; readonly cores: number };
+};
+
+export function newBootId(): string {
+  return randomUUID();
+}
+
+/** The report without its number, which is the sidecar's to count. */
+export function reportOf(from: ReportSources): Omit<Report, 'seq'> {
+  const { config, prepared, readiness } = from;
+  const { ready } = readiness;
+  return {
+    schema: 1,
+    bootId: from.bootId,
+    revision: config.revision,
+    model: { digest: prepared.resolved.digest, precision: prepared.resolved.precision },
+    providers: { requested: config.execution.providers.map(({ name }) => name), actual: prepared.providers },
+    ready,
+    ...(ready ? {} : { state: readiness.reason }),
+    warmup: from.warmup,
+    traffic: from.counters.snapshot(),
+    memory: { ...from.guard.reading, estimateBytes: prepared.resolved.memoryEstimateBytes },
+    queue: from.queue,
+    eventLoopLagMs: from.loop.reading,
+    ...(from.throttledSeconds === undefined ? {} : { cpuThrottledSeconds: from.throttledSeconds }),
+    node: from.node,
+  };
+}
+
+export type ConfigSources = {
+  readonly config: RuntimeConfig;
+  readonly prepared: Prepared;
+  readonly threads: Threads;
+  readonly options: SessionOptions;
+  readonly limits: ServerLimits;
+  readonly memoryLimitBytes: number | undefined;
+  readonly machine: { readonly cpus: number; readonly quota?: number };
+  readonly signature: Signature;
+  /** `because`: why rows do not share a run. */
+  readonly batching: { readonly maxRows: number; readonly because: string | undefined };
+  /**
+   * Who may take how much of what the model leaves free, and what runs were measured to take; empty where they could
+   * not be.
+   */
+  readonly memory: { readonly shares: MemoryShares; readonly runs: readonly RunPoint[] };
+  readonly notes: readonly string[];
+};
+
+/**
+ * What is in force, which may be less than what was asked for; the notes say why. Credentials are never part of a
+ * config.
+ */
+export function effectiveConfig(from: ConfigSources): unknown {
+  const { config, prepared, options } = from;
+  return {
+    model: {
+      name: config.name,
+      namespace: config.namespace,
+      revision: config.revision,
+      task: config.task,
+      digest: prepared.resolved.digest,
+      opset: prepared.resolved.opset,
+    },
+    execution: {
+      providers: {
+        requested: config.execution.providers.map(({ name }) => name),
+        used: prepared.providerChain,
+        nodes: prepared.providers,
+      },
+      precision: { requested: config.execution.precision, used: prepared.resolved.precision },
+      graphOptimization: config.execution.graphOptimization,
+      optimisedAhead: prepared.optimised,
+      profile: config.execution.profile,
+      ...from.threads,
+      arena: options.enableCpuMemArena,
+      sessionConfig: options.extra,
+    },
+    batching: { asked: config.batching, maxBatchSize: from.batching.maxRows, ...from.batching },
+    memory: { limitBytes: from.memoryLimitBytes ?? null, ...from.memory },
+    limits: from.limits,
+    machine: from.machine,
+    signature: from.signature,
+    notes: [...prepared.notes, ...from.notes],
+  };
+}

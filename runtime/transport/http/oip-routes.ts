@@ -1,0 +1,212 @@
+/**
+ * The Open Inference Protocol v2 over REST: what each endpoint answers.
+ *
+ * Owns:  the endpoints, Triton's widely used ones included. Reading and writing tensors is protocol/oip's.
+ */
+import type { InferStats } from '../../call/tally.ts';
+import type { InferenceResult, Inference } from '../../batching/port.ts';
+import { checkInputs, chooseOutputs, type Signature } from '../../engine/signature.ts';
+import { elementCount, type NamedTensors } from '../../engine/tensor.ts';
+import { datatypeOf, invalid } from '../../protocol/oip/datatypes.ts';
+import type { InferRequest } from '../../protocol/oip/decode.ts';
+import {
+  modelConfig,
+  modelMetadata,
+  modelStatistics,
+  repositoryIndex,
+  serverMetadata,
+} from '../../protocol/oip/describe.ts';
+import { noJsonForm, type InferResponse } from '../../protocol/oip/encode.ts';
+import { decodeRaw } from '../../protocol/oip/raw.ts';
+import { openAiError } from '../../protocol/openai/embeddings.ts';
+import { openAiModel, openAiModels } from '../../protocol/openai/models.ts';
+import { jsonAnswer, protocolErrorBody, type Answer } from '../../call/answer.ts';
+import type { Codec } from './codec.ts';
+import type { Encoded } from './codec-messages.ts';
+import type { RouteName } from '../../call/metrics.ts';
+import type { Readiness } from '../../call/readiness.ts';
+import type { Exchange, ModelRoutes, Route } from './routes.ts';
+
+/** The loaded model, as the endpoints show it. */
+export type LoadedModel = {
+  readonly signature: Signature;
+  readonly inference: Inference;
+  readonly codec: Codec;
+  /** Longest sequence that a request may have; undefined for a task without one. */
+  readonly maxTokens: number | undefined;
+  readonly stats: () => InferStats;
+  readonly batching: () => { readonly maxRows: number; readonly maxDelayMs: number; readonly workers: number };
+};
+
+export type ProtocolWorld = {
+  readonly served: { readonly name: string; readonly version: string };
+  readonly serverVersion: string;
+  /** Unix time in seconds. */
+  readonly startedSeconds: number;
+  readonly readiness: Readiness;
+  /** @throws AppError NOT_READY until it is loaded */
+  readonly model: () => LoadedModel;
+};
+
+type Handle = Route['handle'];
+
+export function protocolRoutes(world: ProtocolWorld): {
+  readonly exact: ReadonlyMap<string, Route>;
+  readonly model: ModelRoutes;
+} {
+  const { served, readiness, model } = world;
+  const ready: Handle = () => jsonAnswer({ name: served.name, ready: readiness.ready }, readiness.ready ? 200 : 503);
+  const stats: Handle = () => jsonAnswer(modelStatistics(served, model().stats()));
+  const named = { name: served.name, createdSeconds: world.startedSeconds };
+  const index: Handle = async (exchange) => {
+    await exchange.readBody(0);
+    return jsonAnswer(repositoryIndex(served, readiness));
+  };
+  return {
+    exact: new Map([
+      [
+        'GET /v2/health/live',
+        route('health', () => jsonAnswer({ live: readiness.alive }, readiness.alive ? 200 : 503)),
+      ],
+      ['GET /v2/health/ready', route('health', () => readyAnswer(readiness))],
+      [
+        'GET /startup',
+        route('health', () =>
+          jsonAnswer({ started: readiness.startedUp, state: readiness.reason }, readiness.startedUp ? 200 : 503),
+        ),
+      ],
+      ['GET /v2', route('metadata', () => jsonAnswer(serverMetadata(world.serverVersion)))],
+      ['GET /v2/models/stats', route('metadata', stats)],
+      ['POST /v2/repository/index', route('metadata', index)],
+      ['GET /v1/models', openAi(() => jsonAnswer(openAiModels(named)))],
+      [`GET /v1/models/${served.name}`, openAi(() => jsonAnswer(openAiModel(named)))],
+    ]),
+    model: {
+      metadata: route('metadata', () => jsonAnswer(modelMetadata(served, model().signature))),
+      ready: route('health', ready),
+      stats: route('metadata', stats),
+      config: route('metadata', () => jsonAnswer(modelConfig(served, model().signature, model().batching()))),
+      infer: { ...route('infer', (exchange) => infer(served, model(), exchange)), needsRoom: true },
+    },
+  };
+}
+
+/** Whether a path is one of those that load balancers and kubelets ask again and again. */
+export function isProbe(url: string): boolean {
+  return /^\/(?:startup|v2\/health\/(?:live|ready)|v2\/models\/[^/]+(?:\/versions\/[^/]+)?\/ready)\/*(?:\?|$)/.test(
+    url,
+  );
+}
+
+function route(name: RouteName, handle: Handle): Route {
+  return { name, needsRoom: false, handle, errorBody: protocolErrorBody };
+}
+
+function openAi(handle: Handle): Route {
+  return { ...route('metadata', handle), errorBody: openAiError };
+}
+
+/** The protocol prints {"live"} here, by mistake; clients look at the status or at either. */
+function readyAnswer(readiness: Readiness): Answer {
+  const { ready } = readiness;
+  return jsonAnswer(
+    { ready, live: readiness.alive, ...(ready ? {} : { reason: readiness.reason }) },
+    ready ? 200 : 503,
+  );
+}
+
+async function infer(served: ProtocolWorld['served'], model: LoadedModel, exchange: Exchange): Promise<Answer> {
+  const { trace, signal } = exchange;
+  const beganMs = exchange.nowMs();
+  const request = await decodeRequest(model, exchange);
+  checkInputs(model.signature, request.inputs, datatypeOf);
+  checkLength(model, request.inputs);
+  const choices = chooseForms(model.signature, request);
+  trace.decoded(elementsOf(request.inputs));
+  const deadlineMs = exchange.endBy(request.timeoutMs === undefined ? undefined : beganMs + request.timeoutMs);
+  const result = await model.inference.submit({
+    inputs: request.inputs,
+    outputs: choices.map(({ name }) => name),
+    signal,
+    hold: exchange.hold,
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+  });
+  trace.inferred(result);
+  return answerOf(await model.codec.encode(responseOf(served, request, choices, result)));
+}
+
+/** The bound of a text's tokens is one of [batch, sequence] tensors, too. @throws AppError REQUEST_INVALID */
+function checkLength({ maxTokens }: LoadedModel, inputs: NamedTensors): void {
+  if (maxTokens === undefined) return;
+  for (const [name, { dims }] of Object.entries(inputs)) {
+    const [, length = 0] = dims;
+    if (dims.length === 2 && length > maxTokens)
+      throw invalid(
+        `input '${name}' has sequences of ${length} tokens, spec.model.embedding.maxTokens is ${maxTokens}: send ` +
+          'shorter ones, or text to /v1/embeddings',
+      );
+  }
+}
+
+/** An infer request in any of its three forms: JSON, JSON with binary data behind it, raw bytes. */
+async function decodeRequest(model: LoadedModel, exchange: Exchange): Promise<InferRequest> {
+  const jsonBytes = jsonBytesOf(exchange.headers['inference-header-content-length']);
+  const body = await exchange.readBody(jsonBytes ?? 0);
+  if (jsonBytes === 0) return decodeRaw(body, model.signature);
+  if (body.length === 0) throw invalid('the body is empty: an infer request is a JSON object with inputs');
+  return model.codec.decode(body, jsonBytes ?? body.length);
+}
+
+function jsonBytesOf(header: string | undefined): number | undefined {
+  if (header === undefined) return undefined;
+  if (!/^\d{1,15}$/.test(header))
+    throw invalid(`Inference-Header-Content-Length is '${header.slice(0, 40)}', not a number of bytes`);
+  return Number(header);
+}
+
+type Choice = { readonly name: string; readonly binary: boolean };
+
+/** Which outputs, in which form. What has no JSON form is refused before the model runs for nothing. */
+function chooseForms(signature: Signature, request: InferRequest): readonly Choice[] {
+  const asked = new Map(request.outputs.map(({ name, binary }) => [name, binary]));
+  return chooseOutputs(signature, [...asked.keys()]).map((name) => {
+    const binary = asked.get(name) ?? request.binaryOutput;
+    if (!binary && signature.outputs.some((output) => output.name === name && output.type === 'float16'))
+      throw noJsonForm(name);
+    return { name, binary };
+  });
+}
+
+function responseOf(
+  served: ProtocolWorld['served'],
+  request: InferRequest,
+  choices: readonly Choice[],
+  result: InferenceResult,
+): InferResponse {
+  const outputs = choices.map(({ name, binary }) => {
+    const tensor = result.outputs[name];
+    if (tensor === undefined) throw new Error(`the engine gave no output ${name}`);
+    return { name, tensor, binary };
+  });
+  return {
+    model: served.name,
+    version: served.version,
+    outputs,
+    ...(request.id === undefined ? {} : { id: request.id }),
+  };
+}
+
+function answerOf({ chunks, bytes, jsonBytes }: Encoded): Answer {
+  if (jsonBytes === undefined) return { status: 200, contentType: 'application/json', chunks, bytes };
+  return {
+    status: 200,
+    contentType: 'application/octet-stream',
+    chunks,
+    bytes,
+    headers: { 'inference-header-content-length': String(jsonBytes) },
+  };
+}
+
+function elementsOf(inputs: NamedTensors): number {
+  return Object.values(inputs).reduce((sum, { dims }) => sum + elementCount(dims), 0);
+}

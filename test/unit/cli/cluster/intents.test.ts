@@ -1,0 +1,255 @@
+import assert from 'node:assert/strict';
+import type { OnnxModel, OnnxModelStatus } from '../../../../api/onnxmodel.ts';
+import {
+  abort,
+  pause,
+  pin,
+  promote,
+  resume,
+  retry,
+  unpin,
+  type Intent,
+  type IntentFields,
+} from '../../../../cli/cluster/intents.ts';
+import { gitOwner, manifestOwners } from '../../../../cli/cluster/ownership.ts';
+import { given } from '../../../support/given.ts';
+
+const [A, B, C] = ['aaaaaaaaaa', 'bbbbbbbbbb', 'cccccccccc'];
+const token = '2026-01-02T03:04:05Z';
+type Rollout = NonNullable<OnnxModel['spec']['rollout']>;
+
+const status = (
+  phase: string,
+  more: Partial<NonNullable<OnnxModelStatus['rollout']>> = {},
+  has: Partial<OnnxModelStatus> = { candidate: { revision: B } },
+): OnnxModelStatus => ({
+  observedGeneration: 3,
+  message: `${phase} it is`,
+  stable: { revision: A },
+  ...has,
+  rollout: { phase, ...more },
+});
+const analyzing = status('Analyzing', { step: 1 });
+const failed = status('Failed');
+const gaveUp = { revision: B, outcome: 'Failed', reason: 'GoldenFailed', at: '2026-01-01T00:00:00Z' } as const;
+const stable = status('Stable', {}, {});
+const settling = status('Settling', { retiring: A }, { stable: { revision: B } });
+const paused = (pausedReason: string): OnnxModelStatus => status('Paused', { step: 2, pausedReason });
+
+/** managedFields as a server keeps them. */
+const owned = (manager: string, operation: string, ...fields: readonly string[]) => ({
+  manager,
+  operation,
+  fieldsV1: { 'f:spec': { 'f:rollout': Object.fromEntries(fields.map((field) => [`f:${field}`, {}])) } },
+});
+
+type Row = {
+  readonly name: string;
+  readonly intent: Intent;
+  readonly status?: OnnxModelStatus;
+  readonly rollout?: Rollout;
+  readonly managedFields?: readonly object[];
+  readonly revision?: string;
+  readonly want:
+    | { readonly set: IntentFields; readonly say?: RegExp }
+    | { readonly takeOut: IntentFields }
+    | { readonly nothing: RegExp }
+    | { readonly refuse: RegExp };
+};
+
+// prettier-ignore
+const rows: readonly Row[] = [
+  { name: 'promote names the candidate', intent: promote, status: analyzing,
+    want: { set: { promoteRevision: B }, say: /bbbbbbbbbb gets all the traffic/ } },
+  { name: 'promote takes an abort of the same revision away', intent: promote, status: analyzing,
+    rollout: { abortRevision: B }, want: { set: { promoteRevision: B, abortRevision: null } } },
+  { name: 'promote leaves an abort of another revision to whoever wrote it', intent: promote,
+    status: analyzing, rollout: { abortRevision: C }, want: { set: { promoteRevision: B } } },
+  { name: 'promote clears an abort of another revision that this command wrote', intent: promote,
+    status: analyzing, rollout: { abortRevision: C, paused: true },
+    managedFields: [owned('onnx-cli', 'Update', 'abortRevision', 'paused')],
+    want: { set: { promoteRevision: B, abortRevision: null }, say: /spec.rollout.paused holds it/ } },
+  { name: 'promote twice is one promotion', intent: promote, status: analyzing,
+    rollout: { promoteRevision: B }, want: { nothing: /to be promoted already/ } },
+  { name: 'promote of another revision than the candidate is refused', intent: promote,
+    status: analyzing, revision: C, want: { refuse: /the candidate is bbbbbbbbbb, not cccccccccc/ } },
+  { name: 'promote at rest is refused', intent: promote, status: stable,
+    want: { refuse: /no rollout is under way: aaaaaaaaaa serves/ } },
+  { name: 'promote of a revision that was given up points to retry', intent: promote, status: failed,
+    want: {
+      refuse:
+      new RegExp(String.raw`^bbbbbbbbbb was given up \("retry" tries it again\): Failed it is\. To promote it ` +
+        'nevertheless, name it with --revision bbbbbbbbbb$') } },
+  { name: 'promote of a revision that was given up does not say twice what its status says',
+    intent: promote, status: { ...failed, message: `${B} was given up; ${A} serves` },
+    want: { refuse: /^bbbbbbbbbb was given up; aaaaaaaaaa serves\. To promote/ } },
+  { name: 'promote of a revision that was given up is written where it is named', intent: promote,
+    status: failed, revision: B, rollout: { promoteRevision: B }, want: { set: { promoteRevision: B } } },
+  { name: 'promote takes a request out first that had its effect', intent: promote,
+    status: status('Analyzing', { step: 1, handledPromoteRevision: B }),
+    rollout: { promoteRevision: B }, want: { takeOut: { promoteRevision: null } } },
+  { name: 'promote takes it out first of one that was given up with it', intent: promote,
+    status: status('Failed', { handledPromoteRevision: B }), revision: B,
+    rollout: { promoteRevision: B }, want: { takeOut: { promoteRevision: null } } },
+  { name: 'promote does not write it again before the operator has seen it taken out',
+    intent: promote, status: { ...status('Analyzing', { step: 1, handledPromoteRevision: B }),
+      observedGeneration: 2 }, want: { refuse: /has not observed generation 3 yet/ } },
+  { name: 'promote of one that was promoted points to undo', intent: promote, status: settling,
+    want: { refuse: /bbbbbbbbbb has been promoted already: "undo --to aaaaaaaaaa" goes back/ } },
+  { name: 'promote of a named revision needs no status', intent: promote,
+    status: { ...stable, observedGeneration: 2 }, revision: B, want: { set: { promoteRevision: B } } },
+
+  { name: 'abort names the candidate', intent: abort, status: analyzing,
+    want: { set: { abortRevision: B }, say: /given up, aaaaaaaaaa serves/ } },
+  { name: 'abort takes a promotion and a resumption of it away', intent: abort,
+    status: analyzing, rollout: { promoteRevision: B, resumeStep: `${B}/1` },
+    want: { set: { abortRevision: B, promoteRevision: null, resumeStep: null } } },
+  { name: 'abort of a first revision says what that means', intent: abort,
+    status: { ...status('Preparing'), stable: undefined } as unknown as OnnxModelStatus,
+    want: { set: { abortRevision: B }, say: /nothing else serves/ } },
+  { name: 'abort of what is given up is no work', intent: abort, status: failed, want: { nothing: /was given up/ } },
+  { name: 'abort of what is leaving is no work', intent: abort,
+    status: status('Aborting'), want: { nothing: /being taken back already/ } },
+  { name: 'abort at rest is refused', intent: abort, status: stable, want: { refuse: /no rollout is under way/ } },
+  { name: 'abort of a model that nobody has seen is refused',
+    intent: abort, want: { refuse: /no rollout is under way/ } },
+  { name: 'abort in a phase of a newer operator counts as under way', intent: abort,
+    status: status('Shadowing'), want: { set: { abortRevision: B } } },
+
+  { name: 'retry changes the token', intent: retry, status: failed,
+    rollout: { retryToken: '1' }, want: { set: { retryToken: token } } },
+  { name: 'retry takes the abort of that revision away, and a promotion that would skip its gates',
+    intent: retry, status: failed, rollout: { abortRevision: B, promoteRevision: B },
+    want: { set: { retryToken: token, abortRevision: null, promoteRevision: null } } },
+  { name: 'retry of one that is leaving comes too soon', intent: retry,
+    status: status('Aborting'), want: { refuse: /still going back/ } },
+  { name: 'retry of one on its way is refused', intent: retry,
+    status: analyzing, want: { refuse: /bbbbbbbbbb is on its way/ } },
+  { name: 'retry at rest is refused', intent: retry, status: stable, want: { refuse: /no revision was given up/ } },
+  { name: 'retry of another revision is refused', intent: retry, status: failed,
+    revision: C, want: { refuse: /is bbbbbbbbbb, not cccccccccc/ } },
+
+  { name: 'pause holds the rollout', intent: pause, status: analyzing,
+    want: { set: { paused: true }, say: /the rollout of bbbbbbbbbb is held/ } },
+  { name: 'pause at rest holds the next one, and says so', intent: pause,
+    status: stable, want: { set: { paused: true }, say: /the next one will be held/ } },
+  { name: 'pause twice is one pause', intent: pause, status: analyzing,
+    rollout: { paused: true }, want: { nothing: /paused already/ } },
+
+  { name: 'resume ends a pause by hand first', intent: resume, status: paused('Step'),
+    rollout: { paused: true }, want: { set: { paused: null }, say: /the rollout of bbbbbbbbbb goes on/ } },
+  { name: 'resume names the step that waits', intent: resume, status: paused('Step'),
+    want: { set: { resumeStep: `${B}/2` }, say: /goes on from step 3$/ } },
+  { name: 'resume ends the wait for an undecided gate', intent: resume,
+    status: paused('Undecided'), want: { set: { resumeStep: `${B}/2` } } },
+  { name: 'resume clears the step of another revision', intent: resume, status: paused('Step'),
+    rollout: { promoteRevision: C }, managedFields: [owned('onnx-cli', 'Update', 'promoteRevision')],
+    want: { set: { resumeStep: `${B}/2`, promoteRevision: null } } },
+  { name: 'resume says what it goes on without', intent: resume, status: paused('ReportsStale'),
+    want: { set: { resumeStep: `${B}/2` }, say: /from step 3, although its pods have not reported/ } },
+  { name: 'resume goes on beside a stable that is not well', intent: resume, status: paused('StableUnhealthy'),
+    want: { set: { resumeStep: `${B}/2` }, say: /although stable is not well/ } },
+  { name: 'resume of a wait without a step is refused', intent: resume,
+    status: status('Preparing', { pausedReason: 'AwaitingCapacity' }),
+    want: { refuse: /it waits \(AwaitingCapacity\): Preparing it is/ } },
+  { name: 'resume of what moves is refused', intent: resume, status: analyzing, want: { refuse: /it is not paused/ } },
+  { name: 'resume by a status of an older spec is refused', intent: resume,
+    status: { ...paused('Step'), observedGeneration: 2 },
+    want: { refuse: /has not observed generation 3 yet \(observed: 2\)/ } },
+  { name: 'resume of another revision is refused', intent: resume, status: paused('Step'),
+    revision: C, want: { refuse: /the candidate is bbbbbbbbbb, not cccccccccc/ } },
+
+  { name: 'pin names the revision', intent: pin, status: analyzing, revision: A, want: { set: { pinRevision: A } } },
+  { name: 'pin of what serves says so', intent: pin, status: stable,
+    revision: A, want: { set: { pinRevision: A }, say: /goes on serving/ } },
+  { name: 'pin of another one says that nothing is asked of it', intent: pin, status: stable,
+    revision: C, want: { set: { pinRevision: C },
+      say: /takes over once its pods are ready.*no check or gate is asked, and it is not proven/ } },
+  { name: 'pin of the candidate that was given up is refused', intent: pin, status: { ...failed, history: [gaveUp] },
+    revision: B, want: { refuse: /was given up.*"retry" judges it again, "promote --revision bbbbbbbbbb"/ } },
+  { name: 'pin of what was given up before is refused', intent: pin, status: { ...stable, history: [gaveUp] },
+    revision: B, want: { refuse: /was given up.*"undo --to bbbbbbbbbb"/ } },
+  { name: 'pin of what was given up and promoted since is taken', intent: pin,
+    status: { ...stable, history: [{ ...gaveUp, outcome: 'Promoted', provenance: 'Forced' },
+      gaveUp] }, revision: B, want: { set: { pinRevision: B }, say: /not proven/ } },
+  { name: 'retry under a pin is refused', intent: retry, status: failed,
+    rollout: { pinRevision: B }, want: { refuse: /pinRevision names bbbbbbbbbb: "unpin" first/ } },
+  { name: 'retry under a pin of another one is refused too', intent: retry, status: failed,
+    rollout: { pinRevision: A }, want: { refuse: /pinRevision names aaaaaaaaaa: "unpin" first/ } },
+  { name: 'promote says what is skipped', intent: promote, status: analyzing,
+    want: { set: { promoteRevision: B }, say: /checks and gates that are left are skipped/ } },
+  { name: 'pin twice is one pin', intent: pin, status: analyzing, revision: A,
+    rollout: { pinRevision: A }, want: { nothing: /pinned already/ } },
+  { name: 'unpin takes it out', intent: unpin, status: stable,
+    rollout: { pinRevision: A }, want: { set: { pinRevision: null } } },
+  { name: 'unpin of nothing is no work', intent: unpin, status: stable, want: { nothing: /no revision is pinned/ } },
+];
+
+describe('an intent', () => {
+  for (const { name, intent, status: said, rollout, managedFields = [], revision, want } of rows) {
+    it(name, () => {
+      const model = given.model(rollout === undefined ? {} : { rollout }, said === undefined ? {} : { status: said });
+      const move = intent(
+        { ...model, metadata: { ...model.metadata, managedFields } as OnnxModel['metadata'] },
+        { revision, token },
+      );
+      if ('set' in want) {
+        assert.ok(move.do === 'Patch', JSON.stringify(move));
+        assert.deepEqual(move.set, want.set);
+        assert.match(move.say, want.say ?? /./);
+      } else if ('takeOut' in want) {
+        assert.deepEqual(move, { do: 'TakeOut', set: want.takeOut });
+      } else if ('nothing' in want) {
+        assert.ok(move.do === 'Nothing', JSON.stringify(move));
+        assert.match(move.say, want.nothing);
+      } else {
+        assert.ok(move.do === 'Refuse', JSON.stringify(move));
+        assert.match(move.why, want.refuse);
+      }
+    });
+  }
+});
+
+describe('who else writes a model', () => {
+  it('is whoever applies the field', () =>
+    assert.deepEqual(
+      manifestOwners(
+        {
+          managedFields: [
+            owned('flux', 'Apply', 'paused'),
+            owned('kubectl-edit', 'Update', 'paused'),
+            owned('onnx-cli', 'Update', 'paused'),
+          ],
+        },
+        'paused',
+      ),
+      ['flux'],
+    ));
+  it('is kubectl apply where its own note has the field', () => {
+    const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': '{"spec":{"rollout":{"paused":true}}}' };
+    assert.deepEqual(manifestOwners({ annotations }, 'paused'), ['kubectl apply']);
+    assert.deepEqual(manifestOwners({ annotations }, 'abortRevision'), []);
+  });
+  it('is nobody where the note is no JSON', () =>
+    assert.deepEqual(
+      manifestOwners({ annotations: { 'kubectl.kubernetes.io/last-applied-configuration': '{' } }, 'paused'),
+      [],
+    ));
+
+  // prettier-ignore
+  const marks: readonly { readonly name: string; readonly meta: object; readonly owner: string | undefined }[] = [
+    { name: 'Argo CD by its label', meta: { labels: { 'argocd.argoproj.io/instance': 'x' } },
+      owner: 'Argo CD (label argocd.argoproj.io/instance)' },
+    { name: 'Argo CD by its tracking annotation', meta: { annotations: { 'argocd.argoproj.io/tracking-id': 'x' } },
+      owner: 'Argo CD (annotation argocd.argoproj.io/tracking-id)' },
+    { name: 'Flux by its label', meta: { labels: { 'kustomize.toolkit.fluxcd.io/name': 'x' } },
+      owner: 'Flux (label kustomize.toolkit.fluxcd.io/name)' },
+    { name: 'Flux by its field manager', meta: { managedFields: [owned('kustomize-controller', 'Apply')] },
+      owner: 'Flux (field manager kustomize-controller)' },
+    { name: 'Helm by its release', meta: { annotations: { 'meta.helm.sh/release-name': 'x' } },
+      owner: 'Helm (annotation meta.helm.sh/release-name)' },
+    { name: 'nobody', meta: { labels: { app: 'x' },
+        managedFields: [owned('kubectl-client-side-apply', 'Update')] }, owner: undefined },
+  ];
+  for (const { name, meta, owner } of marks) it(`knows ${name}`, () => assert.equal(gitOwner(meta), owner));
+});

@@ -1,0 +1,19 @@
+/** The schema of metadata equals the published one. */
+import assert from 'node:assert/strict';
+import { metaSchema } from '../../../../kube/schema/object-meta.ts';
+import { metaSchema as published } from '../../../../local/api-server/builtin/schemas.ts';
+
+/** Without descriptions, which only messages and documents use. */
+function plain(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([field]) => field !== 'title')
+      .map(([field, item]) => [field, plain(item)]),
+  );
+}
+
+describe('metaSchema', () => {
+  it('is what the real server publishes', () => assert.deepEqual(plain(metaSchema), plain(published)));
+});

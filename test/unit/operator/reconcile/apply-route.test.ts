@@ -1,0 +1,210 @@
+/**
+ * The route among the writes of a pass: when it is written, put back, left alone and taken away; and what RouteReady
+ * says.
+ */
+import assert from 'node:assert/strict';
+import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
+import { silentLogger } from '../../../../lib/log.ts';
+import { apply, type Applied } from '../../../../operator/reconcile/apply.ts';
+import { claimsOf } from '../../../../operator/reconcile/conditions.ts';
+import type { HttpRoute } from '../../../../kube/kinds.ts';
+import { observe, type Caches } from '../../../../operator/see/observe.ts';
+import { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
+import type { Presence } from '../../../../kube/cache/optional-watch.ts';
+import { RecentWrites } from '../../../../operator/reconcile/recent-writes.ts';
+import { desiredState } from '../../../../operator/resources/index.ts';
+import type { Decision, TrafficSeen } from '../../../../operator/rollout/state.ts';
+import { TrafficMemory } from '../../../../operator/traffic/traffic-memory.ts';
+import { FakeCluster } from '../../../support/fake-cluster.ts';
+import { given } from '../../../support/given.ts';
+import { HandClock } from '../../../support/hand-clock.ts';
+
+const [a, b] = ['aaaaaaaaaa', 'bbbbbbbbbb'] as const;
+const routed: Partial<OnnxModelSpec> = { traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }] } };
+const rest: Decision = {
+  next: { phase: 'Stable', stable: a },
+  serve: a,
+  run: [{ revision: a, replicas: 1 }],
+  reason: 'UpToDate',
+  message: '',
+};
+const share = (weight: number): Decision => ({
+  ...rest,
+  run: [...rest.run, { revision: b, replicas: 1 }],
+  canary: { revision: b, weight },
+});
+const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
+
+class Stage {
+  readonly clock = new HandClock();
+  readonly cluster = new FakeCluster(this.clock);
+  readonly traffic = new TrafficMemory();
+  readonly #recent = new RecentWrites();
+  gatewayApi: Presence = 'Served';
+
+  constructor(spec: Partial<OnnxModelSpec> = routed) {
+    this.cluster.put(given.spec(spec));
+  }
+
+  async pass(decision: Decision): Promise<Applied> {
+    const caches: Caches = { ...this.cluster.caches, gatewayApi: this.gatewayApi };
+    const seen = observe('ml/ranker', caches, settings);
+    assert.ok(seen);
+    await this.clock.advance(6_000);
+    const hands = {
+      client: this.cluster.client,
+      call: {},
+      recent: this.#recent,
+      traffic: this.traffic,
+      clock: this.clock,
+    };
+    return apply(hands, seen, { decision, manifests: desiredState(seen.model, decision, new Map()) });
+  }
+
+  get route(): HttpRoute | undefined {
+    return this.cluster.of<HttpRoute>('HTTPRoute')[0];
+  }
+
+  get weights(): readonly (number | undefined)[] {
+    return (this.route?.spec?.rules?.[0]?.backendRefs ?? []).map(({ weight }) => weight);
+  }
+
+  /** Somebody else writes the weights; the annotation of what we applied stays, as with `kubectl edit`. */
+  edit(weights: readonly number[]): void {
+    const route = this.route;
+    assert.ok(route);
+    const backendRefs = (route.spec?.rules?.[0]?.backendRefs ?? []).map((ref, index) => ({
+      ...ref,
+      weight: weights[index],
+    }));
+    const metadata = { ...route.metadata, resourceVersion: `${route.metadata.resourceVersion ?? ''}0` };
+    this.cluster.objects.set('HTTPRoute/ranker', {
+      ...route,
+      metadata,
+      spec: { ...route.spec, rules: [{ backendRefs }] },
+    });
+  }
+}
+
+describe('a pass with router HTTPRoute', () => {
+  it('writes the weights that are decided, and nothing once they are there', async () => {
+    const stage = new Stage();
+    await stage.pass(rest);
+    assert.deepEqual(stage.weights, [100]);
+    await stage.pass(share(5));
+    assert.deepEqual(stage.weights, [95, 5]);
+    const before = stage.cluster.writes.length;
+    const { hasReverted } = await stage.pass(share(5));
+    assert.deepEqual([stage.cluster.writes.length, hasReverted], [before, undefined]);
+  });
+
+  it('leaves the entry Service with the stable revision all the while', async () => {
+    const stage = new Stage();
+    await stage.pass(rest);
+    await stage.pass(share(50));
+    assert.equal(stage.cluster.routed, a);
+    assert.deepEqual(stage.cluster.writes.filter((what) => what === 'apply Service/ranker').length, 1);
+  });
+
+  it("puts somebody else's weights back and counts that", async () => {
+    const stage = new Stage();
+    await stage.pass(share(5));
+    for (const times of [1, 2, 3]) {
+      stage.edit([0, 100]);
+      assert.equal((await stage.pass(share(5))).hasReverted, true);
+      assert.deepEqual([stage.weights, stage.traffic.reverts(stage.clock.monotonic())], [[95, 5], times]);
+    }
+  });
+
+  it("tells of somebody else's weights as WeightDrift, once for each time", async () => {
+    const stage = new Stage();
+    const said: string[] = [];
+    const reconciler = new Reconciler({
+      client: stage.cluster.client,
+      caches: stage.cluster.caches,
+      reports: (uid) => stage.cluster.reportOf(uid),
+      clock: stage.clock,
+      logger: silentLogger,
+      settings,
+      announce: (_model, { reason }) => said.push(reason),
+      follow: () => {},
+    });
+    const passes = async (seconds: number): Promise<void> => {
+      for (let s = 0; s < seconds; s += 5) {
+        stage.cluster.tick();
+        await reconciler.reconcile('ml/ranker');
+        await stage.clock.advance(5_000);
+      }
+    };
+    await passes(120);
+    assert.deepEqual(said.slice(-1), ['UpToDate']);
+    stage.edit([0]);
+    await passes(30);
+    assert.deepEqual(said.slice(-1), ['WeightDrift']);
+    assert.deepEqual(stage.weights, [100]);
+  });
+
+  it("does not take its own next weight for somebody else's doing", async () => {
+    const stage = new Stage();
+    for (const weight of [5, 20, 60, 20]) assert.equal((await stage.pass(share(weight))).hasReverted, undefined);
+    assert.equal(stage.traffic.reverts(stage.clock.monotonic()), 0);
+  });
+
+  it('writes no route where the cluster has none, and the rest all the same', async () => {
+    const stage = new Stage();
+    stage.gatewayApi = 'Missing';
+    const { error } = await stage.pass(rest);
+    assert.deepEqual([error, stage.route, stage.cluster.routed], [undefined, undefined, a]);
+  });
+
+  it('takes the route away when it is not asked for any more', async () => {
+    const stage = new Stage();
+    await stage.pass(rest);
+    const route = stage.route;
+    assert.ok(route);
+    stage.cluster.put(given.spec());
+    await stage.pass(rest);
+    assert.equal(stage.route, undefined);
+  });
+});
+
+describe('RouteReady', () => {
+  // prettier-ignore
+  const rows: readonly { name: string; router?: 'HTTPRoute'; decision: Decision;
+    traffic: Omit<TrafficSeen, 'reverts'> | undefined; want: string }[] = [
+    { name: 'is not before anything serves', decision: rest, traffic: undefined,
+      want: 'False RouteMoving: there is no entry Service yet' },
+    { name: 'is when the entry Service selects whom it should', decision: rest,
+      traffic: { shares: { [a]: 100 } }, want: `True Selected: the entry Service gives ${a} 100%` },
+    { name: 'is not while another revision has traffic', decision: rest, traffic: { shares: { [b]: 100 } },
+      want: `False RouteMoving: traffic is on its way; now: ${b} 100%` },
+    { name: 'is with any share by pods', decision: share(5), traffic: { shares: { [a]: 75, [b]: 25 } },
+      want: `True Shared: the entry Service gives ${a} 75%, ${b} 25%` },
+    { name: 'is with the exact weight by a route', router: 'HTTPRoute', decision: share(5),
+      traffic: { shares: { [a]: 95, [b]: 5 } }, want: `True Shared: the HTTPRoute gives ${a} 95%, ${b} 5%` },
+    { name: 'is not with another weight by a route', router: 'HTTPRoute',
+      decision: share(5), traffic: { shares: { [a]: 75, [b]: 25 } },
+      want: `False RouteMoving: traffic is on its way; now: ${a} 75%, ${b} 25%` },
+    { name: 'says what to install', router: 'HTTPRoute', decision: rest,
+      traffic: { shares: undefined, reason: 'GatewayApiMissing',
+        problem: 'install it' }, want: 'False GatewayApiMissing: install it' },
+    { name: 'says why a route is not accepted', router: 'HTTPRoute', decision: rest,
+      traffic: { shares: undefined, reason: 'RouteNotAccepted',
+        problem: 'no such listener' }, want: 'False RouteNotAccepted: no such listener' },
+  ];
+  for (const { name, router, decision, traffic, want } of rows) {
+    it(name, () => {
+      const seen = observe('ml/ranker', new Stage(router === undefined ? {} : routed).cluster.caches, settings);
+      assert.ok(seen);
+      const claims = claimsOf({
+        decision,
+        seen: { ...seen.rollout, ...(traffic === undefined ? {} : { traffic: { ...traffic, reverts: 0 } }) },
+        plan: seen.plan,
+        record: undefined,
+        reports: [],
+      });
+      const claim = claims.find(({ type }) => type === 'RouteReady');
+      assert.equal(`${claim?.status} ${claim?.reason}: ${claim?.message}`, want);
+    });
+  }
+});

@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import type { OnnxModel, OnnxModelSpec } from '../../../../api/onnxmodel.ts';
+import type { DecisionReason } from '../../../../api/reasons.ts';
+import { askedIn } from '../../../../runtime/sidecar/asked.ts';
+import type { Pod } from '../../../../kube/kinds.ts';
+import type { Seen } from '../../../../operator/see/observe.ts';
+import type { Decision, RolloutState } from '../../../../operator/rollout/state.ts';
+import type { Happening } from '../../../../kube/events/events.ts';
+import { rolloutPlanOf } from '../../../../operator/rollout/plan.ts';
+import { announceTo, watchedPods } from '../../../../operator/reconcile/notify.ts';
+
+const course = { stable: 'stable', candidate: 'candidate', attempt: 1, floor: 2, since: 0 } as const;
+const analyzing: RolloutState = { phase: 'Analyzing', ...course, step: 1, weight: 50, window: 9 };
+/** The candidate's pods take what stable's hand out. */
+const tokens = { token: 'token of candidate', peersToken: 'token of stable' } as const;
+const quality = { sampleRate: '5%', metric: 'Cosine', min: '0.98' } as const;
+
+function pod(name: string, ip?: string, ready = true): Pod {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, uid: `uid-${name}` },
+    status: {
+      ...(ip === undefined ? {} : { podIP: ip }),
+      conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],
+    },
+  };
+}
+
+/** What else the spec says, and what the gates ask for. */
+type Told = NonNullable<OnnxModelSpec['rollout']> & { readonly wanted?: number };
+
+function asksIn(
+  next: RolloutState,
+  gates: NonNullable<OnnxModelSpec['rollout']>['gates'] = { quality },
+  stablePods: readonly Pod[] = [pod('s1', '10.0.0.2'), pod('s0', '10.0.0.1'), pod('s2', '10.0.0.3', false)],
+  { probes, ...more }: Told = {},
+) {
+  const pods = new Map([
+    ['stable', stablePods],
+    ['candidate', [pod('c0', '10.0.1.1')]],
+    ['old', [pod('o0', '10.0.2.1'), pod('o1')]],
+  ]);
+  const records = new Map(
+    ['stable', 'candidate', 'old'].map((revision) => [revision, { revision, token: `token of ${revision}` }]),
+  );
+  const { wanted, ...rollout } = more;
+  const plan = rolloutPlanOf({ replicas: 2, rollout: { strategy: 'Canary', ...rollout } }, 0);
+  const gatesRead = wanted === undefined ? {} : { gates: { probes: wanted } };
+  const seen = {
+    pods,
+    records,
+    plan,
+    rollout: gatesRead,
+    model: { spec: { rollout: { ...rollout, gates, ...(probes === undefined ? {} : { probes }) } } },
+  } as unknown as Seen;
+  return Object.fromEntries(watchedPods(seen, { next } as Decision).map(({ name, ask }) => [name, ask]));
+}
+
+describe('what sidecars are asked to do', () => {
+  it("each with the token of its own revision, the candidate's also with that of its peers", () => {
+    const { c0, s0 } = asksIn(analyzing);
+    assert.deepEqual(
+      [c0?.token, c0?.peersToken, s0?.token, s0?.peersToken],
+      ['token of candidate', 'token of stable', 'token of stable', undefined],
+    );
+  });
+
+  it("under traffic: stable's keep samples, the candidate's replay them; a pod without an address is not asked", () => {
+    const candidate = { peers: ['10.0.0.1', '10.0.0.2'], agreement: 'Cosine:0.99', pairs: 'Replay', ...tokens };
+    const stable = { sample: 0.05, token: 'token of stable' };
+    assert.deepEqual(asksIn(analyzing), { s0: stable, s1: stable, s2: stable, c0: candidate, o0: undefined });
+  });
+
+  // prettier-ignore
+  const rows: readonly (readonly [string, RolloutState, Parameters<typeof asksIn>[1], unknown, unknown])[] = [
+    ['before traffic the candidate\'s pods know whom to ask for golden answers', { phase: 'Preparing', ...course },
+      { quality }, { peers: ['10.0.0.1', '10.0.0.2'], ...tokens }, undefined],
+    ['without a gate for quality nothing is sampled', analyzing, {},
+      { peers: ['10.0.0.1', '10.0.0.2'], ...tokens }, undefined],
+    ['a first revision has nobody to ask', { phase: 'Preparing',
+      ...course, stable: null }, { quality }, undefined, undefined],
+    ['at rest nobody does anything', { phase: 'Stable', stable: 'stable' }, { quality }, undefined, undefined],
+    ['after a rollback nobody does anything',
+      { phase: 'Failed', stable: 'stable', rejected: 'candidate', cause: 'LatencyGateFailed',
+      detail: '', attempt: 1, since: 0 }, { quality }, undefined, undefined],
+    ['answers agree as a whole or not at all by the other metrics', analyzing,
+      { quality: { ...quality, metric: 'ExactMatch', sampleRate: '0.5%' } },
+      { peers: ['10.0.0.1', '10.0.0.2'], agreement: 'ExactMatch:1', pairs: 'Replay',
+      ...tokens }, { sample: 0.005, token: 'token of stable' }],
+  ];
+  for (const [name, next, gates, candidate, stable] of rows) {
+    it(name, () => {
+      const { c0, s0 } = asksIn(next, gates);
+      assert.deepEqual([c0, s0], [candidate, stable]);
+    });
+  }
+
+  const shadowing: RolloutState = { phase: 'Analyzing', ...course, step: 0, weight: 0, window: 9 };
+  const shadowSteps = [{ shadow: { share: '20%', require: 'Pass' } }, { weight: 5 }] as const;
+  const peers = ['10.0.0.1', '10.0.0.2'];
+  type OfPairs = readonly [string, RolloutState, Parameters<typeof asksIn>[1], Told, object, object | undefined];
+  // prettier-ignore
+  const ofPairs: readonly OfPairs[] = [
+    ['probes as many as the gates ask for, over the pods that are there', analyzing,
+      {}, { wanted: 40 }, { probes: { perMinute: 40, pods: 1 } }, undefined],
+    ['no probes before traffic', { phase: 'Preparing', ...course }, {}, { wanted: 40 }, {}, undefined],
+    ['replays for quality alone where probes are off', analyzing, { quality },
+      { probes: { mode: 'Off' } }, { agreement: 'Cosine:0.99' }, { sample: 0.05 }],
+    ['in a shadow step its share of stable\'s requests, and their times', shadowing,
+      {}, { steps: shadowSteps }, { pairs: 'Shadow' }, { sample: 0.2 }],
+    ['in a shadow step also the answers, where quality is judged', shadowing, { quality },
+      { steps: shadowSteps }, { agreement: 'Cosine:0.99', pairs: 'Shadow' }, { sample: 0.2 }],
+    ['the same while an undecided shadow step is paused, which more pairs may yet decide',
+      { ...shadowing, phase: 'Paused', why: 'Undecided' }, {}, { steps: shadowSteps },
+      { pairs: 'Shadow' }, { sample: 0.2 }],
+    ['nothing for a shadow step that is over', { ...analyzing, step: 1 }, {}, { steps: shadowSteps }, {}, undefined],
+  ];
+  for (const [name, next, gates, told, candidate, stable] of ofPairs) {
+    it(`asks for ${name}`, () => {
+      const { c0, s0 } = asksIn(next, gates, undefined, told);
+      assert.deepEqual(
+        [c0, s0],
+        [
+          { peers, ...candidate, ...tokens },
+          stable === undefined ? undefined : { ...stable, token: 'token of stable' },
+        ],
+      );
+    });
+  }
+
+  it('names sixteen peers at most', () => {
+    const many = Array.from({ length: 20 }, (_, i) => pod(`s${i}`, `10.0.0.${i}`));
+    assert.equal(asksIn(analyzing, { quality }, many)['c0']?.peers?.length, 16);
+  });
+
+  it('speaks the language of the sidecar', () => {
+    const { c0 } = asksIn(analyzing);
+    const asked = askedIn(new URLSearchParams({ peers: c0?.peers?.join(',') ?? '', agreement: c0?.agreement ?? '' }));
+    assert.deepEqual(asked, {
+      peers: ['10.0.0.1', '10.0.0.2'],
+      sample: 0,
+      agreement: { metric: 'Cosine', limit: 0.99 },
+    });
+  });
+});
+
+describe('what becomes an Event', () => {
+  const said = (reason: DecisionReason, phase: RolloutState['phase'] = 'Analyzing'): readonly Happening[] => {
+    const all: Happening[] = [];
+    announceTo({ say: (happening) => all.push(happening) })(
+      {} as OnnxModel,
+      { next: { phase }, reason, message: 'in words' } as unknown as Decision,
+    );
+    return all;
+  };
+  const rows: readonly (readonly [string, DecisionReason, RolloutState['phase'], string])[] = [
+    ['a failed gate is a warning', 'GoldenFailed', 'Failed', 'Warning kept'],
+    ['whatever gives a candidate up is a warning', 'Aborted', 'Failed', 'Warning kept'],
+    ['a promotion is kept', 'Promoted', 'Promoting', 'Normal kept'],
+    ['a promotion that skipped checks is a warning', 'Forced', 'Promoting', 'Warning kept'],
+    ['a step may be dropped', 'Analyzing', 'Analyzing', 'Normal'],
+    ['pods that start are read in the status', 'RevisionStarting', 'Preparing', ''],
+    ['pods that warm up are read there', 'RevisionWarming', 'Preparing', ''],
+    ['a golden set that is waited for is read there', 'GoldenWaiting', 'Preparing', ''],
+    ['a report that is waited for is read there', 'ReportMissing', 'Preparing', ''],
+  ];
+  for (const [name, reason, phase, want] of rows) {
+    it(name, () =>
+      assert.equal(
+        said(reason, phase)
+          .map(({ type, keep }) => `${type}${keep === true ? ' kept' : ''}`)
+          .join(),
+        want,
+      ),
+    );
+  }
+
+  it('is a warning for a word that only another version of the operator has', () => {
+    assert.deepEqual(
+      said('WordOfTomorrow' as DecisionReason).map(({ type, reason }) => [type, reason]),
+      [['Warning', 'WordOfTomorrow']],
+    );
+  });
+});

@@ -1,0 +1,67 @@
+/** Our own last writes, until the caches show them. */
+import assert from 'node:assert/strict';
+import type { KubeObject } from '../../../../kube/client/object.ts';
+import { RecentWrites } from '../../../../operator/reconcile/recent-writes.ts';
+
+const object = (resourceVersion: string, uid = 'u'): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name: 's', uid, resourceVersion },
+});
+const id = 'Service/s';
+
+describe('RecentWrites', () => {
+  const rows: readonly {
+    readonly name: string;
+    readonly cached: KubeObject | undefined;
+    readonly nowMs: number;
+    readonly believes: 'answer' | 'cache';
+  }[] = [
+    { name: 'believe the answer while the cache shows nothing', cached: undefined, nowMs: 1000, believes: 'answer' },
+    { name: 'believe it while the cache shows an older version', cached: object('9'), nowMs: 1000, believes: 'answer' },
+    { name: 'compare versions as numbers', cached: object('9'), nowMs: 0, believes: 'answer' },
+    { name: 'believe a cache that shows the same version', cached: object('10'), nowMs: 1000, believes: 'cache' },
+    { name: 'believe a cache that is ahead', cached: object('11'), nowMs: 1000, believes: 'cache' },
+    {
+      name: 'believe a cache that shows another object of the name',
+      cached: object('9', 'other'),
+      nowMs: 1000,
+      believes: 'cache',
+    },
+    { name: 'believe the answer for five seconds', cached: undefined, nowMs: 4999, believes: 'answer' },
+    {
+      name: 'believe it no longer: what somebody deleted at once has to be made again',
+      cached: undefined,
+      nowMs: 5000,
+      believes: 'cache',
+    },
+  ];
+  for (const { name, cached, nowMs, believes } of rows) {
+    it(name, () => {
+      const recent = new RecentWrites();
+      const answer = object('10');
+      recent.remember(id, answer, 0);
+      assert.equal(recent.newest(id, cached, nowMs), believes === 'answer' ? answer : cached);
+    });
+  }
+
+  it('are pending until a cache shows them or their time is over', () => {
+    const recent = new RecentWrites();
+    recent.remember(id, object('10'), 0);
+    assert.equal(recent.isPending(4999), true);
+    assert.equal(recent.isPending(5000), false);
+  });
+});
+
+describe('a refused write', () => {
+  it('is waited with for 5 s, then 10 s, up to 5 min; another manifest or object is tried at once', () => {
+    const recent = new RecentWrites();
+    recent.noteRefused(id, 'hash 1', new Error('no'), 0);
+    assert.ok(recent.refusal(id, 'hash 1', 4999));
+    assert.equal(recent.refusal(id, 'hash 1', 5000), undefined);
+    assert.equal(recent.refusal(id, 'hash 2', 0), undefined);
+    assert.equal(recent.noteRefused(id, 'hash 1', new Error('no'), 5000).untilMs, 15_000);
+    for (let times = 0; times < 10; times += 1) recent.noteRefused(id, 'hash 1', new Error('no'), 0);
+    assert.equal(recent.noteRefused(id, 'hash 1', new Error('no'), 0).untilMs, 300_000);
+  });
+});

@@ -1,0 +1,84 @@
+/** A cache that is behind the operator's own last write of the status: nothing is decided on it. */
+import assert from 'node:assert/strict';
+import type { OnnxModel } from '../../../../api/onnxmodel.ts';
+import { silentLogger } from '../../../../lib/log.ts';
+import type { Caches } from '../../../../operator/see/observe.ts';
+import { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
+import { FakeCluster } from '../../../support/fake-cluster.ts';
+import { given } from '../../../support/given.ts';
+import { HandClock } from '../../../support/hand-clock.ts';
+
+class Stage {
+  readonly clock = new HandClock();
+  readonly cluster = new FakeCluster(this.clock);
+  /** What the cache shows of the model, where that is not what the cluster has. */
+  shown: OnnxModel | undefined;
+  readonly #operator: Reconciler;
+
+  constructor() {
+    this.cluster.put(given.spec());
+    const caches: Caches = { ...this.cluster.caches, model: (key) => this.shown ?? this.cluster.caches.model(key) };
+    const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
+    this.#operator = new Reconciler({
+      client: this.cluster.client,
+      caches,
+      reports: () => undefined,
+      clock: this.clock,
+      logger: silentLogger,
+      settings,
+      announce: () => {},
+      follow: () => {},
+    });
+  }
+
+  get model(): OnnxModel {
+    return this.cluster.caches.model('ml/ranker') ?? assert.fail('no model');
+  }
+
+  /** @returns what a pass wrote, also one that failed, and when it wants to be looked at again */
+  async pass(): Promise<{ readonly writes: readonly string[]; readonly recheckMs?: number }> {
+    const before = this.cluster.writes.length;
+    const { recheckMs } = await this.#operator.reconcile('ml/ranker').catch(() => ({ recheckMs: undefined }));
+    return { writes: this.cluster.writes.slice(before), ...(recheckMs === undefined ? {} : { recheckMs }) };
+  }
+}
+
+describe('a cache that is behind the last status', () => {
+  it('is waited for: no write, and another look after a second', async () => {
+    const stage = new Stage();
+    const before = stage.model;
+    assert.ok((await stage.pass()).writes.includes('status OnnxModel/ranker'));
+    stage.shown = before;
+    assert.deepEqual(await stage.pass(), { writes: [], recheckMs: 1000 });
+  });
+
+  it('is waited for even when the cache of children has moved on', async () => {
+    const stage = new Stage();
+    const before = stage.model;
+    await stage.pass();
+    stage.shown = before;
+    // Were it decided on, the Deployment that is missing would be written again.
+    stage.cluster.objects.delete([...stage.cluster.objects.keys()].find((key) => key.startsWith('Deployment/')) ?? '');
+    await stage.clock.advance(6_000);
+    assert.deepEqual((await stage.pass()).writes, []);
+  });
+
+  it('is decided on once it shows that status', async () => {
+    const stage = new Stage();
+    await stage.pass();
+    stage.cluster.put(given.spec({ replicas: 3 }));
+    assert.notDeepEqual((await stage.pass()).writes, []);
+  });
+
+  it('is waited for a minute at most: a cluster that was restored counts from an older version', async () => {
+    const stage = new Stage();
+    const before = stage.model;
+    await stage.pass();
+    stage.shown = before;
+    await stage.clock.advance(60_000);
+    assert.deepEqual((await stage.pass()).writes, []);
+    await stage.clock.advance(1);
+    stage.cluster.objects.set('OnnxModel/ranker', { ...before } as never);
+    assert.ok((await stage.pass()).writes.includes('status OnnxModel/ranker'));
+  });
+});

@@ -1,0 +1,165 @@
+/** Which blocks of a pod are asked for, who hears of them, and when they are worth a pass. */
+import assert from 'node:assert/strict';
+import { blockSeconds, type Report } from '../../../../api/report.ts';
+import type { Pulled } from '../../../../operator/reports/report-client.ts';
+import { paceMs } from '../../../../operator/reports/pace.ts';
+import { settle } from '../../../support/hand-clock.ts';
+import { model, never, pod, pullerWorld, type World } from '../../../support/report-puller.ts';
+import { fullReport } from '../../../support/reports.ts';
+
+/** A report at the hand clock's beginning, with one block whose count changed `seq` times. */
+function withBlocks(seq: number, change: Partial<Report> = {}, until = 85_000_000): Report {
+  return {
+    ...fullReport,
+    blocks: { since: until - 1, until, counts: [{ index: until, seq, traffic: [] }] },
+    ...change,
+  };
+}
+
+const startMs = 85_000_000 * blockSeconds * 1000;
+
+describe('ReportPuller with blocks', () => {
+  const started = (): World & { heard: string[] } => {
+    const all = pullerWorld();
+    const heard: string[] = [];
+    all.puller.onReport((key, name, report) =>
+      heard.push(`${key} ${name} ${report.bootId} ${report.blocks?.counts[0]?.seq}`),
+    );
+    return { ...all, heard };
+  };
+
+  it('hands on every report with blocks, of which pod it is, also when nothing is new', async () => {
+    const { puller, clock, heard, answer } = started();
+    answer({ kind: 'report', report: withBlocks(1) });
+    puller.watch(model, [pod], 'rollout');
+    await clock.advance(paceMs.rollout);
+    answer({ kind: 'report', report: fullReport });
+    await clock.advance(paceMs.rollout);
+    assert.deepEqual(heard, [`${model} ranker-1 boot-1 1`, `${model} ranker-1 boot-1 1`]);
+  });
+
+  for (const [name, second, pace, want] of [
+    ['asks for a pass when a count changed during a rollout', withBlocks(2), 'rollout', 2],
+    ['asks for a pass when a block began during a rollout', withBlocks(1, {}, 85_000_001), 'rollout', 2],
+    ['asks for no pass when nothing changed', withBlocks(1), 'rollout', 1],
+    ['asks for no pass at rest', withBlocks(2), 'rest', 1],
+  ] as const) {
+    it(name, async () => {
+      const { puller, clock, changes, answer } = started();
+      answer({ kind: 'report', report: withBlocks(1) });
+      puller.watch(model, [pod], pace);
+      await settle();
+      answer({ kind: 'report', report: second });
+      await clock.advance(paceMs[pace]);
+      assert.equal(changes.length, want);
+    });
+  }
+
+  it('has handed the report on before it asks for the pass', async () => {
+    const { puller, answer } = pullerWorld();
+    const order: string[] = [];
+    puller.onChange(() => order.push('pass'));
+    puller.onReport(() => order.push('report'));
+    answer({ kind: 'report', report: withBlocks(1) });
+    puller.watch(model, [pod], 'rollout');
+    await settle();
+    assert.deepEqual(order, ['report', 'pass']);
+  });
+
+  it('asks for what it has not heard, and from the start after another boot', async () => {
+    const { puller, clock, asks, answer } = started();
+    answer({ kind: 'report', report: withBlocks(1) });
+    puller.watch(model, [pod], 'rollout');
+    await clock.advance(paceMs.rollout);
+    answer({ kind: 'report', report: withBlocks(1, { bootId: 'boot-2' }, 85_000_003) });
+    await clock.advance(3 * paceMs.rollout);
+    assert.deepEqual(
+      asks.map(({ blocksFrom }) => blocksFrom),
+      [undefined, 84_999_998, 84_999_998, undefined, 85_000_001],
+    );
+  });
+
+  it("asks a model's pods for everything again, at once, for who never heard it", async () => {
+    const { puller, clock, asks, answer } = started();
+    answer({ kind: 'report', report: withBlocks(1) });
+    puller.watch(model, [pod], 'rollout');
+    puller.watch('ranking/other', [{ uid: 'uid-2', ip: '10.0.0.2', name: 'other-1' }], 'rollout');
+    await clock.advance(1_000);
+    puller.hearAnew(model);
+    await clock.advance(1_000);
+    assert.deepEqual(
+      asks.map(({ blocksFrom }) => blocksFrom),
+      [undefined, undefined, undefined],
+    );
+    await clock.advance(paceMs.rollout);
+    assert.deepEqual(
+      asks.slice(3).map(({ blocksFrom }) => blocksFrom),
+      [84_999_998, 84_999_998],
+    );
+  });
+
+  it('asks for everything also when it was about to hear the rest', async () => {
+    const { puller, clock, asks, answer } = started();
+    answer({ kind: 'report', report: withBlocks(1) });
+    puller.watch(model, [pod], 'rollout');
+    await settle();
+    let say: (pulled: Pulled) => void = () => {};
+    answer(
+      () =>
+        new Promise((resolve) => {
+          say = resolve;
+        }),
+    );
+    await clock.advance(paceMs.rollout);
+    puller.hearAnew(model);
+    answer({ kind: 'report', report: withBlocks(3) });
+    say({ kind: 'report', report: withBlocks(2) });
+    await clock.advance(1_000);
+    assert.deepEqual(
+      asks.map(({ blocksFrom }) => blocksFrom),
+      [undefined, 84_999_998, undefined],
+    );
+  });
+
+  it('says to each pod what it is to do, and changes it with the next request', async () => {
+    const { puller, clock, asks } = started();
+    const stable = { ...pod, ask: { sample: 0.05 } };
+    const candidate = {
+      uid: 'uid-2',
+      ip: '10.0.0.2',
+      name: 'ranker-2',
+      ask: { peers: ['10.0.0.1'], agreement: 'Cosine:0.98' },
+    };
+    puller.watch(model, [stable, candidate], 'rollout');
+    await settle();
+    puller.watch(model, [pod, candidate], 'rollout');
+    await clock.advance(paceMs.rollout);
+    assert.deepEqual(asks, [{ sample: 0.05 }, candidate.ask, {}, candidate.ask]);
+  });
+
+  it('takes no blocks from a clock that is hours off', async () => {
+    const { puller, heard, changes, answer } = started();
+    answer({ kind: 'report', report: withBlocks(1, {}, 85_000_000 + (2 * 3600) / blockSeconds) });
+    puller.watch(model, [pod], 'rollout');
+    await settle();
+    assert.deepEqual(heard, []);
+    assert.equal(puller.latest('uid-1')?.report.bootId, 'boot-1');
+    assert.deepEqual(changes, [model]);
+  });
+
+  it('knows when a pod was heard last, or since when it is waited for', async () => {
+    const { puller, clock, answer } = started();
+    assert.equal(puller.heardAtMs('uid-1'), undefined);
+    answer(never);
+    puller.watch(model, [pod], 'rollout');
+    await clock.advance(60_000);
+    assert.equal(puller.heardAtMs('uid-1'), startMs);
+    answer({ kind: 'report', report: fullReport });
+    await clock.advance(30_000);
+    const heardAtMs = puller.heardAtMs('uid-1');
+    assert.ok(heardAtMs !== undefined && heardAtMs > startMs + 55_000);
+    answer(never);
+    await clock.advance(60_000);
+    assert.equal(puller.heardAtMs('uid-1'), heardAtMs);
+  });
+});

@@ -1,0 +1,57 @@
+/** What is counted, and into which bucket a duration falls. */
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { Counters, sizeClassOf } from '../../../../runtime/call/counters.ts';
+import { base, bucketOf, growth, LogHistogram } from '../../../../api/histogram.ts';
+
+describe('bucketOf', () => {
+  it('bounds every duration as the report says', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 1e-6, max: 20_000, noNaN: true }), (seconds) => {
+        const index = bucketOf(seconds);
+        assert.ok(seconds <= base * growth ** index * (1 + 1e-12));
+        if (index > 0) assert.ok(seconds > base * growth ** (index - 1) * (1 - 1e-12));
+      }),
+    );
+  });
+
+  it("puts a bucket's bound into that bucket", () => {
+    for (let index = 0; index <= 900; index += 1) assert.equal(bucketOf(base * growth ** index), index);
+  });
+
+  it('has a last bucket', () => assert.equal(bucketOf(Infinity), 1000));
+  it('has a first bucket', () => assert.deepEqual([bucketOf(0), bucketOf(-1), bucketOf(NaN)], [0, 0, 0]));
+});
+
+describe('LogHistogram', () => {
+  it('is sparse and sorted', () => {
+    const histogram = new LogHistogram();
+    for (const seconds of [1, 1e-5, 1, 0.01]) histogram.observe(seconds);
+    assert.deepEqual(histogram.snapshot(), { base: 1e-4, growth: 1.02, counts: { 0: 1, 233: 1, 466: 2 } });
+  });
+});
+
+describe('Counters', () => {
+  it('keeps size classes apart and tells shed requests from failed ones', () => {
+    const counters = new Counters();
+    counters.record({ is: 'Ok', elements: 5, seconds: 0.01 });
+    counters.record({ is: 'Ok', elements: 8, seconds: 0.01 });
+    counters.record({ is: 'Ok', elements: 9, seconds: 0.01 });
+    counters.record({ is: 'Error', elements: 8, kind: 'overloaded' });
+    counters.record({ is: 'Error', elements: 8, kind: 'bug' });
+    counters.record({ is: 'Error', elements: 0, kind: 'invalid' });
+    const brief = counters
+      .snapshot()
+      .map(({ tier, sizeClass, ok, errors, shed }) => [tier, sizeClass, ok, errors, shed]);
+    assert.deepEqual(brief, [
+      ['default', 0, 0, { invalid: 1 }, 0],
+      ['default', 8, 2, { overloaded: 1, bug: 1 }, 1],
+      ['default', 16, 1, {}, 0],
+    ]);
+  });
+});
+
+describe('sizeClassOf', () => {
+  it('is the power of two that bounds from above', () =>
+    assert.deepEqual([0, 1, 2, 3, 4, 5, 1024, 1025].map(sizeClassOf), [0, 1, 2, 4, 4, 8, 1024, 2048]));
+});

@@ -1,0 +1,50 @@
+/** What happens as a run goes on and on. */
+import assert from 'node:assert/strict';
+import { silentLogger } from '../../../../lib/log.ts';
+import { StuckRuns, type StuckRunsWorld } from '../../../../runtime/call/stuck-runs.ts';
+import { HandClock } from '../../../support/hand-clock.ts';
+
+const limitMs = 30_000;
+
+function given(seen: { oldestMs: number; stuckMs: number }) {
+  const givenUp: { ranMs: number; queued: boolean }[] = [];
+  const hopeless: string[] = [];
+  const world: StuckRunsWorld = {
+    clock: new HandClock(),
+    logger: silentLogger,
+    model: 'm',
+    runs: () => ({ ...seen, limitMs }),
+    giveUp: (which) => givenUp.push(which),
+    onHopeless: ({ code }) => hopeless.push(code),
+  };
+  return { stuck: new StuckRuns(world), givenUp, hopeless };
+}
+
+// prettier-ignore
+const rows: readonly { readonly name: string; readonly oldestMs: number; readonly stuckMs: number;
+  readonly givenUp: readonly unknown[]; readonly hopeless: readonly string[] }[] = [
+  { name: 'lets a run of the longest kind be', oldestMs: limitMs, stuckMs: limitMs, givenUp: [], hopeless: [] },
+  { name: 'waits for a run past its limit as long again', oldestMs: 2 * limitMs,
+    stuckMs: 2 * limitMs, givenUp: [], hopeless: [] },
+  { name: 'answers the requests of a run past twice its limit, not those that wait for another worker',
+    oldestMs: 2 * limitMs + 1, stuckMs: 0, givenUp: [{ ranMs: 2 * limitMs, queued: false }], hopeless: [] },
+  { name: 'answers those that wait, too, when every worker is held, and says that there is no hope',
+    oldestMs: 3 * limitMs, stuckMs: 2 * limitMs + 1,
+    givenUp: [{ ranMs: 2 * limitMs, queued: true }], hopeless: ['RUN_STUCK'] },
+];
+
+describe('StuckRuns', () => {
+  for (const { name, givenUp, hopeless, ...seen } of rows) {
+    it(name, () => {
+      const world = given(seen);
+      world.stuck.look();
+      assert.deepEqual([world.givenUp, world.hopeless], [givenUp, hopeless]);
+    });
+  }
+
+  it('says once that there is no hope', () => {
+    const world = given({ oldestMs: 3 * limitMs, stuckMs: 3 * limitMs });
+    for (let look = 0; look < 3; look += 1) world.stuck.look();
+    assert.deepEqual(world.hopeless, ['RUN_STUCK']);
+  });
+});

@@ -1,0 +1,137 @@
+/** Reading limits from the kernel's files, both versions of them, nested and absent. */
+import assert from 'node:assert/strict';
+import { parseCpuMax, readLimits, readThrottledSeconds, type Limits } from '../../../../runtime/config/cgroup.ts';
+
+type Row = { readonly name: string; readonly files: Readonly<Record<string, string>>; readonly want: Limits };
+
+const rows: readonly Row[] = [
+  { name: 'nothing where there is no cgroup', files: {}, want: {} },
+  {
+    name: 'v2: a quota and a limit, in a container that sees itself as the root',
+    files: {
+      '/proc/self/cgroup': '0::/\n',
+      '/sys/fs/cgroup/cpu.max': '150000 100000\n',
+      '/sys/fs/cgroup/memory.max': '536870912\n',
+    },
+    want: { cpuQuota: 1.5, memoryBytes: 536_870_912 },
+  },
+  {
+    name: 'v2: no limit',
+    files: {
+      '/proc/self/cgroup': '0::/\n',
+      '/sys/fs/cgroup/cpu.max': 'max 100000\n',
+      '/sys/fs/cgroup/memory.max': 'max\n',
+    },
+    want: {},
+  },
+  {
+    name: 'v2: half a CPU',
+    files: { '/proc/self/cgroup': '0::/\n', '/sys/fs/cgroup/cpu.max': '50000 100000\n' },
+    want: { cpuQuota: 0.5 },
+  },
+  {
+    name: 'v2: the smallest limit on the way up',
+    files: {
+      '/proc/self/cgroup': '0::/kubepods/pod1/abc\n',
+      '/sys/fs/cgroup/kubepods/pod1/abc/cpu.max': '400000 100000',
+      '/sys/fs/cgroup/kubepods/pod1/cpu.max': '200000 100000',
+      '/sys/fs/cgroup/kubepods/cpu.max': 'max 100000',
+      '/sys/fs/cgroup/kubepods/pod1/memory.max': '1000',
+      '/sys/fs/cgroup/kubepods/pod1/abc/memory.max': '2000',
+    },
+    want: { cpuQuota: 2, memoryBytes: 1000 },
+  },
+  {
+    name: 'v2: a path that leads out of the mount',
+    files: { '/proc/self/cgroup': '0::/../other\n', '/sys/fs/cgroup/cpu.max': '100000 100000' },
+    want: { cpuQuota: 1 },
+  },
+  {
+    name: 'v1: quota and limit in their own hierarchies',
+    files: {
+      '/proc/self/cgroup': '4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n',
+      '/sys/fs/cgroup/cpu,cpuacct/docker/abc/cpu.cfs_quota_us': '250000\n',
+      '/sys/fs/cgroup/cpu,cpuacct/docker/abc/cpu.cfs_period_us': '100000\n',
+      '/sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes': '1073741824\n',
+    },
+    want: { cpuQuota: 2.5, memoryBytes: 2 ** 30 },
+  },
+  {
+    name: 'v1: a container whose path is not mounted, but whose root is',
+    files: {
+      '/proc/self/cgroup': '4:memory:/docker/abc\n3:cpu:/docker/abc\n',
+      '/sys/fs/cgroup/cpu/cpu.cfs_quota_us': '100000',
+      '/sys/fs/cgroup/cpu/cpu.cfs_period_us': '100000',
+      '/sys/fs/cgroup/memory/memory.limit_in_bytes': '4096',
+    },
+    want: { cpuQuota: 1, memoryBytes: 4096 },
+  },
+  {
+    name: 'v1: no limit',
+    files: {
+      '/proc/self/cgroup': '4:memory:/\n3:cpu:/\n',
+      '/sys/fs/cgroup/cpu/cpu.cfs_quota_us': '-1',
+      '/sys/fs/cgroup/cpu/cpu.cfs_period_us': '100000',
+      '/sys/fs/cgroup/memory/memory.limit_in_bytes': '9223372036854771712',
+    },
+    want: {},
+  },
+  {
+    name: 'both: v2 for one, v1 for the other',
+    files: {
+      '/proc/self/cgroup': '4:memory:/a\n0::/\n',
+      '/sys/fs/cgroup/memory/a/memory.limit_in_bytes': '100',
+      '/sys/fs/cgroup/cpu.max': '100000 50000',
+    },
+    want: { cpuQuota: 2, memoryBytes: 100 },
+  },
+  {
+    name: 'nothing in files that make no sense',
+    files: {
+      '/proc/self/cgroup': 'nonsense\n0::/\n',
+      '/sys/fs/cgroup/cpu.max': 'a b',
+      '/sys/fs/cgroup/memory.max': '',
+    },
+    want: {},
+  },
+];
+
+describe('readLimits', () => {
+  for (const { name, files, want } of rows)
+    it(`finds ${name}`, () =>
+      assert.deepEqual(
+        readLimits((path) => files[path]),
+        want,
+      ));
+});
+
+describe('parseCpuMax', () => {
+  it('divides by no zero', () => assert.equal(parseCpuMax('100 0'), undefined));
+});
+
+describe('readThrottledSeconds', () => {
+  it('reads microseconds of v2', () =>
+    assert.equal(
+      readThrottledSeconds(
+        (path) =>
+          ({ '/proc/self/cgroup': '0::/', '/sys/fs/cgroup/cpu.stat': 'usage_usec 5\nthrottled_usec 1500000\n' })[path],
+      ),
+      1.5,
+    ));
+  it('reads nanoseconds of v1', () =>
+    assert.equal(
+      readThrottledSeconds(
+        (path) =>
+          ({
+            '/proc/self/cgroup': '3:cpu:/',
+            '/sys/fs/cgroup/cpu/cpu.stat': 'nr_throttled 2\nthrottled_time 2500000000\n',
+          })[path],
+      ),
+      2.5,
+    ));
+  it('knows when it does not know', () =>
+    assert.equal(
+      readThrottledSeconds(() => undefined),
+      undefined,
+    ));
+});

@@ -1,0 +1,55 @@
+/** The shares of memory, and what a limit has to hold. */
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { loadBytesOf, loadFits, servingFits, shareMemory, sufficientLimit } from '../../../../runtime/config/limits.ts';
+
+const mib = 2 ** 20;
+const amount = (mostMib: number) => fc.integer({ min: 1, max: mostMib }).map((count) => count * mib);
+
+describe('shareMemory', () => {
+  it('never gives away more than the model leaves', () => {
+    fc.assert(
+      fc.property(amount(65_536), amount(65_536), (limit, held) => {
+        const { runBytes, parseBytes, bodiesBytes } = shareMemory(limit, held);
+        assert.ok([runBytes, parseBytes, bodiesBytes].every((bytes) => bytes >= 0));
+        assert.ok(runBytes + parseBytes + bodiesBytes === 0 || held + runBytes + parseBytes + bodiesBytes < limit);
+      }),
+    );
+  });
+
+  it('gives half to runs, a quarter to bodies and a quarter to JSON', () => {
+    assert.deepEqual(shareMemory(1000 * mib, 122 * mib), {
+      runBytes: 400 * mib,
+      parseBytes: 200 * mib,
+      bodiesBytes: 200 * mib,
+    });
+  });
+});
+
+describe('what a limit has to hold', () => {
+  it('tells a limit with which the model loads and serves', () => {
+    fc.assert(
+      fc.property(amount(4096), amount(4096), amount(4096), (held, estimate, weights) => {
+        const load = loadBytesOf(estimate);
+        const told = sufficientLimit(held, load, weights);
+        assert.ok(loadFits(told, held, load));
+        assert.ok(servingFits(told, held + load));
+      }),
+    );
+  });
+
+  const rows: readonly { readonly name: string; readonly limit: number; readonly loads: boolean }[] = [
+    // A process of 65 MiB, and 162 MiB for a process with the session: 246 to 256 MiB were seen.
+    { name: 'refuses to load what would be killed while it loads', limit: 250, loads: false },
+    { name: 'loads what fits', limit: 275, loads: true },
+  ];
+  for (const { name, limit, loads } of rows)
+    it(name, () => assert.equal(loadFits(limit * mib, 65 * mib, loadBytesOf(162 * mib)), loads));
+
+  it('refuses a warmed model that leaves nothing for requests', () => {
+    assert.deepEqual(
+      [256, 320].map((limit) => servingFits(limit * mib, 240 * mib)),
+      [false, true],
+    );
+  });
+});

@@ -1,0 +1,158 @@
+/** Which configs are taken, and what is said about the others. */
+import assert from 'node:assert/strict';
+import { AppError } from '../../../../api/errors.ts';
+import { checkRuntimeConfig } from '../../../../runtime/config/revision-file.ts';
+import { completeConfig } from '../../../../runtime/config/serve-file.ts';
+import { givenConfig } from '../../../support/model-server.ts';
+
+const config = givenConfig();
+const saying =
+  (says: RegExp) =>
+  (error: unknown): boolean =>
+    error instanceof AppError && error.code === 'BAD_CONFIG' && says.test(error.message);
+
+describe('checkRuntimeConfig', () => {
+  it('takes a whole config as it is', () =>
+    assert.deepEqual(checkRuntimeConfig(JSON.parse(JSON.stringify(config)), 'f'), config));
+
+  const embedding = {
+    tokenizer: 'tokenizer.json',
+    pooling: 'Mean',
+    normalize: true,
+    maxTokens: 8,
+    onTooLong: 'Refuse',
+  };
+  it('takes an embedding task', () =>
+    assert.equal(checkRuntimeConfig({ ...config, task: 'Embedding', embedding }, 'f').embedding?.pooling, 'Mean'));
+
+  const golden = { id: 'sha256:1', metric: 'Cosine', min: 0.9, source: { kind: 'File', file: 'golden.jsonl' } };
+  it('takes a golden set from each of its sources', () => {
+    for (const source of [
+      golden.source,
+      { kind: 'Uri', uri: 'https://x/y', digest: `sha256:${'0'.repeat(64)}` },
+      { kind: 'Generated', seed: 7, cases: 16 },
+    ]) {
+      assert.deepEqual(checkRuntimeConfig({ ...config, golden: { ...golden, source } }, 'f').golden, {
+        ...golden,
+        source,
+      });
+    }
+  });
+
+  // prettier-ignore
+  const rows: readonly { readonly name: string; readonly value: unknown; readonly says: RegExp }[] = [
+    { name: 'a golden set from nowhere', value: { ...config, golden: { ...golden, source: { kind: 'Air' } } },
+      says: /golden\.source\.kind: "Air" is not one of File, Uri, Generated/ },
+    { name: 'a golden set outside of the mounted folder',
+      value: { ...config, golden: { ...golden, source: { kind: 'File', file: '../x' } } },
+      says: /golden\.source\.file: "\.\.\/x" is not a name of a file/ },
+    { name: 'a golden limit that is none', value: { ...config, golden: { ...golden, min: 1.5 } },
+      says: /golden\.min: 1\.5 is not a number from -1 to 1/ },
+    { name: 'what is no object', value: [], says: /^f: \[\] is not an object$/ },
+    { name: 'a missing field', value: { ...config, warmup: undefined }, says: /^f: warmup: is missing$/ },
+    { name: 'a misspelt field', value: { ...config, batching: { ...config.batching, maxBatchsize: 3 } },
+      says: /^f: batching\.maxBatchsize: no such field; there are maxBatchSize/ },
+    { name: 'another schema', value: { ...config, schema: 2 }, says: /^f: schema: 2 is not one of 1$/ },
+    { name: 'a number out of range', value: { ...config, batching: { ...config.batching, maxBatchSize: 0 } },
+      says: /maxBatchSize: 0 is not an integer from 1 to 1024/ },
+    { name: 'a fraction', value: { ...config, execution: { ...config.execution, workers: 1.5 } },
+      says: /execution\.workers: 1\.5 is not an integer/ },
+    { name: 'a word that is none', value: { ...config, memory: { arena: 'Sometimes' } },
+      says: /memory\.arena: "Sometimes" is not one of Auto, On, Off/ },
+    { name: 'an empty list of providers', value: { ...config,
+        execution: { ...config.execution, providers: [] } }, says: /execution\.providers: has 0 entries/ },
+    { name: 'a fault in the middle of a list',
+      value: { ...config, execution: { ...config.execution,
+        providers: [{ name: 'CPU', options: {} }, { name: 'TPU', options: {} }] } },
+      says: /execution\.providers\[1\]\.name: "TPU" is not one of/ },
+    { name: 'a number among texts', value: { ...config, execution: { ...config.execution, sessionConfig: { a: 1 } } },
+      says: /execution\.sessionConfig\.a: 1 is not text/ },
+    { name: 'a digest that is none', value: { ...config, source: { ...config.source, digest: 'md5:1' } },
+      says: /source\.digest: "md5:1" is not a digest/ },
+    { name: 'a name that no URL should have', value: { ...config, name: 'M/x' }, says: /name: "M\/x" is not a name/ },
+    { name: 'an embedding task without its part', value: { ...config, task: 'Embedding' },
+      says: /embedding: is missing: the task is Embedding/ },
+    { name: 'an embedding part without its task',
+      value: { ...config, embedding }, says: /only goes with task Embedding/ },
+  ];
+  for (const { name, value, says } of rows)
+    it(`refuses ${name}`, () => assert.throws(() => checkRuntimeConfig(value, 'f'), saying(says)));
+});
+
+describe('completeConfig', () => {
+  const complete = (value: unknown) => completeConfig(value, 'f', { uri: 'file:///m.onnx', name: 'm' });
+
+  it('makes a whole config of nothing', () => {
+    const { batching, warmup, task, execution } = complete(undefined);
+    assert.deepEqual(
+      [batching, warmup, task, execution.providers],
+      [
+        { maxBatchSize: 8, maxQueueDelayMs: 0, maxQueueDepth: 256 },
+        { requests: 5, timeoutMs: 300_000 },
+        'Tensor',
+        [{ name: 'CPU', options: {} }],
+      ],
+    );
+  });
+
+  it('takes a manifest for its spec, and serves the model of the command line', () => {
+    const manifest = {
+      apiVersion: 'onnx-operator.dev/v1alpha1',
+      kind: 'OnnxModel',
+      metadata: { name: 'other' },
+      spec: {
+        replicas: 3,
+        model: { uri: 'pvc://x/y/', task: 'Embedding', embedding: { pooling: 'Cls' } },
+        memory: { limit: '1Gi' },
+        rollout: { strategy: 'Immediate' },
+      },
+    };
+    const { source, task, embedding, memory } = complete(manifest);
+    assert.deepEqual(
+      [source.uri, task, embedding, memory.limitBytes],
+      [
+        'file:///m.onnx',
+        'Embedding',
+        { tokenizer: 'tokenizer.json', pooling: 'Cls', normalize: true, onTooLong: 'Truncate' },
+        2 ** 30,
+      ],
+    );
+  });
+
+  it('reads durations and amounts', () => {
+    const { batching, warmup, memory } = complete({
+      batching: { maxQueueDelay: '1.5s' },
+      warmup: { timeout: '2m' },
+      memory: { limit: '512Mi', arena: 'On' },
+    });
+    assert.deepEqual(
+      [batching.maxQueueDelayMs, warmup.timeoutMs, memory],
+      [1500, 120_000, { limitBytes: 512 * 2 ** 20, arena: 'On' }],
+    );
+  });
+
+  it("takes the words of a pod's config, too", () =>
+    assert.equal(complete({ batching: { maxQueueDelayMs: 5 } }).batching.maxQueueDelayMs, 5));
+  it('takes a manifest without its kind for its spec, too', () =>
+    assert.equal(complete({ spec: { batching: { maxBatchSize: 3 } } }).batching.maxBatchSize, 3));
+  it('finds the graph in a folder', () =>
+    assert.equal(
+      complete({ model: { graphs: [{ name: 'model', path: 'onnx/model.onnx' }] } }).source.graphPath,
+      'onnx/model.onnx',
+    ));
+
+  // prettier-ignore
+  const rows: readonly { readonly name: string; readonly value: unknown; readonly says: RegExp }[] = [
+    { name: 'a misspelt field', value: { batching: { maxQueueDely: '5ms' } },
+      says: /batching\.maxQueueDely: no such field/ },
+    { name: 'a duration without a unit', value: { batching: { maxQueueDelay: 5 } },
+      says: /batching\.maxQueueDelay: 5 is not a duration/ },
+    { name: 'an amount that is none', value: { memory: { limit: 'lots' } },
+      says: /memory\.limit: "lots" is not an amount of memory/ },
+    { name: 'a list', value: [], says: /\[\] is not an object/ },
+    { name: 'an embedding part with another task',
+      value: { task: 'Tensor', embedding: { pooling: 'Mean' } }, says: /embedding/ },
+  ];
+  for (const { name, value, says } of rows)
+    it(`refuses ${name}`, () => assert.throws(() => complete(value), saying(says)));
+});

@@ -1,0 +1,177 @@
+/** Every source scheme: its row in the api, its file in runtime/prepare/sources/, and that both mean the same. */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { AppError } from '../../../../api/errors.ts';
+import {
+  fileUriPattern,
+  sourceNameOf,
+  sourceRowOf,
+  sourceRows,
+  uriPattern,
+  volumeClaimOf,
+  type SourceName,
+} from '../../../../api/sources.ts';
+import { parseSourceUri, schemeFor } from '../../../../runtime/prepare/sources/index.ts';
+
+const folder = join(import.meta.dirname, '../../../../runtime/prepare/sources');
+const names = Object.keys(sourceRows) as SourceName[];
+const rules = { allowFile: true, pinned: true };
+const admitted = new RegExp(uriPattern, 'u');
+const admittedFile = new RegExp(fileUriPattern, 'u');
+const runs = { numRuns: 500, seed: 1 };
+
+/** What is wrong with a URI that the pattern admits: each is a thing that a pattern cannot say well. */
+const beyondPattern: readonly RegExp[] = [
+  /control characters/,
+  /must not contain '(\.\.?|.*\\.*)'/,
+  /two hex digits/,
+  /is not a URL/,
+  /a fragment/,
+  /cannot have a query/,
+  /the version must be exact/,
+  // npm names begin with a letter or digit.
+  /write it as npm:package/,
+];
+
+/** @returns the parsed URI, or the message of its refusal */
+function parsed(uri: string): ReturnType<typeof parseSourceUri> | string {
+  try {
+    return parseSourceUri(uri, rules);
+  } catch (error) {
+    assert.ok(error instanceof AppError && error.code === 'SOURCE_INVALID', String(error));
+    return error.message;
+  }
+}
+
+/** URIs of one scheme as its pattern admits them, host and path of plain characters or of any. */
+function urisOf(name: SourceName, path: 'plain' | 'any'): fc.Arbitrary<string> {
+  const { pattern } = sourceRowOf(name);
+  const whole = path === 'any' ? pattern : pattern.replace('[^/?#@]', '[a-z]').replace(/\.([*+])$/, '[A-Za-z0-9_/-]$1');
+  return fc.stringMatching(new RegExp(`^(?:${whole})$`));
+}
+
+/** A URI with one character left out, put in or replaced, the scheme apart. */
+function damaged(name: SourceName): fc.Arbitrary<string> {
+  return fc
+    .tuple(urisOf(name, 'plain'), fc.nat(), fc.constantFrom('', '/', '@', ':', 'A', '_', '-', '?'), fc.nat(1))
+    .map(([uri, place, put, cut]) => {
+      const start = uri.indexOf(':') + 1;
+      const at = start + (place % (uri.length - start));
+      return uri.slice(0, at) + put + uri.slice(at + cut);
+    });
+}
+
+describe('source schemes', () => {
+  for (const name of names) {
+    const row = sourceRowOf(name);
+
+    describe(name, () => {
+      it('has a file of its name that parses and opens', () => {
+        assert.ok(existsSync(join(folder, `${name}.ts`)));
+        const scheme = schemeFor(parseSourceUri(row.forms[0]?.example ?? '', rules));
+        assert.equal(typeof scheme.parse, 'function');
+        assert.equal(typeof scheme.open, 'function');
+      });
+
+      for (const { example, start, needsDigest } of row.forms) {
+        it(`takes its example ${example}, in the schema and at run time`, () => {
+          assert.ok(example.startsWith(start) && admitted.test(example) && admittedFile.test(example));
+          assert.equal(sourceNameOf(example), name);
+          assert.equal(parseSourceUri(example, rules).scheme, name);
+          assert.equal(parseSourceUri(example, rules).folder, false);
+          assert.equal(parseSourceUri(`${example}/`, rules).folder, true);
+        });
+
+        if (needsDigest) {
+          it(`refuses ${start} without a digest`, () => {
+            assert.throws(() => parseSourceUri(example, { allowFile: true, pinned: false }), /pin it with/);
+          });
+        }
+      }
+
+      it('is refused on a cluster exactly where it is for local mode only', () => {
+        const parse = (): unknown => parseSourceUri(row.forms[0]?.example ?? '', { allowFile: false, pinned: true });
+        if (row.localOnly === true) assert.throws(parse, /local mode only/);
+        else parse();
+      });
+
+      it('parses what its pattern admits, or says what a pattern cannot say', () => {
+        fc.assert(
+          fc.property(urisOf(name, 'any'), (uri) => {
+            const got = parsed(uri);
+            if (typeof got === 'string')
+              return assert.ok(
+                beyondPattern.some((reason) => reason.test(got)),
+                got,
+              );
+            assert.equal(got.scheme, name);
+          }),
+          runs,
+        );
+      });
+
+      it('parses every plain path that its pattern admits', () => {
+        fc.assert(
+          fc.property(urisOf(name, 'plain'), (uri) => {
+            const got = parsed(uri);
+            if (typeof got !== 'string') return assert.equal(got.folder, uri.endsWith('/'), uri);
+            assert.match(got, /the version must be exact|write it as npm:package/);
+          }),
+          runs,
+        );
+      });
+
+      it('refuses what its pattern refuses, apart from what only serve takes', () => {
+        const serve = new RegExp(`^(?:${row.servePattern ?? row.pattern})$`, 'u');
+        let refused = 0;
+        fc.assert(
+          fc.property(damaged(name), (uri) => {
+            if (admitted.test(uri) || serve.test(uri)) return;
+            refused += 1;
+            assert.equal(typeof parsed(uri), 'string', uri);
+          }),
+          runs,
+        );
+        assert.ok(refused > 10, `only ${refused} damaged URIs`);
+      });
+
+      it('is a golden set only as a file', () => {
+        fc.assert(
+          fc.property(urisOf(name, 'plain'), (uri) => {
+            if (admittedFile.test(uri)) assert.ok(admitted.test(uri) && !uri.endsWith('/'));
+          }),
+          runs,
+        );
+      });
+    });
+  }
+
+  // prettier-ignore
+  type Written = { readonly name: string; readonly uri: string; readonly spec: boolean; readonly serve: boolean };
+  const written: readonly Written[] = [
+    { name: 'a password', uri: 'https://user:word@host/m.onnx', spec: false, serve: true },
+    { name: 'a whole package', uri: 'npm:pkg@1.2.3/', spec: false, serve: true },
+    { name: 'a server without a path', uri: 'https://host', spec: false, serve: false },
+    { name: 'one slash', uri: 'https:/host/m.onnx', spec: false, serve: false },
+    { name: 'a scheme in capitals', uri: 'PVC://models/m.onnx', spec: false, serve: false },
+    { name: 'a volume claim in capitals', uri: 'pvc://Models/m.onnx', spec: false, serve: false },
+    { name: 'a package in capitals', uri: 'npm:Pkg@1.2.3/m.onnx', spec: false, serve: false },
+    { name: 'the root of the disk', uri: 'file:///', spec: false, serve: false },
+  ];
+  for (const { name, uri, spec, serve } of written) {
+    it(`${serve ? 'takes' : 'refuses'} ${name} for serve and ${spec ? 'takes' : 'refuses'} it in a spec`, () => {
+      assert.equal(admitted.test(uri), spec);
+      assert.equal(typeof parsed(uri) !== 'string', serve);
+    });
+  }
+
+  it('only pvc:// names a volume claim', () => {
+    const claims = names.flatMap((name) => sourceRowOf(name).forms.map(({ example }) => volumeClaimOf(example)));
+    assert.deepEqual(
+      claims.filter((claim) => claim !== undefined),
+      ['claim'],
+    );
+  });
+});

@@ -1,0 +1,51 @@
+/** Which bucket a ratio of service times belongs to, and what a pod tells of its pairs. */
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { ratioBucketOf, ratioBuckets } from '../../../../api/report.ts';
+import { PairCounts, type Pair } from '../../../../runtime/sampling/pair-counts.ts';
+
+describe('ratioBucketOf', () => {
+  it('has equal times in the middle of a bucket', () => {
+    const bucket = ratioBucketOf(1);
+    assert.equal(ratioBucketOf(1.0098), bucket);
+    assert.equal(ratioBucketOf(1 / 1.0098), bucket);
+    assert.deepEqual([ratioBucketOf(1.011), ratioBucketOf(1 / 1.011)], [bucket + 1, bucket - 1]);
+  });
+
+  it('covers 1/50 to 50, and puts what is beyond into the end buckets', () => {
+    assert.deepEqual([ratioBucketOf(1e-9), ratioBucketOf(0.02), ratioBucketOf(1e9)], [0, 0, ratioBuckets.most]);
+    assert.ok(ratioBucketOf(49) < ratioBuckets.most);
+  });
+
+  it('favours neither revision: the bucket of a ratio mirrors that of its inverse', () => {
+    fc.assert(
+      fc.property(fc.double({ min: -3.8, max: 3.8, noNaN: true }), (ln) => {
+        // At a bound between two buckets either is right.
+        const off = (((ln / Math.log(1.02)) % 1) + 1.5) % 1;
+        fc.pre(off > 1e-6 && off < 1 - 1e-6);
+        assert.equal(ratioBucketOf(Math.exp(ln)) + ratioBucketOf(Math.exp(-ln)), 2 * ratioBucketOf(1));
+      }),
+      { seed: 92 },
+    );
+  });
+});
+
+describe('PairCounts', () => {
+  it('says nothing while nothing was asked for', () => assert.equal(new PairCounts(() => {}).pairs, undefined));
+
+  it('counts pairs by source and what gave none by reason, and passes pairs on', () => {
+    const passed: Pair[] = [];
+    const counts = new PairCounts((pair) => passed.push(pair));
+    const pair = { tier: 'default', sizeClass: 0, source: 'Probe', ratio: 1.2 } as const;
+    counts.paired(pair);
+    counts.paired({ ...pair, source: 'Replay' });
+    counts.paired(pair);
+    counts.skipped('Busy');
+    counts.loaded(0.0312345);
+    assert.deepEqual(counts.pairs, { paired: { Replay: 1, Probe: 2 }, skipped: { Busy: 1 }, probeLoad: 0.0312 });
+    assert.deepEqual(
+      passed.map(({ source }) => source),
+      ['Probe', 'Replay', 'Probe'],
+    );
+  });
+});
