@@ -132,7 +132,8 @@ function excessVariance(
  * How much of a variance is that of ordinary minutes, 0..1: a stall now and then makes it large without lasting.
  *
  * By the 70th percentile of the residuals' sizes, which is 1.036 standard deviations of a normal law, times
- * `ordinaryRoom`: of a few minutes the percentile is often too small by chance, and stalls leave it near 0 all the same.
+ * `ordinaryRoom`: of a few minutes the percentile is often too small by chance, and stalls leave it near 0 all the
+ * same.
  * @param residuals of minutes, about their mean @param sampling variance that sampling explains
  */
 export function ordinaryShare(residuals: readonly number[], sampling: number): number {
