@@ -73,6 +73,7 @@ export const analysisMutants = [
       from: 'weightedVariance * doubtFor(noise.ordinary)', to: 'weightedVariance' },
     { name: 'rare stalls count as correlated noise', of: 'minuteNoise',
       within: 'doubtFor', from: 'tuning.passDoubt * ordinary', to: 'tuning.passDoubt' },
+    { name: 'ordinary minutes are few by chance', of: 'ordinaryShare', from: 'tuning.ordinaryRoom * ', to: '' },
     { name: 'noise as long as a step averages out', of: 'minuteNoise',
       within: 'lastingGrowth', from: 'minutes / tuning.lastingMinutes', to: '1' },
     { name: 'a Pass trusts the noise of a window without history',

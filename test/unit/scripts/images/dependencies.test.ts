@@ -30,7 +30,7 @@ const rows: readonly Row[] = [
     want: ['node_modules/a', 'node_modules/a/node_modules/b', 'node_modules/c', 'node_modules/d'] },
   { name: 'leaves out packages that only an install script uses', names: ['onnxruntime-node'],
     want: ['node_modules/onnxruntime-common', 'node_modules/onnxruntime-node'] },
-  { name: 'leaves out what only another runtime loads', names: ['tar-stream'],
+  { name: 'leaves out packages that only another runtime loads', names: ['tar-stream'],
     want: ['node_modules/b', 'node_modules/tar-stream'] },
 ];
 

@@ -1,0 +1,23 @@
+/**
+ * The credentials of requests to an API server, and the options that say where they are read from.
+ *
+ * Owns:  the types that the readers of kubeconfigs share.
+ */
+
+export type AccessSource = {
+  /** Absent: $KUBECONFIG, then ~/.kube/config, then the pod's service account. */
+  readonly kubeconfig?: string;
+  /** Absent: the file's current context. */
+  readonly context?: string;
+};
+
+export type Credentials = {
+  /** Authorization, Impersonate-User. Never logged. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly tls: TlsMaterial;
+  /** An HTTP proxy on the way to the server. */
+  readonly proxy?: string;
+};
+
+/** Options of node:tls, under the same names. */
+export type TlsMaterial = Readonly<Record<string, unknown>>;
