@@ -1,5 +1,6 @@
 /**
- * `node scripts/onnx-proto/main.ts`: writes the generated code in runtime/onnx/proto from the onnx.proto there.
+ * Writes the generated code in runtime/onnx/proto from the onnx.proto there. Run by hand with the project's Node:
+ * `scripts/onnx-proto/main.ts`.
  *
  * Owns:  the calls of protoc and its plugin. The code is checked in, so that tests need no protoc.
  * Needs: protoc on the PATH (Debian: protobuf-compiler). The plugin is installed beside this file on first use, as it
