@@ -24,7 +24,7 @@ import { observe, type ApplyFailure, type Caches, type Reports, type Seen, type 
 import { isOlder, RecentWrites } from './recent-writes.ts';
 import { revisionOfChild } from '../see/ownership.ts';
 import { Tokens } from './tokens.ts';
-import { desiredState } from '../resources/index.ts';
+import { desiredState } from './desired-state.ts';
 import type { Manifest } from '../resources/objects.ts';
 import { controllerRevision } from '../resources/revisions.ts';
 import { decide } from '../rollout/decide.ts';
@@ -224,7 +224,7 @@ export class Reconciler {
       seen,
       { decision, manifests },
     );
-    if (applied.hasReverted === true) this.#tellOfDrift(seen.model, decision);
+    if (applied.reverted !== undefined) this.#tellOfDrift(seen.model, decision, applied.reverted);
     const isNews = this.#keepTold(key, applied.told ?? []);
     if (applied.failure === undefined) {
       this.#failures.delete(key);
@@ -249,8 +249,8 @@ export class Reconciler {
     return before.join('\n') !== told.join('\n');
   }
 
-  #tellOfDrift(model: OnnxModel, decision: Decision): void {
-    const message = `somebody changed HTTPRoute ${model.metadata.name}; it is as the rollout wants it again`;
+  #tellOfDrift(model: OnnxModel, decision: Decision, reverted: string): void {
+    const message = `somebody changed ${reverted}; it is as the rollout wants it again`;
     this.#world.logger.warn('route put back', { model: model.metadata.name, namespace: model.metadata.namespace });
     this.#world.announce(model, { ...decision, reason: 'WeightDrift', message });
   }

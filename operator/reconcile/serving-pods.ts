@@ -15,7 +15,8 @@ import type { Putter } from './put-child.ts';
 import { servingValue } from '../resources/services.ts';
 import type { Decision, Revision } from '../rollout/state.ts';
 import type { TrafficMemory } from '../traffic/traffic-memory.ts';
-import { isMarked } from '../traffic/shares.ts';
+import { isMarked } from '../traffic/by-pods.ts';
+import { routerOf } from '../traffic/router.ts';
 
 /** Owns the mark and nothing else, so that taking it off is applying nothing. */
 const markManager = 'onnx-operator-traffic';
@@ -35,9 +36,9 @@ export type Marking = {
   readonly recheckMs?: number;
 };
 
-/** Revisions that share the traffic by their pods; none at rest and with a route. */
-export function sharing(seen: Seen, { serve, canary }: Decision): readonly Revision[] {
-  return serve === null || canary === undefined || seen.plan.router === 'HTTPRoute' ? [] : [serve, canary.revision];
+/** Revisions that share the traffic by marks on their pods; none at rest. */
+export function sharing(seen: Seen, decision: Decision): readonly Revision[] {
+  return routerOf(seen.plan).marked(decision);
 }
 
 /**

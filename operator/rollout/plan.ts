@@ -8,6 +8,7 @@ import { rolloutDefaults } from '../../api/defaults.ts';
 import { AppError } from '../../api/errors.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
+import { defaultRouter, type RouterName } from '../../api/routers.ts';
 import { parseDurationMs, parsePercent } from '../../api/units.ts';
 import { lentAhead, type Capacity } from './replicas.ts';
 
@@ -41,8 +42,8 @@ export type RolloutPlan = {
   readonly settleMs: number;
   /** How long a replaced revision keeps its pods for an instant way back; a refused one for a warm retry. */
   readonly retainMs: number;
-  /** Exact weights by HTTPRoute, or shares by pods. */
-  readonly router: 'Service' | 'HTTPRoute';
+  /** What shares the traffic; the rules ask sharing.ts what follows from it. */
+  readonly router: RouterName;
   /** Intents. Each names the revision that it means. */
   readonly paused: boolean;
   readonly abortRevision?: string;
@@ -86,7 +87,7 @@ export function rolloutPlanOf(
       rollout.capacity?.retainStable ?? rolloutDefaults.retainStable[rollout.strategy],
       'spec.rollout.capacity.retainStable',
     ),
-    router: traffic.router ?? 'Service',
+    router: traffic.router ?? defaultRouter,
     paused: rollout.paused ?? false,
     ...intentsOf(rollout),
   };

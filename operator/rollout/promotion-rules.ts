@@ -8,6 +8,7 @@ import { atRest, giveUp, isExempt, lostForMs, promote, rollingBack, settled } fr
 import { podsOf, servingOne } from './serving.ts';
 import { prepare } from './preparing-rules.ts';
 import type { At, Decision, Millis, Observation, RolloutPlan, StateIn, Trouble } from './state.ts';
+import { sharingOf } from './sharing.ts';
 import { servesWords } from './words.ts';
 
 type Taking = StateIn<'Promoting'> | StateIn<'Settling'>;
@@ -96,7 +97,7 @@ export function settleWhenRouted(
 
 /** The entry Service selects it, and a route gives it everything. */
 function hasAll(stable: string, seen: Observation, plan: RolloutPlan): boolean {
-  return seen.routed === stable && (plan.router === 'Service' || seen.traffic?.shares?.[stable] === 100);
+  return seen.routed === stable && sharingOf(plan).hasAll(seen.traffic?.shares?.[stable]);
 }
 
 /** A route is always in doubt for a moment; one that stays so is worth its own word. */

@@ -18,8 +18,8 @@ export type Split = { readonly stable: number; readonly candidate: number };
 export type Fleet = {
   readonly replicas: number;
   readonly capacity: Capacity;
-  /** Shares are exact, whatever the numbers of pods (HTTPRoute). Absent: each pod has the same share. */
-  readonly byRoute?: boolean;
+  /** Shares are exact, whatever the numbers of pods (a route). Absent: each pod has the same share. */
+  readonly isByWeight?: boolean;
 };
 
 /**
@@ -49,8 +49,8 @@ export function splitFor(weight: number, fleet: Fleet): Split {
 }
 
 /** Of a candidate with a share of the traffic. */
-function fewestOf(weight: number, { capacity: { mode, surge }, byRoute = false }: Fleet): number {
-  return byRoute && weight > 0 && mode === 'Surge' && surge > 1 ? 2 : 1;
+function fewestOf(weight: number, { capacity: { mode, surge }, isByWeight = false }: Fleet): number {
+  return isByWeight && weight > 0 && mode === 'Surge' && surge > 1 ? 2 : 1;
 }
 
 /**

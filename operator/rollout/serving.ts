@@ -7,6 +7,7 @@
  */
 import { ownValue } from '../../api/record.ts';
 import { carriedWeight, splitBetween, type Fleet, type Split } from './replicas.ts';
+import { sharingOf } from './sharing.ts';
 import type { At, CanaryState, Decision, Observation, Revision, RevisionPods, RolloutPlan } from './state.ts';
 
 export type Serving = Pick<Decision, 'serve' | 'canary' | 'run'>;
@@ -31,11 +32,12 @@ export function isOffSteps(state: CanaryState): boolean {
  * An autoscaler may add pods during a rollout, not take any: verdicts would rest on another load. Room for both in full
  * stays that.
  */
-export function fleetOf({ floor }: { readonly floor: number }, { replicas, capacity, router }: RolloutPlan): Fleet {
+export function fleetOf({ floor }: { readonly floor: number }, plan: RolloutPlan): Fleet {
+  const { replicas, capacity } = plan;
   const whole = Math.max(replicas, floor);
   return {
     replicas: whole,
-    byRoute: router === 'HTTPRoute',
+    isByWeight: sharingOf(plan).isByWeight,
     capacity: capacity.surge < replicas ? capacity : { ...capacity, surge: Math.max(capacity.surge, whole) },
   };
 }
@@ -99,14 +101,10 @@ function splitNow(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): Split {
   };
 }
 
-/**
- * Whether a candidate may have more of the traffic than it has reached: on its way up, or back. By pods only a whole
- * share is more.
- */
+/** Whether a candidate may have more of the traffic than it has reached: on its way up, or back. */
 function mayHaveMore(candidate: Revision, reached: number, { seen, plan }: Pick<At, 'seen' | 'plan'>): boolean {
   const shares = seen.traffic?.shares;
-  const limit = plan.router === 'Service' ? 99 : reached;
-  return shares === undefined || (shares[candidate] ?? 0) > limit + 0.5;
+  return shares === undefined || sharingOf(plan).isAbove(shares[candidate] ?? 0, reached);
 }
 
 /** Stable has no ready pod: the candidate gets what there is room for, and keeps what it has. */
@@ -137,10 +135,7 @@ export function servingOne(
   return { serve: stable, run: [withPods(stable, own, seen), withPods(retiring.revision, kept, seen)] };
 }
 
-/**
- * Whether traffic is shared out as it is to be. By pods the share is what their numbers make it; a route has taken the
- * very weight.
- */
+/** Whether traffic is shared out as it is to be. */
 export function hasTaken(
   state: Pick<CanaryState, 'stable' | 'candidate'>,
   weight: number,
@@ -150,9 +145,7 @@ export function hasTaken(
   if (shares === undefined) return weight === 0;
   const share = shares[state.candidate] ?? 0;
   const { serve, canary } = trafficFor(state, weight, seen);
-  if (canary !== undefined && plan.router === 'Service') {
-    const [mine, theirs] = [podsOf(seen, state.candidate).ready, podsOf(seen, state.stable).ready];
-    return share > 0 && Math.abs(share - (100 * mine) / (mine + theirs)) <= 1;
-  }
-  return Math.abs(share - (canary?.weight ?? (serve === state.candidate ? 100 : 0))) < 0.5;
+  if (canary === undefined) return Math.abs(share - (serve === state.candidate ? 100 : 0)) < 0.5;
+  const ready = { candidate: podsOf(seen, state.candidate).ready, stable: podsOf(seen, state.stable).ready };
+  return sharingOf(plan).isTaken({ share, weight: canary.weight, ready });
 }

@@ -142,7 +142,7 @@ export type RevisionPods = {
   readonly checks?: Checks;
 };
 
-/** What traffic really does, as far as the API tells (operator/traffic/shares.ts). */
+/** What traffic really does, as far as the API tells (operator/traffic/router.ts). */
 export type TrafficSeen = {
   /**
    * Percent, 0 to 100, that each revision gets now; one that is absent gets none. Undefined while it is not known: the

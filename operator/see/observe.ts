@@ -30,7 +30,7 @@ import { readControllerRevision } from '../resources/revisions.ts';
 import type { RevisionRecord } from '../resources/objects.ts';
 import { revisionOf, revisionSpecOf } from './revision.ts';
 import { rolloutPlanOf } from '../rollout/plan.ts';
-import { entryUrl, routedUrl, trafficSeen } from '../traffic/shares.ts';
+import { routerOf, trafficSeen } from '../traffic/router.ts';
 import type { Observation, Revision, RevisionPods, RolloutPlan, RolloutState, Trouble } from '../rollout/state.ts';
 
 /** What the operator remembers of the cluster. `key` is `namespace/name` of a model. */
@@ -113,15 +113,10 @@ export function observe(
   const namesake = <T extends KubeObject>(objects: readonly T[]): T | undefined =>
     objects.find((object) => object.metadata.name === model.metadata.name);
   const entry = namesake(services);
-  const traffic = trafficSeen({
-    model,
-    entry,
-    route: namesake(routes),
-    services,
-    gatewayApi: caches.gatewayApi,
-    pods,
+  const traffic = trafficSeen(
+    { model, entry, route: namesake(routes), services, gatewayApi: caches.gatewayApi, pods },
     reverts,
-  });
+  );
   return {
     model,
     memory: readState(model.status),
@@ -137,10 +132,11 @@ export function observe(
     records,
     pods,
     entry,
-    url:
-      plan.router === 'HTTPRoute'
-        ? routedUrl(model, (name) => caches.gateway(name))
-        : entryUrl(model, entry, settings.serviceAddress),
+    url: routerOf(plan).url(model, {
+      entry,
+      gatewayOf: (name) => caches.gateway(name),
+      style: settings.serviceAddress,
+    }),
     gatewayApi: caches.gatewayApi,
     children: [...services, ...routes, ...deployments, ...mine(caches.configMaps(key)), ...controllerRevisions],
   };

@@ -9,7 +9,7 @@ import { statusError } from '../../../../kube/client/kube-error.ts';
 import type { KubeObject } from '../../../../kube/client/object.ts';
 import { observe, type Seen } from '../../../../operator/see/observe.ts';
 import { RecentWrites } from '../../../../operator/reconcile/recent-writes.ts';
-import { desiredState } from '../../../../operator/resources/index.ts';
+import { desiredState } from '../../../../operator/reconcile/desired-state.ts';
 import { controllerRevision } from '../../../../operator/resources/revisions.ts';
 import type { Decision, Revision } from '../../../../operator/rollout/state.ts';
 import { TrafficMemory } from '../../../../operator/traffic/traffic-memory.ts';

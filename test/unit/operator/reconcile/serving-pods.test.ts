@@ -8,7 +8,7 @@ import { isReady, type Pod, type Service } from '../../../../kube/kinds.ts';
 import type { KubeObject } from '../../../../kube/client/object.ts';
 import { observe, type Seen } from '../../../../operator/see/observe.ts';
 import { RecentWrites } from '../../../../operator/reconcile/recent-writes.ts';
-import { desiredState } from '../../../../operator/resources/index.ts';
+import { desiredState } from '../../../../operator/reconcile/desired-state.ts';
 import type { Decision, Revision } from '../../../../operator/rollout/state.ts';
 import { unmarkPods, type Hands } from '../../../../operator/reconcile/serving-pods.ts';
 import { TrafficMemory } from '../../../../operator/traffic/traffic-memory.ts';
