@@ -15,7 +15,7 @@ import { backoffMs } from '../../lib/retry.ts';
 import { isConflict, type Cluster, type Patch } from './api-server.ts';
 import { followModel, getModel, pathOf, type ModelRef } from './models.ts';
 import { cliManager } from './ownership.ts';
-import { standingOf, type Standing } from './standing.ts';
+import { standingOf, type RolloutStanding } from './standing.ts';
 
 const tries = 6;
 const backoff = { baseMs: 50, maxMs: 2_000 };
@@ -24,7 +24,7 @@ const answerWithinMs = 30_000;
 const settledWithinMs = 5_000;
 
 /** What is to be written. `undefined` from the decider: nothing. */
-export type Change = { readonly type: Patch['type']; readonly body: unknown };
+export type ModelChange = { readonly type: Patch['type']; readonly body: unknown };
 
 export type Changing = {
   readonly clock: Clock;
@@ -33,18 +33,18 @@ export type Changing = {
    * What the decision rests on beside the spec. Absent: nothing. `withinMs` absent: five seconds; then it has to do as
    * it is.
    */
-  readonly settled?: { readonly is: (standing: Standing) => boolean; readonly withinMs?: number } | undefined;
+  readonly settled?: { readonly is: (standing: RolloutStanding) => boolean; readonly withinMs?: number } | undefined;
 };
 
 /** The status speaks of the spec as it is now. */
-export const observed = { is: (standing: Standing): boolean => standing.observed };
+export const observed = { is: (standing: RolloutStanding): boolean => standing.observed };
 
 /** @param decide may throw, and is asked again after each conflict. @returns whether anything was written */
 export async function changeModel(
   cluster: Cluster,
   ref: ModelRef,
   changing: Changing,
-  decide: (model: OnnxModel) => Change | undefined,
+  decide: (model: OnnxModel) => ModelChange | undefined,
 ): Promise<boolean> {
   const { clock, signal, settled } = changing;
   for (let failures = 1; ; failures += 1) {

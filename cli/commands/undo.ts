@@ -10,11 +10,11 @@ import { AppError, messageOf } from '../../api/errors.ts';
 import { revisionFieldNames, type OnnxModel } from '../../api/onnxmodel.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
-import { lastWordsOf } from '../../operator/rollout/last-words.ts';
+import { lastKnownOf } from '../../operator/rollout/last-words.ts';
 import { proves } from '../../operator/rollout/provenance.ts';
-import { changeModel, observed, type Change } from '../cluster/change-model.ts';
+import { changeModel, observed, type ModelChange } from '../cluster/change-model.ts';
 import { clusterFlags, clusterFlagsHelp, onlyName, parseFlags } from '../cluster/cluster-flags.ts';
-import { applierOf, handedOver, type Entry } from '../cluster/hand-over.ts';
+import { applierOf, handedOver, type ManagedEntry } from '../cluster/hand-over.ts';
 import { openCluster, type Cluster } from '../cluster/api-server.ts';
 import type { ModelRef } from '../cluster/models.ts';
 import {
@@ -72,8 +72,8 @@ export async function undo(
   const ref = { name, namespace: values.namespace ?? cluster.namespace };
   const remembered = await rememberedRevisions(cluster, ref, stop);
   let said: readonly string[] = [];
-  let heir: Entry | undefined;
-  const decide = (model: OnnxModel): Change | undefined => {
+  let heir: ManagedEntry | undefined;
+  const decide = (model: OnnxModel): ModelChange | undefined => {
     heir = applierOf(model.metadata);
     const target = values.to === undefined ? previous(model, remembered) : namedRevision(remembered, values.to, '--to');
     const back = backTo(model, target);
@@ -125,7 +125,10 @@ function presentRevision(model: OnnxModel, remembered: readonly Remembered[]): s
   return asWritten?.revision ?? (observed ? (candidate ?? stable) : undefined);
 }
 
-function backTo(model: OnnxModel, target: Remembered): { readonly lines: readonly string[]; readonly change?: Change } {
+function backTo(
+  model: OnnxModel,
+  target: Remembered,
+): { readonly lines: readonly string[]; readonly change?: ModelChange } {
   const now = revisionPart(model.spec);
   const changes = differences(now, target.written, 'spec');
   if (changes.length === 0) return { lines: [`the spec is that of ${target.revision}`] };
@@ -180,7 +183,7 @@ function annotationPatch({ metadata }: OnnxModel, { written }: Remembered): read
 async function giveToApplier(
   cluster: Cluster,
   ref: ModelRef,
-  heir: Entry | undefined,
+  heir: ManagedEntry | undefined,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   if (heir === undefined) return [];
@@ -207,7 +210,7 @@ async function giveToApplier(
 function warningsOf({ metadata, spec, status }: OnnxModel, target: string): readonly string[] {
   const git = gitOwner(metadata);
   const pinned = spec.rollout?.pinRevision;
-  const provenance = lastWordsOf(status).provenance[target] ?? 'Unrecorded';
+  const provenance = lastKnownOf(status).provenance[target] ?? 'Unrecorded';
   return [
     ...(git === undefined
       ? []

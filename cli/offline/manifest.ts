@@ -17,14 +17,14 @@ import {
   shadowOf,
   type Confidence,
   type GatesSpec,
-  type Plan,
+  type GatePlan,
   type StepSpec,
 } from '../../operator/analysis/plan.ts';
 
 export type JudgedModel = {
   readonly name: string;
   /** Of the last analyze or shadow step. */
-  readonly plan: Plan;
+  readonly plan: GatePlan;
   /** What that step asks for. */
   readonly require: 'NoFail' | 'Pass';
   /** How long it may last; absent: half an hour, as where a step says nothing. */
@@ -34,14 +34,14 @@ export type JudgedModel = {
 const fileLimitBytes = 1 << 20;
 
 /** @param name of the model, needed when the file has several */
-export function readModel(path: string, name?: string): JudgedModel {
+export function readJudgedModel(path: string, name?: string): JudgedModel {
   const model = onlyModel(path, name);
   const rollout = object(object(model['spec'] ?? {}, 'spec')['rollout'] ?? {}, 'spec.rollout');
   const steps = stepsOf(rollout['steps']);
   return { name: nameOf(model), ...lastJudged(planOf(gatesOf(rollout['gates']), steps), steps ?? []) };
 }
 
-function lastJudged(plan: Plan, steps: readonly TimedStep[]): Omit<JudgedModel, 'name'> {
+function lastJudged(plan: GatePlan, steps: readonly TimedStep[]): Omit<JudgedModel, 'name'> {
   const last = steps.findLast(({ analyze, shadow }) => (analyze ?? shadow) !== undefined);
   const { require = 'Pass', maxBlocks } = last?.analyze ?? last?.shadow ?? {};
   return { plan: last?.shadow === undefined ? plan : shadowOf(plan), require, ...present({ maxBlocks }) };

@@ -8,7 +8,7 @@ import { equalLoadLn } from './constants.ts';
 import type { NoiseHistory } from './noise.ts';
 import { noHistory } from './noise.ts';
 import type { PairedSeries } from './paired-series.ts';
-import type { Plan, Span } from './plan.ts';
+import type { GatePlan, Span } from './plan.ts';
 import {
   cellsInside,
   extentOf,
@@ -16,7 +16,7 @@ import {
   type Extent,
   type Measure,
   type Nodes,
-  type Pair,
+  type Both,
   type Window,
 } from './series.ts';
 
@@ -50,11 +50,11 @@ export type Evidence = {
 
 /** Evidence as the questions of all gates need it. */
 export type WindowFacts = {
-  readonly plan: Plan;
+  readonly plan: GatePlan;
   readonly span: Span;
   readonly extent: Extent;
-  readonly cells: Pair<readonly Cell[]>;
-  readonly pods: Pair<readonly Cell[]>;
+  readonly cells: Both<readonly Cell[]>;
+  readonly pods: Both<readonly Cell[]>;
   readonly firstBlock: number;
   readonly history: (quantile: number) => NoiseHistory;
   readonly load: Load;
@@ -66,7 +66,7 @@ export type WindowFacts = {
 export type Load = 'Equal' | 'Less' | 'More' | 'Unknown';
 
 export function windowFactsOf(
-  plan: Plan,
+  plan: GatePlan,
   { window, history, loadIsEqual, nodes = 'Unlike', maxBlocks = usualBlocks, paired }: Evidence,
 ): WindowFacts {
   const cells = cellsInside(window);
@@ -93,7 +93,7 @@ export function loadIn({ window, loadIsEqual }: Pick<Evidence, 'window' | 'loadI
 }
 
 /** By the requests that a pod of each revision had in the window. */
-function loadOf(pods: Pair<readonly Cell[]>): Load {
+function loadOf(pods: Both<readonly Cell[]>): Load {
   const [own, other] = [pods.candidate, pods.stable].map(
     (cells) => totalOf(cells, requestsOf) / Math.max(1, podCountOf(cells)),
   );

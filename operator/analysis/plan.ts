@@ -61,7 +61,7 @@ export type TrafficGate =
   | { readonly kind: 'errors-limit'; readonly name: string; readonly max: number }
   | { readonly kind: 'disagreement-limit'; readonly name: string; readonly max: number };
 
-export type Plan = {
+export type GatePlan = {
   readonly gates: readonly TrafficGate[];
   /** For each gate in each analyze step: α / (gates × steps). */
   readonly alphaPerGate: number;
@@ -107,7 +107,7 @@ const defaultGates = [
  * steps (Bonferroni): the chance of any wrong Fail in the whole rollout is at most α for independent requests, whatever
  * the gates have to do with each other.
  */
-export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defaults.steps): Plan {
+export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defaults.steps): GatePlan {
   const at = 'spec.rollout.gates';
   const confidence = gates.confidence ?? defaults.confidence;
   if (!Object.hasOwn(confidences, confidence))
@@ -157,19 +157,19 @@ function withoutShare({ share, ...gate }: Shared, alpha: number | undefined): Tr
 }
 
 /** What each gate may spend on a wrong Fail in a step: "0.0125", or "0.0025 to 0.015" where their parts are unequal. */
-export function alphaWords({ gates, alphaPerGate }: Plan): string {
+export function alphaWords({ gates, alphaPerGate }: GatePlan): string {
   const each = gates.map((gate) => ('alpha' in gate ? gate.alpha : undefined) ?? alphaPerGate);
   const ends = each.length === 0 ? [alphaPerGate] : [Math.min(...each), Math.max(...each)];
   return [...new Set(ends.map((alpha) => String(Number(alpha.toPrecision(3)))))].join(' to ');
 }
 
 /** The plan without what is compared with stable. */
-export function limitsOf(plan: Plan): Plan {
+export function limitsOf(plan: GatePlan): GatePlan {
   return { ...plan, gates: plan.gates.filter(isLimit) };
 }
 
 /** The plan of a candidate without traffic: what pairs and compared answers judge, without any request of its own. */
-export function shadowOf(plan: Plan): Plan {
+export function shadowOf(plan: GatePlan): GatePlan {
   const gates = plan.gates.filter(({ kind }) => kind === 'latency-increase' || kind === 'disagreement-limit');
   return { ...plan, gates, minRequests: tuning.hardMinRequests, isMinRequestsWritten: true, isShadow: true };
 }
@@ -259,7 +259,7 @@ function detectable(text: string | undefined, limit: number, at: string): { read
 export function toShow(
   limit: number,
   atMost: number | undefined,
-  { confidence = 'Standard' }: Plan,
+  { confidence = 'Standard' }: GatePlan,
   { known, maxBlocks }: Span,
 ): number {
   const {
@@ -287,7 +287,7 @@ export type Wider = Pick<Relative, 'atMost' | 'atLast'>;
 export function lastToShow(
   limit: number,
   { atMost, atLast }: Wider,
-  { confidence = 'Standard' }: Plan,
+  { confidence = 'Standard' }: GatePlan,
   { known, maxBlocks }: Span,
 ): Last | undefined {
   const {
@@ -305,7 +305,7 @@ export function lastToShow(
 export function laterToShow(
   limit: number,
   wider: Wider,
-  plan: Plan,
+  plan: GatePlan,
   { known, maxBlocks, estimate }: Span & { readonly estimate: number | null },
 ): { readonly atBlock: number; readonly toShow: number } | undefined {
   const at = (block: number): number => {
@@ -322,7 +322,9 @@ export function laterToShow(
 }
 
 /** The constants of a plan's confidence. */
-export function timingOf({ confidence = 'Standard' }: Pick<Plan, 'confidence'>): (typeof confidences)[Confidence] {
+export function gateTimingOf({
+  confidence = 'Standard',
+}: Pick<GatePlan, 'confidence'>): (typeof confidences)[Confidence] {
   return confidences[confidence];
 }
 

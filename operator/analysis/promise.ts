@@ -11,11 +11,11 @@
  */
 import { tuning } from './constants.ts';
 import type { Evidence } from './evidence.ts';
-import { addCount, emptyHistogram, type LogHistogram } from './log-histogram.ts';
+import { addCount, emptyHistogram, type LatencyCounts } from './log-histogram.ts';
 import { lookAt, numbersAt } from './look.ts';
 import { samplingVariance, type NoiseHistory } from './noise.ts';
-import type { Plan, TrafficGate } from './plan.ts';
-import type { Cell, Nodes, Pair } from './series.ts';
+import type { GatePlan, TrafficGate } from './plan.ts';
+import type { Cell, Nodes, Both } from './series.ts';
 import type { GateResult } from './verdict.ts';
 
 /** What is known of the traffic before a step. */
@@ -24,17 +24,17 @@ export type Past = {
   readonly requestsPerMinute: number;
   /** Stable's: share of requests that failed, and latencies of those that were answered. */
   readonly failureRate: number;
-  readonly latency: LogHistogram;
+  readonly latency: LatencyCounts;
   readonly history: (quantile: number) => NoiseHistory;
 };
 
 /** The step that is foreseen. */
 export type Outlook = {
-  readonly plan: Plan;
+  readonly plan: GatePlan;
   readonly require: 'NoFail' | 'Pass';
   /** Of the traffic that the candidate gets, 0 to 1. */
   readonly share: number;
-  readonly pods: Pair<number>;
+  readonly pods: Both<number>;
   readonly loadIsEqual: boolean;
   readonly nodes?: Nodes;
   readonly maxBlocks: number;
@@ -163,7 +163,7 @@ function unluckyIn(
   };
 }
 
-function firstQuantile({ gates }: Plan): number {
+function firstQuantile({ gates }: GatePlan): number {
   return gates.find((gate) => gate.kind === 'latency-increase' || gate.kind === 'latency-limit')?.quantile ?? 0.95;
 }
 
@@ -289,7 +289,7 @@ function cellsOf(pod: string, side: Side): { readonly blocks: readonly Cell[]; r
 }
 
 /** A histogram moved by so much ln(latency), and made one of so many requests. */
-function moved(histogram: LogHistogram, ln: number, requests: number): LogHistogram {
+function moved(histogram: LatencyCounts, ln: number, requests: number): LatencyCounts {
   const { scale, counts, first, last, total } = histogram;
   const made = emptyHistogram(scale);
   const by = ln / scale.lnStep;

@@ -22,9 +22,9 @@ import {
 import { LatencyJudgement, type LatencyQuestion } from './latency.ts';
 import { reportScale } from './log-histogram.ts';
 import { canPassByPairs, judgePaired } from './paired.ts';
-import { lastToShow, timingOf, toShow, type TrafficGate, type Wider } from './plan.ts';
+import { lastToShow, gateTimingOf, toShow, type TrafficGate, type Wider } from './plan.ts';
 import { RateJudgement, type RateQuestion } from './rate.ts';
-import { classWeights, countSeries, latencySeries, type Measure, type Pair } from './series.ts';
+import { classWeights, countSeries, latencySeries, type Measure, type Both } from './series.ts';
 import type { PairedResult } from './verdict.ts';
 
 export type Judgement = LatencyJudgement | EachClass | RateJudgement;
@@ -65,7 +65,7 @@ function eachClass(gate: TrafficGate & { kind: 'latency-increase' }, facts: Wind
  * half each of what a gate against stable's latency may spend.
  */
 function askedOf(gate: TrafficGate, { plan, span, paired, cells }: WindowFacts) {
-  const { failBlocks, warmBlocks, passAlpha: whole } = timingOf(plan);
+  const { failBlocks, warmBlocks, passAlpha: whole } = gateTimingOf(plan);
   const share = gate.kind === 'latency-increase' && paired !== undefined ? 1 / 2 : 1;
   const alpha = share * (('alpha' in gate ? gate.alpha : undefined) ?? plan.alphaPerGate);
   const passAlpha = share * whole;
@@ -95,7 +95,7 @@ function latencyQuestion(
 ): LatencyQuestion {
   const { cells, pods, extent, firstBlock, history, nodes } = facts;
   const { shown, ...asked } = askedOf(gate, facts);
-  const both = (side: keyof Pair<unknown>) => ({ blocks: cells[side], pods: pods[side] });
+  const both = (side: keyof Both<unknown>) => ({ blocks: cells[side], pods: pods[side] });
   const scale = (cells.candidate[0] ?? cells.stable[0])?.latency.scale ?? reportScale;
   const span = { firstBlock, positions: extent.positions, scale };
   const common = { ...asked, quantile: gate.quantile, known: extent.known, history: history(gate.quantile), nodes };

@@ -5,7 +5,7 @@
  * Pure.
  */
 import { plural } from '../../api/text.ts';
-import type { Plan, TrafficGate } from './plan.ts';
+import type { GatePlan, TrafficGate } from './plan.ts';
 import { shownBy, type GatePromise, type StepPromise } from './promise.ts';
 import type { GateResult } from './verdict.ts';
 
@@ -28,7 +28,7 @@ export function roundedUp(value: number): number {
  *
  * @returns undefined where no gate has shown anything
  */
-export function shownWords({ gates }: Plan, results: readonly GateResult[]): string | undefined {
+export function shownWords({ gates }: GatePlan, results: readonly GateResult[]): string | undefined {
   const compared = gates.flatMap((gate, i) => {
     const result = results[i];
     return result === undefined || !isCompared(gate) ? [] : [{ gate, ...shownIn(gate, result) }];

@@ -12,7 +12,7 @@ import { lastBlockOf, type Known } from '../analysis/look.ts';
 import { blocksByPod, mergedCells } from '../analysis/merged-cells.ts';
 import { equalLoadLn } from '../analysis/constants.ts';
 import { pairedSeries } from '../analysis/paired-series.ts';
-import type { Nodes, Pair } from '../analysis/series.ts';
+import type { Nodes, Both } from '../analysis/series.ts';
 import { sharingOf } from '../rollout/sharing.ts';
 import type { Block, Revision } from '../rollout/state.ts';
 
@@ -24,7 +24,7 @@ export type Scene = {
   /** Of the traffic that the candidate has, 0..100. */
   readonly weight: number;
   readonly router: RouterName;
-  readonly ready: Pair<number>;
+  readonly ready: Both<number>;
   readonly ledger: Ledger;
   /** Whether every pod of both runs on the same node, or on nodes that both have; Unlike where it is not known. */
   readonly nodes?: Nodes;

@@ -12,15 +12,15 @@ import { emptyHistogram, addInto, reportScale } from '../analysis/log-histogram.
 import { promiseOf, type Past } from '../analysis/promise.ts';
 import type { Cell } from '../analysis/series.ts';
 import { historyOf, isLoadEqual, type Scene } from './evidence.ts';
-import type { Asked } from './reading.ts';
+import type { WindowAsked } from './reading.ts';
 import { sharingOf } from '../rollout/sharing.ts';
 import { promiseWords } from '../analysis/shown-words.ts';
 
 const blocksAMinute = 60 / blockSeconds;
 
 /** @returns undefined where no revision is compared with another: in the shadow, and with all the traffic */
-export function foresee(
-  { plan, require, shadow }: Pick<Asked, 'plan' | 'require' | 'shadow'>,
+export function foreseeStep(
+  { plan, require, shadow }: Pick<WindowAsked, 'plan' | 'require' | 'shadow'>,
   scene: Scene,
 ): string | undefined {
   const share = sharingOf(scene).partOf(scene.weight, scene.ready);

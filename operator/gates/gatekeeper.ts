@@ -13,7 +13,7 @@ import { present } from '../../api/present.ts';
 import { blockAt, blockSeconds, type Report } from '../../api/report.ts';
 import type { Logger } from '../../lib/log.ts';
 import { historyBlocks } from '../analysis/history.ts';
-import { alphaWords, planOf, type Plan } from '../analysis/plan.ts';
+import { alphaWords, planOf, type GatePlan } from '../analysis/plan.ts';
 import type { Nodes } from '../analysis/series.ts';
 import type { GateResult } from '../analysis/verdict.ts';
 import { isReady, type ConfigMap, type Pod } from '../../kube/kinds.ts';
@@ -26,9 +26,17 @@ import { isLoadEqual, knownOf, type Scene } from './evidence.ts';
 import { unpackLedger } from './kept-ledger.ts';
 import { ModelLedger, type Written } from './model-ledger.ts';
 import { probesWanted, requestsPerMinute } from './probing.ts';
-import { foresee } from './foreseeing.ts';
+import { foreseeStep } from './foreseeing.ts';
 import { shownWords } from '../analysis/shown-words.ts';
-import { find, numbersOf, readingFrom, sentenceOf, type Asked, type Finding, type ShownResult } from './reading.ts';
+import {
+  find,
+  shownResultsOf,
+  readingFrom,
+  sentenceOf,
+  type WindowAsked,
+  type Finding,
+  type ShownResult,
+} from './reading.ts';
 
 /** Verdicts as they are shown, and when they were made. */
 export type Shown = {
@@ -245,7 +253,7 @@ function namesOf(pods: readonly Pod[]): ReadonlySet<string> {
   return new Set(pods.map((pod) => pod.metadata.name));
 }
 
-function askedIn(state: Judging, seen: Seen): Asked {
+function askedIn(state: Judging, seen: Seen): WindowAsked {
   const steps = stepsOf(state.candidate, { seen: seen.rollout, plan: seen.plan });
   const step = steps[state.step];
   return {
@@ -257,7 +265,7 @@ function askedIn(state: Judging, seen: Seen): Asked {
 }
 
 /** By the steps that there are, written or by default: α is shared among those that judge. */
-function planIn(seen: Seen): Plan {
+function planIn(seen: Seen): GatePlan {
   const steps = seen.plan.steps.map((step) => (isJudged(step) ? { analyze: { require: step.require } } : {}));
   return planOf(seen.model.spec.rollout?.gates, steps);
 }
@@ -292,7 +300,7 @@ function nodesOf(...revisions: readonly (readonly Pod[])[]): Nodes {
 }
 
 /** Everything but the ledger that a look depends on. */
-function identityOf(asked: Asked, state: Judging, seen: Seen): string {
+function identityOf(asked: WindowAsked, state: Judging, seen: Seen): string {
   const ready = { candidate: readyOf(seen, state.candidate).length, stable: readyOf(seen, state.stable).length };
   const equal = isLoadEqual({ router: seen.plan.router, weight: state.weight, ready });
   const nodes = nodesOf(readyOf(seen, state.candidate), readyOf(seen, state.stable));
@@ -301,7 +309,7 @@ function identityOf(asked: Asked, state: Judging, seen: Seen): string {
     .digest('hex');
 }
 
-type Looking = { readonly of: string; readonly asked: Asked; readonly scene: Scene; readonly now: Millis };
+type Looking = { readonly of: string; readonly asked: WindowAsked; readonly scene: Scene; readonly now: Millis };
 
 /** Looks when there is something new to see, and not more often than a look is worth: one costs microseconds a cell. */
 function look(followed: Followed, { of, asked, scene, now }: Looking): Finding {
@@ -319,17 +327,17 @@ function cellsOf({ ledger }: ModelLedger): number {
 }
 
 /** Once a step: what is foreseen does not change with what comes. */
-function foreseen(followed: Followed, asked: Asked, scene: Scene, { phase }: Judging): string | undefined {
+function foreseen(followed: Followed, asked: WindowAsked, scene: Scene, { phase }: Judging): string | undefined {
   // A pause does not end by its gates, or has waited for them in vain.
   if (phase === 'Paused') return undefined;
   const of = JSON.stringify([asked, scene.maxBlocks, scene.weight]);
-  if (followed.promise?.of !== of) followed.promise = { of, ...present({ text: foresee(asked, scene) }) };
+  if (followed.promise?.of !== of) followed.promise = { of, ...present({ text: foreseeStep(asked, scene) }) };
   return followed.promise.text;
 }
 
 type Renewing = {
   readonly of: string;
-  readonly asked: Asked;
+  readonly asked: WindowAsked;
   readonly finding: Finding;
   readonly now: Millis;
   readonly everyMs: Millis;
@@ -345,7 +353,7 @@ function renewed(followed: Followed, { of, asked, finding, now, everyMs, promise
     saysTheSame(shown.results, finding)
   )
     return shown;
-  const results = numbersOf(finding);
+  const results = shownResultsOf(finding);
   const made = {
     of,
     step: finding.step,

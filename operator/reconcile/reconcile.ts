@@ -14,7 +14,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { apply } from './apply.ts';
 import { withChecks } from '../gates/checks.ts';
-import { placeOf } from '../gates/gate-status.ts';
+import { stepPlaceOf } from '../gates/gate-status.ts';
 import type { Gates, Shown } from '../gates/gatekeeper.ts';
 import { freezeGolden, goldenRecheckMs, type FrozenMemory } from '../golden/golden-set.ts';
 import { controllerRevisions, onnxModels } from '../../kube/kinds.ts';
@@ -30,7 +30,7 @@ import { controllerRevision } from '../resources/revisions.ts';
 import { decide } from '../rollout/decide.ts';
 import type { Decision, Revision } from '../rollout/state.ts';
 import { canonicalJson } from '../see/revision.ts';
-import { statusOf } from './status.ts';
+import { modelStatusOf } from './status.ts';
 import { TrafficMemory } from '../traffic/traffic-memory.ts';
 
 export type World = {
@@ -158,7 +158,7 @@ export class Reconciler {
     const { client, reports, settings } = this.#world;
     const { model } = seen;
     const failure = this.#failures.get(key)?.trouble;
-    const status = statusOf({
+    const status = modelStatusOf({
       seen,
       decision,
       reports,
@@ -202,7 +202,7 @@ export class Reconciler {
       phase: status.phase,
       reason: decision.reason,
       detail: decision.message,
-      ...placeOf(status),
+      ...stepPlaceOf(status),
     });
     this.#world.announce(model, decision);
   }

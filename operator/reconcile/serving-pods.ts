@@ -53,10 +53,10 @@ export async function markPods(hands: Hands, seen: Seen, decision: Decision): Pr
   const wanted = toMark(those, decision);
   const unmarked = wanted.filter((pod) => !isMarked(pod));
   const strangers = those.filter(
-    (pod) => isMarked(pod) && !wanted.includes(pod) && (isReady(pod) || !revisions.includes(revisionOf(pod))),
+    (pod) => isMarked(pod) && !wanted.includes(pod) && (isReady(pod) || !revisions.includes(revisionOfPod(pod))),
   );
   const writes = (await writeMarks(hands, unmarked, true)) + (await writeMarks(hands, strangers, false));
-  const stable = those.filter((pod) => revisionOf(pod) === decision.serve && isReady(pod));
+  const stable = those.filter((pod) => revisionOfPod(pod) === decision.serve && isReady(pod));
   const isDone = writes === 0 && unmarked.length + strangers.length === 0 && stable.length > 0;
   const heldMs = hands.traffic.heldMs('marked', isDone, hands.clock.monotonic());
   const isSafe = isDone && heldMs >= markedForMs;
@@ -70,7 +70,7 @@ export async function markPods(hands: Hands, seen: Seen, decision: Decision): Pr
 function toMark(those: readonly Pod[], { serve, canary, run }: Decision): readonly Pod[] {
   const decided = run.find(({ revision }) => revision === canary?.revision)?.replicas ?? 0;
   const readyOf = (revision: Revision | null | undefined): readonly Pod[] =>
-    those.filter((pod) => revisionOf(pod) === revision && isReady(pod));
+    those.filter((pod) => revisionOfPod(pod) === revision && isReady(pod));
   return [...readyOf(serve), ...[...readyOf(canary?.revision)].sort(byAge).slice(0, decided)];
 }
 
@@ -136,7 +136,7 @@ async function writeMarks(
   return writes;
 }
 
-function revisionOf(pod: Pod): Revision {
+function revisionOfPod(pod: Pod): Revision {
   return pod.metadata.labels?.[labels.revision] ?? '';
 }
 

@@ -7,7 +7,7 @@
  */
 import { blockSeconds } from '../../api/report.ts';
 import { plural } from '../../api/text.ts';
-import { abort, isExempt, keep, lostForMs, readingOf, stepsOf, type Why } from './decisions.ts';
+import { abortRollout, isExempt, keep, lostForMs, readingOf, stepsOf, type Why } from './decisions.ts';
 import { fleetOf, hasTaken, isFought, isOffSteps, podsOf, weightNow } from './serving.ts';
 import { isJudged, type JudgedStep } from './plan.ts';
 import { noRequests } from './no-requests.ts';
@@ -21,7 +21,7 @@ import {
   followPlan,
   judgedBy,
   lookMs,
-  pause,
+  pauseRollout,
   reach,
   reachedBy,
   setAnew,
@@ -43,12 +43,16 @@ export function abortWhenSuperseded(state: CanaryState, ...[seen, plan, now]: Ar
   const why: Why = reverted
     ? { reason: 'RevisionReverted', message: wantedWords(state.stable, plan) }
     : { reason: 'RevisionSuperseded', message: wantedWords(seen.target, plan) };
-  return abort(state, why, { seen, plan, now });
+  return abortRollout(state, why, { seen, plan, now });
 }
 
 export function abortOnRequest(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
   if (plan.abortRevision !== state.candidate) return undefined;
-  return abort(state, { reason: 'Aborted', message: 'spec.rollout.abortRevision names it' }, { seen, plan, now });
+  return abortRollout(
+    state,
+    { reason: 'Aborted', message: 'spec.rollout.abortRevision names it' },
+    { seen, plan, now },
+  );
 }
 
 /** Its steps are none then (decisions.ts, stepsOf), so that the next one is the last. */
@@ -102,14 +106,14 @@ export function abortOnFailedChecks(state: CanaryState, ...[seen, plan, now]: Ar
   const { checks } = podsOf(seen, state.candidate);
   if (checks?.verdict !== 'Fail' || plan.promoteRevision === state.candidate || isExempt(state.candidate, at))
     return undefined;
-  return abort(state, checks, at);
+  return abortRollout(state, checks, at);
 }
 
 export function pauseOnConflict(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
   if ((seen.traffic?.reverts ?? 0) < revertLimit || isOffSteps(state)) return undefined;
   const message =
     `somebody else changed the weights of the route ${revertLimit} times in ten minutes; ` + 'they were put back';
-  return pause(state, 'WeightConflict', { reason: 'WeightConflict', message }, { seen, plan, now });
+  return pauseRollout(state, 'WeightConflict', { reason: 'WeightConflict', message }, { seen, plan, now });
 }
 
 /** Weight, pods and clocks stand still. */
@@ -178,7 +182,7 @@ export function abortWhenLate(state: StateIn<'Shifting'>, ...[seen, plan, now]: 
   const within = secondsWords(plan.readyWithinMs);
   const { problem } = seen.traffic ?? {};
   if (problem !== undefined)
-    return abort(
+    return abortRollout(
       state,
       {
         reason: 'RouteNotAccepted',
@@ -191,7 +195,7 @@ export function abortWhenLate(state: StateIn<'Shifting'>, ...[seen, plan, now]: 
   const message =
     `${ready} of ${needed} pods for ${state.weight} % of the traffic were ready after ` +
     `${within}${trouble === undefined ? '' : `: ${trouble.message}`}`;
-  return abort(state, { reason: trouble?.reason ?? 'ProgressDeadlineExceeded', message }, { seen, plan, now });
+  return abortRollout(state, { reason: trouble?.reason ?? 'ProgressDeadlineExceeded', message }, { seen, plan, now });
 }
 
 export function waitForWeight(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision {
@@ -216,7 +220,7 @@ export function pauseWhenSilent(state: StateIn<'Analyzing'>, ...[seen, plan, now
   const reading = readingOf(state, seen);
   if (reading === undefined || reading.silent.length === 0) return undefined;
   const message = `no pod of ${reading.silent.join(' and ')} has reported for a while: nothing can be judged`;
-  return pause(state, 'ReportsStale', { reason: 'ReportsStale', message }, { seen, plan, now });
+  return pauseRollout(state, 'ReportsStale', { reason: 'ReportsStale', message }, { seen, plan, now });
 }
 
 export function goOnWhenDone(state: StateIn<'Analyzing'>, ...[seen, plan, now]: Args): Decision | undefined {
@@ -235,13 +239,13 @@ export function endWhenUndecided(state: StateIn<'Analyzing'>, ...[seen, plan, no
   const message =
     `undecided after ${secondsWords(step.maxDurationMs)}: ` +
     `${noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'no report has come'}`;
-  if (plan.onUndecided === 'Rollback') return abort(state, { reason: 'Undecided', message }, at);
+  if (plan.onUndecided === 'Rollback') return abortRollout(state, { reason: 'Undecided', message }, at);
   if (plan.onUndecided === 'Promote')
     return enterStep(without(state, 'PromotedUndecided'), state.step + 1, at, {
       reason: 'Undecided',
       message: `${message}; spec.rollout.onUndecided lets it go on`,
     });
-  return pause(state, 'Undecided', { reason: 'Undecided', message }, at);
+  return pauseRollout(state, 'Undecided', { reason: 'Undecided', message }, at);
 }
 
 export function waitForEvidence(state: StateIn<'Analyzing'>, ...[seen, plan, now]: Args): Decision {
@@ -310,7 +314,7 @@ const ends: Ends = {
     const message =
       reading?.step === 'Done' ? `decided after all: ${reading.message}` : 'spec.rollout.onUndecided lets it go on';
     if (at.plan.onUndecided === 'Rollback')
-      return abort(state, { reason: 'Undecided', message: 'spec.rollout.onUndecided takes it back' }, at);
+      return abortRollout(state, { reason: 'Undecided', message: 'spec.rollout.onUndecided takes it back' }, at);
     if (reading?.step !== 'Done' && at.plan.onUndecided !== 'Promote') return undefined;
     const reached = reading?.step === 'Done' ? judgedBy(state, reading) : without(state, 'PromotedUndecided');
     return enterStep(reached, state.step + 1, at, { reason: 'Resumed', message });

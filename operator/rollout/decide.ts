@@ -66,11 +66,20 @@ import {
 } from './rest-rules.ts';
 import { abortOnFailedGate, carryForStable, sleepWhenScaledToZero } from './stable-rules.ts';
 import { spentAfter } from './intents.ts';
-import type { Decision, Millis, Observation, Phase, RolloutPlan, RolloutState, Rule, StateIn } from './state.ts';
+import type {
+  Decision,
+  Millis,
+  Observation,
+  Phase,
+  RolloutPlan,
+  RolloutState,
+  DecisionRule,
+  StateIn,
+} from './state.ts';
 
-type ClosingRule<P extends Phase> = (...args: Parameters<Rule<P>>) => Decision;
+type ClosingRule<P extends Phase> = (...args: Parameters<DecisionRule<P>>) => Decision;
 
-const rules: { readonly [P in Phase]: readonly [...Rule<P>[], ClosingRule<P>] } = {
+const rules: { readonly [P in Phase]: readonly [...DecisionRule<P>[], ClosingRule<P>] } = {
   New: [adoptWhatServes, startFirstRevision],
   Preparing: [
     returnToStable,

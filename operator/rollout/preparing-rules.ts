@@ -4,7 +4,7 @@
  * Owns:  when a candidate may have traffic at all, and which trouble ends it before.
  * Pure.
  */
-import { giveUp, isExempt, promote, settled, stepsOf, type Pair, type Why } from './decisions.ts';
+import { giveUp, isExempt, makeStable, settled, stepsOf, type RevisionPair, type Why } from './decisions.ts';
 import { fleetOf, podsOf, withPods } from './serving.ts';
 import { splitBetween } from './replicas.ts';
 import type { At, Decision, Millis, Observation, Revision, RolloutPlan, StateIn } from './state.ts';
@@ -13,8 +13,8 @@ import { enterStep } from './steps.ts';
 
 type Preparing = StateIn<'Preparing'>;
 
-export function prepare(
-  { stable, candidate, attempt }: Pair & { readonly attempt: number },
+export function prepareCandidate(
+  { stable, candidate, attempt }: RevisionPair & { readonly attempt: number },
   why: Why,
   at: At,
 ): Decision {
@@ -81,7 +81,7 @@ export function restartOnNewTarget(
     reason: 'RevisionSuperseded',
     message: `preparing ${seen.target} instead of ${state.candidate}`,
   } as const;
-  return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
+  return prepareCandidate({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
 }
 
 export function giveUpOnRequest(
@@ -192,7 +192,7 @@ export function beginWhenReady(
   if (ready < podsNeeded(state, at) || (plan.replicas > 0 && !resolved) || !checksDone(state, at)) return undefined;
   const { stable, candidate, attempt, floor } = state;
   if (stable === null || beginsWithAll(state, at))
-    return promote(candidate, plan.replicas === 0 && floor === 0 ? null : stable, at);
+    return makeStable(candidate, plan.replicas === 0 && floor === 0 ? null : stable, at);
   return enterStep({ stable, candidate, attempt, floor, weight: 0, window: 0 }, 0, at);
 }
 

@@ -4,9 +4,9 @@
  * Owns:  the way back while the old pods are still there, and when they may go.
  * Pure.
  */
-import { atRest, giveUp, isExempt, lostForMs, promote, rollingBack, settled } from './decisions.ts';
+import { atRest, giveUp, isExempt, lostForMs, makeStable, rollingBack, settled } from './decisions.ts';
 import { podsOf, servingOne } from './serving.ts';
-import { prepare } from './preparing-rules.ts';
+import { prepareCandidate } from './preparing-rules.ts';
 import type { At, Decision, Millis, Observation, RolloutPlan, StateIn, Trouble } from './state.ts';
 import { sharingOf } from './sharing.ts';
 import { servesWords } from './words.ts';
@@ -81,7 +81,7 @@ export function turnBackOnRevert(
   if (state.retiring === null || seen.target !== state.retiring || podsOf(seen, state.retiring).ready < plan.replicas)
     return undefined;
   if (plan.promoteRevision !== state.retiring && !isExempt(state.retiring, { seen, plan })) return undefined;
-  return promote(state.retiring, state.stable, { seen, plan, now });
+  return makeStable(state.retiring, state.stable, { seen, plan, now });
 }
 
 export function settleWhenRouted(
@@ -149,7 +149,7 @@ export function startWhileRetaining(
     reason: 'RevisionCreated',
     message: `preparing ${seen.target}; ${servesWords(state.stable, seen)}`,
   } as const;
-  return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
+  return prepareCandidate({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
 }
 
 /** The old pods go once traffic has left them, their time is over, and the new ones can carry it all. */
@@ -221,7 +221,7 @@ export function wakeUnchecked(
     return undefined;
   const retiring = 'retiring' in state ? state.retiring : null;
   const message = `${state.stable} became stable while spec.replicas was 0: its checks run now`;
-  return prepare(
+  return prepareCandidate(
     { stable: retiring, candidate: state.stable, attempt: 1 },
     { reason: 'Waking', message },
     { seen, plan, now },

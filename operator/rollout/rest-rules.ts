@@ -4,9 +4,9 @@
  * Owns:  what begins a rollout, and what an ended one leaves.
  * Pure.
  */
-import { becomes, failed, giveUp, lostForMs, promote, rollingBack, settled } from './decisions.ts';
+import { becomes, failed, giveUp, lostForMs, makeStable, rollingBack, settled } from './decisions.ts';
 import { podsOf } from './serving.ts';
-import { prepare } from './preparing-rules.ts';
+import { prepareCandidate } from './preparing-rules.ts';
 import type { Decision, Millis, Observation, RolloutPlan, StateIn } from './state.ts';
 import { servesWords, wantedWords } from './words.ts';
 
@@ -46,7 +46,7 @@ export function startFirstRevision(
   plan: RolloutPlan,
   now: Millis,
 ): Decision {
-  return prepare(
+  return prepareCandidate(
     { stable: null, candidate: seen.target, attempt: 1 },
     { reason: 'RevisionCreated', message: `preparing ${seen.target}, the first revision` },
     { seen, plan, now },
@@ -64,7 +64,7 @@ export function startOnNewTarget(
     reason: 'RevisionCreated',
     message: `preparing ${seen.target}; ${servesWords(state.stable, seen)}`,
   } as const;
-  return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
+  return prepareCandidate({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
 }
 
 export function stayStable(state: StateIn<'Stable'>, seen: Observation, plan: RolloutPlan): Decision {
@@ -95,7 +95,7 @@ export function leaveWhenWeightIsGone(
     };
   if (seen.target !== rejected) {
     if (now - since < debounceMs) return undefined;
-    return prepare(
+    return prepareCandidate(
       { stable, candidate: seen.target, attempt: 1 },
       { reason: 'RevisionSuperseded', message: `preparing ${seen.target} instead of ${rejected}` },
       at,
@@ -103,7 +103,7 @@ export function leaveWhenWeightIsGone(
   }
   const cameBack = cause === 'RevisionReverted' || cause === 'RevisionSuperseded';
   if (cameBack)
-    return prepare(
+    return prepareCandidate(
       { stable, candidate: rejected, attempt: attempt + 1 },
       { reason: 'RevisionCreated', message: `${wantedWords(rejected, plan)}: it begins anew` },
       at,
@@ -125,7 +125,7 @@ export function leaveStableBehind(
   if (seen.target === stable || seen.target === rejected || now - since < lostForMs) return undefined;
   if (podsOf(seen, stable).ready > 0 || podsOf(seen, rejected).ready === 0) return undefined;
   const message = `preparing ${seen.target}; ${rejected} serves, for ${stable} has no ready pod`;
-  const begun = prepare(
+  const begun = prepareCandidate(
     { stable: rejected, candidate: seen.target, attempt: 1 },
     { reason: 'RevisionSuperseded', message },
     { seen, plan, now },
@@ -155,7 +155,7 @@ export function retryOnNewTarget(
     reason: 'RevisionCreated',
     message: `preparing ${seen.target} after ${state.rejected} was given up`,
   } as const;
-  return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
+  return prepareCandidate({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
 }
 
 /**
@@ -173,7 +173,7 @@ export function retryOnRequest(
   const isAsked = retryToken !== undefined && retryToken !== state.handledRetryToken;
   if (!isAsked && promoteRevision !== state.rejected) return undefined;
   const why = { reason: 'Retried', message: `${state.rejected} is tried again: attempt ${state.attempt + 1}` } as const;
-  return prepare({ stable: state.stable, candidate: state.rejected, attempt: state.attempt + 1 }, why, {
+  return prepareCandidate({ stable: state.stable, candidate: state.rejected, attempt: state.attempt + 1 }, why, {
     seen,
     plan,
     now,
@@ -190,7 +190,7 @@ export function recoverFirstRevision(
   if (state.stable !== null || plan.abortRevision === state.rejected) return undefined;
   const { ready, resolved, checks } = podsOf(seen, state.rejected);
   return ready > 0 && resolved && (checks === undefined || checks.verdict === 'Pass')
-    ? promote(state.rejected, null, { seen, plan, now })
+    ? makeStable(state.rejected, null, { seen, plan, now })
     : undefined;
 }
 

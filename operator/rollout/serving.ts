@@ -10,7 +10,7 @@ import { carriedWeight, splitBetween, type Fleet, type Split } from './replicas.
 import { sharingOf } from './sharing.ts';
 import type { At, CanaryState, Decision, Observation, Revision, RevisionPods, RolloutPlan } from './state.ts';
 
-export type Serving = Pick<Decision, 'serve' | 'canary' | 'run'>;
+export type TrafficAndPods = Pick<Decision, 'serve' | 'canary' | 'run'>;
 
 const nothing: RevisionPods = { ready: 0, present: 0, deployed: false, resolved: false };
 
@@ -57,7 +57,7 @@ export function trafficFor(
   { stable, candidate }: { readonly stable: Revision; readonly candidate: Revision },
   weight: number,
   seen: Observation,
-): Omit<Serving, 'run'> {
+): Omit<TrafficAndPods, 'run'> {
   if (podsOf(seen, candidate).ready === 0) return { serve: stable };
   if (podsOf(seen, stable).ready === 0 || weight >= 100) return { serve: candidate };
   return weight <= 0 ? { serve: stable } : { serve: stable, canary: { revision: candidate, weight } };
@@ -75,7 +75,7 @@ export function withPods(revision: Revision, replicas: number, seen: Observation
  * Traffic and pods of a candidate that has its place among the steps. Stable's pods follow the share that it was seen
  * to have, never one that is only asked for: a route may be slow to take it.
  */
-export function servingBoth(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): Serving {
+export function servingBoth(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): TrafficAndPods {
   const { stable, candidate } = state;
   const split = splitNow(state, at);
   return {
@@ -121,7 +121,7 @@ export function servingOne(
   stable: Revision,
   retiring: { readonly revision: Revision | null; readonly isDrained: boolean },
   { seen, plan }: Pick<At, 'seen' | 'plan'>,
-): Serving {
+): TrafficAndPods {
   const { replicas, capacity } = plan;
   if (retiring.revision === null) return { serve: stable, run: [withPods(stable, replicas, seen)] };
   const allowed = capacity.mode === 'Surge' ? Math.min(replicas, capacity.surge) : 0;

@@ -6,12 +6,12 @@
  *        the candidate carries the traffic meanwhile (decisions.ts, trafficFor), and an approval stays an approval.
  * Pure.
  */
-import { abort, keep, lostForMs, promote, readingOf, stepsOf, windowFrom, type Why } from './decisions.ts';
+import { abortRollout, keep, lostForMs, makeStable, readingOf, stepsOf, windowFrom, type Why } from './decisions.ts';
 import { hasTaken, isFought, isOffSteps, podsOf } from './serving.ts';
 import { isJudged } from './plan.ts';
 import type { At, CanaryState, Decision, GateReading, Millis, Observation, RolloutPlan } from './state.ts';
 import { secondsWords } from './words.ts';
-import { enterStep, pause, reachedBy, setAnew, shift, without, type Reached } from './steps.ts';
+import { enterStep, pauseRollout, reachedBy, setAnew, shift, without, type Reached } from './steps.ts';
 
 type Args = readonly [seen: Observation, plan: RolloutPlan, now: Millis];
 
@@ -71,7 +71,7 @@ function goOnAlone(state: CanaryState, because: string, at: At): Decision | unde
   if (reading?.absolute === 'Fail') return undefined;
   if (reading?.absolute === 'Pass') return hurry(state, `${because}, and ${state.candidate} keeps its own limits`, at);
   if (state.phase === 'Paused') return undefined;
-  return pause(
+  return pauseRollout(
     state,
     'StableUnhealthy',
     { reason: 'StableUnhealthy', message: `${because}: ${state.candidate} serves until it has` },
@@ -111,7 +111,7 @@ export function abortOnFailedGate(state: CanaryState, ...[seen, plan, now]: Args
   const because = troubleOf(state, reading, seen);
   if (because !== undefined) return judgeAlone(state, reading, because, at);
   return reading.step === 'Fail'
-    ? abort(state, { reason: reading.failed ?? 'LatencyGateFailed', message: reading.message }, at)
+    ? abortRollout(state, { reason: reading.failed ?? 'LatencyGateFailed', message: reading.message }, at)
     : undefined;
 }
 
@@ -124,14 +124,14 @@ function troubleOf(state: CanaryState, { stableSick }: GateReading, seen: Observ
 
 function judgeAlone(state: CanaryState, reading: GateReading, because: string, at: At): Decision | undefined {
   if (reading.absolute === 'Fail')
-    return abort(state, { reason: reading.failed ?? 'LatencyGateFailed', message: reading.message }, at);
+    return abortRollout(state, { reason: reading.failed ?? 'LatencyGateFailed', message: reading.message }, at);
   if (reading.absolute === 'Pass')
     return mayGoOn(state, at.plan)
       ? hurry(state, `${because}; ${state.candidate} keeps its own limits`, at)
       : undefined;
   const hasOwnEnd = state.phase === 'Paused' && (state.why === 'Undecided' || state.why === 'ReportsStale');
   if (reading.step !== 'Fail' || isOffSteps(state) || hasOwnEnd) return undefined;
-  return pause(
+  return pauseRollout(
     state,
     'StableUnhealthy',
     { reason: 'StableUnhealthy', message: `${because}; ${state.candidate} cannot be compared with it` },
@@ -144,5 +144,5 @@ function judgeAlone(state: CanaryState, reading: GateReading, because: string, a
  * kept (promotion-rules.ts, finishWhenDrained), and with pods again the candidate begins anew beside it.
  */
 export function sleepWhenScaledToZero(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
-  return plan.replicas === 0 ? promote(state.candidate, state.stable, { seen, plan, now }) : undefined;
+  return plan.replicas === 0 ? makeStable(state.candidate, state.stable, { seen, plan, now }) : undefined;
 }

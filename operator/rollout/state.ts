@@ -250,7 +250,7 @@ export function candidateOf(state: RolloutState): Revision | null {
 export type At = { readonly seen: Observation; readonly plan: RolloutPlan; readonly now: Millis };
 
 /** A rule of one phase: undefined when it has nothing to say. */
-export type Rule<P extends Phase> = (
+export type DecisionRule<P extends Phase> = (
   state: StateIn<P>,
   seen: Observation,
   plan: RolloutPlan,

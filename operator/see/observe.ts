@@ -25,7 +25,7 @@ import type { Presence } from '../../kube/cache/optional-watch.ts';
 import { podsRefused, troubleOf, worstTrouble } from './pod-trouble.ts';
 import { isChildOf, revisionOfChild } from './ownership.ts';
 import { livePlan, spentIn } from '../rollout/intents.ts';
-import { lastWordsOf } from '../rollout/last-words.ts';
+import { lastKnownOf } from '../rollout/last-words.ts';
 import { readControllerRevision } from '../resources/revisions.ts';
 import type { RevisionRecord } from '../resources/objects.ts';
 import { revisionOf, revisionSpecOf } from './revision.ts';
@@ -123,7 +123,7 @@ export function observe(
     plan,
     rollout: {
       target: wantedRevision(target, plan.pinRevision, records),
-      ...lastWordsOf(model.status),
+      ...lastKnownOf(model.status),
       spent,
       routed: selectedBy(entry),
       ...present({ traffic, marked: entry?.metadata.annotations?.[annotations.stable] }),

@@ -10,10 +10,10 @@ import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { isReady, type Pod, type Service } from '../../kube/kinds.ts';
 import { entryService, servingValue } from '../resources/services.ts';
 import { stableOf, type Revision } from '../rollout/state.ts';
-import type { AddressSources, Router, TrafficFacts, TrafficSources } from './port.ts';
+import type { AddressSources, TrafficRouter, TrafficFacts, TrafficSources } from './port.ts';
 import { isOwnSelector, portProblem, selectedPods, selectorText } from './service-reach.ts';
 
-export const byPods: Router = {
+export const byPods: TrafficRouter = {
   subject: 'the entry Service',
   kinds: [],
   isWritable: () => true,

@@ -4,7 +4,7 @@
  * Owns:  when the weights of a route count as shares: once every parent has accepted it at its generation and its
  *        backends lead to pods. The entry Service is for clients that do not come through the gateway: it selects the
  *        revision that is proven.
- * Limits: a gateway that accepted a route has yet to tell its proxies, which takes a moment; the API does not tell when.
+ * Limits: a gateway that accepted a route tells its proxies a moment later; the API does not tell when.
  * Pure.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
@@ -14,10 +14,10 @@ import type { Gateway, HttpRoute, ParentRef, RouteCondition, Service } from '../
 import { httpRoute } from '../resources/route.ts';
 import { entryService } from '../resources/services.ts';
 import { stableOf, type Revision } from '../rollout/state.ts';
-import type { AddressSources, Router, TrafficFacts, TrafficSources } from './port.ts';
+import type { AddressSources, TrafficRouter, TrafficFacts, TrafficSources } from './port.ts';
 import { isOwnSelector, portProblem, selectedPods, selectorText } from './service-reach.ts';
 
-export const byHttpRoute: Router = {
+export const byHttpRoute: TrafficRouter = {
   subject: 'the HTTPRoute',
   kinds: ['HTTPRoute'],
   isWritable: (gatewayApi) => gatewayApi === 'Served',

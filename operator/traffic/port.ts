@@ -25,7 +25,7 @@ export type TrafficSources = {
 export type TrafficFacts = Omit<TrafficSeen, 'reverts'>;
 
 /** A decision under which a revision serves. */
-export type Served = Pick<Decision, 'next' | 'canary'> & { readonly serve: Revision };
+export type ServedDecision = Pick<Decision, 'next' | 'canary'> & { readonly serve: Revision };
 
 /** Where the address of a model is found. */
 export type AddressSources = {
@@ -36,7 +36,7 @@ export type AddressSources = {
 };
 
 /** Pure functions of their arguments, all of them. How shares, weights and pods belong together: rollout/sharing.ts. */
-export interface Router {
+export interface TrafficRouter {
   /** What gives the traffic, as in "the entry Service gives a 75%, b 25%". */
   readonly subject: string;
   /** Kinds of children that this router alone makes, beside the entry Service. */
@@ -48,7 +48,7 @@ export interface Router {
    *
    * @param reachable revisions that have a Service
    */
-  manifests(model: OnnxModel, decision: Served, reachable: readonly Revision[]): readonly Manifest[];
+  manifests(model: OnnxModel, decision: ServedDecision, reachable: readonly Revision[]): readonly Manifest[];
   /** Revisions that share the traffic by a mark on their ready pods; empty: no pod is marked. */
   marked(decision: Decision): readonly Revision[];
   /** @returns undefined while nothing serves yet */

@@ -8,12 +8,12 @@ import { defaultRouter, type RouterName } from '../../api/routers.ts';
 import type { TrafficSeen } from '../rollout/state.ts';
 import { byPods } from './by-pods.ts';
 import { byHttpRoute } from './http-route.ts';
-import type { Router, TrafficSources } from './port.ts';
+import type { TrafficRouter, TrafficSources } from './port.ts';
 
-export const routersByName: Readonly<Record<RouterName, Router>> = { Service: byPods, HTTPRoute: byHttpRoute };
+export const routersByName: Readonly<Record<RouterName, TrafficRouter>> = { Service: byPods, HTTPRoute: byHttpRoute };
 
 /** By `spec.traffic` or a rollout's plan. */
-export function routerOf({ router = defaultRouter }: { readonly router?: RouterName | undefined } = {}): Router {
+export function routerOf({ router = defaultRouter }: { readonly router?: RouterName | undefined } = {}): TrafficRouter {
   return routersByName[router];
 }
 

@@ -1,8 +1,8 @@
 /** To whom the fields go that `undo` wrote, and what stays with the command line. */
 import assert from 'node:assert/strict';
-import { applierOf, handedOver, type Entry } from '../../../../cli/cluster/hand-over.ts';
+import { applierOf, handedOver, type ManagedEntry } from '../../../../cli/cluster/hand-over.ts';
 
-const entry = (manager: string, operation: 'Apply' | 'Update', spec: object, more: object = {}): Entry => ({
+const entry = (manager: string, operation: 'Apply' | 'Update', spec: object, more: object = {}): ManagedEntry => ({
   manager,
   operation,
   apiVersion: 'onnx-operator.dev/v1alpha1',
@@ -29,7 +29,7 @@ const cli = entry('onnx-cli', 'Update', { 'f:execution': { 'f:workers': {} }, 'f
 
 describe('the fields of an undo go', () => {
   // prettier-ignore
-  const rows: readonly (readonly [sentence: string, entries: readonly Entry[], to: string | undefined])[] = [
+  const rows: readonly (readonly [sentence: string, entries: readonly ManagedEntry[], to: string | undefined])[] = [
     ['to whoever applies on the server, though somebody edited later', [pipeline, edit, cli], 'pipeline'],
     ['to the one that applied last, of two', [pipeline,
       entry('kustomize-controller', 'Apply', uri, { time: '2026-03-01T00:00:00Z' }), cli], 'kustomize-controller'],
