@@ -9,20 +9,18 @@
 import { abortRollout, keep, lostForMs, makeStable, readingOf, stepsOf, windowFrom, type Why } from './decisions.ts';
 import { hasTaken, isFought, isOffSteps, podsOf } from './serving.ts';
 import { isJudged } from './plan.ts';
-import type { At, CanaryState, Decision, GateReading, Millis, Observation, RolloutPlan } from './state.ts';
+import type { At, CanaryState, Decision, GateReading, Observation, RolloutPlan } from './state.ts';
 import { secondsWords } from './words.ts';
 import { enterStep, pauseRollout, reachedBy, setAnew, shift, without, type Reached } from './steps.ts';
-
-type Args = readonly [seen: Observation, plan: RolloutPlan, now: Millis];
 
 /**
  * Stable is away: the candidate carries the traffic. For as long as a candidate may be without a ready pod nothing else
  * happens. After that a candidate goes on that is not judged, or that keeps its own limits: it may be the repair.
  */
-export function carryForStable(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+export function carryForStable(state: CanaryState, at: At): Decision | undefined {
+  const { seen, plan, now } = at;
   // With all the traffic on the candidate nothing depends on stable, which may have no pods by now.
   if (plan.replicas === 0 || state.weight === 100 || isFought(state)) return undefined;
-  const at = { seen, plan, now };
   if (podsOf(seen, state.stable).ready > 0) return returnToWeight(state, at);
   const lostAt = state.stableLostAt ?? now;
   const because = `${state.stable} has no ready pod`;
@@ -104,8 +102,8 @@ function withoutMark(reached: Reached): Reached {
  * A gate that fails takes the traffic back. While stable is away or breaks a limit, a candidate is held to its own
  * limits only: a repair must be able to ship.
  */
-export function abortOnFailedGate(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
-  const at = { seen, plan, now };
+export function abortOnFailedGate(state: CanaryState, at: At): Decision | undefined {
+  const { seen } = at;
   const reading = readingOf(state, seen);
   if (reading === undefined) return undefined;
   const because = troubleOf(state, reading, seen);
@@ -143,6 +141,7 @@ function judgeAlone(state: CanaryState, reading: GateReading, because: string, a
  * There is nobody to serve and nothing to judge: the candidate becomes stable, unproven. The old stable revision is
  * kept (promotion-rules.ts, finishWhenDrained), and with pods again the candidate begins anew beside it.
  */
-export function sleepWhenScaledToZero(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
-  return plan.replicas === 0 ? makeStable(state.candidate, state.stable, { seen, plan, now }) : undefined;
+export function sleepWhenScaledToZero(state: CanaryState, at: At): Decision | undefined {
+  const { plan } = at;
+  return plan.replicas === 0 ? makeStable(state.candidate, state.stable, at) : undefined;
 }

@@ -250,9 +250,4 @@ export function candidateOf(state: RolloutState): Revision | null {
 export type At = { readonly seen: Observation; readonly plan: RolloutPlan; readonly now: Millis };
 
 /** A rule of one phase: undefined when it has nothing to say. */
-export type DecisionRule<P extends Phase> = (
-  state: StateIn<P>,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-) => Decision | undefined;
+export type DecisionRule<P extends Phase> = (state: StateIn<P>, at: At) => Decision | undefined;

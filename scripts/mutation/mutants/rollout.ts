@@ -95,7 +95,7 @@ const rules = group(tables, [
   { name: 'the new stable falls back at the first lost pod', of: 'fallBackWhenLost',
     from: 'trouble?.fatal !== true && now - since < lostForMs', to: 'trouble?.fatal !== true && now - since < 0' },
   { name: 'a promotion is over before the route has moved', of: 'settleWhenRouted',
-    from: 'if (!hasAll(state.stable, seen, plan)) return undefined;', to: '' },
+    from: 'if (!hasAll(state.stable, at)) return undefined;', to: '' },
   { name: 'old pods go before their time is over', of: 'finishWhenDrained',
     from: 'now - state.since < settlingMs(plan) || ', to: '' },
   { name: 'old pods go before the new ones can carry the traffic',
