@@ -26,7 +26,7 @@ import { keyOf, type KubeObject, type ObjectName } from '../kube/client/object.t
 import type { KubeClient } from '../kube/client/kube-client.ts';
 import { Reflector, type ReflectorOptions } from '../kube/cache/reflector.ts';
 import type { ResourceType } from '../kube/client/resource-type.ts';
-import type { Caches } from './see/observe.ts';
+import type { Caches } from './see/seen.ts';
 import { keepForeignEntries } from './reconcile/foreign-fields.ts';
 import { OptionalWatch, type Presence } from '../kube/cache/optional-watch.ts';
 

@@ -16,7 +16,7 @@ import { typeOfChild } from '../../kube/kinds.ts';
 import type { CallOptions, KubeClient } from '../../kube/client/kube-client.ts';
 import { isNotFound } from '../../kube/client/kube-error.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
-import type { ApplyFailure, Seen } from '../see/observe.ts';
+import type { ApplyFailure, Seen } from '../see/seen.ts';
 import { revisionOfChild } from '../see/ownership.ts';
 import { dueOf, identityOf, putChild, refusalKey, toldOf, type Put } from './put-child.ts';
 import type { Manifest } from '../resources/objects.ts';

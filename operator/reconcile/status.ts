@@ -17,7 +17,7 @@ import { gatesOfOutcome, gatesShown } from '../gates/gate-status.ts';
 import type { Shown } from '../gates/gatekeeper.ts';
 import { writeState } from '../see/stored-state.ts';
 import { isReady, type Pod } from '../../kube/kinds.ts';
-import type { Reports, Seen, Settings } from '../see/observe.ts';
+import type { Reports, Seen, Settings } from '../see/seen.ts';
 import { troubleOf } from '../see/pod-trouble.ts';
 import { memoryPeakStep } from '../reports/kept-report.ts';
 import { historyAfter } from './rollout-history.ts';
