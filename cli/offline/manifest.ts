@@ -12,6 +12,7 @@ import { api } from '../../api/names.ts';
 import { present } from '../../api/present.ts';
 import { parseDurationMs } from '../../api/units.ts';
 import { blockSeconds, confidences } from '../../operator/analysis/constants.ts';
+import { gateParts } from '../../operator/analysis/gate-kinds/kinds.ts';
 import {
   planOf,
   shadowOf,
@@ -83,11 +84,17 @@ function nameOf(model: Fields): string {
 
 type Reader<T> = (value: unknown, at: string) => T;
 
+/** How the parts of the gates are read that are one object of texts (operator/analysis/gate-kinds). */
+const partReaders: Readonly<Record<string, Reader<unknown>>> = Object.fromEntries(
+  Object.entries(gateParts).flatMap(([name, { fields }]) =>
+    fields === undefined ? [] : [[name, (value: unknown, at: string) => texts(value, at, fields)] as const],
+  ),
+);
+
 /** How each field of the gates is read; the golden set is asked before there is traffic. */
-const gateReaders: { readonly [K in keyof GatesSpec]-?: Reader<NonNullable<GatesSpec[K]>> } = {
+const gateReaders: Readonly<Record<string, Reader<unknown>>> = {
   latency: (value, at) => list(value, at).map(latencyOf),
-  errors: (value, at) => texts(value, at, { may: ['maxIncrease', 'max', 'minDetectable'] }),
-  quality: (value, at) => texts(value, at, { must: ['min'], may: ['sampleRate', 'metric'] }),
+  ...partReaders,
   confidence: confidenceOf,
   alpha: text,
   minRequests: wholeNumber,
@@ -97,9 +104,10 @@ function gatesOf(value: unknown): GatesSpec {
   const at = 'spec.rollout.gates';
   if (value === undefined) return {};
   const gates = known(object(value, at), at, ['golden', ...Object.keys(gateReaders)]);
-  const readers = Object.entries(gateReaders) as [string, Reader<unknown>][];
   return Object.fromEntries(
-    readers.flatMap(([name, read]) => (gates[name] === undefined ? [] : [[name, read(gates[name], `${at}.${name}`)]])),
+    Object.entries(gateReaders).flatMap(([name, read]) =>
+      gates[name] === undefined ? [] : [[name, read(gates[name], `${at}.${name}`)]],
+    ),
   );
 }
 

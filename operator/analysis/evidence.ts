@@ -12,6 +12,7 @@ import type { GatePlan, Span } from './plan.ts';
 import {
   cellsInside,
   extentOf,
+  requestsOf,
   type Cell,
   type Extent,
   type Measure,
@@ -101,12 +102,6 @@ function loadOf(pods: Both<readonly Cell[]>): Load {
   const ratio = Math.log(own / other);
   return Math.abs(ratio) <= equalLoadLn ? 'Unknown' : ratio < 0 ? 'Less' : 'More';
 }
-
-export const requestsOf: Measure = (cell) => cell.requests;
-export const failuresOf: Measure = (cell) => cell.failures;
-export const answeredOf: Measure = (cell) => cell.latency.total;
-export const comparedOf: Measure = (cell) => cell.compared;
-export const disagreedOf: Measure = (cell) => cell.disagreed;
 
 export function podCountOf(cells: readonly Cell[]): number {
   return new Set(cells.map((cell) => cell.pod)).size;

@@ -9,20 +9,13 @@
  */
 import { present } from '../../api/present.ts';
 import { tuning } from './constants.ts';
-import {
-  comparedOf,
-  requestsOf,
-  totalOf,
-  usualBlocks,
-  windowFactsOf,
-  type Evidence,
-  type WindowFacts,
-} from './evidence.ts';
+import { totalOf, usualBlocks, windowFactsOf, type Evidence, type WindowFacts } from './evidence.ts';
 import { stillNeeded } from './forecast.ts';
 import { combined } from './paired.ts';
-import { gateTimingOf, type GatePlan, type Span, type TrafficGate } from './plan.ts';
+import { isLatencyCompared, type TrafficGate } from './gate-kinds/kinds.ts';
+import { gateTimingOf, type GatePlan, type Span } from './plan.ts';
 import { judgementOf, pairedResultOf, type Judgement } from './questions.ts';
-import { cellsInside, extentOf } from './series.ts';
+import { comparedOf, requestsOf, cellsInside, extentOf } from './series.ts';
 import type { Decided, GateResult, PairedResult } from './verdict.ts';
 
 export type StepVerdict = 'Done' | 'Fail' | 'Waiting';
@@ -156,7 +149,7 @@ function earlyStepWaits(
  * Pass, but not Fail.
  */
 function decisionOf(gate: TrafficGate, { load }: WindowFacts, judgement: Judgement): Decided {
-  if (gate.kind !== 'latency-increase' || load === 'Equal') return judgement.decide();
+  if (!isLatencyCompared(gate) || load === 'Equal') return judgement.decide();
   if (load === 'Unknown') return { verdict: 'Undecided', reason: 'LoadUnequal', early: 'Blind' };
   const decided = judgement.decide();
   if (load === 'Less')

@@ -9,7 +9,7 @@ import { present } from '../../api/present.ts';
 import type { Evidence } from './evidence.ts';
 import { tailOf, reportScale, type LatencyCounts } from './log-histogram.ts';
 import { minuteMargin } from './noise.ts';
-import type { TrafficGate } from './plan.ts';
+import { isOverLatency, kindOfGate, type TrafficGate } from './gate-kinds/kinds.ts';
 import { contrastWithLimit, quantileTest, type Side } from './quantile-evidence.ts';
 import { cellsInside, classWeights, latencySeries, type Both, type Window } from './series.ts';
 import type { GateResult } from './verdict.ts';
@@ -23,8 +23,8 @@ export function ownLatencies(
   { window }: Evidence,
   { alpha, passAlpha, evidence: { noise, passNoise = noise, minutes } }: GateResult,
 ): Partial<Both<OwnLatency>> {
-  if (gate.kind !== 'latency-increase' && gate.kind !== 'latency-limit') return {};
-  const isCompared = gate.kind === 'latency-increase';
+  if (!isOverLatency(gate)) return {};
+  const { isCompared } = kindOfGate(gate);
   // The noise of a comparison is that of two revisions.
   const bounds = { lower: Math.log(1 / (alpha - passAlpha)), upper: Math.log(1 / passAlpha) };
   const revisions = isCompared ? 2 : 1;

@@ -14,7 +14,8 @@ import type { Evidence } from './evidence.ts';
 import { addCount, emptyHistogram, type LatencyCounts } from './log-histogram.ts';
 import { lookAt, numbersAt } from './look.ts';
 import { samplingVariance, type NoiseHistory } from './noise.ts';
-import type { GatePlan, TrafficGate } from './plan.ts';
+import { increaseIn, isCompared, isOverLatency, kindOfGate, type TrafficGate } from './gate-kinds/kinds.ts';
+import type { GatePlan } from './plan.ts';
 import type { Cell, Nodes, Both } from './series.ts';
 import type { GateResult } from './verdict.ts';
 
@@ -112,9 +113,9 @@ export function promiseOf(past: Past, asked: Outlook): StepPromise | undefined {
  */
 export function shownBy(gate: TrafficGate, result: Pick<GateResult, 'limit' | 'upper'> | undefined): number | null {
   if (result === undefined || result.upper === null || !Number.isFinite(result.upper)) return null;
-  if (gate.kind !== 'latency-increase' && gate.kind !== 'errors-increase') return null;
+  if (!isCompared(gate)) return null;
   // No rate is above 1: that is no bound.
-  if (gate.kind === 'errors-increase' && result.upper >= 1) return null;
+  if (!isOverLatency(gate) && result.upper >= 1) return null;
   return gate.atMost === Infinity && result.upper > result.limit ? null : Math.max(result.limit, result.upper);
 }
 
@@ -164,13 +165,14 @@ function unluckyIn(
 }
 
 function firstQuantile({ gates }: GatePlan): number {
-  return gates.find((gate) => gate.kind === 'latency-increase' || gate.kind === 'latency-limit')?.quantile ?? 0.95;
+  return gates.find(isOverLatency)?.quantile ?? 0.95;
 }
 
 function leastFound(gate: TrafficGate, world: World, { plan, require }: Outlook, blocks: number): number | null {
-  if (gate.kind !== 'latency-increase' && gate.kind !== 'errors-increase') return null;
-  const isLatency = gate.kind === 'latency-increase';
-  const limit = isLatency ? gate.tolerance : gate.increase;
+  const { imagined } = kindOfGate(gate);
+  if (!isCompared(gate) || imagined === undefined) return null;
+  const isLatency = imagined === 'lnSlower';
+  const limit = increaseIn(gate);
   const asked = { ...plan, gates: [gate] };
   const isFound = (increase: number): boolean =>
     lookAt(asked, world(blocks, isLatency ? { lnSlower: Math.log1p(increase) } : { failures: increase }), require)

@@ -79,6 +79,11 @@ export function cellsInside(window: Window, tier?: string): Both<readonly Cell[]
 }
 
 export type Measure = (cell: Cell) => number;
+export const requestsOf: Measure = (cell) => cell.requests;
+export const failuresOf: Measure = (cell) => cell.failures;
+export const answeredOf: Measure = (cell) => cell.latency.total;
+export const comparedOf: Measure = (cell) => cell.compared;
+export const disagreedOf: Measure = (cell) => cell.disagreed;
 type Weights = ReadonlyMap<string, number>;
 
 /**

@@ -12,7 +12,8 @@ import { worstClass } from '../analysis/classes.ts';
 import { loadIn, usualBlocks, type Evidence } from '../analysis/evidence.ts';
 import { noFailBlocks, noFailWaitsFor } from '../analysis/judge.ts';
 import { evidenceOf, lookAt, numbersAt, type Known } from '../analysis/look.ts';
-import { isLimit, laterToShow, limitsOf, shadowOf, type GatePlan, type TrafficGate } from '../analysis/plan.ts';
+import { isCompared, isLatencyCompared, kindOfGate, type TrafficGate } from '../analysis/gate-kinds/kinds.ts';
+import { laterToShow, limitsOf, shadowOf, type GatePlan } from '../analysis/plan.ts';
 import { ownLatencies, type OwnLatency } from '../analysis/own-latency.ts';
 import { pairsOf } from '../analysis/paired-words.ts';
 import { extentOf, type Cell, type Both } from '../analysis/series.ts';
@@ -60,23 +61,15 @@ export function find({ plan, require, shadow }: WindowAsked, known: Known): Find
     decided,
     step,
     absolute,
-    ...(failing === undefined ? {} : { failed: failureOf[failing.kind] }),
+    ...(failing === undefined ? {} : { failed: kindOfGate(failing).failed }),
     ...(sick === undefined ? {} : { stableSick: sick }),
     ...(speaks === undefined ? {} : { speaks }),
   };
 }
 
-const failureOf: Readonly<Record<TrafficGate['kind'], ReasonFrom<'gate'>>> = {
-  'latency-increase': 'LatencyGateFailed',
-  'latency-limit': 'LatencyGateFailed',
-  'errors-increase': 'ErrorsGateFailed',
-  'errors-limit': 'ErrorsGateFailed',
-  'disagreement-limit': 'QualityGateFailed',
-};
-
-/** Limits of latency or errors: what a revision can be held to without another beside it. */
+/** What a revision can be held to without another beside it. */
 function hasOwnLimits(plan: GatePlan): boolean {
-  return plan.gates.some(({ kind }) => kind === 'latency-limit' || kind === 'errors-limit');
+  return plan.gates.some((gate) => kindOfGate(gate).isForOne);
 }
 
 /** The candidate by its limits alone: all of them passed, with the requests that the plan asks for; or one failed. */
@@ -90,13 +83,13 @@ function absoluteOf(plan: GatePlan, evidence: Evidence, decided: readonly Decide
 
 function isLimitAt(plan: GatePlan, index: number): boolean {
   const gate = plan.gates[index];
-  return gate !== undefined && isLimit(gate);
+  return gate !== undefined && !isCompared(gate);
 }
 
 /** Stable held to the limits as if it were the candidate. */
 function stableSick(plan: GatePlan, known: Known): string | undefined {
   if (!hasOwnLimits(plan) || known.alone === true) return undefined;
-  const own = limitsOf(plan).gates.filter(({ kind }) => kind !== 'disagreement-limit');
+  const own = plan.gates.filter((gate) => kindOfGate(gate).isForOne);
   const limits = { ...plan, gates: own };
   const { cells, pods } = known;
   const swapped = { candidate: cells.stable, stable: cells.candidate };
@@ -156,13 +149,12 @@ function besideOf(gate: TrafficGate, result: GateResult, plan: GatePlan, evidenc
   const known = extentOf(window).known - 1;
   const { maxBlocks = usualBlocks } = evidence;
   const later = 'atMost' in gate ? laterToShow(limit, gate, plan, { known, maxBlocks, estimate }) : undefined;
-  const isCompared = gate.kind === 'latency-increase';
   return present({
     perMinute: known > 0 && candidateRequests > 0 ? (candidateRequests * blocksAMinute) / known : undefined,
     later:
       later === undefined ? undefined : { inMinutes: (later.atBlock - known) / blocksAMinute, toShow: later.toShow },
-    load: isCompared && !evidence.loadIsEqual ? loadIn(evidence) : undefined,
-    worst: isCompared ? worstClass(window, gate.quantile) : undefined,
+    load: isLatencyCompared(gate) && !evidence.loadIsEqual ? loadIn(evidence) : undefined,
+    worst: isLatencyCompared(gate) ? worstClass(window, gate.quantile) : undefined,
   });
 }
 

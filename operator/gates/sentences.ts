@@ -8,7 +8,7 @@ import { present } from '../../api/present.ts';
 import { counted, plural } from '../../api/text.ts';
 import { earlyPromise } from '../analysis/constants.ts';
 import { pairedWords } from '../analysis/paired-words.ts';
-import type { TrafficGate } from '../analysis/plan.ts';
+import { kindOfGate, type TrafficGate } from '../analysis/gate-kinds/kinds.ts';
 import type { Both } from '../analysis/series.ts';
 import type { ClassEstimate } from '../analysis/classes.ts';
 import type { Load } from '../analysis/evidence.ts';
@@ -70,15 +70,9 @@ export function failure(gate: TrafficGate, result: Told): string {
   const atLeast = lower === null ? '' : `at least ${above(result, lower)}, `;
   const numbers = `(${atLeast}allowed ${bare(result, limit)})`;
   const much = estimate === null ? 'more' : bare(result, estimate);
-  if (gate.kind === 'disagreement-limit')
-    return (
-      `${much} of the answers that were compared disagree with stable's ${numbers} after ` +
-      `${plural(candidateRequests, 'comparison')}`
-    );
-  return (
-    `${subjectOf(gate, result)} ${much}${isRelative(gate) ? ' above stable' : ''} ${numbers} after ` +
-    `${requestsWords(result)}`
-  );
+  const { fails, counted: what } = kindOfGate(gate);
+  const asked = what === undefined ? requestsWords(result) : plural(candidateRequests, what);
+  return `${fails(much, `${gate.name}${classWords(result)}`)} ${numbers} after ${asked}`;
 }
 
 /** A bound over the limit is not written as the limit: in as many digits as tell them apart. */
@@ -86,16 +80,6 @@ function above(result: GateResult, bound: number): string {
   const text = bare(result, bound);
   if (text !== bare(result, result.limit)) return text;
   return result.unit === 'ms' ? `${bound.toFixed(1)}ms` : `${(bound * 100).toFixed(1)}%`;
-}
-
-function subjectOf(gate: TrafficGate, result: GateResult): string {
-  return gate.kind === 'errors-increase' || gate.kind === 'errors-limit'
-    ? 'the error rate is'
-    : `${gate.name}${classWords(result)} is`;
-}
-
-function isRelative({ kind }: TrafficGate): boolean {
-  return kind === 'latency-increase' || kind === 'errors-increase';
 }
 
 /** An undecided gate: "p95 undecided: +4% (-6% to +13%, allowed 15%), about 900 more requests needed". */
