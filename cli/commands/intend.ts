@@ -19,7 +19,7 @@ import {
   pin,
   promote,
   resume,
-  retry,
+  tryAgain,
   unpin,
   type Intent,
   type IntentFields,
@@ -72,7 +72,7 @@ export const verbs = {
       'new spec.',
   },
   retry: {
-    intent: retry,
+    intent: tryAgain,
     revision: 'flag',
     settled: trafficIsBack,
     canWait: true,

@@ -76,7 +76,7 @@ export async function undo(
   const remembered = await rememberedRevisions(cluster, ref, stop);
   let said: readonly string[] = [];
   let heir: ManagedFieldsEntry | undefined;
-  const decide = (model: OnnxModel): Change | undefined => {
+  const decide = (model: OnnxModel): ModelChange | undefined => {
     heir = applierOf(model.metadata);
     const target = values.to === undefined ? previous(model, remembered) : namedRevision(remembered, values.to, '--to');
     const back = backTo(model, target);

@@ -6,7 +6,7 @@
  */
 import { rolloutDefaults } from '../../api/defaults.ts';
 import { confidences, tuning } from './constants.ts';
-import { between, wrong, type Relative } from './gate-kinds/kind.ts';
+import { numberBetween, wrongField, type Relative } from './gate-kinds/kind.ts';
 import { gatesIn, kindOfGate, type PartName, type PartsSpec, type TrafficGate } from './gate-kinds/kinds.ts';
 
 export type Confidence = keyof typeof confidences;
@@ -75,9 +75,9 @@ export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defau
   const at = 'spec.rollout.gates';
   const confidence = gates.confidence ?? defaults.confidence;
   if (!Object.hasOwn(confidences, confidence))
-    throw wrong(`${at}.confidence`, `'${String(confidence)}' is none of ${Object.keys(confidences).join(', ')}`);
+    throw wrongField(`${at}.confidence`, `'${String(confidence)}' is none of ${Object.keys(confidences).join(', ')}`);
   const alpha =
-    gates.alpha === undefined ? confidences[confidence].failAlpha : between(gates.alpha, `${at}.alpha`, [0, 1]);
+    gates.alpha === undefined ? confidences[confidence].failAlpha : numberBetween(gates.alpha, `${at}.alpha`, [0, 1]);
   const analyzeSteps = Math.max(1, steps.filter((step) => (step.analyze ?? step.shadow) !== undefined).length);
   const parts = [defaultsFor('latency', gates), defaultsFor('errors', gates)].flat();
   const written = gatesIn(gates);

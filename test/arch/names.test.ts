@@ -14,8 +14,8 @@ const several = `
   Gateway Handler HttpRoute KubeObject Lease Limits ListQuery ObjectMeta Outcome OwnerReference ParentRef Piece Pod
   Presence ResourceType Rule Sample Schema Served Service ServicePort Source Stage StatusInputs Terminated
   WatchEvent WriteOptions apiVersionOf canonicalJson configMaps deployments differenceOf digest events flatten
-  gateways httpRoutes invalid isConflict isGone isReady isRecord keyOf metaSchema nameOf path pods readConfig rowsOf
-  services shown signatureOf statusError tableOf toApiTime
+  gateways httpRoutes invalid isReady isRecord keyOf metaSchema nameOf path pods readConfig rowsOf
+  services shown signatureOf tableOf toApiTime
 `
   .trim()
   .split(/\s+/);

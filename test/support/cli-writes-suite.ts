@@ -207,7 +207,7 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
       });
     });
 
-    const stale: readonly Change[] = [
+    const stale: readonly ModelChange[] = [
       {
         kind: 'Merge',
         patch: { metadata: { resourceVersion: '1' }, spec: { rollout: { paused: true } } },

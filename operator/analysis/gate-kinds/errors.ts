@@ -4,7 +4,7 @@
  * Pure.
  */
 import { failuresOf, requestsOf } from '../series.ts';
-import { detectable, percent, wrong, type GateKind, type GatePart, type Relative } from './kind.ts';
+import { detectable, percentIn, wrongField, type GateKind, type GatePart, type Relative } from './kind.ts';
 
 export type ErrorsIncrease = { readonly kind: 'errors-increase'; readonly increase: number } & Relative;
 export type ErrorsLimit = { readonly kind: 'errors-limit'; readonly name: string; readonly max: number };
@@ -45,11 +45,11 @@ export const errorsPart: GatePart<{ readonly errors?: ErrorsSpec }, ErrorsIncrea
 function gatesOf({ maxIncrease, max, minDetectable }: ErrorsSpec): readonly (ErrorsIncrease | ErrorsLimit)[] {
   const at = 'spec.rollout.gates.errors';
   if (minDetectable !== undefined && maxIncrease === undefined)
-    throw wrong(
+    throw wrongField(
       `${at}.minDetectable`,
       'goes with maxIncrease: it says what a Pass has to show at least where traffic is low',
     );
-  const increase = maxIncrease === undefined ? 0 : percent(maxIncrease, `${at}.maxIncrease`);
+  const increase = maxIncrease === undefined ? 0 : percentIn(maxIncrease, `${at}.maxIncrease`);
   return [
     ...(maxIncrease === undefined
       ? []
@@ -63,6 +63,6 @@ function gatesOf({ maxIncrease, max, minDetectable }: ErrorsSpec): readonly (Err
         ]),
     ...(max === undefined
       ? []
-      : [{ kind: 'errors-limit', name: 'errors-max', max: percent(max, `${at}.max`) } as const]),
+      : [{ kind: 'errors-limit', name: 'errors-max', max: percentIn(max, `${at}.max`) } as const]),
   ];
 }

@@ -63,9 +63,9 @@ export type GatePart<S, G> = {
 
 export function detectable(text: string | undefined, limit: number, at: string): { readonly atMost?: number } {
   if (text === undefined) return {};
-  const atMost = percent(text, at);
+  const atMost = percentIn(text, at);
   if (atMost < limit)
-    throw wrong(
+    throw wrongField(
       at,
       `'${text}' is less than maxIncrease: it is what a Pass may show where maxIncrease cannot be shown, and so ` +
         'is larger',
@@ -74,23 +74,23 @@ export function detectable(text: string | undefined, limit: number, at: string):
 }
 
 /** "15%" → 0.15 */
-export function percent(text: string, field: string): number {
-  const share = typeof text === 'string' ? parsePercent(text) : undefined;
-  if (share === undefined) throw wrong(field, `'${text}' is not a percentage, such as 15%`);
-  return share;
+export function percentIn(text: string, field: string): number {
+  const shareIn = typeof text === 'string' ? parsePercent(text) : undefined;
+  if (shareIn === undefined) throw wrongField(field, `'${text}' is not a percentage, such as 15%`);
+  return shareIn;
 }
 
-export function between(text: string, field: string, [low, high]: readonly [number, number]): number {
-  const value = share(text);
+export function numberBetween(text: string, field: string, [low, high]: readonly [number, number]): number {
+  const value = shareIn(text);
   if (value === undefined || value <= low || value >= high)
-    throw wrong(field, `'${text}' is not a number above ${low} and below ${high}, written as text such as "0.95"`);
+    throw wrongField(field, `'${text}' is not a number above ${low} and below ${high}, written as text such as "0.95"`);
   return value;
 }
 
-export function share(text: string): number | undefined {
+export function shareIn(text: string): number | undefined {
   return typeof text === 'string' && /^(0(\.[0-9]{1,9})?|1(\.0{1,9})?)$/.test(text) ? Number(text) : undefined;
 }
 
-export function wrong(field: string, problem: string): AppError {
+export function wrongField(field: string, problem: string): AppError {
   return new AppError('FIELD_INVALID', { field, problem });
 }

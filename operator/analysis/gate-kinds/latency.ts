@@ -4,7 +4,15 @@
  * Pure.
  */
 import { parseDurationMs } from '../../../api/units.ts';
-import { between, detectable, percent, wrong, type GateKind, type GatePart, type Relative } from './kind.ts';
+import {
+  numberBetween,
+  detectable,
+  percentIn,
+  wrongField,
+  type GateKind,
+  type GatePart,
+  type Relative,
+} from './kind.ts';
 
 export type LatencyIncrease = {
   readonly kind: 'latency-increase';
@@ -59,12 +67,13 @@ export const latencyPart: GatePart<{ readonly latency?: readonly LatencySpec[] }
 
 function gateIn(gate: LatencySpec, index: number, taken: ReadonlySet<string>): LatencyIncrease | LatencyLimit {
   const at = `spec.rollout.gates.latency[${index}]`;
-  const quantile = between(gate.quantile, `${at}.quantile`, [0, 1]);
+  const quantile = numberBetween(gate.quantile, `${at}.quantile`, [0, 1]);
   const { name } = gate;
-  if (taken.has(name)) throw wrong(`${at}.name`, `'${name}' is the name of another gate`);
-  if ((gate.max === undefined) === (gate.maxIncrease === undefined)) throw wrong(at, 'needs either max or maxIncrease');
+  if (taken.has(name)) throw wrongField(`${at}.name`, `'${name}' is the name of another gate`);
+  if ((gate.max === undefined) === (gate.maxIncrease === undefined))
+    throw wrongField(at, 'needs either max or maxIncrease');
   if (gate.max === undefined) {
-    const tolerance = percent(gate.maxIncrease ?? '', `${at}.maxIncrease`);
+    const tolerance = percentIn(gate.maxIncrease ?? '', `${at}.maxIncrease`);
     const each = gate.eachClass === true ? { eachClass: true as const } : {};
     return {
       kind: 'latency-increase',
@@ -76,11 +85,11 @@ function gateIn(gate: LatencySpec, index: number, taken: ReadonlySet<string>): L
     };
   }
   if (gate.eachClass !== undefined)
-    throw wrong(`${at}.eachClass`, 'goes with maxIncrease: a limit in milliseconds is one of all requests');
+    throw wrongField(`${at}.eachClass`, 'goes with maxIncrease: a limit in milliseconds is one of all requests');
   if (gate.minDetectable !== undefined)
-    throw wrong(`${at}.minDetectable`, 'goes with maxIncrease: a limit in milliseconds is shown or not');
+    throw wrongField(`${at}.minDetectable`, 'goes with maxIncrease: a limit in milliseconds is shown or not');
   const maxMs = parseDurationMs(gate.max);
   if (maxMs === undefined || maxMs <= 0)
-    throw wrong(`${at}.max`, `'${gate.max}' is not a duration above 0, such as 60ms`);
+    throw wrongField(`${at}.max`, `'${gate.max}' is not a duration above 0, such as 60ms`);
   return { kind: 'latency-limit', name, quantile, maxMs };
 }

@@ -4,7 +4,7 @@
  * Pure.
  */
 import { comparedOf, disagreedOf } from '../series.ts';
-import { share, wrong, type GateKind, type GatePart } from './kind.ts';
+import { shareIn, wrongField, type GateKind, type GatePart } from './kind.ts';
 
 export type DisagreementLimit = { readonly kind: 'disagreement-limit'; readonly name: string; readonly max: number };
 
@@ -29,7 +29,8 @@ export const qualityPart: GatePart<{ readonly quality?: QualitySpec }, Disagreem
 };
 
 function gatesOf(quality: QualitySpec): readonly DisagreementLimit[] {
-  const min = share(quality.min);
-  if (min === undefined) throw wrong('spec.rollout.gates.quality.min', `'${quality.min}' is not a number from 0 to 1`);
+  const min = shareIn(quality.min);
+  if (min === undefined)
+    throw wrongField('spec.rollout.gates.quality.min', `'${quality.min}' is not a number from 0 to 1`);
   return [{ kind: 'disagreement-limit', name: 'quality', max: Number((1 - min).toFixed(9)) }];
 }
