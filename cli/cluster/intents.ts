@@ -101,7 +101,7 @@ function givenUpWords(target: string, message: string): string {
 }
 
 /** A revision that was given up gets another try. */
-export const retry: Intent = (model, { revision, token }) => {
+export const tryAgain: Intent = (model, { revision, token }) => {
   const { rollout = {} } = model.spec;
   const { stage, candidate } = standingOf(model);
   if (candidate === undefined || stage === 'AtRest' || stage === 'TakingOver')
