@@ -84,10 +84,8 @@ export function promiseOf(past: Past, asked: Outlook): StepPromise | undefined {
   )
     return undefined;
   // How many answers will be compared, and disagree, nothing tells.
-  const outlook = {
-    ...asked,
-    plan: { ...asked.plan, gates: asked.plan.gates.filter(({ kind }) => kind !== 'disagreement-limit') },
-  };
+  const gates = asked.plan.gates.filter((gate) => isCompared(gate) || kindOfGate(gate).isForOne);
+  const outlook = { ...asked, plan: { ...asked.plan, gates } };
   const world = imaginedIn(past, outlook);
   const end = endOf(world, outlook);
   const late =

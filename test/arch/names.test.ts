@@ -13,7 +13,7 @@ const several = `
   Controller ControllerOptions DeleteOptions Deployment Dim Door Draft Entry EventRecorder Exchange Fault Fields
   Gateway Handler HttpRoute KubeObject Lease Limits ListQuery ObjectMeta Outcome OwnerReference ParentRef Piece Pod
   Presence ResourceType Rule Sample Schema Served Service ServicePort Source Stage StatusInputs Terminated
-  WatchEvent WriteOptions apiVersionOf canonicalJson configMaps deployments differenceOf digest events flatten
+  WatchEvent WriteOptions apiVersionOf configMaps deployments differenceOf digest events flatten
   gateways httpRoutes invalid isReady isRecord keyOf metaSchema nameOf path pods readConfig rowsOf
   services shown signatureOf tableOf toApiTime
 `
