@@ -76,7 +76,7 @@ describe('supported versions of ONNX', () => {
         inspectModel(await written(at(1))),
         (error) =>
           error instanceof AppError &&
-          /ONNX Runtime 1\.30 takes up to \d+: export it with an older/.test(error.message),
+          /ONNX Runtime 1\.30 supports at most \d+: export it with an older/.test(error.message),
       );
     });
   }

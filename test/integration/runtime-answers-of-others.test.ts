@@ -38,9 +38,9 @@ describe('answers beside those of others', () => {
     );
     assert.deepEqual(await batchingOf(running), {
       maxBatchSize: 1,
-      because: "ReduceMax 'largest' takes one value of all rows",
+      because: "ReduceMax 'largest' reduces all rows to one value",
       notes: [
-        "requests are not batched although batching.maxBatchSize is 8: ReduceMax 'largest' takes one value of all rows",
+        "requests are not batched although batching.maxBatchSize is 8: ReduceMax 'largest' reduces all rows to one value",
       ],
     });
   });

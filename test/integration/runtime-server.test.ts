@@ -160,17 +160,17 @@ describe('model server', () => {
         inputOf([...Array<number>(40_000).fill(1), 'x'], { shape: [40_001] })] }) },
       says: /input 'x': element 40000 is "x", which is not FP32/ },
     { name: 'an unknown input', request: { body: JSON.stringify(
-        { inputs: [inputOf([1], { name: 'z' })] }) }, says: /unknown input 'z': the model takes 'x'/ },
+        { inputs: [inputOf([1], { name: 'z' })] }) }, says: /unknown input 'z': the model's inputs are 'x'/ },
     { name: 'no input', request: { body: JSON.stringify({ inputs: [] }) }, says: /input 'x' is missing/ },
     { name: 'another datatype', request: { body: JSON.stringify(
         { inputs: [inputOf([1, 2, 3, 4], { datatype: 'INT64' })] }) },
-      says: /input 'x' is INT64, the model takes FP32/ },
+      says: /input 'x' is INT64, expected FP32/ },
     { name: 'another shape', request: { body: JSON.stringify({ inputs: [inputOf([1, 2, 3])] }) },
-      says: /input 'x' has shape \[1,3\], the model takes \[batch,4\]/ },
+      says: /input 'x' has shape \[1,3\], expected \[batch,4\]/ },
     { name: 'another rank', request: { body: JSON.stringify(
         { inputs: [inputOf([1, 2, 3, 4], { shape: [4] })] }) }, says: /input 'x' has shape \[4\]/ },
     { name: 'an unknown output', request: { body: JSON.stringify(
-        { ...good, outputs: [{ name: 'q' }] }) }, says: /unknown output 'q': the model gives 'y'/ },
+        { ...good, outputs: [{ name: 'q' }] }) }, says: /unknown output 'q': the model's outputs are 'y'/ },
     { name: 'a header that is no number', request: { body: '{}',
         headers: { 'inference-header-content-length': '1e3' } }, says: /Inference-Header-Content-Length is '1e3'/ },
     { name: 'a header longer than the body', request: { body: '{}',
