@@ -4,9 +4,9 @@
  * Owns:  the shape, bounds and rules of the gates. What an absent gate means is said here for readers and done by
  *        operator/analysis/plan.ts and operator/golden/golden-set.ts.
  */
-import { k } from './schema-builder.ts';
-import { configMapRef, digest, duration, percent } from './schema-values.ts';
-import { fileUriPattern } from './sources.ts';
+import { k } from './builder.ts';
+import { configMapRef, digest, duration, percent } from './values.ts';
+import { fileUriPattern } from '../sources.ts';
 
 const share = () => k.string({ max: 12, pattern: '^(0(\\.[0-9]{1,9})?|1(\\.0{1,9})?)$' });
 
