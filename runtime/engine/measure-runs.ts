@@ -4,8 +4,7 @@
  * Owns:   the choice of sizes, and reading the memory during a run. A run's memory cannot be computed from the graph: a
  *         request of a few hundred kilobytes may take gigabytes of intermediate results.
  * Limits: tries the next size only if it is predicted to stay within `budgetBytes`, `budgetMs` and `patienceMs`; stops
- *         at
- *         the first size that the model refuses.
+ *         at the first size that the model refuses.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Engine, EngineResult } from './port.ts';
@@ -110,8 +109,7 @@ async function sizesOfOneRow(world: World): Promise<readonly SizeOfOneRow[]> {
 /**
  * Measures half of the known size, if the model accepts it. Two sizes tell the growing part from the constant part, so
  * that larger sizes can be predicted. With one size only, a small model that unpacks 45 MiB of weights in each run
- * seems
- * to need 180 MiB for twice the text.
+ * seems to need 180 MiB for twice the text.
  */
 async function measureHalf(world: World): Promise<SizeOfOneRow | undefined> {
   const fill = Math.floor(world.fill / 2);

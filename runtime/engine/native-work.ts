@@ -2,8 +2,7 @@
  * Tracks native code that cannot be interrupted: loads and runs of ONNX Runtime.
  *
  * Owns:  the set of native calls in progress. `process.exit` waits for threads in native code; while there are any,
- *        only
- *        SIGKILL ends the process at once.
+ *        only SIGKILL ends the process at once.
  */
 const underWay = new Set<object>();
 

@@ -24,8 +24,7 @@ export function providersToProbe({ providers, fallbackPolicy }: Asked): readonly
 
 /**
  * Forbid: only the first provider, and ONNX Runtime may not place nodes on the CPU. Otherwise the available providers,
- * in
- * order.
+ *         in order.
  */
 export function planProviders({ providers, fallbackPolicy }: Asked, missing: ReadonlySet<ProviderName>): ProviderPlan {
   const names = providers.map(({ name }) => name);

@@ -56,8 +56,7 @@ export class RunWatch {
 
   /**
    * How long all workers have been in their current runs: the age of the youngest run, or 0 while a worker is free.
-   * Under
-   * load all workers are always busy, but their runs keep changing.
+   * Under load all workers are always busy, but their runs keep changing.
    * @param workers number of workers with a loaded model
    */
   stuckMs(workers: number): number {

@@ -2,8 +2,7 @@
  * Translates the revision's configuration into ONNX Runtime's session options.
  *
  * Owns:  the translation. Options that the binding silently ignores (free dimension overrides, run options, arena
- *        limits)
- *        are not offered.
+ *        limits) are not offered.
  * Pure:  the result is plain data that can be sent to a worker.
  */
 import type { ExecutionConfig, GraphOptimization, MemoryConfig, ProviderName } from '../../api/runtime-config.ts';
@@ -62,8 +61,7 @@ export function sessionOptions(plan: SessionPlan): SessionOptions {
 
 /**
  * Auto: off if sizes vary between requests. The arena never shrinks, so one large request would keep its memory
- * forever;
- * without the arena a run is at most a few percent slower. With fixed sizes the arena is faster.
+ *       forever; without the arena a run is at most a few percent slower. With fixed sizes the arena is faster.
  */
 export function usesArena(memory: MemoryConfig, signature: Signature): boolean {
   return memory.arena === 'Auto' ? !hasFreeShape(signature) : memory.arena === 'On';

@@ -2,8 +2,7 @@
  * A tensor inside the runtime: plain data that is transferred between threads.
  *
  * Owns:  the array type of each element type, and bytes per element. onnxruntime's `Tensor` class is not used, because
- *        it
- *        cannot be transferred and its float16 constructor fails on Node 24 and later.
+ *        it cannot be transferred and its float16 constructor fails on Node 24 and later.
  * Pure.
  */
 

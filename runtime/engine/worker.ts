@@ -4,8 +4,7 @@
  * Owns:  the session: loads at once, runs one batch at a time, releases the session on request. It has its own thread
  *        because `session.run` blocks the thread until the run ends.
  * Ends:  by itself after the session is released and the port closed. Ending it during a run would take the whole
- * process
- *        down, because ONNX Runtime's binding throws into the dying thread.
+ *        process down, because ONNX Runtime's binding throws into the dying thread.
  */
 import { setPriority } from 'node:os';
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';

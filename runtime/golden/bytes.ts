@@ -2,8 +2,7 @@
  * Reads a golden set's bytes piece by piece, because a sidecar's memory is too small for a whole set.
  *
  * Owns:  reading pieces of a file. Each read opens and closes the file, so callers need not close anything. A piece is
- *        one
- *        case: a few MiB on a local disk.
+ *        one case: a few MiB on a local disk.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 

@@ -2,8 +2,7 @@
  * Generates golden cases from a model's signature, for a model without a golden set.
  *
  * Owns:  the inputs. They do not measure a model's quality. Two forms of one model answer them alike; a broken form
- *        does
- *        not.
+ *        does not.
  * Pure:  the same seed gives the same cases in every pod.
  */
 import type { Signature } from '../engine/signature.ts';
@@ -22,8 +21,7 @@ export type MadeUp = { readonly seed: number; readonly count: number; readonly s
 
 /**
  * Yields one case at a time, because a picture's inputs may take megabytes. The number of rows alternates between one
- * and
- * two, where two are not too large: kernels for one row differ from those for several.
+ * and two, where two are not too large: kernels for one row differ from those for several.
  * @returns all cases, or none where the shapes are too large to generate
  */
 export function* tensorCases(signature: Signature, model: string, made: MadeUp): Generator<GoldenCase> {

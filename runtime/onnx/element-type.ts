@@ -2,8 +2,7 @@
  * The element types of ONNX tensors: their codes in the file, their names and their width.
  *
  * Owns: the table (TensorProto.DataType of onnx.proto). Names are those of ONNX Runtime's JavaScript binding where it
- *       has
- *       one. `servable`: the binding can carry the type in and out.
+ *       has one. `servable`: the binding can carry the type in and out.
  * Pure.
  */
 

@@ -18,8 +18,7 @@ export type OtherKind = 'sequence' | 'map' | 'optional' | 'sparse tensor' | 'opa
 
 /**
  * A file beside the model that holds weights. `path` is the one in the model, relative to the model's folder.
- * `aligned`:
- * every weight in it begins at a multiple of 64 bytes, so that all kernels can read it from the memory map.
+ * `aligned`: every weight in it begins at a multiple of 64 bytes, so that all kernels can read it from the memory map.
  */
 export type ExternalFile = { readonly path: string; readonly bytes: number; readonly aligned: boolean };
 
@@ -64,8 +63,7 @@ export function leftOutOf({ otherOutputs }: Pick<ModelInfo, 'otherOutputs'>): st
  * Hashes what callers of the model depend on: names, element types and shapes of inputs and outputs.
  *
  * Order counts (clients may address outputs by position), and so do the names of symbolic dimensions (padding uses
- * them).
- * Weights and operators do not count.
+ * them). Weights and operators do not count.
  *
  * @returns 64 hex digits
  */

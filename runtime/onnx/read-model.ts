@@ -49,8 +49,7 @@ export type RawGraph = {
   constants: Set<string>;
   /**
    * Files beside the model that hold weights: the bytes that each must have, and whether all its weights begin at
-   * multiples
-   * of 64.
+   * multiples of 64.
    */
   external: Map<string, { bytes: number; aligned: boolean }>;
   nodes: number;
@@ -116,8 +115,7 @@ function readMetadata(reader: WireReader, range: Range, metadata: Record<string,
 
 /**
  * Reads the graph twice, because weights come before the inputs whose value they give: first the inputs and outputs,
- * then
- * the rest. This way only names of inputs are kept, not those of all weights.
+ * then the rest. This way only names of inputs are kept, not those of all weights.
  */
 function readGraph(reader: WireReader, range: Range): RawGraph {
   const graph: RawGraph = {

@@ -2,8 +2,7 @@
  * Reads the fields of a protobuf message in a file, without reading the fields that are skipped.
  *
  * Owns:   decoding the wire format (protobuf.dev/programming-guides/encoding) through a window of a few kilobytes. A
- *         field
- *         is a number, or the range of its bytes. Groups (wire types 3 and 4) are refused: ONNX does not use them.
+ *         field is a number, or the range of its bytes. Groups (wire types 3, 4) are refused: ONNX does not use them.
  * Limits: a field must end within its message; at most `maxFields` fields; text and bytes up to the caller's limit.
  * Throws: WireError for anything else. It never allocates a length that the file only claims.
  */

@@ -2,10 +2,8 @@
  * Compares an answer with the expected one.
  *
  * Owns:   the meaning of each metric, for one pair of answers (`compareOutputs`) and for many (`Score`), for golden
- *         sets
- *         and live samples. An answer that lacks an output, has another type or shape, or has a non-finite number in
- *         place
- *         of a finite one gets its metric's worst value and a note. A metric that does not apply is `unfit`.
+ *         sets and live samples. An answer that lacks an output, has another type or shape, or has a non-finite number
+ *         in place of a finite one gets its metric's worst value and a note. A metric that does not apply is `unfit`.
  * Pure.   Made for a sidecar: one pass over the elements, without copies except of words.
  */
 import type { GoldenMetric } from '../../api/runtime-config.ts';
@@ -64,8 +62,7 @@ export function meets(value: number, { min, max }: Limit): boolean {
  * - MaxAbsError: the largest |want - got| of any element.
  * - Cosine: the lowest cosine of any row; a row is everything at one index of the first dimension.
  * - Top1Agreement: the share of vectors along the last dimension whose largest element is at the same index; for
- *   integers
- *   and text, the share of equal elements.
+ *   integers and text, the share of equal elements.
  * - ExactMatch: 1 when every element of every output is equal, else 0.
  * - WordErrorRate: words inserted, deleted or replaced, divided by the words of the expected text; outputs are text.
  * - Accuracy: like Top1Agreement, but the expected answer holds the indexes (integers, one for each vector) or the

@@ -19,8 +19,7 @@ export type Call = {
 
 /**
  * Called when at least one input has rows and no input is mixed. A single returned value is the first output's; the
- * other
- * outputs are then unknown.
+ * other outputs are then unknown.
  */
 export type Rule = (call: Call) => Value | readonly Value[];
 
@@ -61,8 +60,7 @@ export function othersArePlain(call: Call, input: number): boolean {
 
 /**
  * True if an input that sets a cut or a shape contains the number of rows outside the entry for the rows' own axis:
- * each
- * row's result would then depend on how many rows there are.
+ * each row's result would then depend on how many rows there are.
  * @param at the entry of the rows' axis; absent: no entry
  */
 export function countsElsewhere(call: Call, input: number, at?: number): boolean {
@@ -101,8 +99,7 @@ export function sameRows(value: RowsValue, dims: readonly Size[] = value.dims): 
 
 /**
  * The result of an element-wise operator with NumPy's broadcasting. Every input with rows must have them on the same
- * axis,
- * and no other input may have more than one entry there.
+ * axis, and no other input may have more than one entry there.
  */
 export function broadcast(call: Call, inputs: readonly (Value | undefined)[] = call.inputs): Value {
   const given = inputs.filter((value) => value !== undefined);

@@ -2,9 +2,8 @@
  * Decides from the graph alone whether the rows of one run can influence each other.
  *
  * Owns:  the walk through a graph, its branches and the model's functions. It tracks the axis of the rows in every
- *        tensor
- *        (rules in table.ts); what it cannot track counts as dependent. A trial run is not enough: some rows depend on
- *        each other only for certain values, such as a quantisation by the largest value of a run.
+ *        tensor (rules in table.ts); what it cannot track counts as dependent. A trial run is not enough: some rows
+ *        depend on each other only for certain values, such as a quantisation by the largest value of a run.
  * Pure.
  */
 import type { GraphBody, GraphFile, GraphNode } from '../graph.ts';

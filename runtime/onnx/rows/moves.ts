@@ -100,8 +100,7 @@ export const reshape: Rule = (call) => {
 
 /**
  * The rows stay apart if the axes before them stay and the next axis is the rows or a multiple of them: each row is
- * then
- * contiguous in memory and remains so.
+ * then contiguous in memory and remains so.
  * @param dims one may be undefined: the remaining size, if it is unknown
  */
 function reshaped(call: Call, value: RowsValue, dims: readonly (Size | undefined)[]): Value {

@@ -2,8 +2,7 @@
  * Rules for values without rows: weights, and sizes that a graph computes for the shapes of its tensors.
  *
  * Owns:  the numbers of short lists of sizes, as far as they can be computed. Other results are plain values with
- *        unknown
- *        numbers, which count rows if one of their inputs does.
+ *        unknown numbers, which count rows if one of their inputs does.
  * Pure.
  */
 import { attributeOf, axisOf, intOf, numbersOf, type Call } from './call.ts';
@@ -80,10 +79,7 @@ const whole: PlainRule = (_, [value = nothing]) =>
     value.countsRows,
   );
 
-/**
- * Casts to types that can represent every size; other casts are not followed. Codes of onnx.proto: float, int32, int64,
- * double.
- */
+/** Casts to types that can represent every size (codes of onnx.proto: float, int32, int64, double). */
 const wideTypes = [1, 6, 7, 11];
 
 const cast: PlainRule = (call, inputs) =>

@@ -161,8 +161,7 @@ const joining: Readonly<Record<string, string>> = {
 
 /**
  * Scale and zero point of quantisation: the same for all rows, either one for the tensor or along an axis other than
- * the
- * rows'.
+ * the rows'.
  */
 const quantise: Rule = (call) => {
   const [value, scale] = call.inputs;

@@ -105,7 +105,7 @@ describe('a golden set of JSON lines', () => {
     { of: 'a line without a request', file: lines({ expected }), says: /line 1: request is missing/ },
     { of: 'inputs that do not match their shape',
       file: lines({ request: { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 3], data: [1, 2] }] } }),
-      says: /line 1: request: input 'x': data has 2 elements, its shape \[1,3\] asks for 3/ },
+      says: /line 1: request: input 'x': data has 2 elements, but its shape \[1,3\] needs 3/ },
     { of: 'expected outputs of an unknown type',
       file: lines({ request }, { request, expected: {
         outputs: [{ name: 'y', datatype: 'F32', shape: [1], data: [1] }] } }),
@@ -224,7 +224,7 @@ describe('a golden set in binary form', () => {
       says: /case 1, request: the frame has 4278190080 bytes/ },
     { of: 'an empty request', file: frames(frame(undefined), frame(undefined)), says: /case 1: the request is empty/ },
     { of: 'binary data of the wrong length', file: frames(frame({ inputs: [binary('x', 8)] }, floats(1)),
-        frame(undefined)), says: /case 1: request: input 'x': binary_data_size 8 reaches past the end/ },
+        frame(undefined)), says: /case 1: request: input 'x': binary_data_size 8 extends past the end/ },
     { of: 'too many cases', file: frames(...Array.from({ length: setLimits.cases + 1 },
         () => [frame({}), frame(undefined)]).flat()), says: /more than the limit of 1000/ },
   ];
