@@ -23,8 +23,6 @@ const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[]
 /** Folders whose text was not gone through yet. The list may only shrink. */
 const later: readonly string[] = [
   'api/',
-  'lib/',
-  'kube/',
   'operator/',
   'runtime/batching/',
   'runtime/call/',
