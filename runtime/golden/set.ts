@@ -110,7 +110,8 @@ function frameAt(bytes: Bytes, at: number, where: string): Frame {
   if (jsonBytes > allBytes || from + allBytes > bytes.length)
     throw invalid(
       where,
-      `the frame declares ${jsonBytes} bytes of JSON in ${allBytes} bytes, but the file has ${bytes.length - from} left`,
+      `the frame declares ${jsonBytes} bytes of JSON in ${allBytes} bytes, but the file has ` +
+        `${bytes.length - from} left`,
     );
   return { from, jsonTo: from + jsonBytes, to: from + allBytes };
 }

@@ -23,15 +23,15 @@ export const maxOpsets: Readonly<Record<string, number>> = {
 export function tooNew(irVersion: number, opsets: Readonly<Record<string, number>>): string | undefined {
   if (irVersion > maxIrVersion)
     return (
-      `its IR version is ${irVersion}, but ${engineName} supports at most ${maxIrVersion}: export it with an older version ` +
-      'of the onnx package'
+      `its IR version is ${irVersion}, but ${engineName} supports at most ${maxIrVersion}: export it with an older ` +
+      'version of the onnx package'
     );
   for (const [domain, version] of Object.entries(opsets)) {
     const most = ownValue(maxOpsets, domain) ?? Infinity;
     if (version > most)
       return (
-        `it uses version ${version} of the operator set ${domain}, but ${engineName} supports at most ${most}: export it ` +
-        'with an older operator set (opset_version)'
+        `it uses version ${version} of the operator set ${domain}, but ${engineName} supports at most ${most}: ` +
+        'export it with an older operator set (opset_version)'
       );
   }
   return undefined;

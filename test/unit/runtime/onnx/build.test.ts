@@ -64,7 +64,8 @@ describe('signatureOf', () => {
         inputs: [{ name: 'x', type: 'float32', dims: ['batch', 5] }] }, same: false },
     { name: 'different for an unknown rank and for a scalar',
       other: { ...base, inputs: [{ name: 'x', type: 'float32' }] }, same: false },
-    { name: 'different when inputs become outputs', other: { inputs: base.outputs, outputs: base.inputs }, same: false },
+    { name: 'different when inputs become outputs', other: { inputs: base.outputs, outputs: base.inputs },
+      same: false },
   ];
   for (const { name, other, same } of rows)
     it(`is ${name}`, () => assert.equal(signatureOf(other) === signatureOf(base), same));

@@ -196,12 +196,12 @@ describe('inspectBytes refuses', () => {
       bytes: modelBytes(int4Output()), want: /output 'q' is of type int4/ },
     { name: 'an IR version that the engine does not support', bytes: modelBytes({ ...identity(), irVersion: 99 }),
       want:
-        new RegExp(String.raw`its IR version is 99, but ONNX Runtime 1\.30 supports at most 13: export it with an older ` +
-          'version of the onnx package') },
+        new RegExp(String.raw`its IR version is 99, but ONNX Runtime 1\.30 supports at most 13: export it with an ` +
+          'older version of the onnx package') },
     { name: 'an operator set that the engine does not support', bytes: modelBytes({ ...identity(), opset: 99 }),
       want:
-        new RegExp(String.raw`version 99 of the operator set ai\.onnx, but ONNX Runtime 1\.30 supports at most 26: export ` +
-          'it with an older operator set') },
+        new RegExp(String.raw`version 99 of the operator set ai\.onnx, but ONNX Runtime 1\.30 supports at most 26: ` +
+          'export it with an older operator set') },
     { name: 'a bfloat16 input', bytes: modelBytes(identity('bfloat16')), want: /input 'x' is of type bfloat16/ },
     { name: 'a float8 output', bytes: modelBytes(
         changed({ outputs: [{ name: 'y', type: 'float8e4m3fn',

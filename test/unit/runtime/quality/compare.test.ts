@@ -100,7 +100,7 @@ describe('comparing an answer with the expected one', () => {
     });
   }
 
-  it('has the worst value for every metric when an output is missing, and ignores an output that only the answer has', () => {
+  it('has the worst value of every metric for a missing output, and ignores an output that only the answer has', () => {
     for (const metric of Object.keys(worstValue) as GoldenMetric[]) {
       const comparison = compareOutputs(metric, { y: floats([1], 1) }, { z: floats([1], 1) });
       assert.ok(
