@@ -139,7 +139,7 @@ class Watch {
 
 type TrialOutcomeBody = TrialOutcome extends infer O ? (O extends unknown ? Omit<O, 'peakBytes'> : never) : never;
 
-/** RssAnon of the process; 0 once it is gone. Files mapped into it can be dropped by the kernel and do not count. */
+/** RssAnon of the process; 0 after it has ended. Mapped files do not count, because the kernel can drop them. */
 export async function anonymousBytes(pid: number | undefined): Promise<number> {
   const text = await readFile(`/proc/${pid ?? 0}/status`, 'utf8').catch(() => '');
   return Number(/^RssAnon:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) * 1024;
