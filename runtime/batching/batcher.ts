@@ -9,6 +9,7 @@
  *         is expired or abandoned before its run never reaches the engine.
  */
 import { AppError } from '../../api/errors.ts';
+import { reasonOf } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Engine, EngineResult, PartResult } from '../engine/port.ts';
 import { rowsOf } from '../engine/rows.ts';
@@ -294,8 +295,4 @@ function bytesOf(outputs: NamedTensors): number {
 
 function totalRows(tickets: readonly Ticket[]): number {
   return tickets.reduce((rows, ticket) => rows + ticket.rows, 0);
-}
-
-function reasonOf(signal: AbortSignal): Error {
-  return signal.reason instanceof Error ? signal.reason : new Error('the caller left');
 }

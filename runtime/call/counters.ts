@@ -7,7 +7,7 @@
  */
 import type { OutcomeKind } from '../../api/outcomes.ts';
 import type { Traffic } from '../../api/report.ts';
-import { LogHistogram } from '../../api/histogram.ts';
+import { DurationCounts } from '../../api/histogram.ts';
 
 export type Outcome =
   | { readonly is: 'Ok'; readonly elements: number; readonly seconds: number }
@@ -25,7 +25,7 @@ const shedKinds: ReadonlySet<OutcomeKind> = new Set([
 /** Until tiers exist every request is of this one. */
 export const tier = 'default';
 
-type Cell = { readonly latency: LogHistogram; ok: number; readonly errors: Map<OutcomeKind, number>; shed: number };
+type Cell = { readonly latency: DurationCounts; ok: number; readonly errors: Map<OutcomeKind, number>; shed: number };
 
 export class Counters {
   readonly #cells = new Map<number, Cell>();
@@ -57,7 +57,7 @@ export class Counters {
   #cell(sizeClass: number): Cell {
     const known = this.#cells.get(sizeClass);
     if (known !== undefined) return known;
-    const made: Cell = { latency: new LogHistogram(), ok: 0, errors: new Map(), shed: 0 };
+    const made: Cell = { latency: new DurationCounts(), ok: 0, errors: new Map(), shed: 0 };
     this.#cells.set(sizeClass, made);
     return made;
   }
