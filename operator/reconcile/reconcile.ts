@@ -30,7 +30,7 @@ import type { Manifest } from '../resources/objects.ts';
 import { controllerRevision } from '../resources/revisions.ts';
 import { decide } from '../rollout/decide.ts';
 import type { Decision, Revision } from '../rollout/state.ts';
-import { canonicalJson } from '../see/revision.ts';
+import { canonicalJson } from '../../lib/canonical-json.ts';
 import { statusOf } from './status.ts';
 import { TrafficMemory } from '../traffic/traffic-memory.ts';
 

@@ -5,7 +5,8 @@
  *        limits) are not offered.
  * Pure:  the result is plain data that can be sent to a worker.
  */
-import type { ExecutionConfig, GraphOptimization, MemoryConfig, ProviderName } from '../../api/runtime-config.ts';
+import type { ProviderName } from '../../api/choices.ts';
+import type { ExecutionConfig, GraphOptimization, MemoryConfig } from '../../api/runtime-config.ts';
 import { hasFreeShape, type Signature } from './signature.ts';
 import type { Threads } from './threads.ts';
 

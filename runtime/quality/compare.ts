@@ -6,7 +6,7 @@
  *         in place of a finite one gets its metric's worst value and a note. A metric that does not apply is `unfit`.
  * Pure.   Made for a sidecar: one pass over the elements, without copies except of words.
  */
-import type { GoldenMetric } from '../../api/runtime-config.ts';
+import { goldenMetrics, isError, type GoldenMetric } from '../../api/golden-metrics.ts';
 import type { NamedTensors, Tensor } from '../engine/tensor.ts';
 import { cosineOf, largestErrorOf, valueAt, type Numbers } from './numbers.ts';
 import { labelsOf, topOfRows } from './rows.ts';
@@ -25,24 +25,6 @@ export type Comparison =
     }
   /** The metric does not apply to these outputs; `problem` says why. */
   | { readonly kind: 'unfit'; readonly problem: string };
-
-/**
- * The value of an answer that has nothing in common with the expected one. An error has no upper bound, but JSON cannot
- * express infinity.
- */
-export const worstValue: Readonly<Record<GoldenMetric, number>> = {
-  MaxAbsError: Number.MAX_VALUE,
-  Cosine: -1,
-  Top1Agreement: 0,
-  ExactMatch: 0,
-  WordErrorRate: 1,
-  Accuracy: 0,
-};
-
-/** True if a lower value is better. */
-export function isError(metric: GoldenMetric): boolean {
-  return metric === 'MaxAbsError' || metric === 'WordErrorRate';
-}
 
 export function worse(metric: GoldenMetric, a: number, b: number): number {
   return isError(metric) ? Math.max(a, b) : Math.min(a, b);
@@ -100,12 +82,12 @@ function combine(metric: GoldenMetric, parts: readonly Comparison[]): Comparison
     .map((part) => (part.kind === 'compared' ? part.note : undefined))
     .find((found) => found !== undefined);
   // ExactMatch covers the whole answer: one output that differs is enough for 0.
-  const value = metric === 'ExactMatch' ? (score.worst ?? 0) : (score.value ?? worstValue[metric]);
+  const value = metric === 'ExactMatch' ? (score.worst ?? 0) : (score.value ?? goldenMetrics[metric].worst);
   const weight = metric === 'ExactMatch' ? 1 : score.weight;
   return { kind: 'compared', value, weight, ...(note === undefined ? {} : { note }) };
 }
 
-/** The metric over many answers: the worst value for MaxAbsError and Cosine, otherwise the weighted mean. */
+/** The metric over many answers: the worst value or the weighted mean, depending on the metric's row. */
 export class Score {
   readonly #metric: GoldenMetric;
   #sum = 0;
@@ -124,7 +106,7 @@ export class Score {
 
   /** Undefined before the first answer is added. */
   get value(): number | undefined {
-    if (this.#metric === 'MaxAbsError' || this.#metric === 'Cosine') return this.#worst;
+    if (goldenMetrics[this.#metric].over === 'WorstCase') return this.#worst;
     return this.#weight === 0 ? undefined : this.#sum / this.#weight;
   }
 
@@ -249,7 +231,7 @@ function ofWords(want: Tensor, got: Tensor): Comparison {
 }
 
 function worst(metric: GoldenMetric, note: string, weight = 1): Comparison {
-  return { kind: 'compared', value: worstValue[metric], weight, note };
+  return { kind: 'compared', value: goldenMetrics[metric].worst, weight, note };
 }
 
 function shown(value: unknown): string {

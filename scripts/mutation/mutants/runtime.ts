@@ -4,18 +4,18 @@ import { group } from '../mutant.ts';
 // prettier-ignore
 export const runtimeMutants = [
   ...group(['test/unit/runtime/tasks/registry.test.ts'], [
-    { name: 'pods refuse a task that the schema takes', of: 'task', home: 'runtime',
-      from: 'oneOf(...taskNames)', to: "oneOf('Tensor')" },
+    { name: 'pods refuse a task that the schema takes', of: 'runtimeConfigSchema',
+      from: 'k.oneOf(taskNames)', to: "k.oneOf(['Tensor'])" },
     { name: 'a model of another task does not say which one a path needs', of: 'findRoute',
       within: 'taskOf', from: 'paths.map((path) => [path, task])', to: '[]' },
   ]),
   ...group(['test/unit/runtime/config/spec-bounds.test.ts'], [
-    { name: 'the runtime takes longer texts than the schema', of: 'embeddingFields',
-      from: 'integer(bounds.maxTokens)', to: 'integer({ min: 1, max: 1_000_000 })' },
-    { name: 'the runtime lets more requests wait than the schema', of: 'batchingFields',
-      from: 'integer(bounds.maxQueueDepth)', to: 'integer({ min: 1, max: 100_000 })' },
+    { name: 'the runtime lets requests wait longer than the schema', of: 'batchingFields',
+      from: 'milliseconds()', to: 'k.integer({ min: 0, max: 1e12 })' },
+    { name: 'the runtime takes less memory than the schema', of: 'memoryFields',
+      from: '...bounds.memoryLimitBytes,', to: '...bounds.memoryLimitBytes, min: 1,' },
     { name: 'the runtime takes more files than the schema', of: 'sourceFields',
-      from: 'digest }), bounds.files)', to: 'digest }), { max: 1000 })' },
+      from: 'bounds.files', to: '{ max: 1000 }' },
   ]),
   ...group(['test/unit/runtime/prepare/sources.test.ts'], [
     { name: 'the runtime takes a source that the schema refuses', of: 'parseSourceUri',
@@ -196,6 +196,20 @@ export const runtimeMutants = [
       from: 'rule.maxTokens - before.length - after.length', to: 'rule.maxTokens' },
     { name: 'an id outside of the vocabulary is taken', of: 'TextTokenizer',
       from: 'ids.find((id) => id >= size)', to: 'ids.find((id) => id > size)' },
+  ]),
+  ...group(['test/unit/runtime/prepare/fetch/tar.test.ts'], [
+    { name: 'the end of an entry without a size is waited for', of: 'readTar', within: 'describe',
+      from: '!Number.isSafeInteger(size) || ', to: '' },
+    { name: 'an error of the disk is taken for one of the archive', of: 'readTar', within: 'Source',
+      from: 'if (this.#failure !== undefined) return', to: 'if (false) return' },
+  ]),
+  ...group(['test/unit/runtime/onnx/encode.test.ts'], [
+    { name: 'a model is decoded before its fields are counted', of: 'decodeModel',
+      from: 'new Counter(reader, maxValues).count(reader.whole, ModelProtoSchema, 0);', to: '' },
+    { name: 'packed numbers are not counted', of: 'decodeModel', within: 'isPackable',
+      from: "field?.fieldKind === 'list'", to: 'false' },
+    { name: 'the data of weights is copied', of: 'encodeProto', within: 'tensorParts',
+      from: 'rawData.length < copyBelowBytes', to: 'rawData.length >= 0' },
   ]),
   ...group(['test/unit/runtime/prepare/fetch/address-guard.test.ts'], [
     { name: 'an IPv4 address inside an IPv6 one may be fetched from', of: 'isBlockedAddress',
