@@ -7,7 +7,7 @@ import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { historyBefore } from '../../operator/analysis/history.ts';
 import { judge, stepVerdict, verdicts, type StepVerdict } from '../../operator/analysis/judge.ts';
 import { reportScale } from '../../operator/analysis/log-histogram.ts';
-import { planOf, type Plan } from '../../operator/analysis/plan.ts';
+import { planOf, type GatePlan } from '../../operator/analysis/plan.ts';
 import type { Cell } from '../../operator/analysis/series.ts';
 import type { GateResult } from '../../operator/analysis/verdict.ts';
 import { isLoadEqual } from '../../operator/gates/evidence.ts';
@@ -94,7 +94,7 @@ class Course {
   readonly #world: World;
   readonly #setting: RolloutSetting;
   readonly #rollout: RolloutPlan;
-  readonly #plan: Plan;
+  readonly #plan: GatePlan;
   readonly #began: number;
   readonly #slowFrom: number;
   /** Stable's counts from the beginning, window by window. */
@@ -235,7 +235,7 @@ class Truths {
   readonly #truths: readonly (number | undefined)[];
   #shown: readonly Shown[] = [];
 
-  constructor(plan: Plan, scenario: Scenario, loadIsEqual: boolean) {
+  constructor(plan: GatePlan, scenario: Scenario, loadIsEqual: boolean) {
     // A queue with less load is faster and fails less, so the value does not belong to the revision.
     const gates = scenario.queue !== undefined && !loadIsEqual ? [] : plan.gates;
     this.#truths = gates.map((gate) => truthOf(gate, scenario));
