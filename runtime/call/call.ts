@@ -7,6 +7,9 @@
 import type { AppError } from '../../api/errors.ts';
 import type { InferenceResult } from '../batching/port.ts';
 
+/** How urgent a request is: bulk work runs only while no interactive work waits. */
+export type Tier = 'interactive' | 'bulk';
+
 export type TaskCall = {
   /** Lower-case names; of a repeated header the values joined by ", ". */
   readonly headers: Readonly<Record<string, string | undefined>>;

@@ -8,6 +8,8 @@
 import type { OutcomeKind } from '../../api/outcomes.ts';
 import type { Traffic } from '../../api/report.ts';
 import { LogHistogram } from '../../api/histogram.ts';
+import { isInference } from './handler.ts';
+import type { AnsweredCall, Observer } from './observer.ts';
 
 export type Outcome =
   | { readonly is: 'Ok'; readonly elements: number; readonly seconds: number }
@@ -27,8 +29,15 @@ export const tier = 'default';
 
 type Cell = { readonly latency: LogHistogram; ok: number; readonly errors: Map<OutcomeKind, number>; shed: number };
 
-export class Counters {
+export class Counters implements Observer {
   readonly #cells = new Map<number, Cell>();
+
+  answered(call: AnsweredCall): void {
+    if (!isInference(call.route)) return;
+    const { elements, totalMs } = call.trace;
+    if (call.kind === 'Answered') this.record({ is: 'Ok', elements, seconds: totalMs / 1000 });
+    else if (call.kind === 'Failed') this.record({ is: 'Error', elements, kind: call.outcome });
+  }
 
   record(outcome: Outcome): void {
     const cell = this.#cell(sizeClassOf(outcome.elements));

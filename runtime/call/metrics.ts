@@ -6,7 +6,9 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { OutcomeKind } from '../../api/outcomes.ts';
 import { collectProcess } from '../../lib/metrics.ts';
-import { stages, type StageTimes } from './trace.ts';
+import { isInference } from './handler.ts';
+import type { AnsweredCall, Observer } from './observer.ts';
+import { stages } from './trace.ts';
 
 /** What a scrape reads. */
 export type Readings = {
@@ -23,22 +25,12 @@ export type Readings = {
   readonly runLimitMs: () => number;
 };
 
-export type RouteName = 'infer' | 'task' | 'health' | 'metadata' | 'other';
-
-export type Served = {
-  readonly route: RouteName;
-  readonly status: number;
-  /** Undefined for a success. `abandoned`: the client left before its answer. */
-  readonly kind: OutcomeKind | 'abandoned' | undefined;
-  readonly times: StageTimes;
-};
-
 const stageBuckets = [
   0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 ];
 const rowBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
-export class RuntimeMetrics {
+export class RuntimeMetrics implements Observer {
   readonly registry = new Registry();
   readonly #requests: Counter<'route' | 'code' | 'kind'>;
   readonly #stages: Histogram<'stage'>;
@@ -89,17 +81,16 @@ export class RuntimeMetrics {
     this.#readings = readings;
   }
 
-  served({ route, status, kind, times }: Served): void {
-    this.#requests.inc({ route, code: String(status), kind: kind ?? '' });
-    if (route !== 'infer' && route !== 'task') return;
+  answered(call: AnsweredCall): void {
+    const { route, status, trace } = call;
+    this.#requests.inc({ route, code: String(status), kind: kindOf(call) });
+    if (!isInference(route)) return;
     for (const stage of stages) {
-      const ms = times[stage];
+      const ms = trace.times[stage];
       if (ms !== undefined) this.#stages.observe({ stage }, ms / 1000);
     }
-  }
-
-  refused(reason: string): void {
-    this.#refused.inc({ reason });
+    if (call.kind === 'Failed') this.#refused.inc({ reason: call.code });
+    if (call.kind === 'Abandoned') this.#refused.inc({ reason: 'CLIENT_GONE' });
   }
 
   ran(rows: number): void {
@@ -152,4 +143,10 @@ export class RuntimeMetrics {
       now.transferBytes(),
     );
   }
+}
+
+/** "" for a result. */
+function kindOf(call: AnsweredCall): OutcomeKind | 'abandoned' | '' {
+  if (call.kind === 'Failed') return call.outcome;
+  return call.kind === 'Abandoned' ? 'abandoned' : '';
 }

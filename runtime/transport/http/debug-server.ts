@@ -21,7 +21,7 @@ export type DebugViews = {
   readonly config: () => unknown;
   readonly sampler: Pick<Sampler, 'ask' | 'take'>;
   /**
-   * Answers a request of a sidecar as one of a user's, only uncounted; one with `besideHeader` (protocol/beside.ts)
+   * Answers a request of a sidecar as one of a user's, only uncounted; one with `besideHeader` (call/beside.ts)
    * only beside users. Without the token it is a user's.
    */
   readonly answerUncounted: (request: IncomingMessage, response: ServerResponse, isSidecar: boolean) => Promise<void>;

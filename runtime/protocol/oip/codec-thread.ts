@@ -7,8 +7,8 @@ import { setPriority } from 'node:os';
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 import { AppError } from '../../../api/errors.ts';
 import { buffersOf } from '../../engine/messages.ts';
-import { decodeInfer } from '../../protocol/oip/decode.ts';
-import { encodeInfer } from '../../protocol/oip/encode.ts';
+import { decodeInfer } from './decode.ts';
+import { encodeInfer } from './encode.ts';
 import { joinEncoded, type CodecAnswer, type CodecSetup, type CodecTask } from './codec-messages.ts';
 
 const utf8 = new TextEncoder();

@@ -1,31 +1,24 @@
 /**
- * The Open Inference Protocol v2 over REST: what each endpoint answers.
+ * The Open Inference Protocol v2 and OpenAI's list of models: what each call answers, whatever its transport.
  *
- * Owns:  the endpoints, Triton's widely used ones included. Reading and writing tensors is protocol/oip's.
+ * Owns:  the handlers, those for Triton's widely used extensions included. Reading and writing tensors is in oip/.
  */
-import type { InferStats } from '../../call/tally.ts';
-import type { InferenceResult, Inference } from '../../batching/port.ts';
-import { checkInputs, chooseOutputs, type Signature } from '../../engine/signature.ts';
-import { elementCount, type NamedTensors } from '../../engine/tensor.ts';
-import { datatypeOf, invalid } from '../../protocol/oip/datatypes.ts';
-import type { InferRequest } from '../../protocol/oip/decode.ts';
-import {
-  modelConfig,
-  modelMetadata,
-  modelStatistics,
-  repositoryIndex,
-  serverMetadata,
-} from '../../protocol/oip/describe.ts';
-import { noJsonForm, type InferResponse } from '../../protocol/oip/encode.ts';
-import { decodeRaw } from '../../protocol/oip/raw.ts';
-import { openAiError } from '../../protocol/openai/embeddings.ts';
-import { openAiModel, openAiModels } from '../../protocol/openai/models.ts';
-import { jsonAnswer, protocolErrorBody, type Answer } from '../../call/answer.ts';
-import type { Codec } from './codec.ts';
-import type { Encoded } from './codec-messages.ts';
-import type { RouteName } from '../../call/metrics.ts';
-import type { Readiness } from '../../call/readiness.ts';
-import type { Exchange, ModelRoutes, Route } from './routes.ts';
+import type { InferStats } from '../call/tally.ts';
+import type { InferenceResult, Inference } from '../batching/port.ts';
+import { checkInputs, chooseOutputs, type Signature } from '../engine/signature.ts';
+import { elementCount, type NamedTensors } from '../engine/tensor.ts';
+import { datatypeOf, invalid } from './oip/datatypes.ts';
+import type { InferRequest } from './oip/decode.ts';
+import { modelConfig, modelMetadata, modelStatistics, repositoryIndex, serverMetadata } from './oip/describe.ts';
+import { noJsonForm, type InferResponse } from './oip/encode.ts';
+import { decodeRaw } from './oip/raw.ts';
+import { openAiError } from './openai/embeddings.ts';
+import { openAiModel, openAiModels } from './openai/models.ts';
+import { jsonAnswer, protocolErrorBody, type Answer } from '../call/answer.ts';
+import type { Codec } from './oip/codec.ts';
+import type { Encoded } from './oip/codec-messages.ts';
+import type { Call, Handler, RouteName } from '../call/handler.ts';
+import type { Readiness } from '../call/readiness.ts';
 
 /** The loaded model, as the endpoints show it. */
 export type LoadedModel = {
@@ -38,7 +31,7 @@ export type LoadedModel = {
   readonly batching: () => { readonly maxRows: number; readonly maxDelayMs: number; readonly workers: number };
 };
 
-export type ProtocolWorld = {
+export type ProtocolDeps = {
   readonly served: { readonly name: string; readonly version: string };
   readonly serverVersion: string;
   /** Unix time in seconds. */
@@ -48,62 +41,57 @@ export type ProtocolWorld = {
   readonly model: () => LoadedModel;
 };
 
-type Handle = Route['handle'];
+/** What can be asked of a server whatever its task. */
+export type ProtocolHandlers = Readonly<
+  Record<
+    | 'live'
+    | 'ready'
+    | 'startup'
+    | 'server'
+    | 'repositoryIndex'
+    | 'modelMetadata'
+    | 'modelReady'
+    | 'modelConfig'
+    | 'modelStats'
+    | 'infer'
+    | 'openAiModels'
+    | 'openAiModel',
+    Handler
+  >
+>;
 
-export function protocolRoutes(world: ProtocolWorld): {
-  readonly exact: ReadonlyMap<string, Route>;
-  readonly model: ModelRoutes;
-} {
-  const { served, readiness, model } = world;
-  const ready: Handle = () => jsonAnswer({ name: served.name, ready: readiness.ready }, readiness.ready ? 200 : 503);
-  const stats: Handle = () => jsonAnswer(modelStatistics(served, model().stats()));
-  const named = { name: served.name, createdSeconds: world.startedSeconds };
-  const index: Handle = async (exchange) => {
-    await exchange.readBody(0);
-    return jsonAnswer(repositoryIndex(served, readiness));
-  };
+export function protocolHandlers(deps: ProtocolDeps): ProtocolHandlers {
+  const { served, readiness, model } = deps;
+  const named = { name: served.name, createdSeconds: deps.startedSeconds };
   return {
-    exact: new Map([
-      [
-        'GET /v2/health/live',
-        route('health', () => jsonAnswer({ live: readiness.alive }, readiness.alive ? 200 : 503)),
-      ],
-      ['GET /v2/health/ready', route('health', () => readyAnswer(readiness))],
-      [
-        'GET /startup',
-        route('health', () =>
-          jsonAnswer({ started: readiness.startedUp, state: readiness.reason }, readiness.startedUp ? 200 : 503),
-        ),
-      ],
-      ['GET /v2', route('metadata', () => jsonAnswer(serverMetadata(world.serverVersion)))],
-      ['GET /v2/models/stats', route('metadata', stats)],
-      ['POST /v2/repository/index', route('metadata', index)],
-      ['GET /v1/models', openAi(() => jsonAnswer(openAiModels(named)))],
-      [`GET /v1/models/${served.name}`, openAi(() => jsonAnswer(openAiModel(named)))],
-    ]),
-    model: {
-      metadata: route('metadata', () => jsonAnswer(modelMetadata(served, model().signature))),
-      ready: route('health', ready),
-      stats: route('metadata', stats),
-      config: route('metadata', () => jsonAnswer(modelConfig(served, model().signature, model().batching()))),
-      infer: { ...route('infer', (exchange) => infer(served, model(), exchange)), needsRoom: true },
-    },
+    live: handler('health', () => jsonAnswer({ live: readiness.alive }, readiness.alive ? 200 : 503)),
+    ready: handler('health', () => readyAnswer(readiness)),
+    startup: handler('health', () =>
+      jsonAnswer({ started: readiness.startedUp, state: readiness.reason }, readiness.startedUp ? 200 : 503),
+    ),
+    server: handler('metadata', () => jsonAnswer(serverMetadata(deps.serverVersion))),
+    repositoryIndex: handler('metadata', async (call) => {
+      await call.readBody(0);
+      return jsonAnswer(repositoryIndex(served, readiness));
+    }),
+    modelMetadata: handler('metadata', () => jsonAnswer(modelMetadata(served, model().signature))),
+    modelReady: handler('health', () =>
+      jsonAnswer({ name: served.name, ready: readiness.ready }, readiness.ready ? 200 : 503),
+    ),
+    modelConfig: handler('metadata', () => jsonAnswer(modelConfig(served, model().signature, model().batching()))),
+    modelStats: handler('metadata', () => jsonAnswer(modelStatistics(served, model().stats()))),
+    infer: { ...handler('infer', (call) => infer(served, model(), call)), needsRoom: true },
+    openAiModels: openAi(() => jsonAnswer(openAiModels(named))),
+    openAiModel: openAi(() => jsonAnswer(openAiModel(named))),
   };
 }
 
-/** Whether a path is one of those that load balancers and kubelets ask again and again. */
-export function isProbe(url: string): boolean {
-  return /^\/(?:startup|v2\/health\/(?:live|ready)|v2\/models\/[^/]+(?:\/versions\/[^/]+)?\/ready)\/*(?:\?|$)/.test(
-    url,
-  );
-}
-
-function route(name: RouteName, handle: Handle): Route {
+function handler(name: RouteName, handle: Handler['handle']): Handler {
   return { name, needsRoom: false, handle, errorBody: protocolErrorBody };
 }
 
-function openAi(handle: Handle): Route {
-  return { ...route('metadata', handle), errorBody: openAiError };
+function openAi(handle: Handler['handle']): Handler {
+  return { ...handler('metadata', handle), errorBody: openAiError };
 }
 
 /** The protocol prints {"live"} here, by mistake; clients look at the status or at either. */
@@ -115,20 +103,20 @@ function readyAnswer(readiness: Readiness): Answer {
   );
 }
 
-async function infer(served: ProtocolWorld['served'], model: LoadedModel, exchange: Exchange): Promise<Answer> {
-  const { trace, signal } = exchange;
-  const beganMs = exchange.nowMs();
-  const request = await decodeRequest(model, exchange);
+async function infer(served: ProtocolDeps['served'], model: LoadedModel, call: Call): Promise<Answer> {
+  const { trace, signal } = call;
+  const beganMs = call.nowMs();
+  const request = await decodeRequest(model, call);
   checkInputs(model.signature, request.inputs, datatypeOf);
   checkLength(model, request.inputs);
   const choices = chooseForms(model.signature, request);
   trace.decoded(elementsOf(request.inputs));
-  const deadlineMs = exchange.endBy(request.timeoutMs === undefined ? undefined : beganMs + request.timeoutMs);
+  const deadlineMs = call.endBy(request.timeoutMs === undefined ? undefined : beganMs + request.timeoutMs);
   const result = await model.inference.submit({
     inputs: request.inputs,
     outputs: choices.map(({ name }) => name),
     signal,
-    hold: exchange.hold,
+    hold: call.hold,
     ...(deadlineMs === undefined ? {} : { deadlineMs }),
   });
   trace.inferred(result);
@@ -149,9 +137,9 @@ function checkLength({ maxTokens }: LoadedModel, inputs: NamedTensors): void {
 }
 
 /** An infer request in any of its three forms: JSON, JSON with binary data behind it, raw bytes. */
-async function decodeRequest(model: LoadedModel, exchange: Exchange): Promise<InferRequest> {
-  const jsonBytes = jsonBytesOf(exchange.headers['inference-header-content-length']);
-  const body = await exchange.readBody(jsonBytes ?? 0);
+async function decodeRequest(model: LoadedModel, call: Call): Promise<InferRequest> {
+  const jsonBytes = jsonBytesOf(call.headers['inference-header-content-length']);
+  const body = await call.readBody(jsonBytes ?? 0);
   if (jsonBytes === 0) return decodeRaw(body, model.signature);
   if (body.length === 0) throw invalid('the body is empty: an infer request is a JSON object with inputs');
   return model.codec.decode(body, jsonBytes ?? body.length);
@@ -178,7 +166,7 @@ function chooseForms(signature: Signature, request: InferRequest): readonly Choi
 }
 
 function responseOf(
-  served: ProtocolWorld['served'],
+  served: ProtocolDeps['served'],
   request: InferRequest,
   choices: readonly Choice[],
   result: InferenceResult,
