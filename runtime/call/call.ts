@@ -5,10 +5,8 @@
  *        reads them.
  */
 import type { AppError } from '../../api/errors.ts';
+import type { Tier } from '../../api/tiers.ts';
 import type { InferenceResult } from '../batching/port.ts';
-
-/** How urgent a request is: bulk work runs only while no interactive work waits. */
-export type Tier = 'interactive' | 'bulk';
 
 export type TaskCall = {
   /** Lower-case names; of a repeated header the values joined by ", ". */
@@ -18,6 +16,8 @@ export type TaskCall = {
   /** Pass on to submit, as is `signal`. Absent: the client gave no deadline. */
   readonly deadlineMs?: number;
   readonly signal: AbortSignal;
+  /** Pass on to submit, too. */
+  readonly tier: Tier;
   readonly trace: Trace;
 };
 

@@ -8,6 +8,7 @@
 import type { OutcomeKind } from '../../api/outcomes.ts';
 import type { Traffic } from '../../api/report.ts';
 import { LogHistogram } from '../../api/histogram.ts';
+import { reportedTiers, type Tier } from '../../api/tiers.ts';
 import { isInference } from './handler.ts';
 import type { AnsweredCall, Observer } from './observer.ts';
 
@@ -24,23 +25,21 @@ const shedKinds: ReadonlySet<OutcomeKind> = new Set([
   'clientDeadline',
   'clientBody',
 ]);
-/** Until tiers exist every request is of this one. */
-export const tier = 'default';
-
 type Cell = { readonly latency: LogHistogram; ok: number; readonly errors: Map<OutcomeKind, number>; shed: number };
 
 export class Counters implements Observer {
-  readonly #cells = new Map<number, Cell>();
+  readonly #cells: Readonly<Record<Tier, Map<number, Cell>>> = { interactive: new Map(), bulk: new Map() };
 
   answered(call: AnsweredCall): void {
     if (!isInference(call.route)) return;
     const { elements, totalMs } = call.trace;
-    if (call.kind === 'Answered') this.record({ is: 'Ok', elements, seconds: totalMs / 1000 });
-    else if (call.kind === 'Failed') this.record({ is: 'Error', elements, kind: call.outcome });
+    const { tier } = call.incoming;
+    if (call.kind === 'Answered') this.record({ is: 'Ok', elements, seconds: totalMs / 1000 }, tier);
+    else if (call.kind === 'Failed') this.record({ is: 'Error', elements, kind: call.outcome }, tier);
   }
 
-  record(outcome: Outcome): void {
-    const cell = this.#cell(sizeClassOf(outcome.elements));
+  record(outcome: Outcome, tier: Tier = 'interactive'): void {
+    const cell = this.#cell(tier, sizeClassOf(outcome.elements));
     if (outcome.is === 'Ok') {
       cell.ok += 1;
       cell.latency.observe(outcome.seconds);
@@ -51,23 +50,25 @@ export class Counters implements Observer {
   }
 
   snapshot(): readonly Traffic[] {
-    return [...this.#cells]
-      .sort(([a], [b]) => a - b)
-      .map(([sizeClass, { latency, ok, errors, shed }]) => ({
-        tier,
-        sizeClass,
-        latency: latency.snapshot(),
-        ok,
-        errors: Object.fromEntries(errors),
-        shed,
-      }));
+    return (['interactive', 'bulk'] as const).flatMap((tier) =>
+      [...this.#cells[tier]]
+        .sort(([a], [b]) => a - b)
+        .map(([sizeClass, { latency, ok, errors, shed }]) => ({
+          tier: reportedTiers[tier],
+          sizeClass,
+          latency: latency.snapshot(),
+          ok,
+          errors: Object.fromEntries(errors),
+          shed,
+        })),
+    );
   }
 
-  #cell(sizeClass: number): Cell {
-    const known = this.#cells.get(sizeClass);
+  #cell(tier: Tier, sizeClass: number): Cell {
+    const known = this.#cells[tier].get(sizeClass);
     if (known !== undefined) return known;
     const made: Cell = { latency: new LogHistogram(), ok: 0, errors: new Map(), shed: 0 };
-    this.#cells.set(sizeClass, made);
+    this.#cells[tier].set(sizeClass, made);
     return made;
   }
 }

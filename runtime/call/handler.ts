@@ -3,8 +3,9 @@
  *
  * Owns:  those types. A transport chooses the handler; perform.ts runs it. A handler only translates.
  */
+import type { Tier } from '../../api/tiers.ts';
 import type { Answer } from './answer.ts';
-import type { ClientError, Tier, Trace } from './call.ts';
+import type { ClientError, Trace } from './call.ts';
 
 /** The kind of a request: a label of the metrics, and what decides whether it counts as inference. */
 export type RouteName = 'infer' | 'task' | 'health' | 'metadata' | 'other';

@@ -116,6 +116,7 @@ async function infer(served: ProtocolDeps['served'], model: LoadedModel, call: C
     inputs: request.inputs,
     outputs: choices.map(({ name }) => name),
     signal,
+    tier: call.tier,
     hold: call.hold,
     ...(deadlineMs === undefined ? {} : { deadlineMs }),
   });

@@ -5,8 +5,9 @@
  * Ends:  a draft is settled with its call: kept when the answer is a result, dropped otherwise.
  */
 import { present } from '../../api/present.ts';
+import { reportedTiers } from '../../api/tiers.ts';
 import type { Answer } from '../call/answer.ts';
-import { sizeClassOf, tier } from '../call/counters.ts';
+import { sizeClassOf } from '../call/counters.ts';
 import { isInference, type Call, type IncomingCall } from '../call/handler.ts';
 import type { AnsweredCall, ObservedCall, Observer } from '../call/observer.ts';
 import type { Message } from './sample.ts';
@@ -46,7 +47,7 @@ export class SampledCalls implements Observer {
       // A version in the path is this revision's: the revision that is asked next has another.
       path: call.incoming.path.replace(/\/versions\/[^/]*/, ''),
       answer: messageOf(call.answer),
-      tier,
+      tier: reportedTiers[call.incoming.tier],
       sizeClass: sizeClassOf(call.trace.elements),
       ...present({ serviceMs: cameWhileIdle ? call.trace.serviceMs : undefined }),
     });

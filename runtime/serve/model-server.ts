@@ -342,7 +342,7 @@ export class ModelServer {
 
   /**
    * Whether what must not be in a user's way may come in: only while nobody waits and, where there are several workers,
-   * one more is free. Tiers of the queue would do better; there are none yet.
+   * one more is free. The queue alone would not do: a run of bulk work that began cannot be stopped.
    */
   get #isIdle(): boolean {
     const { freeSlots = 0, workers } = this.#model?.engine ?? {};

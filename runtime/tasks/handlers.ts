@@ -16,10 +16,11 @@ export function taskHandler(route: TaskRoute): Handler {
 }
 
 async function answer(route: TaskRoute, call: Call): Promise<Answer> {
-  const { headers, signal, trace, deadlineMs } = call;
+  const { headers, signal, tier, trace, deadlineMs } = call;
   const asked: TaskCall = {
     headers,
     signal,
+    tier,
     trace,
     body: route.method === 'GET' ? new Uint8Array(0) : await call.readBody(0),
     ...(deadlineMs === undefined ? {} : { deadlineMs }),

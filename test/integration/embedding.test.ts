@@ -108,6 +108,7 @@ describe('the task Embedding on ONNX Runtime', () => {
         headers: {},
         body: Uint8Array.from(Buffer.from(JSON.stringify({ model: 'tiny', input: inputs }))),
         signal: new AbortController().signal,
+        tier: 'interactive',
         trace: { decoded: () => {}, inferred: () => {} },
       });
       const { data } = JSON.parse(reply.body as string) as { data: { embedding: number[] }[] };

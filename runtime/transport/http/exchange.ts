@@ -7,10 +7,10 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError } from '../../../api/errors.ts';
+import type { Tier } from '../../../api/tiers.ts';
 import { formatBytes } from '../../../api/units.ts';
 import { ClientGone, type Answer } from '../../call/answer.ts';
 import { besideHeader } from '../../call/beside.ts';
-import type { Tier } from '../../call/call.ts';
 import type { Call, IncomingCall } from '../../call/handler.ts';
 import { perform, type CallDeps } from '../../call/perform.ts';
 import { readBody } from './body.ts';

@@ -1,9 +1,9 @@
 /** A call without a transport: who is let in, what is answered, and what the observer learns. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
+import type { Tier } from '../../../../api/tiers.ts';
 import { silentLogger } from '../../../../lib/log.ts';
 import { ClientGone, jsonAnswer, protocolErrorBody, type Answer } from '../../../../runtime/call/answer.ts';
-import type { Tier } from '../../../../runtime/call/call.ts';
 import type { Handler, IncomingCall } from '../../../../runtime/call/handler.ts';
 import type { AnsweredCall } from '../../../../runtime/call/observer.ts';
 import { perform, uncounted, type CallDeps } from '../../../../runtime/call/perform.ts';

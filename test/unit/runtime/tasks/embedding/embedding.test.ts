@@ -103,6 +103,7 @@ describe('createEmbedding', () => {
       headers: {},
       body: Uint8Array.from(Buffer.from(JSON.stringify(request))),
       signal,
+      tier: 'bulk',
       trace,
     });
     return { ...reply, ...seen };
