@@ -112,14 +112,10 @@ const ratios: Check = (value, path) =>
   shape({ base: aboveZero, growth: aboveOne, counts: mapOf(whole, /^\d{1,3}$/, ratioBuckets.most + 1) })(value, path) ??
   ofOneScale(value as Histogram, path);
 const sources = (item: Check): Fields => Object.fromEntries(pairSources.map((source) => [source, item]));
-const traffic = shape({
-  tier: word,
-  sizeClass: amount,
-  latency: histogram,
-  ok: whole,
-  errors: countsByWord,
-  shed: whole,
-});
+const traffic = shape(
+  { tier: word, sizeClass: amount, latency: histogram, ok: whole, errors: countsByWord, shed: whole },
+  { streamed: shape({ firstByte: histogram, units: whole }) },
+);
 const blockTraffic = shape(
   { tier: word, sizeClass: amount, latency: histogram, ok: whole, errors: countsByWord },
   { compared: whole, disagreed: whole, paired: shape({}, sources(ratios)) },

@@ -29,6 +29,8 @@ export type Traffic = {
   readonly errors: Readonly<Record<string, number>>;
   /** Refused for lack of room or time; these are among `errors` too. */
   readonly shed: number;
+  /** Of streamed answers among `ok`: time to the first byte, and their output in units of the task, such as tokens. */
+  readonly streamed?: { readonly firstByte: Histogram; readonly units: number };
 };
 
 /**

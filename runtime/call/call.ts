@@ -30,13 +30,16 @@ export interface Trace {
   decoded(elements: number): void;
   /** With several submits (a request cut into pieces): the sum of one's choice, usually the longest. */
   inferred(result: Pick<InferenceResult, 'queueMs' | 'inferMs' | 'isShared'>): void;
+  /** More of a streamed answer was made. @param units in what the task counts its output, such as tokens */
+  produced(units: number): void;
 }
 
 export type TaskReply = {
   /** 200 unless given. */
   readonly status?: number;
   readonly contentType: string;
-  readonly body: string | Uint8Array;
+  /** As in Answer (answer.ts): whole, or made while it is sent. */
+  readonly body: string | Uint8Array | AsyncIterable<Uint8Array>;
   readonly headers?: Readonly<Record<string, string>>;
 };
 

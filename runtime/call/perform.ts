@@ -3,18 +3,21 @@
  *
  * Owns:  the order: let in or refuse, run the handler within the deadline, translate an error, tell the observer.
  *        A transport reads bytes and writes bytes; a handler only translates.
- * Ends:  every call gets exactly one answer, unless its client left, and is observed exactly once. Never rejects.
+ * Ends:  every call gets exactly one answer, unless its client left, and is observed exactly once: when its answer is
+ *        made, and a streamed one when the stream ends.
  */
 import { AppError } from '../../api/errors.ts';
 import { outcomeKindOf } from '../../api/outcomes.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import { ClientGone, clientErrorOf, errorHeaders, jsonAnswer, type Answer } from './answer.ts';
+import { ClientGone, clientErrorOf, errorHeaders, isStream, jsonAnswer, type Answer } from './answer.ts';
+import type { ClientError } from './call.ts';
 import { serviceHeader } from './beside.ts';
 import { ClientDeadline } from './client-deadline.ts';
 import type { Call, Handler, IncomingCall } from './handler.ts';
 import { observers, type AnsweredCall, type ObservedCall, type Observer } from './observer.ts';
 import { RequestTrace, serverTiming } from './trace.ts';
+import { WatchedStream } from './watched-stream.ts';
 
 export type CallDeps = {
   /** @throws AppError NOT_READY, MEMORY_FULL */
@@ -60,13 +63,21 @@ export async function perform(deps: CallDeps, incoming: IncomingCall, handler: H
   open.add(deadline);
   try {
     if (handler.needsRoom) admit(live);
-    return succeed(live, await handled(live));
+    const answer = await handled(live);
+    if (isStream(answer.body)) return streamed(live, answer, answer.body);
+    const told = succeed(live, answer);
+    close(live);
+    return told;
   } catch (error) {
-    return fail(live, error);
-  } finally {
-    deadline.dispose();
-    open.delete(deadline);
+    const told = fail(live, error);
+    close(live);
+    return told;
   }
+}
+
+function close({ deps, deadline }: Live): void {
+  deadline.dispose();
+  deps.open.delete(deadline);
 }
 
 type Live = {
@@ -87,11 +98,29 @@ function admit({ deps, incoming }: Live): void {
 
 /**
  * The handler's answer, or REQUEST_EXPIRED when the deadline comes first, whatever the handler is doing: a run cannot
- * be stopped. The body stays charged until the handler is done with it.
+ * be stopped. The body stays charged until the handler is done with it, or the stream that it gave has ended.
  */
 async function handled(live: Live): Promise<Answer> {
-  const work = (async () => live.handler.handle(callOf(live)))().finally(live.incoming.release);
-  return Promise.race([work, live.deadline.expired]);
+  return Promise.race([worked(live), live.deadline.expired]);
+}
+
+async function worked(live: Live): Promise<Answer> {
+  const { incoming, handler } = live;
+  let streams = false;
+  try {
+    const answer = await handler.handle(callOf(live));
+    if (!isStream(answer.body)) return answer;
+    streams = !hasExpired(incoming.ending.signal);
+    // The deadline has answered already.
+    if (!streams) void answer.body[Symbol.asyncIterator]().return?.();
+    return answer;
+  } finally {
+    if (!streams) incoming.release();
+  }
+}
+
+function hasExpired(signal: AbortSignal): boolean {
+  return signal.aborted && !(signal.reason instanceof ClientGone);
 }
 
 function callOf(live: Live): Call {
@@ -131,9 +160,41 @@ function succeed(live: Live, answer: Answer): Answer {
   return withHeaders(live, answer, serviceMs === undefined ? {} : { [serviceHeader]: serviceMs.toFixed(6) });
 }
 
-function fail(live: Live, error: unknown): Answer | undefined {
-  const { deps, incoming, handler, trace, deadline } = live;
+/** The call ends with its stream: until then it is open, keeps its deadline, and holds what its handler held. */
+function streamed(live: Live, answer: Answer, source: AsyncIterable<Uint8Array>): Answer {
+  const { incoming, trace } = live;
   trace.encoded();
+  const body = new WatchedStream(source, {
+    signal: incoming.ending.signal,
+    first: () => trace.began(),
+    lastChunk: (error) => (error instanceof ClientGone ? undefined : answer.lastChunk?.(clientErrorOf(error))),
+    ended: (error) => {
+      incoming.release();
+      close(live);
+      if (error === undefined) record(live, { ...observed(live), kind: 'Answered', status: answer.status, answer });
+      else recordFailure(live, error, answer.status);
+    },
+  });
+  return withHeaders(live, { ...answer, body });
+}
+
+function fail(live: Live, error: unknown): Answer | undefined {
+  const { deps, handler, trace } = live;
+  trace.encoded();
+  const shown = recordFailure(live, error);
+  if (shown === undefined) return undefined;
+  const { code, status } = shown;
+  const answer = jsonAnswer(handler.errorBody(shown), status, errorHeaders(shown, deps.expectedWaitMs()));
+  // A body that has not come in full is not waited for on this connection.
+  return withHeaders(live, { ...answer, closes: code === 'BODY_TOO_SLOW' });
+}
+
+/**
+ * @param sent the status that the client has already, for an answer that broke
+ * @returns undefined when the client left
+ */
+function recordFailure(live: Live, error: unknown, sent?: number): ClientError | undefined {
+  const { deps, incoming, deadline } = live;
   if (error instanceof ClientGone || incoming.ending.signal.reason instanceof ClientGone || incoming.isGone()) {
     record(live, { ...observed(live), kind: 'Abandoned', status: abandonedStatus });
     return undefined;
@@ -146,10 +207,8 @@ function fail(live: Live, error: unknown): Answer | undefined {
     clientDeadlineMs: deadline.givenMs,
     ownDeadlineMs: deps.ownDeadlineMs(),
   });
-  record(live, { ...observed(live), kind: 'Failed', status, code, outcome });
-  const answer = jsonAnswer(handler.errorBody(shown), status, errorHeaders(shown, deps.expectedWaitMs()));
-  // A body that has not come in full is not waited for on this connection.
-  return withHeaders(live, { ...answer, closes: code === 'BODY_TOO_SLOW' });
+  record(live, { ...observed(live), kind: 'Failed', status: sent ?? status, code, outcome });
+  return shown;
 }
 
 function withHeaders({ incoming, trace }: Live, answer: Answer, more: Readonly<Record<string, string>> = {}): Answer {

@@ -186,12 +186,11 @@ function responseOf(
 }
 
 function answerOf({ chunks, bytes, jsonBytes }: Encoded): Answer {
-  if (jsonBytes === undefined) return { status: 200, contentType: 'application/json', chunks, bytes };
+  if (jsonBytes === undefined) return { status: 200, contentType: 'application/json', body: { chunks, bytes } };
   return {
     status: 200,
     contentType: 'application/octet-stream',
-    chunks,
-    bytes,
+    body: { chunks, bytes },
     headers: { 'inference-header-content-length': String(jsonBytes) },
   };
 }

@@ -2,11 +2,12 @@
  * Offers the calls of clients to the sampler: their bodies as they come, their answers when they end.
  *
  * Owns:  what of a call makes a sample.
+ * Limits: only whole answers are copied, and only those that the sampler may keep; streamed ones never.
  * Ends:  a draft is settled with its call: kept when the answer is a result, dropped otherwise.
  */
 import { present } from '../../api/present.ts';
 import { reportedTiers } from '../../api/tiers.ts';
-import type { Answer } from '../call/answer.ts';
+import { isStream, type Answer, type Bytes } from '../call/answer.ts';
 import { sizeClassOf } from '../call/counters.ts';
 import { isInference, type Call, type IncomingCall } from '../call/handler.ts';
 import type { AnsweredCall, ObservedCall, Observer } from '../call/observer.ts';
@@ -14,7 +15,7 @@ import type { Message } from './sample.ts';
 import type { Draft, Sampler } from './sampler.ts';
 
 export type SampledCallsDeps = {
-  readonly sampler: Pick<Sampler, 'on' | 'choose'>;
+  readonly sampler: Pick<Sampler, 'on' | 'choose' | 'sampleLimitBytes'>;
   /** Whether no request waits and a worker is free: service times are comparable only then. */
   readonly isIdle: () => boolean;
 };
@@ -39,14 +40,18 @@ export class SampledCalls implements Observer {
     if (chosen === undefined) return;
     this.#chosen.delete(call.incoming);
     const { draft, cameWhileIdle } = chosen;
-    if (call.kind !== 'Answered' || call.status !== 200) {
+    if (call.kind !== 'Answered' || call.status !== 200 || isStream(call.answer.body)) {
       draft.dropped();
+      return;
+    }
+    if (call.answer.body.bytes > this.#deps.sampler.sampleLimitBytes) {
+      draft.tooLarge();
       return;
     }
     draft.answered({
       // A version in the path is this revision's: the revision that is asked next has another.
       path: call.incoming.path.replace(/\/versions\/[^/]*/, ''),
-      answer: messageOf(call.answer),
+      answer: messageOf(call.answer.body, call.answer.headers),
       tier: reportedTiers[call.incoming.tier],
       sizeClass: sizeClassOf(call.trace.elements),
       ...present({ serviceMs: cameWhileIdle ? call.trace.serviceMs : undefined }),
@@ -54,7 +59,7 @@ export class SampledCalls implements Observer {
   }
 }
 
-function messageOf({ chunks, bytes, headers }: Answer): Message {
+function messageOf({ chunks, bytes }: Bytes, headers: Answer['headers']): Message {
   const body = new Uint8Array(bytes);
   let at = 0;
   for (const chunk of chunks) {

@@ -20,11 +20,11 @@ import { checkLoad, checkServing } from './memory-check.ts';
 import { planServing, ServedModel, type LoadingWorld, type ServingPlan } from './loaded-model.ts';
 import type { ClientDeadline } from '../call/client-deadline.ts';
 import { debugApp } from '../transport/http/debug-server.ts';
-import { serveRequest, sidecarTerms, type HttpDeps, type Terms } from '../transport/http/exchange.ts';
+import { serveBy, serveRequest, sidecarTerms, type HttpDeps, type Terms } from '../transport/http/exchange.ts';
 import { HttpServers } from '../transport/http/http-server.ts';
 import { effectiveConfig, LoopLag, newBootId, reportOf } from '../transport/http/insight.ts';
 import { MemoryGuard } from '../call/memory-guard.ts';
-import { RuntimeMetrics } from '../call/metrics.ts';
+import { metricsHandler, RuntimeMetrics } from '../call/metrics.ts';
 import { observers } from '../call/observer.ts';
 import { uncounted, type CallDeps } from '../call/perform.ts';
 import { protocolHandlers } from '../protocol/handlers.ts';
@@ -136,8 +136,10 @@ export class ModelServer {
     );
     void this.#stuckRuns().watch(this.#watching.signal);
     const sidecars = uncounted(users);
+    const scrape = metricsHandler(this.#metrics.registry);
     const debug = debugApp({
-      metrics: this.#metrics.registry,
+      metrics: (request, response) =>
+        serveBy(scrape, deps, { calls: sidecars, tier: 'interactive' }, { request, response, path: '/metrics' }),
       counters: () => this.#report(),
       config: () => this.#config(),
       sampler: this.#sampler,

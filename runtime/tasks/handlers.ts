@@ -1,7 +1,7 @@
 /**
  * A task's routes as handlers: body, deadline and trace go in, the reply comes out.
  */
-import type { Answer } from '../call/answer.ts';
+import { wholeBody, type Answer } from '../call/answer.ts';
 import type { TaskCall } from '../call/call.ts';
 import type { Call, Handler } from '../call/handler.ts';
 import type { TaskRoute } from './task.ts';
@@ -29,8 +29,7 @@ async function answer(route: TaskRoute, call: Call): Promise<Answer> {
   return {
     status,
     contentType,
-    chunks: [body],
-    bytes: typeof body === 'string' ? Buffer.byteLength(body) : body.length,
+    body: typeof body === 'string' || body instanceof Uint8Array ? wholeBody(body) : body,
     headers: more,
   };
 }

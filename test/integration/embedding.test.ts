@@ -109,7 +109,7 @@ describe('the task Embedding on ONNX Runtime', () => {
         body: Uint8Array.from(Buffer.from(JSON.stringify({ model: 'tiny', input: inputs }))),
         signal: new AbortController().signal,
         tier: 'interactive',
-        trace: { decoded: () => {}, inferred: () => {} },
+        trace: { decoded: () => {}, inferred: () => {}, produced: () => {} },
       });
       const { data } = JSON.parse(reply.body as string) as { data: { embedding: number[] }[] };
       return { vectors: data.map(({ embedding }) => embedding), sizes: inference.sizes };

@@ -9,9 +9,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError } from '../../../api/errors.ts';
 import type { Tier } from '../../../api/tiers.ts';
 import { formatBytes } from '../../../api/units.ts';
-import { ClientGone, type Answer } from '../../call/answer.ts';
+import { ClientGone, isStream, type Answer } from '../../call/answer.ts';
 import { besideHeader } from '../../call/beside.ts';
-import type { Call, IncomingCall } from '../../call/handler.ts';
+import type { Call, Handler, IncomingCall } from '../../call/handler.ts';
 import { perform, type CallDeps } from '../../call/perform.ts';
 import { readBody } from './body.ts';
 import { handlerAt, type RouteTable } from './routes.ts';
@@ -43,21 +43,31 @@ export const timeoutHeader = 'x-request-timeout-ms';
 let lastRequest = 0;
 
 /** Never rejects. */
-export async function serveRequest(
+export function serveRequest(
   deps: HttpDeps,
-  { calls, tier }: Terms,
+  terms: Terms,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   const path = pathOf(request.url ?? '/');
   const handler = handlerAt(deps.routes(), request.method ?? 'GET', path);
+  return serveBy(handler, deps, terms, { request, response, path });
+}
+
+/** For a path that is in no table. Never rejects. */
+export async function serveBy(
+  handler: Handler,
+  deps: HttpDeps,
+  { calls, tier }: Terms,
+  { request, response, path }: Exchange,
+): Promise<void> {
   const answer = await perform(calls, incomingCall(deps, tier, { request, response, path }), handler);
   if (answer !== undefined) write(deps, response, answer);
   // An unread body is let run past: the client finishes sending and reads its answer on a connection that stays usable.
   if (!request.readableEnded) request.resume();
 }
 
-type Exchange = { readonly request: IncomingMessage; readonly response: ServerResponse; readonly path: string };
+export type Exchange = { readonly request: IncomingMessage; readonly response: ServerResponse; readonly path: string };
 
 function incomingCall(deps: HttpDeps, tier: Tier, { request, response, path }: Exchange): IncomingCall {
   const ending = new AbortController();
@@ -124,15 +134,18 @@ function timeoutOf(header: string | string[] | undefined): number | undefined {
 }
 
 function write(deps: HttpDeps, response: ServerResponse, answer: Answer): void {
-  if (response.headersSent || response.destroyed) return;
+  if (response.headersSent || response.destroyed) {
+    if (isStream(answer.body)) void answer.body[Symbol.asyncIterator]().return?.();
+    return;
+  }
   const headers: Record<string, string | number> = {
     ...answer.headers,
     'content-type': answer.contentType,
-    'content-length': answer.bytes,
   };
+  if (!isStream(answer.body)) headers['content-length'] = answer.body.bytes;
   if (deps.draining() || answer.closes === true) headers['connection'] = 'close';
   response.writeHead(answer.status, headers);
-  sendBody(response, answer, deps.transfers);
+  sendBody(response, answer.body, deps.transfers);
 }
 
 /** The client's, if it is fit to be written into a header and a log; else one of ours. */

@@ -98,6 +98,7 @@ describe('createEmbedding', () => {
     const trace = {
       decoded: (elements: number) => void seen.decoded.push(elements),
       inferred: (result: { queueMs: number; inferMs: number }) => void seen.inferred.push(result),
+      produced: () => {},
     };
     const reply = await task.routes[0]!.handle({
       headers: {},

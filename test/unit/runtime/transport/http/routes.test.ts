@@ -12,7 +12,7 @@ import {
 const route = (name: string): Handler => ({
   name: 'other',
   needsRoom: false,
-  handle: () => ({ status: 200, contentType: name, chunks: [], bytes: 0 }),
+  handle: () => ({ status: 200, contentType: name, body: { chunks: [], bytes: 0 } }),
   errorBody: () => name,
 });
 const calls: readonly ModelCall[] = ['metadata', 'ready', 'infer', 'config', 'stats'];
