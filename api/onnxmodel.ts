@@ -4,10 +4,10 @@
  * Owns:  the CRD object (crds/ is generated from it), the cross-field rules and the types everybody uses.
  */
 import { api } from './names.ts';
-import { k, type Infer, type JsonSchema, type Stage } from './schema-builder.ts';
-import { revisionFields } from './schema-revision.ts';
-import { rolloutFields } from './schema-rollout.ts';
-import { statusSchema } from './schema-status.ts';
+import { k, type Infer, type JsonSchema, type Stage } from './schema/builder.ts';
+import { revisionFields } from './schema/revision.ts';
+import { rolloutFields } from './schema/rollout.ts';
+import { statusSchema } from './schema/status.ts';
 
 export const specSchema = k.object({ ...revisionFields, ...rolloutFields }).rule({
   rule:

@@ -1,8 +1,7 @@
 /**
- * The Kubernetes objects the operator reads, as far as it reads them, and their resource types.
- *
- * Owns: which fields of other people's objects the operator relies on. Everything is optional that a server
- *       may leave out. Plain JSON, times as strings.
+ * The Kubernetes objects that the operator reads, and their resource types.
+ * Owns: which fields of other controllers' objects the operator relies on. Every field that a server may omit is
+ * optional. Plain JSON, times as strings.
  */
 import { AppError } from '../api/errors.ts';
 import { api } from '../api/names.ts';
@@ -38,7 +37,7 @@ type PodCondition = {
 };
 
 export type Pod = KubeObject & {
-  /** Absent until it is scheduled. */
+  /** Absent until the pod is scheduled. */
   readonly spec?: { readonly nodeName?: string };
   readonly status?: {
     readonly phase?: string;
@@ -79,7 +78,7 @@ export type ConfigMap = KubeObject & {
   readonly binaryData?: Readonly<Record<string, string>>;
 };
 
-/** Of the Gateway API, as far as it is read. */
+/** Types of the Gateway API, with the fields that are read. */
 export type ParentRef = {
   readonly group?: string;
   readonly kind?: string;
@@ -167,12 +166,12 @@ export const gateways: ResourceType<Gateway> = {
 };
 
 /**
- * Types of which the operator makes objects, in the order in which leftovers are deleted: pods first to go, memory
- * last.
+ * Types of the objects that the operator creates, in the order in which leftovers are deleted: types with pods first,
+ * ControllerRevisions last.
  */
 export const childTypes = [httpRoutes, services, deployments, configMaps, controllerRevisions] as const;
 
-/** @throws AppError KIND_UNKNOWN for a kind that is no child's */
+/** @throws AppError KIND_UNKNOWN for a kind that is not in `childTypes` */
 export function typeOfChild(kind: string): ResourceType {
   const type = childTypes.find((one) => one.kind === kind);
   if (type === undefined) throw new AppError('KIND_UNKNOWN', { kind });

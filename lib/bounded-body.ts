@@ -1,13 +1,12 @@
 /**
- * Reads what another process answers, up to a bound.
- *
- * Limits: never holds more than the bound and one chunk; a longer answer is cut off at its socket.
+ * Reads the body of an HTTP answer, up to a bound.
+ * Limits: holds at most the bound and one chunk. When an answer is longer, its connection is closed.
  */
 import type { IncomingMessage } from 'node:http';
 
 /**
- * @returns undefined when there is more than `limitBytes`
- * @throws the stream's error when the answer breaks off
+ * @returns undefined when the body is longer than `limitBytes`
+ * @throws the stream's error when the connection breaks
  */
 export async function readBounded(
   response: IncomingMessage,

@@ -1,18 +1,17 @@
 /**
- * The only door to time. Production opens it with the machine's clock; a test turns the hands itself
- * (test/support/hand-clock.ts).
- *
+ * The port to time. Production uses the machine's clock; tests use `test/support/hand-clock.ts`, which a test advances
+ * itself.
  * Owns: reading the time and waiting. Nothing outside lib/ calls `Date.now` or `setTimeout` for logic.
  */
 
 export interface Clock {
-  /** Milliseconds since the epoch. Used for what is shown or stored, never to measure a span. */
+  /** Milliseconds since the epoch. Used for times that are shown or stored, never to measure a span. */
   now(): number;
-  /** Milliseconds that only grow, whatever NTP does. Spans, deadlines and ages are measured with this one. */
+  /** Milliseconds of a monotonic clock, which NTP does not set back. Used for spans, deadlines and ages. */
   monotonic(): number;
-  /** Runs `fn` once after `ms`; calling the result calls it off. The timer never keeps the process alive. */
+  /** Runs `fn` once after `ms`; calling the result cancels it. The timer does not keep the process alive. */
   after(ms: number, fn: () => void): () => void;
-  /** Resolves after `ms`, or at once when the signal is aborted. Never rejects: the caller looks at the signal. */
+  /** Resolves after `ms`, or at once when the signal is aborted. Never rejects: the caller checks the signal. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
@@ -35,7 +34,7 @@ export const systemClock: Clock = {
         signal?.removeEventListener('abort', done);
         resolve();
       };
-      // Not unref'd: whoever sleeps wants to wake up.
+      // Not unref'd: a sleeping caller has to wake up.
       const timer = setTimeout(done, Math.min(Math.max(0, ms), maxTimerMs));
       signal?.addEventListener('abort', done, { once: true });
     });

@@ -1,10 +1,9 @@
 /**
- * Keeps the connections of an HTTP server within a number, and room for those that come.
- *
- * Owns:   which connection goes when there are too many: one without a request under way (idle, or still sending its
- *         headers), the longest without one first. So clients that only hold connections push each other out.
- * Limits: `maxConnections`, and `spare` more for the moment in which one goes; 32 requests under way on each, one more
- *         ends it. A server's handlers ask `isOver` before they do anything.
+ * Bounds the number of connections of an HTTP server, and keeps room for new ones.
+ * Owns: which connection is closed when there are too many: of those without a request under way (idle, or still
+ * sending headers), the one that is idle longest. So clients that only hold connections displace each other.
+ * Limits: `maxConnections`, and `spare` more while one is being closed. A connection with more than 32 requests under
+ * way is closed. A server's handlers call `isOver` before they do anything.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -12,15 +11,15 @@ import type { Socket } from 'node:net';
 export type ConnectionLimits = {
   readonly maxConnections: number;
   readonly spare: number;
-  /** Asked when every connection has a request under way; may end one. */
+  /** Called when every connection has a request under way; it may close one. */
   readonly onFull?: () => void;
 };
 
-/** Node makes kilobytes of objects of each, and a chunk of 64 KiB from a socket can hold thousands. */
+/** Node allocates kilobytes for each request, and one 64 KiB chunk from a socket can hold thousands of requests. */
 const maxUnderWay = 32;
 
 export class Connections {
-  /** Answers under way on each; in the order of the last change, so that the longest idle comes first. */
+  /** Answers under way per connection, ordered by their last change, so that the longest idle one comes first. */
   readonly #sockets = new Map<Socket, Set<ServerResponse>>();
   readonly #limits: ConnectionLimits;
 
@@ -32,12 +31,12 @@ export class Connections {
     return this.#sockets.size;
   }
 
-  /** Requests of the connection that have not been answered in full. */
+  /** Requests of the connection that are not answered in full yet. */
   underWay(socket: Socket): number {
     return this.#sockets.get(socket)?.size ?? 0;
   }
 
-  /** Counts the server's connections from now on; several servers may share the number. */
+  /** Counts the server's connections from now on. Several servers may share one limit. */
   watch(server: Server): void {
     const { maxConnections, spare } = this.#limits;
     server.maxConnections = maxConnections + spare;
@@ -51,7 +50,7 @@ export class Connections {
     server.prependListener('checkExpectation', began);
   }
 
-  /** The connection was ended; what was still in its buffer goes on to become requests. */
+  /** True when the connection was closed; Node still makes requests of the bytes that it had received. */
   isOver(socket: Socket): boolean {
     return socket.destroyed;
   }
@@ -63,7 +62,7 @@ export class Connections {
     if (this.underWay(socket) > maxUnderWay) endAtOnce(socket);
   }
 
-  /** @returns undefined for a connection that is not there any more */
+  /** @returns undefined for a connection that is closed */
   #changed(socket: Socket): Set<ServerResponse> | undefined {
     const responses = this.#sockets.get(socket);
     if (responses === undefined) return undefined;
@@ -84,9 +83,9 @@ export class Connections {
 }
 
 /**
- * Destroying alone lets the parser go on with the chunk that it has, and its thousands of requests live until the
- * sockets of this turn of the event loop have closed: of many connections together that is all memory. Where Node's
- * parser has no such property, that is so.
+ * Stops Node's parser as well. After `destroy` alone the parser goes on with the chunk that it holds, and its thousands
+ * of requests stay in memory until the sockets of this turn of the event loop have closed; with many such connections
+ * memory runs out. Does nothing extra where Node's parser does not have this property.
  */
 function endAtOnce(socket: Socket): void {
   const { parser } = socket as { parser?: { onIncoming?: unknown } | null };

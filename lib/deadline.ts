@@ -1,20 +1,22 @@
 /**
- * A signal that ends a piece of work: when its time is up or when whoever asked for it gives up.
- *
- * Owns: one timer and one listener on the parent, both gone after `dispose`. `AbortSignal.any` would leave
- *       a dependent on a parent that lives as long as the process.
+ * A signal that ends a piece of work when its time is up or when its caller aborts it.
+ * Owns: one timer and one listener on the parent signal, both removed by `dispose`. `AbortSignal.any` would stay
+ * attached to a parent that lives as long as the process.
  */
 import type { Clock } from './clock.ts';
 
 export type Deadline = {
   readonly signal: AbortSignal;
-  /** True when time ran out, false when the parent was aborted first or nothing happened yet. */
+  /** True when the time ran out first; false when the parent was aborted first, or while the work goes on. */
   expired(): boolean;
-  /** Call it when the work is over, always. */
+  /** Must always be called when the work is over. */
   dispose(): void;
 };
 
-/** @param ms how long the work may take. @param parent aborts the work with its own reason */
+/**
+ * @param ms how long the work may take
+ * @param parent aborts the work, with the parent's reason
+ */
 export function startDeadline(clock: Clock, ms: number, parent?: AbortSignal): Deadline {
   const controller = new AbortController();
   let expired = false;
@@ -37,7 +39,8 @@ export function startDeadline(clock: Clock, ms: number, parent?: AbortSignal): D
 }
 
 /**
- * The promise, or a rejection with the signal's reason when that comes first. What the promise does later is ignored.
+ * The promise's result, or a rejection with the signal's reason when the signal is aborted first. A later result is
+ * ignored.
  */
 export function raceAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -48,7 +51,7 @@ export function raceAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<
   });
 }
 
-/** Why a signal was aborted, as an Error. */
+/** The reason of an aborted signal, as an Error. */
 export function reasonOf(signal: AbortSignal): Error {
   return signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason ?? 'aborted'));
 }

@@ -1,7 +1,6 @@
 /**
- * Items ordered by a time, the earliest first.
- *
- * Pure. Adding and taking cost O(log n). An item is never searched for: whoever changes its time adds it again and
+ * A priority queue of items by time, the earliest first.
+ * Pure. Adding and taking cost O(log n). There is no search: to change an item's time, the caller adds it again and
  * skips the old entry when it is taken.
  */
 
@@ -14,7 +13,7 @@ export class DueHeap<T> {
     return this.#entries.length;
   }
 
-  /** The earliest entry; undefined when there is none. */
+  /** The earliest entry; undefined when the heap is empty. */
   first(): Entry<T> | undefined {
     return this.#entries[0];
   }
@@ -32,7 +31,7 @@ export class DueHeap<T> {
     this.#entries[at] = entry;
   }
 
-  /** Takes the earliest entry out. */
+  /** Removes and returns the earliest entry. */
   take(): Entry<T> | undefined {
     const first = this.#entries[0];
     const last = this.#entries.pop();
@@ -40,14 +39,14 @@ export class DueHeap<T> {
     return first;
   }
 
-  /** Keeps only what `isWanted`. */
+  /** Keeps only the entries for which `isWanted` returns true. */
   prune(isWanted: (entry: Entry<T>) => boolean): void {
     const kept = this.#entries.filter(isWanted);
     this.#entries = [];
     for (const { dueMs, item } of kept) this.add(dueMs, item);
   }
 
-  /** Puts an entry in the place of the first one, then moves it down to where it belongs. */
+  /** Puts an entry at the root, then moves it down to its place. */
   #sink(entry: Entry<T>): void {
     let at = 0;
     for (;;) {

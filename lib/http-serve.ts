@@ -1,10 +1,9 @@
 /**
- * A small HTTP server for an express application: one that says where it listens and that ends.
- *
- * Owns:   listening, and closing within a bounded time: idle connections at once, busy ones when they are
- *         done or the time is over.
- * Limits: headers 16 KiB, 10 s to send them, 60 s for a whole request, 30 s without taking a byte of an answer. Over
- *         `maxConnections` the longest idle connection goes.
+ * Runs an express application as an HTTP server.
+ * Owns: listening, and closing within a bounded time: idle connections at once, busy ones when they finish or the time
+ * is over.
+ * Limits: headers 16 KiB, 10 s to send them, 60 s for a whole request, 30 s without progress in sending an answer.
+ * Beyond `maxConnections` the longest idle connection is closed.
  */
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -17,20 +16,22 @@ const stalledMs = 30_000;
 export type HttpServer = {
   readonly address: string;
   readonly port: number;
-  /** Stops listening, and resolves when every connection has ended; those still busy after `graceMs` are cut. */
+  /** Stops listening and resolves when every connection has ended. Connections still busy after `graceMs` are cut. */
   close(graceMs?: number): Promise<void>;
 };
 
 export type HttpServerLimits = {
-  /** How long a connection may idle between requests. Longer than the pause of whoever asks again and again. */
+  /**
+   * How long a connection may idle between requests, in milliseconds. Longer than the interval of a client that polls.
+   */
   readonly keepAliveMs?: number;
-  /** Beyond it idle connections make room for new ones. */
+  /** Beyond this number the longest idle connection is closed. */
   readonly maxConnections?: number;
 };
 
 /**
- * @param port 0 for any free one
- * @throws AppError PORT_TAKEN, or BAD_CONFIG when the address is not of this machine
+ * @param port 0 for any free port
+ * @throws AppError PORT_TAKEN, or BAD_CONFIG when the address does not belong to this machine
  */
 export async function serveHttp(
   app: RequestListener,
@@ -53,7 +54,7 @@ export async function serveHttp(
   server.on('checkExpectation', (request, response) => {
     if (!connections.isOver(request.socket)) response.writeHead(417, { connection: 'close' }).end();
   });
-  // Node sets another time-out once the answer is out; until then it would hold the answer for ever.
+  // Node sets another time-out after the answer has been sent; without this one it would hold the answer for ever.
   server.on('request', (_request, response) => response.on('prefinish', () => response.setTimeout(stalledMs)));
   connections.watch(server);
   await new Promise<void>((resolve, reject) => {
@@ -63,7 +64,7 @@ export async function serveHttp(
           ? new AppError('PORT_TAKEN', { address, port }, { cause: error })
           : new AppError(
               'BAD_CONFIG',
-              { where: `${address}:${port}`, problem: `cannot listen there: ${messageOf(error)}` },
+              { where: `${address}:${port}`, problem: `cannot listen on that address: ${messageOf(error)}` },
               { cause: error },
             ),
       );

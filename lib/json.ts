@@ -1,7 +1,6 @@
 /**
- * Plain JSON of any shape: looked into safely, compared, copied, frozen.
- *
- * Pure: nothing here knows Kubernetes. Numbers are JavaScript numbers, as JSON.parse gives them.
+ * Plain JSON of any shape: read safely, compared, copied, frozen.
+ * Pure: nothing here depends on Kubernetes. Numbers are JavaScript numbers, as JSON.parse makes them.
  */
 
 export type JsonRecord = { [field: string]: unknown };
@@ -10,17 +9,17 @@ export function isRecord(value: unknown): value is JsonRecord {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The value itself when it is an object, else an empty one. */
+/** The value itself when it is an object, else an empty object. */
 export function recordOf(value: unknown): JsonRecord {
   return isRecord(value) ? value : {};
 }
 
-/** The value itself when it is a list, else an empty one. */
+/** The value itself when it is a list, else an empty list. */
 export function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** Follows field names; undefined where one is missing. */
+/** Follows field names; undefined when one is missing. */
 export function at(value: unknown, ...path: readonly string[]): unknown {
   let here: unknown = value;
   for (const name of path) {
@@ -30,19 +29,19 @@ export function at(value: unknown, ...path: readonly string[]): unknown {
   return here;
 }
 
-/** As `at`, when a string is there. */
+/** The same as `at`, but undefined when the value is not a string. */
 export function stringAt(value: unknown, ...path: readonly string[]): string | undefined {
   const found = at(value, ...path);
   return typeof found === 'string' ? found : undefined;
 }
 
-/** As `at`, when a number is there. */
+/** The same as `at`, but undefined when the value is not a number. */
 export function numberAt(value: unknown, ...path: readonly string[]): number | undefined {
   const found = at(value, ...path);
   return typeof found === 'number' ? found : undefined;
 }
 
-/** The object at a field of `parent`, made when it is missing. */
+/** The object at a field of `parent`; created when it is missing. */
 export function recordIn(parent: JsonRecord, field: string): JsonRecord {
   const found = parent[field];
   if (isRecord(found)) return found;
@@ -51,17 +50,17 @@ export function recordIn(parent: JsonRecord, field: string): JsonRecord {
   return made;
 }
 
-/** The objects of a list; anything else in it is passed over. */
+/** The objects in a list; other items are skipped. */
 export function recordsOf(value: unknown): JsonRecord[] {
   return listOf(value).filter(isRecord);
 }
 
-/** Sets the field unless it has a value. */
+/** Sets the field unless it has a value already. */
 export function setDefault(parent: JsonRecord, field: string, value: unknown): void {
   if (parent[field] === undefined || parent[field] === null) parent[field] = value;
 }
 
-/** Structural equality; the order of an object's fields does not matter, a list's does. */
+/** Structural equality. The order of an object's fields does not matter; the order of a list does. */
 export function isSame(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (Array.isArray(a))
@@ -74,7 +73,7 @@ export function isSame(a: unknown, b: unknown): boolean {
   );
 }
 
-/** A deep copy that may be changed. `undefined` fields are dropped, as JSON would. */
+/** A deep copy that may be changed. Fields that are `undefined` are dropped, as JSON.stringify does. */
 export function copyOf<T>(value: T): T {
   return copy(value) as T;
 }
@@ -87,7 +86,7 @@ function copy(value: unknown): unknown {
   return out;
 }
 
-/** A copy whose fields are in the order of their names, all the way down: how Go writes a map. */
+/** A deep copy whose fields are sorted by name at every level, as Go writes a map. */
 export function sorted<T>(value: T): T {
   return sortedValue(value) as T;
 }
@@ -100,14 +99,14 @@ function sortedValue(value: unknown): unknown {
   return out;
 }
 
-/** Assigns a field as data, also when a client names it `__proto__`. */
+/** Assigns a field as data, also when its name is `__proto__`. */
 export function put(target: JsonRecord, field: string, value: unknown): void {
   if (field === '__proto__')
     Object.defineProperty(target, field, { value, enumerable: true, configurable: true, writable: true });
   else target[field] = value;
 }
 
-/** Freezes a value and all it holds. What is frozen already is taken to be frozen to the bottom. */
+/** Freezes a value and everything in it. An object that is frozen already is assumed to be deeply frozen. */
 export function freeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value);

@@ -1,50 +1,49 @@
 /**
- * The life of a process: signals, ordered shutdown, and the last word when something nobody caught goes wrong.
- *
- * Owns: SIGTERM and SIGINT, `unhandledRejection` and `uncaughtException`. Mains call `run`; nothing else
- *       exits the process.
- * Ends: with the exit code that `main` returns. A second signal, later than `oneKeystrokeMs`, ends at once with 130.
+ * The life of a process: signals, ordered shutdown, and logging of uncaught errors.
+ * Owns: SIGTERM and SIGINT, `unhandledRejection` and `uncaughtException`. Mains call `run`; no other code exits the
+ * process.
+ * Ends: with the exit code that `main` returns. A second signal, later than `oneKeystrokeMs`, ends the process at once
+ * with 130.
  */
 import { AppError, kindOf } from '../api/errors.ts';
 import { systemClock, type Clock } from './clock.ts';
 import type { Logger } from './log.ts';
 
-/** What a process's exit code means; the README's table says the same. */
+/** The meaning of each exit code; the README has the same table. */
 export const exitCodes = {
   ok: 0,
   bug: 1,
   /** The user's input or configuration is wrong. */
   usage: 2,
-  /** Another replica leads now. */
+  /** Another replica is the leader now. */
   lostLeadership: 3,
-  /** Something outside (registry, API server, network) could not be reached. */
+  /** An external system (registry, API server, network) could not be reached. */
   unavailable: 4,
-  /** A command judged something, and it is bad. */
+  /** A command gave a negative verdict. */
   judgedBad: 5,
-  /** A command judged something, and there is too little to say. */
+  /** A command had too little evidence for a verdict. */
   undecided: 6,
-  /** SIGINT or SIGTERM came before a command had done its work. */
+  /** SIGINT or SIGTERM came before a command had finished. */
   interrupted: 130,
 } as const;
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 /**
- * Signals this close to the first one are the same key press: a terminal signals the whole group, and npm forwards its
- * own.
+ * Signals within this time of the first one count as the same key press: a terminal signals the whole process group,
+ * and npm forwards its own signal.
  */
 export const oneKeystrokeMs = 500;
 
 export type SignalDoors = {
   readonly clock: Clock;
-  /** The first signal: end in order. */ readonly end: (name: string) => void;
-  /** A later one: end now. */ readonly endNow: () => void;
+  /** The first signal: shut down in order. */ readonly end: (name: string) => void;
+  /** A later signal: exit at once. */ readonly endNow: () => void;
 };
 
 /**
- * Tells a second request to end from an echo of the first.
- *
- * @returns to be called with the name of every SIGINT and SIGTERM
+ * Distinguishes a second request to end from a duplicate of the first.
+ * @returns a function to call with the name of every SIGINT and SIGTERM
  */
 export function signalHandler({ clock, end, endNow }: SignalDoors): (name: string) => void {
   let state: 'Running' | 'Ending' | 'Impatient' = 'Running';
@@ -52,7 +51,7 @@ export function signalHandler({ clock, end, endNow }: SignalDoors): (name: strin
     if (state === 'Impatient') endNow();
     if (state !== 'Running') return;
     state = 'Ending';
-    // setImmediate: after a blocked event loop, timers run before the signals that came meanwhile.
+    // setImmediate: after a blocked event loop, timers run before the signals that arrived in the meantime.
     clock.after(oneKeystrokeMs, () => setImmediate(() => (state = 'Impatient')));
     end(name);
   };
@@ -60,9 +59,8 @@ export function signalHandler({ clock, end, endNow }: SignalDoors): (name: strin
 
 /**
  * Runs a program until it returns or a signal comes.
- *
- * @param main gets a signal that is aborted by SIGTERM or SIGINT; it then ends what it began and returns
- * @param quit ends the process; another one where `process.exit` could wait for ever
+ * @param main gets a signal that SIGTERM or SIGINT aborts; it then ends what it started and returns
+ * @param quit ends the process; replaced where `process.exit` could wait for ever
  */
 export async function run(
   logger: Logger,
@@ -77,11 +75,11 @@ export async function run(
   });
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
   process.on('unhandledRejection', (err) => {
-    logger.error('promise rejected with nobody to catch it', { err });
+    logger.error('unhandled promise rejection', { err });
     quit(exitCodes.bug);
   });
   process.on('uncaughtException', (err) => {
-    logger.error('exception with nobody to catch it', { err });
+    logger.error('uncaught exception', { err });
     quit(exitCodes.bug);
   });
   try {
@@ -91,7 +89,7 @@ export async function run(
   }
 }
 
-/** A user's mistake is a sentence on stderr; a bug is a log line with its stack. */
+/** A user's mistake is one sentence on stderr; a bug is a log line with its stack. */
 function sayAndChoose(error: unknown, logger: Logger): ExitCode {
   const kind = kindOf(error);
   if (error instanceof AppError && kind !== 'bug') {

@@ -1,16 +1,15 @@
 /**
  * Structured logging: JSON lines on stderr, constant messages, variable parts as fields.
- *
- * Owns:  the logger's shape, its redaction, and how an error is written. stdout stays free for what
- *        a command prints to its user.
- * Rule:  no tensors, bodies, tokens or URLs with credentials; keys named like secrets are censored.
+ * Owns: the logger's interface, redaction, and how errors are written. stdout is only for what a command prints to its
+ * user.
+ * Rule: no tensors, bodies, tokens or URLs with credentials; values of keys named like secrets are censored.
  */
 import { pino, type Logger as PinoLogger } from 'pino';
 import { AppError } from '../api/errors.ts';
 
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** `fields` first is pino's way; here the message comes first because it is what one greps for. */
+/** pino takes `fields` first; here the message comes first, because people search logs by message. */
 export interface Logger {
   debug(message: string, fields?: Fields): void;
   info(message: string, fields?: Fields): void;
@@ -22,7 +21,10 @@ export interface Logger {
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-/** @param level lines below it are not written. @param name the program, in every line. */
+/**
+ * @param level lines below this level are not written
+ * @param name the program's name, in every line
+ */
 export function createLogger(name: string, level: LogLevel = 'info'): Logger {
   const options = {
     name,
@@ -39,7 +41,7 @@ export function createLogger(name: string, level: LogLevel = 'info'): Logger {
   return wrap(pino(options, pino.destination({ dest: 2, sync: true })));
 }
 
-/** Swallows everything. For tests, and for commands whose output is for people. */
+/** Discards everything. For tests, and for commands whose output is read by people. */
 export const silentLogger: Logger = {
   debug: () => {},
   info: () => {},
@@ -58,7 +60,7 @@ function wrap(logger: PinoLogger): Logger {
   };
 }
 
-/** Our own errors speak for themselves; only a bug is worth its stack. */
+/** An error with a code is written without its stack; a bug is written with it. */
 function describeError(error: unknown): Fields {
   if (error instanceof AppError) {
     return {

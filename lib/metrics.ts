@@ -1,9 +1,8 @@
 /**
- * Metrics: one registry a process, in prom-client's form.
- *
- * Owns:  making the registry (with the process's own numbers: memory, event-loop lag, descriptors), getting
- *        or making a metric by its name, and the text a scraper reads. Knows no metric of any domain.
- * Rule:  base units in the name (`_seconds`, `_bytes`, `_total`), labels from closed sets only.
+ * Metrics: one registry per process, in prom-client's form.
+ * Owns: making the registry (with the process's own metrics: memory, event-loop lag, descriptors), getting or creating
+ * a metric by name, and the text for a scraper. Contains no metric of the domain.
+ * Rule: base units in the name (`_seconds`, `_bytes`, `_total`), labels with a closed set of values only.
  */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
@@ -22,12 +21,15 @@ export function createRegistry(): Registry {
   return new Registry();
 }
 
-/** Adds what every process should say about itself: CPU, memory, garbage collection, event-loop lag. */
+/** Adds the metrics of the process itself: CPU, memory, garbage collection, event-loop lag. */
 export function collectProcess(registry: Registry): void {
   collectDefaultMetrics({ register: registry });
 }
 
-/** The counter of this name; made if it is not there. Parts that exist several times share it and differ by labels. */
+/**
+ * The counter of this name, created if it does not exist. Components that exist several times share it and differ by
+ * labels.
+ */
 export function counter<L extends string>(registry: Registry, shape: MetricShape<L>): Counter<L> {
   return existing<Counter<L>>(registry, shape.name) ?? new Counter({ ...settings(shape), registers: [registry] });
 }
@@ -38,9 +40,8 @@ export function gauge<L extends string>(registry: Registry, shape: MetricShape<L
 }
 
 /**
- * A gauge whose value is asked for when it is scraped. Several sources may share a name; each has its labels.
- *
- * @returns takes the source away, and its series with it
+ * A gauge whose value is read when it is scraped. Several sources may share a name; each has its own labels.
+ * @returns a function that removes the source and its series
  */
 export function sampledGauge<L extends string>(
   registry: Registry,
@@ -80,7 +81,7 @@ export function histogram<L extends string>(registry: Registry, shape: Histogram
   );
 }
 
-/** What a scraper gets, and the content type to send it with. */
+/** The text for a scraper, and its content type. */
 export async function expose(registry: Registry): Promise<{ readonly contentType: string; readonly body: string }> {
   return { contentType: registry.contentType, body: await registry.metrics() };
 }

@@ -1,40 +1,39 @@
 /**
- * The objects of one type as last seen, by key and by index, and word of what changes.
- *
- * Owns:   the objects, the indexes, and telling handlers. A handler that throws is reported and told of the
- *         next change all the same; the others and the cache do not notice.
- * Rule:   objects are shared: nobody changes them (`freeze` makes sure, in tests). An object deleted and
- *         made anew under the same name is a deletion and an addition, whatever was missed in between.
+ * The last known objects of one type, by key and by index, and notification of changes.
+ * Owns: the objects, the indexes, and calling handlers. A handler that throws is reported and still gets the next
+ * change; other handlers and the cache are not affected.
+ * Rule: objects are shared and must not be changed (`freeze` enforces this in tests). An object that was deleted and
+ * created again under the same name is a deletion and an addition, even if events in between were missed.
  */
 import { keyOf, type KubeObject } from '../client/object.ts';
 
 export type Change<T> =
   | { readonly kind: 'added'; readonly now: T }
   | { readonly kind: 'updated'; readonly before: T; readonly now: T }
-  /** `before` is the last state known, which may be older than the one that was deleted. */
+  /** `before` is the last known state; the object may have changed after it and before the deletion. */
   | { readonly kind: 'deleted'; readonly before: T };
 
 export type Handler<T> = (change: Change<T>) => void;
 
-/** The values under which an object is to be found. */
+/** The index values under which an object can be found. */
 export type IndexBy<T> = (object: T) => readonly string[];
 
-/** What a reader may do with a cache. */
+/** The read side of a cache. */
 export interface Lister<T extends KubeObject> {
   /** @param key see {@link keyOf} */
   get(key: string): T | undefined;
-  /** Every object, or those of one namespace. The array is the caller's. */
+  /** Every object, or those of one namespace. The returned array belongs to the caller. */
   list(namespace?: string): T[];
-  /** Objects for which the index of this name gives this value. */
+  /** Objects for which the named index has this value. */
   byIndex(index: string, value: string): T[];
   readonly size: number;
 }
 
 export type CacheOptions<T> = {
   readonly indexes?: Readonly<Record<string, IndexBy<T>>>;
-  /** Deep-freezes what it keeps, so that a reader who writes fails where it happens. */
+  /** Deep-freezes stored objects, so that a write by a reader fails where it happens. */
   readonly freeze?: boolean;
-  /** Told when a handler or an index function threw. */
+  /** Called when a handler or an index function threw. */
   readonly onFault?: (where: string, error: unknown) => void;
 };
 
@@ -76,7 +75,7 @@ export class Cache<T extends KubeObject> implements Lister<T> {
   }
 
   /**
-   * The handler is told of everything that is there now, at once, and of every change from now on. The result ends it.
+   * Calls the handler at once for every object in the cache, then for every change. Calling the result unsubscribes it.
    */
   subscribe(handler: Handler<T>): () => void {
     this.#handlers.add(handler);
@@ -89,7 +88,7 @@ export class Cache<T extends KubeObject> implements Lister<T> {
     const key = keyOf(object.metadata);
     const before = this.#objects.get(key);
     if (before !== undefined && before.metadata.uid === object.metadata.uid) {
-      // The same state again: after a relist, or a watch that began a little early.
+      // The same state again: after a relist, or at the start of a watch that overlaps with the list.
       if (before.metadata.resourceVersion === object.metadata.resourceVersion) return;
       this.#forget(key, before);
       this.#remember(key, object);
@@ -110,7 +109,7 @@ export class Cache<T extends KubeObject> implements Lister<T> {
     this.#tellAll({ kind: 'deleted', before });
   }
 
-  /** These are all objects that there are: the difference to what is known is told, deletions first. */
+  /** The complete set of objects: handlers get the difference to the known ones, deletions first. */
   replace(objects: readonly T[]): void {
     const keys = new Set(objects.map((object) => keyOf(object.metadata)));
     for (const [key, before] of this.#objects) if (!keys.has(key)) this.remove(before);
@@ -162,7 +161,7 @@ export class Cache<T extends KubeObject> implements Lister<T> {
   }
 }
 
-/** Freezes plain JSON, all the way down. */
+/** Deep-freezes plain JSON. */
 export function deepFreeze<V>(value: V): V {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
   Object.freeze(value);

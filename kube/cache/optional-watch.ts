@@ -1,9 +1,8 @@
 /**
- * A watch of a type that the cluster may not have: the Gateway API is no part of Kubernetes.
- *
- * Owns:  asking now and then whether the type is served and may be read, and watching it while it is. A cluster
- *        without it costs one small request a minute and makes nothing unready.
- * Ends:  `run` resolves soon after its signal is aborted, and never rejects.
+ * Watches a type that the cluster may not have: the Gateway API is not part of Kubernetes.
+ * Owns: checking once a minute whether the type is served and readable, and watching it while it is. A cluster without
+ * the type costs one small request a minute and stays ready.
+ * Ends: `run` resolves soon after its signal is aborted, and never rejects.
  */
 import { messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -13,13 +12,13 @@ import type { KubeObject } from '../client/object.ts';
 import { Reflector, type ReflectorOptions } from './reflector.ts';
 
 /**
- * Served: it is watched. Missing: the cluster has no such type. Forbidden: the operator may not read it. Unknown: not
- * asked yet.
+ * Served: the type is watched. Missing: the cluster does not have the type. Forbidden: the operator may not read it.
+ * Unknown: not checked yet.
  */
 export type Presence = 'Served' | 'Missing' | 'Forbidden' | 'Unknown';
 
 const lookAgainMs = 60_000;
-/** The server could not be asked. */
+/** True when the last check could not reach the server. */
 const retryMs = 5_000;
 
 export class OptionalWatch<T extends KubeObject> {
@@ -30,10 +29,10 @@ export class OptionalWatch<T extends KubeObject> {
   readonly #onPresence: () => void;
   readonly #asked = Promise.withResolvers<void>();
   #presence: Presence = 'Unknown';
-  /** Ends the watch when the type is gone from the server. */
+  /** Ends the watch when the server no longer serves the type. */
   #round = new AbortController();
 
-  /** @param onPresence told when the type came or went */
+  /** @param onPresence called when the presence of the type changes */
   constructor(options: ReflectorOptions<T>, onPresence: () => void) {
     this.#options = options;
     this.#clock = options.clock;
@@ -50,7 +49,7 @@ export class OptionalWatch<T extends KubeObject> {
     return this.#reflector.cache;
   }
 
-  /** True once it is known whether the type is there and, if it is, everything of it was read. */
+  /** True once it is known whether the type is served and, if it is, all its objects were read. */
   get synced(): boolean {
     return this.#presence === 'Served' ? this.#reflector.synced : this.#presence !== 'Unknown';
   }
@@ -87,9 +86,9 @@ export class OptionalWatch<T extends KubeObject> {
       return 'Served';
     } catch (error) {
       const presence = presenceOf(error);
-      // What was known stays known while the server cannot be asked.
+      // The last known presence is kept while the server cannot be reached.
       if (presence === undefined && !signal.aborted)
-        this.#logger.warn('cannot ask for a type', { type: type.plural, err: error });
+        this.#logger.warn('cannot check whether a type is served', { type: type.plural, err: error });
       return presence ?? this.#presence;
     }
   }
@@ -117,7 +116,7 @@ function presenceOf(error: unknown): Presence | undefined {
 
 type Reader = ReflectorOptions<KubeObject>['client'];
 
-/** The same client, which tells when listing or watching fails. */
+/** The same client, with a callback for failed lists and watches. */
 function noticing(client: Reader, onError: (error: unknown) => void): Reader {
   return {
     list: async (type, query, options) => {

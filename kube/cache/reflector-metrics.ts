@@ -1,7 +1,7 @@
 /**
- * The numbers of one reflector. Silence is the one to alert on: a watch that died quietly looks healthy otherwise.
- *
- * Owns: the reflector_* metrics; the label `type` is the plural, with its group.
+ * The metrics of one reflector. Alert on the time since the last event: a watch that died without an error looks
+ * healthy otherwise.
+ * Owns: the reflector_* metrics; the label `type` is the plural with its group.
  */
 import { counter, sampledGauge, type Counter, type Registry } from '../../lib/metrics.ts';
 import type { ResourceType } from '../client/resource-type.ts';
@@ -33,7 +33,7 @@ export class ReflectorMetrics {
     });
     this.#failures = counter(registry, {
       name: 'reflector_failures_total',
-      help: 'Lists and watches that failed, by why: error, or expired position.',
+      help: 'Lists and watches that failed, by cause: error, or expired position.',
       labels: ['type', 'why'],
     });
     this.#faults = counter(registry, {
@@ -51,7 +51,7 @@ export class ReflectorMetrics {
       registry,
       {
         name: 'reflector_last_event_age_seconds',
-        help: 'Time since the server last said anything, bookmarks included.',
+        help: 'Time since the server last sent anything, bookmarks included.',
         labels,
       },
       { type: this.#type },

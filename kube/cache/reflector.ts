@@ -1,10 +1,9 @@
 /**
- * Keeps a cache equal to what the API server holds of one type: lists once, then watches for as long as it is run.
- *
- * Owns:   the position in the server's history, and what each way a watch can end means. It never gives up.
- * Ends:   `run` resolves soon after its signal is aborted, whatever it is waiting for, and never rejects.
- * Rule:   a list is always as fresh as storage: a leader that starts from an older picture might undo what the
- *         last one did. It is made at the start and when the position is lost, so it is rare.
+ * Keeps a cache equal to the API server's objects of one type: lists once, then watches until it is stopped.
+ * Owns: the resourceVersion to watch from, and the meaning of each way a watch can end. It retries for ever.
+ * Ends: `run` resolves soon after its signal is aborted, and never rejects.
+ * Rule: a list always reads storage, not the server's cache: a new leader that starts from an older state could undo
+ * what the last leader did. Lists are rare: at the start and when the resourceVersion is lost.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -28,23 +27,25 @@ export type ReflectorOptions<T extends KubeObject> = {
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
   readonly indexes?: Readonly<Record<string, IndexBy<T>>>;
-  /** What is kept of an object; `dropManagedFields` unless given. */
+  /** Transforms an object before it is stored; `dropManagedFields` unless given. */
   readonly transform?: (object: T) => T;
-  /** Deep-freezes what is kept. For tests. */
+  /** Deep-freezes stored objects. For tests. */
   readonly freeze?: boolean;
-  /** In [0, 1); for jitter. */
+  /** A random number in [0, 1), for jitter. */
   readonly random?: () => number;
   readonly limits?: Partial<ReflectorLimits>;
 };
 
 export type ReflectorLimits = {
   readonly pageSize: number;
-  /** A watch that says nothing for this long is dead. A server sends a bookmark about every minute. */
+  /** A watch that receives nothing for this long is dead. A server sends a bookmark about every minute. */
   readonly silenceMs: number;
-  /** The server is asked to end a watch after one to two times this long, so that not all come back at once. */
+  /**
+   * The server is asked to end each watch after one to two times this span, so that watches do not all restart at once.
+   */
   readonly watchSeconds: number;
   readonly backoff: Backoff;
-  /** A watch that ended sooner than this and said nothing has failed, however politely. */
+  /** A watch that ended sooner than this without an event counts as failed, even when it ended without an error. */
   readonly shortMs: number;
 };
 
@@ -56,7 +57,7 @@ const defaultLimits: ReflectorLimits = {
   shortMs: 1000,
 };
 
-/** How one round of listing (if need be) and watching ended. */
+/** How one round of listing (if needed) and watching ended. */
 type End =
   | { readonly kind: 'closed' }
   | { readonly kind: 'failed'; readonly error: unknown }
@@ -68,14 +69,14 @@ export class Reflector<T extends KubeObject> {
   readonly #cache: Cache<T>;
   readonly #metrics: ReflectorMetrics;
   readonly #firstList = Promise.withResolvers<void>();
-  /** Where in the server's history the cache stands; undefined before the first list and when it is lost. */
+  /** The resourceVersion that the cache has; undefined before the first list and when it is lost. */
   #position: string | undefined;
-  /** The continue token of a list expired once: then the whole list is asked for at once. */
+  /** The continue token of a list expired once; the next list asks for everything in one page. */
   #unpaged = false;
   #synced = false;
   #heardAt: number;
   #watchBegan = 0;
-  /** Events and bookmarks taken since the start. */
+  /** Events and bookmarks received since the start. */
   #events = 0;
 
   constructor(options: ReflectorOptions<T>) {
@@ -100,12 +101,12 @@ export class Reflector<T extends KubeObject> {
     return this.#cache;
   }
 
-  /** True once everything that was there at the start is in the cache. Stays true. */
+  /** True once every object that existed at the start is in the cache. Stays true. */
   get synced(): boolean {
     return this.#synced;
   }
 
-  /** How long the server has said nothing about this type, in milliseconds. */
+  /** Milliseconds since the server last sent anything about this type. */
   get silentMs(): number {
     return this.#options.clock.monotonic() - this.#heardAt;
   }
@@ -134,7 +135,7 @@ export class Reflector<T extends KubeObject> {
     }
   }
 
-  /** Lists if the position is lost, then watches until that ends. */
+  /** Lists if the resourceVersion is lost, then watches until the watch ends. */
   async #round(signal: AbortSignal): Promise<End> {
     try {
       this.#position ??= await this.#list(signal);
@@ -142,7 +143,7 @@ export class Reflector<T extends KubeObject> {
       return { kind: 'closed' };
     } catch (error) {
       if (!isGone(error) && !isTooLargeVersion(error)) return { kind: 'failed', error };
-      // The server no longer knows our position, or (restored, or another replica) does not know it yet.
+      // The server no longer has our resourceVersion, or (restored, or another replica) does not have it yet.
       this.#position = undefined;
       return { kind: 'expired', error };
     }
@@ -157,7 +158,7 @@ export class Reflector<T extends KubeObject> {
       case 'expired':
         this.#metrics.failed('expired');
         logger.debug('watch position expired', { type: type.plural, why: messageOf(end.error) });
-        // Once is ordinary; straight after a list it would become a storm of lists.
+        // Once is ordinary; straight after a list it would cause one list after another.
         return round.listed ? failures + 1 : failures;
       case 'failed':
         this.#metrics.failed('error');
@@ -166,7 +167,7 @@ export class Reflector<T extends KubeObject> {
     }
   }
 
-  /** Reads the whole collection page by page, replaces the cache, and answers where to watch from. */
+  /** Reads the whole collection page by page, replaces the cache, and returns the resourceVersion to watch from. */
   async #list(signal: AbortSignal): Promise<string> {
     this.#metrics.listed();
     const objects: T[] = [];
@@ -199,7 +200,7 @@ export class Reflector<T extends KubeObject> {
         { signal },
       );
     } catch (error) {
-      // Storage was compacted while we turned the pages; slower than that we shall never be with one page.
+      // Storage was compacted between two pages; the next try reads everything in one page.
       if (more !== undefined && isGone(error)) this.#unpaged = true;
       throw error;
     }
@@ -211,7 +212,7 @@ export class Reflector<T extends KubeObject> {
     const end = new AbortController();
     const onStop = (): void => end.abort(signal.reason);
     signal.addEventListener('abort', onStop, { once: true });
-    // A list before this watch may have been long ago: silence counts from here.
+    // The last list may have been long ago: measure silence from the start of this watch.
     let heardAt = clock.monotonic();
     this.#watchBegan = heardAt;
     let off = (): void => {};
@@ -237,7 +238,7 @@ export class Reflector<T extends KubeObject> {
       off();
       signal.removeEventListener('abort', onStop);
     }
-    // A client may end the iteration quietly when aborted; silence is a failure all the same.
+    // Some clients end the iteration without an error when aborted; silence counts as a failure in any case.
     if (end.signal.aborted) throw end.signal.reason;
   }
 
@@ -264,7 +265,8 @@ export class Reflector<T extends KubeObject> {
     try {
       return (this.#options.transform ?? dropManagedFields)(object);
     } catch (error) {
-      // Whole is better than missing, and better than a watch that trips over the same object for ever.
+      // Keep the whole object when the transform fails: without it the object would be missing, or every watch would
+      // fail on it.
       this.#onFault('transform', error);
       return object;
     }
@@ -289,14 +291,14 @@ export class Reflector<T extends KubeObject> {
   }
 }
 
-/** Without metadata.managedFields: often half of an object, and seldom of use. */
+/** Drops metadata.managedFields: often half of an object's size, and the operator does not read it. */
 export function dropManagedFields<T extends KubeObject>(object: T): T {
   if (object.metadata.managedFields === undefined) return object;
   const { managedFields: _, ...metadata } = object.metadata;
   return { ...object, metadata };
 }
 
-/** What the server asked us to wait, in milliseconds. */
+/** The wait that the server asked for, in milliseconds. */
 function pauseOf(end: End): number {
   return end.kind === 'closed' ? 0 : (statusOf(end.error)?.afterMs ?? 0);
 }

@@ -1,11 +1,9 @@
 /**
- * Where the API server is and who we are to it: kubeconfig files, in-cluster credentials, exec plugins,
- * client certificates.
- *
- * Owns:  the only import of client-node's code, loaded on first use (half a second, 90 MB). Everything it
- *        learns leaves here as plain headers and TLS options.
- * Ends:  what a credential says may change at any time (token rotation, renewed certificates), so it is read
- *        again every 10 s, and from scratch after the server answered 401.
+ * The API server's address and our credentials: kubeconfig files, in-cluster tokens, exec plugins, client certificates.
+ * Owns: the only import of client-node's code, loaded on first use (half a second, 90 MB); results are plain headers
+ * and TLS options.
+ * Rule: credentials are read again every 10 s, because tokens rotate and certificates are renewed, and from scratch
+ * after a 401.
  */
 import type { RequestOptions } from 'node:https';
 import type { Cluster, KubeConfig } from '@kubernetes/client-node';
@@ -20,16 +18,16 @@ export type Credentials = {
   readonly proxy?: string;
 };
 
-/** Options of node:tls, by their names there. */
+/** Options of node:tls, under the same names. */
 export type TlsMaterial = Readonly<Record<string, unknown>>;
 
 export interface Access {
-  /** Scheme, host, port and perhaps a path prefix, without a slash at the end. */
+  /** Scheme, host, port and perhaps a path prefix, without a trailing slash. */
   readonly server: string;
-  /** The namespace that the context, or the pod, is in. */
+  /** The namespace of the context, or of the pod. */
   readonly namespace: string | undefined;
   credentials(): Promise<Credentials>;
-  /** The server did not accept what `credentials` gave: get it anew. */
+  /** Call it when the server refused the credentials; the next call of `credentials` reads them anew. */
   forget(): void;
 }
 
@@ -69,15 +67,15 @@ function loadInto(config: KubeConfig, { kubeconfig, context }: AccessSource, whe
   return config;
 }
 
-/** @throws AppError BAD_CONFIG when the context names no cluster, or client-node made it up */
+/** @throws AppError BAD_CONFIG when the context has no cluster, or when client-node made up a default one */
 function clusterOf(config: KubeConfig, where: string): Cluster {
   const cluster = config.getCurrentCluster();
   if (cluster === null)
     throw new AppError('BAD_CONFIG', {
       where,
-      problem: `context '${config.getCurrentContext()}' names no cluster that the file has`,
+      problem: `context '${config.getCurrentContext()}' refers to a cluster that the file does not contain`,
     });
-  // What client-node makes up when it finds nothing at all.
+  // The default that client-node makes when it finds no configuration.
   if (config.getCurrentContext() === 'loaded-context') {
     throw new AppError('BAD_CONFIG', {
       where,
@@ -94,7 +92,7 @@ type CredentialsDeps = {
   readonly clock: Clock;
 };
 
-/** Credentials that are read again every `rereadMs`, and from a file loaded anew after `forget`. */
+/** Credentials that are read again every `rereadMs`, and from a newly loaded file after `forget`. */
 class RereadCredentials {
   readonly #deps: CredentialsDeps;
   #config: KubeConfig;
@@ -110,7 +108,7 @@ class RereadCredentials {
     const { clock } = this.#deps;
     if (this.#cached === undefined || clock.monotonic() - this.#cached.at >= rereadMs) {
       const value = this.#read();
-      // A failure is told to everyone who waits and forgotten: the next call tries again.
+      // A failure is returned to every waiting caller and not cached: the next call tries again.
       value.catch(() => {
         this.#cached = undefined;
       });
@@ -143,9 +141,8 @@ class RereadCredentials {
 }
 
 /**
- * A server that asks for nothing but, perhaps, a few headers: local mode, and tests.
- *
- * @param tls such as `ca`, the certificate to trust, where the server speaks TLS under one of its own
+ * A server that needs no credentials except, perhaps, a few headers: local mode, and tests.
+ * @param tls for example `ca`, the certificate to trust when the server has its own
  */
 export function openAccess(
   server: string,
@@ -173,7 +170,7 @@ function proxyOf(url: string | undefined, where: string): string | undefined {
 function credentialsOf(options: RequestOptions): Credentials {
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(options.headers ?? {})) {
-    // A token file often ends in a newline, which no header may hold.
+    // A token file often ends in a newline, which is not allowed in a header.
     if (value !== undefined) headers[name.toLowerCase()] = String(value).trim();
   }
   if (typeof options.auth === 'string')

@@ -1,29 +1,28 @@
 /**
- * Reading what the API server sends: JSON answers, refusals, and the lines of a watch.
- *
- * Limits: nothing is kept past the bound it was given; what is longer is an error and the connection is closed.
- * Owns:   the shapes of `Status` and of a watch event, and how far they are trusted.
+ * Reads what the API server sends: JSON answers, errors, and the lines of a watch.
+ * Owns: the shapes of `Status` and of a watch event, and their validation.
+ * Limits: never keeps more than the given bound; a longer answer is an error and its connection is closed.
  */
 import type { Readable } from 'node:stream';
 import { AppError, messageOf } from '../../api/errors.ts';
 import { isRecord } from '../../api/record.ts';
 import { statusError, statusOf } from './kube-error.ts';
 
-/** A Status is a few hundred bytes; a proxy's error page may be anything. */
+/** A Status is a few hundred bytes; a proxy's error page may have any size. */
 const refusalLimitBytes = 64 * 1024;
-/** The longest time a server may ask us to stay away. */
+/** The longest wait that a server may ask for, in milliseconds. */
 const maxAfterMs = 300_000;
 
 export async function readJson(body: Readable, limitBytes: number, request: string): Promise<unknown> {
   const text = await readText(body, limitBytes);
   if (text === undefined)
-    throw new AppError('KUBE_ANSWER_UNUSABLE', { request, problem: `it is longer than ${limitBytes} bytes` });
+    throw new AppError('KUBE_ANSWER_UNUSABLE', { request, problem: `the body is longer than ${limitBytes} bytes` });
   try {
     return JSON.parse(text);
   } catch (error) {
     throw new AppError(
       'KUBE_ANSWER_UNUSABLE',
-      { request, problem: `it is not JSON (${messageOf(error)})` },
+      { request, problem: `the body is not JSON (${messageOf(error)})` },
       { cause: error },
     );
   }
@@ -35,7 +34,7 @@ type Refused = {
   readonly body: Readable;
 };
 
-/** The error that a refusal is. Reads its body, which may be no Status at all. */
+/** Turns an error answer into an error. Reads its body, which may not be a Status. */
 export async function readStatus(answer: Refused, request: string): Promise<AppError<'KUBE_STATUS'>> {
   const text = (await readText(answer.body, refusalLimitBytes)) ?? '';
   const error = statusFrom(
@@ -48,7 +47,7 @@ export async function readStatus(answer: Refused, request: string): Promise<AppE
   return header === undefined || status === undefined ? error : statusError({ ...status, afterMs: header });
 }
 
-/** @param value a Status, of an answer or of an ERROR event; what it does not say comes from `fallback` */
+/** @param value a Status, from an answer or an ERROR event; fields that it lacks come from `fallback` */
 export function statusFrom(
   value: unknown,
   fallback: { status: number; message: string },
@@ -70,7 +69,7 @@ function pauseIn(details: unknown): { afterMs?: number } {
   return typeof seconds === 'number' && seconds > 0 ? { afterMs: Math.min(seconds * 1000, maxAfterMs) } : {};
 }
 
-/** How long the server asked to wait, if it did. */
+/** The wait that the server asked for, if any. */
 export function afterMsOf(error: unknown): number | undefined {
   return statusOf(error)?.afterMs;
 }
@@ -98,7 +97,7 @@ export async function* readLines(body: Readable, limitBytes: number, request: st
     if (held > limitBytes)
       throw new AppError('KUBE_ANSWER_UNUSABLE', { request, problem: `one event is longer than ${limitBytes} bytes` });
   }
-  // A server that ends in mid-line was cut off; what it meant to say is asked for again by the next watch.
+  // A line without an end was cut off; the next watch gets the same event again.
 }
 
 /** @returns undefined when the body is longer than the limit */
@@ -108,7 +107,7 @@ async function readText(body: Readable, limitBytes: number): Promise<string | un
   for await (const chunk of body as AsyncIterable<Buffer>) {
     pieces.push(chunk);
     held += chunk.length;
-    // Leaving the loop destroys the stream, and with it the connection.
+    // Leaving the loop destroys the stream and closes the connection.
     if (held > limitBytes) return undefined;
   }
   return Buffer.concat(pieces).toString('utf8');
@@ -122,7 +121,7 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Seconds; the header's other form, a date (RFC 9110, 10.2.3), is not used by any API server. */
+/** Seconds. API servers do not use the header's other form, a date (RFC 9110, 10.2.3). */
 function retryAfterMs(header: string | string[] | undefined): number | undefined {
   const text = Array.isArray(header) ? header[0] : header;
   if (text === undefined || !/^\d{1,9}$/.test(text.trim())) return undefined;

@@ -1,14 +1,16 @@
 /**
- * A client that writes only while its owner leads.
- *
- * Owns: the check before every write. A process that slept through its lease (stopped, swapped out, a long
- *       pause of the event loop) would otherwise go on with the pass it was in the middle of.
- * Limits: a write that has been sent is not called back; resourceVersions guard against those.
+ * A client that writes only while its owner is the leader.
+ * Owns: the check before every write. A process that was suspended past its lease (stopped, swapped out, a blocked
+ * event loop) would otherwise continue its pass and write.
+ * Limits: a request that was sent cannot be recalled; resourceVersions guard against such late writes.
  */
 import { AppError } from '../../api/errors.ts';
 import type { KubeClient } from './kube-client.ts';
 
-/** @param isLeader asked before every write. @throws AppError LEADERSHIP_LOST from writes, when it says no */
+/**
+ * @param isLeader called before every write
+ * @throws AppError LEADERSHIP_LOST from writes when it returns false
+ */
 export function fencedClient(client: KubeClient, isLeader: () => boolean): KubeClient {
   const fenced = <T>(write: () => Promise<T>): Promise<T> =>
     isLeader() ? write() : Promise.reject(new AppError('LEADERSHIP_LOST', undefined));

@@ -1,9 +1,7 @@
 /**
  * The Kubernetes port over HTTP.
- *
- * Owns:   how each verb of kube-client.ts becomes a request, and checking that the answer has the shape it
- *         must have before anyone relies on it.
- * Limits: one object 8 MiB (etcd keeps at most 1.5), one page 128 MiB, one watch event 8 MiB.
+ * Owns: the request for each verb of kube-client.ts, and checking the shape of each answer before it is used.
+ * Limits: one object 8 MiB (etcd stores at most 1.5), one page 128 MiB, one watch event 8 MiB.
  */
 import { AppError } from '../../api/errors.ts';
 import { isRecord } from '../../api/record.ts';
@@ -37,7 +35,7 @@ export type HttpClientOptions = {
   readonly access: Access;
   readonly clock: Clock;
   readonly registry: Registry;
-  /** Field manager of writes that name none, and the User-Agent. */
+  /** Field manager of writes that do not give one, and the User-Agent. */
   readonly name: string;
   readonly deadlineMs?: number;
 };
@@ -100,7 +98,7 @@ export class HttpKubeClient implements KubeClient {
     } catch (error) {
       throw this.#transport.explain({ method: 'GET', path }, error, { signal, expired: () => false });
     } finally {
-      // A path that carries no events carries no requests either.
+      // A path without events is a path without requests.
       if (signal.reason instanceof AppError && signal.reason.code === 'KUBE_WATCH_SILENT') this.#transport.retire();
     }
   }
@@ -131,7 +129,7 @@ export class HttpKubeClient implements KubeClient {
       path: objectPath(type, object.metadata),
       contentType: 'application/apply-patch+yaml',
       body: object,
-      // Strict: a field that the server does not know is an error, not silently dropped.
+      // Strict: a field that the server does not know is an error instead of being dropped without a word.
       query: { fieldManager: options.fieldManager, force: String(options.force), fieldValidation: 'Strict' },
       ...callOf(options),
     });
@@ -203,7 +201,7 @@ export class HttpKubeClient implements KubeClient {
       limitBytes: objectLimitBytes,
       ...callOf(options),
     });
-    // A Status says it is gone; the object itself, marked for deletion, says it is not gone yet.
+    // A Status means that the object is gone; the object itself, marked for deletion, means that it is not gone yet.
     return !(
       isRecord(answer) &&
       isRecord(answer['metadata']) &&
@@ -225,7 +223,7 @@ export class HttpKubeClient implements KubeClient {
     if (!isObject(answer))
       throw new AppError('KUBE_ANSWER_UNUSABLE', {
         request: `${call.method} ${call.path}`,
-        problem: `it is not of kind ${type.kind}`,
+        problem: `the object is not of kind ${type.kind}`,
       });
     return answer as T;
   }
@@ -235,7 +233,7 @@ function callOf(options: CallOptions): Pick<Call, 'signal' | 'deadlineMs'> {
   return given({ signal: options.signal, deadlineMs: options.deadlineMs });
 }
 
-/** The same without the keys that hold undefined. */
+/** The same object without the keys whose value is undefined. */
 function given<V extends object>(values: V): { [K in keyof V]?: Exclude<V[K], undefined> } {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
     [K in keyof V]?: Exclude<V[K], undefined>;
@@ -248,13 +246,13 @@ function isObject(value: unknown): value is KubeObject {
 
 function pageOf<T extends KubeObject>(type: ResourceType<T>, answer: unknown, request: string): Page<T> {
   const unusable = (problem: string): AppError => new AppError('KUBE_ANSWER_UNUSABLE', { request, problem });
-  if (!isRecord(answer) || !isRecord(answer['metadata'])) throw unusable('it is not a list');
+  if (!isRecord(answer) || !isRecord(answer['metadata'])) throw unusable('the answer is not a list');
   const { resourceVersion, continue: more } = answer['metadata'];
   const items = answer['items'] ?? [];
-  if (typeof resourceVersion !== 'string' || !Array.isArray(items)) throw unusable('it is not a list');
-  // Lists of built-in types leave out apiVersion and kind of each item.
+  if (typeof resourceVersion !== 'string' || !Array.isArray(items)) throw unusable('the answer is not a list');
+  // Lists of built-in types omit apiVersion and kind of each item.
   const named = items.map((item: unknown) => {
-    if (!isObject(item)) throw unusable('an item has no name');
+    if (!isObject(item)) throw unusable('an item of the list has no name');
     return { ...item, apiVersion: item.apiVersion ?? apiVersionOf(type), kind: item.kind ?? type.kind } as T;
   });
   return { items: named, resourceVersion, ...(typeof more === 'string' && more !== '' ? { continue: more } : {}) };
@@ -270,7 +268,7 @@ function eventOf<T extends KubeObject>(line: string, request: string): WatchEven
       if (isObject(object)) return { type, object: object as T };
       break;
     case 'BOOKMARK': {
-      // Of a bookmark's object nothing but the resourceVersion means anything; it has no name.
+      // Of a bookmark's object only the resourceVersion is valid; it has no name.
       const metadata = isRecord(object) ? object['metadata'] : undefined;
       if (isRecord(metadata) && typeof metadata['resourceVersion'] === 'string')
         return { type, resourceVersion: metadata['resourceVersion'] };

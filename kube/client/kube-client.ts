@@ -1,24 +1,23 @@
 /**
- * The port to a Kubernetes API: what the operator asks of it and nothing more.
- *
- * Owns:  the words. kube/client/http-client.ts speaks them to a server; tests implement them in memory.
- * Rule:  every call takes a signal, has a deadline of its own, and fails with AppError: KUBE_STATUS (the
- *        server's answer; see kube-error.ts), KUBE_UNREACHABLE or KUBE_ANSWER_UNUSABLE; or with the
- *        signal's reason when the caller aborted.
+ * The port to a Kubernetes API: the calls that the operator needs.
+ * Owns: the types. kube/client/http-client.ts implements them over HTTP; tests implement them in memory.
+ * Rule: every call takes a signal and has a deadline of its own. It fails with AppError KUBE_STATUS (the server's
+ * answer; see kube-error.ts), KUBE_UNREACHABLE or KUBE_ANSWER_UNUSABLE, or with the signal's reason when the caller
+ * aborted.
  */
 import type { KubeObject, ObjectMeta, ObjectName } from './object.ts';
 import type { ResourceType } from './resource-type.ts';
 
 export interface KubeClient {
-  /** One object, from the server's storage. A 404 is an error (`isNotFound`). */
+  /** One object, read from the server's storage. A 404 is an error (`isNotFound`). */
   get<T extends KubeObject>(type: ResourceType<T>, name: ObjectName, options?: CallOptions): Promise<T>;
 
-  /** One page of a collection. Items carry apiVersion and kind even where the server leaves them out. */
+  /** One page of a collection. Items have apiVersion and kind even where the server omits them. */
   list<T extends KubeObject>(type: ResourceType<T>, query: ListQuery, options?: CallOptions): Promise<Page<T>>;
 
   /**
-   * Changes from `query.resourceVersion` on, until the server closes the stream (the iteration ends) or
-   * something fails (it throws; an ERROR event as the KUBE_STATUS it carries). Breaking out closes the stream.
+   * Changes from `query.resourceVersion` on. The iteration ends when the server closes the stream, and throws when
+   * something fails (for an ERROR event, the KUBE_STATUS in it). Breaking out closes the stream.
    */
   watch<T extends KubeObject>(
     type: ResourceType<T>,
@@ -29,21 +28,23 @@ export interface KubeClient {
   /** Fails with AlreadyExists (409, `isAlreadyExists`) when the name is taken. */
   create<T extends KubeObject>(type: ResourceType<T>, object: T, options?: WriteOptions): Promise<T>;
 
-  /** PUT of a whole object. With `metadata.resourceVersion` it fails with Conflict when someone wrote in between. */
+  /**
+   * PUT of a whole object. With `metadata.resourceVersion` it fails with Conflict when the object has changed since.
+   */
   replace<T extends KubeObject>(type: ResourceType<T>, object: T, options?: WriteOptions): Promise<T>;
 
   /**
-   * Server-side apply: creates the object or takes over the fields it names. Fields named before and left out now are
-   * given up.
+   * Server-side apply: creates the object or takes ownership of the given fields. Fields that an earlier apply gave and
+   * this one omits are released.
    */
   apply<T extends KubeObject>(type: ResourceType<T>, object: T, options: ApplyOptions): Promise<T>;
 
   /**
-   * Writes the whole status of one object, if it is still at `target.resourceVersion`: 409 (`isConflict`) otherwise.
+   * Writes the whole status of one object if it is still at `target.resourceVersion`; 409 (`isConflict`) otherwise.
    *
-   * A PUT on /status, not a patch: the resourceVersion makes it compare-and-set, the server takes nothing but
-   * `status` from it, and a key that is no longer wanted is gone (a merge patch would need a null for each, an
-   * apply would not fail when spec moved under the decision).
+   * A PUT on /status, not a patch: the resourceVersion makes it compare-and-set, the server ignores everything but
+   * `status`, and omitted keys are removed (a merge patch would need a null for each; an apply would not fail when the
+   * spec changed after the decision).
    */
   replaceStatus<T extends KubeObject>(
     type: ResourceType<T>,
@@ -74,7 +75,7 @@ export interface KubeClient {
     options?: WriteOptions,
   ): Promise<T>;
 
-  /** Answers whether the object is gone now (false: finalizers or a grace period hold it). A 404 is an error. */
+  /** Returns whether the object is gone now (false: finalizers or a grace period keep it). A 404 is an error. */
   delete(type: ResourceType, name: ObjectName, options?: DeleteOptions): Promise<boolean>;
 }
 
@@ -85,13 +86,13 @@ export type CallOptions = {
 };
 
 export type WriteOptions = CallOptions & {
-  /** Recorded in managedFields. The client's own when absent. */
+  /** Recorded in managedFields. The client's own name when absent. */
   readonly fieldManager?: string;
 };
 
 export type ApplyOptions = CallOptions & {
   readonly fieldManager: string;
-  /** Takes fields over from other managers; without it their fields are a conflict (409). */
+  /** Takes fields over from other managers; without it, fields that they own are a conflict (409). */
   readonly force: boolean;
 };
 
@@ -101,9 +102,9 @@ export type ListQuery = {
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
   readonly limit?: number;
-  /** From the page before; never together with resourceVersion. */
+  /** From the previous page; never together with resourceVersion. */
   readonly continue?: string;
-  /** "0": whatever the server has cached. Absent: as fresh as storage. */
+  /** "0": from the server's cache. Absent: from storage. */
   readonly resourceVersion?: string;
 };
 
@@ -126,7 +127,7 @@ export type WatchEvent<T> =
   | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: T }
   | { readonly type: 'BOOKMARK'; readonly resourceVersion: string };
 
-/** An object as it was seen: the write is refused when it has moved on, or was deleted and made anew. */
+/** An object as it was read: the write is refused when it has changed since, or was deleted and created again. */
 export type Versioned = {
   readonly metadata: ObjectMeta & { readonly uid?: string; readonly resourceVersion?: string };
 };
@@ -139,14 +140,14 @@ export type MetadataTarget = ObjectName & {
 export type MetadataChange = {
   readonly labels?: Readonly<Record<string, string | null>>;
   readonly annotations?: Readonly<Record<string, string | null>>;
-  /** The whole list: a merge patch cannot add one. Give a resourceVersion with it. */
+  /** The whole list: a merge patch cannot add one item. Give a resourceVersion with it. */
   readonly finalizers?: readonly string[];
 };
 
 export type DeleteOptions = CallOptions & {
-  /** Delete only this very object (409 otherwise). */
+  /** Delete only the object with this uid (409 otherwise). */
   readonly uid?: string;
   readonly resourceVersion?: string;
-  /** Background is the default of every type the operator owns; Foreground waits for dependents. */
+  /** Background is the default for every type that the operator owns; Foreground waits for dependents. */
   readonly propagation?: 'Background' | 'Foreground' | 'Orphan';
 };

@@ -1,8 +1,7 @@
 /**
- * What the API server's refusals mean.
- *
- * Owns: turning a `Status` into an AppError of the right kind, and asking an error what it was.
- * Rule: who wants to know looks at status and reason through these functions, never at a message.
+ * The meaning of the API server's error answers.
+ * Owns: turning a `Status` into an AppError of the right kind, and predicates on such errors.
+ * Rule: callers test status and reason through these functions, never the message.
  */
 import type { ErrorKind } from '../../api/error-kinds.ts';
 import { AppError } from '../../api/errors.ts';
@@ -10,12 +9,12 @@ import { AppError } from '../../api/errors.ts';
 export type KubeStatus = {
   /** HTTP status code. */
   readonly status: number;
-  /** The machine-readable word: NotFound, Conflict, Expired … Empty when a proxy answered. */
+  /** The machine-readable reason: NotFound, Conflict, Expired … Empty when a proxy answered. */
   readonly reason: string;
   readonly message: string;
   /** `METHOD /path`, without the query. */
   readonly request?: string;
-  /** How long the server asked to wait, in milliseconds. */
+  /** The wait that the server asked for, in milliseconds. */
   readonly afterMs?: number;
 };
 
@@ -24,15 +23,15 @@ export function statusError(status: KubeStatus): AppError<'KUBE_STATUS'> {
 }
 
 /**
- * Retrying a malformed object never helps; what is forbidden may be allowed once RBAC is mended, so it is retried;
- * a conflict needs a fresh read.
+ * How each error is retried: not at all for a malformed object; again for a forbidden call, which may be allowed once
+ * RBAC is fixed; with a fresh read after a conflict.
  */
 function kindOfStatus({ status, reason, message }: KubeStatus): ErrorKind {
   if (status >= 500 && (reason === 'Invalid' || message.includes(unappliable))) return 'invalid';
   return kindByStatus[status] ?? 'transient';
 }
 
-/** A server-side apply of what does not fit the schema is answered with 500 and no reason; it never fits. */
+/** The server answers an apply that does not fit the schema with 500 and an empty reason. Retrying does not help. */
 const unappliable = 'failed to create typed patch object';
 
 const kindByStatus: Readonly<Record<number, ErrorKind>> = {
@@ -47,7 +46,7 @@ const kindByStatus: Readonly<Record<number, ErrorKind>> = {
   429: 'overloaded',
 };
 
-/** @returns undefined when the error is not an answer of the API server */
+/** @returns undefined when the error did not come from the API server */
 export function statusOf(error: unknown): KubeStatus | undefined {
   return error instanceof AppError && error.code === 'KUBE_STATUS' ? (error.params as KubeStatus) : undefined;
 }
@@ -56,7 +55,7 @@ export function isNotFound(error: unknown): boolean {
   return statusOf(error)?.status === 404;
 }
 
-/** Someone else wrote since we read. AlreadyExists is also a 409 and is not meant here. */
+/** The object has changed since it was read. AlreadyExists is also a 409 and is not included. */
 export function isConflict(error: unknown): boolean {
   const status = statusOf(error);
   return status?.status === 409 && status.reason !== 'AlreadyExists';
@@ -67,7 +66,7 @@ export function isAlreadyExists(error: unknown): boolean {
   return status?.status === 409 && status.reason === 'AlreadyExists';
 }
 
-/** The resourceVersion or continue token is older than what the server remembers. */
+/** The resourceVersion or continue token is older than the server's history. */
 export function isGone(error: unknown): boolean {
   const status = statusOf(error);
   return status !== undefined && (status.status === 410 || status.reason === 'Expired' || status.reason === 'Gone');
@@ -87,15 +86,15 @@ export function isTooManyRequests(error: unknown): boolean {
   return statusOf(error)?.status === 429;
 }
 
-/** The namespace is being deleted: nothing can be made in it any more. */
+/** The namespace is being deleted: no object can be created in it any more. */
 export function isNamespaceTerminating(error: unknown): boolean {
   const status = statusOf(error);
   return status?.status === 403 && status.message.includes('because it is being terminated');
 }
 
 /**
- * The server has not yet seen the resourceVersion that was asked for: it restarted, or another one answered.
- * The reason is Timeout (504); older servers say so in the message only.
+ * The server does not have the requested resourceVersion yet: it restarted, or another replica answered. The reason is
+ * Timeout (504); older servers report it in the message only.
  */
 export function isTooLargeVersion(error: unknown): boolean {
   const status = statusOf(error);

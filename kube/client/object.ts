@@ -1,9 +1,8 @@
 /**
- * The shape that every Kubernetes object shares, as it stands on the wire.
- *
- * Owns:  metadata, as plain JSON: times are strings, nothing is a class, absent is absent. Objects from
- *        a list and from a watch look alike, can be compared, frozen, and sent back.
- * Why:   the generated models of client-node hold `Date` after a list and `string` after a watch event.
+ * The fields that every Kubernetes object has, in their JSON form.
+ * Owns: metadata as plain JSON: times are strings, there are no classes, absent fields are absent. Objects from a list
+ * and from a watch have the same form and can be compared, frozen, and sent back.
+ * Why: the generated models of client-node contain `Date` after a list and `string` after a watch event.
  */
 
 export type OwnerReference = {
@@ -29,7 +28,7 @@ export type ObjectMeta = {
   readonly name: string;
   readonly generateName?: string;
   readonly namespace?: string;
-  /** Set by the server; absent in what we are about to write. */
+  /** Set by the server; absent in an object that is not created yet. */
   readonly uid?: string;
   readonly resourceVersion?: string;
   readonly generation?: number;
@@ -49,13 +48,13 @@ export type KubeObject = {
   readonly metadata: ObjectMeta;
 };
 
-/** What names one object of a known type. Cluster-scoped objects have no namespace. */
+/** Identifies one object of a known type. Cluster-scoped objects have no namespace. */
 export type ObjectName = {
   readonly name: string;
   readonly namespace?: string;
 };
 
-/** `namespace/name`, or `name` of what has no namespace: the key of caches and queues. */
+/** `namespace/name`, or `name` of a cluster-scoped object: the key of caches and queues. */
 export function keyOf(name: ObjectName): string {
   return name.namespace === undefined ? name.name : `${name.namespace}/${name.name}`;
 }

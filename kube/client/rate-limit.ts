@@ -1,15 +1,14 @@
 /**
- * How long a key that failed has to wait: its own exponential backoff, and one bucket for all.
- *
- * Owns: failures per key, and the bucket's tokens. The numbers are those of client-go's default limiter:
- *       5 ms doubling to 1000 s a key; 10 a second with a burst of 100 over all keys.
+ * The wait before a failed key is tried again: an exponential back-off per key, and one token bucket for all keys.
+ * Owns: failures per key, and the bucket's tokens. The numbers are those of client-go's default limiter: 5 ms doubling
+ * to 1000 s per key; 10 a second with a burst of 100 over all keys.
  */
 import type { Clock } from '../../lib/clock.ts';
 
 export type RateLimits = {
   readonly baseMs: number;
   readonly maxMs: number;
-  /** Retries per second over all keys, in the long run. */
+  /** Retries per second over all keys, on average. */
   readonly perSecond: number;
   readonly burst: number;
 };
@@ -30,28 +29,31 @@ export class RateLimiter {
     this.#refilledAt = clock.monotonic();
   }
 
-  /** Counts a failure of the key and takes a token; answers the wait in milliseconds, the longer of the two. */
+  /**
+   * Counts a failure of the key and takes a token. Returns the wait in milliseconds: the longer of the key's and the
+   * bucket's.
+   */
   next(key: string): number {
     const { baseMs, maxMs, perSecond, burst } = this.#limits;
     const failures = this.#failures.get(key) ?? 0;
     this.#failures.set(key, failures + 1);
-    // The exponent is capped where doubling would only risk Infinity.
+    // The exponent is capped, because further doubling could only overflow to Infinity.
     const own = Math.min(baseMs * 2 ** Math.min(failures, 40), maxMs);
 
     const now = this.#clock.monotonic();
     this.#tokens = Math.min(burst, this.#tokens + ((now - this.#refilledAt) / 1000) * perSecond) - 1;
     this.#refilledAt = now;
-    // A token that is not there yet is reserved: the debt is the wait.
+    // When the bucket is empty, reserve a future token: the debt is the wait.
     const shared = this.#tokens >= 0 ? 0 : (-this.#tokens / perSecond) * 1000;
     return Math.max(own, shared);
   }
 
-  /** The key succeeded: its next failure starts from the beginning. */
+  /** The key succeeded: its next failure starts from the first wait. */
   forget(key: string): void {
     this.#failures.delete(key);
   }
 
-  /** Failures of the key since it was last forgotten. */
+  /** Failures of the key since the last `forget`. */
   failures(key: string): number {
     return this.#failures.get(key) ?? 0;
   }

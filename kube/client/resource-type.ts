@@ -1,14 +1,13 @@
 /**
- * The types of object the operator deals in, and the URL paths they live under.
- *
- * Owns: group, version, plural and scope of a type, and how a path is put together. Pure.
+ * The object types that the operator uses, and their URL paths.
+ * Owns: group, version, plural and scope of a type, and how a path is built. Pure.
  */
 import type { KubeObject, ObjectName } from './object.ts';
 
 declare const objectOf: unique symbol;
 
 /**
- * `T` is the TypeScript type of one object; it exists only for the compiler, so that `get(leases, …)` gives a Lease.
+ * `T` is the TypeScript type of one object; it exists only for the compiler, so that `get(leases, …)` returns a Lease.
  */
 export type ResourceType<T extends KubeObject = KubeObject> = {
   /** Empty for the core group. */
@@ -25,7 +24,7 @@ export function apiVersionOf(type: ResourceType): string {
   return type.group === '' ? type.version : `${type.group}/${type.version}`;
 }
 
-/** The path of a collection; of every namespace when none is given. */
+/** The path of a collection; of all namespaces when `namespace` is absent. */
 export function collectionPath(type: ResourceType, namespace?: string): string {
   const root = type.group === '' ? `/api/${type.version}` : `/apis/${type.group}/${type.version}`;
   const scope = type.namespaced && namespace !== undefined ? `/namespaces/${encodeURIComponent(namespace)}` : '';

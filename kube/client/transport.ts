@@ -1,11 +1,9 @@
 /**
- * HTTP to the API server: pooled connections, one deadline for every request, bounded answers.
- *
- * Owns:  the connection pools (requests: at most 16 connections, kept for a minute; watches: one each, with
- *        no idle limit, the reflector has its own), leaving connections that died without a word, retrying
- *        what is safe to retry, rest_client_* metrics.
- * Limits: an answer of `limitBytes`, a refusal of 64 KiB. Nothing is read past that.
- * Why:   HTTP/1.1 only: undici's HTTP/2 never notices a connection that went dead, and all watches share it.
+ * HTTP to the API server: pooled connections, one deadline per request, bounded answers.
+ * Owns: the connection pools (requests: at most 16 connections, kept for a minute; watches: one connection each),
+ * replacing dead connections, retries of safe requests, rest_client_* metrics.
+ * Limits: an answer of `limitBytes`, an error answer of 64 KiB.
+ * Why: HTTP/1.1 only: undici's HTTP/2 does not notice a dead connection, and all watches would share it.
  */
 import type { Readable } from 'node:stream';
 import { Agent, ProxyAgent, request, type buildConnector, type Dispatcher } from 'undici';
@@ -25,7 +23,7 @@ export type Call = {
   readonly body?: unknown;
   readonly contentType?: string;
   readonly signal?: AbortSignal;
-  /** All tries together, in milliseconds. */
+  /** For all tries together, in milliseconds. */
   readonly deadlineMs?: number;
   readonly limitBytes?: number;
 };
@@ -40,7 +38,7 @@ export type TransportOptions = {
 };
 
 const maxTries = 5;
-/** A longer wait is the caller's business: a worker should not be held for it. */
+/** When the server asks for a longer wait, the error goes to the caller, so that no worker is blocked by it. */
 const maxWaitMs = 10_000;
 const defaultDeadlineMs = 30_000;
 const defaultLimitBytes = 32 * 2 ** 20;
@@ -78,9 +76,9 @@ export class Transport {
   /**
    * One request, one JSON answer.
    *
-   * Tried again within the deadline: when the server says when to come back (429, or 5xx with Retry-After), once
-   * after a 401 with fresh credentials, and once for a GET whose connection broke or gave no answer in half the time
-   * (a kept one may be dead).
+   * Retried within the deadline: when the server says when to come back (429, or 5xx with Retry-After), once after a
+   * 401 with fresh credentials, and once for a GET whose connection broke or gave no answer in half the time (a kept
+   * connection may be dead).
    */
   async request(call: Call): Promise<unknown> {
     const deadline = startDeadline(this.#options.clock, this.#deadlineMs(call), call.signal);
@@ -99,7 +97,7 @@ export class Transport {
     }
   }
 
-  /** The body of a GET as it comes; the signal ends it. Headers must come within 30 s. Nothing is retried. */
+  /** The body of a GET as a stream; the signal ends it. Headers must arrive within 30 s. Not retried. */
   async stream(call: Pick<Call, 'path' | 'query'>, signal: AbortSignal): Promise<Readable> {
     const get: Call = { method: 'GET', ...call };
     try {
@@ -110,7 +108,10 @@ export class Transport {
     }
   }
 
-  /** A connection died without a word, and so may have the others that are kept: what comes next uses new ones. */
+  /**
+   * Called when a connection died without an error: other kept connections may be dead too, so later requests use new
+   * ones.
+   */
   retire(): void {
     const pools = this.#pools;
     if (pools === undefined) return;
@@ -175,9 +176,9 @@ export class Transport {
     };
   }
 
-  /** New pools when the TLS material changed; connections in use finish on the old ones. */
+  /** Makes new pools when the TLS material has changed; requests under way finish on the old ones. */
   #poolsFor(credentials: Credentials): Pools {
-    // Credentials are the same object for a while; only a new one is looked into.
+    // Credentials are usually the same object as before; only a new object is compared.
     if (this.#pools?.credentials === credentials) return this.#pools;
     const tls = JSON.stringify([credentials.tls, credentials.proxy]);
     const old = this.#pools;
@@ -203,7 +204,7 @@ export class Transport {
         },
       });
     };
-    // kube-apiserver closes an idle connection after 90 s; we do so before it does.
+    // kube-apiserver closes an idle connection after 90 s; the client closes it earlier.
     const requests = make({
       connections: this.#options.connections ?? 16,
       keepAliveTimeout: 60_000,
@@ -217,13 +218,13 @@ export class Transport {
     return this.#pools;
   }
 
-  /** The error to report for what happened: the server's words, the caller's reason, or why it could not be reached. */
+  /** The error to report: the server's answer, the caller's abort reason, or why the server could not be reached. */
   explain(
     call: Pick<Call, 'method' | 'path'>,
     error: unknown,
     deadline: Pick<Deadline, 'signal' | 'expired'>,
   ): unknown {
-    // The server's own words are worth more than "it took too long".
+    // The server's answer says more than "no answer in time".
     if (error instanceof AppError) return error;
     if (deadline.expired() || isLate(error))
       return new AppError(
@@ -240,10 +241,10 @@ export class Transport {
   }
 }
 
-/** What was tried already and helps only once. */
+/** Retries that help only once, and whether they were used. */
 type Spent = Set<'credentials' | 'connection'>;
 
-/** How long to wait before the same request goes out again, in milliseconds; undefined: never. */
+/** Milliseconds until the same request is sent again; undefined when it is not retried. */
 function pauseBefore(call: Call, error: unknown, spent: Spent): number | undefined {
   const status = statusOf(error);
   if (status === undefined)
@@ -273,7 +274,7 @@ function queryOf(query: Call['query']): string {
   return given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`;
 }
 
-/** Node reports a host with several addresses as an AggregateError whose own message is empty. */
+/** For a host with several addresses Node throws an AggregateError whose own message is empty. */
 function whyOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join(', ');
   return messageOf(error);

@@ -1,7 +1,6 @@
 /**
  * The controller_runtime_* metrics, under the names and labels that existing dashboards and alerts use.
- *
- * Owns: counting. What counts as which result is decided in controller.ts.
+ * Owns: counting. controller.ts decides the result of each pass.
  */
 import type { Clock } from '../../lib/clock.ts';
 import {
@@ -14,7 +13,7 @@ import {
   type Registry,
 } from '../../lib/metrics.ts';
 
-/** `terminal` is an error that is not retried; it counts as `error` and in a counter of its own. */
+/** `terminal` is an error that is not retried; it counts as `error` and in a separate counter. */
 export type Result = 'success' | 'error' | 'terminal' | 'requeue' | 'requeue_after';
 
 const seconds = [
@@ -77,13 +76,13 @@ export class ControllerMetrics {
       help: 'Maximum number of concurrent reconciles per controller',
       labels,
     }).set(named, workers);
-    // Series that exist from the start: a rate over a series that appears with its first error misses that error.
+    // Create every series at the start: a rate misses the first error of a series that appears with that error.
     this.#active.set(named, 0);
     for (const metric of [this.#errors, this.#terminal, this.#panics, this.#timeouts]) metric.inc(named, 0);
     for (const result of ['success', 'error', 'requeue', 'requeue_after']) this.#total.inc({ controller, result }, 0);
   }
 
-  /** A pass begins; the answer is called with its result when it ends. */
+  /** Call it when a pass begins; call the returned function with the result when the pass ends. */
   began(clock: Clock): (result: Result) => void {
     const named = { controller: this.#controller };
     const at = clock.monotonic();

@@ -1,12 +1,9 @@
 /**
- * The loop of a controller: workers take keys, a pass is made for each, and what came of it decides when the
- * key comes back.
- *
- * Owns:   workers, the time limit of a pass, the meaning of each outcome (the table in api/errors.ts), and the
- *         controller_runtime_* metrics. Knows nothing of what a pass does.
- * Level:  a pass is given a key, never an event. It must be right to run it at any time and twice.
- * Ends:   `run` stops taking keys when its signal is aborted, lets passes finish for `drainMs`, then aborts
- *         them, and resolves when the last has returned.
+ * The loop of a controller: workers take keys, run a pass for each, and requeue the key by the pass's outcome.
+ * Owns: workers, the time limit of a pass, the meaning of each outcome (the table in api/errors.ts), and the
+ * controller_runtime_* metrics. A pass gets a key, never an event: it may run at any time and twice.
+ * Ends: `run` stops taking keys when its signal is aborted, lets passes finish for `drainMs`, then aborts them, and
+ * resolves when the last one has returned.
  */
 import { kinds } from '../../api/error-kinds.ts';
 import { AppError, kindOf } from '../../api/errors.ts';
@@ -18,13 +15,13 @@ import { ControllerMetrics, type Result } from './controller-metrics.ts';
 import { statusOf } from '../client/kube-error.ts';
 import type { WorkQueue } from './workqueue.ts';
 
-/** What a pass that went well asks for. */
+/** What a successful pass returns. */
 export type Outcome = {
-  /** Look again by then even if nothing happens, in milliseconds. Absent: when something changes. */
+  /** Run the next pass within this many milliseconds even if nothing changes. Absent: only after a change. */
   readonly recheckMs?: number;
 };
 
-/** @param signal aborted when the pass has run too long or the controller ends; the pass then returns soon */
+/** @param signal aborted when the pass takes too long or the controller ends; the pass must then return soon */
 export type Reconcile = (key: string, signal: AbortSignal) => Promise<Outcome>;
 
 export type ControllerOptions = {
@@ -35,17 +32,19 @@ export type ControllerOptions = {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly logger: Logger;
-  /** Passes at the same time, each of another key. */
+  /** Passes at the same time, each for a different key. */
   readonly workers?: number;
   /** A pass that takes longer is aborted and tried again. */
   readonly timeoutMs?: number;
-  /** How long passes may go on after the end. Less than the time between losing a lease and its expiry. */
+  /**
+   * How long passes may go on after the end, in milliseconds. Less than the time between losing a lease and its expiry.
+   */
   readonly drainMs?: number;
-  /** When to look again at what failed for something missing, in case its coming is not watched. */
+  /** When to try again after an error of something missing, in case no watch reports that it appeared. */
   readonly missingRecheckMs?: number;
 };
 
-/** What is to happen with a key after its pass. */
+/** What happens to a key after its pass. */
 type Next =
   | { readonly kind: 'forget'; readonly result: Result; readonly recheckMs?: number }
   | { readonly kind: 'backoff'; readonly result: Result; readonly atLeastMs: number };
@@ -117,7 +116,7 @@ export class Controller {
 
   #report(logger: Logger, error: unknown, next: Next, timedOut: boolean): void {
     if (timedOut) this.#metrics.timedOut();
-    // What nobody gave a code is our bug, the nearest thing to a panic that JavaScript has.
+    // An error without a code is a bug of the operator; it counts as a panic, the nearest metric.
     if (!timedOut && next.result === 'error' && !(error instanceof AppError)) this.#metrics.panicked();
     const fields = { err: error, result: next.result, ...(timedOut ? { timedOut } : {}) };
     logger[timedOut ? 'warn' : kinds[kindOf(error)].log]('pass failed', fields);
@@ -130,7 +129,7 @@ function afterSuccess({ recheckMs }: Outcome): Next {
     : { kind: 'forget', result: 'requeue_after', recheckMs };
 }
 
-/** The table of api/errors.ts, as work for the queue. */
+/** The table of api/errors.ts, applied to the queue. */
 function afterFailure(error: unknown, missingRecheckMs: number): Next {
   const atLeastMs = statusOf(error)?.afterMs ?? 0;
   switch (kinds[kindOf(error)].retry) {
@@ -139,7 +138,7 @@ function afterFailure(error: unknown, missingRecheckMs: number): Next {
     case 'on-change':
       return { kind: 'forget', result: 'terminal', recheckMs: missingRecheckMs };
     case 'now':
-      // From a fresh read: a few milliseconds let the watch catch up, and the backoff grows while it does not.
+      // Retry with a fresh read: a few milliseconds let the watch catch up, and the back-off grows while it does not.
       return { kind: 'backoff', result: 'requeue', atLeastMs };
     case 'after':
       return { kind: 'forget', result: 'requeue_after', recheckMs: Math.max(atLeastMs, 1000) };

@@ -1,32 +1,31 @@
 /**
- * What a cluster asks of a controller over HTTP: is it alive, is it ready, how is it doing.
- *
- * Owns:  /healthz, /livez, /readyz and /metrics. Each check has a name and says what is wrong in one sentence;
- *        the answer lists them all, so that a person with curl needs no log.
+ * The HTTP endpoints of a controller: liveness, readiness and metrics.
+ * Owns: /healthz, /livez, /readyz and /metrics. Each check has a name and gives its problem in one sentence; the answer
+ * lists all checks, so that curl is enough to see what is wrong.
  */
 import express, { type Express, type Response } from 'express';
 import { expose, type Registry } from '../../lib/metrics.ts';
 import { messageOf } from '../../api/errors.ts';
 
-/** @returns undefined when all is well, otherwise what is not */
+/** @returns undefined when the check passes, otherwise the problem */
 export type Check = () => string | undefined;
 
 export type HealthOptions = {
   readonly registry: Registry;
-  /** When one fails the process should be restarted. */
+  /** When one of these checks fails, the process must be restarted. */
   readonly live: Readonly<Record<string, Check>>;
-  /** When one fails the process is not to be counted on yet. */
+  /** When one of these checks fails, the process is not ready. */
   readonly ready: Readonly<Record<string, Check>>;
 };
 
-/** The part of a reflector that health depends on. */
+/** The part of a reflector that the health checks use. */
 export type Watched = { readonly synced: boolean; readonly silentMs: number };
 
 export function healthApp({ registry, live, ready }: HealthOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
-  // A fault of ours is answered without its stack.
+  // Answer our own errors without their stack.
   app.set('env', 'production');
   app.get(['/healthz', '/livez'], (_, response) => answer(response, live));
   app.get('/readyz', (_, response) => answer(response, { ...live, ...ready }));
@@ -35,12 +34,12 @@ export function healthApp({ registry, live, ready }: HealthOptions): Express {
     response.set('content-type', contentType).send(body);
   });
   app.use((_, response) => {
-    response.status(404).type('text/plain').send('not found: /healthz, /livez, /readyz and /metrics are\n');
+    response.status(404).type('text/plain').send('not found; the paths are /healthz, /livez, /readyz and /metrics\n');
   });
   return app;
 }
 
-/** Ready once every cache holds what was there at the start. */
+/** Passes once every cache holds the objects that existed at the start. */
 export function cachesSynced(caches: Readonly<Record<string, Watched>>): Check {
   return () => {
     const waiting = Object.entries(caches)
@@ -50,7 +49,9 @@ export function cachesSynced(caches: Readonly<Record<string, Watched>>): Check {
   };
 }
 
-/** A cache whose server said nothing for this long is stuck: reconnecting failed again and again, or our loop died. */
+/**
+ * Fails when a cache has received nothing for this long: reconnecting failed again and again, or its loop has stopped.
+ */
 export function cachesHeard(caches: Readonly<Record<string, Watched>>, maxSilentMs = 600_000): Check {
   return () => {
     const silent = Object.entries(caches)
@@ -58,7 +59,7 @@ export function cachesHeard(caches: Readonly<Record<string, Watched>>, maxSilent
       .map(([name]) => name);
     return silent.length === 0
       ? undefined
-      : `nothing heard of ${silent.join(', ')} for ${Math.round(maxSilentMs / 1000)} s`;
+      : `no event received of ${silent.join(', ')} for ${Math.round(maxSilentMs / 1000)} s`;
   };
 }
 

@@ -1,12 +1,9 @@
 /**
- * Leader election on a Lease: of several replicas, one works.
- *
- * Owns:   holding the Lease while it is renewed, and saying so by time: a process that was stopped for a while
- *         knows on waking that it no longer leads, before it is told.
- * Rule:   another's claim is timed by when *we* saw it change, never by its clock. We stop (`renewDeadlineMs`)
- *         well before others may take over (`leaseMs`); between the two, passes in flight end.
- * Ends:   `campaign` ends with its signal. `Term.release` gives the Lease up, so that the next one need not wait.
- * Protocol: client-go's leaderelection, field for field, so that kubectl and people can read it.
+ * Leader election on a Lease, field for field as client-go's: of several replicas, one works.
+ * Owns: holding and renewing the Lease. `isCurrent` compares times, so a suspended process knows at once that its lease
+ * is over.
+ * Rule: a rival's claim is timed by our clock from when we saw it change. We stop after `renewDeadlineMs`, well before
+ * others may take over (`leaseMs`); passes in flight end in between.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -41,7 +38,7 @@ export type LeaderOptions = {
   readonly registry: Registry;
   readonly logger: Logger;
   readonly lease: Required<ObjectName>;
-  /** Unique to this process: the pod's name and something random. */
+  /** Unique to this process: the pod's name and a random part. */
   readonly identity: string;
   readonly leaseMs?: number;
   readonly renewDeadlineMs?: number;
@@ -50,17 +47,19 @@ export type LeaderOptions = {
   readonly random?: () => number;
 };
 
-/** The time during which this process leads. */
+/** The time during which this process is the leader. */
 export interface Term {
-  /** Aborted, with why, when the Lease could not be renewed in time or another took it. Not by `release`. */
+  /**
+   * Aborted, with the reason, when the Lease could not be renewed in time or another replica took it. Not by `release`.
+   */
   readonly lost: AbortSignal;
   /** Whether the Lease is ours at this moment, by the clock. False as soon as the term is lost or released. */
   isCurrent(): boolean;
-  /** Stops renewing and gives the Lease up, when it is still ours. Call it after all work has ended. Never rejects. */
+  /** Stops renewing and gives the Lease up if it is still ours. Call it after all work has ended. Never rejects. */
   release(): Promise<void>;
 }
 
-/** The Lease as we saw it last, and when it last changed by our clock. */
+/** The Lease as last read, and when it last changed by our clock. */
 type Sighting = { readonly lease: Lease; readonly changedAt: number };
 
 export class LeaderElector {
@@ -94,7 +93,7 @@ export class LeaderElector {
     this.#status.set({ name: options.lease.name }, 0);
   }
 
-  /** Tries until this process leads (a Term) or the signal is aborted (undefined). */
+  /** Tries until this process is the leader (returns a Term) or the signal is aborted (returns undefined). */
   async campaign(signal: AbortSignal): Promise<Term | undefined> {
     const { clock, logger, lease, identity } = this.#options;
     while (!signal.aborted) {
@@ -136,7 +135,8 @@ export class LeaderElector {
   }
 
   /**
-   * Renews every `retryMs` until the term ends; a deadline runs beside it, so that no hanging request delays the end.
+   * Renews every `retryMs` until the term ends. A separate deadline runs beside it, so that a hanging request does not
+   * delay the end.
    */
   async #renew(ended: AbortSignal, lose: (why: string) => void): Promise<void> {
     const { clock } = this.#options;
@@ -150,16 +150,16 @@ export class LeaderElector {
     while (!ended.aborted) {
       await clock.sleep(this.#retryMs, ended);
       if (ended.aborted) break;
-      // Half of what is left: a request that hangs must leave time for another.
+      // Half of the time left: a request that hangs must leave time for another.
       const leftMs = this.#renewedAt + this.#renewDeadlineMs - clock.monotonic();
       const claim = await this.#keep(ended, Math.max(1000, leftMs / 2));
-      if (claim === 'theirs') lose(`${this.#seen?.lease.spec?.holderIdentity ?? 'nobody'} holds the lease`);
+      if (claim === 'other') lose(`${this.#seen?.lease.spec?.holderIdentity ?? 'another process'} holds the lease`);
     }
     off();
   }
 
-  /** Renews what we hold with one request; reads first only when someone wrote in between. */
-  async #keep(signal: AbortSignal, deadlineMs: number): Promise<'ours' | 'theirs' | 'unknown'> {
+  /** Renews the Lease with one request; reads it first only when it was changed by another writer. */
+  async #keep(signal: AbortSignal, deadlineMs: number): Promise<'ours' | 'other' | 'unknown'> {
     const held = this.#seen?.lease;
     if (held === undefined) return this.#claim(signal, deadlineMs);
     const sentAt = this.#options.clock.monotonic();
@@ -171,8 +171,8 @@ export class LeaderElector {
     }
   }
 
-  /** One try to take the Lease: reads it, and writes when it is free. */
-  async #claim(signal: AbortSignal, deadlineMs: number): Promise<'ours' | 'theirs' | 'unknown'> {
+  /** One try to take the Lease: reads it, and writes it when it is free. */
+  async #claim(signal: AbortSignal, deadlineMs: number): Promise<'ours' | 'other' | 'unknown'> {
     const { client, clock, lease, identity, logger } = this.#options;
     const call = { signal, deadlineMs };
     try {
@@ -189,8 +189,8 @@ export class LeaderElector {
         );
         return 'ours';
       }
-      if (!this.#isFree(found)) return 'theirs';
-      // With the resourceVersion just read: of two who try at once, one gets a conflict.
+      if (!this.#isFree(found)) return 'other';
+      // The write has the resourceVersion just read: when two replicas try at once, one gets a conflict.
       this.#own(await client.replace(leases, this.#claimed(found), call), sentAt);
       return 'ours';
     } catch (error) {
@@ -212,7 +212,7 @@ export class LeaderElector {
     return found;
   }
 
-  /** What counts is when the claim changed, not when we looked. */
+  /** Records when the claim changed, not when it was read. */
   #sight(found: Lease): void {
     const { clock, lease, logger } = this.#options;
     const before = this.#seen;
@@ -226,7 +226,7 @@ export class LeaderElector {
       logger.info('leader seen', { lease: lease.name, holder });
   }
 
-  /** Ours, nobody's, or unchanged for as long as its holder promised to renew it within. */
+  /** True when the Lease is ours, has no holder, or was not renewed within the time that its holder promised. */
   #isFree(found: Lease): boolean {
     const { holderIdentity, leaseDurationSeconds } = found.spec ?? {};
     if (holderIdentity === undefined || holderIdentity === '' || holderIdentity === this.#options.identity) return true;
@@ -250,13 +250,13 @@ export class LeaderElector {
     return { ...lease, spec };
   }
 
-  /** @param sentAt before the request: what others count from cannot be earlier than that */
+  /** @param sentAt taken before the request, so that our lease never ends later than others assume */
   #own(lease: Lease, sentAt: number): void {
     this.#seen = { lease, changedAt: sentAt };
     this.#renewedAt = sentAt;
   }
 
-  /** An empty holder with a lease of a second: whoever tries next has it. */
+  /** An empty holder and a lease of one second: the next replica that tries gets the Lease. */
   async #giveUp(): Promise<void> {
     const { clock, logger, lease } = this.#options;
     for (let tries = 1; ; tries += 1) {
@@ -265,9 +265,9 @@ export class LeaderElector {
         logger.info('leadership released', { lease: lease.name });
         return;
       } catch (error) {
-        // A renewal that was cut off may arrive after we have read.
+        // A cancelled renewal may reach the server after our read.
         if (isConflict(error) && tries < 3) continue;
-        logger.warn('leadership not released, the lease runs out by itself', { lease: lease.name, err: error });
+        logger.warn('leadership was not released; the lease expires by itself', { lease: lease.name, err: error });
         return;
       }
     }

@@ -1,14 +1,13 @@
 /**
- * The workqueue_* metrics, under the names that dashboards for controller-runtime know.
- *
- * Owns: when each key was added and taken. The queue tells what happens; nothing here decides anything.
+ * The workqueue_* metrics, under the names that dashboards for controller-runtime use.
+ * Owns: when each key was added and taken. The queue reports events; nothing here decides anything.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { counter, histogram, sampledGauge, type Counter, type Histogram, type Registry } from '../../lib/metrics.ts';
 
 type Labels = 'name' | 'controller';
 const labels: readonly Labels[] = ['name', 'controller'];
-/** 10 ns to 1000 s by decades, as client-go has them, without those no JavaScript reaches. */
+/** 10 ns to 1000 s by decades, as in client-go, without those too short to be measured in JavaScript. */
 const buckets = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100, 1000];
 
 export class QueueMetrics {
@@ -50,7 +49,7 @@ export class QueueMetrics {
       labels,
       buckets,
     });
-    // Read when scraped: a worker that hangs shows while it hangs.
+    // Computed when scraped, so that a worker that hangs is visible while it hangs.
     const sampled = (metric: string, help: string, read: () => number): void => {
       sampledGauge(registry, { name: metric, help, labels }, this.#labels, read);
     };

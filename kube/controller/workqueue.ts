@@ -1,10 +1,9 @@
 /**
  * A queue of keys with work to do. Ten events about one object are one piece of work.
- *
- * Owns:   which keys wait, which are being worked on, and the timers of those that come back later.
- * Rule:   a key is never handed to two workers at once; added while it is being worked on, it is handed out
- *         once more after `done`. Added later and again sooner, the earlier time counts.
- * Ends:   `close` hands out nothing more and resolves when everything in flight is done.
+ * Owns: which keys wait, which are being worked on, and the timers of delayed keys.
+ * Rule: a key is never given to two workers at once; when it is added while a worker has it, it is given out once more
+ * after `done`. Of several times for one key the earliest counts.
+ * Ends: `close` gives out no more keys and resolves when everything in flight is done.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Registry } from '../../lib/metrics.ts';
@@ -25,10 +24,10 @@ export class WorkQueue {
   readonly #clock: Clock;
   readonly #limiter: RateLimiter;
   readonly #metrics: QueueMetrics;
-  /** Keys that wait for a worker, first come first served. A Set keeps both the order and the oneness. */
+  /** Keys that wait for a worker, first come first served. A Set keeps the order and holds each key once. */
   readonly #waiting = new Set<string>();
   readonly #working = new Set<string>();
-  /** Keys to be handed out again as soon as they are done. */
+  /** Keys to be given out again as soon as they are done. */
   readonly #again = new Set<string>();
   readonly #later = new Map<string, Later>();
   readonly #takers: ((key: string | undefined) => void)[] = [];
@@ -41,12 +40,12 @@ export class WorkQueue {
     this.#metrics = new QueueMetrics(options, () => this.#waiting.size + this.#again.size);
   }
 
-  /** How many keys wait now, those to come later not counted. */
+  /** How many keys wait now, without delayed ones. */
   get length(): number {
     return this.#waiting.size + this.#again.size;
   }
 
-  /** There is work for this key. */
+  /** Adds the key: there is work for it. */
   add(key: string): void {
     if (this.#closed || this.#waiting.has(key) || this.#again.has(key)) return;
     this.#metrics.added(key);
@@ -58,7 +57,7 @@ export class WorkQueue {
     this.#serve();
   }
 
-  /** There will be work for this key in `ms`. A sooner time replaces a later one, never the reverse. */
+  /** Adds the key in `ms`. An earlier time replaces a later one, never the reverse. */
   addAfter(key: string, ms: number): void {
     if (this.#closed) return;
     if (ms <= 0) {
@@ -76,7 +75,7 @@ export class WorkQueue {
     this.#later.set(key, { at, off });
   }
 
-  /** The key failed: it comes back after its backoff. Answers the wait in milliseconds, at least `atLeastMs`. */
+  /** The key failed: it comes back after its back-off. Returns the wait in milliseconds, at least `atLeastMs`. */
   addRateLimited(key: string, atLeastMs = 0): number {
     const ms = Math.max(atLeastMs, this.#limiter.next(key));
     this.#metrics.retried();
@@ -84,17 +83,20 @@ export class WorkQueue {
     return ms;
   }
 
-  /** The key succeeded: its backoff starts from the beginning. */
+  /** The key succeeded: its back-off starts from the beginning. */
   forget(key: string): void {
     this.#limiter.forget(key);
   }
 
-  /** Failures of the key since it was last forgotten. */
+  /** Failures of the key since the last `forget`. */
   failures(key: string): number {
     return this.#limiter.failures(key);
   }
 
-  /** The next key to work on, when there is one; undefined when the queue is closed. Every key taken must be `done`. */
+  /**
+   * The next key to work on, as soon as there is one; undefined when the queue is closed. Call `done` for every key
+   * taken.
+   */
   take(): Promise<string | undefined> {
     if (this.#closed) return Promise.resolve(undefined);
     return new Promise((resolve) => {
@@ -103,7 +105,7 @@ export class WorkQueue {
     });
   }
 
-  /** The work on a taken key is over, however it ended. */
+  /** The work on a taken key is over, successful or not. */
   done(key: string): void {
     if (!this.#working.delete(key)) return;
     this.#metrics.done(key);
@@ -112,7 +114,7 @@ export class WorkQueue {
     if (this.#working.size === 0) for (const resolve of this.#drained.splice(0)) resolve();
   }
 
-  /** Forgets what waits, turns takers away, and resolves when what is being worked on is done. */
+  /** Drops waiting keys, resolves waiting takers with undefined, and resolves when the keys in flight are done. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const { off } of this.#later.values()) off();

@@ -1,9 +1,8 @@
 /**
- * Which happenings are worth an Event: the rules that keep a crash loop from filling the cluster's storage.
- *
- * Owns:   series (the same again within six minutes counts up, and is written again once a minute at most), similarity
- *         (more than ten different notes for one reason within ten minutes are one series), and a bucket per object
- *         (25, then one in five minutes) for what need not be kept. What is kept is bounded by the first two alone.
+ * Which happenings become Events: the rules that keep a crash loop from filling the cluster's storage.
+ * Owns: series (a repetition within six minutes counts up, written once a minute at most), similarity (more than ten
+ * different notes for one reason within ten minutes become one series), and a token bucket per object (25, then one in
+ * five minutes) for happenings without `keep`. Those with it are bounded by the first two only.
  * Limits: remembers at most 4,096 of each; the oldest are forgotten first.
  */
 import type { Clock } from '../../lib/clock.ts';
@@ -13,13 +12,13 @@ export type Happening = {
   /** The object whose users should read it. */
   readonly about: KubeObject;
   readonly type: 'Normal' | 'Warning';
-  /** Why, one PascalCase word of a closed set. */
+  /** Why: one PascalCase word of a closed set. */
   readonly reason: string;
-  /** What was done or tried, one PascalCase word. */
+  /** What was done or tried: one PascalCase word. */
   readonly action: string;
   /** A sentence. */
   readonly note: string;
-  /** It is written however much was said of the object before. Warnings always are. */
+  /** True: exempt from the object's token bucket. Warnings always are. */
   readonly keep?: boolean;
 };
 
@@ -32,12 +31,12 @@ const similarMs = 10 * 60_000;
 const maxSimilar = 10;
 const burst = 25;
 const refillMs = 300_000;
-/** A series that keeps happening is written again at most this often. */
+/** A series that keeps happening is written at most once in this time. */
 const rewriteMs = 60_000;
 const maxRemembered = 4096;
 
 type Series = { count: number; lastAt: number; writtenAt: number };
-/** `combined` is the note under which all further ones are told: the first of them, so that a reader sees a cause. */
+/** `combined` is the note for all further happenings of this reason: the first one's, so that a reader sees a cause. */
 type Similar = { since: number; readonly notes: Set<string>; combined?: string };
 type Bucket = { tokens: number; at: number };
 
@@ -64,7 +63,7 @@ export class EventRules {
     return { kind: 'write', key, count: 1, happening: told };
   }
 
-  /** Keys of series that are over since the last call: the next happening of the kind is a new Event. */
+  /** Keys of series that have ended since the last call: the next happening starts a new Event. */
   takeEnded(): string[] {
     const ended = this.#ended;
     this.#ended = [];
@@ -74,14 +73,14 @@ export class EventRules {
   #again(key: string, known: Series, happening: Happening, now: number): Ruling {
     known.count += 1;
     known.lastAt = now;
-    // The second time says that it repeats; after that the count may lag.
+    // Write the second one at once, because it shows that the series repeats; later counts may lag.
     if (known.count > 2 && now - known.writtenAt < rewriteMs) return { kind: 'drop' };
     if (!this.#mayWrite(happening, now)) return { kind: 'drop' };
     known.writtenAt = now;
     return { kind: 'write', key, count: known.count, happening };
   }
 
-  /** The eleventh different note for the same reason is told as one of many. */
+  /** From the eleventh different note for one reason, happenings are combined. */
   #combined(happening: Happening, now: number): Happening {
     const key = keyOf(happening, '');
     const known = this.#similar.get(key);
@@ -107,7 +106,7 @@ export class EventRules {
   }
 }
 
-/** Whether it is written whatever else is said of its object. */
+/** Whether it is exempt from the object's token bucket. */
 export function isKept({ type, keep = false }: Happening): boolean {
   return keep || type === 'Warning';
 }
@@ -120,7 +119,7 @@ function keyOf(happening: Happening, note: string): string {
   return [subjectOf(happening), happening.type, happening.reason, happening.action, note].join('\n');
 }
 
-/** Sets a key as the newest and forgets the oldest past the limit. */
+/** Sets a key as the newest and drops the oldest beyond the limit. */
 function remember<V>(map: Map<string, V>, key: string, value: V, onForgotten: (key: string) => void = () => {}): void {
   map.delete(key);
   map.set(key, value);

@@ -1,11 +1,8 @@
 /**
- * Tells users what happened, as Events on their objects.
- *
- * Owns:   which happenings become a new Event, which count up one that exists, and which are dropped
- *         (event-rules.ts), and writing them, one after the other, in the background.
- * Limits: at most 1,000 wait; when the server is slow or away, what need not be kept is dropped first, then the newest,
- *         and both are counted.
- * Ends:   `say` never throws and never waits. `close` writes what waits, for at most the time given.
+ * Reports what happened to users, as Events on their objects. `say` never throws and never waits.
+ * Owns: writing new Events and counts one after the other in the background; event-rules.ts decides which.
+ * Limits: at most 1,000 wait; when the server is slow or away, happenings without `keep` are dropped first, then the
+ * newest. Both are counted. `close` writes waiting Events for at most the given time.
  */
 import { kinds } from '../../api/error-kinds.ts';
 import { kindOf } from '../../api/errors.ts';
@@ -49,7 +46,7 @@ export const events: ResourceType<EventObject> = {
   namespaced: true,
 };
 
-/** What a part that has something to say depends on. */
+/** The port for parts that report events. */
 export interface EventSink {
   say(happening: Happening): void;
 }
@@ -59,9 +56,9 @@ export type EventRecorderOptions = {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly logger: Logger;
-  /** Who reports: `onnx-operator.dev/controller`. */
+  /** The reporting controller: `onnx-operator.dev/controller`. */
   readonly controller: string;
-  /** This process: the pod's name. */
+  /** The reporting instance: the pod's name. */
   readonly instance: string;
   /** In [0, 1); for jitter. */
   readonly random?: () => number;
@@ -69,7 +66,7 @@ export type EventRecorderOptions = {
 
 const maxWaiting = 1000;
 const maxTries = 12;
-/** Bounds of events.k8s.io/v1; longer ones are refused. */
+/** Bounds of events.k8s.io/v1; the server refuses longer values. */
 const maxNote = 1024;
 const maxReason = 128;
 
@@ -81,7 +78,7 @@ export class EventRecorder implements EventSink {
   readonly #rules: EventRules;
   readonly #results: Counter<'result'>;
   readonly #jobs: Job[] = [];
-  /** Events written, by series, so that a repetition counts up the one that exists. */
+  /** Events written, by series, so that a repetition counts up the existing Event. */
   readonly #written = new Map<string, EventObject>();
   readonly #stop = new AbortController();
   #draining: Promise<void> | undefined;
@@ -93,7 +90,7 @@ export class EventRecorder implements EventSink {
     this.#rules = new EventRules(options.clock);
     this.#results = counter(options.registry, {
       name: 'events_recorded_total',
-      help: 'Events, by what became of them: created, counted, filtered, dropped or failed.',
+      help: 'Events, by outcome: created, counted, filtered, dropped or failed.',
       labels: ['result'],
     });
   }
@@ -105,7 +102,7 @@ export class EventRecorder implements EventSink {
       this.#results.inc({ result: 'filtered' });
       return;
     }
-    // Further repetitions while one waits are told by the count of the one that waits.
+    // While a happening waits to be written, repetitions only increase its count.
     const waiting = this.#jobs.findIndex((job) => job.key === ruling.key);
     const job = { key: ruling.key, count: ruling.count, happening: ruling.happening, atMs: this.#options.clock.now() };
     if (waiting >= 0) this.#jobs[waiting] = job;
@@ -134,7 +131,7 @@ export class EventRecorder implements EventSink {
   }
 
   async #drain(): Promise<void> {
-    // One turn later, so that what is said in one go is counted in one go.
+    // Start one turn later, so that happenings reported together are counted together.
     await Promise.resolve();
     for (let job = this.#jobs.shift(); job !== undefined; job = this.#jobs.shift()) {
       if (this.#stop.signal.aborted) this.#results.inc({ result: 'dropped' });
@@ -167,17 +164,14 @@ export class EventRecorder implements EventSink {
       this.#results.inc({ result: before === undefined ? 'created' : 'counted' });
       return undefined;
     } catch (error) {
-      // What was to be counted up has expired (an hour after its last word) or was changed: begin a new one.
+      // The Event to count up has expired (an hour after its last write) or was changed: create a new one.
       const outdated = before !== undefined && (isNotFound(error) || kindOf(error) === 'conflict');
       if (outdated) this.#written.delete(job.key);
       return { error, outdated };
     }
   }
 
-  /**
-   * @returns undefined when trying again cannot help: the namespace is going away, or the event is not to the server's
-   *   liking
-   */
+  /** @returns undefined when a retry cannot help: the namespace is being deleted, or the server refuses the event */
   #pauseAfter({ error, outdated }: Failure, tries: number): number | undefined {
     if (outdated) return 0;
     if (kinds[kindOf(error)].retry !== 'backoff' || isForbidden(error)) return undefined;
@@ -201,7 +195,7 @@ export class EventRecorder implements EventSink {
     const event: EventObject = {
       apiVersion: 'events.k8s.io/v1',
       kind: 'Event',
-      // Unique by time and number; the object's own name first, as people look for it.
+      // Unique by time and counter; starts with the object's name, so that a sorted list groups by object.
       metadata: {
         name: `${name}.${(atMs * 1000 + (this.#names % 1000)).toString(16)}`,
         namespace: namespace ?? 'default',

@@ -1,7 +1,6 @@
 /**
- * Kubernetes' MicroTime, of Leases and Events: RFC 3339 in UTC with six digits of a second. The API server
- * answers 400 to the three digits that a JavaScript Date prints.
- *
+ * Kubernetes' MicroTime, used in Leases and Events: RFC 3339 in UTC with six digits of a second. The API server answers
+ * 400 to the three digits that JavaScript's Date prints.
  * Pure.
  */
 

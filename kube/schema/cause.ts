@@ -1,13 +1,12 @@
 /**
- * What is wrong with one field of an object, in the words of the Kubernetes API.
- *
+ * Describes what is wrong with one field of an object, as the Kubernetes API does.
  * Pure: reasons and sentences are the real server's, because people search for them.
  */
 
-/** `reason` is the API's word for the trouble, such as FieldValueInvalid; `field` is a path such as `spec.parts[0]`. */
+/** `reason` is the API's word, such as FieldValueInvalid; `field` is a path such as `spec.parts[0]`. */
 export type Cause = { readonly reason: string; readonly message: string; readonly field?: string };
 
-/** How the real server prints a value at fault: strings quoted, numbers and booleans bare, the rest as JSON. */
+/** An invalid value as the real server prints it: strings quoted, numbers and booleans bare, the rest as JSON. */
 export function shown(value: unknown): string {
   if (value === null || value === undefined) return 'null';
   return JSON.stringify(value);

@@ -1,8 +1,7 @@
 /**
- * Fields in rules: how their names are written in CEL, and which of them the schema does not have.
- *
- * Pure: an unknown field is found before any object meets the rule. The search follows member access that starts at
- *       `self` or `oldSelf`. What a macro binds is not followed.
+ * Fields in CEL rules: how CEL writes their names, and which of them the schema does not have.
+ * Pure: an unknown field is found when the rule is compiled. The search follows member access that starts at `self` or
+ * `oldSelf`; variables that a macro binds are not followed.
  */
 import { isRecord } from '../../lib/json.ts';
 import { keepsUnknown, schemaOfItems, type Schema } from './schema.ts';
@@ -29,7 +28,7 @@ export function unknownFieldOf(ast: unknown, schema: Schema): string | undefined
 
 type Access = { readonly schema: Schema | undefined; readonly unknown?: string };
 
-/** Where an expression leads: undefined when it does not start at self. */
+/** The schema node that an expression leads to; undefined when it does not start at self. */
 function schemaAt(node: Node, root: Schema): Access | undefined {
   if (node.op === 'id') return node.args === 'self' || node.args === 'oldSelf' ? { schema: root } : undefined;
   if (!Array.isArray(node.args)) return undefined;
@@ -80,7 +79,7 @@ const reserved = new Set([
   'while',
 ]);
 
-/** How Kubernetes writes a field in CEL whose name is no identifier. Keys of maps stay as they are. */
+/** How Kubernetes writes a field in CEL when its name is not an identifier. Keys of maps are unchanged. */
 export function escaped(field: string, schema: Schema): string {
   if (schema.properties === undefined || !Object.hasOwn(schema.properties, field)) return field;
   if (reserved.has(field)) return `__${field}__`;

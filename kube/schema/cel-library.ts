@@ -1,8 +1,7 @@
 /**
- * The functions that Kubernetes adds to CEL, as far as rules of models use them.
- *
- * Owns: the environment that rules are compiled in. A rule that calls anything else does not compile, and its
- *       definition is refused: better than a rule that is passed over.
+ * The functions that Kubernetes adds to CEL, those that rules of models use.
+ * Owns: the environment in which rules are compiled. A rule that calls any other function does not compile, and its
+ * definition is refused, so that no rule is skipped without notice.
  */
 import { Environment } from '@marcbachmann/cel-js';
 import { isSame } from '../../lib/json.ts';
@@ -61,7 +60,7 @@ function wholeOf(quantity: Quantity): bigint {
 
 const compare = (a: Quantity, b: Quantity): bigint => (a.nanos === b.nanos ? 0n : a.nanos < b.nanos ? -1n : 1n);
 
-/** @returns an environment with `self` and `oldSelf` of any type; not yet used to compile anything */
+/** @returns a new environment with `self` and `oldSelf` of any type */
 export function createEnvironment(): Environment {
   const environment = new Environment({ enableOptionalTypes: true, homogeneousAggregateLiterals: false });
   environment.registerType('Quantity', Quantity);

@@ -1,9 +1,8 @@
 /**
  * The rules of a schema (`x-kubernetes-validations`): compiled when a definition is stored, run on every write.
- *
- * Owns:  turning JSON into CEL's values by the schema, where rules hold and where they are skipped.
- * Rules: one that names `oldSelf` holds only for what was there before. One whose value did not change is skipped,
- *        as the rest of validation is.
+ * Owns: converting JSON to CEL values by the schema, and when a rule is skipped.
+ * Rules: a rule that uses `oldSelf` runs only when there is an old value. A rule on an unchanged value is skipped, as
+ * other validation is.
  */
 import { Optional } from '@marcbachmann/cel-js';
 import { messageOf } from '../../api/errors.ts';
@@ -28,7 +27,10 @@ function compiled(expression: string): Program {
   return program;
 }
 
-/** What is wrong with the rules of a schema itself. @param path of the schema, as a definition's field */
+/**
+ * Errors in the rules of a schema itself.
+ * @param path of the schema, as a field of the definition
+ */
 export function ruleProblems(schema: Schema, path: string): Cause[] {
   const own = (schema['x-kubernetes-validations'] ?? []).flatMap((rule, index) =>
     ruleProblem(rule, schema, `${path}.x-kubernetes-validations[${index}]`),
@@ -65,7 +67,7 @@ function expressionProblem(text: string, wants: string, schema: Schema): string 
   return checked.type === wants || checked.type === 'dyn' ? undefined : `cel expression must evaluate to a ${wants}`;
 }
 
-/** As the real server shows a rule. */
+/** A rule as the real server prints it. */
 function asGo(rule: ValidationRule): JsonRecord {
   const {
     rule: Rule,
@@ -78,7 +80,10 @@ function asGo(rule: ValidationRule): JsonRecord {
   return { Rule, Message, MessageExpression, Reason, FieldPath, OptionalOldSelf };
 }
 
-/** Runs the rules of a schema and of all below it. @param old undefined on create, and where nothing was */
+/**
+ * Runs the rules of a schema and of all nodes below it.
+ * @param old undefined on create, and where there was no value before
+ */
 export function runRules(value: unknown, schema: Schema, path: string, old: unknown): Cause[] {
   if (value === null || (old !== undefined && isSame(value, old))) return [];
   const own = (schema['x-kubernetes-validations'] ?? []).flatMap((rule) => runRule(rule, schema, path, { value, old }));
@@ -121,7 +126,7 @@ function runRule(
   return [failure(rule, field, messageFor(rule, context), values.value)];
 }
 
-/** What was there before: an optional where the rule asks for one, so that it can tell a creation. */
+/** The old value: an optional where the rule sets `optionalOldSelf`, so that it can detect a creation. */
 function oldSelfOf(rule: ValidationRule, schema: Schema, old: unknown): JsonRecord {
   const before = old === undefined ? undefined : celValue(old, schema);
   if (rule.optionalOldSelf === true) return { oldSelf: before === undefined ? Optional.none() : Optional.of(before) };
@@ -134,14 +139,14 @@ function messageFor(rule: ValidationRule, context: JsonRecord): string {
       const text = compiled(rule.messageExpression)(context);
       if (typeof text === 'string' && text.trim() !== '') return text;
     } catch {
-      // As on the real server: a message that cannot be made gives way to the fixed one.
+      // As on the real server: the fixed message replaces a messageExpression that fails.
     }
   }
   return rule.message ?? `failed rule: ${rule.rule.trim()}`;
 }
 
 function failure(rule: ValidationRule, field: string, why: string, value: unknown): Cause {
-  // Objects and lists are too long to be shown.
+  // Objects and lists are too long to print.
   const about = typeof value === 'object' ? '' : `${shown(value)}: `;
   switch (rule.reason) {
     case 'FieldValueForbidden':
@@ -159,7 +164,7 @@ function firstLine(error: unknown): string {
   return messageOf(error).split('\n')[0] ?? '';
 }
 
-/** JSON as CEL sees it: whole numbers of the schema are int, times and durations are what they say. */
+/** JSON as CEL sees it: integers of the schema become int, and date-times and durations CEL's own types. */
 export function celValue(value: unknown, schema: Schema): unknown {
   if (typeof value === 'number') return isInteger(value, schema) ? BigInt(value) : value;
   if (typeof value === 'string') return schema.format === 'date-time' ? new Date(value) : value;

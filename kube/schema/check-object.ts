@@ -1,7 +1,6 @@
 /**
- * All that a schema has to say about a custom object: structure, duplicates, rules.
- *
- * Owns: the order, and the remark that rules were not run because the object is broken already.
+ * Validates a custom object against its schema: structure, duplicates, rules.
+ * Owns: the order, and the note that rules were skipped because the object is already invalid.
  */
 import { at, isRecord, numberAt, type JsonRecord } from '../../lib/json.ts';
 import { invalidValue, type Cause } from './cause.ts';
@@ -9,7 +8,7 @@ import { runRules } from './cel.ts';
 import type { Schema } from './schema.ts';
 import { duplicatesIn, validateValue } from './validate.ts';
 
-/** After one of these there is no telling what a rule would meet. */
+/** Causes after which rules are skipped, because the object may not have the shape that they expect. */
 const blocking = new Set(['FieldValueRequired', 'FieldValueTooLong', 'FieldValueTooMany', 'FieldValueTypeInvalid']);
 
 const notChecked: Cause = {
@@ -21,18 +20,18 @@ const notChecked: Cause = {
 };
 
 /**
- * What a version of a definition says of its objects. `scale.spec` is the path of the replicas that `kubectl scale`
- * sets.
+ * What one version of a definition says about its objects. `scale.spec` is the path of the replicas that `kubectl
+ * scale` sets.
  */
 export type CustomType = { readonly schema: Schema; readonly scale?: { readonly spec: readonly string[] } };
 
 type AnyObject = { readonly metadata: object; readonly [field: string]: unknown };
 
 /**
- * Call it after pruning and defaults.
- *
- * @param old before an update, else undefined. @param soFar what was found wrong before, in the metadata
- * @returns causes, those included; none for an object that the API would take
+ * Call it after pruning and defaulting.
+ * @param old before an update, else undefined
+ * @param soFar causes found before, in the metadata
+ * @returns all causes, `soFar` included; empty for a valid object
  */
 export function checkCustomObject(
   type: CustomType,
@@ -48,13 +47,13 @@ export function checkCustomObject(
   return [...causes, ...runRules(withMeta(object), schema, '', old === undefined ? undefined : withMeta(old))];
 }
 
-/** Metadata has its own checks. */
+/** Metadata is checked separately. */
 function bodyOf(object: AnyObject): JsonRecord {
   const { metadata: _metadata, ...body } = object;
   return body;
 }
 
-/** Of the metadata a rule sees the names only. */
+/** Rules see only the names of the metadata. */
 function withMeta(object: AnyObject): JsonRecord {
   const { name, generateName } = object.metadata as JsonRecord;
   return { ...object, metadata: { name, ...(generateName === undefined ? {} : { generateName }) } };

@@ -1,7 +1,6 @@
 /**
  * Fills in the defaults of a schema.
- *
- * Pure but for the value it is given: it changes it in place. A default counts only where the parent is there.
+ * Pure, except that it changes the given value in place. A default applies only where its parent exists.
  */
 import { copyOf, isRecord, type JsonRecord } from '../../lib/json.ts';
 import { schemaOfField, schemaOfItems, type Schema } from './schema.ts';
@@ -14,7 +13,7 @@ export function applyDefaults(value: unknown, schema: Schema): void {
   }
 }
 
-/** A null that may not be null counts as left out, where there is a default. */
+/** Null in a field that is not nullable counts as absent when the field has a default. */
 function setFieldDefault(value: JsonRecord, field: string, schema: Schema): void {
   if (schema.default === undefined) return;
   const isMissing = value[field] === undefined || (value[field] === null && schema.nullable !== true);

@@ -1,6 +1,5 @@
 /**
- * The string formats that a schema may demand. An unknown format demands nothing, as on the real server.
- *
+ * The string formats that a schema may require. An unknown format is not checked, as on the real server.
  * Pure.
  */
 import { ownValue } from '../../api/record.ts';

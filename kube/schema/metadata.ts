@@ -1,6 +1,5 @@
 /**
- * Rules that hold for the metadata of every object: names, labels, annotations, owners, finalizers.
- *
+ * Validates the metadata of every object: names, labels, annotations, owners, finalizers.
  * Pure: returns causes with the real server's sentences.
  */
 import { isRecord, listOf, recordOf, recordsOf, stringAt, type JsonRecord } from '../../lib/json.ts';
@@ -28,10 +27,13 @@ const labelValueRule =
   `and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation ` +
   `is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')`;
 
-/** Annotations of one object, keys and values together. */
+/** Bytes of all annotations of one object, keys and values together. */
 const maxAnnotationBytes = 256 * 1024;
 
-/** What is wrong with a name, if anything. @param shape names that become DNS labels are shorter */
+/**
+ * What is wrong with a name, if anything.
+ * @param shape names that become DNS labels must be shorter
+ */
 export function nameProblem(name: string, shape: 'label' | 'subdomain'): string | undefined {
   if (shape === 'label') {
     if (name.length > 63) return 'must be no more than 63 bytes';
@@ -155,7 +157,7 @@ function validateFinalizers(finalizers: unknown): Cause[] {
   return causes;
 }
 
-/** What an update may not do to metadata beyond what is put back silently. */
+/** What an update may not change in metadata; other immutable fields are restored without an error. */
 export function validateMetaUpdate(
   object: { readonly metadata: JsonRecord },
   old: { readonly metadata: { readonly deletionTimestamp?: string; readonly finalizers?: readonly string[] } },

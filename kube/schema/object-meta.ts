@@ -1,7 +1,6 @@
 /**
- * The schema of every object's metadata, as Kubernetes has it for built-in and custom objects alike.
- *
- * Pure: structure, list types and keys. A test holds it against the schema that the real server publishes.
+ * The schema of every object's metadata, the same for built-in and custom objects.
+ * Pure: structure, list types and keys. A test compares it with the schema that the real server publishes.
  */
 import type { Schema } from './schema.ts';
 

@@ -1,7 +1,6 @@
 /**
- * Takes from an object what its schema does not know.
- *
- * Owns: pruning, and the list of what was pruned, which strict validation refuses and a warning names.
+ * Removes fields that the schema does not have from an object.
+ * Owns: pruning, and the list of pruned paths, which strict validation refuses and a warning names.
  */
 import { isRecord, type JsonRecord } from '../../lib/json.ts';
 import { metaSchema } from './object-meta.ts';
@@ -9,7 +8,7 @@ import { keepsUnknown, schemaOfField, schemaOfItems, type Schema } from './schem
 
 /**
  * Prunes a whole object in place.
- * @returns paths of what was unknown, such as `spec.parts[0].colour`
+ * @returns paths of unknown fields, such as `spec.parts[0].colour`
  */
 export function pruneObject(object: JsonRecord, schema: Schema): string[] {
   const unknown: string[] = [];
@@ -43,7 +42,7 @@ function pruneRecord(value: JsonRecord, schema: Schema, place: Place): void {
   }
 }
 
-/** An object within an object, such as a pod template, may name its own type. */
+/** An embedded object, such as a pod template, may have apiVersion, kind and metadata. */
 function embeddedField(schema: Schema, field: string): Schema | undefined {
   if (schema['x-kubernetes-embedded-resource'] !== true) return undefined;
   if (field === 'metadata') return metaSchema;

@@ -1,9 +1,7 @@
 /**
- * The schema of a resource, of built-in types and of custom ones alike: OpenAPI v3 as Kubernetes restricts it.
- *
- * Owns: the shape of a schema node and how one steps from a node to the one below. References of the built-in
- *       types are resolved when they are loaded, so a node may be part of a cycle: walk along a value, never
- *       along the schema alone.
+ * The schema of a resource, built-in or custom: OpenAPI v3 as Kubernetes restricts it.
+ * Owns: the shape of a schema node and the step from a node to its children. References of built-in types are resolved
+ * on loading, so a node may be part of a cycle: walk along a value, never along the schema alone.
  */
 import { isRecord } from '../../lib/json.ts';
 
@@ -18,7 +16,7 @@ export type ValidationRule = {
 
 export type Schema = {
   readonly type?: string;
-  /** Of built-in types: the type's own name, such as `PodSpec`. */
+  /** The name of a built-in type, such as `PodSpec`. */
   readonly title?: string;
   readonly format?: string;
   readonly description?: string;
@@ -57,10 +55,10 @@ export type Schema = {
   readonly 'x-kubernetes-validations'?: readonly ValidationRule[];
 };
 
-/** What is not described: kept as it is, merged field by field. */
+/** The schema of an undescribed field: kept as it is, merged field by field. */
 export const anything: Schema = { 'x-kubernetes-preserve-unknown-fields': true };
 
-/** The schema of a field of an object, a described one or an entry of a map. */
+/** The schema of a field of an object: a declared field or an entry of a map. */
 export function schemaOfField(schema: Schema, field: string): Schema | undefined {
   const described = schema.properties;
   if (described !== undefined && Object.hasOwn(described, field)) return described[field];
@@ -69,7 +67,7 @@ export function schemaOfField(schema: Schema, field: string): Schema | undefined
   return entries === true || keepsUnknown(schema) ? anything : undefined;
 }
 
-/** Whether a field is named by the schema, as against being a key of a map. */
+/** Whether the schema declares this field, as opposed to a key of a map. */
 export function isDescribed(schema: Schema, field: string): boolean {
   return schema.properties !== undefined && Object.hasOwn(schema.properties, field);
 }
@@ -82,12 +80,12 @@ export function keepsUnknown(schema: Schema): boolean {
   return schema['x-kubernetes-preserve-unknown-fields'] === true;
 }
 
-/** How the items of a list are told apart when two writers share it. Lists without a word are one value. */
+/** The list type, for writers that share a list. A list without one is a single value. */
 export function listTypeOf(schema: Schema): 'atomic' | 'set' | 'map' {
   return schema['x-kubernetes-list-type'] ?? 'atomic';
 }
 
-/** The step that tells an item of a set or map list from its siblings. A missing key has its default, or is null. */
+/** The path step that identifies an item of a set or map list. A missing key has its default, or is null. */
 export function stepOfItem(item: unknown, schema: Schema): string {
   if (listTypeOf(schema) === 'set') return `v:${JSON.stringify(item)}`;
   const keys = [...(schema['x-kubernetes-list-map-keys'] ?? [])].sort();
@@ -98,7 +96,7 @@ export function stepOfItem(item: unknown, schema: Schema): string {
   return `k:${JSON.stringify(Object.fromEntries(named))}`;
 }
 
-/** Whether an object is one value for its owners. */
+/** Whether an object is a single value for field ownership. */
 export function isAtomicMap(schema: Schema): boolean {
   return schema['x-kubernetes-map-type'] === 'atomic';
 }

@@ -1,9 +1,8 @@
 /**
- * Whether the schema of a definition is structural, as Kubernetes demands.
- *
- * Pure: every node says its type, nothing hides below logic, list types fit, and rules have bounded data above them.
- * Why bounds: the real server estimates what a rule costs at worst and refuses what it cannot bound. Here an unbounded
- * list or map above a rule is refused, which is stricter than its estimate, so nothing passes here that fails there.
+ * Checks that the schema of a definition is structural, as Kubernetes requires.
+ * Pure: every node has a type, no structure is inside logic, list types fit, and data with rules is bounded.
+ * Limits: the real server estimates a rule's worst-case cost; here an unbounded list or map above a rule is refused.
+ * That is stricter, so a definition that passes here also passes there.
  */
 import { isRecord } from '../../lib/json.ts';
 import type { Schema } from './schema.ts';
@@ -85,7 +84,7 @@ function keyProblems(items: Schema, key: string, path: string): Cause[] {
   ];
 }
 
-/** Below logic only values may be judged: types and structure belong beside it. */
+/** Inside logic (allOf, not …) only values may be restricted: types and structure must be outside of it. */
 function logicProblems(schema: Schema, path: string): Cause[] {
   if (schema['x-kubernetes-int-or-string'] === true) return [];
   const parts = (['allOf', 'anyOf', 'oneOf'] as const).flatMap((word) =>

@@ -1,8 +1,7 @@
 /**
- * Checks a value against its schema, with the real server's sentences.
- *
- * Pure. An update is judged leniently: what is the same as before passes even where the schema has become stricter
- * (ratcheting), so that an old object can still be changed elsewhere.
+ * Validates a value against its schema, with the real server's sentences.
+ * Pure. Updates are ratcheting: an unchanged value passes even when the schema has become stricter, so that an old
+ * object can still be changed elsewhere.
  */
 import { isRecord, isSame, type JsonRecord } from '../../lib/json.ts';
 import { duplicateValue, invalidValue, requiredValue, shown, unsupportedValue, type Cause } from './cause.ts';
@@ -10,8 +9,8 @@ import { hasFormat } from './formats.ts';
 import { listTypeOf, schemaOfField, schemaOfItems, stepOfItem, type Schema } from './schema.ts';
 
 /**
- * @param old the same place before an update; undefined where there was none. @param path `spec.parts[0]`, '' for the
- *   root
+ * @param old the same place before an update; undefined where there was no value
+ * @param path `spec.parts[0]`; '' for the root
  */
 export function validateValue(value: unknown, schema: Schema, path: string, old?: unknown): Cause[] {
   if (old !== undefined && isSame(value, old)) return [];
@@ -56,7 +55,7 @@ function typeProblem(value: unknown, schema: Schema, path: string): Cause | unde
   };
 }
 
-/** Only the first trouble of a string is told. */
+/** Reports only the first problem of a string. */
 function stringProblems(value: string, schema: Schema, path: string): Cause[] {
   const length = Array.from(value).length;
   if (schema.maxLength !== undefined && length > schema.maxLength)
@@ -109,7 +108,7 @@ function listProblems(value: readonly unknown[], schema: Schema, path: string, o
   );
 }
 
-/** The items of a list of other times, by what tells them apart. Nothing does in an atomic list. */
+/** The items of the old list, by their keys. Empty for an atomic list, whose items have no keys. */
 function correlated(old: unknown, schema: Schema): Map<string, unknown> | undefined {
   if (!Array.isArray(old) || listTypeOf(schema) === 'atomic') return undefined;
   return new Map(old.map((item) => [stepOfItem(item, schema), item as unknown]));
@@ -165,7 +164,7 @@ function notExactlyOne(count: number): string[] {
     : [`must validate one and only one schema (oneOf). Found ${count === 0 ? 'none' : count} valid`];
 }
 
-/** Items of sets and map lists that are there twice, all over a value; the schema's own checks do not tell. */
+/** Duplicate items of sets and map lists anywhere in a value; the schema's own checks do not find them. */
 export function duplicatesIn(value: unknown, schema: Schema, path: string): Cause[] {
   if (isRecord(value)) {
     return Object.entries(value).flatMap(([field, item]) =>

@@ -88,7 +88,8 @@ const defaults = {
  *
  * p95 is what people feel; p99 finds what one request in a hundred feels, is allowed more, and a Pass need not wait for
  * it. It fails nobody before 2,000 requests: the first requests of each kind, which compile what they need, are slow
- * and are few. What atLast is was measured in queues, storms and noise that lasts. α is not shared evenly: p95 finds most, and needs it most.
+ * and are few. What atLast is was measured in queues, storms and noise that lasts. α is not shared evenly: p95 finds
+ * most, and needs it most.
  */
 // prettier-ignore
 const defaultGates = [

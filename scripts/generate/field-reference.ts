@@ -1,6 +1,6 @@
 /** docs/reference/onnxmodel.md: every published field of the spec and the status, from the schema. */
 import { openApiSchema } from '../../api/onnxmodel.ts';
-import type { JsonSchema } from '../../api/schema-builder.ts';
+import type { JsonSchema } from '../../api/schema/builder.ts';
 
 export function fieldReference(): string {
   const schema = openApiSchema('published');

@@ -102,7 +102,7 @@ describe('HttpKubeClient', () => {
     api.nextOthers.push((_, response) => void response.end('[]'));
     await assert.rejects(client.get(things, thing.metadata), {
       code: 'KUBE_ANSWER_UNUSABLE',
-      message: /it is not of kind Thing/,
+      message: /the object is not of kind Thing/,
     });
   });
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Claim } from '../../api/conditions.ts';
 import { claimConditions } from '../../api/conditions.ts';
 import { customResourceDefinition, type OnnxModelStatus } from '../../api/onnxmodel.ts';
-import type { Stage } from '../../api/schema-builder.ts';
+import type { Stage } from '../../api/schema/builder.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { startApiServer, type LocalApiServer } from '../../local/api-server/server.ts';

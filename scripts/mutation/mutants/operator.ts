@@ -103,7 +103,7 @@ export const operatorMutants = [
       within: 'sharesOf', from: '{ name, weight = 1 }', to: '{ name, weight = 0 }' },
   ]),
   ...group(['test/unit/operator/reconcile/leftovers.test.ts', 'test/unit/operator/see/stored-state.test.ts',
-    'test/unit/operator/reconcile/rollout-history-limit.test.ts', 'test/unit/operator/reconcile/rollout-metrics.test.ts'], [
+    'test/unit/operator/reconcile/rollout-{history-limit,metrics}.test.ts'], [
     { name: 'the history of rollouts grows without end', of: 'historyAfter', from: '.slice(0, historyLimit)', to: '' },
     { name: 'the history begins with the oldest', of: 'historyAfter',
       from: '}, ...previous].slice', to: '}, ...previous].reverse().slice' },

@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
 import { customResourceDefinition } from '../../../api/onnxmodel.ts';
-import type { Stage } from '../../../api/schema-builder.ts';
+import type { Stage } from '../../../api/schema/builder.ts';
 
 /** One request to the server under test. @param path with its query */
 export type Api = (

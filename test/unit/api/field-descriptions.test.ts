@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { openApiSchema } from '../../../api/onnxmodel.ts';
-import { k, type JsonSchema } from '../../../api/schema-builder.ts';
+import { k, type JsonSchema } from '../../../api/schema/builder.ts';
 
 /** Characters: about five lines of a terminal. */
 const longest = 400;

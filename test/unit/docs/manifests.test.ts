@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
 import { openApiSchema } from '../../../api/onnxmodel.ts';
-import type { JsonSchema } from '../../../api/schema-builder.ts';
+import type { JsonSchema } from '../../../api/schema/builder.ts';
 import { parseDurationMs } from '../../../api/units.ts';
 import { documentsOf } from '../../../cli/offline/manifest-files.ts';
 import { verbs } from '../../../cli/commands/intend.ts';

@@ -1,4 +1,4 @@
-/** What one connection may ask for at a time. */
+/** Limits on the requests of one connection. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -6,7 +6,7 @@ import { connect, type AddressInfo } from 'node:net';
 import { Connections } from '../../../lib/connections.ts';
 
 describe('Connections', () => {
-  it('makes no requests of what came on a connection behind the one that ended it', async () => {
+  it('drops the requests that were received after the one that closed the connection', async () => {
     let made = 0;
     const server = createServer(() => {
       made += 1;

@@ -1,4 +1,4 @@
-/** What is said of a wrong command line. */
+/** Messages about a wrong command line. */
 import assert from 'node:assert/strict';
 import { parseArgs } from 'node:util';
 import { flagProblem } from '../../../lib/flags.ts';
@@ -12,7 +12,7 @@ const rows: readonly { readonly name: string; readonly args: readonly string[]; 
   { name: 'says that a value is missing', args: ['--url'], says: "Option '--url <value>' argument missing" },
   { name: 'says that an option takes no value', args: ['--quiet=yes'],
     says: "Option '--quiet' does not take an argument" },
-  { name: 'says no more of a value that begins with a dash than that',
+  { name: 'gives one sentence about a value that begins with a dash',
     args: ['--url', '--quiet'], says: "Option '--url' argument is ambiguous" },
 ];
 

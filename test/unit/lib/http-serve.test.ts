@@ -1,4 +1,4 @@
-/** What clients of the small server may hold. */
+/** Bounds on what clients of the HTTP server may use. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
@@ -8,10 +8,10 @@ describe('serveHttp', () => {
   const floods: readonly { readonly name: string; readonly request: string }[] = [
     { name: 'requests', request: 'GET / HTTP/1.1\r\nhost: x\r\n\r\n' },
     { name: 'requests without a host', request: 'GET / HTTP/1.1\r\n\r\n' },
-    { name: 'requests that expect something unknown', request: 'GET / HTTP/1.1\r\nhost: x\r\nexpect: more\r\n\r\n' },
+    { name: 'requests with an unknown Expect header', request: 'GET / HTTP/1.1\r\nhost: x\r\nexpect: more\r\n\r\n' },
   ];
   for (const { name, request } of floods) {
-    it(`ends a connection that sends very many ${name} and waits for no answer`, async () => {
+    it(`closes a connection that sends very many ${name} without waiting for answers`, async () => {
       let handled = 0;
       const server = await serveHttp(
         () => {

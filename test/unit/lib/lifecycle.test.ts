@@ -1,4 +1,4 @@
-/** What signals do: the first ends in order, its echo nothing, a later one ends at once. */
+/** Signals: the first one ends the program in order, a duplicate has no effect, a later one ends it at once. */
 import assert from 'node:assert/strict';
 import type { Clock } from '../../../lib/clock.ts';
 import { signalHandler } from '../../../lib/lifecycle.ts';
@@ -11,8 +11,8 @@ describe('signals', () => {
     ['end the program in order at the first one', [0], ['end']],
     ['count once when npm forwards what the terminal has sent already', [0, 3], ['end']],
     ['count once within half a second, however many there are', [0, 10, 200, 499], ['end']],
-    ['end the program at once when one comes later', [0, 501], ['end', 'now']],
-    ['end the program at once when an echo came in between', [0, 10, 2_000], ['end', 'now']],
+    ['end the program at once when a second one comes later', [0, 501], ['end', 'now']],
+    ['end the program at once when a duplicate came in between', [0, 10, 2_000], ['end', 'now']],
   ];
   for (const [sentence, atMs, did] of rows) {
     it(sentence, async () => {
@@ -38,7 +38,7 @@ describe('signals', () => {
     const done: string[] = [];
     const onSignal = signalHandler({ clock, end: () => done.push('end'), endNow: () => done.push('now') });
     onSignal('SIGINT');
-    // One turn of a loop that comes late: its timers first, then the signal that waited.
+    // One late turn of the event loop: its timers run first, then the signal that waited.
     due();
     onSignal('SIGINT');
     assert.deepEqual(done, ['end']);

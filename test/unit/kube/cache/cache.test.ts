@@ -1,4 +1,4 @@
-/** The cache: what it tells, finds, and survives. */
+/** What the cache tells its handlers, how it finds objects, and which faults it survives. */
 import assert from 'node:assert/strict';
 import { Cache, type Change } from '../../../../kube/cache/cache.ts';
 import type { KubeObject } from '../../../../kube/client/object.ts';
@@ -46,8 +46,8 @@ const rows: Row[] = [
     do: (c) => { c.put(pod('a', 1)); c.put(pod('a', 1)); }, want: ['+a@1'] },
   { name: 'tells a deletion with the last known state',
     do: (c) => { c.put(pod('a', 1)); c.remove(pod('a', 3)); }, want: ['+a@1', '-a@1'] },
-  { name: 'tells nothing of the deletion of what it never had', do: (c) => c.remove(pod('a', 3)), want: [] },
-  { name: 'tells an object made anew as a deletion and an addition',
+  { name: 'tells nothing when an unknown object is deleted', do: (c) => c.remove(pod('a', 3)), want: [] },
+  { name: 'tells an object that was created again as a deletion and an addition',
     do: (c) => { c.put(pod('a', 1)); c.put(pod('a', 5, { uid: 'other' })); }, want: ['+a@1', '-a@1', '+a@5'] },
   {
     name: 'tells the difference to a whole list, deletions first',
@@ -92,7 +92,7 @@ describe('Cache', () => {
     assert.equal(cache.size, 1);
   });
 
-  it('keeps an object whose index function throws, under no value of that index', () => {
+  it('keeps an object whose index function throws, without a value in that index', () => {
     const faults: string[] = [];
     const { cache } = watched({
       indexes: {
@@ -119,7 +119,7 @@ describe('Cache', () => {
     assert.deepEqual([names('n1'), names('n2')], [[], []]);
   });
 
-  it('refuses an index that it does not have', () => {
+  it('throws for an unknown index', () => {
     assert.throws(() => watched().cache.byIndex('nope', 'x'), /no index 'nope'/);
   });
 
@@ -131,7 +131,7 @@ describe('Cache', () => {
     assert.equal(cache.list().length, 2);
   });
 
-  it('freezes what it keeps when asked, so that a reader who writes fails on the spot', () => {
+  it('freezes what it keeps when asked, so that a reader who writes fails at once', () => {
     const { cache } = watched({ freeze: true });
     cache.put(pod('a', 1));
     const found = cache.get('default/a') as unknown as { spec: { node: string } };

@@ -1,4 +1,4 @@
-/** A type that the cluster has, has not, gets and loses; with time in hand. */
+/** A type that the cluster has, does not have, gains and loses; on a hand clock. */
 import assert from 'node:assert/strict';
 import { silentLogger } from '../../../../lib/log.ts';
 import { createRegistry } from '../../../../lib/metrics.ts';
@@ -53,7 +53,7 @@ async function start(prepare: (kube: MemoryKube) => void): Promise<World> {
   return { kube, clock, watch, told, lines, isSynced: () => isSynced };
 }
 
-/** Lets `ms` pass in steps, as sleeps begin one after the other. */
+/** Advances the clock in steps, because each sleep begins when the one before it ends. */
 async function pass(clock: HandClock, ms: number): Promise<void> {
   for (let left = ms; left > 0; left -= 1_000) {
     await clock.advance(Math.min(left, 1_000));
@@ -66,7 +66,7 @@ describe('OptionalWatch', () => {
     for (const end of ends.splice(0)) await end();
   });
 
-  it('watches a type that is there', async () => {
+  it('watches a type that is served', async () => {
     const { kube, watch, told, isSynced } = await start(() => {});
     assert.deepEqual([watch.presence, watch.synced, isSynced(), told], ['Served', true, true, ['Served']]);
     kube.put(things, thing('b'));
@@ -82,7 +82,7 @@ describe('OptionalWatch', () => {
     { why: forbidden, presence: 'Forbidden' },
   ] as const;
   for (const { why, presence } of absences) {
-    it(`is ready without one that is ${presence}, and asks once a minute`, async () => {
+    it(`is ready when the type is ${presence}, and asks once a minute`, async () => {
       const { kube, clock, watch, lines, isSynced } = await start((one) => one.fail('list', why, 1_000));
       assert.deepEqual([watch.presence, watch.synced, isSynced(), watch.silentMs], [presence, true, true, 0]);
       await pass(clock, 600_000);
@@ -93,7 +93,7 @@ describe('OptionalWatch', () => {
     });
   }
 
-  it('begins to watch when the type comes', async () => {
+  it('begins to watch when the type appears', async () => {
     const { clock, watch, told } = await start((kube) => kube.fail('list', missing, 1));
     assert.equal(watch.presence, 'Missing');
     await pass(clock, 61_000);
@@ -104,7 +104,7 @@ describe('OptionalWatch', () => {
     );
   });
 
-  it('stops when the type goes, and begins again when it comes back', async () => {
+  it('stops when the type disappears, and begins again when it returns', async () => {
     const { kube, clock, watch, told } = await start(() => {});
     kube.fail('watch', missing, 1);
     kube.fail('list', missing, 1);
@@ -116,7 +116,7 @@ describe('OptionalWatch', () => {
     assert.equal(kube.openWatches, 1);
   });
 
-  it('does not take a server that is away for one without the type', async () => {
+  it('keeps the type as served while the server is unreachable', async () => {
     const { clock, watch, isSynced } = await start((kube) => kube.fail('list', unreachable, 2));
     assert.deepEqual([watch.presence, watch.synced, isSynced()], ['Unknown', false, false]);
     await pass(clock, 11_000);

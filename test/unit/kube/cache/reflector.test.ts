@@ -1,4 +1,4 @@
-/** The reflector against an API in memory, with time in hand: what each fault costs, and that it always comes back. */
+/** The reflector against an API in memory, on a hand clock: how it recovers from each fault, and how soon. */
 import assert from 'node:assert/strict';
 import { silentLogger } from '../../../../lib/log.ts';
 import { createRegistry, expose } from '../../../../lib/metrics.ts';
@@ -94,7 +94,7 @@ describe('Reflector', () => {
     assert.equal(kube.calls.list, 3);
   });
 
-  it('is not synced while the list fails, and tries for as long as it takes', async () => {
+  it('is not synced while the list fails, and retries until it succeeds', async () => {
     const { kube, clock, reflector } = await start((k) => k.fail('list', refusal(500, 'InternalError', 'boom'), 12));
     assert.equal(reflector.synced, false);
     await clock.advance(10 * 60_000);
@@ -113,7 +113,7 @@ describe('Reflector', () => {
     );
     await clock.advance(2000);
     assert.equal(reflector.cache.size, 25);
-    // Two pages of the first try, the second of them expired; then one list of everything.
+    // Two pages of the first try, the second of which expired; then one list of everything.
     assert.equal(kube.calls.list, 3);
   });
 
@@ -129,10 +129,10 @@ describe('Reflector', () => {
       fault: (k) => { k.fail('watch', gone()); k.breakWatches(); }, afterMs: 2000, lists: 2 },
     { name: 'the next watch is forbidden', fault:
         (k) => { k.fail('watch', refusal(403, 'Forbidden', 'no')); k.breakWatches(); }, afterMs: 2000, lists: 1 },
-    { name: 'the next watch is one too many',
+    { name: 'the next watch is answered 429',
       fault: (k) => { k.fail('watch', refusal(429, 'TooManyRequests',
         'slow down')); k.breakWatches(); }, afterMs: 2000, lists: 1 },
-    { name: 'the server has not seen our version yet',
+    { name: 'the server does not have our resourceVersion yet',
       fault: (k) => { k.fail('watch', refusal(504, 'Timeout',
         'Too large resource version: 9, current: 3')); k.breakWatches(); }, afterMs: 2000, lists: 2 },
   ];
@@ -176,7 +176,7 @@ describe('Reflector', () => {
     assert.ok(kube.calls.watch > 20 && kube.calls.watch < 40, `${kube.calls.watch} watches`);
   });
 
-  it('backs off while a politely closed watch says nothing', async () => {
+  it('backs off while watches are closed without an error and without an event', async () => {
     const { kube, clock } = await start();
     const polite = setInterval(() => kube.breakWatches(), 0);
     await clock.advance(60_000);
@@ -184,7 +184,7 @@ describe('Reflector', () => {
     assert.ok(kube.calls.watch < 12, `${kube.calls.watch} watches`);
   });
 
-  it('does not list again and again when every position is gone', async () => {
+  it('does not list again and again when every resourceVersion is gone', async () => {
     const { kube, clock } = await start();
     kube.fail('watch', gone(), 1000);
     kube.breakWatches();
@@ -192,7 +192,7 @@ describe('Reflector', () => {
     assert.ok(kube.calls.list < 12, `${kube.calls.list} lists`);
   });
 
-  it('takes silence for death, and comes back from where it was', async () => {
+  it('ends a silent watch, and continues from its last resourceVersion', async () => {
     const { kube, clock, told } = await start();
     await clock.advance(119_000);
     assert.equal(kube.calls.watch, 1);
@@ -203,7 +203,7 @@ describe('Reflector', () => {
     assert.deepEqual(told, ['added a', 'added b']);
   });
 
-  it('lives on bookmarks, and watches from the last of them', async () => {
+  it('counts bookmarks as events, and watches from the last one', async () => {
     const { kube, clock, reflector } = await start();
     for (let i = 0; i < 10; i += 1) {
       await clock.advance(60_000);
@@ -215,11 +215,11 @@ describe('Reflector', () => {
     kube.compact();
     kube.breakWatches();
     await clock.advance(1000);
-    // The position is that of the bookmark: no 410, no list.
+    // The resourceVersion is the bookmark's: there is no 410 and no list.
     assert.deepEqual([kube.calls.watch, kube.calls.list], [2, 1]);
   });
 
-  it('tells what was deleted, and what was made anew, while it was away', async () => {
+  it('tells which objects were deleted or created again while it was disconnected', async () => {
     const { kube, clock, told } = await start((k) => k.put(things, thing('b')));
     await clock.advance(5000);
     kube.fail('watch', gone());
@@ -261,7 +261,7 @@ describe('Reflector', () => {
     assert.equal(reflector.cache.get('default/a')?.metadata.name, 'a');
   });
 
-  it('opens no watch once it was stopped while it waited', async () => {
+  it('opens no watch when it was stopped during a wait', async () => {
     const { kube, clock, stop } = await start();
     await clock.advance(5000);
     kube.fail('watch', refusal(500, 'InternalError', 'boom'));
@@ -279,7 +279,7 @@ describe('Reflector', () => {
     assert.equal(kube.openWatches, 0);
   });
 
-  it('tells its lists, watches, objects and silence', async () => {
+  it('exports metrics of lists, watches, objects and silence', async () => {
     const { clock, metrics } = await start();
     await clock.advance(30_000);
     const text = await metrics();

@@ -1,4 +1,4 @@
-/** Paths, keys and the meaning of refusals: small things that everything above relies on. */
+/** Paths, keys and the meaning of error answers. */
 import assert from 'node:assert/strict';
 import { kindOf } from '../../../../api/errors.ts';
 import {
@@ -75,7 +75,7 @@ describe('statusError', () => {
     });
   }
 
-  it('knows a version from the future by its message', () => {
+  it('recognises a resourceVersion that is too large by its message', () => {
     assert.ok(
       isTooLargeVersion(
         statusError({ status: 504, reason: 'Timeout', message: 'Too large resource version: 9, current: 3' }),
@@ -83,7 +83,7 @@ describe('statusError', () => {
     );
   });
 
-  it('answers no for what is no refusal', () => {
+  it('returns false for other errors', () => {
     for (const ask of questions) assert.equal(ask(new Error('x')), false);
     assert.equal(statusOf(undefined), undefined);
   });

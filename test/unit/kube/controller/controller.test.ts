@@ -1,4 +1,4 @@
-/** The controller loop: what each outcome of a pass does to its key, to the metrics, and at the end. */
+/** The controller loop: the effect of each outcome of a pass on its key and the metrics, and how the loop ends. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import { silentLogger } from '../../../../lib/log.ts';
@@ -66,23 +66,23 @@ const rows: Row[] = [
   { name: 'tries a transient failure again after its backoff',
     first: () => Promise.reject(new AppError('KUBE_UNREACHABLE', { server: 'x', why: 'y' })),
     afterMs: 600_000, want: ['m@0', 'm@5'], result: 'error' },
-  { name: 'waits for as long as the server asked',
+  { name: 'waits as long as the server asked',
     first: () => Promise.reject(refusal(429, 'TooManyRequests', 'slow',
       7000)), afterMs: 600_000, want: ['m@0', 'm@7000'], result: 'error' },
   { name: 'reads again at once after a conflict, which is no error',
     first: () => Promise.reject(refusal(409, 'Conflict', 'modified')),
     afterMs: 600_000, want: ['m@0', 'm@5'], result: 'requeue' },
-  { name: 'does not repeat what the user has to mend', first: () => Promise.reject(refusal(422, 'Invalid', 'spec.x')),
+  { name: 'does not retry an error of the user', first: () => Promise.reject(refusal(422, 'Invalid', 'spec.x')),
     afterMs: 600_000, want: ['m@0'], result: 'error' },
-  { name: 'looks again after five minutes for what is missing',
+  { name: 'retries after five minutes when something is missing',
     first: () => Promise.reject(refusal(404, 'NotFound', 'claim')),
     afterMs: 600_000, want: ['m@0', 'm@300000'], result: 'error' },
-  { name: 'comes back soon to what is not ready',
+  { name: 'retries soon when something is not ready',
     first: () => Promise.reject(new AppError('NOT_READY', { state: 'warming' })),
     afterMs: 600_000, want: ['m@0', 'm@1000'], result: 'requeue_after' },
   { name: 'survives a bug and tries again', first: () => Promise.reject(new TypeError('x is undefined')),
     afterMs: 600_000, want: ['m@0', 'm@5'], result: 'error' },
-  { name: 'survives what is thrown before the first await', first: () => { throw new TypeError('x is undefined'); },
+  { name: 'survives an error thrown before the first await', first: () => { throw new TypeError('x is undefined'); },
     afterMs: 600_000, want: ['m@0', 'm@5'], result: 'error' },
 ];
 
@@ -122,7 +122,7 @@ describe('Controller', () => {
     await end(world);
   });
 
-  it('counts what nobody gave a code as a panic, and a refusal as none', async () => {
+  it('counts an error without a code as a panic, and a refusal not', async () => {
     const world = start((key) =>
       Promise.reject(key === 'bug' ? new TypeError('oops') : refusal(500, 'InternalError', 'boom')),
     );
@@ -175,7 +175,7 @@ describe('Controller', () => {
     await end(world);
   });
 
-  it('tries again after a pass that took too long, whatever it then threw', async () => {
+  it('tries again after a pass that took too long, whichever error it then threw', async () => {
     const world = start(
       (_, signal) =>
         new Promise((__, reject) => {
@@ -189,7 +189,7 @@ describe('Controller', () => {
     await end(world);
   });
 
-  it('lets a pass finish at the end, and begins none after', async () => {
+  it('lets a pass finish at the end, and begins no other', async () => {
     let open = (): void => {};
     let aborted = false;
     const world = start(
@@ -213,7 +213,7 @@ describe('Controller', () => {
     assert.deepEqual(world.passes, ['a@0']);
   });
 
-  it('aborts a pass that goes on past the end', async () => {
+  it('aborts a pass that goes on too long after the end', async () => {
     const world = start((_, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve({}))), {
       drainMs: 4000,
     });

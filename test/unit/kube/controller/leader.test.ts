@@ -1,4 +1,4 @@
-/** Leader election against an API in memory: one leader at any time, whatever happens to it. */
+/** Leader election against an API in memory: there is never more than one leader. */
 import assert from 'node:assert/strict';
 import type { Clock } from '../../../../lib/clock.ts';
 import { silentLogger } from '../../../../lib/log.ts';
@@ -38,11 +38,11 @@ function campaign(kube: MemoryKube, clock: Clock, identity: string, options: Par
 
 const held = (kube: MemoryKube): Promise<Lease> => kube.get(leases, lease);
 
-/** A call that hangs until its signal is aborted is what a half-open connection looks like. */
+/** A call that hangs until its signal is aborted, as on a half-open connection. */
 const hang = (): Promise<never> => new Promise(() => {});
 
 describe('LeaderElector', () => {
-  it('takes a lease that is not there, and writes what client-go writes', async () => {
+  it('creates a missing lease with the fields that client-go writes', async () => {
     const kube = new MemoryKube();
     const replica = campaign(kube, new HandClock(Date.parse('2026-01-02T03:04:05.678Z')), 'a');
     await settle();
@@ -56,7 +56,7 @@ describe('LeaderElector', () => {
     });
   });
 
-  it('keeps it with one write in two seconds, and keeps the time of its election', async () => {
+  it('renews the lease with one write in two seconds, and keeps the time of its election', async () => {
     const kube = new MemoryKube();
     const clock = new HandClock();
     const replica = campaign(kube, clock, 'a');
@@ -69,7 +69,7 @@ describe('LeaderElector', () => {
     assert.equal((await held(kube)).spec?.acquireTime, elected);
   });
 
-  it('lets one of two lead, and the other only after a release', async () => {
+  it('lets one of two replicas lead, and the other only after a release', async () => {
     const kube = new MemoryKube();
     const clock = new HandClock();
     const [a, b] = [campaign(kube, clock, 'a'), campaign(kube, clock, 'b')];
@@ -77,7 +77,7 @@ describe('LeaderElector', () => {
     assert.deepEqual([a.term?.isCurrent(), b.term?.isCurrent()], [true, undefined]);
     await a.term?.release();
     assert.deepEqual([a.term?.isCurrent(), a.term?.lost.aborted], [false, false]);
-    // An empty holder: no need to wait until the lease runs out.
+    // An empty holder: no need to wait until the lease expires.
     await clock.advance(2500);
     assert.equal(b.term?.isCurrent(), true);
     assert.equal((await held(kube)).spec?.leaseTransitions, 1);
@@ -86,7 +86,7 @@ describe('LeaderElector', () => {
   it('takes over from a leader that died, by its own clock, after the lease has run out', async () => {
     const kube = new MemoryKube();
     const clock = new HandClock();
-    // A holder whose clock is an hour ahead: its renewTime says nothing to us.
+    // A holder whose clock is an hour ahead: its renewTime must be ignored.
     kube.put(leases, {
       apiVersion: 'coordination.k8s.io/v1',
       kind: 'Lease',
@@ -153,7 +153,7 @@ describe('LeaderElector', () => {
     assert.equal(replica.term?.isCurrent(), true);
   });
 
-  it('loses it when it cannot renew for ten seconds, before anyone may take it', async () => {
+  it('loses the lease when it cannot renew for ten seconds, before another replica may take it', async () => {
     const kube = new MemoryKube();
     const clock = new HandClock();
     const replica = campaign(kube, clock, 'a');
@@ -167,7 +167,7 @@ describe('LeaderElector', () => {
     assert.match(String(replica.term?.lost.reason), /not renewed for 10000 ms/);
   });
 
-  it('loses it in time even when a renewal hangs', async () => {
+  it('loses the lease in time even when a renewal hangs', async () => {
     const kube = new MemoryKube();
     const clock = new HandClock();
     const replica = campaign(kube, clock, 'a');
@@ -180,7 +180,7 @@ describe('LeaderElector', () => {
   it('knows by the clock that it no longer leads, before any timer says so', async () => {
     const hands = new HandClock();
     let nowMs = 0;
-    // A process that is stopped sees time leap, and its timers fire late.
+    // A suspended process sees time leap, and its timers fire late.
     const clock: Clock = {
       now: () => hands.now(),
       monotonic: () => nowMs,
@@ -194,7 +194,7 @@ describe('LeaderElector', () => {
     assert.deepEqual([replica.term?.isCurrent(), replica.term?.lost.aborted], [false, false]);
   });
 
-  it('loses it when another holds it', async () => {
+  it('loses the lease when another replica holds it', async () => {
     const kube = new MemoryKube();
     const clock = new HandClock();
     const replica = campaign(kube, clock, 'a');
@@ -207,7 +207,7 @@ describe('LeaderElector', () => {
     assert.equal(kube.writes.length, writes);
   });
 
-  it('keeps it when somebody only wrote a label on it', async () => {
+  it('keeps the lease when a user only changed its labels', async () => {
     const kube = new MemoryKube();
     const clock = new HandClock();
     const replica = campaign(kube, clock, 'a');
@@ -217,7 +217,7 @@ describe('LeaderElector', () => {
     assert.equal(replica.term?.isCurrent(), true);
   });
 
-  it('makes it anew when somebody deleted it', async () => {
+  it('creates the lease again when a user deleted it', async () => {
     const kube = new MemoryKube();
     const clock = new HandClock();
     const replica = campaign(kube, clock, 'a');
@@ -228,7 +228,7 @@ describe('LeaderElector', () => {
     assert.equal((await held(kube)).spec?.holderIdentity, 'a');
   });
 
-  it('releases it although a renewal that was cut off arrives late', async () => {
+  it('releases the lease although a cancelled renewal arrives late', async () => {
     const kube = new MemoryKube();
     const replica = campaign(kube, new HandClock(), 'a');
     await settle();
@@ -237,7 +237,7 @@ describe('LeaderElector', () => {
     assert.equal((await held(kube)).spec?.holderIdentity, '');
   });
 
-  it('leaves the lease of another alone when it releases', async () => {
+  it('does not release a lease that another replica holds', async () => {
     const kube = new MemoryKube();
     const replica = campaign(kube, new HandClock(), 'a');
     await settle();

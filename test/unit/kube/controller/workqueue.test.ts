@@ -1,4 +1,4 @@
-/** The queue of keys: oneness, order, backoff, time and the end of it. */
+/** The queue of keys: deduplication, order, back-off, delays and closing. */
 import assert from 'node:assert/strict';
 import { createRegistry, expose } from '../../../../lib/metrics.ts';
 import { WorkQueue } from '../../../../kube/controller/workqueue.ts';
@@ -11,7 +11,7 @@ type World = {
   readonly metric: (line: string) => Promise<number>;
 };
 
-/** A queue, and one taker that keeps what it takes until told. */
+/** A queue, and a taker that records keys and holds them until told. */
 function world(): World {
   const clock = new HandClock();
   const registry = createRegistry();
@@ -44,7 +44,7 @@ describe('WorkQueue', () => {
     assert.deepEqual(w.taken, ['b', 'a', 'c']);
   });
 
-  it('serves takers that came before the key', async () => {
+  it('gives a key to a taker that was already waiting', async () => {
     const w = world();
     await takeInto(w, 2);
     w.queue.add('a');
@@ -145,7 +145,7 @@ describe('WorkQueue', () => {
     assert.deepEqual(w.taken, ['(closed)', '(closed)']);
   });
 
-  it('tells its depth, adds, retries and a worker that hangs', async () => {
+  it('exports metrics of depth, adds, retries and a hanging worker', async () => {
     const w = world();
     w.queue.add('a');
     w.queue.add('a');

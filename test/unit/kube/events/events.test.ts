@@ -1,4 +1,4 @@
-/** Events: what is told, counted, combined, dropped; and that telling never hurts who tells. */
+/** Events: which are written, counted, combined or dropped, and that reporting never throws or blocks. */
 import assert from 'node:assert/strict';
 import { silentLogger } from '../../../../lib/log.ts';
 import { createRegistry } from '../../../../lib/metrics.ts';
@@ -80,7 +80,7 @@ describe('EventRecorder', () => {
     });
   });
 
-  it('counts up the same again, at once the second time, then once a minute', async () => {
+  it('counts up repetitions, at once the second time, then once a minute', async () => {
     const { kube, clock, recorder, written } = world();
     for (let i = 0; i < 3; i += 1) {
       recorder.say(happening());
@@ -103,7 +103,7 @@ describe('EventRecorder', () => {
     assert.equal((await written()).length, 2);
   });
 
-  it('begins a new event when the old one has expired on the server', async () => {
+  it('begins a new event when the old one expired on the server', async () => {
     const { kube, recorder, written } = world();
     recorder.say(happening());
     await settle();
@@ -114,7 +114,7 @@ describe('EventRecorder', () => {
     assert.deepEqual(await written(), ['ImagePullBackOff cannot pull x2']);
   });
 
-  it('tells the eleventh note of one reason, and those after it, in one Event in the words of the first', async () => {
+  it('combines the eleventh and later notes of one reason into one Event with the first note', async () => {
     const { recorder, written } = world();
     for (let i = 0; i < 20; i += 1) recorder.say(happening({ note: `pod ${i} cannot pull` }));
     await settle();
@@ -123,7 +123,7 @@ describe('EventRecorder', () => {
     assert.match(all[10]!, /\(combined from similar events\) pod 10 cannot pull/);
   });
 
-  it('lets an object say 25 things at once and then one in five minutes', async () => {
+  it('writes 25 Events of an object at once and then one in five minutes', async () => {
     const { kube, clock, recorder } = world();
     for (let i = 0; i < 40; i += 1) recorder.say(chatter({ reason: `Reason${i}` }));
     await settle();
@@ -137,7 +137,7 @@ describe('EventRecorder', () => {
     assert.equal(kube.calls.create, 27);
   });
 
-  it('writes a warning and what is to be kept, however much was said before', async () => {
+  it('writes warnings and happenings with `keep` beyond that limit', async () => {
     const { kube, recorder, written } = world();
     for (let i = 0; i < 400; i += 1) recorder.say(chatter({ reason: `Reason${i}` }));
     await settle();
@@ -153,7 +153,7 @@ describe('EventRecorder', () => {
     );
   });
 
-  it('drops chatter for a warning when more wait than it holds', async () => {
+  it('drops other happenings in favour of a warning when too many wait', async () => {
     const { kube, clock, recorder, written } = world();
     kube.fail('create', refusal(503, 'ServiceUnavailable', 'not now'), 3);
     for (let i = 0; i < 1100; i += 1)
@@ -169,7 +169,7 @@ describe('EventRecorder', () => {
     assert.ok(all.includes('GoldenFailed Cosine 0.31 x1'), `${all.length} were written`);
   });
 
-  it('tries again while the server is away', async () => {
+  it('retries while the server is unreachable', async () => {
     const { kube, clock, recorder, written } = world();
     kube.fail('create', refusal(503, 'ServiceUnavailable', 'not now'), 3);
     recorder.say(happening());
@@ -177,7 +177,7 @@ describe('EventRecorder', () => {
     assert.deepEqual(await written(), ['ImagePullBackOff cannot pull x1']);
   });
 
-  it('does not insist on an event that the server refuses', async () => {
+  it('does not retry an event that the server refuses', async () => {
     const { kube, clock, recorder } = world();
     kube.fail('create', refusal(403, 'Forbidden', 'namespace ml is being terminated'), 100);
     recorder.say(happening());
@@ -185,14 +185,14 @@ describe('EventRecorder', () => {
     assert.equal(kube.calls.create, 1);
   });
 
-  it('cuts what is longer than the API allows', async () => {
+  it('truncates text that is longer than the API allows', async () => {
     const { kube, recorder } = world();
     recorder.say(happening({ note: 'x'.repeat(5000) }));
     await settle();
     assert.equal((await kube.list(events, {})).items[0]?.note.length, 1024);
   });
 
-  it('writes what waits before it closes, and nothing said afterwards', async () => {
+  it('writes what waits before it closes, and drops later happenings', async () => {
     const { recorder, written } = world();
     recorder.say(happening());
     recorder.say(happening({ reason: 'Other' }));
@@ -202,7 +202,7 @@ describe('EventRecorder', () => {
     assert.equal((await written()).length, 2);
   });
 
-  it('gives up on what waits when closing takes too long', async () => {
+  it('drops what waits when closing takes too long', async () => {
     const { kube, clock, recorder } = world();
     kube.fail('create', refusal(503, 'ServiceUnavailable', 'not now'), 1000);
     for (let i = 0; i < 20; i += 1) recorder.say(happening({ reason: `Reason${i}` }));
@@ -212,7 +212,7 @@ describe('EventRecorder', () => {
     assert.ok(kube.calls.create <= 5);
   });
 
-  it('keeps at most a thousand waiting', async () => {
+  it('holds at most a thousand waiting happenings', async () => {
     const { kube, recorder } = world();
     const door = Promise.withResolvers<void>();
     kube.fail('create', () => door.promise, 1);

@@ -1,4 +1,4 @@
-/** Rules of a schema, beyond what the conformance suite asks. */
+/** Rules of a schema: cases that the conformance suite does not have. */
 import assert from 'node:assert/strict';
 import { ruleProblems, runRules } from '../../../../kube/schema/cel.ts';
 import type { Schema } from '../../../../kube/schema/schema.ts';
@@ -75,17 +75,17 @@ describe('runRules', () => {
     assert.match(runRules({}, schema('self.count > 1'), '', undefined)[0]?.message ?? '', /evaluating rule/);
   });
 
-  it('holds a rule of change only against something', () => {
+  it('runs a rule with oldSelf only when there is an old value', () => {
     const fixed = schema('self.count == oldSelf.count');
     assert.equal(runRules({ count: 1 }, fixed, '', undefined).length, 0);
     assert.equal(runRules({ count: 1 }, fixed, '', { count: 2 }).length, 1);
   });
 
-  it('passes over what did not change', () => {
+  it('skips unchanged values', () => {
     assert.equal(runRules({ count: 1 }, schema('self.count > 2'), '', { count: 1 }).length, 0);
   });
 
-  it('falls back to the fixed message when the made one fails', () => {
+  it('falls back to the fixed message when the messageExpression fails', () => {
     const failing = schema('', {
       'x-kubernetes-validations': [{ rule: 'false', message: 'fixed', messageExpression: 'self.nothing.at.all' }],
     });
@@ -102,11 +102,11 @@ describe('a rule with an optional oldSelf', () => {
     ],
   } as unknown as Schema;
 
-  it('is asked on creation', () => {
+  it('runs on creation', () => {
     assert.equal(runRules({ name: 'taken', count: 1 }, named, '', undefined).length, 1);
     assert.deepEqual(runRules({ name: 'free', count: 1 }, named, '', undefined), []);
   });
 
-  it('lets pass what was there before', () =>
+  it('accepts the value that was there before', () =>
     assert.deepEqual(runRules({ name: 'taken', count: 2 }, named, '', { name: 'taken', count: 1 }), []));
 });

@@ -1,9 +1,9 @@
-/** The metadata's schema is the published one. */
+/** The schema of metadata equals the published one. */
 import assert from 'node:assert/strict';
 import { metaSchema } from '../../../../kube/schema/object-meta.ts';
 import { metaSchema as published } from '../../../../local/api-server/builtin/schemas.ts';
 
-/** Without titles, which only messages and documents use. */
+/** Without descriptions, which only messages and documents use. */
 function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== 'object' || value === null) return value;

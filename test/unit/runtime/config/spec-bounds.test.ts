@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import { openApiSchema, type OnnxModelSpec } from '../../../../api/onnxmodel.ts';
-import type { JsonSchema } from '../../../../api/schema-builder.ts';
+import type { JsonSchema } from '../../../../api/schema/builder.ts';
 import { checkCustomObject } from '../../../../kube/schema/check-object.ts';
 import type { Schema } from '../../../../kube/schema/schema.ts';
 import { runtimeConfig } from '../../../../operator/resources/runtime-config.ts';

@@ -4,9 +4,9 @@
  * Owns:  the shape, bounds and rules of the gates. What an absent gate means is said here for readers and done by
  *        operator/analysis/plan.ts and operator/golden/golden-set.ts.
  */
-import { k } from './schema-builder.ts';
-import { configMapRef, digest, duration, percent } from './schema-values.ts';
-import { fileUriPattern } from './sources.ts';
+import { k } from './builder.ts';
+import { configMapRef, digest, duration, percent } from './values.ts';
+import { fileUriPattern } from '../sources.ts';
 
 const share = () => k.string({ max: 12, pattern: '^(0(\\.[0-9]{1,9})?|1(\\.0{1,9})?)$' });
 
@@ -167,8 +167,8 @@ export const gatesSchema = k
       .listMap('name', latencyGate, { max: 8 })
       .doc(
         "Limits of the candidate's latency under traffic. Default: p95 may rise by 15% (with little " +
-          'traffic a Pass may show up to 100%, and at the very end, where the estimate is below 39%, up to 300%) and p99 by 30% (which can only fail: its Pass shows ' +
-          'nothing). An empty list: latency is not judged.',
+          'traffic a Pass may show up to 100%, and at the very end, where the estimate is below 39%, up to 300%) and ' +
+          'p99 by 30% (which can only fail: its Pass shows nothing). An empty list: latency is not judged.',
       )
       .optional(),
     errors: k

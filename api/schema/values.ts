@@ -3,10 +3,10 @@
  *
  * Owns:  their patterns and lengths.
  */
-import { bounds } from './bounds.ts';
-import { quantityPattern } from './quantities.ts';
-import { k } from './schema-builder.ts';
-import { durationPattern, percentPattern } from './units.ts';
+import { bounds } from '../bounds.ts';
+import { quantityPattern } from '../quantities.ts';
+import { k } from './builder.ts';
+import { durationPattern, percentPattern } from '../units.ts';
 
 const digestPattern = '^sha256:[0-9a-f]{64}$';
 /** Relative, no hidden files, no way out of the folder. */

@@ -2,7 +2,7 @@
  * The status of an OnnxModel: what the operator says about it. It carries only values that change by steps;
  * live numbers are metrics and the report.
  */
-import { k } from './schema-builder.ts';
+import { k } from './builder.ts';
 
 const text = (max: number) => k.string({ max });
 const count = () => k.integer({ min: 0, max: 100000 });

@@ -3,8 +3,8 @@
  *
  * Owns:  the shape and bounds of both, and the rules by which the API server would refuse the pods later.
  */
-import { k, type CelRule } from './schema-builder.ts';
-import { objectName, quantity } from './schema-values.ts';
+import { k, type CelRule } from './builder.ts';
+import { objectName, quantity } from './values.ts';
 
 const noMemory = (field: 'requests' | 'limits') => ({
   rule: `!has(self.${field}) || !('memory' in self.${field})`,

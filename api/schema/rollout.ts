@@ -2,12 +2,12 @@
  * The part of OnnxModel's spec that makes no revision: how many pods, and how a new revision takes over.
  *
  * Owns:  the shape, bounds and rules of replicas, rollout, traffic and autoscaling; rollout.gates is in
- *        schema-gates.ts.
+ *        gates.ts.
  */
-import { k } from './schema-builder.ts';
-import { maxProbesPerMinute } from './report.ts';
-import { gatesSchema } from './schema-gates.ts';
-import { duration, percent } from './schema-values.ts';
+import { k } from './builder.ts';
+import { maxProbesPerMinute } from '../report.ts';
+import { gatesSchema } from './gates.ts';
+import { duration, percent } from './values.ts';
 
 const revisionName = () => k.string({ max: 10, pattern: '^[0-9a-f]{10}$' });
 

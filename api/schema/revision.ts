@@ -2,15 +2,15 @@
  * The part of OnnxModel's spec that makes a revision: a change of any of these fields starts a rollout.
  *
  * Owns:  the shape, bounds and rules of model, execution, batching, memory, warmup and runtime; resources and template
- *        are in schema-pods.ts. What an absent field means is said here for readers and done by api/defaults.ts.
+ *        are in pods.ts. What an absent field means is said here for readers and done by api/defaults.ts.
  */
-import { bounds } from './bounds.ts';
-import { k, type CelRule } from './schema-builder.ts';
-import { resourcesSchema, sidecarResourcesSchema, templateSchema } from './schema-pods.ts';
-import { configMapRef, digest, dnsLabelPattern, duration, objectName, path, quantity } from './schema-values.ts';
-import { startsUnlisted, startsWithDigest, uriForms, uriPattern } from './sources.ts';
-import { plannedTasks, taskNames } from './tasks.ts';
-import { formatBytes, formatDurationMs } from './units.ts';
+import { bounds } from '../bounds.ts';
+import { k, type CelRule } from './builder.ts';
+import { resourcesSchema, sidecarResourcesSchema, templateSchema } from './pods.ts';
+import { configMapRef, digest, dnsLabelPattern, duration, objectName, path, quantity } from './values.ts';
+import { startsUnlisted, startsWithDigest, uriForms, uriPattern } from '../sources.ts';
+import { plannedTasks, taskNames } from '../tasks.ts';
+import { formatBytes, formatDurationMs } from '../units.ts';
 
 const precisions = ['FP32', 'FP16', 'INT8', 'INT4'] as const;
 const providerNames = ['CPU', 'CUDA', 'TensorRT', 'WebGPU'] as const;

@@ -1,0 +1,93 @@
+/** Comments and messages are plain technical English, and lines have at most 120 columns. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '..', '..');
+const folders = ['api', 'lib', 'kube', 'operator', 'runtime', 'local', 'cli', 'bench', 'scripts', 'examples', 'test'];
+
+/** Words that hide who or what is meant, with what to write instead. */
+const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[] = [
+  { pattern: /\b(?:whoever|nobody|somebody|anybody)\b/i, instead: 'name the subject: the caller, the pod, the user' },
+  {
+    pattern: /(?<!there )\b(?:is|are|was|were) no (?!longer\b|more\b|less\b|later\b|earlier\b|other\b|such\b)/i,
+    instead: '"is not a"',
+  },
+  { pattern: /\b(?:is|are|was|were) none(?! of\b)\b/i, instead: 'repeat the noun: "there are no steps"' },
+  {
+    pattern: /\b(?:to be had|be had\b|gets none|theirs|says? nothing|said nothing)\b/i,
+    instead: 'say what happened: "was not reported", "is not available"',
+  },
+];
+
+/** Folders whose text was not gone through yet. The list may only shrink. */
+const later: readonly string[] = [
+  'api/',
+  'operator/',
+  'runtime/',
+  'local/',
+  'cli/',
+  'bench/',
+  'scripts/',
+  'examples/',
+  'test/',
+];
+
+function filesBelow(folder: string): readonly string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .map((name) => join(folder, name))
+    .filter((path) => /\.(ts|cjs|mjs)$/.test(path) && !/node_modules|\/fixtures\/|^test\/arch\//.test(path));
+}
+
+/** What is wrong with one file, a line each. */
+function riddlesIn(path: string, text: string): readonly string[] {
+  return text
+    .split('\n')
+    .flatMap((line, i) =>
+      riddles
+        .filter(({ pattern }) => pattern.test(line))
+        .map(({ instead }) => `${path}:${i + 1}: ${line.trim()} (${instead})`),
+    );
+}
+
+describe('the language of sources', () => {
+  const files = folders.flatMap(filesBelow).map((path) => [path, readFileSync(join(root, path), 'utf8')] as const);
+
+  for (const folder of folders) {
+    it(`is plain in ${folder}/`, () => {
+      const asked = files.filter(
+        ([path]) => path.startsWith(`${folder}/`) && !later.some((prefix) => path.startsWith(prefix)),
+      );
+      assert.deepEqual(
+        asked.flatMap(([path, text]) => riddlesIn(path, text)),
+        [],
+      );
+    });
+  }
+
+  it('has lines of at most 120 columns', () => {
+    const long = files.flatMap(([path, text]) =>
+      text.split('\n').flatMap((line, i) => (line.length > 120 ? [`${path}:${i + 1}: ${line.length} columns`] : [])),
+    );
+    assert.deepEqual(long, []);
+  });
+
+  it('names folders that are still to be gone through, each of which has something left', () => {
+    const idle = later.filter((prefix) =>
+      files.every(([path, text]) => !path.startsWith(prefix) || riddlesIn(path, text).length === 0),
+    );
+    assert.deepEqual(idle, [], 'take them out of the list');
+  });
+
+  // prettier-ignore
+  const mustFind = [
+    'Whoever asks gets it', 'nobody waits', 'it is no number', 'steps are none then', 'that cannot be had yet',
+    'Gateway gw has said nothing',
+  ];
+  for (const line of mustFind) it(`would notice "${line}"`, () => assert.equal(riddlesIn('x.ts', line).length, 1));
+
+  // prettier-ignore
+  const mayStay = ['it is not a number', 'there is no such file', 'it is no longer ready', 'it is no later than that',
+    'there are no steps'];
+  for (const line of mayStay) it(`lets "${line}" be`, () => assert.deepEqual(riddlesIn('x.ts', line), []));
+});
