@@ -15,8 +15,8 @@ export type Answer = {
   readonly status: number;
   readonly contentType: string;
   /**
-   * A stream is made while it is sent, is iterated once, and is ended by `return` when nobody wants the rest. What is
-   * to be an error with a status of its own is thrown before the stream is given.
+   * A stream is made while it is sent, is iterated once, and is ended by `return` when the rest is not wanted. An error
+   * that needs a status of its own has to be thrown before the stream is given.
    */
   readonly body: Bytes | AsyncIterable<Uint8Array>;
   /** The last chunk of a stream that breaks. Absent: its protocol has none, and the transport breaks off. */
@@ -34,7 +34,7 @@ export function isStream(body: Answer['body']): body is AsyncIterable<Uint8Array
   return Symbol.asyncIterator in body;
 }
 
-/** The client closed its connection; nobody waits for an answer. */
+/** The client closed its connection before its answer. */
 export class ClientGone extends Error {
   override readonly name = 'ClientGone';
   constructor() {

@@ -48,7 +48,7 @@ export function uncounted(deps: CallDeps): CallDeps {
 /** nginx's status for a client that left before its answer. It is only counted, never sent. */
 export const abandonedStatus = 499;
 
-/** @returns undefined when the client left: there is nobody to answer. Never rejects */
+/** @returns undefined when the client left before its answer. Never rejects */
 export async function perform(deps: CallDeps, incoming: IncomingCall, handler: Handler): Promise<Answer | undefined> {
   const { clock, open } = deps;
   const deadline = new ClientDeadline(clock, incoming.ending);

@@ -137,9 +137,14 @@ export class ModelServer {
     void this.#stuckRuns().watch(this.#watching.signal);
     const sidecars = uncounted(users);
     const scrape = metricsHandler(this.#metrics.registry);
+    // Apart from the budget of requests, which it shows.
+    const scrapes: HttpDeps = {
+      ...deps,
+      transfers: new Transfers({ limitBytes: () => transfers.limitBytes, clock: this.#options.clock }),
+    };
     const debug = debugApp({
       metrics: (request, response) =>
-        serveBy(scrape, deps, { calls: sidecars, tier: 'interactive' }, { request, response, path: '/metrics' }),
+        serveBy(scrape, scrapes, { calls: sidecars, tier: 'interactive' }, { request, response, path: '/metrics' }),
       counters: () => this.#report(),
       config: () => this.#config(),
       sampler: this.#sampler,

@@ -98,11 +98,11 @@ describe('perform', () => {
       kind: 'Failed' },
     { name: 'tells a bug from an error',
       given: { handle: refuse(new TypeError('secret')) }, status: 500, code: 'INTERNAL', kind: 'Failed' },
-    { name: 'answers nobody when the client left in mid-body',
+    { name: 'gives no answer when the client left in mid-body',
       given: { readBody: () => Promise.reject(new ClientGone()),
         handle: async (call) => jsonAnswer(await call.readBody(0)) },
       status: undefined, kind: 'Abandoned' },
-    { name: 'answers nobody when the transport lost the client',
+    { name: 'gives no answer when the transport lost the client',
       given: { isGone: true, handle: refuse(new Error('late')) }, status: undefined, kind: 'Abandoned' },
   ];
   for (const { name, given, status, code, kind } of rows) {
