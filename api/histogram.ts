@@ -16,7 +16,7 @@ const logGrowth = Math.log(growth);
  * @param seconds 0 or more
  * @returns the bucket i with base * growth^(i-1) < seconds <= base * growth^i; 0 for what is below
  */
-export function bucketOf(seconds: number): number {
+export function durationBucket(seconds: number): number {
   if (!(seconds > base)) return 0;
   const index = Math.ceil(Math.log(seconds / base) / logGrowth);
   // Logarithms round: at a bucket's very bound the neighbour may come out.
@@ -24,11 +24,11 @@ export function bucketOf(seconds: number): number {
   return Math.min(exact, maxIndex);
 }
 
-export class LogHistogram {
+export class DurationCounts {
   readonly #counts = new Map<number, number>();
 
   observe(seconds: number): void {
-    const index = bucketOf(seconds);
+    const index = durationBucket(seconds);
     this.#counts.set(index, (this.#counts.get(index) ?? 0) + 1);
   }
 

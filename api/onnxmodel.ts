@@ -40,6 +40,12 @@ export type OnnxModel = {
     readonly deletionTimestamp?: string;
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
+    /** Who writes which fields, as the server keeps it. */
+    readonly managedFields?: readonly {
+      readonly manager?: string;
+      readonly operation?: string;
+      readonly fieldsV1?: unknown;
+    }[];
   };
   readonly spec: OnnxModelSpec;
   readonly status?: OnnxModelStatus;

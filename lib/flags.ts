@@ -1,10 +1,57 @@
-/** Error messages for a wrong command line: Node's own, without its advice about positional arguments. Pure. */
-import { messageOf } from '../api/errors.ts';
+/**
+ * Reads a command line. The only caller of Node's parseArgs: all programs report a wrong command line alike.
+ * Throws: AppError BAD_FLAG, `COMMAND: unknown flag "--x"; available flags: --a, --b`.
+ */
+import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
+import { AppError, messageOf } from '../api/errors.ts';
+
+type Parsed<O extends ParseArgsOptionsConfig> = ReturnType<
+  typeof parseArgs<{ args: string[]; options: O; strict: true; allowPositionals: true }>
+>;
 
 /**
- * The first sentence of the error of parseArgs, such as "Unknown option '--x'". The rest of it explains how to pass a
- * positional argument that begins with a dash, which does not help a user who mistyped an option.
+ * Flags and arguments.
+ *
+ * @param command begins the error's sentence
  */
-export function flagProblem(error: unknown): string {
-  return messageOf(error).split(/\.\s/)[0] ?? '';
+export function parseFlags<const O extends ParseArgsOptionsConfig>(
+  command: string,
+  argv: readonly string[],
+  options: O,
+): Parsed<O> {
+  return parsed(command, options, () =>
+    parseArgs({ args: [...argv], options, strict: true, allowPositionals: true }),
+  ) as Parsed<O>;
+}
+
+/** Flags alone: an argument is an error. */
+export function parseOnlyFlags<const O extends ParseArgsOptionsConfig>(
+  command: string,
+  argv: readonly string[],
+  options: O,
+): Parsed<O>['values'] {
+  return parsed(command, options, () => parseArgs({ args: [...argv], options, strict: true, allowPositionals: false }))
+    .values as Parsed<O>['values'];
+}
+
+function parsed<T>(command: string, options: ParseArgsOptionsConfig, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw new AppError(
+      'BAD_FLAG',
+      { flag: command, problem: problemOf(error, Object.keys(options)) },
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * Of Node's other errors the first sentence. The rest of it explains how to pass a positional argument that begins with
+ * a dash, which does not help a user who mistyped a flag.
+ */
+function problemOf(error: unknown, names: readonly string[]): string {
+  const [, flag] = /^Unknown option '([^']*)'/.exec(messageOf(error)) ?? [];
+  if (flag === undefined) return messageOf(error).split(/\.\s/)[0] ?? '';
+  return `unknown flag "${flag.slice(0, 80)}"; available flags: ${names.map((name) => `--${name}`).join(', ')}`;
 }

@@ -1,7 +1,9 @@
 /**
- * How long to wait before the next try.
- * Owns: the back-off formula. Pure: randomness is passed in as `random`.
+ * How long to wait before the next try, and the loop that waits.
+ * Owns: the back-off formulas and `retry`. The caller decides which failures are tried again, and how often. Randomness
+ * is passed in as `random`.
  */
+import type { Clock } from './clock.ts';
 
 export type Backoff = {
   /** The first wait, in milliseconds. */
@@ -11,6 +13,16 @@ export type Backoff = {
 };
 
 /**
+ * Exponential back-off without jitter: the base, doubled with each failure.
+ * @param attempt how many tries have failed so far, 1 or more
+ * @returns milliseconds to wait
+ */
+export function doubledMs({ baseMs, maxMs }: Backoff, attempt: number): number {
+  // 2^40 ms is 35 years; a larger exponent could only overflow to Infinity.
+  return Math.min(baseMs * 2 ** Math.min(Math.max(attempt, 1) - 1, 40), maxMs);
+}
+
+/**
  * Exponential back-off with jitter in [0.5, 1). Jitter spreads clients that failed together; at least half of the wait
  * is always kept.
  * @param attempt how many tries have failed so far, 1 or more
@@ -18,7 +30,48 @@ export type Backoff = {
  * @returns milliseconds to wait
  */
 export function backoffMs(backoff: Backoff, attempt: number, random: number): number {
-  // 2^40 ms is 35 years; a larger exponent could only overflow to Infinity.
-  const ceiling = Math.min(backoff.baseMs * 2 ** Math.min(Math.max(attempt, 1) - 1, 40), backoff.maxMs);
-  return ceiling * (0.5 + random / 2);
+  return doubledMs(backoff, attempt) * (0.5 + random / 2);
+}
+
+export type Retrying<T> = {
+  readonly clock: Clock;
+  /** Ends the wait and the tries. */
+  readonly signal?: AbortSignal;
+  /** Milliseconds until the next try; undefined ends the tries. `attempt` counts from 1. */
+  readonly pauseAfter: (outcome: T, attempt: number) => number | undefined;
+};
+
+/** Does the work again until `pauseAfter` ends the tries or the signal is aborted. @returns the last outcome */
+export async function retry<T>(
+  work: (attempt: number) => Promise<T>,
+  { clock, signal, pauseAfter }: Retrying<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    const outcome = await work(attempt);
+    const pauseMs = signal?.aborted === true ? undefined : pauseAfter(outcome, attempt);
+    if (pauseMs === undefined) return outcome;
+    if (pauseMs > 0) await clock.sleep(pauseMs, signal);
+    if (signal?.aborted === true) return outcome;
+  }
+}
+
+/** As `retry`, for work that throws when it fails. @throws the last error */
+export async function retryErrors<T>(
+  work: (attempt: number) => Promise<T>,
+  { pauseAfter, ...rest }: Retrying<unknown>,
+): Promise<T> {
+  type Outcome = { readonly value: T } | { readonly error: unknown };
+  const outcome = await retry<Outcome>(
+    (attempt) =>
+      work(attempt).then(
+        (value) => ({ value }),
+        (error: unknown) => ({ error }),
+      ),
+    {
+      ...rest,
+      pauseAfter: (result, attempt) => ('error' in result ? pauseAfter(result.error, attempt) : undefined),
+    },
+  );
+  if ('error' in outcome) throw outcome.error;
+  return outcome.value;
 }

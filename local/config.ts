@@ -6,11 +6,10 @@
  */
 import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { AppError } from '../api/errors.ts';
 import { present } from '../api/present.ts';
 import type { LogLevel } from '../lib/log.ts';
-import { flagProblem } from '../lib/flags.ts';
+import { parseOnlyFlags } from '../lib/flags.ts';
 
 export type LocalConfig = {
   /** Where the kubeconfig is written; absent: into the data folder. */
@@ -63,7 +62,7 @@ export function readConfig(
   argv: readonly string[],
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): LocalConfig | 'help' {
-  const flags = parse(argv);
+  const flags = parseOnlyFlags('command line', argv, options);
   if (flags.help) return 'help';
   return Object.freeze({
     ...present({
@@ -76,14 +75,6 @@ export function readConfig(
     logLevel: levelOf(flags['log-level']),
     machineEnv: machineEnvironment(environment),
   });
-}
-
-function parse(argv: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof options }>>['values'] {
-  try {
-    return parseArgs({ args: [...argv], options, strict: true, allowPositionals: false }).values;
-  } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'command line', problem: flagProblem(error) });
-  }
 }
 
 function kubeconfigPath(path: string | undefined): string | undefined {

@@ -6,6 +6,7 @@
  */
 import '../scripts/node-guard.cjs';
 import { present } from '../api/present.ts';
+import { aborted } from '../lib/abort.ts';
 import { exitCodes, run, type ExitCode } from '../lib/lifecycle.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
 import { help, readConfig, type LocalConfig } from './config.ts';
@@ -44,9 +45,3 @@ async function serve(config: LocalConfig, logger: Logger, stop: AbortSignal): Pr
 }
 
 /** The API server's socket keeps the process alive meanwhile. */
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-}

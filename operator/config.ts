@@ -6,12 +6,11 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { parseArgs } from 'node:util';
 import { AppError } from '../api/errors.ts';
 import { present } from '../api/present.ts';
 import { parseDurationMs } from '../api/units.ts';
 import type { LogLevel } from '../lib/log.ts';
-import { flagProblem } from '../lib/flags.ts';
+import { parseOnlyFlags } from '../lib/flags.ts';
 import packageJson from '../package.json' with { type: 'json' };
 
 export type OperatorConfig = {
@@ -68,7 +67,7 @@ const options = {
 
 /** @returns 'help' when that was asked for. @throws AppError BAD_FLAG */
 export function readConfig(argv: readonly string[]): OperatorConfig | 'help' {
-  const flags = parse(argv);
+  const flags = parseOnlyFlags('command line', argv, options);
   if (flags.help) return 'help';
   return Object.freeze({
     ...present({ kubeconfig: readable(flags.kubeconfig), namespace: flags.namespace, listen: listenAt(flags.listen) }),
@@ -81,14 +80,6 @@ export function readConfig(argv: readonly string[]): OperatorConfig | 'help' {
     workers: count('--workers', flags.workers),
     logLevel: choice('--log-level', flags['log-level'], ['debug', 'info', 'warn', 'error']),
   });
-}
-
-function parse(argv: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof options }>>['values'] {
-  try {
-    return parseArgs({ args: [...argv], options, strict: true, allowPositionals: false }).values;
-  } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'command line', problem: flagProblem(error) });
-  }
 }
 
 export function defaultImage(): string {

@@ -6,6 +6,7 @@
  * Ends:  passes first, then Events, then the Lease is given up. Exit code 3 when the Lease was lost.
  */
 import '../scripts/node-guard.cjs';
+import { aborted } from '../lib/abort.ts';
 import { systemClock } from '../lib/clock.ts';
 import { serveHttp, type HttpServer } from '../lib/http-serve.ts';
 import { exitCodes, run, type ExitCode } from '../lib/lifecycle.ts';
@@ -148,12 +149,6 @@ async function serveHealth({ config, registry }: Core, watches: Watches): Promis
     ready: { caches: cachesSynced({ watches }) },
   });
   return serveHttp(app, config.listen.host, config.listen.port);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) =>
-    signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true }),
-  );
 }
 
 const boot = createLogger('operator');

@@ -7,8 +7,8 @@
 import '../../scripts/node-guard.cjs';
 import { appendFileSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
-import { AppError, messageOf } from '../../api/errors.ts';
+import { parseOnlyFlags } from '../../lib/flags.ts';
+import { AppError } from '../../api/errors.ts';
 import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
 import { calibrate, forecastCells } from './forecasts.ts';
@@ -56,14 +56,6 @@ const options = {
   help: { type: 'boolean', default: false },
 } as const;
 
-function parse(argv: readonly string[]) {
-  try {
-    return parseArgs({ args: [...argv], options, strict: true }).values;
-  } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'bench:canary', problem: messageOf(error) }, { cause: error });
-  }
-}
-
 function wholeNumber(flag: string, text: string): number {
   const value = Number(text);
   if (!/^[0-9]{1,9}$/.test(text)) throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is no whole number` });
@@ -82,7 +74,7 @@ type Order = {
 };
 
 /** @throws AppError BAD_FLAG */
-function orderOf(flags: ReturnType<typeof parse>): Order {
+function orderOf(flags: ReturnType<typeof parseOnlyFlags<typeof options>>): Order {
   const runs = flags.runs === undefined ? undefined : wholeNumber('--runs', flags.runs);
   if (runs === 0) throw new AppError('BAD_FLAG', { flag: '--runs', problem: 'needs at least 1' });
   const rates = (flags.rate ?? []).map((text) => wholeNumber('--rate', text));
@@ -96,7 +88,7 @@ function orderOf(flags: ReturnType<typeof parse>): Order {
 }
 
 async function bench(argv: readonly string[], stop: AbortSignal): Promise<ExitCode> {
-  const flags = parse(argv);
+  const flags = parseOnlyFlags('bench:canary', argv, options);
   if (flags.help) {
     console.log(help);
     return exitCodes.ok;

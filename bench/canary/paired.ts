@@ -6,7 +6,7 @@
  *        the minute; probes are as far apart as the prober's bound lets them be (runtime/sidecar/replay/prober.ts). The
  *        judge looks every minute. What a pair costs and how precise the verdict gets depends on nothing but these.
  */
-import { parseArgs } from 'node:util';
+import { parseOnlyFlags } from '../../lib/flags.ts';
 import { ratioBucketOf } from '../../api/report.ts';
 import { addCount, addInto, emptyHistogram, type LogHistogram } from '../../operator/analysis/log-histogram.ts';
 import { tuning } from '../../operator/analysis/constants.ts';
@@ -185,13 +185,11 @@ export const pairedWorlds: readonly { readonly name: string; readonly world: Pai
 ];
 
 if (import.meta.main) {
-  const { values } = parseArgs({
-    options: {
-      runs: { type: 'string', default: '200' },
-      seed: { type: 'string', default: '1' },
-      show: { type: 'string', default: '0.25' },
-      alpha: { type: 'string', default: '0.0075' },
-    },
+  const values = parseOnlyFlags('paired', process.argv.slice(2), {
+    runs: { type: 'string', default: '200' },
+    seed: { type: 'string', default: '1' },
+    show: { type: 'string', default: '0.25' },
+    alpha: { type: 'string', default: '0.0075' },
   });
   for (const { name, world } of pairedWorlds) {
     const row = runPaired(name, world, {

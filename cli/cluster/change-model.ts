@@ -9,22 +9,27 @@
  */
 import { AppError } from '../../api/errors.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
+import { present } from '../../api/present.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { startDeadline } from '../../lib/deadline.ts';
-import { backoffMs } from '../../lib/retry.ts';
-import { isConflict, type Cluster, type Patch } from './api-server.ts';
-import { followModel, getModel, pathOf, type ModelRef } from './models.ts';
+import { backoffMs, retryErrors } from '../../lib/retry.ts';
+import type { JsonPatchOperation } from '../../kube/client/http-client.ts';
+import { isConflict } from '../../kube/client/kube-error.ts';
+import { onnxModels } from '../../kube/kinds.ts';
+import type { Cluster } from './api-server.ts';
+import { followModel, getModel, type ModelRef } from './models.ts';
 import { cliManager } from './ownership.ts';
 import { standingOf, type Standing } from './standing.ts';
 
 const tries = 6;
 const backoff = { baseMs: 50, maxMs: 2_000 };
-const answerWithinMs = 30_000;
 /** How long a status is waited for that a decision can rest on. */
 const settledWithinMs = 5_000;
 
 /** What is to be written. `undefined` from the decider: nothing. */
-export type Change = { readonly type: Patch['type']; readonly body: unknown };
+export type Change =
+  | { readonly kind: 'Merge'; readonly patch: Readonly<Record<string, unknown>> }
+  | { readonly kind: 'Operations'; readonly patch: readonly JsonPatchOperation[] };
 
 export type Changing = {
   readonly clock: Clock;
@@ -47,27 +52,33 @@ export async function changeModel(
   decide: (model: OnnxModel) => Change | undefined,
 ): Promise<boolean> {
   const { clock, signal, settled } = changing;
-  for (let failures = 1; ; failures += 1) {
+  const change = async (): Promise<boolean> => {
     const model =
       settled === undefined
         ? await getModel(cluster, ref, signal)
         : await settledModel(cluster, ref, changing, settled);
-    const change = decide(model);
-    if (change === undefined) return false;
-    try {
-      await cluster.patch({
-        ...change,
-        path: `${pathOf(ref)}/${ref.name}`,
-        query: { fieldManager: cliManager, fieldValidation: 'Strict' },
-        signal,
-        silentMs: answerWithinMs,
-      });
-      return true;
-    } catch (error) {
-      if (!isConflict(error) || failures >= tries) throw error;
-      await clock.sleep(backoffMs(backoff, failures, Math.random()), signal);
-    }
-  }
+    const decided = decide(model);
+    if (decided !== undefined) await patchModel(cluster, ref, decided, signal);
+    return decided !== undefined;
+  };
+  return retryErrors(change, {
+    clock,
+    signal,
+    pauseAfter: (error, attempt) =>
+      isConflict(error) && attempt < tries ? backoffMs(backoff, attempt, Math.random()) : undefined,
+  });
+}
+
+/** @throws AppError KUBE_STATUS of kind conflict when the patch guards a resourceVersion that has moved on */
+export async function patchModel(
+  { client }: Cluster,
+  ref: ModelRef,
+  change: Change,
+  signal?: AbortSignal,
+): Promise<void> {
+  const options = { ...present({ signal }), fieldManager: cliManager, strict: true };
+  if (change.kind === 'Merge') await client.mergePatch(onnxModels, ref, change.patch, options);
+  else await client.jsonPatch(onnxModels, ref, change.patch, options);
 }
 
 /** The model once its status is such that it can be decided on, or as it is when that takes too long. */

@@ -4,9 +4,7 @@
  * Owns:   --kubeconfig, --context, --namespace, --help, the one NAME, and their lines in the help text.
  * Errors: BAD_FLAG that names the flag at fault.
  */
-import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
 import { AppError } from '../../api/errors.ts';
-import { flagProblem } from '../../lib/flags.ts';
 
 export const clusterFlags = {
   kubeconfig: { type: 'string' },
@@ -19,19 +17,6 @@ export const clusterFlagsHelp = `  -n, --namespace NS  namespace of the model (d
   --kubeconfig FILE   (default: $KUBECONFIG, then ~/.kube/config)
   --context NAME      (default: the file's current context)
   --help`;
-
-/** @param command for the error's sentence */
-export function parseFlags<const O extends ParseArgsOptionsConfig>(
-  command: string,
-  argv: readonly string[],
-  options: O,
-) {
-  try {
-    return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
-  } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: command, problem: flagProblem(error) }, { cause: error });
-  }
-}
 
 /** The model's name: the only argument. What the kind's own rule refuses is refused here, before it is asked for. */
 export function onlyName(positionals: readonly string[]): string {

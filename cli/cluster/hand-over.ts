@@ -7,30 +7,17 @@
  * Pure.
  */
 import { isRecord } from '../../api/record.ts';
+import type { ManagedFieldsEntry, ObjectMeta } from '../../kube/client/object.ts';
 import { cliManager, lastAppliedAnnotation } from './ownership.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
-export type Entry = Fields & {
-  readonly manager?: unknown;
-  readonly operation?: unknown;
-  readonly apiVersion?: unknown;
-  readonly time?: unknown;
-  readonly fieldsV1?: unknown;
-  readonly subresource?: unknown;
-};
-type Meta = { readonly name: string; readonly managedFields?: unknown };
-
-function entriesOf({ managedFields }: Meta): readonly Entry[] {
-  return Array.isArray(managedFields) ? managedFields.filter(isRecord) : [];
-}
-
 /**
  * Whoever writes this model's manifest: a server-side apply before the owner of kubectl's annotation before any other
  * writer of the spec; of several the one that wrote last. Undefined when nobody besides this command did.
  */
-export function applierOf(metadata: Meta): Entry | undefined {
-  const others = entriesOf(metadata).filter((entry) => !isMine(entry) && isWriter(entry));
-  const ranks: readonly ((entry: Entry) => boolean)[] = [
+export function applierOf(metadata: Pick<ObjectMeta, 'managedFields'>): ManagedFieldsEntry | undefined {
+  const others = (metadata.managedFields ?? []).filter((entry) => !isMine(entry) && isWriter(entry));
+  const ranks: readonly ((entry: ManagedFieldsEntry) => boolean)[] = [
     ({ operation }) => operation === 'Apply',
     ownsAnnotation,
     () => true,
@@ -46,17 +33,20 @@ export function applierOf(metadata: Meta): Entry | undefined {
  * metadata.managedFields as it is to be: what this command owns besides intents is the heir's. An heir that lost its
  * last field to this command is there again. Undefined when this command owns nothing besides intents.
  */
-export function handedOver(metadata: Meta, heir: Entry): readonly Entry[] | undefined {
-  const entries = entriesOf(metadata);
+export function handedOver(
+  metadata: Pick<ObjectMeta, 'managedFields'>,
+  heir: ManagedFieldsEntry,
+): readonly ManagedFieldsEntry[] | undefined {
+  const entries = metadata.managedFields ?? [];
   const given = entries
     .filter(isMine)
     .map((entry) => withoutIntents(fieldsOf(entry)))
     .reduce(union, {});
   if (Object.keys(given).length === 0) return undefined;
-  const isHeir = ({ manager, operation, apiVersion, subresource }: Entry): boolean =>
+  const isHeir = ({ manager, operation, apiVersion, subresource }: ManagedFieldsEntry): boolean =>
     manager === heir.manager && operation === heir.operation && apiVersion === heir.apiVersion && isMain(subresource);
   const there = entries.some(isHeir) ? entries : [...entries, { ...heir, fieldsV1: {} }];
-  return there.flatMap((entry): readonly Entry[] => {
+  return there.flatMap((entry): readonly ManagedFieldsEntry[] => {
     if (isHeir(entry)) return [{ ...entry, fieldsV1: union(fieldsOf(entry), given) }];
     if (!isMine(entry)) return [entry];
     const kept = onlyIntents(fieldsOf(entry));
@@ -64,16 +54,16 @@ export function handedOver(metadata: Meta, heir: Entry): readonly Entry[] | unde
   });
 }
 
-const timeOf = ({ time }: Entry): string => (typeof time === 'string' ? time : '');
-const isMine = ({ manager, operation, subresource }: Entry): boolean =>
+const timeOf = ({ time }: ManagedFieldsEntry): string => time ?? '';
+const isMine = ({ manager, operation, subresource }: ManagedFieldsEntry): boolean =>
   manager === cliManager && operation === 'Update' && isMain(subresource);
-const isMain = (subresource: unknown): boolean => subresource === undefined || subresource === '';
+const isMain = (subresource: string | undefined): boolean => subresource === undefined || subresource === '';
 
 /**
  * Writes more of the spec than intents or a number of replicas: an autoscaler or a person who pauses is not the
  * manifest's owner.
  */
-function isWriter(entry: Entry): boolean {
+function isWriter(entry: ManagedFieldsEntry): boolean {
   const spec = fieldsOf(entry)['f:spec'];
   return (
     isMain(entry.subresource) &&
@@ -82,13 +72,13 @@ function isWriter(entry: Entry): boolean {
   );
 }
 
-function ownsAnnotation(entry: Entry): boolean {
+function ownsAnnotation(entry: ManagedFieldsEntry): boolean {
   const meta = fieldsOf(entry)['f:metadata'];
   const annotations = isRecord(meta) ? meta['f:annotations'] : undefined;
   return isRecord(annotations) && Object.hasOwn(annotations, `f:${lastAppliedAnnotation}`);
 }
 
-function fieldsOf({ fieldsV1 }: Entry): Fields {
+function fieldsOf({ fieldsV1 }: ManagedFieldsEntry): Fields {
   return isRecord(fieldsV1) ? fieldsV1 : {};
 }
 

@@ -5,6 +5,7 @@
  * Pure.
  */
 import { isRecord } from '../../api/record.ts';
+import type { ObjectMeta } from '../../kube/client/object.ts';
 
 /**
  * Everything that this command writes is written under this name. Flux takes back what any name that begins with
@@ -12,12 +13,8 @@ import { isRecord } from '../../api/record.ts';
  */
 export const cliManager = 'onnx-cli';
 
-type Meta = {
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly annotations?: Readonly<Record<string, string>>;
-  readonly managedFields?: unknown;
-};
-type Owned = { readonly manager: string; readonly operation: string; readonly fields: unknown };
+/** The part of an object's metadata that tells who writes it. */
+type Writers = Pick<ObjectMeta, 'labels' | 'annotations' | 'managedFields'>;
 
 /**
  * What a client-side `kubectl apply` (or Argo CD) sent last: the next one removes what is in it and not in the new
@@ -25,30 +22,21 @@ type Owned = { readonly manager: string; readonly operation: string; readonly fi
  */
 export const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
 
-function ownersOf({ managedFields }: Meta): readonly Owned[] {
-  if (!Array.isArray(managedFields)) return [];
-  return managedFields.filter(isRecord).map((entry) => ({
-    manager: String(entry['manager']),
-    operation: String(entry['operation']),
-    fields: entry['fieldsV1'],
-  }));
-}
-
 /** Names of the fields of spec.rollout that this command wrote last. */
-export function ownRolloutFields(metadata: Meta): readonly string[] {
-  return ownersOf(metadata)
+export function ownRolloutFields(metadata: Writers): readonly string[] {
+  return (metadata.managedFields ?? [])
     .filter(({ manager }) => manager === cliManager)
-    .flatMap(({ fields }) => rolloutFields(fields));
+    .flatMap(({ fieldsV1 }) => rolloutFields(fieldsV1));
 }
 
 /** Who, beside this command, keeps a field of spec.rollout in a manifest and so will put its own value back. */
-export function manifestOwners(metadata: Meta, field: string): readonly string[] {
-  const appliers = ownersOf(metadata).filter(
-    ({ manager, operation, fields }) =>
-      manager !== cliManager && operation === 'Apply' && rolloutFields(fields).includes(field),
+export function manifestOwners(metadata: Writers, field: string): readonly string[] {
+  const appliers = (metadata.managedFields ?? []).filter(
+    ({ manager, operation, fieldsV1 }) =>
+      manager !== cliManager && operation === 'Apply' && rolloutFields(fieldsV1).includes(field),
   );
   const inManifest = Object.hasOwn(rolloutOf(parsed(metadata.annotations?.[lastAppliedAnnotation])), field);
-  return [...appliers.map(({ manager }) => manager), ...(inManifest ? ['kubectl apply'] : [])];
+  return [...appliers.map(({ manager = 'unknown' }) => manager), ...(inManifest ? ['kubectl apply'] : [])];
 }
 
 /** `{"f:spec": {"f:rollout": {"f:paused": {}}}}` → `['paused']` */
@@ -62,7 +50,7 @@ function rolloutFields(fieldsV1: unknown): readonly string[] {
  * The last-applied annotation with another revision's part of the spec. Undefined when there is none that can be read.
  */
 export function lastAppliedWith(
-  metadata: Meta,
+  metadata: Writers,
   revisionPart: Readonly<Record<string, unknown>>,
   names: readonly string[],
 ): string | undefined {
@@ -98,7 +86,7 @@ const gitTools: readonly { readonly name: string; readonly labels?: readonly str
 ];
 
 /** @returns the tool and the mark by which it is known, such as `Flux (label kustomize.toolkit.fluxcd.io/name)` */
-export function gitOwner(metadata: Meta): string | undefined {
+export function gitOwner(metadata: Writers): string | undefined {
   for (const tool of gitTools) {
     const mark = markOf(tool, metadata);
     if (mark !== undefined) return `${tool.name} (${mark})`;
@@ -108,11 +96,11 @@ export function gitOwner(metadata: Meta): string | undefined {
 
 function markOf(
   { labels = [], annotations = [], managers }: (typeof gitTools)[number],
-  metadata: Meta,
+  metadata: Writers,
 ): string | undefined {
   const label = labels.find((key) => metadata.labels?.[key] !== undefined);
   const annotation = annotations.find((key) => metadata.annotations?.[key] !== undefined);
-  const manager = ownersOf(metadata).find((owner) => managers.includes(owner.manager))?.manager;
+  const manager = metadata.managedFields?.find(({ manager = '' }) => managers.includes(manager))?.manager;
   if (label !== undefined) return `label ${label}`;
   if (annotation !== undefined) return `annotation ${annotation}`;
   return manager === undefined ? undefined : `field manager ${manager}`;

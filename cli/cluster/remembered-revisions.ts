@@ -8,6 +8,8 @@ import { AppError } from '../../api/errors.ts';
 import { labels } from '../../api/names.ts';
 import type { RevisionSpec } from '../../api/onnxmodel.ts';
 import { isRecord } from '../../api/record.ts';
+import { present } from '../../api/present.ts';
+import { controllerRevisions, type ControllerRevision } from '../../kube/kinds.ts';
 import type { Cluster } from './api-server.ts';
 import type { ModelRef } from './models.ts';
 
@@ -19,7 +21,6 @@ export type Remembered = {
   readonly written: RevisionSpec;
 };
 
-const answerWithinMs = 30_000;
 const limit = 500;
 
 /** Latest first. What this version of the command cannot read is left out. */
@@ -28,23 +29,18 @@ export async function rememberedRevisions(
   { namespace, name }: ModelRef,
   signal?: AbortSignal,
 ): Promise<readonly Remembered[]> {
-  const path = `/apis/apps/v1/namespaces/${encodeURIComponent(namespace)}/controllerrevisions`;
-  const answer = await cluster.document({
-    path,
-    query: { labelSelector: `${labels.model}=${name}`, limit: String(limit) },
-    signal,
-    silentMs: answerWithinMs,
-  });
-  const items = isRecord(answer) && Array.isArray(answer['items']) ? answer['items'] : [];
+  const { items } = await cluster.client.list(
+    controllerRevisions,
+    { namespace, labelSelector: `${labels.model}=${name}`, limit },
+    present({ signal }),
+  );
   return items.flatMap(read).sort((a, b) => b.generation - a.generation);
 }
 
-function read(object: unknown): readonly Remembered[] {
-  const { metadata, revision: generation, data } = isRecord(object) ? object : {};
-  const marks = isRecord(metadata) && isRecord(metadata['labels']) ? metadata['labels'] : {};
-  const revision = marks[labels.revision];
+function read({ metadata, revision: generation, data }: ControllerRevision): readonly Remembered[] {
+  const revision = metadata.labels?.[labels.revision];
   const { schema, written } = isRecord(data) ? data : {};
-  if (schema !== 1 || typeof revision !== 'string' || typeof generation !== 'number' || !isRecord(written)) return [];
+  if (schema !== 1 || revision === undefined || typeof generation !== 'number' || !isRecord(written)) return [];
   return [{ revision, generation, written: written as RevisionSpec }];
 }
 

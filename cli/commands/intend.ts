@@ -8,9 +8,10 @@ import { AppError } from '../../api/errors.ts';
 import { toApiTime } from '../../api/conditions.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { systemClock } from '../../lib/clock.ts';
+import { parseFlags } from '../../lib/flags.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
 import { changeModel, observed, type Change, type Changing } from '../cluster/change-model.ts';
-import { clusterFlags, clusterFlagsHelp, modelName, parseFlags } from '../cluster/cluster-flags.ts';
+import { clusterFlags, clusterFlagsHelp, modelName } from '../cluster/cluster-flags.ts';
 import { openCluster, type Cluster } from '../cluster/api-server.ts';
 import {
   abort,
@@ -222,8 +223,8 @@ async function carryOut({ name, cluster, ref, write, stop }: Carrying, revision:
     if (move.do === 'Nothing') return undefined;
     warnings = warningsOf(model, move.set);
     return {
-      type: 'application/merge-patch+json',
-      body: { metadata: { resourceVersion: model.metadata.resourceVersion }, spec: { rollout: move.set } },
+      kind: 'Merge',
+      patch: { metadata: { resourceVersion: model.metadata.resourceVersion }, spec: { rollout: move.set } },
     };
   };
   const changing = { clock: systemClock, signal: stop, settled: verb.settled };

@@ -4,8 +4,8 @@
  * Owns:  the flags, and the order: manifest, trace, looks, outcome.
  * Ends:  0 the candidate passes, 5 it fails, 6 the trace leaves it undecided, 2 wrong flags, manifest or trace.
  */
-import { parseArgs } from 'node:util';
-import { AppError, messageOf } from '../../api/errors.ts';
+import { parseFlags } from '../../lib/flags.ts';
+import { AppError } from '../../api/errors.ts';
 import { present } from '../../api/present.ts';
 import { blockSeconds } from '../../api/report.ts';
 import { parseDurationMs } from '../../api/units.ts';
@@ -103,7 +103,7 @@ function codeOf({ verdict }: Outcome): ExitCode {
 }
 
 function parse(argv: readonly string[]) {
-  const { values, positionals } = parsed(argv);
+  const { values, positionals } = parseFlags('replay', argv, options);
   if (values.help) return 'help';
   const [trace, ...more] = positionals;
   if (trace === undefined || more.length > 0)
@@ -134,12 +134,4 @@ function secondsOf(flag: string, text: string, least: number): number {
   if (ms === undefined || ms < least * 1000)
     throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a duration of at least ${least}s` });
   return ms / 1000;
-}
-
-function parsed(argv: readonly string[]) {
-  try {
-    return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
-  } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'replay', problem: messageOf(error) }, { cause: error });
-  }
 }

@@ -6,8 +6,9 @@
  */
 import { AppError } from '../../api/errors.ts';
 import { systemClock } from '../../lib/clock.ts';
+import { parseFlags } from '../../lib/flags.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
-import { clusterFlags, clusterFlagsHelp, onlyName, parseFlags } from '../cluster/cluster-flags.ts';
+import { clusterFlags, clusterFlagsHelp, onlyName } from '../cluster/cluster-flags.ts';
 import { openCluster } from '../cluster/api-server.ts';
 import { getModel } from '../cluster/models.ts';
 import { pictureText } from '../text/picture-text.ts';

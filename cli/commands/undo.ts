@@ -9,12 +9,15 @@
 import { AppError, messageOf } from '../../api/errors.ts';
 import { revisionFieldNames, type OnnxModel } from '../../api/onnxmodel.ts';
 import { systemClock } from '../../lib/clock.ts';
+import { parseFlags } from '../../lib/flags.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
 import { lastWordsOf } from '../../operator/rollout/last-words.ts';
 import { proves } from '../../operator/rollout/provenance.ts';
+import type { JsonPatchOperation } from '../../kube/client/http-client.ts';
+import type { ManagedFieldsEntry } from '../../kube/client/object.ts';
 import { changeModel, observed, type Change } from '../cluster/change-model.ts';
-import { clusterFlags, clusterFlagsHelp, onlyName, parseFlags } from '../cluster/cluster-flags.ts';
-import { applierOf, handedOver, type Entry } from '../cluster/hand-over.ts';
+import { clusterFlags, clusterFlagsHelp, onlyName } from '../cluster/cluster-flags.ts';
+import { applierOf, handedOver } from '../cluster/hand-over.ts';
 import { openCluster, type Cluster } from '../cluster/api-server.ts';
 import type { ModelRef } from '../cluster/models.ts';
 import {
@@ -26,7 +29,7 @@ import {
 } from '../cluster/ownership.ts';
 import { plainLine } from '../text/plain-text.ts';
 import { namedRevision, rememberedRevisions, type Remembered } from '../cluster/remembered-revisions.ts';
-import { differenceLines, differences, revisionPart, revisionPatch, type Operation } from '../text/spec-difference.ts';
+import { differenceLines, differences, revisionPart, revisionPatch } from '../text/spec-difference.ts';
 import { standingOf } from '../cluster/standing.ts';
 import { waitFlags, waitFor, waitHelpLines, waitPlanOf } from './wait.ts';
 
@@ -72,7 +75,7 @@ export async function undo(
   const ref = { name, namespace: values.namespace ?? cluster.namespace };
   const remembered = await rememberedRevisions(cluster, ref, stop);
   let said: readonly string[] = [];
-  let heir: Entry | undefined;
+  let heir: ManagedFieldsEntry | undefined;
   const decide = (model: OnnxModel): Change | undefined => {
     heir = applierOf(model.metadata);
     const target = values.to === undefined ? previous(model, remembered) : namedRevision(remembered, values.to, '--to');
@@ -131,7 +134,7 @@ function backTo(model: OnnxModel, target: Remembered): { readonly lines: readonl
   if (changes.length === 0) return { lines: [`the spec is that of ${target.revision}`] };
   const { resourceVersion } = model.metadata;
   // Not a test: that would be refused as wrong; a version that is not the present one is a conflict.
-  const guard = { op: 'replace', path: '/metadata/resourceVersion', value: resourceVersion };
+  const guard: JsonPatchOperation = { op: 'replace', path: '/metadata/resourceVersion', value: resourceVersion };
   return {
     lines: [
       `back to ${target.revision}, the spec of generation ${target.generation}:`,
@@ -139,8 +142,8 @@ function backTo(model: OnnxModel, target: Remembered): { readonly lines: readonl
       ...warningsOf(model, target.revision),
     ],
     change: {
-      type: 'application/json-patch+json',
-      body: [
+      kind: 'Operations',
+      patch: [
         guard,
         ...revisionPatch(now, target.written),
         ...intentsPatch(model, target.revision),
@@ -154,7 +157,7 @@ function backTo(model: OnnxModel, target: Remembered): { readonly lines: readonl
  * Intents that this command wrote once and that would end this rollout, or promote a revision unjudged that comes back
  * later.
  */
-function intentsPatch({ metadata, spec: { rollout = {} } }: OnnxModel, target: string): readonly Operation[] {
+function intentsPatch({ metadata, spec: { rollout = {} } }: OnnxModel, target: string): readonly JsonPatchOperation[] {
   const isOver = (field: string): boolean =>
     field === 'promoteRevision' ||
     field === 'resumeStep' ||
@@ -165,7 +168,7 @@ function intentsPatch({ metadata, spec: { rollout = {} } }: OnnxModel, target: s
 }
 
 /** A client-side apply removes only what its annotation has: without this, what is written here would stay for ever. */
-function annotationPatch({ metadata }: OnnxModel, { written }: Remembered): readonly Operation[] {
+function annotationPatch({ metadata }: OnnxModel, { written }: Remembered): readonly JsonPatchOperation[] {
   const value = lastAppliedWith(metadata, written, revisionFieldNames);
   return value === undefined
     ? []
@@ -180,7 +183,7 @@ function annotationPatch({ metadata }: OnnxModel, { written }: Remembered): read
 async function giveToApplier(
   cluster: Cluster,
   ref: ModelRef,
-  heir: Entry | undefined,
+  heir: ManagedFieldsEntry | undefined,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   if (heir === undefined) return [];
@@ -190,8 +193,8 @@ async function giveToApplier(
       return managedFields === undefined
         ? undefined
         : {
-            type: 'application/merge-patch+json',
-            body: { metadata: { resourceVersion: metadata.resourceVersion, managedFields } },
+            kind: 'Merge',
+            patch: { metadata: { resourceVersion: metadata.resourceVersion, managedFields } },
           };
     });
     return [];
@@ -199,7 +202,7 @@ async function giveToApplier(
     const why = plainLine(messageOf(error));
     return [
       `warning: the fields stay owned by ${cliManager} (${why}): the next apply of ` +
-        `${plainLine(String(heir.manager))} needs --force-conflicts, and does not remove what the manifest lacks`,
+        `${plainLine(heir.manager ?? '')} needs --force-conflicts, and does not remove what the manifest lacks`,
     ];
   }
 }

@@ -7,9 +7,9 @@
 import { AppError } from '../../api/errors.ts';
 import { api } from '../../api/names.ts';
 import { isRecord } from '../../api/record.ts';
+import { parseFlags } from '../../lib/flags.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
 import { checkManifest } from '../offline/check-manifest.ts';
-import { parseFlags } from '../cluster/cluster-flags.ts';
 import { documentsAt, type ManifestDocument } from '../offline/manifest-files.ts';
 import type { Finding } from '../offline/operator-checks.ts';
 import { plainLine } from '../text/plain-text.ts';

@@ -7,8 +7,9 @@
  */
 import { systemClock } from '../../lib/clock.ts';
 import { startDeadline } from '../../lib/deadline.ts';
+import { parseFlags } from '../../lib/flags.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
-import { clusterFlags, clusterFlagsHelp, onlyName, parseFlags } from '../cluster/cluster-flags.ts';
+import { clusterFlags, clusterFlagsHelp, onlyName } from '../cluster/cluster-flags.ts';
 import { openCluster, type Cluster } from '../cluster/api-server.ts';
 import { followModel, type ModelRef } from '../cluster/models.ts';
 import { noTerminal, type Terminal } from '../text/terminal.ts';

@@ -6,6 +6,7 @@
  */
 import { revisionFieldNames, type RevisionSpec } from '../../api/onnxmodel.ts';
 import { isRecord } from '../../api/record.ts';
+import type { JsonPatchOperation } from '../../kube/client/http-client.ts';
 
 export type Difference = {
   readonly path: string;
@@ -36,15 +37,9 @@ export function differenceLines(all: readonly Difference[]): readonly string[] {
   ]);
 }
 
-export type Operation = {
-  readonly op: 'test' | 'add' | 'remove' | 'replace';
-  readonly path: string;
-  readonly value?: unknown;
-};
-
 /** JSON patch (RFC 6902) that makes the revision's fields of a spec exactly those of `after`, and touches no other. */
-export function revisionPatch(before: RevisionSpec, after: RevisionSpec): readonly Operation[] {
-  return revisionFieldNames.flatMap((name): Operation[] => {
+export function revisionPatch(before: RevisionSpec, after: RevisionSpec): readonly JsonPatchOperation[] {
+  return revisionFieldNames.flatMap((name): JsonPatchOperation[] => {
     const [old, wanted] = [before[name], after[name]];
     if (JSON.stringify(old) === JSON.stringify(wanted)) return [];
     if (wanted === undefined) return [{ op: 'remove', path: `/spec/${name}` }];

@@ -8,12 +8,11 @@ import { KubeConfig, KubernetesObjectApi, PatchStrategy } from '@kubernetes/clie
 import { parse } from 'yaml';
 import { api } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
+import type { KubeObject } from '../../kube/client/object.ts';
 
 /** Whoever applies is named in the object's managedFields. */
 const fieldManager = 'demo';
 const namespace = 'default';
-
-type Manifest = { readonly apiVersion: string; readonly kind: string; readonly metadata: { readonly name: string } };
 
 export class Cluster {
   readonly #objects: KubernetesObjectApi;
@@ -26,7 +25,7 @@ export class Cluster {
 
   /** Server-side apply, as `kubectl apply --server-side`. @returns the object as the server keeps it */
   async apply(path: string): Promise<OnnxModel> {
-    const manifest = parse(await readFile(path, 'utf8')) as Manifest;
+    const manifest = parse(await readFile(path, 'utf8')) as Pick<KubeObject, 'apiVersion' | 'kind' | 'metadata'>;
     const { name } = manifest.metadata;
     const applied = await this.#objects.patch(
       { ...manifest, metadata: { name, namespace } },

@@ -10,15 +10,13 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { AppError } from '../../api/errors.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
 import { catalog } from '../models/catalog.ts';
 import { outstanding, prepare } from '../models/prepare.ts';
 import type { RolloutOutcome } from '../../api/onnxmodel.ts';
-import { flagProblem } from '../../lib/flags.ts';
+import { parseOnlyFlags } from '../../lib/flags.ts';
 import { applyFile, DemoFailure, endTraffic, search, serve, startTraffic, type Stage } from './acts.ts';
 import { Cluster } from './cluster.ts';
 import { Footprint } from './footprint.ts';
@@ -51,7 +49,10 @@ const began = performance.now();
 await run(createLogger('demo'), main);
 
 async function main(stop: AbortSignal): Promise<ExitCode> {
-  const { help: wantsHelp, models } = readArguments();
+  const { help: wantsHelp, models } = parseOnlyFlags('demo', process.argv.slice(2), {
+    help: { type: 'boolean' },
+    models: { type: 'string' },
+  });
   if (wantsHelp) {
     process.stdout.write(help);
     return exitCodes.ok;
@@ -141,14 +142,6 @@ async function rollOutAll(stage: Stage): Promise<readonly RolloutOutcome[]> {
   stage.say('the small file again, in less memory: right, but slow');
   const slower = await rollOut(stage, 'rollout/4-slower.yaml', { outcome: 'RolledBack', reason: 'LatencyGateFailed' });
   return [faster, wrong, slower];
-}
-
-function readArguments(): { readonly help?: boolean; readonly models?: string } {
-  try {
-    return parseArgs({ options: { help: { type: 'boolean' }, models: { type: 'string' } } }).values;
-  } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'demo', problem: flagProblem(error) });
-  }
 }
 
 function interrupted(): ExitCode {

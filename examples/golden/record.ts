@@ -6,11 +6,10 @@
  */
 import '../../scripts/node-guard.cjs';
 import { readFile } from 'node:fs/promises';
-import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../../api/errors.ts';
 import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
-import { flagProblem } from '../../lib/flags.ts';
+import { parseFlags } from '../../lib/flags.ts';
 import { need, print } from '../client/command-line.ts';
 import { linesOf, withAnswer } from './set.ts';
 
@@ -27,7 +26,11 @@ Asks a model that is known to be right, and writes its answers beside the questi
 await run(createLogger('record'), main);
 
 async function main(): Promise<ExitCode> {
-  const { values, positionals } = readArguments();
+  const { values, positionals } = parseFlags('record', process.argv.slice(2), {
+    help: { type: 'boolean' },
+    url: { type: 'string' },
+    model: { type: 'string' },
+  });
   if (values.help) return print(help);
   const [file] = positionals;
   if (file === undefined)
@@ -38,15 +41,4 @@ async function main(): Promise<ExitCode> {
   });
   for (const line of linesOf(text, file)) print(`${await withAnswer(line, { url, model })}\n`);
   return exitCodes.ok;
-}
-
-type Flags = { readonly help?: boolean; readonly url?: string; readonly model?: string };
-
-function readArguments(): { readonly values: Flags; readonly positionals: readonly string[] } {
-  const text = { type: 'string' } as const;
-  try {
-    return parseArgs({ allowPositionals: true, options: { help: { type: 'boolean' }, url: text, model: text } });
-  } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'record', problem: flagProblem(error) });
-  }
 }

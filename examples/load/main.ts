@@ -8,7 +8,6 @@
  *         reached, 130 when interrupted; a report comes in every case after the first request.
  */
 import '../../scripts/node-guard.cjs';
-import { parseArgs } from 'node:util';
 import { AppError } from '../../api/errors.ts';
 import { plural } from '../../api/text.ts';
 import { formatDurationMs, parseDurationMs } from '../../api/units.ts';
@@ -16,7 +15,7 @@ import { quantile } from '../../bench/support/load.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
-import { flagProblem } from '../../lib/flags.ts';
+import { parseFlags } from '../../lib/flags.ts';
 import { print } from '../client/command-line.ts';
 import { Traffic } from '../demo/traffic.ts';
 import { questionFor } from './question.ts';
@@ -58,7 +57,7 @@ const reportEveryMs = 10_000;
 await run(createLogger('load'), main);
 
 async function main(stop: AbortSignal): Promise<ExitCode> {
-  const { values, positionals } = readArguments();
+  const { values, positionals } = parseFlags('load', process.argv.slice(2), options);
   if (values.help) return print(help);
   const plan = {
     forMs: durationOf('--for', values.for, 1, hourMs),
@@ -110,14 +109,6 @@ function report({ tally, latenciesMs }: Traffic, ms: number): string {
     `${tally.answered.toLocaleString('en-US')} answered, ${tally.failed.toLocaleString('en-US')} failed; p50 ` +
     `${shown(0.5)}, p95 ${shown(0.95)}`
   );
-}
-
-function readArguments(): ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>> {
-  try {
-    return parseArgs({ options, allowPositionals: true });
-  } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'load', problem: flagProblem(error) });
-  }
 }
 
 /** A host and port alone is taken for http. */

@@ -8,11 +8,10 @@
 import '../../scripts/node-guard.cjs';
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../../api/errors.ts';
 import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
-import { flagProblem } from '../../lib/flags.ts';
+import { parseFlags } from '../../lib/flags.ts';
 import { catalog, type Recipe } from './catalog.ts';
 import { outstanding, prepare, type Progress } from './prepare.ts';
 import { catalogTable } from './table.ts';
@@ -35,7 +34,10 @@ Exit codes: 0 done, 2 wrong command line, 4 registry or disk unavailable, 130 in
 await run(createLogger('models'), main);
 
 async function main(stop: AbortSignal): Promise<ExitCode> {
-  const { values, positionals } = readArguments();
+  const { values, positionals } = parseFlags('models', process.argv.slice(2), {
+    help: { type: 'boolean' },
+    table: { type: 'boolean' },
+  });
   if (values.help) return print(help);
   if (values.table) return print(catalogTable(catalog));
   const [dir, ...names] = positionals;
@@ -57,17 +59,6 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
     return exitCodes.interrupted;
   }
   return exitCodes.ok;
-}
-
-function readArguments(): {
-  readonly values: { readonly help?: boolean; readonly table?: boolean };
-  readonly positionals: readonly string[];
-} {
-  try {
-    return parseArgs({ allowPositionals: true, options: { help: { type: 'boolean' }, table: { type: 'boolean' } } });
-  } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'models', problem: flagProblem(error) });
-  }
 }
 
 function choose(names: readonly string[]): readonly Recipe[] {

@@ -6,11 +6,10 @@
 import '../../scripts/node-guard.cjs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../../api/errors.ts';
 import { run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
-import { flagProblem } from '../../lib/flags.ts';
+import { parseFlags } from '../../lib/flags.ts';
 import { need, print } from '../client/command-line.ts';
 import type { FloatTensor } from '../client/oip.ts';
 import { readAlphabet, type Reading } from './ctc.ts';
@@ -30,7 +29,12 @@ Reads a picture of one line of text (examples/ocr/line.png if none is given).
 await run(createLogger('read'), main);
 
 async function main(): Promise<ExitCode> {
-  const { values, positionals } = readArguments();
+  const { values, positionals } = parseFlags('read', process.argv.slice(2), {
+    help: { type: 'boolean' },
+    url: { type: 'string' },
+    keys: { type: 'string' },
+    model: { type: 'string' },
+  });
   if (values.help) return print(help);
   const [path = fileURLToPath(new URL('line.png', import.meta.url))] = positionals;
   const alphabet = readAlphabet((await read(need(values.keys, '--keys'))).toString('utf8'));
@@ -66,19 +70,5 @@ async function read(path: string): Promise<Buffer> {
     return await readFile(path);
   } catch (error) {
     throw new AppError('FILE_UNREADABLE', { path, why: messageOf(error) });
-  }
-}
-
-type Flags = { readonly help?: boolean; readonly url?: string; readonly keys?: string; readonly model?: string };
-
-function readArguments(): { readonly values: Flags; readonly positionals: readonly string[] } {
-  const text = { type: 'string' } as const;
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: { help: { type: 'boolean' }, url: text, keys: text, model: text },
-    });
-  } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'read', problem: flagProblem(error) });
   }
 }

@@ -4,11 +4,10 @@
  * Ends: 0 with the best guides printed, 2 for a wrong command line, 4 when the server does not answer.
  */
 import '../../scripts/node-guard.cjs';
-import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../../api/errors.ts';
 import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
-import { flagProblem } from '../../lib/flags.ts';
+import { parseFlags } from '../../lib/flags.ts';
 import { need, print } from '../client/command-line.ts';
 import { embed } from '../client/embeddings.ts';
 import { readGuides } from '../models/guides.ts';
@@ -28,7 +27,13 @@ Finds the guides that answer a question, by the vectors of a served sentence enc
 await run(createLogger('search'), main);
 
 async function main(): Promise<ExitCode> {
-  const { values, positionals } = readArguments();
+  const { values, positionals } = parseFlags('search', process.argv.slice(2), {
+    help: { type: 'boolean' },
+    url: { type: 'string' },
+    guides: { type: 'string' },
+    model: { type: 'string' },
+    count: { type: 'string' },
+  });
   if (values.help) return print(help);
   const question = positionals.join(' ');
   if (question === '') throw new AppError('BAD_FLAG', { flag: 'QUESTION', problem: 'say what to look for' });
@@ -51,26 +56,6 @@ async function ask(url: string, model: string, question: string): Promise<readon
     return await embed(url, model, [question]);
   } catch (error) {
     throw new AppError('SOURCE_UNAVAILABLE', { uri: url, why: messageOf(error) }, { cause: error });
-  }
-}
-
-type Flags = {
-  readonly help?: boolean;
-  readonly url?: string;
-  readonly guides?: string;
-  readonly model?: string;
-  readonly count?: string;
-};
-
-function readArguments(): { readonly values: Flags; readonly positionals: readonly string[] } {
-  const text = { type: 'string' } as const;
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: { help: { type: 'boolean' }, url: text, guides: text, model: text, count: text },
-    });
-  } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'search', problem: flagProblem(error) });
   }
 }
 

@@ -5,10 +5,12 @@
  * Ends: `run` resolves soon after its signal is aborted, and never rejects.
  */
 import { messageOf } from '../../api/errors.ts';
+import { aborted } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { isForbidden, isNotFound } from '../client/kube-error.ts';
 import type { KubeObject } from '../client/object.ts';
+import { noticing } from './noticing.ts';
 import { Reflector, type ReflectorOptions } from './reflector.ts';
 
 /**
@@ -38,7 +40,10 @@ export class OptionalWatch<T extends KubeObject> {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#onPresence = onPresence;
-    this.#reflector = new Reflector({ ...options, client: noticing(options.client, (error) => this.#lost(error)) });
+    this.#reflector = new Reflector({
+      ...options,
+      client: noticing(options.client, { onError: (error) => this.#lost(error) }),
+    });
   }
 
   get presence(): Presence {
@@ -112,34 +117,4 @@ export class OptionalWatch<T extends KubeObject> {
 function presenceOf(error: unknown): Presence | undefined {
   if (isNotFound(error)) return 'Missing';
   return isForbidden(error) ? 'Forbidden' : undefined;
-}
-
-type Reader = ReflectorOptions<KubeObject>['client'];
-
-/** The same client, with a callback for failed lists and watches. */
-function noticing(client: Reader, onError: (error: unknown) => void): Reader {
-  return {
-    list: async (type, query, options) => {
-      try {
-        return await client.list(type, query, options);
-      } catch (error) {
-        onError(error);
-        throw error;
-      }
-    },
-    watch: async function* (type, query, signal) {
-      try {
-        yield* client.watch(type, query, signal);
-      } catch (error) {
-        onError(error);
-        throw error;
-      }
-    },
-  };
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) =>
-    signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true }),
-  );
 }

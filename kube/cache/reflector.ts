@@ -6,6 +6,7 @@
  * what the last leader did. Lists are rare: at the start and when the resourceVersion is lost.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
+import { onAbort } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Registry } from '../../lib/metrics.ts';
@@ -210,8 +211,7 @@ export class Reflector<T extends KubeObject> {
     const { client, type, clock } = this.#options;
     this.#metrics.watched();
     const end = new AbortController();
-    const onStop = (): void => end.abort(signal.reason);
-    signal.addEventListener('abort', onStop, { once: true });
+    const offStop = onAbort(signal, () => end.abort(signal.reason));
     // The last list may have been long ago: measure silence from the start of this watch.
     let heardAt = clock.monotonic();
     this.#watchBegan = heardAt;
@@ -236,7 +236,7 @@ export class Reflector<T extends KubeObject> {
       }
     } finally {
       off();
-      signal.removeEventListener('abort', onStop);
+      offStop();
     }
     // Some clients end the iteration without an error when aborted; silence counts as a failure in any case.
     if (end.signal.aborted) throw end.signal.reason;

@@ -79,7 +79,8 @@ function clusterOf(config: KubeConfig, where: string): Cluster {
   if (config.getCurrentContext() === 'loaded-context') {
     throw new AppError('BAD_CONFIG', {
       where,
-      problem: 'none found: set KUBECONFIG, write ~/.kube/config, or run in a pod with a service account',
+      problem:
+        'none found: give --kubeconfig, set KUBECONFIG, write ~/.kube/config, or run in a pod with a service account',
     });
   }
   return cluster;

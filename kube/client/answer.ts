@@ -6,6 +6,7 @@
 import type { Readable } from 'node:stream';
 import { AppError, messageOf } from '../../api/errors.ts';
 import { isRecord } from '../../api/record.ts';
+import { readBounded } from '../../lib/bounded-body.ts';
 import { statusError, statusOf } from './kube-error.ts';
 
 /** A Status is a few hundred bytes; a proxy's error page may have any size. */
@@ -102,15 +103,8 @@ export async function* readLines(body: Readable, limitBytes: number, request: st
 
 /** @returns undefined when the body is longer than the limit */
 async function readText(body: Readable, limitBytes: number): Promise<string | undefined> {
-  const pieces: Buffer[] = [];
-  let held = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    pieces.push(chunk);
-    held += chunk.length;
-    // Leaving the loop destroys the stream and closes the connection.
-    if (held > limitBytes) return undefined;
-  }
-  return Buffer.concat(pieces).toString('utf8');
+  const bytes = await readBounded(body, limitBytes);
+  return bytes === undefined ? undefined : Buffer.from(bytes.buffer).toString('utf8');
 }
 
 function parsed(text: string): unknown {

@@ -18,6 +18,7 @@ import type {
   MetadataChange,
   MetadataTarget,
   Page,
+  PatchOptions,
   Versioned,
   WatchEvent,
   WatchQuery,
@@ -30,6 +31,12 @@ import { Transport, type Call } from './transport.ts';
 const objectLimitBytes = 8 * 2 ** 20;
 const pageLimitBytes = 128 * 2 ** 20;
 const listDeadlineMs = 60_000;
+
+export type JsonPatchOperation = {
+  readonly op: 'test' | 'add' | 'remove' | 'replace';
+  readonly path: string;
+  readonly value?: unknown;
+};
 
 export type HttpClientOptions = {
   readonly access: Access;
@@ -174,14 +181,33 @@ export class HttpKubeClient implements KubeClient {
     type: ResourceType<T>,
     name: ObjectName,
     patch: Readonly<Record<string, unknown>>,
-    options: WriteOptions = {},
+    options: PatchOptions = {},
   ): Promise<T> {
+    return this.#patch(type, name, { contentType: 'application/merge-patch+json', body: patch }, options);
+  }
+
+  /** JSON patch (RFC 6902). Not in the port: only the command line needs it, to replace whole fields. */
+  jsonPatch<T extends KubeObject>(
+    type: ResourceType<T>,
+    name: ObjectName,
+    operations: readonly JsonPatchOperation[],
+    options: PatchOptions = {},
+  ): Promise<T> {
+    return this.#patch(type, name, { contentType: 'application/json-patch+json', body: operations }, options);
+  }
+
+  #patch<T extends KubeObject>(
+    type: ResourceType<T>,
+    name: ObjectName,
+    patch: Required<Pick<Call, 'contentType' | 'body'>>,
+    options: PatchOptions,
+  ): Promise<T> {
+    const validation = options.strict === true ? { fieldValidation: 'Strict' } : {};
     return this.#object(type, {
       method: 'PATCH',
       path: objectPath(type, name),
-      contentType: 'application/merge-patch+json',
-      query: this.#managed(options),
-      body: patch,
+      query: { ...this.#managed(options), ...validation },
+      ...patch,
       ...callOf(options),
     });
   }

@@ -72,7 +72,7 @@ export interface KubeClient {
     type: ResourceType<T>,
     name: ObjectName,
     patch: Readonly<Record<string, unknown>>,
-    options?: WriteOptions,
+    options?: PatchOptions,
   ): Promise<T>;
 
   /** Returns whether the object is gone now (false: finalizers or a grace period keep it). A 404 is an error. */
@@ -88,6 +88,11 @@ export type CallOptions = {
 export type WriteOptions = CallOptions & {
   /** Recorded in managedFields. The client's own name when absent. */
   readonly fieldManager?: string;
+};
+
+export type PatchOptions = WriteOptions & {
+  /** A field that the server does not know is an error (400) and not dropped. */
+  readonly strict?: boolean;
 };
 
 export type ApplyOptions = CallOptions & {

@@ -72,6 +72,11 @@ export function isGone(error: unknown): boolean {
   return status !== undefined && (status.status === 410 || status.reason === 'Expired' || status.reason === 'Gone');
 }
 
+/** The server did not accept the credentials. */
+export function isUnauthorized(error: unknown): boolean {
+  return statusOf(error)?.status === 401;
+}
+
 export function isForbidden(error: unknown): boolean {
   return statusOf(error)?.status === 403;
 }

@@ -4,6 +4,7 @@
  * to 1000 s per key; 10 a second with a burst of 100 over all keys.
  */
 import type { Clock } from '../../lib/clock.ts';
+import { doubledMs } from '../../lib/retry.ts';
 
 export type RateLimits = {
   readonly baseMs: number;
@@ -37,8 +38,7 @@ export class RateLimiter {
     const { baseMs, maxMs, perSecond, burst } = this.#limits;
     const failures = this.#failures.get(key) ?? 0;
     this.#failures.set(key, failures + 1);
-    // The exponent is capped, because further doubling could only overflow to Infinity.
-    const own = Math.min(baseMs * 2 ** Math.min(failures, 40), maxMs);
+    const own = doubledMs({ baseMs, maxMs }, failures + 1);
 
     const now = this.#clock.monotonic();
     this.#tokens = Math.min(burst, this.#tokens + ((now - this.#refilledAt) / 1000) * perSecond) - 1;

@@ -8,9 +8,11 @@
 import type { Readable } from 'node:stream';
 import { Agent, ProxyAgent, request, type buildConnector, type Dispatcher } from 'undici';
 import { AppError, messageOf } from '../../api/errors.ts';
+import { raceAbort, reasonOf } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { raceAbort, reasonOf, startDeadline, type Deadline } from '../../lib/deadline.ts';
+import { startDeadline, type Deadline } from '../../lib/deadline.ts';
 import { counter, histogram, type Counter, type Histogram, type Registry } from '../../lib/metrics.ts';
+import { retry } from '../../lib/retry.ts';
 import type { Access, Credentials } from './access.ts';
 import { readJson, readStatus } from './answer.ts';
 import { statusOf } from './kube-error.ts';
@@ -84,14 +86,14 @@ export class Transport {
     const deadline = startDeadline(this.#options.clock, this.#deadlineMs(call), call.signal);
     const spent: Spent = new Set();
     try {
-      for (let tries = 1; ; tries += 1) {
-        const outcome = await this.#try(call, deadline.signal);
-        if ('answer' in outcome) return outcome.answer;
-        if (deadline.expired() || isLate(outcome.error)) this.retire();
-        const pauseMs = tries < maxTries ? pauseBefore(call, outcome.error, spent) : undefined;
-        if (pauseMs !== undefined) await this.#options.clock.sleep(pauseMs, deadline.signal);
-        if (pauseMs === undefined || deadline.signal.aborted) throw this.explain(call, outcome.error, deadline);
-      }
+      const outcome = await retry(() => this.#try(call, deadline), {
+        clock: this.#options.clock,
+        signal: deadline.signal,
+        pauseAfter: (tried, attempt) =>
+          'error' in tried && attempt < maxTries ? pauseBefore(call, tried.error, spent) : undefined,
+      });
+      if ('error' in outcome) throw this.explain(call, outcome.error, deadline);
+      return outcome.answer;
     } finally {
       deadline.dispose();
     }
@@ -126,12 +128,13 @@ export class Transport {
     await Promise.all([pools?.requests.destroy(), pools?.watches.destroy()]);
   }
 
-  async #try(call: Call, signal: AbortSignal): Promise<{ readonly answer: unknown } | { readonly error: unknown }> {
+  async #try(call: Call, deadline: Deadline): Promise<{ readonly answer: unknown } | { readonly error: unknown }> {
     try {
-      const { body } = await this.#send(call, signal, 'requests');
+      const { body } = await this.#send(call, deadline.signal, 'requests');
       return { answer: await readJson(body, call.limitBytes ?? defaultLimitBytes, describe(call)) };
     } catch (error) {
       if (statusOf(error)?.status === 401) this.#options.access.forget();
+      if (deadline.expired() || isLate(error)) this.retire();
       return { error };
     }
   }

@@ -7,6 +7,7 @@
  */
 import { kinds } from '../../api/error-kinds.ts';
 import { AppError, kindOf } from '../../api/errors.ts';
+import { aborted } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { startDeadline } from '../../lib/deadline.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -65,8 +66,7 @@ export class Controller {
     const { queue, clock } = this.#options;
     const passes = new AbortController();
     const workers = Promise.all(Array.from({ length: this.#workers }, () => this.#work(passes.signal)));
-    if (!signal.aborted)
-      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    await aborted(signal);
     const off = clock.after(this.#options.drainMs ?? 4000, () => passes.abort(new Error('the controller has ended')));
     await queue.close();
     off();

@@ -9,6 +9,7 @@ import { AppError, messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { gauge, type Gauge, type Registry } from '../../lib/metrics.ts';
+import { retryErrors } from '../../lib/retry.ts';
 import type { KubeClient } from '../client/kube-client.ts';
 import { isConflict, isNotFound } from '../client/kube-error.ts';
 import { microTime } from '../events/micro-time.ts';
@@ -259,17 +260,14 @@ export class LeaderElector {
   /** An empty holder and a lease of one second: the next replica that tries gets the Lease. */
   async #giveUp(): Promise<void> {
     const { clock, logger, lease } = this.#options;
-    for (let tries = 1; ; tries += 1) {
-      try {
-        await this.#empty(microTime(clock.now()));
-        logger.info('leadership released', { lease: lease.name });
-        return;
-      } catch (error) {
-        // A cancelled renewal may reach the server after our read.
-        if (isConflict(error) && tries < 3) continue;
-        logger.warn('leadership was not released; the lease expires by itself', { lease: lease.name, err: error });
-        return;
-      }
+    // A cancelled renewal may reach the server after our read.
+    const pauseAfter = (error: unknown, attempt: number): number | undefined =>
+      isConflict(error) && attempt < 3 ? 0 : undefined;
+    try {
+      await retryErrors(() => this.#empty(microTime(clock.now())), { clock, pauseAfter });
+      logger.info('leadership released', { lease: lease.name });
+    } catch (error) {
+      logger.warn('leadership was not released; the lease expires by itself', { lease: lease.name, err: error });
     }
   }
 

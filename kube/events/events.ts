@@ -9,7 +9,7 @@ import { kindOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { counter, type Counter, type Registry } from '../../lib/metrics.ts';
-import { backoffMs } from '../../lib/retry.ts';
+import { backoffMs, retry } from '../../lib/retry.ts';
 import { EventRules, isKept, type Happening } from './event-rules.ts';
 import type { KubeClient } from '../client/kube-client.ts';
 import { isForbidden, isNotFound } from '../client/kube-error.ts';
@@ -140,21 +140,19 @@ export class EventRecorder implements EventSink {
   }
 
   async #write(job: Job): Promise<void> {
-    for (let tries = 1; ; tries += 1) {
-      const failure = await this.#attempt(job);
-      if (failure === undefined) return;
-      const pauseMs = this.#stop.signal.aborted || tries >= maxTries ? undefined : this.#pauseAfter(failure, tries);
-      if (pauseMs === undefined) {
-        this.#results.inc({ result: 'failed' });
-        this.#options.logger.warn('event not written', {
-          reason: job.happening.reason,
-          about: job.happening.about.metadata.name,
-          err: failure.error,
-        });
-        return;
-      }
-      if (pauseMs > 0) await this.#options.clock.sleep(pauseMs, this.#stop.signal);
-    }
+    const failure = await retry(() => this.#attempt(job), {
+      clock: this.#options.clock,
+      signal: this.#stop.signal,
+      pauseAfter: (failed, attempt) =>
+        failed === undefined || attempt >= maxTries ? undefined : this.#pauseAfter(failed, attempt),
+    });
+    if (failure === undefined) return;
+    this.#results.inc({ result: 'failed' });
+    this.#options.logger.warn('event not written', {
+      reason: job.happening.reason,
+      about: job.happening.about.metadata.name,
+      err: failure.error,
+    });
   }
 
   async #attempt(job: Job): Promise<Failure | undefined> {

@@ -1,12 +1,38 @@
 /**
  * A certificate for local mode's API server, made at its start and trusted through the kubeconfig alone.
  *
- * Owns:  writing the X.509 structure (RFC 5280, DER) for one ECDSA P-256 key: Node can sign but cannot make a
- *        certificate.
- * Why:   kubectl sends a token over TLS only. Without one, anybody on this machine could start processes as
+ * Owns:  what the certificate says, for one ECDSA P-256 key: Node can sign but cannot make a certificate. How it is
+ *        written (RFC 5280, DER) is @peculiar/asn1-x509's.
+ * Why:   kubectl sends a token over TLS only. Without a certificate, any user of this machine could start processes as
  *        the user who runs local mode.
  */
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { AsnConvert, OctetString } from '@peculiar/asn1-schema';
+import {
+  AlgorithmIdentifier,
+  AttributeTypeAndValue,
+  AttributeValue,
+  BasicConstraints,
+  Certificate,
+  ExtendedKeyUsage,
+  Extension,
+  Extensions,
+  GeneralName,
+  id_ce_basicConstraints,
+  id_ce_extKeyUsage,
+  id_ce_keyUsage,
+  id_ce_subjectAltName,
+  id_kp_serverAuth,
+  KeyUsage,
+  KeyUsageFlags,
+  Name,
+  RelativeDistinguishedName,
+  SubjectAlternativeName,
+  SubjectPublicKeyInfo,
+  TBSCertificate,
+  Validity,
+  Version,
+} from '@peculiar/asn1-x509';
 
 export type SelfSigned = {
   /** PEM. Also the authority that clients are to trust. */
@@ -15,32 +41,8 @@ export type SelfSigned = {
   readonly privateKey: string;
 };
 
-const tags = {
-  boolean: 0x01,
-  integer: 0x02,
-  bitString: 0x03,
-  octetString: 0x04,
-  oid: 0x06,
-  utf8: 0x0c,
-  generalizedTime: 0x18,
-  sequence: 0x30,
-  set: 0x31,
-  version: 0xa0,
-  extensions: 0xa3,
-  dnsName: 0x82,
-  ipAddress: 0x87,
-} as const;
-
-const oids = {
-  ecdsaWithSha256: '1.2.840.10045.4.3.2',
-  commonName: '2.5.4.3',
-  subjectAltName: '2.5.29.17',
-  basicConstraints: '2.5.29.19',
-  keyUsage: '2.5.29.15',
-  extendedKeyUsage: '2.5.29.37',
-  serverAuth: '1.3.6.1.5.5.7.3.1',
-} as const;
-
+const ecdsaWithSha256 = '1.2.840.10045.4.3.2';
+const commonName = '2.5.4.3';
 const dayMs = 86_400_000;
 
 /**
@@ -49,94 +51,55 @@ const dayMs = 86_400_000;
  */
 export function selfSigned(addresses: readonly string[], nowMs: number): SelfSigned {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const name = sequence(
-    element(tags.set, sequence(oid(oids.commonName), element(tags.utf8, Buffer.from('onnx-operator local mode')))),
-  );
-  const algorithm = sequence(oid(oids.ecdsaWithSha256));
-  const toBeSigned = sequence(
-    element(tags.version, integer(Buffer.from([2]))),
-    integer(serialNumber()),
-    algorithm,
-    name,
-    sequence(time(nowMs - dayMs / 24), time(nowMs + 3650 * dayMs)),
-    name,
-    publicKey.export({ type: 'spki', format: 'der' }),
-    element(tags.extensions, sequence(...extensions(addresses))),
-  );
-  const signature = sign('sha256', toBeSigned, privateKey);
-  const der = sequence(toBeSigned, algorithm, element(tags.bitString, Buffer.from([0]), signature));
+  const value = new AttributeValue({ utf8String: 'onnx-operator local mode' });
+  const name = new Name([new RelativeDistinguishedName([new AttributeTypeAndValue({ type: commonName, value })])]);
+  const signatureAlgorithm = new AlgorithmIdentifier({ algorithm: ecdsaWithSha256 });
+  const tbsCertificate = new TBSCertificate({
+    version: Version.v3,
+    serialNumber: serialNumber(),
+    signature: signatureAlgorithm,
+    issuer: name,
+    validity: new Validity({ notBefore: new Date(nowMs - dayMs / 24), notAfter: new Date(nowMs + 3650 * dayMs) }),
+    subject: name,
+    subjectPublicKeyInfo: AsnConvert.parse(publicKey.export({ type: 'spki', format: 'der' }), SubjectPublicKeyInfo),
+    extensions: extensionsFor(addresses),
+  });
+  const signature = sign('sha256', Buffer.from(AsnConvert.serialize(tbsCertificate)), privateKey);
+  const signatureValue = new Uint8Array(signature).buffer;
+  const der = AsnConvert.serialize(new Certificate({ tbsCertificate, signatureAlgorithm, signatureValue }));
   return { certificate: pem(der), privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() };
 }
 
-function extensions(addresses: readonly string[]): readonly Buffer[] {
+function extensionsFor(addresses: readonly string[]): Extensions {
+  const { digitalSignature, keyCertSign } = KeyUsageFlags;
   const names = [
-    element(tags.dnsName, Buffer.from('localhost')),
-    ...addresses.map((address) => element(tags.ipAddress, Buffer.from(address.split('.').map(Number)))),
+    new GeneralName({ dNSName: 'localhost' }),
+    ...addresses.map((iPAddress) => new GeneralName({ iPAddress })),
   ];
-  return [
-    extension(oids.basicConstraints, sequence(element(tags.boolean, Buffer.from([0xff]))), true),
-    // digitalSignature (bit 0) and keyCertSign (bit 5): it vouches for itself.
-    extension(oids.keyUsage, element(tags.bitString, Buffer.from([2, 0b1000_0100])), true),
-    extension(oids.extendedKeyUsage, sequence(oid(oids.serverAuth)), false),
-    extension(oids.subjectAltName, sequence(...names), false),
-  ];
+  return new Extensions([
+    extension(id_ce_basicConstraints, new BasicConstraints({ cA: true }), true),
+    // It vouches for itself.
+    extension(id_ce_keyUsage, new KeyUsage(digitalSignature | keyCertSign), true),
+    extension(id_ce_extKeyUsage, new ExtendedKeyUsage([id_kp_serverAuth]), false),
+    extension(id_ce_subjectAltName, new SubjectAlternativeName(names), false),
+  ]);
 }
 
-function extension(id: string, value: Buffer, critical: boolean): Buffer {
-  return sequence(
-    oid(id),
-    ...(critical ? [element(tags.boolean, Buffer.from([0xff]))] : []),
-    element(tags.octetString, value),
-  );
+function extension(extnID: string, value: object, critical: boolean): Extension {
+  return new Extension({ extnID, critical, extnValue: new OctetString(AsnConvert.serialize(value)) });
 }
 
 /** 16 random bytes, positive and without a leading zero byte. */
-function serialNumber(): Buffer {
-  const bytes = randomBytes(16);
+function serialNumber(): ArrayBuffer {
+  const bytes = new Uint8Array(randomBytes(16));
   bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40;
-  return bytes;
+  return bytes.buffer;
 }
 
-function sequence(...parts: readonly Buffer[]): Buffer {
-  return element(tags.sequence, ...parts);
-}
-
-function integer(bytes: Buffer): Buffer {
-  return element(tags.integer, bytes);
-}
-
-/** YYYYMMDDHHMMSSZ. */
-function time(ms: number): Buffer {
-  return element(tags.generalizedTime, Buffer.from(`${new Date(ms).toISOString().replace(/[-:T]|\.\d+Z$/g, '')}Z`));
-}
-
-/** X.690 8.19: the first two arcs in one number, each number in base 128 with the high bit on all but its last byte. */
-function oid(text: string): Buffer {
-  const [first = 0, second = 0, ...rest] = text.split('.').map(Number);
-  return element(tags.oid, Buffer.from([first * 40 + second, ...rest].flatMap(base128)));
-}
-
-function base128(value: number): number[] {
-  const digits = [value & 0x7f];
-  for (let left = Math.floor(value / 128); left > 0; left = Math.floor(left / 128))
-    digits.unshift((left & 0x7f) | 0x80);
-  return digits;
-}
-
-/** X.690 8.1: tag, length, content. */
-function element(tag: number, ...parts: readonly Buffer[]): Buffer {
-  const content = Buffer.concat(parts);
-  return Buffer.concat([Buffer.from([tag, ...lengthOf(content.length)]), content]);
-}
-
-function lengthOf(length: number): number[] {
-  if (length < 0x80) return [length];
-  const bytes: number[] = [];
-  for (let left = length; left > 0; left = Math.floor(left / 256)) bytes.unshift(left & 0xff);
-  return [0x80 | bytes.length, ...bytes];
-}
-
-function pem(der: Buffer): string {
-  const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
+function pem(der: ArrayBuffer): string {
+  const lines =
+    Buffer.from(der)
+      .toString('base64')
+      .match(/.{1,64}/g) ?? [];
   return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`;
 }

@@ -3,6 +3,7 @@
  *
  * Owns:  the turns and the doubling wait between attempts. Pure.
  */
+import { doubledMs } from '../../lib/retry.ts';
 import type { BackoffLimits } from './backoff.ts';
 import type { ContainerPhase } from './container-record.ts';
 
@@ -28,7 +29,7 @@ export function nextPullStep(
 ): PullStep {
   if (phase.kind !== 'blocked' || phase.reason !== 'ErrImagePull')
     return { reason: 'ErrImagePull', message: problem, waitMs: shownMs(limits), attempted: true };
-  const waitMs = Math.min(limits.baseMs * 2 ** Math.min(Math.max(attempts, 1) - 1, 20), limits.maxMs);
+  const waitMs = doubledMs(limits, attempts);
   return {
     reason: 'ImagePullBackOff',
     message: `Back-off pulling image "${image}": ErrImagePull: ${problem}`,

@@ -7,7 +7,7 @@
  */
 import { isFinished, isReady, portNumber, type Pod } from '../kubelet/pod.ts';
 import type { KubeObject, NewObject, Objects, ResourceType } from '../objects.ts';
-import { canonicalJson } from './canonical-json.ts';
+import { canonicalJson } from '../../lib/canonical-json.ts';
 import type { Key } from './controller.ts';
 import {
   endpoints,

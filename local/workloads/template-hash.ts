@@ -4,7 +4,7 @@
  * Owns:  the hash in a ReplicaSet's name and label. Pure.
  */
 import { createHash } from 'node:crypto';
-import { canonicalJson } from './canonical-json.ts';
+import { canonicalJson } from '../../lib/canonical-json.ts';
 import type { PodTemplate } from './resources.ts';
 
 export const hashLabel = 'pod-template-hash';

@@ -6,6 +6,7 @@
  *        are in its end buckets.
  * Pure:  `addCount`, `addInto` and `clear` change the histogram they are given to fill; nothing else changes anything.
  */
+import { base, growth } from '../../api/histogram.ts';
 import type { Histogram } from '../../api/report.ts';
 
 export type Scale = {
@@ -26,7 +27,7 @@ export type LogHistogram = {
 };
 
 /** The report's scale: base 0.1 ms, growth 1.02, up to about 100 s. */
-export const reportScale: Scale = { lnLow: Math.log(0.1 / 1.02), lnStep: Math.log(1.02), buckets: 700 };
+export const reportScale: Scale = { lnLow: Math.log((base * 1000) / growth), lnStep: Math.log(growth), buckets: 700 };
 
 export function emptyHistogram(scale: Scale): LogHistogram {
   return { scale, counts: new Float64Array(scale.buckets), first: scale.buckets, last: -1, total: 0 };

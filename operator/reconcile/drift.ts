@@ -17,7 +17,7 @@ import { isSame } from '../../lib/json.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
 import { isAtomicMap, itemKey, itemKeysOf } from './shape.ts';
 import type { Manifest } from '../resources/objects.ts';
-import { canonicalJson } from '../see/revision.ts';
+import { canonicalJson } from '../../lib/canonical-json.ts';
 
 /** The manifest with the hash of itself among its annotations: what is really applied. */
 export function stamped(wanted: Manifest): Manifest {

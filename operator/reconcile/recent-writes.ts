@@ -6,11 +6,12 @@
  *        deleted but is still in a cache; and when a refused write may be tried again.
  * Limits: an answer is believed for a few seconds only: what somebody deleted at once has to be made again.
  */
+import { doubledMs } from '../../lib/retry.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
 
 const believedMs = 5000;
 /** A refused write is tried again after the first of these, then after twice the time, up to the second. */
-const refusedMs = { first: 5_000, most: 300_000 } as const;
+const refusedMs = { baseMs: 5_000, maxMs: 300_000 } as const;
 
 /** How the last apply of an object ended. */
 type Converged = {
@@ -88,7 +89,7 @@ export class RecentWrites {
   noteRefused(identity: string, of: string, error: unknown, nowMs: number): Refusal {
     const before = this.#refusals.get(identity);
     const times = before?.of === of ? before.times + 1 : 1;
-    const refusal = { of, error, times, untilMs: nowMs + Math.min(refusedMs.first * 2 ** (times - 1), refusedMs.most) };
+    const refusal = { of, error, times, untilMs: nowMs + doubledMs(refusedMs, times) };
     this.#refusals.set(identity, refusal);
     return refusal;
   }

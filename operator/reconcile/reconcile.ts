@@ -10,6 +10,7 @@
 import { kindOf } from '../../api/errors.ts';
 import type { OnnxModel, OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
+import { doubledMs } from '../../lib/retry.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { apply } from './apply.ts';
@@ -29,7 +30,7 @@ import type { Manifest } from '../resources/objects.ts';
 import { controllerRevision } from '../resources/revisions.ts';
 import { decide } from '../rollout/decide.ts';
 import type { Decision, Revision } from '../rollout/state.ts';
-import { canonicalJson } from '../see/revision.ts';
+import { canonicalJson } from '../../lib/canonical-json.ts';
 import { statusOf } from './status.ts';
 import { TrafficMemory } from '../traffic/traffic-memory.ts';
 
@@ -73,7 +74,7 @@ const staleRecheckMs = 1000;
  * A status that is refused as invalid is written again after the first of these, then after twice the time, up to the
  * second.
  */
-const statusRetryMs = { first: 1_000, most: 60_000 } as const;
+const statusRetryMs = { baseMs: 1_000, maxMs: 60_000 } as const;
 /** Past this the versions themselves went back: the cluster was restored from a backup. */
 const staleLimitMs = 60_000;
 
@@ -191,7 +192,7 @@ export class Reconciler {
       times,
       err: error,
     });
-    return Math.min(statusRetryMs.first * 2 ** Math.min(times - 1, 10), statusRetryMs.most);
+    return doubledMs(statusRetryMs, times);
   }
 
   #tell(model: OnnxModel, decision: Decision, status: OnnxModelStatus): void {

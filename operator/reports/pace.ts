@@ -4,6 +4,7 @@
  * Pure.
  */
 import type { Report } from '../../api/report.ts';
+import { doubledMs } from '../../lib/retry.ts';
 
 /** How often the pods of a model are asked: closely while a revision has to prove itself. */
 export type Pace = 'rollout' | 'rest';
@@ -31,15 +32,14 @@ export type PodPace = {
 
 /** Milliseconds until a pod is asked again. */
 export function pauseMs({ pace, isReady, misses, ageMs, report }: PodPace): number {
-  if (misses > 0) return backoffMs(misses, pace === 'rollout' && isReady ? rolloutBackoffMs : restBackoffMs);
+  if (misses > 0)
+    return doubledMs(
+      { baseMs: paceMs.rollout, maxMs: pace === 'rollout' && isReady ? rolloutBackoffMs : restBackoffMs },
+      misses,
+    );
   // A pod that says it is not ready is about to say something new.
   if (report?.ready !== true) return ageMs < closelyMs ? paceMs.rollout : paceMs[pace];
   return pace === 'rollout' && isAnswering(report) ? soonMs : paceMs[pace];
-}
-
-/** 5 s, 10 s, 20 s, … up to `mostMs`. */
-function backoffMs(misses: number, mostMs: number): number {
-  return Math.min(mostMs, paceMs.rollout * 2 ** Math.min(misses - 1, 16));
 }
 
 /** Its golden run takes a second or two, and a rollout waits for nothing else. */

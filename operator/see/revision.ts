@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto';
 import { revisionFieldNames, type OnnxModelSpec, type RevisionSpec } from '../../api/onnxmodel.ts';
 import { parseQuantity } from '../../api/quantities.ts';
 import { parseDurationMs } from '../../api/units.ts';
+import { canonicalJson } from '../../lib/canonical-json.ts';
 import type { Revision } from '../rollout/state.ts';
 
 /** The part of a spec that makes a revision. */
@@ -46,17 +47,14 @@ function walk(value: unknown, path: readonly string[]): unknown {
     (candidate) =>
       candidate.path.length === path.length && candidate.path.every((part, i) => part === '*' || part === path[i]),
   );
-  if (row !== undefined) return row.parse(String(value)) ?? value;
+  if (row !== undefined) return amountOf(row.parse(String(value)), value);
   if (Array.isArray(value)) return value.map((item) => walk(item, [...path, '[]']));
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, walk(inner, [...path, key])]));
 }
 
-/** RFC 8785: keys in order of UTF-16 code units, no white space, numbers and strings as ECMAScript prints them. */
-export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  const members = Object.entries(value).filter(([, inner]) => inner !== undefined);
-  members.sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${members.map(([key, inner]) => `${JSON.stringify(key)}:${canonicalJson(inner)}`).join(',')}}`;
+/** The amount, the text where it is none. An amount beyond the largest number is null, as JSON writes it. */
+function amountOf(parsed: number | undefined, text: unknown): unknown {
+  if (parsed === undefined) return text;
+  return Number.isFinite(parsed) ? parsed : null;
 }

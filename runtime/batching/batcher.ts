@@ -10,6 +10,7 @@
  */
 import { AppError } from '../../api/errors.ts';
 import type { Tier } from '../../api/tiers.ts';
+import { reasonOf } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Engine, EngineResult, PartResult } from '../engine/port.ts';
 import { rowsOf } from '../engine/rows.ts';
@@ -302,8 +303,4 @@ function bytesOf(outputs: NamedTensors): number {
 
 function totalRows(tickets: readonly Ticket[]): number {
   return tickets.reduce((rows, ticket) => rows + ticket.rows, 0);
-}
-
-function reasonOf(signal: AbortSignal): Error {
-  return signal.reason instanceof Error ? signal.reason : new Error('the caller left');
 }

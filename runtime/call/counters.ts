@@ -7,7 +7,7 @@
  */
 import type { OutcomeKind } from '../../api/outcomes.ts';
 import type { Traffic } from '../../api/report.ts';
-import { LogHistogram } from '../../api/histogram.ts';
+import { DurationCounts } from '../../api/histogram.ts';
 import { reportedTiers, type Tier } from '../../api/tiers.ts';
 import { isInference } from './handler.ts';
 import type { AnsweredCall, Observer } from './observer.ts';
@@ -33,8 +33,8 @@ const shedKinds: ReadonlySet<OutcomeKind> = new Set([
   'clientBody',
 ]);
 type Cell = {
-  readonly latency: LogHistogram;
-  readonly firstByte: LogHistogram;
+  readonly latency: DurationCounts;
+  readonly firstByte: DurationCounts;
   units: number;
   streams: number;
   ok: number;
@@ -89,8 +89,8 @@ export class Counters implements Observer {
     const known = this.#cells[tier].get(sizeClass);
     if (known !== undefined) return known;
     const made: Cell = {
-      latency: new LogHistogram(),
-      firstByte: new LogHistogram(),
+      latency: new DurationCounts(),
+      firstByte: new DurationCounts(),
       units: 0,
       streams: 0,
       ok: 0,

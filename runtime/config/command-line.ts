@@ -10,13 +10,12 @@ import { isIP } from 'node:net';
 import { homedir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
 import { AppError } from '../../api/errors.ts';
 import { env, paths, ports, terminationGraceSeconds } from '../../api/names.ts';
 import { parseQuantity } from '../../api/quantities.ts';
 import { parseDurationMs } from '../../api/units.ts';
 import type { LogLevel } from '../../lib/log.ts';
-import { flagProblem } from '../../lib/flags.ts';
+import { parseFlags } from '../../lib/flags.ts';
 import { nearby } from '../../lib/nearby.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -179,7 +178,7 @@ const serveFlags = {
 } as const;
 
 function serveSettings(args: readonly string[], environment: Environment): ServeSettings {
-  const { values, positionals } = parseServe(args);
+  const { values, positionals } = parseFlags('serve', args, serveFlags);
   const [model, extra] = positionals;
   if (model === undefined)
     throw new AppError('BAD_FLAG', { flag: 'MODEL', problem: 'is missing: say which model to serve' });
@@ -199,15 +198,6 @@ function serveSettings(args: readonly string[], environment: Environment): Serve
       values.cache ?? join(environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'onnx-operator'),
     ),
   };
-}
-
-function parseServe(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: serveFlags, allowPositionals: true });
-  } catch (error) {
-    // Node's own sentences name the flag.
-    throw new AppError('BAD_FLAG', { flag: 'serve', problem: flagProblem(error) }, { cause: error });
-  }
 }
 
 function portOf(flag: string, text: string): number {

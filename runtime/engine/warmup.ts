@@ -9,7 +9,8 @@
  */
 import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { raceAbort, startDeadline } from '../../lib/deadline.ts';
+import { raceAbort } from '../../lib/abort.ts';
+import { startDeadline } from '../../lib/deadline.ts';
 import type { Engine } from './port.ts';
 import type { Signature } from './signature.ts';
 import type { NamedTensors, Tensor } from './tensor.ts';

@@ -1,13 +1,27 @@
 /**
  * Builds ONNX files from plain data: what tests and the examples' converter write models with.
  *
- * Owns:  how a model, its graph, nodes, attributes and weights lie in the file (field numbers of onnx.proto).
- *        It does not check a graph: ONNX Runtime does, and tests want broken ones, too.
+ * Owns:  the plain form and how it becomes messages of onnx.proto. It does not check a graph: ONNX Runtime does, and
+ *        tests want broken ones, too.
  * Pure:  the same model gives the same bytes, so that what is built can be named by its digest.
  * Use:   `await writeFile(path, encodeModel({ opset: 17, graph }))`; weights are written from where they lie.
  */
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { elementTypes, type ElementType } from './element-type.ts';
-import { MessageWriter } from './encode.ts';
+import { encodeProto } from './encode.ts';
+import {
+  AttributeProto_AttributeType as AttributeType,
+  ModelProtoSchema,
+  TensorProto_DataLocation,
+  type AttributeProtoSchema,
+  type GraphProtoSchema,
+  type ModelProto,
+  type NodeProtoSchema,
+  type TensorProtoSchema,
+  type TensorShapeProto_DimensionSchema,
+  type TypeProtoSchema,
+  type ValueInfoProtoSchema,
+} from './proto/onnx_pb.ts';
 
 /** A number, a name for a dimension that callers choose, or '' for one without a name. */
 export type Dim = number | string;
@@ -79,19 +93,11 @@ export type Model = {
 };
 
 /**
- * @returns the file, piece by piece, ready for `writeFile`; weights are not copied
+ * @returns the file, piece by piece, ready for `writeFile`; the data of large weights is not copied
  * @throws RangeError when the file would reach protobuf's 2 GiB; use external data then
  */
 export function encodeModel(model: Model): readonly Uint8Array[] {
-  // IR version 8 is what opset 15 to 18 came with; every current ONNX Runtime reads it.
-  const file = new MessageWriter().integer(1, model.irVersion ?? 8);
-  if (model.producer !== undefined) file.text(2, model.producer.name).text(3, model.producer.version);
-  file.message(7, encodeGraph(model.graph));
-  for (const [domain, version] of Object.entries({ '': model.opset, ...model.domains })) {
-    file.message(8, new MessageWriter().text(1, domain).integer(2, version));
-  }
-  for (const [key, value] of Object.entries(model.metadata ?? {})) file.message(14, encodeEntry(key, value));
-  return file.parts();
+  return encodeProto(modelProto(model));
 }
 
 /** The file as one piece. For models that are small. */
@@ -104,93 +110,106 @@ export function weight(name: string, type: ElementType, dims: readonly number[],
   return { name, type, dims, data: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) };
 }
 
-function encodeGraph(graph: Graph): MessageWriter {
-  const out = new MessageWriter();
-  for (const node of graph.nodes) out.message(1, encodeNode(node));
-  out.text(2, graph.name);
-  for (const tensor of graph.weights ?? []) out.message(5, encodeWeight(tensor));
-  for (const value of graph.inputs) out.message(11, encodeValue(value));
-  for (const value of graph.outputs) out.message(12, encodeValue(value));
-  return out;
+/** The model as a message, which may be edited further. */
+export function modelProto(model: Model): ModelProto {
+  const { producer } = model;
+  return create(ModelProtoSchema, {
+    // IR version 8 is what opset 15 to 18 came with; every current ONNX Runtime reads it.
+    irVersion: BigInt(model.irVersion ?? 8),
+    ...(producer === undefined ? {} : { producerName: producer.name, producerVersion: producer.version }),
+    opsetImport: Object.entries({ '': model.opset, ...model.domains }).map(([domain, version]) => ({
+      domain,
+      version: BigInt(version),
+    })),
+    metadataProps: entriesOf(model.metadata),
+    graph: graphOf(model.graph),
+  });
 }
 
-function encodeNode(node: Node): MessageWriter {
-  const out = new MessageWriter();
-  for (const name of node.inputs) out.text(1, name);
-  for (const name of node.outputs) out.text(2, name);
-  if (node.name !== undefined) out.text(3, node.name);
-  out.text(4, node.op);
-  for (const [name, attribute] of Object.entries(node.attributes ?? {}))
-    out.message(5, encodeAttribute(name, attribute));
-  if (node.domain !== undefined && node.domain !== '') out.text(7, node.domain);
-  return out;
+function graphOf(graph: Graph): MessageInitShape<typeof GraphProtoSchema> {
+  return {
+    name: graph.name,
+    node: graph.nodes.map(nodeOf),
+    initializer: (graph.weights ?? []).map(tensorOf),
+    input: graph.inputs.map(valueOf),
+    output: graph.outputs.map(valueOf),
+  };
 }
 
-/** AttributeProto says twice what it holds: by the field that is set, and by its `type` (field 20). */
-function encodeAttribute(name: string, attribute: Attribute): MessageWriter {
-  const out = new MessageWriter().text(1, name);
-  if ('int' in attribute) return out.integer(3, attribute.int).integer(20, 2);
-  if ('float' in attribute) return out.float(2, attribute.float).integer(20, 1);
-  if ('text' in attribute) return out.text(4, attribute.text).integer(20, 3);
-  if ('tensor' in attribute) return out.message(5, encodeWeight(attribute.tensor)).integer(20, 4);
-  if ('graph' in attribute) return out.message(6, encodeGraph(attribute.graph)).integer(20, 5);
-  if ('ints' in attribute) return out.integers(8, attribute.ints).integer(20, 7);
-  if ('floats' in attribute) return out.floats(7, attribute.floats).integer(20, 6);
-  for (const text of attribute.texts) out.text(9, text);
-  return out.integer(20, 8);
+function nodeOf(node: Node): MessageInitShape<typeof NodeProtoSchema> {
+  return {
+    opType: node.op,
+    input: [...node.inputs],
+    output: [...node.outputs],
+    attribute: Object.entries(node.attributes ?? {}).map(([name, attribute]) => ({ name, ...attributeOf(attribute) })),
+    ...(node.name === undefined ? {} : { name: node.name }),
+    ...(node.domain === undefined || node.domain === '' ? {} : { domain: node.domain }),
+  };
 }
 
-function encodeWeight(tensor: Weight): MessageWriter {
-  const out = new MessageWriter()
-    .integers(1, tensor.dims)
-    .integer(2, elementTypes[tensor.type].code)
-    .text(8, tensor.name);
-  if (tensor.data instanceof Uint8Array) return out.bytes(9, tensor.data);
-  const { location, offset, length, entries } = tensor.data;
-  out.message(13, encodeEntry('location', location));
-  if (offset !== undefined) out.message(13, encodeEntry('offset', String(offset)));
-  if (length !== undefined) out.message(13, encodeEntry('length', String(length)));
-  for (const [key, value] of Object.entries(entries ?? {})) out.message(13, encodeEntry(key, value));
-  return out.integer(14, 1);
+/** AttributeProto says twice what it holds: by the field that is set, and by its type. */
+function attributeOf(attribute: Attribute): MessageInitShape<typeof AttributeProtoSchema> {
+  if ('int' in attribute) return { type: AttributeType.INT, i: BigInt(attribute.int) };
+  if ('float' in attribute) return { type: AttributeType.FLOAT, f: attribute.float };
+  if ('text' in attribute) return { type: AttributeType.STRING, s: utf8(attribute.text) };
+  if ('tensor' in attribute) return { type: AttributeType.TENSOR, t: tensorOf(attribute.tensor) };
+  if ('graph' in attribute) return { type: AttributeType.GRAPH, g: graphOf(attribute.graph) };
+  if ('ints' in attribute) return { type: AttributeType.INTS, ints: attribute.ints.map(BigInt) };
+  if ('floats' in attribute) return { type: AttributeType.FLOATS, floats: [...attribute.floats] };
+  return { type: AttributeType.STRINGS, strings: attribute.texts.map(utf8) };
 }
 
-function encodeValue(value: ValueSpec): MessageWriter {
-  return new MessageWriter().text(1, value.name).message(2, encodeType(value));
+function tensorOf({ name, type, dims, data }: Weight): MessageInitShape<typeof TensorProtoSchema> {
+  const tensor = { name, dims: dims.map(BigInt), dataType: elementTypes[type].code };
+  if (data instanceof Uint8Array) return { ...tensor, rawData: data };
+  const { location, offset, length, entries } = data;
+  return {
+    ...tensor,
+    dataLocation: TensorProto_DataLocation.EXTERNAL,
+    externalData: entriesOf({
+      location,
+      ...(offset === undefined ? {} : { offset: String(offset) }),
+      ...(length === undefined ? {} : { length: String(length) }),
+      ...entries,
+    }),
+  };
 }
 
-function encodeType(value: ValueSpec): MessageWriter {
-  if ('mapOf' in value) return encodeMapType(value.mapOf);
-  if (!('sequenceOf' in value)) return encodeTensorType(value.type, value.shape);
+function valueOf(value: ValueSpec): MessageInitShape<typeof ValueInfoProtoSchema> {
+  return { name: value.name, type: typeOf(value) };
+}
+
+type TypeInit = MessageInitShape<typeof TypeProtoSchema>;
+
+function typeOf(value: ValueSpec): TypeInit {
+  if ('mapOf' in value) return mapType(value.mapOf);
+  if (!('sequenceOf' in value)) return tensorType(value.type, value.shape);
   const { sequenceOf: held } = value;
-  return new MessageWriter().message(
-    4,
-    new MessageWriter().message(1, typeof held === 'string' ? encodeTensorType(held) : encodeMapType(held)),
-  );
+  const elemType = typeof held === 'string' ? tensorType(held) : mapType(held);
+  return { value: { case: 'sequenceType', value: { elemType } } };
 }
 
-function encodeMapType(map: MapSpec): MessageWriter {
-  return new MessageWriter().message(
-    5,
-    new MessageWriter().integer(1, elementTypes[map.key].code).message(2, encodeTensorType(map.value)),
-  );
+function mapType({ key, value }: MapSpec): TypeInit {
+  const map = { keyType: elementTypes[key].code, valueType: tensorType(value) };
+  return { value: { case: 'mapType', value: map } };
 }
 
 /** An empty shape is a scalar; an absent one means that the rank is unknown. */
-function encodeTensorType(type: ElementType, shape?: readonly Dim[]): MessageWriter {
-  const tensor = new MessageWriter().integer(1, elementTypes[type].code);
-  if (shape !== undefined) {
-    const dims = new MessageWriter();
-    for (const dim of shape) dims.message(1, encodeDim(dim));
-    tensor.message(2, dims);
-  }
-  return new MessageWriter().message(1, tensor);
+function tensorType(type: ElementType, shape?: readonly Dim[]): TypeInit {
+  const elemType = elementTypes[type].code;
+  const tensor = shape === undefined ? { elemType } : { elemType, shape: { dim: shape.map(dimOf) } };
+  return { value: { case: 'tensorType', value: tensor } };
 }
 
-function encodeDim(dim: Dim): MessageWriter {
-  if (typeof dim === 'number') return new MessageWriter().integer(1, dim);
-  return dim === '' ? new MessageWriter() : new MessageWriter().text(2, dim);
+function dimOf(dim: Dim): MessageInitShape<typeof TensorShapeProto_DimensionSchema> {
+  if (typeof dim === 'number') return { value: { case: 'dimValue', value: BigInt(dim) } };
+  return dim === '' ? {} : { value: { case: 'dimParam', value: dim } };
 }
 
-function encodeEntry(key: string, value: string): MessageWriter {
-  return new MessageWriter().text(1, key).text(2, value);
+function entriesOf(entries: Readonly<Record<string, string>> = {}): { key: string; value: string }[] {
+  return Object.entries(entries).map(([key, value]) => ({ key, value }));
+}
+
+function utf8(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
 }

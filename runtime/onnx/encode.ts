@@ -1,119 +1,115 @@
 /**
- * Writes protobuf messages without copying what is large.
+ * An ONNX model as protobuf messages: read for editing, and written without copying what is large.
  *
- * Owns:   the wire format's writing side. A message is a list of parts; bytes given to it become a part of
- *         their own and stay where they are, however deep the message is nested, so that a file with
- *         gigabytes of weights is written from the arrays that hold them.
- * Limits: a message stays under 2 GiB - 1, which is protobuf's own bound.
- * Source: protobuf.dev/programming-guides/encoding (wire types 0 varint, 2 length-delimited, 5 four bytes).
+ * Owns:   the way between a ModelProto and the bytes of a file. The raw data of weights is never copied: read, it is a
+ *         view into the bytes that were given; written, it is a piece of its own.
+ * Limits: a file stays under 2 GiB - 1, protobuf's own bound. What is read has at most 20 million fields, as many bytes
+ *         of packed numbers, and messages nested at most 64 deep; both are counted before anything is allocated.
+ * Throws: WireError for bytes that are not a model, RangeError for a model that is too large for a file.
  */
+import { fromBinary, ScalarType, toBinary, type DescField, type DescMessage } from '@bufbuild/protobuf';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import {
+  GraphProtoSchema,
+  ModelProtoSchema,
+  TensorProtoSchema,
+  type GraphProto,
+  type ModelProto,
+  type TensorProto,
+} from './proto/onnx_pb.ts';
+import { WireError, WireReader, type Field, type Range } from './wire.ts';
 
 export const maxMessageBytes = 2 ** 31 - 1;
 
-/** Below this, bytes are cheaper to copy than to keep as a part. */
-const copyBelowBytes = 256;
+const defaultMaxValues = 20_000_000;
+const maxDepth = 64;
+/** Below this, raw data is cheaper to copy than to keep as a piece. */
+const copyBelowBytes = 4096;
 
-export class MessageWriter {
-  #parts: Uint8Array[] = [];
-  #small: number[] = [];
-  #sizeBytes = 0;
-
-  get sizeBytes(): number {
-    return this.#sizeBytes;
-  }
-
-  /** A whole number; negative ones take ten bytes, as int32 and int64 fields want. */
-  integer(field: number, value: number | bigint): this {
-    this.#tag(field, 0);
-    return this.#varint(BigInt.asUintN(64, BigInt(value)));
-  }
-
-  float(field: number, value: number): this {
-    this.#tag(field, 5);
-    return this.#append(floatBytes([value]));
-  }
-
-  text(field: number, value: string): this {
-    return this.bytes(field, new TextEncoder().encode(value));
-  }
-
-  /** The bytes are kept, not copied, unless they are few: do not change them until the message is written. */
-  bytes(field: number, value: Uint8Array): this {
-    this.#tag(field, 2);
-    this.#varint(BigInt(value.length));
-    return this.#append(value);
-  }
-
-  message(field: number, value: MessageWriter): this {
-    this.#tag(field, 2);
-    this.#varint(BigInt(value.#sizeBytes));
-    for (const part of value.parts()) this.#append(part);
-    return this;
-  }
-
-  /** A packed repeated field of whole numbers. */
-  integers(field: number, values: readonly (number | bigint)[]): this {
-    const packed = new MessageWriter();
-    for (const value of values) packed.#varint(BigInt.asUintN(64, BigInt(value)));
-    return this.message(field, packed);
-  }
-
-  /** A packed repeated field of 32-bit floats. */
-  floats(field: number, values: readonly number[]): this {
-    return this.bytes(field, floatBytes(values));
-  }
-
-  /** The message in order, piece by piece; together `sizeBytes` long. */
-  parts(): readonly Uint8Array[] {
-    this.#flush();
-    return this.#parts;
-  }
-
-  #tag(field: number, wireType: number): void {
-    this.#varint(BigInt(field * 8 + wireType));
-  }
-
-  #varint(value: bigint): this {
-    let rest = value;
-    while (rest > 0x7fn) {
-      this.#byte(Number(rest & 0x7fn) | 0x80);
-      rest >>= 7n;
-    }
-    this.#byte(Number(rest));
-    return this;
-  }
-
-  #byte(value: number): void {
-    this.#grow(1);
-    this.#small.push(value);
-  }
-
-  #append(value: Uint8Array): this {
-    this.#grow(value.length);
-    if (value.length < copyBelowBytes) {
-      for (const byte of value) this.#small.push(byte);
-      return this;
-    }
-    this.#flush();
-    this.#parts.push(value);
-    return this;
-  }
-
-  #grow(bytes: number): void {
-    this.#sizeBytes += bytes;
-    if (this.#sizeBytes > maxMessageBytes)
-      throw new RangeError('a protobuf message must stay under 2 GiB: put the weights into an external data file');
-  }
-
-  #flush(): void {
-    if (this.#small.length === 0) return;
-    this.#parts.push(Uint8Array.from(this.#small));
-    this.#small = [];
+/**
+ * The model in the bytes of a file. Fields that onnx.proto does not have are kept and written again.
+ *
+ * @param bytes stay in use: do not change them until the model has been written
+ * @param maxValues of fields, and of bytes in packed lists of numbers
+ */
+export function decodeModel(bytes: Uint8Array, maxValues = defaultMaxValues): ModelProto {
+  if (bytes.length > maxMessageBytes) throw new WireError('a protobuf message must stay under 2 GiB');
+  const readInto = (target: Uint8Array, at: number): void => target.set(bytes.subarray(at, at + target.length));
+  const reader = new WireReader({ sizeBytes: bytes.length, readInto }, maxValues);
+  new Counter(reader, maxValues).count(reader.whole, ModelProtoSchema, 0);
+  try {
+    // Of a Buffer the views would be Buffers, whose slice() is another one.
+    return fromBinary(ModelProtoSchema, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length), {
+      recursionLimit: maxDepth + 1,
+    });
+  } catch (error) {
+    throw new WireError(error instanceof Error ? error.message : String(error), { cause: error });
   }
 }
 
-function floatBytes(values: readonly number[]): Uint8Array {
-  const view = new DataView(new ArrayBuffer(values.length * 4));
-  values.forEach((value, index) => view.setFloat32(index * 4, value, true));
-  return new Uint8Array(view.buffer);
+/** Counts what a message holds, before objects are made of it: two bytes of a file can become an object. */
+class Counter {
+  readonly #reader: WireReader;
+  readonly #maxPackedBytes: number;
+  #packedBytes = 0;
+
+  constructor(reader: WireReader, maxPackedBytes: number) {
+    this.#reader = reader;
+    this.#maxPackedBytes = maxPackedBytes;
+  }
+
+  count(range: Range, message: DescMessage, depth: number): void {
+    if (depth > maxDepth) throw new WireError(`its messages are nested more than ${maxDepth} deep`);
+    for (const field of this.#reader.fields(range)) {
+      if (field.kind !== 'bytes') continue;
+      const known = message.fields.find(({ number }) => number === field.number);
+      if (known?.message !== undefined) this.count(field.range, known.message, depth + 1);
+      else if (isPackable(known)) this.#countPacked(field);
+    }
+  }
+
+  /** A packed number has at least one byte. */
+  #countPacked({ range }: Extract<Field, { kind: 'bytes' }>): void {
+    this.#packedBytes += range.end - range.start;
+    if (this.#packedBytes > this.#maxPackedBytes)
+      throw new WireError(`its lists of numbers have more than ${this.#maxPackedBytes} bytes`);
+  }
+}
+
+/** A list of numbers, which may be packed into one field. */
+function isPackable(field: DescField | undefined): boolean {
+  return field?.fieldKind === 'list' && field.scalar !== ScalarType.STRING && field.scalar !== ScalarType.BYTES;
+}
+
+/**
+ * The file, piece by piece, ready for `writeFile`. Of each message, raw data and what holds it come last.
+ *
+ * @throws RangeError
+ */
+export function encodeProto(model: ModelProto): readonly Uint8Array[] {
+  const { graph, ...rest } = model;
+  const head = toBinary(ModelProtoSchema, rest as ModelProto);
+  if (graph === undefined) return [head];
+  return [head, ...fieldOf(ModelProtoSchema.field.graph.number, graphParts(graph))];
+}
+
+function graphParts(graph: GraphProto): readonly Uint8Array[] {
+  const head = toBinary(GraphProtoSchema, { ...graph, initializer: [] });
+  const { number } = GraphProtoSchema.field.initializer;
+  return [head, ...graph.initializer.flatMap((tensor) => fieldOf(number, tensorParts(tensor)))];
+}
+
+function tensorParts(tensor: TensorProto): readonly Uint8Array[] {
+  const { rawData, ...rest } = tensor;
+  if (rawData === undefined || rawData.length < copyBelowBytes) return [toBinary(TensorProtoSchema, tensor)];
+  const head = toBinary(TensorProtoSchema, rest as TensorProto);
+  return [head, ...fieldOf(TensorProtoSchema.field.rawData.number, [rawData])];
+}
+
+/** The parts of a message as one field of the message around it. */
+function fieldOf(number: number, parts: readonly Uint8Array[]): readonly Uint8Array[] {
+  const sizeBytes = parts.reduce((sum, part) => sum + part.length, 0);
+  if (sizeBytes > maxMessageBytes)
+    throw new RangeError('a protobuf message must stay under 2 GiB: put the weights into an external data file');
+  return [new BinaryWriter().tag(number, WireType.LengthDelimited).uint32(sizeBytes).finish(), ...parts];
 }

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { AppError, messageOf } from '../../api/errors.ts';
 import { printLastWords } from '../../api/last-words.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
+import { aborted } from '../../lib/abort.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -161,11 +162,4 @@ function sayLast(
   } catch (error) {
     logger.warn('last words could not be written', { path: terminationLog, err: error });
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

@@ -7,6 +7,7 @@
  */
 import { request, type Agent, type IncomingMessage } from 'node:http';
 import { bearer, tokenHeader } from '../../api/access.ts';
+import { readBounded } from '../../lib/bounded-body.ts';
 import { readTaken, takenLimitBytes, type Taken } from '../sampling/sample.ts';
 
 export type SamplesSource = {
@@ -51,15 +52,7 @@ export async function takeSamples(source: SamplesSource, max: number): Promise<T
 }
 
 async function collect(response: IncomingMessage): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length;
-    if (response.statusCode !== 200 || sizeBytes > limitBytes) {
-      response.destroy();
-      return undefined;
-    }
-    chunks.push(chunk);
-  }
-  return response.statusCode === 200 ? new Uint8Array(Buffer.concat(chunks, sizeBytes)) : undefined;
+  if (response.statusCode === 200) return readBounded(response, limitBytes);
+  response.destroy();
+  return undefined;
 }

@@ -6,7 +6,7 @@
  *        flag.
  */
 import '../node-guard.cjs';
-import { parseArgs } from 'node:util';
+import { parseOnlyFlags } from '../../lib/flags.ts';
 import { messageOf } from '../../api/errors.ts';
 import { targets, type Target } from './cases.ts';
 import { fuzz, type RunOptions, type Summary } from './run.ts';
@@ -57,7 +57,7 @@ function targetsOf(text: string): readonly Target[] {
 }
 
 function optionsOf(argv: readonly string[]): RunOptions | 'help' {
-  const { values } = parseArgs({ args: [...argv], options: flags });
+  const values = parseOnlyFlags('fuzz', argv, flags);
   if (values.help) return 'help';
   return {
     seed: numberOf('--seed', values.seed, 2 ** 32 - 1),

@@ -10,7 +10,8 @@ import { mkdtempSync, mkdirSync, readdirSync, rmSync, statSync, lstatSync } from
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { AppError } from '../../api/errors.ts';
+import { parseOnlyFlags } from '../../lib/flags.ts';
 import { nativeEnvironment } from '../../api/names.ts';
 import { installApp } from './app-files.ts';
 import { installBase, userId } from './base-files.ts';
@@ -30,12 +31,10 @@ Needs buildah, apt-get with fresh lists, dpkg, and node_modules as npm ci makes 
 `;
 
 function main(): number {
-  const { values } = parseArgs({
-    options: {
-      out: { type: 'string' },
-      tag: { type: 'string', default: defaultTag },
-      help: { type: 'boolean', short: 'h', default: false },
-    },
+  const values = parseOnlyFlags('build', process.argv.slice(2), {
+    out: { type: 'string' },
+    tag: { type: 'string', default: defaultTag },
+    help: { type: 'boolean', short: 'h', default: false },
   });
   if (values.help) {
     process.stdout.write(usage);
@@ -115,10 +114,7 @@ function mebibytes(bytes: number): string {
 try {
   process.exitCode = main();
 } catch (error) {
-  const expected =
-    error instanceof BuildError ||
-    (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'));
-  if (!expected) throw error;
+  if (!(error instanceof BuildError || (error instanceof AppError && error.code === 'BAD_FLAG'))) throw error;
   process.stderr.write(`error: ${error.message}\n`);
   process.exitCode = 2;
 }

@@ -16,8 +16,11 @@ type LockedPackage = {
 };
 export type Lock = Readonly<Record<string, LockedPackage>>;
 
-/** What onnxruntime-node uses in its install script alone, which never runs here: it would download CUDA. */
-const onlyForInstalling: ReadonlySet<string> = new Set(['adm-zip', 'global-agent']);
+/**
+ * Dependencies that Node never loads: what onnxruntime-node uses in its install script alone, which never runs here (it
+ * would download CUDA), and what tar-stream and its streams import under another runtime, Bare.
+ */
+const neverLoaded: ReadonlySet<string> = new Set(['adm-zip', 'global-agent', 'bare-fs', 'bare-events']);
 
 /** Package names that the JavaScript under `dir` imports, sorted. */
 export function importedPackages(dir: string): readonly string[] {
@@ -79,7 +82,7 @@ export function closureOf(names: readonly string[], lock: Lock): readonly string
 function neededBy(folder: string, lock: Lock): readonly string[] {
   const { dependencies = {}, optionalDependencies = {} } = lock[folder] ?? {};
   const optional = Object.keys(optionalDependencies).filter((name) => nearest(name, folder, lock) !== undefined);
-  return [...Object.keys(dependencies).filter((name) => !onlyForInstalling.has(name)), ...optional];
+  return [...Object.keys(dependencies).filter((name) => !neverLoaded.has(name)), ...optional];
 }
 
 /** As Node looks a package up: beside the importer, then one node_modules further out. */

@@ -8,7 +8,7 @@
 import '../node-guard.cjs';
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { parseOnlyFlags } from '../../lib/flags.ts';
 import { messageOf } from '../../api/errors.ts';
 import { MutantError, partForCommit, partOf } from './find.ts';
 import { mutants } from './mutants/index.ts';
@@ -50,7 +50,7 @@ function chosen(all: readonly Prepared[], part: string | undefined, only: string
 }
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: flags });
+  const values = parseOnlyFlags('mutation', process.argv.slice(2), flags);
   if (values.help) {
     process.stdout.write(usage);
     return 0;

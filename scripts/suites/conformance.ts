@@ -11,7 +11,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { parseOnlyFlags } from '../../lib/flags.ts';
 import { messageOf } from '../../api/errors.ts';
 import { RealApiServer } from '../../test/support/real-api-server.ts';
 
@@ -33,8 +33,9 @@ API's
 `;
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: { grep: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false } },
+  const values = parseOnlyFlags('conformance', process.argv.slice(2), {
+    grep: { type: 'string' },
+    help: { type: 'boolean', short: 'h', default: false },
   });
   if (values.help) {
     process.stdout.write(usage);

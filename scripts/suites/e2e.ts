@@ -10,9 +10,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { CoreV1Api, KubeConfig, type V1Node } from '@kubernetes/client-node';
-import { messageOf } from '../../api/errors.ts';
+import { parseOnlyFlags } from '../../lib/flags.ts';
+import { AppError, messageOf } from '../../api/errors.ts';
 import { defaultTag } from '../images/default-tag.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
@@ -39,12 +39,10 @@ GatewayClass is accepted, and skipped elsewhere.
 type TargetName = 'local' | 'cluster';
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      only: { type: 'string' },
-      grep: { type: 'string' },
-      help: { type: 'boolean', short: 'h', default: false },
-    },
+  const values = parseOnlyFlags('e2e', process.argv.slice(2), {
+    only: { type: 'string' },
+    grep: { type: 'string' },
+    help: { type: 'boolean', short: 'h', default: false },
   });
   if (values.help) {
     process.stdout.write(usage);
@@ -137,7 +135,6 @@ function complain(problem: string): number {
 }
 
 process.exitCode = await main().catch((error: unknown) => {
-  if (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'))
-    return complain(error.message);
+  if (error instanceof AppError && error.code === 'BAD_FLAG') return complain(error.message);
   throw error;
 });

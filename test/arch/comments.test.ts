@@ -29,7 +29,9 @@ function filesOfRepository(): Files {
   );
   const top = readdirSync(root).filter((name) => name.endsWith('.md'));
   const paths = [...below, ...top].filter(
-    (path) => /\.(ts|cjs|mjs|md)$/.test(path) && !path.includes('node_modules') && !path.includes('/fixtures/'),
+    (path) =>
+      /\.(ts|cjs|mjs|md)$/.test(path) &&
+      !['node_modules', '/fixtures/', 'onnx/proto/'].some((part) => path.includes(part)),
   );
   return new Map(paths.map((path) => [path, readFileSync(join(root, path), 'utf8')]));
 }

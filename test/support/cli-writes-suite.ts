@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { customResourceDefinition, type OnnxModel } from '../../api/onnxmodel.ts';
-import { openCluster, type Patch } from '../../cli/cluster/api-server.ts';
+import { openCluster } from '../../cli/cluster/api-server.ts';
+import { patchModel, type Change } from '../../cli/cluster/change-model.ts';
 import { intend } from '../../cli/commands/intend.ts';
 import { cliManager } from '../../cli/cluster/ownership.ts';
 import { undo } from '../../cli/commands/undo.ts';
@@ -94,11 +95,7 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
       assert.equal(await run(intend('abort'), 'ranker'), 0);
       const { spec, metadata } = await model();
       assert.deepEqual(spec.rollout, { abortRevision: B });
-      assert.ok(
-        (metadata as unknown as { readonly managedFields: readonly { readonly manager: string }[] }).managedFields.some(
-          ({ manager }) => manager === cliManager,
-        ),
-      );
+      assert.ok(metadata.managedFields?.some(({ manager }) => manager === cliManager) === true);
     });
 
     it('puts an older spec back to the field, and touches nothing else', async () => {
@@ -138,10 +135,8 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
             JSON.parse(
               await kubectl(['-n', namespace, 'get', 'onnxmodel', name, '-o', 'json', '--show-managed-fields']),
             ) as OnnxModel;
-          const owners = async (): Promise<readonly string[]> =>
-            (
-              (await read()).metadata as unknown as { readonly managedFields: readonly { readonly manager: string }[] }
-            ).managedFields.map(({ manager }) => manager);
+          const owners = async (): Promise<readonly (string | undefined)[]> =>
+            ((await read()).metadata.managedFields ?? []).map(({ manager }) => manager);
           await kubectl(['-n', namespace, 'create', '-f', '-'], {
             apiVersion: 'apps/v1',
             kind: 'ControllerRevision',
@@ -212,24 +207,23 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
       });
     });
 
-    const stale: readonly Pick<Patch, 'type' | 'body'>[] = [
+    const stale: readonly Change[] = [
       {
-        type: 'application/merge-patch+json',
-        body: { metadata: { resourceVersion: '1' }, spec: { rollout: { paused: true } } },
+        kind: 'Merge',
+        patch: { metadata: { resourceVersion: '1' }, spec: { rollout: { paused: true } } },
       },
       {
-        type: 'application/json-patch+json',
-        body: [
+        kind: 'Operations',
+        patch: [
           { op: 'replace', path: '/metadata/resourceVersion', value: '1' },
           { op: 'replace', path: '/spec/replicas', value: 4 },
         ],
       },
     ];
-    for (const patch of stale) {
-      it(`meets a conflict when it decided on an older version (${patch.type})`, async () => {
+    for (const change of stale) {
+      it(`meets a conflict when it decided on an older version (${change.kind})`, async () => {
         const cluster = await openCluster({ kubeconfig: api?.kubeconfig });
-        const path = `/apis/onnx-operator.dev/v1alpha1/namespaces/${namespace}/onnxmodels/ranker`;
-        await assert.rejects(cluster.patch({ ...patch, path, query: { fieldManager: cliManager }, silentMs: 10_000 }), {
+        await assert.rejects(patchModel(cluster, { namespace, name: 'ranker' }, change), {
           code: 'KUBE_STATUS',
           kind: 'conflict',
         });

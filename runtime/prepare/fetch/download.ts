@@ -9,7 +9,7 @@ import type { Hash } from 'node:crypto';
 import { AppError, kindOf } from '../../../api/errors.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { Logger } from '../../../lib/log.ts';
-import { backoffMs } from '../../../lib/retry.ts';
+import { backoffMs, retryErrors } from '../../../lib/retry.ts';
 import { checkDigest, digestOf, hashFile, newDigest } from '../cache/digest.ts';
 import type { OpenPart, PartFile } from './part-file.ts';
 import type { SourceFile } from '../prepared.ts';
@@ -93,26 +93,30 @@ async function attempt(job: Job): Promise<SourceFile | { mismatch: AppError; res
 async function retrying(part: Part, source: Source, context: FetchContext): Promise<void> {
   const { limits, clock, signal, logger } = context;
   let failures = 0;
-  for (let left = limits.tries * 100; ; left -= 1) {
-    const before = part.offset;
-    try {
-      return await part.fetchRest();
-    } catch (error) {
-      signal.throwIfAborted();
-      failures = part.offset > before ? 1 : failures + 1;
-      const passing = error instanceof AppError && error.code === 'SOURCE_UNAVAILABLE';
-      if (!passing || failures >= limits.tries || left <= 1) throw error;
-      const waitMs = backoffMs(backoff, failures, context.random());
-      logger.warn('download interrupted, trying again', {
-        uri: source.show(part.path),
-        err: error,
-        atBytes: part.offset,
-        waitMs: Math.round(waitMs),
-        kind: kindOf(error),
-      });
-      await clock.sleep(waitMs, signal);
-      signal.throwIfAborted();
-    }
+  let before = 0;
+  const fetchRest = (): Promise<void> => {
+    before = part.offset;
+    return part.fetchRest();
+  };
+  const pauseAfter = (error: unknown, attempt: number): number | undefined => {
+    failures = part.offset > before ? 1 : failures + 1;
+    const passing = error instanceof AppError && error.code === 'SOURCE_UNAVAILABLE';
+    if (!passing || failures >= limits.tries || attempt >= limits.tries * 100) return undefined;
+    const waitMs = backoffMs(backoff, failures, context.random());
+    logger.warn('download interrupted, trying again', {
+      uri: source.show(part.path),
+      err: error,
+      atBytes: part.offset,
+      waitMs: Math.round(waitMs),
+      kind: kindOf(error),
+    });
+    return waitMs;
+  };
+  try {
+    await retryErrors(fetchRest, { clock, signal, pauseAfter });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
   }
 }
 

@@ -2,10 +2,12 @@
  * Finds a package version's archive in the npm registry that this machine is set to.
  *
  * Owns:   what the registry says: where the archive is and which integrity vouches for it.
- * Limits: a registry's answer 64 MiB. Credentials go only to where the settings give them for.
+ * Limits: a registry's answer 64 MiB, an integrity 4096 characters.
+ *         Credentials go only to where the settings give them for.
  * Throws: SOURCE_MISSING, SOURCE_INVALID, SOURCE_UNAVAILABLE.
  */
 import { readFile } from 'node:fs/promises';
+import ssri, { type Integrity } from 'ssri';
 import { AppError } from '../../../api/errors.ts';
 import { downloadFile, type FetchContext } from './download.ts';
 import type { HttpClient } from './http-client.ts';
@@ -28,11 +30,12 @@ export type NpmPackage = {
   readonly uri: string;
   /** Where the archive may be, to be tried in order. */
   readonly archives: readonly Source[];
-  /** Subresource integrity of the archive: `sha512-<base64>`, or sha384 or sha256. */
-  readonly integrity: string;
+  /** Subresource integrity of the archive: hashes of SHA-512, SHA-384 or SHA-256, at least one. */
+  readonly integrity: Integrity;
 };
 
 const packumentLimitBytes = 64 * 2 ** 20;
+const maxIntegrityLength = 4096;
 
 export async function findPackage(uri: NpmUri, tools: NpmTools, context: FetchContext): Promise<NpmPackage> {
   const show = `npm:${uri.name}@${uri.version}`;
@@ -99,16 +102,21 @@ async function readPackument(source: Source, show: string, context: FetchContext
   }
 }
 
-type Dist = { readonly tarball: string | undefined; readonly integrity: string | undefined };
+type Dist = { readonly tarball: string | undefined; readonly integrity: Integrity | undefined };
 
 function distOf(packument: unknown, version: string): Dist | undefined {
   const versions = memberOf(packument, 'versions');
   const entry = memberOf(versions, version);
   if (entry === undefined) return undefined;
   const dist = memberOf(entry, 'dist');
-  // The strongest algorithm is written first; SHA-1 alone does not count.
-  const integrity = /sha(512|384|256)-[A-Za-z0-9+/]+={0,2}/.exec(textOf(memberOf(dist, 'integrity')) ?? '')?.[0];
-  return { tarball: textOf(memberOf(dist, 'tarball')), integrity };
+  return { tarball: textOf(memberOf(dist, 'tarball')), integrity: integrityOf(textOf(memberOf(dist, 'integrity'))) };
+}
+
+/** Strict: what is not SHA-2 of full length is passed over. SHA-1 alone does not vouch for an archive. */
+function integrityOf(text = ''): Integrity | undefined {
+  if (text.length > maxIntegrityLength) return undefined;
+  // null when no hash is left, which the types do not say.
+  return (ssri.parse(text, { strict: true }) as Integrity | null) ?? undefined;
 }
 
 function newest(packument: unknown): string {

@@ -9,7 +9,7 @@
 import { AppError, messageOf } from '../../../api/errors.ts';
 import type { GoldenConfig } from '../../../api/runtime-config.ts';
 import type { Clock } from '../../../lib/clock.ts';
-import { backoffMs } from '../../../lib/retry.ts';
+import { backoffMs, retry } from '../../../lib/retry.ts';
 import type { NamedTensors } from '../../engine/tensor.ts';
 import { caseLimits, type GoldenCase } from '../../golden/case.ts';
 import { decodeEmbeddings } from '../../golden/embeddings.ts';
@@ -193,13 +193,14 @@ export class GoldenPass {
     });
   }
 
-  async #patiently(askOnce: (nth: number) => Promise<Answered>): Promise<Answered> {
+  #patiently(askOnce: (nth: number) => Promise<Answered>): Promise<Answered> {
     const { clock, random, stop } = this.#world;
-    for (let nth = 1; ; nth += 1) {
-      const answered = await askOnce(nth);
-      if (answered.kind !== 'unavailable' || nth === tries || stop.aborted) return answered;
-      await clock.sleep(backoffMs(pause, nth, random()), stop);
-    }
+    return retry(askOnce, {
+      clock,
+      signal: stop,
+      pauseAfter: ({ kind }, attempt) =>
+        kind === 'unavailable' && attempt < tries ? backoffMs(pause, attempt, random()) : undefined,
+    });
   }
 }
 

@@ -16,6 +16,10 @@ const applying = [
 
 // prettier-ignore
 export const operatorMutants = [
+  ...group(['test/unit/operator/see/revision.test.ts'], [
+    { name: 'a revision with an amount beyond the largest number has no name', of: 'revisionOf', within: 'amountOf',
+      from: 'Number.isFinite(parsed) ? parsed : null', to: 'parsed' },
+  ]),
   ...group(applying, [
     { name: 'leftovers go after an apply that failed', of: 'apply',
       from: 'if (put.failure !== undefined) return', to: 'if (false) return' },

@@ -225,6 +225,20 @@ export const runtimeMutants = [
     { name: 'an id outside of the vocabulary is taken', of: 'TextTokenizer',
       from: 'ids.find((id) => id >= size)', to: 'ids.find((id) => id > size)' },
   ]),
+  ...group(['test/unit/runtime/prepare/fetch/tar.test.ts'], [
+    { name: 'the end of an entry without a size is waited for', of: 'readTar', within: 'describe',
+      from: '!Number.isSafeInteger(size) || ', to: '' },
+    { name: 'an error of the disk is taken for one of the archive', of: 'readTar', within: 'Source',
+      from: 'if (this.#failure !== undefined) return', to: 'if (false) return' },
+  ]),
+  ...group(['test/unit/runtime/onnx/encode.test.ts'], [
+    { name: 'a model is decoded before its fields are counted', of: 'decodeModel',
+      from: 'new Counter(reader, maxValues).count(reader.whole, ModelProtoSchema, 0);', to: '' },
+    { name: 'packed numbers are not counted', of: 'decodeModel', within: 'isPackable',
+      from: "field?.fieldKind === 'list'", to: 'false' },
+    { name: 'the data of weights is copied', of: 'encodeProto', within: 'tensorParts',
+      from: 'rawData.length < copyBelowBytes', to: 'rawData.length >= 0' },
+  ]),
   ...group(['test/unit/runtime/prepare/fetch/address-guard.test.ts'], [
     { name: 'an IPv4 address inside an IPv6 one may be fetched from', of: 'isBlockedAddress',
       from: " || embeddedIpv4(bytes).some((inner) => blocked.check(inner, 'ipv4'))", to: '' },

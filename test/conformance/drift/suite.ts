@@ -6,7 +6,7 @@
  *       most. Afterwards it is quiet. A change that the API server refuses is none.
  */
 import assert from 'node:assert/strict';
-import { canonicalJson } from '../../../operator/see/revision.ts';
+import { canonicalJson } from '../../../lib/canonical-json.ts';
 import { eventually } from '../../support/eventually.ts';
 import type { Json } from '../kube/api.ts';
 import { installGatewayApi, type GatewayApi } from '../kube/gateway-api.ts';

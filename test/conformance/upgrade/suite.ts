@@ -8,7 +8,7 @@
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { canonicalJson } from '../../../operator/see/revision.ts';
+import { canonicalJson } from '../../../lib/canonical-json.ts';
 import { DriftWorld } from '../drift/world.ts';
 import type { Answer, Json } from '../kube/api.ts';
 

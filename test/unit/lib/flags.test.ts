@@ -1,28 +1,46 @@
-/** Messages about a wrong command line. */
+/** What is said of a wrong command line. */
 import assert from 'node:assert/strict';
-import { parseArgs } from 'node:util';
-import { flagProblem } from '../../../lib/flags.ts';
+import { parseFlags, parseOnlyFlags } from '../../../lib/flags.ts';
 
-const options = { url: { type: 'string' }, quiet: { type: 'boolean' } } as const;
+const options = { url: { type: 'string' }, quiet: { type: 'boolean', short: 'q', default: false } } as const;
 
-// prettier-ignore
-const rows: readonly { readonly name: string; readonly args: readonly string[]; readonly says: string }[] = [
-  { name: 'names an option that does not exist, without advice about arguments',
-    args: ['--bogus'], says: "Unknown option '--bogus'" },
-  { name: 'says that a value is missing', args: ['--url'], says: "Option '--url <value>' argument missing" },
-  { name: 'says that an option takes no value', args: ['--quiet=yes'],
-    says: "Option '--quiet' does not take an argument" },
-  { name: 'gives one sentence about a value that begins with a dash',
-    args: ['--url', '--quiet'], says: "Option '--url' argument is ambiguous" },
-];
+describe('parseFlags', () => {
+  it('gives flags, defaults and arguments', () => {
+    const { values, positionals } = parseFlags('tool', ['a', '--url=u', 'b'], options);
+    assert.deepEqual({ ...values }, { url: 'u', quiet: false });
+    assert.deepEqual(positionals, ['a', 'b']);
+  });
 
-describe('flagProblem', () => {
-  for (const { name, args, says } of rows) {
+  // prettier-ignore
+  const wrong: readonly { readonly name: string; readonly args: readonly string[]; readonly says: string }[] = [
+    { name: 'names a flag that does not exist, and those that do',
+      args: ['--bogus'], says: 'tool: unknown flag "--bogus"; available flags: --url, --quiet' },
+    { name: 'names a short flag that does not exist',
+      args: ['-x'], says: 'tool: unknown flag "-x"; available flags: --url, --quiet' },
+    { name: 'repeats no more than 80 characters of a flag', args: [`--${'x'.repeat(200)}`],
+      says: `tool: unknown flag "--${'x'.repeat(78)}"; available flags: --url, --quiet` },
+    { name: 'says that a value is missing', args: ['--url'], says: "tool: Option '--url <value>' argument missing" },
+    { name: 'says that a flag takes no value', args: ['--quiet=yes'],
+      says: "tool: Option '-q, --quiet' does not take an argument" },
+    { name: 'says no more of a value that begins with a dash than that',
+      args: ['--url', '--quiet'], says: "tool: Option '--url' argument is ambiguous" },
+  ];
+  for (const { name, args, says } of wrong) {
     it(name, () =>
-      assert.throws(
-        () => parseArgs({ args: [...args], options, allowPositionals: true }),
-        (error) => flagProblem(error) === says,
-      ),
+      assert.throws(() => parseFlags('tool', args, options), {
+        code: 'BAD_FLAG',
+        kind: 'invalid',
+        message: `${says} (see --help)`,
+      }),
     );
   }
+});
+
+describe('parseOnlyFlags', () => {
+  it('gives flags and defaults', () => assert.deepEqual({ ...parseOnlyFlags('tool', [], options) }, { quiet: false }));
+  it('refuses an argument', () =>
+    assert.throws(() => parseOnlyFlags('tool', ['a'], options), {
+      code: 'BAD_FLAG',
+      message: "tool: Unexpected argument 'a' (see --help)",
+    }));
 });

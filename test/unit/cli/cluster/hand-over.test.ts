@@ -1,8 +1,14 @@
 /** To whom the fields go that `undo` wrote, and what stays with the command line. */
 import assert from 'node:assert/strict';
-import { applierOf, handedOver, type Entry } from '../../../../cli/cluster/hand-over.ts';
+import { applierOf, handedOver } from '../../../../cli/cluster/hand-over.ts';
+import type { ManagedFieldsEntry } from '../../../../kube/client/object.ts';
 
-const entry = (manager: string, operation: 'Apply' | 'Update', spec: object, more: object = {}): Entry => ({
+const entry = (
+  manager: string,
+  operation: 'Apply' | 'Update',
+  spec: object,
+  more: object = {},
+): ManagedFieldsEntry => ({
   manager,
   operation,
   apiVersion: 'onnx-operator.dev/v1alpha1',
@@ -29,7 +35,8 @@ const cli = entry('onnx-cli', 'Update', { 'f:execution': { 'f:workers': {} }, 'f
 
 describe('the fields of an undo go', () => {
   // prettier-ignore
-  const rows: readonly (readonly [sentence: string, entries: readonly Entry[], to: string | undefined])[] = [
+  const rows: readonly (readonly [sentence: string, entries: readonly ManagedFieldsEntry[],
+    to: string | undefined])[] = [
     ['to whoever applies on the server, though somebody edited later', [pipeline, edit, cli], 'pipeline'],
     ['to the one that applied last, of two', [pipeline,
       entry('kustomize-controller', 'Apply', uri, { time: '2026-03-01T00:00:00Z' }), cli], 'kustomize-controller'],
@@ -43,22 +50,22 @@ describe('the fields of an undo go', () => {
       entry('person', 'Apply', { '.': {}, 'f:rollout': { 'f:paused': {} } }), cli], undefined],
   ];
   for (const [sentence, managedFields, to] of rows)
-    it(sentence, () => assert.equal(applierOf({ name: 'm', managedFields })?.manager, to));
+    it(sentence, () => assert.equal(applierOf({ managedFields })?.manager, to));
 
   it('beside what the heir has, while intents stay with the command line', () => {
-    assert.deepEqual(handedOver({ name: 'm', managedFields: [pipeline, cli] }, pipeline), [
+    assert.deepEqual(handedOver({ managedFields: [pipeline, cli] }, pipeline), [
       { ...pipeline, fieldsV1: { 'f:spec': { ...uri, 'f:execution': { 'f:workers': {} } } } },
       { ...cli, fieldsV1: { 'f:spec': { 'f:rollout': { 'f:paused': {} } } } },
     ]);
   });
   it('to an heir that lost its last field to the command line, too', () => {
     const all = entry('onnx-cli', 'Update', uri);
-    assert.deepEqual(handedOver({ name: 'm', managedFields: [all] }, pipeline), [pipeline]);
+    assert.deepEqual(handedOver({ managedFields: [all] }, pipeline), [pipeline]);
   });
   it('nowhere when there are only intents', () =>
     assert.equal(
       handedOver(
-        { name: 'm', managedFields: [pipeline, entry('onnx-cli', 'Update', { 'f:rollout': { 'f:paused': {} } })] },
+        { managedFields: [pipeline, entry('onnx-cli', 'Update', { 'f:rollout': { 'f:paused': {} } })] },
         pipeline,
       ),
       undefined,

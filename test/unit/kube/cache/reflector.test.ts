@@ -273,6 +273,22 @@ describe('Reflector', () => {
     assert.deepEqual([kube.calls.watch, kube.openWatches], [before, 0]);
   });
 
+  it('ends at once when it is stopped by what the list brought', async () => {
+    const kube = new MemoryKube();
+    kube.put(things, thing('a'));
+    const reflector = new Reflector<Thing>({
+      client: kube,
+      type: things,
+      clock: new HandClock(),
+      registry: createRegistry(),
+      logger: silentLogger,
+    });
+    const stop = new AbortController();
+    reflector.cache.subscribe(() => stop.abort());
+    await reflector.run(stop.signal);
+    assert.equal(kube.openWatches, 0);
+  });
+
   it('ends at once while it watches', async () => {
     const { kube, stop } = await start();
     await stop();

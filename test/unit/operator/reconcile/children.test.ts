@@ -5,7 +5,7 @@ import { silentLogger } from '../../../../lib/log.ts';
 import { statusError } from '../../../../kube/client/kube-error.ts';
 import type { KubeObject } from '../../../../kube/client/object.ts';
 import { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
-import { canonicalJson } from '../../../../operator/see/revision.ts';
+import { canonicalJson } from '../../../../lib/canonical-json.ts';
 import { FakeCluster } from '../../../support/fake-cluster.ts';
 import { given } from '../../../support/given.ts';
 import { HandClock } from '../../../support/hand-clock.ts';

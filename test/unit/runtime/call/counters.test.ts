@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Counters, sizeClassOf } from '../../../../runtime/call/counters.ts';
-import { base, bucketOf, growth, LogHistogram } from '../../../../api/histogram.ts';
+import { base, durationBucket, growth, DurationCounts } from '../../../../api/histogram.ts';
 
-describe('bucketOf', () => {
+describe('durationBucket', () => {
   it('bounds every duration as the report says', () => {
     fc.assert(
       fc.property(fc.double({ min: 1e-6, max: 20_000, noNaN: true }), (seconds) => {
-        const index = bucketOf(seconds);
+        const index = durationBucket(seconds);
         assert.ok(seconds <= base * growth ** index * (1 + 1e-12));
         if (index > 0) assert.ok(seconds > base * growth ** (index - 1) * (1 - 1e-12));
       }),
@@ -16,16 +16,17 @@ describe('bucketOf', () => {
   });
 
   it("puts a bucket's bound into that bucket", () => {
-    for (let index = 0; index <= 900; index += 1) assert.equal(bucketOf(base * growth ** index), index);
+    for (let index = 0; index <= 900; index += 1) assert.equal(durationBucket(base * growth ** index), index);
   });
 
-  it('has a last bucket', () => assert.equal(bucketOf(Infinity), 1000));
-  it('has a first bucket', () => assert.deepEqual([bucketOf(0), bucketOf(-1), bucketOf(NaN)], [0, 0, 0]));
+  it('has a last bucket', () => assert.equal(durationBucket(Infinity), 1000));
+  it('has a first bucket', () =>
+    assert.deepEqual([durationBucket(0), durationBucket(-1), durationBucket(NaN)], [0, 0, 0]));
 });
 
-describe('LogHistogram', () => {
+describe('DurationCounts', () => {
   it('is sparse and sorted', () => {
-    const histogram = new LogHistogram();
+    const histogram = new DurationCounts();
     for (const seconds of [1, 1e-5, 1, 0.01]) histogram.observe(seconds);
     assert.deepEqual(histogram.snapshot(), { base: 1e-4, growth: 1.02, counts: { 0: 1, 233: 1, 466: 2 } });
   });

@@ -72,7 +72,7 @@ describe('readCommand', () => {
     { argv: ['serve', 'npm:a@1.0.0/m.onnx', '--port', 'http'], says: /--port: 'http' is not a port/ },
     { argv: ['serve', 'npm:a@1.0.0/m.onnx', '--port', '70000'], says: /--port: '70000' is not a port/ },
     { argv: ['serve', 'npm:a@1.0.0/m.onnx', '--name', 'A_b'], says: /--name: 'A_b' is not a name/ },
-    { argv: ['serve', 'npm:a@1.0.0/m.onnx', '--wings', '2'], says: /Unknown option '--wings'/ },
+    { argv: ['serve', 'npm:a@1.0.0/m.onnx', '--wings', '2'], says: /serve: unknown flag "--wings"; available flags: / },
     { argv: ['run', 'now'], says: /now: run takes no arguments/ },
     { argv: ['run'], environment: { ONNX_LOG_LEVEL: 'loud' }, says: /ONNX_LOG_LEVEL: 'loud' is not one of/ },
     { argv: ['serve', 'npm:a@1.0.0/m.onnx'], environment: {

@@ -15,6 +15,8 @@ const lock: Lock = {
   'node_modules/onnxruntime-node': { dependencies: { 'adm-zip': '1', 'onnxruntime-common': '1' } },
   'node_modules/onnxruntime-common': {},
   'node_modules/adm-zip': {},
+  'node_modules/tar-stream': { dependencies: { 'bare-fs': '1', b: '1' } },
+  'node_modules/bare-fs': {},
 };
 
 type Row = { readonly name: string; readonly names: readonly string[]; readonly want: readonly string[] };
@@ -28,6 +30,8 @@ const rows: readonly Row[] = [
     want: ['node_modules/a', 'node_modules/a/node_modules/b', 'node_modules/c', 'node_modules/d'] },
   { name: 'leaves out what only an install script uses', names: ['onnxruntime-node'],
     want: ['node_modules/onnxruntime-common', 'node_modules/onnxruntime-node'] },
+  { name: 'leaves out what only another runtime loads', names: ['tar-stream'],
+    want: ['node_modules/b', 'node_modules/tar-stream'] },
 ];
 
 describe('closureOf', () => {

@@ -1,7 +1,9 @@
 /** Which graphs let rows share a run, and why others do not. */
 import assert from 'node:assert/strict';
+import { create } from '@bufbuild/protobuf';
 import {
   modelBytes,
+  modelProto,
   weight,
   type Attribute,
   type Graph,
@@ -11,7 +13,8 @@ import {
 } from '../../../../../runtime/onnx/build.ts';
 import type { GraphBody, GraphFile } from '../../../../../runtime/onnx/graph.ts';
 import { inspectBytes } from '../../../../../runtime/onnx/inspect.ts';
-import { MessageWriter } from '../../../../../runtime/onnx/encode.ts';
+import { encodeProto } from '../../../../../runtime/onnx/encode.ts';
+import { AttributeProto_AttributeType, FunctionProtoSchema } from '../../../../../runtime/onnx/proto/onnx_pb.ts';
 import { rowsVerdict } from '../../../../../runtime/onnx/rows/independence.ts';
 import { tinyEncoder } from '../../../../support/tiny-encoder.ts';
 
@@ -309,20 +312,13 @@ describe('functions of a model', () => {
   });
 
   it('are read from the file', () => {
-    const message = (): MessageWriter => new MessageWriter();
     const bytesWith = (axis: number): Uint8Array => {
-      const model = modelOf({ nodes: [node('mine.Softly', ['x'], ['y'], { along: int(axis) })] });
-      const attribute = message().text(1, 'axis').text(21, 'along').integer(20, 2);
-      const inner = message().text(1, 'a').text(2, 'b').text(4, 'Softmax').message(5, attribute);
-      const softly = message()
-        .text(1, 'Softly')
-        .text(4, 'a')
-        .text(5, 'b')
-        .text(6, 'along')
-        .message(7, inner)
-        .text(10, 'mine');
-      // Fields of a message may follow in any order: a function behind the graph is one of the model's.
-      return Buffer.concat([modelBytes(model), ...message().message(25, softly).parts()]);
+      const model = modelProto(modelOf({ nodes: [node('mine.Softly', ['x'], ['y'], { along: int(axis) })] }));
+      const attribute = [{ name: 'axis', refAttrName: 'along', type: AttributeProto_AttributeType.INT }];
+      const inner = [{ opType: 'Softmax', input: ['a'], output: ['b'], attribute }];
+      const softly = { name: 'Softly', domain: 'mine', input: ['a'], output: ['b'], attribute: ['along'], node: inner };
+      model.functions.push(create(FunctionProtoSchema, softly));
+      return Buffer.concat(encodeProto(model));
     };
     assert.deepEqual(
       [inspectBytes(bytesWith(2)).rows, inspectBytes(bytesWith(0)).rows],

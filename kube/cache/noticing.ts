@@ -1,0 +1,39 @@
+/**
+ * Reports how a reflector's lists and watches go. A reflector retries for ever and never rejects; callers that give up
+ * after some failures use this.
+ */
+import type { KubeClient } from '../client/kube-client.ts';
+
+type Reader = Pick<KubeClient, 'list' | 'watch'>;
+
+export type Noticing = {
+  /** A list or watch failed, or was aborted. */
+  readonly onError: (error: unknown) => void;
+  /** A watch brought an event or a bookmark. */
+  readonly onEvent?: () => void;
+};
+
+/** The same client, with callbacks for failed lists and watches, and for events. */
+export function noticing(client: Reader, { onError, onEvent }: Noticing): Reader {
+  return {
+    list: async (type, query, options) => {
+      try {
+        return await client.list(type, query, options);
+      } catch (error) {
+        onError(error);
+        throw error;
+      }
+    },
+    watch: async function* (type, query, signal) {
+      try {
+        for await (const event of client.watch(type, query, signal)) {
+          onEvent?.();
+          yield event;
+        }
+      } catch (error) {
+        onError(error);
+        throw error;
+      }
+    },
+  };
+}

@@ -1,0 +1,34 @@
+/**
+ * Waits for an AbortSignal, and leaves no listener on a signal that lives as long as the process.
+ * Rule: a signal that was aborted before counts as aborted now; its event is not sent again.
+ */
+
+/** Runs `fn` once when the signal is aborted, at once when it was aborted before. @returns cancels it */
+export function onAbort(signal: AbortSignal, fn: () => void): () => void {
+  if (signal.aborted) fn();
+  else signal.addEventListener('abort', fn, { once: true });
+  return () => signal.removeEventListener('abort', fn);
+}
+
+/** Resolves once the signal is aborted. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    onAbort(signal, resolve);
+  });
+}
+
+/**
+ * The promise's result, or a rejection with the signal's reason when the signal is aborted first. A later result is
+ * ignored.
+ */
+export function raceAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const off = onAbort(signal, () => reject(reasonOf(signal)));
+    promise.then(resolve, reject).finally(off);
+  });
+}
+
+/** The reason of an aborted signal, as an Error. */
+export function reasonOf(signal: AbortSignal): Error {
+  return signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason ?? 'aborted'));
+}
