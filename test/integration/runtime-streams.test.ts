@@ -1,4 +1,4 @@
-/** Answers that are made while they are sent, over real sockets: slow clients, clients that leave, streams that break. */
+/** Answers that are made while they are sent, over real sockets: slow clients, clients that leave, broken streams. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { request as send, type IncomingMessage } from 'node:http';
