@@ -1,8 +1,8 @@
 /**
  * How large the fields of a spec may be that the runtime reads, too.
  *
- * Owns:  the numbers. The schema refuses by them when a model is applied, runtime/config/revision-file.ts when a
- *        file is read: a pod takes every config that was made of an accepted spec.
+ * Owns:  the numbers. The schema refuses by them when a model is applied, and api/runtime-config.ts
+ *        when a file is read: a pod takes every config that was made of an accepted spec.
  * Units: lengths in characters, sizes of lists and maps in entries; others in the name.
  */
 

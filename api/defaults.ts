@@ -6,7 +6,7 @@
  * Pure:  and idempotent.
  */
 import type { OnnxModelSpec, RevisionSpec } from './onnxmodel.ts';
-import type { EmbeddingConfig, ExecutionConfig, GoldenMetric } from './runtime-config.ts';
+import type { BatchingConfig, EmbeddingConfig, ExecutionConfig, MemoryConfig, WarmupConfig } from './runtime-config.ts';
 import type { TaskName } from './tasks.ts';
 
 /** The hashed spec with nothing left open. Durations and quantities are still text, as the API writes them. */
@@ -14,10 +14,10 @@ export type FrozenSpec = {
   readonly model: RevisionSpec['model'] & { readonly task: TaskName };
   readonly embedding?: EmbeddingConfig;
   readonly execution: ExecutionConfig;
-  readonly batching: { readonly maxBatchSize: number; readonly maxQueueDelay: string; readonly maxQueueDepth: number };
-  readonly memory: { readonly limit?: string; readonly arena: 'Auto' | 'On' | 'Off' };
+  readonly batching: Omit<BatchingConfig, 'maxQueueDelayMs'> & { readonly maxQueueDelay: string };
+  readonly memory: Omit<MemoryConfig, 'limitBytes'> & { readonly limit?: string };
   readonly resources: NonNullable<RevisionSpec['resources']>;
-  readonly warmup: { readonly requests: number; readonly timeout: string };
+  readonly warmup: Omit<WarmupConfig, 'timeoutMs'> & { readonly timeout: string };
   readonly runtime: {
     readonly image: string;
     readonly sidecar?: NonNullable<NonNullable<RevisionSpec['runtime']>['sidecar']>;
@@ -104,13 +104,3 @@ export const rolloutDefaults = {
 
 /** How a new revision's answers are held against stable's where spec.rollout.gates.golden is absent. */
 export const generatedGolden = { metric: 'Cosine', min: 0.9, seed: 20, cases: 16 } as const;
-
-/** The limit of a golden gate that gives none, where one makes sense for every model. */
-export const goldenLimits = {
-  Cosine: { min: 0.99 },
-  Top1Agreement: { min: 0.98 },
-  ExactMatch: { min: 1 },
-  WordErrorRate: { max: 0.05 },
-  MaxAbsError: {},
-  Accuracy: {},
-} as const satisfies Record<GoldenMetric, { readonly min?: number; readonly max?: number }>;

@@ -5,13 +5,15 @@
  *        the rank is not known), and what schemaPolicy Compatible and Exact mean.
  * Pure.
  */
-import { isRecord, ownValue } from './record.ts';
+import { ownValue } from './record.ts';
+import { k, type Infer } from './schema/builder.ts';
+import { checkOf } from './schema/check.ts';
+
+const notes = k.map(k.string({ max: 256 }), { max: 4096 });
+const modelIoSchema = k.object({ inputs: notes, outputs: notes });
 
 /** Name → notation. */
-export type ModelIo = {
-  readonly inputs: Readonly<Record<string, string>>;
-  readonly outputs: Readonly<Record<string, string>>;
-};
+export type ModelIo = Infer<typeof modelIoSchema>;
 
 type Tensor = { readonly name: string; readonly type: string; readonly dims?: readonly (number | string)[] };
 
@@ -28,15 +30,13 @@ function notesOf(tensors: readonly Tensor[]): Readonly<Record<string, string>> {
   );
 }
 
+const check = checkOf(modelIoSchema, 'Ignore');
+
 /** @returns undefined when the value is not of this form */
 export function readModelIo(value: unknown): ModelIo | undefined {
-  if (!isRecord(value)) return undefined;
-  const { inputs, outputs } = value;
-  return isNotes(inputs) && isNotes(outputs) ? { inputs, outputs } : undefined;
-}
-
-function isNotes(value: unknown): value is Readonly<Record<string, string>> {
-  return isRecord(value) && Object.values(value).every((note) => typeof note === 'string' && note.length <= 256);
+  if (check(value) !== undefined) return undefined;
+  const { inputs, outputs } = value as ModelIo;
+  return { inputs, outputs };
 }
 
 export type SchemaPolicy = 'Compatible' | 'Exact' | 'Any';

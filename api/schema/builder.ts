@@ -25,7 +25,7 @@ export type CelRule = {
 
 /** The part of JSON Schema that a structural schema is made of. */
 export type JsonSchema = {
-  readonly type?: 'object' | 'array' | 'string' | 'integer' | 'boolean';
+  readonly type?: 'object' | 'array' | 'string' | 'integer' | 'number' | 'boolean';
   readonly description?: string;
   readonly format?: string;
   readonly default?: unknown;
@@ -48,7 +48,30 @@ export type JsonSchema = {
   readonly 'x-kubernetes-list-map-keys'?: readonly string[];
   readonly 'x-kubernetes-preserve-unknown-fields'?: true;
   readonly 'x-kubernetes-validations'?: readonly CelRule[];
+  /** Only in contracts between our own processes (contract.ts). No CRD has any of these. */
+  readonly contract?: ContractWords;
 };
+
+/** What a contract says beyond a structural schema. */
+export type ContractWords = {
+  /** The value may also be null. */
+  readonly orNull?: true;
+  /** The one value that is accepted. */
+  readonly only?: string | number;
+  /** A number must be greater than this. */
+  readonly above?: number;
+  /** What a text of this pattern is called, with its article, such as "a duration such as 15m". */
+  readonly patternName?: string;
+  /** The pattern of a map's keys. */
+  readonly keys?: string;
+  /** One object schema for each value of the field `kind`. */
+  readonly variants?: Readonly<Record<string, JsonSchema>>;
+  /** A rule over the whole value, applied when the parts are right. */
+  readonly rule?: (value: never) => Fault | undefined;
+};
+
+/** What is wrong with a value. The path leads into the value, such as `.providers[1].name`, or is empty. */
+export type Fault = { readonly path: string; readonly problem: string };
 
 type Render = (stage: Stage) => JsonSchema;
 
@@ -88,6 +111,14 @@ export class Schema<T, P extends Presence = 'required'> {
     return new Schema(this.#render, 'optional', text);
   }
 
+  /** The same values in a contract whose writer has filled the default in: what absence means is not said. */
+  required(): Schema<T, 'required'> {
+    return new Schema((stage) => {
+      const { description, ...json } = this.#render(stage);
+      return description === undefined ? json : { ...json, description: description.replace(/ Absent: [^.]*\.$/, '') };
+    }, 'required');
+  }
+
   /** Part of the design, refused by name until it works. */
   planned(): Schema<T, 'planned'> {
     return new Schema(this.#render, 'planned', this.defaultText);
@@ -116,7 +147,7 @@ export class Schema<T, P extends Presence = 'required'> {
 /** The TypeScript type of a schema's values, as published. */
 export type Infer<S> = S extends Schema<infer T, Presence> ? T : never;
 
-type AnySchema = Schema<unknown, Presence>;
+export type AnySchema = Schema<unknown, Presence>;
 export type Fields = Readonly<Record<string, AnySchema>>;
 type KeysOf<F extends Fields, P extends Presence> = {
   [K in keyof F]: F[K] extends Schema<unknown, P> ? (P extends F[K]['presence'] ? K : never) : never;

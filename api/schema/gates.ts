@@ -4,7 +4,17 @@
  * Owns:  the shape, bounds and rules of the gates. What an absent gate means is said here for readers and done by
  *        operator/analysis/plan.ts and operator/golden/golden-set.ts.
  */
-import { k } from './builder.ts';
+import {
+  agreesFrom,
+  defaultLimitOf,
+  goldenMetricNames,
+  goldenMetrics,
+  isError,
+  liveMetricNames,
+  type GoldenMetric,
+  type LiveMetric,
+} from '../golden-metrics.ts';
+import { k, type CelRule } from './builder.ts';
 import { configMapRef, digest, duration, percent } from './values.ts';
 import { fileUriPattern } from '../sources.ts';
 
@@ -80,7 +90,53 @@ const latencyGate = k
     fieldPath: '.eachClass',
   });
 
-const goldenGate = k
+const errors = goldenMetricNames.filter(isError);
+const scores = goldenMetricNames.filter((metric) => !isError(metric));
+/** Metrics that compare answers to generated inputs. */
+const generated = goldenMetricNames.filter((metric) => goldenMetrics[metric].generated === true);
+const meanings = goldenMetricNames.map((metric) => `${metric}: ${goldenMetrics[metric].says}.`).join(' ');
+
+function needsLimit(metric: GoldenMetric): boolean {
+  return goldenMetrics[metric].limit === undefined;
+}
+
+/** A list in words: `a, b and c`. */
+function listed(words: readonly string[]): string {
+  return words.join(', ').replace(/, ([^,]*)$/, ' and $1');
+}
+
+/** e.g. `0.99 for Cosine, 1 for ExactMatch` */
+function limitsOf(metrics: readonly GoldenMetric[]): string {
+  return metrics
+    .filter((metric) => !needsLimit(metric))
+    .map((metric) => {
+      const { min, max } = defaultLimitOf(metric);
+      return `${min ?? max} for ${metric}`;
+    })
+    .join(', ');
+}
+
+/** e.g. `Cosine is at least 0.99` */
+function agreement(metric: LiveMetric): string {
+  return `${metric} is ${isError(metric) ? 'at most' : 'at least'} ${agreesFrom(metric)}`;
+}
+
+/** CEL: a list of names. */
+function celList(names: readonly string[]): string {
+  return `[${names.map((name) => `'${name}'`).join(', ')}]`;
+}
+
+/** A metric without a limit that suits every model needs one from the user. */
+function limitRule(metric: GoldenMetric): CelRule {
+  const field = isError(metric) ? 'max' : 'min';
+  return {
+    rule: `self.metric != '${metric}' || has(self.${field})`,
+    message: `${metric} needs a ${field}: ${goldenMetrics[metric].needed}`,
+    fieldPath: `.${field}`,
+  };
+}
+
+const limitedGolden = k
   .object({
     configMapRef: configMapRef()
       .doc(
@@ -97,26 +153,21 @@ const goldenGate = k
       .optional(),
     digest: digest().doc('SHA-256 of the file at uri, as "sha256:" and 64 hex digits. Required with uri.').optional(),
     metric: k
-      .oneOf(['MaxAbsError', 'Cosine', 'Top1Agreement', 'ExactMatch', 'WordErrorRate', 'Accuracy'])
-      .doc(
-        'How an answer is compared with the right one. MaxAbsError, Cosine: the worst case of the set ' +
-          'counts. Top1Agreement, ExactMatch: share of the set that agrees. WordErrorRate: wrong words ' +
-          'for each word of the right text. Accuracy: as Top1Agreement, with the right labels in the set. ' +
-          'Without a set: MaxAbsError or Cosine.',
-      ),
+      .oneOf(goldenMetricNames)
+      .doc(`How an answer is compared with the right one. ${meanings} Without a set: ${generated.join(' or ')}.`),
     min: share()
       .doc(
-        'Lowest score that passes, as text from "0" to "1". For Cosine, Top1Agreement, ExactMatch and ' +
-          'Accuracy; required for Accuracy.',
+        `Lowest score that passes, as text from "0" to "1". For ${listed(scores)}; required for ` +
+          `${listed(scores.filter(needsLimit))}.`,
       )
-      .defaultsTo('0.99 for Cosine, 0.98 for Top1Agreement, 1 for ExactMatch'),
+      .defaultsTo(limitsOf(scores)),
     max: k
       .string({ max: 16, pattern: '^[0-9]+(\\.[0-9]+)?$' })
       .doc(
-        'Highest error that passes, as text, such as "0.001". For MaxAbsError and WordErrorRate; ' +
-          'required for MaxAbsError.',
+        `Highest error that passes, as text, such as "0.001". For ${listed(errors)}; required for ` +
+          `${listed(errors.filter(needsLimit))}.`,
       )
-      .defaultsTo('0.05 for WordErrorRate'),
+      .defaultsTo(limitsOf(errors)),
   })
   .rule({
     rule: '!(has(self.configMapRef) && has(self.uri))',
@@ -129,28 +180,22 @@ const goldenGate = k
     fieldPath: '.digest',
   })
   .rule({
-    rule: "!has(self.min) || !(self.metric in ['MaxAbsError', 'WordErrorRate'])",
+    rule: `!has(self.min) || !(self.metric in ${celList(errors)})`,
     message: 'an error has a max, no min',
     fieldPath: '.min',
   })
   .rule({
-    rule: "!has(self.max) || self.metric in ['MaxAbsError', 'WordErrorRate']",
-    message: 'max is for errors (MaxAbsError, WordErrorRate); this metric has a min',
+    rule: `!has(self.max) || self.metric in ${celList(errors)}`,
+    message: `max is for errors (${errors.join(', ')}); this metric has a min`,
     fieldPath: '.max',
-  })
+  });
+
+const goldenGate = goldenMetricNames
+  .filter(needsLimit)
+  .reduce((gate, metric) => gate.rule(limitRule(metric)), limitedGolden)
   .rule({
-    rule: "self.metric != 'MaxAbsError' || has(self.max)",
-    message: 'MaxAbsError needs a max: how large an error may be only you know',
-    fieldPath: '.max',
-  })
-  .rule({
-    rule: "self.metric != 'Accuracy' || has(self.min)",
-    message: 'Accuracy needs a min: how good the model is only you know',
-    fieldPath: '.min',
-  })
-  .rule({
-    rule: "self.metric in ['MaxAbsError', 'Cosine'] || has(self.configMapRef) || has(self.uri)",
-    message: 'made-up inputs are compared by Cosine or MaxAbsError: for this metric give a set',
+    rule: `self.metric in ${celList(generated)} || has(self.configMapRef) || has(self.uri)`,
+    message: `made-up inputs are compared by ${generated.toSorted().join(' or ')}: for this metric give a set`,
     fieldPath: '.metric',
   });
 
@@ -215,11 +260,8 @@ export const gatesSchema = k
             "Users get stable's answers to these.",
         ),
         metric: k
-          .oneOf(['Cosine', 'Top1Agreement', 'ExactMatch'])
-          .doc(
-            'How two answers are compared. They agree when Cosine is at least 0.99; by Top1Agreement and ' +
-              'ExactMatch, when all of it agrees.',
-          ),
+          .oneOf(liveMetricNames)
+          .doc(`How two answers are compared. They agree when ${listed(liveMetricNames.map(agreement))}.`),
         min: share().doc('Smallest share of compared answers that must agree, as text, such as "0.98".'),
       })
       .doc(

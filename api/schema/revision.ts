@@ -5,6 +5,7 @@
  *        are in pods.ts. What an absent field means is said here for readers and done by api/defaults.ts.
  */
 import { bounds } from '../bounds.ts';
+import { precisions, providerNames, variantPrecisions } from '../choices.ts';
 import { k, type CelRule } from './builder.ts';
 import { resourcesSchema, sidecarResourcesSchema, templateSchema } from './pods.ts';
 import { configMapRef, digest, dnsLabelPattern, duration, objectName, path, quantity } from './values.ts';
@@ -12,12 +13,10 @@ import { startsUnlisted, startsWithDigest, uriForms, uriPattern } from '../sourc
 import { plannedTasks, taskNames } from '../tasks.ts';
 import { formatBytes, formatDurationMs } from '../units.ts';
 
-const precisions = ['FP32', 'FP16', 'INT8', 'INT4'] as const;
-const providerNames = ['CPU', 'CUDA', 'TensorRT', 'WebGPU'] as const;
-
 const optionValue = (): ReturnType<typeof k.string> => k.string(bounds.optionValue);
 
-const provider = k.object({
+/** Of one provider, as of the whole parts below: the runtime's config is made from these, too. */
+export const providerSpec = {
   name: k
     .oneOf(providerNames)
     .doc(
@@ -28,9 +27,9 @@ const provider = k.object({
     .map(optionValue(), bounds.providerOptions)
     .doc("Settings of this provider, with the names and values of ONNX Runtime's documentation. Absent: " + 'none.')
     .optional(),
-});
+};
 
-const embedding = k.object({
+export const embeddingSpec = {
   tokenizer: path()
     .doc(
       "Relative path of tokenizer.json in the model's folder. tokenizer_config.json, " +
@@ -71,7 +70,7 @@ const embedding = k.object({
         'the request fails.',
     )
     .defaultsTo('Truncate'),
-});
+};
 
 /** CEL: whether the uri begins with one of these. */
 function uriStartsWith(starts: readonly string[]): string {
@@ -112,7 +111,7 @@ const model = k
       .listMap(
         'precision',
         k.object({
-          precision: k.oneOf(precisions).doc("Number format of this file's weights."),
+          precision: k.oneOf(variantPrecisions).doc("Number format of this file's weights."),
           path: path().doc('Relative path of the .onnx file in the folder.'),
         }),
         bounds.variants,
@@ -142,7 +141,8 @@ const model = k
           '/v1/embeddings, which takes text and returns vectors.',
       )
       .defaultsTo('Tensor'),
-    embedding: embedding
+    embedding: k
+      .object(embeddingSpec)
       .doc('How text becomes a vector. Only with task Embedding. Absent: every field has its default.')
       .optional(),
     schemaPolicy: k
@@ -182,9 +182,9 @@ const model = k
     fieldPath: '.files',
   });
 
-const execution = k.object({
+export const executionSpec = {
   providers: k
-    .list(provider, bounds.providers)
+    .list(k.object(providerSpec), bounds.providers)
     .rule({ rule: 'self.all(p, self.exists_one(q, q.name == p.name))', message: 'a provider is listed twice' })
     .doc(
       'Execution providers in order of preference. The first one is meant to run the whole model; ' +
@@ -200,7 +200,7 @@ const execution = k.object({
     )
     .defaultsTo('Forbid'),
   precision: k
-    .oneOf(['Source', ...precisions], ['Auto'])
+    .oneOf(precisions, ['Auto'])
     .doc(
       'Which file is served. Source: the model as it is. FP32, FP16, INT8 or INT4: the file that ' +
         'model.variants lists for that precision.',
@@ -235,7 +235,7 @@ const execution = k.object({
         '"session.set_denormal_as_zero": "1". Absent: none.',
     )
     .optional(),
-});
+};
 
 const longestWait = formatDurationMs(bounds.waitMs.max);
 const notLonger = (field: 'maxQueueDelay' | 'timeout'): CelRule => ({
@@ -244,59 +244,61 @@ const notLonger = (field: 'maxQueueDelay' | 'timeout'): CelRule => ({
   fieldPath: `.${field}`,
 });
 
-const batching = k
-  .object({
-    maxBatchSize: k
-      .integer(bounds.maxBatchSize)
-      .doc(
-        'Most rows of one run: waiting requests are combined up to this number; 1 to 1024. 1: no ' +
-          'batching. Requests to a model whose rows may influence each other are never combined; /config ' +
-          'of the runtime gives the reason.',
-      )
-      .defaultsTo('8'),
-    maxQueueDelay: duration()
-      .doc(
-        'How long a request may wait for others to be combined with, such as 5ms. 0ms: only requests ' +
-          'that are waiting anyway are combined.',
-      )
-      .defaultsTo('0ms'),
-    maxQueueDepth: k
-      .integer(bounds.maxQueueDepth)
-      .doc(
-        'How many requests may wait for a run; 1 to 65536. When the queue is full, a request is ' +
-          'answered with HTTP status 429.',
-      )
-      .defaultsTo('256'),
-    padDimensions: k.set(k.string({ max: 64 }), { max: 8 }).planned(),
-    tiers: k
-      .object({
-        interactive: k.object({ deadline: duration() }).optional(),
-        bulk: k.object({ deadline: duration() }).optional(),
-      })
-      .planned(),
-  })
-  .rule(notLonger('maxQueueDelay'));
+export const batchingSpec = {
+  maxBatchSize: k
+    .integer(bounds.maxBatchSize)
+    .doc(
+      'Most rows of one run: waiting requests are combined up to this number; 1 to 1024. 1: no ' +
+        'batching. Requests to a model whose rows may influence each other are never combined; /config ' +
+        'of the runtime gives the reason.',
+    )
+    .defaultsTo('8'),
+  maxQueueDelay: duration()
+    .doc(
+      'How long a request may wait for others to be combined with, such as 5ms. 0ms: only requests ' +
+        'that are waiting anyway are combined.',
+    )
+    .defaultsTo('0ms'),
+  maxQueueDepth: k
+    .integer(bounds.maxQueueDepth)
+    .doc(
+      'How many requests may wait for a run; 1 to 65536. When the queue is full, a request is ' +
+        'answered with HTTP status 429.',
+    )
+    .defaultsTo('256'),
+  padDimensions: k.set(k.string({ max: 64 }), { max: 8 }).planned(),
+  tiers: k
+    .object({
+      interactive: k.object({ deadline: duration() }).optional(),
+      bulk: k.object({ deadline: duration() }).optional(),
+    })
+    .planned(),
+};
+
+const batching = k.object(batchingSpec).rule(notLonger('maxQueueDelay'));
 
 const leastMemory = formatBytes(bounds.memoryLimitBytes.min);
 
+export const memorySpec = {
+  limit: quantity()
+    .doc(
+      'Memory request and limit of the runtime container, such as 2Gi; at least 64Mi. A model that ' +
+        'does not fit fails to start, and the server refuses requests before it reaches the limit. ' +
+        'Absent: the operator sets neither.',
+    )
+    .optional(),
+  arena: k
+    .oneOf(['Auto', 'On', 'Off'])
+    .doc(
+      'Whether ONNX Runtime keeps memory between runs in its arena, which never shrinks. Auto: on, ' +
+        'but off for a model with inputs of varying shape.',
+    )
+    .defaultsTo('Auto'),
+  kvCache: quantity().planned(),
+};
+
 const memory = k
-  .object({
-    limit: quantity()
-      .doc(
-        'Memory request and limit of the runtime container, such as 2Gi; at least 64Mi. A model that ' +
-          'does not fit fails to start, and the server refuses requests before it reaches the limit. ' +
-          'Absent: the operator sets neither.',
-      )
-      .optional(),
-    arena: k
-      .oneOf(['Auto', 'On', 'Off'])
-      .doc(
-        'Whether ONNX Runtime keeps memory between runs in its arena, which never shrinks. Auto: on, ' +
-          'but off for a model with inputs of varying shape.',
-      )
-      .defaultsTo('Auto'),
-    kvCache: quantity().planned(),
-  })
+  .object(memorySpec)
   // "512m" is half a byte, and a common slip.
   .rule({
     rule: `!has(self.limit) || quantity(string(self.limit)).compareTo(quantity('${leastMemory}')) >= 0`,
@@ -304,20 +306,22 @@ const memory = k
     fieldPath: '.limit',
   });
 
+export const warmupSpec = {
+  requests: k
+    .integer(bounds.warmupRequests)
+    .doc(
+      'How many runs with generated inputs a pod does before it becomes ready, so that its first ' +
+        'users need not wait; 0 to 10000.',
+    )
+    .defaultsTo('5'),
+  timeout: duration()
+    .doc('How long the warm-up may take, such as 5m; above 0s. A pod whose warm-up takes longer fails.')
+    .defaultsTo('5m'),
+  inputsFrom: k.object({ configMapRef: configMapRef() }).planned(),
+};
+
 const warmup = k
-  .object({
-    requests: k
-      .integer(bounds.warmupRequests)
-      .doc(
-        'How many runs with generated inputs a pod does before it becomes ready, so that its first ' +
-          'users need not wait; 0 to 10000.',
-      )
-      .defaultsTo('5'),
-    timeout: duration()
-      .doc('How long the warm-up may take, such as 5m; above 0s. A pod whose warm-up takes longer fails.')
-      .defaultsTo('5m'),
-    inputsFrom: k.object({ configMapRef: configMapRef() }).planned(),
-  })
+  .object(warmupSpec)
   .rule({
     rule: "!has(self.timeout) || duration(self.timeout) > duration('0s')",
     message: 'a pod needs time to warm up',
@@ -328,7 +332,10 @@ const warmup = k
 /** Fields of the spec that are part of the revision's hash. */
 export const revisionFields = {
   model: model.doc('What is served: the source of the model, its files and its task.'),
-  execution: execution.doc('How ONNX Runtime runs the model. Absent: every field has its default.').optional(),
+  execution: k
+    .object(executionSpec)
+    .doc('How ONNX Runtime runs the model. Absent: every field has its default.')
+    .optional(),
   batching: batching
     .doc('How waiting requests are combined into one run. Absent: every field has its default.')
     .optional(),

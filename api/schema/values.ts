@@ -8,7 +8,7 @@ import { quantityPattern } from '../quantities.ts';
 import { k } from './builder.ts';
 import { durationPattern, percentPattern } from '../units.ts';
 
-const digestPattern = '^sha256:[0-9a-f]{64}$';
+export const digestPattern = '^sha256:[0-9a-f]{64}$';
 /** Relative, no hidden files, no way out of the folder. */
 const pathPattern = '^([A-Za-z0-9_@+-][A-Za-z0-9._@+-]*/)*[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*$';
 export const dnsLabelPattern = '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$';

@@ -13,7 +13,7 @@ import { applyDefaults } from '../../kube/schema/defaults.ts';
 import { validateMeta } from '../../kube/schema/metadata.ts';
 import { pruneObject } from '../../kube/schema/prune.ts';
 import { schemaOfField, schemaOfItems, type Schema } from '../../kube/schema/schema.ts';
-import { nearest } from '../text/nearest-word.ts';
+import { nearest } from '../../api/nearest-word.ts';
 import { operatorFindings, type Finding } from './operator-checks.ts';
 
 const published = openApiSchema('published') as Schema;

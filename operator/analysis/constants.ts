@@ -96,7 +96,9 @@ export const tuning = {
    * For a Pass the variance that history shows is raised by this: half an hour is short for noise that lasts
    * (noise.ts).
    */
-  passDoubt: 6,
+  passDoubt: 7.2,
+  /** All of a variance counts as that of ordinary minutes where their share, as estimated, is a third or more. */
+  ordinaryRoom: 3,
   /** Minutes of a window until which it is enough. */
   lastingMinutes: 11,
 } as const;

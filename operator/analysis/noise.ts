@@ -131,7 +131,9 @@ function excessVariance(
 /**
  * How much of a variance is that of ordinary minutes, 0..1: a stall now and then makes it large without lasting.
  *
- * By the 70th percentile of the residuals' sizes, which is 1.036 standard deviations of a normal law.
+ * By the 70th percentile of the residuals' sizes, which is 1.036 standard deviations of a normal law, times
+ * `ordinaryRoom`: of a few minutes the percentile is often too small by chance, and stalls leave it near 0 all the
+ * same.
  * @param residuals of minutes, about their mean @param sampling variance that sampling explains
  */
 export function ordinaryShare(residuals: readonly number[], sampling: number): number {
@@ -139,7 +141,7 @@ export function ordinaryShare(residuals: readonly number[], sampling: number): n
   const sizes = residuals.map((residual) => Math.abs(residual - middle)).toSorted((a, b) => a - b);
   const own = sum(residuals, (size) => size ** 2) / Math.max(1, sizes.length - 1) - sampling;
   const usual = ((sizes[Math.floor(0.7 * sizes.length)] ?? 0) / 1.036) ** 2 - sampling;
-  return own > 0 ? Math.min(1, Math.max(0, usual) / own) : 1;
+  return own > 0 ? Math.min(1, (tuning.ordinaryRoom * Math.max(0, usual)) / own) : 1;
 }
 
 /**

@@ -3,6 +3,7 @@
  *
  * Pure.
  */
+import { goldenMetrics } from '../../api/golden-metrics.ts';
 import type { GoldenResult } from '../../api/report.ts';
 import type { GoldenConfig } from '../../api/runtime-config.ts';
 
@@ -52,7 +53,7 @@ export function worstOf(results: readonly GoldenResult[], { max }: GoldenConfig)
 }
 
 function isWorstCase({ metric }: GoldenConfig): boolean {
-  return metric === 'Cosine' || metric === 'MaxAbsError';
+  return goldenMetrics[metric].over === 'WorstCase';
 }
 
 /** A model that is meant to answer otherwise cannot be told from a broken one by made-up inputs. */

@@ -8,7 +8,8 @@
  *        the model waits for it. One that is proven, pinned or promoted by request needs no set.
  */
 import { createHash } from 'node:crypto';
-import { generatedGolden, goldenLimits } from '../../api/defaults.ts';
+import { generatedGolden } from '../../api/defaults.ts';
+import { defaultLimitOf } from '../../api/golden-metrics.ts';
 import { messageOf } from '../../api/errors.ts';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import type { GoldenConfig } from '../../api/runtime-config.ts';
@@ -186,7 +187,7 @@ function freezeUri(
 function limitOf({ metric, min, max }: Gate): Pick<GoldenConfig, 'metric' | 'min' | 'max'> {
   return {
     metric,
-    ...goldenLimits[metric],
+    ...defaultLimitOf(metric),
     ...(min === undefined ? {} : { min: Number(min) }),
     ...(max === undefined ? {} : { max: Number(max) }),
   };

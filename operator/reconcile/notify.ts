@@ -6,6 +6,7 @@
  *       their requests for it.
  */
 import { rolloutDefaults } from '../../api/defaults.ts';
+import { agreesFrom } from '../../api/golden-metrics.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
 import { eventClassOf, type EventClass } from '../../api/reasons.ts';
@@ -126,7 +127,7 @@ function tasksOf(next: RolloutState & { readonly candidate: Revision }, seen: Se
       ? {}
       : {
           sample: shareOf(quality.sampleRate),
-          agreement: `${quality.metric}:${agreesFrom[quality.metric]}`,
+          agreement: `${quality.metric}:${agreesFrom(quality.metric)}`,
           ...present({ pairs: replaysGive(seen) }),
         };
   return { ...samples, ...(shadow === undefined ? {} : { sample: shadow, pairs: 'Shadow' }), ...present({ probes }) };
@@ -161,8 +162,6 @@ function shareOf(percentage: string): number {
   return parsePercent(percentage) ?? 0;
 }
 
-/** The value from which on two answers agree; how many have to is the gate's to say. */
-const agreesFrom = { Cosine: 0.99, Top1Agreement: 1, ExactMatch: 1 } as const;
 const maxPeers = 16;
 
 function peersIn(seen: Seen, stable: Revision): readonly string[] {

@@ -3,6 +3,7 @@
  *
  * Pure. The reader is runtime/config/command-line.ts; the contract is api/runtime-config.ts.
  */
+import type { FrozenSpec } from '../../api/defaults.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { parseQuantity } from '../../api/quantities.ts';
 import { parseDurationMs } from '../../api/units.ts';
@@ -28,13 +29,9 @@ export function runtimeConfig(model: OnnxModel, record: RevisionRecord): Runtime
     },
     ...(spec.embedding === undefined ? {} : { embedding: inOrder(spec.embedding) }),
     execution: inOrder(spec.execution),
-    batching: {
-      maxBatchSize: spec.batching.maxBatchSize,
-      maxQueueDelayMs: milliseconds(spec.batching.maxQueueDelay),
-      maxQueueDepth: spec.batching.maxQueueDepth,
-    },
-    memory: { arena: spec.memory.arena, ...limit(spec.memory.limit) },
-    warmup: { requests: spec.warmup.requests, timeoutMs: milliseconds(spec.warmup.timeout) },
+    batching: batchingOf(spec.batching),
+    memory: memoryOf(spec.memory),
+    warmup: warmupOf(spec.warmup),
     ...(record.golden === undefined ? {} : { golden: record.golden.config }),
   };
 }
@@ -53,9 +50,17 @@ function inOrder<T>(value: T): T {
   ) as T;
 }
 
-function limit(text: string | undefined): { limitBytes?: number } {
-  const bytes = text === undefined ? undefined : parseQuantity(text);
-  return bytes === undefined ? {} : { limitBytes: Math.floor(bytes) };
+function batchingOf({ maxQueueDelay, ...same }: FrozenSpec['batching']): RuntimeConfig['batching'] {
+  return inOrder({ ...same, maxQueueDelayMs: milliseconds(maxQueueDelay) });
+}
+
+function memoryOf({ limit, ...same }: FrozenSpec['memory']): RuntimeConfig['memory'] {
+  const bytes = limit === undefined ? undefined : parseQuantity(limit);
+  return inOrder({ ...same, ...(bytes === undefined ? {} : { limitBytes: Math.floor(bytes) }) });
+}
+
+function warmupOf({ timeout, ...same }: FrozenSpec['warmup']): RuntimeConfig['warmup'] {
+  return inOrder({ ...same, timeoutMs: milliseconds(timeout) });
 }
 
 /** The CRD's pattern has let only durations in. */

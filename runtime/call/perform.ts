@@ -157,7 +157,7 @@ function succeed(live: Live, answer: Answer): Answer {
   trace.encoded();
   const serviceMs = cameWhileIdle ? trace.serviceMs : undefined;
   record(live, { ...observed(live), kind: 'Answered', status: answer.status, answer });
-  return withHeaders(live, answer, serviceMs === undefined ? {} : { [serviceHeader]: serviceMs.toFixed(6) });
+  return withHeaders(live, answer, serviceMs);
 }
 
 /** The call ends with its stream: until then it is open, keeps its deadline, and holds what its handler held. */
@@ -211,9 +211,15 @@ function recordFailure(live: Live, error: unknown, sent?: number): ClientError |
   return shown;
 }
 
-function withHeaders({ incoming, trace }: Live, answer: Answer, more: Readonly<Record<string, string>> = {}): Answer {
-  const own = { 'server-timing': serverTiming(trace.times), 'x-request-id': incoming.requestId };
-  return { ...answer, headers: { ...answer.headers, ...more, ...own } };
+/** @param serviceMs told to a sidecar where it is known */
+function withHeaders({ incoming, trace }: Live, answer: Answer, serviceMs?: number): Answer {
+  const headers: Record<string, string> = {
+    ...answer.headers,
+    'server-timing': serverTiming(trace.times),
+    'x-request-id': incoming.requestId,
+  };
+  if (serviceMs !== undefined) headers[serviceHeader] = serviceMs.toFixed(6);
+  return { ...answer, headers };
 }
 
 function record({ deps }: Live, call: AnsweredCall): void {

@@ -7,77 +7,53 @@
  */
 import { bounds } from '../../api/bounds.ts';
 import { withDefaults } from '../../api/defaults.ts';
-import type { RuntimeConfig } from '../../api/runtime-config.ts';
-import { parseQuantity } from '../../api/quantities.ts';
-import { parseDurationMs } from '../../api/units.ts';
-import { list, object, optional, text, wrong, type Check, type Optional } from './checkers.ts';
 import {
   batchingFields,
-  checkRuntimeConfig,
-  digest,
   embeddingFields,
   executionFields,
   memoryFields,
-  path,
-  providerName,
-  providerOptions,
   sourceFields,
-  task,
-  uri,
   warmupFields,
-} from './revision-file.ts';
+  type RuntimeConfig,
+} from '../../api/runtime-config.ts';
+import { parseQuantity, quantityPattern } from '../../api/quantities.ts';
+import { k, type Infer } from '../../api/schema/builder.ts';
+import { c } from '../../api/schema/contract.ts';
+import { providerSpec } from '../../api/schema/revision.ts';
+import { taskNames } from '../../api/tasks.ts';
+import { durationPattern, parseDurationMs } from '../../api/units.ts';
+import { checkRuntimeConfig, fileReader } from './revision-file.ts';
 
-type Loose<S> = {
-  readonly [K in keyof S]: S[K] extends Optional<infer T>
-    ? Optional<T>
-    : S[K] extends Check<infer T>
-      ? Optional<T>
-      : never;
-};
+const task = k.oneOf(taskNames).optional();
+const embedding = k.object(c.loose(embeddingFields)).optional();
+const duration = c.text({ max: 32, pattern: durationPattern, name: 'a duration such as 200ms or 15m' }).optional();
+const amount = c
+  .named(k.intOrString(quantityPattern, { max: 64 }), 'an amount of memory such as 512Mi or 2Gi')
+  .optional();
+const { graphPath: _path, ...modelFields } = sourceFields;
+const providers = k.list(k.object(providerSpec), bounds.providers).optional();
 
-/** The same fields, each of which may be left out. */
-function loose<S extends Readonly<Record<string, Check<unknown> | Optional<unknown>>>>(fields: S): Loose<S> {
-  return Object.fromEntries(
-    Object.entries(fields).map(([name, field]) => [name, typeof field === 'function' ? optional(field) : field]),
-  ) as Loose<S>;
-}
-
-const duration: Check<number> = (value, where) => {
-  const ms = typeof value === 'string' ? parseDurationMs(value) : undefined;
-  if (ms === undefined) throw wrong(where, `${JSON.stringify(value)} is not a duration such as 200ms or 15m`);
-  return ms;
-};
-
-const bytes: Check<number> = (value, where) => {
-  const amount = typeof value === 'string' || typeof value === 'number' ? parseQuantity(value) : undefined;
-  if (amount === undefined || amount < 1)
-    throw wrong(where, `${JSON.stringify(value)} is not an amount of memory such as 512Mi or 2Gi`);
-  return Math.floor(amount);
-};
-
-const embedding = object(loose(embeddingFields));
-const providers = list(object({ name: providerName, options: optional(providerOptions, {}) }), bounds.providers);
-
-const spec = object({
-  model: optional(
-    object({
-      uri: optional(uri),
-      digest: optional(digest),
-      files: sourceFields.files,
-      variants: optional(sourceFields.variants),
-      graphs: optional(list(object({ name: text(), path }), bounds.graphs)),
-      task: optional(task),
-      embedding: optional(embedding),
-    }),
-  ),
-  task: optional(task),
-  source: optional(object(loose({ uri, ...sourceFields }))),
-  embedding: optional(embedding),
-  execution: optional(object({ ...loose(executionFields), providers: optional(providers) })),
-  batching: optional(object({ ...loose(batchingFields), maxQueueDelay: optional(duration) })),
-  memory: optional(object({ ...loose(memoryFields), limit: optional(bytes) })),
-  warmup: optional(object({ ...loose(warmupFields), timeout: optional(duration) })),
+/** An OnnxModel's spec or a pod's config, any part of which may be left out. */
+const partsSchema = k.object({
+  model: k
+    .object({
+      ...c.loose(modelFields),
+      graphs: k
+        .list(k.object({ name: c.text({ max: 4096 }), path: sourceFields.graphPath.required() }), bounds.graphs)
+        .optional(),
+      task,
+      embedding,
+    })
+    .optional(),
+  task,
+  source: k.object(c.loose(sourceFields)).optional(),
+  embedding,
+  execution: k.object({ ...c.loose(executionFields), providers }).optional(),
+  batching: k.object({ ...c.loose(batchingFields), maxQueueDelay: duration }).optional(),
+  memory: k.object({ ...c.loose(memoryFields), limit: amount }).optional(),
+  warmup: k.object({ ...c.loose(warmupFields), timeout: duration }).optional(),
 });
+const readParts = fileReader(partsSchema);
 
 /** What only means something on a cluster; a manifest may have it and is served all the same. */
 const clusterOnly = new Set([
@@ -102,9 +78,8 @@ export function completeConfig(
   where: string,
   given: { readonly uri: string; readonly name: string },
 ): RuntimeConfig {
-  const parts = spec(specOf(value ?? {}), `${where}:`);
+  const parts = readParts(specOf(value ?? {}), where);
   const defaults = withDefaults({ model: { uri: given.uri } }, '');
-  const { limit, ...memory } = parts.memory ?? {};
   return checkRuntimeConfig(
     withoutGaps({
       schema: 1,
@@ -112,16 +87,16 @@ export function completeConfig(
       namespace: 'default',
       revision: '1',
       ...modelOf(parts, given.uri),
-      execution: { ...defaults.execution, ...parts.execution },
+      execution: executionOf(parts.execution ?? {}, defaults),
       batching: batchingOf(parts.batching ?? {}, defaults),
-      memory: { ...defaults.memory, limitBytes: limit, ...memory },
+      memory: memoryOf(parts.memory ?? {}, defaults),
       warmup: warmupOf(parts.warmup ?? {}, defaults),
     }),
     where,
   );
 }
 
-type Parts = ReturnType<typeof spec>;
+type Parts = Infer<typeof partsSchema>;
 type Defaults = ReturnType<typeof withDefaults>;
 
 /** Task, source and embedding. Whoever says how text becomes a vector wants the task Embedding. */
@@ -138,17 +113,30 @@ function modelOf(parts: Parts, uri: string): object {
   };
 }
 
+function executionOf({ providers, ...given }: NonNullable<Parts['execution']>, { execution }: Defaults): object {
+  return {
+    ...execution,
+    ...given,
+    ...(providers === undefined ? {} : { providers: providers.map(({ name, options = {} }) => ({ name, options })) }),
+  };
+}
+
+function memoryOf({ limit, ...given }: NonNullable<Parts['memory']>, { memory }: Defaults): object {
+  const bytes = limit === undefined ? undefined : parseQuantity(limit);
+  return { ...memory, limitBytes: bytes === undefined ? undefined : Math.floor(bytes), ...given };
+}
+
 function batchingOf({ maxQueueDelay, ...given }: NonNullable<Parts['batching']>, { batching }: Defaults): object {
   return {
     maxBatchSize: batching.maxBatchSize,
-    maxQueueDelayMs: maxQueueDelay ?? parseDurationMs(batching.maxQueueDelay),
+    maxQueueDelayMs: parseDurationMs(maxQueueDelay ?? batching.maxQueueDelay),
     maxQueueDepth: batching.maxQueueDepth,
     ...given,
   };
 }
 
 function warmupOf({ timeout, ...given }: NonNullable<Parts['warmup']>, { warmup }: Defaults): object {
-  return { requests: warmup.requests, timeoutMs: timeout ?? parseDurationMs(warmup.timeout), ...given };
+  return { requests: warmup.requests, timeoutMs: parseDurationMs(timeout ?? warmup.timeout), ...given };
 }
 
 /** A whole manifest stands for its spec, without what only a cluster can do. */

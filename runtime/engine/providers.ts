@@ -5,7 +5,8 @@
  *        missing, whatever stands behind it in the list.
  * Pure.
  */
-import type { ExecutionConfig, ProviderName } from '../../api/runtime-config.ts';
+import type { ProviderName } from '../../api/choices.ts';
+import type { ExecutionConfig } from '../../api/runtime-config.ts';
 
 export type ProviderPlan = {
   readonly chain: readonly ProviderName[];

@@ -4,7 +4,8 @@
  * Owns:  the translation into ONNX Runtime's words. Pure; the result is plain data that a worker is handed.
  * Read:  what the binding ignores in silence (free dimension overrides, run options, arena limits) is not here.
  */
-import type { ExecutionConfig, GraphOptimization, MemoryConfig, ProviderName } from '../../api/runtime-config.ts';
+import type { ProviderName } from '../../api/choices.ts';
+import type { ExecutionConfig, GraphOptimization, MemoryConfig } from '../../api/runtime-config.ts';
 import { hasFreeShape, type Signature } from './signature.ts';
 import type { Threads } from './threads.ts';
 

@@ -5,7 +5,8 @@
  * Pure.
  */
 import { AppError } from '../../api/errors.ts';
-import type { Precision, RuntimeConfig } from '../../api/runtime-config.ts';
+import type { Precision } from '../../api/choices.ts';
+import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { guessedLoadBytes, sufficientLimit } from '../config/limits.ts';
 import type { ModelInfo } from '../onnx/model-info.ts';
 import type { Acquired } from './acquire.ts';

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { AppError, messageOf } from '../../api/errors.ts';
 import type { Resolved } from '../../api/last-words.ts';
 import type { ProviderUse } from '../../api/report.ts';
-import type { ProviderName } from '../../api/runtime-config.ts';
+import type { ProviderName } from '../../api/choices.ts';
 import type { ModelInfo } from '../onnx/model-info.ts';
 import { writeAtomically } from './cache/durable-file.ts';
 

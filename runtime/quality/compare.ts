@@ -7,7 +7,7 @@
  * Rule:   an answer that lacks an output, has another type or shape, or a number that is not finite where the right one
  *         is, has the worst value that its metric knows, and a note says why. The metric's not fitting is `unfit`.
  */
-import type { GoldenMetric } from '../../api/runtime-config.ts';
+import { goldenMetrics, isError, type GoldenMetric } from '../../api/golden-metrics.ts';
 import type { NamedTensors, Tensor } from '../engine/tensor.ts';
 import { cosineOf, largestErrorOf, valueAt, type Numbers } from './numbers.ts';
 import { labelsOf, topOfRows } from './rows.ts';
@@ -24,23 +24,6 @@ export type Comparison =
     }
   /** This metric says nothing about such outputs: `problem` in words. */
   | { readonly kind: 'unfit'; readonly problem: string };
-
-/**
- * The value of an answer that has nothing in common with the right one. An error's has no bound; JSON has no infinity.
- */
-export const worstValue: Readonly<Record<GoldenMetric, number>> = {
-  MaxAbsError: Number.MAX_VALUE,
-  Cosine: -1,
-  Top1Agreement: 0,
-  ExactMatch: 0,
-  WordErrorRate: 1,
-  Accuracy: 0,
-};
-
-/** Whether a lower value is the better one. */
-export function isError(metric: GoldenMetric): boolean {
-  return metric === 'MaxAbsError' || metric === 'WordErrorRate';
-}
 
 /** The worse of two values. */
 export function worse(metric: GoldenMetric, a: number, b: number): number {
@@ -99,14 +82,13 @@ function combine(metric: GoldenMetric, parts: readonly Comparison[]): Comparison
     .map((part) => (part.kind === 'compared' ? part.note : undefined))
     .find((found) => found !== undefined);
   // Whoever asks for an exact match means the whole answer.
-  const value = metric === 'ExactMatch' ? (score.worst ?? 0) : (score.value ?? worstValue[metric]);
+  const value = metric === 'ExactMatch' ? (score.worst ?? 0) : (score.value ?? goldenMetrics[metric].worst);
   const weight = metric === 'ExactMatch' ? 1 : score.weight;
   return { kind: 'compared', value, weight, ...(note === undefined ? {} : { note }) };
 }
 
 /**
- * The metric over many answers: the worst of them where a single one tells (MaxAbsError, Cosine), else the mean by
- * weight.
+ * The metric over many answers: the worst of them, or the mean by weight, as the metric's row says.
  */
 export class Score {
   readonly #metric: GoldenMetric;
@@ -126,7 +108,7 @@ export class Score {
 
   /** Undefined before the first answer. */
   get value(): number | undefined {
-    if (this.#metric === 'MaxAbsError' || this.#metric === 'Cosine') return this.#worst;
+    if (goldenMetrics[this.#metric].over === 'WorstCase') return this.#worst;
     return this.#weight === 0 ? undefined : this.#sum / this.#weight;
   }
 
@@ -248,7 +230,7 @@ function ofWords(want: Tensor, got: Tensor): Comparison {
 }
 
 function worst(metric: GoldenMetric, note: string, weight = 1): Comparison {
-  return { kind: 'compared', value: worstValue[metric], weight, note };
+  return { kind: 'compared', value: goldenMetrics[metric].worst, weight, note };
 }
 
 function shown(value: unknown): string {

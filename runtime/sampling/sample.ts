@@ -6,7 +6,9 @@
  * Pure.   Samples may be private data: nobody writes them anywhere.
  */
 import { present } from '../../api/present.ts';
-import { isRecord } from '../../api/record.ts';
+import { k, type Infer } from '../../api/schema/builder.ts';
+import { checkOf } from '../../api/schema/check.ts';
+import { c } from '../../api/schema/contract.ts';
 
 /** Bytes of a body; how many of them are JSON, when binary data follow. */
 export type Message = { readonly body: Uint8Array<ArrayBuffer>; readonly jsonBytes: number | undefined };
@@ -50,58 +52,49 @@ export function printTaken({ samples, tooLarge }: Taken): Buffer {
   return Buffer.concat([Buffer.from(`${JSON.stringify({ tooLarge, samples: heads })}\n`), ...bodies]);
 }
 
+const messageHead = k.object({ bytes: c.count(), jsonBytes: c.count().optional() });
+const headSchema = k.object({
+  tooLarge: c.count(),
+  samples: k.list(
+    k.object({
+      // It goes into a request line of ours: nothing but a path, and of these two protocols.
+      path: k.string({ max: 204, pattern: '^/v[12]/[\\w\\-./%]{1,200}$' }),
+      tier: k.string({ max: headLimitBytes }),
+      sizeClass: c.count(),
+      serviceMs: c.number({ above: 0 }).optional(),
+      request: messageHead,
+      answer: messageHead,
+    }),
+    { max: maxTaken },
+  ),
+});
+type MessageHead = Infer<typeof messageHead>;
+type Head = Infer<typeof headSchema>;
+const check = checkOf(headSchema, 'Ignore');
+
 /** @returns undefined when these are no samples */
 export function readTaken(bytes: Uint8Array<ArrayBuffer>): Taken | undefined {
   const end = bytes.subarray(0, headLimitBytes).indexOf(0x0a);
-  const head = end < 0 ? undefined : parse(bytes.subarray(0, end));
-  if (
-    !isRecord(head) ||
-    !isCount(head['tooLarge']) ||
-    !Array.isArray(head['samples']) ||
-    head['samples'].length > maxTaken
-  )
-    return undefined;
+  const value = end < 0 ? undefined : parse(bytes.subarray(0, end));
+  if (check(value) !== undefined) return undefined;
+  const head = value as Head;
   const rest = new Cutter(bytes.subarray(end + 1));
   const samples: Sample[] = [];
-  for (const value of head['samples'] as readonly unknown[]) {
-    const sample = readSample(value, rest);
-    if (sample === undefined) return undefined;
-    samples.push(sample);
+  for (const { path, tier, sizeClass, serviceMs, request: asked, answer: answered } of head.samples) {
+    const request = messageOf(asked, rest);
+    const answer = messageOf(answered, rest);
+    if (request === undefined || answer === undefined) return undefined;
+    samples.push({ path, tier, sizeClass, request, answer, ...present({ serviceMs }) });
   }
-  return rest.done ? { samples, tooLarge: head['tooLarge'] } : undefined;
+  return rest.done ? { samples, tooLarge: head.tooLarge } : undefined;
 }
-
-type MessageHead = { readonly bytes: number; readonly jsonBytes?: number };
 
 function headOf({ body, jsonBytes }: Message): MessageHead {
   return { bytes: body.length, ...(jsonBytes === undefined ? {} : { jsonBytes }) };
 }
 
-function readSample(value: unknown, rest: Cutter): Sample | undefined {
-  if (!isRecord(value)) return undefined;
-  const { path, tier, sizeClass } = value;
-  // A path goes into a request line of ours: nothing but a path, and of these two protocols.
-  if (
-    typeof path !== 'string' ||
-    !/^\/v[12]\/[\w\-./%]{1,200}$/.test(path) ||
-    typeof tier !== 'string' ||
-    !isCount(sizeClass)
-  )
-    return undefined;
-  const serviceMs = value['serviceMs'];
-  if (!isTimeOrNone(serviceMs)) return undefined;
-  const request = readMessage(value['request'], rest);
-  const answer = readMessage(value['answer'], rest);
-  return request === undefined || answer === undefined
-    ? undefined
-    : { path, tier, sizeClass, request, answer, ...present({ serviceMs }) };
-}
-
-function readMessage(value: unknown, rest: Cutter): Message | undefined {
-  if (!isRecord(value) || !isCount(value['bytes'])) return undefined;
-  const jsonBytes = value['jsonBytes'];
-  if (jsonBytes !== undefined && !isCount(jsonBytes)) return undefined;
-  const body = rest.cut(value['bytes']);
+function messageOf({ bytes, jsonBytes }: MessageHead, rest: Cutter): Message | undefined {
+  const body = rest.cut(bytes);
   return body === undefined ? undefined : { body, jsonBytes };
 }
 
@@ -123,14 +116,6 @@ class Cutter {
     this.#at += length;
     return this.#bytes.slice(this.#at - length, this.#at);
   }
-}
-
-function isTimeOrNone(value: unknown): value is number | undefined {
-  return value === undefined || (typeof value === 'number' && Number.isFinite(value) && value > 0);
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 function parse(bytes: Uint8Array): unknown {

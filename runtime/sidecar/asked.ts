@@ -7,9 +7,9 @@
 import { isIP } from 'node:net';
 import { isToken } from '../../api/access.ts';
 import { AppError } from '../../api/errors.ts';
+import { goldenMetricNames, type GoldenMetric } from '../../api/golden-metrics.ts';
 import { present } from '../../api/present.ts';
 import { maxProbesPerMinute, reportQuery, type PairSource } from '../../api/report.ts';
-import type { GoldenMetric } from '../../api/runtime-config.ts';
 
 export type AgreementRule = {
   readonly metric: GoldenMetric;
@@ -38,14 +38,6 @@ export type Asked = {
 export const nothingAsked: Asked = { peers: [], sample: 0 };
 
 export const maxPeers = 16;
-const metrics: readonly GoldenMetric[] = [
-  'MaxAbsError',
-  'Cosine',
-  'Top1Agreement',
-  'ExactMatch',
-  'WordErrorRate',
-  'Accuracy',
-];
 
 /**
  * @param peersToken as it came in its header; what is not a token is left out
@@ -76,11 +68,11 @@ function peersIn(text: string): readonly string[] {
 
 function ruleIn(text: string): AgreementRule {
   const [name, limit = '', ...rest] = text.split(':');
-  const metric = metrics.find((known) => known === name);
+  const metric = goldenMetricNames.find((known) => known === name);
   if (metric === undefined || rest.length > 0)
     throw invalid(
       reportQuery.agreement,
-      `is '${text.slice(0, 50)}', not METRIC:MIN with a metric of ${metrics.join(', ')}`,
+      `is '${text.slice(0, 50)}', not METRIC:MIN with a metric of ${goldenMetricNames.join(', ')}`,
     );
   return { metric, limit: numberIn(reportQuery.agreement, limit, Number.MAX_VALUE) };
 }

@@ -7,7 +7,7 @@
  *         began.
  * Limits: `maxBlocks` blocks, `ringLimitBytes` of JSON; the oldest go first.
  */
-import { maxBlockClasses } from '../../api/parse-report.ts';
+import { maxBlockClasses } from '../../api/report.ts';
 import {
   blockAt,
   blockSeconds,

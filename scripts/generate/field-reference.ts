@@ -13,39 +13,62 @@ export function fieldReference(): string {
   for (const part of ['spec', 'status']) {
     const sub = schema.properties?.[part];
     if (sub === undefined) continue;
-    lines.push(`## ${part}`, '', '| field | type | what |', '|---|---|---|', ...rows(sub, part), '');
+    lines.push(`## ${part}`, '', ...fieldTable(sub, part), '');
     const rules = rulesOf(sub, part);
     if (rules.length > 0) lines.push('Rules:', '', ...rules, '');
   }
   return lines.join('\n');
 }
 
+/** A row for each field below a schema. @param path what stands before their names */
+export function fieldTable(schema: JsonSchema, path = ''): readonly string[] {
+  return ['| field | type | what |', '|---|---|---|', ...rows(schema, path)];
+}
+
 function rows(schema: JsonSchema, path: string): string[] {
   return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
-    const at = `${path}.${name}`;
+    const at = path === '' ? name : `${path}.${name}`;
     const must = schema.required?.includes(name) ? ' **required**' : '';
     const row = `| \`${at}\`${must} | ${typeOf(field)} | ${cell(field.description ?? '')} |`;
-    return [row, ...rows(inner(field), `${at}${field.type === 'array' ? '[]' : ''}`)];
+    return [row, ...below(field, at)];
   });
 }
 
-function inner(field: JsonSchema): JsonSchema {
-  return field.items ?? field;
+function below(field: JsonSchema, path: string): string[] {
+  if (field.items !== undefined) return rows(field.items, `${path}[]`);
+  const variants = Object.entries(field.contract?.variants ?? {});
+  return [...rows(field, path), ...variants.flatMap(([kind, one]) => rows(withoutKind(one), `${path}(${kind})`))];
+}
+
+function withoutKind(schema: JsonSchema): JsonSchema {
+  const { kind: _, ...properties } = schema.properties ?? {};
+  return { ...schema, properties };
 }
 
 function typeOf(field: JsonSchema): string {
   if (field['x-kubernetes-int-or-string']) return 'integer or string';
-  if (field.enum !== undefined) return field.enum.map((value) => `\`${value}\``).join(', ');
-  if (field.type === 'array') return `list (≤ ${field.maxItems}) of ${typeOf(field.items ?? {})}`;
-  if (field.additionalProperties !== undefined)
-    return `map (≤ ${field.maxProperties}) to ${typeOf(field.additionalProperties)}`;
-  if (field.type === 'integer') return `integer ${range(field)}`;
-  return field.type ?? 'any';
+  const plain = wordsOf(field) ?? containerOf(field) ?? `${field.type ?? 'any'}${range(field)}`;
+  return field.contract?.orNull === true ? `${plain} or null` : plain;
 }
 
-function range(field: JsonSchema): string {
-  const max = field.maximum === undefined || field.maximum >= 2 ** 31 - 1 ? '' : ` to ${field.maximum}`;
-  return `from ${field.minimum}${max}`;
+/** The values of a field that has a list of them. */
+function wordsOf({ enum: words, contract: { only, variants } = {} }: JsonSchema): string | undefined {
+  const ticked = (values: readonly (string | number)[]): string => values.map((value) => `\`${value}\``).join(', ');
+  if (only !== undefined) return ticked([only]);
+  if (variants !== undefined) return `object with \`kind\` ${ticked(Object.keys(variants))}`;
+  return words === undefined ? undefined : ticked(words);
+}
+
+function containerOf({ type, items, maxItems, additionalProperties, maxProperties }: JsonSchema): string | undefined {
+  if (type === 'array') return `list (≤ ${maxItems}) of ${typeOf(items ?? {})}`;
+  if (additionalProperties === undefined) return undefined;
+  return `map (≤ ${maxProperties}) to ${typeOf(additionalProperties)}`;
+}
+
+function range({ minimum, maximum, contract }: JsonSchema): string {
+  if (contract?.above !== undefined) return ` above ${contract.above}`;
+  const max = maximum === undefined || maximum >= 2 ** 31 - 1 ? '' : ` to ${maximum}`;
+  return minimum === undefined ? '' : ` from ${minimum}${max}`;
 }
 
 function rulesOf(schema: JsonSchema, path: string): string[] {

@@ -7,6 +7,7 @@
 import '../node-guard.cjs';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { reportReference, runtimeConfigReference } from './contract-reference.ts';
 import { crdYaml } from './crd.ts';
 import { errorReference } from './error-reference.ts';
 import { fieldReference } from './field-reference.ts';
@@ -17,6 +18,8 @@ const root = join(import.meta.dirname, '..', '..');
 const files: readonly { readonly path: string; readonly make: () => string }[] = [
   { path: 'crds/onnxmodels.yaml', make: crdYaml },
   { path: 'docs/reference/onnxmodel.md', make: fieldReference },
+  { path: 'docs/reference/runtime-config.md', make: runtimeConfigReference },
+  { path: 'docs/reference/report.md', make: reportReference },
   { path: 'docs/reference/errors.md', make: errorReference },
   { path: 'docs/reference/reasons.md', make: reasonReference },
 ];

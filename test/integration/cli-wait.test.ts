@@ -273,7 +273,7 @@ describe('kubectl-onnx wait', () => {
     );
     await assert.rejects(waiting('a', '--context', 'other').code, {
       code: 'BAD_CONFIG',
-      message: /context 'other' names no cluster/,
+      message: /context 'other' refers to a cluster that the file does not contain/,
     });
   });
 

@@ -105,7 +105,7 @@ describe('runtime/main.ts', function () {
   const mistakes: readonly { readonly name: string; readonly args: () => string[]; readonly says: RegExp }[] = [
     { name: 'a config with a misspelt field',
       args: () => ['serve', join(folder, 'matmul'), '--config', join(folder, 'bad.yaml')],
-      says: /^error: .*bad\.yaml: batching\.maxBatchSizes: no such field/ },
+      says: /^error: .*bad\.yaml: batching\.maxBatchSizes: unknown field; did you mean maxBatchSize\?/ },
     { name: 'a cache folder that cannot be made',
       args: () => ['serve', join(folder, 'matmul'), '--cache', join(folder, 'bad.yaml', 'cache')],
       says: /^error: --cache: models cannot be kept in .*bad\.yaml\/cache \(.*\): give another folder/ },

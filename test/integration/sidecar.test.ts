@@ -135,7 +135,11 @@ describe('sidecar', () => {
 
   for (const [name, body, want] of [
     ['counters that are not JSON', () => '<html>', /not JSON/],
-    ['counters of a wrong type', () => JSON.stringify({ ...counters, ready: 'yes' }), /ready is not true or false/],
+    [
+      'counters of a wrong type',
+      () => JSON.stringify({ ...counters, ready: 'yes' }),
+      /ready: "yes" is neither true nor false/,
+    ],
     ['counters without end', () => `"${'x'.repeat(reportLimitBytes + 10)}"`, /more than 1048576 bytes/],
   ] as const) {
     it(`takes ${name} for no information`, async () => {

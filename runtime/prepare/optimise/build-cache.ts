@@ -12,7 +12,8 @@ import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import { AppError } from '../../../api/errors.ts';
 import type { ProviderUse } from '../../../api/report.ts';
-import type { ExecutionConfig, MemoryConfig, ProviderName } from '../../../api/runtime-config.ts';
+import type { ProviderName } from '../../../api/choices.ts';
+import type { ExecutionConfig, MemoryConfig } from '../../../api/runtime-config.ts';
 import type { Logger } from '../../../lib/log.ts';
 import { modelBytes } from '../../onnx/build.ts';
 import { inspectModel } from '../../onnx/inspect.ts';

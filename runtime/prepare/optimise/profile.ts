@@ -5,7 +5,7 @@
  * Pure.
  */
 import type { ProviderUse } from '../../../api/report.ts';
-import type { ProviderName } from '../../../api/runtime-config.ts';
+import type { ProviderName } from '../../../api/choices.ts';
 import { ownValue } from '../../../api/record.ts';
 
 const names: Readonly<Record<string, ProviderName>> = {

@@ -6,6 +6,7 @@
  * Rule:   what only time can mend ends the pass with `later`. A case that the model fails on counts with the worst
  *         value.
  */
+import { goldenMetrics } from '../../../api/golden-metrics.ts';
 import { AppError, messageOf } from '../../../api/errors.ts';
 import type { GoldenConfig } from '../../../api/runtime-config.ts';
 import type { Clock } from '../../../lib/clock.ts';
@@ -14,7 +15,7 @@ import type { NamedTensors } from '../../engine/tensor.ts';
 import { caseLimits, type GoldenCase } from '../../golden/case.ts';
 import { decodeEmbeddings } from '../../golden/embeddings.ts';
 import { decodeAnswer } from '../../protocol/oip/client.ts';
-import { compareOutputs, meets, Score, worse, worstValue } from '../../quality/compare.ts';
+import { compareOutputs, meets, Score, worse } from '../../quality/compare.ts';
 import { notFiniteIn } from '../../quality/finite.ts';
 import type { Answered, Question } from '../../protocol/ask-runtime.ts';
 
@@ -159,7 +160,7 @@ export class GoldenPass {
   }
 
   #fail(one: GoldenCase, note: string): undefined {
-    this.#count(one, { value: worstValue[this.#world.golden.metric], weight: 1, note });
+    this.#count(one, { value: goldenMetrics[this.#world.golden.metric].worst, weight: 1, note });
   }
 
   #count(

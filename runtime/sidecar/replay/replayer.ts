@@ -7,12 +7,13 @@
  *         replays'.
  * Ends:   `run` returns when it is told to stop; a replay under way is waited for.
  */
+import { isError } from '../../../api/golden-metrics.ts';
 import type { Agreement, PairSource } from '../../../api/report.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import { decodeEmbeddings } from '../../golden/embeddings.ts';
 import { decodeAnswer } from '../../protocol/oip/client.ts';
 import { defaultDecodeLimits, type DecodeLimits } from '../../protocol/oip/decode.ts';
-import { compareOutputs, isError, meets, worse, type Comparison } from '../../quality/compare.ts';
+import { compareOutputs, meets, worse, type Comparison } from '../../quality/compare.ts';
 import type { NamedTensors } from '../../engine/tensor.ts';
 import type { AgreementRule } from '../asked.ts';
 import type { Answered } from '../../protocol/ask-runtime.ts';

@@ -73,6 +73,7 @@ export const analysisMutants = [
       from: 'weightedVariance * doubtFor(noise.ordinary)', to: 'weightedVariance' },
     { name: 'a stall now and then is taken for noise that lasts', of: 'minuteNoise',
       within: 'doubtFor', from: 'tuning.passDoubt * ordinary', to: 'tuning.passDoubt' },
+    { name: 'ordinary minutes are few by chance', of: 'ordinaryShare', from: 'tuning.ordinaryRoom * ', to: '' },
     { name: 'noise that lasts as long as a step averages out', of: 'minuteNoise',
       within: 'lastingGrowth', from: 'minutes / tuning.lastingMinutes', to: '1' },
     { name: 'a Pass believes the noise of a window without history',

@@ -4,18 +4,18 @@ import { group } from '../mutant.ts';
 // prettier-ignore
 export const runtimeMutants = [
   ...group(['test/unit/runtime/tasks/registry.test.ts'], [
-    { name: 'pods refuse a task that the schema takes', of: 'task', home: 'runtime',
-      from: 'oneOf(...taskNames)', to: "oneOf('Tensor')" },
+    { name: 'pods refuse a task that the schema takes', of: 'runtimeConfigSchema',
+      from: 'k.oneOf(taskNames)', to: "k.oneOf(['Tensor'])" },
     { name: 'a model of another task does not say which one a path needs', of: 'findRoute',
       within: 'taskOf', from: 'paths.map((path) => [path, task])', to: '[]' },
   ]),
   ...group(['test/unit/runtime/config/spec-bounds.test.ts'], [
-    { name: 'the runtime takes longer texts than the schema', of: 'embeddingFields',
-      from: 'integer(bounds.maxTokens)', to: 'integer({ min: 1, max: 1_000_000 })' },
-    { name: 'the runtime lets more requests wait than the schema', of: 'batchingFields',
-      from: 'integer(bounds.maxQueueDepth)', to: 'integer({ min: 1, max: 100_000 })' },
+    { name: 'the runtime lets requests wait longer than the schema', of: 'batchingFields',
+      from: 'milliseconds()', to: 'k.integer({ min: 0, max: 1e12 })' },
+    { name: 'the runtime takes less memory than the schema', of: 'memoryFields',
+      from: '...bounds.memoryLimitBytes,', to: '...bounds.memoryLimitBytes, min: 1,' },
     { name: 'the runtime takes more files than the schema', of: 'sourceFields',
-      from: 'digest }), bounds.files)', to: 'digest }), { max: 1000 })' },
+      from: 'bounds.files', to: '{ max: 1000 }' },
   ]),
   ...group(['test/unit/runtime/prepare/sources.test.ts'], [
     { name: 'the runtime takes a source that the schema refuses', of: 'parseSourceUri',

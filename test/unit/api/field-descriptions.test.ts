@@ -1,8 +1,11 @@
 /**
- * Every field of the spec and the status has a description that `kubectl explain` and the reference can show.
+ * Every field of the spec, the status, the config of a pod and its report has a description that
+ * `kubectl explain` and the reference can show.
  */
 import assert from 'node:assert/strict';
 import { openApiSchema } from '../../../api/onnxmodel.ts';
+import { reportSchema } from '../../../api/report.ts';
+import { runtimeConfigSchema } from '../../../api/runtime-config.ts';
 import { k, type JsonSchema } from '../../../api/schema/builder.ts';
 
 /** Characters: about five lines of a terminal. */
@@ -11,11 +14,13 @@ const longest = 400;
 type Field = { readonly path: string; readonly name: string; readonly schema: JsonSchema };
 
 function fieldsOf(schema: JsonSchema, path: string): readonly Field[] {
-  const { properties = {} } = schema.items ?? schema.additionalProperties ?? schema;
-  return Object.entries(properties).flatMap(([name, field]) => [
+  const { properties = {}, contract } = schema.items ?? schema.additionalProperties ?? schema;
+  const own = Object.entries(properties).flatMap(([name, field]) => [
     { path: `${path}.${name}`, name, schema: field },
     ...fieldsOf(field, `${path}.${name}`),
   ]);
+  const variants = Object.entries(contract?.variants ?? {});
+  return [...own, ...variants.flatMap(([kind, one]) => fieldsOf(one, `${path}(${kind})`))];
 }
 
 function problemsOf({ path, name, schema }: Field): readonly string[] {
@@ -49,6 +54,15 @@ describe('descriptions of fields', () => {
       const schema = openApiSchema('published').properties?.[part] ?? {};
       const fields = fieldsOf(schema, part);
       assert.ok(fields.length > 90, `${fields.length} fields`);
+      assert.deepEqual(fields.flatMap(problemsOf), []);
+    });
+  }
+
+  const contracts = { 'the config of a pod': runtimeConfigSchema, 'the report of a pod': reportSchema };
+  for (const [what, schema] of Object.entries(contracts)) {
+    it(`every field of ${what} has one that a reader can use`, () => {
+      const fields = fieldsOf(schema.json('published'), '');
+      assert.ok(fields.length > 40, `${fields.length} fields`);
       assert.deepEqual(fields.flatMap(problemsOf), []);
     });
   }

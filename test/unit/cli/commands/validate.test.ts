@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { documentsOf } from '../../../../cli/offline/manifest-files.ts';
-import { nearest } from '../../../../cli/text/nearest-word.ts';
+import { nearest } from '../../../../api/nearest-word.ts';
 import { judge, validate, type Judged } from '../../../../cli/commands/validate.ts';
 
 const head = 'apiVersion: onnx-operator.dev/v1alpha1\nkind: OnnxModel\nmetadata: {name: ranker, namespace: ml}\n';

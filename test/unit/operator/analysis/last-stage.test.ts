@@ -76,7 +76,7 @@ describe('a latency gate in its last stage', () => {
     new LatencyJudgement({
       ...askedOfLatency,
       ...more,
-      candidate: loud(factor, 0.35),
+      candidate: loud(factor, 0.3),
       against: { stable: loud(1, 0), tolerance: 0.15 },
       quantile: 0.95,
       alpha: 0.01,
@@ -93,7 +93,7 @@ describe('a latency gate in its last stage', () => {
     assert.deepEqual([before.decide().verdict, now.decide().verdict, toShow], ['Undecided', 'Pass', 3]);
   });
   it('does not pass one that looks worse, whatever its bound', () => {
-    const now = asked(1.05, { toShow: 1, last });
+    const now = asked(1.12, { toShow: 1, last });
     const { estimate, upper, toShow } = now.numbers();
     assert.ok((estimate ?? 0) > last.looks && (upper ?? 9) < 3, JSON.stringify({ estimate, upper }));
     assert.deepEqual([now.decide().verdict, toShow], ['Undecided', 1]);
@@ -101,20 +101,28 @@ describe('a latency gate in its last stage', () => {
 });
 
 describe('an errors gate in its last stage', () => {
-  const asked = (errors: number, more: { readonly last?: Last }) =>
-    new RateJudgement({
+  const asked = (errors: number, more: { readonly last?: Last }, perBlock = 2) => {
+    const each = (value: (block: number) => number) => Array.from({ length: 40 }, (_, block) => value(block));
+    return new RateJudgement({
       ...askedOfRate(0.05),
       ...more,
-      candidate: { events: [errors, ...Array<number>(39).fill(0)], trials: Array<number>(40).fill(2) },
-      against: { stable: { events: Array<number>(40).fill(0), trials: Array<number>(40).fill(2) }, increase: 0.01 },
+      candidate: {
+        events: each((block) => (block % 4 === 0 && block < 4 * errors ? 1 : 0)),
+        trials: each(() => perBlock),
+      },
+      against: { stable: { events: each(() => 0), trials: each(() => perBlock) }, increase: 0.01 },
       alpha: 0.01,
       known: 40,
       pods: { candidate: 1, stable: 1 },
     }).decide().verdict;
+  };
   const errorsLast = { toShow: 0.1, looks: Math.sqrt(0.01 * 0.05) };
   it('passes few requests without an error', () =>
     assert.deepEqual([asked(0, {}), asked(0, { last: errorsLast })], ['Undecided', 'Pass']));
-  it('does not pass them with errors', () => assert.equal(asked(2, { last: errorsLast }), 'Undecided'));
+  it('does not pass an estimate that looks worse, whatever its bound', () => {
+    assert.equal(asked(8, { last: { ...errorsLast, looks: 1 } }, 8), 'Pass', 'the bound would do');
+    assert.equal(asked(8, { last: errorsLast }, 8), 'Undecided');
+  });
 });
 
 describe('whole rollouts where minutes differ much', () => {

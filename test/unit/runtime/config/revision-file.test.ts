@@ -45,13 +45,13 @@ describe('checkRuntimeConfig', () => {
       says: /golden\.source\.kind: "Air" is not one of File, Uri, Generated/ },
     { name: 'a golden set outside of the mounted folder',
       value: { ...config, golden: { ...golden, source: { kind: 'File', file: '../x' } } },
-      says: /golden\.source\.file: "\.\.\/x" is not a name of a file/ },
+      says: /golden\.source\.file: "\.\.\/x" is not the name of a file/ },
     { name: 'a golden limit that is none', value: { ...config, golden: { ...golden, min: 1.5 } },
       says: /golden\.min: 1\.5 is not a number from -1 to 1/ },
     { name: 'what is no object', value: [], says: /^f: \[\] is not an object$/ },
     { name: 'a missing field', value: { ...config, warmup: undefined }, says: /^f: warmup: is missing$/ },
     { name: 'a misspelt field', value: { ...config, batching: { ...config.batching, maxBatchsize: 3 } },
-      says: /^f: batching\.maxBatchsize: no such field; there are maxBatchSize/ },
+      says: /^f: batching\.maxBatchsize: unknown field; did you mean maxBatchSize\? available fields: maxBatchSize, / },
     { name: 'another schema', value: { ...config, schema: 2 }, says: /^f: schema: 2 is not one of 1$/ },
     { name: 'a number out of range', value: { ...config, batching: { ...config.batching, maxBatchSize: 0 } },
       says: /maxBatchSize: 0 is not an integer from 1 to 1024/ },
@@ -73,7 +73,7 @@ describe('checkRuntimeConfig', () => {
     { name: 'an embedding task without its part', value: { ...config, task: 'Embedding' },
       says: /embedding: is missing: the task is Embedding/ },
     { name: 'an embedding part without its task',
-      value: { ...config, embedding }, says: /only goes with task Embedding/ },
+      value: { ...config, embedding }, says: /embedding: is only for task Embedding; the task is Tensor/ },
   ];
   for (const { name, value, says } of rows)
     it(`refuses ${name}`, () => assert.throws(() => checkRuntimeConfig(value, 'f'), saying(says)));
@@ -144,7 +144,7 @@ describe('completeConfig', () => {
   // prettier-ignore
   const rows: readonly { readonly name: string; readonly value: unknown; readonly says: RegExp }[] = [
     { name: 'a misspelt field', value: { batching: { maxQueueDely: '5ms' } },
-      says: /batching\.maxQueueDely: no such field/ },
+      says: /batching\.maxQueueDely: unknown field; did you mean maxQueueDelay\?/ },
     { name: 'a duration without a unit', value: { batching: { maxQueueDelay: 5 } },
       says: /batching\.maxQueueDelay: 5 is not a duration/ },
     { name: 'an amount that is none', value: { memory: { limit: 'lots' } },

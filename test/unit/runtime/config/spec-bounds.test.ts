@@ -53,6 +53,7 @@ const samplesOf: Readonly<
   array: samplesOfList,
   string: samplesOfText,
   integer: (where, json) => around(json.minimum ?? 0, json.maximum ?? 0).map((value) => [`${where}: ${value}`, value]),
+  number: (where) => assert.fail(`${where}: a spec has integers, and other numbers as text`),
   boolean: (where) => [true, false].map((value) => [`${where}: ${value}`, value]),
 };
 

@@ -1,7 +1,7 @@
 /** Which file of a source is served for a precision, and what is said when there is none. */
 import assert from 'node:assert/strict';
 import { AppError, type ErrorCode } from '../../../../api/errors.ts';
-import type { Precision } from '../../../../api/runtime-config.ts';
+import type { Precision } from '../../../../api/choices.ts';
 import { checkFits, chooseGraph } from '../../../../runtime/prepare/choose-graph.ts';
 
 const files = (...paths: string[]) => paths.map((path) => ({ path, bytes: 1, digest: 'sha256:00' }));

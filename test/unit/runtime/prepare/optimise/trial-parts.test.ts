@@ -1,6 +1,6 @@
 /** The pure parts of trying a model: made-up inputs, comparison, providers, profiles, the key of a build. */
 import assert from 'node:assert/strict';
-import type { ProviderName } from '../../../../../api/runtime-config.ts';
+import type { ProviderName } from '../../../../../api/choices.ts';
 import { whyNotOptimise } from '../../../../../runtime/prepare/optimise/build-cache.ts';
 import { buildKey, cpuFlags, type KeyParts } from '../../../../../runtime/prepare/optimise/build-key.ts';
 import { differenceOf } from '../../../../../runtime/prepare/optimise/compare-outputs.ts';
