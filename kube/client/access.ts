@@ -1,25 +1,17 @@
 /**
  * The API server's address and our credentials: kubeconfig files, in-cluster tokens, exec plugins, client certificates.
- * Owns: the only import of client-node's code, loaded on first use (half a second, 90 MB); results are plain headers
- * and TLS options.
+ *
+ * Owns: the only import of client-node's code, loaded only where a kubeconfig needs it (half a second, 80 MiB);
+ *       plain-access.ts reads the others. Results are plain headers and TLS options.
  * Rule: credentials are read again every 10 s, because tokens rotate and certificates are renewed, and from scratch
- * after a 401.
+ *       after a 401.
  */
 import type { RequestOptions } from 'node:https';
 import type { Cluster, KubeConfig } from '@kubernetes/client-node';
 import { AppError, messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
-
-export type Credentials = {
-  /** Authorization, Impersonate-User. Never logged. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly tls: TlsMaterial;
-  /** An HTTP proxy on the way to the server. */
-  readonly proxy?: string;
-};
-
-/** Options of node:tls, under the same names. */
-export type TlsMaterial = Readonly<Record<string, unknown>>;
+import type { AccessSource, Credentials, TlsMaterial } from './credentials.ts';
+import { plainAccess } from './plain-access.ts';
 
 export interface Access {
   /** Scheme, host, port and perhaps a path prefix, without a trailing slash. */
@@ -31,28 +23,43 @@ export interface Access {
   forget(): void;
 }
 
-export type AccessSource = {
-  /** Absent: $KUBECONFIG, then ~/.kube/config, then the pod's service account. */
-  readonly kubeconfig?: string;
-  /** Absent: the file's current context. */
-  readonly context?: string;
-};
-
 const rereadMs = 10_000;
+
+/** What is known of a kubeconfig, and how its credentials are read. */
+type Loaded = {
+  readonly server: string;
+  readonly namespace: string | undefined;
+  readonly proxyUrl: string | undefined;
+  readonly read: () => Promise<Omit<Credentials, 'proxy'>>;
+};
 
 /** @throws AppError BAD_CONFIG when there is no usable kubeconfig */
 export async function loadAccess(source: AccessSource, clock: Clock): Promise<Access> {
-  const client = await import('@kubernetes/client-node');
   const where = source.kubeconfig ?? 'kubeconfig';
-  const load = (): KubeConfig => loadInto(new client.KubeConfig(), source, where);
-  const config = load();
-  const cluster = clusterOf(config, where);
-  const credentials = new RereadCredentials({ load, where, proxy: proxyOf(cluster.proxyUrl, where), clock }, config);
+  const load = async (): Promise<Loaded> => (await plainAccess(source)) ?? (await loadByClientNode(source, where));
+  const loaded = await load();
+  const credentials = new RereadCredentials({ load, where, proxy: proxyOf(loaded.proxyUrl, where), clock }, loaded);
   return {
-    server: cluster.server.replace(/\/+$/, ''),
-    namespace: config.getContextObject(config.getCurrentContext())?.namespace,
+    server: loaded.server.replace(/\/+$/, ''),
+    namespace: loaded.namespace,
     credentials: () => credentials.get(),
     forget: () => credentials.forget(),
+  };
+}
+
+async function loadByClientNode(source: AccessSource, where: string): Promise<Loaded> {
+  const client = await import('@kubernetes/client-node');
+  const config = loadInto(new client.KubeConfig(), source, where);
+  const { server, proxyUrl } = clusterOf(config, where);
+  return {
+    server,
+    proxyUrl,
+    namespace: config.getContextObject(config.getCurrentContext())?.namespace,
+    read: async () => {
+      const options: RequestOptions = {};
+      await config.applyToHTTPSOptions(options);
+      return credentialsOf(options);
+    },
   };
 }
 
@@ -87,7 +94,7 @@ function clusterOf(config: KubeConfig, where: string): Cluster {
 }
 
 type CredentialsDeps = {
-  readonly load: () => KubeConfig;
+  readonly load: () => Promise<Loaded>;
   readonly where: string;
   readonly proxy: string | undefined;
   readonly clock: Clock;
@@ -96,13 +103,13 @@ type CredentialsDeps = {
 /** Credentials that are read again every `rereadMs`, and from a newly loaded file after `forget`. */
 class RereadCredentials {
   readonly #deps: CredentialsDeps;
-  #config: KubeConfig;
+  #loaded: Loaded;
   #cached: { readonly at: number; readonly value: Promise<Credentials> } | undefined;
   #stale = false;
 
-  constructor(deps: CredentialsDeps, config: KubeConfig) {
+  constructor(deps: CredentialsDeps, loaded: Loaded) {
     this.#deps = deps;
-    this.#config = config;
+    this.#loaded = loaded;
   }
 
   get(): Promise<Credentials> {
@@ -125,11 +132,10 @@ class RereadCredentials {
 
   async #read(): Promise<Credentials> {
     const { load, where, proxy } = this.#deps;
-    const options: RequestOptions = {};
     try {
-      if (this.#stale) this.#config = load();
+      if (this.#stale) this.#loaded = await load();
       this.#stale = false;
-      await this.#config.applyToHTTPSOptions(options);
+      return { ...(await this.#loaded.read()), ...(proxy === undefined ? {} : { proxy }) };
     } catch (error) {
       throw new AppError(
         'BAD_CONFIG',
@@ -137,7 +143,6 @@ class RereadCredentials {
         { cause: error, kind: 'transient' },
       );
     }
-    return { ...credentialsOf(options), ...(proxy === undefined ? {} : { proxy }) };
   }
 }
 
@@ -168,7 +173,7 @@ function proxyOf(url: string | undefined, where: string): string | undefined {
   });
 }
 
-function credentialsOf(options: RequestOptions): Credentials {
+function credentialsOf(options: RequestOptions): Omit<Credentials, 'proxy'> {
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(options.headers ?? {})) {
     // A token file often ends in a newline, which is not allowed in a header.

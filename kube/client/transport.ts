@@ -13,7 +13,8 @@ import type { Clock } from '../../lib/clock.ts';
 import { startDeadline, type Deadline } from '../../lib/deadline.ts';
 import { counter, histogram, type Counter, type Histogram, type Registry } from '../../lib/metrics.ts';
 import { retry } from '../../lib/retry.ts';
-import type { Access, Credentials } from './access.ts';
+import type { Access } from './access.ts';
+import type { Credentials } from './credentials.ts';
 import { readJson, readStatus } from './answer.ts';
 import { statusOf } from './kube-error.ts';
 

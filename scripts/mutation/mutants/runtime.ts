@@ -9,6 +9,22 @@ export const runtimeMutants = [
     { name: 'a model of another task does not say which one a path needs', of: 'findRoute',
       within: 'taskOf', from: 'paths.map((path) => [path, task])', to: '[]' },
   ]),
+  ...group(['test/unit/api/schema/check.test.ts'], [
+    { name: 'a contract has no upper bounds of numbers', of: 'checkOf', within: 'number',
+      from: '(value as number) <= maximum', to: 'true' },
+    { name: 'an unknown field of a contract is ignored', of: 'checkOf', within: 'strangerAmong',
+      from: '!Object.hasOwn(properties, each)', to: 'false' },
+    { name: 'a field that every object inherits is known', of: 'checkOf', within: 'strangerAmong',
+      from: '!Object.hasOwn(properties, each)', to: '!(each in properties)' },
+    { name: 'a missing field of a contract is not noticed', of: 'checkOf', within: 'object',
+      from: 'if (isRequired)', to: 'if (false)' },
+    { name: 'a rule of a contract is not applied', of: 'checkOf', within: 'ruled',
+      from: 'broken === undefined', to: 'true' },
+  ]),
+  ...group(['test/unit/api/golden-metrics.test.ts'], [
+    { name: 'an error is limited from below', of: 'defaultLimitOf',
+      from: 'isError(metric) ? { max: limit } : { min: limit }', to: '{ min: limit }' },
+  ]),
   ...group(['test/unit/runtime/config/spec-bounds.test.ts'], [
     { name: 'the runtime lets requests wait longer than the schema', of: 'batchingFields',
       from: 'milliseconds()', to: 'k.integer({ min: 0, max: 1e12 })' },
