@@ -5,7 +5,7 @@
  */
 import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { addCount, emptyHistogram, reportScale } from '../../operator/analysis/log-histogram.ts';
-import type { Cell, Pair, Window } from '../../operator/analysis/series.ts';
+import type { Cell, Both, Window } from '../../operator/analysis/series.ts';
 import { sliceSeconds, type PodSlice } from './world.ts';
 
 const blockSlices = blockSeconds / sliceSeconds;
@@ -13,7 +13,7 @@ const blockSlices = blockSeconds / sliceSeconds;
 type Counting = { -readonly [K in keyof Cell]: Cell[K] };
 
 export class Counter {
-  readonly cells: Pair<Counting[]> = { candidate: [], stable: [] };
+  readonly cells: Both<Counting[]> = { candidate: [], stable: [] };
   readonly #first: number;
   slices = 0;
 
@@ -35,7 +35,7 @@ export class Counter {
     return this.slices % blockSlices === 1;
   }
 
-  add(slice: Pair<readonly PodSlice[]>): void {
+  add(slice: Both<readonly PodSlice[]>): void {
     const block = this.#first + Math.floor(this.slices / blockSlices);
     this.slices += 1;
     for (const side of ['candidate', 'stable'] as const) {

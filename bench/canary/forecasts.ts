@@ -7,7 +7,7 @@
  */
 import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { judge, verdicts } from '../../operator/analysis/judge.ts';
-import type { Plan } from '../../operator/analysis/plan.ts';
+import type { GatePlan } from '../../operator/analysis/plan.ts';
 import { Counter } from './counter.ts';
 import { planFor, type Gate } from './gate-plan.ts';
 import { historyOf } from './ours.ts';
@@ -57,7 +57,7 @@ export function calibrate(
 /** @param setting minutes: after which an open window is left; historyMinutes of stable before it */
 export function forecastsIn(
   world: World,
-  plan: Plan,
+  plan: GatePlan,
   setting: { readonly minutes: number; readonly historyMinutes: number },
 ): readonly Forecast[] {
   const history = historyOf(world, setting.historyMinutes);

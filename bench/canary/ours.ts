@@ -8,7 +8,7 @@ import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { historyBefore } from '../../operator/analysis/history.ts';
 import { verdicts } from '../../operator/analysis/judge.ts';
 import type { NoiseHistory } from '../../operator/analysis/noise.ts';
-import type { Plan } from '../../operator/analysis/plan.ts';
+import type { GatePlan } from '../../operator/analysis/plan.ts';
 import { Counter } from './counter.ts';
 import { sliceSeconds, type World } from './world.ts';
 
@@ -23,7 +23,7 @@ export type WindowSetting = { readonly weight: number; readonly minutes: number;
  *
  * @param window historyMinutes of stable before it are what noise is learnt from
  */
-export function watch(world: World, plan: Plan, window: WindowSetting): Outcome {
+export function watch(world: World, plan: GatePlan, window: WindowSetting): Outcome {
   const history = historyOf(world, window.historyMinutes);
   const began = world.seconds;
   const counter = new Counter(began / blockSeconds);

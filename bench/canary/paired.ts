@@ -8,7 +8,7 @@
  */
 import { parseOnlyFlags } from '../../lib/flags.ts';
 import { ratioBucketOf } from '../../api/report.ts';
-import { addCount, addInto, emptyHistogram, type LogHistogram } from '../../operator/analysis/log-histogram.ts';
+import { addCount, addInto, emptyHistogram, type LatencyCounts } from '../../operator/analysis/log-histogram.ts';
 import { tuning } from '../../operator/analysis/constants.ts';
 import { noHistory } from '../../operator/analysis/noise.ts';
 import { judgePaired } from '../../operator/analysis/paired.ts';
@@ -47,7 +47,7 @@ export function* lookEachMinute(
   random: Random,
   judged: { readonly alpha: number; readonly limit: number; readonly toShow: number },
 ): Generator<PairedResult> {
-  const blocks: LogHistogram[] = [];
+  const blocks: LatencyCounts[] = [];
   const total = emptyHistogram(ratioScale);
   const gap = Math.max(
     60 / world.probesPerMinute,

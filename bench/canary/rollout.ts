@@ -8,7 +8,7 @@ import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { historyBefore } from '../../operator/analysis/history.ts';
 import { judge, stepVerdict, verdicts, type StepVerdict } from '../../operator/analysis/judge.ts';
 import { reportScale } from '../../operator/analysis/log-histogram.ts';
-import { planOf, type Plan } from '../../operator/analysis/plan.ts';
+import { planOf, type GatePlan } from '../../operator/analysis/plan.ts';
 import type { Cell } from '../../operator/analysis/series.ts';
 import type { GateResult } from '../../operator/analysis/verdict.ts';
 import { isLoadEqual } from '../../operator/gates/evidence.ts';
@@ -95,7 +95,7 @@ class Course {
   readonly #world: World;
   readonly #setting: RolloutSetting;
   readonly #rollout: RolloutPlan;
-  readonly #plan: Plan;
+  readonly #plan: GatePlan;
   readonly #began: number;
   readonly #slowFrom: number;
   /** Of stable from the beginning, window by window. */
@@ -233,7 +233,7 @@ class Truths {
   readonly #truths: readonly (number | undefined)[];
   #shown: readonly Shown[] = [];
 
-  constructor(plan: Plan, scenario: Scenario, loadIsEqual: boolean) {
+  constructor(plan: GatePlan, scenario: Scenario, loadIsEqual: boolean) {
     // A queue with less to do is faster, and fails less: no revision's truth.
     const gates = scenario.queue !== undefined && !loadIsEqual ? [] : plan.gates;
     this.#truths = gates.map((gate) => truthOf(gate, scenario));

@@ -4,23 +4,16 @@
  * Owns:  the numbers that bounds are held against. Noise, load and unlike machines are none of the revision's.
  * Pure.
  */
-import type { TrafficGate } from '../../operator/analysis/plan.ts';
+import type { TrafficGate } from '../../operator/analysis/gate-kinds/kinds.ts';
 import type { Scenario } from './scenarios.ts';
 import { tableOf } from './tables.ts';
 
 /** In the gate's unit; undefined where it follows from no formula (a slower queue) or the gate has no bounds on it. */
 export function truthOf(gate: TrafficGate, scenario: Scenario): number | undefined {
-  switch (gate.kind) {
-    case 'latency-increase':
-      return slowdownAt(gate.quantile, scenario);
-    case 'errors-increase':
-      return isOtherQueue(scenario) ? undefined : scenario.candidateErrors - scenario.stableErrors;
-    case 'disagreement-limit':
-      return scenario.disagreement;
-    case 'latency-limit':
-    case 'errors-limit':
-      return undefined;
-  }
+  if (gate.kind === 'latency-increase') return slowdownAt(gate.quantile, scenario);
+  if (gate.kind === 'disagreement-limit') return scenario.disagreement;
+  if (gate.kind !== 'errors-increase' || isOtherQueue(scenario)) return undefined;
+  return scenario.candidateErrors - scenario.stableErrors;
 }
 
 function isOtherQueue({ queue, slower }: Scenario): boolean {

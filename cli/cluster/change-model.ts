@@ -19,7 +19,7 @@ import { onnxModels } from '../../kube/kinds.ts';
 import type { Cluster } from './api-server.ts';
 import { followModel, getModel, type ModelRef } from './models.ts';
 import { cliManager } from './ownership.ts';
-import { standingOf, type Standing } from './standing.ts';
+import { standingOf, type RolloutStanding } from './standing.ts';
 
 const tries = 6;
 const backoff = { baseMs: 50, maxMs: 2_000 };
@@ -27,7 +27,7 @@ const backoff = { baseMs: 50, maxMs: 2_000 };
 const settledWithinMs = 5_000;
 
 /** What is to be written. `undefined` from the decider: nothing. */
-export type Change =
+export type ModelChange =
   | { readonly kind: 'Merge'; readonly patch: Readonly<Record<string, unknown>> }
   | { readonly kind: 'Operations'; readonly patch: readonly JsonPatchOperation[] };
 
@@ -38,18 +38,18 @@ export type Changing = {
    * What the decision rests on beside the spec. Absent: nothing. `withinMs` absent: five seconds; then it has to do as
    * it is.
    */
-  readonly settled?: { readonly is: (standing: Standing) => boolean; readonly withinMs?: number } | undefined;
+  readonly settled?: { readonly is: (standing: RolloutStanding) => boolean; readonly withinMs?: number } | undefined;
 };
 
 /** The status speaks of the spec as it is now. */
-export const observed = { is: (standing: Standing): boolean => standing.observed };
+export const observed = { is: (standing: RolloutStanding): boolean => standing.observed };
 
 /** @param decide may throw, and is asked again after each conflict. @returns whether anything was written */
 export async function changeModel(
   cluster: Cluster,
   ref: ModelRef,
   changing: Changing,
-  decide: (model: OnnxModel) => Change | undefined,
+  decide: (model: OnnxModel) => ModelChange | undefined,
 ): Promise<boolean> {
   const { clock, signal, settled } = changing;
   const change = async (): Promise<boolean> => {
@@ -73,7 +73,7 @@ export async function changeModel(
 export async function patchModel(
   { client }: Cluster,
   ref: ModelRef,
-  change: Change,
+  change: ModelChange,
   signal?: AbortSignal,
 ): Promise<void> {
   const options = { ...present({ signal }), fieldManager: cliManager, strict: true };

@@ -6,9 +6,9 @@
  * Pure:  a model as it is → a move.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
-import { lastWordsOf } from '../../operator/rollout/last-words.ts';
+import { lastKnownOf } from '../../operator/rollout/last-words.ts';
 import { proves } from '../../operator/rollout/provenance.ts';
-import { standingOf, type Standing } from './standing.ts';
+import { standingOf, type RolloutStanding } from './standing.ts';
 import { ownRolloutFields } from './ownership.ts';
 import { ownValue } from '../../api/record.ts';
 
@@ -101,7 +101,7 @@ function givenUpWords(target: string, message: string): string {
 }
 
 /** A revision that was given up gets another try. */
-export const retry: Intent = (model, { revision, token }) => {
+export const tryAgain: Intent = (model, { revision, token }) => {
   const { rollout = {} } = model.spec;
   const { stage, candidate } = standingOf(model);
   if (candidate === undefined || stage === 'AtRest' || stage === 'TakingOver')
@@ -161,7 +161,7 @@ export const resume: Intent = (model, { revision }) => {
   return resumeStep(model, standing);
 };
 
-function resumeStep(model: OnnxModel, standing: Standing): Move {
+function resumeStep(model: OnnxModel, standing: RolloutStanding): Move {
   const { candidate, pausedReason, step, stage, observed } = standing;
   if (!observed) return refuse(notObserved(model));
   if (pausedReason === undefined || stage !== 'UnderWay') return refuse('it is not paused');
@@ -176,7 +176,7 @@ function resumeStep(model: OnnxModel, standing: Standing): Move {
 /** @param asked.revision one that is remembered; the caller has looked */
 export const pin: Intent = (model, { revision = '' }) => {
   if (model.spec.rollout?.pinRevision === revision) return nothing(`${revision} is pinned already`);
-  const { provenance, refused } = lastWordsOf(model.status);
+  const { provenance, refused } = lastKnownOf(model.status);
   const { candidate, stage, stable } = standingOf(model);
   if (refused.includes(revision)) return refuse(givenUp(revision, stage === 'GivenUp' && candidate === revision));
   if (stable === revision && stage === 'AtRest')
@@ -210,7 +210,7 @@ export const unpin: Intent = (model) => {
 };
 
 /** The candidate, when it is the one that is meant; else why not. */
-function targetOf(standing: Standing, asked: string | undefined): string | Move {
+function targetOf(standing: RolloutStanding, asked: string | undefined): string | Move {
   const { candidate, stage, stable, retiring } = standing;
   if (!standing.observed && asked !== undefined) return asked;
   if (candidate !== undefined && stage !== 'AtRest')

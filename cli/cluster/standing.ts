@@ -10,10 +10,10 @@ import { present } from '../../api/present.ts';
 import { ownValue } from '../../api/record.ts';
 
 /** UnderWay: a candidate is on its way. Leaving: its traffic goes back. GivenUp: it lost. AtRest: there is none. */
-export type Stage = 'UnderWay' | 'Leaving' | 'GivenUp' | 'TakingOver' | 'AtRest';
+export type RolloutStage = 'UnderWay' | 'Leaving' | 'GivenUp' | 'TakingOver' | 'AtRest';
 
-export type Standing = {
-  readonly stage: Stage;
+export type RolloutStanding = {
+  readonly stage: RolloutStage;
   /** Whether the status speaks of the spec as it is now. */
   readonly observed: boolean;
   readonly stable?: string;
@@ -26,7 +26,7 @@ export type Standing = {
   readonly message: string;
 };
 
-const stages: Readonly<Record<string, Stage>> = {
+const stages: Readonly<Record<string, RolloutStage>> = {
   New: 'AtRest',
   Preparing: 'UnderWay',
   Shifting: 'UnderWay',
@@ -39,7 +39,7 @@ const stages: Readonly<Record<string, Stage>> = {
   Failed: 'GivenUp',
 };
 
-export function standingOf({ metadata, status }: OnnxModel): Standing {
+export function standingOf({ metadata, status }: OnnxModel): RolloutStanding {
   const { rollout = { phase: 'New' }, stable, candidate, observedGeneration = -1, message = '' } = status ?? {};
   return present({
     stage: stageOf(rollout.phase, candidate !== undefined),
@@ -53,7 +53,7 @@ export function standingOf({ metadata, status }: OnnxModel): Standing {
   });
 }
 
-function stageOf(phase: string, hasCandidate: boolean): Stage {
+function stageOf(phase: string, hasCandidate: boolean): RolloutStage {
   const stage = ownValue(stages, phase) ?? 'UnderWay';
   return hasCandidate || stage === 'TakingOver' ? stage : 'AtRest';
 }

@@ -15,10 +15,10 @@ import { historyBefore, historyBlocks } from '../../operator/analysis/history.ts
 import type { Evidence } from '../../operator/analysis/evidence.ts';
 import {
   addCount,
-  bucketOf,
+  latencyBucketOf,
   emptyHistogram,
   reportScale,
-  type LogHistogram,
+  type LatencyCounts,
   type Scale,
 } from '../../operator/analysis/log-histogram.ts';
 import { evidenceOf, lookAt, numbersAt } from '../../operator/analysis/look.ts';
@@ -31,14 +31,14 @@ import type { JudgedModel } from './manifest.ts';
 import type { TraceEntry, TracePair, TraceRequest } from './trace.ts';
 
 /** A gate's result at a time of the trace. */
-export type Look = GateResult & { readonly t: number };
-export type Outcome = {
+export type RecordedLook = GateResult & { readonly t: number };
+export type RecordedOutcome = {
   readonly verdict: 'Pass' | 'Fail' | 'Undecided';
   /** Time of the first decision, or of the trace's end. */
   readonly t: number;
   readonly candidateRequests: number;
   /** The gates as they stood then. */
-  readonly gates: readonly Look[];
+  readonly gates: readonly RecordedLook[];
   /** Of a Pass: "nothing worse than +15 % p95, +1 point errors shown". */
   readonly shown?: string;
 };
@@ -74,7 +74,7 @@ export class RecordedCanary {
   readonly #model: JudgedModel;
   readonly #looks: LookPlan;
   readonly #cells: { readonly candidate: Counting[]; readonly stable: Counting[] } = { candidate: [], stable: [] };
-  readonly #ratios = new Map<number, LogHistogram>();
+  readonly #ratios = new Map<number, LatencyCounts>();
   readonly #pairs: Partial<Record<PairSource, number>> = {};
   #candidateBegan: number | undefined;
   /** Where the window begins. */
@@ -85,7 +85,7 @@ export class RecordedCanary {
   #unseen = false;
   #last: readonly Decided[] = [];
   #shownMinute = -1;
-  #outcome: Outcome | undefined;
+  #outcome: RecordedOutcome | undefined;
 
   constructor(model: JudgedModel, looks: LookPlan) {
     this.#model = model;
@@ -93,7 +93,7 @@ export class RecordedCanary {
   }
 
   /** Takes the next line in order of time. @returns what the looks before it are to show */
-  add(entry: TraceEntry): readonly Look[] {
+  add(entry: TraceEntry): readonly RecordedLook[] {
     return 'ratio' in entry ? this.#addPair(entry) : this.#addRequest(entry);
   }
 
@@ -101,7 +101,7 @@ export class RecordedCanary {
    * Pairs count from the window on, which a request of the candidate begins, or the first pair: in a shadow there is no
    * other.
    */
-  #addPair(pair: TracePair): readonly Look[] {
+  #addPair(pair: TracePair): readonly RecordedLook[] {
     this.#candidateBegan ??= pair.t;
     if (this.#began === undefined && pair.t < this.#candidateBegan + this.#looks.settleSeconds) return [];
     const shown = this.#lookBefore(pair);
@@ -113,7 +113,7 @@ export class RecordedCanary {
     return shown;
   }
 
-  #addRequest(request: TraceRequest): readonly Look[] {
+  #addRequest(request: TraceRequest): readonly RecordedLook[] {
     if (!this.#isInWindow(request)) return [];
     const shown = this.#lookBefore(request);
     count(this.#cells[request.revision], request);
@@ -121,7 +121,7 @@ export class RecordedCanary {
   }
 
   /** The looks that were due before this line, which is then in the window. */
-  #lookBefore(request: { readonly t: number; readonly line: number }): readonly Look[] {
+  #lookBefore(request: { readonly t: number; readonly line: number }): readonly RecordedLook[] {
     const began = (this.#began ??= this.#begin(request.t));
     if (request.t - began > spanLimitSeconds) {
       throw new AppError('BAD_CONFIG', {
@@ -155,7 +155,7 @@ export class RecordedCanary {
   }
 
   /** The last look, with every gate, and how it all ended. */
-  end(): { readonly looks: readonly Look[]; readonly outcome: Outcome } {
+  end(): { readonly looks: readonly RecordedLook[]; readonly outcome: RecordedOutcome } {
     if (this.#began === undefined)
       return {
         looks: [],
@@ -188,7 +188,7 @@ export class RecordedCanary {
   }
 
   /** @param at the end of what the look sees: requests before it */
-  #look(at: number, closing = false): readonly Look[] {
+  #look(at: number, closing = false): readonly RecordedLook[] {
     if (!this.#unseen) return [];
     this.#unseen = false;
     const { plan, require } = this.#model;
@@ -205,13 +205,13 @@ export class RecordedCanary {
     return this.#judgeAt(at).filter((_, i) => whole || changed[i] === true);
   }
 
-  #decidedAt(at: number, verdict: 'Pass' | 'Fail'): Outcome {
+  #decidedAt(at: number, verdict: 'Pass' | 'Fail'): RecordedOutcome {
     const gates = this.#judgeAt(at);
     const shown = verdict === 'Pass' ? shownWords(this.#model.plan, gates) : undefined;
     return { verdict, t: shownTime(at), candidateRequests: this.#candidateRequests(), gates, ...present({ shown }) };
   }
 
-  #judgeAt(at: number): readonly Look[] {
+  #judgeAt(at: number): readonly RecordedLook[] {
     return numbersAt(this.#model.plan, this.#evidence(at)).map((result) => ({ t: shownTime(at), ...result }));
   }
 
@@ -272,7 +272,7 @@ function count(cells: Counting[], { t, revision, latencyMs, ok, agree }: TraceRe
     cells.push(cell);
   }
   cell.requests += 1;
-  if (ok) addCount(cell.latency, bucketOf(traceScale, Math.log(Math.max(latencyMs, Number.MIN_VALUE))), 1);
+  if (ok) addCount(cell.latency, latencyBucketOf(traceScale, Math.log(Math.max(latencyMs, Number.MIN_VALUE))), 1);
   else cell.failures += 1;
   if (agree === undefined) return;
   cell.compared += 1;

@@ -106,7 +106,7 @@ function stepText(step: Step): string {
  * What the end of a rollout rested on: the gates that failed it, or that stayed undecided for too long. A person's word
  * needs none.
  */
-export function evidenceOf({ reason, gates = [] }: RolloutOutcome): readonly GatePicture[] {
+export function gatesBehind({ reason, gates = [] }: RolloutOutcome): readonly GatePicture[] {
   const failed = gates.filter(({ verdict }) => verdict === 'Fail');
   return failed.length > 0 || reason !== 'Undecided' ? failed : gates.filter(({ verdict }) => verdict === 'Undecided');
 }

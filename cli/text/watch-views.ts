@@ -15,7 +15,7 @@ import type { Terminal } from './terminal.ts';
 /** How often "4s ago" is counted on while nothing changes. */
 const tickMs = 1000;
 
-export interface View {
+export interface WatchView {
   see(model: OnnxModel): Picture;
   /** The server cannot be followed; undefined: it can again. */
   trouble(problem: string | undefined): void;
@@ -23,7 +23,7 @@ export interface View {
 }
 
 /** Draws in place, anew with each change, and every second for the times in it. */
-export class LiveView implements View {
+export class LiveView implements WatchView {
   readonly #frame: LiveFrame;
   readonly #terminal: Terminal;
   readonly #clock: Clock;
@@ -75,7 +75,7 @@ export class LiveView implements View {
 }
 
 /** A line for each change that a person would want to read, with its time. */
-export class LineView implements View {
+export class LineView implements WatchView {
   readonly #write: (text: string) => void;
   readonly #clock: Clock;
   #last = '';

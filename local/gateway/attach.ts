@@ -8,18 +8,18 @@
 import type { Service } from '../workloads/resources.ts';
 import type { BackendRef, Gateway, HttpRoute, Listener, ParentRef } from './resources.ts';
 
-export type Verdict = { readonly ok: boolean; readonly reason: string; readonly message: string };
+export type AttachVerdict = { readonly ok: boolean; readonly reason: string; readonly message: string };
 
 /** What one parent reference of a route comes to. */
 export type Attachment = {
   readonly parentRef: ParentRef;
   /** Listeners that serve the route, with the hostnames that it has there; undefined: every host. */
   readonly listeners: readonly { readonly name: string; readonly hostnames: readonly string[] | undefined }[];
-  readonly accepted: Verdict;
+  readonly accepted: AttachVerdict;
 };
 
-const good = (reason: string, message: string): Verdict => ({ ok: true, reason, message });
-const bad = (reason: string, message: string): Verdict => ({ ok: false, reason, message });
+const good = (reason: string, message: string): AttachVerdict => ({ ok: true, reason, message });
+const bad = (reason: string, message: string): AttachVerdict => ({ ok: false, reason, message });
 
 export function attach(route: HttpRoute, parentRef: ParentRef, gateway: Gateway): Attachment {
   const none = (reason: string, message: string): Attachment => ({
@@ -66,7 +66,7 @@ export function covers(pattern: string, hostname: string): boolean {
 export function resolveRefs(
   route: HttpRoute,
   serviceOf: (namespace: string, name: string) => Service | undefined,
-): Verdict {
+): AttachVerdict {
   const refs = (route.spec.rules ?? []).flatMap((rule) => rule.backendRefs ?? []);
   const problem = refs.map((ref) => problemOf(ref, route, serviceOf)).find((verdict) => verdict !== undefined);
   return problem ?? good('ResolvedRefs', 'every backend is there');
@@ -76,7 +76,7 @@ export function problemOf(
   ref: BackendRef,
   route: HttpRoute,
   serviceOf: (namespace: string, name: string) => Service | undefined,
-): Verdict | undefined {
+): AttachVerdict | undefined {
   const namespace = route.metadata.namespace ?? '';
   if (ref.group !== '' || ref.kind !== 'Service') return bad('InvalidKind', `a backend is a Service, not ${ref.kind}`);
   if ((ref.namespace ?? namespace) !== namespace)

@@ -11,7 +11,7 @@ import type { NewObject, Objects, ResourceType } from '../objects.ts';
 import { ServiceSlices } from '../router/service-slices.ts';
 import { startController, type Controller } from '../workloads/controller.ts';
 import { gatewayNameLabel, services, toApiTime, type Service } from '../workloads/resources.ts';
-import { attach, problemOf, resolveRefs, type Attachment, type Verdict } from './attach.ts';
+import { attach, problemOf, resolveRefs, type Attachment, type AttachVerdict } from './attach.ts';
 import { bindRetryMs, Listeners, type Door } from './listeners.ts';
 import type { Entry } from './match.ts';
 import {
@@ -210,7 +210,7 @@ export class GatewayController {
     this.#objects.updateStatus(gateways, { ...gateway, status: { addresses, conditions, listeners } });
   }
 
-  #programmed(gateway: Gateway, listeners: readonly Listener[]): Verdict & { readonly type: string } {
+  #programmed(gateway: Gateway, listeners: readonly Listener[]): AttachVerdict & { readonly type: string } {
     const states = listeners.map(({ port }) => this.#listeners.stateOf(doorOf(gateway, port)));
     const failed = states.find((state) => typeof state === 'object');
     if (failed !== undefined)
@@ -241,7 +241,7 @@ export class GatewayController {
   #conditions(
     { metadata }: { readonly metadata: { readonly generation?: number } },
     before: readonly Condition[] | undefined,
-    verdicts: readonly (Verdict & { readonly type: string })[],
+    verdicts: readonly (AttachVerdict & { readonly type: string })[],
   ): readonly Condition[] {
     const claims = verdicts.map(({ type, ok, reason, message }) => ({
       type,

@@ -7,7 +7,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { customResourceDefinition, type OnnxModel } from '../../api/onnxmodel.ts';
 import { openCluster } from '../../cli/cluster/api-server.ts';
-import { patchModel, type Change } from '../../cli/cluster/change-model.ts';
+import { patchModel, type ModelChange } from '../../cli/cluster/change-model.ts';
 import { intend } from '../../cli/commands/intend.ts';
 import { cliManager } from '../../cli/cluster/ownership.ts';
 import { undo } from '../../cli/commands/undo.ts';
@@ -207,7 +207,7 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
       });
     });
 
-    const stale: readonly Change[] = [
+    const stale: readonly ModelChange[] = [
       {
         kind: 'Merge',
         patch: { metadata: { resourceVersion: '1' }, spec: { rollout: { paused: true } } },

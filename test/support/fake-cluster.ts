@@ -23,7 +23,7 @@ import type {
 import type { KubeClient } from '../../kube/client/kube-client.ts';
 import { statusError } from '../../kube/client/kube-error.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
-import type { Caches } from '../../operator/see/observe.ts';
+import type { Caches } from '../../operator/see/seen.ts';
 import type { HandClock } from './hand-clock.ts';
 
 type Stored = KubeObject & { readonly [field: string]: unknown };

@@ -6,7 +6,7 @@ import type { OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { readState, writeState } from '../../operator/see/stored-state.ts';
 import { historyAfter } from '../../operator/reconcile/rollout-history.ts';
 import { livePlan, spentIn } from '../../operator/rollout/intents.ts';
-import { lastWordsOf } from '../../operator/rollout/last-words.ts';
+import { lastKnownOf } from '../../operator/rollout/last-words.ts';
 import { decide } from '../../operator/rollout/decide.ts';
 import { rolloutPlanOf } from '../../operator/rollout/plan.ts';
 import {
@@ -91,7 +91,7 @@ export class RolloutWorld {
     const shared = this.plan.router === 'Service' && this.taken.canary !== undefined;
     return {
       target: this.target,
-      ...lastWordsOf(this.status),
+      ...lastKnownOf(this.status),
       spent: spentIn(this.status, rolloutPlanOf(this.spec, settleMs)),
       routed: shared ? null : this.plan.router === 'HTTPRoute' ? this.asked.serve : this.taken.serve,
       ...(this.marked === undefined ? {} : { marked: this.marked }),
@@ -126,7 +126,7 @@ export class RolloutWorld {
   }
 
   #provenanceOf(stable: Revision, { became }: Decision): { readonly provenance?: string } {
-    const provenance = became?.revision === stable ? became.provenance : lastWordsOf(this.status).provenance[stable];
+    const provenance = became?.revision === stable ? became.provenance : lastKnownOf(this.status).provenance[stable];
     return provenance === undefined ? {} : { provenance };
   }
 

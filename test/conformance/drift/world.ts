@@ -22,7 +22,7 @@ import { HttpKubeClient } from '../../../kube/client/http-client.ts';
 import type { KubeClient } from '../../../kube/client/kube-client.ts';
 import { WorkQueue } from '../../../kube/controller/workqueue.ts';
 import { Reconciler } from '../../../operator/reconcile/reconcile.ts';
-import { Watches } from '../../../operator/watches.ts';
+import { ModelWatches } from '../../../operator/watches.ts';
 import { eventually } from '../../support/eventually.ts';
 import { KubeApi, type Answer, type Json } from '../kube/api.ts';
 
@@ -160,7 +160,7 @@ export class DriftWorld {
     const client = new HttpKubeClient({ access, clock: systemClock, registry, name: 'onnx-operator' });
     const noted = this.#noting(client);
     const queue = new WorkQueue({ name: 'drift', clock: systemClock, registry });
-    const watches = new Watches({
+    const watches = new ModelWatches({
       client: noted,
       clock: systemClock,
       registry,
@@ -198,7 +198,7 @@ export class DriftWorld {
   }
 
   /** All is well, and the golden set was run to its end. */
-  #reportOf(watches: Watches, uid: string): Report | undefined {
+  #reportOf(watches: ModelWatches, uid: string): Report | undefined {
     const keys = [...this.#models].map((model) => `${this.namespace}/${model}`);
     const pod = keys.flatMap((key) => watches.pods(key)).find(({ metadata }) => metadata.uid === uid);
     const { [labels.revision]: revision, [labels.model]: model = '' } = pod?.metadata.labels ?? {};

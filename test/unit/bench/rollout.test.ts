@@ -50,9 +50,9 @@ describe('a whole rollout in the bench', () => {
     const { steps } = rolloutPlanOf({ replicas: 2, rollout: { strategy: 'Canary' } }, 0);
     const weights = steps.flatMap((step) => (step.kind === 'weight' && step.weight < 100 ? [step.weight / 100] : []));
     const sharesOf = ({ asked }: Watched) => [...new Set(asked.map(({ weight }) => weight))];
-    const byRoute = rolled({}).world;
-    assert.deepEqual(sharesOf(byRoute), [0, ...weights]);
-    assert.deepEqual(byRoute.asked.at(-1)?.pods, { candidate: 2, stable: 2 });
+    const isByWeight = rolled({}).world;
+    assert.deepEqual(sharesOf(isByWeight), [0, ...weights]);
+    assert.deepEqual(isByWeight.asked.at(-1)?.pods, { candidate: 2, stable: 2 });
     const byPods = rolled({ router: 'Service' }).world;
     for (const { weight, pods = { candidate: 0, stable: 2 } } of byPods.asked) {
       assert.equal(weight, pods.candidate / (pods.candidate + pods.stable));
