@@ -9,7 +9,7 @@ import { AppError } from '../../api/errors.ts';
 import type { ClientError } from './call.ts';
 
 /** A body that is there in full, to be written one chunk after the other. */
-export type Bytes = { readonly chunks: readonly (string | Uint8Array)[]; readonly bytes: number };
+export type WholeBody = { readonly chunks: readonly (string | Uint8Array)[]; readonly bytes: number };
 
 export type Answer = {
   readonly status: number;
@@ -18,7 +18,7 @@ export type Answer = {
    * A stream is made while it is sent, is iterated once, and is ended by `return` when the rest is not wanted. An error
    * that needs a status of its own has to be thrown before the stream is given.
    */
-  readonly body: Bytes | AsyncIterable<Uint8Array>;
+  readonly body: WholeBody | AsyncIterable<Uint8Array>;
   /** The last chunk of a stream that breaks. Absent: its protocol has none, and the transport breaks off. */
   readonly lastChunk?: (error: ClientError) => Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
@@ -26,7 +26,7 @@ export type Answer = {
   readonly closes?: boolean;
 };
 
-export function wholeBody(body: string | Uint8Array): Bytes {
+export function wholeBody(body: string | Uint8Array): WholeBody {
   return { chunks: [body], bytes: typeof body === 'string' ? Buffer.byteLength(body) : body.length };
 }
 

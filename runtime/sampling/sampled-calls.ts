@@ -7,7 +7,7 @@
  */
 import { present } from '../../api/present.ts';
 import { reportedTiers } from '../../api/tiers.ts';
-import { isStream, type Answer, type Bytes } from '../call/answer.ts';
+import { isStream, type Answer, type WholeBody } from '../call/answer.ts';
 import { sizeClassOf } from '../call/counters.ts';
 import { isInference, type Call, type IncomingCall } from '../call/handler.ts';
 import type { AnsweredCall, ObservedCall, Observer } from '../call/observer.ts';
@@ -59,7 +59,7 @@ export class SampledCalls implements Observer {
   }
 }
 
-function messageOf({ chunks, bytes }: Bytes, headers: Answer['headers']): Message {
+function messageOf({ chunks, bytes }: WholeBody, headers: Answer['headers']): Message {
   const body = new Uint8Array(bytes);
   let at = 0;
   for (const chunk of chunks) {

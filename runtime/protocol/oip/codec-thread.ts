@@ -20,7 +20,7 @@ function serve(port: MessagePort, { nice }: CodecSetup): void {
       const answer = work(task);
       port.postMessage(answer, answer.is === 'Decoded' ? buffersOf([answer.request.inputs]) : buffersIn(answer));
     } catch (error) {
-      // What is no AppError is a bug; it ends this thread, and the log says so.
+      // Any other error is a bug: it ends this thread and is logged.
       if (!(error instanceof AppError)) throw error;
       port.postMessage({ is: 'Refused', code: error.code, params: error.params } satisfies CodecAnswer);
     }

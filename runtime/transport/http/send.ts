@@ -7,7 +7,7 @@
  *         connection, and so does one whose stream breaks: HTTP has no other word for that after the head.
  */
 import type { ServerResponse } from 'node:http';
-import { isStream, type Answer, type Bytes } from '../../call/answer.ts';
+import { isStream, type Answer, type WholeBody } from '../../call/answer.ts';
 import type { Lease, Transfers, Watch } from './transfers.ts';
 
 /** What the socket holds beside what is in the kernel; also the unit in which a client's pace is seen. */
@@ -20,7 +20,7 @@ export function sendBody(response: ServerResponse, body: Answer['body'], transfe
   else sendWhole(response, body, lease);
 }
 
-function sendWhole(response: ServerResponse, { chunks, bytes }: Bytes, lease: Lease): void {
+function sendWhole(response: ServerResponse, { chunks, bytes }: WholeBody, lease: Lease): void {
   lease.take(bytes);
   const watch = lease.watch(() => response.destroy());
   response.once('close', () => {
@@ -44,7 +44,7 @@ function sendWhole(response: ServerResponse, { chunks, bytes }: Bytes, lease: Le
 
 async function sendPieces(
   response: ServerResponse,
-  chunks: Bytes['chunks'],
+  chunks: WholeBody['chunks'],
   moved: (bytes: number) => void,
 ): Promise<void> {
   for (const chunk of chunks) {
