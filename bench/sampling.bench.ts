@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nativeEnvironment } from '../api/names.ts';
-import { besideHeader } from '../runtime/protocol/beside.ts';
+import { besideHeader } from '../runtime/call/beside.ts';
 import { pauseTimes } from '../runtime/sidecar/replay/replayer.ts';
 import { withToken } from '../test/support/door.ts';
 import { writeModel } from '../test/support/onnx-models.ts';

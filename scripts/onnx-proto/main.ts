@@ -1,8 +1,7 @@
 /**
- * Writes the generated code in runtime/onnx/proto from the onnx.proto there. Run by hand with the project's Node:
- * `scripts/onnx-proto/main.ts`.
+ * `npm run generate:onnx`: writes the generated code in runtime/onnx/proto from the onnx.proto there.
  *
- * Owns:  the calls of protoc and its plugin. The code is checked in, so that tests need no protoc.
+ * Owns:  how the generated code is made. It is checked in, so that neither tests nor `npm run verify` need protoc.
  * Needs: protoc on the PATH (Debian: protobuf-compiler). The plugin is installed beside this file on first use, as it
  *        brings a TypeScript of its own.
  * Ends:  0, or 1 when protoc is missing or refuses the file.

@@ -12,7 +12,7 @@ const several = `
   Access Answer Cache CacheOptions Call Change Claim Collector Condition ConditionStatus ContainerStatus
   Controller ControllerOptions DeleteOptions Deployment Dim Door Draft Entry EventRecorder Exchange Fault Fields
   Gateway Handler HttpRoute KubeObject Lease Limits ListQuery ObjectMeta Outcome OwnerReference ParentRef Piece Pod
-  Presence ResourceType Rule Sample Schema Served Service ServicePort Source Stage StatusInputs Terminated
+  Presence ResourceType Rule Sample Schema Service ServicePort Source Stage StatusInputs Terminated
   WatchEvent WriteOptions apiVersionOf configMaps deployments differenceOf events flatten
   gateways httpRoutes invalid isReady isRecord keyOf metaSchema nameOf pods readConfig rowsOf
   services shown signatureOf tableOf toApiTime
