@@ -26,7 +26,6 @@ const later: readonly string[] = [
   'operator/',
   'runtime/',
   'local/',
-  'cli/',
   'bench/',
   'scripts/',
   'examples/',
