@@ -126,7 +126,7 @@ const ratios = c.ruled(
 
 /** Requests of one tier and input-size class. */
 const classFields = {
-  tier: word().doc('Which tier the requests belong to.'),
+  tier: word().doc('Which tier the requests belong to: `default` for interactive requests, or `bulk`.'),
   sizeClass: amount().doc('Power of two of input elements (tokens for text) that bounds the class from above.'),
   latency: histogram.doc('How long the requests took, in seconds.'),
   ok: c.count().doc('Requests that were answered.'),
@@ -137,6 +137,13 @@ const classFields = {
 const traffic = k.object({
   ...classFields,
   shed: c.count().doc('Requests refused for lack of room or time; these are among `errors` too.'),
+  streamed: k
+    .object({
+      firstByte: histogram.doc('How long the first byte took, in seconds.'),
+      units: c.count().doc('Output in units of the task, such as tokens.'),
+    })
+    .doc('Of the streamed answers among `ok`. Absent: none was streamed.')
+    .optional(),
 });
 const blockTraffic = k.object({
   ...classFields,

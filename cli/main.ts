@@ -12,7 +12,7 @@ import { createLogger } from '../lib/log.ts';
 import { intend, verbs, type VerbName } from './commands/intend.ts';
 import { replay } from './commands/replay.ts';
 import { status } from './commands/status.ts';
-import { coloured, plain, type Terminal } from './text/terminal.ts';
+import { coloured, unpainted, type Terminal } from './text/terminal.ts';
 import { undo } from './commands/undo.ts';
 import { validate } from './commands/validate.ts';
 import { wait } from './commands/wait.ts';
@@ -52,7 +52,7 @@ function terminal(): Terminal {
   const { NO_COLOR: noColour = '' } = process.env;
   return {
     isLive,
-    paint: isLive && noColour === '' ? coloured : plain,
+    paint: isLive && noColour === '' ? coloured : unpainted,
     columns: () => (isLive ? stdout.columns : Infinity),
     rows: () => (isLive ? stdout.rows : Infinity),
   };

@@ -15,7 +15,7 @@ import { Minutely, isHigh, type BaselineName } from './baselines.ts';
 import type { RolloutRun } from './rollout.ts';
 import { sliceSeconds, type World } from './world.ts';
 
-/** What stable really has: for thresholds in absolute numbers. */
+/** Stable's true values: for thresholds in absolute numbers. */
 type Stable = { readonly p95Ms: number; readonly errors: number };
 type Side = { readonly p95Ms: number | undefined; readonly errors: number | undefined };
 type Measured = { readonly candidate: Side; readonly stable: Side };
@@ -25,7 +25,7 @@ export function rollOutWith(name: BaselineName, world: World, stable: Stable): R
   return { 'argo-rollouts': argoRollouts, flagger, kayenta }[name](tried, stable);
 }
 
-/** A world and what the candidate had of it. */
+/** A simulated service and what the candidate counted in it. */
 class Tried {
   readonly #world: World;
   #requests = 0;
@@ -35,7 +35,7 @@ class Tried {
     this.#world = world;
   }
 
-  /** So many minutes at a weight (0..1), as one number each. */
+  /** So many minutes at a weight (0..1), one value per minute. */
   measure(weight: number, minutes: number): Measured {
     this.#mostWeight = Math.max(this.#mostWeight, weight);
     const sides = { candidate: new Minutely(), stable: new Minutely() };
@@ -104,7 +104,7 @@ function flagger(tried: Tried, stable: Stable): RolloutRun {
     else if (weight >= 0.5 - 1e-9) break;
     else weight += 0.05;
   }
-  // The primary takes the new revision over, and then the traffic.
+  // The primary gets the new revision, and then all traffic.
   tried.measure(weight, 2);
   return tried.end('Promoted');
 }

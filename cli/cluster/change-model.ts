@@ -17,7 +17,7 @@ import { onnxModels } from '../../kube/kinds.ts';
 import type { Cluster } from './api-server.ts';
 import { followModel, getModel, type ModelRef } from './models.ts';
 import { cliManager } from './ownership.ts';
-import { standingOf, type Standing } from './standing.ts';
+import { standingOf, type RolloutStanding } from './standing.ts';
 
 const tries = 6;
 const backoff = { baseMs: 50, maxMs: 2_000 };
@@ -25,7 +25,7 @@ const backoff = { baseMs: 50, maxMs: 2_000 };
 const settledWithinMs = 5_000;
 
 /** What to write. `decide` returns undefined when there is nothing to write. */
-export type Change =
+export type ModelChange =
   | { readonly kind: 'Merge'; readonly patch: Readonly<Record<string, unknown>> }
   | { readonly kind: 'Operations'; readonly patch: readonly JsonPatchOperation[] };
 
@@ -36,18 +36,18 @@ export type Changing = {
    * Wait until `is` holds for the model's status, for at most `withinMs` (absent: 5 s), then decide on the status as it
    * is. Absent: the decision does not use the status.
    */
-  readonly settled?: { readonly is: (standing: Standing) => boolean; readonly withinMs?: number } | undefined;
+  readonly settled?: { readonly is: (standing: RolloutStanding) => boolean; readonly withinMs?: number } | undefined;
 };
 
 /** The operator has observed the current generation of the spec. */
-export const observed = { is: (standing: Standing): boolean => standing.observed };
+export const observed = { is: (standing: RolloutStanding): boolean => standing.observed };
 
 /** @param decide may throw, and is called again after each conflict. @returns whether anything was written */
 export async function changeModel(
   cluster: Cluster,
   ref: ModelRef,
   changing: Changing,
-  decide: (model: OnnxModel) => Change | undefined,
+  decide: (model: OnnxModel) => ModelChange | undefined,
 ): Promise<boolean> {
   const { clock, signal, settled } = changing;
   const change = async (): Promise<boolean> => {
@@ -71,7 +71,7 @@ export async function changeModel(
 export async function patchModel(
   { client }: Cluster,
   ref: ModelRef,
-  change: Change,
+  change: ModelChange,
   signal?: AbortSignal,
 ): Promise<void> {
   const options = { ...present({ signal }), fieldManager: cliManager, strict: true };

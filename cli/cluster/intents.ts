@@ -5,9 +5,9 @@
  * succeeds; an intent that cannot have the expected effect is refused, with what to do instead. Pure.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
-import { lastWordsOf } from '../../operator/rollout/last-words.ts';
+import { lastKnownOf } from '../../operator/rollout/last-words.ts';
 import { proves } from '../../operator/rollout/provenance.ts';
-import { standingOf, type Standing } from './standing.ts';
+import { standingOf, type RolloutStanding } from './standing.ts';
 import { ownRolloutFields } from './ownership.ts';
 import { ownValue } from '../../api/record.ts';
 
@@ -93,7 +93,7 @@ function givenUpWords(target: string, message: string): string {
 }
 
 /** Tries a revision again that was given up. */
-export const retry: Intent = (model, { revision, token }) => {
+export const tryAgain: Intent = (model, { revision, token }) => {
   const { rollout = {} } = model.spec;
   const { stage, candidate } = standingOf(model);
   if (candidate === undefined || stage === 'AtRest' || stage === 'TakingOver')
@@ -154,7 +154,7 @@ export const resume: Intent = (model, { revision }) => {
   return resumeStep(model, standing);
 };
 
-function resumeStep(model: OnnxModel, standing: Standing): Move {
+function resumeStep(model: OnnxModel, standing: RolloutStanding): Move {
   const { candidate, pausedReason, step, stage, observed } = standing;
   if (!observed) return refuse(notObserved(model));
   if (pausedReason === undefined || stage !== 'UnderWay') return refuse('the rollout is not paused');
@@ -169,7 +169,7 @@ function resumeStep(model: OnnxModel, standing: Standing): Move {
 /** @param asked.revision a remembered revision; the caller has checked */
 export const pin: Intent = (model, { revision = '' }) => {
   if (model.spec.rollout?.pinRevision === revision) return nothing(`${revision} is already pinned`);
-  const { provenance, refused } = lastWordsOf(model.status);
+  const { provenance, refused } = lastKnownOf(model.status);
   const { candidate, stage, stable } = standingOf(model);
   if (refused.includes(revision)) return refuse(givenUp(revision, stage === 'GivenUp' && candidate === revision));
   if (stable === revision && stage === 'AtRest')
@@ -207,7 +207,7 @@ export const unpin: Intent = (model) => {
 };
 
 /** The candidate when the user named it or no revision; else a refusal. */
-function targetOf(standing: Standing, asked: string | undefined): string | Move {
+function targetOf(standing: RolloutStanding, asked: string | undefined): string | Move {
   const { candidate, stage, stable, retiring } = standing;
   if (!standing.observed && asked !== undefined) return asked;
   if (candidate !== undefined && stage !== 'AtRest')

@@ -7,13 +7,13 @@ import type { Condition, ConditionType } from '../../api/conditions.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import type { ReasonFrom } from '../../api/reasons.ts';
 
-export type Outcome = {
+export type ModelOutcome = {
   readonly outcome: 'Ready' | 'Stalled' | 'Progressing';
   readonly reason: string;
   readonly message: string;
 };
 
-export function outcomeOf(model: OnnxModel): Outcome {
+export function modelOutcomeOf(model: OnnxModel): ModelOutcome {
   const { generation } = model.metadata;
   const observed = model.status?.observedGeneration ?? -1;
   if (observed < generation) return progressing('NotObserved', notObserved(generation, observed));
@@ -24,7 +24,7 @@ export function outcomeOf(model: OnnxModel): Outcome {
   return { outcome: ready.status === 'True' ? 'Ready' : 'Progressing', reason: ready.reason, message: ready.message };
 }
 
-function progressing(reason: ReasonFrom<'client'>, message: string): Outcome {
+function progressing(reason: ReasonFrom<'client'>, message: string): ModelOutcome {
   return { outcome: 'Progressing', reason, message };
 }
 

@@ -12,10 +12,10 @@ import { ownValue } from '../../api/record.ts';
  * UnderWay: a candidate is rolled out. TakingOver: it was promoted and the old stable still has pods. Leaving: the
  * candidate's traffic moves back to stable. GivenUp: the candidate failed. AtRest: there is no candidate.
  */
-export type Stage = 'UnderWay' | 'Leaving' | 'GivenUp' | 'TakingOver' | 'AtRest';
+export type RolloutStage = 'UnderWay' | 'Leaving' | 'GivenUp' | 'TakingOver' | 'AtRest';
 
-export type Standing = {
-  readonly stage: Stage;
+export type RolloutStanding = {
+  readonly stage: RolloutStage;
   /** Whether the status is for the current generation of the spec. */
   readonly observed: boolean;
   readonly stable?: string;
@@ -28,7 +28,7 @@ export type Standing = {
   readonly message: string;
 };
 
-const stages: Readonly<Record<string, Stage>> = {
+const stages: Readonly<Record<string, RolloutStage>> = {
   New: 'AtRest',
   Preparing: 'UnderWay',
   Shifting: 'UnderWay',
@@ -41,7 +41,7 @@ const stages: Readonly<Record<string, Stage>> = {
   Failed: 'GivenUp',
 };
 
-export function standingOf({ metadata, status }: OnnxModel): Standing {
+export function standingOf({ metadata, status }: OnnxModel): RolloutStanding {
   const { rollout = { phase: 'New' }, stable, candidate, observedGeneration = -1, message = '' } = status ?? {};
   return present({
     stage: stageOf(rollout.phase, candidate !== undefined),
@@ -55,7 +55,7 @@ export function standingOf({ metadata, status }: OnnxModel): Standing {
   });
 }
 
-function stageOf(phase: string, hasCandidate: boolean): Stage {
+function stageOf(phase: string, hasCandidate: boolean): RolloutStage {
   const stage = ownValue(stages, phase) ?? 'UnderWay';
   return hasCandidate || stage === 'TakingOver' ? stage : 'AtRest';
 }

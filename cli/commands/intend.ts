@@ -10,7 +10,7 @@ import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { parseFlags } from '../../lib/flags.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
-import { changeModel, observed, type Change, type Changing } from '../cluster/change-model.ts';
+import { changeModel, observed, type ModelChange, type Changing } from '../cluster/change-model.ts';
 import { clusterFlags, clusterFlagsHelp, modelName } from '../cluster/cluster-flags.ts';
 import { openCluster, type Cluster } from '../cluster/api-server.ts';
 import {
@@ -19,7 +19,7 @@ import {
   pin,
   promote,
   resume,
-  retry,
+  tryAgain,
   unpin,
   type Intent,
   type IntentFields,
@@ -29,7 +29,7 @@ import type { ModelRef } from '../cluster/models.ts';
 import { cliManager, manifestOwners } from '../cluster/ownership.ts';
 import { plainLine } from '../text/plain-text.ts';
 import { namedRevision, rememberedRevisions } from '../cluster/remembered-revisions.ts';
-import type { Standing } from '../cluster/standing.ts';
+import type { RolloutStanding } from '../cluster/standing.ts';
 import { waitFlags, waitFor, waitHelpLines, waitPlanOf } from './wait.ts';
 
 type Verb = {
@@ -46,7 +46,7 @@ type Verb = {
 
 /** The operator ignores a retry token that arrives while the candidate's traffic still moves back to stable. */
 const trafficIsBack = {
-  is: (standing: Standing): boolean => standing.observed && standing.stage !== 'Leaving',
+  is: (standing: RolloutStanding): boolean => standing.observed && standing.stage !== 'Leaving',
   withinMs: 120_000,
 };
 
@@ -72,7 +72,7 @@ export const verbs = {
       'until\n"retry" or a new spec.',
   },
   retry: {
-    intent: retry,
+    intent: tryAgain,
     revision: 'flag',
     settled: trafficIsBack,
     canWait: true,
@@ -207,7 +207,7 @@ async function carryOut({ name, cluster, ref, write, stop }: Carrying, revision:
   let said = '';
   let warnings: readonly string[] = [];
   let isTakenOut = false;
-  const decide = (model: OnnxModel): Change | undefined => {
+  const decide = (model: OnnxModel): ModelChange | undefined => {
     const token = newToken(model);
     const move: Move = verb.intent(model, { revision, token });
     if (move.do === 'Refuse')

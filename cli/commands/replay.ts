@@ -10,8 +10,8 @@ import { present } from '../../api/present.ts';
 import { blockSeconds } from '../../api/report.ts';
 import { parseDurationMs } from '../../api/units.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
-import { readModel } from '../offline/manifest.ts';
-import { RecordedCanary, type LookPlan, type Outcome } from '../offline/recorded-canary.ts';
+import { readJudgedModel } from '../offline/manifest.ts';
+import { RecordedCanary, type LookPlan, type RecordedOutcome } from '../offline/recorded-canary.ts';
 import { jsonOutput, tableOutput } from '../offline/replay-output.ts';
 import { readTrace } from '../offline/trace.ts';
 
@@ -76,7 +76,7 @@ export async function replay(argv: readonly string[], write: (text: string) => v
     write(replayHelp);
     return exitCodes.ok;
   }
-  const model = { ...readModel(flags.model, flags.name), ...present({ maxBlocks: flags.maxBlocks }) };
+  const model = { ...readJudgedModel(flags.model, flags.name), ...present({ maxBlocks: flags.maxBlocks }) };
   const output = flags.json ? jsonOutput() : tableOutput();
   const canary = new RecordedCanary(model, flags.looks);
   write(output.head(model));
@@ -91,7 +91,7 @@ export async function replay(argv: readonly string[], write: (text: string) => v
   return codeOf(outcome);
 }
 
-function codeOf({ verdict }: Outcome): ExitCode {
+function codeOf({ verdict }: RecordedOutcome): ExitCode {
   switch (verdict) {
     case 'Pass':
       return exitCodes.ok;

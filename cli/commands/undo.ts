@@ -10,11 +10,11 @@ import { revisionFieldNames, type OnnxModel } from '../../api/onnxmodel.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { parseFlags } from '../../lib/flags.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
-import { lastWordsOf } from '../../operator/rollout/last-words.ts';
+import { lastKnownOf } from '../../operator/rollout/last-words.ts';
 import { proves } from '../../operator/rollout/provenance.ts';
 import type { JsonPatchOperation } from '../../kube/client/http-client.ts';
 import type { ManagedFieldsEntry } from '../../kube/client/object.ts';
-import { changeModel, observed, type Change } from '../cluster/change-model.ts';
+import { changeModel, observed, type ModelChange } from '../cluster/change-model.ts';
 import { clusterFlags, clusterFlagsHelp, onlyName } from '../cluster/cluster-flags.ts';
 import { applierOf, handedOver } from '../cluster/hand-over.ts';
 import { openCluster, type Cluster } from '../cluster/api-server.ts';
@@ -73,7 +73,7 @@ export async function undo(
   const remembered = await rememberedRevisions(cluster, ref, stop);
   let said: readonly string[] = [];
   let heir: ManagedFieldsEntry | undefined;
-  const decide = (model: OnnxModel): Change | undefined => {
+  const decide = (model: OnnxModel): ModelChange | undefined => {
     heir = applierOf(model.metadata);
     const target = values.to === undefined ? previous(model, remembered) : namedRevision(remembered, values.to, '--to');
     const back = backTo(model, target);
@@ -125,7 +125,10 @@ function presentRevision(model: OnnxModel, remembered: readonly Remembered[]): s
   return asWritten?.revision ?? (observed ? (candidate ?? stable) : undefined);
 }
 
-function backTo(model: OnnxModel, target: Remembered): { readonly lines: readonly string[]; readonly change?: Change } {
+function backTo(
+  model: OnnxModel,
+  target: Remembered,
+): { readonly lines: readonly string[]; readonly change?: ModelChange } {
   const now = revisionPart(model.spec);
   const changes = differences(now, target.written, 'spec');
   if (changes.length === 0) return { lines: [`the spec already equals the spec of ${target.revision}`] };
@@ -207,7 +210,7 @@ async function giveToApplier(
 function warningsOf({ metadata, spec, status }: OnnxModel, target: string): readonly string[] {
   const git = gitOwner(metadata);
   const pinned = spec.rollout?.pinRevision;
-  const provenance = lastWordsOf(status).provenance[target] ?? 'Unrecorded';
+  const provenance = lastKnownOf(status).provenance[target] ?? 'Unrecorded';
   return [
     ...(git === undefined
       ? []

@@ -11,7 +11,7 @@ import { parseFlags } from '../../lib/flags.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
 import { checkManifest } from '../offline/check-manifest.ts';
 import { documentsAt, type ManifestDocument } from '../offline/manifest-files.ts';
-import type { Finding } from '../offline/operator-checks.ts';
+import type { OperatorFinding } from '../offline/operator-checks.ts';
 import { plainLine } from '../text/plain-text.ts';
 
 export const validateHelp = `Usage: kubectl-onnx validate FILE... [--json]
@@ -33,7 +33,7 @@ YAML; 2 wrong flags, or a file that cannot be read.
 /** In other commands exit code 1 means a bug; here it means that a manifest is invalid. */
 const invalid: ExitCode = 1;
 
-export type Judged = {
+export type JudgedDocument = {
   readonly file: string;
   readonly document: number;
   readonly line: number;
@@ -41,7 +41,7 @@ export type Judged = {
   readonly namespace?: string;
   readonly name?: string;
   readonly outcome: 'Valid' | 'Invalid' | 'Skipped';
-  readonly findings: readonly (Finding & { readonly line: number })[];
+  readonly findings: readonly (OperatorFinding & { readonly line: number })[];
   /** Why it was skipped. */
   readonly why?: string;
 };
@@ -61,13 +61,13 @@ export async function validate(argv: readonly string[], write: (text: string) =>
   }
   if (positionals.length === 0)
     throw new AppError('BAD_FLAG', { flag: 'FILE', problem: 'give a file, a folder or "-"' });
-  const judged = positionals.flatMap((path) => documentsAt(path)).flatMap(judge);
+  const judged = positionals.flatMap((path) => documentsAt(path)).flatMap(judgeDocument);
   write(values.json ? `${JSON.stringify(jsonOf(judged), undefined, 2)}\n` : textOf(judged, values.quiet));
   return judged.some(({ outcome }) => outcome === 'Invalid') ? invalid : exitCodes.ok;
 }
 
 /** Judges one document; of a List, each item. */
-export function judge(document: ManifestDocument): readonly Judged[] {
+export function judgeDocument(document: ManifestDocument): readonly JudgedDocument[] {
   const { file, number, line, value, problem, text } = document;
   const at = { file, document: number, line };
   if (problem !== undefined) {
@@ -93,7 +93,7 @@ export function judge(document: ManifestDocument): readonly Judged[] {
 }
 
 /** @param path of an item within its list, such as `items[0]`; '' for the document itself */
-function judgeValue(value: unknown, path: string, document: ManifestDocument): readonly Judged[] {
+function judgeValue(value: unknown, path: string, document: ManifestDocument): readonly JudgedDocument[] {
   const at = {
     file: document.file,
     document: document.number,
@@ -125,7 +125,7 @@ function otherKind({ kind, apiVersion }: Readonly<Record<string, unknown>>): str
     : `another kind: ${api.kind} of ${String(apiVersion)}`;
 }
 
-function findingsOf(value: Readonly<Record<string, unknown>>): readonly Finding[] {
+function findingsOf(value: Readonly<Record<string, unknown>>): readonly OperatorFinding[] {
   const { apiVersion } = value;
   if (apiVersion !== api.groupVersion)
     return [
@@ -146,21 +146,22 @@ function namesOf(metadata: unknown): { readonly namespace?: string; readonly nam
 
 type Summary = { readonly valid: number; readonly invalid: number; readonly skipped: number };
 
-function summaryOf(judged: readonly Judged[]): Summary {
-  const count = (wanted: Judged['outcome']): number => judged.filter(({ outcome }) => outcome === wanted).length;
+function summaryOf(judged: readonly JudgedDocument[]): Summary {
+  const count = (wanted: JudgedDocument['outcome']): number =>
+    judged.filter(({ outcome }) => outcome === wanted).length;
   return { valid: count('Valid'), invalid: count('Invalid'), skipped: count('Skipped') };
 }
 
-function jsonOf(judged: readonly Judged[]): {
+function jsonOf(judged: readonly JudgedDocument[]): {
   readonly valid: boolean;
-  readonly documents: readonly Judged[];
+  readonly documents: readonly JudgedDocument[];
   readonly summary: Summary;
 } {
   const summary = summaryOf(judged);
   return { valid: summary.invalid === 0, documents: judged, summary };
 }
 
-function textOf(judged: readonly Judged[], quiet: boolean): string {
+function textOf(judged: readonly JudgedDocument[], quiet: boolean): string {
   const { valid, invalid, skipped } = summaryOf(judged);
   const shown = quiet ? judged.filter(({ findings }) => findings.length > 0) : judged;
   const none = valid + invalid === 0 ? `; no ${api.kind} found` : '';
@@ -172,7 +173,7 @@ function textOf(judged: readonly Judged[], quiet: boolean): string {
     .join('');
 }
 
-function linesOf({ file, document, kind, namespace, name, outcome, findings, why }: Judged): readonly string[] {
+function linesOf({ file, document, kind, namespace, name, outcome, findings, why }: JudgedDocument): readonly string[] {
   const what =
     kind === undefined ? '' : `: ${kind} ${[namespace, name].filter((part) => part !== undefined).join('/')}`;
   const head = plainLine(
@@ -181,7 +182,7 @@ function linesOf({ file, document, kind, namespace, name, outcome, findings, why
   return [head, ...findings.map((finding) => `  ${plainLine(findingText(finding))}`)];
 }
 
-function findingText({ severity, path, line, message, hint }: Judged['findings'][number]): string {
+function findingText({ severity, path, line, message, hint }: JudgedDocument['findings'][number]): string {
   return (
     `line ${line}: ` +
     `${severity === 'warning' ? 'warning: ' : ''}${path === '' ? '' : `${path}: `}${message}` +

@@ -14,7 +14,7 @@ import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
 import { clusterFlags, clusterFlagsHelp, onlyName } from '../cluster/cluster-flags.ts';
 import { openCluster, type Cluster } from '../cluster/api-server.ts';
 import { followModel, type ModelRef } from '../cluster/models.ts';
-import { outcomeOf, type Outcome } from '../cluster/outcome.ts';
+import { modelOutcomeOf, type ModelOutcome } from '../cluster/outcome.ts';
 import { plainLine } from '../text/plain-text.ts';
 
 export const waitHelp = `Usage: kubectl-onnx wait NAME [--timeout DURATION] [options]
@@ -116,10 +116,10 @@ async function firstDecision(
   ref: ModelRef,
   models: AsyncIterable<OnnxModel>,
   say: (line: string, last: boolean) => void,
-): Promise<Outcome | undefined> {
-  let last: { readonly outcome: Outcome; readonly line: string } | undefined;
+): Promise<ModelOutcome | undefined> {
+  let last: { readonly outcome: ModelOutcome; readonly line: string } | undefined;
   for await (const model of models) {
-    const outcome = outcomeOf(model);
+    const outcome = modelOutcomeOf(model);
     const line = lineOf(ref, outcome);
     const stands = outcome.outcome !== 'Progressing';
     if (stands || line !== last?.line) say(line, stands);
@@ -129,7 +129,7 @@ async function firstDecision(
   return last?.outcome;
 }
 
-function lineOf({ namespace, name }: ModelRef, { outcome, reason, message }: Outcome): string {
+function lineOf({ namespace, name }: ModelRef, { outcome, reason, message }: ModelOutcome): string {
   return `${namespace}/${name}: ${outcome}: ${reason}: ${plainLine(message)}`;
 }
 

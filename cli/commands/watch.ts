@@ -14,7 +14,7 @@ import { openCluster, type Cluster } from '../cluster/api-server.ts';
 import { followModel, type ModelRef } from '../cluster/models.ts';
 import { noTerminal, type Terminal } from '../text/terminal.ts';
 import { timeoutOf, waitCodes } from './wait.ts';
-import { LineView, LiveView, type View } from '../text/watch-views.ts';
+import { LineView, LiveView, type WatchView } from '../text/watch-views.ts';
 
 export const watchHelp = `Usage: kubectl-onnx watch NAME [options]
 
@@ -70,7 +70,7 @@ export async function watch(
 type Watching = {
   readonly cluster: Cluster;
   readonly ref: ModelRef;
-  readonly show: View;
+  readonly show: WatchView;
   readonly follow: boolean;
   readonly signal: AbortSignal;
 };

@@ -12,14 +12,14 @@ import { validateMeta } from '../../kube/schema/metadata.ts';
 import { pruneObject } from '../../kube/schema/prune.ts';
 import { schemaOfField, schemaOfItems, type Schema } from '../../kube/schema/schema.ts';
 import { nearest } from '../../api/nearest-word.ts';
-import { operatorFindings, type Finding } from './operator-checks.ts';
+import { operatorFindings, type OperatorFinding } from './operator-checks.ts';
 
 const published = openApiSchema('published') as Schema;
 const whole = openApiSchema('whole') as Schema;
 const type = { schema: published, scale: { spec: ['spec', 'replicas'] } };
 
 /** @param manifest an object of kind OnnxModel in the served API version */
-export function checkManifest(manifest: Readonly<Record<string, unknown>>): readonly Finding[] {
+export function checkManifest(manifest: Readonly<Record<string, unknown>>): readonly OperatorFinding[] {
   const object = structuredClone(manifest);
   const unknown = pruneObject(object, published).map(unknownField);
   const metadata = named(object['metadata']);
@@ -42,7 +42,7 @@ function named(metadata: unknown): unknown {
   return { ...metadata, name: `${metadata['generateName']}xxxxx` };
 }
 
-function unknownField(path: string): Finding {
+function unknownField(path: string): OperatorFinding {
   const [, parent = '', field = path] = /^(.*)\.([^.]*)$/.exec(path) ?? [];
   return { severity: 'error', path, message: `unknown field "${field}"`, hint: insteadOf(field, parent) };
 }
@@ -58,7 +58,7 @@ function insteadOf(field: string, parent: string): string {
 
 type Manifest = Parameters<typeof checkCustomObject>[1];
 
-function ofCause({ message, field = '' }: Cause, object: Manifest): Finding {
+function ofCause({ message, field = '' }: Cause, object: Manifest): OperatorFinding {
   const path = field === '<nil>' ? '' : field;
   const hint = hintFor(object, path, message);
   return {

@@ -12,19 +12,20 @@ import { api } from '../../api/names.ts';
 import { present } from '../../api/present.ts';
 import { parseDurationMs } from '../../api/units.ts';
 import { blockSeconds, confidences } from '../../operator/analysis/constants.ts';
+import { gateParts } from '../../operator/analysis/gate-kinds/kinds.ts';
 import {
   planOf,
   shadowOf,
   type Confidence,
   type GatesSpec,
-  type Plan,
+  type GatePlan,
   type StepSpec,
 } from '../../operator/analysis/plan.ts';
 
 export type JudgedModel = {
   readonly name: string;
   /** The gate plan of the last analyze or shadow step. */
-  readonly plan: Plan;
+  readonly plan: GatePlan;
   /** `require` of that step. */
   readonly require: 'NoFail' | 'Pass';
   /** Maximum duration of that step in blocks of 20 s. Absent: 30 minutes, the default of maxDuration. */
@@ -34,14 +35,14 @@ export type JudgedModel = {
 const fileLimitBytes = 1 << 20;
 
 /** @param name the model's name; required when the file has several models */
-export function readModel(path: string, name?: string): JudgedModel {
+export function readJudgedModel(path: string, name?: string): JudgedModel {
   const model = onlyModel(path, name);
   const rollout = object(object(model['spec'] ?? {}, 'spec')['rollout'] ?? {}, 'spec.rollout');
   const steps = stepsOf(rollout['steps']);
   return { name: nameOf(model), ...lastJudged(planOf(gatesOf(rollout['gates']), steps), steps ?? []) };
 }
 
-function lastJudged(plan: Plan, steps: readonly TimedStep[]): Omit<JudgedModel, 'name'> {
+function lastJudged(plan: GatePlan, steps: readonly TimedStep[]): Omit<JudgedModel, 'name'> {
   const last = steps.findLast(({ analyze, shadow }) => (analyze ?? shadow) !== undefined);
   const { require = 'Pass', maxBlocks } = last?.analyze ?? last?.shadow ?? {};
   return { plan: last?.shadow === undefined ? plan : shadowOf(plan), require, ...present({ maxBlocks }) };
@@ -86,11 +87,17 @@ function nameOf(model: Fields): string {
 
 type Reader<T> = (value: unknown, at: string) => T;
 
+/** Readers of the gates whose value is one object of strings (operator/analysis/gate-kinds). */
+const partReaders: Readonly<Record<string, Reader<unknown>>> = Object.fromEntries(
+  Object.entries(gateParts).flatMap(([name, { fields }]) =>
+    fields === undefined ? [] : [[name, (value: unknown, at: string) => texts(value, at, fields)] as const],
+  ),
+);
+
 /** The reader of each field of the gates. `golden` is missing: golden sets are run before the traffic, not here. */
-const gateReaders: { readonly [K in keyof GatesSpec]-?: Reader<NonNullable<GatesSpec[K]>> } = {
+const gateReaders: Readonly<Record<string, Reader<unknown>>> = {
   latency: (value, at) => list(value, at).map(latencyOf),
-  errors: (value, at) => texts(value, at, { may: ['maxIncrease', 'max', 'minDetectable'] }),
-  quality: (value, at) => texts(value, at, { must: ['min'], may: ['sampleRate', 'metric'] }),
+  ...partReaders,
   confidence: confidenceOf,
   alpha: text,
   minRequests: wholeNumber,
@@ -100,9 +107,10 @@ function gatesOf(value: unknown): GatesSpec {
   const at = 'spec.rollout.gates';
   if (value === undefined) return {};
   const gates = known(object(value, at), at, ['golden', ...Object.keys(gateReaders)]);
-  const readers = Object.entries(gateReaders) as [string, Reader<unknown>][];
   return Object.fromEntries(
-    readers.flatMap(([name, read]) => (gates[name] === undefined ? [] : [[name, read(gates[name], `${at}.${name}`)]])),
+    Object.entries(gateReaders).flatMap(([name, read]) =>
+      gates[name] === undefined ? [] : [[name, read(gates[name], `${at}.${name}`)]],
+    ),
   );
 }
 

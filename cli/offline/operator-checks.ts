@@ -14,7 +14,7 @@ import { canPassByPairs } from '../../operator/analysis/paired.ts';
 import { planOf } from '../../operator/analysis/plan.ts';
 import { rolloutPlanOf } from '../../operator/rollout/plan.ts';
 
-export type Finding = {
+export type OperatorFinding = {
   /** warning: the setting works, but is probably a mistake. */
   readonly severity: 'error' | 'warning';
   /** Such as `spec.rollout.steps[0].weight`; '' for the whole object. */
@@ -24,15 +24,15 @@ export type Finding = {
   readonly hint?: string;
 };
 
-type Check = (spec: OnnxModelSpec) => readonly Finding[];
+type Check = (spec: OnnxModelSpec) => readonly OperatorFinding[];
 
-const error = (path: string, message: string, hint?: string): Finding => ({
+const error = (path: string, message: string, hint?: string): OperatorFinding => ({
   severity: 'error',
   path,
   message,
   ...(hint === undefined ? {} : { hint }),
 });
-const warning = (path: string, message: string, hint?: string): Finding => ({
+const warning = (path: string, message: string, hint?: string): OperatorFinding => ({
   ...error(path, message, hint),
   severity: 'warning',
 });
@@ -47,11 +47,11 @@ const checks: readonly Check[] = [
 ];
 
 /** @param object with a spec that passed the schema */
-export function operatorFindings(object: Readonly<Record<string, unknown>>): readonly Finding[] {
+export function operatorFindings(object: Readonly<Record<string, unknown>>): readonly OperatorFinding[] {
   return checks.flatMap((check) => check(object['spec'] as OnnxModelSpec));
 }
 
-function readByTheOperator(spec: OnnxModelSpec): readonly Finding[] {
+function readByTheOperator(spec: OnnxModelSpec): readonly OperatorFinding[] {
   return [() => planOf(spec.rollout?.gates, spec.rollout?.steps), () => rolloutPlanOf(spec, 0)].flatMap((read) => {
     try {
       read();
@@ -64,7 +64,7 @@ function readByTheOperator(spec: OnnxModelSpec): readonly Finding[] {
   });
 }
 
-function podLabels({ template = {} }: OnnxModelSpec): readonly Finding[] {
+function podLabels({ template = {} }: OnnxModelSpec): readonly OperatorFinding[] {
   const maps = [
     { path: 'spec.template.metadata.labels', entries: template.metadata?.labels ?? {} },
     { path: 'spec.template.spec.nodeSelector', entries: template.spec?.nodeSelector ?? {} },
@@ -85,7 +85,7 @@ function podLabels({ template = {} }: OnnxModelSpec): readonly Finding[] {
   return [...ofMaps, ...annotations];
 }
 
-function deadlines({ rollout, warmup }: OnnxModelSpec): readonly Finding[] {
+function deadlines({ rollout, warmup }: OnnxModelSpec): readonly OperatorFinding[] {
   const deadline = rollout?.progressDeadline ?? rolloutDefaults.progressDeadline;
   const timeout = warmup?.timeout;
   if (timeout === undefined || (parseDurationMs(timeout) ?? 0) < (parseDurationMs(deadline) ?? Infinity)) return [];
@@ -105,7 +105,7 @@ function isJudgedUnderTraffic({ gates }: RolloutSpec): boolean {
   return (gates?.latency ?? gates?.errors ?? gates?.quality) !== undefined;
 }
 
-function stepsThatMeanSomething({ rollout = {} }: OnnxModelSpec): readonly Finding[] {
+function stepsThatMeanSomething({ rollout = {} }: OnnxModelSpec): readonly OperatorFinding[] {
   return [...allGatesOff(rollout), ...oddSteps(rollout)];
 }
 
@@ -113,7 +113,7 @@ function allGatesOff({
   strategy = rolloutDefaults.strategy,
   steps = rolloutDefaults.steps,
   gates = {},
-}: RolloutSpec): readonly Finding[] {
+}: RolloutSpec): readonly OperatorFinding[] {
   const isAsked = strategy !== 'Immediate' && steps.some((step) => 'analyze' in step && step.analyze !== undefined);
   // An absent gate has its default; an empty gate is off.
   const { latency, errors, quality } = gates;
@@ -133,7 +133,7 @@ function isEmpty(part: object | undefined): boolean {
   return part !== undefined && Object.keys(part).length === 0;
 }
 
-function oddSteps(rollout: RolloutSpec): readonly Finding[] {
+function oddSteps(rollout: RolloutSpec): readonly OperatorFinding[] {
   const { steps, strategy = rolloutDefaults.strategy } = rollout;
   const at = 'spec.rollout.steps';
   if (steps === undefined)
@@ -160,7 +160,7 @@ function oddSteps(rollout: RolloutSpec): readonly Finding[] {
 /** Five blocks of 20 s: up to one until the first whole block begins, three complete blocks, one in progress. */
 const shortestStepMs = 100_000;
 
-function tooShort({ analyze, shadow }: StepSpec, at: string): readonly Finding[] {
+function tooShort({ analyze, shadow }: StepSpec, at: string): readonly OperatorFinding[] {
   const { maxDuration } = analyze ?? shadow ?? {};
   if (maxDuration === undefined || (parseDurationMs(maxDuration) ?? 0) >= shortestStepMs) return [];
   return [
@@ -173,7 +173,7 @@ function tooShort({ analyze, shadow }: StepSpec, at: string): readonly Finding[]
   ];
 }
 
-function shadowWithoutGates({ steps = [], gates = {} }: RolloutSpec, at: string): readonly Finding[] {
+function shadowWithoutGates({ steps = [], gates = {} }: RolloutSpec, at: string): readonly OperatorFinding[] {
   const proven = steps.findIndex(({ shadow }) => shadow?.require === 'Pass');
   const deaf = gates.latency?.find(
     ({ quantile, eachClass, maxIncrease }) =>
@@ -206,7 +206,7 @@ function shadowWithoutGates({ steps = [], gates = {} }: RolloutSpec, at: string)
 
 type StepSpec = NonNullable<RolloutSpec['steps']>[number];
 
-function oddStep({ analyze, pause }: StepSpec, before: readonly StepSpec[], at: string): readonly Finding[] {
+function oddStep({ analyze, pause }: StepSpec, before: readonly StepSpec[], at: string): readonly OperatorFinding[] {
   if (analyze !== undefined && !before.some((step) => (step.weight ?? 0) > 0))
     return [warning(at, 'the candidate has no traffic yet that could be judged', 'put a weight step before it')];
   return pause !== undefined && pause.duration === undefined
@@ -216,7 +216,7 @@ function oddStep({ analyze, pause }: StepSpec, before: readonly StepSpec[], at: 
 
 const intents = ['abortRevision', 'promoteRevision', 'pinRevision', 'resumeStep', 'retryToken'] as const;
 
-function intentsInFiles({ rollout = {} }: OnnxModelSpec): readonly Finding[] {
+function intentsInFiles({ rollout = {} }: OnnxModelSpec): readonly OperatorFinding[] {
   return intents
     .filter((name) => rollout[name] !== undefined)
     .map((name) =>
@@ -228,7 +228,7 @@ function intentsInFiles({ rollout = {} }: OnnxModelSpec): readonly Finding[] {
     );
 }
 
-function localFiles({ model }: OnnxModelSpec): readonly Finding[] {
+function localFiles({ model }: OnnxModelSpec): readonly OperatorFinding[] {
   const name = sourceNameOf(model.uri);
   return name !== undefined && sourceRowOf(name).localOnly === true
     ? [warning('spec.model.uri', `${name}:// works only in local mode`)]

@@ -14,10 +14,10 @@ import { historyBefore, historyBlocks } from '../../operator/analysis/history.ts
 import type { Evidence } from '../../operator/analysis/evidence.ts';
 import {
   addCount,
-  bucketOf,
+  latencyBucketOf,
   emptyHistogram,
   reportScale,
-  type LogHistogram,
+  type LatencyCounts,
   type Scale,
 } from '../../operator/analysis/log-histogram.ts';
 import { evidenceOf, lookAt, numbersAt } from '../../operator/analysis/look.ts';
@@ -30,14 +30,14 @@ import type { JudgedModel } from './manifest.ts';
 import type { TraceEntry, TracePair, TraceRequest } from './trace.ts';
 
 /** A gate's result at a time of the trace. */
-export type Look = GateResult & { readonly t: number };
-export type Outcome = {
+export type RecordedLook = GateResult & { readonly t: number };
+export type RecordedOutcome = {
   readonly verdict: 'Pass' | 'Fail' | 'Undecided';
   /** Time of the first decision, or of the trace's end. */
   readonly t: number;
   readonly candidateRequests: number;
   /** The gates' results at time `t`. */
-  readonly gates: readonly Look[];
+  readonly gates: readonly RecordedLook[];
   /** For a Pass: "nothing worse than +15 % p95, +1 point errors shown". */
   readonly shown?: string;
 };
@@ -73,7 +73,7 @@ export class RecordedCanary {
   readonly #model: JudgedModel;
   readonly #looks: LookPlan;
   readonly #cells: { readonly candidate: Counting[]; readonly stable: Counting[] } = { candidate: [], stable: [] };
-  readonly #ratios = new Map<number, LogHistogram>();
+  readonly #ratios = new Map<number, LatencyCounts>();
   readonly #pairs: Partial<Record<PairSource, number>> = {};
   #candidateBegan: number | undefined;
   /** Start of the window in seconds. */
@@ -84,7 +84,7 @@ export class RecordedCanary {
   #unseen = false;
   #last: readonly Decided[] = [];
   #shownMinute = -1;
-  #outcome: Outcome | undefined;
+  #outcome: RecordedOutcome | undefined;
 
   constructor(model: JudgedModel, looks: LookPlan) {
     this.#model = model;
@@ -92,12 +92,12 @@ export class RecordedCanary {
   }
 
   /** Adds the next line, in order of time. @returns the results to show of the looks before it */
-  add(entry: TraceEntry): readonly Look[] {
+  add(entry: TraceEntry): readonly RecordedLook[] {
     return 'ratio' in entry ? this.#addPair(entry) : this.#addRequest(entry);
   }
 
   /** The candidate's first request or the first pair begins the window; in a shadow step there are only pairs. */
-  #addPair(pair: TracePair): readonly Look[] {
+  #addPair(pair: TracePair): readonly RecordedLook[] {
     this.#candidateBegan ??= pair.t;
     if (this.#began === undefined && pair.t < this.#candidateBegan + this.#looks.settleSeconds) return [];
     const shown = this.#lookBefore(pair);
@@ -109,7 +109,7 @@ export class RecordedCanary {
     return shown;
   }
 
-  #addRequest(request: TraceRequest): readonly Look[] {
+  #addRequest(request: TraceRequest): readonly RecordedLook[] {
     if (!this.#isInWindow(request)) return [];
     const shown = this.#lookBefore(request);
     count(this.#cells[request.revision], request);
@@ -117,7 +117,7 @@ export class RecordedCanary {
   }
 
   /** Makes the look that is due before this line; begins the window at the first line. */
-  #lookBefore(request: { readonly t: number; readonly line: number }): readonly Look[] {
+  #lookBefore(request: { readonly t: number; readonly line: number }): readonly RecordedLook[] {
     const began = (this.#began ??= this.#begin(request.t));
     if (request.t - began > spanLimitSeconds) {
       throw new AppError('BAD_CONFIG', {
@@ -151,7 +151,7 @@ export class RecordedCanary {
   }
 
   /** Makes the last look, with all gates. */
-  end(): { readonly looks: readonly Look[]; readonly outcome: Outcome } {
+  end(): { readonly looks: readonly RecordedLook[]; readonly outcome: RecordedOutcome } {
     if (this.#began === undefined)
       return {
         looks: [],
@@ -184,7 +184,7 @@ export class RecordedCanary {
   }
 
   /** @param at the look sees only requests before this time */
-  #look(at: number, closing = false): readonly Look[] {
+  #look(at: number, closing = false): readonly RecordedLook[] {
     if (!this.#unseen) return [];
     this.#unseen = false;
     const { plan, require } = this.#model;
@@ -201,13 +201,13 @@ export class RecordedCanary {
     return this.#judgeAt(at).filter((_, i) => whole || changed[i] === true);
   }
 
-  #decidedAt(at: number, verdict: 'Pass' | 'Fail'): Outcome {
+  #decidedAt(at: number, verdict: 'Pass' | 'Fail'): RecordedOutcome {
     const gates = this.#judgeAt(at);
     const shown = verdict === 'Pass' ? shownWords(this.#model.plan, gates) : undefined;
     return { verdict, t: shownTime(at), candidateRequests: this.#candidateRequests(), gates, ...present({ shown }) };
   }
 
-  #judgeAt(at: number): readonly Look[] {
+  #judgeAt(at: number): readonly RecordedLook[] {
     return numbersAt(this.#model.plan, this.#evidence(at)).map((result) => ({ t: shownTime(at), ...result }));
   }
 
@@ -268,7 +268,7 @@ function count(cells: Counting[], { t, revision, latencyMs, ok, agree }: TraceRe
     cells.push(cell);
   }
   cell.requests += 1;
-  if (ok) addCount(cell.latency, bucketOf(traceScale, Math.log(Math.max(latencyMs, Number.MIN_VALUE))), 1);
+  if (ok) addCount(cell.latency, latencyBucketOf(traceScale, Math.log(Math.max(latencyMs, Number.MIN_VALUE))), 1);
   else cell.failures += 1;
   if (agree === undefined) return;
   cell.compared += 1;

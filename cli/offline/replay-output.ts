@@ -7,14 +7,14 @@ import { decimal } from '../../api/text.ts';
 import { formatDurationMs } from '../../api/units.ts';
 import { pairedWords } from '../../operator/analysis/paired-words.ts';
 import { alphaWords } from '../../operator/analysis/plan.ts';
-import type { Look, Outcome } from './recorded-canary.ts';
+import type { RecordedLook, RecordedOutcome } from './recorded-canary.ts';
 import type { JudgedModel } from './manifest.ts';
 
 /** Parts of the output in order: `head`, any number of `looks`, `tail`. */
 export type Output = {
   readonly head: (model: JudgedModel) => string;
-  readonly looks: (looks: readonly Look[]) => string;
-  readonly tail: (outcome: Outcome) => string;
+  readonly looks: (looks: readonly RecordedLook[]) => string;
+  readonly tail: (outcome: RecordedOutcome) => string;
 };
 
 /** `{"model", "plan", "verdicts": [...], "outcome"}`, with one verdict on each line. */
@@ -57,7 +57,7 @@ export function tableOutput(): Output {
   };
 }
 
-function cellsOf(look: Look): string[] {
+function cellsOf(look: RecordedLook): string[] {
   const requests =
     look.stableRequests === undefined
       ? String(look.candidateRequests)
@@ -76,11 +76,11 @@ function cellsOf(look: Look): string[] {
 }
 
 /** The verdict of paired requests, in words. */
-function pairsSay({ gate, paired }: Look): string {
+function pairsSay({ gate, paired }: RecordedLook): string {
   return paired === undefined ? '' : `; ${pairedWords(gate, paired)}`;
 }
 
-function needed({ verdict, reason, requestsStillNeeded }: Look): string {
+function needed({ verdict, reason, requestsStillNeeded }: RecordedLook): string {
   if (verdict !== 'Undecided') return '-';
   if (reason === 'OneWindow') return 'decided by outlier seconds; check manually';
   return requestsStillNeeded === null ? 'undecidable with these bounds' : `about ${twoDigits(requestsStillNeeded)}`;
@@ -91,7 +91,7 @@ function twoDigits(count: number): string {
   return count < 100 ? String(count) : Number(count.toPrecision(2)).toLocaleString('en-US');
 }
 
-function shown({ unit, stableRequests }: Look, value: number | null, absent: string): string {
+function shown({ unit, stableRequests }: RecordedLook, value: number | null, absent: string): string {
   if (value === null) return absent;
   if (unit === 'ms') return `${value.toFixed(1)} ms`;
   const percent = Math.abs(value) < 5e-5 ? 0 : value * 100;
@@ -106,7 +106,7 @@ function columns(cells: readonly string[]): string {
     .trimEnd();
 }
 
-function sentence(outcome: Outcome): string {
+function sentence(outcome: RecordedOutcome): string {
   const when = `at ${decimal(outcome.t)} s, after ${outcome.candidateRequests} requests of the candidate`;
   switch (outcome.verdict) {
     case 'Fail':
@@ -126,7 +126,7 @@ function sentence(outcome: Outcome): string {
   }
 }
 
-function because(gate: Look): string {
+function because(gate: RecordedLook): string {
   if (gate.paired?.verdict === 'Fail') return pairedWords(gate.gate, gate.paired);
   return (
     `${gate.gate} is at least ${shown(gate, gate.lower, '-')} (estimate ${shown(gate, gate.estimate, '-')}), the ` +

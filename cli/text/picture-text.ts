@@ -6,12 +6,12 @@
  */
 import type { FailingPod, RevisionStatus, RolloutOutcome } from '../../api/onnxmodel.ts';
 import { ago } from './ago.ts';
-import type { Outcome } from '../cluster/outcome.ts';
+import type { ModelOutcome } from '../cluster/outcome.ts';
 import { conditionsThatMatter, type Picture } from './picture.ts';
 import { plainLine, plainLines } from './plain-text.ts';
-import { evidenceOf } from './rollout-picture.ts';
+import { gatesBehind } from './rollout-picture.ts';
 import { evidenceText, gateLines, latencyLines, stepLines, trafficLines, type Drawing } from './rollout-text.ts';
-import { plain, type Style } from './terminal.ts';
+import { unpainted, type Style } from './terminal.ts';
 import { table, wrapped } from './text-table.ts';
 
 const historyShown = 5;
@@ -32,12 +32,12 @@ export function pictureText(
   drawing: Partial<Drawing> & Pick<Drawing, 'now'>,
   which: keyof typeof parts = 'page',
 ): string {
-  const whole: Drawing = { width: Infinity, paint: plain, ...drawing };
+  const whole: Drawing = { width: Infinity, paint: unpainted, ...drawing };
   const shown = parts[which].map((part: Part) => part(picture, whole)).filter((lines) => lines.length > 0);
   return `${shown.map((lines) => lines.join('\n')).join('\n\n')}\n`;
 }
 
-const outcomeStyles: Readonly<Record<Outcome['outcome'], Style>> = {
+const outcomeStyles: Readonly<Record<ModelOutcome['outcome'], Style>> = {
   Ready: 'good',
   Stalled: 'bad',
   Progressing: 'strong',
@@ -202,7 +202,7 @@ function history({ history: all }: Picture, { now }: Drawing): readonly string[]
 function evidenceLines(outcome: RolloutOutcome | undefined): readonly string[] {
   return outcome === undefined
     ? []
-    : evidenceOf(outcome).map(
+    : gatesBehind(outcome).map(
         (gate) =>
           `      ${evidenceText(gate)}${outcome.weight === undefined ? '' : `, at ${outcome.weight}% of the traffic`}`,
       );

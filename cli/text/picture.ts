@@ -7,10 +7,10 @@ import type { Condition } from '../../api/conditions.ts';
 import type { OnnxModel, OnnxModelStatus, RevisionStatus, RolloutOutcome } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
 import { readProvenance, skippedBy } from '../../operator/rollout/provenance.ts';
-import { outcomeOf, type Outcome } from '../cluster/outcome.ts';
+import { modelOutcomeOf, type ModelOutcome } from '../cluster/outcome.ts';
 import { rolloutPictureOf, type RolloutPicture } from './rollout-picture.ts';
 
-export type Picture = Outcome & {
+export type Picture = ModelOutcome & {
   readonly name: string;
   readonly namespace: string;
   readonly generation: number;
@@ -45,7 +45,7 @@ export function pictureOf(model: OnnxModel): Picture {
     generation: metadata.generation,
     observedGeneration: status.observedGeneration,
     phase: status.phase ?? 'Unknown',
-    ...outcomeOf(model),
+    ...modelOutcomeOf(model),
     url: status.address?.url,
     ...intentsOf(spec),
     unproven: unprovenOf(status.stable),

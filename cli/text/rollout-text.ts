@@ -9,7 +9,8 @@ import { plainLine } from './plain-text.ts';
 import type { GatePicture, RolloutPicture, StepPicture } from './rollout-picture.ts';
 import { domainOf, drawBar, drawScale, numberIn, type Domain } from './scale.ts';
 import type { Paint, Style } from './terminal.ts';
-import { columnWidths, counted, wrapped } from './text-table.ts';
+import { counted } from '../../api/text.ts';
+import { columnWidths, wrapped } from './text-table.ts';
 import { ownValue } from '../../api/record.ts';
 
 export type Drawing = { readonly now: number; readonly width: number; readonly paint: Paint };

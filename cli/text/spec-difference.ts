@@ -7,7 +7,7 @@ import { revisionFieldNames, type RevisionSpec } from '../../api/onnxmodel.ts';
 import { isRecord } from '../../api/record.ts';
 import type { JsonPatchOperation } from '../../kube/client/http-client.ts';
 
-export type Difference = {
+export type SpecDifference = {
   readonly path: string;
   /** Absent: the field is added. */
   readonly before?: unknown;
@@ -16,7 +16,7 @@ export type Difference = {
 };
 
 /** @param path of both values, such as `spec.model` */
-export function differences(before: unknown, after: unknown, path: string): readonly Difference[] {
+export function differences(before: unknown, after: unknown, path: string): readonly SpecDifference[] {
   if (isRecord(before) && isRecord(after)) {
     const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
     return keys.flatMap((key) => differences(before[key], after[key], `${path}.${key}`));
@@ -31,7 +31,7 @@ export function differences(before: unknown, after: unknown, path: string): read
 }
 
 /** `- spec.execution.precision: "INT8"` and `+ …` lines. */
-export function differenceLines(all: readonly Difference[]): readonly string[] {
+export function differenceLines(all: readonly SpecDifference[]): readonly string[] {
   return all.flatMap(({ path, before, after }) => [
     ...(before === undefined ? [] : [`- ${path}: ${JSON.stringify(before)}`]),
     ...(after === undefined ? [] : [`+ ${path}: ${JSON.stringify(after)}`]),

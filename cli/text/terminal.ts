@@ -18,8 +18,8 @@ export type Terminal = {
 
 const codes: Readonly<Record<Style, number>> = { good: 32, bad: 31, open: 33, strong: 1, faint: 2 };
 
-export const plain: Paint = (_style, text) => text;
+export const unpainted: Paint = (_style, text) => text;
 export const coloured: Paint = (style, text) => (text === '' ? '' : `\u001b[${codes[style]}m${text}\u001b[0m`);
 
 /** A file or a pipe: text is not cut, coloured or overwritten. */
-export const noTerminal: Terminal = { isLive: false, paint: plain, columns: () => Infinity, rows: () => Infinity };
+export const noTerminal: Terminal = { isLive: false, paint: unpainted, columns: () => Infinity, rows: () => Infinity };

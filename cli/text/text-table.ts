@@ -32,8 +32,3 @@ export function wrapped(words: readonly string[], width: number, gap = ' '): rea
 export function cutTo(line: string, width: number): string {
   return line.length <= width ? line : `${line.slice(0, Math.max(0, width - 1))}…`;
 }
-
-/** 1180 → "1,180" */
-export function counted(count: number): string {
-  return count.toLocaleString('en-US');
-}

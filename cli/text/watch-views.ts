@@ -14,7 +14,7 @@ import type { Terminal } from './terminal.ts';
 /** How often times such as "4s ago" are updated. */
 const tickMs = 1000;
 
-export interface View {
+export interface WatchView {
   see(model: OnnxModel): Picture;
   /** Reports that the watch fails; undefined: it works again. */
   trouble(problem: string | undefined): void;
@@ -22,7 +22,7 @@ export interface View {
 }
 
 /** Redraws in place at each change, and every second to update times. */
-export class LiveView implements View {
+export class LiveView implements WatchView {
   readonly #frame: LiveFrame;
   readonly #terminal: Terminal;
   readonly #clock: Clock;
@@ -74,7 +74,7 @@ export class LiveView implements View {
 }
 
 /** Writes a line with the time when the line differs from the last one. */
-export class LineView implements View {
+export class LineView implements WatchView {
   readonly #write: (text: string) => void;
   readonly #clock: Clock;
   #last = '';

@@ -21,7 +21,7 @@ export type PlainAccess = {
   readonly read: () => Promise<Omit<Credentials, 'proxy'>>;
 };
 
-/** Of a process: its environment and where the service account of its pod is mounted. */
+/** The process's environment, and the folder in which its pod's service account is mounted. */
 export type Surroundings = {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly home: string;

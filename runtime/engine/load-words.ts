@@ -1,37 +1,37 @@
 /**
- * ONNX Runtime's words about a model that it cannot load, for people who did not write it.
+ * Rewrites ONNX Runtime's error messages about a model that it cannot load, for the model's users.
  *
- * Owns:   leaving out the lines of its own source code, and saying what the commonest sentences mean here.
+ * Owns:   removing ONNX Runtime's source locations, and explaining its most common messages.
  * Pure.
  */
 import { engineName } from '../onnx/supported.ts';
 
 type Sentence = { readonly said: RegExp; readonly means: (...parts: string[]) => string };
 
-/** Of ONNX Runtime 1.30. The first that fits counts. */
+/** Messages of ONNX Runtime 1.30. The first pattern that matches is used. */
 const sentences: readonly Sentence[] = [
   {
     said: /Protobuf parsing failed/i,
-    means: () => 'the file is damaged: its protobuf cannot be parsed. Fetch or export it again',
+    means: () => 'the file is damaged: its protobuf cannot be parsed. Download or export it again',
   },
   {
     said: /No Op registered for (\S+) with domain_version of (\d+)/,
     means: (op, version) =>
-      `operator ${op} does not exist in version ${version} of its operator set: export it with another one`,
+      `operator ${op} does not exist in version ${version} of its operator set: export the model with another version`,
   },
   {
     said: /Op registered for (\S+) is deprecated in domain_version of (\d+)/,
     means: (op, version) =>
-      `operator ${op} is deprecated in version ${version} of its operator set: export it with an older one`,
+      `operator ${op} is deprecated in version ${version} of its operator set: export the model with an older version`,
   },
   {
     said: /(\S+?):(\S+?)\(-?\d+\) is not a registered function\/op/,
-    means: (domain, op) =>
-      `operator ${domain}.${op} is not one that ${engineName} has: custom operators cannot be served`,
+    means: (domain, op) => `${engineName} does not have operator ${domain}.${op}: custom operators cannot be served`,
   },
   {
     said: /No opset import for domain '(.*?)'/,
-    means: (domain) => `a node uses the domain '${domain}', and the file does not import an operator set of it`,
+    means: (domain) =>
+      `a node uses the domain '${domain}', but the file does not import an operator set of that domain`,
   },
   {
     said: /Could not find an implementation for (\S+?)\((\d+)\) node with name '(.*?)'/,
@@ -41,10 +41,13 @@ const sentences: readonly Sentence[] = [
   },
 ];
 
-/** A sentence is shorter; what a file calls its nodes may not be. */
+/** Messages are shorter than this, but a file's node names can have any length. */
 const maxLength = 8192;
 
-/** @param message as the binding throws it. @returns one line */
+/**
+ * @param message as the binding throws it
+ * @returns one line
+ */
 export function loadWords(message: string): string {
   const plain = withoutSource(message.slice(0, maxLength));
   for (const { said, means } of sentences) {
@@ -54,7 +57,7 @@ export function loadWords(message: string): string {
   return plain;
 }
 
-/** Source paths, C++ signatures and the list of a node's types say nothing about the model. */
+/** Removes source paths, C++ signatures and lists of node types: they do not describe the model. */
 function withoutSource(message: string): string {
   return message
     .replace(/^Load model from .*? failed: ?/s, '')

@@ -1,11 +1,10 @@
 /**
- * Runs a model at growing sizes and watches what memory each takes.
+ * Runs a model at growing sizes and measures the memory of each run.
  *
- * Owns:   the choice of sizes, and the reading of memory while a run is under way.
- * Limits: the next size is tried while it is foreseen to stay within `budgetBytes`, `budgetMs` and `patienceMs`; a size
- *         that the model refuses ends the search.
- * Why:    what a run takes cannot be told from a graph. Without a number a request of a few hundred kilobytes may take
- *         gigabytes of intermediate results, and the kernel kills the process.
+ * Owns:   the choice of sizes, and reading the memory during a run. A run's memory cannot be computed from the graph: a
+ *         request of a few hundred kilobytes may take gigabytes of intermediate results.
+ * Limits: tries the next size only if it is predicted to stay within `budgetBytes`, `budgetMs` and `patienceMs`; stops
+ *         at the first size that the model refuses.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Engine, EngineResult } from './port.ts';
@@ -27,46 +26,49 @@ export type MeasureOptions = {
   readonly engine: Pick<Engine, 'run'>;
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly string[];
-  /** Size of free dimensions that the model is known to take: the first to be measured. */
+  /** A size of the free dimensions that the model is known to accept: the first size to measure. */
   readonly fill: number;
-  /** No larger size of free dimensions is asked for by requests; absent: not known. */
+  /** The largest size of the free dimensions that requests may have; absent: unknown. */
   readonly maxFill?: number;
-  /** Rows of a run; 1 for a model without a batch. */
+  /** Maximum rows of a run; 1 for a model without batching. */
   readonly maxRows: number;
-  /** Whether requests' rows may run apart. Otherwise memory may grow faster than rows do. */
+  /** True if rows of several requests may share a run. Otherwise memory may grow faster than the number of rows. */
   readonly independent: boolean;
   /**
-   * Whether sessions keep what a run took (an arena): then each run is measured against the memory before the first.
+   * True if sessions keep the memory of a run (arena). Each run is then compared with the memory before the first run.
    */
   readonly keeps: boolean;
   readonly budgetBytes: number;
-  /** Of CPU time: on a busy node the same sizes are measured, later. */
+  /** CPU time in milliseconds, so that a busy node measures the same sizes as an idle one. */
   readonly budgetMs: number;
-  /** Of time, for all sizes together. */
+  /** Elapsed milliseconds for all sizes together. */
   readonly patienceMs: number;
-  /** CPU time that this process has taken, in milliseconds. */
+  /** CPU time of this process, in milliseconds. */
   readonly cpuMs: () => number;
   readonly clock: Clock;
-  /** Anonymous memory of the process; undefined when it cannot be read. */
+  /** Anonymous memory of the process in bytes; undefined when it cannot be read. */
   readonly readBytes: () => Promise<number | undefined>;
 };
 
 const lookMs = 2;
-/** Sizes double: at most this many. */
+/** Maximum number of sizes. Each is twice the one before. */
 const maxSizes = 16;
 const rowStep = 4;
 const maxGrowthRows = 4096;
-/** Less may be the scheduler's. */
+/** A shorter difference may be caused by the scheduler. */
 const noiseMs = 5;
-/** Powers up to this are those of memory that grows as rows do, with noise. */
+/** Memory that grows in proportion to rows has measured exponents of up to this value, because of noise. */
 const linearPower = 1.2;
 
-/** `ms` is the run's cost: CPU time, or time where the process did something else besides. */
+/** `ms` is the run's cost: its CPU time, or its elapsed time if the process did other work meanwhile. */
 type Cost = { readonly bytes: number; readonly ms: number; readonly waitedMs: number };
 type Measured = Cost & { readonly elements: number };
 type SizeOfOneRow = { readonly fill: number; readonly one: Measured };
 
-/** Never rejects for a run that the model refuses; @throws what the engine throws when a worker is lost */
+/**
+ * Does not reject when the model refuses a run.
+ * @throws what the engine throws when a worker is lost
+ */
 export async function measureRuns(options: MeasureOptions): Promise<RunMemory> {
   const { clock, patienceMs, independent } = options;
   const baseBytes = await options.readBytes();
@@ -84,7 +86,8 @@ export async function measureRuns(options: MeasureOptions): Promise<RunMemory> {
 }
 
 /**
- * One row of each size, before any run of several takes of the budget: how far the sizes reach decides what is refused.
+ * Measures one row of each size first, before runs of several rows use up the budget: the largest measured size decides
+ * which requests are refused.
  */
 async function sizesOfOneRow(world: World): Promise<readonly SizeOfOneRow[]> {
   const sizes: SizeOfOneRow[] = [];
@@ -96,7 +99,7 @@ async function sizesOfOneRow(world: World): Promise<readonly SizeOfOneRow[]> {
       before === undefined || fill === world.fill || affords(world, foreseen(sizes, fill), 1)
         ? await measure(world, fill, 1)
         : undefined;
-    // A model whose shapes are fixed has one size.
+    // A model with fixed shapes has a single size.
     if (one === undefined || before?.elements === one.elements) break;
     sizes.push({ fill, one });
   }
@@ -104,9 +107,9 @@ async function sizesOfOneRow(world: World): Promise<readonly SizeOfOneRow[]> {
 }
 
 /**
- * Half of the size that the model is known to take, if it takes it: two sizes tell what grows from what does not, so
- * that the next ones can be foreseen. Without it a small model that unpacks 45 MiB of weights in each run seems to need
- * 180 MiB for twice the text.
+ * Measures half of the known size, if the model accepts it. Two sizes tell the growing part from the constant part, so
+ * that larger sizes can be predicted. With one size only, a small model that unpacks 45 MiB of weights in each run
+ * seems to need 180 MiB for twice the text.
  */
 async function measureHalf(world: World): Promise<SizeOfOneRow | undefined> {
   const fill = Math.floor(world.fill / 2);
@@ -119,7 +122,7 @@ function foreseen(sizes: readonly SizeOfOneRow[], fill: number): Cost {
   return { bytes: of('bytes', noiseBytes), ms: of('ms', noiseMs), waitedMs: of('waitedMs', noiseMs) };
 }
 
-/** No larger size is cheaper than a smaller one: that is noise. */
+/** Raises each value to at least the one before: a larger size that seems cheaper than a smaller one is noise. */
 function rising(sizes: readonly SizeOfOneRow[], key: keyof Cost): readonly Sighting[] {
   let value = 0;
   return sizes.map(({ fill, one }) => {
@@ -128,7 +131,7 @@ function rising(sizes: readonly SizeOfOneRow[], key: keyof Cost): readonly Sight
   });
 }
 
-/** Memory for each row of a run with several; that of one row where several are too many to be tried. */
+/** Memory per row in a run of several rows; the memory of a single row if several rows are too expensive to try. */
 async function bytesOfRow(world: World, fill: number, one: Measured): Promise<number> {
   const { maxRows } = world;
   const several = maxRows > 1 && affords(world, one, maxRows) ? await measure(world, fill, maxRows) : undefined;
@@ -147,7 +150,7 @@ function fillsOf({ fill, maxFill = Infinity }: MeasureOptions): readonly number[
 
 type World = MeasureOptions & { readonly baseBytes: number; readonly endMs: number; readonly endCpuMs: number };
 
-/** Whether a run of `times` the cost of one that ran is within the budgets. */
+/** True if a run of `times` the measured cost is within the budgets. */
 function affords(
   { budgetBytes, budgetMs, endMs, endCpuMs, cpuMs, clock }: World,
   { bytes, ms, waitedMs }: Cost,
@@ -158,8 +161,8 @@ function affords(
 }
 
 /**
- * Runs more and more rows of the smallest size; undefined where memory grows no faster than they do, as far as can be
- * seen.
+ * Runs increasing numbers of rows at the smallest size. Undefined if memory grows in proportion to the rows, as far as
+ * measured.
  */
 async function rowGrowth(world: World): Promise<RowGrowth | undefined> {
   let before: (Measured & { readonly rows: number }) | undefined;
@@ -178,7 +181,7 @@ async function rowGrowth(world: World): Promise<RowGrowth | undefined> {
     : { power: Math.min(2, power), rows: last.rows, elements: last.elements, bytes: last.bytes };
 }
 
-/** @returns undefined for a size that cannot be made up, or that the model refuses */
+/** @returns undefined for a size that cannot be generated or that the model refuses */
 async function measure(world: World, fill: number, rows: number): Promise<Measured | undefined> {
   const inputs = trialInputs(world.inputs, { fill, rows, seed: 1 });
   if (inputs === undefined) return undefined;

@@ -1,7 +1,7 @@
 /**
- * What the pool and its workers say to each other.
+ * Messages between the pool and its workers.
  *
- * Owns: the two unions, and which buffers a message hands over.
+ * Owns: the two unions, and the list of buffers that a message transfers.
  */
 import type { EngineBatch, EngineResult } from './port.ts';
 import type { SessionOptions } from './session-options.ts';
@@ -10,7 +10,7 @@ import type { NamedTensors } from './tensor.ts';
 export type WorkerTask = {
   readonly graphPath: string;
   readonly options: SessionOptions;
-  /** Scheduling priority below the HTTP thread's, 0 (same) to 19. */
+  /** Scheduling priority: 0 (same as the HTTP thread) to 19 (lowest). */
   readonly nice: number;
 };
 
@@ -22,7 +22,7 @@ export type FromWorker =
   | { readonly say: 'ran'; readonly result: EngineResult }
   | { readonly say: 'broke'; readonly why: string };
 
-/** Every buffer behind these tensors, once: moved to the other thread instead of copied. */
+/** Every buffer behind these tensors, once each. They are transferred to the other thread, not copied. */
 export function buffersOf(sets: readonly NamedTensors[]): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>();
   for (const tensors of sets) {

@@ -1,10 +1,10 @@
 /**
- * The engine for real: worker threads with one session of ONNX Runtime each.
+ * The production engine: worker threads with one session of ONNX Runtime each.
  *
- * Owns:  the workers' lives: start, replacement after a failure in JavaScript, recycling to give memory back,
- *        release at the end. A worker runs one batch at a time.
- * Ends:  close() waits for running batches. No worker is terminated and the process does not exit while one
- *        runs: either aborts the whole process. A crash in native code ends the process whatever we do.
+ * Owns:  the workers' lifecycle: start, replacement after a failure in JavaScript, recycling to free memory, release on
+ *        close. A worker runs one batch at a time. A crash in native code ends the process.
+ * Ends:  close() waits for running batches. No worker is terminated and the process does not exit during a run, because
+ *        either would abort the whole process.
  */
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../api/errors.ts';
@@ -17,13 +17,13 @@ import { buffersOf, type FromWorker, type ToWorker, type WorkerTask } from './me
 import type { Engine, EngineBatch, EngineResult } from './port.ts';
 
 export type PoolOptions = {
-  /** The model's name, for errors. */
+  /** The model's name, for error messages. */
   readonly model: string;
   readonly workers: number;
   readonly task: WorkerTask;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** The worker's program; another one in tests of failures. */
+  /** The worker's program; tests of failures replace it. */
   readonly program?: URL;
 };
 
@@ -34,7 +34,7 @@ type Seat = {
   run: Run | undefined;
   failures: number;
   recycle: boolean;
-  /** Called when native code has returned. */ returned: () => void;
+  /** Called when the native call has returned. */ returned: () => void;
 };
 
 const restart = { baseMs: 100, maxMs: 10_000 };
@@ -59,13 +59,14 @@ export class WorkerPool implements Engine {
   }
 
   /**
-   * Starts the workers and waits until every one has loaded the model.
-   * @throws AppError ENGINE_LOAD_FAILED with ONNX Runtime's own words
+   * Starts the workers and waits until all have loaded the model.
+   * @throws AppError ENGINE_LOAD_FAILED with ONNX Runtime's message
    */
   static async start(options: PoolOptions): Promise<WorkerPool> {
     const pool = new WorkerPool(options);
     try {
-      // The first alone: it brings the file into memory, and if it cannot load the others need not try.
+      // Start one worker first: it brings the file into the page cache, and if it cannot load the model, no other
+      // worker can.
       const [first, ...others] = pool.#seats;
       if (first !== undefined) await pool.#load(first);
       await Promise.all(others.map((seat) => pool.#load(seat)));
@@ -95,7 +96,7 @@ export class WorkerPool implements Engine {
     const seat = this.#closing ? undefined : this.#seats.find(({ state }) => state === 'Idle');
     if (seat === undefined) return Promise.reject(new AppError('NOT_READY', { state: 'no worker is free' }));
     return new Promise((resolve, reject) => {
-      // Throws for a buffer that was handed over before: the caller's mistake, and the worker is still free.
+      // Throws for a buffer that was already transferred: a mistake of the caller. The worker stays free.
       tell(seat, { say: 'run', batch }, buffersOf(batch.parts));
       seat.state = 'Busy';
       seat.run = { resolve, reject };
@@ -109,7 +110,7 @@ export class WorkerPool implements Engine {
       this.#seats.some((seat) => seat.recycle || seat.state === 'Loading' || seat.state === 'Leaving')
     )
       return;
-    // The busy ones first: an idle one has given its buffers back already, unless it has an arena.
+    // Prefer a busy worker: an idle one has already freed its buffers, unless it uses an arena.
     const seat = this.#seats.find(({ state }) => state === 'Busy') ?? this.#seats[0];
     if (seat === undefined) return;
     seat.recycle = true;
@@ -125,7 +126,7 @@ export class WorkerPool implements Engine {
       });
   }
 
-  /** Resolves when the worker has its model; rejects when it cannot load it. */
+  /** Resolves when the worker has loaded the model; rejects when it cannot. */
   #load(seat: Seat): Promise<void> {
     return new Promise((resolve, reject) => {
       const { task, program = new URL('./worker.ts', import.meta.url) } = this.#options;
@@ -164,7 +165,7 @@ export class WorkerPool implements Engine {
     return this.#settle(seat);
   }
 
-  /** An idle worker either leaves, because it has to, or is free for the next batch. */
+  /** An idle worker either ends, if it was marked for replacement, or is free for the next batch. */
   #settle(seat: Seat): void {
     if (seat.state !== 'Idle') return;
     if (!this.#closing && !seat.recycle) return this.#onFree();
@@ -196,9 +197,9 @@ export class WorkerPool implements Engine {
     });
     this.#options.clock.after(waitMs, () => {
       if (this.#closing) return;
-      // A failure is heard of again by the worker's exit, which brings us back here.
+      // The worker's exit event reports the failure too and calls this function again.
       this.#load(seat).catch((error: unknown) =>
-        this.#options.logger.warn('engine worker could not load', { err: error }),
+        this.#options.logger.warn('engine worker could not load the model', { err: error }),
       );
     });
   }

@@ -1,8 +1,8 @@
 /**
- * Which execution providers a session is made with, when not all that were asked for are here.
+ * Chooses the execution providers of a session when some of the requested ones are not available.
  *
- * Owns:  the try-chain and what `fallbackPolicy` means for it. ONNX Runtime itself throws when a listed provider is
- *        missing, whatever stands behind it in the list.
+ * Owns:  the list of providers to try, and the meaning of `fallbackPolicy`. ONNX Runtime itself throws when a listed
+ *        provider is missing, even if another provider follows it in the list.
  * Pure.
  */
 import type { ProviderName } from '../../api/choices.ts';
@@ -10,13 +10,13 @@ import type { ExecutionConfig } from '../../api/runtime-config.ts';
 
 export type ProviderPlan = {
   readonly chain: readonly ProviderName[];
-  /** Session config entries that this plan needs. */
+  /** Session config entries that this plan requires. */
   readonly sessionConfig: Readonly<Record<string, string>>;
 };
 
 type Asked = Pick<ExecutionConfig, 'providers' | 'fallbackPolicy'>;
 
-/** The providers whose being here has to be found out before; CPU always is. */
+/** The providers whose availability must be probed. CPU is always available. */
 export function providersToProbe({ providers, fallbackPolicy }: Asked): readonly ProviderName[] {
   const names = providers.map(({ name }) => name);
   const concerned = fallbackPolicy === 'Forbid' ? names.slice(0, 1) : names;
@@ -24,18 +24,18 @@ export function providersToProbe({ providers, fallbackPolicy }: Asked): readonly
 }
 
 /**
- * Forbid: the first provider alone, and ONNX Runtime is told not to put nodes on the CPU. Otherwise those that are
- * here, in order.
+ * Forbid: only the first provider, and ONNX Runtime may not place nodes on the CPU. Otherwise the available providers,
+ *         in order.
  */
 export function planProviders({ providers, fallbackPolicy }: Asked, missing: ReadonlySet<ProviderName>): ProviderPlan {
   const names = providers.map(({ name }) => name);
   const [first = 'CPU'] = names;
   if (fallbackPolicy === 'Forbid') {
-    // Naming the CPU beside this entry is an error to ONNX Runtime; not naming it is not.
+    // ONNX Runtime reports an error if the CPU provider is listed together with this entry.
     return { chain: [first], sessionConfig: first === 'CPU' ? {} : { 'session.disable_cpu_ep_fallback': '1' } };
   }
   const here = names.filter((name) => !missing.has(name));
-  // The CPU runs what the others cannot; behind it in the list nothing would ever be used.
+  // The CPU runs every node that the others cannot, so a provider listed after it would never be used.
   const beforeCpu = here.includes('CPU') ? here.slice(0, here.indexOf('CPU')) : here;
   return { chain: [...beforeCpu, 'CPU'], sessionConfig: {} };
 }

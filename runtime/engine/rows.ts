@@ -1,9 +1,9 @@
 /**
- * Puts the rows of several requests into one set of tensors, and takes the results apart again.
+ * Joins the rows of several requests into one set of tensors, and splits the results.
  *
- * Owns:  concatenation and splitting along the first dimension, and what happens when a batch fails as a
- *        whole: each part is then run alone, so that one poisoned request cannot fail its neighbours.
- * Why here: it runs on the worker's thread, so that copying megabytes never holds up the HTTP thread.
+ * Owns:  concatenation and splitting along the first dimension. When a batch fails, each part runs alone, so that one
+ *        invalid request does not fail the others. Runs on the worker's thread, so that copying megabytes does not
+ *        block the HTTP thread.
  */
 import type { EngineResult, PartResult } from './port.ts';
 import { arrayOf, makeTensor, type NamedTensors, type Tensor } from './tensor.ts';
@@ -11,13 +11,16 @@ import { arrayOf, makeTensor, type NamedTensors, type Tensor } from './tensor.ts
 /** Runs the model once. Throws what ONNX Runtime throws. */
 export type RunOnce = (inputs: NamedTensors, outputs: readonly string[]) => Promise<NamedTensors>;
 
-/** The rows of a request: the first dimension that all of its inputs share, else undefined. */
+/** The number of rows of a request: the first dimension if all inputs share it, else undefined. */
 export function rowsOf(inputs: NamedTensors): number | undefined {
   const counts = new Set(Object.values(inputs).map(({ dims }) => dims[0]));
   return counts.size === 1 ? [...counts][0] : undefined;
 }
 
-/** Joins the parts' tensors along the first dimension. The parts have the same names, types and other dimensions. */
+/**
+ * Concatenates the parts' tensors along the first dimension. The parts must have the same names, types and other
+ * dimensions.
+ */
 export function joinRows(parts: readonly NamedTensors[]): NamedTensors {
   const [first] = parts;
   if (first === undefined || parts.length === 1) return first ?? {};
@@ -47,8 +50,8 @@ function joinTensors(tensors: readonly Tensor[]): Tensor {
 }
 
 /**
- * Cuts each output into one piece for each part; pieces are views of one buffer, nothing is copied.
- * @returns undefined when an output's first dimension is not the sum of the rows: it cannot be told apart
+ * Splits each output into one piece for each part. Pieces are views of one buffer; data is not copied.
+ * @returns undefined when an output's first dimension is not the sum of the rows, so that it cannot be split
  */
 export function splitRows(outputs: NamedTensors, rows: readonly number[]): readonly NamedTensors[] | undefined {
   const total = rows.reduce((sum, count) => sum + count, 0);
@@ -61,7 +64,7 @@ export function splitRows(outputs: NamedTensors, rows: readonly number[]): reado
   });
 }
 
-/** Some of a tensor's rows: a view, nothing is copied but strings. */
+/** A view of some of a tensor's rows. Only strings are copied. */
 export function cutRows(tensor: Tensor, from: number, count: number): Tensor {
   const [, ...rest] = tensor.dims;
   const width = rest.reduce((product, dim) => product * dim, 1);
@@ -72,8 +75,8 @@ export function cutRows(tensor: Tensor, from: number, count: number): Tensor {
 }
 
 /**
- * Runs a batch's parts together, and one by one if that fails or the result cannot be taken apart.
- * @param now milliseconds that only grow
+ * Runs a batch's parts together; runs them one by one if that fails or the result cannot be split.
+ * @param now milliseconds of a monotonic clock
  */
 export async function runParts(
   parts: readonly NamedTensors[],
@@ -96,7 +99,7 @@ async function runTogether(
   run: RunOnce,
 ): Promise<readonly NamedTensors[] | undefined> {
   const rows = parts.map(rowsOf);
-  // The batcher groups by this already; joined wrongly, rows would quietly get each other's values.
+  // The batcher groups requests by this already. Check again: a wrong join would silently mix values of different rows.
   if (!rows.every((count) => count !== undefined) || new Set(parts.map(restOf)).size > 1) return undefined;
   try {
     return splitRows(await run(joinRows(parts), outputs), rows);
@@ -105,7 +108,7 @@ async function runTogether(
   }
 }
 
-/** What all parts of a batch have in common: types, and dimensions but the first. */
+/** What all parts of a batch must have in common: types, and dimensions except the first. */
 function restOf(part: NamedTensors): string {
   return Object.entries(part)
     .map(([name, { type, dims }]) => JSON.stringify([name, type, dims.slice(1)]))
@@ -122,7 +125,7 @@ async function runAlone(part: NamedTensors, outputs: readonly string[], run: Run
   }
 }
 
-/** ONNX Runtime's sentence without the lines of its own source code: where in the graph, and what. */
+/** ONNX Runtime's message without its source locations: the node and the problem. */
 export function plainWords(message: string): string {
   const [, op, node, what = message] =
     /^Non-zero status code returned while running (\S+) node\. Name:'(.*?)' Status Message: (.*)$/s.exec(message) ?? [];
@@ -134,8 +137,8 @@ export function plainWords(message: string): string {
 }
 
 /**
- * ONNX Runtime's errors carry no code. These sentences of 1.30 say that the request is at fault: its shape
- * (also where two inputs do not go together) or an index that lies outside of what it points into.
+ * ONNX Runtime's errors have no codes. These messages of version 1.30 mean that the request is invalid: its shape, two
+ * inputs that do not match, or an index out of range.
  */
 const inputFaults = [
   /Got invalid dimensions for input/,

@@ -1,11 +1,10 @@
 /**
- * Foretells how much memory a run takes, from runs that were measured while warming up.
+ * Predicts the memory of a run from runs that were measured during warm-up.
  *
- * Owns:  the estimate, which errs upwards. The size of a run is its rows and the elements of one row, all inputs
- *        together.
+ * Owns:  the estimate, an upper bound. A run's size is its number of rows and the elements of one row over all inputs.
+ *        Estimates are linear between measured sizes. Beyond the largest, the part that grew between measured sizes is
+ *        assumed to grow with the square, like attention over a text; common models do not grow faster.
  * Pure.
- * Read:  between measured sizes it is a straight line. Beyond the largest, what grew between the measured sizes grows
- *        with the square: nothing common grows faster (attention over a text, or over the patches of a picture, does).
  */
 
 /** One measured size. */
@@ -14,26 +13,26 @@ export type RunPoint = {
   readonly elements: number;
   /** Memory of a run with one row. */
   readonly oneBytes: number;
-  /** Memory for each row of a run with several; as `oneBytes` where only one row was run. */
+  /** Memory per row in a run of several rows; equal to `oneBytes` if only one row was run. */
   readonly rowBytes: number;
 };
 
 export type RunMemory = {
-  /** Bytes of a run; 0 where nothing could be measured. */
+  /** Bytes of a run; 0 if measuring was not possible. */
   readonly bytesOf: (rows: number, elements: number) => number;
-  /** What it was made of, smallest first, for people. */
+  /** The measured points, smallest first, for display. */
   readonly points: readonly RunPoint[];
 };
 
-/** What one run takes differs from the next: buffers are reused or not, the garbage of others is there or not. */
+/** Runs of equal size differ: buffers may be reused or not, and garbage of other work may be counted or not. */
 const margin = 1.25;
 
-/** Less growth than this between two sizes may be hidden by the garbage of others. */
+/** Garbage of other work may hide a growth between two sizes that is smaller than this. */
 export const noiseBytes = 8 * 2 ** 20;
 
 export const unknownRunMemory: RunMemory = { bytesOf: () => 0, points: [] };
 
-/** How memory grows in rows that may not run apart, seen at the largest number of rows that ran. */
+/** How memory grows with rows that may not be run separately, measured at the largest number of rows that ran. */
 export type RowGrowth = {
   readonly power: number;
   readonly rows: number;
@@ -42,8 +41,8 @@ export type RowGrowth = {
 };
 
 /**
- * @param measured any order
- * @param growth where memory grows faster than rows do; absent for rows that are independent
+ * @param measured in any order
+ * @param growth if memory grows faster than the number of rows; absent for independent rows
  */
 export function runMemory(measured: readonly RunPoint[], growth?: RowGrowth): RunMemory {
   const points = rising(measured);
@@ -61,7 +60,7 @@ function grown(growth: RowGrowth | undefined, rows: number, elements: number): n
   return growth.bytes * (rows / growth.rows) ** growth.power * (elements / Math.max(1, growth.elements));
 }
 
-/** Sorted, and no larger size cheaper than a smaller one: that is noise. */
+/** Sorts the points and raises each to at least the one before: a larger size that seems cheaper is noise. */
 function rising(measured: readonly RunPoint[]): readonly RunPoint[] {
   let oneBytes = 0;
   let rowBytes = 0;
@@ -90,19 +89,19 @@ function along(points: readonly RunPoint[], elements: number, key: 'oneBytes' | 
   return lower[key] + ((upper[key] - lower[key]) * (elements - lower.elements)) / (upper.elements - lower.elements);
 }
 
-/** What was measured at one size: bytes or milliseconds. */
+/** A value measured at one size, in bytes or milliseconds. */
 export type Sighting = { readonly size: number; readonly value: number };
 
 /**
- * An upper bound for a size beyond the measured ones, for what grows with the square at most.
+ * An upper bound for a size beyond the measured ones, of a quantity that grows at most with the square.
  *
- * A part of it may not grow at all: weights that each run unpacks. A quantity a + b * size + c * size ** 2 is, drawn
- * over the square of the size, never above the line through two of its points. Example: a run takes 45 MiB for 4 tokens
- * and 46 MiB for 8; growth of 8 MiB is assumed. Then 16 tokens take at most 46 + 8 * (256 - 64) / (64 - 16) = 78 MiB,
- * not 46 * 4.
+ * A part of the quantity may be constant, such as weights that each run unpacks. Plotted over the square of the size,
+ * a + b * size + c * size ** 2 never lies above the line through two of its points. Example: a run takes 45 MiB for 4
+ * tokens and 46 MiB for 8; growth of 8 MiB is assumed. Then 16 tokens take at most 46 + 8 * (256 - 64) / (64 - 16) =
+ * 78 MiB, not 46 * 4.
  *
- * @param sightings smallest size first, values that do not fall; one alone may have no part that does not grow
- * @param noise growth that may not have been seen
+ * @param sightings smallest size first, values that do not decrease; with a single one, a constant part is not assumed
+ * @param noise growth that the measurement may have missed
  */
 export function foresee(sightings: readonly Sighting[], size: number, noise: number): number {
   const first = sightings[0];

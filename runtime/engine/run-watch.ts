@@ -1,9 +1,9 @@
 /**
- * Watches how long runs take: a run of ONNX Runtime cannot be stopped, and one that does not end holds its worker for
- * good.
+ * Watches how long runs take. A run of ONNX Runtime cannot be stopped, so one that does not end blocks its worker
+ * forever.
  *
- * Owns:  the begin of every run under way, the longest run of the warm-up, and the limit that follows from it.
- * Limits: a run may take max(`leastMs`, 10 × the longest of the warm-up).
+ * Owns:   the start of every run in progress, the longest run of the warm-up, and the resulting limit.
+ * Limits: a run may take max(`leastMs`, 10 × the longest run of the warm-up).
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Engine, EngineBatch, EngineResult } from './port.ts';
@@ -17,13 +17,13 @@ export class RunWatch {
   #longestMs = 0;
   #learning = true;
 
-  /** @param leastMs a run may always take this long */
+  /** @param leastMs lower bound of the limit */
   constructor(clock: Clock, leastMs: number) {
     this.#clock = clock;
     this.#leastMs = leastMs;
   }
 
-  /** The same engine, with its runs under watch. */
+  /** The same engine; runs through it are watched. */
   watched(engine: Engine): Engine {
     return {
       get freeSlots() {
@@ -39,31 +39,31 @@ export class RunWatch {
     };
   }
 
-  /** The warm-up is over: its longest run decides from now on. */
+  /** Call at the end of the warm-up: its longest run then sets the limit. */
   warmed(): void {
     this.#learning = false;
   }
 
-  /** What a run may take, in milliseconds. */
+  /** How long a run may take, in milliseconds. */
   get limitMs(): number {
     return Math.max(this.#leastMs, factor * this.#longestMs);
   }
 
-  /** Age of the oldest run under way, in milliseconds; 0 without one. */
+  /** Age of the oldest run in progress, in milliseconds; 0 without one. */
   get oldestMs(): number {
     return this.#ageOf(([first]) => first);
   }
 
   /**
-   * How long every worker has been in the run that it is in: the age of the youngest run; 0 while a worker is free.
-   * Under load every worker is always busy, but with a new run each time.
-   * @param workers those with a loaded model
+   * How long all workers have been in their current runs: the age of the youngest run, or 0 while a worker is free.
+   * Under load all workers are always busy, but their runs keep changing.
+   * @param workers number of workers with a loaded model
    */
   stuckMs(workers: number): number {
     return this.#begins.size === 0 || this.#begins.size < workers ? 0 : this.#ageOf((begins) => begins.at(-1));
   }
 
-  /** Sets keep the order in which runs began. */
+  /** Sets iterate in insertion order, here the order in which runs began. */
   #ageOf(choose: (begins: readonly { readonly atMs: number }[]) => { readonly atMs: number } | undefined): number {
     const chosen = choose([...this.#begins]);
     return chosen === undefined ? 0 : this.#clock.monotonic() - chosen.atMs;

@@ -1,8 +1,9 @@
 /**
- * The options every worker's session is made with, from the revision's config.
+ * Translates the revision's configuration into ONNX Runtime's session options.
  *
- * Owns:  the translation into ONNX Runtime's words. Pure; the result is plain data that a worker is handed.
- * Read:  what the binding ignores in silence (free dimension overrides, run options, arena limits) is not here.
+ * Owns:  the translation. Options that the binding silently ignores (free dimension overrides, run options, arena
+ *        limits) are not offered.
+ * Pure:  the result is plain data that can be sent to a worker.
  */
 import type { ProviderName } from '../../api/choices.ts';
 import type { ExecutionConfig, GraphOptimization, MemoryConfig } from '../../api/runtime-config.ts';
@@ -29,7 +30,7 @@ export type SessionPlan = {
   readonly memory: MemoryConfig;
   readonly threads: Threads;
   readonly signature: Signature;
-  /** The graph on disk has been through the optimiser: once is enough. */
+  /** True if prepare already optimised the graph on disk; optimising it again is not needed. */
   readonly optimized: boolean;
 };
 
@@ -53,15 +54,15 @@ export function sessionOptions(plan: SessionPlan): SessionOptions {
     graphOptimizationLevel: plan.optimized ? 'disabled' : levels[execution.graphOptimization],
     enableCpuMemArena: arena,
     enableMemPattern: arena,
-    // Failures come back as exceptions; ONNX Runtime's own coloured lines would only break up the log.
+    // Failures are reported as exceptions; ONNX Runtime's own coloured lines would only break up the log.
     logSeverityLevel: 4,
     extra: { ...spinEntries(threads.spin), ...execution.sessionConfig },
   };
 }
 
 /**
- * Auto: off where sizes vary between requests. The arena never shrinks, so that one large request would set the
- * memory for good; without it a run costs at most a few percent. With fixed sizes it is the faster choice.
+ * Auto: off if sizes vary between requests. The arena never shrinks, so one large request would keep its memory
+ *       forever; without the arena a run is at most a few percent slower. With fixed sizes the arena is faster.
  */
 export function usesArena(memory: MemoryConfig, signature: Signature): boolean {
   return memory.arena === 'Auto' ? !hasFreeShape(signature) : memory.arena === 'On';

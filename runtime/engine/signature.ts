@@ -1,5 +1,5 @@
 /**
- * What a model takes and gives: names, element types and shapes.
+ * A model's inputs and outputs: names, element types and shapes.
  *
  * Owns:  the type, and the check of a request's tensors against it, with messages that name the input.
  * Pure.
@@ -11,11 +11,11 @@ import type { NamedTensors, Tensor, TensorType } from './tensor.ts';
 export type TensorSpec = {
   readonly name: string;
   readonly type: TensorType;
-  /** A number is fixed, text names a free dimension ('' has no name). Absent: the rank is unknown. */
+  /** A number is a fixed dimension, text names a free one ('' without a name). Absent: the rank is unknown. */
   readonly dims?: readonly (number | string)[];
 };
 
-/** Outputs that are no tensors, or of a type the binding cannot carry, are left out. */
+/** Omits outputs that are not tensors or whose type the binding cannot carry. */
 export type Signature = {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
@@ -33,9 +33,9 @@ export function signatureOf({
 }
 
 /**
- * Refuses inputs that the model cannot take.
+ * Refuses inputs that the model does not accept.
  * @param say the protocol's name of an element type, for messages
- * @throws AppError REQUEST_INVALID naming the first input at fault, what it is and what is expected
+ * @throws AppError REQUEST_INVALID naming the first input at fault, its value and the expected one
  */
 export function checkInputs(
   signature: Signature,
@@ -44,29 +44,30 @@ export function checkInputs(
 ): void {
   const known = new Set(signature.inputs.map(({ name }) => name));
   for (const name of Object.keys(inputs)) {
-    if (!known.has(name)) throw invalid(`unknown input '${name}': the model takes ${listOf([...known])}`);
+    if (!known.has(name)) throw invalid(`unknown input '${name}': the model's inputs are ${listOf([...known])}`);
   }
   for (const spec of signature.inputs) {
     const tensor = Object.hasOwn(inputs, spec.name) ? inputs[spec.name] : undefined;
-    if (tensor === undefined) throw invalid(`input '${spec.name}' is missing: the model takes ${listOf([...known])}`);
+    if (tensor === undefined)
+      throw invalid(`input '${spec.name}' is missing: the model's inputs are ${listOf([...known])}`);
     checkInput(spec, tensor, say);
   }
 }
 
 function checkInput(spec: TensorSpec, tensor: Tensor, say: (type: TensorType) => string): void {
   if (tensor.type !== spec.type)
-    throw invalid(`input '${spec.name}' is ${say(tensor.type)}, the model takes ${say(spec.type)}`);
+    throw invalid(`input '${spec.name}' is ${say(tensor.type)}, expected ${say(spec.type)}`);
   if (spec.dims === undefined) return;
   const fits =
     tensor.dims.length === spec.dims.length &&
     spec.dims.every((dim, axis) => typeof dim === 'string' || dim === tensor.dims[axis]);
   if (!fits)
-    throw invalid(`input '${spec.name}' has shape [${tensor.dims.join(',')}], the model takes ${printDims(spec.dims)}`);
+    throw invalid(`input '${spec.name}' has shape [${tensor.dims.join(',')}], expected ${printDims(spec.dims)}`);
 }
 
 /**
- * The outputs to fetch: those asked for, or all.
- * @throws AppError REQUEST_INVALID for a name that the model does not give
+ * The outputs to fetch: the requested ones, or all.
+ * @throws AppError REQUEST_INVALID for a name that is not an output of the model
  */
 export function chooseOutputs(signature: Signature, asked: readonly string[] | undefined): readonly string[] {
   const known = signature.outputs.map(({ name }) => name);
@@ -75,19 +76,19 @@ export function chooseOutputs(signature: Signature, asked: readonly string[] | u
   const other = signature.otherOutputs?.find(({ name }) => name === unknown);
   if (other !== undefined)
     throw invalid(
-      `output '${other.name}' is of kind ${other.kind}, and answers carry tensors only: the model gives ` +
+      `output '${other.name}' is of kind ${other.kind}, but answers carry tensors only: the model's outputs are ` +
         `${listOf(known)}`,
     );
-  if (unknown !== undefined) throw invalid(`unknown output '${unknown}': the model gives ${listOf(known)}`);
+  if (unknown !== undefined) throw invalid(`unknown output '${unknown}': the model's outputs are ${listOf(known)}`);
   return asked;
 }
 
-/** Prints a shape for people: [batch,4], a nameless free dimension as ?. */
+/** Prints a shape: [batch,4], with ? for a free dimension without a name. */
 export function printDims(dims: readonly (number | string)[]): string {
   return `[${dims.map((dim) => (dim === '' ? '?' : dim)).join(',')}]`;
 }
 
-/** Whether rows can be added along the first dimension: every input and output has a free one there. */
+/** True if rows can be added along the first dimension: it is free in every input and output. */
 export function isBatchable(signature: Signature): boolean {
   return (
     signature.inputs.length > 0 &&
@@ -96,7 +97,7 @@ export function isBatchable(signature: Signature): boolean {
 }
 
 /**
- * Whether an input has a free dimension other than the first, or no known rank: memory then varies with each request.
+ * True if an input has a free dimension other than the first, or an unknown rank: memory then varies between requests.
  */
 export function hasFreeShape(signature: Signature): boolean {
   return signature.inputs.some(

@@ -1,13 +1,12 @@
 /**
- * A tensor as the whole runtime passes it around: plain data that crosses threads by transfer.
+ * A tensor inside the runtime: plain data that is transferred between threads.
  *
- * Owns:  which array holds which element type, and bytes per element.
+ * Owns:  the array type of each element type, and bytes per element. onnxruntime's `Tensor` class is not used, because
+ *        it cannot be transferred and its float16 constructor fails on Node 24 and later.
  * Pure.
- * Why:   not onnxruntime's `Tensor` class: it cannot be transferred, and its float16 constructor fails on
- *        Node 24 and later, where a plain object with a Uint16Array works.
  */
 
-/** float16 travels as its bits, bool as bytes 0 and 1. */
+/** float16 is carried as its bits, bool as bytes 0 and 1. */
 export type ArrayOf = {
   readonly float32: Float32Array;
   readonly float64: Float64Array;
@@ -24,7 +23,7 @@ export type ArrayOf = {
   readonly string: readonly string[];
 };
 
-/** The element types that ONNX Runtime's binding carries in and out; names are the binding's own. */
+/** The element types that ONNX Runtime's binding supports, by the binding's names. */
 export type TensorType = keyof ArrayOf;
 export type TensorOf<T extends TensorType> = {
   readonly type: T;
@@ -36,7 +35,7 @@ export type Tensor = { [T in TensorType]: TensorOf<T> }[TensorType];
 export type TypedData = Exclude<ArrayOf[TensorType], readonly string[]>;
 export type NamedTensors = Readonly<Record<string, Tensor>>;
 
-/** Constructor of the array that holds each fixed-width type. */
+/** Constructor of the array for each fixed-width type. */
 export const arrayOf = {
   float32: Float32Array,
   float64: Float64Array,
@@ -57,14 +56,14 @@ export function bytesPerElement(type: TensorType): number | undefined {
   return type === 'string' ? undefined : arrayOf[type].BYTES_PER_ELEMENT;
 }
 
-/** How many elements a shape holds: 1 for a scalar's []. */
+/** Number of elements of a shape: 1 for the empty shape of a scalar. */
 export function elementCount(dims: readonly number[]): number {
   let count = 1;
   for (const dim of dims) count *= dim;
   return count;
 }
 
-/** Bytes that a tensor's data takes; of strings, two bytes for each UTF-16 unit. */
+/** Bytes of a tensor's data; strings count two bytes for each UTF-16 unit. */
 export function tensorBytes(tensor: Tensor): number {
   if (tensor.type !== 'string') return tensor.data.byteLength;
   return tensor.data.reduce((sum, text) => sum + 2 * text.length, 0);
@@ -73,13 +72,13 @@ export function tensorBytes(tensor: Tensor): number {
 const scratch = new Uint16Array(1);
 const scratchNumber = new Float16Array(scratch.buffer);
 
-/** The number that the 16 bits of an element of a float16 tensor stand for. */
+/** The number that is encoded in 16 bits of a float16 tensor. */
 export function halfToNumber(bits: number): number {
   scratch[0] = bits;
   return scratchNumber[0] ?? NaN;
 }
 
-/** Puts type, shape and data together where the type is only known at run time. The caller has matched them. */
+/** Builds a tensor whose type is only known at run time. The caller guarantees that type, dims and data match. */
 export function makeTensor(type: TensorType, dims: readonly number[], data: ArrayOf[TensorType]): Tensor {
   return { type, dims, data } as Tensor;
 }

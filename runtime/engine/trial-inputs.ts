@@ -1,33 +1,33 @@
 /**
- * Makes up inputs for a model from its signature alone: to see it run, and to compare two forms of it.
+ * Generates inputs from a model's signature, to run a model and to compare two forms of it.
  *
- * Owns: the guesses. Values are mild (numbers within one, token ids and flags 0 or 1, masks all 1), free dimensions
- *       small; models that want a certain size are met by trying a few. Nobody learns a model's quality from these.
+ * Owns: the choice of values: floats within -1 to 1, token ids and flags 0 or 1, masks 1, small free dimensions. A few
+ *       sizes are tried for models that need a certain one. The inputs do not measure a model's quality.
  * Pure: the same seed gives the same values.
  */
 import { arrayOf, elementCount, makeTensor, type ArrayOf, type NamedTensors, type TensorType } from './tensor.ts';
 import type { TensorSpec } from './signature.ts';
 
 /**
- * Sizes for free dimensions that are not the batch: text likes any, convolutions a multiple of 32, some a window of
- * sound.
+ * Sizes to try for free dimensions other than the batch: text models accept any, convolutions need a multiple of 32,
+ * some audio models need a whole window.
  */
 export const fills = [8, 32, 1, 64, 320] as const;
 
-/** Rows of the runs that are compared: kernels differ between one row and several. */
+/** Numbers of rows to compare: kernels for one row differ from those for several. */
 export const rowCounts = [1, 2, 4] as const;
 
 export type Sample = {
   readonly fill: number;
   readonly rows: number;
   readonly seed: number;
-  /** Factor of numbers that are not whole; 1 unless given. */ readonly scale?: number;
+  /** Factor for floating-point values; default 1. */ readonly scale?: number;
 };
 
-/** Larger inputs teach nothing more, and a made-up shape must not take the machine's memory. */
+/** Larger inputs add nothing to the test, and a generated shape must not exhaust the machine's memory. */
 const maxElements = 4_000_000;
 
-/** @returns undefined when the shape would be too large to be made up */
+/** @returns undefined when the shape is too large to generate */
 export function trialInputs(inputs: readonly TensorSpec[], sample: Sample): NamedTensors | undefined {
   if (inputs.some((input) => elementCount(dimsOf(input, sample)) > maxElements)) return undefined;
   const random = randomFrom(sample.seed);
@@ -42,12 +42,12 @@ export function trialInputs(inputs: readonly TensorSpec[], sample: Sample): Name
   );
 }
 
-/** An input of unknown rank is taken for a row of numbers. */
+/** An input of unknown rank gets one dimension. */
 function dimsOf(input: TensorSpec, sample: Sample): number[] {
   return (input.dims ?? ['batch', '']).map((dim, axis) => sizeOf(dim, axis, sample));
 }
 
-/** The first free dimension is taken for the batch, as the batcher does; so is any of the same name. */
+/** Treats the first free dimension as the batch, as the batcher does, and so every dimension of the same name. */
 function sizeOf(dim: number | string, axis: number, { fill, rows }: Sample): number {
   if (typeof dim === 'number') return dim;
   return axis === 0 || /batch/i.test(dim) ? rows : fill;
@@ -72,10 +72,10 @@ function fill<A extends { readonly length: number; [index: number]: number }>(ar
   return array;
 }
 
-/** By their bits. */
+/** The float16 values' bits. */
 const halves = new Uint16Array(new Float16Array([-1, -0.5, 0, 0.5, 1]).buffer);
 
-/** Marsaglia's xorshift with 32 bits of state: quick, and the same everywhere. */
+/** Marsaglia's xorshift with 32 bits of state: fast, and the same on every machine. */
 function randomFrom(seed: number): () => number {
   let state = (seed | 0) === 0 ? 1 : seed | 0;
   return () => {

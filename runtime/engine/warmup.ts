@@ -1,11 +1,10 @@
 /**
- * Runs a freshly loaded model until it is warm, and finds out whether its rows may share a run.
+ * Runs a freshly loaded model until it is warm, and checks that its rows may share a run.
  *
- * Owns:  the search for inputs that the model takes, the requests of the warm-up, the check of batching.
- * Ends:  within the given time, or with WARMUP_TIMEOUT, also while a run is under way: it may be one that does not end.
- * Why the check: the graph has shown that rows are independent (onnx/rows); a run of rows of very different sizes shows
- * that
- *        they are so here, too. Rows that come out different in company would be wrong answers, quietly.
+ * Owns:  the search for inputs that the model accepts, the warm-up requests, and the check of batching. The graph has
+ *        shown that rows are independent (onnx/rows); a run of rows of very different sizes confirms it, because
+ *        dependent rows would silently give wrong answers.
+ * Ends:  within the given time or with WARMUP_TIMEOUT, even during a run, because a run may never end.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -19,31 +18,30 @@ import { fills, trialInputs } from './trial-inputs.ts';
 export type WarmupOptions = {
   readonly engine: Engine;
   readonly signature: Signature;
-  /** Whether rows may share a run as far as the graph tells. */
+  /** True if rows may share a run according to the graph. */
   readonly batchable: boolean;
   readonly requests: number;
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly onProgress: (done: number) => void;
-  /** Aborted when the warm-up is no longer wanted. */
+  /** Aborted when the warm-up is no longer needed. */
   readonly stop: AbortSignal;
 };
 
 export type WarmupResult = {
-  /** Requests that ran. */
+  /** Number of requests that ran. */
   readonly done: number;
-  /** Whether rows of several requests may share a run. */
+  /** True if rows of several requests may share a run. */
   readonly batches: boolean;
-  /** The size of free dimensions that the generated inputs have; absent when none suits the model. */
+  /** The size of free dimensions in the generated inputs; absent when the model accepted none of the sizes. */
   readonly fill?: number;
-  /** Why the model could not be warmed, in ONNX Runtime's words: no generated input suits it. */
+  /** Why the model could not be warmed up, in ONNX Runtime's words: it accepted no generated input. */
   readonly problem?: string;
 };
 
 /**
- * Rows may differ this much, relative to their largest value: kernels of another batch size sum in another order, and
- * in a quantised model a sum may then fall on the other side of a step. Rows that are mixed up differ by as much as
- * they have.
+ * Allowed difference between rows, relative to their largest value. Kernels of another batch size sum in another order,
+ * and in a quantised model a sum may then round to the next step. Rows that depend on each other differ far more.
  */
 const tolerance = 0.05;
 
@@ -63,7 +61,7 @@ export async function warmUp(options: WarmupOptions): Promise<WarmupResult> {
   let done = 0;
   while (done < requests) {
     inTime();
-    // As many at a time as there are workers: each has buffers of its own to grow.
+    // Run as many at a time as there are workers, because each worker has its own buffers to grow.
     const lanes = Math.min(Math.max(1, engine.freeSlots), requests - done);
     const seeds = Array.from({ length: lanes }, (_, lane) => done + lane);
     await Promise.all(seeds.map((seed) => engine.run({ parts: [found.make(seed)], outputs })));
@@ -75,7 +73,9 @@ export async function warmUp(options: WarmupOptions): Promise<WarmupResult> {
 
 export type WarmEngine = Pick<Engine, 'run' | 'freeSlots'>;
 
-/** The engine, whose runs fail at the deadline or when the warm-up is called off, though they go on. */
+/**
+ * The engine with a bound: a run rejects at the deadline or when the warm-up is stopped, but continues in the worker.
+ */
 export function boundedEngine(
   { engine, clock, timeoutMs, stop }: Pick<WarmupOptions, 'engine' | 'clock' | 'timeoutMs' | 'stop'>,
   deadlineMs: number,
@@ -100,15 +100,15 @@ export function boundedEngine(
 
 type Make = (seed: number, scale?: number) => NamedTensors;
 
-/** Inputs of the first size that the model takes; which sizes it takes cannot be told from the signature. */
+/** Finds inputs of the first size that the model accepts. The signature does not tell which sizes it accepts. */
 async function findInputs(
   engine: WarmEngine,
   signature: Signature,
   outputs: readonly string[],
 ): Promise<{ readonly make: Make; readonly fill: number } | { readonly problem: string }> {
-  let problem = 'a made-up input would be too large';
+  let problem = 'a generated input would be too large';
   for (const fill of fills) {
-    // Neighbouring seeds give neighbouring first values: spread them.
+    // Neighbouring seeds give similar first values; the factor spreads them.
     const sample = (seed: number, scale = 1) => ({ fill, rows: 1, scale, seed: Math.imul(seed + 1, 0x9e3779b1) });
     const inputs = trialInputs(signature.inputs, sample(0));
     if (inputs === undefined) continue;
@@ -121,7 +121,7 @@ async function findInputs(
   return { problem };
 }
 
-/** Rows of these sizes run together: small ones, one that outweighs all others, and zeros. */
+/** Rows of these scales run together: usual values, small ones, one that exceeds all others, and zeros. */
 const scales = [1, 1e-3, 1e3, 0] as const;
 
 async function rowsAreIndependent(engine: WarmEngine, outputs: readonly string[], make: Make): Promise<boolean> {
@@ -129,7 +129,7 @@ async function rowsAreIndependent(engine: WarmEngine, outputs: readonly string[]
   const alone: { readonly row: () => NamedTensors; readonly outputs: NamedTensors }[] = [];
   for (const row of rows) {
     const [part] = (await engine.run({ parts: [row()], outputs })).parts;
-    // A size that the model does not take by itself says nothing.
+    // Skip a size that the model refuses on its own: it tells nothing about batching.
     if (part?.is === 'Done') alone.push({ row, outputs: part.outputs });
   }
   const together = await engine.run({ parts: alone.map(({ row }) => row()), outputs });
@@ -162,6 +162,6 @@ function sameValues(a: Tensor, b: Tensor): boolean {
     largest = Math.max(largest, Math.abs(one));
     difference = Math.max(difference, Math.abs(one - other));
   }
-  // A NaN on one side only makes the difference NaN, and that compares false.
+  // A NaN on one side makes the difference NaN, which compares as false.
   return difference <= tolerance * largest;
 }

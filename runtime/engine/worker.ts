@@ -1,10 +1,10 @@
 /**
- * One worker thread: a session of ONNX Runtime and nothing else.
+ * One worker thread with one session of ONNX Runtime.
  *
- * Owns:  the session. It loads at once, runs one batch at a time and releases the session when told to.
- * Ends:  by itself, when the session is released and the port closed. It must not be ended in mid-run:
- *        ONNX Runtime's binding throws into the dying thread and takes the whole process down.
- * Why:   `session.run` holds up its thread for as long as it computes; nobody else may be on it.
+ * Owns:  the session: loads at once, runs one batch at a time, releases the session on request. It has its own thread
+ *        because `session.run` blocks the thread until the run ends.
+ * Ends:  by itself after the session is released and the port closed. Ending it during a run would take the whole
+ *        process down, because ONNX Runtime's binding throws into the dying thread.
  */
 import { setPriority } from 'node:os';
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
@@ -26,8 +26,9 @@ type OrtTensor = {
 };
 
 async function serve(port: MessagePort, task: WorkerTask): Promise<void> {
-  // On Linux a thread has its own priority, and the threads ONNX Runtime makes inherit it: the HTTP thread
-  // then gets a CPU as soon as it wants one, however many are busy here.
+  // On Linux each thread has its own priority, and ONNX Runtime's threads inherit it. The HTTP thread then gets a CPU
+  // at
+  // once, however many workers are busy.
   if (task.nice > 0) setPriority(0, task.nice);
   const say = (message: FromWorker, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
   const began = performance.now();
@@ -80,7 +81,7 @@ async function runSession(
   return Object.fromEntries(outputs.map((name) => [name, plain(name, results[name])]));
 }
 
-/** ONNX Runtime gives float16 as a Float16Array; tensors here hold its bits. */
+/** ONNX Runtime returns float16 as a Float16Array; tensors here hold its bits. */
 function plain(name: string, tensor: OrtTensor | undefined) {
   if (tensor === undefined) throw new Error(`output '${name}' was not produced`);
   const { type, dims, data } = tensor;

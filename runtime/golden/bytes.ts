@@ -1,14 +1,14 @@
 /**
- * A golden set's bytes, read where they are needed: a sidecar is too small to hold a whole set.
+ * Reads a golden set's bytes piece by piece, because a sidecar's memory is too small for a whole set.
  *
- * Owns:  reading pieces of a file. It is opened for each piece and closed again, so that nobody has to end anything; a
- *        piece is a case of a few MiB, on a disk of this machine.
+ * Owns:  reading pieces of a file. Each read opens and closes the file, so callers need not close anything. A piece is
+ *        one case: a few MiB on a local disk.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 
 export type Bytes = {
   readonly length: number;
-  /** @param to one past the last */
+  /** @param to end of the piece, exclusive */
   readonly slice: (from: number, to: number) => Uint8Array<ArrayBuffer>;
 };
 
@@ -20,14 +20,14 @@ export function bytesOfFile(path: string, length: number): Bytes {
   return { length, slice: (from, to) => readPiece(path, from, Math.min(to, length)) };
 }
 
-/** @throws Error when the file has become shorter */
+/** @throws Error when the file became shorter than `to` */
 function readPiece(path: string, from: number, to: number): Uint8Array<ArrayBuffer> {
   const piece = new Uint8Array(Math.max(0, to - from));
   const file = openSync(path, 'r');
   try {
     for (let at = 0; at < piece.length;) {
       const read = readSync(file, piece, at, piece.length - at, from + at);
-      if (read === 0) throw new Error(`${path} became shorter while it was read`);
+      if (read === 0) throw new Error(`${path} became shorter while it was being read`);
       at += read;
     }
     return piece;
@@ -38,7 +38,7 @@ function readPiece(path: string, from: number, to: number): Uint8Array<ArrayBuff
 
 const chunkBytes = 1 << 18;
 
-/** Where each line begins and ends, the line feed left out; the last may have none. */
+/** Yields the start and end of each line without its line feed. The last line may lack a line feed. */
 export function* lineRanges(
   bytes: Bytes,
 ): Generator<{ readonly from: number; readonly to: number; readonly blank: boolean }> {
@@ -58,7 +58,7 @@ export function* lineRanges(
   if (from < bytes.length) yield { from, to: bytes.length, blank };
 }
 
-/** Ends at the first byte that is not. */
+/** True for a piece of white space only. Stops at the first other byte. */
 function isBlank(chunk: Uint8Array, from: number, to: number): boolean {
   for (let index = from; index < to; index += 1) if ((chunk[index] ?? 0) > space) return false;
   return true;

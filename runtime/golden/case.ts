@@ -1,9 +1,9 @@
 /**
- * One golden case: a question to a model and, where somebody gave it, the right answer.
+ * One golden case: a request to a model and, optionally, the expected answer.
  *
- * Owns:   what a case may look like once parsed, in the protocol's form or that of /v1/embeddings. How cases lie in a
- *         file is in set.ts.
- * Limits: `caseLimits`; values are checked as a server checks a request's.
+ * Owns:   the shape of a parsed case, in the Open Inference Protocol's form or that of /v1/embeddings. set.ts owns the
+ *         file format.
+ * Limits: `caseLimits`; values are checked like those of a request to a server.
  * Pure.   Throws AppError GOLDEN_SET_INVALID with the place in the set.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
@@ -16,24 +16,24 @@ import type { Question } from '../protocol/ask-runtime.ts';
 import { embeddingsOf } from './embeddings.ts';
 
 export type GoldenCase = {
-  /** Where it stands in the set, for messages: `line 3`, `case 7`. */
+  /** The case's place in the set, for messages: `line 3`, `case 7`. */
   readonly where: string;
   readonly question: Question;
-  /** How the answer's body is to be read. */
+  /** How to parse the answer's body. */
   readonly form: 'tensors' | 'embeddings';
-  /** Absent: stable's answer is the right one. */
+  /** Absent: stable's answer is the expected one. */
   readonly expected?: NamedTensors;
 };
 
-/** One case: 4 MiB as it is written, a million elements a side. */
+/** Limits of one case: 4 MiB in the file; a million elements each for its request and its expected answer. */
 export const caseLimits = {
   bytes: 4 * 2 ** 20,
   tensors: { maxTensors: 256, maxRank: 16, maxElements: 2 ** 20 } satisfies DecodeLimits,
 } as const;
-/** Nesting of a line: the protocol's lists are as deep as a tensor's rank. */
+/** Maximum nesting of a line's JSON: lists nest as deep as a tensor's rank, plus the objects around them. */
 export const caseDepth = caseLimits.tensors.maxRank + 10;
 
-/** A case as its JSON says it, with the binary data of its two halves. */
+/** A case's parsed JSON, with the binary data of its request and of its expected answer. */
 export type RawCase = {
   readonly request: unknown;
   readonly requestBlob: Uint8Array<ArrayBuffer>;
@@ -46,7 +46,7 @@ export type RawCase = {
  * @throws AppError GOLDEN_SET_INVALID
  */
 export function caseOf(raw: RawCase, where: string, model: string): GoldenCase {
-  if (!isRecord(raw.request)) throw invalid(where, 'request is missing, or no JSON object');
+  if (!isRecord(raw.request)) throw invalid(where, 'request is missing or not a JSON object');
   const expected = raw.expected ?? undefined;
   if (expected !== undefined && !isRecord(expected)) throw invalid(where, 'expected is not a JSON object');
   return isAbsent(raw.request['inputs']) && !isAbsent(raw.request['input'])
@@ -62,7 +62,7 @@ function tensorCase({ request, requestBlob, expected, expectedBlob }: RawCase, {
     ? undefined
     : within(where, 'expected', () => outputsOf(expected, expectedBlob, caseLimits.tensors));
   if (right !== undefined && Object.keys(right).length === 0) throw invalid(where, 'expected: outputs is empty');
-  // What is not compared need not be sent.
+  // Only request the outputs that will be compared.
   const outputs = right === undefined ? asked.outputs.map(({ name }) => name) : Object.keys(right);
   return {
     where,
@@ -72,7 +72,7 @@ function tensorCase({ request, requestBlob, expected, expectedBlob }: RawCase, {
   };
 }
 
-/** @param outputs which to ask for; none: all */
+/** @param outputs names of the outputs to request; empty: all */
 export function tensorQuestion(inputs: NamedTensors, outputs: readonly string[], model: string): Question {
   return { method: 'POST', path: `/v2/models/${model}/infer`, ...encodeQuestion(inputs, outputs) };
 }
@@ -85,7 +85,7 @@ function textCase(
 ): GoldenCase {
   const unknown = Object.keys(request).find((key) => !textFields.includes(key));
   if (unknown !== undefined)
-    throw invalid(where, `request: no such field as '${unknown.slice(0, 64)}'; there are ${textFields.join(', ')}`);
+    throw invalid(where, `request: unknown field '${unknown.slice(0, 64)}'; known fields: ${textFields.join(', ')}`);
   const right =
     expected === undefined
       ? undefined
@@ -98,7 +98,7 @@ function textCase(
   };
 }
 
-/** Vectors come as base64: half the bytes, and every bit. */
+/** Requests vectors as base64: half the bytes of decimal text, and without rounding. */
 export function textQuestion(input: unknown, model: string, dimensions?: unknown): Question {
   const body = JSON.stringify({
     model,
@@ -113,7 +113,7 @@ export function invalid(where: string, problem: string): AppError {
   return new AppError('GOLDEN_SET_INVALID', { where, problem });
 }
 
-/** Says of an error where in the set it is. */
+/** Adds the place in the set to an error's message. */
 export function within<T>(where: string, part: string, read: () => T): T {
   try {
     return read();

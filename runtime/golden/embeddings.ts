@@ -1,14 +1,14 @@
 /**
- * Reads the answer of `POST /v1/embeddings` into one tensor: `embedding`, [texts, dimensions].
+ * Parses the answer of `POST /v1/embeddings` into one tensor: `embedding`, [texts, dimensions].
  *
- * Pure.  Lists of numbers and base64 are read; the vectors are put in the order of their `index`.
+ * Pure.  Accepts lists of numbers and base64; orders the vectors by their `index`.
  */
 import { AppError } from '../../api/errors.ts';
 import { isRecord } from '../../api/record.ts';
 import type { NamedTensors } from '../engine/tensor.ts';
 import { parseJson } from '../protocol/json.ts';
 
-/** @throws AppError REQUEST_INVALID when it is no such answer */
+/** @throws AppError REQUEST_INVALID when the body is not an embeddings answer */
 export function decodeEmbeddings(body: Uint8Array, maxElements: number): NamedTensors {
   return embeddingsOf(parseJson(body, { maxDepth: 4 }, 'the answer'), maxElements);
 }
@@ -16,7 +16,7 @@ export function decodeEmbeddings(body: Uint8Array, maxElements: number): NamedTe
 /** @throws AppError REQUEST_INVALID, REQUEST_TOO_LARGE */
 export function embeddingsOf(value: unknown, maxElements: number): NamedTensors {
   const list: unknown = isRecord(value) ? value['data'] : undefined;
-  if (!Array.isArray(list) || list.length === 0) throw wrong('data is missing, or no list of embeddings');
+  if (!Array.isArray(list) || list.length === 0) throw wrong('data is missing or not a list of embeddings');
   const rows = new Map<number, Float32Array>();
   for (const [position, item] of list.entries()) {
     const { index = position, embedding } = (isRecord(item) ? item : {}) as {
@@ -24,7 +24,9 @@ export function embeddingsOf(value: unknown, maxElements: number): NamedTensors 
       readonly embedding?: unknown;
     };
     if (!isIndex(index, list.length) || rows.has(index))
-      throw wrong(`data[${position}].index is ${JSON.stringify(index)}: each of 0 to ${list.length - 1} comes once`);
+      throw wrong(
+        `data[${position}].index is ${JSON.stringify(index)}: each index from 0 to ${list.length - 1} must occur once`,
+      );
     rows.set(index, vectorOf(embedding, `data[${position}].embedding`));
   }
   const inOrder = [...rows].sort(([a], [b]) => a - b).map(([, row]) => row);

@@ -1,28 +1,28 @@
 /**
- * Makes up golden cases for a model of which nobody gave any: from what it takes, with a fixed seed.
+ * Generates golden cases from a model's signature, for a model without a golden set.
  *
- * Owns:  which inputs. Nobody learns a model's quality from them, but two forms of one model answer them alike, and one
- *        that is broken does not.
- * Pure:  the same seed gives the same cases, in every pod.
+ * Owns:  the inputs. They do not measure a model's quality. Two forms of one model answer them alike; a broken form
+ *        does not.
+ * Pure:  the same seed gives the same cases in every pod.
  */
 import type { Signature } from '../engine/signature.ts';
 import type { NamedTensors } from '../engine/tensor.ts';
 import { fills, trialInputs } from '../engine/trial-inputs.ts';
 import { tensorQuestion, textQuestion, type GoldenCase } from './case.ts';
 
-/** Of all inputs of a case: a colour picture of a thousand by a thousand. */
+/** Maximum elements of all inputs of a case: enough for a colour picture of 1000 by 1000 pixels. */
 const maxElements = 2 ** 22;
 
-/** Sizes that a free dimension of an input may have; a model that takes none of them is asked nothing. */
+/** Sizes to try for an input's free dimensions. A model that accepts none of them gets no generated cases. */
 export const sizes = fills;
 
-/** The seed, how many cases, and which of `sizes` the free dimensions have. */
+/** `size` is the value of all free dimensions, one of `sizes`. */
 export type MadeUp = { readonly seed: number; readonly count: number; readonly size: number };
 
 /**
- * One at a time, for a picture's may be megabytes. Their number of rows alternates where two are not too large: kernels
- * differ between one row and several.
- * @returns all of them, or nothing where the shapes are too large to be made up
+ * Yields one case at a time, because a picture's inputs may take megabytes. The number of rows alternates between one
+ * and two, where two are not too large: kernels for one row differ from those for several.
+ * @returns all cases, or none where the shapes are too large to generate
  */
 export function* tensorCases(signature: Signature, model: string, made: MadeUp): Generator<GoldenCase> {
   for (let index = 0; index < made.count; index += 1) {
@@ -46,7 +46,10 @@ function inputsOf(
   return made === undefined || elementsOf(made) > maxElements ? undefined : made;
 }
 
-/** Names of what is compared: only numbers with fractions, for a label that differs says nothing about how much. */
+/**
+ * Names of the outputs to compare: floating-point numbers only, because a different label does not say how far off it
+ * is.
+ */
 export function comparable({ outputs }: Signature): readonly string[] {
   return outputs
     .filter(({ type }) => type === 'float32' || type === 'float64' || type === 'float16')
@@ -106,7 +109,7 @@ const ends = [
   'at noon!',
 ];
 
-/** Sentences of everyday words, one to three a case. */
+/** Sentences of everyday words, one to three per case. */
 export function textCases(
   model: string,
   { seed, count }: { readonly seed: number; readonly count: number },

@@ -1,9 +1,8 @@
 /**
  * A golden set as a file: JSON lines, or frames of the protocol's binary form.
  *
- * Owns:   the two formats (docs/golden-sets.md describes them for people) and what tells them apart.
- * Limits: `setLimits`; a set is counted when it is opened, and its cases are parsed one at a time as they are asked
- *         for.
+ * Owns:   the two formats (docs/golden-sets.md describes them) and how to tell them apart.
+ * Limits: `setLimits`. openSet() counts the cases; cases() parses them one at a time.
  * Throws: AppError GOLDEN_SET_INVALID with the line or case at fault.
  */
 import { isRecord } from '../../api/record.ts';
@@ -15,21 +14,21 @@ export const setLimits = { bytes: 32 * 2 ** 20, cases: 1000 } as const;
 
 export type GoldenSet = {
   readonly n: number;
-  /** Parses as it goes: a case at fault is found when it is its turn. */
+  /** Parses lazily: the iteration throws when it reaches an invalid case. */
   readonly cases: () => Iterable<GoldenCase>;
 };
 
-/** A set in binary form begins with these eight bytes. */
+/** The first eight bytes of a set in binary form. */
 export const frameMagic = 'OIPGOLD1';
 
 /** @param model name of the model in URLs */
 export function openSet(bytes: Bytes, model: string): GoldenSet {
   if (bytes.length > setLimits.bytes)
-    throw invalid('the file', `has ${bytes.length} bytes, at most ${setLimits.bytes} are taken`);
+    throw invalid('the file', `has ${bytes.length} bytes, more than the limit of ${setLimits.bytes}`);
   const parts = isFrames(bytes) ? framesOf(bytes) : linesOf(bytes);
-  if (parts.length === 0) throw invalid('the file', 'has no case');
+  if (parts.length === 0) throw invalid('the file', 'has no cases');
   if (parts.length > setLimits.cases)
-    throw invalid('the file', `has ${parts.length} cases, at most ${setLimits.cases} are taken`);
+    throw invalid('the file', `has ${parts.length} cases, more than the limit of ${setLimits.cases}`);
   return {
     n: parts.length,
     *cases() {
@@ -42,7 +41,7 @@ type Part = (model: string) => GoldenCase;
 
 const none = new Uint8Array(0);
 
-/** One JSON object a line: `{"request": …, "expected"?: …}`. Blank lines are let pass. */
+/** One JSON object per line: `{"request": …, "expected"?: …}`. Blank lines are ignored. */
 function linesOf(bytes: Bytes): readonly Part[] {
   const parts: Part[] = [];
   let line = 0;
@@ -51,7 +50,7 @@ function linesOf(bytes: Bytes): readonly Part[] {
     if (blank) continue;
     const where = `line ${line}`;
     if (to - from > caseLimits.bytes)
-      throw invalid(where, `has ${to - from} bytes, at most ${caseLimits.bytes} are taken`);
+      throw invalid(where, `has ${to - from} bytes, more than the limit of ${caseLimits.bytes}`);
     parts.push((model) => parseLine(bytes.slice(from, to), where, model));
     if (parts.length > setLimits.cases) break;
   }
@@ -65,7 +64,7 @@ function parseLine(text: Uint8Array, where: string, model: string): GoldenCase {
   if (!isRecord(value)) throw invalid(where, 'is not a JSON object');
   const unknown = Object.keys(value).find((key) => !lineFields.includes(key));
   if (unknown !== undefined)
-    throw invalid(where, `no such field as '${unknown.slice(0, 64)}'; there are ${lineFields.join(' and ')}`);
+    throw invalid(where, `unknown field '${unknown.slice(0, 64)}'; known fields: ${lineFields.join(' and ')}`);
   return caseOf(
     { request: value['request'], requestBlob: none, expected: value['expected'], expectedBlob: none },
     where,
@@ -78,8 +77,9 @@ function isFrames(bytes: Bytes): boolean {
 }
 
 /**
- * After the magic, for each case a frame of its request and one of its expected answer. A frame: two little-endian u32,
- * the bytes of JSON and the bytes of all; then the JSON and its binary data. Both 0: there is no expected answer.
+ * After the magic, each case has a frame for its request and one for its expected answer. A frame starts with two
+ * little-endian u32: the length of its JSON, and the length of its JSON and binary data together. Both follow in this
+ * order. If both lengths are 0, the case has no expected answer.
  */
 function framesOf(bytes: Bytes): readonly Part[] {
   const parts: Part[] = [];
@@ -88,7 +88,7 @@ function framesOf(bytes: Bytes): readonly Part[] {
     const where = `case ${parts.length + 1}`;
     const request = frameAt(bytes, at, `${where}, request`);
     const expected = frameAt(bytes, request.to, `${where}, expected`);
-    if (request.jsonTo === request.from) throw invalid(where, 'its request is empty');
+    if (request.jsonTo === request.from) throw invalid(where, 'the request is empty');
     at = expected.to;
     parts.push((model) => parseFrames(bytes, { request, expected }, { where, model }));
     if (parts.length > setLimits.cases) break;
@@ -96,19 +96,23 @@ function framesOf(bytes: Bytes): readonly Part[] {
   return parts;
 }
 
-/** Where a frame's JSON begins and ends, and where its binary data end. */
+/** Where a frame's JSON begins and ends, and where its binary data ends. */
 type Frame = { readonly from: number; readonly jsonTo: number; readonly to: number };
 
 function frameAt(bytes: Bytes, at: number, where: string): Frame {
   const from = at + 8;
-  if (from > bytes.length) throw invalid(where, 'the file ends before its frame');
+  if (from > bytes.length) throw invalid(where, 'the file ends before this frame');
   const head = bytes.slice(at, from);
   const view = new DataView(head.buffer, head.byteOffset, 8);
   const [jsonBytes, allBytes] = [view.getUint32(0, true), view.getUint32(4, true)];
   if (allBytes > caseLimits.bytes)
-    throw invalid(where, `its frame says ${allBytes} bytes, at most ${caseLimits.bytes} are taken`);
+    throw invalid(where, `the frame has ${allBytes} bytes, more than the limit of ${caseLimits.bytes}`);
   if (jsonBytes > allBytes || from + allBytes > bytes.length)
-    throw invalid(where, `its frame says ${jsonBytes} bytes of JSON in ${allBytes}, ${bytes.length - from} are left`);
+    throw invalid(
+      where,
+      `the frame declares ${jsonBytes} bytes of JSON in ${allBytes} bytes, but the file has ` +
+        `${bytes.length - from} left`,
+    );
   return { from, jsonTo: from + jsonBytes, to: from + allBytes };
 }
 
@@ -121,7 +125,7 @@ function parseFrames(
     frame.jsonTo === frame.from
       ? undefined
       : within(where, part, () =>
-          parseJson(bytes.slice(frame.from, frame.jsonTo), { maxDepth: caseDepth }, 'its JSON'),
+          parseJson(bytes.slice(frame.from, frame.jsonTo), { maxDepth: caseDepth }, 'the JSON'),
         );
   const blob = ({ jsonTo, to }: Frame): Uint8Array<ArrayBuffer> => bytes.slice(jsonTo, to);
   return caseOf(

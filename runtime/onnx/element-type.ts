@@ -1,14 +1,14 @@
 /**
- * The element types of ONNX tensors: their numbers in the file, their names here and their width.
+ * The element types of ONNX tensors: their codes in the file, their names and their width.
  *
- * Owns: the table (TensorProto.DataType of onnx.proto). Names are those of ONNX Runtime's JavaScript
- *       binding where it has one; `servable` is whether that binding can carry the type in and out.
+ * Owns: the table (TensorProto.DataType of onnx.proto). Names are those of ONNX Runtime's JavaScript binding where it
+ *       has one. `servable`: the binding can carry the type in and out.
  * Pure.
  */
 
 type Row = { readonly code: number; readonly bits: number; readonly servable: boolean };
 
-/** `bits` is 0 where an element has no fixed width. */
+/** `bits` is 0 for elements without a fixed width. */
 export const elementTypes = {
   float32: { code: 1, bits: 32, servable: true },
   uint8: { code: 2, bits: 8, servable: true },
@@ -30,7 +30,7 @@ export const elementTypes = {
   float8e4m3fnuz: { code: 18, bits: 8, servable: false },
   float8e5m2: { code: 19, bits: 8, servable: false },
   float8e5m2fnuz: { code: 20, bits: 8, servable: false },
-  // The binding reads past its table of types on an output of these two, and the process ends.
+  // For outputs of these two types the binding reads beyond its table of types, which crashes the process.
   uint4: { code: 21, bits: 4, servable: false },
   int4: { code: 22, bits: 4, servable: false },
   float4e2m1: { code: 23, bits: 4, servable: false },
@@ -46,7 +46,7 @@ const byCode = new Map<number, ElementType>(
   Object.entries(elementTypes).map(([name, row]) => [row.code, name as ElementType]),
 );
 
-/** @returns undefined for a number that this version of ONNX does not know, and for 0 (UNDEFINED) */
+/** @returns undefined for a code unknown to this version of ONNX, and for 0 (UNDEFINED) */
 export function elementTypeOf(code: number): ElementType | undefined {
   return byCode.get(code);
 }
@@ -55,7 +55,7 @@ export function isServable(type: ElementType): type is ServableType {
   return elementTypes[type].servable;
 }
 
-/** Bytes that `count` elements take when packed; sub-byte types share bytes. 0 for strings. */
+/** Bytes of `count` packed elements; types narrower than a byte share bytes. 0 for strings. */
 export function packedBytes(type: ElementType, count: number): number {
   return Math.ceil((count * elementTypes[type].bits) / 8);
 }

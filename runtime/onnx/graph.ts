@@ -1,14 +1,14 @@
 /**
- * A graph's nodes as they stand in the file: operators, names, attributes, and the values of small constants.
+ * Reads a graph's nodes: operators, names, attributes, and the values of small constants.
  *
- * Owns:   the types, and reading them through a window (wire.ts); the values of large weights are skipped.
- * Limits: those of read-model.ts, which has walked the same file before; constants of up to 64 numbers are read.
+ * Owns:   the types, and reading them through a window (wire.ts). Skips the values of large weights.
+ * Limits: those of read-model.ts, which must have read the same file before; constants of up to 64 numbers are read.
  * Throws: WireError.
  */
 import { elementTypeOf } from './element-type.ts';
 import { WireError, type Field, type Range, type WireReader } from './wire.ts';
 
-/** A constant: its shape, and its numbers when there are few. */
+/** A constant: its shape, and its numbers if there are few. */
 export type GraphConstant = { readonly dims: readonly number[]; readonly values?: readonly number[] };
 
 export type GraphAttribute = {
@@ -18,7 +18,7 @@ export type GraphAttribute = {
   readonly text?: string;
   readonly tensor?: GraphConstant;
   readonly graph?: GraphBody;
-  /** In a function: the caller's attribute of that name. */
+  /** In a function: the name of the caller's attribute to use. */
   readonly refersTo?: string;
 };
 
@@ -42,14 +42,14 @@ export type GraphBody = {
 export type GraphFile = {
   readonly opset: number;
   readonly body: GraphBody;
-  /** Functions of the model's own, by `domain.name`. */
+  /** The model's own functions, by `domain.name`. */
   readonly functions: ReadonlyMap<string, GraphBody>;
 };
 
 const nameBytes = 4096;
 const fewNumbers = 64;
 const maxDepth = 16;
-/** Lists that are longer hold data, such as the trees of a forest: they are passed over. */
+/** Longer lists hold data, such as the trees of a forest, and are skipped. */
 const manyNumbers = 1024;
 
 /** @throws WireError */
@@ -65,7 +65,7 @@ export function readGraphFile(reader: WireReader): GraphFile {
   return { opset, body, functions };
 }
 
-/** The version of ai.onnx; 0 for another domain's. */
+/** The version of ai.onnx; 0 for an entry of another domain. */
 function opsetIn(reader: WireReader, range: Range): number {
   let domain = '';
   let version = 0;
@@ -77,7 +77,7 @@ function opsetIn(reader: WireReader, range: Range): number {
 }
 
 function readBody(reader: WireReader, range: Range, depth: number): GraphBody {
-  if (depth > maxDepth) throw new WireError(`its subgraphs are nested more than ${maxDepth} deep`);
+  if (depth > maxDepth) throw new WireError(`subgraphs are nested more than ${maxDepth} deep`);
   const nodes: GraphNode[] = [];
   const constants = new Map<string, GraphConstant>();
   const inputs: string[] = [];
@@ -92,7 +92,7 @@ function readBody(reader: WireReader, range: Range, depth: number): GraphBody {
   return { nodes, constants, inputs, outputs };
 }
 
-/** A sparse weight is a constant of unknown shape here. */
+/** Sparse weights are treated as constants of unknown shape. */
 function addSparse(reader: WireReader, range: Range, constants: Map<string, GraphConstant>): void {
   const dims: number[] = [];
   let name = '';
@@ -181,7 +181,7 @@ function readAttributeField(reader: WireReader, field: Field, depth: number): Gr
   switch (field.number) {
     case 3:
       return { int: integerOf(field) };
-    // Some texts are data; only short ones choose what an operator does.
+    // Long texts are data; only short ones select an operator's behaviour.
     case 4:
       return lengthOf(field) > nameBytes
         ? {}
@@ -255,7 +255,7 @@ function valueName(reader: WireReader, range: Range): string {
   return '';
 }
 
-/** Whole numbers, packed or one by one, signed. */
+/** Signed integers, packed or not. */
 function numbersOf(reader: WireReader, field: Field): readonly number[] {
   if (lengthOf(field) > manyNumbers) return [];
   const found =

@@ -1,9 +1,9 @@
 /**
- * Inspects a model file: says what it is, or why it cannot be served, without loading it.
+ * Inspects a model file without loading it: describes the model, or says why it cannot be served.
  *
- * Owns:   opening the file, recognising files of another kind, and checking where external data lies.
- * Limits: reads through a window of 16 KiB, only what the structure needs; weights are skipped, so a model of any
- *         size takes milliseconds.
+ * Owns:   opening the file, recognising other file types, and checking the location of external data.
+ * Limits: reads only the structure, through a window of 16 KiB. Weights are skipped, so a model of any size takes
+ *         milliseconds.
  * Throws: MODEL_INVALID with the reason; FILE_UNREADABLE when the file cannot be opened.
  */
 import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
@@ -17,18 +17,18 @@ import { checkServable, type Servable } from './servable.ts';
 import { WireError, WireReader, type RandomBytes } from './wire.ts';
 
 export type InspectOptions = {
-  /** How errors call the file; its base name when absent. */
+  /** The file's name in error messages; default: its base name. */
   readonly name?: string;
-  /** External data may lie anywhere below this folder, by whatever links; the model's own folder when absent. */
+  /** External data may lie anywhere below this folder, also through links; default: the model's own folder. */
   readonly root?: string;
 };
 
-/** Reading is synchronous inside: a few window-fulls from the page cache, in a program that waits for nothing else. */
+/** Reads synchronously: the structure is a few windows from the page cache, and the caller has no other work. */
 export function inspectModel(path: string, options: InspectOptions = {}): Promise<ModelInfo> {
   return new Promise((resolve) => resolve(inspectFile(path, options)));
 }
 
-/** The same for a model that lies in memory; external data is told, not looked for. For tests and tools. */
+/** The same for a model in memory; external data is reported, but its files are not checked. For tests and tools. */
 export function inspectBytes(bytes: Uint8Array, name = 'the model'): ModelInfo {
   const source: RandomBytes = {
     sizeBytes: bytes.length,
@@ -69,20 +69,23 @@ function read(source: RandomBytes, name: string): RawModel {
   }
 }
 
-/** More nodes than any model has that is not a language model's whole: they would be held in memory. */
+/**
+ * Models with more nodes are not followed, because the nodes are held in memory. Only whole language models have as
+ * many.
+ */
 const maxFollowedNodes = 100_000;
 
 function rowsOf(source: RandomBytes, { graph, inputs, outputs }: Servable): RowsVerdict {
   if (graph.nodes > maxFollowedNodes)
     return {
       independent: false,
-      because: `the graph has ${graph.nodes} nodes, at most ${maxFollowedNodes} are followed`,
+      because: `the graph has ${graph.nodes} nodes, more than the limit of ${maxFollowedNodes}`,
     };
   try {
     return rowsVerdict(readGraphFile(new WireReader(source)), { inputs, outputs });
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
-    return { independent: false, because: `the graph cannot be followed: ${error.message}` };
+    return { independent: false, because: `the graph could not be read: ${error.message}` };
   }
 }
 
@@ -111,24 +114,24 @@ function describe(
 
 type Magic = { readonly at: number; readonly bytes: string; readonly what: string };
 
-/** What people put in a model's place by mistake. `bytes` in latin1. */
+/** Other file types that users pass as a model by mistake, by their first bytes (latin1). */
 const magics: readonly Magic[] = [
   {
     at: 0,
     bytes: 'version https://git-lfs',
-    what: 'it is a Git LFS pointer, not the file itself: fetch it with git lfs pull',
+    what: 'it is a Git LFS pointer, not the file itself: download the file with git lfs pull',
   },
-  { at: 0, bytes: '<!DOCTYPE', what: 'it is a web page: the address does not lead to the file' },
-  { at: 0, bytes: '<html', what: 'it is a web page: the address does not lead to the file' },
+  { at: 0, bytes: '<!DOCTYPE', what: "it is a web page: check the model's address" },
+  { at: 0, bytes: '<html', what: "it is a web page: check the model's address" },
   { at: 0, bytes: '{', what: 'it is text (JSON?), not an ONNX file' },
   { at: 0, bytes: 'PK\x03\x04', what: 'it is a zip archive: unpack it first' },
   { at: 0, bytes: '\x1f\x8b', what: 'it is gzip-compressed: unpack it first' },
-  { at: 4, bytes: 'ORTM', what: "it is in ONNX Runtime's own .ort format: give the .onnx file it was made from" },
+  { at: 4, bytes: 'ORTM', what: "it is in ONNX Runtime's own .ort format: use the .onnx file that it was made from" },
   { at: 4, bytes: 'TFL3', what: 'it is a TensorFlow Lite model: convert it to ONNX' },
 ];
 
 function foreignFormat(source: RandomBytes): string | undefined {
-  if (source.sizeBytes === 0) return 'it is empty';
+  if (source.sizeBytes === 0) return 'the file is empty';
   const head = new Uint8Array(Math.min(32, source.sizeBytes));
   source.readInto(head, 0);
   const text = Buffer.from(head).toString('latin1');
@@ -145,29 +148,29 @@ function checkLocation(location: string, name: string): void {
   if (safe) return;
   throw new AppError('MODEL_INVALID', {
     file: name,
-    problem: `its external data lies at ${JSON.stringify(location.slice(0, 200))}, outside its folder`,
+    problem: `the location of its external data, ${JSON.stringify(location.slice(0, 200))}, is outside its folder`,
   });
 }
 
 type Place = { readonly name: string; readonly folder: string; readonly root: string };
 
-/** Links are followed before they are judged: a link that leaves the root is an escape like any other. */
+/** Resolve links before checking: a link must not lead out of the root. */
 function checkExternal(file: ExternalFile, { name, folder, root }: Place): void {
   const path = join(folder, file.path);
   const refuse = (problem: string): AppError => new AppError('MODEL_INVALID', { file: name, problem });
   const real = attempt(() => realpathSync(path));
-  if (real === undefined) throw refuse(`its external data file '${file.path}' is missing`);
+  if (real === undefined) throw refuse(`the external data file '${file.path}' is missing`);
   if (!isInside(realpathSync(root), real))
-    throw refuse(`its external data file '${file.path}' is a link that leads out of its folder`);
+    throw refuse(`the external data file '${file.path}' is a link that leads out of its folder`);
   const stat = statSync(real);
-  if (!stat.isFile()) throw refuse(`its external data '${file.path}' is not a file`);
+  if (!stat.isFile()) throw refuse(`the external data '${file.path}' is not a file`);
   if (stat.size < file.bytes)
     throw refuse(
-      `its external data file '${file.path}' has ${stat.size} bytes, ${file.bytes} are needed: it was cut off`,
+      `the external data file '${file.path}' has ${stat.size} bytes, ${file.bytes} are needed: it was cut off`,
     );
 }
 
-/** Both are real paths; the root of the file system ends with a separator already. */
+/** Both are real paths; the root of the file system already ends with a separator. */
 function isInside(folder: string, path: string): boolean {
   return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }
@@ -195,7 +198,7 @@ function open(path: string): number {
 function readFully(fd: number, target: Uint8Array, at: number): void {
   for (let done = 0; done < target.length;) {
     const count = readSync(fd, target, done, target.length - done, at + done);
-    if (count === 0) throw new WireError(`it ended at byte ${at + done} while it was being read`);
+    if (count === 0) throw new WireError(`the file ended at byte ${at + done} while it was being read`);
     done += count;
   }
 }

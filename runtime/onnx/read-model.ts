@@ -1,11 +1,10 @@
 /**
- * Reads an ONNX file's structure: everything but the values of its weights.
+ * Reads an ONNX file's structure: everything except the values of its weights.
  *
- * Owns:   which fields of onnx.proto mean what. It tells what the file says; whether that can be served is
- *         asked in servable.ts.
- * Limits: names 4 KiB, metadata values 64 KiB (longer ones are left out), 4096 inputs and outputs, 64 dimensions,
- *         subgraphs 16 deep, a million nodes and as many weights.
- * Throws: WireError with what is wrong.
+ * Owns:   the meaning of the fields of onnx.proto. Describes the file; servable.ts decides whether it can be served.
+ * Limits: names 4 KiB, metadata values 64 KiB (longer ones are skipped), 4096 inputs and outputs, 64 dimensions,
+ *         subgraphs 16 deep, a million nodes and a million weights.
+ * Throws: WireError with the problem.
  */
 import { elementTypeOf, packedBytes, type ElementType } from './element-type.ts';
 import type { Dim, OtherKind } from './model-info.ts';
@@ -23,7 +22,7 @@ const limits = {
   weights: 1_000_000,
 } as const;
 
-/** `code` is the number that the file gives for the element type, also when it is none we know. */
+/** `code` is the file's number for the element type, even if it is unknown. */
 export type RawTensor = {
   readonly name: string;
   readonly kind: 'tensor';
@@ -46,11 +45,11 @@ export type RawGraph = {
   name: string;
   inputs: RawValue[];
   outputs: RawValue[];
-  /** Names of those inputs that a weight gives a value. */
+  /** Names of the inputs whose value is given by a weight. */
   constants: Set<string>;
   /**
-   * Files beside the model that hold weights, how many bytes each has to have, and whether all begin at multiples of
-   * 64.
+   * Files beside the model that hold weights: the bytes that each must have, and whether all its weights begin at
+   * multiples of 64.
    */
   external: Map<string, { bytes: number; aligned: boolean }>;
   nodes: number;
@@ -104,8 +103,7 @@ function readOpset(reader: WireReader, range: Range, opsets: Record<string, numb
     if (field.number === 1) domain = nameOf(reader, field);
     if (field.number === 2) version = Number(BigInt.asIntN(64, integerOf(field)));
   }
-  if (Object.keys(opsets).length >= limits.values)
-    throw new WireError('it names more operator sets than any real model');
+  if (Object.keys(opsets).length >= limits.values) throw new WireError('it has more operator sets than any real model');
   opsets[domain === '' ? 'ai.onnx' : domain] = version;
 }
 
@@ -116,8 +114,8 @@ function readMetadata(reader: WireReader, range: Range, metadata: Record<string,
 }
 
 /**
- * In two passes, because weights stand before the inputs that they give a value: first the inputs and outputs,
- * then everything else. So only names of inputs are remembered, never those of all weights.
+ * Reads the graph twice, because weights come before the inputs whose value they give: first the inputs and outputs,
+ * then the rest. This way only names of inputs are kept, not those of all weights.
  */
 function readGraph(reader: WireReader, range: Range): RawGraph {
   const graph: RawGraph = {
@@ -149,9 +147,9 @@ function readGraph(reader: WireReader, range: Range): RawGraph {
 
 type Walk = { readonly graph: RawGraph; readonly depth: number; readonly onWeight: (name: string) => void };
 
-/** Nodes and weights of a graph or subgraph; what is inside subgraphs adds to the same sums. */
+/** Nodes and weights of a graph or subgraph. Subgraphs add to the same sums. */
 function readContent(reader: WireReader, range: Range, walk: Walk): void {
-  if (walk.depth > limits.depth) throw new WireError(`its subgraphs are nested more than ${limits.depth} deep`);
+  if (walk.depth > limits.depth) throw new WireError(`subgraphs are nested more than ${limits.depth} deep`);
   for (const field of reader.fields(range)) {
     if (field.number === 1) readNode(reader, rangeOf(field), walk);
     if (field.number === 5) readWeight(reader, rangeOf(field), walk);
@@ -173,7 +171,7 @@ function readNode(reader: WireReader, range: Range, walk: Walk): void {
 function countNode(operator: string, graph: RawGraph): void {
   graph.nodes += 1;
   if (graph.nodes > limits.nodes) throw new WireError('it has more nodes than any real model');
-  // A made-up file could give every node an operator of its own: past a sane number they count together.
+  // A malicious file could give every node another operator: beyond a limit they are counted under one name.
   const known = graph.operators.get(operator) ?? 0;
   const name = known > 0 || graph.operators.size < limits.operators ? operator : '(others)';
   graph.operators.set(name, (graph.operators.get(name) ?? 0) + 1);
@@ -253,7 +251,7 @@ function readTensorField(reader: WireReader, field: Field, tensor: Tensor): void
   }
 }
 
-/** dims is written packed by some and one by one by others. */
+/** dims is packed in some files and unpacked in others. */
 function addDims(reader: WireReader, field: Field, tensor: Tensor): void {
   const more = field.kind === 'bytes' ? reader.integers(field.range, limits.dims) : [integerOf(field)];
   for (const dim of more) tensor.dims.push(BigInt.asIntN(64, dim));
@@ -261,24 +259,22 @@ function addDims(reader: WireReader, field: Field, tensor: Tensor): void {
     throw new WireError(`the weight '${tensor.name}' has more than ${limits.dims} dimensions`);
 }
 
-/** Bytes in memory: of strings what they hold, of anything else what the shape says, checked against raw data. */
+/** Bytes in memory: for strings their content; for other types the size by shape, which must match raw data. */
 function tensorBytes(tensor: Tensor): number {
   const type = elementTypeOf(tensor.code);
   if (type === undefined)
     throw new WireError(`the weight '${tensor.name}' has the unknown element type ${tensor.code}`);
   const negative = tensor.dims.find((dim) => dim < 0n);
   if (negative !== undefined) throw new WireError(`the weight '${tensor.name}' has the negative dimension ${negative}`);
-  // As big integers: in doubles a huge product times 0 would be no number.
+  // Uses BigInt, because with doubles a huge product times 0 would be NaN.
   const count = Number(tensor.dims.reduce((product, dim) => product * dim, 1n));
   if (type === 'string') return tensor.dataBytes;
   const bytes = packedBytes(type, count);
   if (bytes > Number.MAX_SAFE_INTEGER)
-    throw new WireError(`the weight '${tensor.name}' claims a size that no machine has`);
+    throw new WireError(`the weight '${tensor.name}' has a shape of more bytes than any machine has`);
   const { raw } = tensor;
   if (raw !== undefined && !tensor.isExternal && raw.end - raw.start !== bytes) {
-    throw new WireError(
-      `the weight '${tensor.name}' should have ${bytes} bytes by its shape and has ${raw.end - raw.start}`,
-    );
+    throw new WireError(`the weight '${tensor.name}' has ${raw.end - raw.start} bytes, but its shape needs ${bytes}`);
   }
   return bytes;
 }
@@ -290,10 +286,10 @@ function addExternal(tensor: Tensor, bytes: number, external: RawGraph['external
   const before = external.get(location) ?? { bytes: 0, aligned: true };
   const aligned = before.aligned && [Number(offset), ...prepackedOffsets(tensor.external)].every((at) => at % 64 === 0);
   external.set(location, { bytes: Math.max(before.bytes, Number(offset) + Number(length)), aligned });
-  if (external.size > limits.values) throw new WireError(`its weights lie in more than ${limits.values} files`);
+  if (external.size > limits.values) throw new WireError(`its weights are in more than ${limits.values} files`);
 }
 
-/** ONNX Runtime's own entries for weights it has laid out for a kernel: `kernel+hash|offset;length;checksum…`. */
+/** ONNX Runtime's own entries for weights packed for a kernel: `kernel+hash|offset;length;checksum…`. */
 function prepackedOffsets(external: Readonly<Record<string, string>>): number[] {
   return Object.entries(external)
     .filter(([key]) => key.startsWith('prepacked'))
@@ -352,7 +348,7 @@ function readShape(reader: WireReader, range: Range): Dim[] {
   return dims;
 }
 
-/** An unknown size is written as a name, as nothing, or by some exporters as -1. */
+/** An unknown size is written as a name, is absent, or is -1 in files of some exporters. */
 function readDim(reader: WireReader, range: Range): Dim {
   let dim: Dim = '';
   for (const field of reader.fields(range)) {

@@ -1,8 +1,8 @@
 /**
- * Decides whether a model can be served at all, before ONNX Runtime sees it.
+ * Decides whether a model can be served, before ONNX Runtime sees it.
  *
- * Owns: every reason to refuse one: what ends the process in the binding, what it cannot carry, and what leaves
- *       nothing to ask or answer. The reasons are sentences that complete "… is not a model this runtime can serve:".
+ * Owns: every reason to refuse a model: it would crash the binding, has tensors that the binding cannot carry, or has
+ *       no usable input or output. A reason completes "… is not a model this runtime can serve:".
  * Pure.
  */
 import { isServable } from './element-type.ts';
@@ -23,7 +23,7 @@ export function checkServable(model: RawModel): Servable | Refusal {
   const { graph } = model;
   if (graph === undefined) return { problem: 'it has no graph (is it an ONNX file?)' };
   if (model.irVersion < 1) return { problem: 'not an ONNX file: ir_version is missing' };
-  if (Object.keys(model.opsets).length === 0) return { problem: 'it names no operator set' };
+  if (Object.keys(model.opsets).length === 0) return { problem: 'it does not declare an operator set' };
   const newer = tooNew(model.irVersion, model.opsets);
   if (newer !== undefined) return { problem: newer };
   const inputs = checkInputs(graph);
@@ -40,7 +40,7 @@ function checkInputs(graph: RawGraph): { tensors: readonly TensorInfo[] } | Refu
       problemOf(input, 'input') ??
       (input.kind === 'tensor'
         ? undefined
-        : `its input '${input.name}' is ${article(input.kind)}, requests carry tensors only`);
+        : `its input '${input.name}' is ${article(input.kind)}, but requests carry tensors only`);
     if (problem !== undefined) return { problem };
     addTensor(input, tensors);
   }
@@ -56,7 +56,7 @@ function checkOutputs(graph: RawGraph): Omit<Servable, 'graph' | 'inputs'> | Ref
     addTensor(output, outputs);
     if (output.kind !== 'tensor') otherOutputs.push({ name: output.name, kind: output.kind });
   }
-  if (graph.outputs.length === 0) return { problem: 'its graph has no output' };
+  if (graph.outputs.length === 0) return { problem: 'its graph has no outputs' };
   const [other] = otherOutputs;
   if (outputs.length > 0 || other === undefined) return { outputs, otherOutputs };
   return {
@@ -66,14 +66,14 @@ function checkOutputs(graph: RawGraph): Omit<Servable, 'graph' | 'inputs'> | Ref
   };
 }
 
-/** What makes a single input or output impossible, whatever the others are. */
+/** Problems of a single input or output, independent of the others. */
 function problemOf(value: RawValue, side: 'input' | 'output'): string | undefined {
   if (value.name === '') return `one of its ${side}s has no name`;
   if (value.kind === 'untyped')
     return `its ${side} '${value.name}' has no type: run ONNX shape inference over the file first`;
   if (value.kind !== 'tensor') return undefined;
   if (value.type === undefined)
-    return `its ${side} '${value.name}' has the element type ${value.code}, which this version does not know`;
+    return `its ${side} '${value.name}' has the element type ${value.code}, which this version does not support`;
   if (isServable(value.type)) return undefined;
   return (
     `its ${side} '${value.name}' is of type ${value.type}, which ONNX Runtime's Node.js binding cannot carry: add ` +

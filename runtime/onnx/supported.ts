@@ -1,14 +1,14 @@
 /**
- * Which versions of ONNX the engine takes: ONNX Runtime 1.30's own numbers, asked of it one by one.
+ * The versions of ONNX that the engine supports, determined by loading a model of each version in ONNX Runtime 1.30.
  *
- * Owns:   the numbers and the sentence about a file that is beyond them. A test holds them against the engine.
+ * Owns:   the numbers, and the message about a file that exceeds them. A test checks them against the engine.
  * Pure.
  */
 import { ownValue } from '../../api/record.ts';
 
 export const engineName = 'ONNX Runtime 1.30';
 export const maxIrVersion = 13;
-/** By domain; an operator set of any other domain is taken, and its operators are refused when they are loaded. */
+/** By domain. Operator sets of other domains are accepted here; ONNX Runtime refuses their operators when loading. */
 export const maxOpsets: Readonly<Record<string, number>> = {
   'ai.onnx': 26,
   'ai.onnx.ml': 5,
@@ -17,19 +17,21 @@ export const maxOpsets: Readonly<Record<string, number>> = {
   'com.microsoft': 1,
 };
 
-/** @returns what is too new, with what is supported and what to do; undefined when nothing is */
+/**
+ * @returns a message with the version that is too new, the supported one and what to do; undefined if all are supported
+ */
 export function tooNew(irVersion: number, opsets: Readonly<Record<string, number>>): string | undefined {
   if (irVersion > maxIrVersion)
     return (
-      `its IR version is ${irVersion}, ${engineName} takes up to ${maxIrVersion}: export it with an older version ` +
-      'of the onnx package'
+      `its IR version is ${irVersion}, but ${engineName} supports at most ${maxIrVersion}: export it with an older ` +
+      'version of the onnx package'
     );
   for (const [domain, version] of Object.entries(opsets)) {
     const most = ownValue(maxOpsets, domain) ?? Infinity;
     if (version > most)
       return (
-        `it uses version ${version} of the operator set ${domain}, ${engineName} takes up to ${most}: export it ` +
-        'with an older operator set (opset_version)'
+        `it uses version ${version} of the operator set ${domain}, but ${engineName} supports at most ${most}: ` +
+        'export it with an older operator set (opset_version)'
       );
   }
   return undefined;

@@ -1,22 +1,23 @@
 /**
- * Walks the fields of a protobuf message that lies in a file, without reading what it skips.
+ * Reads the fields of a protobuf message in a file, without reading the fields that are skipped.
  *
- * Owns:   the wire format's reading side. A field is a number, or the place where its bytes lie; whoever wants
- *         them asks. So a file of any size is walked through one window of a few kilobytes.
- * Limits: no field reaches beyond its message; at most `maxFields` fields in all; text and bytes only as long as
- *         the caller allows. Anything else is a WireError, never an endless loop or an allocation by a length
- *         that was only claimed.
- * Source: protobuf.dev/programming-guides/encoding. Groups (wire types 3 and 4) are refused: ONNX has none.
+ * Owns:   decoding the wire format (protobuf.dev/programming-guides/encoding) through a window of a few kilobytes. A
+ *         field is a number, or the range of its bytes. Groups (wire types 3, 4) are refused: ONNX does not use them.
+ * Limits: a field must end within its message; at most `maxFields` fields; text and bytes up to the caller's limit.
+ * Throws: WireError for anything else. It never allocates a length that the file only claims.
  */
 
-/** Bytes that can be read anywhere: a file, or a test's array. */
+/** Random access to bytes: a file, or a test's array. */
 export interface RandomBytes {
   readonly sizeBytes: number;
-  /** Fills `target` from `at`; both lie within the size. @throws when that many bytes are not there after all */
+  /**
+   * Fills `target` from `at`; both lie within the size.
+   * @throws when the file has become shorter
+   */
   readInto(target: Uint8Array, at: number): void;
 }
 
-/** The message that was found is not one. The sentence says where. */
+/** The bytes are not a valid message. The error's message says where. */
 export class WireError extends Error {
   override readonly name = 'WireError';
 }
@@ -48,7 +49,7 @@ export class WireReader {
     return { start: 0, end: this.#source.sizeBytes };
   }
 
-  /** The message's fields in order. Between two of them the caller may walk other ranges. */
+  /** Yields the message's fields in order. Between two fields the caller may read other ranges. */
   *fields(range: Range): Generator<Field, void, void> {
     let at = range.start;
     while (at < range.end) {
@@ -58,7 +59,7 @@ export class WireReader {
     }
   }
 
-  /** @throws WireError when the bytes are more than `maxBytes` or are no UTF-8 */
+  /** @throws WireError when the text has more than `maxBytes` or is not UTF-8 */
   text(range: Range, maxBytes: number): string {
     try {
       return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(this.bytes(range, maxBytes));
@@ -68,11 +69,14 @@ export class WireReader {
     }
   }
 
-  /** A copy of the bytes. @throws WireError when they are more than `maxBytes` */
+  /**
+   * Copies the bytes.
+   * @throws WireError when there are more than `maxBytes`
+   */
   bytes(range: Range, maxBytes: number): Uint8Array {
     const length = range.end - range.start;
     if (length > maxBytes)
-      throw new WireError(`the value at byte ${range.start} has ${length} bytes, over the bound of ${maxBytes}`);
+      throw new WireError(`the value at byte ${range.start} has ${length} bytes, more than the limit of ${maxBytes}`);
     const copy = new Uint8Array(length);
     for (let done = 0; done < length;) {
       this.#load(range.start + done);
@@ -84,7 +88,7 @@ export class WireReader {
     return copy;
   }
 
-  /** The whole numbers of a packed field, at most `maxCount`. */
+  /** The integers of a packed field, at most `maxCount`. */
   integers(range: Range, maxCount: number): bigint[] {
     const values: bigint[] = [];
     for (let at = range.start; at < range.end; at = this.#at) {
@@ -100,7 +104,7 @@ export class WireReader {
     if (this.#fieldsLeft < 0) throw new WireError('it has more fields than any real model');
     const tag = this.#varint(at, end);
     const number = Number(tag >> 3n);
-    // Field numbers have 29 bits; 0 is not one.
+    // Field numbers have 29 bits and start at 1.
     if (number === 0 || number >= 2 ** 29) throw new WireError(`there is no field at byte ${at}`);
     switch (Number(tag & 7n)) {
       case 0:
@@ -112,20 +116,20 @@ export class WireReader {
       case 5:
         return { number, kind: 'fixed', range: this.#take(4, end) };
       default:
-        throw new WireError(`the field at byte ${at} has no known wire type`);
+        throw new WireError(`the field at byte ${at} has an unknown wire type`);
     }
   }
 
   #take(length: number | bigint, end: number): Range {
     const start = this.#at;
-    // Compared as it came: a length of 2^64 - 1 is not made a number first.
+    // Compare as BigInt: converting a length of 2^64 - 1 to a number would lose digits.
     if (length > end - start)
-      throw new WireError(`it is cut off: ${length} bytes should follow byte ${start}, ${end - start} do`);
+      throw new WireError(`it is cut off: ${length} bytes should follow byte ${start}, but only ${end - start} do`);
     this.#at = start + Number(length);
     return { start, end: this.#at };
   }
 
-  /** Leaves #at behind the number. */
+  /** Leaves #at after the number. */
   #varint(start: number, end: number): bigint {
     let value = 0n;
     for (let index = 0; index < 10; index += 1) {
@@ -134,7 +138,7 @@ export class WireReader {
       const byte = this.#byte(at);
       if (byte < 0x80) {
         this.#at = at + 1;
-        // Nearly every number has one byte: keep big integers out of its way.
+        // Nearly all numbers have one byte: skip the BigInt arithmetic for them.
         return index === 0 ? BigInt(byte) : BigInt.asUintN(64, value | (BigInt(byte) << BigInt(7 * index)));
       }
       value |= BigInt(byte & 0x7f) << BigInt(7 * index);

@@ -1,8 +1,8 @@
 /**
- * From a model's URI to its files on this machine, checked.
+ * Turns a model's URI into verified files on this machine.
  *
- * Owns:  what may be taken from the cache, and that nothing goes on whose digest is not the one that was asked for or
- *        that the revision's first pod found. How a scheme is fetched is in sources/.
+ * Owns:  the use of the cache, and the check of digests: the files must have the digest in the spec and the one that
+ *        the revision's first pod found. sources/ fetches each scheme.
  */
 import { createHash } from 'node:crypto';
 import { AppError } from '../../api/errors.ts';
@@ -21,24 +21,24 @@ import { isInnerPath, showUri } from './fetch/uri.ts';
 export type Acquired = {
   /** The URI without secrets. */
   readonly uri: string;
-  /** Whether the source is a folder; else `files` has one. */
+  /** True for a folder; for a single file, `files` has one entry. */
   readonly folder: boolean;
-  /** Where `files` lie. */
+  /** The folder that contains `files`. */
   readonly root: string;
-  /** What links in it must not lead out of. */
+  /** The folder that links in it must not lead out of. */
   readonly boundary: string;
   readonly files: readonly SourceFile[];
-  /** Of the file, or of the folder. */
+  /** Digest of the file, or of the folder. */
   readonly digest: string;
   readonly bytes: number;
 };
 
 export type AcquireOptions = {
   readonly cache: Cache;
-  /** Where the claim of a pvc:// URI is mounted. */
+  /** Mount path of the volume claim of a pvc:// URI. */
   readonly sourceDir: string | undefined;
   readonly allowFile: boolean;
-  /** What the revision's first pod found; anything else is refused. */
+  /** The digest that the revision's first pod found; any other digest is refused. */
   readonly resolvedDigest: string | undefined;
   readonly npm: NpmMachine;
   readonly http: HttpOptions;
@@ -54,7 +54,7 @@ export async function acquire(source: SourceConfig, options: AcquireOptions): Pr
   const found = await schemeFor(uri).open(uri, source, { ...options, throughCache });
   const digest = digestOfAll(uri, found.files);
   checkDigest(show, source.digest, digest);
-  // Second, so that a wrong spec is called that even where both differ.
+  // Check this second: if both differ, the error must name the digest in the spec.
   checkDigest(`${show} (this revision's first pod got other bytes)`, options.resolvedDigest, digest);
   const root = 'staging' in found ? await options.cache.commit(found.staging, digest, found.files) : found.root;
   const boundary = 'staging' in found ? root : (found.boundary ?? root);
@@ -88,7 +88,7 @@ async function cachedOrFetched(source: SourceConfig, fetch: Fetch, options: Acqu
   try {
     return { staging, files: await fetch({ ...options.fetch, staging }) };
   } catch (error) {
-    // What is wrong for good is not worth keeping; what was interrupted is.
+    // Discard invalid downloads; keep interrupted ones, so that they can be resumed.
     if (error instanceof AppError && error.kind === 'invalid') await staging.remove();
     throw error;
   }
@@ -99,12 +99,12 @@ function checkFiles(source: SourceConfig, uri: SourceUri, show: string): void {
   if (bad !== undefined)
     throw new AppError('SOURCE_INVALID', {
       uri: show,
-      problem: `the path ${JSON.stringify(bad.path)} in spec.model.files leads out of it`,
+      problem: `the path ${JSON.stringify(bad.path)} in spec.model.files leads out of the source`,
     });
   if (!uri.folder && source.files !== undefined)
     throw new AppError('SOURCE_INVALID', {
       uri: show,
-      problem: 'spec.model.files are paths in a folder: end the URI with "/"',
+      problem: 'spec.model.files lists paths in a folder: end the URI with "/"',
     });
   if (!sourceRowOf(uri.scheme).listsFolders && uri.folder && source.files === undefined) {
     throw new AppError('SOURCE_INVALID', {
@@ -114,7 +114,7 @@ function checkFiles(source: SourceConfig, uri: SourceUri, show: string): void {
   }
 }
 
-/** What is put together under one key has to be the same thing: place and all that picks files from it. */
+/** The key of a staging folder: everything that determines which files it will contain. */
 function stagingKey(source: SourceConfig): string {
   return createHash('sha256')
     .update(JSON.stringify([source.uri, source.digest ?? '', source.files ?? []]))

@@ -1,7 +1,7 @@
 /**
- * Which of a source's files is served, and whether it can fit.
+ * Chooses the graph file to serve, and refuses models that cannot fit into memory.
  *
- * Owns:  what a precision means in terms of files, and the rough need of memory that is worth refusing by.
+ * Owns:  the file of each precision, and a rough estimate of the memory need.
  * Pure.
  */
 import { AppError } from '../../api/errors.ts';
@@ -16,8 +16,8 @@ type Wanted = Pick<RuntimeConfig['source'], 'variants' | 'graphPath'>;
 
 /**
  * @returns the graph's path inside the source
- * @throws PRECISION_MISSING when the spec lists no file of it; SOURCE_MISSING when the source lacks the file, with what
- *   it has instead
+ * @throws PRECISION_MISSING when the spec lists no file of that precision; SOURCE_MISSING when the source lacks the
+ *   file, with the files that it has
  */
 export function chooseGraph(
   acquired: Pick<Acquired, 'uri' | 'folder' | 'files'>,
@@ -28,7 +28,7 @@ export function chooseGraph(
   if (acquired.files.some((file) => file.path === path)) return path;
   const graphs = acquired.files.map((file) => file.path).filter((name) => name.endsWith('.onnx'));
   const [only] = graphs;
-  // Nobody named a file: the only graph there is can be meant.
+  // The spec does not name a file: use the only graph.
   if (precision === 'Source' && wanted.graphPath === undefined && graphs.length === 1 && only !== undefined)
     return only;
   const instead =
@@ -49,18 +49,18 @@ function pathOf(acquired: Pick<Acquired, 'folder' | 'files'>, precision: Precisi
   return wanted.graphPath ?? 'model.onnx';
 }
 
-/** Anonymous memory of a server with two workers and a model of a few bytes. Measured: 95 MiB. */
+/** Anonymous memory in bytes of a server with two workers and a tiny model. Measured: 95 MiB. */
 const floorBytes = 96 * 2 ** 20;
 
 /**
- * Refuses a model whose weights alone do not fit: a clear word now instead of a killed container later. What passes
- * may still turn out too large when it is loaded; that is measured then.
+ * Refuses a model whose weights alone exceed the memory limit, before the kernel kills the container. A model that
+ * passes may still be too large once loaded; the trial measures that.
  *
  * @throws MODEL_TOO_LARGE
  */
 export function checkFits(file: string, info: Pick<ModelInfo, 'weightsBytes'>, limitBytes: number | undefined): void {
   if (limitBytes === undefined || info.weightsBytes + floorBytes <= limitBytes) return;
-  // Told with what loading takes beside: a limit that holds no more than the weights would be refused next.
+  // The message includes the memory for loading: a limit that fits only the weights would be refused next.
   const needBytes = sufficientLimit(floorBytes, guessedLoadBytes(info.weightsBytes), 0);
   throw new AppError('MODEL_TOO_LARGE', { file, needBytes, limitBytes });
 }

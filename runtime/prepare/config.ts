@@ -1,16 +1,16 @@
 /**
- * What the artifact code takes from the process it runs in.
+ * What the artifact code reads from its process.
  *
- * Owns: which of the machine's settings count: those of npm, and what a child process needs to inherit.
+ * Owns: the environment settings that apply: npm's, and those that child processes inherit.
  */
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { nativeEnvironment } from '../../api/names.ts';
 import { askNpm, type NpmMachine } from './fetch/npm-settings.ts';
 
-/** The npm of this machine, as this process sees it. */
+/** This machine's npm configuration, as visible to this process. */
 export function npmMachine(): NpmMachine {
-  // An npm beside this Node.js has its prefix there; Debian's has its at /usr, whatever Node.js runs this program.
+  // An npm installed with this Node.js uses Node's prefix; Debian's npm uses /usr, whichever Node.js runs this program.
   const prefixes = new Set([process.env['npm_config_prefix'] ?? dirname(dirname(process.execPath)), '/usr']);
   return {
     environment: process.env,
@@ -21,7 +21,7 @@ export function npmMachine(): NpmMachine {
   };
 }
 
-/** The environment of a child that loads ONNX Runtime. */
+/** The environment of child processes that load ONNX Runtime. */
 export function engineEnvironment(): NodeJS.ProcessEnv {
   return { ...process.env, ...nativeEnvironment };
 }

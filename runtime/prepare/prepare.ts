@@ -1,8 +1,8 @@
 /**
- * Makes a revision's model ready to be served: fetched, checked, inspected, tried, optimised.
+ * Prepares a revision's model for serving: fetches, checks, inspects, tries and optimises it.
  *
- * Owns:  the order of these steps, and the manifest they end in (prepared.ts). One at a time in a cache folder.
- * Level: whatever was done before, also by one that was killed in the middle, is used and not done again.
+ * Owns:  the order of these steps, and the manifest that results (prepared.ts). Only one runs in a cache folder at a
+ *        time. Completed steps of an earlier or killed prepare are reused.
  * Throws: AppErrors of the artifact group in api/error-codes.ts, and ENGINE_LOAD_FAILED.
  */
 import { mkdir } from 'node:fs/promises';
@@ -34,20 +34,20 @@ import { defaultLimits, type Limits } from './fetch/source.ts';
 
 export type PrepareOptions = {
   readonly cacheDir: string;
-  /** Where the claim of a pvc:// URI is mounted. */
+  /** Mount path of the volume claim of a pvc:// URI. */
   readonly sourceDir?: string;
-  /** Whether file:/// URIs may be served. */
+  /** True if file:/// URIs are allowed. */
   readonly allowFile: boolean;
-  /** What the revision's first pod found; other bytes are refused. */
+  /** The digests that the revision's first pod found; other bytes are refused. */
   readonly resolved?: Resolved;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** What follows has a default, and is given by tests and by those who know better. */
+  /** The fields below have defaults; tests and special callers set them. */
   readonly limits?: Limits;
-  /** What the cache may hold beside what is in use. */
+  /** Bytes that the cache may hold in addition to entries in use. */
   readonly maxCacheBytes?: number;
-  /** Weights from this size on get an optimised form. */
+  /** Minimum bytes of weights for which an optimised form is built. */
   readonly optimiseFromBytes?: number;
   readonly http?: HttpOptions;
   readonly npm?: NpmMachine;
@@ -56,7 +56,7 @@ export type PrepareOptions = {
 };
 
 const defaultMaxCacheBytes = 16 * 2 ** 30;
-/** Below, sharing saves less than the second it takes to make. */
+/** For smaller weights, sharing saves less than the second that building takes. */
 const defaultOptimiseFromBytes = 4 * 2 ** 20;
 
 export async function prepare(config: RuntimeConfig, options: PrepareOptions): Promise<Prepared> {
@@ -76,7 +76,7 @@ export async function prepare(config: RuntimeConfig, options: PrepareOptions): P
     if (!(await lock.held()))
       throw new AppError('SOURCE_UNAVAILABLE', {
         uri: acquired.uri,
-        why: 'another prepare took over the cache folder while this one stood still',
+        why: 'another prepare took over the cache folder while this one was suspended',
       });
     await writePrepared(cacheDir, prepared);
     await cache.evict([prepared.graphPath, prepared.root, ...(golden === undefined ? [] : [golden])]);
@@ -88,7 +88,7 @@ export async function prepare(config: RuntimeConfig, options: PrepareOptions): P
 
 type Place = { readonly cache: Cache; readonly options: PrepareOptions };
 
-/** On a full disk, what nobody uses goes, and it is tried once more from where it stopped. */
+/** On a full disk, evicts unused entries and tries once more, resuming the download. */
 async function acquireWithRoom(config: RuntimeConfig, place: Place & { readonly cacheDir: string }): Promise<Acquired> {
   const { cache, cacheDir, options } = place;
   try {
@@ -98,7 +98,7 @@ async function acquireWithRoom(config: RuntimeConfig, place: Place & { readonly 
     const before = await readPrepared(cacheDir).catch(() => undefined);
     const freed = await cache.evict(before === undefined ? [] : [before.graphPath, before.root], 0);
     if (freed === 0) throw error;
-    options.logger.warn('disk was full, trying again after emptying the cache', { freedBytes: freed });
+    options.logger.warn('disk was full; trying again after emptying the cache', { freedBytes: freed });
     return await acquire(config.source, acquireOptions(cache, options));
   }
 }
@@ -202,15 +202,12 @@ function droppedOutputs(leftOut: string): readonly string[] {
   return leftOut === ''
     ? []
     : [
-        `left out of answers, which carry tensors only: ${leftOut}. Export the model without that step (for ` +
-          'scikit-learn: zipmap=False) to have them',
+        `not in answers, which carry tensors only: ${leftOut}. To get them, export the model without that step (for ` +
+          'scikit-learn: zipmap=False)',
       ];
 }
 
-/**
- * Of the file that is served: two files of one folder are two models. With its weights where those are files of their
- * own.
- */
+/** The digest of the served file, because two files of one folder are two models; includes its external weights. */
 function servedDigest({ files }: Acquired, graph: string, { externalFiles }: ModelInfo): string {
   const folder = posix.dirname(graph);
   const paths = new Set([graph, ...externalFiles.map(({ path }) => posix.join(folder === '.' ? '' : folder, path))]);
@@ -219,7 +216,7 @@ function servedDigest({ files }: Acquired, graph: string, { externalFiles }: Mod
   return one !== undefined && served.length === 1 ? one.digest : folderDigest(served);
 }
 
-/** Weights beside the graph are part of the model: a file that no digest covers could become another one unseen. */
+/** Weights beside the graph are part of the model: without a digest they could change unnoticed. */
 function checkExternal(acquired: Acquired, graph: string, info: ModelInfo): void {
   const known = new Set(acquired.files.map((file) => file.path));
   const folder = dirname(graph);
@@ -227,14 +224,14 @@ function checkExternal(acquired: Acquired, graph: string, info: ModelInfo): void
   if (loose === undefined) return;
   const why = acquired.folder
     ? 'name it in spec.model.files'
-    : 'give the folder that holds both, a URI that ends with "/"';
+    : 'use a URI of the folder that contains both; it ends with "/"';
   throw new AppError('MODEL_INVALID', {
     file: graph,
     problem: `its weights in '${loose.path}' are not part of the source: ${why}`,
   });
 }
 
-/** @returns the tokenizer's path inside the source, undefined where the task needs none */
+/** @returns the tokenizer's path inside the source, undefined when the task needs no tokenizer */
 function checkTokenizer(acquired: Acquired, { embedding }: RuntimeConfig): string | undefined {
   if (embedding === undefined || acquired.files.some((file) => file.path === embedding.tokenizer))
     return embedding?.tokenizer;

@@ -1,8 +1,8 @@
 /**
- * What `prepare` leaves for the server: where everything lies and what was found out on the way.
+ * What `prepare` passes to the server: where everything is, and what it found out.
  *
- * Owns:  the type, and the file in the cache folder that carries it from the init container to the next one.
- *        Paths in it are absolute: both containers mount the same volumes at the same places.
+ * Owns:  the type, and the file in the cache folder that carries it from the init container to the server's container.
+ *        Paths are absolute: both containers mount the same volumes at the same paths.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import type { ModelInfo } from '../onnx/model-info.ts';
 import { writeAtomically } from './cache/durable-file.ts';
 
 export type SourceFile = {
-  /** Inside the source, with `/`. */
+  /** Path inside the source, with `/`. */
   readonly path: string;
   readonly bytes: number;
   /** `sha256:<64 hex>` */
@@ -25,35 +25,37 @@ export type Prepared = {
   readonly schema: 1;
   readonly revision: string;
   readonly resolved: Resolved;
-  /** Of the model as the source holds it, also when an optimised one is served. */
+  /** Describes the source's model, even if an optimised form is served. */
   readonly info: ModelInfo;
   /** The file that the engine opens. */
   readonly graphPath: string;
   /**
-   * Whether `graphPath` is a made one: optimised, with weights that every session of this machine shares by
-   * memory-mapping. It is opened with graph optimisation disabled; there is nothing left to optimise.
+   * True if `graphPath` is an optimised form, whose weights all sessions of this machine share by memory-mapping. It is
+   * opened with graph optimisation disabled.
    */
   readonly optimised: boolean;
-  /** The execution providers a session is created with: those asked for that exist here, in order. */
+  /** The execution providers of a session: the requested ones that are available, in order. */
   readonly providerChain: readonly ProviderName[];
-  /** ONNX Runtime session config entries that the chain needs beside the spec's; absent without any. */
+  /**
+   * ONNX Runtime session config entries that the chain requires in addition to those of the spec; absent without any.
+   */
   readonly sessionConfig?: Readonly<Record<string, string>>;
-  /** Which providers ran the nodes in a profiled run, largest share first; empty when that was not measured. */
+  /** The providers that ran the nodes in a profiled run, largest share first; empty when not measured. */
   readonly providers: readonly ProviderUse[];
-  /** The folder that paths inside the source are relative to; for a source that is one file, the folder it is in. */
+  /** The folder that paths inside the source are relative to; for a single file, the folder that contains it. */
   readonly root: string;
   /** Present when the configuration names a tokenizer. */
   readonly tokenizerPath?: string;
-  /** The files that were checked, sorted by path. */
+  /** The files that were verified, sorted by path. */
   readonly files: readonly SourceFile[];
-  /** Sentences for people: what was done differently from what one might expect, and why. */
+  /** Messages for users about deviations from what they may expect, with reasons. */
   readonly notes: readonly string[];
 };
 
 const manifestName = 'prepared.json';
 const manifestLimitBytes = 16 * 2 ** 20;
 
-/** Writes the file so that a reader sees the old one or the new one, never half of it. */
+/** Writes the file atomically: a reader sees the old file or the new one. */
 export async function writePrepared(cacheDir: string, prepared: Prepared): Promise<void> {
   await writeAtomically(join(cacheDir, manifestName), `${JSON.stringify(prepared)}\n`);
 }
@@ -61,21 +63,21 @@ export async function writePrepared(cacheDir: string, prepared: Prepared): Promi
 /**
  * Reads what `prepare` wrote into the same folder.
  *
- * @param revision when given, another revision's file is refused: a cache folder may be shared outside a cluster
- * @throws FILE_UNREADABLE when `prepare` did not run, BAD_CONFIG when the file is of another form or revision
+ * @param revision if given, another revision's file is refused: outside a cluster, revisions may share a cache folder
+ * @throws FILE_UNREADABLE when `prepare` did not run, BAD_CONFIG when the file has another format or revision
  */
 export async function readPrepared(cacheDir: string, revision?: string): Promise<Prepared> {
   const path = join(cacheDir, manifestName);
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw new AppError('FILE_UNREADABLE', { path, why: `${messageOf(error)} (has prepare run?)` }, { cause: error });
+    throw new AppError('FILE_UNREADABLE', { path, why: `${messageOf(error)} (did prepare run?)` }, { cause: error });
   });
   const value = text.length > manifestLimitBytes ? undefined : parse(text);
   if (!isPrepared(value))
-    throw new AppError('BAD_CONFIG', { where: path, problem: 'it was not written by this version: run prepare again' });
+    throw new AppError('BAD_CONFIG', { where: path, problem: 'it was written by another version: run prepare again' });
   if (revision !== undefined && value.revision !== revision) {
     throw new AppError('BAD_CONFIG', {
       where: path,
-      problem: `it is of revision ${value.revision}, not ${revision}: run prepare again`,
+      problem: `it belongs to revision ${value.revision}, not ${revision}: run prepare again`,
     });
   }
   return value;
@@ -89,7 +91,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** The file is our own: its version and the fields that everything hangs on are enough. */
+/** The file is our own, so checking its version and main fields is sufficient. */
 function isPrepared(value: unknown): value is Prepared {
   if (typeof value !== 'object' || value === null) return false;
   const { schema, revision, graphPath, root, resolved, info } = value as Partial<Record<keyof Prepared, unknown>>;

@@ -1,10 +1,10 @@
 /**
  * `prepare` as a program: the init container of a pod.
  *
- * Owns:  reading what the operator mounted, the last words in the termination log, and the exit code. The operator
- *        learns from those words alone what became of the model.
- * Ends:  0 with the words `resolved`; 2 when somebody has to change the spec or the source, 4 when trying again may
- *        help (also after a signal), 1 for a bug; each with the words `failed`.
+ * Owns:  reading what the operator mounted, the termination message, and the exit code. The operator learns the result
+ *        from the termination message alone.
+ * Ends:  0 with the words `resolved`. Otherwise with the words `failed`: 2 when the spec or source must be changed, 4
+ *        when a retry may help (also after a signal), 1 for a bug.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,22 +19,22 @@ import { errnoOf } from './cache/durable-file.ts';
 import { prepare, type PrepareOptions } from './prepare.ts';
 
 export type PrepareProgram = {
-  /** Reads and checks the revision's config; its errors become last words, too. */
+  /** Reads and checks the revision's configuration; its errors go into the termination message too. */
   readonly readConfig: () => RuntimeConfig | Promise<RuntimeConfig>;
-  /** Folder of the mounted ConfigMap; `resolved.json` in it is what the revision's first pod found. */
+  /** Folder of the mounted ConfigMap; its `resolved.json` holds what the revision's first pod found. */
   readonly configDir: string;
   readonly cacheDir: string;
   readonly sourceDir: string | undefined;
-  /** Undefined: nobody reads one. */
+  /** Path of the termination log; undefined: do not write one. */
   readonly terminationLog: string | undefined;
   readonly allowFile: boolean;
   readonly logger: Logger;
   readonly clock: Clock;
-  /** Anything else that `prepare` takes. */
+  /** Further options of `prepare`. */
   readonly extra?: Partial<PrepareOptions>;
 };
 
-/** @param stop ends the work as soon as a signal comes; what was fetched until then is kept */
+/** @param stop aborted on a signal; bytes fetched until then are kept */
 export async function runPrepare(program: PrepareProgram, stop: AbortSignal): Promise<ExitCode> {
   const { logger } = program;
   try {
@@ -47,12 +47,12 @@ export async function runPrepare(program: PrepareProgram, stop: AbortSignal): Pr
       await sayLast(program, {
         kind: 'failed',
         code: 'STOPPED',
-        message: 'it was stopped by a signal before the model was ready',
+        message: 'a signal stopped prepare before the model was ready',
       });
       return exitCodes.unavailable;
     }
     logger.error('prepare failed', { err: error });
-    // A bug's message may say anything; the stack in the log is for those who may read logs.
+    // The message of a bug may contain anything: only the log gets it, with the stack.
     await sayLast(program, {
       kind: 'failed',
       code: error instanceof AppError ? error.code : 'INTERNAL',
@@ -80,8 +80,8 @@ async function work(program: PrepareProgram, signal: AbortSignal): Promise<Resol
 }
 
 /**
- * @returns undefined when the operator does not know yet
- * @throws BAD_CONFIG when the file is there but not readable: serving other bytes than the revision's would be worse
+ * @returns undefined when the operator does not know it yet
+ * @throws BAD_CONFIG when the file exists but is not readable: the alternative would be to serve other bytes
  */
 async function readResolved(path: string): Promise<Resolved | undefined> {
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
@@ -91,15 +91,15 @@ async function readResolved(path: string): Promise<Resolved | undefined> {
   if (text === undefined || text.trim() === '') return undefined;
   const words = parseLastWords(`{"schema":1,"kind":"resolved","resolved":${text}}`);
   if (words?.kind !== 'resolved')
-    throw new AppError('BAD_CONFIG', { where: path, problem: 'it does not say what the revision is made of' });
+    throw new AppError('BAD_CONFIG', { where: path, problem: "it does not contain the model's digest" });
   return words.resolved;
 }
 
-/** Written in place: in a pod the file is a mount, which cannot be replaced. */
+/** Overwrites the file: in a pod it is a mount and cannot be replaced. */
 async function sayLast({ terminationLog, logger }: PrepareProgram, words: LastWords): Promise<void> {
   if (terminationLog === undefined) return;
   await writeFile(terminationLog, printLastWords(words)).catch((error: unknown) => {
-    logger.warn('last words could not be written', { path: terminationLog, err: error });
+    logger.warn('termination message could not be written', { path: terminationLog, err: error });
   });
 }
 

@@ -1,8 +1,7 @@
 /**
- * Tells how far a long piece of work is, in the log: a line every two seconds, sooner at a new tenth,
- * never more than five a second.
+ * Logs the progress of long work: every two seconds, earlier at each tenth, at most five lines a second.
  *
- * Owns: the sums. What is counted (bytes) may go back when a download begins anew.
+ * Owns: the sums. The counted bytes may decrease when a download starts over.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -19,7 +18,7 @@ export class Progress {
   #loggedAtMs: number;
   #loggedTenth = 0;
 
-  /** @param message constant, e.g. "downloading" */
+  /** @param message constant text, e.g. "downloading" */
   constructor(message: string, logger: Logger, clock: Clock) {
     this.#message = message;
     this.#logger = logger;
@@ -31,7 +30,7 @@ export class Progress {
     return this.#bytes;
   }
 
-  /** A file of this size is part of the work. */
+  /** Adds a file of this size to the total. */
   expect(name: string, bytes: number): void {
     this.#totalBytes += bytes - (this.#expected.get(name) ?? 0);
     this.#expected.set(name, bytes);

@@ -1,25 +1,24 @@
 /**
- * Asks a runtime one question as any client would: this pod's own, or that of another pod.
+ * Sends one request to a runtime, of this pod or of another, as any client would.
  *
- * Owns:   the request, its deadline and the bound of the answer. Every way to fail is a value: who asks decides what a
- *         refusal or a silence means.
- * Limits: an answer has at most `answerLimitBytes`; it is there within `deadlineMs` or is none.
- * Why:    node:http, not fetch, as everywhere in the sidecar: fetch's client would double what the process holds.
+ * Owns:   the request, its deadline and the limit of the answer. Failures are returned as values; the caller decides
+ *         what they mean. Uses node:http like the rest of the sidecar, because fetch's client would double its memory.
+ * Limits: an answer has at most `answerLimitBytes` and must arrive within `deadlineMs`.
  */
 import { request, type Agent, type IncomingMessage } from 'node:http';
 import { readBounded } from '../../lib/bounded-body.ts';
 import { bearer, tokenHeader } from '../../api/access.ts';
 import { messageOf } from '../../api/errors.ts';
 import { present } from '../../api/present.ts';
-import { besideHeader, serviceHeader, serviceMsIn } from './beside.ts';
+import { besideHeader, serviceHeader, serviceMsIn } from '../call/beside.ts';
 
 export type Question = {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly body?: Uint8Array;
-  /** How many of the body's bytes are JSON, when binary data follow. */
+  /** How many of the body's bytes are JSON, if binary data follow. */
   readonly jsonBytes?: number;
-  /** At the port for sidecars: to be refused while it would be in the way of users. */
+  /** For the port for sidecars: refuse the request if it would delay users. */
   readonly besideUsers?: true;
 };
 
@@ -28,12 +27,12 @@ export type Answered =
       readonly kind: 'answer';
       readonly body: Uint8Array<ArrayBuffer>;
       readonly jsonBytes: number | undefined;
-      /** Milliseconds inside the runtime, the queue's apart, where they are comparable (beside.ts). */
+      /** Milliseconds inside the runtime without the queue, if comparable (beside.ts). */
       readonly serviceMs?: number;
     }
-  /** It will say the same again: the question is at fault, or the model. */
+  /** A retry would have the same result: the request or the model is at fault. */
   | { readonly kind: 'refused'; readonly status: number; readonly why: string }
-  /** Nobody is there, or there is no room now: ask again later. */
+  /** Nothing listens there, or the runtime has no room now: retry later. */
   | { readonly kind: 'unavailable'; readonly why: string };
 
 export type RuntimeDoor = {
@@ -41,17 +40,17 @@ export type RuntimeDoor = {
   readonly port: number;
   readonly agent: Agent;
   readonly deadlineMs: number;
-  /** Of the revision whose pod is asked; without it the port for sidecars answers as for users. */
+  /** Token of the revision whose pod is asked; without it, the port for sidecars answers as for users. */
   readonly token?: string | undefined;
-  /** Aborted when nobody wants the answer any more. */
+  /** Aborted when the answer is no longer needed. */
   readonly signal: AbortSignal;
 };
 
-/** Outputs of a case that has 4 MiB of inputs; more is not worth comparing. */
+/** Enough for the outputs of a case with 4 MiB of inputs. */
 export const answerLimitBytes = 32 * 2 ** 20;
 const whyLimit = 300;
 
-/** Never rejects. */
+/** Does not reject. */
 export function askRuntime(question: Question, door: RuntimeDoor): Promise<Answered> {
   const { address, port, agent, deadlineMs } = door;
   const signal = AbortSignal.any([AbortSignal.timeout(deadlineMs), door.signal]);
@@ -91,7 +90,7 @@ function headersOf(
   return { ...deadline, 'content-type': type, 'content-length': String(body.length), ...form };
 }
 
-/** Statuses that speak of the moment, not of the question. */
+/** Statuses of temporary failures, which do not depend on the request. */
 const passing = new Set([408, 425, 429, 502, 503, 504]);
 
 function answeredOf(response: IncomingMessage, body: Uint8Array<ArrayBuffer> | undefined): Answered {
@@ -110,7 +109,7 @@ function answeredOf(response: IncomingMessage, body: Uint8Array<ArrayBuffer> | u
   return passing.has(status) ? { kind: 'unavailable', why } : { kind: 'refused', status, why };
 }
 
-/** What the error says, in the protocol's form or OpenAI's. */
+/** The error's message, in the protocol's form or OpenAI's. */
 function wordsOf(body: Uint8Array): string {
   try {
     const value = JSON.parse(Buffer.from(body.subarray(0, 65_536)).toString('utf8')) as {
@@ -126,6 +125,6 @@ function wordsOf(body: Uint8Array): string {
 function whyOf(error: Error, { address, port, deadlineMs }: RuntimeDoor): string {
   if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED') return `nothing listens at ${address}:${port}`;
   if (error.name === 'AbortError' || error.name === 'TimeoutError')
-    return `${address}:${port} gave no answer within ${deadlineMs} ms`;
+    return `${address}:${port} did not answer within ${deadlineMs} ms`;
   return messageOf(error);
 }

@@ -1,8 +1,7 @@
 /**
- * Parses JSON from outside without letting its form cost more than its size.
+ * Parses JSON from outside within limits on nesting and memory.
  *
- * Owns:   the bounds on nesting and on the memory that parsing takes, both checked on the bytes before the parser
- *         allocates anything, and UTF-8 checking.
+ * Owns:   the limits, which are checked on the bytes before the parser allocates anything, and the check of UTF-8.
  * Pure.
  */
 import { AppError } from '../../api/errors.ts';
@@ -10,13 +9,13 @@ import { formatBytes } from '../../api/units.ts';
 
 export type JsonRules = {
   readonly maxDepth: number;
-  /** Most bytes of memory that parsing may take, by `parsedBytes`; absent: no bound. */
+  /** Maximum bytes of memory for parsing, by `parsedBytes`; absent: no limit. */
   readonly memoryBytes?: number;
-  /** What a client can do whose JSON is refused for `memoryBytes`. */
+  /** What a client can do when its JSON exceeds `memoryBytes`. */
   readonly advice?: string;
 };
 
-/** What a text of JSON is made of. Right for every text that is JSON, an upper bound for any other. */
+/** The parts of a JSON text. Exact for valid JSON, an upper bound for other text. */
 export type JsonParts = {
   /** Bytes of the text. */
   readonly bytes: number;
@@ -25,11 +24,11 @@ export type JsonParts = {
   readonly lists: number;
   readonly objects: number;
   readonly keys: number;
-  /** Values and keys that are texts. */
+  /** Number of strings, as values and keys. */
   readonly texts: number;
-  /** Entries of all lists and objects. */
+  /** Number of entries of all lists and objects. */
   readonly entries: number;
-  /** Whether a character may take two bytes of memory. */
+  /** True if characters may take two bytes of memory. */
   readonly wide: boolean;
 };
 
@@ -45,7 +44,7 @@ for (const [chars, kind] of [
 ] as const) {
   for (const char of chars) kindOf[char.charCodeAt(0)] = kind;
 }
-/** What each kind adds to the depth. */
+/** What each kind of byte adds to the depth. */
 const stepOf = Int8Array.of(0, 1, 1, -1, 0, 0, 0, 0);
 const quote = 0x22;
 const backslash = 0x5c;
@@ -54,8 +53,8 @@ const strictText = new TextDecoder('utf-8', { fatal: true });
 
 /**
  * @param what names the text in messages, e.g. "the body"
- * @throws AppError REQUEST_INVALID for what is not JSON, or is nested deeper than `maxDepth`; REQUEST_TOO_LARGE when
- *   parsing would take more than `memoryBytes`
+ * @throws AppError REQUEST_INVALID for text that is not JSON or is nested deeper than `maxDepth`; REQUEST_TOO_LARGE
+ *   when parsing would take more than `memoryBytes`
  */
 export function parseJson(bytes: Uint8Array, rules: JsonRules, what: string): unknown {
   checkParts(countParts(bytes, rules.maxDepth), rules, what);
@@ -81,17 +80,17 @@ function checkParts(parts: JsonParts, { maxDepth, memoryBytes = Infinity, advice
 }
 
 /**
- * An upper bound of the memory that parsing takes at its peak, the text's decoded copy included.
+ * An upper bound of the peak memory of parsing, including the text's decoded copy.
  *
- * Measured with V8 of Node 26: an entry is a slot in the parser's growing stack, one in its list, and a number of 16
- * bytes; a list or an object has a head of up to 64 bytes; each new key may make a new hidden class.
+ * Measured with V8 of Node 26: an entry takes a slot in the parser's growing stack, a slot in its list, and a number of
+ * 16 bytes; a list or an object has a header of up to 64 bytes; each new key may create a new hidden class.
  */
 export function parsedBytes({ bytes, lists, objects, keys, texts, entries, wide }: JsonParts): number {
   const perByte = wide ? 2 : 1;
   return 2 * perByte * bytes + 48 * entries + 64 * (lists + objects) + 256 * keys + 24 * texts;
 }
 
-/** Counts without parsing, in one pass; stops at the first bracket that opens deeper than `maxDepth`. */
+/** Counts in one pass without parsing; stops at the first bracket nested deeper than `maxDepth`. */
 export function countParts(bytes: Uint8Array, maxDepth: number): JsonParts {
   const counts = new Uint32Array(8);
   const text = { wide: false };
@@ -125,20 +124,23 @@ export function countParts(bytes: Uint8Array, maxDepth: number): JsonParts {
   };
 }
 
-/** @returns where the text ends, its closing quote */
+/** @returns the position of the string's closing quote */
 function endOfText(bytes: Uint8Array, from: number, state: { wide: boolean }): number {
   let at = from;
   for (; at < bytes.length; at += 1) {
     const byte = bytes[at] ?? 0;
     if (byte === quote) break;
-    // An escape may stand for any character, an escaped quote does not end the text.
+    // An escape may stand for any character; an escaped quote does not end the string.
     if (byte === backslash) at += 1;
     if (byte === backslash || byte >= 0x80) state.wide = true;
   }
   return at;
 }
 
-/** The parser quotes the text around the fault; a body's content belongs in no log, so only its position is kept. */
+/**
+ * The parser's message quotes the text around the error. Keep only the position, because logs must not contain a body's
+ * content.
+ */
 function wordsOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   if (/end of JSON input|Unterminated/.test(message)) return 'it ends too early';

@@ -1,11 +1,10 @@
 /**
- * How good one answer is, against the one that is right.
+ * Compares an answer with the expected one.
  *
- * Owns:   what each metric means, for one pair of answers (`compareOutputs`) and for many (`Score`). Golden sets and
- *         the comparison of live answers are judged by these alone.
- * Pure.   Made for a sidecar: one pass over the elements, nothing copied but words.
- * Rule:   an answer that lacks an output, has another type or shape, or a number that is not finite where the right one
- *         is, has the worst value that its metric knows, and a note says why. The metric's not fitting is `unfit`.
+ * Owns:   the meaning of each metric, for one pair of answers (`compareOutputs`) and for many (`Score`), for golden
+ *         sets and live samples. An answer that lacks an output, has another type or shape, or has a non-finite number
+ *         in place of a finite one gets its metric's worst value and a note. A metric that does not apply is `unfit`.
+ * Pure.   Made for a sidecar: one pass over the elements, without copies except of words.
  */
 import { goldenMetrics, isError, type GoldenMetric } from '../../api/golden-metrics.ts';
 import type { NamedTensors, Tensor } from '../engine/tensor.ts';
@@ -17,42 +16,43 @@ export type Comparison =
   | {
       readonly kind: 'compared';
       readonly value: number;
-      /** How much it counts in a mean: rows, cases or words of the right answer, whatever the metric counts. */
+      /**
+       * The weight of this comparison in a mean: rows, cases or words of the expected answer, depending on the metric.
+       */
       readonly weight: number;
-      /** What is wrong with the answer beyond its numbers, in words. */
+      /** What is wrong with the answer other than its numbers. */
       readonly note?: string;
     }
-  /** This metric says nothing about such outputs: `problem` in words. */
+  /** The metric does not apply to these outputs; `problem` says why. */
   | { readonly kind: 'unfit'; readonly problem: string };
 
-/** The worse of two values. */
 export function worse(metric: GoldenMetric, a: number, b: number): number {
   return isError(metric) ? Math.max(a, b) : Math.min(a, b);
 }
 
 export type Limit = { readonly min?: number; readonly max?: number };
 
-/** Whether a value is as good as the limit asks for. Rounding of float32 does not decide. */
+/** True if a value meets the limit, apart from float32 rounding. */
 export function meets(value: number, { min, max }: Limit): boolean {
   const slack = 1e-9;
   return (min === undefined || value >= min - slack) && (max === undefined || value <= max + slack);
 }
 
 /**
- * Compares an answer with the right one, output by output; an output that only the answer has is let pass.
+ * Compares an answer with the expected one, output by output. Ignores outputs that only the answer has.
  *
  * - MaxAbsError: the largest |want - got| of any element.
- * - Cosine: the lowest cosine of any row, a row being all that belongs to one index of the first dimension.
- * - Top1Agreement: the share of vectors along the last dimension whose largest element is at the same place; of
- *   whole numbers and text, the share of equal elements.
+ * - Cosine: the lowest cosine of any row; a row is everything at one index of the first dimension.
+ * - Top1Agreement: the share of vectors along the last dimension whose largest element is at the same index; for
+ *   integers and text, the share of equal elements.
  * - ExactMatch: 1 when every element of every output is equal, else 0.
- * - WordErrorRate: edits (words put in, left out, replaced) a word of the right text; outputs are text.
- * - Accuracy: as Top1Agreement, where the right answer gives the places (whole numbers, one for each vector) or the
- *   labels themselves.
+ * - WordErrorRate: words inserted, deleted or replaced, divided by the words of the expected text; outputs are text.
+ * - Accuracy: like Top1Agreement, but the expected answer holds the indexes (integers, one for each vector) or the
+ *   labels.
  */
 export function compareOutputs(metric: GoldenMetric, want: NamedTensors, got: NamedTensors): Comparison {
   const names = Object.keys(want);
-  if (names.length === 0) return { kind: 'unfit', problem: 'there is no output to compare' };
+  if (names.length === 0) return { kind: 'unfit', problem: 'there are no outputs to compare' };
   const parts: Comparison[] = [];
   for (const name of names) {
     const right = want[name];
@@ -81,15 +81,13 @@ function combine(metric: GoldenMetric, parts: readonly Comparison[]): Comparison
   const note = parts
     .map((part) => (part.kind === 'compared' ? part.note : undefined))
     .find((found) => found !== undefined);
-  // Whoever asks for an exact match means the whole answer.
+  // ExactMatch covers the whole answer: one output that differs is enough for 0.
   const value = metric === 'ExactMatch' ? (score.worst ?? 0) : (score.value ?? goldenMetrics[metric].worst);
   const weight = metric === 'ExactMatch' ? 1 : score.weight;
   return { kind: 'compared', value, weight, ...(note === undefined ? {} : { note }) };
 }
 
-/**
- * The metric over many answers: the worst of them, or the mean by weight, as the metric's row says.
- */
+/** The metric over many answers: the worst value or the weighted mean, depending on the metric's row. */
 export class Score {
   readonly #metric: GoldenMetric;
   #sum = 0;
@@ -106,13 +104,13 @@ export class Score {
     this.#worst = this.#worst === undefined ? value : worse(this.#metric, this.#worst, value);
   }
 
-  /** Undefined before the first answer. */
+  /** Undefined before the first answer is added. */
   get value(): number | undefined {
     if (goldenMetrics[this.#metric].over === 'WorstCase') return this.#worst;
     return this.#weight === 0 ? undefined : this.#sum / this.#weight;
   }
 
-  /** The worst single answer's value. */
+  /** The worst value of a single answer. */
   get worst(): number | undefined {
     return this.#worst;
   }
@@ -135,7 +133,7 @@ const comparers: { readonly [M in GoldenMetric]: Compare } = {
   Accuracy: accuracy,
 };
 
-/** Puts the checks of type and shape before a comparison that goes element by element. */
+/** Adds checks of type and shape to a comparison by element. */
 function alike(metric: GoldenMetric, compare: Compare): Compare {
   return (want, got) => {
     const sameKind = want.type === got.type || (isReal(want) && isReal(got));
@@ -146,7 +144,7 @@ function alike(metric: GoldenMetric, compare: Compare): Compare {
   };
 }
 
-/** A model of another precision may give its answers in another width; they are still numbers to compare. */
+/** A model of another precision may return another float width; the numbers are still comparable. */
 function isReal({ type }: Tensor): boolean {
   return type === 'float32' || type === 'float64' || type === 'float16';
 }
@@ -158,7 +156,7 @@ function ofNumbers(
   measure: (want: Numbers, got: Numbers) => number,
 ): Comparison {
   if (want.type === 'string' || got.type === 'string')
-    return { kind: 'unfit', problem: `is text, which ${metric} says nothing about` };
+    return { kind: 'unfit', problem: `is text; ${metric} compares numbers only` };
   const [a, b]: readonly [Numbers, Numbers] = [want, got];
   const wrong = firstNotFinite(a, b);
   if (wrong !== undefined)
@@ -166,7 +164,7 @@ function ofNumbers(
   return { kind: 'compared', value: measure(a, b), weight: 1 };
 }
 
-/** Where exactly one of the two is no finite number, or both are different ones. */
+/** Index of the first element where exactly one value is not finite, or where both are not finite and differ. */
 function firstNotFinite(want: Numbers, got: Numbers): number | undefined {
   for (let index = 0; index < want.data.length; index += 1) {
     const [a, b] = [valueAt(want, index), valueAt(got, index)];
@@ -175,7 +173,10 @@ function firstNotFinite(want: Numbers, got: Numbers): number | undefined {
   return undefined;
 }
 
-/** Elements of one row. A column of single numbers is one vector: the cosine of two numbers only compares signs. */
+/**
+ * Elements of one row. A column of single numbers counts as one vector, because the cosine of two numbers only compares
+ * their signs.
+ */
 function rowSizeOf(dims: readonly number[]): number {
   const rest = dims.slice(1).reduce((product, dim) => product * dim, 1);
   return dims.length < 2 || rest === 1
@@ -210,21 +211,21 @@ function accuracy(want: Tensor, got: Tensor): Comparison {
     return {
       kind: 'unfit',
       problem:
-        `is ${want.type} in the expected outputs: Accuracy takes the right labels (whole numbers or text), one ` +
+        `has type ${want.type} in the expected outputs: Accuracy needs the expected labels (integers or text), one ` +
         'for each vector of the answer',
     };
   const labels = labelsOf(want);
   const answers = labelsOf(got, want.data.length);
   if (answers.length !== labels.length)
-    return worst('Accuracy', `gives ${answers.length} answers for ${labels.length} labels`, Math.max(1, labels.length));
+    return worst('Accuracy', `has ${answers.length} answers for ${labels.length} labels`, Math.max(1, labels.length));
   return shareEqual(labels, answers);
 }
 
 function ofWords(want: Tensor, got: Tensor): Comparison {
   if (want.type !== 'string' || got.type !== 'string')
-    return { kind: 'unfit', problem: 'is not text: WordErrorRate is for outputs of datatype BYTES' };
+    return { kind: 'unfit', problem: 'is not text: WordErrorRate applies to outputs of datatype BYTES' };
   const [right, answer] = [wordsOf(want.data), wordsOf(got.data)];
-  // Nothing was said: every word of the answer is one too many, and it counts like one that was to be said.
+  // The expected text is empty: every word of the answer is an insertion. Weight 1 keeps them in the mean.
   const weight = Math.max(1, right.length);
   return { kind: 'compared', value: wordErrors(right, answer) / weight, weight };
 }

@@ -1,12 +1,12 @@
 /**
- * Whether an answer has numbers at all: the least that can be asked of a model that nothing is known of.
+ * Finds non-finite numbers in an answer: the only check that is possible for a model without any reference.
  *
  * Pure.
  */
 import type { NamedTensors } from '../engine/tensor.ts';
 import { valueAt } from './numbers.ts';
 
-/** @returns the first number that is none, in words; undefined when all are finite */
+/** @returns a message that names the first number that is not finite; undefined when all are finite */
 export function notFiniteIn(outputs: NamedTensors): string | undefined {
   for (const [name, tensor] of Object.entries(outputs)) {
     if (tensor.type === 'string') continue;

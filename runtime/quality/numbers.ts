@@ -1,19 +1,20 @@
 /**
  * Distances between two tensors of numbers.
  *
- * Pure.  float16 is read from its bits, 64-bit integers as the nearest double: a distance needs no more.
+ * Pure.  Decodes float16 from its bits and rounds 64-bit integers to the nearest double, which is exact enough for a
+ *        distance.
  */
 import { halfToNumber, type Tensor } from '../engine/tensor.ts';
 
 export type Numbers = Exclude<Tensor, { readonly type: 'string' }>;
 
-/** @param index of an element that there is */
+/** @param index must be less than the number of elements */
 export function valueAt(tensor: Numbers, index: number): number {
   const value = Number(tensor.data[index]);
   return tensor.type === 'float16' ? halfToNumber(value) : value;
 }
 
-/** The largest |want - got|; 0 of nothing. Both have the same elements, all finite or equal. */
+/** The largest |want - got|; 0 for empty tensors. Both have the same length; non-finite elements are equal in both. */
 export function largestErrorOf(want: Numbers, got: Numbers): number {
   let largest = 0;
   for (let index = 0; index < want.data.length; index += 1) {
@@ -23,7 +24,7 @@ export function largestErrorOf(want: Numbers, got: Numbers): number {
   return largest;
 }
 
-/** The lowest cosine of any row of `rowSize` elements; 1 of nothing. */
+/** The lowest cosine of any row of `rowSize` elements; 1 for empty tensors. */
 export function cosineOf(want: Numbers, got: Numbers, rowSize: number): number {
   let lowest = 1;
   for (let start = 0; start < want.data.length; start += rowSize) {
@@ -32,12 +33,12 @@ export function cosineOf(want: Numbers, got: Numbers, rowSize: number): number {
   return lowest;
 }
 
-/** Two rows of zeros are the same; one alone has no direction, and so nothing in common with the other. */
+/** 1 for two rows of zeros. 0 if only one of them is all zeros, because it has no direction. */
 function cosineOfRow(want: Numbers, got: Numbers, from: number, to: number): number {
   let [dot, wantSquares, gotSquares] = [0, 0, 0];
   for (let index = from; index < to; index += 1) {
     const [a, b] = [valueAt(want, index), valueAt(got, index)];
-    // The same infinity in both.
+    // Both have the same infinity here.
     if (!Number.isFinite(a)) continue;
     dot += a * b;
     wantSquares += a * a;

@@ -1,17 +1,17 @@
 /**
- * What a tensor chooses: for each vector of scores the place of the largest, else its elements themselves.
+ * Extracts the labels of a tensor: for each vector of scores the index of the largest; for other types the elements.
  *
  * Pure.
  */
 import type { Tensor } from '../engine/tensor.ts';
 import { valueAt, type Numbers } from './numbers.ts';
 
-/** Labels compare as text: 3, 3n and a float's 3 are the same class. */
+/** Labels compare as text, so that the integer 3, the bigint 3n and the float 3 are the same class. */
 export type Label = string;
 
 /**
- * The class that each vector along the last dimension chooses; of integers, flags and text, each element.
- * A vector with a number that is none chooses nothing: its label is equal to no other.
+ * One label for each vector along the last dimension; for integers, booleans and text, one for each element.
+ * A vector that contains NaN gets a label that equals no other label.
  */
 export function topOfRows(tensor: Tensor): readonly Label[] {
   const size = tensor.dims.at(-1) ?? 1;
@@ -19,9 +19,7 @@ export function topOfRows(tensor: Tensor): readonly Label[] {
   return Array.from({ length: tensor.data.length / size }, (_, row) => topOf(tensor, row * size, size));
 }
 
-/**
- * @param wanted how many labels there are to be; scores are read as vectors only when they are more than that
- */
+/** @param wanted number of labels expected; scores are read as vectors only when there are more scores than labels */
 export function labelsOf(tensor: Tensor, wanted?: number): readonly Label[] {
   const given = wanted === undefined || tensor.data.length === wanted || !isNumeric(tensor);
   return given ? Array.from(tensor.data, String) : topOfVectors(tensor);
@@ -40,7 +38,7 @@ function isScore(tensor: Tensor): tensor is Numbers {
   return tensor.type === 'float32' || tensor.type === 'float64' || tensor.type === 'float16';
 }
 
-/** The first of several that are equally large, as argmax does everywhere. */
+/** The first of several equally large elements, as in argmax elsewhere. */
 function topOf(tensor: Numbers, from: number, size: number): Label {
   let top = 0;
   for (let offset = 0; offset < size; offset += 1) {

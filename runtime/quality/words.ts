@@ -5,7 +5,9 @@
  * does not.
  */
 
-/** More words than an hour of speech has: the distance costs the product of both lengths. */
+/**
+ * Longer than the transcript of an hour of speech. The limit exists because the cost is the product of both lengths.
+ */
 const maxWords = 10_000;
 
 export function wordsOf(texts: readonly string[]): readonly string[] {
@@ -16,7 +18,7 @@ export function wordsOf(texts: readonly string[]): readonly string[] {
     .slice(0, maxWords);
 }
 
-/** The fewest words to put in, leave out or replace that make `got` of `want`. */
+/** The minimum number of insertions, deletions and replacements of words that turn `want` into `got`. */
 export function wordErrors(want: readonly string[], got: readonly string[]): number {
   let before = Array.from({ length: got.length + 1 }, (_, column) => column);
   for (const [row, word] of want.entries()) {

@@ -1,7 +1,7 @@
 /**
- * The table of tasks: a row says all that the server, the sidecar and `serve` have to know of one.
+ * The table of tasks: each row contains everything that the server, the sidecar and `serve` need to know about a task.
  *
- * Rule:  a task is loaded only when a model asks for it: it may need packages that others do not.
+ * Owns:  the list. A task's code is loaded only for models with that task, because it may need extra packages.
  */
 import type { TaskName } from '../../api/tasks.ts';
 import type { GoldenCase } from '../golden/case.ts';
@@ -11,16 +11,16 @@ import type { TaskFactory } from './task.ts';
 
 type TaskRow = {
   readonly load: () => Promise<TaskFactory>;
-  /** Paths that no other task answers. */
+  /** Paths that only this task answers. */
   readonly paths: readonly string[];
-  /** Where requests are not tensors: golden cases that are made up, and a request that shows how the model is asked. */
+  /** For requests that are not tensors: generated golden cases, and an example request. */
   readonly asked?: {
     readonly cases: (model: string, made: { readonly seed: number; readonly count: number }) => readonly GoldenCase[];
     readonly example: (model: string) => { readonly path: string; readonly body: unknown };
   };
 };
 
-/** Nothing beside the protocol that every task speaks. */
+/** Only the Open Inference Protocol, which every task supports. */
 const tensor: TaskFactory = () => Promise.resolve({ routes: [] });
 
 export const tasks: { readonly [T in TaskName]: TaskRow } = {

@@ -1,5 +1,5 @@
 /**
- * `node scripts/onnx-proto/main.ts`: writes the generated code in runtime/onnx/proto from the onnx.proto there.
+ * `npm run generate:onnx`: writes the generated code in runtime/onnx/proto from the onnx.proto there.
  *
  * Owns:  how the generated code is made. It is checked in, so that neither tests nor `npm run verify` need protoc.
  * Needs: protoc on the PATH (Debian: protobuf-compiler). The plugin is installed beside this file on first use, as it

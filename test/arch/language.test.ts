@@ -8,12 +8,15 @@ const folders = ['api', 'lib', 'kube', 'operator', 'runtime', 'local', 'cli', 'b
 
 /** Words that hide who or what is meant, with what to write instead. */
 const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[] = [
-  { pattern: /\b(?:whoever|nobody|somebody|anybody)\b/i, instead: 'name the subject: the caller, the pod, the user' },
+  {
+    pattern: /\b(?:whoever|nobody(?!:)|somebody|anybody)\b/i,
+    instead: 'name the subject: the caller, the pod, the user',
+  },
   {
     pattern: /(?<!there )\b(?:is|are|was|were) no (?!longer\b|more\b|less\b|later\b|earlier\b|other\b|such\b)/i,
     instead: '"is not a"',
   },
-  { pattern: /\b(?:is|are|was|were) none(?! of\b)\b/i, instead: 'repeat the noun: "there are no steps"' },
+  { pattern: /(?<!there )\b(?:is|are|was|were) none(?! of\b)\b/i, instead: 'repeat the noun: "there are no steps"' },
   {
     pattern: /\b(?:to be had|be had\b|gets none|theirs|says? nothing|said nothing)\b/i,
     instead: 'say what happened: "was not reported", "is not available"',
@@ -24,12 +27,38 @@ const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[]
 const later: readonly string[] = [
   'api/',
   'operator/',
-  'runtime/',
-  'local/',
-  'bench/',
-  'scripts/',
-  'examples/',
-  'test/',
+  'runtime/batching/',
+  'runtime/call/',
+  'runtime/config/',
+  'runtime/main.ts',
+  'runtime/prepare/fetch/npm-package.ts',
+  'runtime/sampling/',
+  'runtime/serve/',
+  'runtime/sidecar/',
+  'runtime/transport/',
+  'scripts/mutation/mutants/rollout.ts',
+  'test/integration-real/',
+  'test/integration/argocd-lua.test.ts',
+  'test/integration/examples-models.test.ts',
+  'test/integration/local-gateway.test.ts',
+  'test/integration/local-kubectl-verbs.test.ts',
+  'test/integration/local-kubectl.test.ts',
+  'test/integration/local-main.test.ts',
+  'test/integration/local-workloads.test.ts',
+  'test/integration/operator-kube-client.test.ts',
+  'test/integration/operator-report-tarpits.test.ts',
+  'test/integration/paired-pods.test.ts',
+  'test/integration/sidecar-blocks.test.ts',
+  'test/integration/sidecar.test.ts',
+  'test/story/',
+  'test/unit/api/',
+  'test/unit/docs/',
+  'test/unit/operator/',
+  'test/unit/runtime/batching/',
+  'test/unit/runtime/config/',
+  'test/unit/runtime/sampling/',
+  'test/unit/runtime/sidecar/',
+  'test/unit/runtime/transport/',
 ];
 
 function filesBelow(folder: string): readonly string[] {

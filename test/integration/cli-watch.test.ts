@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Claim } from '../../api/conditions.ts';
 import type { OnnxModelStatus } from '../../api/onnxmodel.ts';
-import { plain, type Terminal } from '../../cli/text/terminal.ts';
+import { unpainted, type Terminal } from '../../cli/text/terminal.ts';
 import { watch } from '../../cli/commands/watch.ts';
 import { eventually } from '../support/eventually.ts';
 import { ModelApi } from '../support/model-api.ts';
@@ -36,7 +36,7 @@ describe('kubectl-onnx watch', () => {
     api.create('ml', name);
     return name;
   };
-  const live: Terminal = { isLive: true, paint: plain, columns: () => 80, rows: () => 40 };
+  const live: Terminal = { isLive: true, paint: unpainted, columns: () => 80, rows: () => 40 };
 
   type Watching = { readonly text: () => string; readonly code: Promise<number>; readonly stop: () => void };
   function watching(terminal: Terminal | undefined, ...argv: readonly string[]): Watching {

@@ -40,7 +40,7 @@ describe('/v1/embeddings over HTTP', () => {
     };
   }
 
-  it('answers as OpenAI does', async () => {
+  it("answers in OpenAI's form", async () => {
     const { status, type, body } = await post({ model: 'tiny', input: ['hello world', 'the lazy dog'] });
     assert.equal(status, 200);
     assert.match(type ?? '', /^application\/json/);
@@ -54,18 +54,18 @@ describe('/v1/embeddings over HTTP', () => {
     assert.deepEqual([body.model, body.usage], ['tiny', { prompt_tokens: 9, total_tokens: 9 }]);
   });
 
-  it('says where the time of a request went', async () => {
+  it('reports the time of each stage of a request', async () => {
     const { timing } = await post({ model: 'tiny', input: 'hello' });
     for (const part of ['decode', 'queue', 'infer', 'encode']) assert.match(timing ?? '', new RegExp(`${part};dur=`));
   });
 
-  it('gives a client that asks for base64 the same numbers', async () => {
+  it('returns the same numbers in base64', async () => {
     const [packed] = await embed(running.url, 'tiny', ['hello world']);
     const { body } = await post({ model: 'tiny', input: 'hello world' });
     assert.deepEqual(Array.from(packed!), body.data![0]!.embedding);
   });
 
-  it('gives the same for token ids as for their text', async () => {
+  it('returns the same for token ids as for their text', async () => {
     const [text, ids] = [
       await post({ model: 'tiny', input: 'hello world' }),
       await post({ model: 'tiny', input: [2, 4, 5, 3] }),
@@ -76,16 +76,16 @@ describe('/v1/embeddings over HTTP', () => {
   // prettier-ignore
   const refused: readonly { name: string; body: unknown; status: number;
     param: string | null; code: string; message: RegExp }[] = [
-    { name: 'refuses a model that is not served', body: { model: 'gpt', input: 'a' }, status: 404,
+    { name: 'refuses an unknown model', body: { model: 'gpt', input: 'a' }, status: 404,
       param: 'model', code: 'model_not_found', message: /unknown model 'gpt': this server serves 'tiny'/ },
-    { name: 'refuses an empty text, saying which', body: { model: 'tiny', input: ['a', ''] },
+    { name: 'names the empty text that it refuses', body: { model: 'tiny', input: ['a', ''] },
       status: 400, param: 'input[1]', code: 'field_invalid', message: /input\[1\]: is empty/ },
     { name: 'refuses a text that is too long', body: { model: 'tiny', input: 'a '.repeat(15) }, status: 400,
       param: 'input', code: 'context_length_exceeded', message: /17 tokens, the limit is 16/ },
-    { name: 'refuses a body that is no JSON', body: '{', status: 400,
+    { name: 'refuses a body that is not JSON', body: '{', status: 400,
       param: null, code: 'request_invalid', message: /not JSON/ },
     { name: 'refuses other dimensions than the model has', body: { model: 'tiny', input: 'a', dimensions: 8 },
-      status: 400, param: 'dimensions', code: 'field_invalid', message: /gives 16 and cannot give 8/ },
+      status: 400, param: 'dimensions', code: 'field_invalid', message: /returns 16 dimensions and cannot return 8/ },
   ];
   for (const { name, body, status, param, code, message } of refused) {
     it(name, async () => {
@@ -99,7 +99,7 @@ describe('/v1/embeddings over HTTP', () => {
     });
   }
 
-  it('serves tensors beside, by the Open Inference Protocol', async () => {
+  it('also serves tensors by the Open Inference Protocol', async () => {
     const { inputs } = (await (await fetch(`${running.url}/v2/models/tiny`)).json()) as { inputs: { name: string }[] };
     assert.deepEqual(
       inputs.map(({ name }) => name),

@@ -21,7 +21,7 @@ const texts = [
   'tokenizing',
 ];
 
-/** One request at a time straight into a worker: what the batcher does is tested elsewhere. */
+/** Sends one request at a time directly to a worker; other tests cover the batcher. */
 function inferenceOf(pool: WorkerPool, maxRows: number): Inference & { readonly sizes: number[] } {
   let last: Promise<unknown> = Promise.resolve();
   const sizes: number[] = [];
@@ -108,7 +108,8 @@ describe('the task Embedding on ONNX Runtime', () => {
         headers: {},
         body: Uint8Array.from(Buffer.from(JSON.stringify({ model: 'tiny', input: inputs }))),
         signal: new AbortController().signal,
-        trace: { decoded: () => {}, inferred: () => {} },
+        tier: 'interactive',
+        trace: { decoded: () => {}, inferred: () => {}, produced: () => {} },
       });
       const { data } = JSON.parse(reply.body as string) as { data: { embedding: number[] }[] };
       return { vectors: data.map(({ embedding }) => embedding), sizes: inference.sizes };
@@ -121,14 +122,14 @@ describe('the task Embedding on ONNX Runtime', () => {
     return Math.max(...a.flatMap((vector, row) => vector.map((value, at) => Math.abs(value - b[row]![at]!))));
   }
 
-  it('gives vectors of length 1 that tell texts apart', async () => {
+  it('returns vectors of length 1 that distinguish texts', async () => {
     const { vectors } = await embed(texts);
     for (const vector of vectors) assert.ok(Math.abs(Math.hypot(...vector) - 1) < 1e-5);
     assert.ok(vectors.slice(1).every((vector) => furthest([vector], [vectors[0]!]) > 0.05));
   });
 
-  it('gives the same vectors one by one and in batches with padding', async () => {
-    // Of 16 and 17 tokens: near enough to run together, so that one of them is padded.
+  it('returns the same vectors one by one and in batches with padding', async () => {
+    // 16 and 17 tokens are close enough to run together, so that one row is padded.
     const alike = ['a '.repeat(14), 'the '.repeat(15), 'fox '.repeat(15), 'dog '.repeat(14)];
     const together = await embed(alike);
     const apart = await embed(alike, { maxBatchSize: 1 });
@@ -137,12 +138,12 @@ describe('the task Embedding on ONNX Runtime', () => {
     assert.ok(furthest(together.vectors, apart.vectors) < 1e-4, `${furthest(together.vectors, apart.vectors)}`);
   });
 
-  it('pools by itself what the graph would pool', async () => {
+  it('pools like the pooling in the graph', async () => {
     const [graph, own] = [await embed(texts), await embed(texts, { pooling: 'Mean', output: 'last_hidden_state' })];
     assert.ok(furthest(graph.vectors, own.vectors) < 1e-5);
   });
 
-  it('pools first and last tokens of padded rows as of rows alone', async () => {
+  it('pools first and last tokens of padded rows like those of single rows', async () => {
     const alike = ['a '.repeat(14), 'the quick '.repeat(7) + 'fox'];
     for (const pooling of ['Cls', 'Last'] as const) {
       const padded = await embed(alike, { pooling, output: 'last_hidden_state' });

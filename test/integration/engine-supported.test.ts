@@ -1,4 +1,4 @@
-/** The versions of ONNX that inspection lets pass are those that ONNX Runtime takes. */
+/** The versions of ONNX that inspection accepts are those that ONNX Runtime accepts. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -52,7 +52,7 @@ describe('supported versions of ONNX', () => {
     }
   }
 
-  it('are those of the version that is installed', () =>
+  it('are those of the installed version', () =>
     assert.equal(
       `ONNX Runtime ${packageJson.dependencies['onnxruntime-node'].split('.').slice(0, 2).join('.')}`,
       engineName,
@@ -69,14 +69,14 @@ describe('supported versions of ONNX', () => {
     ...domains,
     { what: 'IR version', at: (more: number): Model => ({ ...identity(), irVersion: maxIrVersion + more }) },
   ]) {
-    it(`takes the newest ${what}, and says which it is when a file has a newer one`, async () => {
+    it(`accepts the newest ${what}, and reports it for a file with a newer one`, async () => {
       assert.equal(await loads(at(0)), true);
       assert.match(String(await loads(at(1))), /could not load .*model\.onnx: (?!\/onnxruntime_src)/);
       await assert.rejects(
         inspectModel(await written(at(1))),
         (error) =>
           error instanceof AppError &&
-          /ONNX Runtime 1\.30 takes up to \d+: export it with an older/.test(error.message),
+          /ONNX Runtime 1\.30 supports at most \d+: export it with an older/.test(error.message),
       );
     });
   }

@@ -163,7 +163,7 @@ describe('a candidate of whole pods', () => {
     const checks = await verdictOn(await startPod(residual(), golden));
     assert.deepEqual(
       [checks.verdict, checks.reason, checks.message],
-      ['Fail', 'GoldenSetInvalid', 'golden set, line 2: request is missing, or no JSON object (pod pod)'],
+      ['Fail', 'GoldenSetInvalid', 'golden set, line 2: request is missing or not a JSON object (pod pod)'],
     );
   }).timeout(60_000);
 });

@@ -1,4 +1,4 @@
-/** The answer to a request does not depend on who else asks, and the server says why it does not batch. */
+/** The answer to a request does not depend on other requests, and the server reports why it does not batch. */
 import assert from 'node:assert/strict';
 import { ask, inputOf, jsonOf } from '../support/infer-client.ts';
 import { endServers, startServer, type RunningServer } from '../support/model-server.ts';
@@ -20,10 +20,10 @@ const batchingOf = async (running: RunningServer): Promise<unknown> => {
   };
 };
 
-describe('answers beside those of others', () => {
+describe('answers to concurrent requests', () => {
   afterEach(endServers);
 
-  it('are those of the request alone, for a model whose rows depend on each other for large values only', async () => {
+  it('equal those of single requests, for a model whose rows depend on each other for large values only', async () => {
     const running = await startServer({
       model: autoScale(),
       config: { batching: { maxBatchSize: 8, maxQueueDelayMs: 5, maxQueueDepth: 256 } },
@@ -38,14 +38,15 @@ describe('answers beside those of others', () => {
     );
     assert.deepEqual(await batchingOf(running), {
       maxBatchSize: 1,
-      because: "ReduceMax 'largest' takes one value of all rows",
+      because: "ReduceMax 'largest' reduces all rows to one value",
       notes: [
-        "requests are not batched although batching.maxBatchSize is 8: ReduceMax 'largest' takes one value of all rows",
+        'requests are not batched although batching.maxBatchSize is 8: ' +
+          "ReduceMax 'largest' reduces all rows to one value",
       ],
     });
   });
 
-  it('are batched where the graph shows that rows are independent, and nothing has to be said', async () => {
+  it('come from batches if the graph shows that rows are independent; the server reports no reason', async () => {
     const running = await startServer({ model: matmul() });
     assert.deepEqual(await batchingOf(running), { maxBatchSize: 8, because: undefined, notes: [] });
   });

@@ -1,5 +1,5 @@
 /**
- * A client may write the names that every object inherits wherever it writes a name: it gets an answer of the 4xx, no
+ * A client may send names that every JavaScript object inherits, wherever a name is allowed: the answer is 4xx, not
  * 500.
  */
 import assert from 'node:assert/strict';
@@ -11,7 +11,7 @@ import { matmul } from '../support/onnx-models.ts';
 
 const infer = '/v2/models/m/infer';
 const bodyOf = (value: unknown): Ask => ({ body: JSON.stringify(value) });
-/** As JSON text, so that `__proto__` is a field of its own. */
+/** As JSON text, so that `__proto__` is a separate field. */
 const field = (name: string, value: unknown): string =>
   `{${JSON.stringify(name)}:${JSON.stringify(value)},"inputs":[${JSON.stringify(inputOf([1, 2, 3, 4]))}]}`;
 
@@ -57,7 +57,7 @@ describe('names that every object inherits, in a request', () => {
     });
   }
 
-  it('leave the prototype of objects as it is, and the server well', async () => {
+  it('do not change the prototype of objects, and the server stays healthy', async () => {
     assert.equal(Reflect.get({}, 'inputs'), undefined);
     assert.deepEqual(jsonOf(await ask(running.url, '/v2/health/ready')), { ready: true, live: true });
   });

@@ -1,6 +1,4 @@
-/**
- * Failures that a client can choose are counted as the client's, over HTTP: what the candidate's gates see of them.
- */
+/** Failures that a client can cause count as the client's, over HTTP and in the candidate's gates. */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import type { Traffic } from '../../api/report.ts';
@@ -32,7 +30,7 @@ const rows: readonly { readonly name: string; readonly request: Ask;
   { name: 'a body that is not JSON', request: { body: '{"inputs":' }, status: 400, kind: 'invalid' },
   { name: 'a body that is not gzip', request: { body,
       headers: { 'content-encoding': 'gzip' } }, status: 400, kind: 'invalid' },
-  { name: 'a deadline that is none', request: { body,
+  { name: 'an invalid deadline', request: { body,
       headers: { 'x-request-timeout-ms': '-1' } }, status: 400, kind: 'invalid' },
 ];
 
@@ -50,7 +48,7 @@ describe('failures that a client chooses', () => {
     });
   }
 
-  it('are answered at the deadline though the run goes on', async () => {
+  it('are answered at the deadline although the run continues', async () => {
     const { gate, running, call } = await gated();
     const answered = call({ body, headers: { 'x-request-timeout-ms': '50' } });
     await gate.arrival();
@@ -61,7 +59,7 @@ describe('failures that a client chooses', () => {
     await running.end();
   });
 
-  it('count as nothing when the connection breaks off in mid-body', async () => {
+  it('are not counted when the connection breaks during the body', async () => {
     const { running } = await gated();
     for (const rest of ['', 'Transfer-Encoding: chunked\r\n']) {
       const socket = connect(running.server.port, '127.0.0.1');

@@ -1,4 +1,4 @@
-/** Fetching over real sockets from servers that misbehave: what arrives is the file, or a clear refusal. */
+/** Downloads over real sockets from servers with faults: the result is the complete file or a clear error. */
 import assert from 'node:assert/strict';
 import { readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -20,20 +20,20 @@ describe('fetching a model over http', () => {
     assert.deepEqual({ digest: got.digest, bytes: got.bytes }, { digest, bytes: content.length });
   });
 
-  it('asks nobody for what it has', async () => {
+  it('makes no request for a cached model', async () => {
     await world.fetchFrom({ digest });
     await world.fetchFrom({ digest });
     assert.equal(world.server.asked.length, 1);
   });
 
-  it('goes on where a connection was cut', async () => {
+  it('resumes after a cut connection', async () => {
     world.server.on = (_request, response, nth) =>
       nth === 1 && cutAfter(response, content, 40_000, { etag: `"${content.length}"` });
     assert.deepEqual(await bytesOf(await world.fetchFrom({ digest })), content);
     assert.match(world.server.asked[1]?.range ?? '', /^bytes=[1-9]\d*-$/);
   });
 
-  it('begins anew when the file changed between two pieces', async () => {
+  it('starts over when the file changed between two pieces', async () => {
     const newer = Buffer.from(content).reverse();
     world.server.on = (_request, response, nth) => {
       if (nth !== 1) return false;
@@ -44,7 +44,7 @@ describe('fetching a model over http', () => {
     assert.deepEqual(await bytesOf(await world.fetchFrom({ digest: sha256(newer) })), newer);
   });
 
-  it('does not join pieces of a 206 that names another version', async () => {
+  it('does not join a 206 response of another version', async () => {
     world.server.on = (request, response, nth) => {
       if (nth === 1) return cutAfter(response, content, 40_000, { etag: '"a"' });
       if (request.headers.range === undefined) return false;
@@ -62,7 +62,7 @@ describe('fetching a model over http', () => {
     assert.equal(world.server.asked.at(-1)?.range, undefined);
   });
 
-  it('begins anew when the range is another than was asked for', async () => {
+  it('starts over when the response has another range than requested', async () => {
     world.server.on = (request, response, nth) => {
       if (nth === 1) return cutAfter(response, content, 40_000, { etag: '"a"' });
       if (request.headers.range === undefined) return false;
@@ -74,7 +74,7 @@ describe('fetching a model over http', () => {
     assert.deepEqual(await bytesOf(await world.fetchFrom({ digest })), content);
   });
 
-  it('starts over once when a server resumes with wrong bytes under the right headers', async () => {
+  it('starts over once when a server resumes with wrong bytes and correct headers', async () => {
     world.server.on = (request, response, nth) => {
       if (nth === 1) return cutAfter(response, content, 40_000, { etag: '"a"' });
       const { range } = request.headers;
@@ -87,17 +87,17 @@ describe('fetching a model over http', () => {
     };
     assert.deepEqual(await bytesOf(await world.fetchFrom({ digest })), content);
     assert.ok(
-      world.logger.lines.some((line) => line.message === 'resumed download had the wrong digest, starting over'),
+      world.logger.lines.some((line) => line.message === 'resumed download had the wrong digest; starting over'),
     );
   });
 
-  it('does not resume where neither an ETag nor a digest would tell', async () => {
+  it('does not resume without an ETag or a digest', async () => {
     world.server.files.set('/l/m.onnx', content);
     world.server.etags.set('/l/m.onnx', null);
     world.server.on = (request, response) =>
       request.url === '/l/m.onnx' && world.server.asked.length === 1 ? cutAfter(response, content, 40_000) : false;
     const folderOf = folderDigest([{ path: 'm.onnx', digest }]);
-    // The only file's own digest is known here, so it may resume by that; a weak ETag alone may not.
+    // The digest of the only file is known here, so the download may resume; with only a weak ETag it may not.
     world.server.etags.set('/m.onnx', 'W/"1"');
     assert.deepEqual(
       await bytesOf(
@@ -113,7 +113,7 @@ describe('fetching a model over http', () => {
     assert.equal(world.server.asked[1]?.headers['if-range'], undefined);
   });
 
-  it('names what was wanted and what came when the digest is another', async () => {
+  it('reports the expected and the actual digest when they differ', async () => {
     const want = sha256('other');
     await assert.rejects(
       world.fetchFrom({ digest: want }),
@@ -122,20 +122,20 @@ describe('fetching a model over http', () => {
     assert.deepEqual(await readdir(join(world.folder, 'cache', 'models')), []);
   });
 
-  it('refuses other bytes than the revision began with', async () => {
+  it("refuses other bytes than those of the revision's first pod", async () => {
     await assert.rejects(
       world.fetchFrom({ digest }, { resolvedDigest: sha256('first') }),
       code('DIGEST_MISMATCH', /first pod got other bytes/),
     );
   });
 
-  it('gives up on a server that cuts every answer short', async () => {
+  it('gives up on a server that cuts every response short', async () => {
     world.server.on = (_request, response) => cutAfter(response, content, 0);
     await assert.rejects(world.fetchFrom({ digest }, { limits: { tries: 3 } }), code('SOURCE_UNAVAILABLE'));
     assert.equal(world.server.asked.length, 3);
   });
 
-  it('gets a file from a server that gives a little at a time', async () => {
+  it('completes a file from a server that sends a little at a time', async () => {
     world.server.on = (request, response) => {
       const from = Number(/\d+/.exec(request.headers.range ?? '0')?.[0]);
       const part = content.subarray(from, from + 15_000);
@@ -151,20 +151,20 @@ describe('fetching a model over http', () => {
     assert.deepEqual(await bytesOf(await world.fetchFrom({ digest }, { limits: { tries: 3 } })), content);
   });
 
-  it('tries again after 503 and 429', async () => {
+  it('retries after 503 and 429', async () => {
     world.server.on = (_request, response, nth) => nth <= 2 && (response.writeHead(nth === 1 ? 503 : 429).end(), true);
     assert.deepEqual(await bytesOf(await world.fetchFrom({ digest })), content);
   });
 
   for (const status of [404, 410, 401, 403]) {
-    it(`does not try again after ${status}`, async () => {
+    it(`does not retry after ${status}`, async () => {
       world.server.on = (_request, response) => (response.writeHead(status).end(), true);
       await assert.rejects(world.fetchFrom({ digest }), code('SOURCE_MISSING', new RegExp(`answered ${status}`)));
       assert.equal(world.server.asked.length, 1);
     });
   }
 
-  it('refuses a file that says it is larger than the limit, before reading it', async () => {
+  it('refuses a file whose declared size exceeds the limit, before reading it', async () => {
     world.server.on = (_request, response) => (
       response.writeHead(200, { 'content-length': 10 ** 12 }),
       response.write('a'),
@@ -173,7 +173,7 @@ describe('fetching a model over http', () => {
     await assert.rejects(world.fetchFrom({ digest }), code('SOURCE_TOO_LARGE', /larger than the limit/));
   });
 
-  it('refuses a file that turns out larger than the limit', async () => {
+  it('refuses a file that exceeds the limit while it is read', async () => {
     world.server.on = (_request, response) => (response.writeHead(200).end(content), true);
     await assert.rejects(world.fetchFrom({ digest }, { limits: { sourceBytes: 1000 } }), code('SOURCE_TOO_LARGE'));
   });
@@ -216,7 +216,7 @@ describe('fetching a model over http', () => {
     await assert.rejects(world.fetchFrom({ digest }), code('SOURCE_INVALID', /not followed/));
   });
 
-  it('sends the credentials of the URL to its own origin only, and shows them to nobody', async () => {
+  it("sends the URL's credentials to its own origin only, and does not show them", async () => {
     const other = await FileServer.start();
     other.files.set('/m.onnx', content);
     world.server.on = (_request, response) => (
@@ -225,7 +225,7 @@ describe('fetching a model over http', () => {
     );
     const uri = `${world.server.origin.replace('//', '//user:hunter2@')}/m.onnx?token=hunter2`;
     const fetched = world.fetchFrom({ uri, digest });
-    // Whatever becomes of it, the other server must not outlive the test.
+    // The other server must be closed even if the test fails.
     await fetched.catch(() => {});
     await other.stop();
     const got = await fetched;
@@ -248,7 +248,7 @@ describe('fetching a model over http', () => {
     assert.deepEqual(await bytesOf(got, 'sub/tokenizer.json'), Buffer.from('{}'));
   });
 
-  it('says which file of a folder is another', async () => {
+  it('names the file of a folder that has another digest', async () => {
     world.server.files.set('/f/model.onnx', content);
     const files = [{ path: 'model.onnx', digest: sha256('other') }];
     await assert.rejects(
@@ -257,7 +257,7 @@ describe('fetching a model over http', () => {
     );
   });
 
-  it('refuses a folder that is another than the spec says, though each file is right', async () => {
+  it('refuses a folder with another digest than in the spec, although each file matches', async () => {
     world.server.files.set('/f/model.onnx', content);
     await assert.rejects(
       world.fetchFrom({
@@ -269,7 +269,7 @@ describe('fetching a model over http', () => {
     );
   });
 
-  it('refuses a folder whose files the spec does not name', async () => {
+  it('refuses a folder if the spec does not name its files', async () => {
     await assert.rejects(
       world.fetchFrom({ uri: `${world.server.origin}/f/`, digest }),
       code('SOURCE_INVALID', /name its files/),
@@ -283,7 +283,7 @@ describe('fetching a model over http', () => {
     );
   });
 
-  it('says so when nobody listens', async () => {
+  it('reports that nothing listens', async () => {
     const gone = createServer();
     await new Promise<void>((resolve) => {
       gone.listen(0, '127.0.0.1', resolve);
@@ -298,7 +298,7 @@ describe('fetching a model over http', () => {
     );
   });
 
-  it('gives a server up that does not answer', async () => {
+  it('gives up on a server that does not answer', async () => {
     world.server.on = () => true;
     const http = { timeouts: { connectMs: 1000, headersMs: 50, idleMs: 50 } };
     await assert.rejects(
@@ -307,7 +307,7 @@ describe('fetching a model over http', () => {
     );
   });
 
-  it('stops when it is told to, and goes on later', async () => {
+  it('stops when it is aborted, and resumes later', async () => {
     const stop = new AbortController();
     world.server.on = (_request, response, nth) => {
       if (nth !== 1) return false;
@@ -320,7 +320,7 @@ describe('fetching a model over http', () => {
     assert.match(world.server.asked[1]?.range ?? '', /^bytes=[1-9]/);
   });
 
-  it('says that the disk is full, and goes on when it is not', async () => {
+  it('reports a full disk, and resumes when there is space', async () => {
     let room = 30_000;
     const full: OpenPart = async (path, keep) => {
       const part = await openPart(path, keep);
@@ -337,7 +337,7 @@ describe('fetching a model over http', () => {
     assert.deepEqual(await bytesOf(await world.fetchFrom({ digest })), content);
   });
 
-  it('fetches again what was damaged in the cache', async () => {
+  it('fetches a damaged cache entry again', async () => {
     const got = await world.fetchFrom({ digest });
     await writeFile(join(got.root, 'm.onnx'), 'damaged');
     assert.deepEqual(await bytesOf(await world.fetchFrom({ digest })), content);

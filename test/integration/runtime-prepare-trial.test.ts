@@ -1,4 +1,4 @@
-/** A trial's child process: whatever a model does in it is an outcome here. */
+/** A trial's child process: everything that a model does to it is reported as an outcome. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -38,7 +38,7 @@ describe('a trial', () => {
     return await runTrial({ graphPath, options, ...task }, { timeoutMs: 60_000, ...bounds }, { ...tools, signal });
   }
 
-  it('loads a model, runs it and says what that took', async () => {
+  it('loads a model, runs it and measures it', async () => {
     const outcome = await attempt(matmul(), { runs: runs([x4], ['y']) });
     assert.ok(outcome.is === 'Done' && outcome.peakBytes > 2 ** 20 && outcome.loadMs > 0);
     assert.deepEqual(outcome.result.made, [
@@ -47,7 +47,7 @@ describe('a trial', () => {
     ]);
   });
 
-  it("finds the same outputs of the same model, and another's to differ", async () => {
+  it('finds equal outputs for the same model and a difference for another', async () => {
     const outputs = join(folder, 'outputs');
     await attempt(matmul(), { runs: runs([x4], ['y']), writeTo: outputs });
     const same = await attempt(matmul(), { runs: runs([x4], ['y']), compareWith: outputs });
@@ -57,7 +57,7 @@ describe('a trial', () => {
     assert.match(other.result.difference ?? '', /output 'y' differs at element 0/);
   });
 
-  it('leaves a profile that names the provider', async () => {
+  it('writes a profile that names the provider', async () => {
     await attempt(matmul(), {
       runs: runs([x4], ['y']),
       options: { ...options, enableProfiling: true, profileFilePrefix: join(folder, 'profile') },
@@ -68,7 +68,7 @@ describe('a trial', () => {
     ]);
   });
 
-  it("gives ONNX Runtime's words when it refuses the model", async () => {
+  it("returns ONNX Runtime's message when it refuses the model", async () => {
     const outcome = await attempt({
       ...matmul(),
       graph: { ...matmul().graph, name: 'refused', nodes: [{ op: 'Nonsense', inputs: ['x'], outputs: ['y'] }] },
@@ -77,12 +77,12 @@ describe('a trial', () => {
     assert.match(outcome.why, /Nonsense/);
   });
 
-  it('outlives a model that takes its process down', async () => {
+  it('survives a model that crashes its process', async () => {
     const outcome = await attempt(int4Output(), { runs: runs([x4], ['q']) });
     assert.ok(outcome.is === 'Died' && outcome.during === 'run', JSON.stringify(outcome));
   });
 
-  it('stops one that takes more memory than it may', async () => {
+  it('stops a model that exceeds its memory', async () => {
     const outcome = await attempt(heavy(48), {}, { memoryBytes: 40 * 2 ** 20 });
     assert.ok(
       outcome.is === 'TooLarge' && outcome.during === 'load' && outcome.peakBytes > 40 * 2 ** 20,
@@ -90,7 +90,7 @@ describe('a trial', () => {
     );
   });
 
-  it('stops one that takes too long', async () => {
+  it('stops a model that takes too long', async () => {
     const outcome = await attempt(
       slow(20_000, 256),
       { runs: { ...runs([{ name: 'x', type: 'float32', dims: [512, 256] }], ['y']), rows: [1, 2, 4, 8] } },
@@ -99,7 +99,7 @@ describe('a trial', () => {
     assert.ok(outcome.is === 'TooSlow', JSON.stringify(outcome));
   });
 
-  it('ends with the signal', async () => {
+  it('ends when the signal is aborted', async () => {
     const stop = new AbortController();
     const outcome = attempt(
       slow(20_000, 256),
@@ -129,8 +129,8 @@ describe('a trial', () => {
       };
     };
 
-    it('leaves a model that dies of made-up inputs to be served, with a note', async () => {
-      // As a bad kernel would: the info says nothing of int4, as if inspection had not known.
+    it('serves a model that crashes on generated inputs, with a note', async () => {
+      // Simulates a faulty kernel: the info does not mention int4, as if inspection had missed it.
       const made = int4Output();
       const info = {
         ...inspectBytes(modelBytes(matmul())),
@@ -138,10 +138,10 @@ describe('a trial', () => {
       };
       const result = await buildCache(await job(made, { info }));
       assert.equal(result.optimisedPath, undefined);
-      assert.match(result.notes[0] ?? '', /no made-up input could be run.*the process ended in mid-run/);
+      assert.match(result.notes[0] ?? '', /no generated input could be run.*the process ended during the run/);
     });
 
-    it('refuses a model that takes more memory than the limit, with a need above it', async () => {
+    it('refuses a model that exceeds the memory limit, and reports a need above the limit', async () => {
       const limitBytes = process.memoryUsage.rss() + 64 * 2 ** 20;
       await assert.rejects(buildCache(await job(heavy(96), { limitBytes })), (error: unknown) => {
         const { code, params } = error as { code: string; params: { needBytes: number } };
@@ -149,7 +149,7 @@ describe('a trial', () => {
       });
     });
 
-    it('keeps a result without an optimised form, too', async () => {
+    it('also keeps a result without an optimised form', async () => {
       const given = await job(matmul(), { optimiseFromBytes: 1e9 });
       const first = await buildCache(given);
       assert.deepEqual(await readdir(given.folder), ['result.json']);

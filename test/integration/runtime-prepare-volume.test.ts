@@ -1,4 +1,4 @@
-/** Models that lie on a mounted volume: used where they are, and checked at every prepare. */
+/** Models on a mounted volume: used in place, and verified at every prepare. */
 import assert from 'node:assert/strict';
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ describe('fetching a model from a volume', () => {
     return world.fetchFrom({ uri, ...source }, { sourceDir: volume, resolvedDigest });
   };
 
-  it('uses the files where they lie', async () => {
+  it('uses the files in place', async () => {
     const got = await from('pvc://models/minilm/');
     assert.deepEqual([got.root, got.files.map(({ path }) => path)], [join(volume, 'minilm'), ['model.onnx', 'sub/x']]);
     assert.equal(
@@ -34,29 +34,29 @@ describe('fetching a model from a volume', () => {
     );
   });
 
-  it('takes a single file with its own digest', async () => {
+  it('accepts a single file with its own digest', async () => {
     assert.equal((await from('pvc://models/minilm/model.onnx', { digest: sha256(content) })).digest, sha256(content));
   });
 
-  it('refuses other bytes than the spec says', async () => {
+  it('refuses other bytes than in the spec', async () => {
     await assert.rejects(
       from('pvc://models/minilm/', { digest: sha256('other') }),
       code('DIGEST_MISMATCH', /minilm\/ is/),
     );
   });
 
-  it('refuses other bytes at the next pod', async () => {
+  it('refuses changed bytes at the next pod', async () => {
     const { digest } = await from('pvc://models/minilm/');
     await writeFile(join(volume, 'minilm', 'model.onnx'), 'changed');
     await assert.rejects(from('pvc://models/minilm/', { resolvedDigest: digest }), code('DIGEST_MISMATCH'));
   });
 
-  it('counts only the files that the spec names', async () => {
+  it('uses only the files that the spec names', async () => {
     const files = [{ path: 'model.onnx', digest: sha256(content) }];
     assert.equal((await from('pvc://models/minilm/', { files })).digest, folderDigest(files));
   });
 
-  it('leaves out what file systems keep in a volume', async () => {
+  it('ignores files that file systems keep in a volume', async () => {
     await mkdir(join(volume, 'lost+found'));
     await mkdir(join(volume, '..2026_data'));
     await writeFile(join(volume, '..2026_data', 'y'), 'y');
@@ -77,16 +77,16 @@ describe('fetching a model from a volume', () => {
   const refused: { name: string; before?: () => Promise<unknown>; uri: string; want: ErrorCode; message: RegExp }[] = [
     { name: 'a link out of the volume', before: () => symlink('/etc/hostname', join(volume, 'minilm', 'out')),
       uri: 'pvc://models/minilm/', want: 'SOURCE_INVALID', message: /leads out of the volume/ },
-    { name: 'links in a circle', before: () => symlink('.', join(volume, 'minilm', 'again')),
+    { name: 'links in a cycle', before: () => symlink('.', join(volume, 'minilm', 'again')),
       uri: 'pvc://models/minilm/', want: 'SOURCE_INVALID', message: /nested more than 32 deep/ },
-    { name: 'a folder that is not there', uri: 'pvc://models/other/',
-      want: 'SOURCE_MISSING', message: /no such file or folder; .* has minilm\// },
-    { name: 'a file that is not there, with what is', uri: 'pvc://models/minilm/deep/gone.onnx',
-      want: 'SOURCE_MISSING', message: /no such file or folder; .*minilm has .*model\.onnx/ },
+    { name: 'a missing folder', uri: 'pvc://models/other/',
+      want: 'SOURCE_MISSING', message: /the file or folder does not exist; .* has minilm\// },
+    { name: 'a missing file, listing the existing ones', uri: 'pvc://models/minilm/deep/gone.onnx',
+      want: 'SOURCE_MISSING', message: /the file or folder does not exist; .*minilm has .*model\.onnx/ },
     { name: 'an empty folder', before: () => mkdir(join(volume, 'empty')),
       uri: 'pvc://models/empty/', want: 'SOURCE_MISSING', message: /is empty/ },
     { name: 'a file named as a folder', uri: 'pvc://models/minilm/model.onnx/',
-      want: 'SOURCE_INVALID', message: /is a file/ },
+      want: 'SOURCE_INVALID', message: /names a file/ },
     { name: 'a folder named as a file', uri: 'pvc://models/minilm',
       want: 'SOURCE_INVALID', message: /end the URI with/ },
   ];
@@ -97,7 +97,7 @@ describe('fetching a model from a volume', () => {
     });
   }
 
-  it('says which file may not be read', async function () {
+  it('names a file that may not be read', async function () {
     if (process.getuid?.() === 0) return this.skip();
     await chmod(join(volume, 'minilm', 'model.onnx'), 0);
     await assert.rejects(from('pvc://models/minilm/'), code('SOURCE_MISSING', /EACCES/));

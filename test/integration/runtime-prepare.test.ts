@@ -1,4 +1,4 @@
-/** `prepare` from a URI to a manifest: real models, real ONNX Runtime in its child processes. */
+/** `prepare` from a URI to a manifest: real models, and real ONNX Runtime in child processes. */
 import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -57,7 +57,7 @@ describe('prepare', () => {
       return true;
     };
 
-  it('leaves a manifest that says what the model is and how it ran', async () => {
+  it('writes a manifest that describes the model and how it ran', async () => {
     const path = await model(matmul());
     const prepared = await run(runtimeConfig(folderUri()));
     assert.deepEqual(await readPrepared(join(folder, 'cache'), '0123456789'), prepared);
@@ -93,14 +93,14 @@ describe('prepare', () => {
     });
   });
 
-  it('says which outputs are left out of answers', async () => {
+  it('reports the outputs that are not in answers', async () => {
     await model(tensorAndSequence());
     const { notes, resolved } = await run(runtimeConfig(folderUri()));
     assert.deepEqual(
       [notes[0], resolved.leftOut],
       [
-        "left out of answers, which carry tensors only: 'parts' (sequence). Export the model without that step " +
-          '(for scikit-learn: zipmap=False) to have them',
+        "not in answers, which carry tensors only: 'parts' (sequence). To get them, export the model without that " +
+          'step (for scikit-learn: zipmap=False)',
         "'parts' (sequence)",
       ],
     );
@@ -118,7 +118,7 @@ describe('prepare', () => {
       golden: { id: 'sha256:1', metric: 'Cosine', min: 0.9, source: { kind: 'Uri', uri, digest } },
     });
 
-    it('fetches it by its digest and leaves word of it for the sidecar', async () => {
+    it('fetches it by its digest and records its path for the sidecar', async () => {
       await model(matmul());
       await writeFile(join(folder, 'golden.jsonl'), line);
       await run(golden(pathToFileURL(join(folder, 'golden.jsonl')).href, sha256(line)));
@@ -126,11 +126,11 @@ describe('prepare', () => {
       assert.equal(await readFile(path, 'utf8'), line);
       await assert.rejects(
         goldenPathIn(join(folder, 'cache'), sha256('another')),
-        refusal('FILE_UNREADABLE', /it is not of the golden set sha256:/),
+        refusal('FILE_UNREADABLE', /it does not describe the golden set sha256:/),
       );
     });
 
-    it('refuses another file than the spec names', async () => {
+    it('refuses another file than the one in the spec', async () => {
       await model(matmul());
       await writeFile(join(folder, 'golden.jsonl'), `${line}${line}`);
       await assert.rejects(
@@ -148,7 +148,7 @@ describe('prepare', () => {
     });
   });
 
-  it('makes an optimised form that sessions share, once', async () => {
+  it('builds the optimised form that sessions share only once', async () => {
     await model(heavy(1));
     const first = await run(runtimeConfig(folderUri()));
     assert.ok(
@@ -162,7 +162,7 @@ describe('prepare', () => {
     assert.deepEqual((await readdir(join(first.graphPath, '..'))).sort(), ['model.bin', 'model.onnx', 'result.json']);
   });
 
-  it('makes the optimised form again when a file of it is damaged', async () => {
+  it('builds the optimised form again when one of its files is damaged', async () => {
     await model(heavy(1));
     const { graphPath } = await run(runtimeConfig(folderUri()));
     const weights = join(graphPath, '..', 'model.bin');
@@ -172,9 +172,10 @@ describe('prepare', () => {
     assert.equal((await stat(weights)).size, size);
   });
 
-  it('makes no optimised form with weights out of line', async () => {
-    // Two tables of 67,596 bytes: the second would begin 12 bytes behind a multiple of 64. Gather would not mind, other
-    // kernels do.
+  it('does not build an optimised form with unaligned weights', async () => {
+    // Two tables of 67,596 bytes: the second would start 12 bytes after a multiple of 64. Gather would work, but other
+    // kernels
+    // would crash.
     const made = (name: string, values: number) => weight(name, 'float32', [131, 129], noise(131 * 129, values));
     const gather = (table: string, output: string) => ({ op: 'Gather', inputs: [table, 'x'], outputs: [output] });
     await model({
@@ -192,7 +193,7 @@ describe('prepare', () => {
     assert.ok((await inspectModel(graphPath)).externalFiles.every(({ aligned }) => aligned));
   });
 
-  it('serves the variant of the precision that is asked for', async () => {
+  it('serves the variant of the requested precision', async () => {
     await model(matmul());
     await model(matmul(2), 'model.int8.onnx');
     const prepared = await run(
@@ -205,7 +206,7 @@ describe('prepare', () => {
       [prepared.graphPath, prepared.resolved.precision],
       [join(folder, 'source', 'model.int8.onnx'), 'INT8'],
     );
-    // Of two files in one folder each has a digest of its own; the folder has one.
+    // Two files of one folder have different digests, although the folder has one.
     const other = await run(runtimeConfig(folderUri()));
     assert.equal(other.resolved.digest, prepared.resolved.digest);
     assert.notEqual(other.resolved.served, prepared.resolved.served);
@@ -245,7 +246,7 @@ describe('prepare', () => {
     );
   });
 
-  it('finds the tokenizer, or says that it is missing', async () => {
+  it('finds the tokenizer, or reports that it is missing', async () => {
     await model(matmul());
     await assert.rejects(
       run(runtimeConfig(folderUri(), { embedding: {} })),
@@ -265,14 +266,14 @@ describe('prepare', () => {
       message: /model\.onnx is not a model this runtime can serve: .*int4/ },
     { name: 'random bytes', bytes: new Uint8Array(noise(1000, 1).buffer),
       want: 'MODEL_INVALID', message: /model\.onnx is not a model/ },
-    { name: 'a model with an operator that nobody knows', made: unknownOperator(),
+    { name: 'a model with an unknown operator', made: unknownOperator(),
       want: 'ENGINE_LOAD_FAILED', message: /could not load model\.onnx: .*Nonsense/ },
     { name: 'weights over the memory limit', made: heavy(1), change: { memory: { limitBytes: 96 * 2 ** 20 } },
       want: 'MODEL_TOO_LARGE', message: /model\.onnx needs about 218Mi of memory, the limit is 96Mi/ },
-    { name: 'a provider that is not here', made: matmul(),
+    { name: 'an unavailable provider', made: matmul(),
       change: { execution: { providers: [{ name: 'CUDA', options: {} }] } },
       want: 'PROVIDER_UNAVAILABLE', message: /provider CUDA cannot be used here: / },
-    { name: 'a precision that the spec has no file for', made: matmul(),
+    { name: 'a precision without a file in the spec', made: matmul(),
       change: { execution: { precision: 'FP16' } }, want: 'PRECISION_MISSING', message: /FP16/ },
   ];
   for (const { name, made, bytes, change, want, message } of broken) {
@@ -288,7 +289,7 @@ describe('prepare', () => {
     });
   }
 
-  it('falls back with a note where that is allowed', async () => {
+  it('falls back with a note if the spec allows it', async () => {
     await model(matmul());
     const prepared = await run(
       runtimeConfig(folderUri(), {
@@ -305,7 +306,7 @@ describe('prepare', () => {
     assert.match(prepared.notes[0] ?? '', /CUDA cannot be used here/);
   });
 
-  it('says that a model could not be run on made-up inputs, and serves it', async () => {
+  it('reports that a model could not be run on generated inputs, and serves it', async () => {
     const picky: Model = {
       ...matmul(),
       graph: {
@@ -316,11 +317,11 @@ describe('prepare', () => {
     };
     await model(picky);
     const prepared = await run(runtimeConfig(folderUri()));
-    assert.match(prepared.notes[0] ?? '', /no made-up input could be run/);
+    assert.match(prepared.notes[0] ?? '', /no generated input could be run/);
     assert.equal(prepared.graphPath, join(folder, 'source', 'model.onnx'));
   });
 
-  it('frees the cache when the disk is full, and goes on', async () => {
+  it('evicts cache entries when the disk is full, and continues', async () => {
     const server = await serve();
     const bytes = modelBytes(matmul());
     server.files.set('/m.onnx', bytes);
@@ -332,7 +333,7 @@ describe('prepare', () => {
       return {
         ...part,
         async write(piece) {
-          // As a real disk: room comes with what is removed.
+          // Like a real disk, it has space again after files were removed.
           full &&= (await readdir(join(folder, 'cache', 'models'))).includes('old');
           if (full) throw new AppError('DISK_FULL', { path });
           await part.write(piece);
@@ -343,10 +344,10 @@ describe('prepare', () => {
       openPart: openFull,
     });
     assert.deepEqual(await readFile(prepared.graphPath), Buffer.from(bytes));
-    assert.ok(logger.lines.some(({ message }) => message === 'disk was full, trying again after emptying the cache'));
+    assert.ok(logger.lines.some(({ message }) => message === 'disk was full; trying again after emptying the cache'));
   });
 
-  it('leaves nothing when another took the cache over meanwhile', async () => {
+  it('writes nothing after another prepare took over the cache', async () => {
     const server = await serve();
     const bytes = modelBytes(matmul());
     server.files.set('/m.onnx', bytes);
@@ -362,7 +363,7 @@ describe('prepare', () => {
     assert.ok(!(await readdir(join(folder, 'cache'))).includes('prepared.json'));
   });
 
-  it('does the work once when two prepare at once', async () => {
+  it('does the work once when two run at once', async () => {
     const server = await serve();
     const bytes = modelBytes(heavy(1));
     server.files.set('/m.onnx', bytes);

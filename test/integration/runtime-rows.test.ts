@@ -1,4 +1,4 @@
-/** Graphs whose rows are said to be independent, held against what ONNX Runtime gives for rows together and alone. */
+/** Graphs whose rows are reported as independent, compared with ONNX Runtime's results for rows together and alone. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -7,7 +7,7 @@ import { randomGraph } from '../support/random-graphs.ts';
 const program = fileURLToPath(new URL('../support/programs/rows-together.ts', import.meta.url));
 type Line = { readonly seed: number; readonly same?: boolean };
 
-/** In a process that may be ended by a graph; the next one goes on behind it. */
+/** Runs in a process that a graph may crash; the next process continues after that graph. */
 function tryGraphs(from: number, to: number): readonly Line[] {
   const lines: Line[] = [];
   for (let next = from; next < to; next = (lines.at(-1)?.seed ?? to) + 1) {
@@ -26,10 +26,10 @@ function tryGraphs(from: number, to: number): readonly Line[] {
   return lines;
 }
 
-describe('rows that are said to be independent', function () {
+describe('rows that are reported as independent', function () {
   this.timeout(60_000);
 
-  it('give the same answers in company as alone, whatever the graph', () => {
+  it('have the same results together and alone, for any graph', () => {
     const tried = tryGraphs(1, 3000).filter(({ same }) => same !== undefined);
     const wrong = tried
       .filter(({ same }) => same === false)

@@ -1,9 +1,10 @@
 /**
- * What a server keeps of requests in each of their forms, that it answers them again alike, and whom it lets go first.
+ * Which requests a server samples, in each of their forms; that replays get the same answers, and which are dropped
+ * first.
  */
 import assert from 'node:assert/strict';
 import { peersTokenHeader } from '../../api/access.ts';
-import { besideHeader } from '../../runtime/protocol/beside.ts';
+import { besideHeader } from '../../runtime/call/beside.ts';
 import { readTaken, type Sample } from '../../runtime/sampling/sample.ts';
 import { doorFor, givenToken, withToken } from '../support/door.ts';
 import { ask, binaryBody, inputOf, jsonOf, type Ask } from '../support/infer-client.ts';
@@ -24,7 +25,7 @@ async function sampleOf(running: RunningServer, path: string, request: Ask): Pro
   return samples![0]!;
 }
 
-/** As a candidate's sidecar asks: at the other port, beside users. */
+/** As a candidate's sidecar does: at the port for sidecars, with lower priority than users. */
 function replay(running: RunningServer, { path, request }: Sample) {
   const form: Record<string, string> =
     request.jsonBytes === undefined ? {} : { 'inference-header-content-length': String(request.jsonBytes) };
@@ -51,7 +52,7 @@ describe('samples of a server', () => {
     ['raw bytes', { body: four, headers: { 'inference-header-content-length': '0' } }],
   ];
   for (const [name, request] of forms) {
-    it(`are whole when they came as ${name}, and answered again alike`, async () => {
+    it(`are complete when sent as ${name}, and get the same answers in a replay`, async () => {
       const running = await startServer({ model: matmul(), options: { door: doorFor() } });
       const sample = await sampleOf(running, versioned, request);
       assert.deepEqual([sample.path, sample.sizeClass, sample.tier], [infer, 4, 'default']);
@@ -62,7 +63,7 @@ describe('samples of a server', () => {
     });
   }
 
-  it('are kept of embeddings, too', async () => {
+  it('are also kept for embeddings', async () => {
     const embedding = {
       tokenizer: 'tokenizer.json',
       pooling: 'None',
@@ -86,7 +87,7 @@ describe('samples of a server', () => {
     await endServers();
   });
 
-  it('are not kept of what was refused, nor of what sidecars ask, nor when nobody wants any', async () => {
+  it('are not kept for refused requests, for requests of sidecars, or while sampling is off', async () => {
     const running = await startServer({ model: matmul(), options: { door: doorFor() } });
     await ask(running.url, infer, { body });
     await ask(running.debugUrl, '/counters?sample=1', { headers: withToken });
@@ -118,7 +119,7 @@ describe('without the token of the revision', () => {
     ],
     ['the token in another form', { authorization: `Basic ${Buffer.from(`:${givenToken}`).toString('base64')}` }],
   ] as const) {
-    it(`nobody turns sampling on (${name})`, async () => {
+    it(`does not turn sampling on (${name})`, async () => {
       const running = await startServer({ model: matmul(), options: { door: doorFor() } });
       const counters = await ask(running.debugUrl, '/counters?sample=1', { headers });
       assert.equal(counters.status, 200);
@@ -126,7 +127,7 @@ describe('without the token of the revision', () => {
       assert.equal(await taken(running), 0);
     });
 
-    it(`nobody takes samples, and nobody turns sampling off (${name})`, async () => {
+    it(`does not return samples or turn sampling off (${name})`, async () => {
       const running = await startServer({ model: matmul(), options: { door: doorFor() } });
       await ask(running.debugUrl, '/counters?sample=1', { headers: withToken });
       await ask(running.url, infer, { body });
@@ -136,7 +137,7 @@ describe('without the token of the revision', () => {
       assert.equal(await taken(running), 1);
     });
 
-    it(`a request at the port for sidecars is a user's, and is counted (${name})`, async () => {
+    it(`counts a request at the port for sidecars as a user's (${name})`, async () => {
       const running = await startServer({ model: matmul(), options: { door: doorFor() } });
       assert.equal(
         (await ask(running.debugUrl, infer, { body, headers: { ...headers, [besideHeader]: '1' } })).status,
@@ -146,21 +147,21 @@ describe('without the token of the revision', () => {
     });
   }
 
-  it('a server that has no token samples nothing, whoever asks', async () => {
+  it('a server without a token does not sample', async () => {
     const running = await startServer({ model: matmul() });
     await ask(running.debugUrl, '/counters?sample=1', { headers: withToken });
     await ask(running.url, infer, { body });
     assert.equal((await ask(running.debugUrl, '/samples?max=16', { body: '', headers: withToken })).status, 401);
   });
 
-  it('and with it nothing is sampled where no quality gate asks for it', async () => {
+  it('a server with a token does not sample without a quality gate', async () => {
     const running = await startServer({ model: matmul(), options: { door: doorFor(undefined, 0) } });
     await ask(running.debugUrl, '/counters?sample=1', { headers: withToken });
     await ask(running.url, infer, { body });
     assert.equal(await taken(running), 0);
   });
 
-  it('the token is in no answer', async () => {
+  it('the token is not in any answer', async () => {
     const running = await startServer({ model: matmul(), options: { door: doorFor() } });
     for (const path of ['/config', '/counters', '/metrics'])
       assert.ok(!(await ask(running.debugUrl, path)).body.toString().includes(withToken.authorization.slice(7)), path);
@@ -170,7 +171,7 @@ describe('without the token of the revision', () => {
 describe('a request of a sidecar', () => {
   afterEach(endAll);
 
-  it("is refused while a user's runs, and answered when there is room again", async () => {
+  it("is refused while a user's request runs, and answered when there is room again", async () => {
     const { gate, running, call } = await gated({}, { door: doorFor() });
     const arrived = gate.arrival();
     const user = call();
@@ -186,7 +187,7 @@ describe('a request of a sidecar', () => {
     assert.equal(await counted(running), 1);
   });
 
-  it("waits its turn like a user's when it does not say that it comes beside them", async () => {
+  it("is queued like a user's if it lacks the header for sidecars", async () => {
     const { gate, running, call } = await gated({}, { door: doorFor() });
     const arrived = gate.arrival();
     const user = call();

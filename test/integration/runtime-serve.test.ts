@@ -1,5 +1,5 @@
 /**
- * The runtime as a process: `serve` from a file on, a pod's `prepare` and `run`, and what each says when it cannot.
+ * The runtime as a process: `serve` for a file, and `prepare` and `run` of a pod, with their messages when they fail.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -22,7 +22,9 @@ const isReady = (url: string): Promise<boolean> =>
     () => false,
   );
 
-/** Closed loops of requests until `stop`; every status that is not 200 is kept, 0 for no answer. */
+/**
+ * Clients that send requests in a loop until `stop`. Records every status other than 200, and 0 for a missing answer.
+ */
 function clients(url: string, count: number) {
   const agent = new Agent({ keepAlive: true, maxSockets: count });
   const bad: number[] = [];
@@ -70,7 +72,7 @@ describe('runtime/main.ts', function () {
     await rm(folder, { recursive: true, force: true });
   });
 
-  it('serves a folder, says how to ask, and drains without losing a request', async () => {
+  it('serves a folder, shows an example request, and drains without losing a request', async () => {
     const program = start(
       ['serve', join(folder, 'matmul'), '--name', 'm', '--port', '0', '--cache', join(folder, 'cache')],
       { ONNX_DRAIN_DELAY: '500ms' },
@@ -90,7 +92,7 @@ describe('runtime/main.ts', function () {
     assert.equal(await program.ended, 0, program.err());
   });
 
-  it('ends at once on Ctrl-C, which npm doubles, with nobody asking', async () => {
+  it('ends at once on Ctrl-C, which npm sends twice, without clients', async () => {
     const program = start(
       ['serve', join(folder, 'matmul'), '--name', 'm', '--port', '0', '--cache', join(folder, 'cache')],
       { ONNX_DRAIN_DELAY: '10m' },
@@ -109,12 +111,12 @@ describe('runtime/main.ts', function () {
     { name: 'a cache folder that cannot be made',
       args: () => ['serve', join(folder, 'matmul'), '--cache', join(folder, 'bad.yaml', 'cache')],
       says: /^error: --cache: models cannot be kept in .*bad\.yaml\/cache \(.*\): give another folder/ },
-    { name: 'a file that is no model', args: () =>
+    { name: 'a file that is not a model', args: () =>
         ['serve', join(folder, 'matmul', 'notes.txt'), '--cache', join(folder, 'cache')],
       says: /^error: notes\.txt is not a model this runtime can serve: / },
   ];
   for (const { name, args, says } of mistakes) {
-    it(`tells of ${name} in one sentence`, async () => {
+    it(`reports ${name} in one sentence`, async () => {
       await writeFile(join(folder, 'matmul', 'notes.txt'), 'not a model');
       await writeFile(join(folder, 'bad.yaml'), 'batching: {maxBatchSizes: 4}\n');
       const program = start(args());
@@ -125,7 +127,7 @@ describe('runtime/main.ts', function () {
     });
   }
 
-  it('prepares and runs a pod, and leaves no last words behind', async () => {
+  it('prepares and runs a pod, with an empty termination message at the end', async () => {
     const pod = await givenPod(folder, 'good', {});
     assert.equal(await start(['prepare'], pod.environment).ended, 0);
     assert.equal(parseLastWords(await readFile(pod.log, 'utf8'))?.kind, 'resolved');
@@ -142,7 +144,7 @@ describe('runtime/main.ts', function () {
     assert.equal(await program.ended, 0, program.err());
   });
 
-  it('says last why a prepared model cannot be loaded', async () => {
+  it('writes to the termination message why a prepared model cannot be loaded', async () => {
     const pod = await givenPod(folder, 'good', {
       execution: { ...givenConfig().execution, sessionConfig: { 'session.load_model_format': 'ORT' } },
     });
@@ -153,12 +155,12 @@ describe('runtime/main.ts', function () {
     assert.doesNotMatch(program.err(), /^\s+at /m);
   });
 
-  it('says last that prepare has not run', async () => {
+  it('writes to the termination message that prepare did not run', async () => {
     const pod = await givenPod(folder, 'unprepared', {});
     assert.equal(await start(['run'], pod.environment).ended, 2);
     const words = parseLastWords(await readFile(pod.log, 'utf8'));
     assert.ok(
-      words?.kind === 'failed' && words.code === 'FILE_UNREADABLE' && /has prepare run/.test(words.message),
+      words?.kind === 'failed' && words.code === 'FILE_UNREADABLE' && /did prepare run/.test(words.message),
       JSON.stringify(words),
     );
   });

@@ -1,4 +1,6 @@
-/** Clients that hold what others need: bodies that do not come, answers that are not read, connections, pipelines. */
+/**
+ * Clients that occupy what others need: bodies that do not arrive, answers that are not read, connections, pipelines.
+ */
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import type { Answer } from '../../runtime/call/answer.ts';
@@ -30,13 +32,13 @@ const heldBytes = async (debugUrl: string): Promise<number> =>
 const portOf = (url: string): number => Number(new URL(url).port);
 const announced = `POST ${infer} HTTP/1.1\r\nhost: a\r\ncontent-length: ${64 * mib}\r\n\r\n`;
 
-describe('model server among clients that stall', () => {
+describe('model server with clients that stall', () => {
   afterEach(async () => {
     for (const socket of sockets.splice(0)) socket.destroy();
     await endAll();
   });
 
-  it('answers others while hundreds of bodies were announced and do not come', async () => {
+  it('answers others while hundreds of announced bodies do not arrive', async () => {
     const { gate, running, call } = await gated();
     gate.open = true;
     const stalled = Array.from({ length: 200 }, () => open(portOf(running.url), `${announced}{`));
@@ -51,14 +53,14 @@ describe('model server among clients that stall', () => {
     await running.end();
   });
 
-  it('makes room for others where stalled bodies fill the budget', async () => {
+  it('frees memory for others when stalled bodies use up the budget', async () => {
     const clock = new HandClock();
     const { gate, running, call } = await gated(
       {},
       { clock, memoryLimitBytes: 128 * mib, readMemory: () => Promise.resolve('RssAnon: 8192 kB') },
     );
     gate.open = true;
-    // Large bodies may have three quarters of 25.8 MiB.
+    // Large bodies may use three quarters of 25.8 MiB.
     const stalled = open(portOf(running.url), announced.replace(String(64 * mib), String(18 * mib)));
     stalled.socket.write(Buffer.alloc(17 * mib));
     await until(async () => (await heldBytes(running.debugUrl)) === 17 * mib);
@@ -71,7 +73,7 @@ describe('model server among clients that stall', () => {
     await running.end();
   });
 
-  it('ends a body that stops coming after five seconds', async () => {
+  it('ends a body that makes no progress for five seconds', async () => {
     const clock = new HandClock();
     const { running } = await gated({}, { clock });
     const stalled = open(portOf(running.url), `${announced}{`);
@@ -88,7 +90,7 @@ describe('model server among clients that stall', () => {
     await running.end();
   });
 
-  it('lets those who only hold a connection make room', async () => {
+  it('closes idle connections when new ones need room', async () => {
     const running = await makeServer({ model: matmul(), options: { maxConnections: 8 } });
     const held = Array.from({ length: 30 }, (_, index) =>
       open(portOf(running.url), index % 2 === 0 ? '' : 'GET /v2 HTTP/1.1\r\nhost'),
@@ -100,13 +102,13 @@ describe('model server among clients that stall', () => {
     await running.end();
   });
 
-  it('refuses a connection that piles up requests', async () => {
+  it('refuses a connection with too many pipelined requests', async () => {
     const { gate, running } = await gated();
     const text = askRaw(
       portOf(running.url),
       `POST ${infer} HTTP/1.1\r\nhost: a\r\ncontent-length: ${Buffer.byteLength(small)}\r\n\r\n${small}`.repeat(30),
     );
-    // One runs, the others wait.
+    // One request runs, the others are queued.
     await until(async () => (await depthOf(running)) === 15);
     gate.letGo();
     const statuses = [...(await text).matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
@@ -127,17 +129,16 @@ describe('sendBody', () => {
         const answer: Answer = {
           status: 200,
           contentType: 'text/plain',
-          chunks: ['begin', new Uint8Array(bytes)],
-          bytes: bytes + 5,
+          body: { chunks: ['begin', new Uint8Array(bytes)], bytes: bytes + 5 },
         };
-        response.writeHead(200, { 'content-length': answer.bytes });
-        sendBody(response, answer, transfers);
+        response.writeHead(200, { 'content-length': bytes + 5 });
+        sendBody(response, answer.body, transfers);
       },
     );
     return { clock, transfers, servers, ended: ended.promise };
   }
 
-  it('ends a connection whose client does not read, and gives the memory back', async () => {
+  it('ends a connection whose client does not read, and frees its memory', async () => {
     const { clock, transfers, servers, ended } = await world(32 * mib);
     const socket = connect(servers.port, '127.0.0.1').on('error', () => {});
     socket.pause();
@@ -156,7 +157,7 @@ describe('sendBody', () => {
     await servers.close();
   });
 
-  it('writes a large answer whole, in order', async () => {
+  it('writes a large answer completely and in order', async () => {
     const { transfers, servers, ended } = await world(5 * mib);
     const seen = await ask(`http://127.0.0.1:${servers.port}`, '/');
     assert.deepEqual([seen.body.length, seen.body.subarray(0, 6).toString()], [5 * mib + 5, 'begin\0']);

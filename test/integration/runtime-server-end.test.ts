@@ -1,16 +1,14 @@
-/**
- * The end of a model server: nothing that was asked is left without its answer.
- */
+/** Stopping a model server: every request gets its answer. */
 import assert from 'node:assert/strict';
 import { Agent, request as send } from 'node:http';
 import { connect } from 'node:net';
 import { body, depthOf, endAll, gated, infer, until } from '../support/gated-server.ts';
 import { ask } from '../support/infer-client.ts';
 
-describe('model server at its end', () => {
+describe('model server that stops', () => {
   afterEach(endAll);
 
-  it('loses no request: readiness goes first, then connections, then the engine', async () => {
+  it('loses no request: it first becomes unready, then closes connections, then the engine', async () => {
     const { gate, running } = await gated({}, { drainMs: 60_000 });
     gate.open = true;
     const agent = new Agent({ keepAlive: true, maxSockets: 8 });
@@ -43,7 +41,7 @@ describe('model server at its end', () => {
     await until(() => statuses.length > 50);
     const learned = new AbortController();
     const draining = running.server.drain(learned.signal);
-    // As a load balancer does: it looks at readiness, and sends nothing more once that is gone.
+    // As a load balancer does: it checks readiness, and stops sending when the server is not ready.
     await until(async () => (await ask(running.url, '/v2/health/ready')).status === 503);
     assert.equal((await ask(running.url, '/v2/health/live')).status, 200);
     stop = true;
@@ -60,7 +58,7 @@ describe('model server at its end', () => {
     await running.end();
   });
 
-  it('resets nobody who still comes: it goes on until nothing has come for a while', async () => {
+  it('does not reset late clients: it continues until there were no requests for a while', async () => {
     const { gate, running } = await gated({}, { drainMs: 300 });
     gate.open = true;
     const beganAt = performance.now();
@@ -70,7 +68,7 @@ describe('model server at its end', () => {
     });
     const statuses: number[] = [];
     let askedAt = beganAt;
-    // Each on a connection of its own, for longer than the quiet time.
+    // Each request uses a connection of its own, for longer than the quiet time.
     while (askedAt - beganAt < 900) {
       askedAt = performance.now();
       statuses.push((await ask(running.url, infer, { body })).status);
@@ -82,7 +80,7 @@ describe('model server at its end', () => {
     await running.end();
   });
 
-  it('does not wait for connections that never asked for anything', async () => {
+  it('does not wait for connections without a request', async () => {
     const { running } = await gated();
     const silent = connect(running.server.port, '127.0.0.1');
     await new Promise((resolve) => silent.on('connect', resolve));
@@ -92,7 +90,7 @@ describe('model server at its end', () => {
     await ended;
   });
 
-  it('answers what waits in its queue before it ends', async () => {
+  it('answers queued requests before it ends', async () => {
     const { gate, running, call } = await gated({
       batching: { maxBatchSize: 1, maxQueueDelayMs: 0, maxQueueDepth: 8 },
     });

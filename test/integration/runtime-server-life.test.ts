@@ -1,6 +1,4 @@
-/**
- * The model server through its life: before it is ready, when it is full, and when clients or workers leave.
- */
+/** The model server before it is ready, when it is full, and when clients or workers leave. */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import type { Prepared } from '../../runtime/prepare/prepared.ts';
@@ -13,7 +11,7 @@ import { matmul } from '../support/onnx-models.ts';
 describe('model server before it is ready', () => {
   afterEach(endAll);
 
-  it('lives, is not ready, and asks clients to come back', async () => {
+  it('is live, is not ready, and tells clients to retry', async () => {
     const running = await makeServer({ model: matmul() });
     const seen = await Promise.all(
       ['/v2/health/live', '/v2/health/ready', '/startup', '/v2/models/m/ready', '/v2/models/m'].map((path) =>
@@ -35,7 +33,7 @@ describe('model server before it is ready', () => {
     await running.end();
   });
 
-  it('says why a model cannot be loaded', async () => {
+  it('reports why a model cannot be loaded', async () => {
     const running = await makeServer({
       model: matmul(),
       config: { execution: { ...givenConfig().execution, sessionConfig: { 'session.load_model_format': 'ORT' } } },
@@ -49,16 +47,16 @@ describe('model server before it is ready', () => {
 describe('model server without room', () => {
   afterEach(endAll);
 
-  it('does not call itself ready when it would refuse everything', async () => {
+  it('is not ready when it would refuse every request', async () => {
     const running = await makeServer({ model: matmul(), options: { memoryLimitBytes: 1024 } });
     await assert.rejects(running.server.load(), /needs about [\d.]+[KM]i of memory, the limit is 1Ki/);
     assert.equal((await ask(running.url, '/v2/health/ready')).status, 503);
     await running.end();
   });
 
-  it('starts fewer workers than there are CPUs where memory holds fewer, and says so', async () => {
+  it('starts fewer workers than CPUs if memory is too small for more, and reports it', async () => {
     const limit = 1000 * 2 ** 20;
-    // Not what the test's own process holds, which grows with the tests before.
+    // Without the memory of the test's own process, which grows with earlier tests.
     const prepared = (each: Prepared): Prepared => ({
       ...each,
       resolved: { ...each.resolved, memoryEstimateBytes: Math.floor(limit / 3) },
@@ -99,7 +97,7 @@ describe('model server short of memory', () => {
       },
     );
 
-  it('recycles a worker and refuses work, and takes it again', async () => {
+  it('recycles a worker and refuses work, then accepts work again', async () => {
     memory.mib = 8;
     const { gate, call } = await given();
     gate.open = true;
@@ -112,7 +110,7 @@ describe('model server short of memory', () => {
     await until(async () => (await call()).status === 200);
   });
 
-  it('takes no worker away from the warm-up', async () => {
+  it('does not recycle a worker during the warm-up', async () => {
     memory.mib = 8;
     const gate = new Gate();
     const looks: (() => void)[] = [];
@@ -132,7 +130,7 @@ describe('model server short of memory', () => {
     const loaded = running.server.load();
     await arrived;
     memory.mib = 112;
-    // The second look comes once what followed from the first is done.
+    // The second check runs after the consequences of the first.
     for (const _ of [1, 2])
       await new Promise<void>((resolve) => {
         looks.push(resolve);
@@ -144,7 +142,7 @@ describe('model server short of memory', () => {
     await running.end();
   });
 
-  it('gives back what a body held once it is answered', async () => {
+  it("frees a body's memory after the answer", async () => {
     memory.mib = 8;
     const { call } = await given();
     const statuses = [];
@@ -157,7 +155,7 @@ describe('model server short of memory', () => {
 describe('model server under load', () => {
   afterEach(endAll);
 
-  it('answers 429 with a time to come back when its queue is full', async () => {
+  it('answers 429 with a time to retry when its queue is full', async () => {
     const { gate, running, call } = await gated({
       batching: { maxBatchSize: 1, maxQueueDelayMs: 0, maxQueueDepth: 1 },
     });
@@ -177,7 +175,7 @@ describe('model server under load', () => {
     await running.end();
   });
 
-  it('runs together what waited together', async () => {
+  it('runs queued requests together', async () => {
     const { gate, running, call } = await gated();
     const first = call();
     await gate.arrival();
@@ -216,7 +214,7 @@ describe('model server under load', () => {
     });
   }
 
-  it('does not run what its client no longer waits for', async () => {
+  it('does not run a request whose client has left', async () => {
     const { gate, running, call } = await gated();
     const warmed = gate.engine.batches.length;
     const first = call();
@@ -238,7 +236,7 @@ describe('model server under load', () => {
     await running.end();
   });
 
-  it('forgets a client that leaves while it sends', async () => {
+  it('drops a request whose client leaves while sending', async () => {
     const { gate, running, call } = await gated();
     const socket = connect(running.server.port, '127.0.0.1');
     socket.write(`POST ${infer} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{"inputs": [`);
@@ -257,7 +255,7 @@ describe('model server under load', () => {
     await running.end();
   });
 
-  it('answers 503 for what a lost worker ran, and the next request', async () => {
+  it('answers 503 for the run of a lost worker, and answers the next request', async () => {
     const { gate, running, call } = await gated();
     const lost = call();
     await gate.arrival();

@@ -1,7 +1,4 @@
-/**
- * The model server over HTTP, with ONNX Runtime behind it: every endpoint, every form of a body, and everything that is
- * wrong with a request.
- */
+/** The model server over HTTP with ONNX Runtime: every endpoint, every form of a body, and every invalid request. */
 import assert from 'node:assert/strict';
 import { gzipSync, deflateSync } from 'node:zlib';
 import { ask, askRaw, binaryBody, inputOf, jsonOf, splitBody, type Ask } from '../support/infer-client.ts';
@@ -59,7 +56,7 @@ describe('model server', () => {
     });
   }
 
-  it("lists the model as OpenAI's clients ask for it", async () => {
+  it("lists the model in the form of OpenAI's API", async () => {
     const { object, data } = jsonOf(await call('/v1/models')) as {
       object: string;
       data: { id: string; object: string; created: number }[];
@@ -71,12 +68,12 @@ describe('model server', () => {
     assert.deepEqual(jsonOf(await call('/v1/models/m/')), data[0]);
   });
 
-  it('says how a model comes to answer /v1/embeddings', async () => {
+  it('explains how a model can answer /v1/embeddings', async () => {
     const seen = await call('/v1/embeddings', { body: JSON.stringify({ model: 'm', input: 'a' }) });
     assert.deepEqual([seen.status, (jsonOf(seen) as { error: { code: string } }).error.code], [404, 'task_missing']);
   });
 
-  it("describes the model's configuration as Triton does", async () => {
+  it("describes the model's configuration in Triton's form", async () => {
     const config = jsonOf(await call('/v2/models/m/config')) as { max_batch_size: number; input: unknown };
     assert.deepEqual([config.max_batch_size, config.input], [8, [{ name: 'x', data_type: 'TYPE_FP32', dims: [4] }]]);
   });
@@ -105,7 +102,7 @@ describe('model server', () => {
     });
   }
 
-  it('infers from raw bytes and answers in kind', async () => {
+  it('infers from raw bytes and answers in the same form', async () => {
     const { json, blob } = splitBody(
       await call(infer, {
         body: new Uint8Array(Float32Array.of(1, 2, 3, 4, 0, 1, 0, 0).buffer),
@@ -120,14 +117,14 @@ describe('model server', () => {
     assert.deepEqual([...new Float32Array(Uint8Array.from(blob).buffer)], [12, 1, 0, 1]);
   });
 
-  it('gives outputs in binary where asked for', async () => {
+  it('returns outputs in binary if requested', async () => {
     const { blob } = splitBody(
       await call(infer, { body: JSON.stringify({ ...good, parameters: { binary_data_output: true } }) }),
     );
     assert.deepEqual([...new Float32Array(Uint8Array.from(blob).buffer)], [12, 1]);
   });
 
-  it('returns the id, the request id and where the time went', async () => {
+  it('returns the id, the request id and the time of each stage', async () => {
     const seen = await call(infer, {
       body: JSON.stringify({ ...good, id: '42' }),
       headers: { 'x-request-id': 'abc-1' },
@@ -140,7 +137,7 @@ describe('model server', () => {
     );
   });
 
-  it('infers from JSON and to JSON too large for the HTTP thread', async () => {
+  it('infers from and to JSON that is too large for the HTTP thread', async () => {
     const rows = 12_000;
     const data = Array.from({ length: rows * 4 }, (_, index) => index % 7);
     const seen = await call(infer, { body: JSON.stringify({ inputs: [inputOf(data, { shape: [rows, 4] })] }) });
@@ -153,49 +150,49 @@ describe('model server', () => {
   const wrong: readonly { readonly name: string; readonly request: Ask;
     readonly status?: number; readonly says: RegExp }[] = [
     { name: 'an empty body', request: { method: 'POST', body: '' }, says: /the body is empty/ },
-    { name: 'no JSON', request: { body: 'hello' }, says: /not JSON/ },
-    { name: 'large text that is no JSON', request: { body: large }, says: /not JSON/ },
+    { name: 'text that is not JSON', request: { body: 'hello' }, says: /not JSON/ },
+    { name: 'large text that is not JSON', request: { body: large }, says: /not JSON/ },
     { name: 'large JSON with a wrong value at its end',
       request: { body: JSON.stringify({ inputs: [
         inputOf([...Array<number>(40_000).fill(1), 'x'], { shape: [40_001] })] }) },
       says: /input 'x': element 40000 is "x", which is not FP32/ },
     { name: 'an unknown input', request: { body: JSON.stringify(
-        { inputs: [inputOf([1], { name: 'z' })] }) }, says: /unknown input 'z': the model takes 'x'/ },
-    { name: 'no input', request: { body: JSON.stringify({ inputs: [] }) }, says: /input 'x' is missing/ },
+        { inputs: [inputOf([1], { name: 'z' })] }) }, says: /unknown input 'z': the model's inputs are 'x'/ },
+    { name: 'a missing input', request: { body: JSON.stringify({ inputs: [] }) }, says: /input 'x' is missing/ },
     { name: 'another datatype', request: { body: JSON.stringify(
         { inputs: [inputOf([1, 2, 3, 4], { datatype: 'INT64' })] }) },
-      says: /input 'x' is INT64, the model takes FP32/ },
+      says: /input 'x' is INT64, expected FP32/ },
     { name: 'another shape', request: { body: JSON.stringify({ inputs: [inputOf([1, 2, 3])] }) },
-      says: /input 'x' has shape \[1,3\], the model takes \[batch,4\]/ },
+      says: /input 'x' has shape \[1,3\], expected \[batch,4\]/ },
     { name: 'another rank', request: { body: JSON.stringify(
         { inputs: [inputOf([1, 2, 3, 4], { shape: [4] })] }) }, says: /input 'x' has shape \[4\]/ },
     { name: 'an unknown output', request: { body: JSON.stringify(
-        { ...good, outputs: [{ name: 'q' }] }) }, says: /unknown output 'q': the model gives 'y'/ },
-    { name: 'a header that is no number', request: { body: '{}',
+        { ...good, outputs: [{ name: 'q' }] }) }, says: /unknown output 'q': the model's outputs are 'y'/ },
+    { name: 'a header that is not a number', request: { body: '{}',
         headers: { 'inference-header-content-length': '1e3' } }, says: /Inference-Header-Content-Length is '1e3'/ },
     { name: 'a header longer than the body', request: { body: '{}',
         headers: { 'inference-header-content-length': '99' } }, says: /the body has only 2 bytes/ },
     { name: 'a raw body with half an element',
       request: { body: 'abc', headers: { 'inference-header-content-length':
-        '0' } }, says: /does not hold whole elements of FP32/ },
+        '0' } }, says: /does not contain whole elements of FP32/ },
     { name: 'an unknown encoding', request: { body: '{}',
         headers: { 'content-encoding': 'br' } }, says: /Content-Encoding br is not one of/ },
-    { name: 'gzip that is none', request: { body: '{}',
+    { name: 'a body that is not gzip', request: { body: '{}',
         headers: { 'content-encoding': 'gzip' } }, says: /the body is not gzip/ },
     { name: 'gzip that is cut off', request: { body: gzipSync(JSON.stringify(good)).subarray(0, 20),
         headers: { 'content-encoding': 'gzip' } }, says: /the body is not gzip/ },
-    { name: 'a deadline that is none', request: { body: JSON.stringify(good),
+    { name: 'an invalid deadline', request: { body: JSON.stringify(good),
         headers: { 'x-request-timeout-ms': 'soon' } }, says: /x-request-timeout-ms is not a number/ },
     { name: 'a body over the limit', request: { body: ' '.repeat(5 * 2 ** 20) },
       status: 413, says: /the body, in bytes, is over the limit of 4194304/ },
-    { name: 'a body over the limit that does not say so', request: { body: ' '.repeat(5 * 2 ** 20), chunked: true },
+    { name: 'a body over the limit, of undeclared length', request: { body: ' '.repeat(5 * 2 ** 20), chunked: true },
       status: 413, says: /the body, in bytes, is over the limit of 4194304/ },
-    { name: 'a body that is over the limit once unpacked',
+    { name: 'a body over the limit after decompression',
       request: { body: gzipSync(' '.repeat(5 * 2 ** 20)), headers: { 'content-encoding': 'gzip' } },
       status: 413, says: /the body, in bytes, is over the limit of 4194304/ },
   ];
   for (const { name, request, status = 400, says } of wrong) {
-    it(`answers ${name} with ${status}, and lives`, async () => {
+    it(`answers ${name} with ${status}, and keeps running`, async () => {
       const seen = await call(infer, request);
       const { error } = jsonOf(seen) as { error: string };
       assert.equal(seen.status, status, error);
@@ -206,18 +203,18 @@ describe('model server', () => {
 
   // prettier-ignore
   const broken: readonly { readonly name: string; readonly bytes: string; readonly status: number }[] = [
-    { name: 'what is no HTTP', bytes: 'HELLO\r\n\r\n', status: 400 },
+    { name: 'text that is not HTTP', bytes: 'HELLO\r\n\r\n', status: 400 },
     { name: 'two lengths',
       bytes: `POST ${infer} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}`, status: 400 },
     { name: 'a length and chunks at once', bytes:
         `POST ${infer} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n{}`, status: 400 },
     { name: 'a negative length',
       bytes: `POST ${infer} HTTP/1.1\r\nhost: x\r\ncontent-length: -2\r\n\r\n`, status: 400 },
-    { name: 'headers without end', bytes: `GET /v2 HTTP/1.1\r\nhost: x\r\nx-long: ${'a'.repeat(
+    { name: 'endless headers', bytes: `GET /v2 HTTP/1.1\r\nhost: x\r\nx-long: ${'a'.repeat(
         20_000)}\r\n\r\n`, status: 431 },
   ];
   for (const { name, bytes, status } of broken) {
-    it(`answers ${name} with ${status}, and lives`, async () => {
+    it(`answers ${name} with ${status}, and keeps running`, async () => {
       const text = await askRaw(running.server.port, bytes);
       assert.match(text, new RegExp(`^HTTP/1.1 ${status} `));
       assert.ok((JSON.parse(text.slice(text.indexOf('\r\n\r\n') + 4)) as { error: string }).error.length > 0);
@@ -225,7 +222,7 @@ describe('model server', () => {
     });
   }
 
-  it('counts what it answered, for the report and for Prometheus', async () => {
+  it('counts its answers for the report and for Prometheus', async () => {
     const counters = jsonOf(await ask(running.debugUrl, '/counters')) as {
       bootId: string;
       ready: boolean;
@@ -248,7 +245,7 @@ describe('model server', () => {
       assert.ok(metrics.includes(name), name);
   });
 
-  it('says which configuration is in force', async () => {
+  it('reports the active configuration', async () => {
     const config = jsonOf(await ask(running.debugUrl, '/config')) as {
       execution: { workers: number; arena: boolean };
       batching: { maxRows: number };
@@ -299,7 +296,7 @@ describe('model server and element types', () => {
     });
   }
 
-  it('carries FP16 as binary data, and only so', async () => {
+  it('carries FP16 only as binary data', async () => {
     const running = await startServer({ model: identity('float16') });
     try {
       const bits = new Uint8Array(Uint16Array.of(0x3c00, 0xc000, 0x7c00, 0x0001).buffer);
@@ -310,7 +307,7 @@ describe('model server and element types', () => {
       assert.deepEqual([...blob], [...bits]);
       const refused = await ask(running.url, infer, binaryBody({ inputs }, bits));
       assert.equal(refused.status, 400);
-      assert.match((jsonOf(refused) as { error: string }).error, /output 'y' is FP16, which has no JSON form/);
+      assert.match((jsonOf(refused) as { error: string }).error, /output 'y' is FP16, which JSON cannot express/);
     } finally {
       await running.end();
     }

@@ -1,6 +1,6 @@
 /**
- * A model whose Loop does not end, in a process of its own: readiness goes, then liveness, every request has its
- * answer, and SIGTERM ends the process.
+ * A model whose Loop does not end, in a separate process: readiness fails, then liveness, every request gets an answer,
+ * and SIGTERM ends the process.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -38,7 +38,7 @@ describe('a run that does not end', function () {
     await rm(folder, { recursive: true, force: true });
   });
 
-  it('takes readiness, then liveness; its requests get 504, and SIGTERM ends the process with last words', async () => {
+  it('fails readiness, then liveness; requests get 504, and SIGTERM ends the process with a last message', async () => {
     const { environment, log } = await givenPod(folder, 'trip-pod', {}, 'trip');
     assert.equal(await start(['prepare'], environment).ended, 0);
     const program = start(['run'], { ...environment, ONNX_STUCK_AFTER: '1s' });
@@ -67,7 +67,7 @@ describe('a run that does not end', function () {
     assert.ok(words?.kind === 'failed' && words.code === 'RUN_STUCK', JSON.stringify(words));
   });
 
-  it('does not hold up Ctrl-C for longer than ten seconds, and its client has an answer', async () => {
+  it('delays Ctrl-C by at most ten seconds, and its client gets an answer', async () => {
     const program = start([
       'serve',
       join(folder, 'trip'),
@@ -93,7 +93,7 @@ describe('a run that does not end', function () {
     assert.ok(performance.now() - sentAt < 11_000);
   });
 
-  it('is given up in a trial and in the warm-up, with words that say so', async () => {
+  it('is stopped in a trial and in the warm-up, with a clear message', async () => {
     const { environment, log } = await givenPod(
       folder,
       'endless-pod',
@@ -103,7 +103,7 @@ describe('a run that does not end', function () {
     assert.equal(await start(['prepare'], environment).ended, 0);
     const program = start(['run'], environment);
     await program.ended;
-    // Whoever started it in a terminal sees no last words.
+    // In a terminal there is no termination message.
     assert.match(
       program.err(),
       /warm-up did not finish within 1000 ms.*the process kills itself: a run of the model does not end/,
@@ -117,7 +117,7 @@ describe('a run that does not end', function () {
     );
   });
 
-  it('ends with the process on SIGTERM while it warms', async () => {
+  it('ends with the process on SIGTERM during the warm-up', async () => {
     const { environment } = await givenPod(
       folder,
       'warming-pod',

@@ -1,7 +1,7 @@
 /**
- * One node being looked at, and what every rule asks of it.
+ * One node under examination, with helpers for the rules.
  *
- * Owns:  reading attributes and constant inputs, and the sentences for what a rule cannot allow.
+ * Owns:  reading attributes and constant inputs, and the messages of rules that reject a node.
  * Pure.
  */
 import type { GraphAttribute, GraphNode } from '../graph.ts';
@@ -9,16 +9,17 @@ import { hasRows, isOne, isSameSize, mixed, numberOf, type RowsValue, type Size,
 
 export type Call = {
   readonly node: GraphNode;
-  /** Undefined: an optional input that is left out. */
+  /** Undefined: an omitted optional input. */
   readonly inputs: readonly (Value | undefined)[];
   /** Version of ai.onnx. */
   readonly opset: number;
-  /** A size that nothing else has. */
+  /** A size that is equal to no other size. */
   readonly fresh: () => Size;
 };
 
 /**
- * Asked when an input has rows and none is mixed. One value stands for the first output; the others are then not known.
+ * Called when at least one input has rows and no input is mixed. A single returned value is the first output's; the
+ * other outputs are then unknown.
  */
 export type Rule = (call: Call) => Value | readonly Value[];
 
@@ -30,7 +31,7 @@ export function intOf(call: Call, name: string, otherwise: number): number {
   return attributeOf(call, name)?.int ?? otherwise;
 }
 
-/** The numbers of a constant input, or of the attribute that older versions have instead; undefined when not known. */
+/** The numbers of a constant input, or of the attribute that older versions use instead; undefined when unknown. */
 export function numbersOf(call: Call, input: number, attribute?: string): readonly number[] | undefined {
   const found = attribute === undefined ? undefined : attributeOf(call, attribute);
   if (found !== undefined) return found.ints ?? found.floats ?? (found.int === undefined ? undefined : [found.int]);
@@ -38,19 +39,19 @@ export function numbersOf(call: Call, input: number, attribute?: string): readon
   return values?.every((value) => value !== undefined) === true ? values : undefined;
 }
 
-/** The same, of sizes that may not be numbers yet. */
+/** Like numbersOf, for sizes that may be symbolic. */
 export function sizesOf(call: Call, input: number): readonly (Size | undefined)[] | undefined {
   const value = call.inputs[input];
   return value?.is === 'Plain' ? value.values : undefined;
 }
 
-/** The input when it has rows. */
+/** The input if it has rows. */
 export function rowsOf(call: Call, input: number): RowsValue | undefined {
   const value = call.inputs[input];
   return value?.is === 'Rows' ? value : undefined;
 }
 
-/** Whether all other inputs are the same for all rows. */
+/** True if all other inputs are the same for all rows. */
 export function othersArePlain(call: Call, input: number): boolean {
   return call.inputs.every(
     (value, at) => at === input || value === undefined || (value.is === 'Plain' && !value.countsRows),
@@ -58,9 +59,9 @@ export function othersArePlain(call: Call, input: number): boolean {
 }
 
 /**
- * Whether an input that says how to cut or shape has the number of rows in it, other than in the entry of the rows' own
- * axis: each row would come out different in other company.
- * @param at the entry that stands for the axis of the rows; absent for none
+ * True if an input that sets a cut or a shape contains the number of rows outside the entry for the rows' own axis:
+ * each row's result would then depend on how many rows there are.
+ * @param at the entry of the rows' axis; absent: no entry
  */
 export function countsElsewhere(call: Call, input: number, at?: number): boolean {
   const value = call.inputs[input];
@@ -71,7 +72,7 @@ export function countsElsewhere(call: Call, input: number, at?: number): boolean
   );
 }
 
-/** An axis that may be counted from the end. */
+/** Resolves an axis that may be counted from the end. */
 export function axisOf(axis: number, rank: number): number {
   return axis < 0 ? axis + rank : axis;
 }
@@ -81,24 +82,24 @@ export function nameOf({ node }: Pick<Call, 'node'>): string {
   return node.name === '' ? op : `${op} '${node.name.slice(0, 100)}'`;
 }
 
-/** The operator is known to join rows. */
+/** Rejects the node: the operator is known to mix rows. */
 export function joins(call: Call, how = 'works across the rows'): Value {
   return mixed(`${nameOf(call)} ${how}`);
 }
 
-/** The operator may be harmless, but that cannot be shown. */
-export function unsure(call: Call, why = 'what it does with the rows is not known'): Value {
+/** Rejects the node: it cannot be shown that the operator keeps rows apart. */
+export function unsure(call: Call, why = 'its effect on the rows is unknown'): Value {
   return mixed(`${nameOf(call)}: ${why}`);
 }
 
-/** The rows where they were, other sizes unless given: those of the input. */
+/** The rows stay on the same axis; `dims` are the input's unless given. */
 export function sameRows(value: RowsValue, dims: readonly Size[] = value.dims): Value {
   return { is: 'Rows', axis: value.axis, dims };
 }
 
 /**
- * The result of an operator that works position by position, as NumPy broadcasts.
- * Every input with rows has to have them at the same place, and no other may have more than one entry there.
+ * The result of an element-wise operator with NumPy's broadcasting. Every input with rows must have them on the same
+ * axis, and no other input may have more than one entry there.
  */
 export function broadcast(call: Call, inputs: readonly (Value | undefined)[] = call.inputs): Value {
   const given = inputs.filter((value) => value !== undefined);
@@ -109,7 +110,7 @@ export function broadcast(call: Call, inputs: readonly (Value | undefined)[] = c
   const axis = first.axis + rank - first.dims.length;
   for (const value of given) {
     const wrong =
-      value.is === 'Mixed' ? 'it is mixed' : misfit(value, { axis, rank, rowsSize: first.dims[first.axis] });
+      value.is === 'Mixed' ? 'its rows are mixed' : misfit(value, { axis, rank, rowsSize: first.dims[first.axis] });
     if (wrong !== undefined) return unsure(call, wrong);
   }
   const dims = Array.from({ length: rank }, (_, at) => widest(given, at - rank) ?? call.fresh());
@@ -119,17 +120,17 @@ export function broadcast(call: Call, inputs: readonly (Value | undefined)[] = c
 type Place = { readonly axis: number; readonly rank: number; readonly rowsSize: Size | undefined };
 
 function misfit(value: Exclude<Value, { is: 'Mixed' }>, { axis, rank, rowsSize }: Place): string | undefined {
-  if (value.dims === undefined) return 'the rank of an input is not known';
+  if (value.dims === undefined) return 'the rank of an input is unknown';
   const own = axis - (rank - value.dims.length);
   if (value.is === 'Rows')
     return value.axis === own && isSameSize(value.dims[own], rowsSize)
       ? undefined
-      : 'its inputs have the rows in different places';
+      : 'its inputs have the rows on different axes';
   if (value.countsRows) return 'an input depends on the number of rows';
-  return own < 0 || isOne(value.dims[own]) ? undefined : 'an input has entries of its own for every row';
+  return own < 0 || isOne(value.dims[own]) ? undefined : 'an input has separate entries for each row';
 }
 
-/** The size at a place counted from the end: the one that is not 1, of inputs with rows first. */
+/** The size at an axis counted from the end: the one that is not 1; inputs with rows take precedence. */
 function widest(values: readonly Value[], fromEnd: number): Size | undefined {
   const sizes = values
     .toSorted((a, b) => Number(b.is === 'Rows') - Number(a.is === 'Rows'))

@@ -1,10 +1,9 @@
 /**
- * Whether the rows of one run can influence each other, told from the graph alone.
+ * Decides from the graph alone whether the rows of one run can influence each other.
  *
- * Owns:  the walk through a graph, its branches and the model's own functions. It follows which axis of every tensor is
- *        that of the rows (rules in table.ts); what it cannot follow counts as dependent.
- * Why:   rows that depend on each other only for some values look independent in any trial: a division by 255 where a
- *        value is above 1, a quantisation by the largest value of a run. Wrong answers of that kind are given quietly.
+ * Owns:  the walk through a graph, its branches and the model's functions. It tracks the axis of the rows in every
+ *        tensor (rules in table.ts); what it cannot track counts as dependent. A trial run is not enough: some rows
+ *        depend on each other only for certain values, such as a quantisation by the largest value of a run.
  * Pure.
  */
 import type { GraphBody, GraphFile, GraphNode } from '../graph.ts';
@@ -29,7 +28,7 @@ type Scope = Map<string, Value>;
 
 const maxDepth = 16;
 
-/** @param signature inputs and outputs that requests have; an input's first dimension is taken for the rows */
+/** @param signature inputs and outputs of requests; the first dimension of an input is its rows */
 export function rowsVerdict(
   file: GraphFile,
   signature: { readonly inputs: readonly TensorInfo[]; readonly outputs: readonly TensorInfo[] },
@@ -46,19 +45,19 @@ export function rowsVerdict(
 }
 
 function problemOf(value: Value | undefined, name: string): string | undefined {
-  if (value === undefined) return `the output '${name}' is not made by any node`;
+  if (value === undefined) return `no node produces the output '${name}'`;
   if (value.is === 'Mixed') return value.because;
   if (value.is === 'Plain') return `the output '${name}' has no rows`;
   return value.axis === 0 && isRowCount(value.dims[0])
     ? undefined
-    : `the output '${name}' does not have the rows first`;
+    : `the first dimension of the output '${name}' is not its rows`;
 }
 
 function inputValue({ name, dims }: TensorInfo, { fresh }: Walk): Value {
-  if (dims === undefined) return mixed(`the rank of the input '${name}' is not known`);
-  if (typeof dims[0] !== 'string') return mixed(`the first dimension of the input '${name}' is not free`);
+  if (dims === undefined) return mixed(`the rank of the input '${name}' is unknown`);
+  if (typeof dims[0] !== 'string') return mixed(`the first dimension of the input '${name}' is fixed`);
   const [first] = dims;
-  // A dimension of the same name is as long as the rows are many.
+  // A dimension of the same name would be as long as the number of rows.
   if (first !== '' && dims.indexOf(first, 1) > 0)
     return mixed(`the input '${name}' has the dimension '${first}' twice`);
   return {
@@ -70,21 +69,21 @@ function inputValue({ name, dims }: TensorInfo, { fresh }: Walk): Value {
   };
 }
 
-/** Adds what every node gives to the scope. */
+/** Adds the outputs of every node to the scope. */
 function evaluate(body: GraphBody, scope: Scope, walk: Walk): void {
   for (const [name, { dims, values }] of body.constants) {
-    // A weight may be the default of an input; what a request gives counts.
+    // A weight may be the default value of an input; the request's value takes precedence.
     if (!scope.has(name)) scope.set(name, plain(dims.map(numberSize), values?.map(numberSize)));
   }
   for (const node of body.nodes) {
     const results = resultsOf(node, scope, walk).map((value) => sound(value, node));
     node.outputs.forEach((name, at) => {
-      if (name !== '') scope.set(name, results[at] ?? mixed(`${nameOf({ node })}: its output ${at} is not known`));
+      if (name !== '') scope.set(name, results[at] ?? mixed(`${nameOf({ node })}: its output ${at} is unknown`));
     });
   }
 }
 
-/** Rows lie along one axis, each as long as the others; no other size may depend on how many there are. */
+/** Rows lie along one axis and have equal shapes; no other size may depend on the number of rows. */
 function sound(value: Value, node: GraphNode): Value {
   if (value.is !== 'Rows') return value;
   const fits = value.dims.every(
@@ -92,12 +91,12 @@ function sound(value: Value, node: GraphNode): Value {
   );
   return fits
     ? value
-    : mixed(`${nameOf({ node })} gives a tensor whose shape depends on the number of rows in more than one place`);
+    : mixed(`${nameOf({ node })} has an output whose shape depends on the number of rows in more than one axis`);
 }
 
 function resultsOf(node: GraphNode, scope: Scope, walk: Walk): readonly Value[] {
   const inputs = node.inputs.map((name) =>
-    name === '' ? undefined : (scope.get(name) ?? mixed(`'${name.slice(0, 100)}' is made by no node`)),
+    name === '' ? undefined : (scope.get(name) ?? mixed(`no node produces '${name.slice(0, 100)}'`)),
   );
   const call: Call = { node, inputs, opset: walk.file.opset, fresh: walk.fresh };
   const captured = [...node.attributes.values()]
@@ -116,7 +115,7 @@ function resultsOf(node: GraphNode, scope: Scope, walk: Walk): readonly Value[] 
   return ofOperator(call, scope, walk);
 }
 
-/** Weights and sizes. Of a loop or a branch over them nothing more is known. */
+/** Outputs that are weights or sizes. Loops and branches over them are not followed. */
 function plainOutputs(call: Call, all: readonly PlainValue[]): readonly Value[] {
   const result = plainResult(call, call.inputs as readonly (PlainValue | undefined)[]);
   if (call.node.outputs.length === 1) return [result];
@@ -141,7 +140,7 @@ function ofOperator(call: Call, scope: Scope, walk: Walk): readonly Value[] {
   return Array.isArray(result) ? (result as readonly Value[]) : [result as Value];
 }
 
-/** Both branches have to agree on where the rows are, and the choice must not be the rows'. */
+/** Both branches must have the rows on the same axis, and the condition must not depend on the rows. */
 function ofBranches(call: Call, scope: Scope, walk: Walk): readonly Value[] {
   const [condition] = call.inputs;
   const bodies = ['then_branch', 'else_branch'].map((name) => call.node.attributes.get(name)?.graph);
@@ -149,14 +148,14 @@ function ofBranches(call: Call, scope: Scope, walk: Walk): readonly Value[] {
   if (one === undefined || other === undefined || walk.depth >= maxDepth)
     return call.node.outputs.map(() => unsure(call));
   if (condition?.is !== 'Plain' || condition.countsRows)
-    return call.node.outputs.map(() => mixed(`${nameOf(call)} chooses for all rows at once`));
+    return call.node.outputs.map(() => mixed(`${nameOf(call)} chooses one branch for all rows`));
   const [left = [], right = []] = [one, other].map((body) =>
     inScope(body, new Map(scope), { ...walk, depth: walk.depth + 1 }),
   );
   return call.node.outputs.map((_, at) =>
     isAlike(left[at], right[at])
       ? (left[at] ?? unsure(call))
-      : unsure(call, 'its branches have the rows in different places'),
+      : unsure(call, 'its branches have the rows on different axes'),
   );
 }
 
@@ -166,12 +165,12 @@ function isAlike(a: Value | undefined, b: Value | undefined): boolean {
 
 function inScope(body: GraphBody, scope: Scope, walk: Walk): readonly Value[] {
   evaluate(body, scope, walk);
-  return body.outputs.map((name) => scope.get(name) ?? mixed(`'${name.slice(0, 100)}' is made by no node`));
+  return body.outputs.map((name) => scope.get(name) ?? mixed(`no node produces '${name.slice(0, 100)}'`));
 }
 
-/** A function of the model's own: its body, with the caller's inputs and attributes. */
+/** One of the model's own functions: evaluates its body with the caller's inputs and attributes. */
 function ofFunction(call: Call, body: GraphBody, walk: Walk): readonly Value[] {
-  if (walk.depth >= maxDepth) return call.node.outputs.map(() => unsure(call, 'its functions are nested too deep'));
+  if (walk.depth >= maxDepth) return call.node.outputs.map(() => unsure(call, 'its functions are nested too deeply'));
   const scope: Scope = new Map();
   body.inputs.forEach((name, at) => {
     const value = call.inputs[at];
@@ -183,7 +182,7 @@ function ofFunction(call: Call, body: GraphBody, walk: Walk): readonly Value[] {
   return inScope({ ...body, nodes: bound as readonly GraphNode[] }, scope, { ...walk, depth: walk.depth + 1 });
 }
 
-/** @returns undefined when the caller does not give an attribute that the function asks for */
+/** @returns undefined when the caller lacks an attribute that the function refers to */
 function bind(node: GraphNode, caller: GraphNode): GraphNode | undefined {
   const attributes = [...node.attributes].map(
     ([name, attribute]) =>
@@ -196,7 +195,7 @@ function bind(node: GraphNode, caller: GraphNode): GraphNode | undefined {
   };
 }
 
-/** Every name that a subgraph asks for, its own ones included. */
+/** Every name that a subgraph uses, including names that it defines. */
 function namesIn(body: GraphBody): readonly string[] {
   const below = body.nodes.flatMap((node) =>
     [...node.attributes.values()].flatMap(({ graph }) => (graph === undefined ? [] : namesIn(graph))),

@@ -62,8 +62,8 @@ export const unsqueeze: Rule = (call) => {
 export const squeeze: Rule = (call) => {
   const value = rowsOf(call, 0);
   const axes = numbersOf(call, 1, 'axes')?.map((axis) => axisOf(axis, value?.dims.length ?? 0));
-  // Without axes it would drop the rows when there is one of them.
-  if (value === undefined || axes === undefined) return unsure(call, 'it drops whatever axis has one entry');
+  // Without axes it would drop the rows' axis if there is a single row.
+  if (value === undefined || axes === undefined) return unsure(call, 'it drops every axis with one entry');
   if (axes.includes(value.axis)) return joins(call, 'drops the axis of the rows');
   return {
     is: 'Rows',
@@ -83,13 +83,13 @@ export const reshape: Rule = (call) => {
   const value = rowsOf(call, 0);
   if (value === undefined) return unsure(call);
   const asked = attributeOf(call, 'shape')?.ints?.map(numberSize) ?? sizesOf(call, 1);
-  if (asked === undefined) return unsure(call, 'the shape it gives is not known');
+  if (asked === undefined) return unsure(call, 'its output shape is unknown');
   const allowZero = intOf(call, 'allowzero', 0) === 1;
   const dims = asked.map((size, at) => (numberOf(size) === 0 && !allowZero ? value.dims[at] : size));
   const open = dims.flatMap((size, at) => (size === undefined || numberOf(size) === -1 ? [at] : []));
   const [gap] = open;
   if (gap === undefined) return reshaped(call, value, dims as readonly Size[]);
-  if (open.length > 1) return unsure(call, 'the shape it gives is not known');
+  if (open.length > 1) return unsure(call, 'its output shape is unknown');
   const rest = over(product(value.dims), product(dims.filter((_, at) => at !== gap) as readonly Size[]));
   return reshaped(
     call,
@@ -99,9 +99,9 @@ export const reshape: Rule = (call) => {
 };
 
 /**
- * The rows stay whole when the axes before them stay, and the next axis is the rows or a multiple of them: in memory a
- * row is one piece then, and stays one.
- * @param dims one of them may be undefined: what is left over, of a size that cannot be told
+ * The rows stay apart if the axes before them stay and the next axis is the rows or a multiple of them: each row is
+ * then contiguous in memory and remains so.
+ * @param dims one may be undefined: the remaining size, if it is unknown
  */
 function reshaped(call: Call, value: RowsValue, dims: readonly (Size | undefined)[]): Value {
   const before = value.dims.slice(0, value.axis).filter((dim) => !isOne(dim));
@@ -113,7 +113,7 @@ function reshaped(call: Call, value: RowsValue, dims: readonly (Size | undefined
   }
   while (at < dims.length && isOne(dims[at]) && !hasRows(dims[at])) at += 1;
   const size = dims[at];
-  if (!hasRows(size)) return unsure(call, 'the shape it gives does not keep the rows apart');
+  if (!hasRows(size)) return unsure(call, 'its output shape does not keep the rows apart');
   return { is: 'Rows', axis: at, dims: dims.map((dim) => dim ?? call.fresh()) };
 }
 
@@ -122,7 +122,7 @@ export const concat: Rule = (call) => {
   const first = given.find((value) => value.is === 'Rows');
   if (first?.is !== 'Rows') return unsure(call);
   const axis = axisOf(intOf(call, 'axis', 1), first.dims.length);
-  if (axis === first.axis) return joins(call, 'puts something beside the rows');
+  if (axis === first.axis) return joins(call, 'adds entries to the axis of the rows');
   const fits = given.every(
     (value) =>
       value.is === 'Rows' &&
@@ -130,7 +130,7 @@ export const concat: Rule = (call) => {
       value.dims.length === first.dims.length &&
       isSameSize(value.dims[first.axis], first.dims[first.axis]),
   );
-  if (!fits) return unsure(call, 'its inputs have the rows in different places');
+  if (!fits) return unsure(call, 'its inputs have the rows on different axes');
   const sizes = given.map((value) => numberOf(value.is === 'Rows' ? value.dims[axis] : undefined));
   const sum = sizes.every((size) => size !== undefined)
     ? numberSize(sizes.reduce((total, size) => total + size, 0))
@@ -145,7 +145,7 @@ export const split: Rule = (call) => {
   const value = rowsOf(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
   const axis = axisOf(intOf(call, 'axis', 0), value.dims.length);
-  if (axis === value.axis) return joins(call, 'takes the rows apart');
+  if (axis === value.axis) return joins(call, 'splits the axis of the rows');
   const parts = numbersOf(call, 1, 'split');
   const whole = value.dims[axis] ?? one;
   const each = over(whole, numberSize(call.node.outputs.length));
@@ -160,24 +160,24 @@ export const split: Rule = (call) => {
 };
 
 const farAway = 2 ** 31 - 1;
-const countsRows = 'what it keeps depends on the number of rows';
+const countsRows = 'the part that it keeps depends on the number of rows';
 
 export const slice: Rule = (call) => {
   const value = rowsOf(call, 0);
   if (value === undefined || !othersArePlainSizes(call)) return unsure(call);
   const cuts = cutsOf(call, value.dims.length);
-  if (cuts === undefined) return unsure(call, 'its axes are not known');
+  if (cuts === undefined) return unsure(call, 'its axes are unknown');
   const own = cuts.findIndex(({ axis }) => axis === value.axis);
   if ([1, 2, 4].some((input) => countsElsewhere(call, input, own))) return unsure(call, countsRows);
   const dims = [...value.dims];
   for (const { axis, ...cut } of cuts) {
-    if (axis === value.axis && !isWhole(cut, value.dims[axis])) return joins(call, 'takes some of the rows');
+    if (axis === value.axis && !isWhole(cut, value.dims[axis])) return joins(call, 'takes only some of the rows');
     if (axis !== value.axis) dims[axis] = lengthOf(cut, dims[axis]) ?? call.fresh();
   }
   return sameRows(value, dims);
 };
 
-/** What is cut off along which axis: by attributes in old versions, by inputs since. */
+/** The cut along each axis: from attributes in old versions, from inputs in newer ones. */
 function cutsOf(call: Call, rank: number): readonly (Cut & { readonly axis: number })[] | undefined {
   const starts = numbersOf(call, 1, 'starts') ?? [];
   const ends = attributeOf(call, 'ends')?.ints?.map(numberSize) ?? sizesOf(call, 2) ?? [];
@@ -207,7 +207,7 @@ function lengthOf({ start, end, step }: Cut, dim: Size | undefined): Size | unde
   return numberSize(Math.max(0, at(last) - at(start)));
 }
 
-/** Where to cut may be a size that is not known yet, but nothing that the rows hold. */
+/** The position of a cut may be a symbolic size, but must not depend on the rows' content. */
 function othersArePlainSizes(call: Call): boolean {
   return call.inputs.every((value, at) => at === 0 || value === undefined || value.is === 'Plain');
 }
@@ -218,7 +218,7 @@ export const pad: Rule = (call) => {
   if (value === undefined || pads === undefined || call.inputs[3] !== undefined || !othersArePlain(call, 0))
     return unsure(call);
   const rank = value.dims.length;
-  if (pads[value.axis] !== 0 || pads[value.axis + rank] !== 0) return joins(call, 'adds rows');
+  if (pads[value.axis] !== 0 || pads[value.axis + rank] !== 0) return joins(call, 'pads the axis of the rows');
   return sameRows(
     value,
     value.dims.map((dim, axis) => {
@@ -243,10 +243,10 @@ export const tile: Rule = (call) => {
 export const expand: Rule = (call) => {
   const value = rowsOf(call, 0);
   const target = sizesOf(call, 1);
-  if (value === undefined || target === undefined) return unsure(call, 'the shape it gives is not known');
+  if (value === undefined || target === undefined) return unsure(call, 'its output shape is unknown');
   const rank = Math.max(target.length, value.dims.length);
   const axis = value.axis + rank - value.dims.length;
-  // Where the target is shorter, it leaves the axis as it is.
+  // A target with fewer axes leaves the leading axes as they are.
   const wanted = axis < rank - target.length ? one : target[axis - (rank - target.length)];
   if (!isOne(wanted) && !isSameSize(wanted, value.dims[value.axis])) return unsure(call, 'it may repeat the rows');
   if (countsElsewhere(call, 1, axis - (rank - target.length))) return unsure(call, countsRows);
@@ -268,7 +268,7 @@ export const gather: Rule = (call) => {
   return data?.is === 'Plain' && indices?.is === 'Rows' ? gatherByRows(call, data, indices) : unsure(call);
 };
 
-/** A table that is looked up: the rows are where the indices have them. */
+/** A table lookup: the result has the rows on the axis where the indices have them. */
 function gatherByRows(call: Call, { dims, countsRows }: PlainValue, indices: RowsValue): Value {
   if (countsRows || dims === undefined) return unsure(call);
   const axis = axisOf(intOf(call, 'axis', 0), dims.length);
@@ -281,14 +281,14 @@ function gatherByRows(call: Call, { dims, countsRows }: PlainValue, indices: Row
 
 function gatherFromRows(call: Call, data: RowsValue, indices: readonly Size[] | undefined): Value {
   const axis = axisOf(intOf(call, 'axis', 0), data.dims.length);
-  if (axis === data.axis) return joins(call, 'takes some of the rows');
+  if (axis === data.axis) return joins(call, 'takes only some of the rows');
   if (countsElsewhere(call, 1)) return unsure(call, countsRows);
   if (indices === undefined || indices.some(hasRows)) return unsure(call);
   const dims = [...data.dims.slice(0, axis), ...indices, ...data.dims.slice(axis + 1)];
   return { is: 'Rows', axis: data.axis > axis ? data.axis + indices.length - 1 : data.axis, dims };
 }
 
-/** GatherElements and ScatterElements: every input of the same rank, along an axis that is not the rows'. */
+/** GatherElements and ScatterElements: all inputs have the same rank, and the axis is not that of the rows. */
 export const elementsAlong: Rule = (call) => {
   const value = rowsOf(call, 0);
   if (value === undefined || axisOf(intOf(call, 'axis', 0), value.dims.length) === value.axis) return unsure(call);
@@ -296,7 +296,7 @@ export const elementsAlong: Rule = (call) => {
     (input) =>
       input?.is === 'Rows' && input.axis === value.axis && isSameSize(input.dims[input.axis], value.dims[value.axis]),
   );
-  // What is gathered has the indices' shape, what is scattered into keeps its own.
+  // The result of GatherElements has the indices' shape, that of ScatterElements the data's.
   const shape = call.node.op === 'GatherElements' ? rowsOf(call, 1) : value;
   return fits ? sameRows(value, (shape ?? value).dims) : unsure(call);
 };

@@ -30,7 +30,9 @@ import {
   type Value,
 } from './value.ts';
 
-/** @param at which inputs are multiplied; the others (scales, zero points) have to be the same for all rows */
+/**
+ * @param at indexes of the inputs that are multiplied; other inputs (scales, zero points) must be the same for all rows
+ */
 export function matMul(at: readonly [number, number] = [0, 1]): Rule {
   return (call) => {
     if (
@@ -52,7 +54,7 @@ function isMatrix(value: Value | undefined): value is Known {
 }
 
 function multiply(call: Call, a: Value | undefined, b: Value | undefined): Value {
-  if (!isMatrix(a) || !isMatrix(b)) return unsure(call, 'the rank of an input is not known, or 1');
+  if (!isMatrix(a) || !isMatrix(b)) return unsure(call, 'the rank of an input is unknown, or 1');
   const shape = [a.dims.at(-2) ?? one, b.dims.at(-1) ?? one];
   if (a.is === 'Rows')
     return b.is === 'Rows'
@@ -61,7 +63,7 @@ function multiply(call: Call, a: Value | undefined, b: Value | undefined): Value
   return b.is === 'Rows' ? multiplyPlain(call, { own: b, other: a, summed: b.dims.length - 2, shape }) : unsure(call);
 }
 
-/** Row by row: the rows are not among the last two axes, and at the same place of both. */
+/** Multiplies row by row: the axis of the rows is the same in both inputs and is not among the last two. */
 function multiplyRows(call: Call, [a, b]: readonly [RowsValue, RowsValue], shape: readonly Size[]): Value {
   if (a.axis >= a.dims.length - 2 || b.axis >= b.dims.length - 2)
     return joins(call, 'multiplies the rows with each other');
@@ -72,7 +74,7 @@ function multiplyRows(call: Call, [a, b]: readonly [RowsValue, RowsValue], shape
   return outer.is === 'Rows' ? { ...outer, dims: [...outer.dims, ...shape] } : outer;
 }
 
-/** `summed`: the axis that the product adds up. */
+/** `summed`: the axis that the product sums over. */
 type Product = {
   readonly own: RowsValue;
   readonly other: PlainValue & { readonly dims: readonly Size[] };
@@ -81,13 +83,13 @@ type Product = {
 };
 
 function multiplyPlain(call: Call, { own, other, summed, shape }: Product): Value {
-  if (own.axis === summed) return joins(call, 'adds the rows up');
+  if (own.axis === summed) return joins(call, 'sums over the rows');
   if (other.countsRows) return unsure(call, 'an input depends on the number of rows');
   const rank = Math.max(own.dims.length, other.dims.length);
   const axis = own.axis + rank - own.dims.length;
   const beside = other.dims[axis - (rank - other.dims.length)];
   if (axis < rank - 2 && beside !== undefined && !isOne(beside))
-    return unsure(call, 'an input has entries of its own for every row');
+    return unsure(call, 'an input has separate entries for each row');
   const outer = Array.from({ length: rank - 2 }, (_, at) =>
     larger(own.dims[at - (rank - own.dims.length)], other.dims[at - (rank - other.dims.length)]),
   );
@@ -102,18 +104,18 @@ function isWeight(value: Value): boolean {
   return value.is === 'Plain' && !value.countsRows;
 }
 
-/** Images of rows: the rows first, then channels and places; whatever else goes in is the same for all rows. */
+/** Images: rows first, then channels and spatial axes; all other inputs are the same for all rows. */
 function imagesOf(call: Call): RowsValue | undefined {
   const value = rowsOf(call, 0);
   return value?.axis === 0 && value.dims.length >= 3 && othersArePlain(call, 0) ? value : undefined;
 }
 
-/** A · B + C, A with the rows first. */
+/** A · B + C, with the rows on the first axis of A. */
 export const gemm: Rule = (call) => {
   const [a, b, c] = call.inputs;
   if (a?.is !== 'Rows' || !isMatrix(b) || !isWeight(b)) return unsure(call);
   const rowsAt = intOf(call, 'transA', 0) === 0 ? 0 : 1;
-  if (a.axis !== rowsAt || a.dims.length !== 2) return joins(call, 'adds the rows up');
+  if (a.axis !== rowsAt || a.dims.length !== 2) return joins(call, 'sums over the rows');
   const out: Value = {
     is: 'Rows',
     axis: 0,
@@ -126,7 +128,7 @@ function known(size: Size | undefined): Size {
   return size ?? one;
 }
 
-/** Inputs beside the first are weights and scales: they have to be the same for all rows. */
+/** The inputs after the first are weights and scales: they must be the same for all rows. */
 export const convolve: Rule = (call) => {
   const value = imagesOf(call);
   if (value === undefined) return unsure(call);
@@ -138,15 +140,18 @@ export const convolve: Rule = (call) => {
   return sameRows(value, [size, weights.dims[0] ?? one, ...windows(call, value.dims.slice(2), kernel)]);
 };
 
-/** Pooling: the first output; places in the whole tensor, which the second gives, depend on the other rows. */
+/** Pooling: only the first output. The second, indexes into the whole tensor, depends on the other rows. */
 export const pool: Rule = (call) => {
   const value = imagesOf(call);
   if (value === undefined) return unsure(call);
   const sizes = windows(call, value.dims.slice(2), attributeOf(call, 'kernel_shape')?.ints ?? []);
-  return [sameRows(value, [...value.dims.slice(0, 2), ...sizes]), joins(call, 'counts places through all rows')];
+  return [
+    sameRows(value, [...value.dims.slice(0, 2), ...sizes]),
+    joins(call, 'returns indexes that count through all rows'),
+  ];
 };
 
-/** Sizes behind a window that slides; those that cannot be told get a name of their own. */
+/** Sizes after a sliding window; unknown sizes become fresh ones. */
 function windows(call: Call, dims: readonly Size[], kernel: readonly (number | undefined)[]): readonly Size[] {
   const auto = attributeOf(call, 'auto_pad')?.text ?? 'NOTSET';
   const told = ['NOTSET', 'VALID'].includes(auto) && intOf(call, 'ceil_mode', 0) === 0;
@@ -165,7 +170,7 @@ function entryOf(call: Call, attribute: string, at: number): number {
   return attributeOf(call, attribute)?.ints?.[at] ?? 1;
 }
 
-/** Resize and Upsample: the rows first, and their axis as it is. */
+/** Resize and Upsample: rows first, and their axis keeps its size. */
 export const resize: Rule = (call) => {
   const value = rowsOf(call, 0);
   const isFirst =
@@ -184,7 +189,7 @@ export const resize: Rule = (call) => {
   );
 };
 
-/** Every axis by itself and in order: not by what another one is given. */
+/** True if each axis is resized on its own and in order, independent of the other axes. */
 function resizesAsAsked(call: Call): boolean {
   return (
     (attributeOf(call, 'keep_aspect_ratio_policy')?.text ?? 'stretch') === 'stretch' &&
@@ -197,7 +202,7 @@ function firstScale(call: Call): number | undefined {
   return given?.[0];
 }
 
-/** Every input with rows names their axis by one letter, which the result has, too. */
+/** Every input with rows uses the same letter for their axis, and the result has that letter too. */
 export const einsum: Rule = (call) => {
   const equation = (attributeOf(call, 'equation')?.text ?? '').replace(/\s/g, '');
   const [left = '', right] = equation.split('->');
@@ -205,7 +210,7 @@ export const einsum: Rule = (call) => {
   if (right === undefined || equation.includes('.')) return unsure(call);
   const letter = letterOfRows(call, terms);
   if (letter === undefined) return joins(call);
-  if (!right.includes(letter)) return joins(call, 'adds the rows up');
+  if (!right.includes(letter)) return joins(call, 'sums over the rows');
   if (
     call.inputs.some((value, at) => value?.is === 'Plain' && (value.countsRows || terms[at]?.includes(letter) === true))
   )
@@ -218,7 +223,7 @@ export const einsum: Rule = (call) => {
   };
 };
 
-/** @returns undefined when inputs name the rows differently */
+/** @returns undefined when inputs use different letters for the rows */
 function letterOfRows(call: Call, terms: readonly string[]): string | undefined {
   const letters = new Set(call.inputs.flatMap((value, at) => (value?.is === 'Rows' ? [terms[at]?.[value.axis]] : [])));
   return letters.size === 1 ? [...letters][0] : undefined;
@@ -229,13 +234,13 @@ function namedSizes(value: Value | undefined, term: string): readonly (readonly 
   return term.split('').flatMap((name, axis) => (dims?.[axis] === undefined ? [] : [[name, dims[axis]] as const]));
 }
 
-/** RNN, GRU, LSTM: the rows are the second axis of the input, or with `layout` the first. */
+/** RNN, GRU, LSTM: the rows are the second axis of the input, or the first if `layout` is set. */
 export const recurrent: Rule = (call) => {
   const rowsFirst = intOf(call, 'layout', 0) === 1;
   const value = rowsOf(call, 0);
   if (value === undefined) return unsure(call);
   if (value.axis !== (rowsFirst ? 0 : 1) || value.dims.length !== 3)
-    return joins(call, 'takes the rows for steps of time');
+    return joins(call, 'treats the rows as time steps');
   if (!call.inputs.every((input, at) => at === 0 || fitsRecurrent(input, at, rowsFirst))) return unsure(call);
   const [directions, hidden] = [call.fresh(), call.fresh()];
   const [first = one, second = one] = value.dims;
@@ -250,19 +255,19 @@ export const recurrent: Rule = (call) => {
   );
 };
 
-/** States of all steps, the last state, and of an LSTM its cell. */
+/** The states of all steps, the last state, and for an LSTM the cell state. */
 function statesOf(all: Value, last: Value): readonly Value[] {
   return [all, last, last];
 }
 
-/** W, R, B and P are weights; lengths (4) and initial states (5, 6) have the rows at a place of their own. */
+/** W, R, B and P are weights; lengths (4) and initial states (5, 6) have the rows on an axis of their own. */
 function fitsRecurrent(input: Value | undefined, at: number, rowsFirst: boolean): boolean {
   if (input === undefined) return true;
   if (input.is === 'Plain') return !input.countsRows;
   return input.is === 'Rows' && at >= 4 && at < 7 && input.axis === (at === 4 || rowsFirst ? 0 : 1);
 }
 
-/** ONNX Runtime's fused attention: every input with rows has them first. */
+/** ONNX Runtime's fused attention: every input with rows has them on the first axis. */
 export const attention: Rule = (call) => {
   const first = rowsOf(call, 0);
   if (first === undefined || first.axis !== 0 || first.dims.length !== 3) return unsure(call);
@@ -286,7 +291,7 @@ function isPlainOrRowsFirst(value: Value | undefined): boolean {
   return value === undefined || (value.is === 'Plain' ? !value.countsRows : value.is === 'Rows' && value.axis === 0);
 }
 
-/** SkipLayerNormalization: two tensors of rows are added, then normalised along the last axis. */
+/** SkipLayerNormalization adds two tensors with rows, then normalises along the last axis. */
 export const skipNormalise: Rule = (call) => {
   const first = rowsOf(call, 0);
   const second = rowsOf(call, 1);
@@ -301,17 +306,17 @@ export const skipNormalise: Rule = (call) => {
   return [sum, unsure(call), unsure(call), sum];
 };
 
-/** Positions and tables of angles beside the rows. */
+/** Rotary embedding: the first input has the rows; the others are positions and tables of angles. */
 export const rotate: Rule = (call) => {
   const first = rowsOf(call, 0);
   return first?.axis === 0 && call.inputs.every(isPlainOrRowsFirst) ? first : unsure(call);
 };
 
-/** A product with packed weights: the last axis is added up. */
+/** A product with packed weights: it sums over the last axis. */
 export const packedMatMul: Rule = (call) => {
   const value = rowsOf(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
-  if (value.axis === value.dims.length - 1) return joins(call, 'adds the rows up');
+  if (value.axis === value.dims.length - 1) return joins(call, 'sums over the rows');
   return sameRows(
     value,
     value.dims.map((dim, axis) => (axis === value.dims.length - 1 ? call.fresh() : dim)),

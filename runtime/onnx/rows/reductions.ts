@@ -1,5 +1,5 @@
 /**
- * Rules of operators that work along axes: they are harmless as long as the rows lie along another one.
+ * Rules of operators that work along axes: rows stay independent if they lie along another axis.
  *
  * Pure.
  */
@@ -18,12 +18,12 @@ import {
 } from './call.ts';
 import { one, type RowsValue, type Value } from './value.ts';
 
-/** ReduceSum and its kind: axes by attribute or by input; without any, all of them. */
+/** ReduceSum and similar: axes from an attribute or an input; without axes, all. */
 export const reduce: Rule = (call) => {
   const value = rowsOf(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
   const asked = numbersOf(call, 1, 'axes');
-  if (asked === undefined && call.inputs[1] !== undefined) return unsure(call, 'its axes are not known');
+  if (asked === undefined && call.inputs[1] !== undefined) return unsure(call, 'its axes are unknown');
   const all = asked === undefined || asked.length === 0;
   if (all && intOf(call, 'noop_with_empty_axes', 0) === 1) return sameRows(value);
   const axes = all ? value.dims.map((_, axis) => axis) : asked.map((axis) => axisOf(axis, value.dims.length));
@@ -35,7 +35,7 @@ export const argReduce: Rule = (call) => {
   return value === undefined ? unsure(call) : reduced(call, value, [axisOf(intOf(call, 'axis', 0), value.dims.length)]);
 };
 
-/** GlobalAveragePool and its kind: everything but the first two axes. */
+/** GlobalAveragePool and similar: all axes except the first two. */
 export const poolAll: Rule = (call) => {
   const value = rowsOf(call, 0);
   if (value?.axis !== 0) return unsure(call);
@@ -46,7 +46,7 @@ export const poolAll: Rule = (call) => {
 };
 
 function reduced(call: Call, value: RowsValue, axes: readonly number[]): Value {
-  if (axes.includes(value.axis)) return joins(call, 'takes one value of all rows');
+  if (axes.includes(value.axis)) return joins(call, 'reduces all rows to one value');
   if (intOf(call, 'keepdims', 1) === 1)
     return sameRows(
       value,
@@ -59,7 +59,7 @@ function reduced(call: Call, value: RowsValue, axes: readonly number[]): Value {
   };
 }
 
-/** Softmax: along one axis since version 13, before that over all from an axis on. */
+/** Softmax: along one axis since version 13, before that over all axes from the given one on. */
 export const softmax: Rule = (call) => {
   const value = rowsOf(call, 0);
   if (value === undefined) return unsure(call);
@@ -68,7 +68,7 @@ export const softmax: Rule = (call) => {
   return touches ? joins(call) : sameRows(value);
 };
 
-/** LayerNormalization and its kind: over all axes from one on; scale and bias are the same for all rows. */
+/** LayerNormalization and similar: over all axes from one on; scale and bias are the same for all rows. */
 export const normalise: Rule = (call) => {
   const value = rowsOf(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
@@ -77,7 +77,7 @@ export const normalise: Rule = (call) => {
     : [sameRows(value), unsure(call), unsure(call)];
 };
 
-/** Along one axis that an attribute names. */
+/** Along the axis of an attribute. */
 export function along(attribute: string, otherwise: number): Rule {
   return (call) => {
     const value = rowsOf(call, 0);
@@ -86,7 +86,7 @@ export function along(attribute: string, otherwise: number): Rule {
   };
 }
 
-/** Along an axis that the second input names. */
+/** Along the axis of the second input. */
 export const cumSum: Rule = (call) => {
   const value = rowsOf(call, 0);
   const [axis] = numbersOf(call, 1) ?? [];
@@ -98,7 +98,7 @@ export const topK: Rule = (call) => {
   const value = rowsOf(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
   const axis = axisOf(intOf(call, 'axis', -1), value.dims.length);
-  if (value.axis === axis) return joins(call, 'chooses among the rows');
+  if (value.axis === axis) return joins(call, 'selects among the rows');
   const [wanted] = numbersOf(call, 1, 'k') ?? [];
   const out = sameRows(
     value,
@@ -109,7 +109,7 @@ export const topK: Rule = (call) => {
   return [out, out];
 };
 
-/** Each row by itself, the first axis the rows, everything else whatever it becomes. */
+/** Each row on its own, with the rows on the first axis; other sizes are unknown. */
 export function byRow(rank?: number): Rule {
   return (call) => {
     const value = rowsOf(call, 0);
@@ -122,11 +122,11 @@ export function byRow(rank?: number): Rule {
   };
 }
 
-/** BatchNormalization: by statistics of its own only when it trains. */
+/** BatchNormalization computes its own statistics only in training mode. */
 export const batchNorm: Rule = (call) => {
   const value = rowsOf(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
   const trains = intOf(call, 'training_mode', 0) === 1 || (call.opset < 7 && attributeOf(call, 'is_test')?.int !== 1);
-  if (trains) return joins(call, 'in training mode takes its statistics from all rows');
+  if (trains) return joins(call, 'in training mode computes its statistics over all rows');
   return value.axis === 1 ? unsure(call) : sameRows(value);
 };

@@ -1,8 +1,8 @@
 /**
- * What becomes of values that no row has a part in: weights, and sizes that a graph computes to shape its tensors with.
+ * Rules for values without rows: weights, and sizes that a graph computes for the shapes of its tensors.
  *
- * Owns:  the numbers of short lists of sizes, as far as they can be followed. What cannot be is a plain value of
- *        unknown numbers, and counts rows when anything that it comes from does.
+ * Owns:  the numbers of short lists of sizes, as far as they can be computed. Other results are plain values with
+ *        unknown numbers, which count rows if one of their inputs does.
  * Pure.
  */
 import { attributeOf, axisOf, intOf, numbersOf, type Call } from './call.ts';
@@ -29,7 +29,7 @@ type Facts = {
   readonly values: Numbers | undefined;
   readonly countsRows: boolean;
 };
-/** Facts of as many inputs as any rule asks for; those that are not there are of nothing. */
+/** Gets facts for as many inputs as a rule may use; missing inputs have the facts `nothing`. */
 type PlainRule = (call: Call, inputs: readonly Facts[]) => Value | undefined;
 
 const mostInputs = 5;
@@ -43,19 +43,22 @@ function anyCounts(facts: readonly Facts[]): boolean {
   return facts.some(({ countsRows }) => countsRows);
 }
 
-/** A result whose numbers, when all are known, say themselves whether they count rows. */
+/** If all numbers of a result are known, they alone tell whether it counts rows. */
 function listed(dims: readonly Size[] | undefined, values: Numbers | undefined, countsRows: boolean): Value {
   return plain(dims, values, countsRows && (values === undefined || values.includes(undefined)));
 }
 
-/** @param inputs none with rows, none mixed. @returns the output */
+/**
+ * @param inputs must not have rows or be mixed
+ * @returns the output
+ */
 export function plainResult(call: Call, inputs: readonly (PlainValue | undefined)[]): Value {
   const rule = call.node.domain === '' ? plainRules.get(call.node.op) : undefined;
   const facts = Array.from({ length: Math.max(mostInputs, inputs.length) }, (_, at) => factsOf(inputs[at]));
   return rule?.(call, facts) ?? plain(undefined, undefined, anyCounts(facts));
 }
 
-/** `Shape` and `Size` of any tensor whose axes are known: of one with rows as well. */
+/** `Shape` and `Size` of any tensor with known axes, also of one with rows. */
 export function sizeOf(call: Call, { dims: all }: { readonly dims?: readonly Size[] | undefined }): Value {
   if (all === undefined) return plain(undefined, undefined, true);
   if (call.node.op === 'Size') return plain([], [product(all)]);
@@ -68,7 +71,7 @@ export function sizeOf(call: Call, { dims: all }: { readonly dims?: readonly Siz
 
 const same: PlainRule = (_, [value = nothing]) => plain(value.dims, value.values, value.countsRows);
 
-/** Rounding changes no size. */
+/** Sizes are integers already, so rounding leaves them unchanged. */
 const whole: PlainRule = (_, [value = nothing]) =>
   listed(
     value.dims,
@@ -76,16 +79,13 @@ const whole: PlainRule = (_, [value = nothing]) =>
     value.countsRows,
   );
 
-/**
- * To types that hold every size; what another one makes of it is not followed. Codes of onnx.proto: float, int32,
- * int64, double.
- */
+/** Casts to types that can represent every size (codes of onnx.proto: float, int32, int64, double). */
 const wideTypes = [1, 6, 7, 11];
 
 const cast: PlainRule = (call, inputs) =>
   wideTypes.includes(intOf(call, 'to', 0)) ? whole(call, inputs) : narrowed(call, inputs);
 
-/** Truth is 0 or 1; of a size that is not known yet it is not known either. */
+/** Casts to a boolean: 0 or 1 for a known size, unknown for a symbolic one. */
 const narrowed: PlainRule = (call, [{ dims, values, countsRows } = nothing]) => {
   if (intOf(call, 'to', 0) !== boolCode) return plain(dims, undefined, countsRows || values?.some(hasRows) === true);
   return listed(
@@ -113,7 +113,7 @@ function constantNumber(call: Call): Value | undefined {
   return attributeOf(call, 'value_float') === undefined ? undefined : plain([]);
 }
 
-/** One by one, of lists of equal length or with a single number. */
+/** Element by element, for lists of equal length or with a single number. */
 function each(combine: (a: Size, b: Size) => Size | undefined): PlainRule {
   return (_, [a = nothing, b = nothing]) => {
     const dims = broadcastAll([a, b]);
@@ -127,7 +127,7 @@ function each(combine: (a: Size, b: Size) => Size | undefined): PlainRule {
   };
 }
 
-/** @returns undefined when the numbers of one list are not known, or do not stand side by side */
+/** @returns undefined when the numbers of a list are unknown, or when the lists do not line up */
 function combined(
   lists: readonly (Numbers | undefined)[],
   dims: readonly Size[] | undefined,
@@ -145,7 +145,7 @@ function combined(
     : undefined;
 }
 
-/** @returns undefined when the rank of an input is not known */
+/** @returns undefined when the rank of an input is unknown */
 function broadcastAll(facts: readonly Facts[]): readonly Size[] | undefined {
   const dims = facts.map((fact) => fact.dims);
   return dims.every((dim) => dim !== undefined) ? dims.reduce(broadcastDims, []) : undefined;
@@ -168,7 +168,7 @@ function sum(a: Size, b: Size, sign: 1 | -1): Size | undefined {
 
 const equal = each((a, b) => {
   if (isSameSize(a, b)) return one;
-  // A size is never below 0; which of two others is larger is not known.
+  // A size is at least 0; which of two symbolic sizes is larger is unknown.
   const numbers = [numberOf(a), numberOf(b)];
   return !numbers.includes(undefined) || numbers.some((value) => value !== undefined && value < 0)
     ? numberSize(0)
@@ -225,7 +225,7 @@ function onlyNumber(numbers: readonly number[] | undefined): number | undefined 
   return numbers?.length === 1 ? numbers[0] : undefined;
 }
 
-/** A table of which the beginning is taken, as positions are: as many entries as asked for. */
+/** A slice from the start of a table, such as positions: its length is the requested one. */
 function slicedTable(call: Call, { dims, countsRows }: Facts, others: readonly Facts[]): Value {
   const axis = onlyNumber(numbersOf(call, 3, 'axes'));
   const counts = countsRows || anyCounts(others);
@@ -243,7 +243,7 @@ function slicedTable(call: Call, { dims, countsRows }: Facts, others: readonly F
   );
 }
 
-/** How long a slice from 0 on is whose end is not known yet. */
+/** The length of a slice from 0 to a symbolic end. */
 function beginning(call: Call, { values }: Facts): Size | undefined {
   const end = onlyNumber(numbersOf(call, 1)) === 0 ? values?.[0] : undefined;
   return end === undefined || numberOf(end) !== undefined ? undefined : end;
@@ -296,7 +296,7 @@ const transpose: PlainRule = (call, [{ dims, values, countsRows } = nothing]) =>
   );
 };
 
-/** A tensor of one number, of a shape that may have the rows in it: every piece is alike. */
+/** A tensor that repeats one number. Its shape may contain the number of rows, because all rows are equal. */
 const constantOfShape: PlainRule = (call, [{ values } = nothing]) => {
   const dims = allKnown(values);
   if (dims === undefined) return undefined;
@@ -321,7 +321,7 @@ function allKnown(values: Numbers | undefined): readonly Size[] | undefined {
 const expand: PlainRule = (_, [data = nothing, shape = nothing]) => {
   const target = allKnown(shape.values);
   if (data.dims === undefined || target === undefined || data.countsRows) return undefined;
-  // Its own entries lie along other axes: the piece of every row is the whole of it.
+  // Its own entries lie along other axes, so all rows are equal.
   return uniform(broadcastDims(data.dims, target));
 };
 
@@ -339,7 +339,7 @@ const reduceProduct: PlainRule = (_, [{ values } = nothing]) => {
 const shaped: PlainRule = ({ inputs }, facts) =>
   plain(broadcastAll(facts.filter((_, at) => inputs[at] !== undefined)), undefined, anyCounts(facts));
 
-/** Position by position, numbers aside. */
+/** Element-wise operators; their numbers are not followed. */
 const shapedOps = [
   'Sqrt',
   'Exp',

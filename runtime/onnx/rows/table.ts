@@ -1,7 +1,7 @@
 /**
- * Which rule each operator has. One that is not here is not known, and a model that has it is not batched.
+ * The rule of each operator. A model with an operator that is not listed here is not batched.
  *
- * Owns:  the table. Keys are operators of ai.onnx, others with their domain in front.
+ * Owns:  the table. Keys are operators of ai.onnx; other operators have their domain as a prefix.
  * Pure.
  */
 import { axisOf, intOf, joins, othersArePlain, unsure, type Rule } from './call.ts';
@@ -39,7 +39,7 @@ import {
 import { along, argReduce, batchNorm, byRow, cumSum, normalise, poolAll, reduce, softmax, topK } from './reductions.ts';
 import { isOne } from './value.ts';
 
-/** Each position by itself, of any number of inputs. */
+/** Element-wise, for any number of inputs. */
 const elementwise = [
   'Abs',
   'Acos',
@@ -143,24 +143,25 @@ const ofTables = [
   'ZipMap',
 ] as const;
 
-/** Known to join rows, or to have a result whose length the values decide. */
+/** Operators that are known to mix rows, or whose output length depends on the values. */
 const joining: Readonly<Record<string, string>> = {
   DynamicQuantizeLinear: 'scales by the largest value of all rows',
   'com.microsoft.DynamicQuantizeMatMul': 'scales by the largest value of all rows',
   'com.microsoft.DynamicQuantizeLSTM': 'scales by the largest value of all rows',
-  NonZero: 'gives the places of all rows in one list',
+  NonZero: 'returns the positions of all rows in one list',
   Unique: 'compares the rows with each other',
-  Compress: 'gives a length that the values decide',
-  NonMaxSuppression: 'gives the boxes of all rows in one list',
+  Compress: 'has an output length that depends on the values',
+  NonMaxSuppression: 'returns the boxes of all rows in one list',
   Det: 'works across the axes',
-  SequenceEmpty: 'makes a sequence',
+  SequenceEmpty: 'produces a sequence',
   ConcatFromSequence: 'joins a sequence',
-  SplitToSequence: 'makes a sequence',
-  MeanVarianceNormalization: 'normalises over all rows unless told otherwise',
+  SplitToSequence: 'produces a sequence',
+  MeanVarianceNormalization: 'normalises over all rows by default',
 };
 
 /**
- * Scale and zero point of quantisation: the same for all rows, one for the tensor or along an axis that is not theirs.
+ * Scale and zero point of quantisation: the same for all rows, either one for the tensor or along an axis other than
+ * the rows'.
  */
 const quantise: Rule = (call) => {
   const [value, scale] = call.inputs;
@@ -168,7 +169,7 @@ const quantise: Rule = (call) => {
   const sizes = scale?.is === 'Plain' ? scale.dims : undefined;
   if (sizes === undefined || sizes.length > 1) return unsure(call);
   const byRows = axisOf(intOf(call, 'axis', 1), value.dims.length) === value.axis && !sizes.every(isOne);
-  if (byRows) return unsure(call, 'an input has entries of its own for every row');
+  if (byRows) return unsure(call, 'an input has separate entries for each row');
   return { is: 'Rows', axis: value.axis, dims: value.dims };
 };
 
@@ -180,14 +181,14 @@ const dropout: Rule = (call) => {
     : joins(call, 'in training mode draws random numbers');
 };
 
-/** Depth and space change places within a row. */
+/** DepthToSpace and SpaceToDepth move values within a row. */
 const withinRow: Rule = (call) => {
   const [value] = call.inputs;
   if (value?.is !== 'Rows' || value.axis !== 0 || !othersArePlain(call, 0)) return unsure(call);
   return { is: 'Rows', axis: 0, dims: value.dims.map((dim, axis) => (axis === 0 ? dim : call.fresh())) };
 };
 
-/** The triangle of the last two axes. */
+/** The triangle is taken from the last two axes. */
 const triangle: Rule = (call) => {
   const [value] = call.inputs;
   if (value?.is !== 'Rows' || !othersArePlain(call, 0)) return unsure(call);

@@ -1,27 +1,27 @@
 /**
- * What is known of a tensor while a graph is looked at: which of its axes are the rows of requests.
+ * What is known about a tensor during the walk through a graph: which axis, if any, holds the rows of requests.
  *
- * Owns:  the types and the arithmetic of sizes that are not known yet.
+ * Owns:  the types, and the arithmetic of symbolic sizes.
  * Pure.
  */
 
-/** A number times free sizes: `12 · rows · sequence`. */
+/** A number times symbolic sizes: `12 · rows · sequence`. */
 export type Size = { readonly factor: number; /** Sorted. */ readonly free: readonly string[] };
 
-/** The free size that stands for the number of rows in a run. No dimension of a file has this name. */
+/** The symbolic size of the number of rows in a run. Dimensions in a file cannot have this name. */
 export const rows = '\0rows';
 
 export type Value =
-  /** The same whatever the rows hold, and however many they are unless `countsRows`. */
+  /** The same whatever the rows contain, and for any number of rows unless `countsRows`. */
   | {
       readonly is: 'Plain';
-      /** Absent: the rank is not known. */ readonly dims?: readonly Size[];
-      /** Its numbers, when they are few and known; row-major. */ readonly values?: readonly (Size | undefined)[];
+      /** Absent: the rank is unknown. */ readonly dims?: readonly Size[];
+      /** The numbers, row-major, if they are known and few. */ readonly values?: readonly (Size | undefined)[];
       readonly countsRows: boolean;
     }
-  /** Along `axis` lie the rows, each in a piece of its own and in order; a piece depends on its row alone. */
+  /** The rows lie in order along `axis`, one piece each; a piece depends on its own row only. */
   | { readonly is: 'Rows'; readonly axis: number; readonly dims: readonly Size[] }
-  /** A row may depend on others, or nobody knows. */
+  /** A row may depend on other rows, or it is unknown whether it does. */
   | { readonly is: 'Mixed'; readonly because: string };
 
 export type RowsValue = Extract<Value, { is: 'Rows' }>;
@@ -45,7 +45,7 @@ export function product(sizes: readonly Size[]): Size {
   return sizes.reduce(times, one);
 }
 
-/** @returns undefined when it cannot be told, or leaves a rest */
+/** @returns undefined when the quotient is unknown or not an integer */
 export function over(a: Size, b: Size): Size | undefined {
   const free = [...a.free];
   for (const name of b.free) {
@@ -64,7 +64,7 @@ export function isOne(size: Size | undefined): boolean {
   return isSameSize(size, one);
 }
 
-/** @returns undefined for a size that is not known yet */
+/** @returns undefined for a symbolic size */
 export function numberOf(size: Size | undefined): number | undefined {
   return size === undefined || size.free.length > 0 ? undefined : size.factor;
 }
@@ -73,7 +73,7 @@ export function hasRows(size: Size | undefined): boolean {
   return size?.free.includes(rows) === true;
 }
 
-/** The number of rows itself, not a multiple. */
+/** True for exactly the number of rows, not a multiple. */
 export function isRowCount(size: Size | undefined): boolean {
   return isSameSize(size, freeSize(rows));
 }
@@ -90,7 +90,7 @@ export function plain(dims?: readonly Size[], values?: readonly (Size | undefine
 }
 
 /**
- * A tensor whose content is the same everywhere along its axes: of one with the number of rows every piece is alike.
+ * A tensor whose content is the same everywhere along its axes. If one axis is the number of rows, all rows are equal.
  */
 export function uniform(dims: readonly Size[]): Value {
   const axes = dims.flatMap((dim, axis) => (hasRows(dim) ? [axis] : []));

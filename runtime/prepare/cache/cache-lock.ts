@@ -1,10 +1,9 @@
 /**
- * One `prepare` at a time in a cache folder.
+ * Allows one `prepare` at a time in a cache folder.
  *
- * Owns:  the lock file: made exclusively, touched every five seconds while it is held.
- * Ends:  released by its holder; taken over from one that was killed: at once when it ran on this host, after thirty
- *        seconds without a touch when it ran on another that shares the volume. Nobody's wall clock is trusted:
- *        a waiter measures with its own.
+ * Owns:  the lock file: created exclusively, touched every five seconds while held.
+ * Ends:  its holder releases it. The lock of a killed process is taken over at once on the same host; that of another
+ *        host on a shared volume after thirty seconds without a touch, by the waiter's own clock.
  */
 import { open, readFile, rename, rm, stat, link, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,7 +13,7 @@ import { errnoOf } from './durable-file.ts';
 import { fateOf, ownMark, parseMark } from './process-mark.ts';
 
 export type CacheLock = {
-  /** Whether the lock is still ours; false after a pause so long that another took it. */
+  /** False after a pause so long that another process took the lock over. */
   held(): Promise<boolean>;
   release(): Promise<void>;
 };
@@ -23,7 +22,10 @@ const touchMs = 5000;
 const staleMs = 30_000;
 const lookMs = 200;
 
-/** Waits until the lock is free. @throws the signal's reason when it is aborted meanwhile */
+/**
+ * Waits until the lock is free.
+ * @throws the signal's reason when it is aborted
+ */
 export async function lockCache(
   folder: string,
   tools: { readonly clock: Clock; readonly logger: Logger; readonly signal: AbortSignal },
@@ -64,7 +66,9 @@ async function hold(path: string, file: FileHandle, clock: Clock): Promise<Cache
   let time = 0;
   const touch = (): void => {
     time += 1;
-    // Through the handle: after a take-over this reaches our old file, never the other's. Any change is a sign of life.
+    // Touch through the file handle: after a take-over this changes the old file, not the new holder's. Any change
+    // counts as a
+    // sign of life.
     file.utimes(time, time).catch(() => {});
     stop = clock.after(touchMs, touch);
   };
@@ -87,18 +91,21 @@ type Sight = {
   readonly fate: 'alive' | 'gone' | 'unknown';
 };
 
-/** What a waiter sees; `sinceMs` is when it first saw it just so. */
+/** The state of the lock file; `sinceMs` is when the waiter first saw this state. */
 async function look(path: string, nowMs: number, before: Sight | undefined): Promise<Sight | undefined> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) return undefined;
   const mark = parseMark(await readFile(path, 'utf8').catch(() => ''));
-  // A file without a mark was made a moment ago, or its maker died before the first byte: time will tell.
+  // A lock file without a process mark was just created, or its process died before writing: wait for the timeout.
   const fate = mark === undefined ? 'unknown' : await fateOf(mark);
   const same = before?.inode === found.ino && before.mtimeMs === found.mtimeMs;
   return { inode: found.ino, mtimeMs: found.mtimeMs, sinceMs: same ? before.sinceMs : nowMs, fate };
 }
 
-/** Of several that take away at once, one moves the dead file; who moved a living one instead puts it back. */
+/**
+ * Removes a dead lock. If several waiters try at once, one of them moves the file; a waiter that moved a live lock
+ * instead puts it back.
+ */
 export async function takeAway(path: string, inode: number): Promise<void> {
   const aside = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}`;
   try {

@@ -1,11 +1,10 @@
 /**
- * What was fetched and made before, kept by what it is rather than by where it came from.
+ * The cache of fetched models and optimised forms, addressed by content.
  *
- * Owns:   the folder's layout: `models/<digest>/` with files and entry.json, `optimised/<key>/`, `partial/<key>/`; when
- *         an entry is believed, and which go when there is too much.
- * Limits: `maxBytes` beside what is in use. In use is what the last prepare left for the server, what a living
- *         process has marked, and what this process has asked for.
- * Level:  an entry appears by one rename, complete; a crash at any moment leaves at most a `partial/` to go on with.
+ * Owns:   the layout: `models/<digest>/` with files and entry.json, `optimised/<key>/`, `partial/<key>/`. Entries
+ *         appear by one rename; a crash leaves at most a `partial/` folder, which the next prepare resumes.
+ * Limits: `maxBytes` plus the entries in use: those that the last prepare passed to the server, those marked by a live
+ *         process, and those that this process requested.
  */
 import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -22,7 +21,7 @@ export type CacheOptions = { readonly maxBytes: number; readonly clock: Clock; r
 type StoredFile = SourceFile & { readonly mtimeMs: number };
 type EntryFile = { readonly digest: string; readonly files: readonly StoredFile[]; readonly verifiedAtMs: number };
 
-/** Files whose size and time are as they were are believed for this long; then they are read again. */
+/** How long a file with unchanged size and time is trusted, in milliseconds. After that its bytes are hashed again. */
 const believeMs = 7 * 24 * 3_600_000;
 const forgetUserMs = 30 * 24 * 3_600_000;
 const kinds = ['models', 'optimised', 'partial'] as const;
@@ -31,7 +30,7 @@ type Kind = (typeof kinds)[number];
 export class Cache {
   readonly folder: string;
   readonly #options: CacheOptions;
-  /** `models/…` and the like that this process uses. */
+  /** Entries that this process uses, such as `models/…`. */
   readonly #used = new Set<string>();
 
   private constructor(folder: string, options: CacheOptions) {
@@ -49,13 +48,16 @@ export class Cache {
     return await Staging.open(join(this.folder, 'partial', key));
   }
 
-  /** A model that lies here and was found to be what its digest says. @returns its folder and files */
+  /**
+   * Looks up a model and verifies that it matches its digest.
+   * @returns its folder and files
+   */
   async model(digest: string): Promise<{ root: string; files: readonly SourceFile[] } | undefined> {
     const place = join(this.folder, 'models', hexOf(digest));
     const entry = await readEntry(place);
     if (entry === undefined) return undefined;
     if (!(await this.#verify(place, entry))) {
-      this.#options.logger.warn('cached model was damaged and is fetched again', { digest });
+      this.#options.logger.warn('cached model was damaged; fetching it again', { digest });
       await rm(place, { recursive: true, force: true });
       return undefined;
     }
@@ -66,7 +68,10 @@ export class Cache {
     };
   }
 
-  /** Makes a finished staging folder an entry. Another process may have been faster: theirs has the same bytes. */
+  /**
+   * Turns a complete staging folder into an entry. If another process was faster, its entry is kept: it has the same
+   * bytes.
+   */
   async commit(staging: Staging, digest: string, files: readonly SourceFile[]): Promise<string> {
     const place = join(this.folder, 'models', hexOf(digest));
     const stored = await Promise.all(
@@ -83,16 +88,16 @@ export class Cache {
     return join(place, 'files');
   }
 
-  /** The folder for what is made from a model; whether something lies in it is the maker's to know. */
+  /** The folder for the optimised form of a model. The caller checks whether it has content. */
   async optimised(key: string): Promise<string> {
     await this.#use('optimised', key);
     return join(this.folder, 'optimised', key);
   }
 
   /**
-   * Removes what was not used for longest until `maxBytes` are kept.
-   * @param keep paths that the server was told of; entries they lie in stay
-   * @returns bytes that were freed
+   * Removes the least recently used entries until `maxBytes` are left.
+   * @param keep paths that were passed to the server; their entries stay
+   * @returns bytes freed
    */
   async evict(keep: readonly string[], maxBytes = this.#options.maxBytes): Promise<number> {
     const used = await this.#inUse(keep);
@@ -136,7 +141,7 @@ export class Cache {
     return used;
   }
 
-  /** Of another host's process nobody knows here: it is given a month. */
+  /** Processes of another host cannot be checked: their marks expire after a month. */
   async #isGone(path: string, text: string): Promise<boolean> {
     const mark = parseMark(text);
     const fate = mark === undefined ? 'gone' : await fateOf(mark);

@@ -1,16 +1,16 @@
 /**
- * What names a model: the digest of its bytes.
+ * Computes the digests that identify a model.
  *
- * Owns:  the digest of a file and of a folder, and comparing what was wanted with what came.
- *        A folder's is SHA-256 over its lines `sha256  path`, sorted, each ended by a newline, so that anybody
- *        can make it: `find -L . -type f -printf '%P\0' | xargs -0 sha256sum | LC_ALL=C sort | sha256sum`.
+ * Owns:  the digest of a file and of a folder, and the comparison with the expected one. A folder's digest is SHA-256
+ *        over its sorted lines `sha256  path`, each with a newline. To compute it by hand: `find -L . -type f -printf
+ *        '%P\0' | xargs -0 sha256sum | LC_ALL=C sort | sha256sum`.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { AppError } from '../../../api/errors.ts';
 import type { SourceFile } from '../prepared.ts';
 
-/** A hash to feed; `digestOf` closes it. */
+/** A new hash; pass it to `digestOf` when it has all bytes. */
 export function newDigest(): Hash {
   return createHash('sha256');
 }
@@ -20,12 +20,12 @@ export function digestOf(hash: Hash): string {
   return `sha256:${hash.digest('hex')}`;
 }
 
-/** The 64 hex digits alone, for file names. */
+/** The 64 hex digits only, for file names. */
 export function hexOf(digest: string): string {
   return digest.replace(/^sha256:/, '');
 }
 
-/** Reads the file's first `bytes` (all of it when absent) into the hash; `onBytes` is told of each piece. */
+/** Adds the file's first `bytes` to the hash (absent: the whole file); calls `onBytes` for each piece. */
 export async function hashFile(
   hash: Hash,
   path: string,
@@ -41,15 +41,15 @@ export async function hashFile(
   }
 }
 
-/** The digest of a folder that holds these files and no others. */
+/** The digest of a folder that contains exactly these files. */
 export function folderDigest(files: readonly Pick<SourceFile, 'path' | 'digest'>[]): string {
   const lines = files.map(({ path, digest }) => `${hexOf(digest)}  ${path}\n`);
-  // Bytes, not UTF-16 units, decide the order, as for LC_ALL=C sort.
+  // Sort by bytes, not UTF-16 units, as LC_ALL=C sort does.
   lines.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   return digestOf(newDigest().update(lines.join('')));
 }
 
-/** @throws DIGEST_MISMATCH when a digest was wanted and this is another */
+/** @throws DIGEST_MISMATCH when `want` is given and differs */
 export function checkDigest(what: string, want: string | undefined, got: string): void {
   if (want !== undefined && want !== got) throw new AppError('DIGEST_MISMATCH', { what, want, got });
 }

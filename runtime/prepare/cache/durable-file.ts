@@ -1,13 +1,16 @@
 /**
- * Files that survive a crash at any moment: written whole under another name, forced to disk, then renamed.
+ * Writes files that survive a crash: write under a temporary name, sync to disk, then rename.
  *
- * Owns: the order of those steps, and telling a full disk from other faults.
+ * Owns: the order of these steps, and the detection of a full disk.
  */
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AppError } from '../../../api/errors.ts';
 
-/** Readers see the old content or the new, never a part. Two writers at once: one of them wins, whole. */
+/**
+ * Readers see the old or the new content, never a mixture. If two writers write at once, the result is the content of
+ * one.
+ */
 export async function writeAtomically(path: string, text: string): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${Math.random().toString(36).slice(2)}`);
   try {
@@ -21,7 +24,7 @@ export async function writeAtomically(path: string, text: string): Promise<void>
   }
 }
 
-/** A rename is durable once its folder is. Some file systems cannot sync a folder; they keep renames anyway. */
+/** A rename is durable after its folder was synced. Some file systems cannot sync a folder, but keep renames anyway. */
 export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   await thenClose(folder, () =>
@@ -31,14 +34,14 @@ export async function syncFolder(path: string): Promise<void> {
   );
 }
 
-/** DISK_FULL for a disk or quota that is full, the error itself otherwise. */
+/** Returns DISK_FULL for a full disk or quota, otherwise the error itself. */
 export function diskError(error: unknown, path: string): unknown {
   return ['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '')
     ? new AppError('DISK_FULL', { path }, { cause: error })
     : error;
 }
 
-/** Node's name of a system error, e.g. ENOENT. */
+/** Node's code of a system error, e.g. ENOENT. */
 export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

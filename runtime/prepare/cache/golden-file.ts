@@ -1,8 +1,7 @@
 /**
- * The golden set that `prepare` fetched, and how the sidecar finds it: a small file in the cache folder.
+ * Tells the sidecar where the golden set is that `prepare` fetched: a small file in the cache folder.
  *
- * Owns:  that file. It names the digest, so that a set of another revision in a shared folder is not taken for this
- *        one's.
+ * Owns:  this file. It contains the set's digest, because revisions that share a cache folder may have different sets.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,14 +9,14 @@ import { AppError, messageOf } from '../../../api/errors.ts';
 
 export type FetchedGolden = {
   readonly schema: 1;
-  /** `sha256:<64 hex>` of the file. */ readonly digest: string;
-  /** Absolute. */ readonly path: string;
+  /** `sha256:<64 hex>` of the set's file. */ readonly digest: string;
+  /** Absolute path. */ readonly path: string;
 };
 
-/** Its name in the cache folder. */
+/** The file's name in the cache folder. */
 export const fetchedName = 'golden.json';
 
-/** @throws AppError FILE_UNREADABLE when `prepare` has not fetched the set of that digest */
+/** @throws AppError FILE_UNREADABLE when `prepare` has not fetched the set with that digest */
 export async function goldenPathIn(cacheDir: string, digest: string): Promise<string> {
   const file = join(cacheDir, fetchedName);
   try {
@@ -28,6 +27,6 @@ export async function goldenPathIn(cacheDir: string, digest: string): Promise<st
   }
   throw new AppError('FILE_UNREADABLE', {
     path: file,
-    why: `it is not of the golden set ${digest}: prepare has not run`,
+    why: `it does not describe the golden set ${digest}: run prepare first`,
   });
 }

@@ -1,8 +1,8 @@
 /**
- * Names a process so that another can tell whether it still lives.
+ * Identifies a process, so that another one can find out whether it is still alive.
  *
- * Owns: the mark (host, process id, start time) and the question. Process ids are used again, also within a second
- *       of a container's restart; together with the start time they are not.
+ * Owns: the mark (host, process id, start time) and the check. Process ids are reused, even within a second of a
+ *       container's restart; the start time tells them apart.
  */
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -13,19 +13,22 @@ export async function ownMark(): Promise<ProcessMark> {
   return { host: hostname(), pid: process.pid, started: (await startOf(process.pid)) ?? '' };
 }
 
-/** 'unknown' for another host's: nobody can see from here. */
+/** 'unknown' for a process on another host. */
 export async function fateOf(mark: ProcessMark): Promise<'alive' | 'gone' | 'unknown'> {
   if (mark.host !== hostname() || mark.started === '') return 'unknown';
   return (await startOf(mark.pid)) === mark.started ? 'alive' : 'gone';
 }
 
-/** Field 22 of /proc/PID/stat, ticks since boot; the name in field 2 may hold blanks and parentheses. */
+/**
+ * The start time in ticks since boot: field 22 of /proc/PID/stat. The name in field 2 may contain blanks and
+ * parentheses.
+ */
 async function startOf(pid: number): Promise<string | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
   return text?.slice(text.lastIndexOf(')') + 2).split(' ')[19];
 }
 
-/** @returns undefined when the text is no mark */
+/** @returns undefined when the text is not a mark */
 export function parseMark(text: string): ProcessMark | undefined {
   try {
     const { host, pid, started } = JSON.parse(text) as Partial<Record<keyof ProcessMark, unknown>>;

@@ -1,11 +1,9 @@
 /**
- * A folder in which a source is put together before it becomes a cache entry.
+ * A folder in which a source's files are collected before it becomes a cache entry.
  *
- * Owns:  what is known of each file in it, in `parts.json`: how far one may trust what lies there after the process
- *        was killed, or the machine was.
- * Level: safe to open again at any moment. Bytes written before a SIGKILL are in the kernel's cache and whole; after
- *        a restart of the machine (another boot id) a file may be longer than what reached the disk, so bytes that
- *        no digest vouches for begin again.
+ * Owns:  `parts.json`, the state of each file. It can be opened again after any interruption. After a SIGKILL written
+ *        bytes are complete in the kernel's cache. After a reboot (another boot id) a file may be longer than what
+ *        reached the disk, so bytes without a digest are fetched again.
  */
 import { mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -38,12 +36,12 @@ export class Staging {
     return new Staging(folder, await readBootId(), parseParts(text));
   }
 
-  /** Where the file is written; `path` inside the source. */
+  /** Where to write the file; `path` is relative to the source. */
   pathOf(path: string): string {
     return join(this.folder, 'files', path);
   }
 
-  /** The file, when it was finished before and lies there unchanged. */
+  /** The file, if it was completed earlier and is unchanged. */
   async finished(path: string): Promise<SourceFile | undefined> {
     const part = this.#parts.get(path);
     if (part?.is !== 'Done') return undefined;
@@ -51,7 +49,10 @@ export class Staging {
     return found?.size === part.file.bytes && found.mtimeMs === part.mtimeMs ? part.file : undefined;
   }
 
-  /** How much of an unfinished file may be kept. @param pinned whether a digest will tell in the end */
+  /**
+   * How many bytes of an incomplete file can be kept.
+   * @param pinned true if a digest will verify the complete file
+   */
   async kept(path: string, pinned: boolean): Promise<Kept> {
     const part = this.#parts.get(path);
     const found = await stat(this.pathOf(path)).catch(() => undefined);
@@ -62,12 +63,12 @@ export class Staging {
     return { bytes: found.size, ...given({ validator, totalBytes }) };
   }
 
-  /** Remembers what the source said of the file, before its first byte is written. */
+  /** Records what the source reported about the file. Call before writing its first byte. */
   async begin(path: string, said: { readonly validator?: Validator; readonly totalBytes?: number }): Promise<void> {
     await this.#save(path, { is: 'Begun', bootId: this.#bootId, ...given(said) });
   }
 
-  /** The file is complete, checked and on disk. */
+  /** Records that the file is complete, verified and synced to disk. */
   async finish(file: SourceFile): Promise<void> {
     const { mtimeMs } = await stat(this.pathOf(file.path));
     await this.#save(file.path, { is: 'Done', file, mtimeMs });
@@ -98,7 +99,7 @@ function given({
   return { ...(validator === undefined ? {} : { validator }), ...(totalBytes === undefined ? {} : { totalBytes }) };
 }
 
-/** Our own file; one that cannot be read is the same as none. */
+/** Parses parts.json; an unreadable file counts as absent. */
 function parseParts(text: string): Map<string, Part> {
   try {
     return new Map(Object.entries(JSON.parse(text) as Record<string, Part>));

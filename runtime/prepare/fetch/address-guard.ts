@@ -1,16 +1,15 @@
 /**
- * Keeps downloads away from addresses that no model is served at: link-local and cloud metadata.
+ * Blocks downloads from link-local and cloud metadata addresses.
  *
- * Owns:  the list, and the check at the only place where it cannot be fooled: when a name has been resolved and
- *        the connection is made, for every redirect anew.
- * Rule:  an IPv6 address that a gateway translates to IPv4 is judged by the IPv4 address inside. Loopback and private
- *        addresses are allowed: models are served inside a cluster, too.
- * Why:   a URI comes from whoever may write an OnnxModel; a node's metadata service hands out the node's credentials.
+ * Owns:  the list, and the check when a connection is made, after resolving the name and again for every redirect. An
+ *        IPv6 address that a gateway translates to IPv4 is checked by its IPv4 address. Loopback and private addresses
+ *        are allowed, because models may be served inside a cluster. Reason: users who may create an OnnxModel must not
+ *        get the node's credentials from its metadata service.
  */
 import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from 'node:dns';
 import { BlockList, isIP } from 'node:net';
 
-/** Each with the document that reserves it. */
+/** Each network with the document that reserves it. */
 const networks: readonly (readonly [network: string, bits: number])[] = [
   ['0.0.0.0', 8], // RFC 1122: this host
   // RFC 3927: link-local; metadata of AWS (also .170.2, .170.23), Azure, GCP, OCI, OpenStack and most others
@@ -33,7 +32,7 @@ const networks: readonly (readonly [network: string, bits: number])[] = [
 const blocked = new BlockList();
 for (const [network, bits] of networks) blocked.addSubnet(network, bits, isIP(network) === 6 ? 'ipv6' : 'ipv4');
 
-/** Metadata addresses under any prefix: a cluster's own NAT64 prefix (RFC 6052) is not known here. */
+/** Metadata addresses behind any NAT64 prefix: a cluster may use a prefix of its own (RFC 6052), unknown here. */
 const metadataAddresses: ReadonlySet<string> = new Set([
   '169.254.169.254',
   '169.254.170.2',
@@ -43,7 +42,7 @@ const metadataAddresses: ReadonlySet<string> = new Set([
   '192.0.0.192',
 ]);
 
-/** @param address an IP address, of a URL also in brackets, with or without a zone; anything else is not blocked */
+/** @param address an IP address, with or without brackets and zone; other text is not blocked */
 export function isBlockedAddress(address: string): boolean {
   const bare = address.replace(/^\[(.*)\]$/, '$1').replace(/%.*$/, '');
   const family = isIP(bare);
@@ -57,7 +56,7 @@ export function isBlockedAddress(address: string): boolean {
   );
 }
 
-/** The IPv4 addresses that a translator, tunnel or operating system may send an IPv6 packet to. */
+/** The IPv4 addresses that a translator, a tunnel or the operating system may send an IPv6 packet to. */
 function embeddedIpv4(bytes: readonly number[]): readonly string[] {
   return translations
     .filter(({ prefix }) => prefix.every((byte, i) => byte === bytes[i]))
@@ -79,11 +78,12 @@ const translations: readonly Translation[] = [
     prefix: zeros(12),
     inside: (bytes) => (bytes[15] === 1 && bytes.slice(12, 15).every((byte) => byte === 0) ? [] : last(bytes)),
   },
-  // IPv4-mapped, RFC 4291 2.5.5.2, and IPv4-translated, RFC 2765: the operating system or a translator speaks IPv4.
+  // IPv4-mapped, RFC 4291 2.5.5.2, and IPv4-translated, RFC 2765: the operating system or a translator sends IPv4.
   { prefix: [...zeros(10), 0xff, 0xff], inside: last },
   { prefix: [...zeros(8), 0xff, 0xff, 0, 0], inside: last },
   // NAT64: the well-known prefix, RFC 6052, and the local-use one, RFC 8215, of which a network may use 48, 56, 64 or
-  // 96 bits.
+  // 96
+  // bits.
   { prefix: [0, 0x64, 0xff, 0x9b, ...zeros(8)], inside: last },
   {
     prefix: [0, 0x64, 0xff, 0x9b, 0, 1],
@@ -94,11 +94,11 @@ const translations: readonly Translation[] = [
       bytes.slice(9, 13),
     ],
   },
-  // 6to4, RFC 3056: the relay is inside the prefix.
+  // 6to4, RFC 3056: the prefix contains the relay's address.
   { prefix: [0x20, 0x02], inside: (bytes) => [bytes.slice(2, 6)] },
-  // Teredo, RFC 4380: the server, and the client with every bit flipped.
+  // Teredo, RFC 4380: the server's address, and the client's with every bit inverted.
   { prefix: [0x20, 0x01, 0, 0], inside: (bytes) => [bytes.slice(4, 8), bytes.slice(12).map((byte) => byte ^ 0xff)] },
-  // ISATAP, RFC 5214: any prefix, interface identifier 0000:5efe or 0200:5efe and the address.
+  // ISATAP, RFC 5214: any prefix, then interface identifier 0000:5efe or 0200:5efe and the address.
   {
     prefix: [],
     inside: (bytes) =>
@@ -112,7 +112,10 @@ function dotted(bytes: readonly number[]): string {
   return bytes.join('.');
 }
 
-/** The 16 bytes of an IPv6 address. @param address one for which `isIP` says 6, without a zone */
+/**
+ * The 16 bytes of an IPv6 address.
+ * @param address must satisfy isIP(address) === 6 and have no zone
+ */
 function bytesOf(address: string): readonly number[] {
   const [head = '', tail] = address.split('::', 2);
   const [before, after] = [wordsOf(head), wordsOf(tail ?? '')];
@@ -132,7 +135,7 @@ function wordsOf(part: string): readonly number[] {
 type LookupCallback = (error: NodeJS.ErrnoException | null, address: string | LookupAddress[], family?: number) => void;
 type Resolve = (hostname: string, options: LookupOptions, callback: LookupCallback) => void;
 
-/** A `lookup` for net.connect that resolves a name and fails when any of its addresses is blocked. */
+/** A `lookup` for net.connect that resolves a name and fails if any of its addresses is blocked. */
 export function guardedLookup(resolve: Resolve = dnsLookup as Resolve): Resolve {
   return (hostname, options, callback) => {
     resolve(hostname, options, (error, address, family) => {
@@ -147,5 +150,5 @@ export function guardedLookup(resolve: Resolve = dnsLookup as Resolve): Resolve 
 export const blockedCode = 'ERR_ADDRESS_BLOCKED';
 
 export function blockedMessage(address: string): string {
-  return `it leads to ${address}, a link-local or metadata address, which models are not fetched from`;
+  return `it resolves to ${address}, a link-local or metadata address; models are not fetched from those`;
 }

@@ -1,9 +1,9 @@
 /**
- * A model that lies on a disk of this machine already: a mounted claim, or in local mode any folder.
+ * Reads a model from a disk of this machine: a mounted claim, or in local mode any folder.
  *
- * Owns:   finding its files and their digests where they are. Nothing is copied; the digest is made at every prepare,
- *         because whoever may write to the volume may have changed it.
- * Limits: 10,000 files, 32 folders deep; links are followed, but never out of the volume.
+ * Owns:   finding the files and computing their digests, without copying. Every prepare hashes them again, because the
+ *         volume may have been changed.
+ * Limits: 10,000 files, 32 folders deep. Links are followed within the volume.
  * Throws: SOURCE_MISSING, SOURCE_INVALID, SOURCE_TOO_LARGE.
  */
 import { readdir, realpath, stat } from 'node:fs/promises';
@@ -21,7 +21,7 @@ export type DiskPlace = {
   readonly uri: string;
   readonly path: string;
   readonly folder: boolean;
-  /** What links must not lead out of: the claim's folder; `/` where any place is fine. */
+  /** The folder that links must not lead out of: the claim's folder, or `/` for no restriction. */
   readonly boundary: string;
 };
 
@@ -33,8 +33,9 @@ type Tools = { readonly limits: Limits; readonly progress: Progress; readonly si
 const maxDepth = 32;
 
 /**
- * Finds and hashes the files. @param wanted the only files that count, with their digests; all when undefined
- * @throws DIGEST_MISMATCH when a wanted file is another
+ * Finds and hashes the files.
+ * @param wanted the files to read, with their digests; undefined: all
+ * @throws DIGEST_MISMATCH when a wanted file has another digest
  */
 export async function readDiskSource(place: DiskPlace, wanted: Wanted | undefined, tools: Tools): Promise<Found> {
   await checkKind(place);
@@ -60,7 +61,7 @@ async function checkKind(place: DiskPlace): Promise<void> {
   if (place.folder === found.isDirectory()) return;
   throw new AppError('SOURCE_INVALID', {
     uri: place.uri,
-    problem: place.folder ? 'it ends with "/" but is a file' : 'it is a folder: end the URI with "/"',
+    problem: place.folder ? 'the URI ends with "/" but names a file' : 'it is a folder: end the URI with "/"',
   });
 }
 
@@ -116,19 +117,19 @@ async function measure(
 
 async function listFiles(place: DiskPlace, limits: Limits): Promise<string[]> {
   const paths: string[] = [];
-  // Folders that are still to be looked into; links may lead in circles, so they are counted with the files.
+  // Folders that were not read yet. Links may form cycles, so folders count towards the limit.
   const waiting = [''];
   for (let seen = 0; waiting.length > 0; seen += 1) {
     const inner = waiting.pop() ?? '';
     if (seen + paths.length > limits.files)
       throw new AppError('SOURCE_INVALID', {
         uri: place.uri,
-        problem: `it holds more than ${limits.files} files and folders`,
+        problem: `it contains more than ${limits.files} files and folders`,
       });
     if (inner.split('/').length > maxDepth)
       throw new AppError('SOURCE_INVALID', {
         uri: place.uri,
-        problem: `its folders are nested more than ${maxDepth} deep (a link that leads back?)`,
+        problem: `its folders are nested more than ${maxDepth} deep (does a link lead back?)`,
       });
     const { files, folders } = await readFolder(place, inner);
     paths.push(...files);
@@ -142,7 +143,7 @@ async function readFolder(place: DiskPlace, inner: string): Promise<{ files: str
   const files: string[] = [];
   const folders: string[] = [];
   for (const entry of await readdir(join(place.path, inner), { withFileTypes: true })) {
-    // ".." in front is how Kubernetes keeps the former versions of a volume.
+    // Kubernetes keeps earlier versions of a volume under names that begin with "..".
     if (leftovers.has(entry.name) || entry.name.startsWith('..')) continue;
     const path = inner === '' ? entry.name : `${inner}/${entry.name}`;
     const kind = entry.isSymbolicLink() ? await stat(join(place.path, path)).catch(() => undefined) : entry;
@@ -154,6 +155,6 @@ async function readFolder(place: DiskPlace, inner: string): Promise<{ files: str
 
 function missing(place: DiskPlace, path: string, error: unknown, instead = ''): AppError {
   const uri = nameOf(place, path);
-  const why = errnoOf(error) === 'ENOENT' ? `there is no such file or folder${instead}` : messageOf(error);
+  const why = errnoOf(error) === 'ENOENT' ? `the file or folder does not exist${instead}` : messageOf(error);
   return new AppError('SOURCE_MISSING', { uri, why }, { cause: error });
 }

@@ -1,9 +1,9 @@
 /**
- * Fetches one file into the staging folder: resumed, retried, bounded, hashed while it comes.
+ * Downloads one file into the staging folder: resumes, retries, limits and hashes it.
  *
- * Owns:   when to try again, from where, and when the bytes are the right ones.
- * Limits: the source's size (shared by all its files), failed tries in a row, and a hundred times as many in all.
- * Throws: what the source throws for good; SOURCE_TOO_LARGE; DIGEST_MISMATCH; DISK_FULL; the last SOURCE_UNAVAILABLE.
+ * Owns:   when and from where to retry, and the check of the bytes.
+ * Limits: the source's size (shared by all its files), failed attempts in a row, and a hundred times as many in total.
+ * Throws: the source's permanent errors; SOURCE_TOO_LARGE; DIGEST_MISMATCH; DISK_FULL; the last SOURCE_UNAVAILABLE.
  */
 import type { Hash } from 'node:crypto';
 import { AppError, kindOf } from '../../../api/errors.ts';
@@ -29,18 +29,18 @@ export type FetchContext = {
 };
 
 export type Wanted = {
-  /** Inside the source, as `Source.open` takes it. */
+  /** Path inside the source, as `Source.open` takes it. */
   readonly path: string;
-  /** Inside the staging folder. */
+  /** Path inside the staging folder. */
   readonly as: string;
   readonly digest?: string;
-  /** Bytes that the source's other files leave. */
+  /** Bytes left by the source's other files. */
   readonly roomBytes: number;
 };
 
 const backoff = { baseMs: 500, maxMs: 15_000 };
 
-/** The files one after the other, bounded together by the source's limit. */
+/** Downloads the files in sequence; together they may not exceed the source's limit. */
 export async function downloadAll(
   source: Source,
   wanted: readonly Omit<Wanted, 'roomBytes'>[],
@@ -62,8 +62,8 @@ export async function downloadFile(source: Source, wanted: Wanted, context: Fetc
   const first = await attempt({ source, wanted, context, mayResume: true });
   if (!('mismatch' in first)) return first;
   if (!first.resumed) throw first.mismatch;
-  // Pieces that did not belong together, whoever is to blame: once more, in one piece.
-  context.logger.warn('resumed download had the wrong digest, starting over', { uri: source.show(wanted.path) });
+  // The joined pieces were not of the same file: download it once more in one piece.
+  context.logger.warn('resumed download had the wrong digest; starting over', { uri: source.show(wanted.path) });
   const second = await attempt({ source, wanted, context, mayResume: false });
   if ('mismatch' in second) throw second.mismatch;
   return second;
@@ -103,7 +103,7 @@ async function retrying(part: Part, source: Source, context: FetchContext): Prom
     const passing = error instanceof AppError && error.code === 'SOURCE_UNAVAILABLE';
     if (!passing || failures >= limits.tries || attempt >= limits.tries * 100) return undefined;
     const waitMs = backoffMs(backoff, failures, context.random());
-    logger.warn('download interrupted, trying again', {
+    logger.warn('download interrupted; trying again', {
       uri: source.show(part.path),
       err: error,
       atBytes: part.offset,
@@ -120,7 +120,7 @@ async function retrying(part: Part, source: Source, context: FetchContext): Prom
   }
 }
 
-/** One file on its way: how far it is, and the hash of what is there. */
+/** One file during its download: its length so far, and the hash of that part. */
 class Part {
   readonly #job: Job;
   #file: PartFile;
@@ -129,7 +129,7 @@ class Part {
   #totalBytes: number | undefined;
   #closed = false;
   offset: number;
-  /** Whether it was put together from more than one answer. */
+  /** True if it was assembled from more than one response. */
   resumed: boolean;
 
   private constructor(job: Job, file: PartFile, hash: Hash, kept: Kept) {
@@ -175,7 +175,7 @@ class Part {
     if (this.#totalBytes !== undefined && this.offset !== this.#totalBytes) {
       throw new AppError('SOURCE_UNAVAILABLE', {
         uri: source.show(this.path),
-        why: `it ended after ${this.offset} of ${this.#totalBytes} bytes`,
+        why: `the response ended after ${this.offset} of ${this.#totalBytes} bytes`,
       });
     }
   }
@@ -197,9 +197,7 @@ class Part {
     await this.#file.close();
   }
 
-  /**
-   * Pieces are only joined where something tells that they are of one file: a validator now, or a digest in the end.
-   */
+  /** Resumes only if the joined pieces can be verified: by a validator now, or by a digest at the end. */
   #resumePoint(): OpenAt {
     const { mayResume, wanted } = this.#job;
     if (!mayResume || (this.#validator === undefined && wanted.digest === undefined)) return { offset: 0 };
@@ -217,7 +215,7 @@ class Part {
     await context.staging.begin(wanted.as, opened);
   }
 
-  /** The source begins anew: it cannot resume, or the file is another one now. */
+  /** Starts from the beginning: the source cannot resume, or the file has changed. */
   async #restart(): Promise<void> {
     const { wanted, context } = this.#job;
     context.progress.add(-this.offset);

@@ -1,16 +1,16 @@
 /**
- * Reads a stream so that nothing that has arrived is lost when it breaks.
+ * Reads a stream so that bytes that have arrived are kept when it breaks.
  *
- * Owns:   taking pieces as they come, from the moment of the call, and holding the sender back when too many wait.
- * Why:    a stream that is destroyed drops what waits in it. Read piece by piece, with a disk in between, a download
- *         over a connection that is often cut would lose the last pieces each time, and might never get on.
- * Limits: 16 pieces wait, of 64 KiB at most as sockets give them.
+ * Owns:   reading pieces as they arrive, and pausing the sender when too many wait. A destroyed stream drops its
+ *         buffer: a slow reader on a connection that breaks often would lose the last pieces each time and never
+ *         finish.
+ * Limits: 16 waiting pieces, of up to 64 KiB each from sockets.
  */
 import type { Readable } from 'node:stream';
 
 const maxWaiting = 16;
 
-/** @param explain turns the stream's error into what is thrown, after every piece before it was given */
+/** @param explain converts the stream's error; the result is thrown after all earlier pieces were delivered */
 export function eagerly(stream: Readable, explain: (error: unknown) => unknown): AsyncIterable<Uint8Array> {
   const pieces = new Pieces(stream);
   return {
@@ -41,7 +41,7 @@ class Pieces {
     });
     stream.once('end', () => this.#end(undefined));
     stream.once('error', (error) => this.#end(error));
-    // Whatever else happened: a stream that is closed gives nothing more.
+    // A closed stream delivers nothing more, whatever the cause.
     stream.once('close', () => this.#end(undefined));
     if (stream.destroyed) this.#end(stream.errored ?? undefined);
   }

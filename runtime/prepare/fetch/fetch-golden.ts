@@ -1,7 +1,7 @@
 /**
- * Fetches a revision's golden set from its URI, as a model is fetched, and leaves word of it for the sidecar.
+ * Fetches a revision's golden set from its URI, like a model, and records its path for the sidecar.
  *
- * Owns:   that the set is one file of the digest that the spec gives. What is in it, the sidecar reads.
+ * Owns:   the check that the set is one file with the digest in the spec. The sidecar parses its content.
  * Limits: the size of a set (runtime/golden/set.ts).
  * Throws: AppErrors of the artifact group in api/error-codes.ts.
  */
@@ -13,7 +13,7 @@ import { setLimits } from '../../golden/set.ts';
 import { acquire, type AcquireOptions } from '../acquire.ts';
 import { writeAtomically } from '../cache/durable-file.ts';
 
-/** @returns the folder that the set lies in; undefined when it has no URI */
+/** @returns the folder that contains the set; undefined when the set has no URI */
 export async function fetchGolden(
   golden: GoldenConfig | undefined,
   cacheDir: string,
@@ -22,7 +22,7 @@ export async function fetchGolden(
   if (golden?.source.kind !== 'Uri') return undefined;
   const { uri, digest } = golden.source;
   const limits = { ...options.fetch.limits, sourceBytes: Math.min(options.fetch.limits.sourceBytes, setLimits.bytes) };
-  // What the first pod found is the model's digest, not this one's.
+  // `resolved` holds the model's digest, which does not apply to the golden set.
   const {
     root,
     files: [file],
@@ -35,7 +35,7 @@ export async function fetchGolden(
   if (folder || file === undefined)
     throw new AppError('SOURCE_INVALID', {
       uri: show,
-      problem: 'a golden set is one file: leave out the "/" at its end',
+      problem: 'a golden set is one file: remove the "/" at the end of its URI',
     });
   const word: FetchedGolden = { schema: 1, digest, path: join(root, file.path) };
   await writeAtomically(join(cacheDir, fetchedName), `${JSON.stringify(word)}\n`);

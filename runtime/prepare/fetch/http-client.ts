@@ -1,10 +1,10 @@
 /**
- * One GET over HTTP(S), with everything that may go wrong put into our words.
+ * One GET request over HTTP(S), with all failures mapped to AppErrors.
  *
- * Owns:   the connections, redirects, credentials of a URL, time-outs, and what each status means.
- * Limits: 5 redirects; from https only to https; credentials only ever go to the origin they were given for; every
- *         address is checked when it is connected to (address-guard.ts); 10 s to connect, 30 s to answer, 60 s
- *         without a byte. Bodies are streams: whoever reads them bounds them.
+ * Owns:   connections, redirects, credentials in a URL, time-outs, and the meaning of each status.
+ * Limits: 5 redirects, from https only to https. Credentials go only to their own origin. Every address is checked on
+ *         connecting (address-guard.ts). 10 s to connect, 30 s to answer, 60 s between bytes. Bodies are streams; the
+ *         caller limits them.
  */
 import { Agent, errors, request, type Dispatcher } from 'undici';
 import { AppError, messageOf } from '../../../api/errors.ts';
@@ -12,11 +12,11 @@ import { blockedCode, blockedMessage, guardedLookup, isBlockedAddress } from './
 import { showUri } from './uri.ts';
 
 export type HttpOptions = {
-  /** Link-local and metadata addresses may be fetched from. */
+  /** Allows link-local and metadata addresses. */
   readonly allowLinkLocal?: boolean;
-  /** Certificates to trust beside the built-in ones, PEM. */
+  /** Certificates to trust in addition to the built-in ones, PEM. */
   readonly ca?: readonly string[];
-  /** Shorter ones for tests. */
+  /** Tests set shorter ones. */
   readonly timeouts?: { readonly connectMs: number; readonly headersMs: number; readonly idleMs: number };
 };
 
@@ -54,8 +54,8 @@ export class HttpClient {
   }
 
   /**
-   * @returns an answer of status 200 or 206; its body must be read or destroyed
-   * @throws SOURCE_MISSING (404, 410, 401, 403), SOURCE_INVALID (where it leads to), SOURCE_UNAVAILABLE (all else)
+   * @returns a response with status 200 or 206; the caller must read or destroy its body
+   * @throws SOURCE_MISSING (404, 410, 401, 403), SOURCE_INVALID (bad redirect target), SOURCE_UNAVAILABLE (all else)
    */
   async get(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Answer> {
     let at = url;
@@ -73,7 +73,7 @@ export class HttpClient {
   }
 
   async #once(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<Answer> {
-    // Node resolves no name for a literal address, so the guard at the look-up does not see those.
+    // Node does not look up literal addresses, so the guard in the look-up does not check them.
     if (!this.#allowLinkLocal && isBlockedAddress(url.hostname)) {
       throw new AppError('SOURCE_INVALID', { uri: showUri(url.href), problem: blockedMessage(url.hostname) });
     }
@@ -93,10 +93,10 @@ export class HttpClient {
   }
 }
 
-/** User and password of the URL go to its own origin only; so do headers that the caller gives for it. */
+/** Headers for one request. Credentials in the URL and headers from the caller go only to the first URL's origin. */
 function headersFor(first: URL, at: URL, given: Readonly<Record<string, string>>): Record<string, string> {
   const { authorization, ...others } = given;
-  // Bytes are counted, hashed and resumed as they are stored: no encoding on the way.
+  // Request no content encoding: bytes are counted, hashed and resumed as stored.
   const headers: Record<string, string> = { 'accept-encoding': 'identity', ...others };
   if (at.origin !== first.origin) return headers;
   const basic = `${decodeURIComponent(first.username)}:${decodeURIComponent(first.password)}`;
@@ -106,11 +106,13 @@ function headersFor(first: URL, at: URL, given: Readonly<Record<string, string>>
 
 function next(from: URL, location: string): URL {
   const invalid = (problem: string): AppError => new AppError('SOURCE_INVALID', { uri: showUri(from.href), problem });
-  if (!URL.canParse(location, from.href)) throw invalid('it redirects to something that is not a URL');
+  if (!URL.canParse(location, from.href)) throw invalid('it redirects to an invalid URL');
   const to = new URL(location, from.href);
   const secure = to.protocol === 'https:' || (to.protocol === 'http:' && from.protocol === 'http:');
   if (!secure)
-    throw invalid(`it redirects from ${from.protocol} to ${to.protocol} ${showUri(to.href)}, which is not followed`);
+    throw invalid(
+      `it redirects from ${from.protocol} to ${to.protocol} ${showUri(to.href)}; such redirects are not followed`,
+    );
   return to;
 }
 
@@ -122,23 +124,23 @@ async function accept(answer: Answer, url: URL): Promise<Answer> {
   if (status === 404 || status === 410)
     throw new AppError('SOURCE_MISSING', { uri, why: `the server answered ${status}` });
   if (status === 401 || status === 403)
-    throw new AppError('SOURCE_MISSING', { uri, why: `the server answered ${status}: it wants other credentials` });
+    throw new AppError('SOURCE_MISSING', { uri, why: `the server answered ${status}: check the credentials` });
   throw new AppError('SOURCE_UNAVAILABLE', { uri, why: `the server answered ${status}` });
 }
 
-/** The body is not wanted, however long it is. */
+/** Discards the body without reading it. */
 export function abandon(answer: Answer): void {
-  // undici calls this an error, and one that nobody listens to ends the process.
+  // undici reports this as an error, and an error event without a listener would end the process.
   answer.body.on('error', () => {});
   answer.body.destroy();
 }
 
-/** A small rest is read so that the connection can be used again, a long one is cut off. */
+/** Reads a short remaining body, so that the connection can be reused; aborts a long one. */
 function discard(answer: Answer): void {
   answer.body.dump({ limit: 16_384 }).catch(() => {});
 }
 
-/** What a failed request or body means. An abort by the caller stays what it is. */
+/** The AppError for a failed request or body. An abort by the caller is returned unchanged. */
 export function fault(url: URL, error: unknown, signal: AbortSignal): unknown {
   if (signal.aborted || error instanceof AppError) return error;
   const uri = showUri(url.href);
@@ -151,11 +153,11 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined;
 }
 
-/** undici's own words, with the system's where a connection to several addresses failed and the message is empty. */
+/** undici's message; if it is empty, the system's, because connecting to several addresses failed. */
 function wordsOf(error: unknown): string {
-  if (error instanceof errors.ConnectTimeoutError) return 'the connection was not made in time';
+  if (error instanceof errors.ConnectTimeoutError) return 'connecting to the server timed out';
   if (error instanceof errors.HeadersTimeoutError) return 'the server did not answer in time';
-  if (error instanceof errors.BodyTimeoutError) return 'the server sent nothing for too long';
+  if (error instanceof errors.BodyTimeoutError) return 'the server sent no data for too long';
   if (error instanceof AggregateError) return error.errors.map(messageOf).join('; ');
   return messageOf(error);
 }

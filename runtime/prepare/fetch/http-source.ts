@@ -1,9 +1,8 @@
 /**
- * Files behind an http(s) URL: one, or those of a folder.
+ * Files behind an http(s) URL: a single one, or those of a folder.
  *
- * Owns:  asking for a range and telling whether the answer is that range of the same file. A server that answers
- *        something else is not believed: the download begins again.
- * Read:  RFC 9110, 13.1.5 (If-Range) and 14.4 (Content-Range).
+ * Owns:  range requests (RFC 9110, 13.1.5 If-Range and 14.4 Content-Range), and the check that a response is that range
+ *        of the same file. Otherwise the download starts from the beginning.
  */
 import { AppError } from '../../../api/errors.ts';
 import { eagerly } from './eager-body.ts';
@@ -49,13 +48,13 @@ export class HttpSource implements Source {
 
 function rangeHeaders({ offset, validator }: OpenAt): Record<string, string> {
   if (offset === 0) return {};
-  // Without a validator the caller has a digest to find out by.
+  // Without a validator, the caller verifies the file by its digest.
   return { range: `bytes=${offset}-`, ...(validator === undefined ? {} : { 'if-range': validator }) };
 }
 
 type Judged = Omit<Opened, 'bytes'>;
 
-/** @returns undefined when the answer cannot be used */
+/** @returns undefined when the response cannot be used */
 function judge(answer: Answer, at: OpenAt): Judged | undefined {
   const validator = validatorOf(answer);
   const known = validator === undefined ? {} : { validator };
@@ -70,13 +69,15 @@ function judge(answer: Answer, at: OpenAt): Judged | undefined {
     : undefined;
 }
 
-/** A range that begins elsewhere, or a 206 of another version than If-Range named, would mix two files. */
+/**
+ * False for a range with another start, or a 206 of a version other than the one in If-Range: they would mix two files.
+ */
 function continues(at: OpenAt, start: number, validator: Validator | undefined): boolean {
   const same = at.validator === undefined || validator === undefined || validator === at.validator;
   return same && at.offset > 0 && start === at.offset;
 }
 
-/** @returns undefined unless the range reaches the file's end, whose place is told */
+/** @returns undefined unless the range extends to the end of the file and states the file's size */
 function rangeOf(header = ''): { start: number; totalBytes: number } | undefined {
   const [, start, end, total] = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(header) ?? [];
   return total !== undefined && Number(end) === Number(total) - 1
@@ -84,7 +85,7 @@ function rangeOf(header = ''): { start: number; totalBytes: number } | undefined
     : undefined;
 }
 
-/** Weak ETags say "alike", not "the same bytes": ranges must not be joined by them. */
+/** Weak ETags identify equivalent content, not equal bytes, so ranges must not be joined by them. */
 function validatorOf({ headers }: Answer): Validator | undefined {
   const { etag, 'last-modified': modified } = headers;
   if (etag !== undefined) return etag.startsWith('W/') || etag.length > 1024 ? undefined : etag;

@@ -1,29 +1,32 @@
 /**
- * The writing end of a download: a file that grows, and can be forced to disk.
+ * The file that a download writes to: it grows and can be synced to disk.
  *
- * Owns: the port and its real form. Tests put a disk behind it that is full.
+ * Owns: the port and its implementation. Tests replace it to simulate a full disk.
  */
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { diskError } from '../cache/durable-file.ts';
 
 export interface PartFile {
-  /** Appends. @throws DISK_FULL */
+  /**
+   * Appends.
+   * @throws DISK_FULL
+   */
   write(bytes: Uint8Array): Promise<void>;
-  /** Everything written so far survives a crash of the machine. */
+  /** Everything written so far then survives a crash of the machine. */
   sync(): Promise<void>;
   close(): Promise<void>;
 }
 
 /**
- * Opens a file for appending behind its first `keepBytes`, cutting off what is behind them; makes it and its folders if
- * need be.
+ * Opens a file for appending after its first `keepBytes` and truncates the rest. Creates the file and its folders if
+ * needed.
  */
 export type OpenPart = (path: string, keepBytes: number) => Promise<PartFile>;
 
 export const openPart: OpenPart = async (path, keepBytes) => {
   await mkdir(dirname(path), { recursive: true });
-  // Not 'a': a link in the file's place must not be followed, and the kernel would ignore positions.
+  // Do not open with 'a': it would follow a link in the file's place, and the kernel would ignore write positions.
   const file = await open(path, 'r+').catch(() => open(path, 'w+', 0o644));
   await file.truncate(keepBytes);
   let at = keepBytes;

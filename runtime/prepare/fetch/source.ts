@@ -1,35 +1,36 @@
 /**
- * Where bytes come from, as the rest of the artifact code sees it.
+ * Where bytes come from, for the rest of the artifact code.
  *
- * Owns: the port. A source opens one file at an offset and reports what it learned about it on the way;
- *       retrying, resuming, checking and storing are the caller's (download.ts), alike for every source.
+ * Owns: the port. A source opens one file at an offset and reports what it learned about the file. The caller
+ *       (download.ts) retries, resumes, checks and stores, the same for every source.
  */
 
-/** What holds a file still while it is fetched in pieces: an ETag, or a date of modification. */
+/** Identifies the version of a file that is fetched in pieces: an ETag, or a modification date. */
 export type Validator = string;
 
 export type OpenAt = {
   readonly offset: number;
-  /** Of the earlier pieces; the source then says `offset: 0` if the file is another one by now. */
+  /** The validator of earlier pieces. If the file has changed, the source answers `offset: 0`. */
   readonly validator?: Validator;
 };
 
 export type Opened = {
-  /** Where the bytes begin: what was asked for, or 0 when they come from the start after all. */
+  /** Where the bytes begin: the requested offset, or 0 when they start from the beginning. */
   readonly offset: number;
-  /** Size of the whole file, where the source tells. */
+  /** Size of the whole file, if the source reports it. */
   readonly totalBytes?: number;
   readonly validator?: Validator;
   readonly bytes: AsyncIterable<Uint8Array>;
 };
 
 export interface Source {
-  /** How errors and logs call a file of it: a URI without secrets. */
+  /** A file's name in errors and logs: a URI without secrets. */
   show(path: string): string;
   /**
-   * Opens a file. @param path inside the source; '' when the source is a single file
-   * @throws SOURCE_MISSING, SOURCE_INVALID for good; SOURCE_UNAVAILABLE when trying again may help. So does the
-   *   iteration.
+   * Opens a file.
+   * @param path inside the source; '' when the source is a single file
+   * @throws SOURCE_MISSING and SOURCE_INVALID for permanent errors, SOURCE_UNAVAILABLE when a retry may help. Iterating
+   *   may throw the same.
    */
   open(path: string, at: OpenAt, signal: AbortSignal): Promise<Opened>;
 }
@@ -39,7 +40,7 @@ export type Limits = {
   readonly sourceBytes: number;
   /** Files of one folder. */
   readonly files: number;
-  /** Failed tries in a row, without a single byte in between, before a download is given up. */
+  /** Failed attempts in a row, without a single byte received, before a download is given up. */
   readonly tries: number;
 };
 

@@ -1,14 +1,14 @@
 /**
- * What the URIs of all sources have in common: their paths, how one is shown, and how one is refused.
+ * What URIs of all sources have in common: parsing paths, showing URIs and refusing them.
  *
- * Owns:  that a path cannot lead out of its source, and that user, password and query, which may be secrets, are not
- *        shown. The schemes are in sources/, their grammar in api/sources.ts.
+ * Owns:  the rules that a path must not lead out of its source, and that user, password and query are not shown,
+ *        because they may be secrets. A URI that ends with "/" is a folder, any other a file. The schemes are in
+ *        sources/, their grammar in api/sources.ts.
  * Pure.
- * Rule:  a URI that ends with "/" is a folder, any other a file.
  */
 import { AppError } from '../../../api/errors.ts';
 
-/** The URI as it may be logged: without credentials in front of the host and without a query. */
+/** The URI for logs: without credentials and query. */
 export function showUri(text: string): string {
   return text
     .slice(0, 2048)
@@ -17,12 +17,15 @@ export function showUri(text: string): string {
 }
 
 export type SourcePath = {
-  /** Without `.`, `..`, empty segments and a "/" at its ends. */
+  /** Without `.`, `..`, empty segments and "/" at either end. */
   readonly path: string;
   readonly folder: boolean;
 };
 
-/** @param rest the part of `text` that is the path inside the source @throws SOURCE_INVALID */
+/**
+ * @param rest the part of `text` that is the path inside the source
+ * @throws SOURCE_INVALID
+ */
 export function parsePath(text: string, rest: string): SourcePath {
   const folder = rest === '' || rest.endsWith('/');
   const segments = decode(text, rest)
@@ -36,20 +39,20 @@ export function parsePath(text: string, rest: string): SourcePath {
 function decode(text: string, path: string): string {
   try {
     const decoded = decodeURIComponent(path);
-    if (/\p{Cc}/u.test(decoded)) throw invalidUri(text, 'its path has control characters in it');
+    if (/\p{Cc}/u.test(decoded)) throw invalidUri(text, 'its path contains control characters');
     return decoded;
   } catch (error) {
     if (error instanceof AppError) throw error;
-    throw invalidUri(text, 'its path has a % that is not followed by two hex digits');
+    throw invalidUri(text, 'its path contains a % that is not followed by two hex digits');
   }
 }
 
-/** SOURCE_INVALID with the URI as it may be shown. */
+/** SOURCE_INVALID with the URI in the form for logs. */
 export function invalidUri(text: string, problem: string): AppError {
   return new AppError('SOURCE_INVALID', { uri: showUri(text), problem });
 }
 
-/** Whether a path inside a source is plain: relative, forward slashes, nothing that leads out or is ambiguous. */
+/** True for a plain path: relative, with forward slashes, without segments that lead out or are ambiguous. */
 export function isInnerPath(path: string): boolean {
   if (path === '' || path.length > 1024 || /[\p{Cc}\\]/u.test(path)) return false;
   return path.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..');

@@ -1,12 +1,10 @@
 /**
- * Finds out how a model runs on this machine, and makes the form of it that every session here shares.
+ * Determines how a model runs on this machine, and builds the optimised form that all sessions share.
  *
- * Owns:   the order: which providers are here → load and run the original → write the optimised form, with weights laid
- *         out for this CPU in a file that sessions map instead of copying → run that one and compare. Each in a child
- *         process, so that no crash and no peak of memory is this process's.
- * Level:  the result, good or bad, is kept in the folder and believed as long as its key is the same: model, options,
- *         ONNX Runtime, and CPU.
- * Throws: PROVIDER_UNAVAILABLE, ENGINE_LOAD_FAILED, MODEL_TOO_LARGE. A form that cannot be made is a note, no error.
+ * Owns:   the order: probe providers → load and run the original → write the optimised form, with weights laid out for
+ *         this CPU in a file that sessions map → run it and compare. Each step is a child process, to contain crashes
+ *         and memory peaks. The result is cached under a key of model, options, ONNX Runtime and CPU.
+ * Throws: PROVIDER_UNAVAILABLE, ENGINE_LOAD_FAILED, MODEL_TOO_LARGE. If no form can be built, a note says so.
  */
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,31 +28,31 @@ import { anonymousBytes, runTrial, type TrialOutcome, type TrialTools } from './
 
 export type BuildJob = {
   readonly graphPath: string;
-  /** How errors call the model. */
+  /** The model's name in errors. */
   readonly name: string;
   readonly info: ModelInfo;
   readonly execution: ExecutionConfig;
   readonly memory: MemoryConfig;
-  /** What this process and its children may take together; absent without a limit. */
+  /** The memory limit of this process and its children together; absent without a limit. */
   readonly limitBytes?: number;
-  /** What the runs of one trial may take together; a model that takes longer could not be warmed either. */
+  /** Time limit for the runs of one trial; a slower model would exceed its warm-up timeout too. */
   readonly runsMs: number;
-  /** Weights from this size on are worth an optimised form. */
+  /** Minimum bytes of weights for which an optimised form is built. */
   readonly optimiseFromBytes: number;
-  /** `optimised/<key>` of the cache, made here if need be. */
+  /** `optimised/<key>` of the cache; created if needed. */
   readonly folder: string;
   readonly tools: TrialTools & { readonly logger: Logger };
 };
 
 export type BuildResult = {
   readonly providerChain: readonly ProviderName[];
-  /** Session config entries that the chain needs beside the spec's. */
+  /** Session config entries that the provider chain requires in addition to those of the spec. */
   readonly sessionConfig: Readonly<Record<string, string>>;
-  /** Largest share first; empty when no made-up input ran. */
+  /** Largest share first; empty when no generated input ran. */
   readonly providers: readonly ProviderUse[];
-  /** The optimised graph; absent when there is none. */
+  /** Path of the optimised graph; absent without one. */
   readonly optimisedPath?: string;
-  /** Peak of anonymous memory of loading and running what is served, in a process of its own. */
+  /** Peak of anonymous memory while loading and running the served form in a process of its own. */
   readonly memoryEstimateBytes: number;
   readonly notes: readonly string[];
 };
@@ -62,12 +60,12 @@ export type BuildResult = {
 const timeoutMs = 15 * 60_000;
 const profileLimitBytes = 64 * 2 ** 20;
 
-/** @returns what was found and made, now or at an earlier call with the same folder */
+/** @returns the result of this build, or of an earlier one in the same folder */
 export async function buildCache(asked: BuildJob): Promise<BuildResult> {
   const job = await withRoom(asked);
   const before = (await readBuild(job.folder)) as Stored | undefined;
   if (before !== undefined) return withPath(before, job.folder);
-  // What lies there without a result is of a build that was cut off.
+  // Files without a result belong to an interrupted build.
   await rm(job.folder, { recursive: true, force: true });
   const scratch = `${job.folder}.making`;
   await rm(scratch, { recursive: true, force: true });
@@ -81,11 +79,11 @@ export async function buildCache(asked: BuildJob): Promise<BuildResult> {
   }
 }
 
-/** `roomBytes`: what the limit leaves to a child beside this process, which waits for it. */
+/** `roomBytes`: what the limit leaves for a child process while this process waits. */
 type Building = BuildJob & { readonly roomBytes?: number };
 
 async function withRoom(job: BuildJob): Promise<Building> {
-  // A twentieth stays free: the child is stopped before the kernel would have to choose between the two.
+  // A twentieth stays free, so that the child is stopped before the kernel would kill one of the two.
   return job.limitBytes === undefined
     ? job
     : { ...job, roomBytes: Math.max(0, job.limitBytes * 0.95 - (await anonymousBytes(process.pid))) };
@@ -99,8 +97,8 @@ async function build(job: Building, scratch: string): Promise<Stored> {
   const ran = outcome.is === 'Done' && outcome.result.made.length > 0;
   if (!ran)
     notes.push(
-      'no made-up input could be run, so providers and memory are not measured in a run: ' +
-        `${outcome.is === 'Done' ? (outcome.result.why ?? 'none was made') : wordsOf(outcome)}`,
+      'no generated input could be run, so providers and memory were not measured: ' +
+        `${outcome.is === 'Done' ? (outcome.result.why ?? 'none could be generated') : wordsOf(outcome)}`,
     );
   const providers = await readShares(scratch);
   noteOtherProviders(plan, providers, notes);
@@ -123,7 +121,10 @@ async function build(job: Building, scratch: string): Promise<Stored> {
   const made = await optimise(job, plan, scratch);
   if ('problem' in made) {
     job.tools.logger.warn('optimised model was discarded', { model: job.name, problem: made.problem });
-    return { ...base, ...whenPlain(outcome, [...notes, `served as it is, without shared weights: ${made.problem}`]) };
+    return {
+      ...base,
+      ...whenPlain(outcome, [...notes, `serving the original model, without shared weights: ${made.problem}`]),
+    };
   }
   return { ...base, optimised: true, memoryEstimateBytes: made.peakBytes, notes };
 }
@@ -136,8 +137,8 @@ function whenPlain(
 }
 
 /**
- * Finds the providers, then loads and runs the original with them, taking one away where the model does not load with
- * it.
+ * Finds the available providers, then loads and runs the original. Removes one provider at a time while the model does
+ * not load.
  */
 async function loadOriginal(
   job: Building,
@@ -153,14 +154,14 @@ async function loadOriginal(
     if (first === 'CPU') throw loadFailure(job, outcome);
     if (job.execution.fallbackPolicy === 'Forbid') throw await forbidden(job, scratch, { provider: first, outcome });
     notes.push(
-      `the model could not be loaded with ${first} (${wordsOf(outcome)}): fell back to ${plan.chain[1] ?? 'CPU'}`,
+      `the model could not be loaded with ${first} (${wordsOf(outcome)}): using ${plan.chain[1] ?? 'CPU'} instead`,
     );
     missing.add(first);
     plan = planProviders(job.execution, missing);
   }
 }
 
-/** Loads a tiny model with each provider alone: what fails then is the provider, not the model. */
+/** Loads a tiny model with each provider alone: a failure is then the provider's, not the model's. */
 async function probe(job: Building, scratch: string, notes: string[]): Promise<Set<ProviderName>> {
   const missing = new Set<ProviderName>();
   const path = join(scratch, 'probe.onnx');
@@ -201,7 +202,7 @@ async function tryOriginal(job: Building, plan: ProviderPlan, scratch: string): 
   return await trial(job, { graphPath: job.graphPath, options, runs: runsOf(job), writeTo: join(scratch, 'outputs') });
 }
 
-/** Under Forbid a failed load may be the model's fault or the provider's: the CPU tells which. */
+/** With Forbid, a failed load may be caused by the model or by the provider: loading on the CPU tells which. */
 async function forbidden(
   job: Building,
   scratch: string,
@@ -211,21 +212,20 @@ async function forbidden(
   if (!isLoaded(onCpu)) return loadFailure(job, onCpu);
   return new AppError('PROVIDER_UNAVAILABLE', {
     provider: failed.provider,
-    why: `it does not run the whole model: ${wordsOf(failed.outcome)}`,
+    why: `it cannot run the whole model: ${wordsOf(failed.outcome)}`,
   });
 }
 
-/** A process that died in a run had loaded the model; the made-up input may be to blame. */
+/** A process that died during a run had loaded the model; the generated input may be the cause. */
 function isLoaded(outcome: TrialOutcome): boolean {
   return outcome.is === 'Done' || ((outcome.is === 'Died' || outcome.is === 'TooSlow') && outcome.during === 'run');
 }
 
 function loadFailure(job: Building, outcome: TrialOutcome): AppError {
   const { limitBytes } = job;
-  // Nobody but the kernel, short of memory, sends SIGKILL to a child that this process did not stop itself.
+  // Only the kernel, when memory is short, sends SIGKILL to a child that this process did not stop.
   const short = outcome.is === 'TooLarge' || (outcome.is === 'Died' && outcome.how.startsWith('SIGKILL'));
-  // What was seen is where it was stopped: the need is told from the weights. What this process holds belongs to it,
-  // too.
+  // The child was stopped at the limit, so the real need is estimated from the weights, plus what this process holds.
   const heldBytes = (limitBytes ?? 0) - (job.roomBytes ?? limitBytes ?? 0);
   const loadBytes = Math.max(outcome.peakBytes, guessedLoadBytes(job.info.weightsBytes));
   if (short && limitBytes !== undefined)
@@ -244,13 +244,13 @@ function wordsOf(outcome: TrialOutcome): string {
     case 'Refused':
       return loadWords(outcome.why).slice(0, 600);
     case 'Died':
-      return `the process ended in mid-${outcome.during}: ${outcome.how}`;
+      return `the process ended during the ${outcome.during}: ${outcome.how}`;
     case 'TooLarge':
-      return `it takes more memory than the limit (${outcome.peakBytes} bytes seen)`;
+      return `it needs more memory than the limit (stopped at ${outcome.peakBytes} bytes)`;
     case 'TooSlow':
       return outcome.during === 'load'
         ? `the load took more than ${timeoutMs / 60_000} minutes`
-        : 'its runs took more than spec.warmup.timeout: one may never end';
+        : 'its runs took longer than spec.warmup.timeout; one of them may never end';
   }
 }
 
@@ -258,14 +258,14 @@ export type OptimiseFacts = {
   readonly first: ProviderName;
   readonly weightsBytes: number;
   readonly fromBytes: number;
-  /** Whether the original ran on made-up inputs. */
+  /** True if the original ran on generated inputs. */
   readonly ran: boolean;
-  /** Of loading and running the original. */
+  /** Peak memory of loading and running the original. */
   readonly peakBytes: number;
   readonly roomBytes: number | undefined;
 };
 
-/** @returns undefined when the optimised form is worth trying; without a note where nobody would expect one */
+/** @returns undefined when the optimised form is worth building. Without a note where users do not expect one. */
 export function whyNotOptimise({
   first,
   weightsBytes,
@@ -276,21 +276,23 @@ export function whyNotOptimise({
 }: OptimiseFacts): { readonly note?: string } | undefined {
   if (first !== 'CPU' || weightsBytes < fromBytes) return {};
   if (!ran)
-    return { note: 'served as it is, without shared weights: without a run the optimised form cannot be checked' };
-  // Writing the form holds the weights once more than loading does (measured: 3 times their size against 2).
+    return {
+      note: 'serving the original model, without shared weights: without a run the optimised form cannot be checked',
+    };
+  // Writing the form needs the weights once more than loading does (measured: 3 times their size instead of 2).
   const needBytes = peakBytes + weightsBytes;
   if (needBytes <= roomBytes) return undefined;
   return {
     note:
-      `served as it is, without shared weights: making the optimised form takes about ${needBytes} bytes, the ` +
-      `memory limit leaves ${Math.floor(roomBytes)}`,
+      `serving the original model, without shared weights: building the optimised form needs about ${needBytes} ` +
+      `bytes, the memory limit leaves ${Math.floor(roomBytes)}`,
   };
 }
 
 /**
- * Weights from this size on go into the shared file, the smallest first. Up to 1 MiB they follow each other there
- * without padding, so that a small one of odd size puts the next out of line, and kernels that read aligned memory end
- * the process on those (measured with a convolution net). From 1 MiB on ONNX Runtime aligns each.
+ * Minimum size of weights in the shared file; the first one that works is used. Weights below 1 MiB are stored without
+ * padding, so a small one of odd size misaligns the next, and kernels that need aligned memory crash (measured with a
+ * convolution net). ONNX Runtime aligns weights from 1 MiB on.
  */
 const shareFromBytes = [64 * 1024, 1024 * 1024 + 1] as const;
 
@@ -303,13 +305,13 @@ async function optimise(
   for (const fromBytes of shareFromBytes) {
     const made = await optimiseFrom(fromBytes, { job, plan, scratch });
     if ('peakBytes' in made) return made;
-    job.tools.logger.debug('optimised form was not right', { model: job.name, fromBytes, problem: made.problem });
+    job.tools.logger.debug('optimised form failed its check', { model: job.name, fromBytes, problem: made.problem });
     ({ problem } = made);
   }
   return { problem };
 }
 
-/** Writes the optimised form and runs it again on the same inputs. */
+/** Writes the optimised form and runs it on the same inputs. */
 async function optimiseFrom(
   fromBytes: number,
   { job, plan, scratch }: { job: Building; plan: ProviderPlan; scratch: string },
@@ -320,7 +322,7 @@ async function optimiseFrom(
     options: savingTo(graphPath, optionsFor(job, plan, false), fromBytes),
   });
   if (written.is !== 'Done') return { problem: `the optimised form could not be written: ${wordsOf(written)}` };
-  // Whether an unaligned weight is fatal depends on the shapes of a request: it must not be left to a trial.
+  // Whether an unaligned weight crashes depends on a request's shapes, so the trial alone cannot rule it out.
   const { externalFiles } = await inspectModel(graphPath);
   if (externalFiles.some((file) => !file.aligned)) return { problem: 'weights in the optimised form are not aligned' };
   const checked = await trial(job, {
@@ -333,7 +335,7 @@ async function optimiseFrom(
   const { difference } = checked.result;
   return difference === undefined
     ? { peakBytes: checked.peakBytes }
-    : { problem: `the optimised form answers otherwise than the original: ${difference}` };
+    : { problem: `the optimised form's answers differ from the original's: ${difference}` };
 }
 
 function savingTo(graphPath: string, options: SessionOptions, fromBytes: number): Readonly<Record<string, unknown>> {

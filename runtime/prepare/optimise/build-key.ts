@@ -1,8 +1,8 @@
 /**
- * What an optimised model depends on, as one name: another model, option, ONNX Runtime or CPU is another name.
+ * Computes the key of an optimised model: it changes with the model, its options, ONNX Runtime and the CPU.
  *
- * Why the CPU: weights are laid out for its vector instructions; a file made for others gives wrong numbers, not an
- * error.
+ * Owns:  the list of what the form depends on. The CPU is part of it, because weights are laid out for its vector
+ *        instructions: with a file for another CPU the results would be wrong, without an error.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { createRequire } from 'node:module';
 import type { ExecutionConfig, MemoryConfig } from '../../../api/runtime-config.ts';
 
 export type KeyParts = {
-  /** Of the source, and which of its files. */
+  /** Digest of the source, and the path of the graph in it. */
   readonly digest: string;
   readonly graph: string;
   readonly execution: ExecutionConfig;
@@ -18,13 +18,13 @@ export type KeyParts = {
   readonly limitBytes: number | undefined;
 };
 
-/** Grows when the files in such a folder change their form. */
+/** Increase this when the format of the files in the folder changes. */
 const formVersion = 1;
 
 /** @returns 32 hex digits */
 export function buildKey(parts: KeyParts, machine: string = describeMachine()): string {
   const { execution, memory } = parts;
-  // Not in it: workers and threads, which nothing here depends on.
+  // Workers and threads are left out: the form does not depend on them.
   const options = [
     execution.providers,
     execution.fallbackPolicy,
@@ -39,7 +39,7 @@ export function buildKey(parts: KeyParts, machine: string = describeMachine()): 
     .slice(0, 32);
 }
 
-/** ONNX Runtime's version, the architecture, and what the first CPU can do. */
+/** ONNX Runtime's version, the architecture, and the features of the first CPU. */
 export function describeMachine(): string {
   return JSON.stringify([engineVersion(), process.arch, cpuFlags(readCpuInfo())]);
 }
@@ -57,7 +57,7 @@ function readCpuInfo(): string {
   }
 }
 
-/** The line is called flags on x86 and Features on Arm. */
+/** The line is named flags on x86 and Features on Arm. */
 export function cpuFlags(cpuInfo: string): readonly string[] {
   const line = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(cpuInfo)?.[1] ?? '';
   return line

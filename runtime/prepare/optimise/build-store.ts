@@ -1,15 +1,16 @@
 /**
- * Where the result of a build lies, and when it is believed.
+ * Stores the result of a build.
  *
- * Owns:  the folder's files. The result is written last, when the model is on disk: what has a result is whole.
+ * Owns:  the folder's files. The result is written last, after the model is on disk: a folder with a result is
+ *        complete.
  */
 import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** The optimised graph, the weights that sessions share, and what was found out. */
+/** The optimised graph, the shared weights, and the result. */
 export const files = { graph: 'model.onnx', weights: 'model.bin', result: 'result.json' } as const;
 
-/** Moves a finished build from where it was made. Of one that is not `optimised` only the result is kept. */
+/** Moves a finished build from its scratch folder. If it is not `optimised`, only the result is kept. */
 export async function keepBuild(
   scratch: string,
   folder: string,
@@ -27,7 +28,7 @@ export async function keepBuild(
   await rename(scratch, folder);
 }
 
-/** @returns undefined when there is none, or the files beside it are not those it was written for */
+/** @returns undefined without a result, or when the files are not those that the result was written for */
 export async function readBuild(folder: string): Promise<unknown> {
   try {
     const { sizes, result } = JSON.parse(await readFile(join(folder, files.result), 'utf8')) as {

@@ -1,20 +1,20 @@
 /**
- * Says whether two answers to the same inputs are the same for all that matters.
+ * Decides whether two answers to the same inputs are equal apart from rounding.
  *
- * Owns:  the tolerance. Two forms of one model on one machine run the same kernels and mostly agree to the bit; what is
- *        allowed is rounding of a different order of sums, never a wrong layout of weights.
+ * Owns:  the tolerance. Two forms of one model on one machine run the same kernels and usually agree exactly. Allowed
+ *        is the rounding of another order of sums; a wrong layout of weights exceeds it.
  * Pure.
  */
 import { halfToNumber, type NamedTensors, type Tensor } from '../../engine/tensor.ts';
 
-/** |a - b| <= absolute + relative * |b|; whole numbers, flags and text have to be equal. */
+/** |a - b| <= absolute + relative * |b|; integers, booleans and text must be equal. */
 const tolerances = {
   float32: { absolute: 1e-4, relative: 1e-3 },
   float64: { absolute: 1e-6, relative: 1e-5 },
   float16: { absolute: 1e-2, relative: 1e-2 },
 } as const;
 
-/** @returns what differs, in words; undefined when nothing does */
+/** @returns a message about the first difference; undefined without one */
 export function differenceOf(want: NamedTensors, got: NamedTensors): string | undefined {
   for (const [name, tensor] of Object.entries(want)) {
     const other = got[name];

@@ -1,7 +1,7 @@
 /**
- * Reads which execution providers ran a model's nodes, from ONNX Runtime's profile.
+ * Reads from ONNX Runtime's profile which execution providers ran a model's nodes.
  *
- * Owns: the profile's form (Chrome trace events; a node's kernel has category Node and its provider in args).
+ * Owns: the profile's format (Chrome trace events; a node's kernel has category Node and its provider in args).
  * Pure.
  */
 import type { ProviderUse } from '../../../api/report.ts';
@@ -17,7 +17,7 @@ const names: Readonly<Record<string, ProviderName>> = {
 
 type Kernel = { readonly provider: ProviderName; readonly node: string; readonly micros: number };
 
-/** @returns largest share of nodes first; empty when the text is no profile or holds no node */
+/** @returns largest share of nodes first; empty when the text is not a profile or has no nodes */
 export function providerShares(profile: string): ProviderUse[] {
   const kernels = parse(profile);
   const nodes = new Map<ProviderName, Set<string>>();
@@ -53,7 +53,7 @@ function kernelOf(event: Record<string, unknown> | null): Kernel[] {
   const args = event['args'] as { readonly provider?: unknown; readonly node_index?: unknown } | undefined;
   const provider = ownValue(names, String(args?.provider));
   if (provider === undefined) return [];
-  // Nodes of subgraphs number from 0 again: index and name together tell them apart.
+  // Nodes of subgraphs are numbered from 0 again; index and name together identify a node.
   return [{ provider, node: `${String(args?.node_index)} ${name}`, micros: Number(event['dur'] ?? 0) }];
 }
 

@@ -1,8 +1,8 @@
 /**
- * The child process of a trial: loads one model, runs it on made-up inputs, and ends.
+ * The child process of a trial: loads one model, runs it on generated inputs, and ends.
  *
- * Owns:  one session of ONNX Runtime. Whatever it does to memory, or to the process, it does here.
- * Ends:  by itself after the answer; with exit code 0 unless ONNX Runtime takes the process down.
+ * Owns:  one session of ONNX Runtime, so that its memory and its crashes stay in this process.
+ * Ends:  by itself after the answer, with exit code 0 unless ONNX Runtime crashes.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { deserialize, serialize } from 'node:v8';
@@ -39,12 +39,12 @@ async function tryModel(task: TrialTask): Promise<TrialMessage> {
   await say({ say: 'loaded', loadMs: performance.now() - began });
   const answer =
     task.compareWith === undefined ? await runFresh(session, task) : await runAgain(session, task, task.compareWith);
-  // The profile is written when the session goes.
+  // The profile is written when the session is released.
   await session.release();
   return answer;
 }
 
-/** Runs the samples of the first fill that the model takes, as many row counts of it as it takes. */
+/** Runs samples of the first size that the model accepts, with as many row counts as it accepts. */
 async function runFresh(session: OrtSession, task: TrialTask): Promise<TrialMessage> {
   let result: { made: Made[]; why?: string } = { made: [] };
   for (const fill of task.runs?.fills ?? []) {
@@ -78,7 +78,7 @@ async function runAgain(session: OrtSession, { runs }: TrialTask, reference: str
   for (const { sample, outputs } of before) {
     const result = await runOnce(session, sample, runs);
     if (!('outputs' in result))
-      return { say: 'done', made, difference: `it fails where the original runs: ${result.why}` };
+      return { say: 'done', made, difference: `it fails on inputs that the original runs: ${result.why}` };
     made.push(sample);
     const difference = differenceOf(outputs, result.outputs);
     if (difference !== undefined) return { say: 'done', made, difference };
@@ -92,7 +92,7 @@ async function runOnce(
   runs: TrialTask['runs'],
 ): Promise<{ outputs: NamedTensors } | { why: string }> {
   const inputs = trialInputs(runs?.inputs ?? [], sample);
-  if (inputs === undefined) return { why: 'its inputs are too large to be made up' };
+  if (inputs === undefined) return { why: 'its inputs are too large to generate' };
   const feeds = Object.fromEntries(
     Object.entries(inputs).map(([name, { type, dims, data }]) => [name, { type, dims, data, location: 'cpu' }]),
   );
@@ -104,16 +104,16 @@ async function runOnce(
   }
 }
 
-/** ONNX Runtime gives float16 as a Float16Array; tensors here hold its bits. */
+/** ONNX Runtime returns float16 as a Float16Array; tensors here hold its bits. */
 function plain(tensor: OrtTensor | undefined): NamedTensors[string] {
-  if (tensor === undefined) throw new Error('ONNX Runtime left out an output that was asked for');
+  if (tensor === undefined) throw new Error('ONNX Runtime did not return a requested output');
   const { type, dims, data } = tensor;
   if (type !== 'float16' || !ArrayBuffer.isView(data))
     return makeTensor(type as TensorType, dims, data as ArrayOf[TensorType]);
   return makeTensor('float16', dims, new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2));
 }
 
-/** Resolves when the message is on its way: the next thing may block this thread for minutes, or end it. */
+/** Resolves when the message was sent: the next step may block this thread for minutes, or end it. */
 function say(message: TrialMessage): Promise<void> {
   const { send } = process;
   return new Promise((resolve) => {
@@ -122,7 +122,7 @@ function say(message: TrialMessage): Promise<void> {
   });
 }
 
-// Whoever started this is gone, or has heard all there is: as soon as ONNX Runtime lets go, this ends.
+// The parent has ended or has its answer: exit as soon as ONNX Runtime returns.
 process.once('disconnect', () => process.exit(0));
 process.once('message', (task: TrialTask) => {
   void tryModel(task)

@@ -1,9 +1,9 @@
 /**
- * Loads and runs a model in a process of its own, and watches what that costs.
+ * Loads and runs a model in a separate process, and measures it.
  *
- * Owns:   the child: its start, its memory (looked at every few milliseconds), its end. Whatever ONNX Runtime does
- *         with a model it does there: a crash is an outcome, and its memory is given back whole.
- * Limits: killed when it takes more anonymous memory than it may, or more time.
+ * Owns:   the child process: start, memory (read every few milliseconds) and end. A crash of ONNX Runtime is an
+ *         outcome, and all its memory is freed.
+ * Limits: kills the child when it exceeds its anonymous memory or its time.
  * Ends:   when the child has ended; an abort kills it.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -14,10 +14,10 @@ import type { Clock } from '../../../lib/clock.ts';
 import type { TrialMessage, TrialTask } from './trial-messages.ts';
 
 export type TrialBounds = {
-  /** Anonymous memory that the child may reach; absent: no bound. */
+  /** Limit of the child's anonymous memory in bytes; absent: no limit. */
   readonly memoryBytes?: number;
   readonly timeoutMs: number;
-  /** For the runs, once the model is loaded; absent: what is left of `timeoutMs`. */
+  /** Milliseconds for the runs after loading; absent: the rest of `timeoutMs`. */
   readonly runsMs?: number;
 };
 
@@ -29,10 +29,10 @@ export type TrialTools = {
 
 type Done = Extract<TrialMessage, { say: 'done' }>;
 
-/** `peakBytes`: the most anonymous memory that was seen, that of Node.js included. `during`: what it was doing. */
+/** `peakBytes`: the largest anonymous memory seen, including Node.js itself. `during`: what the child was doing. */
 export type TrialOutcome = { readonly peakBytes: number } & (
   | { readonly is: 'Done'; readonly loadMs: number; readonly result: Done }
-  /** ONNX Runtime refused the model, in its words. */
+  /** ONNX Runtime refused the model; `why` is its message. */
   | { readonly is: 'Refused'; readonly why: string }
   | { readonly is: 'Died'; readonly during: 'load' | 'run'; readonly how: string }
   | { readonly is: 'TooLarge'; readonly during: 'load' | 'run' }
@@ -40,13 +40,13 @@ export type TrialOutcome = { readonly peakBytes: number } & (
 );
 
 const lookMs = 10;
-/** In the published package the program is JavaScript: the child has the same ending as this file. */
+/** In the published package the program is JavaScript, so the child has the same file extension as this file. */
 const program = fileURLToPath(new URL(`./trial-child${extname(import.meta.filename)}`, import.meta.url));
 
 /** @throws the signal's reason when it is aborted */
 export async function runTrial(task: TrialTask, bounds: TrialBounds, tools: TrialTools): Promise<TrialOutcome> {
   tools.signal.throwIfAborted();
-  // What ONNX Runtime prints belongs to nobody: its errors come back as messages.
+  // Discard the child's output: ONNX Runtime's errors are returned as messages.
   const child = spawn(process.execPath, [program], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     env: tools.environment,
@@ -69,7 +69,7 @@ class Watch {
   #killed: 'TooLarge' | 'TooSlow' | undefined;
   #stderr = '';
   #deadlineMs: number;
-  /** How it ended, once it did. */
+  /** How the child ended; undefined while it runs. */
   #end: string | undefined;
 
   constructor(child: ChildProcess, bounds: TrialBounds, tools: TrialTools) {
@@ -90,7 +90,7 @@ class Watch {
   async outcome(): Promise<TrialOutcome> {
     const { clock, signal } = this.#tools;
     const ended = new Promise<void>((resolve) => {
-      // 'close' comes after the last message and the last line of stderr were read.
+      // 'close' follows the last message and the last line of stderr.
       this.#child.once('close', (code, name) => {
         this.#end = name ?? `exit code ${code}`;
         resolve();
@@ -139,7 +139,7 @@ class Watch {
 
 type TrialOutcomeBody = TrialOutcome extends infer O ? (O extends unknown ? Omit<O, 'peakBytes'> : never) : never;
 
-/** RssAnon of the process; 0 once it is gone. Files mapped into it can be dropped by the kernel and do not count. */
+/** RssAnon of the process; 0 after it has ended. Mapped files do not count, because the kernel can drop them. */
 export async function anonymousBytes(pid: number | undefined): Promise<number> {
   const text = await readFile(`/proc/${pid ?? 0}/status`, 'utf8').catch(() => '');
   return Number(/^RssAnon:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) * 1024;

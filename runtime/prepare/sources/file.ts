@@ -1,7 +1,7 @@
 /**
  * Models on a disk of this machine, for local mode and `serve`.
  *
- * Owns: what file:/// URIs mean. Nothing is copied.
+ * Owns: the meaning of file:/// URIs. Files are not copied.
  */
 import { readDiskSource } from '../fetch/disk-source.ts';
 import { invalidUri, parsePath, showUri } from '../fetch/uri.ts';
@@ -9,7 +9,7 @@ import type { SourceScheme } from './scheme.ts';
 
 export type FileLocation = {
   readonly scheme: 'file';
-  /** Absolute. */
+  /** Absolute path. */
   readonly path: string;
   readonly folder: boolean;
 };

@@ -1,7 +1,7 @@
 /**
  * Models on a web server: a file, or the files of a folder that the spec names.
  *
- * Owns: what https:// and http:// URIs mean, and where their files lie in the staging folder.
+ * Owns: the meaning of https:// and http:// URIs, and the files' paths in the staging folder.
  */
 import { downloadAll } from '../fetch/download.ts';
 import { HttpClient } from '../fetch/http-client.ts';
@@ -15,11 +15,12 @@ export const https: SourceScheme<HttpsLocation> = {
   parse(text) {
     if (!URL.canParse(text)) throw invalidUri(text, 'it is not a URL');
     const url = new URL(text);
-    if (url.hash !== '') throw invalidUri(text, 'a fragment (#…) names nothing on a server');
+    if (url.hash !== '') throw invalidUri(text, 'remove the fragment (#…): it does not select anything on a server');
     if (!isDecodable(url.username) || !isDecodable(url.password))
-      throw invalidUri(text, 'a % in its user or password must be written as %25');
+      throw invalidUri(text, 'write % in the user or password as %25');
     const folder = url.pathname.endsWith('/');
-    if (folder && url.search !== '') throw invalidUri(text, 'a folder cannot have a query: paths are added to its end');
+    if (folder && url.search !== '')
+      throw invalidUri(text, "a folder's URI cannot have a query, because paths are appended to it");
     return { scheme: 'https', url, folder };
   },
 
@@ -46,7 +47,7 @@ function isDecodable(text: string): boolean {
   }
 }
 
-/** The last part of the path where that is a plain name; what a server calls a file must not choose where it lies. */
+/** The last path segment if it is a plain name. A URL must not choose another place to write to. */
 function fileName(url: URL): string {
   const last = url.pathname.slice(url.pathname.lastIndexOf('/') + 1);
   return /^[A-Za-z0-9_][A-Za-z0-9._-]{0,199}$/.test(last) ? last : 'model.onnx';

@@ -1,7 +1,7 @@
 /**
- * The list of source schemes, and the parser of all their URIs.
+ * The list of source schemes, and the parser of all source URIs.
  *
- * Owns:  which file of this folder serves which row of api/sources.ts, and why a URI is refused by rule.
+ * Owns:  which file of this folder implements which row of api/sources.ts, and the rules by which a URI is refused.
  */
 import {
   needsDigest,
@@ -25,26 +25,26 @@ const schemes = { https, npm, pvc, file } satisfies Readonly<Record<SourceName, 
 export type SourceUri = ReturnType<(typeof schemes)[SourceName]['parse']>;
 
 export type UriRules = {
-  /** Local mode and `serve`: files of this machine are fine. */
+  /** True in local mode and for `serve`: file:/// URIs are allowed. */
   readonly allowFile: boolean;
-  /** Whether the bytes are pinned by a digest; plain http is refused otherwise. */
+  /** True if a digest pins the bytes; otherwise plain http is refused. */
   readonly pinned: boolean;
 };
 
 /**
- * @returns the parsed URI; paths are relative (of `file` absolute), without `.`, `..` and empty segments
- * @throws SOURCE_INVALID with what is wrong and how to write it
+ * @returns the parsed URI; paths are relative (absolute for `file`), without `.`, `..` and empty segments
+ * @throws SOURCE_INVALID with the problem and the correct form
  */
 export function parseSourceUri(text: string, rules: UriRules): SourceUri {
-  // Whatever has control characters or blanks in it was pasted wrongly; nothing behind here has to expect them.
+  // Refuse control characters and blanks here, so that no parser below has to handle them.
   if (text.length > 2048 || /[\p{Cc}\s]/u.test(text))
-    throw invalidUri(text, 'it has blanks or control characters in it, or is longer than 2048 characters');
+    throw invalidUri(text, 'it contains blanks or control characters, or is longer than 2048 characters');
   const name = sourceNameOf(text);
   if (name === undefined) throw invalidUri(text, unsupported(schemeOf(text)));
   const problem = refuseByRule(name, text, rules);
   if (problem !== undefined) throw invalidUri(text, problem);
   const parsed = schemes[name].parse(text);
-  // After the parser, whose messages say more.
+  // Check the pattern after parsing, because the parser's messages are more specific.
   if (!isWrittenAs(name, text)) throw invalidUri(text, `write it as ${examplesOf(name)}`);
   return parsed;
 }
@@ -56,7 +56,7 @@ export function schemeFor({ scheme }: SourceUri): SourceScheme {
 
 function refuseByRule(name: SourceName, text: string, rules: UriRules): string | undefined {
   if (needsDigest(text) && !rules.pinned)
-    return 'over plain http anybody on the way could change the model: use https, or pin it with spec.model.digest';
+    return 'over plain http anyone on the network could change the model: use https, or pin it with spec.model.digest';
   if (sourceRowOf(name).localOnly === true && !rules.allowFile)
     return `${name}: is for local mode only; on a cluster use pvc://claim/path`;
   return undefined;
@@ -64,10 +64,10 @@ function refuseByRule(name: SourceName, text: string, rules: UriRules): string |
 
 function unsupported(scheme: string): string {
   const what = ownValue(plannedSources, scheme);
-  if (what !== undefined) return `${what} (${scheme}://) are not supported yet by this version: use ${usableStarts}`;
+  if (what !== undefined) return `${what} (${scheme}://) are not supported by this version yet: use ${usableStarts}`;
   return scheme === ''
     ? `it has no scheme: begin it with ${usableStarts}`
-    : `${scheme}: is not a scheme this version knows: use ${usableStarts}`;
+    : `this version does not know the scheme ${scheme}: use ${usableStarts}`;
 }
 
 function isWrittenAs(name: SourceName, text: string): boolean {

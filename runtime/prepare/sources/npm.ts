@@ -1,8 +1,8 @@
 /**
  * Models in a version of an npm package.
  *
- * Owns: what npm: URIs mean, and which files of a package are kept.
- * Rule: versions are exact: what was tested is what is served.
+ * Owns: the meaning of npm: URIs, and which files of a package are kept. Versions are exact, so that the version that
+ *       was tested is the one that is served.
  */
 import { getCACertificates } from 'node:tls';
 import { AppError } from '../../../api/errors.ts';
@@ -27,7 +27,8 @@ export const npm: SourceScheme<NpmUri> = {
       throw invalidUri(text, 'write it as npm:package@1.2.3/path or npm:@scope/package@1.2.3/path');
     if (version === undefined || !exactVersion.test(version))
       throw invalidUri(text, `the version must be exact, such as ${name}@1.2.3`);
-    if (rest === undefined) throw invalidUri(text, 'it says no file or folder: add /path, or / for the whole package');
+    if (rest === undefined)
+      throw invalidUri(text, 'it does not name a file or folder: add /path, or / for the whole package');
     return { scheme: 'npm', name, version, ...parsePath(text, rest) };
   },
 
@@ -50,7 +51,7 @@ export const npm: SourceScheme<NpmUri> = {
 
 type KeepTools = { readonly show: string; readonly staging: FetchContext['staging'] };
 
-/** Of a package's folder only the files that the spec names, each with the digest it gives. */
+/** Keeps only the files that the spec names, and checks the digests that it gives. */
 async function keepWanted(
   files: readonly SourceFile[],
   wanted: NonNullable<SourceConfig['files']>,
@@ -59,7 +60,7 @@ async function keepWanted(
   const kept = wanted.map(({ path, digest }) => {
     const file = files.find((one) => one.path === path);
     if (file === undefined)
-      throw new AppError('SOURCE_MISSING', { uri: `${show}${path}`, why: 'the package does not hold it' });
+      throw new AppError('SOURCE_MISSING', { uri: `${show}${path}`, why: 'the package does not contain it' });
     checkDigest(`${show}${path}`, digest, file.digest);
     return file;
   });

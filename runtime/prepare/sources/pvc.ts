@@ -1,7 +1,7 @@
 /**
  * Models on a volume that the pod mounts.
  *
- * Owns: what pvc:// URIs mean. Nothing is copied, and no link leads out of the volume.
+ * Owns: the meaning of pvc:// URIs. Files are not copied, and links must not lead out of the volume.
  */
 import { join } from 'node:path';
 import { readDiskSource } from '../fetch/disk-source.ts';

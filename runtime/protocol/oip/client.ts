@@ -1,7 +1,7 @@
 /**
- * The Open Inference Protocol v2 from the client's side: what a sidecar asks a runtime, and what it is told.
+ * Client side of the Open Inference Protocol v2: a sidecar's requests to a runtime, and their answers.
  *
- * Owns:  requests with binary data both ways, so that every datatype goes and no number loses a digit.
+ * Owns:  requests and answers with binary data, so that every datatype is supported and numbers keep all digits.
  * Pure.
  */
 import type { Signature, TensorSpec } from '../../engine/signature.ts';
@@ -13,10 +13,10 @@ import { bytesOf } from './encode.ts';
 
 export type EncodedQuestion = {
   readonly body: Buffer;
-  /** Goes into Inference-Header-Content-Length. */ readonly jsonBytes: number;
+  /** Value of the Inference-Header-Content-Length header. */ readonly jsonBytes: number;
 };
 
-/** @param outputs which to ask for; none: all of them */
+/** @param outputs names of the outputs to request; empty: all */
 export function encodeQuestion(inputs: NamedTensors, outputs: readonly string[]): EncodedQuestion {
   const blobs = Object.values(inputs).map(bytesOf);
   const heads = Object.entries(inputs).map(([name, { type, dims }], index) => ({
@@ -31,8 +31,8 @@ export function encodeQuestion(inputs: NamedTensors, outputs: readonly string[])
 }
 
 /**
- * @param jsonBytes what the answer's Inference-Header-Content-Length says; undefined: there is no binary data
- * @throws AppError REQUEST_INVALID, REQUEST_TOO_LARGE when it is no answer
+ * @param jsonBytes value of the answer's Inference-Header-Content-Length; undefined: there is no binary data
+ * @throws AppError REQUEST_INVALID, REQUEST_TOO_LARGE when the answer is invalid
  */
 export function decodeAnswer(
   body: Uint8Array<ArrayBuffer>,
@@ -47,7 +47,10 @@ export function decodeAnswer(
   );
 }
 
-/** The tensors of a parsed answer. @throws AppError REQUEST_INVALID, REQUEST_TOO_LARGE */
+/**
+ * The tensors of a parsed answer.
+ * @throws AppError REQUEST_INVALID, REQUEST_TOO_LARGE
+ */
 export function outputsOf(value: unknown, blob: Uint8Array<ArrayBuffer>, limits: DecodeLimits): NamedTensors {
   const outputs =
     typeof value === 'object' && value !== null ? (value as { readonly outputs?: unknown }).outputs : undefined;
@@ -55,8 +58,8 @@ export function outputsOf(value: unknown, blob: Uint8Array<ArrayBuffer>, limits:
 }
 
 /**
- * What `GET /v2/models/NAME` says that a model takes and gives. Names of free dimensions are not told. @throws AppError
- * REQUEST_INVALID
+ * The signature in the answer of `GET /v2/models/NAME`. It does not contain names of free dimensions.
+ * @throws AppError REQUEST_INVALID
  */
 export function decodeMetadata(body: Uint8Array): Signature {
   const value = parseJson(body, { maxDepth: 8 }, "the model's metadata") as {

@@ -1,8 +1,8 @@
 /**
- * The datatypes of the Open Inference Protocol and what each looks like in JSON and in bytes.
+ * The datatypes of the Open Inference Protocol and their forms in JSON and bytes.
  *
- * Owns:  the names, the mapping to tensor types, and turning JSON values and raw bytes into arrays.
- * Pure.  Every refusal names the tensor and the value at fault.
+ * Owns:  the names, the mapping to tensor types, and the conversion of JSON values and raw bytes to arrays.
+ * Pure.  Error messages name the tensor and the invalid value.
  */
 import { AppError } from '../../../api/errors.ts';
 import { arrayOf, type ArrayOf, type TensorType, type TypedData } from '../../engine/tensor.ts';
@@ -28,7 +28,7 @@ export const datatypes = Object.keys(tensorTypes) as readonly Datatype[];
 
 const namesOfTypes = new Map<TensorType, Datatype>(datatypes.map((name) => [tensorTypes[name], name]));
 
-/** @returns undefined for a name that is none, or that this server cannot carry (BF16) */
+/** @returns undefined for an unknown name, or a datatype that this server does not support (BF16) */
 export function tensorTypeOf(datatype: string): TensorType | undefined {
   return Object.hasOwn(tensorTypes, datatype) ? tensorTypes[datatype as Datatype] : undefined;
 }
@@ -40,7 +40,7 @@ export function datatypeOf(type: TensorType): Datatype {
 }
 
 /**
- * Turns the flat JSON values of a tensor into its array.
+ * Converts the flat JSON values of a tensor to its array.
  * @param where names the tensor in messages, e.g. "input 'x'"
  * @throws AppError REQUEST_INVALID
  */
@@ -57,7 +57,7 @@ const readers: { readonly [T in TensorType]: Reader<T> } = {
     ),
   bool: (values, where) => Uint8Array.from(readEach(values, where, 'BOOL', readBool)),
   float16: (_, where) => {
-    throw invalid(`${where} is FP16, which has no JSON form: send it as binary data (binary_data_size)`);
+    throw invalid(`${where} is FP16, which JSON cannot express: send it as binary data (binary_data_size)`);
   },
   float32: (values, where) => readFloats(new Float32Array(values.length), values, where),
   float64: (values, where) => readFloats(new Float64Array(values.length), values, where),
@@ -95,13 +95,13 @@ function readFloats<T extends Float32Array | Float64Array>(into: T, values: read
     const value = values[index];
     if (typeof value !== 'number') throw wrongValue(where, index, value, datatype);
     into[index] = value;
-    // JSON has no infinity; one that appears here was a number too large for the type.
+    // JSON cannot express infinity: it is the result of a number too large for the type.
     if (!Number.isFinite(into[index])) throw wrongValue(where, index, value, datatype);
   }
   return into;
 }
 
-/** An integer array wraps what does not fit it, so a value that comes back as it went in was in range. */
+/** An integer array wraps values out of range, so a value that is read back unchanged was in range. */
 function readIntegers<T extends Exclude<TypedData, BigInt64Array | BigUint64Array>>(
   into: T,
   datatype: Datatype,
@@ -149,9 +149,9 @@ function parseDigits(text: string): bigint | undefined {
 }
 
 /**
- * Sees raw little-endian bytes as the array of a type: a view where they lie aligned, else a copy.
- * The caller has checked that `bytes` holds whole elements.
- * @throws AppError REQUEST_INVALID for a BOOL that is neither 0 nor 1
+ * Interprets raw little-endian bytes as the array of a type: a view if they are aligned, else a copy.
+ * The caller must have checked that `bytes` contains whole elements.
+ * @throws AppError REQUEST_INVALID for a BOOL other than 0 and 1
  */
 export function arrayOfBytes(
   type: Exclude<TensorType, 'string'>,
@@ -164,7 +164,8 @@ export function arrayOfBytes(
   const view = new array(aligned.buffer, aligned.byteOffset, aligned.byteLength / width);
   if (type === 'bool') {
     const index = (view as Uint8Array).findIndex((value) => value > 1);
-    if (index >= 0) throw invalid(`${where}: element ${index} is the byte ${String(view[index])}, a BOOL is 0 or 1`);
+    if (index >= 0)
+      throw invalid(`${where}: element ${index} is the byte ${String(view[index])}, but a BOOL is 0 or 1`);
   }
   return view;
 }
@@ -173,7 +174,7 @@ const strictText = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * Reads BYTES elements: each a little-endian u32 length and that many bytes of UTF-8.
- * @param count how many the shape asks for
+ * @param count number of elements by the shape
  * @throws AppError REQUEST_INVALID
  */
 export function stringsOfBytes(bytes: Uint8Array<ArrayBuffer>, count: number, where: string): string[] {
@@ -183,20 +184,23 @@ export function stringsOfBytes(bytes: Uint8Array<ArrayBuffer>, count: number, wh
   while (at < bytes.length) {
     const sizeBytes = at + 4 <= bytes.length ? view.getUint32(at, true) : Infinity;
     if (at + 4 + sizeBytes > bytes.length)
-      throw invalid(`${where}: element ${strings.length} reaches past the end of its binary data`);
+      throw invalid(`${where}: element ${strings.length} extends past the end of its binary data`);
     strings.push(textOf(bytes.subarray(at + 4, at + 4 + sizeBytes), where, strings.length));
     at += 4 + sizeBytes;
     if (strings.length > count) break;
   }
   if (strings.length !== count)
     throw invalid(
-      `${where}: its binary data holds ${strings.length > count ? 'more' : String(strings.length)} elements, its ` +
-        `shape asks for ${count}`,
+      `${where}: its binary data has ${strings.length > count ? 'more' : String(strings.length)} elements, but its ` +
+        `shape needs ${count}`,
     );
   return strings;
 }
 
-/** @throws AppError REQUEST_INVALID for bytes that are not UTF-8, as strings of ONNX models are, or that hold NUL */
+/**
+ * @throws AppError REQUEST_INVALID for bytes with NUL, or that are not UTF-8, because strings of ONNX models must be
+ *   UTF-8
+ */
 export function textOf(bytes: Uint8Array, where: string, index: number): string {
   try {
     return checkText(strictText.decode(bytes), where, index);
@@ -207,8 +211,8 @@ export function textOf(bytes: Uint8Array, where: string, index: number): string 
 }
 
 /**
- * The binding hands a string to ONNX Runtime as UTF-8 that ends at the first NUL: what follows would be lost, and
- * half of a surrogate pair, which JSON can spell, would become another character.
+ * The binding passes a string to ONNX Runtime as NUL-terminated UTF-8: text after a NUL would be lost, and half of a
+ * surrogate pair, which JSON can express, would become another character.
  */
 function checkText(text: string, where: string, index: number): string {
   if (!text.isWellFormed()) throw notUtf8(where, index);
@@ -221,11 +225,11 @@ function checkText(text: string, where: string, index: number): string {
 }
 
 function notUtf8(where: string, index: number): AppError {
-  return invalid(`${where}: element ${index} is not UTF-8, which strings of ONNX models are`);
+  return invalid(`${where}: element ${index} is not UTF-8, which ONNX models require for strings`);
 }
 
 function wrongValue(where: string, index: number, value: unknown, datatype: Datatype): AppError {
-  // JSON would call infinity null.
+  // JSON.stringify would print infinity as null.
   const shown = typeof value === 'number' ? String(value) : JSON.stringify(value);
   return invalid(
     `${where}: element ${index} is ${shown.length > 40 ? `${shown.slice(0, 40)}…` : shown}, which is not ${datatype}`,

@@ -1,12 +1,10 @@
 /**
- * Reads an infer request of the Open Inference Protocol v2, with the binary tensor data extension; and an answer's
- * tensors.
+ * Decodes an infer request, or an answer's tensors, of the Open Inference Protocol v2 with binary tensor data.
  *
- * Owns:   every check that needs no model: form, counts, shapes, sizes, datatypes, values.
- * Limits: DecodeLimits; each is checked before what it bounds is allocated.
- * Pure.   A field that is null is absent: some clients write all of them. Unknown fields are let pass, as the protocol
- * asks; unknown parameters, too, but for those that would
- *         change the answer (shared memory, classification, sequences): those are refused.
+ * Owns:   every check without a model: form, counts, shapes, sizes, datatypes, values. null counts as absent. Unknown
+ *         fields are ignored, and unknown parameters except those that change the answer, such as sequences.
+ * Limits: DecodeLimits; each is checked before the allocation that it limits.
+ * Pure.
  */
 import { AppError } from '../../../api/errors.ts';
 import {
@@ -24,9 +22,9 @@ import { flatten } from './nested.ts';
 export type DecodeLimits = {
   readonly maxTensors: number;
   readonly maxRank: number;
-  /** Elements of all inputs together. */
+  /** Maximum elements of all inputs together. */
   readonly maxElements: number;
-  /** Memory that parsing the JSON may take; absent: no bound. */
+  /** Maximum memory for parsing the JSON; absent: no limit. */
   readonly jsonMemoryBytes?: number;
 };
 
@@ -34,7 +32,7 @@ export const defaultDecodeLimits: DecodeLimits = { maxTensors: 256, maxRank: 16,
 
 export type OutputChoice = {
   readonly name: string;
-  /** Absent: as the request's default says. */ readonly binary?: boolean;
+  /** Absent: the request's default applies. */ readonly binary?: boolean;
 };
 
 export type InferRequest = {
@@ -42,22 +40,25 @@ export type InferRequest = {
   readonly inputs: NamedTensors;
   /** Empty: all outputs. */
   readonly outputs: readonly OutputChoice[];
-  /** What the request's `binary_data_output` says. */
+  /** Value of the request's `binary_data_output`. */
   readonly binaryOutput: boolean;
-  /** The `timeout` parameter (microseconds on the wire, as Triton has it); absent or 0 there: none. */
+  /**
+   * The `timeout` parameter in milliseconds (microseconds in the request, as in Triton); absent when it is absent or 0
+   * there.
+   */
   readonly timeoutMs?: number;
 };
 
 type Fields = Readonly<Record<string, unknown>>;
 
 /**
- * @param body the JSON, followed by the binary data of inputs when there is any
+ * @param body the JSON, followed by the binary data of inputs if there is any
  * @param jsonBytes how many bytes of the body are JSON: the Inference-Header-Content-Length
  * @throws AppError REQUEST_INVALID, REQUEST_TOO_LARGE
  */
 export function decodeInfer(body: Uint8Array<ArrayBuffer>, jsonBytes: number, limits: DecodeLimits): InferRequest {
   if (jsonBytes > body.length)
-    throw invalid(`Inference-Header-Content-Length is ${jsonBytes}, the body has only ${body.length} bytes`);
+    throw invalid(`Inference-Header-Content-Length is ${jsonBytes}, but the body has only ${body.length} bytes`);
   const rules = {
     maxDepth: limits.maxRank + 8,
     memoryBytes: limits.jsonMemoryBytes ?? Infinity,
@@ -67,7 +68,7 @@ export function decodeInfer(body: Uint8Array<ArrayBuffer>, jsonBytes: number, li
 }
 
 /**
- * The request that parsed JSON and the binary data behind it are.
+ * Builds the request from parsed JSON and the binary data after it.
  * @throws AppError REQUEST_INVALID, REQUEST_TOO_LARGE
  */
 export function inferRequestOf(value: unknown, blob: Uint8Array<ArrayBuffer>, limits: DecodeLimits): InferRequest {
@@ -86,12 +87,12 @@ export function inferRequestOf(value: unknown, blob: Uint8Array<ArrayBuffer>, li
 
 // ── tensors ──
 
-/** What messages call a tensor: `input 'x'`, `inputs[2]`. */
+/** Name of a tensor in messages: `input 'x'`, `inputs[2]`. */
 type TensorRules = DecodeLimits & { readonly noun: 'input' | 'output' };
 
 /**
- * The tensors of a request's `inputs`, or of an answer's `outputs`, which look the same.
- * @param blob the binary data, all of it theirs, in their order
+ * The tensors of a request's `inputs`, or of an answer's `outputs`, which have the same form.
+ * @param blob the binary data of all these tensors, in their order
  * @throws AppError REQUEST_INVALID, REQUEST_TOO_LARGE
  */
 export function readTensors(value: unknown, blob: Uint8Array<ArrayBuffer>, rules: TensorRules): NamedTensors {
@@ -108,7 +109,7 @@ export function readTensors(value: unknown, blob: Uint8Array<ArrayBuffer>, rules
     const size = head.binaryBytes ?? 0;
     if (at + size > blob.length)
       throw invalid(
-        `${head.where}: binary_data_size ${size} reaches past the end of the body, which has ${blob.length - at} ` +
+        `${head.where}: binary_data_size ${size} extends past the end of the body, which has ${blob.length - at} ` +
           'bytes left',
       );
     tensors.set(
@@ -118,7 +119,9 @@ export function readTensors(value: unknown, blob: Uint8Array<ArrayBuffer>, rules
     at += size;
   }
   if (at !== blob.length)
-    throw invalid(`the body has ${blob.length} bytes of binary data, the ${noun}s' binary_data_size add up to ${at}`);
+    throw invalid(
+      `the body has ${blob.length} bytes of binary data, but the ${noun}s' binary_data_size add up to ${at}`,
+    );
   return Object.fromEntries(tensors);
 }
 
@@ -153,11 +156,11 @@ function readHead(value: unknown, position: number, { noun, maxRank }: TensorRul
   };
 }
 
-/** @throws AppError REQUEST_INVALID for what is no shape */
+/** @throws AppError REQUEST_INVALID for an invalid shape */
 export function shapeOf(value: unknown, where: string, maxRank: number): readonly number[] {
-  if (!Array.isArray(value)) throw invalid(`${where}: shape is missing, or no list of integers`);
+  if (!Array.isArray(value)) throw invalid(`${where}: shape is missing or not a list of integers`);
   if (value.length > maxRank)
-    throw invalid(`${where}: shape has ${value.length} dimensions, at most ${maxRank} are taken`);
+    throw invalid(`${where}: shape has ${value.length} dimensions, more than the limit of ${maxRank}`);
   const wrong = value.findIndex((dim) => !Number.isSafeInteger(dim) || (dim as number) < 0);
   if (wrong >= 0)
     throw invalid(`${where}: dimension ${wrong} of its shape is ${shown(value[wrong])}, not an integer of 0 or more`);
@@ -174,10 +177,10 @@ function binarySizeOf(parameters: Fields, data: unknown, where: string): number 
 }
 
 function fromJson({ type, dims, count, data, where }: Head): Tensor {
-  if (!Array.isArray(data)) throw invalid(`${where}: data is missing, or no list`);
+  if (!Array.isArray(data)) throw invalid(`${where}: data is missing or not a list`);
   const values = flatten(data, dims, where);
   if (values.length !== count)
-    throw invalid(`${where}: data has ${values.length} elements, its shape [${dims.join(',')}] asks for ${count}`);
+    throw invalid(`${where}: data has ${values.length} elements, but its shape [${dims.join(',')}] needs ${count}`);
   return makeTensor(type, dims, arrayOfJson(type, values, where));
 }
 
@@ -195,7 +198,7 @@ export function readBytes(
   if (type === 'string') return stringsOfBytes(bytes, count, where);
   const want = count * (bytesPerElement(type) ?? 0);
   if (bytes.length !== want)
-    throw invalid(`${where} has ${bytes.length} bytes of binary data, its shape and datatype ask for ${want}`);
+    throw invalid(`${where} has ${bytes.length} bytes of binary data, but its shape and datatype need ${want}`);
   return arrayOfBytes(type, bytes, where);
 }
 
@@ -206,7 +209,7 @@ function readOutputs(list: readonly unknown[]): readonly OutputChoice[] {
   return list.map((value, position) => {
     const output = fieldsOf(value, `outputs[${position}]`);
     const name = nameOf(output, `outputs[${position}]`);
-    if (names.has(name)) throw invalid(`output '${name}' is asked for twice`);
+    if (names.has(name)) throw invalid(`output '${name}' is requested twice`);
     names.add(name);
     const binary = flagOf(
       parametersOf(output, `output '${name}'`, refusedOfOutputs),
@@ -262,8 +265,8 @@ function fieldsOf(value: unknown, where: string): Fields {
 }
 
 function listOf(value: unknown, where: string, max: number): readonly unknown[] {
-  if (!Array.isArray(value)) throw invalid(`${where} is missing, or no list`);
-  if (value.length > max) throw invalid(`${where} has ${value.length} entries, at most ${max} are taken`);
+  if (!Array.isArray(value)) throw invalid(`${where} is missing or not a list`);
+  if (value.length > max) throw invalid(`${where} has ${value.length} entries, more than the limit of ${max}`);
   return value;
 }
 

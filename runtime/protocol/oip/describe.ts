@@ -1,7 +1,7 @@
 /**
- * The protocol's words about server and model: metadata, configuration, statistics, repository index.
+ * Describes server and model in the protocol's form: metadata, configuration, statistics, repository index.
  *
- * Owns:  those bodies. Pure.
+ * Owns:  the bodies of these answers. Pure.
  */
 import type { InferStats } from '../../call/tally.ts';
 import { isBatchable, type Signature, type TensorSpec } from '../../engine/signature.ts';
@@ -26,7 +26,7 @@ export function modelMetadata(model: ModelName, signature: Signature) {
   };
 }
 
-/** -1 stands for a free dimension; of an unknown rank nothing more is known than that there is something. */
+/** -1 stands for a free dimension; an unknown rank is shown as a single -1. */
 function tensorMetadata({ name, type, dims }: TensorSpec) {
   return {
     name,
@@ -35,7 +35,7 @@ function tensorMetadata({ name, type, dims }: TensorSpec) {
   };
 }
 
-/** In the form of Triton's model configuration: where rows batch, the first dimension is left out of `dims`. */
+/** Triton's form of a model configuration: if rows can be batched, `dims` omits the first dimension. */
 export function modelConfig(
   model: ModelName,
   signature: Signature,

@@ -1,8 +1,8 @@
 /**
- * Writes an infer response of the Open Inference Protocol v2, with the binary tensor data extension.
+ * Encodes an infer response of the Open Inference Protocol v2, with the binary tensor data extension.
  *
  * Owns:  the JSON form of every datatype, the order and sizes of binary data.
- * Pure.  Binary data are views of the tensors' own memory; nothing is copied but strings.
+ * Pure.  Binary data are views of the tensors' memory; only strings are copied.
  */
 import { datatypeOf, invalid } from './datatypes.ts';
 import type { Tensor } from '../../engine/tensor.ts';
@@ -16,11 +16,11 @@ export type InferResponse = {
 
 export type EncodedResponse = {
   readonly json: string;
-  /** Follows the JSON in the body, in this order; undefined when no output is binary. */
+  /** Follows the JSON in the body, in this order; undefined when there are no binary outputs. */
   readonly blobs: readonly Uint8Array[] | undefined;
 };
 
-/** @throws AppError REQUEST_INVALID for values that JSON has no form for */
+/** @throws AppError REQUEST_INVALID for values that JSON cannot express */
 export function encodeInfer(response: InferResponse): EncodedResponse {
   const blobs: Uint8Array[] = [];
   const outputs = response.outputs.map(({ name, tensor, binary }) => {
@@ -38,7 +38,7 @@ export function encodeInfer(response: InferResponse): EncodedResponse {
   return { json, blobs: blobs.length > 0 ? blobs : undefined };
 }
 
-/** Flat and row-major, as the protocol has it. Integers are written digit for digit, also beyond 2^53. */
+/** Flat and row-major, as the protocol requires. Integers beyond 2^53 keep all digits. */
 function jsonOf(tensor: Tensor, name: string): string {
   switch (tensor.type) {
     case 'string':
@@ -55,10 +55,10 @@ function jsonOf(tensor: Tensor, name: string): string {
   }
 }
 
-/** Refused before the model runs, where that is known; here for the rest. */
+/** For FP16 outputs: refused before the model runs if the type is known, otherwise here. */
 export function noJsonForm(name: string): Error {
   return invalid(
-    `output '${name}' is FP16, which has no JSON form: ask for binary data (parameters: {"binary_data": true})`,
+    `output '${name}' is FP16, which JSON cannot express: request binary data (parameters: {"binary_data": true})`,
   );
 }
 
@@ -66,15 +66,15 @@ function jsonOfFloats(values: Float32Array | Float64Array, name: string): string
   const wrong = values.findIndex((value) => !Number.isFinite(value));
   if (wrong >= 0) {
     throw invalid(
-      `output '${name}': element ${wrong} is ${String(values[wrong])}, which JSON has no form for: ask for binary ` +
+      `output '${name}': element ${wrong} is ${String(values[wrong])}, which JSON cannot express: request binary ` +
         'data (parameters: {"binary_data": true})',
     );
   }
-  // Joining is the faster for few values, the native serialiser for many.
+  // join is faster for few values, the native serialiser for many.
   return values.length <= 1000 ? `[${values.join(',')}]` : JSON.stringify(Array.from(values));
 }
 
-/** A tensor's binary data: a view of its memory, or a copy of text with lengths. */
+/** A tensor's binary data: a view of its memory, or for strings a copy with lengths. */
 export function bytesOf(tensor: Tensor): Uint8Array {
   if (tensor.type !== 'string')
     return new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength);

@@ -1,13 +1,13 @@
 /**
- * The two forms of a tensor's JSON data: one flat row-major list, or lists nested exactly as the shape says.
+ * The two forms of a tensor's JSON data: one flat row-major list, or lists nested like the shape.
  *
- * Owns:  telling them apart and making the flat one. Pure; depth is bounded by the shape's.
+ * Owns:  telling them apart, and flattening. Pure; the depth is limited by the shape.
  */
 import { invalid } from './datatypes.ts';
 
 /**
- * @returns the elements in row-major order. The flat form is returned as it is, whatever its length.
- * @throws AppError REQUEST_INVALID where the nesting is not that of the shape
+ * @returns the elements in row-major order. The flat form is returned unchanged, with any length.
+ * @throws AppError REQUEST_INVALID when the nesting does not match the shape
  */
 export function flatten(data: readonly unknown[], dims: readonly number[], where: string): readonly unknown[] {
   if (!Array.isArray(data[0])) {
@@ -25,13 +25,13 @@ type Target = { readonly flat: unknown[]; readonly where: string };
 function collect(list: readonly unknown[], dims: readonly number[], axis: number, into: Target): void {
   if (list.length !== dims[axis])
     throw invalid(
-      `${into.where}: a list at depth ${axis + 1} of its data has ${list.length} entries, its shape ` +
-        `[${dims.join(',')}] asks for ${dims[axis] ?? 'none'}`,
+      `${into.where}: a list at depth ${axis + 1} of its data has ${list.length} entries, but its shape ` +
+        `[${dims.join(',')}] needs ${dims[axis] ?? 'none'}`,
     );
   const last = axis === dims.length - 1;
   for (const value of list) {
     if (Array.isArray(value) === last)
-      throw invalid(`${into.where}: its data is not nested as its shape [${dims.join(',')}] says`);
+      throw invalid(`${into.where}: the nesting of its data does not match its shape [${dims.join(',')}]`);
     if (last) into.flat.push(value);
     else collect(value as unknown[], dims, axis + 1, into);
   }

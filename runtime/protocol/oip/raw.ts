@@ -1,7 +1,7 @@
 /**
- * The raw form of the binary extension: Inference-Header-Content-Length 0, the whole body one input's bytes.
+ * The raw form of the binary extension: with Inference-Header-Content-Length 0, the body is one input's bytes.
  *
- * Owns:  finding the shape, which the request does not say. Pure.
+ * Owns:  deriving the shape, which such a request does not contain. Pure.
  */
 import { bytesPerElement, makeTensor } from '../../engine/tensor.ts';
 import { printDims, type Signature } from '../../engine/signature.ts';
@@ -9,13 +9,13 @@ import { datatypeOf, invalid, textOf } from './datatypes.ts';
 import { readBytes, type InferRequest } from './decode.ts';
 
 /**
- * @throws AppError REQUEST_INVALID when the model has more than one input, or a shape that the bytes cannot tell
+ * @throws AppError REQUEST_INVALID when the model has more than one input, or the shape cannot be derived from the size
  */
 export function decodeRaw(body: Uint8Array<ArrayBuffer>, signature: Signature): InferRequest {
   const [spec, ...others] = signature.inputs;
   if (spec === undefined || others.length > 0)
     throw invalid(
-      'a raw binary request (Inference-Header-Content-Length: 0) needs a model with one input, this one has ' +
+      'a raw binary request (Inference-Header-Content-Length: 0) needs a model with one input, but this model has ' +
         `${signature.inputs.length}`,
     );
   const where = `input '${spec.name}'`;
@@ -23,7 +23,7 @@ export function decodeRaw(body: Uint8Array<ArrayBuffer>, signature: Signature): 
   const elements = width === undefined ? 1 : body.length / width;
   if (!Number.isInteger(elements))
     throw invalid(
-      `${where}: a raw body of ${body.length} bytes does not hold whole elements of ${datatypeOf(spec.type)}`,
+      `${where}: a raw body of ${body.length} bytes does not contain whole elements of ${datatypeOf(spec.type)}`,
     );
   const dims = shapeFor(spec.dims, elements, where);
   const data = spec.type === 'string' ? [textOf(body, where, 0)] : readBytes(spec.type, elements, body, where);
@@ -37,7 +37,7 @@ function shapeFor(dims: readonly (number | string)[] | undefined, elements: numb
   const rest = elements / fixed;
   if (free > 1 || !Number.isInteger(rest) || (free === 0 && rest !== 1)) {
     throw invalid(
-      `${where}: ${elements} elements do not tell a shape of ${printDims(dims)}: send a JSON header with the shape`,
+      `${where}: ${elements} elements do not determine a shape ${printDims(dims)}: send a JSON header with the shape`,
     );
   }
   return dims.map((dim) => (typeof dim === 'number' ? dim : rest));

@@ -1,11 +1,10 @@
 /**
- * OpenAI's `POST /v1/embeddings`: what a request and its answers look like.
+ * OpenAI's `POST /v1/embeddings`: the form of requests and answers.
  *
- * Owns:   the fields, their bounds and the wording when one is wrong; the bodies of answers and errors.
+ * Owns:   the fields, their limits and error messages; the bodies of answers and errors (OpenAI's OpenAPI description).
+ * Limits: 2048 inputs per request. Unknown fields are refused, because ignoring one such as `input_type` would change
+ *         the meaning of the request.
  * Pure.
- * Limits: 2048 inputs a request; fields that are not known are refused, since ignoring one (`input_type`,
- *         say) would answer another question than was asked.
- * Source: OpenAI's OpenAPI description of /v1/embeddings and of its error object.
  */
 import { AppError } from '../../../api/errors.ts';
 import { isRecord, ownValue } from '../../../api/record.ts';
@@ -21,9 +20,9 @@ export type Encoding = 'float' | 'base64';
 
 export type EmbeddingsRequest = {
   readonly model: string;
-  /** Each a text, or token ids that are taken as they are. At least one, none of them empty. */
+  /** Texts, or lists of token ids, which are not changed. At least one; all are non-empty. */
   readonly inputs: readonly string[] | readonly (readonly number[])[];
-  /** How to name an input in a message: `input` when it came alone, else `input[3]`. */
+  /** Name of an input in messages: `input` for a single one, else `input[3]`. */
   readonly fieldOf: (index: number) => string;
   readonly encoding: Encoding;
   readonly dimensions?: number;
@@ -32,16 +31,15 @@ export type EmbeddingsRequest = {
 const fields = ['model', 'input', 'encoding_format', 'dimensions', 'user'] as const;
 
 /**
- * @param memoryBytes most memory that parsing may take
+ * @param memoryBytes maximum memory for parsing
  * @throws AppError FIELD_INVALID naming the field, REQUEST_INVALID for a body that is not a JSON object,
- *   REQUEST_TOO_LARGE for `memoryBytes`
+ * REQUEST_TOO_LARGE for `memoryBytes`
  */
 export function parseEmbeddingsRequest(body: Uint8Array, memoryBytes = Infinity): EmbeddingsRequest {
   const value = parseJson(body, { maxDepth, memoryBytes, advice: 'send fewer inputs in one request' }, 'the body');
   if (!isRecord(value)) throw new AppError('REQUEST_INVALID', { problem: 'the body is not a JSON object' });
   const unknown = Object.keys(value).find((key) => !(fields as readonly string[]).includes(key));
-  if (unknown !== undefined)
-    throw wrong(printName(unknown), `this server does not know the field; it takes ${fields.join(', ')}`);
+  if (unknown !== undefined) throw wrong(printName(unknown), `unknown field; known fields: ${fields.join(', ')}`);
   const { model, user } = value;
   if (typeof model !== 'string' || model === '') throw wrong('model', 'is required: the name of the model, as text');
   if (user !== undefined && user !== null && typeof user !== 'string') throw wrong('user', 'must be text');
@@ -61,7 +59,8 @@ function readInputs(value: unknown): Pick<EmbeddingsRequest, 'inputs' | 'fieldOf
   const inputs: unknown = alone ? [value] : value;
   if (!Array.isArray(inputs) || inputs.length === 0)
     throw wrong('input', 'must be text, a list of texts, or token ids, and not empty');
-  if (inputs.length > maxInputs) throw wrong('input', `has ${inputs.length} entries, the limit is ${maxInputs}`);
+  if (inputs.length > maxInputs)
+    throw wrong('input', `has ${inputs.length} entries, more than the limit of ${maxInputs}`);
   const texts = typeof inputs[0] === 'string';
   inputs.forEach((input: unknown, index) =>
     texts ? checkText(input, fieldOf(index)) : checkIds(input, fieldOf(index)),
@@ -70,17 +69,17 @@ function readInputs(value: unknown): Pick<EmbeddingsRequest, 'inputs' | 'fieldOf
 }
 
 function checkText(input: unknown, field: string): void {
-  if (typeof input !== 'string') throw wrong(field, 'must be text, as the first entry is');
+  if (typeof input !== 'string') throw wrong(field, 'must be text, like the first entry');
   if (input === '') throw wrong(field, 'is empty');
-  // JSON can spell half of a surrogate pair; a tokenizer would read it as another character.
-  if (!input.isWellFormed()) throw wrong(field, 'is not text: it has half of a surrogate pair');
+  // JSON can express half of a surrogate pair; a tokenizer would read it as another character.
+  if (!input.isWellFormed()) throw wrong(field, 'is not text: it contains half of a surrogate pair');
 }
 
 function checkIds(input: unknown, field: string): void {
-  if (!Array.isArray(input)) throw wrong(field, 'must be text or a list of token ids, and all entries alike');
+  if (!Array.isArray(input)) throw wrong(field, 'must be text or a list of token ids, the same for all entries');
   if (input.length === 0) throw wrong(field, 'is empty');
   const odd: unknown = input.find((id) => !Number.isSafeInteger(id) || id < 0);
-  if (odd !== undefined) throw wrong(field, 'a token id is a whole number, 0 or more');
+  if (odd !== undefined) throw wrong(field, 'must be integers of 0 or more, because they are token ids');
 }
 
 function readEncoding(value: unknown): Encoding {
@@ -92,18 +91,18 @@ function readEncoding(value: unknown): Encoding {
 function readDimensions(value: unknown): number | undefined {
   if (value === undefined || value === null) return undefined;
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1)
-    throw wrong('dimensions', 'must be a whole number, 1 or more');
+    throw wrong('dimensions', 'must be an integer of 1 or more');
   return value;
 }
 
-/** One entry of the answer's `data`. base64 is of the little-endian float32 values. */
+/** One entry of the answer's `data`. base64 encodes the little-endian float32 values. */
 export function printEmbedding(index: number, vector: Float32Array, encoding: Encoding): string {
   const bytes = Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength);
   const printed = encoding === 'base64' ? `"${bytes.toString('base64')}"` : JSON.stringify(Array.from(vector));
   return `{"object":"embedding","index":${index},"embedding":${printed}}`;
 }
 
-/** @param entries made by `printEmbedding`, in order of the inputs */
+/** @param entries made by `printEmbedding`, in the order of the inputs */
 export function printEmbeddingsReply(entries: readonly string[], model: string, tokens: number): string {
   return (
     `{"object":"list","data":[${entries.join(',')}],"model":${JSON.stringify(model)},"usage":{"prompt_tokens":` +
@@ -116,7 +115,7 @@ const codeNames: Readonly<Record<string, string>> = {
   INPUT_TOO_LONG: 'context_length_exceeded',
 };
 
-/** The error object that OpenAI's clients read: all four keys, `param` the field at fault. */
+/** The error object of OpenAI's API: all four keys; `param` is the invalid field. */
 export function openAiError({ status, code, message, params }: ClientError): unknown {
   const field = code === 'MODEL_UNKNOWN' ? 'model' : isRecord(params) ? params['field'] : null;
   return {
@@ -139,7 +138,7 @@ function wrong(field: string, problem: string): AppError {
   return new AppError('FIELD_INVALID', { field, problem });
 }
 
-/** A field's name comes from outside and goes into a message. */
+/** Shortens a field's name for messages, because it comes from outside. */
 function printName(name: string): string {
   return name.length <= 64 ? name : `${name.slice(0, 64)}…`;
 }

@@ -1,14 +1,13 @@
 /**
- * OpenAI's `GET /v1/models` and `GET /v1/models/NAME`: what clients ask to learn a model's name.
+ * OpenAI's `GET /v1/models` and `GET /v1/models/NAME`, from which clients learn a model's name.
  *
- * Owns:   the bodies of the answers.
+ * Owns:   the bodies of the answers, after OpenAI's OpenAPI description of the models endpoints.
  * Pure.
- * Source: OpenAI's OpenAPI description of the models endpoints.
  */
 
 export type ServedName = {
   readonly name: string;
-  /** Unix time in seconds at which this server began to serve it. */
+  /** Unix time in seconds at which this server started serving the model. */
   readonly createdSeconds: number;
 };
 

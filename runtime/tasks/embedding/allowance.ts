@@ -1,17 +1,17 @@
 /**
- * Memory that jobs of one thread share: each takes what it needs, and waits while others hold it.
+ * A memory budget that jobs of one thread share: a job takes what it needs, or waits until others have returned it.
  *
- * Owns:   who waits, first come first served.
- * Limits: a job that needs more than there is takes all of it, alone; refusing it is the caller's.
+ * Owns:   the queue of waiting jobs, first come first served.
+ * Limits: a job that needs more than the whole budget gets all of it, alone. Callers refuse such jobs if they must.
  */
 export class Allowance {
   #heldBytes = 0;
   readonly #waiting: { readonly bytes: number; readonly totalBytes: number; readonly go: () => void }[] = [];
 
   /**
-   * Resolves once the bytes are the caller's.
-   * @param totalBytes what all jobs together may hold
-   * @returns gives the bytes back, once
+   * Resolves when the bytes were granted.
+   * @param totalBytes the budget of all jobs together
+   * @returns a function that returns the bytes; call it once
    */
   async take(bytes: number, totalBytes: number): Promise<() => void> {
     const own = Math.min(bytes, totalBytes);

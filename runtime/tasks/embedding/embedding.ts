@@ -1,11 +1,12 @@
 /**
- * The task Embedding: texts in, one vector each, by OpenAI's protocol.
+ * The task Embedding: returns one vector for each text, by OpenAI's protocol.
  *
- * Owns:   the way of a request: read and tokenise, cut into pieces of like length, run, pool, print. The parts
- *         are in files of their own; this one joins them and holds their limits together.
- * Limits: of one request, four pieces are in the batcher at a time, so that a long list leaves room for others.
- * Ends:   the first piece that fails ends the request and calls off the others.
+ * Owns:   the processing of a request: read and tokenise, cut into pieces of similar length, run, pool, print. Each
+ *         step is a file of its own; this one connects them.
+ * Limits: one request has at most four pieces in the batcher, so that a long list does not block other requests.
+ * Ends:   the first piece that fails ends the request and cancels the other pieces.
  */
+import type { Tier } from '../../../api/tiers.ts';
 import { dirname, join } from 'node:path';
 import { AppError } from '../../../api/errors.ts';
 import type { EmbeddingConfig } from '../../../api/runtime-config.ts';
@@ -22,15 +23,15 @@ import { RequestReader } from './tokenizer-thread.ts';
 import { vectorsOf } from './vectors.ts';
 
 /**
- * Padded tokens of a piece. On a CPU an encoder gains nothing from company beyond a few hundred tokens, and what it
- * needs for intermediate results grows with each; elsewhere a device has to be filled.
+ * Maximum padded tokens of a piece. On a CPU an encoder gains nothing from batches beyond a few hundred tokens, and
+ * each token needs memory for intermediate results; other devices need large batches.
  */
 const maxPieceTokens = { onCpu: 512, elsewhere: 8192 } as const;
 const piecesAtOnce = 4;
-/** How long printing or pooling may keep the HTTP thread. */
+/** Maximum milliseconds that printing or pooling may block the HTTP thread. */
 const sliceMs = 4;
 
-/** What was found out about model and tokenizer when the task was made. */
+/** Properties of model and tokenizer, determined when the task is created. */
 type Setup = {
   readonly context: TaskContext;
   readonly config: EmbeddingConfig;
@@ -41,15 +42,15 @@ type Setup = {
   readonly firstPosition: number;
 };
 
-/** Where neither the spec nor a file beside the model says how long a text may be. */
+/** Used when neither the spec nor a file beside the model limits the tokens of a text. */
 const usualMaxTokens = 512;
 
-/** @throws AppError BAD_CONFIG or MODEL_INVALID where tokenizer, model and spec do not fit together */
+/** @throws AppError BAD_CONFIG or MODEL_INVALID when tokenizer, model and spec do not match */
 export async function createEmbedding(context: TaskContext): Promise<Task> {
   const { config, signature, clock, logger, sourceFile, parseBytes } = context;
   const embedding = config.embedding;
   if (embedding === undefined)
-    throw new AppError('BAD_CONFIG', { where: 'embedding', problem: 'the task Embedding needs it' });
+    throw new AppError('BAD_CONFIG', { where: 'embedding', problem: 'the task Embedding requires it' });
   const { tokenizer, onTooLong } = embedding;
   const facts = await readModelFacts(tokenizer, sourceFile);
   const inputs = encoderInputs(signature);
@@ -84,7 +85,7 @@ export async function createEmbedding(context: TaskContext): Promise<Task> {
   };
 }
 
-/** The spec's number; else the model's, by its files; never more than the model takes. */
+/** The spec's limit, else the one in the model's files; at most what the model accepts. */
 function maxTokensOf(
   { maxTokens: asked }: EmbeddingConfig,
   { maxTokens: said }: ModelFacts,
@@ -95,10 +96,10 @@ function maxTokensOf(
   if (asked > fixedLength)
     throw new AppError('BAD_CONFIG', {
       where: 'spec.model.embedding.maxTokens',
-      problem: `${asked} is more than the ${fixedLength} tokens that the model takes`,
+      problem: `${asked} is more than the ${fixedLength} tokens that the model accepts`,
     });
   if (said !== undefined && asked > said.count)
-    logger.warn('maxTokens is more than the model says it can take: longer texts may be refused by it', {
+    logger.warn("maxTokens is more than the limit in the model's files: the model may refuse longer texts", {
       maxTokens: asked,
       says: said.count,
       file: said.file,
@@ -123,7 +124,7 @@ function refuseMisfits({
   throw new AppError('BAD_CONFIG', {
     where: 'spec.model.embedding.tokenizer',
     problem:
-      'its post_processor gives tokens of one text a type_id other than 0, which this runtime does not feed to ' +
+      'its post_processor gives tokens of a single text a type_id other than 0, which this runtime does not pass to ' +
       'token_type_ids',
   });
 }
@@ -148,12 +149,12 @@ async function answer(setup: Setup, call: TaskCall): Promise<TaskReply> {
   return { contentType: 'application/json', body: printEmbeddingsReply(entries, config.name, request.ids.length) };
 }
 
-/** Cutting a vector short keeps its meaning only for models that were trained for it, and no spec can say so yet. */
+/** A shortened vector keeps its meaning only for models trained for it, which the spec cannot declare yet. */
 function refuseOtherDimensions({ dimensions }: TokenRequest, width: number | undefined): void {
   if (dimensions === undefined || width === undefined || dimensions === width) return;
   throw new AppError('FIELD_INVALID', {
     field: 'dimensions',
-    problem: `this model gives ${width} and cannot give ${dimensions}`,
+    problem: `this model returns ${width} dimensions and cannot return ${dimensions}`,
   });
 }
 
@@ -174,10 +175,16 @@ async function embed(setup: Setup, request: TokenRequest, call: TaskCall): Promi
   const failed = new AbortController();
   const signal = AbortSignal.any([call.signal, failed.signal]);
   const waiting = pieces.values();
-  // Each lane takes the next piece when its last is done; the iterator is theirs in common.
+  // All lanes share one iterator; a lane takes the next piece when its current one is done.
   const lane = async (): Promise<void> => {
     for (const piece of waiting) {
-      const ran = await runPiece(setup, request, { piece, lengths, signal, deadlineMs: call.deadlineMs });
+      const ran = await runPiece(setup, request, {
+        piece,
+        lengths,
+        signal,
+        tier: call.tier,
+        deadlineMs: call.deadlineMs,
+      });
       queueMs = Math.max(queueMs, ran.queueMs);
       isShared ||= ran.isShared;
       piece.rows.forEach((row, index) => (vectors[row] = ran.vectors[index] ?? new Float32Array()));
@@ -197,13 +204,14 @@ type PieceRun = {
   readonly piece: Piece;
   readonly lengths: readonly number[];
   readonly signal: AbortSignal;
+  readonly tier: Tier;
   readonly deadlineMs: number | undefined;
 };
 
 async function runPiece(
   setup: Setup,
   request: TokenRequest,
-  { piece, lengths, signal, deadlineMs }: PieceRun,
+  { piece, lengths, signal, tier, deadlineMs }: PieceRun,
 ): Promise<{ readonly vectors: readonly Float32Array[]; readonly queueMs: number; readonly isShared: boolean }> {
   const {
     context: { inference },
@@ -221,11 +229,15 @@ async function runPiece(
     inputs: pieceInputs(inputs, request, piece, { padId: reader.vocabulary.padId, firstPosition }),
     outputs: [name],
     signal,
+    tier,
     ...(deadlineMs === undefined ? {} : { deadlineMs }),
   });
   const tensor = outputs[name];
   if (tensor === undefined)
-    throw new AppError('ENGINE_FAILED', { model: setup.context.config.name, why: `it gave no output '${name}'` });
+    throw new AppError('ENGINE_FAILED', {
+      model: setup.context.config.name,
+      why: `the model did not return the output '${name}'`,
+    });
   return {
     queueMs,
     isShared,

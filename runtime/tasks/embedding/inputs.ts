@@ -1,7 +1,7 @@
 /**
- * What an encoder takes, and the tensors of one piece of a request for it.
+ * Maps an encoder's inputs to their roles, and builds the tensors of one piece of a request.
  *
- * Owns:  which of the model's inputs plays which part, by the names that exporters agree on.
+ * Owns:  the role of each input of the model, by the usual names that exporters give.
  * Pure.
  */
 import { AppError } from '../../../api/errors.ts';
@@ -10,13 +10,13 @@ import type { NamedTensors } from '../../engine/tensor.ts';
 import type { Piece } from './pieces.ts';
 import { rowOf, type TokenRows } from './read-request.ts';
 
-/** One place of a row: a token, or the padding behind it (`id` is undefined). */
+/** One position of a row: a token, or padding after the tokens (`id` is undefined). */
 type Place = { readonly id: number | undefined; readonly at: number };
 type Filler = (place: Place, rules: FillRules) => number;
 
 export type FillRules = {
   readonly padId: number;
-  /** The position of a row's first token; where it is not 0, padding has the one before it. */
+  /** The position of a row's first token. If it is not 0, padding has the position before it. */
   readonly firstPosition: number;
 };
 
@@ -31,44 +31,46 @@ const parts: Readonly<Record<string, Filler>> = {
 
 export type EncoderInputs = {
   readonly specs: readonly TensorSpec[];
-  /** Whether rows may be padded: only a mask keeps padding out of the result. */
+  /** True if rows may be padded: only a mask keeps padding out of the result. */
   readonly takesMask: boolean;
-  /** Tokens of every row, for a model that takes no other number of them. */
+  /** Tokens of every row, for a model that accepts only this number. */
   readonly fixedLength: number | undefined;
 };
 
-/** @throws AppError MODEL_INVALID for a model that is not a text encoder, or needs inputs that a text does not give */
+/** @throws AppError MODEL_INVALID for a model that is not a text encoder, or has inputs that a text cannot provide */
 export function encoderInputs(signature: Signature): EncoderInputs {
   const specs = signature.inputs;
   if (!specs.some(({ name }) => name === 'input_ids'))
-    throw refuse(`it has no input 'input_ids'; its inputs are ${specs.map(({ name }) => `'${name}'`).join(', ')}`);
+    throw refuse(
+      `it does not have the input 'input_ids'; its inputs are ${specs.map(({ name }) => `'${name}'`).join(', ')}`,
+    );
   for (const one of specs) checkInput(one);
   const takesMask = specs.some(({ name }) => name === 'attention_mask');
   const lengths = new Set(specs.map(({ dims }) => dims?.[1]).filter((dim) => typeof dim === 'number'));
   const [fixedLength] = lengths;
   if (lengths.size > 1) throw refuse(`its inputs have different lengths: ${[...lengths].join(', ')}`);
   if (fixedLength !== undefined && !takesMask)
-    throw refuse(`its inputs have ${fixedLength} tokens each, and no attention_mask says which of them are padding`);
+    throw refuse(`its inputs have ${fixedLength} tokens each, and there is no attention_mask to mark padding`);
   return { specs, takesMask, fixedLength };
 }
 
 function checkInput({ name, type, dims }: TensorSpec): void {
   if (!Object.hasOwn(parts, name))
     throw refuse(
-      `its input '${name}' is not one that a text gives (${Object.keys(parts).join(', ')}): export it without, or ` +
-        'serve it with task Tensor',
+      `its input '${name}' cannot be made from a text (${Object.keys(parts).join(', ')} can): export it without that ` +
+        'input, or serve it with task Tensor',
     );
   if (type !== 'int64' && type !== 'int32')
-    throw refuse(`its input '${name}' is ${type}, token ids are int64 or int32`);
+    throw refuse(`its input '${name}' is ${type}, but token ids are int64 or int32`);
   if (dims !== undefined && dims.length !== 2)
-    throw refuse(`its input '${name}' has rank ${dims.length}, [batch, sequence] has 2`);
+    throw refuse(`its input '${name}' has rank ${dims.length}, but [batch, sequence] has 2`);
 }
 
 function refuse(problem: string): AppError {
   return new AppError('MODEL_INVALID', { file: 'the model of task Embedding', problem });
 }
 
-/** One tensor an input, [rows of the piece, its length]; rows shorter than that are padded at their end. */
+/** One tensor per input, [rows of the piece, its length]; shorter rows are padded at their end. */
 export function pieceInputs(
   { specs, fixedLength }: EncoderInputs,
   tokens: TokenRows,

@@ -1,27 +1,27 @@
 /**
- * Reads the JSON files that lie beside a model.
+ * Reads the JSON files beside a model.
  *
- * Limits: given by the caller, checked before a file is read.
+ * Limits: set by the caller and checked before a file is read.
  * Throws: AppError BAD_CONFIG naming the file.
  */
 import { readFile, stat } from 'node:fs/promises';
 import { AppError } from '../../../api/errors.ts';
 import { isRecord } from '../../../api/record.ts';
 
-/** For files that hold settings. */
+/** Limit for configuration files, in bytes. */
 export const maxConfigBytes = 1 << 20;
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-/** @param field the field of the spec that names the file, for when it is not there */
+/** @param field the field of the spec that names the file, for the error when it is missing */
 export async function readJsonObject(path: string, maxBytes: number, field: string): Promise<JsonObject> {
   const found = await readJsonObjectOrNone(path, maxBytes);
   if (found === undefined)
-    throw new AppError('BAD_CONFIG', { where: field, problem: `the source does not have the file ${path}` });
+    throw new AppError('BAD_CONFIG', { where: field, problem: `the source does not contain the file ${path}` });
   return found;
 }
 
-/** @returns an empty object for a file that is not there */
+/** @returns an empty object for a missing file */
 export async function readJsonObjectIfThere(path: string, maxBytes: number): Promise<JsonObject> {
   return (await readJsonObjectOrNone(path, maxBytes)) ?? {};
 }
@@ -30,7 +30,10 @@ async function readJsonObjectOrNone(path: string, maxBytes: number): Promise<Jso
   const found = await stat(path).catch(() => undefined);
   if (found?.isFile() !== true) return undefined;
   if (found.size > maxBytes)
-    throw new AppError('BAD_CONFIG', { where: path, problem: `it has ${found.size} bytes, the limit is ${maxBytes}` });
+    throw new AppError('BAD_CONFIG', {
+      where: path,
+      problem: `it has ${found.size} bytes, more than the limit of ${maxBytes}`,
+    });
   const value = parse(await readFile(path, 'utf8'), path);
   if (!isRecord(value)) throw new AppError('BAD_CONFIG', { where: path, problem: 'it is not a JSON object' });
   return value;

@@ -1,9 +1,9 @@
 /**
- * What the files beside a model say about it: how long a text may be, how it pools, and where its positions begin.
+ * Reads facts from the files beside a model: the tokens of a text, the pooling, and the first position.
  *
- * Owns:   which file's word counts: sentence_bert_config.json before tokenizer_config.json, neither beyond the
- *         positions that config.json has.
- * Throws: AppError BAD_CONFIG for a file that is not a JSON object; what a file does not say is undefined.
+ * Owns:   the precedence of the files: sentence_bert_config.json before tokenizer_config.json, limited by the positions
+ *         in config.json.
+ * Throws: AppError BAD_CONFIG for a file that is not a JSON object. Facts that no file contains are undefined.
  */
 import { dirname, join } from 'node:path';
 import { ownValue } from '../../../api/record.ts';
@@ -11,17 +11,17 @@ import type { Pooling } from '../../../api/runtime-config.ts';
 import { maxConfigBytes, readJsonObjectIfThere, type JsonObject } from './json-file.ts';
 
 export type ModelFacts = {
-  /** Tokens that a text may have, special ones included, and the file that says so. */
+  /** Maximum tokens of a text including special ones, and the file that says so. */
   readonly maxTokens: { readonly count: number; readonly file: string } | undefined;
-  /** `mixed`: a pooling that this runtime does not have. */
+  /** `mixed`: a pooling that this runtime does not support. */
   readonly pooling: Pooling | 'mixed' | undefined;
   /** The position of a row's first token. */
   readonly firstPosition: number;
 };
 
-/** Beyond, a length stands for "no limit": transformers writes 1e30. */
+/** Larger lengths mean "no limit": transformers writes 1e30. */
 const mostTokens = 1_000_000;
-/** Their positions begin behind that of the padding token: transformers' create_position_ids_from_input_ids. */
+/** Models whose positions begin after that of the padding token: transformers' create_position_ids_from_input_ids. */
 const offsetModels = new Set([
   'camembert',
   'data2vec-text',
@@ -37,7 +37,7 @@ const offsetModels = new Set([
   'xmod',
 ]);
 
-/** @param tokenizer path of tokenizer.json inside the source; the other files are looked for beside it */
+/** @param tokenizer path of tokenizer.json inside the source; the other files are in the same folder */
 export async function readModelFacts(tokenizer: string, sourceFile: (path: string) => string): Promise<ModelFacts> {
   const read = (name: string): Promise<JsonObject> =>
     readJsonObjectIfThere(sourceFile(join(dirname(tokenizer), name)), maxConfigBytes);
@@ -77,7 +77,7 @@ const modes: Readonly<Record<string, Pooling>> = {
   pooling_mode_lasttoken: 'Last',
 };
 
-/** As sentence-transformers writes it: one flag for each mode. */
+/** sentence-transformers writes one flag for each mode. */
 function poolingOf(config: JsonObject): ModelFacts['pooling'] {
   const set = Object.keys(config).filter((name) => name.startsWith('pooling_mode_') && config[name] === true);
   const [mode] = set;

@@ -1,8 +1,8 @@
 /**
- * Which of a model's outputs becomes the vector, and how.
+ * Chooses the model output that becomes the vector, and its pooling.
  *
- * Owns:   the choice of the output and of its pooling where the spec does not make it.
- * Throws: AppError BAD_CONFIG naming the field of the spec, with what the model has.
+ * Owns:   the choice of output and pooling when the spec does not set them.
+ * Throws: AppError BAD_CONFIG naming the field of the spec, with the outputs of the model.
  * Pure.
  */
 import { AppError } from '../../../api/errors.ts';
@@ -12,15 +12,15 @@ import type { ModelFacts } from './model-files.ts';
 
 export type ChosenOutput = {
   readonly name: string;
-  /** Numbers a vector has; undefined when only a run can tell. */
+  /** Length of a vector; undefined when only a run can tell. */
   readonly width: number | undefined;
-  /** By the rank that the output has, which the model's file may leave open. */
+  /** The pooling for an output of this rank, which the model's file may leave open. */
   readonly poolingOf: (rank: number) => Pooling;
 };
 
 const floats: ReadonlySet<string> = new Set(['float32', 'float64', 'float16']);
 
-/** The output asked for, else the one that sentence encoders name so, else the first. */
+/** The requested output, else one with the usual name in sentence encoders, else the first. */
 export function chooseOutput(
   outputs: readonly TensorSpec[],
   config: Pick<EmbeddingConfig, 'output' | 'pooling'>,
@@ -33,10 +33,11 @@ export function chooseOutput(
   if (found === undefined)
     throw wrong(
       'output',
-      `the model has no output '${wanted ?? ''}', it has ${outputs.map(({ name }) => name).join(', ')}`,
+      `the model does not have the output '${wanted ?? ''}'; its outputs are ` +
+        outputs.map(({ name }) => name).join(', '),
     );
   if (!floats.has(found.type))
-    throw wrong('output', `'${found.name}' is ${found.type}, an embedding is made of floats`);
+    throw wrong('output', `'${found.name}' is ${found.type}, but an embedding consists of floats`);
   const poolingOf = (rank: number): Pooling => config.pooling ?? inferred(rank, said, found.name);
   if (found.dims !== undefined)
     checkRank(found.dims, { name: found.name, pooling: poolingOf(found.dims.length), outputs });
@@ -49,7 +50,7 @@ function inferred(rank: number, said: ModelFacts['pooling'], output: string): Po
   if (said === 'mixed')
     throw wrong(
       'pooling',
-      `1_Pooling/config.json asks for a pooling of '${output}' that this runtime does not have: set one of None, ` +
+      `1_Pooling/config.json sets a pooling of '${output}' that this runtime does not support: set one of None, ` +
         'Mean, Cls, Last',
     );
   return said ?? 'Mean';
@@ -70,11 +71,11 @@ function checkRank(
     .map((output) => `'${output.name}'`);
   const instead =
     dims.length === 2
-      ? 'leave pooling out, or set None'
+      ? 'remove pooling, or set None'
       : dims.length === 3
-        ? 'leave pooling out, or set Mean, Cls or Last'
-        : 'the vector is made of [batch, hidden] or [batch, sequence, hidden]';
-  const other = fitting.length === 0 ? '' : `, or name ${fitting.join(' or ')} as the output`;
+        ? 'remove pooling, or set Mean, Cls or Last'
+        : 'the vector is made from [batch, hidden] or [batch, sequence, hidden]';
+  const other = fitting.length === 0 ? '' : `, or set ${fitting.join(' or ')} as the output`;
   throw wrong(
     'pooling',
     `${pooling} needs an output of rank ${rank}, '${name}' has rank ${dims.length}, ${printDims(dims)}: ` +

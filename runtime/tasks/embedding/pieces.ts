@@ -1,29 +1,32 @@
 /**
  * Decides which rows of a request run together.
  *
- * Owns:  the grouping by length. Time on a CPU follows padded tokens, so a piece holds rows of nearly one
+ * Owns:  the grouping by length. Time on a CPU is proportional to padded tokens, so a piece contains rows of similar
  *        length: at most an eighth of it is padding, whatever lengths a request mixes.
  * Pure.
  */
 
 export type Piece = {
-  /** Positions of its rows in the request. */
+  /** Indexes of its rows in the request. */
   readonly rows: readonly number[];
-  /** Tokens of its longest row: what the others are padded to. */
+  /** Tokens of its longest row; shorter rows are padded to it. */
   readonly length: number;
 };
 
 export type PieceLimits = {
   readonly maxRows: number;
-  /** Padded tokens of a piece of more than one row: bounds memory, and what pooling it costs at once. */
+  /** Maximum padded tokens of a piece with more than one row. Limits memory and the time of pooling it. */
   readonly maxTokens: number;
-  /** False for a model that takes no mask: then only rows of one length go together. */
+  /** False for a model without a mask: only rows of equal length are then grouped. */
   readonly canPad: boolean;
 };
 
 const maxPaddingShare = 1 / 8;
 
-/** @param lengths tokens of each row. @returns pieces from the shortest rows to the longest; every row in one */
+/**
+ * @param lengths tokens of each row
+ * @returns pieces from the shortest rows to the longest; each row is in one piece
+ */
 export function planPieces(lengths: readonly number[], limits: PieceLimits): readonly Piece[] {
   const order = lengths.map((_, row) => row).sort((a, b) => (lengths[a] ?? 0) - (lengths[b] ?? 0) || a - b);
   const pieces: Piece[] = [];
@@ -44,7 +47,7 @@ export function planPieces(lengths: readonly number[], limits: PieceLimits): rea
   return pieces;
 }
 
-/** Whether a piece may be like that. A row alone always may. */
+/** True if a piece may have these rows. A single row is always allowed. */
 function fits(
   piece: { readonly rows: number; readonly tokens: number; readonly length: number },
   limits: PieceLimits,

@@ -1,27 +1,27 @@
 /**
- * A request's body to rows of token ids: parse, check the model's name, tokenise.
+ * Turns a request's body into rows of token ids: parses it, checks the model's name, tokenises.
  *
- * Owns:   the order of these and the flat form in which the rows cross threads.
- * Limits: a request that has kept the thread for 15 seconds is refused: prose of any size that a body may have
- *         takes two or three, thousands of pages of hashes take minutes.
- * Ends:   gives the thread back every few milliseconds; an abort ends it at the next such point.
+ * Owns:   the order of these steps, and the flat form in which rows cross threads.
+ * Limits: refuses a request after 15 seconds of thread time. Prose of the maximum body size takes two or three seconds;
+ *         thousands of pages of hashes take minutes.
+ * Ends:   yields the thread every few milliseconds; an abort takes effect at the next yield.
  */
 import { AppError } from '../../../api/errors.ts';
 import { parseEmbeddingsRequest, type Encoding } from '../../protocol/openai/embeddings.ts';
 import type { Slice } from './slice.ts';
 import type { LengthRule, TextTokenizer } from './tokenizer.ts';
 
-/** Rows of token ids, one after another. */
+/** Rows of token ids, concatenated. */
 export type TokenRows = {
   readonly ids: Int32Array<ArrayBuffer>;
-  /** Where each row ends in `ids`; as many as there are rows. */
+  /** The end of each row in `ids`; one entry per row. */
   readonly ends: Uint32Array<ArrayBuffer>;
 };
 
 export type TokenRequest = TokenRows & { readonly encoding: Encoding; readonly dimensions?: number };
 
 export type ReadingRules = LengthRule & {
-  /** The one name that is served. */
+  /** The name of the served model. */
   readonly model: string;
 };
 
@@ -30,10 +30,10 @@ const maxReadingMs = 15_000;
 export type ReadingPace = {
   readonly slice: Slice;
   readonly signal: AbortSignal;
-  /** What parsing may take; absent: no bound. */ readonly memoryBytes?: number;
+  /** Limit of the memory for parsing in bytes; absent: no limit. */ readonly memoryBytes?: number;
 };
 
-/** @throws AppError for anything wrong with the request; the signal's reason when it is aborted */
+/** @throws AppError for an invalid request; the signal's reason when it is aborted */
 export async function readRequest(
   body: Uint8Array,
   tokenizer: TextTokenizer,
@@ -48,7 +48,7 @@ export async function readRequest(
     pace.signal.throwIfAborted();
     if (pace.slice.spentMs > maxReadingMs)
       throw new AppError('REQUEST_TOO_LARGE', {
-        what: 'the time that tokenising the input takes, in milliseconds,',
+        what: 'the time for tokenising the input, in milliseconds,',
         limit: maxReadingMs,
       });
     rows.push(

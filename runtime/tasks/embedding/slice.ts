@@ -1,7 +1,7 @@
 /**
- * Long work on a thread that has other duties: done in slices, with a turn of the event loop between them.
+ * Splits long work on a shared thread into slices, with a turn of the event loop between them.
  *
- * Use:  in a loop, `if (slice.isOver) await slice.next()`. Cheap while the slice lasts.
+ * Use:  in a loop, `if (slice.isOver) await slice.next()`. Checking costs little while the slice lasts.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../../../lib/clock.ts';
@@ -12,7 +12,7 @@ export class Slice {
   #beganMs: number;
   #endedMs = 0;
 
-  /** @param budgetMs how long the thread may be kept before others get a turn */
+  /** @param budgetMs maximum duration of a slice, in milliseconds */
   constructor(clock: Pick<Clock, 'monotonic'>, budgetMs: number) {
     this.#clock = clock;
     this.#budgetMs = budgetMs;
@@ -23,7 +23,7 @@ export class Slice {
     return this.#clock.monotonic() - this.#beganMs >= this.#budgetMs;
   }
 
-  /** Time in all slices so far, this one included; what others did in between is not. */
+  /** Milliseconds in all slices so far, including the current one, without the time between slices. */
   get spentMs(): number {
     return this.#endedMs + this.#clock.monotonic() - this.#beganMs;
   }

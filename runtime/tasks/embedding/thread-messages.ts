@@ -1,7 +1,7 @@
 /**
- * What the HTTP thread and the tokenizer thread say to each other.
+ * Messages between the HTTP thread and the tokenizer thread.
  *
- * Owns:  the messages, and turning a failure back into the error that it was.
+ * Owns:  the messages, and the conversion of a failure to and from an error.
  */
 import { AppError, type ErrorCode } from '../../../api/errors.ts';
 import type { ReadingRules, TokenRequest } from './read-request.ts';
@@ -15,10 +15,10 @@ export type ToThread =
       readonly say: 'read';
       readonly job: number;
       readonly body: Uint8Array<ArrayBuffer>;
-      /** What all jobs of the thread may take. */ readonly memoryBytes: number;
+      /** Memory limit for parsing and tokenising of all jobs together. */ readonly memoryBytes: number;
     }
   | { readonly say: 'cancel'; readonly job: number }
-  /** Answered between two slices of work: a thread that does not is held by one text. */
+  /** The thread answers between two slices of work. If it does not answer, one text blocks it. */
   | { readonly say: 'ping' };
 
 export type Failure = { readonly code: ErrorCode; readonly params: AppError['params'] } | { readonly message: string };

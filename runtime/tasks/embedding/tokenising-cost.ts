@@ -1,10 +1,9 @@
 /**
- * Foretells what tokenising a text costs, from the lengths of its words.
+ * Estimates the cost of tokenising a text from the lengths of its words.
  *
- * Owns:  the estimate, which errs upwards. WordPiece tries every end for every start of a word and joins the letters in
- *        between, so a word of n letters costs up to n cubed, until at 100 letters it gives up and calls the word
- *        unknown. Prose costs about 35 a character, a page of hashes or base64 thousands.
- * Units: about 150 million a second on a core of 2026.
+ * Owns:  the estimate, an upper bound. WordPiece tries every end for every start in a word and joins the letters
+ *        between: n cubed for n letters, and little more beyond 100 letters, which it treats as unknown. Prose costs
+ *        about 35 units a character, base64 thousands. A core of 2026 does 150 million units a second.
  * Pure.
  */
 
@@ -27,7 +26,7 @@ function wordCost(letters: number): number {
   return Math.min(letters, longestWord) ** 3 + Math.max(0, letters - longestWord);
 }
 
-/** Anything that no tokenizer divides words at for sure: letters, digits, and all beyond ASCII. */
+/** True for characters at which some tokenizers do not split words: letters, digits, and all beyond ASCII. */
 function isLetter(code: number): boolean {
   return (
     (code >= 0x30 && code <= 0x39) || (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a) || code >= 0x80

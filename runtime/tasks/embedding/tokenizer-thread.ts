@@ -1,13 +1,10 @@
 /**
- * Reads requests: short ones here and now, long ones on a thread of their own.
+ * Reads requests: short ones on the HTTP thread, long ones on a tokenizer thread.
  *
- * Owns:   the tokenizer thread's life and the choice of thread. A short text takes tenths of a millisecond and would
- *         wait longer for a hand-over; a tokenizer over 4 MiB is not kept twice, so then all go over.
- * Limits: 64 requests and 64 MiB of bodies wait for the thread; one more is refused with QUEUE_FULL.
- * Patterns: a tokenizer with regular expressions of its own may take for ever for some text. All its requests go to the
- *         thread, and a thread that answers nothing for 30 s while there is work is ended with its requests.
- * Ends:   every `read` settles: rows, an AppError, or the reason of the caller's abort. A thread that ends by
- *         itself is replaced by the next `read`.
+ * Owns:   the tokenizer thread and the choice of thread. A hand-over costs more than a short text. A tokenizer over 4
+ *         MiB is not loaded twice, and one with its own regular expressions may never end: both use only the thread.
+ * Limits: 64 requests and 64 MiB of bodies wait; more are refused with QUEUE_FULL. A thread without an answer for 30 s
+ *         is ended with its requests. Every `read` settles: rows, an AppError or the abort's reason.
  */
 import { readFile, stat } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
@@ -21,18 +18,18 @@ import { tokenisingCost } from './tokenising-cost.ts';
 import { TextTokenizer, type Vocabulary } from './tokenizer.ts';
 
 const inlineBodyBytes = 4 << 10;
-/** In the units of tokenising-cost.ts: 2 ms. */
+/** In the units of tokenising-cost.ts; about 2 ms. */
 const inlineCost = 300_000;
 const inlineTokenizerBytes = 4 << 20;
 const inlineSliceMs = 2;
-/** Work is done in slices of milliseconds, and a large body is parsed in about a second. */
+/** Slices last milliseconds and parsing a large body about a second, so a longer silence means that one text blocks. */
 const heldAfterMs = 30_000;
 const pingEveryMs = 1000;
 const maxWaiting = 64;
 const maxWaitingBytes = 64 << 20;
 /**
- * A last bound behind the count of what a body will take: the program, and a tokenizer at 16 bytes for each of its
- * file's.
+ * A last limit in addition to the estimate per body: the program, plus 16 bytes of heap per byte of the tokenizer's
+ * file.
  */
 const programHeapMb = 64;
 const heapPerFileByte = 16;
@@ -47,7 +44,7 @@ export type ReaderOptions = {
   readonly task: ThreadTask;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** What parsing and tokenising may take now, all requests together. Grows no more once the thread has started. */
+  /** Memory for parsing and tokenising of all requests together. Must not grow after the thread has started. */
   readonly memoryBytes: () => number;
 };
 
@@ -83,7 +80,7 @@ export class RequestReader {
     return new RequestReader(options, inline ? await TextTokenizer.load(path, configPath) : undefined, started);
   }
 
-  /** @param body may be handed over to the thread: the caller must not touch it again */
+  /** @param body may be transferred to the thread: the caller must not use it again */
   async read(body: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<TokenRequest> {
     const { clock, task } = this.#options;
     if (this.#inline !== undefined && isShort(body)) {
@@ -102,7 +99,7 @@ export class RequestReader {
     await this.#worker?.terminate();
   }
 
-  /** The job counts from here on, so that limits hold while a thread is still starting. */
+  /** Registers the job at once, so that limits apply while a thread is still starting. */
   #hand(body: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<TokenRequest> {
     const job = (this.#lastJob += 1);
     const { promise, resolve, reject } = Promise.withResolvers<TokenRequest>();
@@ -120,7 +117,7 @@ export class RequestReader {
   async #send(job: number, body: Uint8Array<ArrayBuffer>): Promise<void> {
     const worker = await this.#runningWorker();
     if (!this.#jobs.has(job)) return;
-    // A view of a larger buffer is copied: transferring would take its neighbours away.
+    // Copy a view of a larger buffer: transferring it would transfer the whole buffer.
     const whole = body.byteLength === body.buffer.byteLength;
     worker.postMessage(
       { say: 'read', job, body, memoryBytes: this.#options.memoryBytes() } satisfies ToThread,
@@ -129,7 +126,7 @@ export class RequestReader {
     if (this.#callOffWatch === undefined) this.#watch(worker);
   }
 
-  /** Asks the thread whether it is still there, and ends it when it does not answer in time. */
+  /** Pings the thread, and ends it when it does not answer in time. */
   #watch(worker: Worker): void {
     const {
       clock,
@@ -146,12 +143,12 @@ export class RequestReader {
         ranMs: heldAfterMs,
         limitMs: heldAfterMs,
       });
-      logger.error('tokenizer thread is held by one text and is ended', { err: this.#held, requests: this.#jobs.size });
+      logger.error('ending the tokenizer thread: one text blocks it', { err: this.#held, requests: this.#jobs.size });
       void worker.terminate();
     });
   }
 
-  /** It lives; as long as there is work it is asked again. */
+  /** The thread answered; it is pinged again while it has jobs. */
   #pong(): void {
     this.#callOffWatch?.();
     this.#callOffWatch = this.#options.clock.after(pingEveryMs, () => {
@@ -163,7 +160,7 @@ export class RequestReader {
   async #runningWorker(): Promise<Worker> {
     if (this.#worker !== undefined) return this.#worker;
     const { worker } = await startWorker(this.#options);
-    // Another read may have been faster.
+    // Another read may have started the thread meanwhile.
     if (this.#worker !== undefined || this.#closed) {
       await worker.terminate();
       return this.#worker ?? worker;
@@ -184,7 +181,7 @@ export class RequestReader {
       this.#held = undefined;
       for (const job of this.#jobs.keys()) this.#settle(job)?.reject(why);
     });
-    // The server's sockets keep the process; this thread alone should not.
+    // The server's sockets keep the process alive; this thread must not.
     worker.unref();
   }
 
@@ -194,7 +191,7 @@ export class RequestReader {
     if (message.say === 'refused') this.#settle(message.job)?.reject(errorOf(message.failure));
   }
 
-  /** Takes a job off the list; undefined when it has been settled before. */
+  /** Removes a job from the list; undefined when it was already settled. */
   #settle(job: number): Job | undefined {
     const found = this.#jobs.get(job);
     if (found === undefined) return undefined;
@@ -204,12 +201,12 @@ export class RequestReader {
   }
 }
 
-/** Whether the file has regular expressions of its own, in a normaliser, a pre-tokeniser or a decoder. */
+/** True if a normaliser, pre-tokeniser or decoder in the file has its own regular expression. */
 async function hasPatterns(path: string): Promise<boolean> {
   return /"Regex"\s*:/.test(await readFile(path, 'utf8'));
 }
 
-/** By its bytes, each taken for a letter or not: beyond ASCII that errs on the side of the thread. */
+/** Estimates by bytes. All bytes beyond ASCII count as letters, so the error is towards using the thread. */
 function isShort(body: Uint8Array): boolean {
   return (
     body.length <= inlineBodyBytes &&
@@ -217,7 +214,7 @@ function isShort(body: Uint8Array): boolean {
   );
 }
 
-/** @throws AppError BAD_CONFIG in the words of the thread */
+/** @throws AppError BAD_CONFIG with the thread's message */
 async function startWorker({
   task,
   memoryBytes,
@@ -228,7 +225,7 @@ async function startWorker({
   );
   const maxHeapMb = programHeapMb + Math.ceil((memoryBytes() + heapPerFileByte * fileBytes) / 2 ** 20);
   return new Promise((resolve, reject) => {
-    // Beside this file, whether that is TypeScript or what was made of it.
+    // The worker's program is in the same folder, as TypeScript or compiled.
     const program = new URL(`./tokenizer-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
     const worker = new Worker(program, {
       workerData: task,
@@ -243,7 +240,9 @@ async function startWorker({
       if (message.say === 'loaded') return resolve({ worker, vocabulary: message.vocabulary });
       void worker.terminate();
       return reject(
-        message.say === 'loadFailed' ? errorOf(message.failure) : new Error('the tokenizer thread spoke out of turn'),
+        message.say === 'loadFailed'
+          ? errorOf(message.failure)
+          : new Error('unexpected message from the tokenizer thread'),
       );
     });
   });

@@ -1,8 +1,8 @@
 /**
- * The thread that reads requests too long for the HTTP thread.
+ * The tokenizer thread: reads requests that are too long for the HTTP thread.
  *
- * Owns:  its own copy of the tokenizer and the jobs on this thread. Jobs take turns every few milliseconds, so
- *        that a short one does not wait for a long one to end.
+ * Owns:  its own copy of the tokenizer, and its jobs. Jobs alternate every few milliseconds, so that a short one does
+ *        not wait for a long one.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { AppError, messageOf } from '../../../api/errors.ts';
@@ -19,7 +19,7 @@ const sliceMs = 5;
 if (parentPort === null) throw new Error('this file runs as a worker thread');
 const port = parentPort;
 const { rules, ...files } = workerData as ThreadTask;
-/** What has been parsed and is being tokenised. */
+/** Memory of the jobs that are parsed or being tokenised. */
 const allowance = new Allowance();
 const jobs = new Map<number, AbortController>();
 const tokenizer = await load();
@@ -56,7 +56,7 @@ async function read({ job, body, memoryBytes }: Extract<ToThread, { say: 'read' 
     });
     say({ say: 'read', job, request }, [request.ids.buffer, request.ends.buffer]);
   } catch (error) {
-    // Nobody waits for the outcome of a job that was called off.
+    // Do not report the result of a cancelled job.
     if (!cancel.signal.aborted) say({ say: 'refused', job, failure: failureOf(error) });
   } finally {
     giveBack();
@@ -64,7 +64,7 @@ async function read({ job, body, memoryBytes }: Extract<ToThread, { say: 'read' 
   }
 }
 
-/** Errors lose their class between threads; a code and its parameters do not. */
+/** An error loses its class between threads; its code and parameters are kept. */
 function failureOf(error: unknown): Failure {
   return error instanceof AppError
     ? { code: error.code, params: error.params as AppError['params'] }

@@ -1,12 +1,10 @@
 /**
- * The model's own tokenizer: text to token ids, with the special tokens its model was trained with.
+ * The model's own tokenizer: converts text to token ids, including the model's special tokens.
  *
- * Owns:   reading tokenizer.json and tokenizer_config.json, and cutting so that special tokens survive the cut.
- * Limits: tokenizer.json up to 64 MiB, its config up to 1 MiB. A text of more than 64 characters for each
- *         token that is allowed is cut (or refused) before it is tokenised: no tokenizer makes fewer tokens of
- *         it, unless it is mostly blanks or one unknown word.
- * Why:    truncation and padding that tokenizer.json asks for are not used: how long a text may be is the
- *         spec's word, and padding is decided by batch.
+ * Owns:   reading tokenizer.json and tokenizer_config.json, and truncation that keeps special tokens. Truncation and
+ *         padding in tokenizer.json are ignored: the spec limits the text, and padding depends on the batch.
+ * Limits: tokenizer.json 64 MiB, its config 1 MiB. A text of more than 64 characters per allowed token is cut or
+ *         refused before tokenising: fewer tokens are possible only for mostly blank text or one unknown word.
  */
 import { AppError } from '../../../api/errors.ts';
 import { isRecord } from '../../../api/record.ts';
@@ -19,15 +17,15 @@ const charactersPerToken = 64;
 
 export type LengthRule = { readonly maxTokens: number; readonly onTooLong: 'Truncate' | 'Refuse' };
 
-/** What a batch has to know of the vocabulary. */
+/** What batching needs to know about the vocabulary. */
 export type Vocabulary = {
-  /** Ids run from 0 to one less. */
+  /** Ids are 0 to size - 1. */
   readonly size: number;
   readonly padId: number;
-  /** Special tokens around every text. */
+  /** Special tokens before every text. */
   readonly before: readonly number[];
   readonly after: readonly number[];
-  /** Whether token_type_ids of a text are all 0. */
+  /** True if all token_type_ids of a single text are 0. */
   readonly zeroTypes: boolean;
 };
 
@@ -41,7 +39,7 @@ export class TextTokenizer {
   }
 
   /**
-   * @param configPath of tokenizer_config.json; it may be absent
+   * @param configPath path of tokenizer_config.json, which may be missing
    * @throws AppError BAD_CONFIG for files that are missing, too large or not a tokenizer
    */
   static async load(path: string, configPath: string): Promise<TextTokenizer> {
@@ -65,7 +63,7 @@ export class TextTokenizer {
           where: path,
           problem:
             `not a tokenizer that this runtime can apply exactly: ${error.message} ` +
-            '(docs/serving.md lists what is)',
+            '(docs/serving.md lists the supported parts)',
         },
         { cause: error },
       );
@@ -74,7 +72,7 @@ export class TextTokenizer {
 
   /**
    * @returns ids with special tokens, at most `rule.maxTokens`
-   * @throws AppError INPUT_TOO_LONG under Refuse, FIELD_INVALID for a text that has no tokens
+   * @throws AppError INPUT_TOO_LONG under Refuse, FIELD_INVALID for a text without tokens
    */
   encode(text: string, rule: LengthRule, field: string): readonly number[] {
     const { before, after } = this.vocabulary;
@@ -88,9 +86,9 @@ export class TextTokenizer {
   }
 
   /**
-   * Checks ids that came in place of a text; they are taken as they are. Cut, they keep the special tokens that they
-   * end with.
-   * @throws AppError INPUT_TOO_LONG under Refuse, FIELD_INVALID for an id that the vocabulary does not have
+   * Checks token ids that were sent instead of a text; they are not changed. If cut, their special tokens at the end
+   * stay.
+   * @throws AppError INPUT_TOO_LONG under Refuse, FIELD_INVALID for an id outside the vocabulary
    */
   accept(ids: readonly number[], rule: LengthRule, field: string): readonly number[] {
     const { size } = this.vocabulary;
@@ -98,7 +96,7 @@ export class TextTokenizer {
     if (odd !== undefined)
       throw new AppError('FIELD_INVALID', {
         field,
-        problem: `holds the token id ${odd}, the vocabulary ends at ${size - 1}`,
+        problem: `contains the token id ${odd}, but the vocabulary ends at ${size - 1}`,
       });
     if (ids.length > rule.maxTokens && rule.onTooLong === 'Refuse')
       throw new AppError('INPUT_TOO_LONG', { field, unit: 'tokens', length: ids.length, limit: rule.maxTokens });
@@ -117,11 +115,11 @@ function clip(text: string, { maxTokens, onTooLong }: LengthRule, field: string)
   if (onTooLong === 'Refuse')
     throw new AppError('INPUT_TOO_LONG', { field, unit: 'characters', length: text.length, limit });
   const cut = text.slice(0, limit);
-  // Half a surrogate pair is no character.
+  // Do not leave half a surrogate pair at the end.
   return cut.isWellFormed() ? cut : cut.slice(0, -1);
 }
 
-/** Any id would do where a mask says that it does not count; the model's own is the least surprising. */
+/** With a mask any id works as padding; use the model's own where it has one. */
 function padIdOf(
   pipeline: TokenPipeline,
   file: Readonly<Record<string, unknown>>,

@@ -1,14 +1,14 @@
 /**
- * A model's output to one vector a row: pooling over the tokens that count, and scaling to length 1.
+ * Converts a model's output to one vector per row: pools the row's tokens and scales the vector to length 1.
  *
- * Owns:  the arithmetic. Sums are kept in double precision.
+ * Owns:  the arithmetic, in double precision.
  * Pure.
  */
 import type { Pooling } from '../../../api/runtime-config.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { printDims } from '../../engine/signature.ts';
 
-/** Tokens of each row of the output, in its order; positions behind them are padding. */
+/** `lengths`: tokens of each row of the output, in its order; later positions are padding. */
 export type PoolingPlan = {
   readonly pooling: Pooling;
   readonly normalize: boolean;
@@ -18,8 +18,7 @@ export type PoolingPlan = {
 /**
  * @param output [rows, hidden] for None, else [rows, sequence, hidden]; floats of any width
  * @returns a vector for each of `lengths`
- * @throws Error when the output is not of that form (what the signature says was checked when the task was made), or
- *   not finite
+ * @throws Error when the output has another form or is not finite (the signature was checked when the task was created)
  */
 export function vectorsOf(
   output: Tensor,
@@ -30,7 +29,7 @@ export function vectorsOf(
   const [sequence, hidden = 0] = pooling === 'None' ? [1, rest[0]] : rest;
   if (output.dims.length !== (pooling === 'None' ? 2 : 3) || rows !== lengths.length || sequence === undefined) {
     throw new Error(
-      `output '${name}' has shape ${printDims(output.dims)}, pooling ${pooling} of ${lengths.length} rows needs ` +
+      `output '${name}' has shape ${printDims(output.dims)}, but pooling ${pooling} of ${lengths.length} rows needs ` +
         `${pooling === 'None' ? '[rows, hidden]' : '[rows, sequence, hidden]'}`,
     );
   }
@@ -39,16 +38,15 @@ export function vectorsOf(
     const tokens = values.subarray(row * sequence * hidden, (row + 1) * sequence * hidden);
     const vector = poolings[pooling](tokens, hidden, Math.min(length, sequence));
     const result = normalize ? scaleToOne(vector) : Float32Array.from(vector);
-    // JSON would say null, and an index would take it for a vector.
-    if (!result.every(Number.isFinite))
-      throw new Error(`output '${name}' holds numbers that are not finite, which make no vector`);
+    // JSON would print null, and a vector database would accept it as a vector.
+    if (!result.every(Number.isFinite)) throw new Error(`output '${name}' contains numbers that are not finite`);
     return result;
   });
 }
 
 type Floats = Float32Array | Float64Array;
 
-/** @param tokens [sequence, hidden] of one row, of which the first `length` count */
+/** @param tokens [sequence, hidden] of one row; only the first `length` are pooled */
 const poolings: { readonly [P in Pooling]: (tokens: Floats, hidden: number, length: number) => Floats } = {
   None: (tokens) => tokens,
   Cls: (tokens, hidden) => tokens.subarray(0, hidden),
@@ -62,7 +60,7 @@ const poolings: { readonly [P in Pooling]: (tokens: Floats, hidden: number, leng
   },
 };
 
-/** A vector of zeros has no direction and stays as it is. */
+/** A vector of zeros has no direction and is not scaled. */
 function scaleToOne(vector: Floats): Float32Array {
   let squares = 0;
   for (const value of vector) squares += value * value;
@@ -74,5 +72,5 @@ function floatsOf(output: Tensor, name: string): Floats {
   if (output.type === 'float32' || output.type === 'float64') return output.data;
   if (output.type === 'float16')
     return Float32Array.from(new Float16Array(output.data.buffer, output.data.byteOffset, output.data.length));
-  throw new Error(`output '${name}' is ${output.type}, an embedding is made of floats`);
+  throw new Error(`output '${name}' is ${output.type}, but an embedding consists of floats`);
 }

@@ -1,4 +1,4 @@
-/** Times and numbers that the documents give of steps and gates are those that the judge goes by. */
+/** The times and numbers of steps and gates in the documents equal those that the judge uses. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,10 +6,12 @@ import { blockSeconds, confidences, earlyPromise, tuning } from '../../../operat
 import { lastToShow, planOf, toShow, type Confidence } from '../../../operator/analysis/plan.ts';
 
 const text = readFileSync(join(import.meta.dirname, '../../../docs/rollouts.md'), 'utf8');
+/** The document without line breaks, for phrases. */
+const flat = text.replace(/\s+/g, ' ');
 const names: readonly Confidence[] = ['Strict', 'Standard', 'Quick'];
 const halfAnHour = 90;
 
-/** The cells of the row that begins so, without the first. */
+/** The cells of the row that starts with `begins`, without the first. */
 function row(begins: string): readonly string[] {
   const line = text.split('\n').find((one) => one.startsWith(`| ${begins}`)) ?? '';
   return line
@@ -24,26 +26,27 @@ const stage = (name: Confidence, at: 0 | 1 | 2): string =>
 describe('how long a step takes, in docs/rollouts.md', () => {
   const rows: readonly (readonly [string, (name: Confidence) => string])[] = [
     ['`NoFail` lasts at least', (name) => minutes(confidences[name].noFailBlocks)],
-    ['and, while more than', (name) => minutes(confidences[name].earlyBlocks)],
-    ['a gate on latency fails from', (name) => minutes(confidences[name].failBlocks)],
+    ['and, while an increase', (name) => minutes(confidences[name].earlyBlocks)],
+    ['a gate on latency can fail from', (name) => minutes(confidences[name].failBlocks)],
     ['a `Pass` shows the limit', (name) => stage(name, 1)],
-    ['and, of a gate that nobody wrote, +300 % at p95 and +10 points', (name) => stage(name, 2)],
-    ['and something between', (name) => stage(name, 0)],
+    ['and, for a default gate, +300 % at p95 and +10 points', (name) => stage(name, 2)],
+    ['and the geometric mean', (name) => stage(name, 0)],
     ['good revisions taken back', (name) => `${confidences[name].failAlpha * 100} %`],
   ];
-  for (const [begins, of] of rows) it(`is told rightly: ${begins}`, () => assert.deepEqual(row(begins), names.map(of)));
+  for (const [begins, of] of rows)
+    it(`has the right numbers: ${begins}`, () => assert.deepEqual(row(begins), names.map(of)));
 
-  it('names the early promise, and the traffic that it takes', () => {
+  it('states the early promise, and the traffic that it needs', () => {
     const perMinute = tuning.promiseRequests / ((tuning.promiseBlocks * blockSeconds) / 60);
     assert.ok(
-      text.includes(
-        `more than ${earlyPromise.latency * 100} % on the latency or ${earlyPromise.errors * 100} points of ` +
-          `errors could hide, and the candidate gets ${perMinute} requests a minute`,
+      flat.includes(
+        `an increase of ${earlyPromise.latency * 100} % in latency or ${earlyPromise.errors * 100} points of ` +
+          `errors is not ruled out and the candidate gets ${perMinute} requests a minute`,
       ),
     );
   });
 
-  it('names what gates show that nobody wrote', () => {
+  it('states what default gates show', () => {
     const plan = planOf();
     const shown = plan.gates.slice(0, 2).map((gate) => {
       const limit = 'tolerance' in gate ? gate.tolerance : 'increase' in gate ? gate.increase : NaN;
@@ -54,14 +57,14 @@ describe('how long a step takes, in docs/rollouts.md', () => {
     });
     const [[p95, later, last] = [], [errors, more, most] = []] = shown;
     assert.ok(
-      text.includes(
-        `p95 ${p95} % and then ${later} % and ${last} %, errors ${errors} and then ${more} and ${most} points`,
+      flat.includes(
+        `p95 ${p95} %, later ${later} % and ${last} %; errors ${errors} point, later ${more} and ${most} points`,
       ),
       JSON.stringify(shown),
     );
   });
 
-  it('names what they show at the very end, and of which estimate', () => {
+  it('states what they show at the end, and for which estimate', () => {
     const shown = planOf().gates.flatMap((gate) => {
       const limit = 'tolerance' in gate ? gate.tolerance : 'increase' in gate ? gate.increase : NaN;
       const last = lastToShow(limit, 'atMost' in gate ? gate : {}, planOf(), { known: 89, maxBlocks: halfAnHour });
@@ -69,15 +72,14 @@ describe('how long a step takes, in docs/rollouts.md', () => {
     });
     const [p95, looks, errors, few] = shown;
     assert.ok(
-      text.includes(
-        `lets a Pass show ${p95} % and ${errors} points, if the candidate looks good: an estimate of at most ` +
-          `+${looks} % and +${few} points`,
+      flat.includes(
+        `only has to show ${p95} % and ${errors} points, if the estimate is at most +${looks} % and +${few} points`,
       ),
       JSON.stringify(shown),
     );
   });
 
-  it('and README.md name the limits of gates that nobody wrote', () => {
+  it('and README.md state the limits of default gates', () => {
     const readme = readFileSync(join(import.meta.dirname, '../../../README.md'), 'utf8');
     const limits = planOf().gates.map((gate) => {
       const limit = 'tolerance' in gate ? gate.tolerance : 'increase' in gate ? gate.increase : NaN;
@@ -85,7 +87,9 @@ describe('how long a step takes, in docs/rollouts.md', () => {
     });
     const [p95, errors = '', p99] = limits;
     assert.ok(
-      readme.includes(`at most: ${p95} and ${p99} above stable, ${errors.replace('errors ', '')} more errors`),
+      readme.includes(
+        `limits default to: ${p95} and ${p99} above stable, ${errors.replace('errors ', '')} more errors`,
+      ),
       limits.join(', '),
     );
   });

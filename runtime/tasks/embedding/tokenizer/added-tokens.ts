@@ -1,7 +1,7 @@
 /**
- * Added tokens: texts that are one token wherever they stand, found before or after the text is normalized.
+ * Added tokens: texts that are one token wherever they occur, found before or after the text is normalized.
  *
- * Owns:   which ids they have, and finding them as Python's tokenizers does: leftmost first, of several the longest.
+ * Owns:   their ids, and finding them like Python's tokenizers: leftmost first, then longest.
  * Throws: TokenizerUnsupported.
  */
 import type { TokenModel } from './model.ts';
@@ -18,11 +18,11 @@ type AddedToken = {
   readonly normalized: boolean;
 };
 
-/** A stretch of text, or the token that was found there. */
+/** A part of the text; with `id` it is an added token. */
 export type Section = { readonly text: string; readonly start: number; readonly id?: number };
 
 export class AddedTokens {
-  /** By content; the ids that are not the model's, too. */
+  /** Ids by content, including ids that the model does not have. */
   readonly ids: ReadonlyMap<string, number>;
   readonly #raw: Finder;
   readonly #normalized: Finder;
@@ -39,12 +39,12 @@ export class AddedTokens {
     );
   }
 
-  /** The tokens that are looked for in the text as it came. */
+  /** Finds tokens that are matched in the original text. */
   findRaw(text: string): readonly Section[] {
     return this.#raw.split(text);
   }
 
-  /** The tokens that are looked for in normalized text. */
+  /** Finds tokens that are matched in normalized text. */
   findNormalized(text: string): readonly Section[] {
     return this.#normalized.split(text);
   }
@@ -64,7 +64,7 @@ function readTokens(entries: readonly unknown[], model: TokenModel): readonly Ad
     if (content === '') throw options.unsupported('an empty one');
     if (wanted !== id)
       throw new TokenizerUnsupported(
-        `added token ${JSON.stringify(content)} has the id ${wanted}, where the vocabulary gives it ${id}: this ` +
+        `added token ${JSON.stringify(content)} has the id ${wanted}, but the vocabulary gives it ${id}: this ` +
           'is not supported by this runtime',
       );
     highest = Math.max(highest, id);
@@ -93,10 +93,10 @@ class Finder {
     const found = entries.filter(([content]) => content !== '');
     this.#tokens = new Map(found);
     const twice = found.find(([content, token]) => this.#tokens.get(content) !== token);
-    // Python's tokenizers finds the one or the other, by chance.
+    // Python's tokenizers finds either of the two, unpredictably.
     if (twice !== undefined)
       throw new TokenizerUnsupported(
-        `two added tokens are ${JSON.stringify(twice[0])} once they are normalized: this is not supported by this ` +
+        `two added tokens are both ${JSON.stringify(twice[0])} after normalization: this is not supported by this ` +
           'runtime',
       );
     const longestFirst = [...this.#tokens.keys()].sort((a, b) => b.length - a.length);
@@ -128,7 +128,7 @@ class Finder {
 
 type Extent = { readonly start: number; readonly end: number };
 
-/** What a token takes of the text, with blanks beside it; undefined inside of a word, for one that must stand alone. */
+/** The range that a token takes, with adjacent blanks; undefined inside a word if the token must be a whole word. */
 function extentOf(token: AddedToken, text: string, found: Extent, done: number): Extent | undefined {
   let { start, end } = found;
   if (token.singleWord && isInWord(text, found)) return undefined;
@@ -145,7 +145,7 @@ function isInWord(text: string, { start, end }: Extent): boolean {
   return endsWithWord.test(before(text, start)) || startsWithWord.test(text.slice(end, end + 2));
 }
 
-/** The last character before a place: one or two code units. */
+/** The last character before a position: one or two code units. */
 function before(text: string, at: number): string {
   return text.slice(Math.max(0, at - 2), at);
 }

@@ -1,8 +1,8 @@
 /**
- * Byte-pair encoding: a word's letters, joined pair by pair in the order that was learnt.
+ * Byte-pair encoding: joins the letters of a word pair by pair, in the order learnt in training.
  *
- * Owns:   the model as Python's tokenizers has it. A letter that the vocabulary lacks becomes its bytes
- *         (byte_fallback), the unknown token, or nothing.
+ * Owns:   the model as in Python's tokenizers. A letter that the vocabulary lacks becomes its bytes (byte_fallback),
+ *         the unknown token, or nothing.
  * Throws: TokenizerUnsupported.
  */
 import { remembering, type TokenModel } from './model.ts';
@@ -23,7 +23,7 @@ type Rules = {
 export function bpe(options: Options): TokenModel {
   const vocabulary = options.vocabulary('vocab');
   if (options.value('dropout') !== undefined && options.value('dropout') !== 0)
-    throw options.unsupported('dropout, which gives other ids each time,');
+    throw options.unsupported('dropout, which gives different ids each time,');
   const unknownToken = options.textOrNone('unk_token');
   const unknown = unknownToken === undefined ? undefined : vocabulary.get(unknownToken);
   if (unknownToken !== undefined && unknown === undefined)
@@ -46,7 +46,7 @@ export function bpe(options: Options): TokenModel {
   return remembering({ vocabulary, piecesOf });
 }
 
-/** Ids are below 2^31; those of a vocabulary of any size that fits into memory make keys below 2^53. */
+/** Two ids are combined into one key: ids are below keyFactor, so keys stay below 2^53. */
 const keyFactor = 2 ** 22;
 
 function keyOf(left: number, right: number): number {
@@ -63,7 +63,7 @@ function readMerges(options: Options, vocabulary: ReadonlyMap<string, number>, p
       const id = typeof token === 'string' ? vocabulary.get(token) : undefined;
       if (id === undefined)
         throw new TokenizerUnsupported(
-          `${options.where}: merge ${rank} has the token ${JSON.stringify(token)}, which the vocabulary does not have`,
+          `${options.where}: merge ${rank} has the token ${JSON.stringify(token)}, which is not in the vocabulary`,
         );
       return id;
     };
@@ -74,11 +74,11 @@ function readMerges(options: Options, vocabulary: ReadonlyMap<string, number>, p
   return merges;
 }
 
-/** The ids of a word's letters, before anything is joined. */
+/** The ids of a word's letters before joining. */
 function lettersOf(word: string, rules: Rules): number[] {
   const letters = Array.from(word);
   const ids: number[] = [];
-  // Comes after bytes that follow it, too: the library writes it when a known letter, or the end, comes.
+  // The library writes the unknown token only at the next known letter or at the end, after bytes that follow it.
   let waiting: number | undefined;
   const flush = (): void => {
     if (waiting !== undefined) ids.push(waiting);
@@ -104,7 +104,7 @@ function lettersOf(word: string, rules: Rules): number[] {
   return ids;
 }
 
-/** @returns the ids of `<0xE2>` and so on; undefined where the vocabulary lacks one of them */
+/** @returns the ids of `<0xE2>` and so on; undefined when the vocabulary lacks one of them */
 export function byteIds(text: string, vocabulary: ReadonlyMap<string, number>): readonly number[] | undefined {
   const ids: number[] = [];
   for (const byte of Buffer.from(text, 'utf8')) {
@@ -115,10 +115,10 @@ export function byteIds(text: string, vocabulary: ReadonlyMap<string, number>): 
   return ids;
 }
 
-/** A pair that can be joined: `at` is the place of its left part. */
+/** A pair that can be joined; `at` is the position of its left part. */
 type Candidate = { readonly rank: number; readonly at: number; readonly id: number };
 
-/** Joins pairs, the lowest rank first, of equals the leftmost, until none is left. */
+/** Joins all pairs: lowest rank first, leftmost first among equals. */
 function mergeAll(ids: number[], merges: Merges): readonly number[] {
   if (ids.length < 2 || merges.size === 0) return ids;
   const word = new Word(ids, merges);
@@ -126,11 +126,11 @@ function mergeAll(ids: number[], merges: Merges): readonly number[] {
   return word.ids;
 }
 
-/** The letters of a word as a list that is linked in both directions, and the pairs that can be joined. */
+/** The letters of a word as a doubly linked list, and the pairs that can be joined. */
 class Word {
   readonly #ids: number[];
   readonly #merges: Merges;
-  /** Places of the neighbours; -1 at the ends. */
+  /** Positions of the neighbours; -1 at the ends. */
   readonly #next: Int32Array;
   readonly #previous: Int32Array;
   readonly #gone: Uint8Array;
@@ -149,11 +149,11 @@ class Word {
     return this.#ids.filter((_, at) => this.#gone[at] === 0);
   }
 
-  /** @returns false when no pair is left */
+  /** @returns false when there are no more pairs */
   mergeNext(): boolean {
     const best = this.#queue.pop();
     if (best === undefined) return false;
-    // What it is made of may have been joined to something else by now.
+    // Its parts may have been joined to others since it was queued.
     if (this.#mergeAt(best.at)?.id === best.id) this.#join(best);
     return true;
   }
@@ -174,7 +174,7 @@ class Word {
     if (merge !== undefined) this.#queue.push({ rank: merge.rank, at, id: merge.id });
   }
 
-  /** How the letter at a place joins the one behind it. */
+  /** The merge of the letter at a position with the one after it. */
   #mergeAt(at: number): { readonly rank: number; readonly id: number } | undefined {
     if (at < 0 || this.#gone[at] === 1) return undefined;
     const right = this.#next[at] ?? -1;
@@ -182,7 +182,7 @@ class Word {
   }
 }
 
-/** A binary heap: the lowest rank first, then the leftmost. */
+/** A binary heap ordered by rank, then by position from the left. */
 class CandidateQueue {
   readonly #heap: Candidate[] = [];
 
@@ -216,7 +216,7 @@ class CandidateQueue {
     return one.rank < other.rank || (one.rank === other.rank && one.at < other.at);
   }
 
-  /** @returns whether the entry at `at` belonged before the one at `place` and took its place */
+  /** @returns true if the entry at `at` sorts before the one at `place` and was swapped with it */
   #swapIfBefore(at: number, place: number): boolean {
     if (!this.#isBefore(at, place)) return false;
     const [one, other] = [this.#heap[at], this.#heap[place]];

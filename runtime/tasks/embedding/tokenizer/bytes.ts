@@ -1,5 +1,5 @@
 /**
- * The letters that byte-level tokenizers write bytes with: each byte has one that can be printed.
+ * The letters that byte-level tokenizers use for bytes: a printable one for each byte.
  *
  * Owns: the table (GPT-2's). Pure.
  */
@@ -17,7 +17,7 @@ function makeLetters(): readonly string[] {
   });
 }
 
-/** The text's UTF-8 bytes, a letter each. */
+/** The text's UTF-8 bytes, one letter each. */
 export function byteLetters(text: string): string {
   let result = '';
   for (const byte of Buffer.from(text, 'utf8')) result += letters[byte] ?? '';

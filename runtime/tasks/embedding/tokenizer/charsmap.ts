@@ -1,11 +1,10 @@
 /**
- * SentencePiece's `precompiled_charsmap`: a trie of what is replaced, and what it is replaced by.
+ * SentencePiece's `precompiled_charsmap`: a trie of texts and their replacements.
  *
- * Owns:   reading it, and the look-ups as Python's tokenizers does them: of a whole grapheme of less than 6 bytes, else
- *         of each character; the shortest entry that the looked-up text begins with stands for all of it.
- * Form:   base64 of: u32 bytes of the trie, the trie (a Darts double array of u32 units, little-endian), texts that end
- *         with NUL.
- * Throws: TokenizerUnsupported for bytes of another form.
+ * Owns:   parsing it, and look-ups like those of Python's tokenizers: of a grapheme of fewer than 6 bytes, else of each
+ *         character. The shortest entry that is a prefix of the text replaces all of it. Format: base64 of the trie's
+ *         length (u32), the trie (a Darts double array of little-endian u32 units), and NUL-terminated texts.
+ * Throws: TokenizerUnsupported for another format.
  */
 import { TokenizerUnsupported } from './options.ts';
 
@@ -16,7 +15,7 @@ const utf8 = new TextEncoder();
 export class Charsmap {
   readonly #units: Uint32Array;
   readonly #texts: Uint8Array;
-  /** By looked-up text; null: nothing replaces it. Bounded, since requests choose the keys. */
+  /** Results by looked-up text; null: no replacement. Limited in size, because requests determine the keys. */
   readonly #known = new Map<string, string | null>();
 
   /** @param where names the part in messages */
@@ -56,8 +55,8 @@ export class Charsmap {
   }
 
   /**
-   * Follows the trie to the first entry on the way. Bits of a unit: 0-7 label, 8 leaf, 9 wide offset, 10-30 offset; 31
-   * with the value.
+   * Follows the trie to the first entry. Bits of a unit: 0-7 label, 8 leaf, 9 wide offset, 10-30 offset; bit 31 marks a
+   * unit that holds a value.
    */
   #lookUp(key: Uint8Array): string | null {
     let at = offsetOf(this.#units[0] ?? 0);

@@ -1,19 +1,19 @@
 /**
- * The port of a tokenizer's model: one pre-tokenised word to token ids.
+ * The port of a tokenizer's model: converts one pre-tokenised word to token ids.
  *
- * Limits: the ids of 10,000 words of up to 256 code units are remembered.
+ * Limits: caches the ids of 10,000 words of up to 256 code units.
  */
 
 export type TokenModel = {
   readonly vocabulary: ReadonlyMap<string, number>;
-  /** Appends the ids of a word that is not empty. */
+  /** Appends the ids of a non-empty word. */
   readonly add: (word: string, ids: number[]) => void;
 };
 
 const maxRemembered = 10_000;
 const maxRememberedLength = 256;
 
-/** A model that remembers the words it has seen: texts repeat theirs. */
+/** Adds a cache of words to a model, because words repeat in texts. */
 export function remembering({
   vocabulary,
   piecesOf,
@@ -34,7 +34,7 @@ export function remembering({
   return {
     vocabulary,
     add: (word, ids) => {
-      // Not push(...ids): a word without blanks can be as long as a text.
+      // Not push(...ids): a word without blanks can be as long as a text and exceed the limit of arguments.
       for (const id of idsOf(word)) ids.push(id);
     },
   };

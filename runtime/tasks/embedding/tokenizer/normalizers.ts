@@ -1,8 +1,8 @@
 /**
  * The normalizers of tokenizer.json.
  *
- * Owns:   what each does to a text, as Python's tokenizers does it, and which one may take a text's beginning away.
- * Throws: TokenizerUnsupported for other ones, and other options.
+ * Owns:   the effect of each on a text, as in Python's tokenizers, and which of them may remove the start of a text.
+ * Throws: TokenizerUnsupported for other normalizers and options.
  * Pure.
  */
 import { byteLetters } from './bytes.ts';
@@ -14,15 +14,13 @@ import { combiningMark, control, inert, nonspacingMark } from './unicode.ts';
 
 export type Normalizer = {
   readonly apply: (text: string) => string;
-  /**
-   * Whether it can take away the first characters of a text: its first token then no longer begins where the text does.
-   */
+  /** True if it can remove the first characters of a text: the first token then begins later than the text. */
   readonly cutsStart: boolean;
 };
 
 const unchanged: Normalizer = { apply: (text) => text, cutsStart: false };
 
-/** @param value of the file's `normalizer`; null for none */
+/** @param value of the file's `normalizer`; null: no normalizer */
 export function makeNormalizer(value: unknown): Normalizer {
   if (value === null || value === undefined) return unchanged;
   const options = new Options(value, 'normalizer');
@@ -82,7 +80,7 @@ export function patternOf(options: Options): RegExp {
 const inertCharacter = new RegExp(inert, 'v');
 const betweenInert = new RegExp(`(${inert})`, 'v');
 
-/** Characters that the library's Unicode does not have stay as they are, and their neighbours do not see past them. */
+/** Characters unknown to the library's Unicode version stay, and separate their neighbours. */
 function normalForm(text: string, form: 'NFC' | 'NFD' | 'NFKC' | 'NFKD'): string {
   if (!inertCharacter.test(text)) return text.normalize(form);
   return text
@@ -91,7 +89,7 @@ function normalForm(text: string, form: 'NFC' | 'NFD' | 'NFKC' | 'NFKD'): string
     .join('');
 }
 
-/** Letter by letter: JavaScript's own writes a sigma at the end of a word in another form. */
+/** Character by character: JavaScript lowercases a sigma at the end of a word differently. */
 function lowercase(text: string): string {
   return text.includes('Σ')
     ? text
@@ -117,7 +115,7 @@ function stripper(left: boolean, right: boolean): Normalizer {
 
 const blank = /^\p{White_Space}$/v;
 
-/** Without a regular expression: one for the end looks at every blank of the text. */
+/** Without a regular expression, because one for the end would try every blank of the text. */
 function stripEnd(text: string): string {
   let end = text.length;
   while (end > 0 && blank.test(text[end - 1] ?? '')) end -= 1;
@@ -132,7 +130,7 @@ function nmt(text: string): string {
 
 const cleaned = new RegExp(`[${control}--[\\t\\n\\r]]`, 'gv');
 const blanks = /\p{White_Space}/gv;
-/** The library's own ranges; the last but two begins at another place than in other implementations. */
+/** The library's own ranges; the third from the end starts elsewhere than in other implementations. */
 const chinese = new RegExp(
   String.raw`[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff` +
     String.raw`\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]`,

@@ -1,26 +1,26 @@
 /**
  * Reads the parts of tokenizer.json, and refuses what this runtime does not apply exactly.
  *
- * Owns:   the check of each part's options. An option that is not known is refused: ignoring one gives other token ids.
- * Throws: TokenizerUnsupported, in words that follow the file's name.
+ * Owns:   the check of each part's options. Unknown options are refused, because ignoring one gives other token ids.
+ * Throws: TokenizerUnsupported; its message is appended to the file's name.
  * Pure.
  */
 import { isRecord } from '../../../../api/record.ts';
 
-/** Part of a tokenizer that this runtime does not apply as Python's tokenizers does. */
+/** A part of a tokenizer that this runtime cannot apply as Python's tokenizers does. */
 export class TokenizerUnsupported extends Error {
   override readonly name = 'TokenizerUnsupported';
 }
 
-/** One part of tokenizer.json, e.g. a normalizer; each option is read once, the rest is refused by `done`. */
+/** One part of tokenizer.json, e.g. a normalizer. Read each option once; `done` refuses the others. */
 export class Options {
-  /** How messages call the part: `normalizer Replace`. */
+  /** The part's name in messages: `normalizer Replace`. */
   readonly where: string;
   readonly type: string;
   readonly #values: Readonly<Record<string, unknown>>;
   readonly #read = new Set(['type']);
 
-  /** @param part what the part is: `normalizer`, `pre_tokenizer`, `model` */
+  /** @param part the kind of part: `normalizer`, `pre_tokenizer`, `model` */
   constructor(value: unknown, part: string) {
     if (!isRecord(value)) throw new TokenizerUnsupported(`${part} is not an object`);
     this.#values = value;
@@ -60,7 +60,7 @@ export class Options {
     return Array.isArray(value) ? value : this.#wrong(name, 'a list');
   }
 
-  /** @param names the values that are taken, in any case */
+  /** @param names the accepted values, in any case */
   choice<T extends string>(name: string, names: readonly T[], usual?: T): T {
     const value = this.text(name, usual);
     return (
@@ -68,7 +68,7 @@ export class Options {
     );
   }
 
-  /** Vocabulary: token → id. */
+  /** The vocabulary: token → id. */
   vocabulary(name: string): ReadonlyMap<string, number> {
     const value = this.value(name);
     if (!isRecord(value)) return this.#wrong(name, 'an object of tokens');
@@ -79,13 +79,13 @@ export class Options {
     return new Map(entries as [string, number][]);
   }
 
-  /** @throws TokenizerUnsupported for an option that nobody read */
+  /** @throws TokenizerUnsupported for an option that was not read */
   done(): void {
     const odd = Object.keys(this.#values).find((name) => !this.#read.has(name));
     if (odd !== undefined) throw this.unsupported(`its option ${odd}`);
   }
 
-  /** The error for a part, or for `what` of it. */
+  /** The error for the part, or for `what` in it. */
   unsupported(what?: string): TokenizerUnsupported {
     return new TokenizerUnsupported(
       `${this.where}${what === undefined ? '' : `: ${what}`} is not supported by this runtime`,
@@ -97,7 +97,7 @@ export class Options {
   }
 }
 
-/** Whether a value can be a token's id: 0 to 2^31 - 1. */
+/** True for a valid token id: 0 to 2^31 - 1. */
 export function isTokenId(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value < 2 ** 31;
 }

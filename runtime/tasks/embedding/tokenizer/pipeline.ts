@@ -1,7 +1,7 @@
 /**
- * A tokenizer.json as a function: text to token ids, those that Python's tokenizers gives.
+ * Applies a tokenizer.json: converts text to the same token ids as Python's tokenizers.
  *
- * Owns:   the order of the parts. Truncation and padding that the file asks for are not applied.
+ * Owns:   the order of the parts. Truncation and padding in the file are ignored.
  * Throws: TokenizerUnsupported, naming the part that this runtime does not apply exactly.
  */
 import { isRecord } from '../../../../api/record.ts';
@@ -36,7 +36,7 @@ const parts = new Set([
 
 export class TokenPipeline {
   readonly around: Around;
-  /** Ids run from 0 to one less. */
+  /** Ids are 0 to size - 1. */
   readonly size: number;
   readonly #normalizer: Normalizer;
   readonly #preTokenizer: PreTokenizer;
@@ -52,7 +52,7 @@ export class TokenPipeline {
     this.#preTokenizer = makePreTokenizer(file['pre_tokenizer']);
     if (this.#preTokenizer.asksForStart && this.#normalizer.cutsStart) {
       throw new TokenizerUnsupported(
-        'pre_tokenizer Metaspace with prepend_scheme first, behind a normalizer that can remove the beginning of ' +
+        'pre_tokenizer Metaspace with prepend_scheme first, after a normalizer that can remove the start of ' +
           'a text, is not supported by this runtime',
       );
     }
@@ -62,7 +62,7 @@ export class TokenPipeline {
     this.size = Math.max(-1, ...[this.#model.vocabulary, this.#added.ids].map(highestOf)) + 1;
   }
 
-  /** @returns undefined for a token that the vocabulary does not have */
+  /** @returns undefined for a token outside the vocabulary */
   idOf(token: string): number | undefined {
     return this.#added.ids.get(token) ?? this.#model.vocabulary.get(token);
   }
@@ -105,7 +105,7 @@ function makeModel(value: unknown): TokenModel {
   return model;
 }
 
-/** Files of older versions do not name the model's type. */
+/** Files of older versions do not contain the model's type. */
 function guessType(model: Readonly<Record<string, unknown>>): string {
   if (Object.hasOwn(model, 'merges')) return 'BPE';
   if (Array.isArray(model['vocab'])) return 'Unigram';

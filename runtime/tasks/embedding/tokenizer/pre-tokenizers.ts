@@ -1,8 +1,8 @@
 /**
- * The pre-tokenizers of tokenizer.json: text to the pieces that the model sees one by one.
+ * The pre-tokenizers of tokenizer.json: split text into the pieces that the model converts one by one.
  *
- * Owns:   what each does, as Python's tokenizers does it.
- * Throws: TokenizerUnsupported for other ones, and other options.
+ * Owns:   the effect of each, as in Python's tokenizers.
+ * Throws: TokenizerUnsupported for other pre-tokenizers and options.
  * Pure.
  */
 import { byteLetters } from './bytes.ts';
@@ -14,11 +14,11 @@ import { punctuation, wordCharacter } from './unicode.ts';
 
 export type PreTokenizer = {
   readonly apply: (piece: Piece) => readonly Piece[];
-  /** Whether it asks where a piece begins in the request's text. */
+  /** True if it depends on whether a piece is at the start of the request's text. */
   readonly asksForStart: boolean;
 };
 
-/** @param value of the file's `pre_tokenizer`; null for none */
+/** @param value of the file's `pre_tokenizer`; null: no pre-tokenizer */
 export function makePreTokenizer(value: unknown): PreTokenizer {
   if (value === null || value === undefined) return { apply: (piece) => [piece], asksForStart: false };
   const options = new Options(value, 'pre_tokenizer');
@@ -81,7 +81,7 @@ const gpt2Words = String.raw`'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\
 function byteLevel(options: Options): PreTokenizer {
   const prefixes = options.flag('add_prefix_space', true);
   const usesRegex = options.flag('use_regex', true);
-  // Only for offsets, which nobody asks for.
+  // Affects only offsets, which this runtime does not compute.
   options.flag('trim_offsets', true);
   const split = usesRegex ? splitting(translateRegex(gpt2Words, options.where), 'Isolated') : undefined;
   return {

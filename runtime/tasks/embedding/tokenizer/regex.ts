@@ -1,7 +1,7 @@
 /**
- * Regular expressions of tokenizer.json, which are Oniguruma's, as JavaScript's.
+ * Translates regular expressions of tokenizer.json from Oniguruma to JavaScript.
  *
- * Owns:   the translation. Only what means the same in both is taken; the rest is refused by name and position.
+ * Owns:   the translation of syntax that means the same in both; other syntax is refused with its position.
  * Throws: TokenizerUnsupported.
  * Pure.
  */
@@ -9,7 +9,10 @@ import { ownValue } from '../../../../api/record.ts';
 import { TokenizerUnsupported } from './options.ts';
 import { newer, property } from './unicode.ts';
 
-/** @param where names the part in messages. @returns with the flags g and v */
+/**
+ * @param where names the part in messages
+ * @returns a regular expression with the flags g and v
+ */
 export function translateRegex(source: string, where: string): RegExp {
   const translated = new Translation(source, where).run();
   try {
@@ -21,7 +24,7 @@ export function translateRegex(source: string, where: string): RegExp {
   }
 }
 
-/** @returns a pattern that matches the text itself */
+/** @returns a pattern that matches the text literally */
 export function literalRegex(text: string): RegExp {
   return new RegExp(Array.from(text, literal).join(''), 'gv');
 }
@@ -30,7 +33,7 @@ function literal(char: string): string {
   return /^[a-zA-Z0-9 ]$/.test(char) ? char : `\\u{${char.codePointAt(0)?.toString(16) ?? ''}}`;
 }
 
-/** The ASCII letter, and what is a form of it. (JavaScript's own (?i:) makes V8 fold outside of its group, too.) */
+/** The ASCII letter and its case variants. (JavaScript's own (?i:) makes V8 fold outside its group too.) */
 function folded(char: string): string {
   if (!/^[a-zA-Z]$/.test(char)) return literal(char);
   const further: Readonly<Record<string, string>> = { k: '\\u{212a}', s: '\\u{17f}' };
@@ -38,7 +41,7 @@ function folded(char: string): string {
 }
 
 const inWord = `[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]--[${newer}]`;
-/** Outside of brackets Oniguruma counts a few numerals to the letters of words. */
+/** Outside brackets Oniguruma counts a few numerals as word characters. */
 const word = `[[${inWord}][\\u{b2}\\u{b3}\\u{b9}\\u{bc}-\\u{be}]]`;
 
 const outside: Readonly<Record<string, string>> = {
@@ -91,14 +94,14 @@ const scripts = new Set([
   'Latin',
   'Thai',
 ]);
-/** Changed its category in Unicode 17. */
+/** A character whose category changed in Unicode 17. */
 const turned = '\\u{295}';
 
 const quantified = /^[*+?{]$/;
 const group = /\((?:\?(?:<[=!]|[:=!>]|i:))?/y;
 const braces = /\{(\d+(?:,\d*)?|,\d+)\}/y;
 const escape = /\\(?:[pP]\{\^?[A-Za-z]+\}|x\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|[^0-9])/vy;
-/** Oniguruma also finds ß for ss, and so on; JavaScript folds one character to one. */
+/** Oniguruma also matches ß with ss, and similar; JavaScript folds one character to one. */
 const foldedPairs = /^(?:ss|st|ff|fi|fl)$/i;
 
 type Open = { readonly start: number; readonly atomic: boolean; readonly folds: boolean };
@@ -109,7 +112,7 @@ class Translation {
   readonly #open: Open[] = [];
   #at = 0;
   #out = '';
-  /** Where the atom before begins in `out`; undefined when there is nothing to repeat. */
+  /** Start of the previous atom in `out`; undefined when there is nothing to repeat. */
   #atom: number | undefined;
   #atomics = 0;
   #folds = false;
@@ -135,7 +138,7 @@ class Translation {
     else this.#plain(char);
   }
 
-  /** A character that opens nothing. */
+  /** A character without a special meaning. */
   #plain(char: string): void {
     if (char === ']' || char === '}') throw this.#refuse(char);
     this.#at += char.length;
@@ -157,11 +160,11 @@ class Translation {
   #enter(): void {
     const opening = this.#take(group);
     if (opening === undefined) throw this.#refuse('(');
-    // `(?` with anything else: named groups, options, conditions.
+    // `(?` with other characters: named groups, options, conditions.
     if (opening === '(' && this.#peek() === '?') throw this.#refuse(this.#source.slice(this.#at - 1, this.#at + 3));
     this.#open.push({ start: this.#out.length, atomic: opening === '(?>', folds: this.#folds });
     if (opening === '(?i:') this.#folds = true;
-    // Nothing refers to what a group matched.
+    // Captures are not used, so groups become non-capturing.
     this.#out += ['(', '(?>', '(?i:'].includes(opening) ? '(?:' : opening;
     this.#atom = undefined;
   }
@@ -176,7 +179,7 @@ class Translation {
     if (open.atomic) this.#makeAtomic();
   }
 
-  /** A look-ahead gives nothing back, and what it captured is matched then: an atomic group. */
+  /** Emulates an atomic group: a look-ahead does not backtrack, and its capture is then matched. */
   #makeAtomic(): void {
     const start = this.#atom ?? 0;
     this.#atomics += 1;
@@ -197,10 +200,7 @@ class Translation {
     this.#atom = undefined;
   }
 
-  /**
-   * What stands behind a quantifier: lazy, or giving nothing back. Behind `{2}` and `{2,3}` some of it means other
-   * things.
-   */
+  /** What follows a quantifier: lazy or possessive. After `{2}` and `{2,3}` some suffixes have another meaning. */
   #repeatMode(quantifier: string, isRange: boolean): void {
     const mode = this.#peek();
     const counted = quantifier.startsWith('{');
@@ -213,7 +213,7 @@ class Translation {
     this.#at += 1;
   }
 
-  /** A character class, from its bracket on. */
+  /** A character class, including its brackets. */
   #class(): string {
     this.#at += 1;
     const negated = this.#peek() === '^';
@@ -224,7 +224,7 @@ class Translation {
     return negated ? `[^${content}]` : `[${content}]`;
   }
 
-  /** What stands between the brackets, cut at `&&`. */
+  /** The content of the brackets, split at `&&`. */
   #operands(): readonly string[] {
     const operands = [''];
     do {
@@ -241,14 +241,14 @@ class Translation {
     return operands;
   }
 
-  /** One member of a class: a character, a range, an escape or a class. */
+  /** One member of a class: a character, a range, an escape or a nested class. */
   #member(): string {
     const char = this.#peek();
     if (char === '[') {
       if (this.#source[this.#at + 1] === ':') throw this.#refuse(this.#source.slice(this.#at, this.#at + 8));
       return this.#class();
     }
-    // Oniguruma warns of a bracket that stands first and takes it for a character.
+    // Oniguruma treats a leading closing bracket as a character, with a warning.
     if (char === ']') throw this.#refuse('[]');
     const from = this.#character();
     if (this.#peek() !== '-' || [']', '', '['].includes(this.#source[this.#at + 1] ?? '')) return from;
@@ -277,7 +277,7 @@ class Translation {
     throw this.#refuse(text === '' ? this.#source.slice(begin, begin + 2) : text);
   }
 
-  /** @returns undefined for one that is not taken; within (?i:…) hardly any is */
+  /** @returns undefined for an unsupported escape; within (?i:…) most are unsupported */
   #translateEscape(text: string, named: Readonly<Record<string, string>>): string | undefined {
     if (/^\\[pP]/.test(text)) return this.#folds ? undefined : propertyOf(text);
     const code = /^\\[xu]\{?([0-9A-Fa-f]+)\}?$/.exec(text)?.[1];

@@ -1,7 +1,7 @@
 /**
- * The special tokens that a tokenizer puts around a text, from the file's post-processor.
+ * The special tokens that a tokenizer adds around a text, from the file's post-processor.
  *
- * Owns:   what stands before and behind one text. Pairs of texts are never asked for.
+ * Owns:   the tokens before and after a single text. Pairs of texts are not supported.
  * Throws: TokenizerUnsupported.
  * Pure.
  */
@@ -11,13 +11,13 @@ import { isTokenId, Options, TokenizerUnsupported } from './options.ts';
 export type Around = {
   readonly before: readonly number[];
   readonly after: readonly number[];
-  /** Whether token_type_ids are all 0. */
+  /** True if all token_type_ids are 0. */
   readonly zeroTypes: boolean;
 };
 
 const nothing: Around = { before: [], after: [], zeroTypes: true };
 
-/** @param value of the file's `post_processor`; null for none */
+/** @param value of the file's `post_processor`; null: no post-processor */
 export function specialTokens(value: unknown): Around {
   if (value === null || value === undefined) return nothing;
   const options = new Options(value, 'post_processor');
@@ -39,7 +39,7 @@ const makers: Readonly<Record<string, (options: Options) => Around>> = {
     options.flag('add_prefix_space', true);
     return { before: [tokenOf(options, 'cls')], after: [tokenOf(options, 'sep')], zeroTypes: true };
   },
-  // Concerns offsets alone.
+  // Affects only offsets.
   ByteLevel: (options) => {
     for (const name of ['add_prefix_space', 'trim_offsets', 'use_regex']) options.flag(name, true);
     return nothing;
@@ -78,7 +78,7 @@ function template(options: Options): Around {
   };
 }
 
-/** The text (A, or B of a pair), or a special token by its name. */
+/** The text (A, or B of a pair), or the name of a special token. */
 type TemplatePiece = { readonly text?: string; readonly token?: string; readonly type: unknown };
 
 function pieceOf(value: unknown): TemplatePiece {

@@ -1,7 +1,7 @@
 /**
- * Splits text by a pattern as the tokenizers library does.
+ * Splits text by a pattern, like the tokenizers library.
  *
- * Owns:  what happens to the matches. Pure. Empty pieces are left out.
+ * Owns:  the treatment of matches. Pure. Empty pieces are dropped.
  */
 
 export const behaviours = ['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'] as const;
@@ -9,14 +9,14 @@ export type Behaviour = (typeof behaviours)[number];
 
 export type Piece = {
   readonly text: string;
-  /** Whether it begins where the request's text does; Metaspace can ask for it. */
+  /** True if the piece is at the start of the request's text; Metaspace can depend on it. */
   readonly first: boolean;
 };
 
 export type Splitter = {
   readonly pattern: RegExp;
   readonly behaviour: Behaviour;
-  /** What does not match counts as the match. */ readonly invert: boolean;
+  /** Swaps matches and the text between them. */ readonly invert: boolean;
 };
 
 type Span = { start: number; end: number; match: boolean };
@@ -28,19 +28,19 @@ export function splitBy(piece: Piece, { pattern, behaviour, invert }: Splitter):
   return kept.map(({ start, end }) => ({ text: text.slice(start, end), first: piece.first && start === 0 }));
 }
 
-/** The text with each match replaced; the content has no placeholders. */
+/** The text with each match replaced; `content` has no placeholders. */
 export function replaceAll(text: string, pattern: RegExp, content: string): string {
   return spansOf(text, pattern, false)
     .map(({ start, end, match }) => (match ? content : text.slice(start, end)))
     .join('');
 }
 
-/** The whole text in spans, each a match or what lies between two. */
+/** The whole text in spans, each a match or the text between two matches. */
 function spansOf(text: string, pattern: RegExp, invert: boolean): readonly Span[] {
   const spans: Span[] = [];
   let done = 0;
   for (const { start, end } of matchesOf(text, pattern)) {
-    // Not right behind a match: there Oniguruma finds nothing that is empty.
+    // Skip an empty match directly after another match: Oniguruma does not find it.
     if (start === end && start === done && spans.length > 0) continue;
     if (start > done) spans.push({ start: done, end: start, match: invert });
     spans.push({ start, end, match: !invert });
@@ -50,7 +50,7 @@ function spansOf(text: string, pattern: RegExp, invert: boolean): readonly Span[
   return spans;
 }
 
-/** Not matchAll, which copies the pattern each time: most texts are one word. */
+/** Not matchAll, which copies the pattern on each call: most texts are one word. */
 function matchesOf(text: string, pattern: RegExp): readonly { readonly start: number; readonly end: number }[] {
   const matches: { start: number; end: number }[] = [];
   pattern.lastIndex = 0;
@@ -70,7 +70,7 @@ const mergers: { readonly [B in Behaviour]: (spans: readonly Span[]) => readonly
   MergedWithNext: (spans) => mergeWithNext(spans),
 };
 
-/** Joins a span to what comes before where `joins` says so of it and the span before it. */
+/** Joins a span to the span before it if `joins` returns true for the two. */
 function merge(spans: readonly Span[], joins: (span: Span, last: Span) => boolean): readonly Span[] {
   const merged: Span[] = [];
   spans.forEach((span, index) => {

@@ -1,16 +1,16 @@
 /**
  * Where the character classes of Python's tokenizers differ from those of JavaScript's regular expressions.
  *
- * Owns:  the classes that normalizers and pre-tokenizers are made of, as Python's tokenizers 0.23.3 has them. Some come
- *        from libraries with Unicode 8 or 16; V8 has Unicode 17. The ranges were found by asking both about each of the
- *        1,112,064 characters (scripts/tokenizers/code-points.py); a test asks again when V8's Unicode changes.
+ * Owns:  the classes that normalizers and pre-tokenizers use, as in Python's tokenizers 0.23.3. Its libraries have
+ *        Unicode 8 or 16, V8 has Unicode 17. The ranges come from comparing both for all 1,112,064 characters
+ *        (scripts/tokenizers/code-points.py); a test fails when V8's Unicode version changes.
  * Pure.
  */
 
-/** V8's Unicode version that the ranges below were found with. */
+/** V8's Unicode version for which the ranges below were computed. */
 export const unicodeVersion = '17.0';
 
-/** `'61d 9fd-9ff'`, hexadecimal, to the inside of a character class. */
+/** Converts hexadecimal ranges, `'61d 9fd-9ff'`, to the inside of a character class. */
 function classOf(ranges: string): string {
   return ranges
     .trim()
@@ -24,7 +24,7 @@ function classOf(ranges: string): string {
     .join('');
 }
 
-/** Characters that Unicode 17 added: none of the classes of Python's regular expressions has them. */
+/** Characters that Unicode 17 added: the classes of Python's regular expressions do not contain them. */
 export const newer = classOf(
   '88f c5c cdc 1acf-1add 1ae0-1aeb 20c1 2b96 a7ce-a7cf a7d2 a7d4 a7f1 fbc3-fbd2 fd90-fd91 fdc8-fdce 10940-10959 ' +
     '10ec5-10ec7 10ed0-10ed8 10efa-10efb 11b60-11b67 11db0-11ddb 11de0-11de9 16ea0-16eb8 16ebb-16ed3 16ff2-16ff6 ' +
@@ -33,7 +33,7 @@ export const newer = classOf(
     '323b0-33479',
 );
 
-/** The inside of a class: the property as Python's regular expressions have it. For the flag `v`. */
+/** The inside of a class with the property as in Python's regular expressions. For the flag `v`. */
 export function property(name: string): string {
   return `[\\p{${name}}--[${newer}]]`;
 }
@@ -48,7 +48,7 @@ export const punctuation = `[[\\p{P}\\x21-\\x2f\\x3a-\\x40\\x5b-\\x60\\x7b-\\x7e
     '16d6d-16d6f 16e97-16e9a 16fe2 1e5ff 1e95e-1e95f',
 )}]]`;
 
-/** What BERT's normalizer strips of decomposed text. */
+/** The characters that BERT's normalizer strips from decomposed text. */
 export const nonspacingMark = `[[\\p{Mn}${classOf('1734 1171e')}]--[${classOf(
   '7fd 897-89f 8ca-8e1 9fe afa-aff b55 c04 c3c d00 d3b-d3c d81 eba ece 180f 1885-1886 1abf-1add 1ae0-1aeb ' +
     '1df6-1dfb a82c a8c5 a8ff a9bd 10d24-10d27 10d69-10d6d 10eab-10eac 10efa-10eff 10f46-10f50 10f82-10f85 11070 ' +
@@ -62,7 +62,7 @@ export const nonspacingMark = `[[\\p{Mn}${classOf('1734 1171e')}]--[${classOf(
     '1e6ee-1e6ef 1e6f5 1e944-1e94a',
 )}]]`;
 
-/** What StripAccents strips. */
+/** The characters that StripAccents strips. */
 export const combiningMark = `[[\\p{M}${classOf('1cf2-1cf3')}]--[${classOf(
   '7fd 897-89f 8ca-8d3 9fe afa-aff b55 c04 c3c cf3 d00 d3b-d3c d81 eba ece 1715 180f 1abf-1add 1ae0-1aeb 1cf7 ' +
     '1df6-1dfa a82c a8ff 10d24-10d27 10d69-10d6d 10eab-10eac 10efa-10eff 10f46-10f50 10f82-10f85 11070 ' +
@@ -74,10 +74,10 @@ export const combiningMark = `[[\\p{M}${classOf('1cf2-1cf3')}]--[${classOf(
     '1cf30-1cf46 1e08f 1e130-1e136 1e2ae 1e2ec-1e2ef 1e4ec-1e4ef 1e5ee-1e5ef 1e6e3 1e6e6 1e6ee-1e6ef 1e6f5',
 )}]]`;
 
-/** What BERT's normalizer cleans away. */
+/** The characters that BERT's normalizer removes as control characters. */
 export const control = `[[\\0\\ufffd\\p{Cc}\\p{Cf}\\p{Co}]--[${classOf('9-a d 890-891 8e2 110cd 13430-1343f')}]]`;
 
-/** What Unicode normalisation leaves as it is there, without reordering it or composing it with its neighbours. */
+/** Characters that the library's Unicode normalisation neither changes, reorders nor composes with others. */
 export const inert = `[${classOf(
   '7fd 897-89f 8ca-8d3 9fe c3c d3b-d3c eba 1715 1abf-1add 1ae0-1aeb 1df6-1dfa 32ff a7f1-a7f4 a82c ab69 105c9 ' +
     '105d2 105da 105e4 10781-10785 10787-107b0 107b2-107ba 10d24-10d27 10d69-10d6d 10eab-10eac 10efa-10efb ' +

@@ -1,7 +1,7 @@
 /**
- * SentencePiece's unigram model: of all ways to spell a word in tokens, the likeliest.
+ * SentencePiece's unigram model: finds the most likely way to split a word into tokens.
  *
- * Owns:   the model as Python's tokenizers has it: unknown letters in a row are one token.
+ * Owns:   the model as in Python's tokenizers: several unknown letters in a row are one token.
  * Throws: TokenizerUnsupported.
  * Pure.
  */
@@ -9,7 +9,7 @@ import { byteIds } from './bpe.ts';
 import { remembering, type TokenModel } from './model.ts';
 import { isTokenId, TokenizerUnsupported, type Options } from './options.ts';
 
-/** Below the least likely token. */
+/** How far the score of an unknown letter is below that of the least likely token. */
 const unknownPenalty = 10;
 
 /** A trie of code units. */
@@ -66,7 +66,7 @@ type Lattice = {
 };
 type Found = { readonly text: string; readonly id: number };
 
-/** The best way to each place of the word, from left to right; then back along it. */
+/** Finds the best path to each position of the word from left to right, then follows it back. */
 function piecesOf(word: string, { scores, root, unknown, unknownScore }: Lattice): readonly Found[] {
   const size = word.length;
   const best = new Float64Array(size + 1);

@@ -1,8 +1,8 @@
 /**
- * The models that look words up: WordLevel and WordPiece.
+ * The models that look up words: WordLevel and WordPiece.
  *
- * Owns:   both as Python's tokenizers has them.
- * Throws: TokenizerUnsupported for a vocabulary without the unknown token: a word that it lacks would have no id.
+ * Owns:   both as in Python's tokenizers.
+ * Throws: TokenizerUnsupported for a vocabulary without the unknown token: a word that it lacks would not have an id.
  * Pure.
  */
 import { remembering, type TokenModel } from './model.ts';
@@ -14,7 +14,7 @@ export function wordLevel(options: Options): TokenModel {
   return { vocabulary, add: (word, ids) => void ids.push(vocabulary.get(word) ?? unknown) };
 }
 
-/** The longest token that a word begins with, then the longest that what is left begins with, and so on. */
+/** Takes the longest token that the word begins with, then repeats this with the rest of the word. */
 export function wordPiece(options: Options): TokenModel {
   const vocabulary = options.vocabulary('vocab');
   const unknown = unknownId(options, vocabulary);
@@ -52,7 +52,7 @@ function unknownId(options: Options, vocabulary: ReadonlyMap<string, number>): n
   return id;
 }
 
-/** Whether the position lies between the halves of a surrogate pair. */
+/** True if the position is between the halves of a surrogate pair. */
 function isInside(text: string, at: number): boolean {
   const unit = text.charCodeAt(at);
   return unit >= 0xdc00 && unit <= 0xdfff;

@@ -6,7 +6,7 @@ import {
   pin,
   promote,
   resume,
-  retry,
+  tryAgain,
   unpin,
   type Intent,
   type IntentFields,
@@ -117,17 +117,17 @@ const rows: readonly Row[] = [
   { name: 'abort is written in an unknown phase of a newer operator', intent: abort,
     status: status('Shadowing'), want: { set: { abortRevision: B } } },
 
-  { name: 'retry changes the token', intent: retry, status: failed,
+  { name: 'retry changes the token', intent: tryAgain, status: failed,
     rollout: { retryToken: '1' }, want: { set: { retryToken: token } } },
   { name: 'retry removes the abort of that revision, and a promotion that would skip its gates',
-    intent: retry, status: failed, rollout: { abortRevision: B, promoteRevision: B },
+    intent: tryAgain, status: failed, rollout: { abortRevision: B, promoteRevision: B },
     want: { set: { retryToken: token, abortRevision: null, promoteRevision: null } } },
-  { name: 'retry is refused while the traffic moves back to stable', intent: retry,
+  { name: 'retry is refused while the traffic moves back to stable', intent: tryAgain,
     status: status('Aborting'), want: { refuse: /still moving back to stable/ } },
-  { name: 'retry is refused during a rollout', intent: retry,
+  { name: 'retry is refused during a rollout', intent: tryAgain,
     status: analyzing, want: { refuse: /the rollout of bbbbbbbbbb is in progress/ } },
-  { name: 'retry at rest is refused', intent: retry, status: stable, want: { refuse: /no revision was given up/ } },
-  { name: 'retry of another revision is refused', intent: retry, status: failed,
+  { name: 'retry at rest is refused', intent: tryAgain, status: stable, want: { refuse: /no revision was given up/ } },
+  { name: 'retry of another revision is refused', intent: tryAgain, status: failed,
     revision: C, want: { refuse: /is bbbbbbbbbb, not cccccccccc/ } },
 
   { name: 'pause holds the rollout', intent: pause, status: analyzing,
@@ -176,9 +176,9 @@ const rows: readonly Row[] = [
   { name: 'pin of a revision that was given up and later promoted is written', intent: pin,
     status: { ...stable, history: [{ ...gaveUp, outcome: 'Promoted', provenance: 'Forced' },
       gaveUp] }, revision: B, want: { set: { pinRevision: B }, say: /not proven/ } },
-  { name: 'retry is refused while the revision is pinned', intent: retry, status: failed,
+  { name: 'retry is refused while the revision is pinned', intent: tryAgain, status: failed,
     rollout: { pinRevision: B }, want: { refuse: /pinRevision names bbbbbbbbbb: "unpin" first/ } },
-  { name: 'retry is refused while another revision is pinned', intent: retry, status: failed,
+  { name: 'retry is refused while another revision is pinned', intent: tryAgain, status: failed,
     rollout: { pinRevision: A }, want: { refuse: /pinRevision names aaaaaaaaaa: "unpin" first/ } },
   { name: 'promote says that checks and gates are skipped', intent: promote, status: analyzing,
     want: { set: { promoteRevision: B }, say: /the remaining checks and gates are skipped/ } },
@@ -235,7 +235,7 @@ describe('the other managers of a field', () => {
     assert.deepEqual(manifestOwners({ annotations }, 'paused'), ['kubectl apply']);
     assert.deepEqual(manifestOwners({ annotations }, 'abortRevision'), []);
   });
-  it('are none when the annotation is not JSON', () =>
+  it('are empty when the annotation is not JSON', () =>
     assert.deepEqual(
       manifestOwners({ annotations: { 'kubectl.kubernetes.io/last-applied-configuration': '{' } }, 'paused'),
       [],

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Random } from '../../../../bench/canary/random.ts';
-import { readModel } from '../../../../cli/offline/manifest.ts';
+import { readJudgedModel } from '../../../../cli/offline/manifest.ts';
 import { replay } from '../../../../cli/commands/replay.ts';
 
 let folder = '';
@@ -365,7 +365,7 @@ describe('replay', () => {
 
 describe('the gates of a manifest', () => {
   it('have defaults', () => {
-    const { plan, require } = readModel(file('plain.yaml', manifest('{}')));
+    const { plan, require } = readJudgedModel(file('plain.yaml', manifest('{}')));
     assert.equal(require, 'Pass');
     assert.deepEqual(
       plan.gates.map(({ name, ...gate }) => [
@@ -388,7 +388,7 @@ describe('the gates of a manifest', () => {
   });
 
   it('share alpha with the analyze steps', () => {
-    const { plan, require } = readModel(
+    const { plan, require } = readJudgedModel(
       file(
         'two.yaml',
         manifest(
@@ -409,7 +409,7 @@ describe('the gates of a manifest', () => {
     const gates =
       '{confidence: Quick, latency: [{name: p95, quantile: "0.95", maxIncrease: 15%, minDetectable: 80%, ' +
       'eachClass: true}], errors: {maxIncrease: 1%, minDetectable: 4%}}';
-    const { plan, maxBlocks } = readModel(
+    const { plan, maxBlocks } = readJudgedModel(
       file(
         'low.yaml',
         manifest(`{steps: [{weight: 5}, {analyze: {require: Pass, maxDuration: 10m}}], gates: ${gates}}`),
@@ -429,9 +429,9 @@ describe('the gates of a manifest', () => {
       'both.yaml',
       `${manifest('{}')}---\n${manifest('{gates: {alpha: "0.01"}}').replace('ranker', 'other')}`,
     );
-    assert.equal(readModel(both, 'other').plan.alphaPerGate, 0.01 / 6);
-    assert.throws(() => readModel(both), /the file has 2 objects of kind OnnxModel: choose one with --name/);
-    assert.throws(() => readModel(both, 'third'), /has no OnnxModel named third/);
+    assert.equal(readJudgedModel(both, 'other').plan.alphaPerGate, 0.01 / 6);
+    assert.throws(() => readJudgedModel(both), /the file has 2 objects of kind OnnxModel: choose one with --name/);
+    assert.throws(() => readJudgedModel(both, 'third'), /has no OnnxModel named third/);
   });
 
   // prettier-ignore
@@ -467,11 +467,11 @@ describe('the gates of a manifest', () => {
     { name: 'alpha of zero', rollout: '{gates: {alpha: "0"}}', says: /gates\.alpha: '0' is not a number above 0/ },
   ];
   for (const { name, rollout, says } of bad)
-    it(`refuse ${name}`, () => assert.throws(() => readModel(file('bad.yaml', manifest(rollout))), says));
+    it(`refuse ${name}`, () => assert.throws(() => readJudgedModel(file('bad.yaml', manifest(rollout))), says));
 
   it('need a model, in YAML', () => {
-    assert.throws(() => readModel(file('pod.yaml', 'kind: Pod\n')), /has no OnnxModel/);
-    assert.throws(() => readModel(file('broken.yaml', 'a: [1\n')), /not YAML/);
-    assert.throws(() => readModel(join(folder, 'absent.yaml')), /cannot read .*absent\.yaml/);
+    assert.throws(() => readJudgedModel(file('pod.yaml', 'kind: Pod\n')), /has no OnnxModel/);
+    assert.throws(() => readJudgedModel(file('broken.yaml', 'a: [1\n')), /not YAML/);
+    assert.throws(() => readJudgedModel(join(folder, 'absent.yaml')), /cannot read .*absent\.yaml/);
   });
 });

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { documentsOf } from '../../../../cli/offline/manifest-files.ts';
 import { nearest } from '../../../../api/nearest-word.ts';
-import { judge, validate, type Judged } from '../../../../cli/commands/validate.ts';
+import { judgeDocument, validate, type JudgedDocument } from '../../../../cli/commands/validate.ts';
 
 const head = 'apiVersion: onnx-operator.dev/v1alpha1\nkind: OnnxModel\nmetadata: {name: ranker, namespace: ml}\n';
 const smallest = `${head}spec:\n  model: {uri: https://models.example/ranker.onnx}\n`;
-const judged = (text: string): readonly Judged[] => documentsOf('m.yaml', text).flatMap(judge);
+const judged = (text: string): readonly JudgedDocument[] => documentsOf('m.yaml', text).flatMap(judgeDocument);
 /** `line path: message (hint)` of each finding. */
 const found = (text: string): readonly string[] =>
   judged(text).flatMap(({ findings }) =>
@@ -22,7 +22,7 @@ const found = (text: string): readonly string[] =>
 type Row = {
   readonly name: string;
   readonly text: string;
-  readonly outcome: Judged['outcome'];
+  readonly outcome: JudgedDocument['outcome'];
   readonly says: readonly (RegExp | string)[];
 };
 
@@ -274,7 +274,7 @@ describe('kubectl-onnx validate', () => {
     const { valid, summary, documents } = JSON.parse(text) as {
       readonly valid: boolean;
       readonly summary: object;
-      readonly documents: readonly Judged[];
+      readonly documents: readonly JudgedDocument[];
     };
     assert.deepEqual(
       { code, valid, summary },

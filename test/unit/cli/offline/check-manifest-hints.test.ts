@@ -1,7 +1,7 @@
 /** The spelling that a hint of `validate` suggests is valid. */
 import assert from 'node:assert/strict';
 import { checkManifest } from '../../../../cli/offline/check-manifest.ts';
-import type { Finding } from '../../../../cli/offline/operator-checks.ts';
+import type { OperatorFinding } from '../../../../cli/offline/operator-checks.ts';
 import { openApiSchema } from '../../../../api/onnxmodel.ts';
 import { schemaOfField, schemaOfItems, type Schema } from '../../../../kube/schema/schema.ts';
 
@@ -41,7 +41,7 @@ const written = (path: Path): string =>
     (text, step) => (typeof step === 'number' ? `${text}[${step}]` : text === '' ? step : `${text}.${step}`),
     '',
   );
-const at = (findings: readonly Finding[], path: Path): readonly Finding[] =>
+const at = (findings: readonly OperatorFinding[], path: Path): readonly OperatorFinding[] =>
   findings.filter((finding) => finding.path === written(path) && finding.severity === 'error');
 const spec = schemaOfField(openApiSchema('published') as Schema, 'spec') ?? {};
 const fields = textFields(spec, ['spec']);

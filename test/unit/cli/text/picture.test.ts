@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { claimConditions, type Claim, type Condition } from '../../../../api/conditions.ts';
 import type { OnnxModelStatus } from '../../../../api/onnxmodel.ts';
-import { outcomeOf } from '../../../../cli/cluster/outcome.ts';
+import { modelOutcomeOf } from '../../../../cli/cluster/outcome.ts';
 import { ago } from '../../../../cli/text/ago.ts';
 import { pictureText } from '../../../../cli/text/picture-text.ts';
 import { conditionsThatMatter, pictureOf } from '../../../../cli/text/picture.ts';
@@ -155,11 +155,11 @@ describe('the outcome of a model', () => {
       { type: 'Ready', status: 'True', reason: 'A', message: '' },
       { type: 'Stalled', status: 'True', reason: 'B', message: '' },
     ]);
-    assert.equal(outcomeOf(given.model({}, { status: { ...healthy, conditions: both } })).outcome, 'Stalled');
+    assert.equal(modelOutcomeOf(given.model({}, { status: { ...healthy, conditions: both } })).outcome, 'Stalled');
   });
   it('is Progressing while Ready is for an earlier generation', () => {
     const old = conditions([{ type: 'Ready', status: 'True', reason: 'A', message: '' }], 2);
-    assert.equal(outcomeOf(given.model({}, { status: { ...healthy, conditions: old } })).outcome, 'Progressing');
+    assert.equal(modelOutcomeOf(given.model({}, { status: { ...healthy, conditions: old } })).outcome, 'Progressing');
   });
 });
 

@@ -5,7 +5,7 @@ import { LiveFrame } from '../../../../cli/text/live-frame.ts';
 import { pictureText } from '../../../../cli/text/picture-text.ts';
 import { pictureOf } from '../../../../cli/text/picture.ts';
 import { domainOf, drawBar, drawScale, numberIn } from '../../../../cli/text/scale.ts';
-import { coloured, plain, type Terminal } from '../../../../cli/text/terminal.ts';
+import { coloured, unpainted, type Terminal } from '../../../../cli/text/terminal.ts';
 import { cutTo, wrapped } from '../../../../cli/text/text-table.ts';
 import { lineOf } from '../../../../cli/text/watch-views.ts';
 import { given } from '../../../support/given.ts';
@@ -290,7 +290,7 @@ describe('text within a width', () => {
 describe('a live frame', () => {
   const terminal = (columns: number, rows: number): Terminal => ({
     isLive: true,
-    paint: plain,
+    paint: unpainted,
     columns: () => columns,
     rows: () => rows,
   });

@@ -22,35 +22,35 @@ const rows: readonly { readonly name: string; readonly message: string; readonly
     want: 'ONNX Runtime only supports opset 26.',
   },
   {
-    name: 'leaves out a condition of its source',
+    name: "leaves out a condition from ONNX Runtime's source",
     message:
       'Exception during initialization: /onnxruntime_src/onnxruntime/core/x.h:12 onnxruntime::Foo<T>::Foo(const ' +
       'OpKernelInfo&) [with T = float] axis >= 0 was false. axis must be positive',
     want: 'axis must be positive',
   },
   {
-    name: 'says that a file is damaged',
+    name: 'reports a damaged file',
     message: 'Load model from /tmp/x.onnx failed:Protobuf parsing failed.',
-    want: 'the file is damaged: its protobuf cannot be parsed. Fetch or export it again',
+    want: 'the file is damaged: its protobuf cannot be parsed. Download or export it again',
   },
   {
     name: 'names a custom operator',
     message: 'Load model from /tmp/x.onnx failed:Fatal error: com.acme:Foo(-1) is not a registered function/op',
-    want: 'operator com.acme.Foo is not one that ONNX Runtime 1.30 has: custom operators cannot be served',
+    want: 'ONNX Runtime 1.30 does not have operator com.acme.Foo: custom operators cannot be served',
   },
   {
-    name: 'names an operator that its operator set does not have',
+    name: 'names an operator that is missing in its operator set',
     message:
       'Load model from /tmp/x.onnx failed:This is an invalid model. In Node, ("", Foo, "", -1) : ("x": ' +
       'tensor(float),) -> ("y": tensor(float),) , Error No Op registered for Foo with domain_version of 17',
-    want: 'operator Foo does not exist in version 17 of its operator set: export it with another one',
+    want: 'operator Foo does not exist in version 17 of its operator set: export the model with another version',
   },
   {
     name: 'names a domain that is not imported',
     message:
       'Load model from /tmp/x.onnx failed:This is an invalid model. In Node, ("", Foo, "com.acme", -1) : ("x": ' +
       'tensor(float),) -> ("y": tensor(float),) , Error No opset import for domain \'com.acme\'',
-    want: "a node uses the domain 'com.acme', and the file does not import an operator set of it",
+    want: "a node uses the domain 'com.acme', but the file does not import an operator set of that domain",
   },
   {
     name: 'names the node at fault',
@@ -60,13 +60,13 @@ const rows: readonly { readonly name: string; readonly message: string; readonly
     want: "node 'n1' (Cast): Required attribute 'to' is missing.",
   },
   {
-    name: 'keeps a sentence about types',
+    name: 'keeps a message about types',
     message:
       "Load model from /tmp/x.onnx failed:This is an invalid model. Type Error: Type 'tensor(float)' of input " +
       'parameter (x) of operator (And) in node () is invalid.',
     want: "Type Error: Type 'tensor(float)' of input parameter (x) of operator (And) in node () is invalid.",
   },
-  { name: 'keeps what it does not know', message: 'out of memory', want: 'out of memory' },
+  { name: 'keeps an unknown message', message: 'out of memory', want: 'out of memory' },
 ];
 
 describe('loadWords', () => {

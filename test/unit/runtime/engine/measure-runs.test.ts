@@ -1,4 +1,4 @@
-/** Measuring what runs take, at growing sizes. */
+/** Measuring the memory of runs at growing sizes. */
 import assert from 'node:assert/strict';
 import { measureRuns, type MeasureOptions } from '../../../../runtime/engine/measure-runs.ts';
 import type { TensorSpec } from '../../../../runtime/engine/signature.ts';
@@ -10,7 +10,10 @@ const mib = 2 ** 20;
 const baseBytes = 100 * mib;
 const text: readonly TensorSpec[] = [{ name: 'x', type: 'float32', dims: ['batch', 'n'] }];
 
-/** An engine whose runs take `taken(rows, length)` while they run, and `slower` milliseconds for each 100 elements. */
+/**
+ * An engine whose runs hold `taken(rows, length)` bytes while they run, and take `slower` milliseconds per 100
+ * elements.
+ */
 function world(taken: (rows: number, length: number) => number, more: Partial<MeasureOptions> = {}, slower = 1) {
   const clock = new HandClock();
   const sizes: string[] = [];
@@ -22,7 +25,7 @@ function world(taken: (rows: number, length: number) => number, more: Partial<Me
       sizes.push(`${rows}x${length}`);
       held = taken(rows, length);
       await settle();
-      // Long enough to be looked at; then the memory is given back.
+      // Long enough to be measured; then the memory is freed.
       await clock.advance(slower * Math.max(3, (rows * length) / 100));
       held = 0;
     },
@@ -47,7 +50,7 @@ function world(taken: (rows: number, length: number) => number, more: Partial<Me
 }
 
 describe('measureRuns', () => {
-  it('finds what a row takes at each length, up to the longest that is asked for', async () => {
+  it('measures a row at each length, up to the longest length that requests may have', async () => {
     const { options, sizes } = world((rows, length) => rows * length * 16 * 1024, { maxFill: 48 });
     const { bytesOf, points } = await measureRuns(options);
     assert.deepEqual(sizes, ['1x4', '1x8', '1x16', '1x32', '1x48', '4x4', '4x8', '4x16', '4x32', '4x48']);
@@ -58,7 +61,7 @@ describe('measureRuns', () => {
     assert.equal(bytesOf(10, 32), 10 * 32 * 16 * 1024 * 1.25);
   });
 
-  it('stops before a run that is foreseen to go over the budget', async () => {
+  it('stops before a run that is predicted to exceed the budget', async () => {
     let most = 0;
     const { options } = world((rows, length) => {
       const bytes = rows * length ** 2 * 16 * 1024;
@@ -70,8 +73,8 @@ describe('measureRuns', () => {
     assert.ok(bytesOf(48, 512) > 48 * 512 ** 2 * 16 * 1024);
   });
 
-  it('measures on where most of the memory is the same at every size, and does not foretell its square', async () => {
-    // 45 MiB are unpacked weights: four times that would be over the budget.
+  it('continues where most of the memory is the same at every size, and does not predict its square', async () => {
+    // 45 MiB are unpacked weights: four times that would exceed the budget.
     const { options, sizes } = world((rows, length) => 45 * mib + rows * length * 64 * 1024, {
       maxFill: 256,
       maxRows: 1,
@@ -82,7 +85,7 @@ describe('measureRuns', () => {
     assert.ok(bytesOf(1, 22) < 60 * mib, String(bytesOf(1, 22) / mib));
   });
 
-  it('goes on from the known size where the model does not take half of it', async () => {
+  it('continues from the known size where the model refuses half of it', async () => {
     const { options } = world((rows, length) => rows * length * 16 * 1024, { maxFill: 32, maxRows: 1 });
     const whole = options.engine;
     const engine: MeasureOptions['engine'] = {
@@ -97,12 +100,12 @@ describe('measureRuns', () => {
     );
   });
 
-  it('sees that memory grows faster than rows that may not run apart', async () => {
+  it('detects memory that grows faster than the number of dependent rows', async () => {
     const { options } = world((rows) => rows ** 2 * 64, { independent: false, maxRows: 1 });
     assert.ok((await measureRuns(options)).bytesOf(30_000, 8) >= 30_000 ** 2 * 64);
   });
 
-  it('takes rows that may not run apart for what they are where memory grows as they do', async () => {
+  it('finds no growth for dependent rows whose memory is proportional to their number', async () => {
     const { options } = world((rows, length) => rows * length * 4096, { independent: false, maxRows: 1 });
     const bytes = (await measureRuns(options)).bytesOf(1000, 8);
     assert.ok(bytes >= 1000 * 8 * 4096 && bytes < 2 * 1000 * 8 * 4096, String(bytes));
@@ -116,14 +119,14 @@ describe('measureRuns', () => {
     assert.deepEqual(sizes, quiet.sizes);
   });
 
-  it('ends after its patience where the runs take hardly any CPU time', async () => {
+  it('stops after its patience where runs take hardly any CPU time', async () => {
     const { options } = world(() => mib, { maxFill: 2 ** 17, cpuMs: () => 0 }, 10);
     const beganMs = options.clock.monotonic();
     await measureRuns(options);
     assert.ok(options.clock.monotonic() - beganMs <= options.patienceMs);
   });
 
-  it('knows nothing where memory cannot be read', async () => {
+  it('has no estimate where memory cannot be read', async () => {
     const { options, sizes } = world(() => 0, { readBytes: () => Promise.resolve(undefined) });
     assert.equal((await measureRuns(options)).bytesOf(1000, 1000), 0);
     assert.deepEqual(sizes, []);

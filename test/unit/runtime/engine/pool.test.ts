@@ -1,4 +1,4 @@
-/** The workers' lives, with workers that break on purpose. */
+/** The workers' lifecycle, with workers that fail on purpose. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import { silentLogger } from '../../../../lib/log.ts';
@@ -36,7 +36,7 @@ const x = (value: number): NamedTensors => ({ x: makeTensor('float32', [1, 1], F
 const batch = (value: number) => ({ parts: [x(value)], outputs: ['y'] });
 const codeOf = (error: unknown): string => (error instanceof AppError ? error.code : String(error));
 
-/** Turns the clock until the pool has that many workers ready. A thread starts in its own time. */
+/** Advances the clock until the pool has `count` ready workers. Threads start in real time. */
 async function untilReady(pool: WorkerPool, clock: HandClock, count: number): Promise<void> {
   while (pool.workers.ready < count) {
     await clock.advance(10_000);
@@ -48,7 +48,7 @@ describe('WorkerPool', function () {
   this.timeout(20_000);
   afterEach(() => Promise.all(pools.splice(0).map((pool) => pool.close())));
 
-  it('gives the requests of a worker that broke ENGINE_LOST, and replaces it', async () => {
+  it('answers the requests of a failed worker with ENGINE_LOST, and replaces the worker', async () => {
     const clock = new HandClock();
     const pool = await start(clock);
     await assert.rejects(pool.run(batch(-1)), (error: unknown) => codeOf(error) === 'ENGINE_LOST');
@@ -58,7 +58,7 @@ describe('WorkerPool', function () {
     assert.equal(pool.freeSlots, 2);
   });
 
-  it('waits before it replaces a worker, longer each time it breaks', async () => {
+  it('waits before it replaces a worker, longer after each failure', async () => {
     const clock = new HandClock();
     const pool = await start(clock, 'model', 1);
     const waits: number[] = [];
@@ -72,14 +72,14 @@ describe('WorkerPool', function () {
     assert.ok(waits[3]! > waits[0]!, waits.join());
   });
 
-  it("says in ONNX Runtime's words why a model cannot be loaded", async () => {
+  it("reports with ONNX Runtime's message why a model cannot be loaded", async () => {
     await assert.rejects(
       start(new HandClock(), 'broken'),
       (error: unknown) => codeOf(error) === 'ENGINE_LOAD_FAILED' && /no such model/.test(String(error)),
     );
   });
 
-  it('replaces a worker that is recycled, at once and without losing a request', async () => {
+  it('replaces a recycled worker at once and without losing a request', async () => {
     const clock = new HandClock();
     const pool = await start(clock, 'model', 1);
     const running = pool.run(batch(1));
@@ -89,7 +89,7 @@ describe('WorkerPool', function () {
     assert.equal((await pool.run(batch(1))).parts[0]?.is, 'Done');
   });
 
-  it('refuses a buffer that was handed over before, and its slot stays free', async () => {
+  it('refuses a buffer that was already transferred, and its slot stays free', async () => {
     const pool = await start(new HandClock(), 'model', 1);
     const used = batch(1);
     await pool.run(used);

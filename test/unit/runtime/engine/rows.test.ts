@@ -1,4 +1,4 @@
-/** Joining requests into one run and taking the result apart. */
+/** Joining requests into one run and splitting the result. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { isInputsFault, joinRows, plainWords, rowsOf, runParts, splitRows } from '../../../../runtime/engine/rows.ts';
@@ -7,7 +7,7 @@ import { makeTensor, type NamedTensors } from '../../../../runtime/engine/tensor
 const f32 = (dims: readonly number[], ...values: number[]) => makeTensor('float32', dims, Float32Array.from(values));
 
 describe('joinRows and splitRows', () => {
-  it('join along the first dimension, texts too', () => {
+  it('join along the first dimension, also for strings', () => {
     const joined = joinRows([
       { x: f32([1, 2], 1, 2), t: makeTensor('string', [1], ['a']) },
       { x: f32([2, 2], 3, 4, 5, 6), t: makeTensor('string', [2], ['b', 'c']) },
@@ -23,10 +23,10 @@ describe('joinRows and splitRows', () => {
     assert.equal(bufferOf(pieces?.[1]?.['y']), bufferOf(whole.y));
   });
 
-  it('do not split what does not have a row for each', () =>
+  it('do not split an output that does not have one row for each request', () =>
     assert.equal(splitRows({ y: f32([2], 1, 2) }, [1, 2]), undefined));
 
-  it("are each other's reverse", () => {
+  it("are each other's inverse", () => {
     const part = fc
       .integer({ min: 0, max: 4 })
       .chain((rows) =>
@@ -49,13 +49,14 @@ describe('joinRows and splitRows', () => {
 });
 
 describe('rowsOf', () => {
-  it('is what all inputs share', () => assert.equal(rowsOf({ a: f32([2, 1], 1, 2), b: f32([2], 1, 2) }), 2));
-  it('is nothing where they differ', () => assert.equal(rowsOf({ a: f32([2], 1, 2), b: f32([1], 1) }), undefined));
-  it('is nothing for scalars', () => assert.equal(rowsOf({ a: f32([], 1) }), undefined));
+  it('is the first dimension that all inputs share', () =>
+    assert.equal(rowsOf({ a: f32([2, 1], 1, 2), b: f32([2], 1, 2) }), 2));
+  it('is undefined where inputs differ', () => assert.equal(rowsOf({ a: f32([2], 1, 2), b: f32([1], 1) }), undefined));
+  it('is undefined for scalars', () => assert.equal(rowsOf({ a: f32([], 1) }), undefined));
 });
 
 describe('runParts', () => {
-  it('never joins what does not go together, even if asked to', async () => {
+  it('does not join parts that do not match, even if asked to', async () => {
     const shapes: string[] = [];
     const run = (inputs: NamedTensors): Promise<NamedTensors> => {
       shapes.push(String(inputs['x']?.dims));
@@ -78,7 +79,7 @@ describe('isInputsFault', () => {
     ['poisoned', false],
   ];
   for (const [message, want] of rows)
-    it(`says ${want ? 'yes' : 'no'} to: ${message.slice(0, 40)}`, () => assert.equal(isInputsFault(message), want));
+    it(`answers ${want ? 'yes' : 'no'} for: ${message.slice(0, 40)}`, () => assert.equal(isInputsFault(message), want));
 });
 
 describe('plainWords', () => {
@@ -99,5 +100,5 @@ describe('plainWords', () => {
     ['poisoned', 'poisoned'],
   ];
   for (const [message, want] of rows)
-    it(`makes of "${message.slice(0, 50)}": ${want.slice(0, 30)}`, () => assert.equal(plainWords(message), want));
+    it(`turns "${message.slice(0, 50)}" into: ${want.slice(0, 30)}`, () => assert.equal(plainWords(message), want));
 });

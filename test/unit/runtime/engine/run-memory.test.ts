@@ -1,4 +1,4 @@
-/** What a run will take, foretold from measured runs. */
+/** The predicted memory of a run, from measured runs. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { runMemory, unknownRunMemory, type RunPoint } from '../../../../runtime/engine/run-memory.ts';
@@ -14,19 +14,19 @@ const rows: readonly {
   readonly elements: number;
   readonly want: number;
 }[] = [
-  { name: 'is what was measured, and a quarter more', rows: 1, elements: 10, want: 500 },
+  { name: 'is the measured value plus a quarter', rows: 1, elements: 10, want: 500 },
   { name: 'grows with rows', rows: 8, elements: 10, want: 1000 },
-  { name: 'is a straight line between two sizes', rows: 8, elements: 15, want: 2500 },
-  { name: 'is never less than the smallest size', rows: 1, elements: 1, want: 500 },
+  { name: 'is linear between two sizes', rows: 8, elements: 15, want: 2500 },
+  { name: 'is at least that of the smallest size', rows: 1, elements: 1, want: 500 },
   { name: 'grows with the square beyond the largest size', rows: 1, elements: 200, want: 100_000 },
-  { name: 'is a little more than the largest size just beyond it', rows: 1, elements: 21, want: 1103 },
+  { name: 'is slightly more than the largest size just beyond it', rows: 1, elements: 21, want: 1103 },
 ];
 
 describe('runMemory', () => {
   for (const { name, want, ...size } of rows)
     it(name, () => assert.equal(runMemory(points).bytesOf(size.rows, size.elements), want));
 
-  it('never gets less for a larger run', () => {
+  it('does not decrease for a larger run', () => {
     const anyPoint = fc.record({
       elements: fc.integer({ min: 1, max: 1000 }),
       oneBytes: fc.integer({ min: 0, max: 1e6 }),
@@ -45,7 +45,7 @@ describe('runMemory', () => {
     );
   });
 
-  it('is never less beyond the measured sizes than what a fixed, a linear and a square part take', () => {
+  it('beyond the measured sizes is at least the sum of a constant, a linear and a square part', () => {
     const part = fc.integer({ min: 0, max: 1e8 });
     fc.assert(
       fc.property(
@@ -61,7 +61,7 @@ describe('runMemory', () => {
     );
   });
 
-  it('does not take what each run unpacks for what grows with the text', () => {
+  it('does not treat memory that each run unpacks as growing with the text', () => {
     const mib = 2 ** 20;
     const seen = [
       { elements: 12, oneBytes: 45 * mib, rowBytes: 45 * mib },
@@ -70,7 +70,7 @@ describe('runMemory', () => {
     assert.ok(runMemory(seen).bytesOf(1, 66) < 160 * mib);
   });
 
-  it('follows rows that may not run apart by their own power', () => {
+  it('follows the measured power for dependent rows', () => {
     const { bytesOf } = runMemory([{ elements: 10, oneBytes: 0, rowBytes: 0 }], {
       power: 2,
       rows: 100,
@@ -80,5 +80,5 @@ describe('runMemory', () => {
     assert.equal(bytesOf(1000, 10), 1_000_000);
   });
 
-  it('knows nothing without a measurement', () => assert.equal(unknownRunMemory.bytesOf(1000, 1000), 0));
+  it('is 0 without a measurement', () => assert.equal(unknownRunMemory.bytesOf(1000, 1000), 0));
 });

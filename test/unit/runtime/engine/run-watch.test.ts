@@ -1,10 +1,10 @@
-/** Runs that take too long, told from a busy server. */
+/** Detecting runs that take too long, as opposed to a busy server. */
 import assert from 'node:assert/strict';
 import { RunWatch } from '../../../../runtime/engine/run-watch.ts';
 import type { Engine, EngineResult } from '../../../../runtime/engine/port.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';
 
-/** An engine whose runs end when the test says so. */
+/** An engine whose runs end when the test ends them. */
 function given(leastMs = 30_000) {
   const clock = new HandClock();
   const ends: (() => void)[] = [];
@@ -28,7 +28,7 @@ function given(leastMs = 30_000) {
 }
 
 describe('RunWatch', () => {
-  it('knows the oldest run', async () => {
+  it('reports the age of the oldest run', async () => {
     const { clock, watch, begin, end } = given();
     assert.equal(watch.oldestMs, 0);
     begin();
@@ -40,7 +40,7 @@ describe('RunWatch', () => {
     assert.equal(watch.oldestMs, 1000);
   });
 
-  it('says that every worker is held only when each is in an old run', async () => {
+  it('reports that all workers are stuck only when each is in an old run', async () => {
     const { clock, watch, begin } = given();
     begin();
     await clock.advance(60_000);
@@ -50,7 +50,7 @@ describe('RunWatch', () => {
     assert.equal(watch.stuckMs(2), 1000);
   });
 
-  it('does not take a server that is always busy for a stuck one', async () => {
+  it('does not report a server that is always busy as stuck', async () => {
     const { clock, watch, begin, end } = given();
     for (let run = 0; run < 100; run += 1) {
       begin();
@@ -60,7 +60,7 @@ describe('RunWatch', () => {
     }
   });
 
-  it('lets a run take ten times the longest of the warm-up, and at least what it is given', async () => {
+  it('allows a run ten times the longest run of the warm-up, and at least the given time', async () => {
     const { clock, watch, begin, end } = given();
     begin();
     await clock.advance(2000);
@@ -72,7 +72,7 @@ describe('RunWatch', () => {
     assert.equal(watch.limitMs, 70_000);
   });
 
-  it('learns nothing from runs after the warm-up', async () => {
+  it('ignores the duration of runs after the warm-up', async () => {
     const { clock, watch, begin, end } = given();
     watch.warmed();
     begin();

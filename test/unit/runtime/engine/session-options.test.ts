@@ -1,4 +1,4 @@
-/** What ONNX Runtime is told. */
+/** The session options that ONNX Runtime is given. */
 import assert from 'node:assert/strict';
 import { sessionOptions, usesArena, type SessionPlan } from '../../../../runtime/engine/session-options.ts';
 import type { Signature } from '../../../../runtime/engine/signature.ts';
@@ -18,7 +18,7 @@ const plan: SessionPlan = {
 };
 
 describe('sessionOptions', () => {
-  it('says everything that matters', () => {
+  it('sets every option that matters', () => {
     assert.deepEqual(sessionOptions(plan), {
       executionProviders: [{ name: 'cpu' }],
       intraOpNumThreads: 2,
@@ -32,14 +32,14 @@ describe('sessionOptions', () => {
     });
   });
 
-  it('optimises no graph twice', () =>
+  it('does not optimise a graph twice', () =>
     assert.equal(sessionOptions({ ...plan, optimized: true }).graphOptimizationLevel, 'disabled'));
-  it('spins not at all where that is off', () =>
+  it('does not spin where spinning is off', () =>
     assert.deepEqual(sessionOptions({ ...plan, threads: { ...plan.threads, spin: 'Off' } }).extra, {
       'session.intra_op.allow_spinning': '0',
     }));
 
-  it("lets the spec's own entries win", () => {
+  it('prefers the entries of the spec', () => {
     const entries = { 'session.intra_op.allow_spinning': '0', 'session.set_denormal_as_zero': '1' };
     assert.deepEqual(sessionOptions({ ...plan, execution: { ...execution, sessionConfig: entries } }).extra, {
       'session.intra_op.spin_duration_us': '50',
@@ -47,7 +47,7 @@ describe('sessionOptions', () => {
     });
   });
 
-  it('passes providers on in order, with their options', () => {
+  it('passes providers in order, with their options', () => {
     const providers = [
       { name: 'CUDA' as const, options: { deviceId: '1' } },
       { name: 'CPU' as const, options: {} },
@@ -69,8 +69,8 @@ describe('usesArena', () => {
       signature: { inputs: [{ name: 'x', type: 'float32' }], outputs: [] },
       want: false,
     },
-    { name: 'on where asked for', arena: 'On', signature: shaped('batch', 'sequence'), want: true },
-    { name: 'off where asked for', arena: 'Off', signature: shaped(1, 4), want: false },
+    { name: 'on where the spec says so', arena: 'On', signature: shaped('batch', 'sequence'), want: true },
+    { name: 'off where the spec says so', arena: 'Off', signature: shaped(1, 4), want: false },
   ] as const;
   for (const { name, arena, signature, want } of rows)
     it(`is ${name}`, () => assert.equal(usesArena({ arena }, signature), want));

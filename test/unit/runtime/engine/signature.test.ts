@@ -1,4 +1,4 @@
-/** Checking tensors against what a model takes, and what follows from its shapes. */
+/** Checking tensors against a model's signature, and properties of its shapes. */
 import assert from 'node:assert/strict';
 import {
   checkInputs,
@@ -19,18 +19,18 @@ const signature: Signature = {
 };
 
 describe('checkInputs', () => {
-  it('takes what fits', () => checkInputs(signature, { a: tensor(3, 2), any: tensor(1, 2, 3) }));
+  it('accepts matching inputs', () => checkInputs(signature, { a: tensor(3, 2), any: tensor(1, 2, 3) }));
 
   // prettier-ignore
   const rows: readonly [string, Parameters<typeof checkInputs>[1], RegExp][] = [
-    ['an input too many', { a: tensor(1, 2), any: tensor(1),
-      b: tensor(1) }, /unknown input 'b': the model takes 'a', 'any'/],
-    ['an input too few', { a: tensor(1, 2) }, /input 'any' is missing/],
-    ['a name that objects have anyway', { a: tensor(1, 2), any: tensor(1),
+    ['an extra input', { a: tensor(1, 2), any: tensor(1),
+      b: tensor(1) }, /unknown input 'b': the model's inputs are 'a', 'any'/],
+    ['a missing input', { a: tensor(1, 2) }, /input 'any' is missing/],
+    ['a name that every JavaScript object has', { a: tensor(1, 2), any: tensor(1),
       toString: tensor(1) }, /unknown input 'toString'/],
     ['another type', { a: makeTensor('int32', [1, 2], new Int32Array(2)),
-      any: tensor(1) }, /input 'a' is int32, the model takes float32/],
-    ['another rank', { a: tensor(2), any: tensor(1) }, /input 'a' has shape \[2\], the model takes \[batch,2\]/],
+      any: tensor(1) }, /input 'a' is int32, expected float32/],
+    ['another rank', { a: tensor(2), any: tensor(1) }, /input 'a' has shape \[2\], expected \[batch,2\]/],
     ['another size', { a: tensor(1, 3), any: tensor(1) }, /input 'a' has shape \[1,3\]/],
   ];
   for (const [name, inputs, says] of rows)
@@ -38,7 +38,7 @@ describe('checkInputs', () => {
 });
 
 describe('chooseOutputs', () => {
-  it('is all when nothing was asked for', () =>
+  it('is all outputs when the request names none', () =>
     assert.deepEqual(
       [chooseOutputs(signature, undefined), chooseOutputs(signature, [])],
       [
@@ -46,15 +46,15 @@ describe('chooseOutputs', () => {
         ['y', 'z'],
       ],
     ));
-  it('is what was asked for', () => assert.deepEqual(chooseOutputs(signature, ['z']), ['z']));
-  it('says why an output that is not a tensor cannot be asked for', () => {
+  it('is the outputs that the request names', () => assert.deepEqual(chooseOutputs(signature, ['z']), ['z']));
+  it('explains why an output that is not a tensor cannot be requested', () => {
     assert.throws(
       () => chooseOutputs({ ...signature, otherOutputs: [{ name: 'scores', kind: 'sequence' }] }, ['z', 'scores']),
-      /output 'scores' is of kind sequence, and answers carry tensors only: the model gives 'y', 'z'/,
+      /output 'scores' is of kind sequence, but answers carry tensors only: the model's outputs are 'y', 'z'/,
     );
   });
-  it('refuses what there is not', () =>
-    assert.throws(() => chooseOutputs(signature, ['q']), /unknown output 'q': the model gives 'y', 'z'/));
+  it('refuses unknown outputs', () =>
+    assert.throws(() => chooseOutputs(signature, ['q']), /unknown output 'q': the model's outputs are 'y', 'z'/));
 });
 
 describe('isBatchable', () => {
@@ -65,11 +65,11 @@ describe('isBatchable', () => {
     ['no, with an unknown rank', { inputs: [{ name: 'a', type: 'float32' }], outputs: [] }, false],
     ['no, without inputs', { inputs: [], outputs: [] }, false],
   ];
-  for (const [name, given, want] of rows) it(`says ${name}`, () => assert.equal(isBatchable(given), want));
+  for (const [name, given, want] of rows) it(`is ${name}`, () => assert.equal(isBatchable(given), want));
 });
 
 describe('hasFreeShape', () => {
-  it('looks beyond the first dimension', () =>
+  it('ignores the first dimension', () =>
     assert.deepEqual(
       [
         hasFreeShape({ inputs: [spec('a', 'n', 2)], outputs: [] }),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { halfToNumber } from '../../../../runtime/engine/tensor.ts';
 
-/** By the definition of IEEE 754 binary16: one sign bit, five of exponent, ten of fraction. */
+/** The definition of IEEE 754 binary16: one sign bit, five bits of exponent, ten of fraction. */
 function byDefinition(bits: number): number {
   const sign = (bits & 0x8000) === 0 ? 1 : -1;
   const exponent = (bits >> 10) & 0x1f;
@@ -11,7 +11,7 @@ function byDefinition(bits: number): number {
 }
 
 describe('half-precision numbers', () => {
-  it('are what IEEE 754 says, all 65,536 of them', () => {
+  it('equal the definition of IEEE 754, all 65,536 of them', () => {
     const all = Array.from({ length: 2 ** 16 }, (_, bits) => bits);
     assert.deepEqual(
       all.filter((bits) => !Object.is(halfToNumber(bits), byDefinition(bits))),

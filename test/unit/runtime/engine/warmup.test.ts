@@ -1,4 +1,4 @@
-/** Warming a model, and finding out whether its rows may share a run. */
+/** Warming up a model, and checking whether its rows may share a run. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import type { Signature } from '../../../../runtime/engine/signature.ts';
@@ -34,7 +34,7 @@ function given(model: FakeModel, more: Partial<WarmupOptions> = {}, slots = 1) {
 }
 
 describe('warmUp', () => {
-  it('runs as many requests as were asked for', async () => {
+  it('runs the requested number of requests', async () => {
     const { progress, options } = given(doubled, {}, 2);
     assert.deepEqual(await warmUp(options), { done: 5, batches: true, fill: 8 });
     assert.deepEqual(progress, [2, 4, 5]);
@@ -56,7 +56,7 @@ describe('warmUp', () => {
       run: (values) => (Math.max(...values) > 1 ? values.map((value) => value / 255) : values),
     },
     {
-      name: 'a scale that the largest value of all rows sets',
+      name: 'a scale that the largest value of all rows determines',
       run: (values) => {
         const step = Math.max(...values.map(Math.abs)) / 127;
         return values.map((value) => (step === 0 ? 0 : Math.round(value / step) * step));
@@ -64,11 +64,11 @@ describe('warmUp', () => {
     },
   ];
   for (const { name, run } of hidden) {
-    it(`finds ${name}, which rows of usual size do not show`, async () =>
+    it(`detects ${name}, which rows of usual size do not show`, async () =>
       assert.equal((await warmUp(given(map(run)).options)).batches, false));
   }
 
-  it('leaves sizes out that the model does not take alone', async () => {
+  it('skips sizes that the model refuses on their own', async () => {
     const picky: FakeModel = (inputs, outputs) => {
       if (Math.max(...(inputs['x']?.data as Float32Array)) > 100) throw new Error('out of range');
       return doubled(inputs, outputs);
@@ -76,23 +76,23 @@ describe('warmUp', () => {
     assert.equal((await warmUp(given(picky).options)).batches, true);
   });
 
-  it('does not ask about rows that the graph shows to be dependent', async () => {
+  it('does not check rows that are dependent according to the graph', async () => {
     const { engine, options } = given(doubled, { batchable: false });
     assert.equal((await warmUp(options)).batches, false);
     assert.ok(engine.batches.every(({ parts }) => parts.length === 1));
   });
 
-  it('finds that a result cannot be taken apart', async () => {
+  it('detects a result that cannot be split', async () => {
     const flat: FakeModel = ({ x }) => ({ y: makeTensor('float32', [1, 1], Float32Array.of(x?.data.length ?? 0)) });
     assert.equal((await warmUp(given(flat).options)).batches, false);
   });
 
-  it('puts up with the rounding of another batch size', async () => {
+  it('accepts the rounding differences of another batch size', async () => {
     const noisy = map((values, dims) => values.map((value) => value * (1 + 1e-4 * (dims[0] ?? 0))));
     assert.equal((await warmUp(given(noisy).options)).batches, true);
   });
 
-  it('does not ask about rows where the first dimension is fixed', async () => {
+  it('does not check rows where the first dimension is fixed', async () => {
     const fixed: Signature = {
       inputs: [{ name: 'x', type: 'float32', dims: [1, 4] }],
       outputs: [{ name: 'y', type: 'float32', dims: [1, 4] }],
@@ -102,7 +102,7 @@ describe('warmUp', () => {
     assert.ok(engine.batches.every(({ parts }) => parts.length === 1));
   });
 
-  it('tries sizes until the model takes one', async () => {
+  it('tries sizes until the model accepts one', async () => {
     const picky: FakeModel = (inputs, outputs) => {
       if ((inputs['x']?.dims[1] ?? 0) < 32) throw new Error('too small for the kernel');
       return doubled(inputs, outputs);
@@ -110,14 +110,14 @@ describe('warmUp', () => {
     assert.equal((await warmUp(given(picky).options)).done, 5);
   });
 
-  it("says in the engine's words when no made-up input suits the model", async () => {
+  it("reports the engine's message when the model accepts no generated input", async () => {
     const sulky: FakeModel = () => {
       throw new Error('wants a spectrogram');
     };
     assert.deepEqual(await warmUp(given(sulky).options), { done: 0, batches: true, problem: 'wants a spectrogram' });
   });
 
-  it('gives up when its time is over', async () => {
+  it('fails when its time is over', async () => {
     const clock = new HandClock();
     const engine = new FakeEngine({ model: doubled, gate: () => clock.advance(300) });
     await assert.rejects(
@@ -131,9 +131,9 @@ describe('warmUp', () => {
     readonly code: string;
     readonly turn: (clock: HandClock, stop: AbortController) => Promise<void>;
   }[] = [
-    { name: 'gives up a run that does not end', code: 'WARMUP_TIMEOUT', turn: (clock) => clock.advance(1000) },
+    { name: 'fails during a run that does not end', code: 'WARMUP_TIMEOUT', turn: (clock) => clock.advance(1000) },
     {
-      name: 'does not wait for a run when nobody wants the model any more',
+      name: 'does not wait for a run after it was stopped',
       code: 'DRAINING',
       turn: async (_clock, stop) => stop.abort(),
     },
@@ -153,7 +153,7 @@ describe('warmUp', () => {
     });
   }
 
-  it('stops when nobody wants the model any more', async () => {
+  it('ends when it is stopped', async () => {
     await assert.rejects(
       warmUp(given(doubled, { stop: AbortSignal.abort() }).options),
       (error: unknown) => error instanceof AppError && error.code === 'DRAINING',

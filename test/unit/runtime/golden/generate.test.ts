@@ -15,8 +15,8 @@ const made = { seed: 7, count: 4, size: 8 };
 const asked = ({ question }: GoldenCase): InferRequest =>
   decodeInfer(new Uint8Array(question.body ?? []), question.jsonBytes ?? 0, defaultDecodeLimits);
 
-describe('made-up golden cases', () => {
-  it('are the same for the same seed, and others for another', () => {
+describe('generated golden cases', () => {
+  it('are equal for equal seeds and differ for different seeds', () => {
     const [once, again, other] = [made, made, { ...made, seed: 8 }].map((how) => [
       ...tensorCases(pictures(4), 'm', how),
     ]);
@@ -24,7 +24,7 @@ describe('made-up golden cases', () => {
     assert.notDeepEqual(once, other);
   });
 
-  it('have one row and two in turn, and ask for scores alone', () => {
+  it('alternate between one row and two, and request only the scores', () => {
     const cases = [...tensorCases(pictures(4), 'm', made)].map(asked);
     assert.deepEqual(
       cases.map(({ inputs }) => inputs['picture']?.dims[0]),
@@ -34,7 +34,7 @@ describe('made-up golden cases', () => {
     assert.deepEqual(comparable(pictures(4)), ['scores']);
   });
 
-  it('have one row where two would be too large, and are none where one is', () => {
+  it('have one row where two would be too large; there are no cases where one row is too large', () => {
     assert.deepEqual(
       [...tensorCases(pictures(1000), 'm', { ...made, count: 2 })].map((one) => asked(one).inputs['picture']?.dims[0]),
       [1, 1],
@@ -52,7 +52,7 @@ describe('made-up golden cases', () => {
       [1, 2, 3, 1],
     );
     const all = texts.flat();
-    assert.ok(new Set(all).size > 0.9 * all.length, 'hardly one comes twice');
+    assert.ok(new Set(all).size > 0.9 * all.length, 'hardly any sentence repeats');
     assert.ok(all.every((text) => /^[A-Z].+[.!]$/.test(text)));
   });
 });

@@ -36,7 +36,7 @@ const binary = (name: string, bytes: number): object => ({
 });
 
 describe('a golden set of JSON lines', () => {
-  it('is counted at once and gives its cases in order, blank lines aside', () => {
+  it('is counted when it is opened and yields its cases in order, without blank lines', () => {
     const set = openSet(lines({ request, expected }, '', { request }, '  '), 'ranker');
     const cases = [...set.cases()];
     assert.equal(set.n, 2);
@@ -50,7 +50,7 @@ describe('a golden set of JSON lines', () => {
     assert.equal(cases[0]?.question.path, '/v2/models/ranker/infer');
   });
 
-  it('asks for the outputs that there are expected ones of, with the inputs as they were given', () => {
+  it('requests the outputs that have expected values, with the inputs unchanged', () => {
     const [first] = openSet(lines({ request, expected }), 'ranker').cases();
     assert.ok(first !== undefined);
     const { question } = first;
@@ -61,7 +61,7 @@ describe('a golden set of JSON lines', () => {
     assert.deepEqual(first.expected, { y: { type: 'float32', dims: [1, 2], data: Float32Array.of(3, 4) } });
   });
 
-  it('asks for what the request asks for where nothing is expected', () => {
+  it('requests the outputs that the request names when there is no expected answer', () => {
     const [first] = openSet(lines({ request: { ...request, outputs: [{ name: 'z' }] } }), 'm').cases();
     const asked = decodeInfer(
       new Uint8Array(first?.question.body ?? []),
@@ -71,7 +71,7 @@ describe('a golden set of JSON lines', () => {
     assert.deepEqual(asked.outputs, [{ name: 'z' }]);
   });
 
-  it('takes texts and the answers of /v1/embeddings, as lists or base64, in the order of their index', () => {
+  it('accepts texts and answers of /v1/embeddings, as lists or base64, in the order of their index', () => {
     const base64 = floats(0.5, 1).toString('base64');
     const answer = {
       object: 'list',
@@ -96,41 +96,41 @@ describe('a golden set of JSON lines', () => {
 
   // prettier-ignore
   const faults: readonly { readonly of: string; readonly file: Uint8Array<ArrayBuffer>; readonly says: RegExp }[] = [
-    { of: 'an empty file', file: utf8('\n \n'), says: /golden set, the file: has no case/ },
-    { of: 'a line that is no JSON', file: lines({ request }, '{"request": '),
+    { of: 'an empty file', file: utf8('\n \n'), says: /golden set, the file: has no cases/ },
+    { of: 'a line that is not JSON', file: lines({ request }, '{"request": '),
       says: /golden set, line 2: it: the line is not JSON: it ends too early/ },
     { of: 'a line that is a list', file: lines('[1]'), says: /line 1: is not a JSON object/ },
-    { of: 'a field that is not known', file: lines({ request, expects: expected }),
-      says: /line 1: no such field as 'expects'; there are request and expected/ },
+    { of: 'an unknown field', file: lines({ request, expects: expected }),
+      says: /line 1: unknown field 'expects'; known fields: request and expected/ },
     { of: 'a line without a request', file: lines({ expected }), says: /line 1: request is missing/ },
-    { of: 'inputs that do not fit their shape',
+    { of: 'inputs that do not match their shape',
       file: lines({ request: { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 3], data: [1, 2] }] } }),
-      says: /line 1: request: input 'x': data has 2 elements, its shape \[1,3\] asks for 3/ },
-    { of: 'expected outputs of a type that is none',
+      says: /line 1: request: input 'x': data has 2 elements, but its shape \[1,3\] needs 3/ },
+    { of: 'expected outputs of an unknown type',
       file: lines({ request }, { request, expected: {
         outputs: [{ name: 'y', datatype: 'F32', shape: [1], data: [1] }] } }),
       says: /line 2: expected: output 'y': datatype "F32" is not one of/ },
-    { of: 'expected outputs that are none', file: lines({ request, expected: { outputs: [] } }),
+    { of: 'an empty list of expected outputs', file: lines({ request, expected: { outputs: [] } }),
       says: /line 1: expected: outputs is empty/ },
-    { of: 'an expected answer that is no object', file: lines({ request, expected: [3] }),
+    { of: 'an expected answer that is not an object', file: lines({ request, expected: [3] }),
       says: /line 1: expected is not a JSON object/ },
     { of: 'embeddings of different lengths', file: lines(
         { request: { input: ['a', 'b'] }, expected: { data: [{ embedding: [1, 2] }, { embedding: [1] }] } }),
       says: /line 1: expected: embedding 1 has 1 numbers, the first has 2/ },
-    { of: 'an index that comes twice', file: lines(
+    { of: 'a repeated index', file: lines(
         { request: { input: ['a', 'b'] }, expected: {
         data: [{ index: 0, embedding: [1] }, { index: 0, embedding: [1] }] } }), says: /data\[1\]\.index is 0/ },
     { of: 'an unknown field of a text request',
-      file: lines({ request: { input: 'a', truncate: true } }), says: /no such field as 'truncate'/ },
+      file: lines({ request: { input: 'a', truncate: true } }), says: /unknown field 'truncate'/ },
     { of: 'too many elements', file: lines({ request: {
         inputs: [{ name: 'x', datatype: 'FP32', shape: [2 ** 20 + 1], data: [] }] } }),
       says: /line 1: request: the inputs' 1048577 elements is over the limit of 1048576/ },
     { of: 'a line that is too long', file: utf8(`{"request": "${'a'.repeat(4 * 2 ** 20)}"}`),
-      says: /line 1: has \d+ bytes, at most 4194304 are taken/ },
+      says: /line 1: has \d+ bytes, more than the limit of 4194304/ },
     { of: 'too many cases', file: utf8('{}\n'.repeat(setLimits.cases + 1)),
-      says: /has 1001 cases, at most 1000 are taken/ },
+      says: /has 1001 cases, more than the limit of 1000/ },
     { of: 'a file that is too large', file: new Uint8Array(setLimits.bytes + 1),
-      says: /has 33554433 bytes, at most 33554432 are taken/ },
+      says: /has 33554433 bytes, more than the limit of 33554432/ },
   ];
   for (const { of, file, says } of faults) {
     it(`is refused for ${of}`, () => {
@@ -141,7 +141,7 @@ describe('a golden set of JSON lines', () => {
     });
   }
 
-  it('gives the cases before the one at fault', () => {
+  it('yields the cases before the invalid one', () => {
     const seen: string[] = [];
     assert.throws(() => {
       for (const { where } of openSet(lines({ request }, { request: 7 }), 'm').cases()) seen.push(where);
@@ -151,7 +151,7 @@ describe('a golden set of JSON lines', () => {
 });
 
 describe('a golden set in a file', () => {
-  it('is read where it is needed, also across the pieces that it is looked through in', () => {
+  it('is read piece by piece, also for lines that are longer than a piece', () => {
     const folder = mkdtempSync(join(tmpdir(), 'golden-set-'));
     try {
       const path = join(folder, 'golden.jsonl');
@@ -184,7 +184,7 @@ describe('a golden set in a file', () => {
 });
 
 describe('a golden set in binary form', () => {
-  it('gives the same cases as lines do', () => {
+  it('yields the same cases as JSON lines', () => {
     const set = openSet(
       frames(frame({ inputs: [binary('x', 8)] }, floats(1, 2)), frame({ outputs: [binary('y', 8)] }, floats(3, 4))),
       'ranker',
@@ -196,12 +196,12 @@ describe('a golden set in binary form', () => {
     assert.equal(fromFrames?.where, 'case 1');
   });
 
-  it('leaves out what is expected', () => {
+  it('may omit the expected answer', () => {
     const [only] = openSet(frames(frame({ inputs: [binary('x', 8)] }, floats(1, 2)), frame(undefined)), 'm').cases();
     assert.equal(only?.expected, undefined);
   });
 
-  it('carries numbers that JSON has no form for', () => {
+  it('carries numbers that JSON cannot express', () => {
     const [only] = openSet(
       frames(
         frame({ inputs: [binary('x', 8)] }, floats(1, 2)),
@@ -214,19 +214,19 @@ describe('a golden set in binary form', () => {
 
   // prettier-ignore
   const faults: readonly { readonly of: string; readonly file: Uint8Array<ArrayBuffer>; readonly says: RegExp }[] = [
-    { of: 'no case', file: frames(), says: /has no case/ },
+    { of: 'no case', file: frames(), says: /has no cases/ },
     { of: 'a file that ends within a frame', file: frames(frame({ inputs: [] }),
         frame({ outputs: [] }).subarray(0, 20)), says:
-        /case 1, expected: its frame says \d+ bytes of JSON in \d+, 12 are left/ },
+        /case 1, expected: the frame declares \d+ bytes of JSON in \d+ bytes, but the file has 12 left/ },
     { of: 'a file that ends before a frame', file: frames(frame({ inputs: [] })),
-      says: /case 1, expected: the file ends before its frame/ },
+      says: /case 1, expected: the file ends before this frame/ },
     { of: 'a frame that is too large', file: frames(Buffer.from([1, 0, 0, 0, 0, 0, 0, 255])),
-      says: /case 1, request: its frame says 4278190080 bytes/ },
-    { of: 'an empty request', file: frames(frame(undefined), frame(undefined)), says: /case 1: its request is empty/ },
-    { of: 'binary data that do not add up', file: frames(frame({ inputs: [binary('x', 8)] }, floats(1)),
-        frame(undefined)), says: /case 1: request: input 'x': binary_data_size 8 reaches past the end/ },
+      says: /case 1, request: the frame has 4278190080 bytes/ },
+    { of: 'an empty request', file: frames(frame(undefined), frame(undefined)), says: /case 1: the request is empty/ },
+    { of: 'binary data of the wrong length', file: frames(frame({ inputs: [binary('x', 8)] }, floats(1)),
+        frame(undefined)), says: /case 1: request: input 'x': binary_data_size 8 extends past the end/ },
     { of: 'too many cases', file: frames(...Array.from({ length: setLimits.cases + 1 },
-        () => [frame({}), frame(undefined)]).flat()), says: /at most 1000/ },
+        () => [frame({}), frame(undefined)]).flat()), says: /more than the limit of 1000/ },
   ];
   for (const { of, file, says } of faults) {
     it(`is refused for ${of}`, () => {

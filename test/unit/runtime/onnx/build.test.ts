@@ -1,4 +1,4 @@
-/** What the builder writes, ONNX Runtime has to read: the models of the tests run and compute what they say. */
+/** ONNX Runtime must be able to load and run the models that the builder writes. */
 import assert from 'node:assert/strict';
 import { encodeModel, modelBytes, weight } from '../../../../runtime/onnx/build.ts';
 import { inspectBytes } from '../../../../runtime/onnx/inspect.ts';
@@ -32,16 +32,17 @@ describe('signatureOf', () => {
   };
   // prettier-ignore
   const rows: { name: string; other: Pick<ModelInfo, 'inputs' | 'outputs'>; same: boolean }[] = [
-    { name: 'the same for the same values', other: structuredClone(base), same: true },
-    { name: 'another for another name', other: { ...base,
+    { name: 'equal for equal values', other: structuredClone(base), same: true },
+    { name: 'different for another name', other: { ...base,
         inputs: [{ name: 'z', type: 'float32', dims: ['batch', 4] }] }, same: false },
-    { name: 'another for another type', other: { ...base,
+    { name: 'different for another type', other: { ...base,
         inputs: [{ name: 'x', type: 'int64', dims: ['batch', 4] }] }, same: false },
-    { name: 'another for another size', other: { ...base,
+    { name: 'different for another size', other: { ...base,
         inputs: [{ name: 'x', type: 'float32', dims: ['batch', 5] }] }, same: false },
-    { name: 'another for an unknown rank than for a scalar',
+    { name: 'different for an unknown rank and for a scalar',
       other: { ...base, inputs: [{ name: 'x', type: 'float32' }] }, same: false },
-    { name: 'another when inputs become outputs', other: { inputs: base.outputs, outputs: base.inputs }, same: false },
+    { name: 'different when inputs become outputs', other: { inputs: base.outputs, outputs: base.inputs },
+      same: false },
   ];
   for (const { name, other, same } of rows)
     it(`is ${name}`, () => assert.equal(signatureOf(other) === signatureOf(base), same));

@@ -1,4 +1,4 @@
-/** What inspection tells of a model, what it refuses, and that no bytes whatever can hurt it. */
+/** What inspection reports about a model, what it refuses, and that arbitrary bytes cannot harm it. */
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -54,7 +54,7 @@ function problemOf(bytes: Uint8Array): string {
 }
 
 describe('inspectBytes', () => {
-  it('tells versions, producer, metadata and size', () => {
+  it('reports versions, producer, metadata and size', () => {
     const info = inspectBytes(modelBytes(add()));
     assert.deepEqual(
       {
@@ -76,13 +76,13 @@ describe('inspectBytes', () => {
     );
   });
 
-  it('tells inputs and outputs with free dimensions by name', () => {
+  it('reports inputs and outputs with the names of free dimensions', () => {
     const info = inspectBytes(modelBytes(matmul()));
     assert.deepEqual(info.inputs, [{ name: 'x', type: 'float32', dims: ['batch', 4] }]);
     assert.deepEqual(info.outputs, [{ name: 'y', type: 'float32', dims: ['batch', 2] }]);
   });
 
-  it('tells a scalar from an unknown rank', () => {
+  it('distinguishes a scalar from an unknown rank', () => {
     const info = inspectBytes(
       modelBytes(
         changed({
@@ -99,12 +99,12 @@ describe('inspectBytes', () => {
     ]);
   });
 
-  it('keeps a free dimension without a name as an empty one', () => {
+  it("reports a free dimension without a name as ''", () => {
     const info = inspectBytes(modelBytes(changed({ inputs: [{ name: 'x', type: 'float32', shape: ['', 4] }] })));
     assert.deepEqual(info.inputs[0]?.dims, ['', 4]);
   });
 
-  it('leaves inputs that a weight gives a value out', () => {
+  it('omits inputs whose value is given by a weight', () => {
     const info = inspectBytes(
       modelBytes(
         changed({
@@ -148,7 +148,7 @@ describe('inspectBytes', () => {
     );
   });
 
-  it('writes operators of other domains with their domain', () => {
+  it('prefixes operators of other domains with their domain', () => {
     const model = tensorAndSequence();
     const info = inspectBytes(
       modelBytes({
@@ -162,7 +162,7 @@ describe('inspectBytes', () => {
     assert.deepEqual(info.operators, { 'com.microsoft.Gelu': 1 });
   });
 
-  it('serves the tensors of a model that also gives a sequence', () => {
+  it('accepts a model with a sequence output, for its other outputs', () => {
     const info = inspectBytes(modelBytes(tensorAndSequence()));
     assert.deepEqual(
       { outputs: info.outputs.map(({ name }) => name), other: info.otherOutputs },
@@ -170,12 +170,12 @@ describe('inspectBytes', () => {
     );
   });
 
-  it('leaves a metadata value out that is longer than 64 KiB', () => {
+  it('omits a metadata value longer than 64 KiB', () => {
     const info = inspectBytes(modelBytes(changed({ metadata: { long: 'x'.repeat(70_000), short: 'y' } })));
     assert.deepEqual(info.metadata, { short: 'y' });
   });
 
-  it('takes every element type that the binding carries', () => {
+  it('accepts every element type that the binding carries', () => {
     for (const type of [
       'float32',
       'float64',
@@ -200,46 +200,46 @@ describe('inspectBytes refuses', () => {
   const good = modelBytes(matmul());
   // prettier-ignore
   const rows: { name: string; bytes: Uint8Array; want: RegExp }[] = [
-    { name: 'an int4 output, which would end the process',
+    { name: 'an int4 output, which would crash the process',
       bytes: modelBytes(int4Output()), want: /output 'q' is of type int4/ },
-    { name: 'an IR version that the engine does not take', bytes: modelBytes({ ...identity(), irVersion: 99 }),
+    { name: 'an IR version that the engine does not support', bytes: modelBytes({ ...identity(), irVersion: 99 }),
       want:
-        new RegExp(String.raw`its IR version is 99, ONNX Runtime 1\.30 takes up to 13: export it with an older ` +
-          'version of the onnx package') },
-    { name: 'an operator set that the engine does not take', bytes: modelBytes({ ...identity(), opset: 99 }),
+        new RegExp(String.raw`its IR version is 99, but ONNX Runtime 1\.30 supports at most 13: export it with an ` +
+          'older version of the onnx package') },
+    { name: 'an operator set that the engine does not support', bytes: modelBytes({ ...identity(), opset: 99 }),
       want:
-        new RegExp(String.raw`version 99 of the operator set ai\.onnx, ONNX Runtime 1\.30 takes up to 26: export ` +
-          'it with an older operator set') },
+        new RegExp(String.raw`version 99 of the operator set ai\.onnx, but ONNX Runtime 1\.30 supports at most 26: ` +
+          'export it with an older operator set') },
     { name: 'a bfloat16 input', bytes: modelBytes(identity('bfloat16')), want: /input 'x' is of type bfloat16/ },
     { name: 'a float8 output', bytes: modelBytes(
         changed({ outputs: [{ name: 'y', type: 'float8e4m3fn',
         shape: [1] }] })), want: /output 'y' is of type float8e4m3fn/ },
-    { name: 'a model without a tensor among its outputs', bytes: modelBytes(zipMapOutput()),
+    { name: 'a model whose outputs are not tensors', bytes: modelBytes(zipMapOutput()),
       want: /none of its outputs is a tensor \('scores' is a sequence\).*zipmap=False/ },
     { name: 'a sequence as input', bytes: modelBytes(
         changed({ inputs: [{ name: 'x', sequenceOf: 'float32' }] })), want: /input 'x' is a sequence/ },
     { name: 'a map as input', bytes: modelBytes(
         changed({ inputs: [{ name: 'x', mapOf: { key: 'string', value: 'float32' } }] })), want: /input 'x' is a map/ },
-    { name: 'a graph without outputs', bytes: modelBytes(changed({ outputs: [] })), want: /no output/ },
-    { name: 'an empty file', bytes: new Uint8Array(0), want: /it is empty/ },
+    { name: 'a graph without outputs', bytes: modelBytes(changed({ outputs: [] })), want: /its graph has no outputs/ },
+    { name: 'an empty file', bytes: new Uint8Array(0), want: /the file is empty/ },
     { name: 'a file that is cut off', bytes: good.subarray(0, good.length - 20), want: /cut off/ },
     { name: 'a Git LFS pointer', bytes: Buffer.from(
         'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n'), want: /Git LFS pointer/ },
     { name: 'a web page', bytes: Buffer.from('<!DOCTYPE html><html></html>'), want: /web page/ },
     { name: 'a zip archive', bytes: Buffer.from('PK\x03\x04rest of it'), want: /zip archive/ },
     { name: 'a model in .ort format', bytes: Buffer.from('\x20\0\0\0ORTM and so on'), want: /\.ort format/ },
-    { name: 'protobuf that is no model', bytes: Uint8Array.of(0x08, 0x08), want: /no graph/ },
-    { name: 'a file without operator sets', bytes: withoutOpsets(), want: /no operator set/ },
+    { name: 'protobuf that is not a model', bytes: Uint8Array.of(0x08, 0x08), want: /no graph/ },
+    { name: 'a file without operator sets', bytes: withoutOpsets(), want: /does not declare an operator set/ },
     { name: 'external data at an absolute path', bytes: external('/etc/passwd'), want: /outside its folder/ },
     { name: 'external data above the folder', bytes: external('a/../../x.bin'), want: /outside its folder/ },
     { name: 'external data behind a backslash', bytes: external('..\\x.bin'), want: /outside its folder/ },
-    { name: 'external data without a place', bytes: external(''), want: /outside its folder/ },
-    { name: 'a weight that has less bytes than its shape says', bytes: modelBytes(shortWeight()),
-      want: /'W' should have 32 bytes by its shape and has 8/ },
+    { name: 'external data without a location', bytes: external(''), want: /outside its folder/ },
+    { name: 'a weight with fewer bytes than its shape needs', bytes: modelBytes(shortWeight()),
+      want: /'W' has 8 bytes, but its shape needs 32/ },
   ];
   for (const { name, bytes, want } of rows) it(name, () => assert.match(problemOf(bytes), want));
 
-  it('subgraphs that are nested without end', () => {
+  it('endlessly nested subgraphs', () => {
     let graph = matmul().graph;
     for (let depth = 0; depth < 20; depth += 1)
       graph = { ...graph, nodes: [{ op: 'If', inputs: [], outputs: [], attributes: { then_branch: { graph } } }] };
@@ -282,12 +282,12 @@ describe('inspectModel', () => {
   const invalid = (want: RegExp) => (error: unknown) =>
     error instanceof AppError && error.code === 'MODEL_INVALID' && want.test(error.message);
 
-  it('reads a file as it reads memory', async () => {
+  it('reports the same for a file as for memory', async () => {
     const path = await writeModel(folder, add());
     assert.deepEqual(await inspectModel(path), inspectBytes(modelBytes(add())));
   });
 
-  it('tells which files hold external weights', async () => {
+  it('lists the files with external weights', async () => {
     await writeFile(join(folder, 'weights.bin'), new Uint8Array(32));
     const { externalFiles } = await inspectModel(
       await writeModel(folder, externalModel('weights.bin'), 'external.onnx'),
@@ -298,10 +298,10 @@ describe('inspectModel', () => {
   // prettier-ignore
   const placed: { name: string; data: { offset: number; entries?: Record<string, string> }; want: boolean }[] = [
     { name: 'aligned at multiples of 64', data: { offset: 128 }, want: true },
-    { name: 'unaligned at others', data: { offset: 32 }, want: false },
-    { name: 'unaligned when a form for a kernel is',
+    { name: 'unaligned at other offsets', data: { offset: 32 }, want: false },
+    { name: 'unaligned when a weight packed for a kernel is',
       data: { offset: 0, entries: { prepacked_0: 'MatMul+15369080751505971080|6898848;176640;0' } }, want: false },
-    { name: 'aligned with an aligned form for a kernel',
+    { name: 'aligned with an aligned weight packed for a kernel',
       data: { offset: 0, entries: { prepacked_0: 'MatMul+15369080751505971080|6351616;176640;0' } }, want: true },
   ];
   for (const { name, data, want } of placed) {
@@ -333,7 +333,7 @@ describe('inspectModel', () => {
     );
   });
 
-  it('refuses external data behind a link that leads out', async () => {
+  it('refuses external data behind a link that leads out of the folder', async () => {
     await mkdir(join(folder, 'inner'), { recursive: true });
     await writeFile(join(folder, 'secret.bin'), new Uint8Array(32));
     await symlink('../secret.bin', join(folder, 'inner', 'link.bin'));
@@ -342,7 +342,7 @@ describe('inspectModel', () => {
     for (const root of [folder, '/']) assert.equal((await inspectModel(path, { root })).externalFiles.length, 1);
   });
 
-  it('says which file cannot be opened', async () => {
+  it('names the file that cannot be opened', async () => {
     await assert.rejects(
       inspectModel(join(folder, 'nothing.onnx')),
       (error: unknown) => error instanceof AppError && error.code === 'FILE_UNREADABLE',
@@ -353,15 +353,15 @@ describe('inspectModel', () => {
     );
   });
 
-  it('reads little of a file of four gigabytes', async () => {
-    // A weight of 1 GiB in a sparse file: the structure says so, the disk holds nothing of it.
+  it('reads only a small part of a file of four gigabytes', async () => {
+    // A weight of 1 GiB in a sparse file: the file has the size but no data on disk.
     const path = join(folder, 'large.onnx');
     const gib = 2 ** 30;
     const [head, tail] = splitAround(gib);
     await writeFile(path, head);
     await truncate(path, head.length + gib);
     await writeFile(path, tail, { flag: 'a' });
-    // Behind the model's end, unknown fields of 1 GiB each: skipped by their length alone.
+    // After the model follow unknown fields of 1 GiB each, which are skipped by their length.
     for (let index = 0; index < 3; index += 1) {
       await writeFile(path, fieldHead(200, gib), { flag: 'a' });
       await truncate(path, (await import('node:fs')).statSync(path).size + gib);
@@ -370,7 +370,7 @@ describe('inspectModel', () => {
     assert.deepEqual({ weights: info.weightsBytes, large: info.fileBytes > 4 * gib }, { weights: gib, large: true });
   });
 
-  it('ends with a result or a refusal on any bytes, reading no more than a multiple of them', () => {
+  it('returns or refuses for any bytes, and reads at most a multiple of their length', () => {
     const real = modelBytes({
       ...add(),
       graph: { ...matmul().graph, weights: [weight('W', 'float32', [4, 2], new Float32Array(8))] },
@@ -421,20 +421,20 @@ describe('WireReader', () => {
         0xff, 0xff, 0xff, 0x01], want: /cut off: 18446744073709551615 bytes/ },
     { name: 'a number of eleven bytes', bytes: [0x08,
         ...Array.from({ length: 10 }, () => 0xff), 0x01], want: /more than ten bytes/ },
-    { name: 'a group', bytes: [0x0b, 0x0c], want: /no known wire type/ },
+    { name: 'a group', bytes: [0x0b, 0x0c], want: /an unknown wire type/ },
     { name: 'field number 0', bytes: [0x02, 0x00], want: /no field at byte 0/ },
     { name: 'a number that is cut off', bytes: [0x08, 0x80], want: /cut off in the number/ },
   ];
   for (const { name, bytes, want } of rows)
     it(`refuses ${name}`, () => assert.throws(() => [...reader(bytes).fields({ start: 0, end: bytes.length })], want));
 
-  it('gives up on more fields than it was told to expect', () => {
+  it('stops at more fields than the limit', () => {
     const bytes = Array.from({ length: 40 }, (_, index) => (index % 2 === 0 ? 0x08 : 0x01));
     assert.throws(() => [...reader(bytes, 10).fields({ start: 0, end: 40 })], /more fields/);
   });
 
-  it('refuses to copy more than the caller allows', () => {
-    assert.throws(() => reader([1, 2, 3]).bytes({ start: 0, end: 3 }, 2), /over the bound of 2/);
+  it("refuses to copy more than the caller's limit", () => {
+    assert.throws(() => reader([1, 2, 3]).bytes({ start: 0, end: 3 }, 2), /more than the limit of 2/);
   });
 
   it('refuses text that is not UTF-8', () => {
@@ -442,10 +442,9 @@ describe('WireReader', () => {
   });
 });
 
-/** A model with one weight of `bytes` zeros, as what comes before and behind those zeros. */
+/** The bytes before and after the zeros of a model with one weight of `bytes` zeros. */
 function splitAround(bytes: number): [Uint8Array, Uint8Array] {
-  // encodeModel keeps large data as a part of its own; a stand-in with the length of the real one costs no memory to
-  // hold.
+  // encodeModel keeps large data as a separate part, so an array that is never filled stands in for the weight.
   const data = new Uint8Array(new ArrayBuffer(bytes));
   const parts = encodeModel({
     ...matmul(),

@@ -1,4 +1,4 @@
-/** Which file of a source is served for a precision, and what is said when there is none. */
+/** Which file of a source is served for a precision, and the message if no file fits. */
 import assert from 'node:assert/strict';
 import { AppError, type ErrorCode } from '../../../../api/errors.ts';
 import type { Precision } from '../../../../api/choices.ts';
@@ -25,7 +25,7 @@ describe('chooseGraph', () => {
     { name: 'the only graph of a folder, whatever its name',
       acquired: { uri: 'pvc://m/', folder: true,
         files: files('onnx/encoder.onnx', 'tokenizer.json') }, want: 'onnx/encoder.onnx' },
-    { name: 'the file of a source that is one',
+    { name: 'the file of a single-file source',
       acquired: { uri: 'pvc://models/x.onnx', folder: false, files: files('x.onnx') }, want: 'x.onnx' },
   ];
   for (const { name, acquired = folder, precision = 'Source', graphPath, want } of rows) {
@@ -65,6 +65,6 @@ describe('checkFits', () => {
       /m\.onnx needs about 2\.4Gi of memory, the limit is 1Gi: raise spec\.memory\.limit/,
     );
   });
-  it('takes any size without a limit', () => checkFits('m.onnx', { weightsBytes: 2 ** 40 }, undefined));
-  it('takes what fits', () => checkFits('m.onnx', { weightsBytes: 2 ** 28 }, 2 ** 30));
+  it('accepts any size without a limit', () => checkFits('m.onnx', { weightsBytes: 2 ** 40 }, undefined));
+  it('accepts weights that fit', () => checkFits('m.onnx', { weightsBytes: 2 ** 28 }, 2 ** 30));
 });

@@ -1,4 +1,4 @@
-/** Every source scheme: its row in the api, its file in runtime/prepare/sources/, and that both mean the same. */
+/** Every source scheme: its row in the api and its file in runtime/prepare/sources/ agree. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,20 +22,20 @@ const admitted = new RegExp(uriPattern, 'u');
 const admittedFile = new RegExp(fileUriPattern, 'u');
 const runs = { numRuns: 500, seed: 1 };
 
-/** What is wrong with a URI that the pattern admits: each is a thing that a pattern cannot say well. */
+/** Problems of URIs that match the pattern, because a pattern cannot express them well. */
 const beyondPattern: readonly RegExp[] = [
   /control characters/,
   /must not contain '(\.\.?|.*\\.*)'/,
   /two hex digits/,
   /is not a URL/,
-  /a fragment/,
+  /fragment/,
   /cannot have a query/,
   /the version must be exact/,
   // npm names begin with a letter or digit.
   /write it as npm:package/,
 ];
 
-/** @returns the parsed URI, or the message of its refusal */
+/** @returns the parsed URI, or the error message */
 function parsed(uri: string): ReturnType<typeof parseSourceUri> | string {
   try {
     return parseSourceUri(uri, rules);
@@ -45,14 +45,14 @@ function parsed(uri: string): ReturnType<typeof parseSourceUri> | string {
   }
 }
 
-/** URIs of one scheme as its pattern admits them, host and path of plain characters or of any. */
+/** URIs that match one scheme's pattern, with a host and path of plain or of any characters. */
 function urisOf(name: SourceName, path: 'plain' | 'any'): fc.Arbitrary<string> {
   const { pattern } = sourceRowOf(name);
   const whole = path === 'any' ? pattern : pattern.replace('[^/?#@]', '[a-z]').replace(/\.([*+])$/, '[A-Za-z0-9_/-]$1');
   return fc.stringMatching(new RegExp(`^(?:${whole})$`));
 }
 
-/** A URI with one character left out, put in or replaced, the scheme apart. */
+/** A URI with one character after the scheme removed, inserted or replaced. */
 function damaged(name: SourceName): fc.Arbitrary<string> {
   return fc
     .tuple(urisOf(name, 'plain'), fc.nat(), fc.constantFrom('', '/', '@', ':', 'A', '_', '-', '?'), fc.nat(1))
@@ -68,7 +68,7 @@ describe('source schemes', () => {
     const row = sourceRowOf(name);
 
     describe(name, () => {
-      it('has a file of its name that parses and opens', () => {
+      it('has a file with its name that parses and opens', () => {
         assert.ok(existsSync(join(folder, `${name}.ts`)));
         const scheme = schemeFor(parseSourceUri(row.forms[0]?.example ?? '', rules));
         assert.equal(typeof scheme.parse, 'function');
@@ -76,7 +76,7 @@ describe('source schemes', () => {
       });
 
       for (const { example, start, needsDigest } of row.forms) {
-        it(`takes its example ${example}, in the schema and at run time`, () => {
+        it(`accepts its example ${example}, in the schema and at run time`, () => {
           assert.ok(example.startsWith(start) && admitted.test(example) && admittedFile.test(example));
           assert.equal(sourceNameOf(example), name);
           assert.equal(parseSourceUri(example, rules).scheme, name);
@@ -91,13 +91,13 @@ describe('source schemes', () => {
         }
       }
 
-      it('is refused on a cluster exactly where it is for local mode only', () => {
+      it('is refused on a cluster exactly if it is for local mode only', () => {
         const parse = (): unknown => parseSourceUri(row.forms[0]?.example ?? '', { allowFile: false, pinned: true });
         if (row.localOnly === true) assert.throws(parse, /local mode only/);
         else parse();
       });
 
-      it('parses what its pattern admits, or says what a pattern cannot say', () => {
+      it('parses what its pattern accepts, or reports a problem that a pattern cannot express', () => {
         fc.assert(
           fc.property(urisOf(name, 'any'), (uri) => {
             const got = parsed(uri);
@@ -112,7 +112,7 @@ describe('source schemes', () => {
         );
       });
 
-      it('parses every plain path that its pattern admits', () => {
+      it('parses every plain path that its pattern accepts', () => {
         fc.assert(
           fc.property(urisOf(name, 'plain'), (uri) => {
             const got = parsed(uri);
@@ -123,7 +123,7 @@ describe('source schemes', () => {
         );
       });
 
-      it('refuses what its pattern refuses, apart from what only serve takes', () => {
+      it('refuses what its pattern refuses, except what only serve accepts', () => {
         const serve = new RegExp(`^(?:${row.servePattern ?? row.pattern})$`, 'u');
         let refused = 0;
         fc.assert(
@@ -161,7 +161,7 @@ describe('source schemes', () => {
     { name: 'the root of the disk', uri: 'file:///', spec: false, serve: false },
   ];
   for (const { name, uri, spec, serve } of written) {
-    it(`${serve ? 'takes' : 'refuses'} ${name} for serve and ${spec ? 'takes' : 'refuses'} it in a spec`, () => {
+    it(`${serve ? 'accepts' : 'refuses'} ${name} for serve and ${spec ? 'accepts' : 'refuses'} it in a spec`, () => {
       assert.equal(admitted.test(uri), spec);
       assert.equal(typeof parsed(uri) !== 'string', serve);
     });

@@ -1,4 +1,4 @@
-/** JSON from outside: bounded in depth before it is parsed. */
+/** JSON from outside: limits of depth and memory are checked before parsing. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { countParts, parseJson, parsedBytes } from '../../../../runtime/protocol/json.ts';
@@ -11,7 +11,7 @@ function depthOf(value: unknown): number {
 }
 
 describe('countParts', () => {
-  it('counts depth as a parser does, whatever the texts inside', () => {
+  it('counts depth like a parser, for any strings inside', () => {
     const value = fc.letrec((tie) => ({
       node: fc.oneof(
         { maxDepth: 5 },
@@ -27,7 +27,7 @@ describe('countParts', () => {
     );
   });
 
-  it('survives a text without an end', () => assert.equal(countParts(bytes('["abc\\'), 5).depth, 1));
+  it('handles a string without an end', () => assert.equal(countParts(bytes('["abc\\'), 5).depth, 1));
 
   const counted: readonly { readonly text: string; readonly want: Partial<ReturnType<typeof countParts>> }[] = [
     { text: '[[],[],[1,2]]', want: { lists: 4, objects: 0, texts: 0, keys: 0 } },
@@ -43,14 +43,14 @@ describe('countParts', () => {
 describe('parseJson', () => {
   const rows: readonly [string, Uint8Array, RegExp][] = [
     ['nothing', bytes(''), /the body is not JSON: it ends too early/],
-    ['half of it', bytes('{"a": [1, 2'), /the body is not JSON: /],
-    ['something else', bytes('<xml/>'), /the body is not JSON: unexpected character/],
-    ['what is not UTF-8', Uint8Array.of(0x22, 0xff, 0x22), /the body is not JSON: it is not UTF-8/],
-    ['what is too deep', bytes('[[[[1]]]]'), /the body is nested deeper than 3 levels/],
+    ['incomplete text', bytes('{"a": [1, 2'), /the body is not JSON: /],
+    ['other text', bytes('<xml/>'), /the body is not JSON: unexpected character/],
+    ['text that is not UTF-8', Uint8Array.of(0x22, 0xff, 0x22), /the body is not JSON: it is not UTF-8/],
+    ['text nested too deeply', bytes('[[[[1]]]]'), /the body is nested deeper than 3 levels/],
   ];
   for (const [name, given, says] of rows)
     it(`refuses ${name}`, () => assert.throws(() => parseJson(given, { maxDepth: 3 }, 'the body'), says));
-  it('quotes nothing of a body', () =>
+  it('does not quote the body', () =>
     assert.throws(
       () => parseJson(bytes('{"password": hunter2}'), { maxDepth: 3 }, 'the body'),
       (error: unknown) => !String(error).includes('hunter2'),
@@ -64,7 +64,7 @@ describe('parseJson', () => {
     { name: 'escapes', text: `["${'\\u0101'.repeat(4000)}"]` },
   ];
   for (const { name, text } of bombs) {
-    it(`refuses ${name} that would take more memory than they may, with the numbers, before parsing`, () => {
+    it(`refuses ${name} that would need more memory than the limit, with the numbers, before parsing`, () => {
       const need = parsedBytes(countParts(bytes(text), 9));
       assert.throws(
         () => parseJson(bytes(text), { maxDepth: 9, memoryBytes: need - 1, advice: 'send less' }, 'the body'),
@@ -83,12 +83,12 @@ describe('parseJson', () => {
     });
   }
 
-  it('parses the rest', () =>
+  it('parses text within the limits', () =>
     assert.deepEqual(parseJson(bytes('{"a": [1]}'), { maxDepth: 3 }, 'the body'), { a: [1] }));
 });
 
 describe('parsedBytes', () => {
-  /** What one thing more costs, beside a number in its place; texts are of one length. */
+  /** The cost of one more value compared with a number in its place; the texts have equal length. */
   const more = (text: string, number: string): number =>
     parsedBytes(countParts(bytes(text), 9)) - parsedBytes(countParts(bytes(number.padEnd(text.length)), 9));
   const rows: readonly {

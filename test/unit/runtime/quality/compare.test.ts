@@ -34,60 +34,60 @@ type Row = {
 const rows: readonly Row[] = [
   { it: 'takes the largest error of any element', metric: 'MaxAbsError',
     want: floats([3], 1, 2, 3), got: floats([3], 1, 2.5, 2.75), value: 0.5 },
-  { it: 'reads half precision from its bits', metric: 'MaxAbsError',
+  { it: 'decodes half precision from its bits', metric: 'MaxAbsError',
     want: halves([2], 0x3c00, 0), got: halves([2], 0x3800, 0), value: 0.5 },
   { it: 'compares half precision with single', metric: 'MaxAbsError',
     want: floats([2], 1, 0), got: halves([2], 0x3c00, 0x3800), value: 0.5 },
-  { it: 'compares whole numbers as numbers', metric: 'MaxAbsError',
+  { it: 'compares integers as numbers', metric: 'MaxAbsError',
     want: wide([2], 7, 9), got: wide([2], 7, 12), value: 3 },
-  { it: 'gives an error without bound to a number that is none', metric: 'MaxAbsError', want: floats([2], 1, 2),
+  { it: 'gives the largest error for NaN', metric: 'MaxAbsError', want: floats([2], 1, 2),
     got: floats([2], 1, NaN), value: Number.MAX_VALUE, note: /'y' is NaN instead of 2 at element 1/ },
-  { it: 'lets an infinity pass that is in the right answer too', metric: 'MaxAbsError',
+  { it: 'accepts an infinity that the expected answer has too', metric: 'MaxAbsError',
     want: floats([2], 1, -Infinity), got: floats([2], 1, -Infinity), value: 0 },
   { it: 'takes the lowest cosine of any row', metric: 'Cosine',
     want: floats([2, 2], 1, 0, 1, 0), got: floats([2, 2], 5, 0, 3, 4), value: 0.6 },
-  { it: 'takes a row whole when it has several dimensions', metric: 'Cosine',
+  { it: 'treats a row of several dimensions as one vector', metric: 'Cosine',
     want: floats([1, 2, 2], 1, 0, 0, 1), got: floats([1, 2, 2], 1, 0, 0, 0), value: Math.SQRT1_2 },
-  { it: 'takes a column of numbers for one vector', metric: 'Cosine',
+  { it: 'treats a column of single numbers as one vector', metric: 'Cosine',
     want: floats([2, 1], 3, 4), got: floats([2, 1], 4, 3), value: 0.96 },
-  { it: 'finds nothing in common with a row of zeros', metric: 'Cosine',
+  { it: 'is 0 when one of two rows is all zeros', metric: 'Cosine',
     want: floats([1, 2], 1, 0), got: floats([1, 2], 0, 0), value: 0 },
-  { it: 'finds two rows of zeros the same', metric: 'Cosine',
+  { it: 'is 1 for two rows of zeros', metric: 'Cosine',
     want: floats([1, 2], 0, 0), got: floats([1, 2], 0, 0), value: 1 },
-  { it: 'has the worst cosine for a number that is none', metric: 'Cosine', want: floats([1, 2], 1, 0),
+  { it: 'has the worst cosine for a number that is not finite', metric: 'Cosine', want: floats([1, 2], 1, 0),
     got: floats([1, 2], Infinity, 0), value: -1, note: /is Infinity instead of 1/ },
   { it: 'has the worst cosine for another shape', metric: 'Cosine', want: floats([1, 2], 1, 0),
     got: floats([2, 1], 1, 0), value: -1, note: /has shape \[2,1\] instead of \[1,2\]/ },
-  { it: 'counts vectors whose largest element is at the same place', metric: 'Top1Agreement',
+  { it: 'counts vectors whose largest element is at the same index', metric: 'Top1Agreement',
     want: floats([2, 3], 0, 9, 1, 5, 0, 0), got: floats([2, 3], 1, 2, 0, 0, 5, 0), value: 0.5, weight: 2 },
   { it: 'counts each step of a sequence', metric: 'Top1Agreement', want: floats([1, 2, 2], 0, 1, 0, 1),
     got: floats([1, 2, 2], 0, 1, 1, 0), value: 0.5, weight: 2 },
-  { it: 'takes whole numbers for the choice itself', metric: 'Top1Agreement',
+  { it: 'treats integers as the labels', metric: 'Top1Agreement',
     want: wide([2, 2], 4, 5, 6, 7), got: wide([2, 2], 4, 5, 6, 0), value: 0.75, weight: 4 },
-  { it: 'lets a vector with a number that is none choose nothing', metric: 'Top1Agreement',
+  { it: 'has no label for a vector that contains NaN', metric: 'Top1Agreement',
     want: floats([1, 2], 1, 0), got: floats([1, 2], NaN, 0), value: 0 },
   { it: 'matches answers that are equal', metric: 'ExactMatch',
     want: floats([2], 1, 2), got: floats([2], 1, 2), value: 1 },
-  { it: 'does not match what differs in one bit', metric: 'ExactMatch', want: floats([1], 1),
+  { it: 'does not match values that differ in one bit', metric: 'ExactMatch', want: floats([1], 1),
     got: floats([1], 1.0000001), value: 0, note: /differs at element 0: 1.000000/ },
   { it: 'does not match the same numbers of another type', metric: 'ExactMatch', want: floats([1], 1),
     got: { type: 'float64', dims: [1], data: Float64Array.of(1) }, value: 0, note: /is float64 instead of float32/ },
-  { it: 'matches what is no number in both', metric: 'ExactMatch',
+  { it: 'matches NaN in both', metric: 'ExactMatch',
     want: floats([1], NaN), got: floats([1], NaN), value: 1 },
-  { it: 'counts words replaced, left out and put in', metric: 'WordErrorRate',
+  { it: 'counts words replaced, deleted and inserted', metric: 'WordErrorRate',
     want: texts('the cat sat on the mat'), got: texts('the cat sit on mat today'), value: 0.5, weight: 6 },
-  { it: 'lets white space be', metric: 'WordErrorRate', want: texts('a b'), got: texts('  a\n b '), value: 0 },
-  { it: 'counts every word where nothing was to be said', metric: 'WordErrorRate',
+  { it: 'ignores white space', metric: 'WordErrorRate', want: texts('a b'), got: texts('  a\n b '), value: 0 },
+  { it: 'counts every word where the expected text is empty', metric: 'WordErrorRate',
     want: texts(''), got: texts('a b c'), value: 3, weight: 1 },
-  { it: 'compares places of the largest with labels', metric: 'Accuracy', want: wide([3], 1, 0, 2),
+  { it: 'compares the index of the largest score with the label', metric: 'Accuracy', want: wide([3], 1, 0, 2),
     got: floats([3, 3], 0, 1, 0, 1, 0, 0, 1, 0, 0), value: 2 / 3, weight: 3 },
   { it: 'compares labels with labels', metric: 'Accuracy',
     want: texts('cat', 'dog'), got: texts('cat', 'cow'), value: 0.5, weight: 2 },
-  { it: 'has nothing right where answers are missing', metric: 'Accuracy', want: wide([3], 1, 0, 2),
-    got: floats([2, 2], 1, 0, 1, 0), value: 0, weight: 3, note: /gives 2 answers for 3 labels/ },
+  { it: 'is 0 where answers are missing', metric: 'Accuracy', want: wide([3], 1, 0, 2),
+    got: floats([2, 2], 1, 0, 1, 0), value: 0, weight: 3, note: /has 2 answers for 3 labels/ },
 ];
 
-describe('comparing an answer with the right one', () => {
+describe('comparing an answer with the expected one', () => {
   for (const row of rows) {
     it(`${row.metric} ${row.it}`, () => {
       const comparison = compareOutputs(row.metric, { y: row.want }, { y: row.got });
@@ -100,7 +100,7 @@ describe('comparing an answer with the right one', () => {
     });
   }
 
-  it('has the worst value for every metric where an output is missing, and passes one that only the answer has', () => {
+  it('has the worst value of every metric for a missing output, and ignores an output that only the answer has', () => {
     for (const metric of goldenMetricNames) {
       const comparison = compareOutputs(metric, { y: floats([1], 1) }, { z: floats([1], 1) });
       assert.ok(
@@ -113,7 +113,7 @@ describe('comparing an answer with the right one', () => {
     assert.ok(more.kind === 'compared' && more.value === 1);
   });
 
-  it('asks for all outputs to match, and takes the worst of their distances', () => {
+  it('ExactMatch requires all outputs to match; Cosine takes the worst of them', () => {
     const want: NamedTensors = { a: floats([1, 2], 1, 0), b: floats([1, 2], 0, 1) };
     const got: NamedTensors = { a: floats([1, 2], 1, 0), b: floats([1, 2], 1, 1) };
     const exact = compareOutputs('ExactMatch', want, got);
@@ -123,23 +123,23 @@ describe('comparing an answer with the right one', () => {
   });
 
   const unfit: readonly { readonly metric: GoldenMetric; readonly want: Tensor; readonly says: RegExp }[] = [
-    { metric: 'Cosine', want: texts('a'), says: /output 'y' is text, which Cosine says nothing about/ },
+    { metric: 'Cosine', want: texts('a'), says: /output 'y' is text; Cosine compares numbers only/ },
     { metric: 'MaxAbsError', want: texts('a'), says: /is text/ },
     { metric: 'WordErrorRate', want: floats([1], 1), says: /is not text/ },
-    { metric: 'Accuracy', want: floats([1], 1), says: /takes the right labels/ },
+    { metric: 'Accuracy', want: floats([1], 1), says: /needs the expected labels/ },
   ];
   for (const { metric, want, says } of unfit) {
-    it(`says that ${metric} does not fit ${want.type}`, () => {
+    it(`reports that ${metric} does not fit ${want.type}`, () => {
       const comparison = compareOutputs(metric, { y: want }, { y: want });
       assert.ok(comparison.kind === 'unfit' && says.test(comparison.problem), JSON.stringify(comparison));
     });
   }
-  it('has nothing to say without outputs', () => {
+  it('does not compare without outputs', () => {
     assert.equal(compareOutputs('Cosine', {}, {}).kind, 'unfit');
   });
 });
 
-describe('the score of many answers', () => {
+describe('the score over many answers', () => {
   const cases: readonly {
     readonly metric: GoldenMetric;
     readonly values: readonly (readonly [number, number])[];
@@ -203,7 +203,7 @@ describe('the score of many answers', () => {
     },
   ];
   for (const { metric, values, value, worst } of cases) {
-    it(`of ${metric} is ${value} with ${worst} the worst`, () => {
+    it(`of ${metric} is ${value}, with ${worst} as the worst`, () => {
       const score = new Score(metric);
       assert.equal(score.value, undefined);
       for (const [one, weight] of values) score.add({ value: one, weight });
@@ -213,7 +213,7 @@ describe('the score of many answers', () => {
     });
   }
 
-  it('meets a limit to the last digit, and no more', () => {
+  it('meets a limit apart from rounding', () => {
     assert.ok(meets(0.99, { min: 0.99 }) && meets(0.98999999995, { min: 0.99 }) && !meets(0.9899, { min: 0.99 }));
     assert.ok(meets(0.02, { max: 0.02 }) && !meets(0.021, { max: 0.02 }) && meets(5, {}));
   });

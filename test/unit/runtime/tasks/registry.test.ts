@@ -1,4 +1,4 @@
-/** Every task of the api's list: the schema and the runtime take it, and its row agrees with what it answers. */
+/** Every task of the api's list: the schema and the runtime accept it, and its row matches its routes. */
 import assert from 'node:assert/strict';
 import { openApiSchema } from '../../../../api/onnxmodel.ts';
 import { runtimeConfigSchema } from '../../../../api/runtime-config.ts';
@@ -32,17 +32,17 @@ describe('the tasks', () => {
     const { load, paths, asked } = tasks[name];
 
     describe(name, () => {
-      it('is taken in the config of a pod', () => assert.notEqual(faultyField(name), 'task'));
+      it("is accepted in a pod's config", () => assert.notEqual(faultyField(name), 'task'));
       it('can be loaded', async () => assert.equal(typeof (await load()), 'function'));
 
       for (const path of paths) {
-        it(`is what a model of another task is told of at ${path}`, () => {
+        it(`is named at ${path} to clients of a model with another task`, () => {
           assert.throws(() => findRoute(table, 'POST', path), new RegExp(`set spec.model.task: ${name}`));
         });
       }
 
       if (asked === undefined) return;
-      it('is asked at its own paths, in the example and in golden cases', () => {
+      it('uses its own paths in the example and in golden cases', () => {
         const cases = asked.cases('m', { seed: 1, count: 2 });
         assert.deepEqual(
           cases.map(({ question }) => paths.includes(question.path)),

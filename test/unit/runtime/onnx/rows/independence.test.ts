@@ -1,4 +1,4 @@
-/** Which graphs let rows share a run, and why others do not. */
+/** Which graphs may run several rows together, and the reason why others may not. */
 import assert from 'node:assert/strict';
 import { create } from '@bufbuild/protobuf';
 import {
@@ -23,7 +23,7 @@ const floats = (name: string, dims: readonly number[]): Weight =>
 const whole = (name: string, ...values: readonly number[]): Weight =>
   weight(name, 'int64', [values.length], BigInt64Array.from(values, BigInt));
 const scalar = (name: string, value: number): Weight => weight(name, 'int64', [], BigInt64Array.of(BigInt(value)));
-/** @param op of another domain with that in front: `com.microsoft.Gelu` */
+/** @param op operators of another domain with the domain as a prefix: `com.microsoft.Gelu` */
 const node = (
   op: string,
   inputs: readonly string[],
@@ -50,7 +50,7 @@ type Given = {
   readonly opset?: number;
 };
 
-/** x[batch, 3, 4] unless given → y. */
+/** A model x → y; the shape of x defaults to [batch, 3, 4]. */
 function modelOf({ nodes, weights = [], shape = ['batch', 3, 4], opset = 17 }: Given): Model {
   return {
     opset,
@@ -78,7 +78,7 @@ const branch = (name: string, ...nodes: readonly Node[]): Attribute => ({
     outputs: [{ name: nodes.at(-1)?.outputs[0] ?? '', type: 'float32' }],
   } satisfies Graph,
 });
-/** A shape whose first size is that of x, and the others as given. */
+/** A shape with the first size of x and the given other sizes. */
 const withRows = (
   ...others: readonly number[]
 ): { readonly nodes: readonly Node[]; readonly weights: readonly Weight[] } => ({
@@ -90,7 +90,7 @@ const withRows = (
   weights: [whole('first', 0), whole('others', ...others)],
 });
 
-/** n rows, as n, n - 1 and n + 1. */
+/** The number of rows n, and the numbers n - 1 and n + 1. */
 const counts = {
   nodes: [
     node('Shape', ['x'], ['shape']),
@@ -107,7 +107,7 @@ type Row = Given & { readonly name: string };
 const independent: readonly Row[] = [
   { name: 'a sum of features', nodes: [node('ReduceSum', ['x', 'a'], ['y'])], weights: [whole('a', 1, 2)] },
   { name: 'a softmax over the last axis', nodes: [node('Softmax', ['x'], ['y'])] },
-  { name: 'a softmax of an old version over all but the first axis',
+  { name: 'a softmax of an old version over all axes except the first',
     nodes: [node('Softmax', ['x'], ['y'])], opset: 11 },
   { name: 'a product with weights', nodes: [node('MatMul', ['x', 'W'], ['y'])], weights: [floats('W', [4, 2])] },
   { name: 'attention within a row', nodes: [node('Transpose', ['x'], ['t'], { perm: ints(0, 2, 1) }),
@@ -117,11 +117,11 @@ const independent: readonly Row[] = [
       node('Transpose', ['h'], ['t'], { perm: ints(0, 2, 1, 3) }),
       node('Transpose', ['t'], ['u'], { perm: ints(0, 2, 1, 3) }), node('Reshape', ['u', 'back'], ['y'])],
     weights: [...withRows(3, 2, 2).weights, whole('back', 0, 0, -1)] },
-  { name: 'rows flattened for a product, and taken apart again',
+  { name: 'rows flattened for a product, then separated again',
     nodes: [node('Reshape', ['x', 'flat'], ['f']), node('Gemm', ['f', 'W', 'b'], ['p']),
       ...withRows(3, 2).nodes, node('Reshape', ['p', 'made'], ['y'])],
     weights: [whole('flat', -1, 4), floats('W', [4, 2]), floats('b', [2]), ...withRows(3, 2).weights] },
-  { name: 'rows in the second axis and back',
+  { name: 'rows moved to the second axis and back',
     nodes: [node('Transpose', ['x'], ['t'], { perm: ints(1, 0, 2) }), node('Reshape', ['t', 'shape'], ['r']),
       node('ReduceMax', ['r'], ['m'], { axes: ints(0), keepdims: int(0) }), node('Identity', ['m'], ['y'])],
     weights: [whole('shape', 3, -1, 4)] },
@@ -130,7 +130,7 @@ const independent: readonly Row[] = [
       node('LSTM', ['t', 'W', 'R'], ['all', 'h'], { hidden_size: int(2) }),
       node('Transpose', ['h'], ['u'], { perm: ints(1, 0, 2) }), node('Reshape', ['u', 'shape'], ['y'])],
     weights: [floats('W', [1, 8, 4]), floats('R', [1, 8, 2]), whole('shape', 0, -1)] },
-  { name: 'a token beside every row', nodes: [...withRows(1, 4).nodes,
+  { name: 'a token added to every row', nodes: [...withRows(1, 4).nodes,
       node('Expand', ['token', 'made'], ['many']), node('Concat', ['many', 'x'], ['y'], { axis: int(1) })],
     weights: [...withRows(1, 4).weights, floats('token', [1, 1, 4])] },
   { name: 'a convolution, a norm and a pool', shape: ['batch', 3, 8, 8],
@@ -144,10 +144,10 @@ const independent: readonly Row[] = [
       node('DequantizeLinear', ['q', 's', 'z'], ['y'])],
     weights: [floats('s', []), weight('z', 'uint8', [], Uint8Array.of(0))] },
   { name: 'trees', shape: ['batch', 4], nodes: [node('ai.onnx.ml.TreeEnsembleRegressor', ['x'], ['y'])] },
-  { name: 'a table looked up by what a row holds',
+  { name: 'a table lookup by the content of a row',
     nodes: [node('ArgMax', ['x'], ['i'], { axis: int(2), keepdims: int(0) }),
       node('Gather', ['table', 'i'], ['y'])], weights: [floats('table', [9, 2])] },
-  { name: 'a branch that nothing of a row decides',
+  { name: 'a branch that does not depend on the rows',
     nodes: [node('If', ['yes'], ['y'], { then_branch: branch('a', node('Relu', ['x'], ['p'])),
       else_branch: branch('b', node('Neg', ['x'], ['q'])) })], weights: [weight('yes', 'bool', [], Uint8Array.of(1))] },
   { name: 'a causal mask', nodes: [node('Trilu', ['x'], ['y'])] },
@@ -164,14 +164,14 @@ const independent: readonly Row[] = [
 // prettier-ignore
 const dependent: readonly (Row & { readonly because: RegExp })[] = [
   { name: 'a maximum over everything', nodes: [node('ReduceMax', ['x'], ['m']),
-      node('Div', ['x', 'm'], ['y'])], because: /^ReduceMax 'the-ReduceMax' takes one value of all rows$/ },
+      node('Div', ['x', 'm'], ['y'])], because: /^ReduceMax 'the-ReduceMax' reduces all rows to one value$/ },
   { name: 'a mean over the rows', nodes: [node('ReduceMean', ['x'], ['m'], { axes: ints(0) }),
-      node('Sub', ['x', 'm'], ['y'])], because: /ReduceMean .* one value of all rows/ },
+      node('Sub', ['x', 'm'], ['y'])], because: /ReduceMean .* reduces all rows to one value/ },
   { name: 'a mean over an axis counted from the end',
     nodes: [node('ReduceMean', ['x'], ['y'], { axes: ints(-3) })], because: /ReduceMean/ },
-  { name: 'a reduction along axes that a run decides',
+  { name: 'a reduction along axes that are only known during a run',
     nodes: [node('Shape', ['x'], ['s']), node('ReduceSum', ['x', 's'], ['y'])], because: /ReduceSum / },
-  { name: 'a branch that a row decides', nodes: [
+  { name: 'a branch that depends on a row', nodes: [
       node('ReduceMax', ['x'], ['m'], { axes: ints(1, 2), keepdims: int(0) }),
       node('Squeeze', ['m', 'a'], ['s']), node('Cast', ['s'], ['c'], { to: int(9) }),
       node('If', ['c'], ['y'], { then_branch: branch('a', node('Relu', ['x'], ['p'])),
@@ -191,88 +191,89 @@ const dependent: readonly (Row & { readonly because: RegExp })[] = [
   { name: 'a running sum over the rows', nodes: [node('CumSum', ['x', 'a'], ['y'])],
     weights: [scalar('a', 0)], because: /CumSum/ },
   { name: 'the largest rows', nodes: [node('TopK', ['x', 'k'], ['y', 'i'],
-      { axis: int(0) })], weights: [whole('k', 1)], because: /TopK .* among the rows/ },
+      { axis: int(0) })], weights: [whole('k', 1)], because: /TopK .* selects among the rows/ },
   { name: 'the first row for all', nodes: [node('Gather', ['x', 'i'], ['f'], { axis: int(0) }),
       node('Add', ['x', 'f'], ['y'])], weights: [whole('i', 0)], because: /Gather .* some of the rows/ },
-  { name: 'rows but the last', nodes: [node('Slice', ['x', 's', 'e', 'a'], ['y'])],
+  { name: 'all rows except the last', nodes: [node('Slice', ['x', 's', 'e', 'a'], ['y'])],
     weights: [whole('s', 0), whole('e', -1), whole('a', 0)], because: /Slice .* some of the rows/ },
-  { name: 'something beside the rows', nodes: [node('Concat', ['x', 'x'], ['y'], { axis: int(0) })],
-    because: /Concat .* beside the rows/ },
+  { name: 'entries added to the axis of the rows', nodes: [node('Concat', ['x', 'x'], ['y'], { axis: int(0) })],
+    because: /Concat .* adds entries to the axis of the rows/ },
   { name: 'rows joined in pairs', nodes: [node('Reshape', ['x', 's'], ['p']),
       node('ReduceMax', ['p'], ['m'], { axes: ints(1) }), node('Add', ['p', 'm'], ['a']),
       node('Reshape', ['a', 'b'], ['y'])], weights: [whole('s', -1, 24),
       whole('b', -1, 3, 4)], because: /Reshape .* keep the rows apart/ },
-  { name: 'rows taken for features', nodes: [node('Transpose', ['x'], ['t'], { perm: ints(1, 2, 0) }),
+  { name: 'rows treated as features', nodes: [node('Transpose', ['x'], ['t'], { perm: ints(1, 2, 0) }),
       node('Reshape', ['t', 's'], ['y'])], weights: [whole('s', -1, 12)], because: /Reshape/ },
   { name: 'rows compared with each other', shape: ['batch', 4],
     nodes: [node('Transpose', ['x'], ['t'], { perm: ints(1, 0) }),
       node('MatMul', ['x', 't'], ['y'])], because: /MatMul .* with each other/ },
-  { name: 'a norm that trains', nodes: [node('BatchNormalization', ['x', 's', 's', 's', 's'], ['y', 'm', 'v'],
+  { name: 'a batch norm in training mode',
+    nodes: [node('BatchNormalization', ['x', 's', 's', 's', 's'], ['y', 'm', 'v'],
       { training_mode: int(1) })], weights: [floats('s', [3])], because: /BatchNormalization .* training mode/ },
-  { name: 'rows taken for steps of time', nodes: [node('LSTM', ['x', 'W', 'R'], ['y', 'h'], { hidden_size: int(2) })],
-    weights: [floats('W', [1, 8, 4]), floats('R', [1, 8, 2])], because: /LSTM .* steps of time/ },
-  { name: 'a loop over something', nodes: [
+  { name: 'rows treated as time steps', nodes: [node('LSTM', ['x', 'W', 'R'], ['y', 'h'], { hidden_size: int(2) })],
+    weights: [floats('W', [1, 8, 4]), floats('R', [1, 8, 2])], because: /LSTM .* treats the rows as time steps/ },
+  { name: 'a loop', nodes: [
       node('Loop', ['n', '', 'x'], ['y'], { body: {
       graph: { name: 'b', nodes: [node('Identity', ['c'], ['d']), node('Mul', ['v', 'v'], ['w'])],
       inputs: [{ name: 'i', type: 'int64', shape: [] }, { name: 'c', type: 'bool', shape: [] },
       { name: 'v', type: 'float32' }], outputs: [{ name: 'd', type: 'bool', shape: [] },
-      { name: 'w', type: 'float32' }] } } })], weights: [scalar('n', 3)], because: /Loop .* not known/ },
-  { name: 'the places of what is not zero',
+      { name: 'w', type: 'float32' }] } } })], weights: [scalar('n', 3)], because: /Loop .* unknown/ },
+  { name: 'the positions of non-zero elements',
     nodes: [node('NonZero', ['x'], ['n']), node('Cast', ['n'], ['y'], { to: int(1) })], because: /NonZero/ },
-  { name: 'a number of rows that is divided by',
+  { name: 'a division by the number of rows',
     nodes: [node('Shape', ['x'], ['s']), node('Gather', ['s', 'i'], ['g']), node('Cast', ['g'], ['c'], { to: int(1) }),
       node('Div', ['x', 'c'], ['y'])], weights: [scalar('i', 0)], because: /Div .* number of rows/ },
-  { name: 'a feature chosen by the number of rows',
+  { name: 'a feature selected by the number of rows',
     nodes: [...counts.nodes, node('Gather', ['x', 'less'], ['y'], { axis: int(1) })],
     weights: counts.weights, because: /Gather .* number of rows/ },
-  { name: 'a cut that begins at the number of rows',
+  { name: 'a cut that starts at the number of rows',
     nodes: [...counts.nodes, node('Slice', ['x', 'less', 'n', 'unit'], ['y'])],
     weights: counts.weights, because: /Slice .* number of rows/ },
-  { name: 'a cut that ends behind the number of rows',
+  { name: 'a cut that ends after the number of rows',
     nodes: [...counts.nodes, node('Slice', ['x', 'first', 'more', 'unit'],
       ['y'])], weights: counts.weights, because: /Slice .* number of rows/ },
-  { name: 'features repeated as often as there are rows',
+  { name: 'features repeated once per row',
     nodes: [...counts.nodes, node('Concat', ['unit', 'n', 'unit'], ['r'], { axis: int(0) }),
       node('Tile', ['x', 'r'], ['y'])], weights: counts.weights, because: /Tile .* number of rows/ },
-  { name: 'features widened by the number of rows', shape: ['batch', 1],
+  { name: 'features expanded by the number of rows', shape: ['batch', 1],
     nodes: [...counts.nodes, node('Concat', ['n', 'more'], ['r'], { axis: int(0) }), node('Expand', ['x', 'r'], ['e']),
       node('ReduceSum', ['e', 'unit'], ['y'])], weights: counts.weights, because: /Expand .* number of rows/ },
-  { name: 'a border of the number of rows',
+  { name: 'padding by the number of rows',
     nodes: [...counts.nodes, node('Cast', ['n'], ['c'], { to: int(1) }), node('Pad', ['x', 'p', 'c'], ['y'])],
     weights: [...counts.weights, whole('p', 0, 0, 0, 0, 1, 1)], because: /Pad/ },
-  { name: 'places resized to the number of rows',
+  { name: 'positions resized to the number of rows',
     nodes: [...counts.nodes, node('Concat', ['n', 'three', 'more'], ['r'], { axis: int(0) }),
       node('Resize', ['x', '', '', 'r'], ['y'])], weights: [...counts.weights, whole('three', 3)], because: /Resize/ },
   { name: 'a triangle of the rows', shape: ['batch', 4], nodes: [node('Trilu', ['x'], ['y'])], because: /Trilu/ },
   { name: 'random numbers', nodes: [node('RandomNormalLike', ['x'], ['r']),
       node('Add', ['x', 'r'], ['y'])], because: /RandomNormalLike .* random numbers/ },
-  { name: 'weights for each row', nodes: [node('Add', ['x', 'W'], ['y'])],
-    weights: [floats('W', [8, 3, 4])], because: /Add .* entries of its own for every row/ },
-  { name: 'an operator that nobody knows', nodes: [node('mine.Mystery', ['x'], ['y'])],
-    because: /mine\.Mystery 'the-Mystery': what it does with the rows is not known/ },
-  { name: 'an axis that is dropped when it has one entry', nodes: [node('Squeeze', ['x'], ['y'])],
-    because: /Squeeze .* drops whatever axis has one entry/ },
-  { name: 'a reduction inside of a branch',
+  { name: 'weights that differ between rows', nodes: [node('Add', ['x', 'W'], ['y'])],
+    weights: [floats('W', [8, 3, 4])], because: /Add .* separate entries for each row/ },
+  { name: 'an unknown operator', nodes: [node('mine.Mystery', ['x'], ['y'])],
+    because: /mine\.Mystery 'the-Mystery': its effect on the rows is unknown/ },
+  { name: 'an axis that is dropped if it has one entry', nodes: [node('Squeeze', ['x'], ['y'])],
+    because: /Squeeze .* drops every axis with one entry/ },
+  { name: 'a reduction inside a branch',
     nodes: [node('If', ['yes'], ['y'], { then_branch: branch('a',
       node('ReduceMax', ['x'], ['p'])), else_branch: branch('b', node('Neg', ['x'], ['q'])) })],
     weights: [weight('yes', 'bool', [], Uint8Array.of(1))], because: /./ },
   { name: 'an output without rows', nodes: [node('Identity', ['W'], ['y'])],
     weights: [floats('W', [1, 4])], because: /the output 'y' has no rows/ },
-  { name: 'a dimension of the rows\' name', shape: ['n', 'n'],
+  { name: "another dimension with the name of the rows' dimension", shape: ['n', 'n'],
     nodes: [node('Identity', ['x'], ['y'])], because: /the dimension 'n' twice/ },
   { name: 'a fixed number of rows', nodes: [node('Identity', ['x'], ['y'])],
-    shape: [2, 4], because: /first dimension of the input 'x' is not free/ },
+    shape: [2, 4], because: /first dimension of the input 'x' is fixed/ },
 ];
 
 describe('rows of a graph', () => {
   for (const { name, ...given } of independent)
     it(`may share a run with ${name}`, () => assert.equal(verdictOf(given), 'independent'));
   for (const { name, because, ...given } of dependent)
-    it(`may not with ${name}`, () => assert.match(verdictOf(given), because));
+    it(`may not share a run with ${name}`, () => assert.match(verdictOf(given), because));
 });
 
-describe("the graph that the examples' encoder is written as", () => {
-  it('may be batched: its shapes are computed, its heads split and joined', () =>
+describe("the graph of the examples' encoder", () => {
+  it('may be batched: it computes shapes, splits heads and joins them', () =>
     assert.deepEqual(inspectBytes(modelBytes(tinyEncoder())).rows, { independent: true }));
 });
 
@@ -299,14 +300,14 @@ describe('functions of a model', () => {
   } as const;
   const softmax = plainNode('Softmax', '', ['a', 'b'], new Map([['axis', { refersTo: 'along' }]]));
 
-  it('are looked into, with the attributes of their caller', () => {
+  it('are evaluated with the attributes of their caller', () => {
     assert.deepEqual(
       [rowsVerdict(fileOf(softmax, 1), signature), rowsVerdict(fileOf(softmax, 0), signature)],
       [{ independent: true }, { independent: false, because: 'Softmax works across the rows' }],
     );
   });
 
-  it('are not known when an attribute has a default', () => {
+  it('are unknown when an attribute has a default', () => {
     const odd = plainNode('Softmax', '', ['a', 'b'], new Map([['axis', { refersTo: 'other' }]]));
     assert.match(JSON.stringify(rowsVerdict(fileOf(odd, 1), signature)), /an attribute of the function has a default/);
   });
@@ -326,12 +327,12 @@ describe('functions of a model', () => {
     );
   });
 
-  it('that call themselves come to an end', () => {
+  it('are refused if they call themselves', () => {
     assert.match(
       JSON.stringify(
         rowsVerdict(fileOf(plainNode('Softly', 'mine', ['a', 'b'], new Map([['along', { int: 1 }]])), 1), signature),
       ),
-      /nested too deep/,
+      /nested too deeply/,
     );
   });
 });

@@ -1,4 +1,4 @@
-/** What the cache believes, keeps and lets go; and that one prepare at a time works in it. */
+/** Which cache entries are trusted, kept and evicted; and that one prepare at a time works in a cache. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
@@ -30,15 +30,14 @@ describe('Cache', () => {
     return sha256(text);
   }
 
-  it('gives back what was put in', async () => {
+  it('returns what was stored', async () => {
     const cache = await open();
     const found = await cache.model(await put(cache, 'one'));
     assert.equal(await readFile(join(found?.root ?? '', 'm'), 'utf8'), 'one');
     assert.deepEqual(found?.files, [{ path: 'm', bytes: 3, digest: sha256('one') }]);
   });
 
-  it('knows nothing of another digest', async () =>
-    assert.equal(await (await open()).model(sha256('none')), undefined));
+  it('does not find another digest', async () => assert.equal(await (await open()).model(sha256('none')), undefined));
 
   it('drops an entry whose file was changed', async () => {
     const cache = await open();
@@ -47,7 +46,7 @@ describe('Cache', () => {
     assert.equal(await cache.model(digest), undefined);
   });
 
-  it('reads an entry again whose times changed, and keeps it when the bytes are the same', async () => {
+  it('hashes an entry again when its times changed, and keeps it if the bytes are the same', async () => {
     const cache = await open();
     const digest = await put(cache, 'one');
     await utimes(join(folder, 'models', digest.slice(7), 'files', 'm'), 1, 1);
@@ -55,7 +54,7 @@ describe('Cache', () => {
     assert.ok(await cache.model(digest));
   });
 
-  it('reads an entry again after a week, so that rot with unchanged times is found', async () => {
+  it('hashes an entry again after a week, so that corruption with unchanged times is found', async () => {
     const clock = new HandClock(Date.now());
     const cache = await open(clock);
     const digest = await put(cache, 'one');
@@ -67,7 +66,7 @@ describe('Cache', () => {
     const entry = JSON.parse(await readFile(join(folder, 'models', digest.slice(7), 'entry.json'), 'utf8')) as {
       files: { mtimeMs: number }[];
     };
-    // utimes keeps microseconds at best; what the entry remembers is made to match, as rot leaves it.
+    // utimes has a resolution of microseconds, so the recorded time is set to match, as with real corruption.
     for (const file of entry.files) file.mtimeMs = before;
     await writeFile(join(folder, 'models', digest.slice(7), 'entry.json'), JSON.stringify({ ...entry }));
     assert.ok(await cache.model(digest));
@@ -75,7 +74,7 @@ describe('Cache', () => {
     assert.equal(await cache.model(digest), undefined);
   });
 
-  it('takes a broken entry for none', async () => {
+  it('treats a broken entry as absent', async () => {
     const cache = await open();
     const digest = await put(cache, 'one');
     for (const text of ['null', '{', '{"files":3}']) {
@@ -84,7 +83,7 @@ describe('Cache', () => {
     }
   });
 
-  it('lets the other win when two commit the same', async () => {
+  it('keeps the other entry when two processes commit the same', async () => {
     const cache = await open();
     const digest = await put(cache, 'one');
     assert.equal(await put(cache, 'one'), digest);
@@ -92,7 +91,7 @@ describe('Cache', () => {
   });
 
   describe('evict', () => {
-    /** Three entries of 1000 bytes by a process that has ended, oldest first. */
+    /** Three entries of 1000 bytes from a process that has ended, oldest first. */
     async function three(): Promise<string[]> {
       const cache = await open();
       const digests: string[] = [];
@@ -109,20 +108,20 @@ describe('Cache', () => {
       return digests.map((digest) => names.includes(digest.slice(7)));
     };
 
-    it('removes what was not used for longest', async () => {
+    it('removes the least recently used entries', async () => {
       const digests = await three();
-      // An entry is its bytes and some hundred of entry.json.
+      // An entry is its bytes plus a few hundred bytes of entry.json.
       await (await open(new HandClock(Date.now()), 3000)).evict([]);
       assert.deepEqual(await left(digests), [false, true, true]);
     });
 
-    it('keeps what the server was told of', async () => {
+    it('keeps entries that were passed to the server', async () => {
       const digests = await three();
       await (await open()).evict([join(folder, 'models', digests[0]?.slice(7) ?? '', 'files', 'm')], 0);
       assert.deepEqual(await left(digests), [true, false, false]);
     });
 
-    it('keeps what this process uses', async () => {
+    it('keeps entries that this process uses', async () => {
       const digests = await three();
       const cache = await open();
       await cache.model(digests[1] ?? '');
@@ -130,7 +129,7 @@ describe('Cache', () => {
       assert.deepEqual(await left(digests), [false, true, false]);
     });
 
-    it('keeps what another living process uses, and forgets one that is gone', async () => {
+    it('keeps entries that another live process uses, and removes the mark of a dead one', async () => {
       const digests = await three();
       const cache = await open();
       const mark = await ownMark();
@@ -166,7 +165,7 @@ describe('lockCache', () => {
     assert.deepEqual(await readdir(folder), []);
   });
 
-  it('takes the lock of a process that was killed at once', async () => {
+  it('takes over the lock of a killed process at once', async () => {
     const child = spawn('/bin/sleep', ['60'], { stdio: 'ignore' });
     const started = (await readFile(`/proc/${child.pid}/stat`, 'utf8')).split(') ')[1]?.split(' ')[19] ?? '';
     const mark = { host: hostname(), pid: child.pid ?? 0, started };
@@ -183,7 +182,7 @@ describe('lockCache', () => {
     await lock.release();
   });
 
-  it('takes the lock of another host after half a minute without a sign of life', async () => {
+  it('takes over the lock of another host after half a minute without a touch', async () => {
     await writeFile(join(folder, 'lock'), JSON.stringify({ host: 'another', pid: 1, started: '1' }));
     const clock = new HandClock();
     let got = false;
@@ -206,7 +205,7 @@ describe('lockCache', () => {
     await (await waiting).release();
   });
 
-  it('tells its holder when another took it over', async () => {
+  it('tells its holder when another process took it over', async () => {
     const lock = await lockCache(folder, { clock: hastyClock(), logger: silentLogger, signal: never });
     await rm(join(folder, 'lock'));
     await writeFile(join(folder, 'lock'), 'another');
@@ -215,7 +214,7 @@ describe('lockCache', () => {
     assert.equal(await readFile(join(folder, 'lock'), 'utf8'), 'another');
   });
 
-  it('puts a lock back that is not the one it meant to take away', async () => {
+  it('puts back a lock that is not the one to remove', async () => {
     await writeFile(join(folder, 'lock'), 'living');
     const { ino } = await stat(join(folder, 'lock'));
     await takeAway(join(folder, 'lock'), ino + 1);
@@ -224,7 +223,7 @@ describe('lockCache', () => {
     assert.deepEqual(await readdir(folder), []);
   });
 
-  it('stops waiting when it is told to', async () => {
+  it('stops waiting when it is aborted', async () => {
     const first = await lockCache(folder, { clock: hastyClock(), logger: silentLogger, signal: never });
     await assert.rejects(
       lockCache(folder, { clock: hastyClock(), logger: silentLogger, signal: AbortSignal.abort(new Error('stop')) }),
@@ -250,23 +249,24 @@ describe('readPrepared', () => {
     assert.deepEqual(await readdir(folder), ['prepared.json']);
   });
 
-  it('asks for prepare when there is nothing', async () => assert.rejects(readPrepared(folder), /has prepare run\?/));
+  it('says that prepare did not run when the file is missing', async () =>
+    assert.rejects(readPrepared(folder), /did prepare run\?/));
 
-  it('refuses what another revision left', async () => {
+  it("refuses another revision's file", async () => {
     await writePrepared(folder, prepared);
-    await assert.rejects(readPrepared(folder, 'bb'), /of revision aa, not bb/);
+    await assert.rejects(readPrepared(folder, 'bb'), /belongs to revision aa, not bb/);
   });
 
   for (const text of ['', 'null', '{}', '{"schema":2}']) {
     it(`refuses ${text === '' ? 'an empty file' : text}`, async () => {
       await writeFile(join(folder, 'prepared.json'), text);
-      await assert.rejects(readPrepared(folder), /not written by this version/);
+      await assert.rejects(readPrepared(folder), /written by another version/);
     });
   }
 });
 
 describe('folderDigest', () => {
-  it('is what sha256sum says of the sorted lines of sha256sum', () => {
+  it('equals sha256sum of the sorted lines of sha256sum', () => {
     const files = [
       { path: 'b', digest: sha256('1') },
       { path: 'a/c', digest: sha256('2') },

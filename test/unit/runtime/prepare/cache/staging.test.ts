@@ -1,4 +1,4 @@
-/** What of an unfinished download is believed after a kill, and after the machine itself went down. */
+/** Which bytes of an unfinished download are trusted after a kill and after a reboot. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,7 @@ describe('Staging', () => {
   });
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
-  /** A download of which 4 bytes lie there. */
+  /** A download with 4 bytes on disk. */
   async function interrupted(
     said: { validator?: string; totalBytes?: number },
     edit = (text: string) => text,
@@ -30,29 +30,29 @@ describe('Staging', () => {
   // prettier-ignore
   const rows: { name: string; said?: { validator?: string; totalBytes?: number };
     edit?: (text: string) => string; pinned: boolean; want: number }[] = [
-    { name: 'keeps bytes that a validator stands for', said: { validator: '"a"' }, pinned: false, want: 4 },
-    { name: 'keeps bytes that a digest will stand for', pinned: true, want: 4 },
-    { name: 'keeps no bytes that nothing stands for', pinned: false, want: 0 },
-    { name: 'keeps no bytes from before a reboot that only a validator stands for',
+    { name: 'keeps bytes with a validator', said: { validator: '"a"' }, pinned: false, want: 4 },
+    { name: 'keeps bytes that a digest will verify', pinned: true, want: 4 },
+    { name: 'discards bytes without a validator or digest', pinned: false, want: 0 },
+    { name: 'discards bytes from before a reboot that have only a validator',
       said: { validator: '"a"' }, edit: anotherBoot, pinned: false, want: 0 },
-    { name: 'keeps bytes from before a reboot that a digest will stand for',
+    { name: 'keeps bytes from before a reboot that a digest will verify',
       said: { validator: '"a"' }, edit: anotherBoot, pinned: true, want: 4 },
-    { name: 'keeps no bytes of a file that is longer than it should be',
+    { name: 'discards bytes of a file that is longer than expected',
       said: { validator: '"a"', totalBytes: 3 }, pinned: true, want: 0 },
-    { name: 'keeps nothing when its notes are broken',
+    { name: 'discards everything when parts.json is broken',
       said: { validator: '"a"' }, edit: () => '{"m":', pinned: true, want: 0 },
   ];
   for (const { name, said = {}, edit, pinned, want } of rows) {
     it(name, async () => assert.equal((await (await interrupted(said, edit)).kept('m', pinned)).bytes, want));
   }
 
-  it('knows a finished file again', async () => {
+  it('recognises a finished file', async () => {
     const file = { path: 'm', bytes: 4, digest: sha256('1234') };
     await (await interrupted({})).finish(file);
     assert.deepEqual(await (await Staging.open(folder)).finished('m'), file);
   });
 
-  it('does not believe a finished file that was touched', async () => {
+  it('does not trust a finished file that was changed', async () => {
     const staging = await interrupted({});
     await staging.finish({ path: 'm', bytes: 4, digest: sha256('1234') });
     await utimes(staging.pathOf('m'), 1, 1);

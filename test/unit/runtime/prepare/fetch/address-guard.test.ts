@@ -1,4 +1,4 @@
-/** Which addresses a download never connects to, and that the check is made on what a name resolves to. */
+/** Which addresses a download never connects to, checked on the addresses that a name resolves to. */
 import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
 import fc from 'fast-check';
@@ -22,7 +22,7 @@ const rows: readonly { readonly what: string; readonly blocked?: readonly string
   { what: 'NAT64 with the well-known prefix',
     blocked: ['64:ff9b::a9fe:a9fe', '64:ff9b::169.254.169.254', '64:ff9b:0:0:0:0:a9fe:a9fe',
       '64:ff9b::a83f:8110', '0064:ff9b::a9fe:1'], allowed: ['64:ff9b::808:808', '64:ff9b::10.0.0.1'] },
-  { what: 'NAT64 with a local prefix, of any length',
+  { what: 'NAT64 with a local-use prefix of any length',
     blocked: ['64:ff9b:1::a9fe:a9fe', '64:ff9b:1:a9fe:a9:fe00::', '64:ff9b:1:ffa9:fe:a9fe::',
       '64:ff9b:1:ffff:a9:fea9:fe00:0', '64:ff9b:1:abcd::169.254.1.1'], allowed: ['64:ff9b:1:808:8:808:808:808'] },
   { what: 'a metadata address behind a network\'s own NAT64 prefix',
@@ -44,11 +44,11 @@ describe('isBlockedAddress', () => {
     describe(what, () => {
       for (const address of blocked) it(`blocks ${address}`, () => assert.ok(isBlockedAddress(address)));
       for (const address of allowed)
-        it(`lets ${address || 'an empty host'} be`, () => assert.ok(!isBlockedAddress(address)));
+        it(`allows ${address || 'an empty host'}`, () => assert.ok(!isBlockedAddress(address)));
     });
   }
 
-  // What a URL's host becomes is what is checked and connected to.
+  // The host as URL parses it is checked and connected to.
   for (const host of [
     '2852039166',
     '0xa9fea9fe',
@@ -62,7 +62,7 @@ describe('isBlockedAddress', () => {
     '[0:0:0:0:0:0:A9FE:A9FE]',
     '2822734096',
   ]) {
-    it(`blocks http://${host}/ as a URL spells it`, () =>
+    it(`blocks http://${host}/ as URL spells it`, () =>
       assert.ok(isBlockedAddress(new URL(`http://${host}/`).hostname)));
   }
 
@@ -89,7 +89,7 @@ describe('isBlockedAddress', () => {
     { name: 'ISATAP', wrap: (inner, rest) => hex([0x2a00, ...rest.slice(0, 3), 0, 0x5efe, ...pair(inner)]) },
   ];
   for (const { name, wrap } of wrappings) {
-    it(`blocks at least what is blocked inside ${name}, however it is spelled`, () => {
+    it(`blocks every address that contains a blocked one as ${name}, however it is spelled`, () => {
       fc.assert(
         fc.property(v4, fc.array(word, { minLength: 8, maxLength: 8 }), fc.boolean(), (inner, rest, isUpper) => {
           const address = wrap(inner, rest);
@@ -102,7 +102,7 @@ describe('isBlockedAddress', () => {
     });
   }
 
-  it('lets ordinary addresses be: of global unicast IPv6, nothing but those that carry a blocked address', () => {
+  it('allows ordinary addresses: of global unicast IPv6, blocks only those that contain a blocked address', () => {
     fc.assert(
       fc.property(fc.array(word, { minLength: 7, maxLength: 7 }), (words) =>
         assert.ok(!isBlockedAddress(hex([0x2a00, ...words.slice(0, 3), 0x1234, ...words.slice(4, 6), 0x0808]))),
@@ -126,12 +126,12 @@ describe('guardedLookup', () => {
       );
     });
 
-  it('passes addresses on that are fine', async () => assert.equal(await ask(answer(['10.0.0.1'])), 'ok'));
+  it('passes allowed addresses on', async () => assert.equal(await ask(answer(['10.0.0.1'])), 'ok'));
   it('fails when one of several is blocked', async () =>
     assert.equal(await ask(answer(['10.0.0.1', '169.254.169.254'])), blockedCode));
-  it('fails when one of several carries a blocked one', async () =>
+  it('fails when one of several contains a blocked one', async () =>
     assert.equal(await ask(answer(['10.0.0.1', '2002:a9fe:a9fe::1'])), blockedCode));
-  it('fails for a single answer', async () => {
+  it('fails for a single blocked answer', async () => {
     const lookup = guardedLookup((_hostname, _options, callback) => callback(null, 'fe80::1%eth0', 6));
     assert.equal(await ask(lookup), blockedCode);
   });

@@ -1,4 +1,4 @@
-/** Where npm's settings come from, which wins, and whom a credential is sent to. */
+/** Where npm's settings come from, their precedence, and where credentials are sent. */
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -45,9 +45,9 @@ describe('readNpmSettings', () => {
     { name: 'the project before the user', files, want: 'https://project.example/' },
     { name: 'the user before the machine', files: { ...files, project: '' }, want: 'https://user.example/' },
     { name: 'the machine, with a path', files: { global: files.global }, want: 'https://global.example/npm/' },
-    { name: 'what npm itself says when no file does', files: {},
+    { name: "npm's own answer when no file sets it", files: {},
       answer: 'https://asked.example/', want: 'https://asked.example/' },
-    { name: 'another user file that the environment names', files,
+    { name: 'another user file from the environment', files,
       environment: { npm_config_userconfig: '/dev/null', npm_config_registry: '' }, want: 'https://project.example/' },
   ];
   for (const { name, files: given, environment, answer, want } of rows) {
@@ -63,17 +63,17 @@ describe('readNpmSettings', () => {
     );
   });
 
-  it('says so when no registry is known', async () => {
+  it('reports that no registry is known', async () => {
     const got = await settings({});
     assert.throws(() => got.registryOf('pkg'), /names no npm registry: set npm_config_registry/);
   });
 
-  it('refuses a registry that is no web address', async () => {
+  it('refuses a registry that is not a web address', async () => {
     const got = await settings({ user: 'registry=ftp://x' });
     assert.throws(() => got.registryOf('pkg'), /not an http\(s\) URL/);
   });
 
-  it('takes the certificates of a cafile', async () => {
+  it('reads the certificates of a cafile', async () => {
     await writeFile(join(folder, 'ca.pem'), 'PEM');
     assert.deepEqual((await settings({ user: `cafile=${join(folder, 'ca.pem')}` })).ca, ['PEM']);
   });
@@ -93,7 +93,7 @@ describe('readNpmSettings', () => {
       { url: 'https://reg.example:8443/team/pkg', want: undefined },
     ];
     for (const { url, want } of cases) {
-      it(`${want === undefined ? 'sends nothing' : 'sends its credential'} to ${url}`, async () => {
+      it(`${want === undefined ? 'does not send a credential' : 'sends its credential'} to ${url}`, async () => {
         assert.equal((await settings({ user: credentials }, { TOKEN: 't0ken' })).authorizationFor(new URL(url)), want);
       });
     }

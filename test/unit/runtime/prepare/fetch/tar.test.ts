@@ -120,7 +120,7 @@ describe('readTar', () => {
 
   // prettier-ignore
   const broken: { name: string; bytes: Buffer; want: RegExp }[] = [
-    { name: 'bytes that are no archive', bytes: Buffer.alloc(1024, 'x'), want: /checksum/ },
+    { name: 'bytes that are not an archive', bytes: Buffer.alloc(1024, 'x'), want: /checksum/ },
     { name: 'an archive that ends in an entry', bytes: tar(files).subarray(0, 600 + 1100), want: /cut off/ },
     { name: 'an archive that ends in a header', bytes: tar(files).subarray(0, 300), want: /cut off/ },
     { name: 'an entry whose size cannot be read', bytes: unreadableSize(), want: /no readable size/ },

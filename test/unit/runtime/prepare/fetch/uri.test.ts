@@ -1,4 +1,4 @@
-/** The grammar of model URIs: what each form means, and in which words others are refused. */
+/** The grammar of model URIs: the meaning of each form, and the messages for others. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { AppError } from '../../../../../api/errors.ts';
@@ -8,7 +8,7 @@ import { isInnerPath, showUri } from '../../../../../runtime/prepare/fetch/uri.t
 const rules = { allowFile: true, pinned: true };
 
 describe('parseSourceUri', () => {
-  it('takes a file on a web server', () => {
+  it('accepts a file on a web server', () => {
     const uri = parseSourceUri('https://models.example.com/ranker/model.onnx?sig=1', rules);
     assert.ok(
       uri.scheme === 'https' && !uri.folder && uri.url.href === 'https://models.example.com/ranker/model.onnx?sig=1',
@@ -28,18 +28,18 @@ describe('parseSourceUri', () => {
     { uri: 'file:///a/b%20c/model.onnx', want: { scheme: 'file', path: '/a/b c/model.onnx', folder: false } },
     { uri: 'pvc://models//a///b.onnx', want: { scheme: 'pvc', claim: 'models', path: 'a/b.onnx', folder: false } },
   ];
-  for (const { uri, want } of rows) it(`takes ${uri}`, () => assert.deepEqual(parseSourceUri(uri, rules), want));
+  for (const { uri, want } of rows) it(`accepts ${uri}`, () => assert.deepEqual(parseSourceUri(uri, rules), want));
 
   const refused: { name: string; uri: string; rules?: typeof rules; want: RegExp }[] = [
     { name: 'a range of versions', uri: 'npm:pkg@^1.2.0/model.onnx', want: /must be exact/ },
-    { name: 'a tag for a version', uri: 'npm:pkg@latest/model.onnx', want: /must be exact/ },
-    { name: 'no version', uri: 'npm:pkg/model.onnx', want: /must be exact/ },
-    { name: 'a package without a path', uri: 'npm:pkg@1.2.3', want: /no file or folder/ },
+    { name: 'a tag instead of a version', uri: 'npm:pkg@latest/model.onnx', want: /must be exact/ },
+    { name: 'a missing version', uri: 'npm:pkg/model.onnx', want: /must be exact/ },
+    { name: 'a package without a path', uri: 'npm:pkg@1.2.3', want: /does not name a file or folder/ },
     {
       name: 'plain http without a digest',
       uri: 'http://a.example/m.onnx',
       rules: { allowFile: true, pinned: false },
-      want: /anybody on the way/,
+      want: /anyone on the network/,
     },
     {
       name: 'file: on a cluster',
@@ -48,21 +48,25 @@ describe('parseSourceUri', () => {
       want: /local mode only/,
     },
     { name: 'file: with a host', uri: 'file://host/m.onnx', want: /file:\/\/\/absolute/ },
-    { name: 's3', uri: 's3://bucket/key', want: /S3 buckets .* not supported yet by this version/ },
-    { name: 'oci', uri: 'oci://host/repo@sha256:00', want: /OCI registries .* not supported yet by this version/ },
-    { name: 'hf', uri: 'hf://org/repo@rev/path', want: /the Hugging Face Hub .* not supported yet by this version/ },
-    { name: 'ftp', uri: 'ftp://host/x', want: /not a scheme this version knows/ },
+    { name: 's3', uri: 's3://bucket/key', want: /S3 buckets .* not supported by this version yet/ },
+    { name: 'oci', uri: 'oci://host/repo@sha256:00', want: /OCI registries .* not supported by this version yet/ },
+    { name: 'hf', uri: 'hf://org/repo@rev/path', want: /the Hugging Face Hub .* not supported by this version yet/ },
+    { name: 'ftp', uri: 'ftp://host/x', want: /does not know the scheme/ },
     { name: 'a bare path', uri: '/models/m.onnx', want: /has no scheme/ },
-    { name: 'a way out of the claim', uri: 'pvc://models/a/../../b', want: /must not contain '\.\.'/ },
-    { name: 'an encoded way out', uri: 'pvc://models/a/%2e%2e/b', want: /must not contain '\.\.'/ },
+    { name: 'a path that leads out of the claim', uri: 'pvc://models/a/../../b', want: /must not contain '\.\.'/ },
+    { name: 'an encoded path that leads out', uri: 'pvc://models/a/%2e%2e/b', want: /must not contain '\.\.'/ },
     { name: 'a backslash', uri: 'pvc://models/a%5c..%5cb', want: /must not contain/ },
     { name: 'a broken escape', uri: 'file:///a%zz', want: /two hex digits/ },
     { name: 'an encoded zero byte', uri: 'file:///a%00b', want: /control characters/ },
     { name: 'blanks', uri: 'https://a.example/my model.onnx', want: /blanks/ },
-    { name: 'a password with a bare %', uri: 'https://user:50%zz@a.example/m', want: /written as %25/ },
+    {
+      name: 'a password with a bare %',
+      uri: 'https://user:50%zz@a.example/m',
+      want: /write % in the user or password as %25/,
+    },
     { name: 'a fragment', uri: 'https://a.example/m.onnx#x', want: /fragment/ },
     { name: 'a folder with a query', uri: 'https://a.example/m/?x=1', want: /cannot have a query/ },
-    { name: 'a claim that is no name', uri: 'pvc:///x', want: /pvc:\/\/claim\/path/ },
+    { name: 'an invalid claim name', uri: 'pvc:///x', want: /pvc:\/\/claim\/path/ },
   ];
   for (const { name, uri, rules: given = rules, want } of refused) {
     it(`refuses ${name}`, () => {
@@ -73,14 +77,14 @@ describe('parseSourceUri', () => {
     });
   }
 
-  it('shows no secret of a URI that it refuses', () => {
+  it('does not show secrets of a URI that it refuses', () => {
     assert.throws(
       () => parseSourceUri('ftp://user:hunter2@host/x?token=hunter2', rules),
       (error: unknown) => error instanceof AppError && !error.message.includes('hunter2'),
     );
   });
 
-  it('answers any text with a URI or SOURCE_INVALID', () => {
+  it('returns a URI or throws SOURCE_INVALID for any text', () => {
     const text = fc.oneof(
       fc.string(),
       fc
@@ -112,7 +116,7 @@ describe('showUri', () => {
 });
 
 describe('isInnerPath', () => {
-  for (const path of ['model.onnx', 'a/b.c/d', '.hidden']) it(`takes ${path}`, () => assert.ok(isInnerPath(path)));
+  for (const path of ['model.onnx', 'a/b.c/d', '.hidden']) it(`accepts ${path}`, () => assert.ok(isInnerPath(path)));
   for (const path of ['', '/a', 'a/', 'a//b', '../a', 'a/./b', 'a\\b', 'a\0b'])
     it(`refuses ${JSON.stringify(path)}`, () => assert.ok(!isInnerPath(path)));
 });

@@ -1,4 +1,4 @@
-/** What an infer response looks like, and that what was written can be read back. */
+/** The form of infer responses, and that they can be read back. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { makeTensor, type Tensor, type TensorType } from '../../../../../runtime/engine/tensor.ts';
@@ -21,16 +21,16 @@ describe('encodeInfer', () => {
     });
   });
 
-  it('leaves the id out when there was none', () => {
+  it('omits the id if the request has none', () => {
     assert.equal('id' in (JSON.parse(encodeInfer({ model: 'm', version: '1', outputs: [] }).json) as object), false);
   });
 
-  it('writes wide integers digit for digit', () =>
+  it('writes wide integers with all digits', () =>
     assert.match(
       encode(makeTensor('int64', [1], BigInt64Array.of(2n ** 63n - 1n))).json,
       /"data":\[9223372036854775807\]/,
     ));
-  it('writes booleans as such', () =>
+  it('writes booleans as booleans', () =>
     assert.match(encode(makeTensor('bool', [2], Uint8Array.of(1, 0))).json, /"data":\[true,false\]/));
   it('writes long lists like short ones', () => {
     const values = Array.from({ length: 1500 }, (_, index) => index / 4);
@@ -41,11 +41,11 @@ describe('encodeInfer', () => {
   });
 
   for (const value of [NaN, Infinity, -Infinity])
-    it(`refuses ${value} in JSON, with a way out`, () =>
-      assert.throws(() => encode(f32(1, value)), /output 'y': element 1 is .*ask for binary data/));
-  it('carries what is not finite in binary', () => assert.equal(encode(f32(NaN), true).blobs?.[0]?.length, 4));
+    it(`refuses ${value} in JSON, with advice`, () =>
+      assert.throws(() => encode(f32(1, value)), /output 'y': element 1 is .*request binary data/));
+  it('carries non-finite numbers in binary', () => assert.equal(encode(f32(NaN), true).blobs?.[0]?.length, 4));
   it('refuses FP16 in JSON', () =>
-    assert.throws(() => encode(makeTensor('float16', [1], Uint16Array.of(1))), /FP16, which has no JSON form/));
+    assert.throws(() => encode(makeTensor('float16', [1], Uint16Array.of(1))), /FP16, which JSON cannot express/));
 
   const types: readonly TensorType[] = [
     'bool',
@@ -96,7 +96,7 @@ describe('encodeInfer', () => {
     return decodeInfer(body, Buffer.byteLength(head), defaultDecodeLimits).inputs['y'];
   };
 
-  it('reads back what it wrote in binary, to the bit', () => {
+  it('reads back exactly what it wrote in binary', () => {
     fc.assert(fc.property(anyTensor, (tensor) => assert.deepEqual(echo(tensor, true), tensor)));
   });
 
@@ -106,7 +106,7 @@ describe('encodeInfer', () => {
         anyTensor.filter(({ type }) => type !== 'float16'),
         (tensor) => {
           const back = echo(tensor, false);
-          // JSON has one zero.
+          // JSON.stringify prints -0 as 0.
           const plain = (data: Tensor['data'] | undefined): unknown[] =>
             Array.from<unknown, unknown>(data ?? [], (value) => (value === 0 ? 0 : value));
           assert.deepEqual(plain(back?.data), plain(tensor.data));
@@ -124,11 +124,11 @@ describe('decodeRaw', () => {
   });
   const raw = (floats: number): Uint8Array<ArrayBuffer> => new Uint8Array(new Float32Array(floats).buffer);
 
-  it('finds the one free dimension', () =>
+  it('derives the only free dimension', () =>
     assert.deepEqual(decodeRaw(raw(8), signature(['batch', 4])).inputs['x']?.dims, [2, 4]));
-  it('takes a fixed shape', () => assert.deepEqual(decodeRaw(raw(4), signature([1, 4])).inputs['x']?.dims, [1, 4]));
+  it('accepts a fixed shape', () => assert.deepEqual(decodeRaw(raw(4), signature([1, 4])).inputs['x']?.dims, [1, 4]));
   it('answers in binary', () => assert.equal(decodeRaw(raw(4), signature([4])).binaryOutput, true));
-  it('takes the whole body as one text', () => {
+  it('reads the whole body as one string', () => {
     const request = decodeRaw(new Uint8Array(Buffer.from('héllo')), {
       inputs: [{ name: 't', type: 'string', dims: ['n'] }],
       outputs: [],
@@ -136,7 +136,7 @@ describe('decodeRaw', () => {
     assert.deepEqual(request.inputs['t']?.data, ['héllo']);
   });
 
-  it('refuses NUL in a text, which ONNX Runtime would cut there', () => {
+  it('refuses NUL in a string, because ONNX Runtime would cut the string there', () => {
     const strings = { inputs: [{ name: 't', type: 'string' as const, dims: ['n'] }], outputs: [] };
     assert.throws(
       () => decodeRaw(new Uint8Array(Buffer.from('a\0b')), strings),
@@ -150,14 +150,29 @@ describe('decodeRaw', () => {
     readonly dims: readonly (number | string)[];
     readonly says: RegExp;
   }[] = [
-    { name: 'two free dimensions', body: raw(8), dims: ['a', 'b'], says: /8 elements do not tell a shape of \[a,b\]/ },
-    { name: 'elements that fill no row', body: raw(7), dims: ['a', 4], says: /7 elements do not tell a shape/ },
-    { name: 'the wrong size for a fixed shape', body: raw(7), dims: [2, 4], says: /7 elements do not tell a shape/ },
+    {
+      name: 'two free dimensions',
+      body: raw(8),
+      dims: ['a', 'b'],
+      says: /8 elements do not determine a shape \[a,b\]/,
+    },
+    {
+      name: 'elements that do not fill a row',
+      body: raw(7),
+      dims: ['a', 4],
+      says: /7 elements do not determine a shape/,
+    },
+    {
+      name: 'the wrong size for a fixed shape',
+      body: raw(7),
+      dims: [2, 4],
+      says: /7 elements do not determine a shape/,
+    },
     {
       name: 'half an element',
       body: new Uint8Array(6),
       dims: ['a'],
-      says: /a raw body of 6 bytes does not hold whole elements of FP32/,
+      says: /a raw body of 6 bytes does not contain whole elements of FP32/,
     },
   ];
   for (const { name, body, dims, says } of rows)
@@ -165,6 +180,6 @@ describe('decodeRaw', () => {
 
   it('refuses a model with two inputs', () => {
     const two = { inputs: [...signature([1]).inputs, { name: 'z', type: 'float32' as const, dims: [1] }], outputs: [] };
-    assert.throws(() => decodeRaw(raw(1), two), /needs a model with one input, this one has 2/);
+    assert.throws(() => decodeRaw(raw(1), two), /needs a model with one input, but this model has 2/);
   });
 });

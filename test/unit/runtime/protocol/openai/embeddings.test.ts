@@ -10,13 +10,13 @@ const bytes = (value: unknown): Uint8Array => Buffer.from(typeof value === 'stri
 const parse = (value: unknown) => parseEmbeddingsRequest(bytes(value));
 
 describe('parseEmbeddingsRequest', () => {
-  it('takes one text', () => {
+  it('accepts one text', () => {
     const { fieldOf, ...request } = parse({ model: 'm', input: 'hello' });
     assert.deepEqual(request, { model: 'm', inputs: ['hello'], encoding: 'float' });
     assert.equal(fieldOf(0), 'input');
   });
 
-  it('takes a list of texts', () => {
+  it('accepts a list of texts', () => {
     const { fieldOf, ...request } = parse({
       model: 'm',
       input: ['a', 'b'],
@@ -28,26 +28,26 @@ describe('parseEmbeddingsRequest', () => {
     assert.equal(fieldOf(1), 'input[1]');
   });
 
-  it('takes token ids', () => assert.deepEqual(parse({ model: 'm', input: [1, 2] }).inputs, [[1, 2]]));
-  it('takes lists of token ids', () =>
+  it('accepts token ids', () => assert.deepEqual(parse({ model: 'm', input: [1, 2] }).inputs, [[1, 2]]));
+  it('accepts lists of token ids', () =>
     assert.deepEqual(parse({ model: 'm', input: [[1], [2, 3]] }).inputs, [[1], [2, 3]]));
-  it('takes null for what was not said', () =>
+  it('treats null as absent', () =>
     assert.equal(
       parse({ model: 'm', input: 'a', encoding_format: null, dimensions: null, user: null }).encoding,
       'float',
     ));
-  it('takes as many inputs as the protocol allows', () =>
+  it('accepts the maximum number of inputs', () =>
     assert.equal(parse({ model: 'm', input: Array.from({ length: 2048 }, () => 'a') }).inputs.length, 2048));
 
   // prettier-ignore
   const refused: readonly { name: string; body: unknown; field?: string; why: RegExp }[] = [
-    { name: 'refuses what is no JSON', body: '{"model":', why: /the body is not JSON/ },
-    { name: 'refuses JSON that is no object', body: '[]', why: /not a JSON object/ },
+    { name: 'refuses text that is not JSON', body: '{"model":', why: /the body is not JSON/ },
+    { name: 'refuses JSON that is not an object', body: '[]', why: /not a JSON object/ },
     { name: 'refuses deep nesting', body: '{"model":"m","input":[[[1]]]}', why: /nested deeper than 3 levels/ },
-    { name: 'refuses a field it does not know', body: { model: 'm', input: 'a', input_type: 'query' },
-      field: 'input_type', why: /does not know the field/ },
+    { name: 'refuses an unknown field', body: { model: 'm', input: 'a', input_type: 'query' },
+      field: 'input_type', why: /unknown field/ },
     { name: 'refuses a missing model', body: { input: 'a' }, field: 'model', why: /is required/ },
-    { name: 'refuses a model that is no text', body: { model: 1, input: 'a' }, field: 'model', why: /is required/ },
+    { name: 'refuses a model that is not text', body: { model: 1, input: 'a' }, field: 'model', why: /is required/ },
     { name: 'refuses a missing input', body: { model: 'm' }, field: 'input', why: /is required/ },
     { name: 'refuses an input of another type',
       body: { model: 'm', input: { a: 1 } }, field: 'input', why: /must be text/ },
@@ -56,7 +56,7 @@ describe('parseEmbeddingsRequest', () => {
     { name: 'refuses an empty text among others',
       body: { model: 'm', input: ['a', ''] }, field: 'input[1]', why: /is empty/ },
     { name: 'refuses half of a surrogate pair', body: { model: 'm', input: ['a', 'b\ud83d'] },
-      field: 'input[1]', why: /is not text: it has half of a surrogate pair/ },
+      field: 'input[1]', why: /is not text: it contains half of a surrogate pair/ },
     { name: 'refuses an empty list of ids', body: { model: 'm',
         input: [[1], []] }, field: 'input[1]', why: /is empty/ },
     { name: 'refuses ids among texts', body: { model: 'm',
@@ -66,20 +66,20 @@ describe('parseEmbeddingsRequest', () => {
     { name: 'refuses null among texts', body: { model: 'm',
         input: ['a', null] }, field: 'input[1]', why: /must be text/ },
     { name: 'refuses a negative id', body: { model: 'm', input: [1, -1] },
-      field: 'input', why: /whole number, 0 or more/ },
+      field: 'input', why: /integers of 0 or more/ },
     { name: 'refuses an id with a fraction', body: { model: 'm',
-        input: [[1.5]] }, field: 'input[0]', why: /whole number/ },
+        input: [[1.5]] }, field: 'input[0]', why: /integers of 0 or more/ },
     { name: 'refuses text among the ids of one input',
-      body: { model: 'm', input: [1, 'a'] }, field: 'input', why: /whole number/ },
+      body: { model: 'm', input: [1, 'a'] }, field: 'input', why: /integers of 0 or more/ },
     { name: 'refuses too many inputs', body: { model: 'm', input: Array.from({ length: 2049 }, () => 'a') },
-      field: 'input', why: /2049 entries, the limit is 2048/ },
+      field: 'input', why: /2049 entries, more than the limit of 2048/ },
     { name: 'refuses another encoding', body: { model: 'm', input: 'a',
         encoding_format: 'hex' }, field: 'encoding_format', why: /'float' or 'base64'/ },
     { name: 'refuses dimensions below 1', body: { model: 'm', input: 'a',
-        dimensions: 0 }, field: 'dimensions', why: /1 or more/ },
+        dimensions: 0 }, field: 'dimensions', why: /integer of 1 or more/ },
     { name: 'refuses dimensions that are text', body: { model: 'm', input: 'a', dimensions: '8' },
-      field: 'dimensions', why: /whole number/ },
-    { name: 'refuses a user that is no text', body: { model: 'm', input: 'a', user: 7 },
+      field: 'dimensions', why: /an integer of 1/ },
+    { name: 'refuses a user that is not text', body: { model: 'm', input: 'a', user: 7 },
       field: 'user', why: /must be text/ },
   ];
   for (const { name, body, field, why } of refused) {
@@ -114,7 +114,7 @@ describe('printEmbeddingsReply', () => {
     assert.deepEqual([decoded.length, decoded.readFloatLE(0), decoded.readFloatLE(4)], [8, 0.25, -1.5]);
   });
 
-  it('prints only the part of the buffer that is the vector', () => {
+  it("prints only the vector's part of the buffer", () => {
     assert.match(printEmbedding(0, Float32Array.of(1, 2, 3).subarray(1, 2), 'float'), /\[2\]/);
     assert.equal(
       Buffer.from(
@@ -130,18 +130,18 @@ describe('printEmbeddingsReply', () => {
 describe('openAiError', () => {
   // prettier-ignore
   const rows: readonly { name: string; error: Parameters<typeof openAiError>[0]; want: unknown }[] = [
-    { name: 'names the field at fault', error: { status: 400, code: 'FIELD_INVALID',
+    { name: 'names the invalid field', error: { status: 400, code: 'FIELD_INVALID',
         kind: 'invalid', message: 'm', params: { field: 'input[1]' } },
       want: { type: 'invalid_request_error', param: 'input[1]', code: 'field_invalid' } },
-    { name: 'speaks of an unknown model as clients expect',
+    { name: "reports an unknown model in OpenAI's form",
       error: { status: 404, code: 'MODEL_UNKNOWN', kind: 'missing', message: 'm', params: { asked: 'x' } },
       want: { type: 'invalid_request_error', param: 'model', code: 'model_not_found' } },
-    { name: 'speaks of a long text as clients expect',
+    { name: "reports a text that is too long in OpenAI's form",
       error: { status: 400, code: 'INPUT_TOO_LONG', kind: 'invalid', message: 'm', params: { field: 'input' } },
       want: { type: 'invalid_request_error', param: 'input', code: 'context_length_exceeded' } },
-    { name: 'says that the server is full', error: { status: 429, code: 'QUEUE_FULL', kind: 'overloaded',
+    { name: 'reports that the server is full', error: { status: 429, code: 'QUEUE_FULL', kind: 'overloaded',
         message: 'm' }, want: { type: 'rate_limit_error', param: null, code: 'queue_full' } },
-    { name: 'owns up to its own faults', error: { status: 500, code: 'INTERNAL', kind: 'bug',
+    { name: 'reports its own faults as server errors', error: { status: 500, code: 'INTERNAL', kind: 'bug',
         message: 'm' }, want: { type: 'server_error', param: null, code: 'internal' } },
   ];
   for (const { name, error, want } of rows)

@@ -30,7 +30,7 @@ const embedding: EmbeddingConfig = {
   onTooLong: 'Truncate',
 };
 
-/** Answers each row with [its first word's id, its number of tokens]. */
+/** Returns for each row [the id of its first word, its number of tokens]. */
 function answerOf({ inputs }: InferenceRequest): InferenceResult {
   const { dims, data } = inputs['input_ids']! as { dims: readonly number[]; data: BigInt64Array };
   const mask = inputs['attention_mask']!.data as BigInt64Array;
@@ -98,11 +98,13 @@ describe('createEmbedding', () => {
     const trace = {
       decoded: (elements: number) => void seen.decoded.push(elements),
       inferred: (result: { queueMs: number; inferMs: number }) => void seen.inferred.push(result),
+      produced: () => {},
     };
     const reply = await task.routes[0]!.handle({
       headers: {},
       body: Uint8Array.from(Buffer.from(JSON.stringify(request))),
       signal,
+      tier: 'bulk',
       trace,
     });
     return { ...reply, ...seen };
@@ -112,14 +114,14 @@ describe('createEmbedding', () => {
       ({ embedding: vector }) => vector,
     );
 
-  it('serves one route of the protocol', async () => {
+  it('has one route', async () => {
     assert.deepEqual(
       (await given()).routes.map(({ method, path }) => `${method} ${path}`),
       ['POST /v1/embeddings'],
     );
   });
 
-  it('answers in the order of the inputs, whatever their lengths', async () => {
+  it('answers in the order of the inputs, for any lengths', async () => {
     const reply = await ask(await given(), {
       model: 'tiny',
       input: ['dog', 'the quick brown fox jumps over the lazy dog', 'fox', 'hello world'],
@@ -139,7 +141,7 @@ describe('createEmbedding', () => {
     assert.equal(inferred.length, 1);
   });
 
-  it('fetches only the output it needs', async () => {
+  it('fetches only the required output', async () => {
     const asked: (readonly string[])[] = [];
     await ask(await given({ submit: (request) => (asked.push(request.outputs), answering(request)) }), {
       model: 'tiny',
@@ -148,7 +150,7 @@ describe('createEmbedding', () => {
     assert.deepEqual(asked, [['sentence_embedding']]);
   });
 
-  it('runs rows one by one where they depend on each other', async () => {
+  it('runs rows one by one if they depend on each other', async () => {
     const rows: number[] = [];
     const submit: Submit = (request) => (rows.push(request.inputs['input_ids']!.dims[0]!), answering(request));
     const input = ['dog', 'fox', 'dog'];
@@ -171,7 +173,7 @@ describe('createEmbedding', () => {
     assert.equal(most, 4);
   });
 
-  it('ends with the first piece that fails, calling off the others', async () => {
+  it('ends with the first piece that fails, and cancels the others', async () => {
     const signals: AbortSignal[] = [];
     const submit: Submit = (request) => {
       signals.push(request.signal);
@@ -190,7 +192,7 @@ describe('createEmbedding', () => {
     );
   });
 
-  it('passes the client leaving on to the batcher', async () => {
+  it("passes the client's abort to the batcher", async () => {
     const client = new AbortController();
     const submit: Submit = (request) =>
       new Promise((_, reject) => {
@@ -202,29 +204,29 @@ describe('createEmbedding', () => {
     });
   });
 
-  it('takes the dimensions that the model has', async () => {
+  it('accepts the dimensions of the model', async () => {
     assert.deepEqual(vectorsOf(await ask(await given(), { model: 'tiny', input: 'dog', dimensions: 2 })), [[21, 3]]);
   });
 
-  it('refuses other dimensions before it runs', async () => {
+  it('refuses other dimensions before a run', async () => {
     const task = await given({ submit: () => Promise.reject(new Error('must not run')) });
     await assert.rejects(ask(task, { model: 'tiny', input: 'dog', dimensions: 1 }), {
       code: 'FIELD_INVALID',
-      message: 'dimensions: this model gives 2 and cannot give 1',
+      message: 'dimensions: this model returns 2 dimensions and cannot return 1',
     });
   });
 
-  it('refuses a text over the limit where the spec says so', async () => {
+  it('refuses a text over the limit if the spec says so', async () => {
     const task = await given({ embedding: { onTooLong: 'Refuse', maxTokens: 4 } });
     await assert.rejects(ask(task, { model: 'tiny', input: 'the lazy dog' }), { code: 'INPUT_TOO_LONG' });
   });
 
   const { pooling: _, maxTokens: __, ...unsaid } = embedding;
-  it('takes what is pooled already as it is where the spec does not say', async () => {
+  it('does not pool an output that is already pooled, if the spec does not set pooling', async () => {
     assert.deepEqual(vectorsOf(await ask(await given({ spec: unsaid }), { model: 'tiny', input: 'dog' })), [[21, 3]]);
   });
 
-  it('averages tokens where the spec and the files do not say', async () => {
+  it('averages tokens if neither the spec nor the files set pooling', async () => {
     const submit: Submit = () =>
       Promise.resolve({
         outputs: { last_hidden_state: { type: 'float32', dims: [1, 3, 2], data: Float32Array.of(1, 0, 2, 0, 6, 3) } },
@@ -243,7 +245,7 @@ describe('createEmbedding', () => {
     );
   });
 
-  it("cuts texts to the tokenizer's model_max_length where the spec does not say", async () => {
+  it("cuts texts to the tokenizer's model_max_length if the spec does not set a limit", async () => {
     const short = await mkdtemp(join(tmpdir(), 'embedding-short-'));
     await writeTinyEncoder(short);
     await writeFile(join(short, 'tokenizer_config.json'), JSON.stringify({ model_max_length: 5 }));
@@ -266,21 +268,21 @@ describe('createEmbedding', () => {
   const misfits: readonly { name: string; embedding?: Partial<EmbeddingConfig>;
     signature?: Signature; why: RegExp }[] = [
     { name: 'refuses an output that the model does not have', embedding: { output: 'pooled' },
-      why: /no output 'pooled', it has last_hidden_state, sentence_embedding, labels/ },
-    { name: 'refuses a pooling that the output does not fit', embedding: { output: 'last_hidden_state' },
+      why: /does not have the output 'pooled'; its outputs are last_hidden_state, sentence_embedding, labels/ },
+    { name: 'refuses a pooling that does not fit the output', embedding: { output: 'last_hidden_state' },
       why:
         new RegExp("None needs an output of rank 2, 'last_hidden_state' has rank 3, " +
-          String.raw`\[batch,sequence,2\]: leave pooling out, or set Mean, Cls or Last, or name ` +
+          String.raw`\[batch,sequence,2\]: remove pooling, or set Mean, Cls or Last, or set ` +
           "'sentence_embedding' as the output") },
-    { name: 'refuses to pool what is pooled', embedding: { pooling: 'Mean' },
+    { name: 'refuses to pool an output that is already pooled', embedding: { pooling: 'Mean' },
       why:
         new RegExp(String.raw`Mean needs an output of rank 3, 'sentence_embedding' has rank 2, \[batch,2\]: ` +
-          "leave pooling out, or set None, or name 'last_hidden_state' as the output") },
-    { name: 'refuses an output of whole numbers', embedding: { output: 'labels' }, why: /'labels' is int64/ },
-    { name: 'refuses a limit that special tokens fill', embedding: { maxTokens: 2 },
+          "remove pooling, or set None, or set 'last_hidden_state' as the output") },
+    { name: 'refuses an output of integers', embedding: { output: 'labels' }, why: /'labels' is int64/ },
+    { name: 'refuses a limit that leaves no room beside special tokens', embedding: { maxTokens: 2 },
       why: /2 leaves no room beside the 2 special tokens/ },
-    { name: 'refuses a tokenizer that is not there', embedding: { tokenizer: 'none.json' },
-      why: /the source does not have the file .*none\.json/ },
+    { name: 'refuses a missing tokenizer', embedding: { tokenizer: 'none.json' },
+      why: /the source does not contain the file .*none\.json/ },
   ];
   for (const { name, why, ...options } of misfits)
     it(name, () => assert.rejects(given(options), { code: 'BAD_CONFIG', message: why }));

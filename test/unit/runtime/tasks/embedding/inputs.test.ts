@@ -11,25 +11,26 @@ const bert = [spec('input_ids'), spec('attention_mask'), spec('token_type_ids')]
 const tokens = { ids: Int32Array.of(7, 8, 9, 5), ends: Uint32Array.of(3, 4) };
 
 describe('encoderInputs', () => {
-  it('knows that a model without a mask must not be padded', () => {
+  it('recognises that a model without a mask must not be padded', () => {
     assert.equal(encoderInputs({ inputs: bert, outputs: [] }).takesMask, true);
     assert.equal(encoderInputs({ inputs: [spec('input_ids')], outputs: [] }).takesMask, false);
   });
 
   // prettier-ignore
   const refused: readonly { name: string; inputs: readonly TensorSpec[]; why: RegExp }[] = [
-    { name: 'refuses a model that takes no token ids', inputs: [spec('x', 'float32')],
-      why: /no input 'input_ids'; its inputs are 'x'/ },
-    { name: 'refuses an input that it cannot feed', inputs: [...bert, spec('pixel_values')], why: /'pixel_values'/ },
+    { name: 'refuses a model without token ids', inputs: [spec('x', 'float32')],
+      why: /does not have the input 'input_ids'; its inputs are 'x'/ },
+    { name: 'refuses an input that a text cannot provide', inputs: [...bert, spec('pixel_values')],
+      why: /'pixel_values'/ },
     { name: 'refuses the inputs of a decoder with a cache', inputs: [...bert, spec('past_key_values.0.key', 'float32')],
       why:
-        new RegExp(String.raw`'past_key_values\.0\.key' is not one that a text gives \(input_ids, ` +
-          String.raw`attention_mask, token_type_ids, position_ids\)`) },
+        new RegExp(String.raw`'past_key_values\.0\.key' cannot be made from a text \(input_ids, ` +
+          String.raw`attention_mask, token_type_ids, position_ids can\)`) },
     { name: 'refuses inputs of different lengths',
       inputs: [spec('input_ids', 'int64', ['batch', 8]),
         spec('attention_mask', 'int64', ['batch', 9])], why: /different lengths: 8, 9/ },
     { name: 'refuses a fixed length without a mask', inputs: [spec('input_ids', 'int64', ['batch', 8])],
-      why: /8 tokens each, and no attention_mask/ },
+      why: /8 tokens each, and there is no attention_mask/ },
     { name: 'refuses an input of another type', inputs: [spec('input_ids', 'float32')], why: /'input_ids' is float32/ },
     { name: 'refuses an input of another rank', inputs: [spec('input_ids', 'int64', ['sequence'])], why: /rank 1/ },
   ];
@@ -41,7 +42,7 @@ describe('encoderInputs', () => {
 });
 
 describe('pieceInputs', () => {
-  it('pads rows at their end and masks what is padding', () => {
+  it('pads rows at their end and masks the padding', () => {
     const made = pieceInputs(
       encoderInputs({ inputs: bert, outputs: [] }),
       tokens,
@@ -55,7 +56,7 @@ describe('pieceInputs', () => {
     });
   });
 
-  it('gives 32-bit ids to a model that wants them', () => {
+  it('sends 32-bit ids to a model that needs them', () => {
     const made = pieceInputs(
       encoderInputs({ inputs: [spec('input_ids', 'int32')], outputs: [] }),
       tokens,
@@ -73,7 +74,7 @@ describe('pieceInputs', () => {
   it("begins behind the padding token's position for models like RoBERTa", () =>
     assert.deepEqual(positions(2), BigInt64Array.of(2n, 1n, 1n, 2n, 3n, 4n)));
 
-  it('pads to the length that a model is fixed to', () => {
+  it('pads to the fixed length of a model', () => {
     const fixed = encoderInputs({
       inputs: [spec('input_ids', 'int64', ['batch', 5]), spec('attention_mask', 'int64', ['batch', 5])],
       outputs: [],

@@ -22,27 +22,27 @@ describe('readModelFacts', () => {
   // prettier-ignore
   const lengths: readonly { readonly name: string;
     readonly files: Readonly<Record<string, unknown>>; readonly want: number | undefined }[] = [
-    { name: 'knows nothing without files', files: {}, want: undefined },
+    { name: 'finds no facts without files', files: {}, want: undefined },
     { name: "takes the tokenizer's model_max_length",
       files: { 'tokenizer_config.json': { model_max_length: 16 } }, want: 16 },
-    { name: "takes transformers' 1e30 for no limit",
+    { name: "treats transformers' 1e30 as no limit",
       files: { 'tokenizer_config.json': { model_max_length: 1e30 } }, want: undefined },
     { name: "prefers sentence-transformers' max_seq_length",
       files: { 'tokenizer_config.json': { model_max_length: 512 },
         'sentence_bert_config.json': { max_seq_length: 256 } }, want: 256 },
-    { name: 'goes no further than the positions',
+    { name: 'limits the length by the positions',
       files: { 'tokenizer_config.json': { model_max_length: 1e30 },
         'config.json': { max_position_embeddings: 128 } }, want: 128 },
-    { name: "takes the positions that RoBERTa's padding uses off",
+    { name: "subtracts the positions that RoBERTa's padding uses",
       files: { 'tokenizer_config.json': { model_max_length: 514 },
         'config.json': { model_type: 'roberta', pad_token_id: 1, max_position_embeddings: 514 } }, want: 512 },
-    { name: 'ignores what is not a length', files: { 'tokenizer_config.json': { model_max_length: '512' },
+    { name: 'ignores values that are not a length', files: { 'tokenizer_config.json': { model_max_length: '512' },
         'config.json': { max_position_embeddings: -1 } }, want: undefined },
   ];
   for (const { name, files, want } of lengths)
     it(name, async () => assert.equal((await factsOf(files)).maxTokens?.count, want));
 
-  it('says which file the length is from', async () =>
+  it('reports the file that the length is from', async () =>
     assert.equal(
       (await factsOf({ 'tokenizer_config.json': { model_max_length: 16 } })).maxTokens?.file,
       'tokenizer_config.json',
@@ -50,10 +50,11 @@ describe('readModelFacts', () => {
 
   // prettier-ignore
   const positions: readonly { readonly name: string; readonly config: object; readonly want: number }[] = [
-    { name: 'begins positions at 0', config: { model_type: 'qwen3', pad_token_id: 5 }, want: 0 },
-    { name: 'begins positions behind the padding token for RoBERTa',
+    { name: 'starts positions at 0', config: { model_type: 'qwen3', pad_token_id: 5 }, want: 0 },
+    { name: 'starts positions after the padding token for RoBERTa',
       config: { model_type: 'xlm-roberta', pad_token_id: 1 }, want: 2 },
-    { name: "takes RoBERTa's usual padding token where none is given", config: { model_type: 'roberta' }, want: 2 },
+    { name: "assumes RoBERTa's usual padding token if the config does not set it", config: { model_type: 'roberta' },
+      want: 2 },
   ];
   for (const { name, config, want } of positions)
     it(name, async () => assert.equal((await factsOf({ 'config.json': config })).firstPosition, want));
@@ -65,8 +66,8 @@ describe('readModelFacts', () => {
         pooling_mode_mean_tokens: true, pooling_mode_cls_token: false }, want: 'Mean' },
     { name: 'reads pooling of the first token', config: { pooling_mode_cls_token: true }, want: 'Cls' },
     { name: 'reads pooling of the last token', config: { pooling_mode_lasttoken: true }, want: 'Last' },
-    { name: 'does not guess at another mode', config: { pooling_mode_max_tokens: true }, want: 'mixed' },
-    { name: 'does not guess at two modes', config: { pooling_mode_cls_token: true,
+    { name: 'reports another mode as unsupported', config: { pooling_mode_max_tokens: true }, want: 'mixed' },
+    { name: 'reports two modes as unsupported', config: { pooling_mode_cls_token: true,
         pooling_mode_mean_tokens: true }, want: 'mixed' },
     { name: 'finds no mode in another file', config: { hello: true }, want: undefined },
   ];

@@ -13,20 +13,20 @@ type Row = {
 
 // prettier-ignore
 const rows: Row[] = [
-  { name: 'has nothing to do for no rows', lengths: [], want: [] },
-  { name: 'puts rows of one length together', lengths: [5, 5, 5], want: [{ rows: [0, 1, 2], length: 5 }] },
+  { name: 'plans nothing for no rows', lengths: [], want: [] },
+  { name: 'groups rows of one length', lengths: [5, 5, 5], want: [{ rows: [0, 1, 2], length: 5 }] },
   { name: 'stops at the batch size', lengths: [5, 5, 5, 5, 5],
     want: [{ rows: [0, 1, 2, 3], length: 5 }, { rows: [4], length: 5 }] },
-  { name: 'sorts by length so that like meets like', lengths: [20, 3, 20, 3],
+  { name: 'sorts rows by length', lengths: [20, 3, 20, 3],
     want: [{ rows: [1, 3], length: 3 }, { rows: [0, 2], length: 20 }] },
   { name: 'pads by an eighth at most', lengths: [16, 20], want: [{ rows: [0, 1], length: 20 }] }, // 4 of 40 are padding
-  { name: 'runs rows apart when more would be padding', lengths: [10, 20],
+  { name: 'separates rows when more than an eighth would be padding', lengths: [10, 20],
     want: [{ rows: [0], length: 10 }, { rows: [1], length: 20 }] },
-  { name: 'pads nothing for a model without a mask', lengths: [16, 20, 20],
+  { name: 'does not pad for a model without a mask', lengths: [16, 20, 20],
     limits: { canPad: false }, want: [{ rows: [0], length: 16 }, { rows: [1, 2], length: 20 }] },
   { name: 'stops at the token limit', lengths: [40, 40, 40],
     want: [{ rows: [0, 1], length: 40 }, { rows: [2], length: 40 }] },
-  { name: 'lets a row alone be longer than the token limit', lengths: [500], want: [{ rows: [0], length: 500 }] },
+  { name: 'allows a single row to exceed the token limit', lengths: [500], want: [{ rows: [0], length: 500 }] },
 ];
 
 describe('planPieces', () => {
@@ -34,7 +34,7 @@ describe('planPieces', () => {
     it(name, () => assert.deepEqual(planPieces(lengths, { ...limits, ...change }), want));
   }
 
-  it('puts every row into one piece and pads within bounds, whatever the lengths', () => {
+  it('puts every row into one piece and pads within the limits, for any lengths', () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 1, max: 300 }), { maxLength: 200 }),

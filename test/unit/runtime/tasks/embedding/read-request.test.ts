@@ -10,7 +10,7 @@ import { writeTinyEncoder } from '../../../../support/tiny-encoder.ts';
 const rules: ReadingRules = { model: 'tiny', maxTokens: 8, onTooLong: 'Truncate' };
 const body = (request: unknown): Uint8Array => Buffer.from(JSON.stringify(request));
 
-/** A clock that moves on whenever it is looked at: every look costs. */
+/** A clock that advances by `msALook` each time it is read. */
 function ticking(msALook: number) {
   let now = 0;
   return { monotonic: () => (now += msALook) };
@@ -28,7 +28,7 @@ describe('readRequest', () => {
   const read = (request: unknown, { clock = ticking(0), signal = new AbortController().signal } = {}) =>
     readRequest(body(request), tokenizer, rules, { slice: new Slice(clock, 5), signal });
 
-  it('gives rows that can be told apart', async () => {
+  it('returns separate rows', async () => {
     const rows = await read({ model: 'tiny', input: ['hello world', 'fox'], dimensions: 4, encoding_format: 'base64' });
     assert.deepEqual(
       [0, 1].map((row) => Array.from(rowOf(rows, row))),
@@ -40,31 +40,31 @@ describe('readRequest', () => {
     assert.deepEqual([rows.dimensions, rows.encoding], [4, 'base64']);
   });
 
-  it('takes token ids as they are', async () =>
+  it('does not change token ids', async () =>
     assert.deepEqual(Array.from((await read({ model: 'tiny', input: [7, 8] })).ids), [7, 8]));
 
-  it('knows one model', () =>
+  it("refuses another model's name", () =>
     assert.rejects(read({ model: 'x'.repeat(300), input: 'a' }), {
       code: 'MODEL_UNKNOWN',
       message: `unknown model '${'x'.repeat(256)}': this server serves 'tiny'`,
     }));
 
-  it('names the input at fault', () =>
+  it('names the invalid input', () =>
     assert.rejects(read({ model: 'tiny', input: [[1], [99]] }), {
       code: 'FIELD_INVALID',
-      message: /^input\[1\]: holds the token id 99/,
+      message: /^input\[1\]: contains the token id 99/,
     }));
 
-  it('ends when the client left', () =>
+  it('ends when the client has left', () =>
     assert.rejects(read({ model: 'tiny', input: ['a', 'b'] }, { signal: AbortSignal.abort(new Error('gone')) }), {
       message: 'gone',
     }));
 
-  it('refuses a request that takes a thread too long', async () => {
+  it('refuses a request that takes too much thread time', async () => {
     const input = Array.from({ length: 2048 }, () => 'a');
     await assert.rejects(read({ model: 'tiny', input }, { clock: ticking(10) }), {
       code: 'REQUEST_TOO_LARGE',
-      message: /^the time that tokenising the input takes/,
+      message: /^the time for tokenising the input/,
     });
     assert.equal((await read({ model: 'tiny', input }, { clock: ticking(1) })).ends.length, 2048);
   });

@@ -37,7 +37,7 @@ describe('RequestReader', () => {
     });
   }
 
-  it('knows the vocabulary once it is started', () =>
+  it('has the vocabulary after the start', () =>
     assert.deepEqual(reader.vocabulary, { size: 24, padId: 0, before: [2], after: [3], zeroTypes: true }));
 
   it('reads short requests', async () => {
@@ -55,7 +55,7 @@ describe('RequestReader', () => {
     assert.equal(ids.length, 150 * 4 + 150 * 5);
   });
 
-  it('leaves the event loop its turns while it reads a long request', async () => {
+  it('yields to the event loop while it reads a long request', async () => {
     let turns = 0;
     let reading = true;
     const count = (): void => {
@@ -69,7 +69,7 @@ describe('RequestReader', () => {
     assert.ok(turns > 50, `${turns} turns`);
   });
 
-  it('does not let a short job wait for the end of a long one', async () => {
+  it('finishes a short job before a long one', async () => {
     const long = reader.read(body(Array.from({ length: 2048 }, () => 'tokenizing '.repeat(200))), never);
     const first = await Promise.race([
       long.then(() => 'long'),
@@ -79,7 +79,7 @@ describe('RequestReader', () => {
     await long;
   });
 
-  it('says the same of a mistake in a long request as in a short one', async () => {
+  it('reports the same error in a long request as in a short one', async () => {
     const texts = Array.from({ length: 600 }, () => 'hello');
     await assert.rejects(reader.read(body([...texts, '']), never), {
       name: 'AppError',
@@ -93,7 +93,7 @@ describe('RequestReader', () => {
     });
   });
 
-  it('lets go of a request whose client left', async () => {
+  it('cancels a request whose client has left', async () => {
     const client = new AbortController();
     const reading = reader.read(body(Array.from({ length: 2000 }, () => 'tokenizing '.repeat(40))), client.signal);
     client.abort(new Error('gone'));
@@ -101,7 +101,7 @@ describe('RequestReader', () => {
     assert.equal((await reader.read(body(Array.from({ length: 500 }, () => 'hello')), never)).ends.length, 500);
   });
 
-  it('refuses what its queue has no room for', async () => {
+  it('refuses a request when its queue is full', async () => {
     const all = await Promise.allSettled(
       Array.from({ length: 66 }, () => reader.read(body(Array.from({ length: 1500 }, () => 'a')), never)),
     );
@@ -113,7 +113,7 @@ describe('RequestReader', () => {
     );
   });
 
-  it('says in the words of the tokenizer why it cannot start', async () => {
+  it("reports with the tokenizer's message why it cannot start", async () => {
     await writeFile(join(folder, 'broken.json'), '{');
     await assert.rejects(start(join(folder, 'broken.json')), {
       code: 'BAD_CONFIG',
@@ -121,8 +121,8 @@ describe('RequestReader', () => {
     });
   });
 
-  it('ends a thread that one text holds, and goes on with another', async () => {
-    // Each more letter doubles what this pattern takes: forty never come to an end.
+  it('ends a thread that one text blocks, and continues with another thread', async () => {
+    // Each further letter doubles this pattern's time: forty letters never end.
     const path = join(folder, 'endless.json');
     const tokenizer = JSON.parse(await readFile(join(folder, 'tokenizer.json'), 'utf8')) as Record<string, unknown>;
     await writeFile(
@@ -136,7 +136,7 @@ describe('RequestReader', () => {
       message: /a run of the tokenizer of tiny has not ended after 30 s/,
     });
     while (clock.pending === 0) await new Promise((resolve) => setImmediate(resolve));
-    // The thread needs a moment to come to the text.
+    // Give the thread time to start on the text.
     await new Promise((resolve) => setTimeout(resolve, 300));
     await clock.advance(31_000);
     await held;
@@ -144,7 +144,7 @@ describe('RequestReader', () => {
     await other.close();
   });
 
-  it('refuses requests once it is closed', async () => {
+  it('refuses requests after it was closed', async () => {
     const other = await start(join(folder, 'tokenizer.json'));
     const reading = other.read(body(Array.from({ length: 2000 }, () => 'tokenizing '.repeat(40))), never);
     const outcome = assert.rejects(reading, { code: 'ENGINE_LOST' });

@@ -24,12 +24,12 @@ describe('TextTokenizer', () => {
   const encoded: readonly { name: string; text: string; rule?: LengthRule; want: string }[] = [
     { name: 'splits words and folds case and accents', text: 'Hello world, tokenizing naïve café!',
       want: '[CLS] hello world , token ##izing naive cafe ! [SEP]' },
-    { name: 'follows no truncation of its file', text: 'a a a a a a', want: '[CLS] a a a a a a [SEP]' },
-    { name: 'has a token for what it does not know', text: 'zebra', want: '[CLS] [UNK] [SEP]' },
-    { name: 'makes special tokens alone of blanks', text: '  \n ', want: '[CLS] [SEP]' },
+    { name: 'ignores the truncation in its file', text: 'a a a a a a', want: '[CLS] a a a a a a [SEP]' },
+    { name: 'has a token for unknown words', text: 'zebra', want: '[CLS] [UNK] [SEP]' },
+    { name: 'converts blank text to special tokens only', text: '  \n ', want: '[CLS] [SEP]' },
     { name: 'keeps the special tokens when it cuts', text: 'the quick brown fox jumps over',
       rule: { maxTokens: 5, onTooLong: 'Truncate' }, want: '[CLS] the quick brown [SEP]' },
-    { name: 'leaves a text of just the limit whole', text: 'the quick brown',
+    { name: 'does not cut a text of exactly the limit', text: 'the quick brown',
       rule: { maxTokens: 5, onTooLong: 'Refuse' }, want: '[CLS] the quick brown [SEP]' },
     { name: 'cuts a very long text before it tokenises',
       text: 'fox '.repeat(1000), want: `[CLS] ${'fox '.repeat(10)}[SEP]` },
@@ -37,7 +37,7 @@ describe('TextTokenizer', () => {
   for (const { name, text, rule = cut, want } of encoded)
     it(name, () => assert.equal(words(tokenizer.encode(text, rule, 'input')), want));
 
-  it('cuts no surrogate pair in half', () => {
+  it('does not cut a surrogate pair in half', () => {
     const text = `${'x'.repeat(12 * 64 - 1)}🦊🦊`;
     assert.equal(words(tokenizer.encode(text, cut, 'input')), '[CLS] [UNK] [SEP]');
   });
@@ -57,7 +57,7 @@ describe('TextTokenizer', () => {
     });
   });
 
-  it('takes token ids as they are, cut to the limit', () => {
+  it('does not change token ids, except for cutting to the limit', () => {
     assert.deepEqual(tokenizer.accept([4, 5], cut, 'input'), [4, 5]);
     assert.equal(
       tokenizer.accept(
@@ -78,7 +78,7 @@ describe('TextTokenizer', () => {
     );
   });
 
-  it('keeps the special token at the end of token ids that it cuts', () => {
+  it('keeps the special token at the end of token ids when it cuts', () => {
     assert.deepEqual(tokenizer.accept([2, ...Array.from({ length: 40 }, () => 4), 3], cut, 'input'), [
       2,
       ...Array.from({ length: 10 }, () => 4),
@@ -86,10 +86,10 @@ describe('TextTokenizer', () => {
     ]);
   });
 
-  it('refuses token ids that the vocabulary does not have', () => {
+  it('refuses token ids outside the vocabulary', () => {
     assert.throws(() => tokenizer.accept([4, tinyVocabulary.length], cut, 'input[1]'), {
       code: 'FIELD_INVALID',
-      message: 'input[1]: holds the token id 24, the vocabulary ends at 23',
+      message: 'input[1]: contains the token id 24, but the vocabulary ends at 23',
     });
   });
 
@@ -97,7 +97,7 @@ describe('TextTokenizer', () => {
     assert.deepEqual(tokenizer.vocabulary, { size: 24, padId: 0, before: [2], after: [3], zeroTypes: true });
   });
 
-  it('does without a config', async () => {
+  it('works without a config', async () => {
     const bare = await TextTokenizer.load(join(folder, 'tokenizer.json'), join(folder, 'absent.json'));
     assert.equal(words(bare.encode('Hello', cut, 'input')), '[CLS] hello [SEP]');
   });
@@ -105,11 +105,11 @@ describe('TextTokenizer', () => {
   // prettier-ignore
   const unusable: readonly { name: string; content: string | { bytes: number }; why: RegExp }[] = [
     { name: 'refuses a file that is not JSON', content: '{', why: /tokenizer\.json: it is not JSON/ },
-    { name: 'refuses JSON that is no object', content: '[]', why: /it is not a JSON object/ },
-    { name: 'refuses an object that is no tokenizer', content: '{"model":{"type":"None"}}',
+    { name: 'refuses JSON that is not an object', content: '[]', why: /it is not a JSON object/ },
+    { name: 'refuses an object that is not a tokenizer', content: '{"model":{"type":"None"}}',
       why: /not a tokenizer that this runtime can apply exactly: model None is not supported by this runtime/ },
-    { name: 'refuses a file over its limit unread', content: { bytes: (64 << 20) + 1 },
-      why: /67108865 bytes, the limit is 67108864/ },
+    { name: 'refuses a file over its limit without reading it', content: { bytes: (64 << 20) + 1 },
+      why: /67108865 bytes, more than the limit of 67108864/ },
   ];
   for (const { name, content, why } of unusable) {
     it(name, async () => {
@@ -120,7 +120,7 @@ describe('TextTokenizer', () => {
     });
   }
 
-  it('says which file the source lacks', async () => {
+  it('names the file that the source lacks', async () => {
     await assert.rejects(TextTokenizer.load(join(folder, 'none.json'), ''), {
       code: 'BAD_CONFIG',
       message: /none\.json/,
@@ -144,7 +144,7 @@ describe('TextTokenizer', () => {
     });
   });
 
-  it('takes the padding token of its file where the config names none', async () => {
+  it('uses the padding token of its file if the config does not set one', async () => {
     await writeFile(
       join(folder, 'padded.json'),
       without((made) => {
@@ -154,7 +154,7 @@ describe('TextTokenizer', () => {
     assert.equal((await TextTokenizer.load(join(folder, 'padded.json'), '')).vocabulary.padId, 7);
   });
 
-  it('says which part it does not apply', async () => {
+  it('names the part that it does not support', async () => {
     await writeFile(
       join(folder, 'scripts.json'),
       without((made) => Object.assign(made, { pre_tokenizer: { type: 'UnicodeScripts' } })),

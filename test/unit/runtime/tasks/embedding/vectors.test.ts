@@ -3,7 +3,7 @@ import type { Pooling } from '../../../../../api/runtime-config.ts';
 import type { Tensor } from '../../../../../runtime/engine/tensor.ts';
 import { vectorsOf } from '../../../../../runtime/tasks/embedding/vectors.ts';
 
-/** Two rows of three tokens, two numbers a token; the second row has one token and two of padding. */
+/** Two rows of three tokens with two numbers each; the second row has one token and two of padding. */
 const tokens: Tensor = {
   type: 'float32',
   dims: [2, 3, 2],
@@ -22,15 +22,15 @@ type Row = {
 
 // prettier-ignore
 const rows: Row[] = [
-  { name: 'takes the mean of the tokens that count', output: tokens, pooling: 'Mean', want: [[3, 5], [7, 8]] },
+  { name: 'averages the tokens without padding', output: tokens, pooling: 'Mean', want: [[3, 5], [7, 8]] },
   { name: 'takes the first token', output: tokens, pooling: 'Cls', want: [[1, 2], [7, 8]] },
-  { name: 'takes the last token that counts', output: tokens, pooling: 'Last', want: [[5, 9], [7, 8]] },
-  { name: 'takes a pooled output as it is',
+  { name: 'takes the last token before padding', output: tokens, pooling: 'Last', want: [[5, 9], [7, 8]] },
+  { name: 'returns a pooled output unchanged',
     output: { type: 'float32', dims: [2, 2], data: Float32Array.of(
       3, 4, 0, 2) }, pooling: 'None', want: [[3, 4], [0, 2]] },
   { name: 'scales to length 1', output: { type: 'float32', dims: [2, 2],
       data: Float32Array.of(3, 4, 0, 2) }, pooling: 'None', normalize: true, want: [[0.6, 0.8], [0, 1]] },
-  { name: 'leaves a vector of zeros', output: { type: 'float32', dims: [1, 2],
+  { name: 'does not scale a vector of zeros', output: { type: 'float32', dims: [1, 2],
       data: Float32Array.of(0, 0) }, pooling: 'None', normalize: true, lengths: [1], want: [[0, 0]] },
   { name: 'reads double precision', output: { type: 'float64', dims: [1, 2],
       data: Float64Array.of(3, 4) }, pooling: 'None', lengths: [1], want: [[3, 4]] },
@@ -53,7 +53,7 @@ describe('vectorsOf', () => {
   it('refuses an output of another rank than the pooling needs', () => {
     assert.throws(
       () => vectorsOf(tokens, 'y', { pooling: 'None', normalize: true, lengths }),
-      /output 'y' has shape \[2,3,2\], pooling None of 2 rows needs \[rows, hidden\]/,
+      /output 'y' has shape \[2,3,2\], but pooling None of 2 rows needs \[rows, hidden\]/,
     );
   });
 
@@ -61,7 +61,7 @@ describe('vectorsOf', () => {
     assert.throws(() => vectorsOf(tokens, 'y', { pooling: 'Mean', normalize: true, lengths: [3, 3, 3] }), /of 3 rows/);
   });
 
-  it('refuses an output that is no float', () => {
+  it('refuses an output that is not a float', () => {
     assert.throws(
       () =>
         vectorsOf({ type: 'int32', dims: [1, 1], data: Int32Array.of(1) }, 'y', {
@@ -74,7 +74,7 @@ describe('vectorsOf', () => {
   });
 
   for (const odd of [NaN, Infinity]) {
-    it(`gives no vector with ${odd} in it, scaled or not`, () => {
+    it(`refuses a vector with ${odd} in it, scaled or not`, () => {
       for (const normalize of [true, false]) {
         assert.throws(
           () =>
@@ -83,7 +83,7 @@ describe('vectorsOf', () => {
               normalize,
               lengths: [1],
             }),
-          /output 'y' holds numbers that are not finite/,
+          /output 'y' contains numbers that are not finite/,
         );
       }
     });

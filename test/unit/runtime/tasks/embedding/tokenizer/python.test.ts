@@ -1,6 +1,6 @@
 /**
- * Every part of tokenizer.json, and whole tokenizers, against what Python's tokenizers makes of the same texts.
- * The fixtures are written by scripts/tokenizers/fixtures.py; TOKENIZER_FIXTURES names a folder with a larger set.
+ * Compares every part of tokenizer.json, and whole tokenizers, with the results of Python's tokenizers.
+ * scripts/tokenizers/fixtures.py writes the fixtures; TOKENIZER_FIXTURES can name a folder with a larger set.
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -32,7 +32,7 @@ const { pipelines } = withCharsmap(JSON.parse(readFileSync(join(folder, 'pipelin
   readonly pipelines: readonly Whole[];
 };
 
-/** The fixtures hold the charsmap once. */
+/** The fixtures contain the charsmap only once. */
 function withCharsmap(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value), (_, inner: unknown) => (inner === 'CHARSMAP' ? parts.charsmap : inner));
 }
@@ -48,11 +48,11 @@ function resultOf({ part, config }: Part): (text: string) => unknown {
 }
 
 describe('the parts of a tokenizer', () => {
-  it('were compared under the Unicode version of this Node.js (else run scripts/tokenizers again)', () =>
+  it('were compared with the Unicode version of this Node.js (otherwise run scripts/tokenizers again)', () =>
     assert.equal(process.versions['unicode'], unicodeVersion));
 
   for (const one of parts.parts) {
-    it(`gives what Python gives: ${one.part} ${JSON.stringify(one.config).slice(0, 100)}`, () => {
+    it(`equals Python's result: ${one.part} ${JSON.stringify(one.config).slice(0, 100)}`, () => {
       const apply = resultOf(one);
       const wrong = parts.texts.filter(
         (text, index) => digest(apply(text)) !== one.digests.slice(4 * index, 4 * index + 4),
@@ -67,7 +67,7 @@ describe('the parts of a tokenizer', () => {
 
 describe('whole tokenizers', () => {
   for (const { name, tokenizer, cases } of pipelines) {
-    it(`gives Python's ids: ${name}`, () => {
+    it(`has the same ids as Python: ${name}`, () => {
       const pipeline = new TokenPipeline(tokenizer);
       const { before, after } = pipeline.around;
       for (const [text, ids] of cases)

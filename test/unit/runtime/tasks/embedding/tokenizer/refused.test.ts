@@ -1,4 +1,4 @@
-/** What this runtime does not apply as Python's tokenizers does is refused when the model is loaded, by its name. */
+/** Parts that this runtime does not apply as Python's tokenizers does are refused by name when the model is loaded. */
 import assert from 'node:assert/strict';
 import { TokenPipeline } from '../../../../../../runtime/tasks/embedding/tokenizer/pipeline.ts';
 
@@ -41,34 +41,34 @@ const rows: readonly { readonly name: string; readonly file: object; readonly sa
   { name: 'a named class', file: split('[[:alpha:]]+'), says: /"\[\[?:alpha:/ },
   { name: 'a condition', file: split('(?(a)b|c)'), says: /"\(\?\(a" at position/ },
   { name: 'an option for the whole expression', file: split('(?i)a'), says: /regular expression has "\(\?i\)"/ },
-  { name: 'folding that Oniguruma does with two letters', file: split('(?i:ss)'), says: /"ss within \(\?i:"/ },
-  { name: 'folding beyond ASCII', file: split('(?i:é)'), says: /"é within \(\?i:"/ },
-  { name: 'a property that it does not know', file: split(String.raw`\p{Emoji}`),
+  { name: 'case folding from one letter to two', file: split('(?i:ss)'), says: /"ss within \(\?i:"/ },
+  { name: 'case folding beyond ASCII', file: split('(?i:é)'), says: /"é within \(\?i:"/ },
+  { name: 'an unknown property', file: split(String.raw`\p{Emoji}`),
     says: /"\\\\p\{Emoji\}" at position 0/ },
-  { name: 'a prefix for the first word behind what removes blanks',
+  { name: 'a prefix for the first word after a normalizer that removes blanks',
     file: { normalizer: { type: 'Strip', strip_left: true, strip_right: true },
-      pre_tokenizer: first }, says: /Metaspace with prepend_scheme first, behind a normalizer/ },
+      pre_tokenizer: first }, says: /Metaspace with prepend_scheme first, after a normalizer/ },
   { name: 'another model', file: { model: { type: 'Legacy' } }, says: /^model Legacy is not supported/ },
   { name: 'WordLevel without its unknown token', file: { model: { ...model, unk_token: '<unk>' } },
     says: /^model WordLevel: a vocabulary without its unk_token "<unk>" is not/ },
   { name: 'BPE with dropout', file: { model: { ...bpe, dropout: 0.1 } },
-    says: /^model BPE: dropout, which gives other ids each time/ },
-  { name: 'a merge outside of the vocabulary', file: { model: { ...bpe, merges: [['a', 'c']] } },
-    says: /^model BPE: merge 0 has the token "c", which the vocabulary does not have$/ },
+    says: /^model BPE: dropout, which gives different ids each time/ },
+  { name: 'a merge with a token outside the vocabulary', file: { model: { ...bpe, merges: [['a', 'c']] } },
+    says: /^model BPE: merge 0 has the token "c", which is not in the vocabulary$/ },
   { name: 'Unigram without an unknown token',
     file: { model: { type: 'Unigram', unk_id: null, vocab: [['a', -1]] } }, says: /unk_id must be a whole number/ },
-  { name: 'an added token with another id than the vocabulary', file: { added_tokens: [token(7, 'hello')] },
-    says: /^added token "hello" has the id 7, where the vocabulary gives it 2/ },
-  { name: 'added tokens that are one once normalized',
+  { name: 'an added token with another id than in the vocabulary', file: { added_tokens: [token(7, 'hello')] },
+    says: /^added token "hello" has the id 7, but the vocabulary gives it 2/ },
+  { name: 'added tokens that are equal after normalization',
     file: { normalizer: { type: 'Lowercase' },
       added_tokens: [token(4, 'X', { normalized: true }), token(5, 'x', { normalized: true })] },
-    says: /^two added tokens are "x" once they are normalized/ },
+    says: /^two added tokens are both "x" after normalization/ },
   { name: 'an unknown post-processor', file: { post_processor: { type: 'Reverse' } },
     says: /^post_processor Reverse is not supported/ },
   { name: 'a template without the text', file: {
       post_processor: { type: 'TemplateProcessing', single: [], pair: [],
       special_tokens: {} } }, says: /a template that does not have the text exactly once/ },
-  { name: 'a part that it does not know', file: { stemmer: {} }, says: /^its part stemmer is not supported/ },
+  { name: 'an unknown part', file: { stemmer: {} }, says: /^its part stemmer is not supported/ },
 ];
 
 describe('TokenPipeline', () => {
@@ -80,7 +80,7 @@ describe('TokenPipeline', () => {
     assert.deepEqual(new TokenPipeline({ model, pre_tokenizer: { type: 'Whitespace' } }).encode('hello there'), [2, 0]);
   });
 
-  it('counts added tokens to its ids', () => {
+  it('includes added tokens in the number of ids', () => {
     assert.equal(new TokenPipeline({ model, added_tokens: [token(4, '<x>'), token(5, '<y>')] }).size, 6);
   });
 });

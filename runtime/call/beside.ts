@@ -1,0 +1,18 @@
+/**
+ * Headers between a sidecar and the runtime's port for sidecars, for requests that must not delay users.
+ *
+ * Owns: the headers' names. A request with the first one is refused with NOT_IDLE while user requests are queued or
+ *       keep all workers busy.
+ */
+export const besideHeader = 'x-onnx-beside-users';
+/**
+ * In an answer to a sidecar: milliseconds that the request took inside the runtime, without the queue. Absent when the
+ * time is not comparable: the runtime was not idle when it arrived, or its run was shared with other requests.
+ */
+export const serviceHeader = 'x-onnx-service-ms';
+
+/** @returns undefined when the header is absent or not a valid time */
+export function serviceMsIn(header: string | readonly string[] | undefined): number | undefined {
+  const ms = typeof header === 'string' && /^\d{1,9}(\.\d{1,6})?$/.test(header) ? Number(header) : 0;
+  return ms > 0 ? ms : undefined;
+}
