@@ -1,8 +1,7 @@
 /**
- * How far an OnnxModel is, as a waiter sees it.
+ * Whether an OnnxModel is ready, stalled or still progressing.
  *
- * Rule: only what the operator said about the spec as it is now counts; what it said about an earlier one is history.
- * Pure.
+ * Only conditions for the current generation of the spec count. Pure.
  */
 import type { Condition, ConditionType } from '../../api/conditions.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
@@ -21,7 +20,7 @@ export function modelOutcomeOf(model: OnnxModel): ModelOutcome {
   const stalled = conditionOf(model, 'Stalled');
   if (stalled?.status === 'True') return { outcome: 'Stalled', reason: stalled.reason, message: stalled.message };
   const ready = conditionOf(model, 'Ready');
-  if (ready === undefined) return progressing('NoReadyCondition', 'the operator has not said yet whether it is ready');
+  if (ready === undefined) return progressing('NoReadyCondition', 'the operator has not set the condition Ready yet');
   return { outcome: ready.status === 'True' ? 'Ready' : 'Progressing', reason: ready.reason, message: ready.message };
 }
 
@@ -29,7 +28,7 @@ function progressing(reason: ReasonFrom<'client'>, message: string): ModelOutcom
   return { outcome: 'Progressing', reason, message };
 }
 
-/** The condition, if it speaks of the spec as it is now. */
+/** The condition, unless it was set for an earlier generation of the spec. */
 function conditionOf({ metadata, status }: OnnxModel, type: ConditionType): Condition | undefined {
   const found = status?.conditions?.find((condition) => condition.type === type);
   return (found?.observedGeneration ?? metadata.generation) < metadata.generation

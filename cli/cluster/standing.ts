@@ -1,25 +1,27 @@
 /**
- * Where a model's rollout stands, as its status tells.
+ * The state of a model's rollout, read from its status.
  *
- * Owns:  what each phase of the operator means for somebody who wants to change its course.
- * Rule:  a phase that is not known here (a newer operator) counts as under way while there is a candidate.
- * Pure.
+ * Owns: what each phase of the operator means for an intent. An unknown phase (of a newer operator) counts as under way
+ * while there is a candidate. Pure.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
 import { ownValue } from '../../api/record.ts';
 
-/** UnderWay: a candidate is on its way. Leaving: its traffic goes back. GivenUp: it lost. AtRest: there is none. */
+/**
+ * UnderWay: a candidate is rolled out. TakingOver: it was promoted and the old stable still has pods. Leaving: the
+ * candidate's traffic moves back to stable. GivenUp: the candidate failed. AtRest: there is no candidate.
+ */
 export type RolloutStage = 'UnderWay' | 'Leaving' | 'GivenUp' | 'TakingOver' | 'AtRest';
 
 export type RolloutStanding = {
   readonly stage: RolloutStage;
-  /** Whether the status speaks of the spec as it is now. */
+  /** Whether the status is for the current generation of the spec. */
   readonly observed: boolean;
   readonly stable?: string;
-  /** On its way, leaving or given up. */
+  /** Set while UnderWay, Leaving or GivenUp. */
   readonly candidate?: string;
-  /** While TakingOver: the revision that served before and still has its pods. */
+  /** Set while TakingOver: the previous stable revision, which still has pods. */
   readonly retiring?: string;
   readonly step?: number;
   readonly pausedReason?: string;

@@ -1,8 +1,8 @@
 /**
- * `kubectl-onnx validate`: whether the OnnxModels in manifests would be taken, without a cluster. For pipelines.
+ * `kubectl-onnx validate`: checks OnnxModels in manifests without a cluster. For pipelines.
  *
- * Owns:  the flags, which documents are OnnxModels, the lines and the JSON. What is checked: check-manifest.ts.
- * Ends:  0 nothing is wrong, 1 something is, 2 wrong flags or a file that cannot be read.
+ * Owns: the flags, which documents are OnnxModels, the text and JSON output. The checks: offline/check-manifest.ts.
+ * Exits with 0 when all are valid, 1 when one is invalid, 2 for a wrong flag or an unreadable file.
  */
 import { AppError } from '../../api/errors.ts';
 import { api } from '../../api/names.ts';
@@ -16,21 +16,21 @@ import { plainLine } from '../text/plain-text.ts';
 
 export const validateHelp = `Usage: kubectl-onnx validate FILE... [--json]
 
-Checks the OnnxModels in manifests, with no cluster: what the API server would refuse (with --validate=strict: \
-structure,
-rules, unknown fields), and what only the operator would find. YAML and JSON with any number of documents; a folder's
-*.yaml, *.yml and *.json, with those below; "-" is standard input. Objects of other kinds are skipped, and named.
+Checks the OnnxModels in manifests without a cluster: errors that the API server would report with --validate=strict
+(structure, rules, unknown fields), and errors that only the operator would report. A file is YAML or JSON with any
+number of documents; of a folder and its subfolders, *.yaml, *.yml and *.json are read; "-" is standard input. Objects
+of other kinds are listed as skipped.
 
   --json   one document: {"valid", "documents": [{"file", "document", "line", "kind", "namespace", "name", "outcome",
            "findings": [{"severity", "path", "line", "message", "hint"}]}], "summary": {"valid", "invalid", "skipped"}}
-  --quiet  only what is wrong
+  --quiet  print only documents with errors or warnings
   --help
 
-Exit codes: 0 nothing is wrong (a warning is not wrong); 1 an OnnxModel is wrong, or a document that may hold one is no
+Exit codes: 0 no errors (warnings are allowed); 1 an OnnxModel is invalid, or a document that may contain one is not
 YAML; 2 wrong flags, or a file that cannot be read.
 `;
 
-/** A verdict here, and no bug. */
+/** In other commands exit code 1 means a bug; here it means that a manifest is invalid. */
 const invalid: ExitCode = 1;
 
 export type JudgedDocument = {
@@ -52,7 +52,7 @@ const flags = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
-/** @throws AppError for what the user has to mend */
+/** @throws AppError when a flag is wrong, or a file cannot be read */
 export async function validate(argv: readonly string[], write: (text: string) => void): Promise<ExitCode> {
   const { values, positionals } = parseFlags('validate', argv, flags);
   if (values.help) {
@@ -60,24 +60,24 @@ export async function validate(argv: readonly string[], write: (text: string) =>
     return exitCodes.ok;
   }
   if (positionals.length === 0)
-    throw new AppError('BAD_FLAG', { flag: 'FILE', problem: 'needs a file, a folder or "-"' });
+    throw new AppError('BAD_FLAG', { flag: 'FILE', problem: 'give a file, a folder or "-"' });
   const judged = positionals.flatMap((path) => documentsAt(path)).flatMap(judgeDocument);
   write(values.json ? `${JSON.stringify(jsonOf(judged), undefined, 2)}\n` : textOf(judged, values.quiet));
   return judged.some(({ outcome }) => outcome === 'Invalid') ? invalid : exitCodes.ok;
 }
 
-/** One document, or each of the items of a list. */
+/** Judges one document; of a List, each item. */
 export function judgeDocument(document: ManifestDocument): readonly JudgedDocument[] {
   const { file, number, line, value, problem, text } = document;
   const at = { file, document: number, line };
   if (problem !== undefined) {
-    // A folder may hold templates of others; what names our kind is ours to mend.
+    // A folder may contain templates of other tools; only a text with our kind in it is an error.
     if (!text.includes(api.kind))
       return [
         {
           ...at,
           outcome: 'Skipped',
-          why: `no YAML (line ${problem.line}: ${problem.message}), and no ${api.kind}`,
+          why: `not YAML (line ${problem.line}: ${problem.message}), and does not contain ${api.kind}`,
           findings: [],
         },
       ];
@@ -85,7 +85,7 @@ export function judgeDocument(document: ManifestDocument): readonly JudgedDocume
       {
         ...at,
         outcome: 'Invalid',
-        findings: [{ severity: 'error', path: '', message: `is not YAML: ${problem.message}`, line: problem.line }],
+        findings: [{ severity: 'error', path: '', message: `not YAML: ${problem.message}`, line: problem.line }],
       },
     ];
   }
@@ -100,7 +100,7 @@ function judgeValue(value: unknown, path: string, document: ManifestDocument): r
     line: path === '' ? document.line : document.lineOf(path),
   };
   if (!isRecord(value) || typeof value['kind'] !== 'string')
-    return [{ ...at, outcome: 'Skipped', why: 'no Kubernetes object: it has no kind', findings: [] }];
+    return [{ ...at, outcome: 'Skipped', why: 'not a Kubernetes object: kind is missing', findings: [] }];
   const { kind, metadata, items } = value;
   if ((kind === 'List' || kind === `${api.kind}List`) && Array.isArray(items))
     return items.flatMap((item, i) => judgeValue(item, join(path, `items[${i}]`), document));
@@ -132,7 +132,7 @@ function findingsOf(value: Readonly<Record<string, unknown>>): readonly Operator
       {
         severity: 'error',
         path: 'apiVersion',
-        message: `no version ${String(apiVersion)} is served`,
+        message: `unknown version ${String(apiVersion)}`,
         hint: `write ${api.groupVersion}`,
       },
     ];
@@ -164,7 +164,7 @@ function jsonOf(judged: readonly JudgedDocument[]): {
 function textOf(judged: readonly JudgedDocument[], quiet: boolean): string {
   const { valid, invalid, skipped } = summaryOf(judged);
   const shown = quiet ? judged.filter(({ findings }) => findings.length > 0) : judged;
-  const none = valid + invalid === 0 ? `; there was no ${api.kind} to check` : '';
+  const none = valid + invalid === 0 ? `; no ${api.kind} found` : '';
   return [
     ...shown.flatMap(linesOf),
     ...(quiet && invalid === 0 ? [] : [`${valid} valid, ${invalid} invalid, ${skipped} skipped${none}`]),

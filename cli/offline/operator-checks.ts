@@ -1,8 +1,8 @@
 /**
- * What only the operator, or the cluster behind it, would find in an OnnxModel that the API server takes.
+ * Errors and doubtful settings that the API server accepts, but the operator or the cluster would report.
  *
- * Owns:  the list of checks. Gates, steps, durations are read by the very code that reads them in the operator.
- * Pure:  a spec that passed the schema → findings.
+ * Owns: the list of checks. Gates, steps and durations are read with the operator's own code.
+ * Pure: a spec that passed the schema → findings.
  */
 import { AppError } from '../../api/errors.ts';
 import { rolloutDefaults } from '../../api/defaults.ts';
@@ -15,9 +15,9 @@ import { planOf } from '../../operator/analysis/plan.ts';
 import { rolloutPlanOf } from '../../operator/rollout/plan.ts';
 
 export type OperatorFinding = {
-  /** A warning is what works and is likely not meant. */
+  /** warning: the setting works, but is probably a mistake. */
   readonly severity: 'error' | 'warning';
-  /** Such as `spec.rollout.steps[0].weight`; '' for the whole. */
+  /** Such as `spec.rollout.steps[0].weight`; '' for the whole object. */
   readonly path: string;
   readonly message: string;
   /** What to do about it. */
@@ -73,14 +73,14 @@ function podLabels({ template = {} }: OnnxModelSpec): readonly OperatorFinding[]
     Object.entries(entries).flatMap(([key, value]) =>
       [qualifiedNameProblem(key), labelValueProblem(value)]
         .filter((problem) => problem !== undefined)
-        .map((problem) => error(`${path}.${key}`, `no pod could be made: ${problem}`)),
+        .map((problem) => error(`${path}.${key}`, `the API server would refuse the pods: ${problem}`)),
     ),
   );
   const annotations = Object.keys(template.metadata?.annotations ?? {}).flatMap((key) => {
     const problem = qualifiedNameProblem(key.toLowerCase());
     return problem === undefined
       ? []
-      : [error(`spec.template.metadata.annotations.${key}`, `no pod could be made: ${problem}`)];
+      : [error(`spec.template.metadata.annotations.${key}`, `the API server would refuse the pods: ${problem}`)];
   });
   return [...ofMaps, ...annotations];
 }
@@ -92,9 +92,9 @@ function deadlines({ rollout, warmup }: OnnxModelSpec): readonly OperatorFinding
   return [
     warning(
       'spec.warmup.timeout',
-      `${timeout} is no less than spec.rollout.progressDeadline, ${deadline}: a revision that warms up so long is ` +
-        'given up before it is warm',
-      'raise the deadline, or lower the timeout',
+      `${timeout} is not less than spec.rollout.progressDeadline (${deadline}): a revision whose warm-up takes that ` +
+        'long is given up before it is ready',
+      'raise progressDeadline or lower the timeout',
     ),
   ];
 }
@@ -115,15 +115,15 @@ function allGatesOff({
   gates = {},
 }: RolloutSpec): readonly OperatorFinding[] {
   const isAsked = strategy !== 'Immediate' && steps.some((step) => 'analyze' in step && step.analyze !== undefined);
-  // What is left out has its defaults; what is there and empty is off.
+  // An absent gate has its default; an empty gate is off.
   const { latency, errors, quality } = gates;
   const isOff = isEmpty(latency) && isEmpty(errors) && quality === undefined;
   return isAsked && isOff
     ? [
         warning(
           'spec.rollout.gates',
-          'every gate is turned off: a revision is promoted by the number of its requests alone',
-          'leave latency or errors out to have the defaults',
+          'all gates are off: a revision is promoted as soon as it has served enough requests',
+          'remove the empty latency or errors to get their defaults',
         ),
       ]
     : [];
@@ -141,23 +141,23 @@ function oddSteps(rollout: RolloutSpec): readonly OperatorFinding[] {
       ? [
           warning(
             'spec.rollout.gates',
-            'with strategy Immediate, the default, nothing is judged under traffic',
-            'strategy: Canary',
+            'the gates have no effect: strategy Immediate, the default, does not judge the candidate under traffic',
+            'set strategy: Canary',
           ),
         ]
       : [];
   if (rollout.capacity?.mode === 'Recreate')
-    return [warning(at, 'with capacity.mode Recreate the old pods go first: there are no steps')];
+    return [warning(at, 'the steps have no effect: capacity.mode Recreate removes the old pods first')];
   const unasked = isJudgedUnderTraffic(rollout) && !steps.some((step) => (step.analyze ?? step.shadow) !== undefined);
   return [
-    ...(unasked ? [warning(at, 'no step is an analyze or a shadow step: the gates are never asked')] : []),
+    ...(unasked ? [warning(at, 'the gates have no effect: there is no analyze or shadow step')] : []),
     ...steps.flatMap((step, i) => tooShort(step, `${at}[${i}]`)),
     ...shadowWithoutGates(rollout, at),
     ...steps.flatMap((step, i) => oddStep(step, steps.slice(0, i), `${at}[${i}]`)),
   ];
 }
 
-/** Blocks of 20 s: the first whole one, three that are known, and the one that is being counted. */
+/** Five blocks of 20 s: up to one until the first whole block begins, three complete blocks, one in progress. */
 const shortestStepMs = 100_000;
 
 function tooShort({ analyze, shadow }: StepSpec, at: string): readonly OperatorFinding[] {
@@ -166,9 +166,9 @@ function tooShort({ analyze, shadow }: StepSpec, at: string): readonly OperatorF
   return [
     warning(
       `${at}.${analyze === undefined ? 'shadow' : 'analyze'}.maxDuration`,
-      `no step is decided before a minute was counted: after ${maxDuration} it is undecided, however good the ` +
-        'candidate is',
-      'give it 2m or more',
+      `${maxDuration} is too short: a decision needs one minute of complete counts, so the step always ends ` +
+        'undecided',
+      'use 2m or more',
     ),
   ];
 }
@@ -183,8 +183,9 @@ function shadowWithoutGates({ steps = [], gates = {} }: RolloutSpec, at: string)
     return [
       warning(
         `${at}[${proven}].shadow`,
-        `${deaf.name} cannot pass it: pairs of service times tell nothing of classes, nor of quantiles above p95`,
-        'require: NoFail',
+        `gate ${deaf.name} cannot pass in a shadow step: pairs of service times cannot judge size classes or ` +
+          'quantiles above p95',
+        'set require: NoFail',
       ),
     ];
   const first = steps.findIndex(({ shadow }) => shadow !== undefined);
@@ -197,8 +198,8 @@ function shadowWithoutGates({ steps = [], gates = {} }: RolloutSpec, at: string)
     : [
         warning(
           `${at}[${first}].shadow`,
-          'no gate can judge it: in the shadow there are pairs of service times, and answers to compare',
-          'add a latency gate with maxIncrease, or quality',
+          'no gate can judge the shadow step: it only compares service times and answers of both revisions',
+          'add a latency gate with maxIncrease, or a quality gate',
         ),
       ];
 }
@@ -207,9 +208,9 @@ type StepSpec = NonNullable<RolloutSpec['steps']>[number];
 
 function oddStep({ analyze, pause }: StepSpec, before: readonly StepSpec[], at: string): readonly OperatorFinding[] {
   if (analyze !== undefined && !before.some((step) => (step.weight ?? 0) > 0))
-    return [warning(at, 'the candidate has no traffic yet to be judged by', 'put a weight step before it')];
+    return [warning(at, 'the candidate has no traffic yet that could be judged', 'put a weight step before it')];
   return pause !== undefined && pause.duration === undefined
-    ? [warning(`${at}.pause`, 'it has no duration: the rollout waits for "kubectl-onnx resume"')]
+    ? [warning(`${at}.pause`, 'the pause has no duration: the rollout waits for "kubectl-onnx resume"')]
     : [];
 }
 
@@ -221,8 +222,8 @@ function intentsInFiles({ rollout = {} }: OnnxModelSpec): readonly OperatorFindi
     .map((name) =>
       warning(
         `spec.rollout.${name}`,
-        `is said for one moment, and would be said again with every apply`,
-        'leave it out of files: kubectl-onnx writes it',
+        'the field requests a single action, and every apply of the file would request it again',
+        'remove it from the file: kubectl-onnx writes it',
       ),
     );
 }
@@ -230,6 +231,6 @@ function intentsInFiles({ rollout = {} }: OnnxModelSpec): readonly OperatorFindi
 function localFiles({ model }: OnnxModelSpec): readonly OperatorFinding[] {
   const name = sourceNameOf(model.uri);
   return name !== undefined && sourceRowOf(name).localOnly === true
-    ? [warning('spec.model.uri', `${name}:// is served in local mode alone`)]
+    ? [warning('spec.model.uri', `${name}:// works only in local mode`)]
     : [];
 }

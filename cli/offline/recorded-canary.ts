@@ -1,10 +1,9 @@
 /**
- * A recorded canary brought before the judge, look by look, as the operator would have looked at it.
+ * Judges a recorded canary look by look, as the operator would have judged it live, with operator/analysis.
  *
- * Owns:   the fold of requests into blocks, the times of the looks, and the first decision, which stands.
- * Rule:   the verdicts are operator/analysis's own. A trace is one window with one pod a revision; it begins with the
- *         candidate's first request, and what stable did in the half hour before says how noisy it is.
- * Limits: a window spans at most 24 hours, so memory does not grow with a trace's requests.
+ * Owns: the counts per block, the times of the looks, and the first decision, which is final. A trace is one window
+ * with one pod for each revision; stable's requests in the half hour before the window are its noise history.
+ * Limits: a window of 24 hours, so memory does not grow with the number of requests.
  */
 import { present } from '../../api/present.ts';
 import { ratioBucketOf, type PairSource } from '../../api/report.ts';
@@ -37,23 +36,23 @@ export type RecordedOutcome = {
   /** Time of the first decision, or of the trace's end. */
   readonly t: number;
   readonly candidateRequests: number;
-  /** The gates as they stood then. */
+  /** The gates' results at time `t`. */
   readonly gates: readonly RecordedLook[];
-  /** Of a Pass: "nothing worse than +15 % p95, +1 point errors shown". */
+  /** For a Pass: "nothing worse than +15 % p95, +1 point errors shown". */
   readonly shown?: string;
 };
 
 export type LookPlan = {
   /**
-   * Absent: every 5 s in the first hour, then and once decided every minute, after four hours every five: a look costs
-   * what the window is long.
+   * Absent: 5 s in the first hour, 60 s after that or after the decision, 300 s after four hours, because the cost of a
+   * look grows with the length of the window.
    */
   readonly everySeconds?: number;
-  /** Every look is shown, not only changes and one a minute. */
+  /** Show every look. False: show changes, and one look a minute. */
   readonly all: boolean;
-  /** Seconds after the candidate's first request that are left out, for caches to fill. */
+  /** Ignore requests for this time after the candidate's first request, while caches fill. */
   readonly settleSeconds: number;
-  /** Where the pods ran that the trace is of: a trace does not say. */
+  /** Whether both revisions ran on the same nodes; a trace does not contain it. */
   readonly nodes: Nodes;
 };
 
@@ -61,8 +60,8 @@ type Counting = { -readonly [K in keyof Cell]: Cell[K] };
 const spanLimitSeconds = 86_400;
 
 /**
- * The report's buckets with more of them at both ends, 1 µs to a day: a trace may be of anything. Inside, both agree to
- * the bucket.
+ * The buckets of the report, extended at both ends to cover 1 µs to one day: a trace may contain any latency. Latencies
+ * in the report's range fall into the same buckets.
  */
 const traceScale: Scale = {
   lnLow: reportScale.lnLow - 233 * reportScale.lnStep,
@@ -77,7 +76,7 @@ export class RecordedCanary {
   readonly #ratios = new Map<number, LatencyCounts>();
   readonly #pairs: Partial<Record<PairSource, number>> = {};
   #candidateBegan: number | undefined;
-  /** Where the window begins. */
+  /** Start of the window in seconds. */
   #began: number | undefined;
   #history: ((quantile: number) => NoiseHistory) | undefined;
   #ends = 0;
@@ -92,15 +91,12 @@ export class RecordedCanary {
     this.#looks = looks;
   }
 
-  /** Takes the next line in order of time. @returns what the looks before it are to show */
+  /** Adds the next line, in order of time. @returns the results to show of the looks before it */
   add(entry: TraceEntry): readonly RecordedLook[] {
     return 'ratio' in entry ? this.#addPair(entry) : this.#addRequest(entry);
   }
 
-  /**
-   * Pairs count from the window on, which a request of the candidate begins, or the first pair: in a shadow there is no
-   * other.
-   */
+  /** The candidate's first request or the first pair begins the window; in a shadow step there are only pairs. */
   #addPair(pair: TracePair): readonly RecordedLook[] {
     this.#candidateBegan ??= pair.t;
     if (this.#began === undefined && pair.t < this.#candidateBegan + this.#looks.settleSeconds) return [];
@@ -120,13 +116,13 @@ export class RecordedCanary {
     return shown;
   }
 
-  /** The looks that were due before this line, which is then in the window. */
+  /** Makes the look that is due before this line; begins the window at the first line. */
   #lookBefore(request: { readonly t: number; readonly line: number }): readonly RecordedLook[] {
     const began = (this.#began ??= this.#begin(request.t));
     if (request.t - began > spanLimitSeconds) {
       throw new AppError('BAD_CONFIG', {
         where: `line ${request.line}`,
-        problem: `the canary spans more than ${spanLimitSeconds / 3600} hours: a rollout's window does not; cut it`,
+        problem: `the canary spans more than ${spanLimitSeconds / 3600} hours, the limit of a window: cut the trace`,
       });
     }
     const shown = request.t >= this.#nextLook ? this.#look(this.#nextLook) : [];
@@ -136,7 +132,7 @@ export class RecordedCanary {
     return shown;
   }
 
-  /** Stable alone is remembered for half an hour; what settles is forgotten. */
+  /** Before the window, stable's requests are kept for half an hour; requests of the settle time are dropped. */
   #isInWindow(request: TraceRequest): boolean {
     if (this.#began !== undefined) return true;
     if (request.revision === 'candidate') this.#candidateBegan ??= request.t;
@@ -154,7 +150,7 @@ export class RecordedCanary {
     return t;
   }
 
-  /** The last look, with every gate, and how it all ended. */
+  /** Makes the last look, with all gates. */
   end(): { readonly looks: readonly RecordedLook[]; readonly outcome: RecordedOutcome } {
     if (this.#began === undefined)
       return {
@@ -187,7 +183,7 @@ export class RecordedCanary {
     return (Math.floor(t / every) + 1) * every;
   }
 
-  /** @param at the end of what the look sees: requests before it */
+  /** @param at the look sees only requests before this time */
   #look(at: number, closing = false): readonly RecordedLook[] {
     if (!this.#unseen) return [];
     this.#unseen = false;
@@ -215,7 +211,7 @@ export class RecordedCanary {
     return numbersAt(this.#model.plan, this.#evidence(at)).map((result) => ({ t: shownTime(at), ...result }));
   }
 
-  /** A trace has one window, and both revisions are known up to the same moment. */
+  /** Both revisions are known up to the same block, because the trace is sorted by time. */
   #evidence(at: number): Evidence {
     const firstBlock = Math.floor((this.#began ?? at) / blockSeconds);
     const until = Math.max(firstBlock, Math.ceil(at / blockSeconds) - 1);
@@ -279,7 +275,7 @@ function count(cells: Counting[], { t, revision, latencyMs, ok, agree }: TraceRe
   if (!agree) cell.disagreed += 1;
 }
 
-/** Seconds as they are told: sums of a trace's times are not round in binary. */
+/** Rounds a time for output: 0.1 + 0.2 is shown as 0.3. */
 function shownTime(seconds: number): number {
   return Number(decimal(seconds));
 }

@@ -1,8 +1,7 @@
 /**
- * What differs between two specs, as lines for people and as a JSON patch that makes one of the other.
+ * The differences between two specs, as lines of text and as a JSON patch from one to the other.
  *
- * Owns:  the order (by path) and the form of the lines; lists are compared item by item.
- * Pure.
+ * Owns: the order (by path) and the format of the lines; lists are compared item by item. Pure.
  */
 import { revisionFieldNames, type RevisionSpec } from '../../api/onnxmodel.ts';
 import { isRecord } from '../../api/record.ts';
@@ -10,8 +9,10 @@ import type { JsonPatchOperation } from '../../kube/client/http-client.ts';
 
 export type SpecDifference = {
   readonly path: string;
-  /** Absent: it was not there. */ readonly before?: unknown;
-  /** Absent: it goes. */ readonly after?: unknown;
+  /** Absent: the field is added. */
+  readonly before?: unknown;
+  /** Absent: the field is removed. */
+  readonly after?: unknown;
 };
 
 /** @param path of both values, such as `spec.model` */
@@ -37,7 +38,7 @@ export function differenceLines(all: readonly SpecDifference[]): readonly string
   ]);
 }
 
-/** JSON patch (RFC 6902) that makes the revision's fields of a spec exactly those of `after`, and touches no other. */
+/** JSON patch (RFC 6902) that sets the revision's fields of a spec to those of `after`; other fields do not change. */
 export function revisionPatch(before: RevisionSpec, after: RevisionSpec): readonly JsonPatchOperation[] {
   return revisionFieldNames.flatMap((name): JsonPatchOperation[] => {
     const [old, wanted] = [before[name], after[name]];
