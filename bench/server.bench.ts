@@ -1,9 +1,7 @@
 /**
- * Compares the model server with a simple server (ONNX Runtime on the HTTP thread) on this machine, and measures how
- * long a liveness probe waits while every core is busy.
- * Use: `npm run bench:server -- [ROUNDS]`. Prints ratios of medians over the rounds; the two servers alternate, so that
- * other load affects both. An idle third server is probed at the same time: its time is the machine's part of a probe's
- * wait.
+ * Compares the model server with a simple server (ONNX Runtime on the HTTP thread), and measures how long a liveness
+ * probe waits while every core is busy. `npm run bench:server -- [ROUNDS]` prints ratios of medians; the servers
+ * alternate, so that other load affects both. An idle third server shows the machine's part of a probe's wait.
  * Read: absolute numbers depend on the machine; the ratios and the probe's limit of 50 ms do not.
  */
 import { spawn, type ChildProcess } from 'node:child_process';

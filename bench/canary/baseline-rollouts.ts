@@ -1,15 +1,7 @@
 /**
  * Whole rollouts under Argo Rollouts, Flagger and Kayenta, each by the example in its documentation.
- *
- * Owns:  their weights, intervals and ends. Latency is judged as in baselines.ts (p95, 15 %), errors by the limits of
- *        the examples; pods start at once, as in ours.
- *
- * Argo Rollouts: features/analysis.md, background analysis: +20 % every ten minutes, from the second weight on a
- *   measurement over five minutes every five, failureLimit 3, success rate at least 95 %.
- * Flagger: usage/how-it-works.md: a check a minute, stepWeight 5 up to maxWeight 50, success rate at least 99 %;
- *   threshold 5 as in its tutorials. A failed check waits a minute; two more ticks promote and finish.
- * Kayenta: Spinnaker's best practices: three hours judged every hour, canary and baseline of one size, at least 50
- *   points a metric; one point a minute. Both metrics weigh the same, so one High is 50 of 100: below marginal 75.
+ * Owns: their weights, intervals and ends. Latency is judged as in baselines.ts (p95, 15 %), errors by the limits of
+ * the examples; pods start at once, as in our rollouts.
  */
 import { Minutely, isHigh, type BaselineName } from './baselines.ts';
 import type { RolloutRun } from './rollout.ts';
@@ -62,6 +54,10 @@ function sideOf(minute: Minutely): Side {
 
 const tolerance = 1.15;
 
+/**
+ * features/analysis.md, background analysis: +20 % every ten minutes; from the second weight on, a measurement over
+ * five minutes every five minutes, failureLimit 3, success rate at least 95 %.
+ */
 function argoRollouts(tried: Tried): RolloutRun {
   tried.measure(0.2, 10);
   const run = new AnalysisRun();
@@ -93,6 +89,10 @@ class AnalysisRun {
   }
 }
 
+/**
+ * usage/how-it-works.md: a check a minute, stepWeight 5 up to maxWeight 50, success rate at least 99 %; threshold 5 as
+ * in its tutorials. A failed check waits a minute; two more ticks promote and finish.
+ */
 function flagger(tried: Tried, stable: Stable): RolloutRun {
   let [weight, failed] = [0.05, 0];
   // The first tick only sets the first weight.
@@ -109,6 +109,10 @@ function flagger(tried: Tried, stable: Stable): RolloutRun {
   return tried.end('Promoted');
 }
 
+/**
+ * Spinnaker's best practices: three hours judged every hour, canary and baseline of equal size, at least 50 points per
+ * metric; one point a minute. Both metrics have the same weight, so one High scores 50 of 100: below marginal 75.
+ */
 function kayenta(tried: Tried): RolloutRun {
   const minutes: Measured[] = [];
   const isBad = (metric: keyof Side): boolean => {

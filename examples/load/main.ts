@@ -1,7 +1,6 @@
 /**
  * `npm run load -- URL`: sends requests to a served model, so that a canary has traffic to be judged by.
- * Owns: flags, the bounds of count and time, and the report. question.ts makes the request, ../demo/traffic.ts sends
- * it.
+ * Owns: flags, bounds and the report. question.ts makes the request, ../demo/traffic.ts sends it.
  * Limits: an hour, 1,000,000 requests, 64 clients.
  * Ends: 0 when every request was answered, 5 when one failed, 2 wrong command line, 4 when the model cannot be reached,
  * 130 when interrupted; with a report in every case after the first request.

@@ -1,10 +1,9 @@
 /**
  * The output of one container run, stored on disk with a bound and readable while it grows.
- * Owns: the file format (a line of the container runtime interface: time, stream, P or F, text), rotation, and
- * following.
+ * Owns: the file format (lines of the container runtime interface), rotation, and following. Writes are synchronous, so
+ * that a reader never gets a notification before the line is in the file.
  * Limits: the last two files of 5 MiB each; a line over 16 KiB is written in parts. A reader that falls further behind
  * misses the oldest lines. Lines that a full disk does not accept are lost.
- * Why: writes are synchronous, so that a reader never gets a notification before the line is in the file.
  */
 import { closeSync, existsSync, mkdirSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,10 +1,8 @@
 /**
- * Enforces memory limits where control groups are not available: measures every 100 ms and kills containers over their
- * limit.
- * Owns: which memory counts (anonymous memory, shared memory and swap of all processes of the container: about what a
- * control group charges and cannot reclaim) and which processes belong to a container.
+ * Enforces memory limits without control groups: measures every 100 ms and kills containers over their limit.
+ * Owns: which memory counts: anonymous memory, shared memory and swap of all processes of the container.
  * Why: /proc/PID/status is fast to read but counts shared pages in full. Only when that sum is over the limit, the
- * exact smaps_rollup is read, for which the kernel walks the whole address space.
+ * exact and slow smaps_rollup is read.
  * Limits: memory that is taken and returned within 100 ms is not seen.
  */
 import { readdirSync, readFileSync } from 'node:fs';

@@ -1,7 +1,6 @@
 /**
  * Makes Services reachable: listens on each ClusterIP and forwards connections to the pods of the Service.
- * Owns: one listener per port of each Service with a ClusterIP, and its connections. A connection survives when its pod
- * leaves the Service; only new ones go elsewhere.
+ * Owns: one listener per port, and its connections. A connection survives when its pod leaves the Service.
  * Limits: TCP; ports below 1024 need the right to bind them. A port that cannot be bound is reported as an Event of the
  * Service and tried again.
  * Ends: `close` closes the listeners and cuts the connections.

@@ -1,9 +1,8 @@
 /**
- * Finds the text that a mutant changes: the file by an exported name, the extent of a declaration, the text in it.
- * Pure.
- * Owns: parsing this repository's layout: a top-level declaration begins in the first column and ends at the next line
- * that begins with a closing bracket, on its own line, or before the next declaration. White space and trailing commas
- * in a mutant's text do not matter.
+ * Finds the text that a mutant changes: the file by an exported name, the declaration, the text in it. Pure.
+ * Owns: parsing this repository's layout: a top-level declaration begins in the first column and ends at the next
+ * closing bracket there, or before the next declaration. White space and trailing commas in a mutant's text do not
+ * matter.
  * Throws: MutantError, for the maintainers of the list.
  */
 import type { Mutant } from './mutant.ts';

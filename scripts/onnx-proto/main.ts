@@ -1,10 +1,9 @@
 /**
  * `npm run generate:onnx`: writes the generated code in runtime/onnx/proto from the onnx.proto there.
- *
- * Owns:  how the generated code is made. It is checked in, so that neither tests nor `npm run verify` need protoc.
- * Needs: protoc on the PATH (Debian: protobuf-compiler). The plugin is installed beside this file on first use, as it
- *        brings a TypeScript of its own.
- * Ends:  0, or 1 when protoc is missing or refuses the file.
+ * Owns: the calls of protoc and its plugin. The code is checked in, so that tests need no protoc.
+ * Needs: protoc on the PATH (Debian: protobuf-compiler). The plugin is installed beside this file on first use, because
+ * it brings its own TypeScript.
+ * Ends: 0, or 1 when protoc is missing or refuses the file.
  */
 import '../node-guard.cjs';
 import { spawnSync } from 'node:child_process';

@@ -115,7 +115,10 @@ function validateVersions(draft: Draft): Cause[] {
   return causes;
 }
 
-/** The schema of a single version has the path of the old field for one schema in the error. */
+/**
+ * The causes of an invalid schema. When all versions have the same schema, the path in the error is that of the old
+ * field `spec.validation`, as on the real server.
+ */
 function validateVersion(version: JsonRecord, index: number, all: readonly JsonRecord[]): Cause[] {
   const schema = at(version, 'schema', 'openAPIV3Schema');
   if (schema === undefined) return [requiredValue(`spec.versions[${index}].schema.openAPIV3Schema`)];

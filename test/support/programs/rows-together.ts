@@ -1,8 +1,5 @@
 /**
- * Tests random graphs whose rows are declared independent: runs rows together and alone, with ONNX Runtime.
- *
- * node rows-together.ts FROM TO
- *
+ * `node rows-together.ts FROM TO`: runs rows of random graphs that are declared independent together and alone.
  * Prints a JSON line before each seed and after each comparison: {"seed": 1}, {"seed": 1, "same": true}. A graph that
  * crashes ONNX Runtime ends the process; the caller continues after the last printed seed.
  */
