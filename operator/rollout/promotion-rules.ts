@@ -104,9 +104,9 @@ export function waitForRoute(state: StateIn<'Promoting'>, at: At): Decision {
 export function fallBackWhenTooWeak(state: StateIn<'Settling'>, at: At): Decision | undefined {
   const { seen, plan, now } = at;
   if (now - state.since < settlingMs(plan) + plan.readyWithinMs) return undefined;
-  const [mine, theirs] = [podsOf(seen, state.stable).ready, podsOf(seen, state.retiring).ready];
-  if (mine >= plan.replicas || theirs <= mine) return undefined;
-  const detail = `${mine} of ${plan.replicas} pods of ${state.stable} stayed ready under traffic`;
+  const [newReady, oldReady] = [podsOf(seen, state.stable).ready, podsOf(seen, state.retiring).ready];
+  if (newReady >= plan.replicas || oldReady <= newReady) return undefined;
+  const detail = `${newReady} of ${plan.replicas} pods of ${state.stable} stayed ready under traffic`;
   return rollingBack(
     {
       phase: 'Aborting',

@@ -4,7 +4,7 @@
  * Owns:  the types. The routers are by-pods.ts and http-route.ts; router.ts has the table that chooses one.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
-import type { Presence } from '../../kube/cache/optional-watch.ts';
+import type { TypePresence } from '../../kube/cache/optional-watch.ts';
 import type { ObjectName } from '../../kube/client/object.ts';
 import type { Gateway, HttpRoute, Pod, Service } from '../../kube/kinds.ts';
 import type { Manifest } from '../resources/objects.ts';
@@ -17,7 +17,7 @@ export type TrafficSources = {
   readonly route: HttpRoute | undefined;
   /** All Services of the model; absent: they are assumed to be as the operator wrote them. */
   readonly services?: readonly Service[] | undefined;
-  readonly gatewayApi: Presence;
+  readonly gatewayApi: TypePresence;
   /** Pods that are not being deleted, by revision. */
   readonly pods: ReadonlyMap<Revision, readonly Pod[]>;
 };
@@ -42,7 +42,7 @@ export interface TrafficRouter {
   /** Kinds of children that only this router makes, in addition to the entry Service. */
   readonly kinds: readonly string[];
   /** Whether objects of `kinds` can be written; false when the cluster does not serve the kinds. */
-  isWritable(gatewayApi: Presence): boolean;
+  isWritable(gatewayApi: TypePresence): boolean;
   /**
    * The objects that share the traffic as decided.
    *
