@@ -45,6 +45,7 @@ describe('SlotSequences', () => {
     const running = sequences.step([stepOf(sequence)]);
     sequences.close(sequence);
     assert.equal(told.length, 1);
+    await assert.rejects(sequences.step([stepOf(sequence)]), { code: 'SEQUENCE_UNKNOWN' });
     resolve({ parts: [], inferMs: 0, together: true, stateBytes: [4] });
     await running;
     assert.deepEqual(told[1], [0, { say: 'close', id: 1 }]);
