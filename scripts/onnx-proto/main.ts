@@ -1,10 +1,8 @@
 /**
- * `node scripts/onnx-proto/main.ts`: writes the generated code in runtime/onnx/proto from the onnx.proto there.
+ * `npm run onnx-proto`: generates the code in runtime/onnx/proto from onnx.proto. The code is checked in, so that tests
+ * and `npm run verify` do not need protoc.
  *
- * Owns:  how the generated code is made. It is checked in, so that neither tests nor `npm run verify` need protoc.
- * Needs: protoc on the PATH (Debian: protobuf-compiler). The plugin is installed beside this file on first use, as it
- *        brings a TypeScript of its own.
- * Ends:  0, or 1 when protoc is missing or refuses the file.
+ * Needs: protoc on the PATH (Debian: protobuf-compiler). The plugin has its own TypeScript, so it is installed here.
  */
 import '../node-guard.cjs';
 import { spawnSync } from 'node:child_process';

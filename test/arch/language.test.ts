@@ -22,7 +22,6 @@ const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[]
 
 /** Folders whose text was not gone through yet. The list may only shrink. */
 const later: readonly string[] = [
-  'api/',
   'operator/',
   'runtime/batching/',
   'runtime/call/',
@@ -58,7 +57,6 @@ const later: readonly string[] = [
   'test/integration/sidecar.test.ts',
   'test/story/',
   'test/support/',
-  'test/unit/api/',
   'test/unit/bench/',
   'test/unit/cli/',
   'test/unit/docs/',
