@@ -127,7 +127,7 @@ const ratios = c.ruled(
 
 /** Counts of one tier and size class. */
 const classFields = {
-  tier: word().doc("The requests' tier."),
+  tier: word().doc("The requests' tier: `default` for interactive requests, or `bulk`."),
   sizeClass: amount().doc('Power of two of input elements (tokens for text) that bounds the class from above.'),
   latency: histogram.doc('How long the requests took, in seconds.'),
   ok: c.count().doc('Requests that were answered.'),
@@ -138,6 +138,13 @@ const classFields = {
 const traffic = k.object({
   ...classFields,
   shed: c.count().doc('Requests refused for lack of capacity or time; `errors` includes them.'),
+  streamed: k
+    .object({
+      firstByte: histogram.doc('Time to the first byte of an answer, in seconds.'),
+      units: c.count().doc('Sum of the outputs, in units of the task, such as tokens.'),
+    })
+    .doc('Counts of streamed answers, which `ok` includes. Absent: no answer was streamed.')
+    .optional(),
 });
 const blockTraffic = k.object({
   ...classFields,

@@ -20,3 +20,8 @@ export function decimal(value: number): string {
 export function plural(count: number, one: string): string {
   return `${count.toLocaleString('en-US')} ${one}${count === 1 ? '' : 's'}`;
 }
+
+/** 1180 → "1,180" */
+export function counted(count: number): string {
+  return count.toLocaleString('en-US');
+}

@@ -1,10 +1,9 @@
 /**
- * What sampling and replaying cost users: throughput and latency of the model server while it keeps samples of none, 5
- * % and all of its requests, and while a sidecar has it answer another pod's samples.
- *
- * Use:   `npm run bench:sampling -- [ROUNDS]`. Ratios of medians over the rounds, to the same server without: the
- *        settings take turns in each round, so that whatever else the machine does hits all of them.
- * Read:  the first setting is measured twice in each round; how far `again` is from 1.00 is what the ratios can tell.
+ * The cost of sampling and replaying for users: throughput and latency of the model server while it keeps samples of 0,
+ * 5 and 100 % of its requests, and while a sidecar replays another pod's samples to it.
+ * Use: `npm run bench:sampling -- [ROUNDS]`. Prints ratios of medians over the rounds, to the same server without
+ * sampling. The settings alternate in each round, so that other load of the machine affects all of them.
+ * Read: the first setting is measured twice per round; the distance of `again` from 1.00 is the measurement error.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -13,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nativeEnvironment } from '../api/names.ts';
-import { besideHeader } from '../runtime/protocol/beside.ts';
+import { besideHeader } from '../runtime/call/beside.ts';
 import { pauseTimes } from '../runtime/sidecar/replay/replayer.ts';
 import { withToken } from '../test/support/door.ts';
 import { writeModel } from '../test/support/onnx-models.ts';
@@ -25,7 +24,7 @@ type Sample = {
   readonly perSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** Of the server, per request. */ readonly cpuMs: number;
+  /** CPU time of the server per request. */ readonly cpuMs: number;
 };
 
 const spanMs = 1000;
@@ -52,7 +51,7 @@ async function start(model: string, workers: number): Promise<Server> {
   return { child, port: port ?? 0, metricsPort: metricsPort ?? 0 };
 }
 
-/** Does what a sidecar does once a second, takings by two candidates included. */
+/** Does what a sidecar does once a second, including takings by two candidates. */
 function sidecar({ metricsPort }: Server, share: number): () => void {
   const ask = (method: string, path: string): void => {
     send(
@@ -72,8 +71,8 @@ function sidecar({ metricsPort }: Server, share: number): () => void {
 }
 
 /**
- * Replays one shot after the other as the sidecar's Replayer does. @param times pause after each, in multiples of what
- * it took; undefined: none at all
+ * Replays one request after the other, as the sidecar's Replayer does.
+ * @param times pause after each, as a multiple of its duration; undefined: no replays
  */
 function replays({ metricsPort }: Server, shot: Shot, times: number | undefined): () => Promise<number> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -101,7 +100,7 @@ function replays({ metricsPort }: Server, shot: Shot, times: number | undefined)
   };
 }
 
-/** CPU time that the server has used so far: what another program takes of the machine is not in it. */
+/** CPU time that the server has used so far. It leaves out the load of other programs. */
 async function cpuMs({ metricsPort }: Server): Promise<number> {
   const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
   return Number(/^process_cpu_seconds_total\S* (\S+)$/m.exec(text)?.[1]) * 1000;
@@ -123,7 +122,7 @@ function sampleOf(perSecond: number, latenciesMs: readonly number[], usedMs: num
   };
 }
 
-/** One client that sends at random moments, about a third of the time. */
+/** One client that sends at random times and keeps the server busy for about a third of the time. */
 async function measureSparse(server: Server, shot: Shot, typicalMs: number): Promise<Sample> {
   const agent = new Agent({ keepAlive: true });
   const latenciesMs: number[] = [];
@@ -182,7 +181,7 @@ async function replaying(label: string, model: string, shot: Shot, rounds: numbe
   const samples = new Map<string, Sample[]>([
     ['no replays', []],
     ['no replays, again', []],
-    ['replays as they are', []],
+    ['replays with pauses', []],
     ['replays without pause', []],
   ]);
   const server = await start(model, 1);
@@ -191,7 +190,7 @@ async function replaying(label: string, model: string, shot: Shot, rounds: numbe
   for (let round = 0; round < rounds; round += 1) {
     for (const [name, times] of [
       ['no replays', undefined],
-      ['replays as they are', pauseTimes],
+      ['replays with pauses', pauseTimes],
       ['no replays, again', undefined],
       ['replays without pause', 0],
     ] as const) {
@@ -213,7 +212,7 @@ const asked = process.argv[2] ?? '15';
 const rounds = Number(asked);
 if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) {
   say(
-    'Usage: npm run bench:sampling -- [ROUNDS]\n\nWhat sampling and replaying cost users; ROUNDS (1 to 100, ' +
+    'Usage: npm run bench:sampling -- [ROUNDS]\n\nMeasures what sampling and replaying cost users; ROUNDS (1 to 100, ' +
       'default 15) of about half a minute each.',
   );
   process.exit(asked === '--help' ? 0 : 2);

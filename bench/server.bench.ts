@@ -1,11 +1,8 @@
 /**
- * The model server against the server most people write first (ONNX Runtime on the HTTP thread), side by side on this
- * machine, and how long a probe waits while every core is busy.
- *
- * Use:   `npm run bench:server -- [ROUNDS]`. Prints ratios of medians over the rounds: the two servers take turns, so
- *        that whatever else the machine does hits both. A third, idle server is probed at the same time: what that one
- *        needs is the machine's share of a probe's wait, not ours.
- * Read:  absolute numbers are this machine's, on this day. The ratios carry over, and the probe's limit of 50 ms.
+ * Compares the model server with a simple server (ONNX Runtime on the HTTP thread), and measures how long a liveness
+ * probe waits while every core is busy. `npm run bench:server -- [ROUNDS]` prints ratios of medians; the servers
+ * alternate, so that other load affects both. An idle third server shows the machine's part of a probe's wait.
+ * Read: absolute numbers depend on the machine; the ratios and the probe's limit of 50 ms do not.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -28,7 +25,7 @@ type Sample = {
 };
 
 /**
- * `ours` has the Throughput profile, a worker for each CPU; `latency` one worker with all of them, as the naive server
+ * `ours` has the Throughput profile, a worker for each CPU; `latency` has one worker with all CPUs, as the naive server
  * has.
  */
 const programs = {
@@ -55,7 +52,7 @@ async function start(program: keyof typeof programs, model: string): Promise<Ser
   return { child, port };
 }
 
-/** A server with nothing to do. */
+/** An idle server. */
 async function idle(): Promise<Target & { readonly close: () => void }> {
   const server = createServer((_request, response) => response.end());
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -131,7 +128,7 @@ async function compare(label: string, model: string, width: number, rounds: numb
 
 async function floodWithJson(model: string, width: number, rounds: number): Promise<void> {
   const samples: Sample[] = [];
-  // Four megabytes of JSON a request: nine characters a number.
+  // Four megabytes of JSON per request: nine characters per number.
   for (let round = 0; round < rounds; round += 1)
     samples.push(await sample('ours', model, jsonShot(width, Math.floor(4e6 / (9 * width))), 6));
   say('large JSON requests to a large model');

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /**
- * `kubectl-onnx`, also `kubectl onnx`: what people do with OnnxModels beyond kubectl itself.
+ * `kubectl-onnx`, also `kubectl onnx`: commands for OnnxModels that kubectl itself does not have.
  *
- * Owns: the list of subcommands. Each is a file of its own that gets its arguments and a way to write.
- * Ends: with the subcommand's exit code; 2 for one that does not exist.
+ * Owns: the list of subcommands; each has a file of its own in cli/commands.
+ * Exits with the subcommand's exit code, or 2 for an unknown subcommand.
  */
 import '../scripts/node-guard.cjs';
 import { AppError } from '../api/errors.ts';
@@ -12,7 +12,7 @@ import { createLogger } from '../lib/log.ts';
 import { intend, verbs, type VerbName } from './commands/intend.ts';
 import { replay } from './commands/replay.ts';
 import { status } from './commands/status.ts';
-import { coloured, plain, type Terminal } from './text/terminal.ts';
+import { coloured, unpainted, type Terminal } from './text/terminal.ts';
 import { undo } from './commands/undo.ts';
 import { validate } from './commands/validate.ts';
 import { wait } from './commands/wait.ts';
@@ -29,20 +29,21 @@ type Command = {
 };
 
 const commands: Readonly<Record<string, Command>> = {
-  status: { about: 'what serves, what is to come, what is wrong, on one page', main: status },
-  watch: { about: 'a rollout as it goes: steps, traffic, gates; until it is decided', main: watch },
-  wait: { about: 'end as soon as a model is ready, or is certain not to become so', main: wait },
+  status: { about: 'show what serves, the rollout in progress, and problems, on one page', main: status },
+  watch: { about: 'show steps, traffic and gates of a rollout until it is decided', main: watch },
+  wait: { about: 'wait until a model is ready or its rollout has failed', main: wait },
   ...Object.fromEntries(
     (Object.keys(verbs) as VerbName[]).map((name) => [name, { about: verbs[name].about, main: intend(name) }]),
   ),
-  undo: { about: 'put the spec of an older revision back', main: undo },
+  undo: { about: 'restore the spec of an older revision', main: undo },
   validate: { about: 'check manifests without a cluster, for pipelines', main: validate },
-  replay: { about: 'judge a recorded canary offline, by the gates of a manifest', main: replay },
+  replay: { about: 'judge a recorded canary offline with the gates of a manifest', main: replay },
 };
 
 function help(): string {
   const list = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`);
-  return `Usage: kubectl-onnx COMMAND [options]\n\n${list.join('\n')}\n\n"kubectl-onnx COMMAND --help" says more.\n`;
+  const more = 'Run "kubectl-onnx COMMAND --help" for details.';
+  return `Usage: kubectl-onnx COMMAND [options]\n\n${list.join('\n')}\n\n${more}\n`;
 }
 
 function terminal(): Terminal {
@@ -51,7 +52,7 @@ function terminal(): Terminal {
   const { NO_COLOR: noColour = '' } = process.env;
   return {
     isLive,
-    paint: isLive && noColour === '' ? coloured : plain,
+    paint: isLive && noColour === '' ? coloured : unpainted,
     columns: () => (isLive ? stdout.columns : Infinity),
     rows: () => (isLive ? stdout.rows : Infinity),
   };
@@ -67,19 +68,19 @@ async function main(argv: readonly string[], stop: AbortSignal): Promise<ExitCod
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined)
     throw new AppError('BAD_FLAG', {
-      flag: name,
-      problem: `unknown command; available commands: ${Object.keys(commands).join(', ')}`,
+      flag: 'kubectl-onnx',
+      problem: `unknown command "${name.slice(0, 80)}"; available commands: ${Object.keys(commands).join(', ')}`,
     });
   try {
     return await command.main(rest, write, stop, terminal());
   } catch (error) {
-    // Whatever the signal cut short is no failure of its own.
+    // The signal interrupted the command: its error is not a failure.
     if (stop.aborted) return exitCodes.interrupted;
     throw error;
   }
 }
 
-/** `replay … | head` ends the reader first: that is no failure. */
+/** In `replay … | head` the reader ends first: exit with 0. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(exitCodes.ok);
   throw error;

@@ -1,9 +1,8 @@
 /**
- * Local mode as a whole, in this process: API server, CRDs, controllers, kubelet, router, and the operator beside them.
- *
- * Owns:  the order of starting and ending, and the table of images. `main.ts` is flags around this; tests call it
- *        directly.
- * Ends:  `close` ends the operator, then every container, then the API; nothing that was started is left.
+ * All of local mode in one process: API server, CRDs, controllers, kubelet, router, and the operator as a child
+ * process.
+ * Owns: the order of starting and ending, and the table of images. main.ts adds flags; tests call this file directly.
+ * Ends: `close` ends the operator, then every container, then the API; nothing that was started is left.
  */
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,21 +22,23 @@ import { customResources } from './workloads/resources.ts';
 
 const repository = join(import.meta.dirname, '..');
 
-/** How long containers have to end when local mode does: nobody sends them anything any more. */
+/**
+ * How long containers have to end when local mode ends, in milliseconds. Short, because there are no clients any more.
+ */
 const endGraceMs = 3000;
 
 export type LocalClusterOptions = {
-  /** Absent: a temporary folder that is removed at the end. State is kept across restarts only in a given one. */
+  /** Absent: a temporary folder that is removed at the end. Only a given folder keeps its state across restarts. */
   readonly dataDir?: string;
   /** Absent: `kubeconfig` in the data folder. */
   readonly kubeconfig?: string;
   /** 0 or absent: any free port. */
   readonly port?: number;
-  /** Claim name → the folder that stands for it. */
+  /** Claim name → the folder that is mounted for it. */
   readonly volumes?: ReadonlyMap<string, string>;
-  /** The operator as a child process; absent: none, for tests that bring their own. */
+  /** The operator as a child process; absent: it is not started, for tests that run their own. */
   readonly operator?: { readonly extraArgs?: readonly string[] };
-  /** Image name → program, beside the runtime's. */
+  /** Image name → program, in addition to the runtime's image. */
   readonly images?: ReadonlyMap<string, Image>;
   readonly machineEnv?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
@@ -52,7 +53,7 @@ export interface LocalCluster {
   readonly kubeconfig: string;
   readonly dataDir: string;
   readonly objects: Objects;
-  /** Ends everything; a second call waits for nothing and does nothing. */
+  /** Ends everything; a second call returns at once and does nothing. */
   close(): Promise<void>;
 }
 
@@ -60,12 +61,12 @@ export interface LocalCluster {
 export const runtimeImage = `onnx-operator/runtime:${packageJson.version}`;
 
 /**
- * @returns once the API answers and pods are being run
+ * @returns once the API answers and the kubelet runs pods
  * @throws AppError PORT_TAKEN, DATA_IN_USE, FOLDER_UNUSABLE
  */
 export async function startLocalCluster(options: LocalClusterOptions = {}): Promise<LocalCluster> {
   const ends: (() => void | Promise<void>)[] = [];
-  // What began last ends first: the operator has something to write as it goes, and the pods are gone before the API.
+  // Ended in reverse order of their start: the operator writes while it ends, and pods end before the API.
   const close = async (): Promise<void> => {
     for (const end of ends.splice(0).reverse()) await end();
   };
@@ -110,7 +111,7 @@ async function start(
 
 function startNode(objects: Objects, dataDir: string, options: LocalClusterOptions): ControlPlane {
   const { clock = systemClock, logger = silentLogger } = options;
-  // Here a node's files are the user's own, so that file:/// URIs may name them.
+  // A node's files are the user's own here, so file:/// URIs may name them.
   const runtime: Image = {
     entrypoint: [process.execPath, join(repository, 'runtime', 'main.ts')],
     env: { [env.allowFile]: 'true' },
@@ -140,7 +141,7 @@ async function startApi(options: ApiServerOptions): Promise<LocalApiServer> {
   }
 }
 
-/** The port of the operator's own metrics is any free one, so that several local modes can run. */
+/** The operator's metrics use any free port, so that several local modes can run. */
 function operatorCommand(kubeconfig: string, extra: readonly string[] = []): readonly string[] {
   return [
     process.execPath,
@@ -155,7 +156,7 @@ function operatorCommand(kubeconfig: string, extra: readonly string[] = []): rea
   ];
 }
 
-/** Creates the project's custom resources, or brings those of an earlier version up to date. */
+/** Creates the project's custom resource definitions, or updates those of an earlier version. */
 function applyDefinitions(objects: Objects): void {
   const dir = join(repository, 'crds');
   for (const file of readdirSync(dir)
@@ -168,7 +169,10 @@ function applyDefinitions(objects: Objects): void {
   }
 }
 
-/** Whoever waits for the file finds a whole one. It lets its reader start processes as us: only for its owner. */
+/**
+ * Written atomically, because scripts wait for the file. Readable by its owner only: a reader could start processes as
+ * this user.
+ */
 function writeKubeconfig(path: string, text: string): void {
   try {
     writeFileSync(`${path}.new`, text, { mode: 0o600 });

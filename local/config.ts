@@ -1,8 +1,7 @@
 /**
  * Local mode's configuration: flags and environment, read once, frozen.
- *
- * Owns: the flags, their defaults, and what is said about a wrong one. Nothing else in local/ reads process.argv
- *       or process.env.
+ * Owns: the flags, their defaults, and the messages for wrong ones. Other files in local/ do not read process.argv or
+ * process.env.
  */
 import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
@@ -12,7 +11,7 @@ import type { LogLevel } from '../lib/log.ts';
 import { parseOnlyFlags } from '../lib/flags.ts';
 
 export type LocalConfig = {
-  /** Where the kubeconfig is written; absent: into the data folder. */
+  /** Path of the kubeconfig; absent: in the data folder. */
   readonly kubeconfig?: string;
   /** Absent: a temporary folder that is removed at the end. */
   readonly dataDir?: string;
@@ -22,7 +21,7 @@ export type LocalConfig = {
   readonly port: number;
   readonly operator: boolean;
   readonly logLevel: LogLevel;
-  /** What every container's environment begins with. */
+  /** The environment that every container starts with. */
   readonly machineEnv: Readonly<Record<string, string>>;
 };
 
@@ -57,7 +56,10 @@ const options = {
   help: { type: 'boolean', default: false },
 } as const;
 
-/** @returns 'help' when that was asked for. @throws AppError BAD_FLAG, FOLDER_UNUSABLE */
+/**
+ * @returns 'help' when the user asked for help
+ * @throws AppError BAD_FLAG, FOLDER_UNUSABLE
+ */
 export function readConfig(
   argv: readonly string[],
   environment: Readonly<Record<string, string | undefined>> = process.env,
@@ -83,7 +85,7 @@ function kubeconfigPath(path: string | undefined): string | undefined {
   return resolve(path);
 }
 
-/** `CLAIM=DIR`; a claim is named as Kubernetes names objects. */
+/** `CLAIM=DIR`; the claim is a valid Kubernetes name. */
 function volumeOf(text: string): readonly [string, string] {
   const [, claim = '', dir = ''] = /^([a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?)=(.+)$/.exec(text) ?? [];
   if (claim === '') throw new AppError('BAD_FLAG', { flag: '--volume', problem: `'${text}' is not CLAIM=DIR` });
@@ -92,8 +94,8 @@ function volumeOf(text: string): readonly [string, string] {
 
 function mustBeFolder(dir: string): string {
   const found = statSync(dir, { throwIfNoEntry: false });
-  if (found === undefined) throw new AppError('FOLDER_UNUSABLE', { dir, why: 'there is no such folder' });
-  if (!found.isDirectory()) throw new AppError('FOLDER_UNUSABLE', { dir, why: 'it is not a folder' });
+  if (found === undefined) throw new AppError('FOLDER_UNUSABLE', { dir, why: 'the folder does not exist' });
+  if (!found.isDirectory()) throw new AppError('FOLDER_UNUSABLE', { dir, why: 'the path is not a folder' });
   return dir;
 }
 
@@ -112,8 +114,8 @@ function levelOf(text: string): LogLevel {
 }
 
 /**
- * How this machine reaches the outside, as a node's containers would inherit it from their network: the home folder and
- * npm's settings, proxies, certificates. Nothing else of the user's environment reaches a container.
+ * How this machine reaches the network, as containers would inherit it from their node: the home folder and npm's
+ * settings, proxies, certificates. Containers get no other variables of the user's environment.
  */
 const passedOn = new RegExp(
   '^(HOME|PATH|LANG|TZ|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)|(HTTPS?|ALL|NO)_PROXY|' +

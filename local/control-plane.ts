@@ -1,8 +1,8 @@
 /**
- * Everything in local mode that works on the API's objects: controllers, scheduler, kubelet, router and gateway.
- *
- * Owns:  the wiring and the order of its end: controllers stop first, so that nothing replaces the pods that then go.
- * Needs: an `Objects`; whether HTTP is in front of it is none of its business.
+ * All parts of local mode that work on the API's objects: controllers, scheduler, kubelet, router and gateway.
+ * Owns: the wiring and the order of ending: controllers stop first, so that they do not replace pods that are being
+ * ended.
+ * Needs: an `Objects`, with or without HTTP.
  */
 import { availableParallelism, totalmem } from 'node:os';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
@@ -35,27 +35,27 @@ export type ControlPlaneOptions = {
   readonly objects: Objects;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** A folder of ours: pods, volumes and process records lie in it. */
+  /** A folder for local mode alone, with pods, volumes and process records. */
   readonly dataDir: string;
-  /** Claim name → the folder that stands for it. */
+  /** Claim name → the folder that is mounted for it. */
   readonly volumes?: ReadonlyMap<string, string>;
-  /** Image name → what it runs. */
+  /** Image name → program. */
   readonly images: ReadonlyMap<string, Image>;
-  /** What every container's environment begins with. */
+  /** The environment that every container starts with. */
   readonly machineEnv?: Readonly<Record<string, string>>;
-  /** The real kubelet's when absent. */
+  /** Absent: as the real kubelet. */
   readonly backoff?: BackoffLimits;
-  /** What the node says it has; the machine's when absent. */
+  /** The node's capacity; absent: the machine's. */
   readonly capacity?: Capacity;
-  /** `watch` keeps memory limits without control groups even where they could be made. */
+  /** `watch`: enforce memory limits without control groups even where they are available. */
   readonly limits?: 'auto' | 'watch';
 };
 
 export interface ControlPlane {
   readonly kubelet: Kubelet;
-  /** For whoever starts processes beside the pods: they are killed when local mode ends, whichever way. */
+  /** For callers that start processes beside the pods: these processes are killed when local mode ends, in any way. */
   readonly processes: ProcessRecords;
-  /** @param graceMs how long containers have between SIGTERM and SIGKILL */
+  /** @param graceMs time for containers between SIGTERM and SIGKILL */
   close(graceMs: number): Promise<void>;
 }
 

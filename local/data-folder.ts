@@ -1,9 +1,8 @@
 /**
- * The folder that holds local mode's state: claimed by one process at a time.
- *
- * Owns:  making it, the mark and the lock in it, and removing a temporary one. What is left over in it from another run
- *        is deleted at a start, so a folder with other people's files is refused.
- * Why:   two local modes on one folder would kill each other's containers, each taking them for leftovers.
+ * The folder with local mode's state, used by one process at a time.
+ * Owns: creating it, its marker file and lock, and removing a temporary one. Leftovers of earlier runs are deleted at a
+ * start, so a folder with other files is refused.
+ * Why: two local modes on one folder would kill each other's containers as leftovers.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,7 +12,7 @@ import { startTime } from './kubelet/process-records.ts';
 
 export interface DataFolder {
   readonly dir: string;
-  /** Gives the folder up; a temporary one is removed. */
+  /** Releases the folder; a temporary one is removed. */
   close(): void;
 }
 
@@ -31,7 +30,7 @@ export function openDataFolder(wanted: string | undefined): DataFolder {
 
 function makeFolder(wanted: string | undefined): string {
   try {
-    // Only for its owner: the kubeconfig in it lets whoever reads it start processes.
+    // Accessible by its owner only: a reader of the kubeconfig in it could start processes as this user.
     if (wanted === undefined) return mkdtempSync(join(tmpdir(), 'onnx-local-'));
     mkdirSync(wanted, { recursive: true, mode: 0o700 });
     return wanted;
@@ -40,7 +39,7 @@ function makeFolder(wanted: string | undefined): string {
   }
 }
 
-/** Says whose folder it is; its being there is all that counts. */
+/** A marker file: the folder belongs to local mode. Only its existence counts. */
 const mark = 'local-mode-of-onnx-operator';
 
 function refuseOthers(dir: string): void {
@@ -76,7 +75,7 @@ function claim(dir: string, lock: string): void {
   throw new AppError('FOLDER_UNUSABLE', { dir, why: 'its lock cannot be taken' });
 }
 
-/** The process that holds the lock, if it still runs: a number given out again has another start time. */
+/** The process that holds the lock, if it is still running. The start time detects a process id that was reused. */
 function holderOf(lock: string): number | undefined {
   const [pid = '', start] = readFileSync(lock, 'utf8').trim().split(' ');
   return startTime(Number(pid)) === start && start !== undefined ? Number(pid) : undefined;

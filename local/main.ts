@@ -1,8 +1,7 @@
 /**
  * `npm run local`: local mode in the foreground.
- *
- * Owns:  flags → cluster → one line when it is ready → wait for a signal → an orderly end.
- * Ends:  0 after SIGTERM or SIGINT; a user's mistake is one sentence and an exit code (lib/lifecycle.ts).
+ * Owns: flags, starting the cluster, one line when it is ready, waiting for a signal, and an orderly end.
+ * Ends: 0 after SIGTERM or SIGINT; an error of the user is one sentence and an exit code (lib/lifecycle.ts).
  */
 import '../scripts/node-guard.cjs';
 import { present } from '../api/present.ts';
@@ -23,7 +22,7 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
 }
 
 async function serve(config: LocalConfig, logger: Logger, stop: AbortSignal): Promise<ExitCode> {
-  // Only now: a wrong flag or --help is answered before everything is loaded.
+  // Loaded late, so that a wrong flag or --help is answered before everything is loaded.
   const { startLocalCluster } = await import('./cluster.ts');
   const { port, volumes, machineEnv, logLevel } = config;
   const cluster = await startLocalCluster({
@@ -43,5 +42,3 @@ async function serve(config: LocalConfig, logger: Logger, stop: AbortSignal): Pr
   await cluster.close();
   return exitCodes.ok;
 }
-
-/** The API server's socket keeps the process alive meanwhile. */

@@ -1,9 +1,8 @@
 /**
- * The seam inside local mode: how controllers and the kubelet read and write the API's objects without HTTP.
- *
- * Owns:  the port. local/api-server implements it over the same store, validation and admission that HTTP
- *        requests go through, so that nothing in local mode can write what a client could not.
- * Level: a watch handler is told that something changed; it may be told twice, and it must not throw.
+ * The port through which local mode's controllers and kubelet read and write the API's objects without HTTP.
+ * Owns: the interface. local/api-server implements it over the same store, validation and admission as HTTP requests,
+ * so no part of local mode can write what a client could not.
+ * Rule: a watch handler is told that an object changed; it may be called twice for one change, and it must not throw.
  */
 
 export type OwnerReference = {
@@ -31,7 +30,7 @@ export type ObjectMeta = {
   readonly finalizers?: readonly string[];
 };
 
-/** Any stored object. Deeply frozen: a writer makes a copy. */
+/** Any stored object. Deeply frozen: make a copy to change it. */
 export type KubeObject = {
   readonly apiVersion: string;
   readonly kind: string;
@@ -51,34 +50,43 @@ export type WatchEvent = { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; read
 
 export interface Objects {
   get(ref: ObjectRef): KubeObject | undefined;
-  /** In order of namespace and name. @param labels equality selector; all must match */
+  /**
+   * Sorted by namespace and name.
+   * @param labels equality selector; all must match
+   */
   list(
     type: ResourceType,
     filter?: { readonly namespace?: string; readonly labels?: Readonly<Record<string, string>> },
   ): readonly KubeObject[];
-  /** @throws AppError KUBE_STATUS as the HTTP API would answer: AlreadyExists, Invalid, NotFound of the namespace */
+  /** @throws AppError KUBE_STATUS as in the HTTP API: AlreadyExists, Invalid, NotFound for the namespace */
   create(type: ResourceType, object: NewObject): KubeObject;
   /**
-   * Replaces the object; `metadata.resourceVersion` must be the stored one. @throws AppError KUBE_STATUS 409 Conflict
-   * when not
+   * Replaces the object; `metadata.resourceVersion` must be the stored one.
+   * @throws AppError KUBE_STATUS 409 Conflict otherwise
    */
   update(type: ResourceType, object: KubeObject): KubeObject;
-  /** Replaces only the status. Same rules as update. A status that says the same writes nothing. */
+  /** Replaces only the status. Same rules as update. An unchanged status is not written. */
   updateStatus(type: ResourceType, object: KubeObject): KubeObject;
-  /** As a DELETE request: a pod gets a deletionTimestamp first unless `graceSeconds` is 0. Absent is no error. */
+  /**
+   * As a DELETE request: a pod first gets a deletionTimestamp unless `graceSeconds` is 0. A missing object is not an
+   * error.
+   */
   delete(
     ref: ObjectRef,
     options?: { readonly graceSeconds?: number; readonly propagation?: 'Background' | 'Foreground' | 'Orphan' },
   ): void;
-  /** Events since now, after the write they tell of. @returns ends the watch */
+  /**
+   * Changes from now on; handlers run after the write.
+   * @returns a function that ends the watch
+   */
   watch(type: ResourceType, handler: (event: WatchEvent) => void): () => void;
 }
 
-/** Where `GET …/pods/NAME/log` gets its lines: the kubelet. */
+/** The source of lines for `GET …/pods/NAME/log`: the kubelet. */
 export interface LogSource {
   /**
    * @returns undefined when the container never started; else the bytes, ending when the container ended or, with
-   *          `follow`, when the signal is aborted
+   * `follow`, when the signal is aborted
    */
   read(
     pod: { readonly namespace: string; readonly name: string },
@@ -91,7 +99,7 @@ export type LogOptions = {
   readonly follow: boolean;
   readonly previous: boolean;
   readonly tailLines?: number;
-  /** Milliseconds since the epoch: nothing older. */
+  /** Milliseconds since the epoch: older lines are left out. */
   readonly sinceMs?: number;
   readonly timestamps: boolean;
   readonly signal: AbortSignal;

@@ -1,8 +1,7 @@
 /**
- * Keeps the operator running beside the cluster, as a process of its own.
- *
- * Owns:  starting it, starting it again with backoff when it ends, and ending it. Its log goes to our stderr.
- * Ends:  `stop` sends SIGTERM, so that it gives its Lease up, and SIGKILL after ten seconds.
+ * Runs the operator as a child process beside the cluster.
+ * Owns: starting it, restarting it with back-off when it ends, and ending it. Its log goes to our stderr.
+ * Ends: `stop` sends SIGTERM, so that it releases its Lease, and SIGKILL after ten seconds.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Clock } from '../lib/clock.ts';
@@ -11,7 +10,7 @@ import { backoffMs } from '../lib/retry.ts';
 import { killGroup, type ProcessRecords } from './kubelet/process-records.ts';
 
 const backoff = { baseMs: 1000, maxMs: 30_000 };
-/** A run of this length was a good one: the next end is the first again. */
+/** A run of at least this many milliseconds resets the back-off. */
 const goodRunMs = 60_000;
 const stopWithinMs = 10_000;
 
@@ -49,7 +48,7 @@ export class OperatorProcess {
     const { clock, processes } = this.#doors;
     const [program = '', ...args] = this.#argv;
     const startedAt = clock.monotonic();
-    // A group of its own: Ctrl+C in a terminal must reach it through us, in order.
+    // A process group of its own: Ctrl+C in a terminal must not reach it directly, because local mode ends it in order.
     const child = spawn(program, args, { detached: true, stdio: ['ignore', 2, 2] });
     this.#child = child;
     if (child.pid !== undefined) processes.add(child.pid);
@@ -73,7 +72,7 @@ export class OperatorProcess {
     if (this.#stopped) return;
     this.#failures = ranMs > goodRunMs ? 1 : this.#failures + 1;
     const waitMs = Math.round(backoffMs(backoff, this.#failures, Math.random()));
-    this.#doors.logger.warn('operator ended, starting it again', { ...how, waitMs });
+    this.#doors.logger.warn('the operator ended; starting it again', { ...how, waitMs });
     this.#callOff = this.#doors.clock.after(waitMs, () => this.#start());
   }
 }

@@ -31,7 +31,7 @@ export type OperatorConfig = {
   readonly logLevel: LogLevel;
 };
 
-export const help = `Usage: npm run operator -- [options]
+export const operatorHelp = `Usage: npm run operator -- [options]
 
 Watches OnnxModels and makes them served. Runs beside a cluster with a kubeconfig, or in a pod with its service account.
 
@@ -66,7 +66,7 @@ const options = {
 } as const;
 
 /** @returns 'help' when that was asked for. @throws AppError BAD_FLAG */
-export function readConfig(argv: readonly string[]): OperatorConfig | 'help' {
+export function readOperatorConfig(argv: readonly string[]): OperatorConfig | 'help' {
   const flags = parseOnlyFlags('command line', argv, options);
   if (flags.help) return 'help';
   return Object.freeze({

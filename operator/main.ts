@@ -12,7 +12,7 @@ import { serveHttp, type HttpServer } from '../lib/http-serve.ts';
 import { exitCodes, run, type ExitCode } from '../lib/lifecycle.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
 import { collectProcess, createRegistry, type Registry } from '../lib/metrics.ts';
-import { help, readConfig, type OperatorConfig } from './config.ts';
+import { operatorHelp, readOperatorConfig, type OperatorConfig } from './config.ts';
 import { Gatekeeper } from './gates/gatekeeper.ts';
 import { loadAccess } from '../kube/client/access.ts';
 import { Controller } from '../kube/controller/controller.ts';
@@ -29,7 +29,7 @@ import { createReportClient } from './reports/report-client.ts';
 import { ReportPuller } from './reports/puller.ts';
 import { RolloutMetrics } from './reconcile/rollout-metrics.ts';
 import { announceTo, followWith } from './reconcile/notify.ts';
-import { Watches } from './watches.ts';
+import { ModelWatches } from './watches.ts';
 
 const clock = systemClock;
 /** A model whose passes fail is looked at again within a minute: its rollout has a deadline to keep. */
@@ -51,7 +51,7 @@ async function operate(core: Core, stop: AbortSignal): Promise<ExitCode> {
     registry,
     limits: { ...defaultRateLimits, maxMs: maxBackoffMs },
   });
-  const watches = new Watches({
+  const watches = new ModelWatches({
     client,
     clock,
     registry,
@@ -78,7 +78,7 @@ async function operate(core: Core, stop: AbortSignal): Promise<ExitCode> {
 /** Passes, until the process is to end or the Lease is lost. */
 async function work(
   core: Core,
-  parts: { readonly queue: WorkQueue; readonly watches: Watches; readonly term: Term },
+  parts: { readonly queue: WorkQueue; readonly watches: ModelWatches; readonly term: Term },
   stop: AbortSignal,
 ): Promise<ExitCode> {
   const { config, registry, logger } = core;
@@ -141,7 +141,7 @@ async function lead({ config, client, registry, logger }: Core, stop: AbortSigna
   return new LeaderElector({ client, clock, registry, logger, lease, identity: config.identity }).campaign(stop);
 }
 
-async function serveHealth({ config, registry }: Core, watches: Watches): Promise<HttpServer | undefined> {
+async function serveHealth({ config, registry }: Core, watches: ModelWatches): Promise<HttpServer | undefined> {
   if (config.listen === undefined) return undefined;
   const app = healthApp({
     registry,
@@ -153,9 +153,9 @@ async function serveHealth({ config, registry }: Core, watches: Watches): Promis
 
 const boot = createLogger('operator');
 await run(boot, async (stop) => {
-  const config = readConfig(process.argv.slice(2));
+  const config = readOperatorConfig(process.argv.slice(2));
   if (config === 'help') {
-    process.stdout.write(help);
+    process.stdout.write(operatorHelp);
     return exitCodes.ok;
   }
   const logger = createLogger('operator', config.logLevel);

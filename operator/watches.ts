@@ -26,11 +26,11 @@ import { keyOf, type KubeObject, type ObjectName } from '../kube/client/object.t
 import type { KubeClient } from '../kube/client/kube-client.ts';
 import { Reflector, type ReflectorOptions } from '../kube/cache/reflector.ts';
 import type { ResourceType } from '../kube/client/resource-type.ts';
-import type { Caches } from './see/observe.ts';
+import type { Caches } from './see/seen.ts';
 import { keepForeignEntries } from './reconcile/foreign-fields.ts';
 import { OptionalWatch, type Presence } from '../kube/cache/optional-watch.ts';
 
-export type WatchOptions = {
+export type ModelWatchOptions = {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly registry: Registry;
@@ -42,8 +42,8 @@ export type WatchOptions = {
 
 const byModel = 'model';
 
-export class Watches implements Caches {
-  readonly #options: WatchOptions;
+export class ModelWatches implements Caches {
+  readonly #options: ModelWatchOptions;
   readonly #models: Reflector<OnnxModel>;
   readonly #pods: Reflector<Pod>;
   readonly #deployments: Reflector<Deployment>;
@@ -53,7 +53,7 @@ export class Watches implements Caches {
   readonly #httpRoutes: OptionalWatch<HttpRoute>;
   readonly #gateways: OptionalWatch<Gateway>;
 
-  constructor(options: WatchOptions) {
+  constructor(options: ModelWatchOptions) {
     this.#options = options;
     this.#models = new Reflector({ ...scopeOf(options), type: onnxModels });
     this.#models.cache.subscribe((change) => this.#tell(change, (model) => [keyOf(model.metadata)]));
@@ -173,7 +173,13 @@ export class Watches implements Caches {
   }
 }
 
-function scopeOf({ client, clock, registry, logger, namespace }: WatchOptions): Omit<WatchOptions, 'onChange'> {
+function scopeOf({
+  client,
+  clock,
+  registry,
+  logger,
+  namespace,
+}: ModelWatchOptions): Omit<ModelWatchOptions, 'onChange'> {
   return { client, clock, registry, logger, ...(namespace === undefined ? {} : { namespace }) };
 }
 

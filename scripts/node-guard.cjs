@@ -1,8 +1,7 @@
 /**
- * Stops with a sentence where a syntax error would follow: the sources need Node 26.
- *
- * Plain JavaScript of ten years ago, on purpose: it has to parse under any Node. Required by
- * .mocharc.cjs and imported first by every main.
+ * Exits with a message under an old Node, which would fail with a syntax error: the sources need Node 26.
+ * Old plain JavaScript on purpose: any version of Node must be able to parse it. Required by .mocharc.cjs and imported
+ * first by every main.
  */
 'use strict';
 var wanted = 26;

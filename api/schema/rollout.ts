@@ -5,6 +5,7 @@
  */
 import { k } from './builder.ts';
 import { maxProbesPerMinute } from '../report.ts';
+import { defaultRouter, routerNames } from '../routers.ts';
 import { gatesSchema } from './gates.ts';
 import { duration, percent } from './values.ts';
 
@@ -267,12 +268,12 @@ const hostname = k.string({
 const traffic = k
   .object({
     router: k
-      .oneOf(['Service', 'HTTPRoute'])
+      .oneOf(routerNames)
       .doc(
         'How two revisions share the traffic during a rollout. Service: by their numbers of ready pods. ' +
           'HTTPRoute: by exact weights of a Gateway, which needs the Gateway API in the cluster.',
       )
-      .defaultsTo('Service')
+      .defaultsTo(defaultRouter)
       .optional(),
     parentRefs: k
       .list(parentRef, { max: 8, min: 1 })

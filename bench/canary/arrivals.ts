@@ -1,20 +1,19 @@
 /**
- * How requests come, besides evenly, and how they come again.
- *
- * Owns:  the factor on the rate of requests, common to both revisions because one stream of requests is shared out; its
- *        mean is 1. And the requests of clients that were refused or gave up.
+ * When requests arrive, if not evenly, and retries of failed ones.
+ * Owns: the factor on the rate of requests, with mean 1, common to both revisions because they share one stream; and
+ * the retries of clients that were refused or timed out.
  */
 import { Held } from './noise.ts';
 import type { Random } from './random.ts';
 
-/** The world goes on by so much at a time. */
+/** Seconds per step of the simulation. */
 export const sliceSeconds = 5;
 
 export type Arrivals =
   | { readonly process: 'even' }
-  /** The rate is drawn from a gamma law every so many seconds: counts are negative binomial. */
+  /** The rate is drawn from a gamma distribution every so many seconds: counts are negative binomial. */
   | { readonly process: 'gamma'; readonly shape: number; readonly seconds: number }
-  /** Calm and busy stretches of exponential length take turns (a Markov-modulated Poisson process). */
+  /** Calm and busy periods of exponential length alternate (a Markov-modulated Poisson process). */
   | {
       readonly process: 'switching';
       readonly busy: number;
@@ -22,7 +21,7 @@ export type Arrivals =
       readonly calmSeconds: number;
     };
 
-export type Rate = { /** The factor on the rate now. */ readonly at: (seconds: number) => number };
+export type Rate = { /** The current factor on the rate. */ readonly at: (seconds: number) => number };
 
 export function rateOf(arrivals: Arrivals, random: Random): Rate {
   switch (arrivals.process) {
@@ -64,11 +63,11 @@ class Switching implements Rate {
   }
 }
 
-/** Clients that ask again a second or so later, up to so many times, and are shared out anew. */
+/** Clients that retry about a second later, up to a maximum number of times; retries are routed anew. */
 export class Repeats {
   readonly #random: Random;
   readonly #most: number;
-  /** By slice: how often each came before. */
+  /** By slice: for each request, how often it was tried before. */
   readonly #slices = new Map<number, number[]>();
 
   constructor(random: Random, most: number) {
@@ -77,7 +76,9 @@ export class Repeats {
   }
 
   /**
-   * @param at when it was refused or given up @param from no earlier than this @param attempt how often it came before
+   * @param at when it was refused or timed out
+   * @param from the earliest time of the retry
+   * @param attempt how often it was tried before
    */
   add(at: number, attempt: number, from: number): void {
     if (attempt >= this.#most) return;
@@ -87,11 +88,14 @@ export class Repeats {
     else known.push(attempt + 1);
   }
 
-  /** Those of the slice that begins at a time. @param weight the candidate's share, 0..1 */
+  /**
+   * Retries in the slice that begins at a time.
+   * @param weight the candidate's share, 0..1
+   */
   take(at: number, weight: number): { readonly candidate: readonly number[]; readonly stable: readonly number[] } {
     const slice = Math.floor(at / sliceSeconds);
     const all = this.#slices.get(slice);
-    if (all === undefined) return nobody;
+    if (all === undefined) return noRetries;
     this.#slices.delete(slice);
     const candidate: number[] = [];
     const stable: number[] = [];
@@ -100,4 +104,4 @@ export class Repeats {
   }
 }
 
-const nobody = { candidate: [], stable: [] } as const;
+const noRetries = { candidate: [], stable: [] } as const;

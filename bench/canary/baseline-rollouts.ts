@@ -1,21 +1,13 @@
 /**
  * Whole rollouts under Argo Rollouts, Flagger and Kayenta, each by the example in its documentation.
- *
- * Owns:  their weights, intervals and ends. Latency is judged as in baselines.ts (p95, 15 %), errors by the limits of
- *        the examples; pods start at once, as in ours.
- *
- * Argo Rollouts: features/analysis.md, background analysis: +20 % every ten minutes, from the second weight on a
- *   measurement over five minutes every five, failureLimit 3, success rate at least 95 %.
- * Flagger: usage/how-it-works.md: a check a minute, stepWeight 5 up to maxWeight 50, success rate at least 99 %;
- *   threshold 5 as in its tutorials. A failed check waits a minute; two more ticks promote and finish.
- * Kayenta: Spinnaker's best practices: three hours judged every hour, canary and baseline of one size, at least 50
- *   points a metric; one point a minute. Both metrics weigh the same, so one High is 50 of 100: below marginal 75.
+ * Owns: their weights, intervals and ends. Latency is judged as in baselines.ts (p95, 15 %), errors by the limits of
+ * the examples; pods start at once, as in our rollouts.
  */
 import { Minutely, isHigh, type BaselineName } from './baselines.ts';
 import type { RolloutRun } from './rollout.ts';
 import { sliceSeconds, type World } from './world.ts';
 
-/** What stable really has: for thresholds in absolute numbers. */
+/** Stable's true values: for thresholds in absolute numbers. */
 type Stable = { readonly p95Ms: number; readonly errors: number };
 type Side = { readonly p95Ms: number | undefined; readonly errors: number | undefined };
 type Measured = { readonly candidate: Side; readonly stable: Side };
@@ -25,7 +17,7 @@ export function rollOutWith(name: BaselineName, world: World, stable: Stable): R
   return { 'argo-rollouts': argoRollouts, flagger, kayenta }[name](tried, stable);
 }
 
-/** A world and what the candidate had of it. */
+/** A simulated service and what the candidate counted in it. */
 class Tried {
   readonly #world: World;
   #requests = 0;
@@ -35,7 +27,7 @@ class Tried {
     this.#world = world;
   }
 
-  /** So many minutes at a weight (0..1), as one number each. */
+  /** So many minutes at a weight (0..1), one value per minute. */
   measure(weight: number, minutes: number): Measured {
     this.#mostWeight = Math.max(this.#mostWeight, weight);
     const sides = { candidate: new Minutely(), stable: new Minutely() };
@@ -62,6 +54,10 @@ function sideOf(minute: Minutely): Side {
 
 const tolerance = 1.15;
 
+/**
+ * features/analysis.md, background analysis: +20 % every ten minutes; from the second weight on, a measurement over
+ * five minutes every five minutes, failureLimit 3, success rate at least 95 %.
+ */
 function argoRollouts(tried: Tried): RolloutRun {
   tried.measure(0.2, 10);
   const run = new AnalysisRun();
@@ -93,6 +89,10 @@ class AnalysisRun {
   }
 }
 
+/**
+ * usage/how-it-works.md: a check a minute, stepWeight 5 up to maxWeight 50, success rate at least 99 %; threshold 5 as
+ * in its tutorials. A failed check waits a minute; two more ticks promote and finish.
+ */
 function flagger(tried: Tried, stable: Stable): RolloutRun {
   let [weight, failed] = [0.05, 0];
   // The first tick only sets the first weight.
@@ -104,11 +104,15 @@ function flagger(tried: Tried, stable: Stable): RolloutRun {
     else if (weight >= 0.5 - 1e-9) break;
     else weight += 0.05;
   }
-  // The primary takes the new revision over, and then the traffic.
+  // The primary gets the new revision, and then all traffic.
   tried.measure(weight, 2);
   return tried.end('Promoted');
 }
 
+/**
+ * Spinnaker's best practices: three hours judged every hour, canary and baseline of equal size, at least 50 points per
+ * metric; one point a minute. Both metrics have the same weight, so one High scores 50 of 100: below marginal 75.
+ */
 function kayenta(tried: Tried): RolloutRun {
   const minutes: Measured[] = [];
   const isBad = (metric: keyof Side): boolean => {

@@ -1,15 +1,14 @@
 /**
  * How Argo Rollouts, Flagger and Kayenta would judge the same canary, by their documented rules and defaults.
- *
- * Owns:  three rules over minutes: each takes what its tool takes, one number a minute, and no more.
- * Rule:  written from descriptions of their behaviour. Thresholds are set as fairly as a user could: the same 15 %
- *        (or half a percent of errors) that our gate has, and for Flagger's absolute range stable's true value.
+ * Owns: three rules over minutes: each uses one number per minute, as its tool does.
+ * Rule: written from the tools' documentation. Thresholds are as fair as a user could set them: the same 15 % (or half
+ * a percent of errors) as our gate, and for Flagger's absolute range stable's true value.
  */
 import { addCount, emptyHistogram, lnQuantileOf, reportScale } from '../../operator/analysis/log-histogram.ts';
 import { sliceSeconds, type PodSlice, type World } from './world.ts';
 import type { Outcome } from './ours.ts';
 
-/** What a rule looks at, and what stable really has: for thresholds in absolute numbers. */
+/** What a rule judges, and stable's true values for thresholds in absolute numbers. */
 export type Watched = {
   readonly weight: number;
   readonly minutes: number;
@@ -18,14 +17,14 @@ export type Watched = {
 };
 export type BaselineName = 'argo-rollouts' | 'flagger' | 'kayenta';
 type Minute = { readonly candidate: number | undefined; readonly stable: number | undefined };
-/** Whether a rule would go back, seeing the minutes so far (the newest last). */
+/** Whether a rule would roll back, given the minutes so far (the newest last). */
 type Rule = (minutes: readonly Minute[]) => boolean;
 
 const quantile = 0.05;
 const tolerance = 1.15;
 const increase = 0.005;
 
-/** A canary at one weight, looked at once a minute. */
+/** A canary at one weight, evaluated once a minute. */
 export function watchWith(name: BaselineName, world: World, { weight, minutes, metric, stable }: Watched): Outcome {
   const byErrors = metric === 'errors';
   const limit = byErrors ? stable.errors + increase : stable.p95Ms * tolerance;
@@ -52,7 +51,7 @@ export function watchWith(name: BaselineName, world: World, { weight, minutes, m
   return { rolledBack: false, candidateRequests, minutes };
 }
 
-/** One revision's minute, or minutes. */
+/** One revision's values in a minute, or in several. */
 export class Minutely {
   readonly #latency = emptyHistogram(reportScale);
   #requests = 0;
@@ -75,8 +74,8 @@ export class Minutely {
 
 /**
  * An AnalysisTemplate with `successCondition: result <= 1.15` on the ratio of the minute's p95s, one measurement a
- * minute, failureLimit 0 and consecutiveErrorLimit 4, which are the defaults: the first failed measurement, or the
- * fifth error on end (a query without a value is one), aborts.
+ * minute, with the defaults failureLimit 0 and consecutiveErrorLimit 4: the first failed measurement aborts, and so
+ * does the fifth consecutive error (a query without a value is an error).
  */
 function argoRollouts(isBad: (candidate: number, stable: number) => boolean): Rule {
   return (minutes) => {
@@ -91,7 +90,7 @@ function argoRollouts(isBad: (candidate: number, stable: number) => boolean): Ru
 
 /**
  * A metric with `thresholdRange.max` in milliseconds, interval 1m, threshold 5: checks outside the range, and those
- * without a value, are counted over the whole analysis; at the fifth the next tick goes back.
+ * without a value, are counted over the whole analysis. After the fifth, the next tick rolls back.
  */
 function flagger(limit: number): Rule {
   return (minutes) =>
@@ -100,8 +99,9 @@ function flagger(limit: number): Rule {
 
 /**
  * NetflixACAJudge on the minutes' p95, every five minutes: Mann-Whitney with a 98 % confidence interval of the shift
- * (order statistics of the pairwise differences, normal approximation); High when the interval lies above a quarter
- * of the estimate and the mean ratio is above 1. One metric, so High scores 0, below every marginal threshold.
+ * (order statistics of the pairwise differences, normal approximation). The result is High when the interval lies above
+ * a quarter of the estimate and the mean ratio is above 1. With one metric, High scores 0, below every marginal
+ * threshold.
  */
 const kayenta: Rule = (minutes) => {
   if (minutes.length % 5 !== 0) return false;
@@ -110,7 +110,7 @@ const kayenta: Rule = (minutes) => {
   return isHigh(candidate, stable);
 };
 
-/** Mann-Whitney's High. Without any difference at all, or without a point, it is none. */
+/** Whether Mann-Whitney gives High. False when all values are equal or the lists are empty. */
 export function isHigh(candidate: readonly number[], stable: readonly number[]): boolean {
   if (candidate.length === 0 || stable.length === 0) return false;
   const differences = candidate.flatMap((a) => stable.map((b) => a - b)).toSorted((a, b) => a - b);

@@ -1,7 +1,6 @@
 /**
  * A cell of the bench: one judge in one scenario at one rate.
- *
- * Owns:  what describes a cell. Which cells there are is in cells.ts, what is told of one in rows.ts.
+ * Owns: the fields of a cell. cells.ts lists the cells, rows.ts makes their results.
  */
 import type { BaselineName } from './baselines.ts';
 import type { Gate } from './gate-plan.ts';
@@ -14,11 +13,11 @@ export type Cell = {
   readonly judge: JudgeName;
   readonly scenario: Scenario;
   readonly requestsPerMinute: number;
-  /** The candidate's share in a single window; a rollout goes through its own weights. */
+  /** The candidate's share in a single window; a rollout uses its own weights. */
   readonly share: number;
   readonly historyMinutes: number;
   readonly what: 'rollout' | Gate;
-  /** Of a rollout. */
+  /** Only for a rollout. */
   readonly router: Router;
   readonly replicas: number;
 };

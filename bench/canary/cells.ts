@@ -1,8 +1,7 @@
 /**
  * What the bench measures: judge × scenario × rate, and how one such cell is run.
- *
- * Owns:  the list of cells and the row that each becomes.
- * Rule:  run i of a cell has the seed (seed, cell's number, i): a cell gives the same row alone or among others.
+ * Owns: the list of cells and the row of each.
+ * Rule: run i of a cell has the seed (seed, cell's number, i), so a cell gives the same row alone or among others.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { Cell, JudgeName } from './cell.ts';
@@ -18,9 +17,9 @@ import * as unseen from './unseen.ts';
 import { World } from './world.ts';
 
 const rates = [20, 100, 1000, 10000] as const;
-/** Rates at which slower candidates of the other services are tried. */
+/** Rates for slower candidates in the scenarios of other services. */
 const serviceRates = [100, 1000, 10000] as const;
-/** Rates of whole rollouts in worlds that last, queue, warm up and differ. */
+/** Rates of whole rollouts in the scenarios of unseen.ts. */
 const unseenRates = [100, 1000] as const;
 const routers = ['HTTPRoute', 'Service'] as const;
 const baselines: readonly BaselineName[] = ['argo-rollouts', 'flagger', 'kayenta'];
@@ -36,7 +35,7 @@ function wholly(scenario: Scenario, requestsPerMinute: number, router: Router, j
 
 type LatencyCell = { readonly rate: number; readonly share: number; readonly noisy: boolean; readonly history: number };
 
-/** Rates, shares and history of the table that slowdowns are held against. */
+/** Rates, shares and history of the table of slowdowns. */
 const latencyCells: readonly LatencyCell[] = [
   { rate: 20, share: 0.5, noisy: false, history: 0 },
   { rate: 100, share: 0.05, noisy: false, history: 0 },
@@ -52,12 +51,12 @@ const latencyCells: readonly LatencyCell[] = [
   { rate: 10000, share: 0.5, noisy: false, history: 30 },
 ];
 
-/** Runs of a cell unless told: more where a small rate of false rollbacks has to be told from none. */
+/** Default number of runs of a cell: more where a small rate of false rollbacks must be distinguished from 0. */
 export function usualRuns({ scenario }: Cell): number {
   return harmless.has(scenario) ? 400 : 200;
 }
 
-/** Candidates within their limits, the last of each at it: a rollback is a false one. */
+/** Candidates within their limits, the last of each kind exactly at its limit: every rollback is a false one. */
 export const harmless: ReadonlySet<Scenario> = new Set([...seen.harmless, ...unseen.unseenSame]);
 
 export function allCells(): readonly Cell[] {
@@ -92,7 +91,7 @@ export function allCells(): readonly Cell[] {
       scenarios.flatMap((scenario) => rates.map((rate) => windowOf(judge, scenario, rate, what))),
     ),
   );
-  // New kinds come last: a cell's place is part of its seed.
+  // Add new kinds at the end: a cell's position is part of its seed.
   const { nearTheLimit, passingStorms, passingStormsSlower } = unseen;
   const later = [...nearTheLimit, ...passingStorms, ...passingStormsSlower].map((scenario) =>
     wholly(scenario, 1000, 'HTTPRoute'),
@@ -104,7 +103,7 @@ function windowOf(judge: JudgeName, scenario: Scenario, requestsPerMinute: numbe
   return { ...window, judge, scenario, requestsPerMinute, share: 0.5, historyMinutes: 0, what };
 }
 
-/** Whole rollouts besides those of identical revisions by a route. */
+/** Whole rollouts in addition to those of identical revisions with a route. */
 function wholeCells(): readonly Cell[] {
   const { cold, lasting, longCold, machines, mixed, oneToFour, queues, storms, unseenSlower } = unseen;
   const { failing, identical, quiet, slower } = seen;
@@ -123,7 +122,7 @@ function wholeCells(): readonly Cell[] {
   ];
 }
 
-/** The others' rollouts by their documented examples, where ours are tried. */
+/** Rollouts of the other tools by their documented examples, in the same scenarios as ours. */
 function baselineRollouts(): readonly Cell[] {
   const { failing, identical, quiet, slower } = seen;
   const tried = [quiet, ...identical.filter(({ name }) => name === 'noise10'), ...slower, ...failing];
@@ -135,11 +134,14 @@ function baselineRollouts(): readonly Cell[] {
 export type RunOptions = {
   readonly runs: number;
   readonly seed: number;
-  /** The cell's place in allCells, for the seed. */
+  /** The cell's position in allCells, for the seed. */
   readonly number: number;
 } & Partial<Pick<RolloutSetting, 'everyReport' | 'podsEach'>>;
 
-/** Runs a cell. @param stop is looked at between runs */
+/**
+ * Runs a cell.
+ * @param stop checked between runs
+ */
 export async function runCell(cell: Cell, options: RunOptions, stop: AbortSignal): Promise<Row> {
   const { runs, seed, number } = options;
   const windows: Outcome[] = [];

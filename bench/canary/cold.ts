@@ -1,22 +1,24 @@
 /**
- * Cold starts: how much slower a candidate's pod is in its first minutes, or in its first requests.
- *
- * Owns:  the shapes. A pod's time begins with its first traffic, so a pod that is added at a later step is cold then.
+ * Cold starts: how much slower a candidate's pod is in its first minutes, or for its first requests.
+ * Owns: the shapes. A pod's time begins with its first traffic, so a pod that is added at a later step is cold then.
  * Pure.
  */
 
 export type Cold = {
   readonly shape: 'exponential' | 'decay' | 'linear' | 'step' | 'sawtooth' | 'lazy';
-  /** Latency at the beginning, in times of what it is in the end; 1 is no cold start. */
+  /** The factor on latency at the beginning; it falls to 1. */
   readonly factor: number;
   /**
-   * `exponential`: in which the excess falls to its e-th part, for ever; the others: after which it is gone. Of no
-   * meaning to `lazy`, which is over after so many requests.
+   * Seconds. For `exponential` the excess falls to 1/e in this time; for the other shapes it ends after this time. Not
+   * used by `lazy`, which ends after a number of requests.
    */
   readonly minutes: number;
 };
 
-/** @param seconds since the pod's first traffic @returns times, at least 1 */
+/**
+ * @param seconds since the pod's first traffic
+ * @returns a factor, at least 1
+ */
 export function coldFactor({ shape, factor, minutes }: Cold, seconds: number): number {
   const excess = factor - 1;
   if (excess === 0 || shape === 'lazy') return 1;
@@ -24,24 +26,24 @@ export function coldFactor({ shape, factor, minutes }: Cold, seconds: number): n
   const left = 1 - seconds / 60 / minutes;
   if (left <= 0) return 1;
   switch (shape) {
-    // A twentieth of the excess is left when it ends at once.
+    // A twentieth of the excess is left when this shape ends abruptly.
     case 'decay':
       return 1 + excess * Math.exp(-3 * (1 - left));
     case 'linear':
       return 1 + excess * left;
     case 'step':
       return factor;
-    // Each minute jumps up and falls to nothing, from lower each time.
+    // A sawtooth: each minute jumps up and falls to 0, from a lower peak each time.
     case 'sawtooth':
       return 1 + excess * left * (1 - (seconds % 60) / 60);
   }
 }
 
-/** Kinds of input by their share of requests, and the requests of each that a pod compiles in. */
+/** Kinds of input by their share of requests, and after how many requests of a kind a pod has compiled it. */
 const kindShares = [0.6, 0.25, 0.1, 0.05] as const;
 const compiledRequests = 10;
 
-/** What a pod has compiled so far: the first ten requests of each kind of input take `factor` times as long. */
+/** A pod's compiled kinds of input: the first ten requests of each kind take `factor` times as long. */
 export class LazyCompilation {
   readonly #factor: number;
   readonly #seen = kindShares.map(() => 0);
@@ -54,7 +56,11 @@ export class LazyCompilation {
     return this.#seen.every((count) => count >= compiledRequests);
   }
 
-  /** The next request's. @param draw 0..1, which says its kind @returns times, at least 1 */
+  /**
+   * The factor for the next request.
+   * @param draw 0..1, selects its kind of input
+   * @returns at least 1
+   */
   next(draw: number): number {
     let kind = 0;
     let upTo: number = kindShares[0];

@@ -1,11 +1,10 @@
 /**
- * Blocks of a window as the sidecars' reports build them up.
- *
- * Owns:  the fold from slices of the made-up service to the judge's cells.
+ * Aggregates simulated counts into blocks, as the sidecars' reports do.
+ * Owns: the fold from slices of the simulated service to the judge's cells.
  */
 import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { addCount, emptyHistogram, reportScale } from '../../operator/analysis/log-histogram.ts';
-import type { Cell, Pair, Window } from '../../operator/analysis/series.ts';
+import type { Cell, Both, Window } from '../../operator/analysis/series.ts';
 import { sliceSeconds, type PodSlice } from './world.ts';
 
 const blockSlices = blockSeconds / sliceSeconds;
@@ -13,7 +12,7 @@ const blockSlices = blockSeconds / sliceSeconds;
 type Counting = { -readonly [K in keyof Cell]: Cell[K] };
 
 export class Counter {
-  readonly cells: Pair<Counting[]> = { candidate: [], stable: [] };
+  readonly cells: Both<Counting[]> = { candidate: [], stable: [] };
   readonly #first: number;
   slices = 0;
 
@@ -30,12 +29,12 @@ export class Counter {
     return this.cells.candidate.reduce((sum, cell) => sum + cell.requests, 0);
   }
 
-  /** Whether the last slice was the first of a block: all before it are whole. */
+  /** Whether the last slice was the first of a block, so that all blocks before it are complete. */
   get isAtNewBlock(): boolean {
     return this.slices % blockSlices === 1;
   }
 
-  add(slice: Pair<readonly PodSlice[]>): void {
+  add(slice: Both<readonly PodSlice[]>): void {
     const block = this.#first + Math.floor(this.slices / blockSlices);
     this.slices += 1;
     for (const side of ['candidate', 'stable'] as const) {
@@ -58,7 +57,7 @@ function count(cells: Counting[], { block, pod }: { block: number; pod: string }
 
 const nothing = { tier: 'interactive', requests: 0, failures: 0, compared: 0, disagreed: 0 } as const;
 
-/** Cells come block by block: those of older blocks need no look. */
+/** Cells are in order of blocks: stop at the first older block. */
 function lastOf(cells: readonly Counting[], is: (cell: Counting) => boolean, block: number): Counting | undefined {
   for (let i = cells.length - 1; i >= 0; i--) {
     const cell = cells[i];

@@ -1,35 +1,34 @@
 /**
- * How well the forecasts of requests still needed come true.
- *
- * Owns:  the cells, and windows of one gate with the whole of α, looked at after some minutes and then watched until
- *        they decide.
- * Why:   a forecast is what people plan by: its range has to hold what comes, about as often as it says.
+ * How accurate the forecasts of requests still needed are.
+ * Owns: the cells, and windows of one gate with the whole of α. A window gives its forecast after some minutes and is
+ * then watched until it is decided.
+ * Why: people plan by a forecast, so its range must contain the actual number about as often as it says.
  */
 import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { judge, verdicts } from '../../operator/analysis/judge.ts';
-import type { Plan } from '../../operator/analysis/plan.ts';
+import type { GatePlan } from '../../operator/analysis/plan.ts';
 import { Counter } from './counter.ts';
 import { planFor, type Gate } from './gate-plan.ts';
 import { historyOf } from './ours.ts';
 import { failing, identical, quiet, slower, type Scenario } from './scenarios.ts';
 import { sliceSeconds, World } from './world.ts';
 
-/** Minutes of a window after which an undecided gate is asked for its forecast. */
+/** Minutes of a window after which an undecided gate gives its forecast. */
 export const askedAfterMinutes = [3, 5, 10] as const;
 
 export type Forecast = {
   readonly minutes: number;
-  /** Requests of the candidate from then on; null: no number of them. */
+  /** Requests of the candidate from then on; null when the gate cannot give a number. */
   readonly low: number | null;
   readonly own: number | null;
   readonly high: number | null;
-  /** What it took; null where it was not decided in the time. */
+  /** The actual number; null when the window was not decided in time. */
   readonly taken: number | null;
 };
 
 export type ForecastCell = { readonly scenario: Scenario; readonly requestsPerMinute: number; readonly gate: Gate };
 
-/** Identical revisions, noisy ones, slower ones, and error rates at and below what is allowed. */
+/** Identical revisions, noisy ones, slower ones, and error rates at and below the limit. */
 export function forecastCells(): readonly ForecastCell[] {
   const called = (names: readonly string[], scenarios: readonly Scenario[]): readonly Scenario[] =>
     scenarios.filter(({ name }) => names.includes(name));
@@ -54,10 +53,10 @@ export function calibrate(
   return askedAfterMinutes.flatMap((minutes) => calibrationOf(forecasts, minutes) ?? []);
 }
 
-/** @param setting minutes: after which an open window is left; historyMinutes of stable before it */
+/** @param setting minutes: when an open window ends; historyMinutes: of stable before it */
 export function forecastsIn(
   world: World,
-  plan: Plan,
+  plan: GatePlan,
   setting: { readonly minutes: number; readonly historyMinutes: number },
 ): readonly Forecast[] {
   const history = historyOf(world, setting.historyMinutes);
@@ -81,18 +80,18 @@ export function forecastsIn(
   return ended(() => null);
 }
 
-/** Of forecasts after so many minutes. */
+/** Minutes after which the forecasts were made. */
 export type Calibration = {
   readonly minutes: number;
   readonly asked: number;
-  /** Shares of them: decided within the range, and sooner than it. */
+  /** Shares of the forecasts that were decided within their range, and before it. */
   readonly within: number;
   readonly sooner: number;
-  /** What it took over the forecast itself, of those that have both: the tenth, fifth and ninth of ten. */
+  /** The actual number divided by the forecast, where both exist: the 10th, 50th and 90th percentile. */
   readonly ratios: readonly [number, number, number] | undefined;
 };
 
-/** What is still open at the end took longer than any range that has an end. */
+/** An undecided window counts as longer than any finite range. */
 export function calibrationOf(forecasts: readonly Forecast[], minutes: number): Calibration | undefined {
   const asked = forecasts.filter((each) => each.minutes === minutes);
   if (asked.length === 0) return undefined;

@@ -1,14 +1,13 @@
 /**
- * Plans of a single gate, for windows that are watched by themselves.
- *
- * Owns: what is gated there, and with which limits.
+ * Plans of a single gate, for windows that are simulated alone.
+ * Owns: the gates and their limits.
  */
-import { planOf, type Plan } from '../../operator/analysis/plan.ts';
+import { planOf, type GatePlan } from '../../operator/analysis/plan.ts';
 
 export type Gate = 'latency' | 'errors' | 'quality';
 
 /** One gate with the whole of α = 0.05. */
-export function planFor(gate: Gate): Plan {
+export function planFor(gate: Gate): GatePlan {
   const none = { latency: [], errors: {} };
   const gates = {
     latency: { ...none, latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%' }] },

@@ -1,8 +1,7 @@
 /**
- * `npm run bench:canary`: how often canary judges go back without a reason, and how soon they find one.
- *
- * Owns:  flags and output: a table as rows come, or one JSON document at the end.
- * Ends:  with 0 when all rows are there, with 130 between two runs after a signal; it judges nothing itself.
+ * `npm run bench:canary`: how often canary judges roll back without a cause, and how soon they find one.
+ * Owns: flags and output: a table row by row, or one JSON document at the end.
+ * Ends: 0 when all rows are complete, 130 after a signal (between two runs). It does not judge the results.
  */
 import '../../scripts/node-guard.cjs';
 import { appendFileSync } from 'node:fs';
@@ -19,12 +18,12 @@ import { usual } from './scenarios.ts';
 
 const help = `Usage: npm run bench:canary -- [options]
 
-Simulates canaries and counts what judges make of them: this project's, and the rules of Argo Rollouts, Flagger
+Simulates canaries and counts the verdicts of judges: this project's, and the rules of Argo Rollouts, Flagger
 and Kayenta. docs/canary-analysis.md describes the scenarios. It takes about half an hour of one core, with --all
 several hours.
 
   --runs N           runs of a cell (default: 400 for candidates within their limits, 200 for others)
-  --only NAME        the scenario NAME, or those whose names begin so if none is called that; may be repeated
+  --only NAME        the scenario NAME, or all scenarios that begin with NAME; may be repeated
   --all              also heavy tails, drift, queues, cold starts, noise that lasts and other services
   --judge NAME       ours, argo-rollouts, flagger or kayenta; may be repeated
   --rate N           requests a minute: 20, 55, 100, 1000 or 10000; may be repeated
@@ -58,11 +57,11 @@ const options = {
 
 function wholeNumber(flag: string, text: string): number {
   const value = Number(text);
-  if (!/^[0-9]{1,9}$/.test(text)) throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is no whole number` });
+  if (!/^[0-9]{1,9}$/.test(text)) throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a whole number` });
   return value;
 }
 
-type Numbered = { readonly cell: Cell; /** Its place among all cells. */ readonly number: number };
+type Numbered = { readonly cell: Cell; /** Its position among all cells. */ readonly number: number };
 type Order = {
   readonly wanted: readonly Numbered[];
   readonly runs: number | undefined;
@@ -82,7 +81,8 @@ function orderOf(flags: ReturnType<typeof parseOnlyFlags<typeof options>>): Orde
   const asked = { only, all, judges, rates, what, routers };
   const wanted = allCells().flatMap((cell, number) => (isWanted(cell, asked) ? [{ cell, number }] : []));
   const flag = '--only, --judge, --rate, --what, --router';
-  if (wanted.length === 0) throw new AppError('BAD_FLAG', { flag, problem: 'no cell of the bench has these' });
+  if (wanted.length === 0)
+    throw new AppError('BAD_FLAG', { flag, problem: 'no cell of the bench matches all of them' });
   const { 'every-report': everyReport, 'pods-each': podsEach, append, json } = flags;
   return { wanted, runs, seed: wholeNumber('--seed', flags.seed), everyReport, podsEach, append, json };
 }
@@ -110,8 +110,8 @@ async function bench(argv: readonly string[], stop: AbortSignal): Promise<ExitCo
 }
 
 /**
- * Shares are of the forecasts asked for; the last three what it took over what was foreseen, the tenth, fifth and ninth
- * of ten.
+ * Shares are of all forecasts; the last three columns are the actual number divided by the forecast: the 10th, 50th and
+ * 90th percentile.
  */
 async function forecasts({ runs = 100, seed }: Order, stop: AbortSignal): Promise<ExitCode> {
   const row = (cells: readonly string[]): void =>

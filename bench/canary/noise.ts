@@ -1,15 +1,14 @@
 /**
- * Noise over time: what is drawn anew each period, what lasts, and what never quite ends.
- *
- * Owns:  processes of ln(latency) with mean 0, by revision or by pod. docs/canary-analysis.md names the worlds.
- * Rule:  each process has its own phase, so noise minutes do not fall together with the judge's minutes.
+ * Noise over time: independent per period, autocorrelated, or with long memory.
+ * Owns: processes of ln(latency) with mean 0, per revision or per pod. docs/canary-analysis.md names the scenarios.
+ * Rule: each process has its own phase, so its periods do not coincide with the judge's minutes.
  */
 import type { Random } from './random.ts';
 
-/** ln(latency) on top, at a time that never goes back. */
+/** Adds to ln(latency) at a time; times must not decrease. */
 export type Noise = { readonly at: (seconds: number) => number };
 
-/** How minutes hang together. Independent ones are the scenario's `revisionNoise` and `podNoise`. */
+/** How minutes are correlated. Independent ones are the scenario's `revisionNoise` and `podNoise`. */
 export type Lasting = {
   readonly process: 'none' | 'autoregressive' | 'fractional';
   /** Standard deviation of ln(latency) in a minute, per revision and per pod. */
@@ -17,12 +16,12 @@ export type Lasting = {
   readonly pod: number;
 };
 
-/** Correlation of a minute with the one before in the autoregressive process. */
+/** Correlation with the previous minute in the autoregressive process. */
 export const autoregression = 0.8;
-/** Hurst's exponent of the fractional process: means over m minutes vary by m^(2H-2), not by 1/m. */
+/** Hurst exponent of the fractional process: means over m minutes have a variance of m^(2H-2), not 1/m. */
 export const hurst = 0.85;
 
-/** A value that is drawn anew every `periodSeconds`, at a phase of its own. */
+/** A value that is drawn anew every `periodSeconds`, with a phase of its own. */
 export class Held {
   readonly #random: Random;
   readonly #period: number;
@@ -40,7 +39,7 @@ export class Held {
 
   at(seconds: number): number {
     const index = Math.floor((seconds + this.#phase) / this.#period);
-    // One draw a period, also for those that nobody looked at: a process with memory lives on in them.
+    // One draw per period, also for skipped periods: a process with memory depends on all of them.
     while (this.#current < index) {
       this.#current = this.#current < 0 ? index : this.#current + 1;
       this.#value = this.#draw(this.#random);
@@ -49,14 +48,17 @@ export class Held {
   }
 }
 
-/** Draws of a process, one a minute. @param sd standard deviation of each; 0 is silence */
+/**
+ * The draws of a process, one a minute.
+ * @param sd standard deviation of each; 0 means no noise
+ */
 export function minutesOf(process: Lasting['process'], sd: number): (random: Random) => number {
   if (process === 'none' || sd === 0) return () => 0;
   const next = process === 'autoregressive' ? autoregressive() : fractional();
   return (random) => sd * next(random);
 }
 
-/** AR(1) with unit variance, begun where it always is. */
+/** AR(1) with unit variance, started in its stationary distribution. */
 function autoregressive(): (random: Random) => number {
   let last: number | undefined;
   return (random) => {
@@ -66,12 +68,15 @@ function autoregressive(): (random: Random) => number {
   };
 }
 
-/** Minutes after which the recursion forgets; until then the process is exact. A rollout with history is shorter. */
+/**
+ * The recursion uses at most this many previous minutes; up to then it is exact. A rollout with its history is shorter.
+ */
 const exactMinutes = 300;
 
 /**
  * Fractional Gaussian noise with unit variance by Hosking's recursion (Water Resources Research 20(12), 1984): each
- * value is normal around its best linear forecast from all before. Exact for `exactMinutes`, then from as many.
+ * value is normal around its best linear forecast from all values before. Exact for `exactMinutes`; later it uses the
+ * last `exactMinutes` values.
  */
 function fractional(): (random: Random) => number {
   const { forecasts, deviations } = hosking();
@@ -88,7 +93,7 @@ function fractional(): (random: Random) => number {
 }
 
 type Recursion = {
-  /** By order, weights of the values before, the newest first. */
+  /** For each order, the weights of previous values, the newest first. */
   readonly forecasts: Float64Array[];
   readonly deviations: number[];
 };
@@ -119,10 +124,10 @@ function autocovariance(lag: number): number {
   return ((lag + 1) ** (2 * hurst) - 2 * lag ** (2 * hurst) + Math.abs(lag - 1) ** (2 * hurst)) / 2;
 }
 
-/** What of a scenario is noise of single pods; its fields are described there. */
+/** The fields of a scenario for noise of single pods; they are described there. */
 type PodsNoise = { readonly podNoise: number; readonly lastingPodNoise: number; readonly bursts: boolean };
 
-/** A pod's own noise, lasting and by the minute, and its stalls: 20 s long, begun once in ten minutes on average. */
+/** A pod's own noise, correlated and per minute, and its stalls: 20 s long, one in ten minutes on average. */
 export function podNoise(random: Random, { podNoise: sd, lastingPodNoise, bursts }: PodsNoise): Noise {
   const lasting = lastingPodNoise === 0 ? 0 : lastingPodNoise * random.normal();
   const noise = new Held(random, 60, (from) => (sd === 0 ? 0 : sd * from.normal()));

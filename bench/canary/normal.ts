@@ -1,6 +1,5 @@
 /**
- * The quantile function of the normal distribution, for made-up latencies.
- *
+ * The quantile function of the normal distribution, for simulated latencies.
  * Pure: Wichura's algorithm AS 241 (PPND16), Applied Statistics 37(3), 1988; relative accuracy about 1e-16.
  */
 

@@ -1,29 +1,28 @@
 /**
- * This project's judge in single windows of the made-up world.
- *
- * Owns: the loop over one window: a report every five seconds, a look at every report. Whole rollouts are rollout.ts's.
- *       The verdicts are operator/analysis's own.
+ * This project's judge in single windows of the simulated service.
+ * Owns: the loop over one window: a report every five seconds, a look after every report. rollout.ts has whole
+ * rollouts. The verdicts come from operator/analysis.
  */
 import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { historyBefore } from '../../operator/analysis/history.ts';
 import { verdicts } from '../../operator/analysis/judge.ts';
 import type { NoiseHistory } from '../../operator/analysis/noise.ts';
-import type { Plan } from '../../operator/analysis/plan.ts';
+import type { GatePlan } from '../../operator/analysis/plan.ts';
 import { Counter } from './counter.ts';
 import { sliceSeconds, type World } from './world.ts';
 
-/** How a canary in one window ended, and what it took. */
+/** How a canary ended in one window, and after how many requests and minutes. */
 export type Outcome = { readonly rolledBack: boolean; readonly candidateRequests: number; readonly minutes: number };
 
 export type WindowSetting = { readonly weight: number; readonly minutes: number; readonly historyMinutes: number };
 
 /**
- * One window until something fails. Machines that do not differ are said not to: one pod of each revision is enough
- * then.
+ * Simulates one window until a gate fails. Machines without differences are declared equal, so one pod of each revision
+ * is enough.
  *
- * @param window historyMinutes of stable before it are what noise is learnt from
+ * @param window historyMinutes: of stable before the window, from which noise is estimated
  */
-export function watch(world: World, plan: Plan, window: WindowSetting): Outcome {
+export function watch(world: World, plan: GatePlan, window: WindowSetting): Outcome {
   const history = historyOf(world, window.historyMinutes);
   const began = world.seconds;
   const counter = new Counter(began / blockSeconds);

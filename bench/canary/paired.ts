@@ -1,14 +1,12 @@
 /**
  * Canaries judged by pairs alone: a service with hardly any traffic, whose golden inputs are asked of both revisions.
- *
- * Owns:  the simulated pairs and how long it takes to show what. `npm run bench:paired -- [--runs 200] [--seed 1]`
- * Model: a pair takes service · e^(σ z) of each revision, each with a draw of its own, times that revision's noise of
- *        the minute; probes are as far apart as the prober's bound lets them be (runtime/sidecar/replay/prober.ts). The
- *        judge looks every minute. What a pair costs and how precise the verdict gets depends on nothing but these.
+ * Owns: the simulated pairs and the time until a verdict. `npm run bench:paired -- [--runs 200] [--seed 1]`
+ * Model: in a pair each revision takes service · e^(σ z) with its own z, times its noise of the minute. Probes are as
+ * frequent as the prober's bound allows (runtime/sidecar/replay/prober.ts). The judge evaluates once a minute.
  */
 import { parseOnlyFlags } from '../../lib/flags.ts';
 import { ratioBucketOf } from '../../api/report.ts';
-import { addCount, addInto, emptyHistogram, type LogHistogram } from '../../operator/analysis/log-histogram.ts';
+import { addCount, addInto, emptyHistogram, type LatencyCounts } from '../../operator/analysis/log-histogram.ts';
 import { tuning } from '../../operator/analysis/constants.ts';
 import { noHistory } from '../../operator/analysis/noise.ts';
 import { judgePaired } from '../../operator/analysis/paired.ts';
@@ -19,22 +17,22 @@ import { Random } from './random.ts';
 
 export type PairedWorld = {
   /**
-   * Seconds that either revision takes for a typical input, and the standard deviation of its logarithm from answer to
-   * answer.
+   * Seconds that either revision takes for a typical input, and the standard deviation of its logarithm between
+   * answers.
    */
   readonly serviceSeconds: number;
   readonly sigma: number;
   /**
-   * Standard deviation of ln(time) of one revision from minute to minute, and how much of it stays to the next (AR(1)).
+   * Standard deviation of ln(time) of one revision between minutes, and its correlation with the next minute (AR(1)).
    */
   readonly minuteNoise: number;
   readonly staying?: number;
-  /** The candidate takes so many times as long. */
+  /** The factor on the candidate's time. */
   readonly factor: number;
-  /** Share of inputs that the candidate takes `slowTimes` as long for. */
+  /** Share of inputs for which the candidate takes `slowTimes` as long. */
   readonly slowShare?: number;
   readonly slowTimes?: number;
-  /** Spread of pods for good; two pods of each. */
+  /** Permanent differences between pods; each revision has two pods. */
   readonly probesPerMinute: number;
 };
 
@@ -47,7 +45,7 @@ export function* lookEachMinute(
   random: Random,
   judged: { readonly alpha: number; readonly limit: number; readonly toShow: number },
 ): Generator<PairedResult> {
-  const blocks: LogHistogram[] = [];
+  const blocks: LatencyCounts[] = [];
   const total = emptyHistogram(ratioScale);
   const gap = Math.max(
     60 / world.probesPerMinute,
@@ -107,7 +105,7 @@ export type PairedRow = {
 export type PairedRuns = {
   readonly runs: number;
   readonly seed: number;
-  /** What counts as shown, as a ratio less one. */ readonly toShow: number;
+  /** The limit of the verdict, as a ratio less one. */ readonly toShow: number;
   readonly limit?: number;
   readonly alpha: number;
 };
@@ -139,7 +137,7 @@ export function runPaired(
   };
 }
 
-/** Minutes until it was taken back, and until it was shown; Infinity for never. */
+/** Minutes until the rollback, and until the Pass; Infinity for never. */
 function runOnce(
   world: PairedWorld,
   random: Random,
@@ -168,16 +166,16 @@ function medianOf(values: readonly number[]): number {
 
 const common = { sigma: 0.5, minuteNoise: 0.1, factor: 1, probesPerMinute: 60 };
 
-/** The worlds of docs/canary-analysis.md, Paired evidence. */
+/** The scenarios of docs/canary-analysis.md, Paired evidence. */
 export const pairedWorlds: readonly { readonly name: string; readonly world: PairedWorld }[] = [
   { name: 'same, 20 ms', world: { ...common, serviceSeconds: 0.02 } },
   { name: 'same, 50 ms', world: { ...common, serviceSeconds: 0.05 } },
   { name: 'same, 200 ms', world: { ...common, serviceSeconds: 0.2 } },
   { name: 'same, 50 ms, no noise by minute', world: { ...common, serviceSeconds: 0.05, minuteNoise: 0 } },
-  { name: 'same, 50 ms, noise that lasts', world: { ...common, serviceSeconds: 0.05, staying: 0.8 } },
+  { name: 'same, 50 ms, correlated noise', world: { ...common, serviceSeconds: 0.05, staying: 0.8 } },
   { name: 'same, 50 ms, 20 % noise', world: { ...common, serviceSeconds: 0.05, minuteNoise: 0.2 } },
   { name: '1.15 times, the limit', world: { ...common, serviceSeconds: 0.05, factor: 1.15 } },
-  { name: '1.25 times, what is to be shown', world: { ...common, serviceSeconds: 0.05, factor: 1.25 } },
+  { name: '1.25 times, at the limit', world: { ...common, serviceSeconds: 0.05, factor: 1.25 } },
   { name: '1.5 times', world: { ...common, serviceSeconds: 0.05, factor: 1.5 } },
   { name: '2 times', world: { ...common, serviceSeconds: 0.05, factor: 2 } },
   { name: 'one input in five 3 times', world: { ...common, serviceSeconds: 0.05, slowShare: 0.2, slowTimes: 3 } },

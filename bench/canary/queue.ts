@@ -1,15 +1,14 @@
 /**
- * A pod as a queue: one server, first come first served, with room for so many requests.
- *
- * Owns:  Lindley's recursion (wait = what is left of the requests before), and when an answer is counted: at its end.
- * Units: seconds since the world began.
+ * A pod as a queue: one server, first come first served, with bounded length.
+ * Owns: Lindley's recursion (wait = remaining work of earlier requests), and when an answer is counted: at its end.
+ * Units: seconds since the start of the simulation.
  */
 
-/** What pods do with more than they can. */
+/** The behaviour of pods under overload. */
 export type QueueSetting = {
-  /** Share of the time that a pod of stable is busy, at any weight: its service time is made to fit its load. */
+  /** Share of the time that a pod of stable is busy, at every weight: the service time follows from the load. */
   readonly utilisation: number;
-  /** Clients give up after so many mean service times and ask again, so often at most; 0 is never. */
+  /** Clients time out after this many mean service times and retry, at most this often; 0 means never. */
   readonly patience: number;
   readonly retries: number;
 };
@@ -17,18 +16,18 @@ export type QueueSetting = {
 /** The default of spec.batching.maxQueueDepth. */
 export const queueDepth = 256;
 
-export type Asked = { readonly sizeClass: number; /** How often it came before. */ readonly attempt: number };
+export type Asked = { readonly sizeClass: number; /** How often it was tried before. */ readonly attempt: number };
 export type Served = Asked & { readonly endedAt: number; readonly latencySeconds: number };
 
 export class Queue {
-  /** Answered or to be answered; those before `#head` were taken. */
+  /** Requests with their end times; those before `#head` were already returned. */
   readonly #accepted: Served[] = [];
   #head = 0;
-  /** First of those that are not served yet, at the last arrival. */
+  /** The first request that is not finished at the last arrival. */
   #waiting = 0;
   #freeAt = 0;
 
-  /** @returns false when the queue is full: refused at once */
+  /** @returns false when the queue is full: the request is refused at once */
   arrive(at: number, serviceSeconds: number, of: Asked): boolean {
     while (this.#endOf(this.#waiting) <= at) this.#waiting += 1;
     if (this.#accepted.length - this.#waiting >= queueDepth) return false;
@@ -37,7 +36,7 @@ export class Queue {
     return true;
   }
 
-  /** Those that ended before a time, each once. */
+  /** Requests that ended before a time, each returned once. */
   take(before: number): readonly Served[] {
     const from = this.#head;
     while (this.#endOf(this.#head) < before) this.#head += 1;

@@ -1,7 +1,6 @@
 /**
- * Chance with a seed: the same seed gives the same canary on every machine.
- *
- * Owns: one generator (sfc32, PractRand-clean, 128 bits of state) and the draws that the bench needs.
+ * Seeded random numbers: the same seed gives the same canary on every machine.
+ * Owns: one generator (sfc32, PractRand-clean, 128 bits of state) and the distributions that the bench needs.
  */
 import { normalQuantile } from './normal.ts';
 
@@ -11,7 +10,7 @@ export class Random {
   #c: number;
   #counter = 1;
 
-  /** @param seeds any whole numbers: their order matters */
+  /** @param seeds any integers; their order matters */
   constructor(...seeds: readonly number[]) {
     let hash = 0x9e3779b9;
     const next = (): number => {
@@ -24,7 +23,7 @@ export class Random {
     for (let i = 0; i < 15; i++) this.bits();
   }
 
-  /** A whole number of 32 random bits. */
+  /** An integer of 32 random bits. */
   bits(): number {
     const sum = (this.#a + this.#b + this.#counter) | 0;
     this.#counter = (this.#counter + 1) | 0;
@@ -34,7 +33,7 @@ export class Random {
     return sum >>> 0;
   }
 
-  /** Between 0 and 1, neither of them. */
+  /** A number between 0 and 1, exclusive. */
   uniform(): number {
     return (this.bits() + 0.5) / 2 ** 32;
   }
@@ -43,7 +42,9 @@ export class Random {
     return normalQuantile(this.uniform());
   }
 
-  /** A Poisson count: by its definition when small, else by the rounded normal with a continuity correction. */
+  /**
+   * A Poisson count: exact when the mean is small, else the rounded normal distribution with a continuity correction.
+   */
   poisson(mean: number): number {
     if (mean <= 0) return 0;
     if (mean > 60) return Math.max(0, Math.round(mean + Math.sqrt(mean) * this.normal()));
@@ -73,7 +74,9 @@ export class Random {
     }
   }
 
-  /** How many of `count` fall to a chance: one by one, for the small counts that the bench has. */
+  /**
+   * A binomial count: how many of `count` occur with the given probability, drawn one by one because counts are small.
+   */
   binomial(count: number, chance: number): number {
     let hits = 0;
     for (let i = 0; i < count; i++) if (this.uniform() < chance) hits += 1;

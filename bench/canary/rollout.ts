@@ -1,14 +1,13 @@
 /**
- * A whole rollout of default settings in a made-up service, as its users get it.
- *
- * Owns:  the loop that an operator runs: weights, pods and windows step by step, looks at reports, an end. Steps,
- *        pods, gates and verdicts are the operator's own; what is left out is the time in which pods start.
+ * A whole rollout of default settings in a simulated service.
+ * Owns: the loop of an operator: weights, pods and windows step by step, looks at reports, an end. Steps, pods, gates
+ * and verdicts are the operator's own code; the start-up time of pods is left out.
  */
 import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { historyBefore } from '../../operator/analysis/history.ts';
 import { judge, stepVerdict, verdicts, type StepVerdict } from '../../operator/analysis/judge.ts';
 import { reportScale } from '../../operator/analysis/log-histogram.ts';
-import { planOf, type Plan } from '../../operator/analysis/plan.ts';
+import { planOf, type GatePlan } from '../../operator/analysis/plan.ts';
 import type { Cell } from '../../operator/analysis/series.ts';
 import type { GateResult } from '../../operator/analysis/verdict.ts';
 import { isLoadEqual } from '../../operator/gates/evidence.ts';
@@ -26,18 +25,18 @@ export type RolloutSetting = {
   readonly scenario: Scenario;
   readonly replicas: number;
   readonly router: Router;
-  /** Of stable before the rollout, as far as reports are kept. */
+  /** Minutes of stable before the rollout, as far as reports are kept. */
   readonly historyMinutes: number;
-  /** Whether every report is looked at, or the first of each block: twelve looks a minute, or three. */
+  /** Whether every report is evaluated, or the first of each block: twelve looks a minute, or three. */
   readonly everyReport: boolean;
-  /** As many pods of the candidate as of stable in every step, not only those that its share needs. */
+  /** As many pods of the candidate as of stable in every step, instead of those that its share needs. */
   readonly podsEach: boolean;
 };
 
-/** How a rollout ended by itself. Held: a step was over and undecided. */
+/** How a rollout ended. Held: a step was over and undecided. */
 export type Ending = 'Promoted' | 'RolledBack' | 'Held';
 
-/** Bounds of one gate in one window against the truth. */
+/** Bounds of one gate in one window, compared with the true value. */
 export type Shown = {
   readonly gate: string;
   readonly alpha: number;
@@ -47,29 +46,29 @@ export type Shown = {
 
 export type Outcome = {
   readonly ending: Ending;
-  /** What `onUndecided: Promote` makes of it: goes on to the next step. */
+  /** The end with `onUndecided: Promote`, which continues with the next step. */
   readonly endingIfPromoted: 'Promoted' | 'RolledBack';
-  /** Until the end, or until it was held. */
+  /** Minutes until the end, or until it was held. */
   readonly minutes: number;
-  /** Of each window. */
+  /** For each window. */
   readonly stepMinutes: readonly number[];
   readonly candidateRequests: number;
   readonly candidateFailures: number;
-  /** Answers of the candidate above the limit of 15 % over stable's p95; undefined where pods are queues. */
+  /** Answers of the candidate above 1.15 times stable's p95; undefined where pods are queues. */
   readonly candidateSlow: number | undefined;
-  /** The candidate had half of the traffic, or more, by then. */
+  /** Whether the candidate had half of the traffic or more by then. */
   readonly reachedHalf: boolean;
-  /** On which numbers it was promoted: the gates of its last window. */
+  /** The evidence of the promotion: the gates of its last window. */
   readonly promotedOn: readonly GateResult[] | undefined;
   readonly isWronglyPromoted: boolean;
   readonly windows: readonly Shown[];
 };
 
-/** What a rollout's row is made of. The others' judges have no bounds, no windows, and never hold. */
+/** The input for a rollout's row. The other tools' judges have no bounds, no windows, and never hold. */
 type Always = 'ending' | 'endingIfPromoted' | 'minutes' | 'candidateRequests' | 'reachedHalf';
 export type RolloutRun = Pick<Outcome, Always> & Partial<Outcome>;
 
-/** @param world as the setting's scenario has it, at its beginning */
+/** @param world of the setting's scenario, at its start */
 export function rollOut(world: World, setting: RolloutSetting): Outcome {
   const { replicas, router } = setting;
   const rollout = rolloutPlanOf({ replicas, rollout: { strategy: 'Canary' }, traffic: { router } }, 0);
@@ -82,8 +81,8 @@ export function rollOut(world: World, setting: RolloutSetting): Outcome {
 }
 
 /**
- * Slices of a window after which its bounds are held against the truth: just after these minutes. Numbers cost three
- * times what verdicts do, and bounds that hold at all times move less and less.
+ * Slices of a window after which its bounds are compared with the true value: just after these minutes. Bounds cost
+ * three times as much as verdicts, and they change less and less.
  */
 const seenAfterMinutes = [2, 5, 10, 20];
 const seenAt: ReadonlySet<number> = new Set(seenAfterMinutes.map((minute) => (minute * 60) / sliceSeconds + 1));
@@ -95,10 +94,10 @@ class Course {
   readonly #world: World;
   readonly #setting: RolloutSetting;
   readonly #rollout: RolloutPlan;
-  readonly #plan: Plan;
+  readonly #plan: GatePlan;
   readonly #began: number;
   readonly #slowFrom: number;
-  /** Of stable from the beginning, window by window. */
+  /** Stable's counts from the beginning, window by window. */
   readonly #stable: Cell[] = [];
   readonly #seen = { requests: 0, failures: 0, slow: 0 };
   readonly #stepMinutes: number[] = [];
@@ -122,12 +121,12 @@ class Course {
     this.#began = world.seconds;
   }
 
-  /** @returns Fail where the rollout goes back */
+  /** @returns Fail when the rollout rolls back */
   take(step: Step): WindowEnd {
     if (step.kind === 'weight') return this.#shift(step.weight);
     if (step.kind === 'pause') return this.#pause(step.durationMs ?? 0);
-    // Pairs have a bench of their own: paired.ts.
-    if (step.kind === 'shadow') throw new Error('these worlds have no shadow');
+    // Pairs have their own bench: paired.ts.
+    if (step.kind === 'shadow') throw new Error('these scenarios do not have a shadow step');
     const end = this.#analyze(step);
     if (end === 'Undecided') this.#held ??= this.#soFar();
     return end;
@@ -158,7 +157,10 @@ class Course {
     };
   }
 
-  /** A gate says "nothing worse than": its limit, or what its upper bound is if it lets more pass. */
+  /**
+   * The value that a Pass promises not to exceed: the gate's limit, or its upper bound if it lets a larger difference
+   * pass.
+   */
   #isWorseThanShown(): boolean {
     return (this.#last ?? []).some((result, i) => {
       const gate = this.#plan.gates[i];
@@ -228,13 +230,13 @@ class Course {
   }
 }
 
-/** The truth against what a window's gates show. */
+/** The true value compared with what a window's gates report. */
 class Truths {
   readonly #truths: readonly (number | undefined)[];
   #shown: readonly Shown[] = [];
 
-  constructor(plan: Plan, scenario: Scenario, loadIsEqual: boolean) {
-    // A queue with less to do is faster, and fails less: no revision's truth.
+  constructor(plan: GatePlan, scenario: Scenario, loadIsEqual: boolean) {
+    // A queue with less load is faster and fails less, so the value does not belong to the revision.
     const gates = scenario.queue !== undefined && !loadIsEqual ? [] : plan.gates;
     this.#truths = gates.map((gate) => truthOf(gate, scenario));
   }

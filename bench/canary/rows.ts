@@ -1,7 +1,6 @@
 /**
- * What the bench tells of a cell's runs.
- *
- * Owns:  the row, its fields and how runs become them. Rates are 0..1; null where a number makes no sense.
+ * The bench's results for one cell.
+ * Owns: the row, its fields and how they are computed from runs. Rates are 0..1; null where a number is not defined.
  */
 import type { GateResult } from '../../operator/analysis/verdict.ts';
 import type { Cell } from './cell.ts';
@@ -17,52 +16,52 @@ export type Row = {
   readonly correlatedNoise: boolean;
   readonly requestsPerMinute: number;
   readonly runs: number;
-  /** Share of runs that went back though nothing was wrong, or all within the limits; null where something was. */
+  /** Share of runs that rolled back although the candidate was within its limits; null when it was not. */
   readonly falseRollbackRate: number | null;
   /**
-   * Share of runs that found what was wrong, and the median of the candidate's requests and minutes it took them; null
-   * where nothing was.
+   * Share of runs that found the regression, and the medians of the candidate's requests and minutes until then; null
+   * when there was no regression.
    */
   readonly detectedRate: number | null;
   readonly medianRequestsToDetect: number | null;
   readonly medianMinutesToDetect: number | null;
   readonly candidateShare: number | null;
   readonly historyMinutes: number;
-  /** Of a whole rollout; null for a single window. */
+  /** Only for a whole rollout; null for a single window. */
   readonly rollout: RolloutNumbers | null;
 };
 
 export type RolloutNumbers = {
   readonly router: Router;
   readonly replicas: number;
-  /** Both revisions had that many pods in every step, not what the candidate's share needs. */
+  /** True: both revisions had equally many pods in every step, not only those that the candidate's share needs. */
   readonly podsEach: boolean;
   readonly promotedRate: number;
-  /** A step was over and undecided; what went on after it is in the next. */
+  /** Share of runs in which a step was over and undecided. The next two fields include their ends, by onUndecided. */
   readonly heldRate: number;
-  /** Share that ends at stable, or at the candidate, where onUndecided is Rollback, or Promote. */
+  /** Shares that end at stable when onUndecided is Rollback, and at the candidate when it is Promote. */
   readonly rolledBackIfRollback: number;
   readonly promotedIfPromote: number;
   readonly medianMinutesToPromotion: number | null;
   readonly p90MinutesToPromotion: number | null;
-  /** Of each window that was reached. */
+  /** For each window that was reached. */
   readonly medianStepMinutes: readonly number[];
-  /** Share of all runs that went back before the candidate had half of the traffic. */
+  /** Share of all runs that rolled back before the candidate had half of the traffic. */
   readonly foundBeforeHalfRate: number;
   readonly medianCandidateRequests: number | null;
   readonly medianCandidateFailures: number | null;
   /** Answers of the candidate above 1.15 times stable's p95. */
   readonly medianCandidateSlow: number | null;
-  /** Share of runs that were promoted on bounds or limits below the truth. */
+  /** Share of runs that were promoted on bounds or limits below the true value. */
   readonly wrongPromotionRate: number;
   readonly shown: readonly ShownNumbers[];
   readonly bounds: readonly BoundNumbers[];
 };
 
-/** Median upper bound of a gate when a rollout was promoted. */
+/** Median upper bound of a gate at promotion. */
 export type ShownNumbers = { readonly gate: string; readonly medianUpper: number | null };
 
-/** How often bounds missed the truth in their windows: when the window ended, and at any of five times in it. */
+/** How often bounds missed the true value: at the end of the window, and at any of five times in it. */
 export type BoundNumbers = {
   readonly gate: string;
   readonly alpha: number;
@@ -172,7 +171,10 @@ function defined<T>(values: readonly (T | undefined)[]): readonly T[] {
   return values.filter((value) => value !== undefined);
 }
 
-/** Between the two nearest where there is no one in the middle. @returns null for none */
+/**
+ * Interpolates between the two middle values when the number of values is even.
+ * @returns null for an empty list
+ */
 export function quantileOf(values: readonly number[], share: number): number | null {
   if (values.length === 0) return null;
   const sorted = values.toSorted((a, b) => a - b);

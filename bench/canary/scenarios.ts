@@ -1,7 +1,6 @@
 /**
- * The made-up canaries: how latencies, errors and answers come about, and how two revisions differ.
- *
- * Owns:  the list. docs/canary-analysis.md describes each; the rows of the bench carry these names.
+ * The simulated canaries: distributions of latencies, errors and answers, and how two revisions differ.
+ * Owns: the list. docs/canary-analysis.md describes each; the rows of the bench have these names.
  * Units: latency factors multiply, `share`s and rates are 0..1.
  */
 import type { Arrivals } from './arrivals.ts';
@@ -10,12 +9,12 @@ import type { Lasting } from './noise.ts';
 import { normalQuantile } from './normal.ts';
 import type { QueueSetting } from './queue.ts';
 
-/** ln(latency / base) that a share of requests is below; each shape grows with it. */
+/** The quantile function of ln(latency / base); each shape increases with the share. */
 export const shapes = {
   lognormal: (below: number): number => 0.5 * normalQuantile(below),
-  /** Answers of very unlike length, as a language model's: p95 is five times the median. */
+  /** Answers of very different lengths, as a language model's: p95 is five times the median. */
   lengths: (below: number): number => normalQuantile(below),
-  /** A Student-like tail: p99.9 lies far out. */
+  /** A Student-like tail: p99.9 is far above p95. */
   heavy: (below: number): number => 0.5 * normalQuantile(below) + 0.35 * Math.max(0, normalQuantile(below) - 1) ** 2,
   /** Pareto's law with index 1.5: its variance is infinite. */
   pareto: (below: number): number => -Math.log1p(-below) / 1.5,
@@ -27,40 +26,40 @@ export const shapes = {
 export type Scenario = {
   readonly name: string;
   readonly shape: keyof typeof shapes;
-  /** Standard deviation of ln(latency) per revision and minute, per pod and minute, and common to both. */
+  /** Standard deviation of ln(latency) per revision and minute, per pod and minute, and common to both revisions. */
   readonly revisionNoise: number;
   readonly podNoise: number;
   readonly commonNoise: number;
-  /** A pod is four times as slow for 20 s, on average once in ten minutes. */
+  /** A pod is four times as slow for 20 s, once in ten minutes on average. */
   readonly bursts: boolean;
-  /** Standard deviation of ln(latency) of a pod for as long as it lives, and pods of each revision. */
+  /** Standard deviation of the permanent part of a pod's ln(latency), and the number of pods of each revision. */
   readonly lastingPodNoise: number;
   readonly pods: number;
-  /** Of the candidate, where it has fewer. */
+  /** The candidate's number of pods, when it has fewer. */
   readonly candidatePods?: number;
-  /** Noise whose minutes hang together. */
+  /** Noise with correlated minutes. */
   readonly lasting: Lasting;
-  /** Size of a slow wave over the hour, common to both: 0.2 is ±20 %. Requests a minute follow it where `busy`. */
+  /** Size of a slow wave over the hour, common to both: 0.2 is ±20 %. With `busy` the request rate follows it. */
   readonly drift: number;
   readonly busy: boolean;
   /**
-   * Share of requests that take a tenth of the time, each revision's cache hits: from 0.5 to 0.9 and back within half
-   * an hour.
+   * Share of requests that take a tenth of the time (cache hits), separate for each revision: from 0.5 to 0.9 and back
+   * within half an hour.
    */
   readonly changingModes: boolean;
   /** How much slower a candidate's pod is at first. */
   readonly cold: Cold;
-  /** No request at all in every third stretch of four minutes. */
+  /** No requests in every third period of four minutes. */
   readonly gaps: boolean;
-  /** How evenly requests come. */
+  /** How requests arrive, if not evenly. */
   readonly arrivals: Arrivals;
-  /** Pods are queues: the shape is that of service times, their mean follows from the load. */
+  /** Pods are queues: the shape is that of service times, and their mean follows from the load. */
   readonly queue?: QueueSetting;
-  /** Size classes that are told apart. */
+  /** Size classes of requests. */
   readonly classes: readonly SizeClass[];
-  /** Requests of the candidate, of all classes, that take so many times as long. */
+  /** Requests of the candidate, in all classes, that take a multiple of the time. */
   readonly rare: { readonly share: number; readonly factor: number };
-  /** Latency that the shape's 1 stands for, and whole multiples that latencies are recorded in (0: exactly). */
+  /** The latency of the shape's value 1, and the resolution of recorded latencies (0: exact). */
   readonly baseMs: number;
   readonly roundedToMs: number;
   /** How much slower the candidate is. */
@@ -74,7 +73,7 @@ export type Scenario = {
 export type SizeClass = {
   readonly sizeClass: number;
   readonly share: number;
-  /** Latency in times of the base, and how much slower it is in the candidate. */
+  /** Latency as a multiple of the base, and how much slower the candidate is. */
   readonly factor: number;
   readonly slower: number;
 };
@@ -107,7 +106,10 @@ export const quiet: Scenario = {
   disagreement: 0.002,
 };
 
-/** Services unlike the lognormal one. Each is tried with identical revisions and with slower candidates. */
+/**
+ * Services with other distributions than the lognormal one. Each is tried with identical revisions and slower
+ * candidates.
+ */
 const services: readonly Scenario[] = [
   { ...quiet, name: 'heavyTail', shape: 'heavy' },
   { ...quiet, name: 'pareto', shape: 'pareto' },
@@ -134,7 +136,7 @@ export const identical: readonly Scenario[] = [
   ...services,
 ];
 
-/** The candidate is slower at every quantile: the table that slowdowns are held against. */
+/** The candidate is slower at every quantile: the table of slowdowns. */
 export const slower: readonly Scenario[] = [1.3, 1.5, 2].flatMap((factor) => [
   { ...quiet, name: `slower${factor}`, slower: factor },
   { ...quiet, name: `slower${factor}-noise10`, slower: factor, revisionNoise: 0.1 },
@@ -145,7 +147,7 @@ export const slowerServices: readonly Scenario[] = services.flatMap((service) =>
   [1.5, 2].map((factor) => ({ ...service, name: `${service.name}-slower${factor}`, slower: factor })),
 );
 
-/** The candidate's error rate, stable's being 0.1 %; 0.5 % more is allowed. */
+/** The candidate's error rate; stable's is 0.1 %, and 0.5 % more is allowed. */
 const errors = [0.001, 0.002, 0.006, 0.01, 0.02, 0.05].map((rate): Scenario => ({
   ...quiet,
   name: `errors${percent(rate)}`,
@@ -161,19 +163,16 @@ const disagreements = [0.005, 0.01, 0.02, 0.03, 0.05, 0.1].map((rate): Scenario 
 
 export const failing: readonly Scenario[] = errors;
 export const disagreeing: readonly Scenario[] = disagreements;
-/** Within their limits, the last of each at it: a rollback is a false one. */
+/** Within their limits, the last of each kind exactly at its limit: a rollback is a false one. */
 export const harmless: ReadonlySet<Scenario> = new Set([
   ...identical,
   ...errors.slice(0, 3),
   ...disagreements.slice(0, 3),
 ]);
-/** Nothing differs between the revisions. */
+/** Scenarios in which the revisions do not differ. */
 export const same: ReadonlySet<Scenario> = new Set([...identical, ...errors.slice(0, 1), ...disagreements.slice(0, 1)]);
 
-/**
- * What the bench runs unless told otherwise: the tables that the judge is held against. The other services are for
- * --all.
- */
+/** The default scenarios of the bench: the tables for the judge. The other services need --all. */
 export const usual: ReadonlySet<Scenario> = new Set([
   ...identical.filter(({ name }) => ['independent', 'noise10', 'noise20', 'bursts'].includes(name)),
   ...slower,

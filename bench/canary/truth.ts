@@ -1,26 +1,18 @@
 /**
- * What is really so: how much slower and more faulty a candidate is, once it is warm.
- *
- * Owns:  the numbers that bounds are held against. Noise, load and unlike machines are none of the revision's.
+ * The true values: how much slower and more faulty a candidate is once it is warm.
+ * Owns: the numbers that bounds are compared with. They leave out noise, load and differences of machines.
  * Pure.
  */
-import type { TrafficGate } from '../../operator/analysis/plan.ts';
+import type { TrafficGate } from '../../operator/analysis/gate-kinds/kinds.ts';
 import type { Scenario } from './scenarios.ts';
 import { tableOf } from './tables.ts';
 
-/** In the gate's unit; undefined where it follows from no formula (a slower queue) or the gate has no bounds on it. */
+/** In the gate's unit; undefined when there is no formula for it (a slower queue) or the gate has no bounds on it. */
 export function truthOf(gate: TrafficGate, scenario: Scenario): number | undefined {
-  switch (gate.kind) {
-    case 'latency-increase':
-      return slowdownAt(gate.quantile, scenario);
-    case 'errors-increase':
-      return isOtherQueue(scenario) ? undefined : scenario.candidateErrors - scenario.stableErrors;
-    case 'disagreement-limit':
-      return scenario.disagreement;
-    case 'latency-limit':
-    case 'errors-limit':
-      return undefined;
-  }
+  if (gate.kind === 'latency-increase') return slowdownAt(gate.quantile, scenario);
+  if (gate.kind === 'disagreement-limit') return scenario.disagreement;
+  if (gate.kind !== 'errors-increase' || isOtherQueue(scenario)) return undefined;
+  return scenario.candidateErrors - scenario.stableErrors;
 }
 
 function isOtherQueue({ queue, slower }: Scenario): boolean {
@@ -35,7 +27,7 @@ export function slowdownAt(quantile: number, scenario: Scenario): number | undef
   return Math.exp(lnQuantileOf(quantile, scenario, true) - lnQuantileOf(quantile, scenario, false)) - 1;
 }
 
-/** ln(latency / base) that a share of all requests is below, by halving. */
+/** The quantile of ln(latency / base) over all requests, by bisection. */
 export function lnQuantileOf(below: number, scenario: Scenario, isCandidate: boolean): number {
   let [low, high] = [-20, 20];
   for (let i = 0; i < 60; i++) {
@@ -56,7 +48,7 @@ function shareBelow(ln: number, { shape, classes, rare, slower }: Scenario, isCa
   }, 0);
 }
 
-/** Share of equally likely values, in order, that are at most `ln`. */
+/** Share of sorted, equally likely values that are at most `ln`. */
 function shareOfTable(table: Float64Array, ln: number): number {
   let [low, high] = [0, table.length];
   while (low < high) {

@@ -1,19 +1,18 @@
 /**
- * Worlds that last, queue, warm up and differ: those that a judge of independent minutes was never held against.
- *
- * Owns:  the list. docs/canary-analysis.md describes each. They are run as whole rollouts of default settings.
+ * Scenarios with correlated noise, queues, cold starts and unequal machines, which the judge was not developed on.
+ * Owns: the list. docs/canary-analysis.md describes each. They are run as whole rollouts of default settings.
  */
 import type { Lasting } from './noise.ts';
 import { quiet, type Scenario } from './scenarios.ts';
 
 const named = (name: string, what: Partial<Scenario>): Scenario => ({ ...quiet, ...what, name });
 
-/** Each also with a candidate so many times as slow. */
+/** Each also with a candidate that is slower by these factors. */
 function withSlower(scenarios: readonly Scenario[], factors: readonly number[]): readonly Scenario[] {
   return scenarios.flatMap((one) => factors.map((slower) => ({ ...one, name: `${one.name}-slower${slower}`, slower })));
 }
 
-/** `ar10` … `fgnPods20`: noise that lasts longer than a minute, in percent a minute. */
+/** `ar10` … `fgnPods20`: noise that lasts longer than a minute; the number is percent per minute. */
 export const lasting: readonly Scenario[] = (
   [
     ['ar', 'autoregressive'],
@@ -29,7 +28,7 @@ export const lasting: readonly Scenario[] = (
   }),
 );
 
-/** Cold starts, gone after five minutes or so. */
+/** Cold starts that end after about five minutes. */
 export const cold: readonly Scenario[] = [
   named('coldDecay', { cold: { shape: 'decay', factor: 3, minutes: 5 } }),
   named('coldLinear', { cold: { shape: 'linear', factor: 3, minutes: 5 } }),
@@ -40,7 +39,7 @@ export const cold: readonly Scenario[] = [
   named('coldLazy', { cold: { shape: 'lazy', factor: 5, minutes: 0 } }),
 ];
 
-/** Warm-ups longer than is promised to be waited for. */
+/** Warm-ups longer than the wait that is promised for them. */
 export const longCold: readonly Scenario[] = [
   named('coldDecay10', { cold: { shape: 'decay', factor: 3, minutes: 10 } }),
   named('coldLinear10', { cold: { shape: 'linear', factor: 3, minutes: 10 } }),
@@ -51,7 +50,7 @@ export const queues: readonly Scenario[] = [0.5, 0.7, 0.9].map((utilisation) =>
   named(`queue${utilisation}`, { queue: { utilisation, patience: 0, retries: 0 } }),
 );
 
-/** Clients that give up and ask again when a pod stalls; language models: bursts of requests, answers of any length. */
+/** Clients that time out and retry when a pod stalls; language models: bursts of requests, answers of any length. */
 export const storms: readonly Scenario[] = [
   named('retryStorms', { bursts: true, queue: { utilisation: 0.6, patience: 20, retries: 2 } }),
   named('gammaArrivals', { shape: 'lengths', arrivals: { process: 'gamma', shape: 0.5, seconds: 20 } }),
@@ -62,12 +61,12 @@ export const storms: readonly Scenario[] = [
   }),
 ];
 
-/** Such storms where asking three times does not overload: they pass. `retryStorms` at 0.6 ends as an outage. */
+/** Such retry storms when three tries do not overload: they pass. `retryStorms` at 0.6 ends as an outage. */
 export const passingStorms: readonly Scenario[] = [
   named('passingStorms', { bursts: true, queue: { utilisation: 0.3, patience: 20, retries: 2 } }),
 ];
 
-/** One pod each on machines that differ for good. */
+/** One pod of each revision, on machines that differ permanently. */
 export const machines: readonly Scenario[] = [
   named('unlike7', { lastingPodNoise: 0.07 }),
   named('unlike10', { lastingPodNoise: 0.1 }),
@@ -80,7 +79,7 @@ export const oneToFour: readonly Scenario[] = machines.map((one) => {
   return { ...one, name: `${one.name}-1to4`, pods: 4, candidatePods: 1 };
 });
 
-/** Two size classes, the larger one slower by nature. */
+/** Two size classes; the larger one is slower in both revisions. */
 const twoClasses = [
   { sizeClass: 1, share: 0.97, factor: 1, slower: 1 },
   { sizeClass: 8, share: 0.03, factor: 2, slower: 1 },
@@ -88,7 +87,7 @@ const twoClasses = [
 
 export const mixed: readonly Scenario[] = [named('classes', { classes: twoClasses })];
 
-/** What p95 over all requests does not see. */
+/** Regressions that p95 over all requests does not show. */
 export const hidden: readonly Scenario[] = [
   named('classes-rare3', { classes: twoClasses.map((one) => ({ ...one, slower: one.sizeClass === 8 ? 3 : 1 })) }),
   named('tenTimes1%', { rare: { share: 0.01, factor: 10 } }),
@@ -99,14 +98,14 @@ export const unseenSame: readonly Scenario[] = [
   ...[machines, oneToFour, mixed, passingStorms].flat(),
 ];
 
-/** Regressions in them. */
+/** Regressions in these scenarios. */
 export const unseenSlower: readonly Scenario[] = [
   ...withSlower([...lasting, ...machines, ...queues, ...storms], [1.5, 2]),
   ...withSlower(cold, [1.5]),
   ...hidden,
 ];
 
-/** Slower ones near what a Pass may show where noise lasts: a limit that is too tight promotes them. */
+/** Slower candidates near the limit of a Pass with correlated noise: a limit that is too tight promotes them. */
 export const nearTheLimit: readonly Scenario[] = withSlower(lasting, [1.3, 1.4]);
 
 export const passingStormsSlower: readonly Scenario[] = withSlower(passingStorms, [1.5, 2]);

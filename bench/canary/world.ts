@@ -1,9 +1,8 @@
 /**
- * A made-up service with two revisions, five seconds at a time.
- *
- * Owns:  requests, how they are shared out over pods, their latencies, errors and disagreements.
- * Rule:  everything follows from the seed, and every judge of a run sees the same service. What a scenario does not
- *        have draws nothing: the rows of one do not change when the bench learns another.
+ * A simulated service with two revisions, in steps of five seconds.
+ * Owns: requests, how they are distributed over pods, their latencies, errors and disagreements.
+ * Rule: everything follows from the seed, so all judges of a run see the same service. A feature that a scenario does
+ * not use draws no random numbers, so a new feature does not change the rows of other scenarios.
  */
 import { reportScale } from '../../operator/analysis/log-histogram.ts';
 import { rateOf, Repeats, sliceSeconds, type Rate } from './arrivals.ts';
@@ -16,7 +15,7 @@ import { tableBits, tableOf, type Table } from './tables.ts';
 
 export { sliceSeconds };
 
-/** What one pod counted in one slice, of one size class. */
+/** The counts of one pod in one slice, for one size class. */
 export type PodSlice = {
   readonly pod: number;
   readonly sizeClass: number;
@@ -38,12 +37,12 @@ export type Setting = {
   readonly sampleRate: number;
 };
 
-/** A revision at a time: what it puts on ln(latency), its errors, and the share of its answers that are compared. */
+/** A revision at a time: its addition to ln(latency), its errors, and the share of its answers that are compared. */
 type Revision = { readonly shift: number; readonly errors: number; readonly sampleRate: number };
 
 type Serving = { readonly shift: number; readonly side: Side; readonly pod: Pod };
 type Answers = { readonly served: readonly Served[]; readonly refused: number };
-/** What comes to a pod in a slice: on average anew, and again, with how often it came before. */
+/** A pod's requests in a slice: the mean number of new ones, and retries with how often they were tried before. */
 type Load = { readonly side: Side; readonly mean: number; readonly repeated: readonly number[] };
 
 type Pod = {
@@ -51,7 +50,7 @@ type Pod = {
   readonly noise: Noise;
   readonly lazy: LazyCompilation;
   readonly queue: Queue;
-  /** Its first traffic. */
+  /** The time of its first traffic. */
   since: number | undefined;
 };
 
@@ -67,7 +66,7 @@ export class World {
   readonly #rate: Rate;
   readonly #repeats: Repeats;
   #seconds = 0;
-  /** Of a queue, on average, as things are. */
+  /** The mean service time of a queue at the moment. */
   #serviceSeconds = 0;
 
   constructor(setting: Setting, ...seeds: readonly number[]) {
@@ -100,9 +99,9 @@ export class World {
   }
 
   /**
-   * The next five seconds.
+   * Simulates the next five seconds.
    * @param weight the candidate's share of requests, 0..1
-   * @param pods of each revision, among which its requests are spread evenly; as many as the scenario says unless told
+   * @param pods of each revision, over which its requests are spread evenly; the scenario's number by default
    */
   next(weight: number, pods: PodNumbers = podsOf(this.#setting.scenario)): Slice {
     const { scenario, requestsPerMinute, sampleRate } = this.#setting;
@@ -130,7 +129,7 @@ export class World {
     };
   }
 
-  /** ln of what makes the mean service time keep a pod of stable busy as the queue's setting says. */
+  /** ln of the mean service time at which a pod of stable is busy for the share that the queue's setting gives. */
   #fit(weight: number, pods: PodNumbers): number {
     const {
       scenario: { queue, baseMs },
@@ -203,7 +202,7 @@ export class World {
     return this.#table.ln[this.#random.bits() >>> (32 - tableBits)] ?? 0;
   }
 
-  /** What makes single requests of the candidate slower: a rare path, or code that its pod compiles. */
+  /** Makes single requests of the candidate slower: a rare path, or code that its pod compiles. */
   #odd(side: Side, pod: Pod): number {
     if (side === 'stable') return 0;
     const { rare, cold } = this.#setting.scenario;
@@ -218,7 +217,7 @@ export class World {
     return Math.floor((seen - reportScale.lnLow) / reportScale.lnStep);
   }
 
-  /** A slice of a pod that is a queue: answers count when they are given, refusals at once. */
+  /** A slice of a pod that is a queue: answers count when they are sent, refusals at once. */
   #queued(pod: Pod, { side, mean, repeated }: Load, revision: Revision): PodSlice[] {
     const { classes, baseMs } = this.#setting.scenario;
     const random = this.#random;
@@ -267,7 +266,7 @@ export class World {
     return index < 0 ? classes.length - 1 : index;
   }
 
-  /** Seconds after which a client gives up. */
+  /** Seconds after which a client times out. */
   #patience(): number {
     const { queue } = this.#setting.scenario;
     return queue === undefined || queue.patience === 0 ? Infinity : queue.patience * this.#serviceSeconds;
@@ -278,7 +277,7 @@ export class World {
   }
 }
 
-/** Numbers of the streams of chance that are apart from the world's first. */
+/** Stream numbers of generators that are separate from the main one. */
 const streams = { lasting: 101, pods: 102, podLasting: 103, arrivals: 104 } as const;
 
 export function podsOf({ pods, candidatePods }: Scenario): PodNumbers {

@@ -1,8 +1,7 @@
 /**
- * Puts load on a server and measures what comes back.
- *
- * Owns: closed-loop clients (each sends its next request when the last is answered) and a prober that asks for
- *       health at a steady pace, whether or not the last answer has come.
+ * Puts load on a server and measures its answers.
+ * Owns: closed-loop clients (each sends its next request after the last answer) and a prober that asks for health at a
+ * fixed interval, even while an answer is outstanding.
  */
 import { Agent, request as send } from 'node:http';
 
@@ -29,7 +28,7 @@ export function binaryShot(width: number, rows = 1): Shot {
   };
 }
 
-/** The same, all of it JSON. */
+/** The same request as JSON only. */
 export function jsonShot(width: number, rows = 1): Shot {
   const data = Array.from({ length: rows * width }, (_, index) => Number((index / 7).toFixed(4)));
   return {
@@ -68,7 +67,7 @@ export async function load(
   return { perSecond: latenciesMs.length / ((performance.now() - began) / 1000), latenciesMs, failed };
 }
 
-/** @returns the status, 0 when there was none */
+/** @returns the status, 0 when the request failed */
 export function post(target: Target, shot: Shot, agent: Agent): Promise<number> {
   return new Promise((resolve) => {
     const request = send(
@@ -91,7 +90,7 @@ export function post(target: Target, shot: Shot, agent: Agent): Promise<number> 
   });
 }
 
-/** Asks for health every `everyMs` until stopped, each time on a connection of its own, as a kubelet does. */
+/** Asks for health every `everyMs` until stopped, each time on a new connection, as a kubelet does. */
 export function probe(target: Target, everyMs: number): { readonly stop: () => Promise<readonly number[]> } {
   const latenciesMs: number[] = [];
   const waiting = new Set<Promise<void>>();
@@ -120,7 +119,7 @@ export function probe(target: Target, everyMs: number): { readonly stop: () => P
   };
 }
 
-/** The value that a share `q` of the values does not exceed; NaN of none. */
+/** The `q` quantile of the values; NaN for an empty list. */
 export function quantile(values: readonly number[], q: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.ceil(q * sorted.length) - 1)] ?? NaN;

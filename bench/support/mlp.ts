@@ -1,6 +1,4 @@
-/**
- * A stack of dense layers as large as one likes, with weights from a seed: real arithmetic, no download.
- */
+/** A model of dense layers of any size, with weights from a seed: real arithmetic without a download. */
 import { weight, type Model, type Node, type Weight } from '../../runtime/onnx/build.ts';
 
 /** x[batch, width] → y[batch, width] through `layers` times width → hidden → width. */

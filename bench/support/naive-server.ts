@@ -1,6 +1,5 @@
 /**
- * What most people write first: ONNX Runtime on the HTTP thread, one run a request. The baseline of the benchmark.
- *
+ * A simple server, the baseline of the benchmark: ONNX Runtime on the HTTP thread, one run per request.
  * Use: `naive-server.ts MODEL`; prints its port.
  */
 import { createServer } from 'node:http';

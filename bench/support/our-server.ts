@@ -1,6 +1,5 @@
 /**
- * The runtime's server on one model file, without fetching and preparing it. The benchmark's other side.
- *
+ * The runtime's server on one model file, without fetching and preparing it; compared with naive-server.ts.
  * Use: `our-server.ts MODEL [WORKERS] [THREADS] [NICE]`; prints its port.
  */
 import { availableParallelism } from 'node:os';

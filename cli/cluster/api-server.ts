@@ -1,8 +1,7 @@
 /**
  * The API server that the user's kubeconfig names, with the user's own credentials.
- * Owns: what a refusal means to a user at a terminal. Missing permissions and bad credentials are the user's to fix; an
- * operator waits for both. Requests themselves are in kube/client.
- * Limits: 30 s for a request; kube/client bounds the answers. Idle connections do not keep the process alive.
+ * Owns: which API errors are final for a user. Limits: 30 s for a request; kube/client bounds the answers. Idle
+ * connections do not keep the process alive.
  * Throws: BAD_CONFIG without a usable kubeconfig; otherwise the errors of kube/client.
  */
 import { AppError } from '../../api/errors.ts';
@@ -20,11 +19,11 @@ export type ClusterChoice = {
   readonly context?: string | undefined;
 };
 
-/** What the commands ask of an API server. */
+/** The requests that the commands make. */
 export type UserClient = Pick<HttpKubeClient, 'list' | 'watch' | 'mergePatch' | 'jsonPatch'>;
 
 export type Cluster = {
-  /** Of the context, or "default". */
+  /** The context's namespace, or "default". */
   readonly namespace: string;
   readonly client: UserClient;
 };
@@ -44,7 +43,7 @@ export async function openCluster({ kubeconfig, context }: ClusterChoice): Promi
   return { namespace: access.namespace ?? 'default', client: asUser(client) };
 }
 
-/** The same client, whose errors say what the user can fix. */
+/** The same client, except that missing permissions and bad credentials have the kind `invalid`. */
 export function asUser(client: UserClient): UserClient {
   const explained = (error: unknown): never => {
     throw toUser(error);
@@ -63,7 +62,7 @@ export function asUser(client: UserClient): UserClient {
   };
 }
 
-/** Missing permissions and bad credentials do not pass by themselves, and a user does not wait for them. */
+/** Missing permissions and bad credentials: the operator retries them, a user has to fix them. */
 function toUser(error: unknown): unknown {
   if (!(error instanceof AppError)) return error;
   const isForUser = isForbidden(error) || isUnauthorized(error) || error.code === 'BAD_CONFIG';

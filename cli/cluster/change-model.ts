@@ -1,11 +1,9 @@
 /**
- * Changes one OnnxModel: read, decide, write, and all of it again when somebody else wrote in between.
+ * Changes one OnnxModel: read, decide, write; repeated when another client wrote in between.
  *
- * Owns:   that what was decided on is what is changed (the resourceVersion guards it), and that a decision which
- *         rests on the status rests on one of the spec as it is now.
- * Limits: `tries` conflicts, then the last one is thrown; five seconds for the operator to see the newest spec, or as
- *         long as the caller gives it.
- * Errors: as the cluster's; INTENT_REFUSED from `decide`.
+ * Owns: the model that was read is the one that is changed (guarded by its resourceVersion).
+ * Limits: `tries` conflicts, then the last one is thrown; waits for the status as long as `settled` says.
+ * Throws: the errors of the client; INTENT_REFUSED from `decide`.
  */
 import { AppError } from '../../api/errors.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
@@ -19,15 +17,15 @@ import { onnxModels } from '../../kube/kinds.ts';
 import type { Cluster } from './api-server.ts';
 import { followModel, getModel, type ModelRef } from './models.ts';
 import { cliManager } from './ownership.ts';
-import { standingOf, type Standing } from './standing.ts';
+import { standingOf, type RolloutStanding } from './standing.ts';
 
 const tries = 6;
 const backoff = { baseMs: 50, maxMs: 2_000 };
-/** How long a status is waited for that a decision can rest on. */
+/** How long to wait for a status that the decision can use. */
 const settledWithinMs = 5_000;
 
-/** What is to be written. `undefined` from the decider: nothing. */
-export type Change =
+/** What to write. `decide` returns undefined when there is nothing to write. */
+export type ModelChange =
   | { readonly kind: 'Merge'; readonly patch: Readonly<Record<string, unknown>> }
   | { readonly kind: 'Operations'; readonly patch: readonly JsonPatchOperation[] };
 
@@ -35,21 +33,21 @@ export type Changing = {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /**
-   * What the decision rests on beside the spec. Absent: nothing. `withinMs` absent: five seconds; then it has to do as
-   * it is.
+   * Wait until `is` holds for the model's status, for at most `withinMs` (absent: 5 s), then decide on the status as it
+   * is. Absent: the decision does not use the status.
    */
-  readonly settled?: { readonly is: (standing: Standing) => boolean; readonly withinMs?: number } | undefined;
+  readonly settled?: { readonly is: (standing: RolloutStanding) => boolean; readonly withinMs?: number } | undefined;
 };
 
-/** The status speaks of the spec as it is now. */
-export const observed = { is: (standing: Standing): boolean => standing.observed };
+/** The operator has observed the current generation of the spec. */
+export const observed = { is: (standing: RolloutStanding): boolean => standing.observed };
 
-/** @param decide may throw, and is asked again after each conflict. @returns whether anything was written */
+/** @param decide may throw, and is called again after each conflict. @returns whether anything was written */
 export async function changeModel(
   cluster: Cluster,
   ref: ModelRef,
   changing: Changing,
-  decide: (model: OnnxModel) => Change | undefined,
+  decide: (model: OnnxModel) => ModelChange | undefined,
 ): Promise<boolean> {
   const { clock, signal, settled } = changing;
   const change = async (): Promise<boolean> => {
@@ -73,7 +71,7 @@ export async function changeModel(
 export async function patchModel(
   { client }: Cluster,
   ref: ModelRef,
-  change: Change,
+  change: ModelChange,
   signal?: AbortSignal,
 ): Promise<void> {
   const options = { ...present({ signal }), fieldManager: cliManager, strict: true };
@@ -81,7 +79,7 @@ export async function patchModel(
   else await client.jsonPatch(onnxModels, ref, change.patch, options);
 }
 
-/** The model once its status is such that it can be decided on, or as it is when that takes too long. */
+/** The model when its status satisfies `is`, or as it is after `withinMs`. */
 async function settledModel(
   cluster: Cluster,
   ref: ModelRef,
@@ -100,6 +98,9 @@ async function settledModel(
   }
   signal.throwIfAborted();
   if (last === undefined)
-    throw new AppError('KUBE_UNREACHABLE', { server: ref.name, why: `it said nothing for ${withinMs} ms` });
+    throw new AppError('KUBE_UNREACHABLE', {
+      server: "the kubeconfig's address",
+      why: `no answer about OnnxModel ${ref.namespace}/${ref.name} within ${withinMs} ms`,
+    });
   return last;
 }

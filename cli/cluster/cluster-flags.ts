@@ -1,8 +1,8 @@
 /**
- * The flags of every subcommand that speaks to a cluster, spelled as kubectl spells them.
+ * The flags of every subcommand that talks to a cluster, with the names that kubectl uses.
  *
- * Owns:   --kubeconfig, --context, --namespace, --help, the one NAME, and their lines in the help text.
- * Errors: BAD_FLAG that names the flag at fault.
+ * Owns: --kubeconfig, --context, --namespace, --help, the NAME argument, and their lines in the help text.
+ * Throws: BAD_FLAG with the flag that is wrong.
  */
 import { AppError } from '../../api/errors.ts';
 
@@ -18,23 +18,25 @@ export const clusterFlagsHelp = `  -n, --namespace NS  namespace of the model (d
   --context NAME      (default: the file's current context)
   --help`;
 
-/** The model's name: the only argument. What the kind's own rule refuses is refused here, before it is asked for. */
+/** The model's name, which is the only argument. Checked by the rule of the CRD before any request. */
 export function onlyName(positionals: readonly string[]): string {
   if (positionals.length !== 1)
     throw new AppError('BAD_FLAG', {
       flag: 'NAME',
-      problem: `needs one name of an OnnxModel, got ${positionals.length}`,
+      problem: `give the name of one OnnxModel (got ${positionals.length} arguments)`,
     });
   return modelName(positionals[0]);
 }
 
 export function modelName(name: string | undefined): string {
   if (name === undefined)
-    throw new AppError('BAD_FLAG', { flag: 'NAME', problem: 'needs one name of an OnnxModel, got 0' });
+    throw new AppError('BAD_FLAG', { flag: 'NAME', problem: 'give the name of one OnnxModel (got 0 arguments)' });
   if (name.length > 40 || !/^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(name))
     throw new AppError('BAD_FLAG', {
       flag: 'NAME',
-      problem: `'${name.slice(0, 80)}' cannot be the name of an OnnxModel`,
+      problem:
+        `'${name.slice(0, 80)}' cannot be the name of an OnnxModel: use at most 40 lower-case letters, digits and ` +
+        'hyphens, beginning with a letter',
     });
   return name;
 }

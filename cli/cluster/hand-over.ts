@@ -1,19 +1,18 @@
 /**
- * Gives the fields that this command wrote to the one who applies the manifest, so that its next apply can remove them.
+ * Moves the ownership of fields that this command wrote to the field manager that applies the manifest: an apply only
+ * removes fields that its manager owns. Intents (spec.rollout) are not moved: the manifest does not contain them.
  *
- * Owns:   who that is, by the object's managedFields, and what its managedFields and last-applied annotation are to be.
- * Limits: a manager of another API version or of a subresource is not considered. Intents (spec.rollout) are not handed
- *         over: they are the user's, not the manifest's.
- * Pure.
+ * Limits: managers of another API version or of a subresource are ignored. Pure.
  */
 import { isRecord } from '../../api/record.ts';
 import type { ManagedFieldsEntry, ObjectMeta } from '../../kube/client/object.ts';
 import { cliManager, lastAppliedAnnotation } from './ownership.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
+
 /**
- * Whoever writes this model's manifest: a server-side apply before the owner of kubectl's annotation before any other
- * writer of the spec; of several the one that wrote last. Undefined when nobody besides this command did.
+ * The field manager that applies this model's manifest. First choice: a server-side apply; second: the owner of
+ * kubectl's annotation; third: any other writer of the spec. Among several the latest. Undefined without one.
  */
 export function applierOf(metadata: Pick<ObjectMeta, 'managedFields'>): ManagedFieldsEntry | undefined {
   const others = (metadata.managedFields ?? []).filter((entry) => !isMine(entry) && isWriter(entry));
@@ -30,8 +29,8 @@ export function applierOf(metadata: Pick<ObjectMeta, 'managedFields'>): ManagedF
 }
 
 /**
- * metadata.managedFields as it is to be: what this command owns besides intents is the heir's. An heir that lost its
- * last field to this command is there again. Undefined when this command owns nothing besides intents.
+ * The new metadata.managedFields: fields of this command, except intents, belong to `heir`. If `heir` lost its last
+ * field to this command, its entry is added again. Undefined when this command owns only intents.
  */
 export function handedOver(
   metadata: Pick<ObjectMeta, 'managedFields'>,
@@ -60,8 +59,8 @@ const isMine = ({ manager, operation, subresource }: ManagedFieldsEntry): boolea
 const isMain = (subresource: string | undefined): boolean => subresource === undefined || subresource === '';
 
 /**
- * Writes more of the spec than intents or a number of replicas: an autoscaler or a person who pauses is not the
- * manifest's owner.
+ * True when the manager wrote more of the spec than spec.rollout and spec.replicas. An autoscaler or a user who pauses
+ * a rollout does not own the manifest.
  */
 function isWriter(entry: ManagedFieldsEntry): boolean {
   const spec = fieldsOf(entry)['f:spec'];
@@ -95,7 +94,7 @@ function onlyIntents(fields: Fields): Fields | undefined {
   return rollout === undefined ? undefined : { 'f:spec': { 'f:rollout': rollout } };
 }
 
-/** Of two sets of fields as managedFields writes them. */
+/** The union of two field sets in the format of managedFields (FieldsV1). */
 function union(a: Fields, b: Fields): Fields {
   const result: Record<string, unknown> = { ...a };
   for (const [key, value] of Object.entries(b)) {

@@ -1,9 +1,9 @@
 /**
- * One OnnxModel as the API server has it: now, or now and after each change.
- * Owns: following one object with kube/cache's reflector, and giving up: the reflector itself retries for ever.
- * Limits: a watch lasts half a minute to a minute, and is abandoned when it is silent for 75 s.
- * Throws: BAD_CONFIG (kind missing) when the model does not exist or was deleted; every error before the first answer,
- * and later those that do not pass by themselves.
+ * Reads one OnnxModel, once or after each change.
+ * Owns: when to stop: the reflector of kube/cache retries for ever.
+ * Limits: a watch lasts 30 to 60 s, and is ended after 75 s without an event.
+ * Throws: BAD_CONFIG (kind missing) when the model does not exist or was deleted; any error before the first answer,
+ * later only errors that a retry cannot fix.
  */
 import { kinds } from '../../api/error-kinds.ts';
 import { AppError, kindOf, messageOf } from '../../api/errors.ts';
@@ -37,7 +37,7 @@ export type Following = {
   readonly signal: AbortSignal;
   /** How long one watch lasts at most. Absent: a minute. */
   readonly watchSeconds?: number;
-  /** Told when the server cannot be followed for the moment, and with undefined when it can again. */
+  /** Called with a problem when the watch fails, and with undefined when it works again. */
   readonly trouble?: (problem: string | undefined) => void;
 };
 
@@ -49,7 +49,7 @@ export async function* followModel(
 ): AsyncGenerator<OnnxModel, void> {
   const news = new News(signal);
   const judge = (error: unknown): void => {
-    // The reflector lists again by itself.
+    // 410 Gone: the reflector lists again.
     if (isGone(error)) return;
     if (!reflector.synced || !mayPass(error)) news.end(error instanceof Error ? error : new Error(messageOf(error)));
     else trouble?.(messageOf(error));
@@ -81,7 +81,7 @@ export async function* followModel(
   }
 }
 
-/** What the reflector found and the reader has not taken yet. Ends with the signal, or with an error. */
+/** A queue of models from the reflector to the reader. Ends with the signal, or with an error. */
 class News {
   readonly #models: OnnxModel[] = [];
   readonly #ended = new AbortController();
@@ -104,7 +104,7 @@ class News {
     this.#arrived.resolve();
   }
 
-  /** The first end counts. */
+  /** Only the first call has an effect. */
   end(error?: Error): void {
     if (this.signal.aborted) return;
     this.#off();
@@ -113,7 +113,7 @@ class News {
     this.#arrived.resolve();
   }
 
-  /** What came before an error is shown before it is thrown. */
+  /** Yields the queued models before it throws the error. */
   async *models(): AsyncGenerator<OnnxModel, void> {
     while (!this.#parent.aborted) {
       const model = this.#models.shift();
@@ -132,7 +132,7 @@ function mayPass(error: unknown): boolean {
   return kinds[kindOf(error)].retry === 'backoff' && kindOf(error) !== 'bug';
 }
 
-/** A list of one: its resourceVersion is one that a watch may begin from. */
+/** Selects one model by a list, not a get: a watch may start at the resourceVersion of a list. */
 function selectionOf({ namespace, name }: ModelRef): { readonly namespace: string; readonly fieldSelector: string } {
   return { namespace, fieldSelector: `metadata.name=${name}` };
 }

@@ -1,35 +1,31 @@
 /**
- * Who else writes an OnnxModel, as the object itself tells: its managedFields, labels and annotations.
+ * Which other tools write an OnnxModel, by its managedFields, labels and annotations.
  *
- * Owns:  the field manager of this command, and the marks by which tools that put Git's state back are known.
- * Pure.
+ * Owns: the field manager of this command, and the marks of GitOps tools. Pure.
  */
 import { isRecord } from '../../api/record.ts';
 import type { ObjectMeta } from '../../kube/client/object.ts';
 
-/**
- * Everything that this command writes is written under this name. Flux takes back what any name that begins with
- * "kubectl" wrote.
- */
+/** The field manager of this command. It must not begin with "kubectl": Flux reverts changes by such managers. */
 export const cliManager = 'onnx-cli';
 
-/** The part of an object's metadata that tells who writes it. */
+/** The part of an object's metadata that shows its writers. */
 type Writers = Pick<ObjectMeta, 'labels' | 'annotations' | 'managedFields'>;
 
 /**
- * What a client-side `kubectl apply` (or Argo CD) sent last: the next one removes what is in it and not in the new
- * manifest.
+ * The last manifest of a client-side `kubectl apply` (or of Argo CD). The next apply removes the fields that this
+ * annotation has and the new manifest lacks.
  */
 export const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
 
-/** Names of the fields of spec.rollout that this command wrote last. */
+/** Names of the fields of spec.rollout that this command owns. */
 export function ownRolloutFields(metadata: Writers): readonly string[] {
   return (metadata.managedFields ?? [])
     .filter(({ manager }) => manager === cliManager)
     .flatMap(({ fieldsV1 }) => rolloutFields(fieldsV1));
 }
 
-/** Who, beside this command, keeps a field of spec.rollout in a manifest and so will put its own value back. */
+/** The other managers whose manifest has this field of spec.rollout, and will overwrite it at their next apply. */
 export function manifestOwners(metadata: Writers, field: string): readonly string[] {
   const appliers = (metadata.managedFields ?? []).filter(
     ({ manager, operation, fieldsV1 }) =>
@@ -46,9 +42,7 @@ function rolloutFields(fieldsV1: unknown): readonly string[] {
   return isRecord(rollout) ? Object.keys(rollout).map((key) => key.replace(/^f:/, '')) : [];
 }
 
-/**
- * The last-applied annotation with another revision's part of the spec. Undefined when there is none that can be read.
- */
+/** The last-applied annotation with another revision's part of the spec. Undefined when it is absent or invalid. */
 export function lastAppliedWith(
   metadata: Writers,
   revisionPart: Readonly<Record<string, unknown>>,
@@ -74,7 +68,7 @@ function parsed(text: string | undefined): unknown {
   }
 }
 
-/** Tools that put the state of a repository back, with the marks they leave. */
+/** GitOps tools, which revert manual changes, and the marks that they leave on objects. */
 // prettier-ignore
 const gitTools: readonly { readonly name: string; readonly labels?: readonly string[];
   readonly annotations?: readonly string[]; readonly managers: readonly string[] }[] = [
@@ -85,7 +79,7 @@ const gitTools: readonly { readonly name: string; readonly labels?: readonly str
   { name: 'Helm', annotations: ['meta.helm.sh/release-name'], managers: ['helm'] },
 ];
 
-/** @returns the tool and the mark by which it is known, such as `Flux (label kustomize.toolkit.fluxcd.io/name)` */
+/** @returns the tool and its mark, such as `Flux (label kustomize.toolkit.fluxcd.io/name)` */
 export function gitOwner(metadata: Writers): string | undefined {
   for (const tool of gitTools) {
     const mark = markOf(tool, metadata);

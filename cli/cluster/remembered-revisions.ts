@@ -1,8 +1,8 @@
 /**
- * The revisions of a model that are remembered: its ControllerRevisions, each with the spec as it was written.
+ * The remembered revisions of a model: its ControllerRevisions, each with the spec as it was written.
  *
- * Limits: 500 of them.
- * Errors: BAD_FLAG when a name fits none or several; as the cluster's.
+ * Limits: 500 revisions.
+ * Throws: BAD_FLAG when a prefix matches no revision or several; the errors of the client.
  */
 import { AppError } from '../../api/errors.ts';
 import { labels } from '../../api/names.ts';
@@ -15,7 +15,7 @@ import type { ModelRef } from './models.ts';
 
 export type Remembered = {
   readonly revision: string;
-  /** Generation of the model's spec that it was made from. */
+  /** The generation of the model's spec that had this revision. */
   readonly generation: number;
   /** The hashed part of the spec as it was written. */
   readonly written: RevisionSpec;
@@ -23,7 +23,7 @@ export type Remembered = {
 
 const limit = 500;
 
-/** Latest first. What this version of the command cannot read is left out. */
+/** Latest first. Revisions in a format that this version cannot read are left out. */
 export async function rememberedRevisions(
   cluster: Cluster,
   { namespace, name }: ModelRef,
@@ -44,16 +44,19 @@ function read({ metadata, revision: generation, data }: ControllerRevision): rea
   return [{ revision, generation, written: written as RevisionSpec }];
 }
 
-/** The one that a user means by its ten digits or their beginning. @param flag where it was said */
+/** The revision with these ten hex digits or this prefix. @param flag the flag or argument that contained it */
 export function namedRevision(all: readonly Remembered[], asked: string, flag: string): Remembered {
   const wrong = (problem: string): AppError => new AppError('BAD_FLAG', { flag, problem });
-  const known = all.length === 0 ? 'none is remembered' : `there are ${all.map(({ revision }) => revision).join(', ')}`;
+  const known =
+    all.length === 0
+      ? 'the model has no remembered revisions'
+      : `remembered revisions: ${all.map(({ revision }) => revision).join(', ')}`;
   if (!/^[0-9a-f]{4,10}$/.test(asked))
-    throw wrong(`'${asked.slice(0, 80)}' is not a revision, four to ten hex digits; ${known}`);
+    throw wrong(`'${asked.slice(0, 80)}' is not a revision (four to ten hex digits); ${known}`);
   const fitting = all.filter(({ revision }) => revision.startsWith(asked));
   const [one] = fitting;
   if (one === undefined) throw wrong(`no revision ${asked} is remembered; ${known}`);
   if (fitting.length > 1)
-    throw wrong(`${asked} fits ${fitting.map(({ revision }) => revision).join(' and ')}: give more digits`);
+    throw wrong(`${asked} matches ${fitting.map(({ revision }) => revision).join(' and ')}: give more digits`);
   return one;
 }

@@ -1,32 +1,34 @@
 /**
- * Where a model's rollout stands, as its status tells.
+ * The state of a model's rollout, read from its status.
  *
- * Owns:  what each phase of the operator means for somebody who wants to change its course.
- * Rule:  a phase that is not known here (a newer operator) counts as under way while there is a candidate.
- * Pure.
+ * Owns: what each phase of the operator means for an intent. An unknown phase (of a newer operator) counts as under way
+ * while there is a candidate. Pure.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
 import { ownValue } from '../../api/record.ts';
 
-/** UnderWay: a candidate is on its way. Leaving: its traffic goes back. GivenUp: it lost. AtRest: there is none. */
-export type Stage = 'UnderWay' | 'Leaving' | 'GivenUp' | 'TakingOver' | 'AtRest';
+/**
+ * UnderWay: a candidate is rolled out. TakingOver: it was promoted and the old stable still has pods. Leaving: the
+ * candidate's traffic moves back to stable. GivenUp: the candidate failed. AtRest: there is no candidate.
+ */
+export type RolloutStage = 'UnderWay' | 'Leaving' | 'GivenUp' | 'TakingOver' | 'AtRest';
 
-export type Standing = {
-  readonly stage: Stage;
-  /** Whether the status speaks of the spec as it is now. */
+export type RolloutStanding = {
+  readonly stage: RolloutStage;
+  /** Whether the status is for the current generation of the spec. */
   readonly observed: boolean;
   readonly stable?: string;
-  /** On its way, leaving or given up. */
+  /** Set while UnderWay, Leaving or GivenUp. */
   readonly candidate?: string;
-  /** While TakingOver: the revision that served before and still has its pods. */
+  /** Set while TakingOver: the previous stable revision, which still has pods. */
   readonly retiring?: string;
   readonly step?: number;
   readonly pausedReason?: string;
   readonly message: string;
 };
 
-const stages: Readonly<Record<string, Stage>> = {
+const stages: Readonly<Record<string, RolloutStage>> = {
   New: 'AtRest',
   Preparing: 'UnderWay',
   Shifting: 'UnderWay',
@@ -39,7 +41,7 @@ const stages: Readonly<Record<string, Stage>> = {
   Failed: 'GivenUp',
 };
 
-export function standingOf({ metadata, status }: OnnxModel): Standing {
+export function standingOf({ metadata, status }: OnnxModel): RolloutStanding {
   const { rollout = { phase: 'New' }, stable, candidate, observedGeneration = -1, message = '' } = status ?? {};
   return present({
     stage: stageOf(rollout.phase, candidate !== undefined),
@@ -53,7 +55,7 @@ export function standingOf({ metadata, status }: OnnxModel): Standing {
   });
 }
 
-function stageOf(phase: string, hasCandidate: boolean): Stage {
+function stageOf(phase: string, hasCandidate: boolean): RolloutStage {
   const stage = ownValue(stages, phase) ?? 'UnderWay';
   return hasCandidate || stage === 'TakingOver' ? stage : 'AtRest';
 }

@@ -1,8 +1,8 @@
 /**
  * `kubectl-onnx promote | abort | retry | pause | resume | pin | unpin`: one intent each, written into spec.rollout.
  *
- * Owns:  the flags, the help and the words of these commands. What they write: intents.ts.
- * Ends:  0 when it is written or was so already, 2 when it is refused; with --wait as `wait` does.
+ * Owns: the flags, help texts and output of these commands. What they write: intents.ts.
+ * Exits with 0 when the intent was written or had no effect to add, 2 when it was refused; with --wait as `wait` does.
  */
 import { AppError } from '../../api/errors.ts';
 import { toApiTime } from '../../api/conditions.ts';
@@ -10,7 +10,7 @@ import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { parseFlags } from '../../lib/flags.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
-import { changeModel, observed, type Change, type Changing } from '../cluster/change-model.ts';
+import { changeModel, observed, type ModelChange, type Changing } from '../cluster/change-model.ts';
 import { clusterFlags, clusterFlagsHelp, modelName } from '../cluster/cluster-flags.ts';
 import { openCluster, type Cluster } from '../cluster/api-server.ts';
 import {
@@ -19,7 +19,7 @@ import {
   pin,
   promote,
   resume,
-  retry,
+  tryAgain,
   unpin,
   type Intent,
   type IntentFields,
@@ -29,24 +29,24 @@ import type { ModelRef } from '../cluster/models.ts';
 import { cliManager, manifestOwners } from '../cluster/ownership.ts';
 import { plainLine } from '../text/plain-text.ts';
 import { namedRevision, rememberedRevisions } from '../cluster/remembered-revisions.ts';
-import type { Standing } from '../cluster/standing.ts';
+import type { RolloutStanding } from '../cluster/standing.ts';
 import { waitFlags, waitFor, waitHelpLines, waitPlanOf } from './wait.ts';
 
 type Verb = {
   readonly intent: Intent;
   readonly about: string;
   readonly text: string;
-  /** Where the revision is said: by --revision, as the second argument, or nowhere. */
+  /** How the command takes a revision: as --revision or as the second argument. Absent: not at all. */
   readonly revision?: 'flag' | 'argument';
-  /** What its decision rests on. Absent: nothing but the spec. */
+  /** What the status must be before the decision. Absent: the decision uses only the spec. */
   readonly settled?: NonNullable<Changing['settled']>;
-  /** Something begins that can be waited for. */
+  /** The command starts or continues a rollout, so --wait is allowed. */
   readonly canWait: boolean;
 };
 
-/** While its traffic goes back a revision is not given up yet; a token that comes then asks for nothing later. */
+/** The operator ignores a retry token that arrives while the candidate's traffic still moves back to stable. */
 const trafficIsBack = {
-  is: (standing: Standing): boolean => standing.observed && standing.stage !== 'Leaving',
+  is: (standing: RolloutStanding): boolean => standing.observed && standing.stage !== 'Leaving',
   withinMs: 120_000,
 };
 
@@ -56,62 +56,62 @@ export const verbs = {
     revision: 'flag',
     settled: observed,
     canWait: true,
-    about: 'give the candidate all the traffic, whatever its gates say',
+    about: 'give the candidate all the traffic and skip its remaining gates',
     text:
-      'Gives the candidate all the traffic as soon as its pods can carry it. Steps and gates that are left are ' +
-      'skipped. One that was\ngiven up has to be named.',
+      'Gives the candidate all the traffic as soon as its pods can carry it. The remaining steps and gates are ' +
+      'skipped.\nA candidate that was given up must be named with --revision.',
   },
   abort: {
     intent: abort,
     revision: 'flag',
     settled: observed,
     canWait: false,
-    about: 'give the candidate up; what serves goes on serving',
+    about: 'give the candidate up; stable keeps serving',
     text:
-      'Takes the traffic of the candidate back at once and gives it up. It is not tried again until "retry" or a ' +
-      'new spec.',
+      'Moves the traffic of the candidate back to stable at once and gives the candidate up. It is not tried again ' +
+      'until\n"retry" or a new spec.',
   },
   retry: {
-    intent: retry,
+    intent: tryAgain,
     revision: 'flag',
     settled: trafficIsBack,
     canWait: true,
-    about: 'try a revision again that was given up',
+    about: 'retry the revision that was given up',
     text:
-      'Tries the revision that was given up once more, from its first step. An abort of it is taken back.\nWhile ' +
-      'its traffic still goes back that is waited for, up to two minutes.',
+      'Retries the revision that was given up, from its first step. An abort of that revision is removed.\nIf its ' +
+      'traffic is still moving back to stable, the command first waits for that, for at most two minutes.',
   },
   pause: {
     intent: pause,
     canWait: false,
-    about: 'hold a rollout where it is',
-    text: 'Holds the rollout at its weight; its clocks stand still. A gate that fails still takes the traffic back.',
+    about: 'hold a rollout at its current weight',
+    text: 'Holds the rollout at its current weight; its timers stop. A failing gate still rolls the candidate back.',
   },
   resume: {
     intent: resume,
     revision: 'flag',
     settled: observed,
     canWait: true,
-    about: 'end a pause, whatever it is for',
+    about: 'end a pause of any kind',
     text:
-      'Ends what holds the rollout: a pause by hand first, else the pause that it is in - of its step, for a gate ' +
-      'that stays undecided,\nfor pods that are silent, for a stable revision that is not well, for weights that ' +
-      'somebody else writes.',
+      'Ends one pause of the rollout: a manual pause if there is one, else the current pause. The reason of that may ' +
+      'be a\npause step, an undecided gate, missing reports, an unhealthy stable revision, or weights that another ' +
+      'writer changes.',
   },
   pin: {
     intent: pin,
     revision: 'argument',
     canWait: false,
-    about: 'serve a remembered revision, whatever the spec says',
+    about: 'serve a remembered revision, regardless of the spec',
     text:
-      'Serves REVISION, one that is remembered, whatever the rest of the spec says, until "unpin". For the middle ' +
-      'of an incident.',
+      'Serves REVISION, a remembered revision, until "unpin", regardless of the rest of the spec. For use during an ' +
+      'incident.',
   },
   unpin: {
     intent: unpin,
     canWait: true,
-    about: 'let the spec say again what serves',
-    text: 'Ends "pin": the spec says again what serves.',
+    about: 'end "pin"',
+    text: 'Ends "pin": the rest of the spec decides again which revision serves.',
   },
 } as const satisfies Readonly<Record<string, Verb>>;
 
@@ -119,20 +119,18 @@ export type VerbName = keyof typeof verbs;
 
 export function intendHelp(name: VerbName): string {
   const verb: Verb = verbs[name];
-  const revision =
-    verb.revision === 'flag' ? '  --revision R        refuse unless this is the revision that is meant\n' : '';
+  const revision = verb.revision === 'flag' ? '  --revision R        refuse unless the candidate is R\n' : '';
   return `Usage: kubectl-onnx ${name} NAME${verb.revision === 'argument' ? ' REVISION' : ''} [options]
 
 ${verb.text}
 
 ${revision}${verb.canWait ? waitHelpLines : ''}${clusterFlagsHelp}
 
-A revision is its ten hex digits or their beginning, four at the least. What is written is a field of spec.rollout, \
-under
-the field manager ${cliManager}, and names the revision it means.
+A revision is given by its ten hex digits, or by the first four or more of them. The command writes a field of
+spec.rollout as the field manager ${cliManager}.
 
-Exit codes: 0 written, or so already; 2 refused, wrong flags, or no such model; 4 the API server cannot be \
-reached${verb.canWait ? ';\nwith --wait those of "wait"' : ''}.
+Exit codes: 0 written, or nothing to change; 2 refused, wrong flags, or no such model; 4 the API server cannot be \
+reached${verb.canWait ? ';\nwith --wait the exit codes of "wait"' : ''}.
 `;
 }
 
@@ -153,7 +151,7 @@ export function intend(name: VerbName) {
     if (plan !== undefined && !verb.canWait)
       throw new AppError('BAD_FLAG', {
         flag: '--wait',
-        problem: `is not for ${name}: nothing begins that could be waited for`,
+        problem: `not available for "${name}", which starts no rollout`,
       });
     const model = modelName(first);
     const cluster = await openCluster(values);
@@ -166,21 +164,21 @@ export function intend(name: VerbName) {
 function revisionOf(verb: Verb, more: readonly string[], flag: string | undefined): string | undefined {
   const [argument, ...others] = more;
   if (flag !== undefined && verb.revision !== 'flag')
-    throw new AppError('BAD_FLAG', { flag: '--revision', problem: 'is not for this command' });
+    throw new AppError('BAD_FLAG', { flag: '--revision', problem: 'not available for this command' });
   if (verb.revision === 'argument' && argument === undefined)
     throw new AppError('BAD_FLAG', {
       flag: 'REVISION',
-      problem: 'is missing: the revision to serve; "status" shows those of the last rollouts',
+      problem: 'missing; give the revision to serve ("status" shows the revisions of the last rollouts)',
     });
   if ((verb.revision === 'argument' ? others : more).length > 0)
     throw new AppError('BAD_FLAG', {
       flag: 'NAME',
-      problem: `needs one name of an OnnxModel, got ${more.length + 1} arguments`,
+      problem: `give the name of one OnnxModel (got ${more.length + 1} arguments)`,
     });
   return verb.revision === 'argument' ? argument : flag;
 }
 
-/** The ten digits of a revision of which the beginning was given. */
+/** Completes a prefix of a revision to its ten hex digits. */
 async function fullRevision(
   verb: Verb,
   cluster: Cluster,
@@ -209,7 +207,7 @@ async function carryOut({ name, cluster, ref, write, stop }: Carrying, revision:
   let said = '';
   let warnings: readonly string[] = [];
   let isTakenOut = false;
-  const decide = (model: OnnxModel): Change | undefined => {
+  const decide = (model: OnnxModel): ModelChange | undefined => {
     const token = newToken(model);
     const move: Move = verb.intent(model, { revision, token });
     if (move.do === 'Refuse')
@@ -235,7 +233,7 @@ async function carryOut({ name, cluster, ref, write, stop }: Carrying, revision:
   return written;
 }
 
-/** A time, as whoever reads the spec later would like to know; never the token that is there. */
+/** The current time, which is readable in the spec; differs from the present token. */
 function newToken({ spec }: OnnxModel): string {
   const time = toApiTime(systemClock.now());
   return spec.rollout?.retryToken === time ? `${time}-2` : time;
@@ -245,8 +243,8 @@ function warningsOf({ metadata }: OnnxModel, set: IntentFields): readonly string
   return Object.keys(set).flatMap((field) =>
     manifestOwners(metadata, field).map(
       (owner) =>
-        `spec.rollout.${field} is in the manifest that ${plainLine(owner)} keeps, which will put its own value ` +
-        'back: change it there too',
+        `spec.rollout.${field} is also set in the manifest of ${plainLine(owner)}, which will restore its own ` +
+        'value: change it there too',
     ),
   );
 }

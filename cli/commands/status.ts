@@ -1,8 +1,8 @@
 /**
  * `kubectl-onnx status`: one model on one page, or as one JSON document.
  *
- * Owns:  the flags. What is shown: picture.ts, how: picture-text.ts.
- * Ends:  0 whenever the model could be read: how it fares is for the reader, or for `wait`, to judge.
+ * Owns: the flags and the help text. Content: text/picture.ts; layout: text/picture-text.ts.
+ * Exits with 0 when the model was read, also when the model is not ready.
  */
 import { AppError } from '../../api/errors.ts';
 import { systemClock } from '../../lib/clock.ts';
@@ -17,18 +17,18 @@ import { noTerminal, type Terminal } from '../text/terminal.ts';
 
 export const statusHelp = `Usage: kubectl-onnx status NAME [-o json] [options]
 
-Shows what serves, what is to take over and how far it is - steps, traffic, gates with their bounds -, pods in trouble
-with their last words, the conditions that matter and how the last rollouts ended, with what a rollback rested on.
+Shows the stable revision, the rollout in progress (steps, traffic, gates with their bounds), failing pods with their
+termination messages, the conditions that need attention, and the last rollouts, with the evidence for a rollback.
 
-  -o, --output FORMAT  text (default) or json: one document, with everything
+  -o, --output FORMAT  text (default) or json: one document with all fields
 ${clusterFlagsHelp}
 
-Exit codes: 0 the model was read, however it fares; 2 wrong flags, or no such model; 4 the API server cannot be reached.
+Exit codes: 0 the model was read, ready or not; 2 wrong flags, or no such model; 4 the API server cannot be reached.
 `;
 
 const flags = { ...clusterFlags, output: { type: 'string', short: 'o', default: 'text' } } as const;
 
-/** @throws AppError for what the user has to mend */
+/** @throws AppError when a flag is wrong, or the model cannot be read */
 export async function status(
   argv: readonly string[],
   write: (text: string) => void,

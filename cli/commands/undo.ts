@@ -1,21 +1,20 @@
 /**
- * `kubectl-onnx undo`: puts the spec of an older revision back, which then is rolled out like any change.
+ * `kubectl-onnx undo`: restores the spec of an older revision, which is then rolled out like any other change.
  *
- * Owns:  which revision is the one before, that exactly the fields that make a revision are replaced, and that they are
- *        whose the manifest is afterwards.
- * Ends:  0 when it is written, or would be with --dry-run, or is so already; 2 when there is nothing to go back to;
- *        with --wait as `wait` does.
+ * Owns: the choice of the older revision; only fields that make a revision are written, and their ownership moves to
+ * the manager that applies the manifest.
+ * Exits with 0 when written or nothing to change, 2 without an older revision; with --wait as `wait` does.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
 import { revisionFieldNames, type OnnxModel } from '../../api/onnxmodel.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { parseFlags } from '../../lib/flags.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
-import { lastWordsOf } from '../../operator/rollout/last-words.ts';
+import { lastKnownOf } from '../../operator/rollout/last-words.ts';
 import { proves } from '../../operator/rollout/provenance.ts';
 import type { JsonPatchOperation } from '../../kube/client/http-client.ts';
 import type { ManagedFieldsEntry } from '../../kube/client/object.ts';
-import { changeModel, observed, type Change } from '../cluster/change-model.ts';
+import { changeModel, observed, type ModelChange } from '../cluster/change-model.ts';
 import { clusterFlags, clusterFlagsHelp, onlyName } from '../cluster/cluster-flags.ts';
 import { applierOf, handedOver } from '../cluster/hand-over.ts';
 import { openCluster, type Cluster } from '../cluster/api-server.ts';
@@ -35,20 +34,18 @@ import { waitFlags, waitFor, waitHelpLines, waitPlanOf } from './wait.ts';
 
 export const undoHelp = `Usage: kubectl-onnx undo NAME [--to REVISION] [options]
 
-Writes the spec of an older revision back, field for field; replicas, traffic and rollout stay as they are. That is a
-change like any other: it is rolled out, at once where the old pods are still there and the revision is proven. \
-Without --to
-it goes to the revision that was promoted last before the present spec. The fields that are written become those of \
-whoever applies the manifest,
-so that the next apply from Git may change or remove them. Intents of this command that would end or skip the rollout
-(abortRevision of that revision, promoteRevision, resumeStep) are taken out.
+Restores the spec of an older revision, field by field; replicas, traffic and rollout stay as they are. The change is
+rolled out like any other; if the pods of a proven revision still exist, it serves at once. Without --to, the command
+chooses the revision that was promoted last before the current spec. The written fields become owned by the field
+manager that applies the manifest, so that its next apply can change or remove them. Intents of this command that would
+end or skip the rollout (abortRevision of that revision, promoteRevision, resumeStep) are removed.
 
-  --to REVISION       ten hex digits, or their beginning, four at the least
-  --dry-run           only show what would change
+  --to REVISION       the revision: ten hex digits, or the first four or more of them
+  --dry-run           only show the changes
 ${waitHelpLines}${clusterFlagsHelp}
 
-Exit codes: 0 written, or so already; 2 nothing to go back to, wrong flags, or no such model; 4 the API server cannot be
-reached; with --wait those of "wait".
+Exit codes: 0 written, or nothing to change; 2 no older revision, wrong flags, or no such model; 4 the API server cannot
+be reached; with --wait the exit codes of "wait".
 `;
 
 const flags = {
@@ -58,7 +55,7 @@ const flags = {
   'dry-run': { type: 'boolean', default: false },
 } as const;
 
-/** @throws AppError for what the user has to mend */
+/** @throws AppError when a flag is wrong, the model cannot be read, or there is no older revision */
 export async function undo(
   argv: readonly string[],
   write: (text: string) => void,
@@ -76,7 +73,7 @@ export async function undo(
   const remembered = await rememberedRevisions(cluster, ref, stop);
   let said: readonly string[] = [];
   let heir: ManagedFieldsEntry | undefined;
-  const decide = (model: OnnxModel): Change | undefined => {
+  const decide = (model: OnnxModel): ModelChange | undefined => {
     heir = applierOf(model.metadata);
     const target = values.to === undefined ? previous(model, remembered) : namedRevision(remembered, values.to, '--to');
     const back = backTo(model, target);
@@ -96,9 +93,9 @@ export async function undo(
 }
 
 /**
- * The revision that was promoted last before the present spec: by the status's history, as far as it is remembered.
+ * The remembered revision that was promoted last before the current spec, by the status's history.
  *
- * @throws AppError INTENT_REFUSED when there is none
+ * @throws AppError INTENT_REFUSED when there is no such revision
  */
 export function previous(model: OnnxModel, remembered: readonly Remembered[]): Remembered {
   const now = presentRevision(model, remembered);
@@ -112,8 +109,8 @@ export function previous(model: OnnxModel, remembered: readonly Remembered[]): R
   const others = remembered.filter(({ revision }) => revision !== now).map(({ revision }) => revision);
   const why =
     others.length === 0
-      ? 'no older revision is remembered'
-      : `the history names none that was promoted before; say which with --to: ${others.join(', ')}`;
+      ? 'the model has no older remembered revision'
+      : `the history has no earlier promotion; choose a revision with --to: ${others.join(', ')}`;
   throw new AppError('INTENT_REFUSED', {
     model: `${model.metadata.namespace}/${model.metadata.name}`,
     intent: 'undo',
@@ -121,19 +118,22 @@ export function previous(model: OnnxModel, remembered: readonly Remembered[]): R
   });
 }
 
-/** The revision of the spec as it is: the one of its words, else the one that the status of this spec speaks of. */
+/** The revision of the current spec: the remembered one with equal fields, else the one in the current status. */
 function presentRevision(model: OnnxModel, remembered: readonly Remembered[]): string | undefined {
   const asWritten = remembered.find(({ written }) => differences(written, revisionPart(model.spec), '').length === 0);
   const { observed, candidate, stable } = standingOf(model);
   return asWritten?.revision ?? (observed ? (candidate ?? stable) : undefined);
 }
 
-function backTo(model: OnnxModel, target: Remembered): { readonly lines: readonly string[]; readonly change?: Change } {
+function backTo(
+  model: OnnxModel,
+  target: Remembered,
+): { readonly lines: readonly string[]; readonly change?: ModelChange } {
   const now = revisionPart(model.spec);
   const changes = differences(now, target.written, 'spec');
-  if (changes.length === 0) return { lines: [`the spec is that of ${target.revision}`] };
+  if (changes.length === 0) return { lines: [`the spec already equals the spec of ${target.revision}`] };
   const { resourceVersion } = model.metadata;
-  // Not a test: that would be refused as wrong; a version that is not the present one is a conflict.
+  // `replace` and not `test`: an outdated version is then a conflict (retried) instead of an invalid patch.
   const guard: JsonPatchOperation = { op: 'replace', path: '/metadata/resourceVersion', value: resourceVersion };
   return {
     lines: [
@@ -154,8 +154,8 @@ function backTo(model: OnnxModel, target: Remembered): { readonly lines: readonl
 }
 
 /**
- * Intents that this command wrote once and that would end this rollout, or promote a revision unjudged that comes back
- * later.
+ * Removes intents that this command wrote earlier and that would end this rollout, or would promote a later candidate
+ * without judging it.
  */
 function intentsPatch({ metadata, spec: { rollout = {} } }: OnnxModel, target: string): readonly JsonPatchOperation[] {
   const isOver = (field: string): boolean =>
@@ -167,7 +167,7 @@ function intentsPatch({ metadata, spec: { rollout = {} } }: OnnxModel, target: s
     .map((field) => ({ op: 'remove', path: `/spec/rollout/${field}` }));
 }
 
-/** A client-side apply removes only what its annotation has: without this, what is written here would stay for ever. */
+/** A client-side apply only removes fields that its annotation has, so the annotation gets the restored fields. */
 function annotationPatch({ metadata }: OnnxModel, { written }: Remembered): readonly JsonPatchOperation[] {
   const value = lastAppliedWith(metadata, written, revisionFieldNames);
   return value === undefined
@@ -176,9 +176,9 @@ function annotationPatch({ metadata }: OnnxModel, { written }: Remembered): read
 }
 
 /**
- * A server-side apply removes only what its manager owns: the fields written above become the applier's.
+ * A server-side apply only removes fields that its manager owns, so the restored fields become the applier's.
  *
- * @returns what to tell the user
+ * @returns warnings for the user
  */
 async function giveToApplier(
   cluster: Cluster,
@@ -201,8 +201,8 @@ async function giveToApplier(
   } catch (error) {
     const why = plainLine(messageOf(error));
     return [
-      `warning: the fields stay owned by ${cliManager} (${why}): the next apply of ` +
-        `${plainLine(heir.manager ?? '')} needs --force-conflicts, and does not remove what the manifest lacks`,
+      `warning: ${cliManager} still owns the fields (${why}): the next apply by ${plainLine(heir.manager ?? '')} ` +
+        'needs --force-conflicts, and does not remove fields that the manifest lacks',
     ];
   }
 }
@@ -210,19 +210,19 @@ async function giveToApplier(
 function warningsOf({ metadata, spec, status }: OnnxModel, target: string): readonly string[] {
   const git = gitOwner(metadata);
   const pinned = spec.rollout?.pinRevision;
-  const provenance = lastWordsOf(status).provenance[target] ?? 'Unrecorded';
+  const provenance = lastKnownOf(status).provenance[target] ?? 'Unrecorded';
   return [
     ...(git === undefined
       ? []
       : [
-          `warning: ${plainLine(git)} keeps this model, and will put the spec of its source back: revert it there ` +
-            'as well',
+          `warning: ${plainLine(git)} manages this model and will restore the spec of its source: revert the ` +
+            'change there too',
         ]),
     ...(pinned === undefined
       ? []
-      : [`warning: spec.rollout.pinRevision names ${pinned}: what is written here counts after "unpin"`]),
+      : [`warning: spec.rollout.pinRevision names ${pinned}: the restored spec takes effect after "unpin"`]),
     ...(proves(provenance) || provenance === 'Unrecorded'
       ? []
-      : [`warning: ${target} is not proven (${provenance}): it is judged by the checks and gates of the spec`]),
+      : [`warning: ${target} is not proven (${provenance}): the checks and gates of the spec judge it`]),
   ];
 }

@@ -1,8 +1,8 @@
 /**
- * `kubectl-onnx validate`: whether the OnnxModels in manifests would be taken, without a cluster. For pipelines.
+ * `kubectl-onnx validate`: checks OnnxModels in manifests without a cluster. For pipelines.
  *
- * Owns:  the flags, which documents are OnnxModels, the lines and the JSON. What is checked: check-manifest.ts.
- * Ends:  0 nothing is wrong, 1 something is, 2 wrong flags or a file that cannot be read.
+ * Owns: the flags, which documents are OnnxModels, the text and JSON output. The checks: offline/check-manifest.ts.
+ * Exits with 0 when all are valid, 1 when one is invalid, 2 for a wrong flag or an unreadable file.
  */
 import { AppError } from '../../api/errors.ts';
 import { api } from '../../api/names.ts';
@@ -11,29 +11,29 @@ import { parseFlags } from '../../lib/flags.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
 import { checkManifest } from '../offline/check-manifest.ts';
 import { documentsAt, type ManifestDocument } from '../offline/manifest-files.ts';
-import type { Finding } from '../offline/operator-checks.ts';
+import type { OperatorFinding } from '../offline/operator-checks.ts';
 import { plainLine } from '../text/plain-text.ts';
 
 export const validateHelp = `Usage: kubectl-onnx validate FILE... [--json]
 
-Checks the OnnxModels in manifests, with no cluster: what the API server would refuse (with --validate=strict: \
-structure,
-rules, unknown fields), and what only the operator would find. YAML and JSON with any number of documents; a folder's
-*.yaml, *.yml and *.json, with those below; "-" is standard input. Objects of other kinds are skipped, and named.
+Checks the OnnxModels in manifests without a cluster: errors that the API server would report with --validate=strict
+(structure, rules, unknown fields), and errors that only the operator would report. A file is YAML or JSON with any
+number of documents; of a folder and its subfolders, *.yaml, *.yml and *.json are read; "-" is standard input. Objects
+of other kinds are listed as skipped.
 
   --json   one document: {"valid", "documents": [{"file", "document", "line", "kind", "namespace", "name", "outcome",
            "findings": [{"severity", "path", "line", "message", "hint"}]}], "summary": {"valid", "invalid", "skipped"}}
-  --quiet  only what is wrong
+  --quiet  print only documents with errors or warnings
   --help
 
-Exit codes: 0 nothing is wrong (a warning is not wrong); 1 an OnnxModel is wrong, or a document that may hold one is no
+Exit codes: 0 no errors (warnings are allowed); 1 an OnnxModel is invalid, or a document that may contain one is not
 YAML; 2 wrong flags, or a file that cannot be read.
 `;
 
-/** A verdict here, and no bug. */
+/** In other commands exit code 1 means a bug; here it means that a manifest is invalid. */
 const invalid: ExitCode = 1;
 
-export type Judged = {
+export type JudgedDocument = {
   readonly file: string;
   readonly document: number;
   readonly line: number;
@@ -41,7 +41,7 @@ export type Judged = {
   readonly namespace?: string;
   readonly name?: string;
   readonly outcome: 'Valid' | 'Invalid' | 'Skipped';
-  readonly findings: readonly (Finding & { readonly line: number })[];
+  readonly findings: readonly (OperatorFinding & { readonly line: number })[];
   /** Why it was skipped. */
   readonly why?: string;
 };
@@ -52,7 +52,7 @@ const flags = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
-/** @throws AppError for what the user has to mend */
+/** @throws AppError when a flag is wrong, or a file cannot be read */
 export async function validate(argv: readonly string[], write: (text: string) => void): Promise<ExitCode> {
   const { values, positionals } = parseFlags('validate', argv, flags);
   if (values.help) {
@@ -60,24 +60,24 @@ export async function validate(argv: readonly string[], write: (text: string) =>
     return exitCodes.ok;
   }
   if (positionals.length === 0)
-    throw new AppError('BAD_FLAG', { flag: 'FILE', problem: 'needs a file, a folder or "-"' });
-  const judged = positionals.flatMap((path) => documentsAt(path)).flatMap(judge);
+    throw new AppError('BAD_FLAG', { flag: 'FILE', problem: 'give a file, a folder or "-"' });
+  const judged = positionals.flatMap((path) => documentsAt(path)).flatMap(judgeDocument);
   write(values.json ? `${JSON.stringify(jsonOf(judged), undefined, 2)}\n` : textOf(judged, values.quiet));
   return judged.some(({ outcome }) => outcome === 'Invalid') ? invalid : exitCodes.ok;
 }
 
-/** One document, or each of the items of a list. */
-export function judge(document: ManifestDocument): readonly Judged[] {
+/** Judges one document; of a List, each item. */
+export function judgeDocument(document: ManifestDocument): readonly JudgedDocument[] {
   const { file, number, line, value, problem, text } = document;
   const at = { file, document: number, line };
   if (problem !== undefined) {
-    // A folder may hold templates of others; what names our kind is ours to mend.
+    // A folder may contain templates of other tools; only a text with our kind in it is an error.
     if (!text.includes(api.kind))
       return [
         {
           ...at,
           outcome: 'Skipped',
-          why: `no YAML (line ${problem.line}: ${problem.message}), and no ${api.kind}`,
+          why: `not YAML (line ${problem.line}: ${problem.message}), and does not contain ${api.kind}`,
           findings: [],
         },
       ];
@@ -85,7 +85,7 @@ export function judge(document: ManifestDocument): readonly Judged[] {
       {
         ...at,
         outcome: 'Invalid',
-        findings: [{ severity: 'error', path: '', message: `is not YAML: ${problem.message}`, line: problem.line }],
+        findings: [{ severity: 'error', path: '', message: `not YAML: ${problem.message}`, line: problem.line }],
       },
     ];
   }
@@ -93,14 +93,14 @@ export function judge(document: ManifestDocument): readonly Judged[] {
 }
 
 /** @param path of an item within its list, such as `items[0]`; '' for the document itself */
-function judgeValue(value: unknown, path: string, document: ManifestDocument): readonly Judged[] {
+function judgeValue(value: unknown, path: string, document: ManifestDocument): readonly JudgedDocument[] {
   const at = {
     file: document.file,
     document: document.number,
     line: path === '' ? document.line : document.lineOf(path),
   };
   if (!isRecord(value) || typeof value['kind'] !== 'string')
-    return [{ ...at, outcome: 'Skipped', why: 'no Kubernetes object: it has no kind', findings: [] }];
+    return [{ ...at, outcome: 'Skipped', why: 'not a Kubernetes object: kind is missing', findings: [] }];
   const { kind, metadata, items } = value;
   if ((kind === 'List' || kind === `${api.kind}List`) && Array.isArray(items))
     return items.flatMap((item, i) => judgeValue(item, join(path, `items[${i}]`), document));
@@ -125,14 +125,14 @@ function otherKind({ kind, apiVersion }: Readonly<Record<string, unknown>>): str
     : `another kind: ${api.kind} of ${String(apiVersion)}`;
 }
 
-function findingsOf(value: Readonly<Record<string, unknown>>): readonly Finding[] {
+function findingsOf(value: Readonly<Record<string, unknown>>): readonly OperatorFinding[] {
   const { apiVersion } = value;
   if (apiVersion !== api.groupVersion)
     return [
       {
         severity: 'error',
         path: 'apiVersion',
-        message: `no version ${String(apiVersion)} is served`,
+        message: `unknown version ${String(apiVersion)}`,
         hint: `write ${api.groupVersion}`,
       },
     ];
@@ -146,24 +146,25 @@ function namesOf(metadata: unknown): { readonly namespace?: string; readonly nam
 
 type Summary = { readonly valid: number; readonly invalid: number; readonly skipped: number };
 
-function summaryOf(judged: readonly Judged[]): Summary {
-  const count = (wanted: Judged['outcome']): number => judged.filter(({ outcome }) => outcome === wanted).length;
+function summaryOf(judged: readonly JudgedDocument[]): Summary {
+  const count = (wanted: JudgedDocument['outcome']): number =>
+    judged.filter(({ outcome }) => outcome === wanted).length;
   return { valid: count('Valid'), invalid: count('Invalid'), skipped: count('Skipped') };
 }
 
-function jsonOf(judged: readonly Judged[]): {
+function jsonOf(judged: readonly JudgedDocument[]): {
   readonly valid: boolean;
-  readonly documents: readonly Judged[];
+  readonly documents: readonly JudgedDocument[];
   readonly summary: Summary;
 } {
   const summary = summaryOf(judged);
   return { valid: summary.invalid === 0, documents: judged, summary };
 }
 
-function textOf(judged: readonly Judged[], quiet: boolean): string {
+function textOf(judged: readonly JudgedDocument[], quiet: boolean): string {
   const { valid, invalid, skipped } = summaryOf(judged);
   const shown = quiet ? judged.filter(({ findings }) => findings.length > 0) : judged;
-  const none = valid + invalid === 0 ? `; there was no ${api.kind} to check` : '';
+  const none = valid + invalid === 0 ? `; no ${api.kind} found` : '';
   return [
     ...shown.flatMap(linesOf),
     ...(quiet && invalid === 0 ? [] : [`${valid} valid, ${invalid} invalid, ${skipped} skipped${none}`]),
@@ -172,7 +173,7 @@ function textOf(judged: readonly Judged[], quiet: boolean): string {
     .join('');
 }
 
-function linesOf({ file, document, kind, namespace, name, outcome, findings, why }: Judged): readonly string[] {
+function linesOf({ file, document, kind, namespace, name, outcome, findings, why }: JudgedDocument): readonly string[] {
   const what =
     kind === undefined ? '' : `: ${kind} ${[namespace, name].filter((part) => part !== undefined).join('/')}`;
   const head = plainLine(
@@ -181,7 +182,7 @@ function linesOf({ file, document, kind, namespace, name, outcome, findings, why
   return [head, ...findings.map((finding) => `  ${plainLine(findingText(finding))}`)];
 }
 
-function findingText({ severity, path, line, message, hint }: Judged['findings'][number]): string {
+function findingText({ severity, path, line, message, hint }: JudgedDocument['findings'][number]): string {
   return (
     `line ${line}: ` +
     `${severity === 'warning' ? 'warning: ' : ''}${path === '' ? '' : `${path}: `}${message}` +

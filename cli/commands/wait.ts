@@ -1,9 +1,8 @@
 /**
- * `kubectl-onnx wait`: ends as soon as a model is ready, or is certain not to become so.
+ * `kubectl-onnx wait`: waits until a model is ready or its rollout has failed.
  *
- * Owns:  the flags, the lines on the way and the exit codes of a waiter: 0 Ready, 1 Stalled, 2 timeout. Pipelines
- *        know these three from `kubectl wait` and its kin; here 1 is a verdict and no bug.
- * Ends:  also with 130 on a signal; other mistakes and troubles with the codes that every command has.
+ * Owns: the flags, the progress lines, and the exit codes 0 Ready, 1 Stalled (in other commands 1 means a bug), 2
+ * timeout, as pipelines expect from a wait command. Exits with 130 on a signal; other errors have their usual codes.
  */
 import { AppError } from '../../api/errors.ts';
 import { parseDurationMs } from '../../api/units.ts';
@@ -15,20 +14,20 @@ import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
 import { clusterFlags, clusterFlagsHelp, onlyName } from '../cluster/cluster-flags.ts';
 import { openCluster, type Cluster } from '../cluster/api-server.ts';
 import { followModel, type ModelRef } from '../cluster/models.ts';
-import { outcomeOf, type Outcome } from '../cluster/outcome.ts';
+import { modelOutcomeOf, type ModelOutcome } from '../cluster/outcome.ts';
 import { plainLine } from '../text/plain-text.ts';
 
 export const waitHelp = `Usage: kubectl-onnx wait NAME [--timeout DURATION] [options]
 
-Waits until the OnnxModel is ready at the spec it has now, or until its rollout has failed, and ends at once in both
-cases. Each change on the way is a line. A spec that changes meanwhile is waited for instead.
+Waits until the current spec of the OnnxModel is ready, or until its rollout has failed. Prints a line for each change.
+If the spec changes meanwhile, the command waits for the new spec.
 
-  --timeout DURATION  give up after so long (default: 10m; from 1s to 24h)
-  -q, --quiet         only the last line
+  --timeout DURATION  stop waiting after this time (default: 10m; from 1s to 24h)
+  -q, --quiet         print only the last line
 ${clusterFlagsHelp}
 
-Exit codes: 0 Ready; 1 Stalled: what serves is not what the spec asks for, and waiting will not change that;
-2 timeout, also wrong flags and a model that does not exist or was deleted ("error: ..." on stderr tells which);
+Exit codes: 0 Ready; 1 Stalled: the rollout has failed, and waiting longer does not help;
+2 timeout, also wrong flags and a model that does not exist or was deleted (stderr has "error: ..." for these);
 4 the API server cannot be reached; 130 interrupted.
 `;
 
@@ -41,15 +40,15 @@ const flags = {
   quiet: { type: 'boolean', short: 'q', default: false },
 } as const;
 
-/** For commands that begin something and may wait for it. */
+/** Flags of commands that start a rollout and can wait for it. */
 export const waitFlags = { wait: { type: 'boolean', default: false }, timeout: { type: 'string' } } as const;
-export const waitHelpLines = `  --wait              then wait, as the command "wait" does
-  --timeout DURATION  with --wait: give up after so long (default: 10m)
+export const waitHelpLines = `  --wait              then wait like the command "wait"
+  --timeout DURATION  with --wait: stop waiting after this time (default: 10m)
 `;
 
 export type WaitPlan = { readonly timeout: string; readonly quiet: boolean };
 
-/** @returns undefined when no wait was asked for */
+/** @returns undefined without --wait */
 export function waitPlanOf({
   wait: asked,
   timeout,
@@ -58,12 +57,12 @@ export function waitPlanOf({
   readonly timeout?: string | undefined;
 }): WaitPlan | undefined {
   if (!asked && timeout !== undefined)
-    throw new AppError('BAD_FLAG', { flag: '--timeout', problem: 'is only for --wait' });
+    throw new AppError('BAD_FLAG', { flag: '--timeout', problem: 'requires --wait' });
   if (timeout !== undefined) timeoutOf(timeout);
   return asked ? { timeout: timeout ?? '10m', quiet: false } : undefined;
 }
 
-/** @param stop aborted by SIGTERM or SIGINT. @throws AppError for what the user has to mend */
+/** @param stop aborted by SIGTERM or SIGINT. @throws AppError when a flag is wrong, or the model cannot be read */
 export async function wait(
   argv: readonly string[],
   write: (text: string) => void,
@@ -82,7 +81,7 @@ export async function wait(
 
 export type Io = { readonly write: (text: string) => void; readonly stop: AbortSignal };
 
-/** The wait itself, with its lines. */
+/** Waits and prints the progress lines. */
 export async function waitFor(
   cluster: Cluster,
   ref: ModelRef,
@@ -112,15 +111,15 @@ export async function waitFor(
   }
 }
 
-/** @returns the first outcome that stands, else the last one on the way; undefined when no model came */
+/** @returns the first final outcome (Ready or Stalled), else the last one; undefined when no model was received */
 async function firstDecision(
   ref: ModelRef,
   models: AsyncIterable<OnnxModel>,
   say: (line: string, last: boolean) => void,
-): Promise<Outcome | undefined> {
-  let last: { readonly outcome: Outcome; readonly line: string } | undefined;
+): Promise<ModelOutcome | undefined> {
+  let last: { readonly outcome: ModelOutcome; readonly line: string } | undefined;
   for await (const model of models) {
-    const outcome = outcomeOf(model);
+    const outcome = modelOutcomeOf(model);
     const line = lineOf(ref, outcome);
     const stands = outcome.outcome !== 'Progressing';
     if (stands || line !== last?.line) say(line, stands);
@@ -130,7 +129,7 @@ async function firstDecision(
   return last?.outcome;
 }
 
-function lineOf({ namespace, name }: ModelRef, { outcome, reason, message }: Outcome): string {
+function lineOf({ namespace, name }: ModelRef, { outcome, reason, message }: ModelOutcome): string {
   return `${namespace}/${name}: ${outcome}: ${reason}: ${plainLine(message)}`;
 }
 

@@ -1,9 +1,9 @@
 /**
- * `kubectl-onnx watch`: a rollout as it goes, live on a terminal, as lines elsewhere.
+ * `kubectl-onnx watch`: shows the progress of a rollout: redrawn in place on a terminal, as lines elsewhere.
  *
- * Owns:  the flags, when the picture is drawn anew, and the end. What it shows: picture.ts; as what: picture-text.ts.
- * Ends:  as soon as the model is ready or certain not to become so, with the codes of `wait` (0, 1, 2); with --follow
- *        on a signal or the timeout alone.
+ * Owns: the flags and the end. Content: text/picture.ts; layout: text/picture-text.ts.
+ * Exits when the model is ready or its rollout has failed, with the codes of `wait`; with --follow only on a signal or
+ * at the timeout.
  */
 import { systemClock } from '../../lib/clock.ts';
 import { startDeadline } from '../../lib/deadline.ts';
@@ -14,23 +14,22 @@ import { openCluster, type Cluster } from '../cluster/api-server.ts';
 import { followModel, type ModelRef } from '../cluster/models.ts';
 import { noTerminal, type Terminal } from '../text/terminal.ts';
 import { timeoutOf, waitCodes } from './wait.ts';
-import { LineView, LiveView, type View } from '../text/watch-views.ts';
+import { LineView, LiveView, type WatchView } from '../text/watch-views.ts';
 
 export const watchHelp = `Usage: kubectl-onnx watch NAME [options]
 
-Shows a rollout as it goes: its steps, the traffic asked for and got, both revisions, and gate by gate the estimate, its
-bounds against the limit and the requests that are still needed. On a terminal it is drawn in place; elsewhere each \
-change
-is a line. Numbers are the status's own, as of the time that stands beside them.
+Shows the progress of a rollout: its steps, target and actual traffic, both revisions, and for each gate the estimate,
+its bounds, the limit and the requests still needed. On a terminal the page is redrawn in place; elsewhere each change
+is a line. All numbers are from the status, as of the time shown beside them.
 
-It ends as soon as the model is ready at the spec it has now, or its rollout has failed.
+The command ends when the current spec of the model is ready, or when its rollout has failed.
 
-  --follow            go on after that, until it is interrupted
-  --timeout DURATION  give up after so long (default: 24h; from 1s to 24h)
+  --follow            continue after that, until interrupted
+  --timeout DURATION  stop after this time (default: 24h; from 1s to 24h)
 ${clusterFlagsHelp}
 
 Exit codes: 0 Ready; 1 Stalled; 2 timeout, also wrong flags and a model that does not exist or was deleted; 4 the API
-server cannot be reached; 130 interrupted. With --follow 0 at the timeout. NO_COLOR=1 turns colours off.
+server cannot be reached; 130 interrupted. With --follow, 0 at the timeout. NO_COLOR=1 turns colours off.
 `;
 
 const flags = {
@@ -39,7 +38,7 @@ const flags = {
   timeout: { type: 'string', default: '24h' },
 } as const;
 
-/** @throws AppError for what the user has to mend */
+/** @throws AppError when a flag is wrong, or the model cannot be read */
 export async function watch(
   argv: readonly string[],
   write: (text: string) => void,
@@ -71,12 +70,12 @@ export async function watch(
 type Watching = {
   readonly cluster: Cluster;
   readonly ref: ModelRef;
-  readonly show: View;
+  readonly show: WatchView;
   readonly follow: boolean;
   readonly signal: AbortSignal;
 };
 
-/** @returns the code of the outcome that ended it; undefined when the signal did */
+/** @returns the exit code of the final outcome; undefined when the signal ended the watch */
 async function watchUntilDecided({ cluster, ref, show, follow, signal }: Watching): Promise<ExitCode | undefined> {
   for await (const model of followModel(cluster, ref, {
     clock: systemClock,

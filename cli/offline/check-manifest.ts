@@ -1,9 +1,7 @@
 /**
- * Whether an OnnxModel in a manifest would be taken: by the API server, as `--validate=strict` has it, and then by the
- * operator.
+ * Checks an OnnxModel in a manifest: first as the API server does with `--validate=strict`, then as the operator does.
  *
- * Owns:  what is added to the API server's own sentences: what to do about it.
- * Pure:  a parsed document → findings.
+ * Owns: the hints, which the API server's messages lack. Pure: a parsed document → findings.
  */
 import { openApiSchema } from '../../api/onnxmodel.ts';
 import { isRecord } from '../../api/record.ts';
@@ -14,50 +12,53 @@ import { validateMeta } from '../../kube/schema/metadata.ts';
 import { pruneObject } from '../../kube/schema/prune.ts';
 import { schemaOfField, schemaOfItems, type Schema } from '../../kube/schema/schema.ts';
 import { nearest } from '../../api/nearest-word.ts';
-import { operatorFindings, type Finding } from './operator-checks.ts';
+import { operatorFindings, type OperatorFinding } from './operator-checks.ts';
 
 const published = openApiSchema('published') as Schema;
 const whole = openApiSchema('whole') as Schema;
 const type = { schema: published, scale: { spec: ['spec', 'replicas'] } };
 
-/** @param manifest an object of kind OnnxModel in the version that is served */
-export function checkManifest(manifest: Readonly<Record<string, unknown>>): readonly Finding[] {
+/** @param manifest an object of kind OnnxModel in the served API version */
+export function checkManifest(manifest: Readonly<Record<string, unknown>>): readonly OperatorFinding[] {
   const object = structuredClone(manifest);
   const unknown = pruneObject(object, published).map(unknownField);
   const metadata = named(object['metadata']);
   if (!isRecord(metadata))
-    return [...unknown, { severity: 'error', path: 'metadata', message: 'Required value', hint: 'give it a name' }];
+    return [
+      ...unknown,
+      { severity: 'error', path: 'metadata', message: 'Required value', hint: 'give the object a name' },
+    ];
   applyDefaults(object, published);
   const causes = checkCustomObject(type, { ...object, metadata }, undefined, validateMeta({ metadata }, 'subdomain'));
   const refused = [...unknown, ...causes.map((cause) => ofCause(cause, { ...object, metadata }))];
-  // Without a spec that the schema takes, the operator's reading would say the same again in other words.
+  // If the schema refuses the spec, the operator's checks would repeat the same errors in other words.
   return causes.length > 0 ? refused : [...refused, ...operatorFindings(object)];
 }
 
-/** generateName, for `kubectl create`, is as good as a name: the server adds five letters. */
+/** With generateName (`kubectl create`) the server makes the name: it adds five characters. */
 function named(metadata: unknown): unknown {
   if (!isRecord(metadata) || metadata['name'] !== undefined || typeof metadata['generateName'] !== 'string')
     return metadata;
   return { ...metadata, name: `${metadata['generateName']}xxxxx` };
 }
 
-function unknownField(path: string): Finding {
+function unknownField(path: string): OperatorFinding {
   const [, parent = '', field = path] = /^(.*)\.([^.]*)$/.exec(path) ?? [];
   return { severity: 'error', path, message: `unknown field "${field}"`, hint: insteadOf(field, parent) };
 }
 
 function insteadOf(field: string, parent: string): string {
   if (schemaAt(whole, parent)?.properties?.[field] !== undefined)
-    return 'it is planned and does nothing yet: leave it out';
+    return 'the field is planned and has no effect yet: remove it';
   const siblings = Object.keys(schemaAt(published, parent)?.properties ?? {});
   const close = nearest(field, siblings);
   if (close !== undefined) return `did you mean ${close}?`;
-  return siblings.length > 0 ? `there are ${siblings.join(', ')}` : 'leave it out';
+  return siblings.length > 0 ? `available fields: ${siblings.join(', ')}` : 'remove it';
 }
 
 type Manifest = Parameters<typeof checkCustomObject>[1];
 
-function ofCause({ message, field = '' }: Cause, object: Manifest): Finding {
+function ofCause({ message, field = '' }: Cause, object: Manifest): OperatorFinding {
   const path = field === '<nil>' ? '' : field;
   const hint = hintFor(object, path, message);
   return {
@@ -68,10 +69,10 @@ function ofCause({ message, field = '' }: Cause, object: Manifest): Finding {
   };
 }
 
-/** Ways to write a bare number where text is wanted; the first that the whole manifest is taken with. */
+/** Suffixes to try for a bare number where a string is required; the first that makes the field valid is suggested. */
 const units = ['', '%', 's', 'Mi'];
 
-/** What a number or a boolean has to be written as. @returns undefined when no spelling of it would be taken */
+/** How to write a number or a boolean as a string. @returns undefined when no spelling is valid */
 function asText(object: Manifest, path: string, value: number | boolean): string | undefined {
   const texts = typeof value === 'number' ? units.map((unit) => `${value}${unit}`) : [String(value)];
   const taken = texts.find((text) => isTaken(object, path, text));
@@ -81,7 +82,7 @@ function asText(object: Manifest, path: string, value: number | boolean): string
     : `write it in quotes and with its unit, such as "${taken}"`;
 }
 
-/** Whether a value is taken in the place of the one that is there, by the schema, its rules and the operator. */
+/** Whether the schema, its rules and the operator accept this value at the path. */
 function isTaken(object: Manifest, path: string, value: unknown): boolean {
   const changed = structuredClone(object);
   const steps = stepsOf(path);
@@ -92,7 +93,7 @@ function isTaken(object: Manifest, path: string, value: unknown): boolean {
   const concerns = (field: string): boolean =>
     field === path || path.startsWith(`${field}.`) || path.startsWith(`${field}[`);
   const causes = checkCustomObject(type, changed, undefined, []);
-  // Other fields may be wrong for reasons of their own, also before.
+  // Errors of a parent that existed before are not caused by this value.
   const before = new Set(
     checkCustomObject(type, object, undefined, []).map(({ field, message }) => `${field} ${message}`),
   );
@@ -121,7 +122,7 @@ function nearestOf(value: unknown, schema: Schema | undefined): string | undefin
   return close === undefined ? schema?.description : `did you mean ${close}?`;
 }
 
-/** The schema of a path; undefined where it has none. */
+/** The schema of a path; undefined for an unknown path. */
 function schemaAt(schema: Schema, path: string): Schema | undefined {
   return stepsOf(path).reduce<Schema | undefined>(
     (at, step) =>

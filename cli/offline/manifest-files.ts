@@ -1,10 +1,9 @@
 /**
- * Manifests on disk or on standard input, document by document, with the lines they stand on.
+ * Reads manifests from disk or standard input, document by document, with line numbers.
  *
- * Owns:   which files of a folder are read, and reading YAML as Kubernetes does: 1.1, where `On` is a boolean.
- * Limits: files of 4 MiB, 10,000 of them; 100 aliases a document.
- * Errors: FILE_UNREADABLE, BAD_CONFIG for what cannot be read at all. A document that is no YAML is a value: it says
- *         why.
+ * Owns: which files of a folder are read. YAML is read as version 1.1, like Kubernetes does: `On` is a boolean.
+ * Limits: 10,000 files of 4 MiB; 100 aliases in a document.
+ * Throws: FILE_UNREADABLE, BAD_CONFIG. A document that is not YAML does not throw: it has a `problem`.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
@@ -12,18 +11,18 @@ import { isMap, isSeq, LineCounter, parseAllDocuments, type Document, type Node,
 import { AppError, messageOf } from '../../api/errors.ts';
 
 export type ManifestDocument = {
-  /** As the user named it, `standard input` for `-`. */
+  /** The path that the user gave, or `standard input` for `-`. */
   readonly file: string;
-  /** In the file, from 1. */
+  /** The document's position in the file, from 1. */
   readonly number: number;
-  /** Of its first line, from 1. */
+  /** The number of its first line, from 1. */
   readonly line: number;
-  /** Undefined where it is no YAML. */
+  /** Undefined when the document is not YAML. */
   readonly value: unknown;
   readonly problem?: { readonly line: number; readonly message: string };
   /** The document's own text. */
   readonly text: string;
-  /** The line of a path such as `spec.rollout.steps[0].weight`; of the nearest that is there, where that is not. */
+  /** The line of a path such as `spec.rollout.steps[0].weight`, or of its nearest existing parent. */
   lineOf(path: string): number;
 };
 
@@ -50,7 +49,7 @@ function filesAt(path: string): readonly string[] {
   if (files.length > filesLimit)
     throw new AppError('BAD_CONFIG', {
       where: path,
-      problem: `has ${files.length} manifests, more than ${filesLimit}`,
+      problem: `the folder has ${files.length} manifests, the limit is ${filesLimit}`,
     });
   return files.map((entry) => join(entry.parentPath, entry.name)).sort();
 }
@@ -60,8 +59,12 @@ function isHidden(below: string): boolean {
 }
 
 function textOf(file: string | 0, name: string): string {
-  if (file !== 0 && readable(name, () => statSync(file)).size > fileLimitBytes)
-    throw new AppError('BAD_CONFIG', { where: name, problem: `is larger than ${fileLimitBytes} bytes` });
+  const size = file === 0 ? 0 : readable(name, () => statSync(file)).size;
+  if (size > fileLimitBytes)
+    throw new AppError('BAD_CONFIG', {
+      where: name,
+      problem: `the file has ${size} bytes, the limit is ${fileLimitBytes}`,
+    });
   return readable(name, () => readFileSync(file, 'utf8'));
 }
 
@@ -73,10 +76,10 @@ function readable<T>(path: string, read: () => T): T {
   }
 }
 
-/** Documents with nothing in them are left out. */
+/** Empty documents are left out. */
 export function documentsOf(file: string, text: string): readonly ManifestDocument[] {
   const lines = new LineCounter();
-  // A date stays the text it is: that is how it reaches the API server, which knows JSON alone.
+  // Keep dates as strings: the API server receives JSON, which has no dates.
   const parsed = parseAllDocuments(text, {
     version: '1.1',
     lineCounter: lines,
@@ -122,7 +125,7 @@ function manifestDocument(
   }
 }
 
-/** Of the key, or the item, that a path leads to; of the last that is there. Keys may have dots in them. */
+/** The offset of a path's key or item, or of its nearest existing parent. Keys may contain dots. */
 function offsetOf(node: Node | null | undefined, path: string): number | undefined {
   const step = stepInto(node, path);
   return step === undefined ? undefined : (offsetOf(step.below, step.rest) ?? step.offset);

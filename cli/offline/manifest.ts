@@ -1,9 +1,9 @@
 /**
  * The gates and steps of an OnnxModel in a YAML or JSON file.
  *
- * Owns:   what a manifest on disk must look like to be judged by. The API server checks the rest.
+ * Owns: the checks of the fields that `replay` uses; other fields are not checked.
  * Limits: files up to 1 MiB.
- * Errors: FILE_UNREADABLE; BAD_CONFIG and FIELD_INVALID that name the field.
+ * Throws: FILE_UNREADABLE; BAD_CONFIG with the file; FIELD_INVALID with the field.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { parseAllDocuments } from 'yaml';
@@ -12,36 +12,37 @@ import { api } from '../../api/names.ts';
 import { present } from '../../api/present.ts';
 import { parseDurationMs } from '../../api/units.ts';
 import { blockSeconds, confidences } from '../../operator/analysis/constants.ts';
+import { gateParts } from '../../operator/analysis/gate-kinds/kinds.ts';
 import {
   planOf,
   shadowOf,
   type Confidence,
   type GatesSpec,
-  type Plan,
+  type GatePlan,
   type StepSpec,
 } from '../../operator/analysis/plan.ts';
 
 export type JudgedModel = {
   readonly name: string;
-  /** Of the last analyze or shadow step. */
-  readonly plan: Plan;
-  /** What that step asks for. */
+  /** The gate plan of the last analyze or shadow step. */
+  readonly plan: GatePlan;
+  /** `require` of that step. */
   readonly require: 'NoFail' | 'Pass';
-  /** How long it may last; absent: half an hour, as where a step says nothing. */
+  /** Maximum duration of that step in blocks of 20 s. Absent: 30 minutes, the default of maxDuration. */
   readonly maxBlocks?: number;
 };
 
 const fileLimitBytes = 1 << 20;
 
-/** @param name of the model, needed when the file has several */
-export function readModel(path: string, name?: string): JudgedModel {
+/** @param name the model's name; required when the file has several models */
+export function readJudgedModel(path: string, name?: string): JudgedModel {
   const model = onlyModel(path, name);
   const rollout = object(object(model['spec'] ?? {}, 'spec')['rollout'] ?? {}, 'spec.rollout');
   const steps = stepsOf(rollout['steps']);
   return { name: nameOf(model), ...lastJudged(planOf(gatesOf(rollout['gates']), steps), steps ?? []) };
 }
 
-function lastJudged(plan: Plan, steps: readonly TimedStep[]): Omit<JudgedModel, 'name'> {
+function lastJudged(plan: GatePlan, steps: readonly TimedStep[]): Omit<JudgedModel, 'name'> {
   const last = steps.findLast(({ analyze, shadow }) => (analyze ?? shadow) !== undefined);
   const { require = 'Pass', maxBlocks } = last?.analyze ?? last?.shadow ?? {};
   return { plan: last?.shadow === undefined ? plan : shadowOf(plan), require, ...present({ maxBlocks }) };
@@ -53,8 +54,10 @@ function onlyModel(path: string, name: string | undefined): Fields {
   );
   const named = name === undefined ? models : models.filter((model) => nameOf(model) === name);
   const [model] = named;
-  if (model === undefined) throw wrong(path, `has no ${api.kind}${name === undefined ? '' : ` named ${name}`}`);
-  if (named.length > 1) throw wrong(path, `has ${named.length} of kind ${api.kind}: say which with --name`);
+  if (model === undefined)
+    throw wrong(path, `the file has no ${api.kind}${name === undefined ? '' : ` named ${name}`}`);
+  if (named.length > 1)
+    throw wrong(path, `the file has ${named.length} objects of kind ${api.kind}: choose one with --name`);
   return model;
 }
 
@@ -63,7 +66,8 @@ type Fields = Readonly<Record<string, unknown>>;
 function documentsOf(path: string): unknown[] {
   let text: string;
   try {
-    if (statSync(path).size > fileLimitBytes) throw wrong(path, `is larger than ${fileLimitBytes} bytes`);
+    const { size } = statSync(path);
+    if (size > fileLimitBytes) throw wrong(path, `the file has ${size} bytes, the limit is ${fileLimitBytes}`);
     text = readFileSync(path, 'utf8');
   } catch (error) {
     if (error instanceof AppError) throw error;
@@ -71,7 +75,7 @@ function documentsOf(path: string): unknown[] {
   }
   return [...parseAllDocuments(text)].map((document) => {
     const [problem] = document.errors;
-    if (problem !== undefined) throw wrong(path, `is not YAML: ${problem.message.split('\n')[0] ?? ''}`);
+    if (problem !== undefined) throw wrong(path, `not YAML: ${problem.message.split('\n')[0] ?? ''}`);
     return document.toJS() as unknown;
   });
 }
@@ -83,11 +87,17 @@ function nameOf(model: Fields): string {
 
 type Reader<T> = (value: unknown, at: string) => T;
 
-/** How each field of the gates is read; the golden set is asked before there is traffic. */
-const gateReaders: { readonly [K in keyof GatesSpec]-?: Reader<NonNullable<GatesSpec[K]>> } = {
+/** Readers of the gates whose value is one object of strings (operator/analysis/gate-kinds). */
+const partReaders: Readonly<Record<string, Reader<unknown>>> = Object.fromEntries(
+  Object.entries(gateParts).flatMap(([name, { fields }]) =>
+    fields === undefined ? [] : [[name, (value: unknown, at: string) => texts(value, at, fields)] as const],
+  ),
+);
+
+/** The reader of each field of the gates. `golden` is missing: golden sets are run before the traffic, not here. */
+const gateReaders: Readonly<Record<string, Reader<unknown>>> = {
   latency: (value, at) => list(value, at).map(latencyOf),
-  errors: (value, at) => texts(value, at, { may: ['maxIncrease', 'max', 'minDetectable'] }),
-  quality: (value, at) => texts(value, at, { must: ['min'], may: ['sampleRate', 'metric'] }),
+  ...partReaders,
   confidence: confidenceOf,
   alpha: text,
   minRequests: wholeNumber,
@@ -97,28 +107,32 @@ function gatesOf(value: unknown): GatesSpec {
   const at = 'spec.rollout.gates';
   if (value === undefined) return {};
   const gates = known(object(value, at), at, ['golden', ...Object.keys(gateReaders)]);
-  const readers = Object.entries(gateReaders) as [string, Reader<unknown>][];
   return Object.fromEntries(
-    readers.flatMap(([name, read]) => (gates[name] === undefined ? [] : [[name, read(gates[name], `${at}.${name}`)]])),
+    Object.entries(gateReaders).flatMap(([name, read]) =>
+      gates[name] === undefined ? [] : [[name, read(gates[name], `${at}.${name}`)]],
+    ),
   );
 }
 
 function wholeNumber(value: unknown, at: string): number {
-  if (!Number.isInteger(value) || (value as number) < 0) throw field(at, 'is not a whole number');
+  if (!Number.isInteger(value) || (value as number) < 0)
+    throw field(at, `is ${JSON.stringify(value)}, expected a whole number`);
   return value as number;
 }
 
 function latencyOf(value: unknown, index: number) {
   const at = `spec.rollout.gates.latency[${index}]`;
   const { eachClass, ...rest } = object(value, at);
-  if (eachClass !== undefined && typeof eachClass !== 'boolean') throw field(`${at}.eachClass`, 'is true or false');
+  if (eachClass !== undefined && typeof eachClass !== 'boolean')
+    throw field(`${at}.eachClass`, `is ${JSON.stringify(eachClass)}, expected true or false`);
   const gate = texts(rest, at, { must: ['name', 'quantile'], may: ['maxIncrease', 'max', 'minDetectable'] });
   return eachClass === undefined ? gate : { ...gate, eachClass };
 }
 
 function confidenceOf(value: unknown, at: string): Confidence {
   const found = (Object.keys(confidences) as Confidence[]).find((name) => name === value);
-  if (found === undefined) throw field(at, `is one of ${Object.keys(confidences).join(', ')}`);
+  if (found === undefined)
+    throw field(at, `is ${JSON.stringify(value)}, expected one of ${Object.keys(confidences).join(', ')}`);
   return found;
 }
 
@@ -133,7 +147,8 @@ function stepsOf(value: unknown): TimedStep[] | undefined {
     const kind = step['analyze'] !== undefined ? 'analyze' : step['shadow'] !== undefined ? 'shadow' : undefined;
     if (kind === undefined) return {};
     const { require, maxDuration } = object(step[kind], `${at}.${kind}`);
-    if (require !== 'NoFail' && require !== 'Pass') throw field(`${at}.${kind}.require`, 'is NoFail or Pass');
+    if (require !== 'NoFail' && require !== 'Pass')
+      throw field(`${at}.${kind}.require`, `is ${JSON.stringify(require) ?? 'missing'}, expected NoFail or Pass`);
     return { [kind]: { require, ...present({ maxBlocks: blocksIn(maxDuration, `${at}.${kind}.maxDuration`) }) } };
   });
 }
@@ -146,7 +161,7 @@ function blocksIn(duration: unknown, at: string): number | undefined {
   return ms / 1000 / blockSeconds;
 }
 
-/** An object of texts, with the fields that it must and may have. */
+/** Reads an object whose values are strings, with required (`must`) and optional (`may`) fields. */
 function texts<const M extends string = never, const O extends string = never>(
   value: unknown,
   at: string,
@@ -162,7 +177,7 @@ function texts<const M extends string = never, const O extends string = never>(
 
 function known(value: Fields, at: string, names: readonly string[]): Fields {
   const other = Object.keys(value).find((name) => !names.includes(name));
-  if (other !== undefined) throw field(`${at}.${other}`, `is not a field here; there are ${names.join(', ')}`);
+  if (other !== undefined) throw field(`${at}.${other}`, `unknown field; available fields: ${names.join(', ')}`);
   return value;
 }
 

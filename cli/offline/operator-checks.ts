@@ -1,8 +1,8 @@
 /**
- * What only the operator, or the cluster behind it, would find in an OnnxModel that the API server takes.
+ * Errors and doubtful settings that the API server accepts, but the operator or the cluster would report.
  *
- * Owns:  the list of checks. Gates, steps, durations are read by the very code that reads them in the operator.
- * Pure:  a spec that passed the schema → findings.
+ * Owns: the list of checks. Gates, steps and durations are read with the operator's own code.
+ * Pure: a spec that passed the schema → findings.
  */
 import { AppError } from '../../api/errors.ts';
 import { rolloutDefaults } from '../../api/defaults.ts';
@@ -14,25 +14,25 @@ import { canPassByPairs } from '../../operator/analysis/paired.ts';
 import { planOf } from '../../operator/analysis/plan.ts';
 import { rolloutPlanOf } from '../../operator/rollout/plan.ts';
 
-export type Finding = {
-  /** A warning is what works and is likely not meant. */
+export type OperatorFinding = {
+  /** warning: the setting works, but is probably a mistake. */
   readonly severity: 'error' | 'warning';
-  /** Such as `spec.rollout.steps[0].weight`; '' for the whole. */
+  /** Such as `spec.rollout.steps[0].weight`; '' for the whole object. */
   readonly path: string;
   readonly message: string;
   /** What to do about it. */
   readonly hint?: string;
 };
 
-type Check = (spec: OnnxModelSpec) => readonly Finding[];
+type Check = (spec: OnnxModelSpec) => readonly OperatorFinding[];
 
-const error = (path: string, message: string, hint?: string): Finding => ({
+const error = (path: string, message: string, hint?: string): OperatorFinding => ({
   severity: 'error',
   path,
   message,
   ...(hint === undefined ? {} : { hint }),
 });
-const warning = (path: string, message: string, hint?: string): Finding => ({
+const warning = (path: string, message: string, hint?: string): OperatorFinding => ({
   ...error(path, message, hint),
   severity: 'warning',
 });
@@ -47,11 +47,11 @@ const checks: readonly Check[] = [
 ];
 
 /** @param object with a spec that passed the schema */
-export function operatorFindings(object: Readonly<Record<string, unknown>>): readonly Finding[] {
+export function operatorFindings(object: Readonly<Record<string, unknown>>): readonly OperatorFinding[] {
   return checks.flatMap((check) => check(object['spec'] as OnnxModelSpec));
 }
 
-function readByTheOperator(spec: OnnxModelSpec): readonly Finding[] {
+function readByTheOperator(spec: OnnxModelSpec): readonly OperatorFinding[] {
   return [() => planOf(spec.rollout?.gates, spec.rollout?.steps), () => rolloutPlanOf(spec, 0)].flatMap((read) => {
     try {
       read();
@@ -64,7 +64,7 @@ function readByTheOperator(spec: OnnxModelSpec): readonly Finding[] {
   });
 }
 
-function podLabels({ template = {} }: OnnxModelSpec): readonly Finding[] {
+function podLabels({ template = {} }: OnnxModelSpec): readonly OperatorFinding[] {
   const maps = [
     { path: 'spec.template.metadata.labels', entries: template.metadata?.labels ?? {} },
     { path: 'spec.template.spec.nodeSelector', entries: template.spec?.nodeSelector ?? {} },
@@ -73,28 +73,28 @@ function podLabels({ template = {} }: OnnxModelSpec): readonly Finding[] {
     Object.entries(entries).flatMap(([key, value]) =>
       [qualifiedNameProblem(key), labelValueProblem(value)]
         .filter((problem) => problem !== undefined)
-        .map((problem) => error(`${path}.${key}`, `no pod could be made: ${problem}`)),
+        .map((problem) => error(`${path}.${key}`, `the API server would refuse the pods: ${problem}`)),
     ),
   );
   const annotations = Object.keys(template.metadata?.annotations ?? {}).flatMap((key) => {
     const problem = qualifiedNameProblem(key.toLowerCase());
     return problem === undefined
       ? []
-      : [error(`spec.template.metadata.annotations.${key}`, `no pod could be made: ${problem}`)];
+      : [error(`spec.template.metadata.annotations.${key}`, `the API server would refuse the pods: ${problem}`)];
   });
   return [...ofMaps, ...annotations];
 }
 
-function deadlines({ rollout, warmup }: OnnxModelSpec): readonly Finding[] {
+function deadlines({ rollout, warmup }: OnnxModelSpec): readonly OperatorFinding[] {
   const deadline = rollout?.progressDeadline ?? rolloutDefaults.progressDeadline;
   const timeout = warmup?.timeout;
   if (timeout === undefined || (parseDurationMs(timeout) ?? 0) < (parseDurationMs(deadline) ?? Infinity)) return [];
   return [
     warning(
       'spec.warmup.timeout',
-      `${timeout} is no less than spec.rollout.progressDeadline, ${deadline}: a revision that warms up so long is ` +
-        'given up before it is warm',
-      'raise the deadline, or lower the timeout',
+      `${timeout} is not less than spec.rollout.progressDeadline (${deadline}): a revision whose warm-up takes that ` +
+        'long is given up before it is ready',
+      'raise progressDeadline or lower the timeout',
     ),
   ];
 }
@@ -105,7 +105,7 @@ function isJudgedUnderTraffic({ gates }: RolloutSpec): boolean {
   return (gates?.latency ?? gates?.errors ?? gates?.quality) !== undefined;
 }
 
-function stepsThatMeanSomething({ rollout = {} }: OnnxModelSpec): readonly Finding[] {
+function stepsThatMeanSomething({ rollout = {} }: OnnxModelSpec): readonly OperatorFinding[] {
   return [...allGatesOff(rollout), ...oddSteps(rollout)];
 }
 
@@ -113,17 +113,17 @@ function allGatesOff({
   strategy = rolloutDefaults.strategy,
   steps = rolloutDefaults.steps,
   gates = {},
-}: RolloutSpec): readonly Finding[] {
+}: RolloutSpec): readonly OperatorFinding[] {
   const isAsked = strategy !== 'Immediate' && steps.some((step) => 'analyze' in step && step.analyze !== undefined);
-  // What is left out has its defaults; what is there and empty is off.
+  // An absent gate has its default; an empty gate is off.
   const { latency, errors, quality } = gates;
   const isOff = isEmpty(latency) && isEmpty(errors) && quality === undefined;
   return isAsked && isOff
     ? [
         warning(
           'spec.rollout.gates',
-          'every gate is turned off: a revision is promoted by the number of its requests alone',
-          'leave latency or errors out to have the defaults',
+          'all gates are off: a revision is promoted as soon as it has served enough requests',
+          'remove the empty latency or errors to get their defaults',
         ),
       ]
     : [];
@@ -133,7 +133,7 @@ function isEmpty(part: object | undefined): boolean {
   return part !== undefined && Object.keys(part).length === 0;
 }
 
-function oddSteps(rollout: RolloutSpec): readonly Finding[] {
+function oddSteps(rollout: RolloutSpec): readonly OperatorFinding[] {
   const { steps, strategy = rolloutDefaults.strategy } = rollout;
   const at = 'spec.rollout.steps';
   if (steps === undefined)
@@ -141,39 +141,39 @@ function oddSteps(rollout: RolloutSpec): readonly Finding[] {
       ? [
           warning(
             'spec.rollout.gates',
-            'with strategy Immediate, the default, nothing is judged under traffic',
-            'strategy: Canary',
+            'the gates have no effect: strategy Immediate, the default, does not judge the candidate under traffic',
+            'set strategy: Canary',
           ),
         ]
       : [];
   if (rollout.capacity?.mode === 'Recreate')
-    return [warning(at, 'with capacity.mode Recreate the old pods go first: there are no steps')];
+    return [warning(at, 'the steps have no effect: capacity.mode Recreate removes the old pods first')];
   const unasked = isJudgedUnderTraffic(rollout) && !steps.some((step) => (step.analyze ?? step.shadow) !== undefined);
   return [
-    ...(unasked ? [warning(at, 'no step is an analyze or a shadow step: the gates are never asked')] : []),
+    ...(unasked ? [warning(at, 'the gates have no effect: there is no analyze or shadow step')] : []),
     ...steps.flatMap((step, i) => tooShort(step, `${at}[${i}]`)),
     ...shadowWithoutGates(rollout, at),
     ...steps.flatMap((step, i) => oddStep(step, steps.slice(0, i), `${at}[${i}]`)),
   ];
 }
 
-/** Blocks of 20 s: the first whole one, three that are known, and the one that is being counted. */
+/** Five blocks of 20 s: up to one until the first whole block begins, three complete blocks, one in progress. */
 const shortestStepMs = 100_000;
 
-function tooShort({ analyze, shadow }: StepSpec, at: string): readonly Finding[] {
+function tooShort({ analyze, shadow }: StepSpec, at: string): readonly OperatorFinding[] {
   const { maxDuration } = analyze ?? shadow ?? {};
   if (maxDuration === undefined || (parseDurationMs(maxDuration) ?? 0) >= shortestStepMs) return [];
   return [
     warning(
       `${at}.${analyze === undefined ? 'shadow' : 'analyze'}.maxDuration`,
-      `no step is decided before a minute was counted: after ${maxDuration} it is undecided, however good the ` +
-        'candidate is',
-      'give it 2m or more',
+      `${maxDuration} is too short: a decision needs one minute of complete counts, so the step always ends ` +
+        'undecided',
+      'use 2m or more',
     ),
   ];
 }
 
-function shadowWithoutGates({ steps = [], gates = {} }: RolloutSpec, at: string): readonly Finding[] {
+function shadowWithoutGates({ steps = [], gates = {} }: RolloutSpec, at: string): readonly OperatorFinding[] {
   const proven = steps.findIndex(({ shadow }) => shadow?.require === 'Pass');
   const deaf = gates.latency?.find(
     ({ quantile, eachClass, maxIncrease }) =>
@@ -183,8 +183,9 @@ function shadowWithoutGates({ steps = [], gates = {} }: RolloutSpec, at: string)
     return [
       warning(
         `${at}[${proven}].shadow`,
-        `${deaf.name} cannot pass it: pairs of service times tell nothing of classes, nor of quantiles above p95`,
-        'require: NoFail',
+        `gate ${deaf.name} cannot pass in a shadow step: pairs of service times cannot judge size classes or ` +
+          'quantiles above p95',
+        'set require: NoFail',
       ),
     ];
   const first = steps.findIndex(({ shadow }) => shadow !== undefined);
@@ -197,39 +198,39 @@ function shadowWithoutGates({ steps = [], gates = {} }: RolloutSpec, at: string)
     : [
         warning(
           `${at}[${first}].shadow`,
-          'no gate can judge it: in the shadow there are pairs of service times, and answers to compare',
-          'add a latency gate with maxIncrease, or quality',
+          'no gate can judge the shadow step: it only compares service times and answers of both revisions',
+          'add a latency gate with maxIncrease, or a quality gate',
         ),
       ];
 }
 
 type StepSpec = NonNullable<RolloutSpec['steps']>[number];
 
-function oddStep({ analyze, pause }: StepSpec, before: readonly StepSpec[], at: string): readonly Finding[] {
+function oddStep({ analyze, pause }: StepSpec, before: readonly StepSpec[], at: string): readonly OperatorFinding[] {
   if (analyze !== undefined && !before.some((step) => (step.weight ?? 0) > 0))
-    return [warning(at, 'the candidate has no traffic yet to be judged by', 'put a weight step before it')];
+    return [warning(at, 'the candidate has no traffic yet that could be judged', 'put a weight step before it')];
   return pause !== undefined && pause.duration === undefined
-    ? [warning(`${at}.pause`, 'it has no duration: the rollout waits for "kubectl-onnx resume"')]
+    ? [warning(`${at}.pause`, 'the pause has no duration: the rollout waits for "kubectl-onnx resume"')]
     : [];
 }
 
 const intents = ['abortRevision', 'promoteRevision', 'pinRevision', 'resumeStep', 'retryToken'] as const;
 
-function intentsInFiles({ rollout = {} }: OnnxModelSpec): readonly Finding[] {
+function intentsInFiles({ rollout = {} }: OnnxModelSpec): readonly OperatorFinding[] {
   return intents
     .filter((name) => rollout[name] !== undefined)
     .map((name) =>
       warning(
         `spec.rollout.${name}`,
-        `is said for one moment, and would be said again with every apply`,
-        'leave it out of files: kubectl-onnx writes it',
+        'the field requests a single action, and every apply of the file would request it again',
+        'remove it from the file: kubectl-onnx writes it',
       ),
     );
 }
 
-function localFiles({ model }: OnnxModelSpec): readonly Finding[] {
+function localFiles({ model }: OnnxModelSpec): readonly OperatorFinding[] {
   const name = sourceNameOf(model.uri);
   return name !== undefined && sourceRowOf(name).localOnly === true
-    ? [warning('spec.model.uri', `${name}:// is served in local mode alone`)]
+    ? [warning('spec.model.uri', `${name}:// works only in local mode`)]
     : [];
 }

@@ -1,10 +1,9 @@
 /**
- * A recorded canary brought before the judge, look by look, as the operator would have looked at it.
+ * Judges a recorded canary look by look, as the operator would have judged it live, with operator/analysis.
  *
- * Owns:   the fold of requests into blocks, the times of the looks, and the first decision, which stands.
- * Rule:   the verdicts are operator/analysis's own. A trace is one window with one pod a revision; it begins with the
- *         candidate's first request, and what stable did in the half hour before says how noisy it is.
- * Limits: a window spans at most 24 hours, so memory does not grow with a trace's requests.
+ * Owns: the counts per block, the times of the looks, and the first decision, which is final. A trace is one window
+ * with one pod for each revision; stable's requests in the half hour before the window are its noise history.
+ * Limits: a window of 24 hours, so memory does not grow with the number of requests.
  */
 import { present } from '../../api/present.ts';
 import { ratioBucketOf, type PairSource } from '../../api/report.ts';
@@ -15,10 +14,10 @@ import { historyBefore, historyBlocks } from '../../operator/analysis/history.ts
 import type { Evidence } from '../../operator/analysis/evidence.ts';
 import {
   addCount,
-  bucketOf,
+  latencyBucketOf,
   emptyHistogram,
   reportScale,
-  type LogHistogram,
+  type LatencyCounts,
   type Scale,
 } from '../../operator/analysis/log-histogram.ts';
 import { evidenceOf, lookAt, numbersAt } from '../../operator/analysis/look.ts';
@@ -31,29 +30,29 @@ import type { JudgedModel } from './manifest.ts';
 import type { TraceEntry, TracePair, TraceRequest } from './trace.ts';
 
 /** A gate's result at a time of the trace. */
-export type Look = GateResult & { readonly t: number };
-export type Outcome = {
+export type RecordedLook = GateResult & { readonly t: number };
+export type RecordedOutcome = {
   readonly verdict: 'Pass' | 'Fail' | 'Undecided';
   /** Time of the first decision, or of the trace's end. */
   readonly t: number;
   readonly candidateRequests: number;
-  /** The gates as they stood then. */
-  readonly gates: readonly Look[];
-  /** Of a Pass: "nothing worse than +15 % p95, +1 point errors shown". */
+  /** The gates' results at time `t`. */
+  readonly gates: readonly RecordedLook[];
+  /** For a Pass: "nothing worse than +15 % p95, +1 point errors shown". */
   readonly shown?: string;
 };
 
 export type LookPlan = {
   /**
-   * Absent: every 5 s in the first hour, then and once decided every minute, after four hours every five: a look costs
-   * what the window is long.
+   * Absent: 5 s in the first hour, 60 s after that or after the decision, 300 s after four hours, because the cost of a
+   * look grows with the length of the window.
    */
   readonly everySeconds?: number;
-  /** Every look is shown, not only changes and one a minute. */
+  /** Show every look. False: show changes, and one look a minute. */
   readonly all: boolean;
-  /** Seconds after the candidate's first request that are left out, for caches to fill. */
+  /** Ignore requests for this time after the candidate's first request, while caches fill. */
   readonly settleSeconds: number;
-  /** Where the pods ran that the trace is of: a trace does not say. */
+  /** Whether both revisions ran on the same nodes; a trace does not contain it. */
   readonly nodes: Nodes;
 };
 
@@ -61,8 +60,8 @@ type Counting = { -readonly [K in keyof Cell]: Cell[K] };
 const spanLimitSeconds = 86_400;
 
 /**
- * The report's buckets with more of them at both ends, 1 µs to a day: a trace may be of anything. Inside, both agree to
- * the bucket.
+ * The buckets of the report, extended at both ends to cover 1 µs to one day: a trace may contain any latency. Latencies
+ * in the report's range fall into the same buckets.
  */
 const traceScale: Scale = {
   lnLow: reportScale.lnLow - 233 * reportScale.lnStep,
@@ -74,10 +73,10 @@ export class RecordedCanary {
   readonly #model: JudgedModel;
   readonly #looks: LookPlan;
   readonly #cells: { readonly candidate: Counting[]; readonly stable: Counting[] } = { candidate: [], stable: [] };
-  readonly #ratios = new Map<number, LogHistogram>();
+  readonly #ratios = new Map<number, LatencyCounts>();
   readonly #pairs: Partial<Record<PairSource, number>> = {};
   #candidateBegan: number | undefined;
-  /** Where the window begins. */
+  /** Start of the window in seconds. */
   #began: number | undefined;
   #history: ((quantile: number) => NoiseHistory) | undefined;
   #ends = 0;
@@ -85,23 +84,20 @@ export class RecordedCanary {
   #unseen = false;
   #last: readonly Decided[] = [];
   #shownMinute = -1;
-  #outcome: Outcome | undefined;
+  #outcome: RecordedOutcome | undefined;
 
   constructor(model: JudgedModel, looks: LookPlan) {
     this.#model = model;
     this.#looks = looks;
   }
 
-  /** Takes the next line in order of time. @returns what the looks before it are to show */
-  add(entry: TraceEntry): readonly Look[] {
+  /** Adds the next line, in order of time. @returns the results to show of the looks before it */
+  add(entry: TraceEntry): readonly RecordedLook[] {
     return 'ratio' in entry ? this.#addPair(entry) : this.#addRequest(entry);
   }
 
-  /**
-   * Pairs count from the window on, which a request of the candidate begins, or the first pair: in a shadow there is no
-   * other.
-   */
-  #addPair(pair: TracePair): readonly Look[] {
+  /** The candidate's first request or the first pair begins the window; in a shadow step there are only pairs. */
+  #addPair(pair: TracePair): readonly RecordedLook[] {
     this.#candidateBegan ??= pair.t;
     if (this.#began === undefined && pair.t < this.#candidateBegan + this.#looks.settleSeconds) return [];
     const shown = this.#lookBefore(pair);
@@ -113,20 +109,20 @@ export class RecordedCanary {
     return shown;
   }
 
-  #addRequest(request: TraceRequest): readonly Look[] {
+  #addRequest(request: TraceRequest): readonly RecordedLook[] {
     if (!this.#isInWindow(request)) return [];
     const shown = this.#lookBefore(request);
     count(this.#cells[request.revision], request);
     return shown;
   }
 
-  /** The looks that were due before this line, which is then in the window. */
-  #lookBefore(request: { readonly t: number; readonly line: number }): readonly Look[] {
+  /** Makes the look that is due before this line; begins the window at the first line. */
+  #lookBefore(request: { readonly t: number; readonly line: number }): readonly RecordedLook[] {
     const began = (this.#began ??= this.#begin(request.t));
     if (request.t - began > spanLimitSeconds) {
       throw new AppError('BAD_CONFIG', {
         where: `line ${request.line}`,
-        problem: `the canary spans more than ${spanLimitSeconds / 3600} hours: a rollout's window does not; cut it`,
+        problem: `the canary spans more than ${spanLimitSeconds / 3600} hours, the limit of a window: cut the trace`,
       });
     }
     const shown = request.t >= this.#nextLook ? this.#look(this.#nextLook) : [];
@@ -136,7 +132,7 @@ export class RecordedCanary {
     return shown;
   }
 
-  /** Stable alone is remembered for half an hour; what settles is forgotten. */
+  /** Before the window, stable's requests are kept for half an hour; requests of the settle time are dropped. */
   #isInWindow(request: TraceRequest): boolean {
     if (this.#began !== undefined) return true;
     if (request.revision === 'candidate') this.#candidateBegan ??= request.t;
@@ -154,8 +150,8 @@ export class RecordedCanary {
     return t;
   }
 
-  /** The last look, with every gate, and how it all ended. */
-  end(): { readonly looks: readonly Look[]; readonly outcome: Outcome } {
+  /** Makes the last look, with all gates. */
+  end(): { readonly looks: readonly RecordedLook[]; readonly outcome: RecordedOutcome } {
     if (this.#began === undefined)
       return {
         looks: [],
@@ -187,8 +183,8 @@ export class RecordedCanary {
     return (Math.floor(t / every) + 1) * every;
   }
 
-  /** @param at the end of what the look sees: requests before it */
-  #look(at: number, closing = false): readonly Look[] {
+  /** @param at the look sees only requests before this time */
+  #look(at: number, closing = false): readonly RecordedLook[] {
     if (!this.#unseen) return [];
     this.#unseen = false;
     const { plan, require } = this.#model;
@@ -205,17 +201,17 @@ export class RecordedCanary {
     return this.#judgeAt(at).filter((_, i) => whole || changed[i] === true);
   }
 
-  #decidedAt(at: number, verdict: 'Pass' | 'Fail'): Outcome {
+  #decidedAt(at: number, verdict: 'Pass' | 'Fail'): RecordedOutcome {
     const gates = this.#judgeAt(at);
     const shown = verdict === 'Pass' ? shownWords(this.#model.plan, gates) : undefined;
     return { verdict, t: shownTime(at), candidateRequests: this.#candidateRequests(), gates, ...present({ shown }) };
   }
 
-  #judgeAt(at: number): readonly Look[] {
+  #judgeAt(at: number): readonly RecordedLook[] {
     return numbersAt(this.#model.plan, this.#evidence(at)).map((result) => ({ t: shownTime(at), ...result }));
   }
 
-  /** A trace has one window, and both revisions are known up to the same moment. */
+  /** Both revisions are known up to the same block, because the trace is sorted by time. */
   #evidence(at: number): Evidence {
     const firstBlock = Math.floor((this.#began ?? at) / blockSeconds);
     const until = Math.max(firstBlock, Math.ceil(at / blockSeconds) - 1);
@@ -272,14 +268,14 @@ function count(cells: Counting[], { t, revision, latencyMs, ok, agree }: TraceRe
     cells.push(cell);
   }
   cell.requests += 1;
-  if (ok) addCount(cell.latency, bucketOf(traceScale, Math.log(Math.max(latencyMs, Number.MIN_VALUE))), 1);
+  if (ok) addCount(cell.latency, latencyBucketOf(traceScale, Math.log(Math.max(latencyMs, Number.MIN_VALUE))), 1);
   else cell.failures += 1;
   if (agree === undefined) return;
   cell.compared += 1;
   if (!agree) cell.disagreed += 1;
 }
 
-/** Seconds as they are told: sums of a trace's times are not round in binary. */
+/** Rounds a time for output: 0.1 + 0.2 is shown as 0.3. */
 function shownTime(seconds: number): number {
   return Number(decimal(seconds));
 }

@@ -1,7 +1,5 @@
 /**
- * What `replay` prints: a table for people, one JSON document for programs; both as the looks come.
- *
- * Pure: text from results.
+ * The output of `replay`: a table, or one JSON document; written in parts, look by look. Pure.
  */
 import { rolloutDefaults } from '../../api/defaults.ts';
 import { blockSeconds } from '../../api/report.ts';
@@ -9,17 +7,17 @@ import { decimal } from '../../api/text.ts';
 import { formatDurationMs } from '../../api/units.ts';
 import { pairedWords } from '../../operator/analysis/paired-words.ts';
 import { alphaWords } from '../../operator/analysis/plan.ts';
-import type { Look, Outcome } from './recorded-canary.ts';
+import type { RecordedLook, RecordedOutcome } from './recorded-canary.ts';
 import type { JudgedModel } from './manifest.ts';
 
-/** Pieces of the output, in order: `head`, any number of `looks`, `tail`. */
+/** Parts of the output in order: `head`, any number of `looks`, `tail`. */
 export type Output = {
   readonly head: (model: JudgedModel) => string;
-  readonly looks: (looks: readonly Look[]) => string;
-  readonly tail: (outcome: Outcome) => string;
+  readonly looks: (looks: readonly RecordedLook[]) => string;
+  readonly tail: (outcome: RecordedOutcome) => string;
 };
 
-/** `{"model", "plan", "verdicts": [...], "outcome"}`, one verdict a line. */
+/** `{"model", "plan", "verdicts": [...], "outcome"}`, with one verdict on each line. */
 export function jsonOutput(): Output {
   let first = true;
   return {
@@ -38,7 +36,7 @@ export function jsonOutput(): Output {
   };
 }
 
-/** Of a step that says nothing: rolloutDefaults. */
+/** The step's maximum duration, or its default. */
 function longest(maxBlocks: number | undefined): string {
   return maxBlocks === undefined ? rolloutDefaults.maxDuration : formatDurationMs(maxBlocks * blockSeconds * 1000);
 }
@@ -59,7 +57,7 @@ export function tableOutput(): Output {
   };
 }
 
-function cellsOf(look: Look): string[] {
+function cellsOf(look: RecordedLook): string[] {
   const requests =
     look.stableRequests === undefined
       ? String(look.candidateRequests)
@@ -77,23 +75,23 @@ function cellsOf(look: Look): string[] {
   ];
 }
 
-/** What the same requests, asked of both, say beside live ones. */
-function pairsSay({ gate, paired }: Look): string {
+/** The verdict of paired requests, in words. */
+function pairsSay({ gate, paired }: RecordedLook): string {
   return paired === undefined ? '' : `; ${pairedWords(gate, paired)}`;
 }
 
-function needed({ verdict, reason, requestsStillNeeded }: Look): string {
+function needed({ verdict, reason, requestsStillNeeded }: RecordedLook): string {
   if (verdict !== 'Undecided') return '-';
-  if (reason === 'OneWindow') return 'a stall decides: look';
-  return requestsStillNeeded === null ? 'not decidable so' : `about ${twoDigits(requestsStillNeeded)}`;
+  if (reason === 'OneWindow') return 'decided by outlier seconds; check manually';
+  return requestsStillNeeded === null ? 'undecidable with these bounds' : `about ${twoDigits(requestsStillNeeded)}`;
 }
 
-/** A forecast is shown to two digits: it is not known better. */
+/** Two significant digits: the forecast is not more precise. */
 function twoDigits(count: number): string {
   return count < 100 ? String(count) : Number(count.toPrecision(2)).toLocaleString('en-US');
 }
 
-function shown({ unit, stableRequests }: Look, value: number | null, absent: string): string {
+function shown({ unit, stableRequests }: RecordedLook, value: number | null, absent: string): string {
   if (value === null) return absent;
   if (unit === 'ms') return `${value.toFixed(1)} ms`;
   const percent = Math.abs(value) < 5e-5 ? 0 : value * 100;
@@ -108,16 +106,16 @@ function columns(cells: readonly string[]): string {
     .trimEnd();
 }
 
-function sentence(outcome: Outcome): string {
+function sentence(outcome: RecordedOutcome): string {
   const when = `at ${decimal(outcome.t)} s, after ${outcome.candidateRequests} requests of the candidate`;
   switch (outcome.verdict) {
     case 'Fail':
       return `Fail ${when}: ${outcome.gates
         .filter((gate) => gate.verdict === 'Fail')
         .map(because)
-        .join('; ')}. The candidate would be taken back.`;
+        .join('; ')}. The candidate would be rolled back.`;
     case 'Pass':
-      return `Pass ${when}${outcome.shown === undefined ? '' : `: ${outcome.shown}`}. The candidate would go on.`;
+      return `Pass ${when}${outcome.shown === undefined ? '' : `: ${outcome.shown}`}. The rollout would continue.`;
     case 'Undecided':
       return `Undecided ${when}: ${
         outcome.gates
@@ -128,7 +126,7 @@ function sentence(outcome: Outcome): string {
   }
 }
 
-function because(gate: Look): string {
+function because(gate: RecordedLook): string {
   if (gate.paired?.verdict === 'Fail') return pairedWords(gate.gate, gate.paired);
   return (
     `${gate.gate} is at least ${shown(gate, gate.lower, '-')} (estimate ${shown(gate, gate.estimate, '-')}), the ` +

@@ -1,12 +1,9 @@
 /**
- * A recorded canary: one request a line, in order of time, read as it streams.
+ * Reads a recorded canary as a stream: JSON lines, sorted by time. A request is `{"t", "revision", "latencyMs", "ok",
+ * "agree"?}`; a pair is `{"t", "ratio", "source"}`. Other fields are ignored, so that log lines can be used.
  *
- * Owns:   the format: `{"t": seconds, "revision": "stable"|"candidate", "latencyMs": number, "ok": boolean,
- *         "agree"?: boolean}` for a request, which may lack latencyMs where ok is false; `{"t": seconds, "ratio":
- *         number, "source": "Replay"|"Probe"|"Shadow"}` for a pair of service times, candidate's over stable's. Other
- *         fields are passed over, so that a log line may carry more.
- * Limits: a line has at most 4 KiB; nothing of the trace is kept but the line under way.
- * Errors: FILE_UNREADABLE; BAD_CONFIG that names the line.
+ * Limits: 4 KiB for a line; only the current line is kept in memory.
+ * Throws: FILE_UNREADABLE; BAD_CONFIG with the number of the line.
  */
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
@@ -14,10 +11,10 @@ import { AppError, messageOf } from '../../api/errors.ts';
 import { pairSources, type PairSource } from '../../api/report.ts';
 
 export type TraceRequest = {
-  /** Seconds, of any epoch, at which the request ended. */
+  /** When the request ended, in seconds since any epoch. */
   readonly t: number;
   readonly revision: 'stable' | 'candidate';
-  /** 0 where nothing was answered and nothing is said. */
+  /** 0 when the request failed and its line has no latency. */
   readonly latencyMs: number;
   readonly ok: boolean;
   /** Whether the candidate's answer agreed with stable's; absent: it was not compared. */
@@ -25,9 +22,10 @@ export type TraceRequest = {
   readonly line: number;
 };
 
-/** The same request, answered by both; no request of anybody's. */
+/** The service times of both revisions for the same request. Does not count as a request. */
 export type TracePair = {
   readonly t: number;
+  /** The candidate's service time divided by stable's. */
   readonly ratio: number;
   readonly source: PairSource;
   readonly line: number;
@@ -38,7 +36,7 @@ export type TraceEntry = TraceRequest | TracePair;
 const lineLimitBytes = 4096;
 const newline = 10;
 
-/** @param path of a file, or "-" for standard input. @returns requests in batches, in the trace's order */
+/** @param path a file, or "-" for standard input. @returns requests in batches, in the trace's order */
 export async function* readTrace(
   path: string,
   input: Readable = path === '-' ? process.stdin : createReadStream(path),
@@ -56,7 +54,7 @@ export async function* readTrace(
 
 type Expected = Readonly<Record<string, { readonly what: string; readonly is: (value: unknown) => boolean }>>;
 
-/** What each field of a line has to be. */
+/** The fields of a request's line. */
 const expected: Expected = {
   t: { what: 'seconds from 0 to 1e12', is: (value) => isNumber(value, 1e12) },
   revision: { what: '"stable" or "candidate"', is: (value) => value === 'stable' || value === 'candidate' },
@@ -65,7 +63,7 @@ const expected: Expected = {
   agree: { what: 'true, false or nothing', is: (value) => value === undefined || typeof value === 'boolean' },
 };
 
-/** The same of a pair's. */
+/** The fields of a pair's line. */
 const expectedOfPair: Expected = {
   t: { what: 'seconds from 0 to 1e12', is: (value) => isNumber(value, 1e12) },
   ratio: { what: 'a number above 0, up to 1e6', is: (value) => isNumber(value, 1e6) && value !== 0 },
@@ -95,7 +93,10 @@ class LineReader {
     }
     this.#rest = Buffer.from(bytes.subarray(from));
     if (this.#rest.length > lineLimitBytes)
-      throw this.#wrong(this.#line + 1, `is longer than ${lineLimitBytes} bytes: is this a file of JSON lines?`);
+      throw this.#wrong(
+        this.#line + 1,
+        `the line is longer than ${lineLimitBytes} bytes; the trace must be JSON lines`,
+      );
     return requests;
   }
 
@@ -108,12 +109,13 @@ class LineReader {
   #read(bytes: Buffer, into: TraceEntry[]): void {
     this.#line += 1;
     const line = this.#line;
-    if (bytes.length > lineLimitBytes) throw this.#wrong(line, `is longer than ${lineLimitBytes} bytes`);
+    if (bytes.length > lineLimitBytes)
+      throw this.#wrong(line, `the line has ${bytes.length} bytes, the limit is ${lineLimitBytes}`);
     const text = bytes.toString('utf8').trim();
     if (text === '') return;
     const request = this.#parse(text, line);
     if (request.t < this.#latest)
-      throw this.#wrong(line, `t ${request.t} is before ${this.#latest} of an earlier line: sort the trace by t`);
+      throw this.#wrong(line, `t is ${request.t}, less than ${this.#latest} in an earlier line: sort the trace by t`);
     this.#latest = request.t;
     into.push(request);
   }
@@ -137,10 +139,10 @@ class LineReader {
     try {
       value = JSON.parse(text);
     } catch {
-      throw this.#wrong(line, `is not JSON: ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`);
+      throw this.#wrong(line, `not JSON: ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`);
     }
     if (typeof value !== 'object' || value === null || Array.isArray(value))
-      throw this.#wrong(line, 'is not a JSON object');
+      throw this.#wrong(line, 'not a JSON object');
     return value as Readonly<Record<string, unknown>>;
   }
 
@@ -149,7 +151,7 @@ class LineReader {
   }
 }
 
-/** A request that was not answered may lack its latency: none is counted. */
+/** A failed request may lack latencyMs: its latency is not counted. */
 function withLatency(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   return fields['ok'] === false && (fields['latencyMs'] ?? null) === null ? { ...fields, latencyMs: 0 } : fields;
 }

@@ -1,4 +1,4 @@
-/** How long ago something was, for people. Pure: the time comes in. */
+/** Durations such as "4m" since a time. Pure: the current time is a parameter. */
 
 const spans: readonly (readonly [unit: string, ms: number])[] = [
   ['d', 86_400_000],

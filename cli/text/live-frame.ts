@@ -1,9 +1,8 @@
 /**
- * A picture that is drawn over itself on a terminal.
+ * Redraws a text in place on a terminal.
  *
- * Owns:  the lines it drew last, and the cursor while it draws. `end` leaves the last picture and gives the cursor
- *        back.
- * Limits: what does not fit the terminal's height is cut at its end, so that it never scrolls.
+ * Owns: the number of drawn lines, and the cursor, which is hidden until `end`. `end` leaves the last text on screen.
+ * Limits: text below the terminal's height is cut, so that the terminal never scrolls.
  */
 import type { Terminal } from './terminal.ts';
 import { cutTo } from './text-table.ts';
@@ -21,7 +20,7 @@ export class LiveFrame {
     this.#terminal = terminal;
   }
 
-  /** One write for the whole, so that nothing flickers. */
+  /** Writes everything with one call, so that the screen does not flicker. */
   draw(text: string): void {
     const lines = this.#fitting(text.trimEnd().split('\n'));
     const home = this.#lines === 0 ? '' : `${escape}${this.#lines}A`;
@@ -41,15 +40,12 @@ export class LiveFrame {
     const shown =
       lines.length <= height
         ? lines
-        : [
-            ...lines.slice(0, Math.max(1, height - 1)),
-            `(${lines.length - height + 1} lines more: the window is too low)`,
-          ];
+        : [...lines.slice(0, Math.max(1, height - 1)), `(${lines.length - height + 1} more lines: enlarge the window)`];
     return shown.map((line) => (line.includes(escape) ? cutPainted(line, width) : cutTo(line, width)));
   }
 }
 
-/** Cuts by what is seen: colours take no room. */
+/** Cuts by visible width: colour codes do not count. */
 function cutPainted(line: string, width: number): string {
   let seen = 0;
   let kept = '';

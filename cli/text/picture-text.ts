@@ -1,44 +1,43 @@
 /**
- * The picture of a model as text for a terminal.
+ * The text of `status` and `watch` for one model.
  *
- * Rule:  a part that has nothing to say is left out. What others wrote (messages, last words) is stripped of
- *        control characters.
- * Pure:  time and width come in.
+ * Empty parts are left out. Control characters are removed from text that other programs wrote (messages, last words).
+ * Pure: time and width are parameters.
  */
 import type { FailingPod, RevisionStatus, RolloutOutcome } from '../../api/onnxmodel.ts';
 import { ago } from './ago.ts';
-import type { Outcome } from '../cluster/outcome.ts';
+import type { ModelOutcome } from '../cluster/outcome.ts';
 import { conditionsThatMatter, type Picture } from './picture.ts';
 import { plainLine, plainLines } from './plain-text.ts';
-import { evidenceOf } from './rollout-picture.ts';
+import { gatesBehind } from './rollout-picture.ts';
 import { evidenceText, gateLines, latencyLines, stepLines, trafficLines, type Drawing } from './rollout-text.ts';
-import { plain, type Style } from './terminal.ts';
+import { unpainted, type Style } from './terminal.ts';
 import { table, wrapped } from './text-table.ts';
 
 const historyShown = 5;
-/** The last ones: that is where a program says why it ended. */
+/** Show the last lines: a program usually writes there why it ended. */
 const lastWordsShown = 8;
 
 type Part = (picture: Picture, drawing: Drawing) => readonly string[];
 
-/** What a page has, and what there is of it while a rollout is watched. */
+/** The parts of the page of `status`, and of the live view of `watch`. */
 const parts = {
   page: [head, rollout, revisions, gates, latency, troubledPods, conditions, history],
   live: [liveHead, rollout, revisions, gates, latency, troubledPods],
 } as const satisfies Readonly<Record<string, readonly Part[]>>;
 
-/** @param drawing.now milliseconds since the epoch. Absent: as wide as it is, and plain */
+/** @param drawing.now milliseconds since the epoch; absent width: not cut; absent paint: no colours */
 export function pictureText(
   picture: Picture,
   drawing: Partial<Drawing> & Pick<Drawing, 'now'>,
   which: keyof typeof parts = 'page',
 ): string {
-  const whole: Drawing = { width: Infinity, paint: plain, ...drawing };
+  const whole: Drawing = { width: Infinity, paint: unpainted, ...drawing };
   const shown = parts[which].map((part: Part) => part(picture, whole)).filter((lines) => lines.length > 0);
   return `${shown.map((lines) => lines.join('\n')).join('\n\n')}\n`;
 }
 
-const outcomeStyles: Readonly<Record<Outcome['outcome'], Style>> = {
+const outcomeStyles: Readonly<Record<ModelOutcome['outcome'], Style>> = {
   Ready: 'good',
   Stalled: 'bad',
   Progressing: 'strong',
@@ -60,7 +59,7 @@ function head(picture: Picture, drawing: Drawing): readonly string[] {
   ];
 }
 
-/** What a person asked for that holds until it is taken out. */
+/** Intents that stay in effect until they are removed: a pin, a manual pause. */
 function intentRows({ pinned, paused, rollout: of }: Picture): readonly (readonly string[])[] {
   const held =
     of === undefined ? 'spec.rollout.paused holds the next rollout' : 'spec.rollout.paused holds the rollout';
@@ -70,7 +69,7 @@ function intentRows({ pinned, paused, rollout: of }: Picture): readonly (readonl
   ];
 }
 
-/** Short: a window may have 24 lines. */
+/** Shorter than `head`: a terminal may have only 24 lines. */
 function liveHead(picture: Picture, drawing: Drawing): readonly string[] {
   const { generation, observedGeneration } = picture;
   const unseen =
@@ -114,7 +113,9 @@ function latency({ rollout: of }: Picture, drawing: Drawing): readonly string[] 
 
 function generationText(generation: number, observed: number): string {
   if (observed >= generation) return String(generation);
-  return observed < 0 ? `${generation}, not seen yet` : `${generation}; everything here is of ${observed}`;
+  return observed < 0
+    ? `${generation}, not observed yet`
+    : `${generation}, not observed yet; this status is for ${observed}`;
 }
 
 function revisions({ stable, candidate }: Picture): readonly string[] {
@@ -157,7 +158,7 @@ function memoryText({ peak, estimate, limit }: NonNullable<RevisionStatus['memor
 
 function troubledPods({ stable, candidate }: Picture): readonly string[] {
   const lines = [...(stable?.pods ?? []), ...(candidate?.pods ?? [])].flatMap(podLines);
-  return lines.length === 0 ? [] : ['Pods in trouble', ...lines];
+  return lines.length === 0 ? [] : ['Failing pods', ...lines];
 }
 
 function podLines({ name, reason, lastWords = '' }: FailingPod): readonly string[] {
@@ -165,7 +166,7 @@ function podLines({ name, reason, lastWords = '' }: FailingPod): readonly string
   const left = words.length - lastWordsShown;
   return [
     `  ${name}  ${plainLine(reason)}`,
-    ...(left > 0 ? [`    (${left} lines before: -o json)`] : []),
+    ...(left > 0 ? [`    (${left} earlier lines: see -o json)`] : []),
     ...words.slice(-lastWordsShown).map((line) => `    ${line}`),
   ];
 }
@@ -197,11 +198,11 @@ function history({ history: all }: Picture, { now }: Drawing): readonly string[]
     : ['History, latest first', ...rows.flatMap((row, i) => [row, ...evidenceLines(shown[i])])];
 }
 
-/** What a rollback rested on. */
+/** The evidence for a rollback. */
 function evidenceLines(outcome: RolloutOutcome | undefined): readonly string[] {
   return outcome === undefined
     ? []
-    : evidenceOf(outcome).map(
+    : gatesBehind(outcome).map(
         (gate) =>
           `      ${evidenceText(gate)}${outcome.weight === undefined ? '' : `, at ${outcome.weight}% of the traffic`}`,
       );

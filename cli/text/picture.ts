@@ -1,21 +1,20 @@
 /**
- * One OnnxModel as a person wants to see it: what serves, what is to come, what is wrong.
+ * The content of `status` and `watch` for one model, and the document of `status -o json`.
  *
- * Owns:  which parts of spec, metadata and status are shown, and `status -o json`, which is this very object.
- * Pure.
+ * Owns: which parts of spec, metadata and status are shown. Pure.
  */
 import type { Condition } from '../../api/conditions.ts';
 import type { OnnxModel, OnnxModelStatus, RevisionStatus, RolloutOutcome } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
 import { readProvenance, skippedBy } from '../../operator/rollout/provenance.ts';
-import { outcomeOf, type Outcome } from '../cluster/outcome.ts';
+import { modelOutcomeOf, type ModelOutcome } from '../cluster/outcome.ts';
 import { rolloutPictureOf, type RolloutPicture } from './rollout-picture.ts';
 
-export type Picture = Outcome & {
+export type Picture = ModelOutcome & {
   readonly name: string;
   readonly namespace: string;
   readonly generation: number;
-  /** Of the spec that everything below speaks of; -1: the operator has not seen the model. */
+  /** The generation of the spec that the fields below are for; -1: the operator has not observed the model. */
   readonly observedGeneration: number;
   readonly phase: string;
   readonly url?: string;
@@ -23,13 +22,13 @@ export type Picture = Outcome & {
   readonly pinned?: string;
   /** spec.rollout.paused: the rollout under way is held, or the next one will be. */
   readonly paused?: true;
-  /** Why stable is not proven: what was not checked when it became stable. */
+  /** Why stable is not proven: the checks that were skipped when it became stable. */
   readonly unproven?: string;
-  /** `wanted` is absent where the spec leaves it to the default or an autoscaler. */
+  /** `wanted` is spec.replicas. */
   readonly pods: { readonly all: number; readonly ready: number; readonly wanted?: number };
   readonly stable?: RevisionStatus;
   readonly candidate?: RevisionStatus;
-  /** While a candidate is on its way, leaving or given up. */
+  /** Set while there is a candidate: in progress, rolling back or given up. */
   readonly rollout?: RolloutPicture;
   readonly conditions: readonly Condition[];
   /** Latest first, as in the status. */
@@ -46,7 +45,7 @@ export function pictureOf(model: OnnxModel): Picture {
     generation: metadata.generation,
     observedGeneration: status.observedGeneration,
     phase: status.phase ?? 'Unknown',
-    ...outcomeOf(model),
+    ...modelOutcomeOf(model),
     url: status.address?.url,
     ...intentsOf(spec),
     unproven: unprovenOf(status.stable),
@@ -59,7 +58,7 @@ export function pictureOf(model: OnnxModel): Picture {
   });
 }
 
-/** What a person asked for that holds until it is taken out. */
+/** Intents that stay in effect until they are removed. */
 function intentsOf({ rollout = {} }: OnnxModel['spec']): Pick<Picture, 'pinned' | 'paused'> {
   return present({ pinned: rollout.pinRevision, paused: rollout.paused === true ? (true as const) : undefined });
 }
@@ -71,10 +70,7 @@ function unprovenOf(stable: RevisionStatus | undefined): string | undefined {
   return why === undefined ? undefined : `${stable.revision} (${provenance}): ${why}`;
 }
 
-/**
- * Conditions that say what a healthy model's do not: Ready always, Stalled and Reconciling when there, others unless
- * True.
- */
+/** Ready always; Stalled and Reconciling when True; other conditions unless True. */
 export function conditionsThatMatter(conditions: readonly Condition[]): readonly Condition[] {
   return conditions.filter(
     ({ type, status }) =>

@@ -1,6 +1,5 @@
 /**
- * Text of others on the user's terminal: what a container said may hold anything, escape sequences too.
- * Pure.
+ * Makes text of other programs safe for the terminal: a container's message may contain escape sequences. Pure.
  */
 
 /** One line without control characters. */
@@ -8,7 +7,7 @@ export function plainLine(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').trim();
 }
 
-/** The lines without control characters; empty ones are left out. */
+/** The lines without control characters; empty lines are left out. */
 export function plainLines(text: string): readonly string[] {
   return text
     .split(/\r?\n/)

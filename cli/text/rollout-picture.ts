@@ -1,9 +1,7 @@
 /**
- * A rollout under way as a person wants to see it: where in its steps it is, who gets how much traffic, what the gates
- * say.
+ * The content of `status` and `watch` for a rollout: steps, traffic and gates.
  *
- * Owns:  reading spec.rollout and status.rollout together. The numbers are the status's own, as of its last write.
- * Pure.
+ * Owns: combining spec.rollout and status.rollout. Numbers are those of the last status write. Pure.
  */
 import { AppError } from '../../api/errors.ts';
 import type { OnnxModel, OnnxModelStatus, RolloutOutcome } from '../../api/onnxmodel.ts';
@@ -18,26 +16,26 @@ export type StepPicture = { readonly text: string; readonly state: 'Done' | 'Cur
 
 export type RolloutPicture = {
   readonly phase: string;
-  /** RFC 3339, of the present phase. */
+  /** Start of the current phase, RFC 3339. */
   readonly since?: string;
   readonly attempt?: number;
-  /** From 1. */
+  /** The current step, counted from 1. */
   readonly step?: number;
-  /** Empty where the status does not fit the spec's steps. */
+  /** Empty when the status counts other steps than the spec has. */
   readonly steps: readonly StepPicture[];
   readonly stepCount?: number;
-  /** Why it waits, in the operator's word; Manual for spec.rollout.paused. */
+  /** The status's reason of the pause; Manual for spec.rollout.paused. */
   readonly paused?: string;
-  /** Percent of the traffic: asked by the step, and really got. */
+  /** The candidate's percentage of the traffic: target, and actual if known. */
   readonly weight?: { readonly desired: number; readonly actual?: number };
   readonly gates: readonly GatePicture[];
-  /** What was foreseen of the step when it began. */
+  /** The forecast for the step, made when the step began. */
   readonly promise?: string;
   readonly judgedAt?: string;
   readonly alpha?: string;
 };
 
-/** @returns undefined when no candidate is on its way, leaving or given up */
+/** @returns undefined when there is no candidate */
 export function rolloutPictureOf(model: OnnxModel): RolloutPicture | undefined {
   const { rollout } = model.status ?? {};
   const standing = standingOf(model);
@@ -70,7 +68,10 @@ function weightOf({ desiredWeight, actualWeight }: RolloutStatus): RolloutPictur
   return desiredWeight === undefined ? undefined : present({ desired: desiredWeight, actual: actualWeight });
 }
 
-/** A revision that was promoted once, or is to be promoted by request, goes by steps that are not the spec's. */
+/**
+ * Empty when the status counts other steps than the spec has: a proven revision and a promotion by request do not use
+ * the spec's steps.
+ */
 function stepsOf({ spec }: OnnxModel, current: number | undefined, count: number | undefined): readonly StepPicture[] {
   const steps = plannedSteps(spec);
   if (current === undefined || (count !== undefined && count !== steps.length)) return [];
@@ -102,11 +103,8 @@ function stepText(step: Step): string {
   }
 }
 
-/**
- * What the end of a rollout rested on: the gates that failed it, or that stayed undecided for too long. A person's word
- * needs none.
- */
-export function evidenceOf({ reason, gates = [] }: RolloutOutcome): readonly GatePicture[] {
+/** The gates that ended a rollout: the failed ones, or the undecided ones at a timeout. Empty after an abort. */
+export function gatesBehind({ reason, gates = [] }: RolloutOutcome): readonly GatePicture[] {
   const failed = gates.filter(({ verdict }) => verdict === 'Fail');
   return failed.length > 0 || reason !== 'Undecided' ? failed : gates.filter(({ verdict }) => verdict === 'Undecided');
 }

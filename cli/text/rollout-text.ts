@@ -1,8 +1,7 @@
 /**
- * A rollout under way as text: its steps, the traffic of both revisions, gate by gate what is known.
+ * The text of `status` and `watch` for a rollout: steps, traffic, gates, latencies.
  *
- * Rule:  a part that has nothing to say is left out; nothing is wider than asked.
- * Pure:  width and time come in.
+ * Empty parts are left out; lines are not wider than `width`. Pure: width and time are parameters.
  */
 import type { RevisionStatus } from '../../api/onnxmodel.ts';
 import { ago } from './ago.ts';
@@ -10,7 +9,8 @@ import { plainLine } from './plain-text.ts';
 import type { GatePicture, RolloutPicture, StepPicture } from './rollout-picture.ts';
 import { domainOf, drawBar, drawScale, numberIn, type Domain } from './scale.ts';
 import type { Paint, Style } from './terminal.ts';
-import { columnWidths, counted, wrapped } from './text-table.ts';
+import { counted } from '../../api/text.ts';
+import { columnWidths, wrapped } from './text-table.ts';
 import { ownValue } from '../../api/record.ts';
 
 export type Drawing = { readonly now: number; readonly width: number; readonly paint: Paint };
@@ -42,7 +42,7 @@ export function stepLines(
   ];
 }
 
-/** Both revisions' shares; while the weight is on its way also what is asked for. */
+/** Both revisions' shares; also the target when the actual weight differs from it. */
 export function trafficLines(
   { weight }: RolloutPicture,
   revisions: { readonly stable?: RevisionStatus; readonly candidate?: RevisionStatus },
@@ -57,10 +57,10 @@ export function trafficLines(
     `  ${role.padEnd(9)}  ${revision.padEnd(10)}  ${drawBar(share / 100, bar)}  ${share}%`;
   const asked =
     actual === undefined
-      ? `${desired}% asked; what it really gets is not known yet`
+      ? `target ${desired}%; the actual share is not known yet`
       : actual === desired
         ? ''
-        : `${desired}% asked`;
+        : `target ${desired}%`;
   return [
     `Traffic${asked === '' ? '' : paint('open', `: ${asked}`)}`,
     ...(stable === undefined ? [] : [row('stable', stable.revision, 100 - shown)]),
@@ -74,10 +74,7 @@ const verdictMarks: Readonly<Record<GatePicture['verdict'], { readonly mark: str
   Undecided: { mark: '?', style: 'open' },
 };
 
-/**
- * Each gate with its estimate, bounds and limit, in numbers and on a scale of its own: on one line where there is room,
- * else on two.
- */
+/** Each gate with its estimate, bounds and limit, in numbers and on a scale; on two lines when one is too narrow. */
 export function gateLines(
   { gates, judgedAt, alpha }: RolloutPicture,
   { now, width, paint }: Drawing,
@@ -85,7 +82,7 @@ export function gateLines(
   if (gates.length === 0) return [];
   const facts = [
     ...(judgedAt === undefined ? [] : [`as of ${ago(judgedAt, now)} ago`]),
-    ...(alpha === undefined ? [] : [`chance of a wrong Fail ${alpha} each`]),
+    ...(alpha === undefined ? [] : [`probability of a false Fail ${alpha} for each`]),
   ];
   const head = `Gates${facts.length === 0 ? '' : paint('faint', `, ${facts.join(', ')}`)}`;
   const rows = gates.map((gate) => ({ gate, cells: gateCells(gate) }));
@@ -99,10 +96,10 @@ export function gateLines(
   return [...live, ...gates.flatMap((gate) => classLines(gate, width)), ...gates.flatMap(pairedLine)];
 }
 
-/** A gate by class, and the class that fares worst. */
+/** For a gate by size class: the class that was judged, and the worst class. */
 function classLines({ name, ofClass, worstClass }: GatePicture, width: number): readonly string[] {
   const lines = [
-    ...(ofClass === undefined ? [] : [`${name} is that of ${ofClass}`]),
+    ...(ofClass === undefined ? [] : [`${name} judges ${ofClass}`]),
     ...(worstClass === undefined ? [] : [`${name}, worst class: ${worstClass}`]),
   ];
   return lines
@@ -110,7 +107,7 @@ function classLines({ name, ofClass, worstClass }: GatePicture, width: number): 
     .map((line) => `    ${line}`);
 }
 
-/** What the same requests, asked of both, say beside live traffic. */
+/** The verdict of paired requests. */
 function pairedLine({ paired }: GatePicture): readonly string[] {
   return paired?.message === undefined ? [] : [`    ${plainLine(paired.message)}`];
 }
@@ -180,7 +177,7 @@ function gateCells(gate: GatePicture): readonly string[] {
 
 const undecidedWords: Readonly<Record<string, string>> = {
   TooFewRequests: 'too few requests',
-  OneWindow: 'hangs on a stall: look yourself',
+  OneWindow: 'depends on a few outlier seconds; check manually',
   LoadUnequal: 'not judged: unequal load per pod',
 };
 
@@ -188,7 +185,7 @@ function undecidedText({ reason, requestsStillNeeded: needed, stillNeeded }: Gat
   const why = ownValue(undecidedWords, reason ?? '');
   if (reason === 'OneWindow' || reason === 'LoadUnequal') return why ?? '';
   const more = stillNeeded ?? (needed === undefined ? undefined : `about ${counted(needed)} more requests`);
-  if (why === undefined) return more ?? 'no number of requests would decide it';
+  if (why === undefined) return more ?? 'more requests cannot decide it';
   return more === undefined ? why : `${why}: ${more}`;
 }
 
@@ -196,7 +193,7 @@ function boundsText(lower: string | undefined, upper: string | undefined): strin
   return lower === undefined && upper === undefined ? '-' : `${lower ?? '?'} .. ${upper ?? '?'}`;
 }
 
-/** Nothing is always on a scale of differences: it is what no change would be. */
+/** A scale of differences (limit in %) always includes 0, which means no change. */
 function gateScale(gate: GatePicture, width: number): string {
   const [lower, estimate, upper, limit] = [gate.lower, gate.estimate, gate.upper, gate.limit].map(numberIn);
   const domain = domainOf([lower, estimate, upper, limit, gate.limit?.endsWith('%') === true ? 0 : undefined]);
@@ -210,7 +207,7 @@ export function evidenceText(gate: GatePicture): string {
   return `${name} ${estimate} (${bounds}, limit ${limit}), ${requests} requests: ${gate.verdict}${pairs}`;
 }
 
-/** Both revisions' quantiles with their bounds, on one scale for each gate. */
+/** The quantiles of both revisions with their bounds; both rows of a gate share a scale. */
 export function latencyLines({ gates }: RolloutPicture, { width }: Drawing): readonly string[] {
   const sides = gates.flatMap(({ name, stableLatency, candidateLatency }) => {
     const pair = [

@@ -3,7 +3,7 @@
  * Pure.
  */
 
-/** @returns undefined for text that is no number with a unit */
+/** @returns undefined for other text than a number with an optional unit */
 export function numberIn(text: string | undefined): number | undefined {
   const [, number] = /^([+-]?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)(?:%|ms)?$/.exec(text ?? '') ?? [];
   return number === undefined ? undefined : Number(number);
@@ -16,7 +16,7 @@ export type Interval = {
 };
 export type Domain = { readonly from: number; readonly to: number };
 
-/** From the least to the greatest of the numbers, with some room on both sides. Undefined without two that differ. */
+/** The range of the numbers, 6 % wider on both sides. Undefined unless two numbers differ. */
 export function domainOf(numbers: readonly (number | undefined)[]): Domain | undefined {
   const known = numbers.filter((number) => number !== undefined && Number.isFinite(number)) as number[];
   const [from, to] = [Math.min(...known), Math.max(...known)];
@@ -28,7 +28,7 @@ export function domainOf(numbers: readonly (number | undefined)[]): Domain | und
 const line = { none: '·', between: '─', lower: '├', upper: '┤', estimate: '●', limit: '│', both: '◉' } as const;
 
 /**
- * `·├────●───┤··│··`: bounds, estimate and limit. A bound that is not known leaves its side open to the end.
+ * `·├────●───┤··│··`: bounds, estimate and limit. Without a bound the line extends to the end of the scale.
  *
  * @param width columns, 8 or more
  */
@@ -51,7 +51,7 @@ export function drawScale(
   return cells.join('');
 }
 
-/** `█████░░░`: a share of the whole. What there is of it, however little, is seen. */
+/** `█████░░░`: a share of the whole. A share above 0 shows at least one block; a share below 1 never fills the bar. */
 export function drawBar(share: number, width: number): string {
   const full = share <= 0 ? 0 : share >= 1 ? width : Math.min(width - 1, Math.max(1, Math.round(share * width)));
   return '█'.repeat(full) + '░'.repeat(width - full);

@@ -1,21 +1,22 @@
 /**
- * What differs between two specs, as lines for people and as a JSON patch that makes one of the other.
+ * The differences between two specs, as lines of text and as a JSON patch from one to the other.
  *
- * Owns:  the order (by path) and the form of the lines; lists are compared item by item.
- * Pure.
+ * Owns: the order (by path) and the format of the lines; lists are compared item by item. Pure.
  */
 import { revisionFieldNames, type RevisionSpec } from '../../api/onnxmodel.ts';
 import { isRecord } from '../../api/record.ts';
 import type { JsonPatchOperation } from '../../kube/client/http-client.ts';
 
-export type Difference = {
+export type SpecDifference = {
   readonly path: string;
-  /** Absent: it was not there. */ readonly before?: unknown;
-  /** Absent: it goes. */ readonly after?: unknown;
+  /** Absent: the field is added. */
+  readonly before?: unknown;
+  /** Absent: the field is removed. */
+  readonly after?: unknown;
 };
 
 /** @param path of both values, such as `spec.model` */
-export function differences(before: unknown, after: unknown, path: string): readonly Difference[] {
+export function differences(before: unknown, after: unknown, path: string): readonly SpecDifference[] {
   if (isRecord(before) && isRecord(after)) {
     const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
     return keys.flatMap((key) => differences(before[key], after[key], `${path}.${key}`));
@@ -30,14 +31,14 @@ export function differences(before: unknown, after: unknown, path: string): read
 }
 
 /** `- spec.execution.precision: "INT8"` and `+ …` lines. */
-export function differenceLines(all: readonly Difference[]): readonly string[] {
+export function differenceLines(all: readonly SpecDifference[]): readonly string[] {
   return all.flatMap(({ path, before, after }) => [
     ...(before === undefined ? [] : [`- ${path}: ${JSON.stringify(before)}`]),
     ...(after === undefined ? [] : [`+ ${path}: ${JSON.stringify(after)}`]),
   ]);
 }
 
-/** JSON patch (RFC 6902) that makes the revision's fields of a spec exactly those of `after`, and touches no other. */
+/** JSON patch (RFC 6902) that sets the revision's fields of a spec to those of `after`; other fields do not change. */
 export function revisionPatch(before: RevisionSpec, after: RevisionSpec): readonly JsonPatchOperation[] {
   return revisionFieldNames.flatMap((name): JsonPatchOperation[] => {
     const [old, wanted] = [before[name], after[name]];

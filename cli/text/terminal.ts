@@ -1,25 +1,25 @@
 /**
- * What a command may do with the terminal it writes to.
+ * The terminal that a command writes to.
  *
- * Owns: the styles and their colours. Without a terminal, or where NO_COLOR is set, there are none.
+ * Owns: the styles and their colours. Without a terminal or with NO_COLOR, text is not coloured.
  */
 
 export type Style = 'good' | 'bad' | 'open' | 'strong' | 'faint';
 export type Paint = (style: Style, text: string) => string;
 
 export type Terminal = {
-  /** Lines may be written over: standard output is a terminal that a person looks at. */
+  /** Standard output is a terminal, so lines may be overwritten. */
   readonly isLive: boolean;
   readonly paint: Paint;
-  /** Infinity where nothing is cut. */
+  /** Infinity when lines must not be cut. */
   columns(): number;
   rows(): number;
 };
 
 const codes: Readonly<Record<Style, number>> = { good: 32, bad: 31, open: 33, strong: 1, faint: 2 };
 
-export const plain: Paint = (_style, text) => text;
+export const unpainted: Paint = (_style, text) => text;
 export const coloured: Paint = (style, text) => (text === '' ? '' : `\u001b[${codes[style]}m${text}\u001b[0m`);
 
-/** A file or a pipe: nothing is cut, painted or written over. */
-export const noTerminal: Terminal = { isLive: false, paint: plain, columns: () => Infinity, rows: () => Infinity };
+/** A file or a pipe: text is not cut, coloured or overwritten. */
+export const noTerminal: Terminal = { isLive: false, paint: unpainted, columns: () => Infinity, rows: () => Infinity };

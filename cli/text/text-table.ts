@@ -1,9 +1,8 @@
 /**
- * Text in columns and within a width.
- * Pure: a character is a column; colour is put on afterwards.
+ * Text in columns and within a width. Pure: each character counts as one column; colours are added later.
  */
 
-/** Columns two spaces apart, the whole two spaces in. */
+/** Columns separated by two spaces; each line is indented by two spaces. */
 export function table(rows: readonly (readonly string[])[]): readonly string[] {
   const widths = columnWidths(rows);
   return rows.map((row) => `  ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')}`.trimEnd());
@@ -17,7 +16,7 @@ export function columnWidths(rows: readonly (readonly string[])[]): readonly num
   );
 }
 
-/** Words on lines of at most `width` columns; a word that is longer has a line of its own. */
+/** Wraps words to lines of at most `width` columns; a longer word gets a line of its own. */
 export function wrapped(words: readonly string[], width: number, gap = ' '): readonly string[] {
   const lines: string[] = [];
   for (const word of words) {
@@ -29,12 +28,7 @@ export function wrapped(words: readonly string[], width: number, gap = ' '): rea
   return lines;
 }
 
-/** A line of at most `width` columns; a mark shows where it was cut. */
+/** Cuts a line to at most `width` columns; `…` marks the cut. */
 export function cutTo(line: string, width: number): string {
   return line.length <= width ? line : `${line.slice(0, Math.max(0, width - 1))}…`;
-}
-
-/** 1180 → "1,180" */
-export function counted(count: number): string {
-  return count.toLocaleString('en-US');
 }

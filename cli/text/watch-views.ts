@@ -1,8 +1,7 @@
 /**
- * A model that is watched: drawn in place on a terminal, a line for each change elsewhere.
+ * The two views of `watch`: redrawn in place on a terminal, a line for each change elsewhere.
  *
- * Owns:  what is said when. Pictures: picture-text.ts.
- * Ends:  `end` leaves what was shown last and gives the terminal back.
+ * Owns: when output is written. Content: picture.ts; layout: picture-text.ts. `end` keeps the last output on screen.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -12,18 +11,18 @@ import { pictureOf, type Picture } from './picture.ts';
 import { plainLine } from './plain-text.ts';
 import type { Terminal } from './terminal.ts';
 
-/** How often "4s ago" is counted on while nothing changes. */
+/** How often times such as "4s ago" are updated. */
 const tickMs = 1000;
 
-export interface View {
+export interface WatchView {
   see(model: OnnxModel): Picture;
-  /** The server cannot be followed; undefined: it can again. */
+  /** Reports that the watch fails; undefined: it works again. */
   trouble(problem: string | undefined): void;
   end(): void;
 }
 
-/** Draws in place, anew with each change, and every second for the times in it. */
-export class LiveView implements View {
+/** Redraws in place at each change, and every second to update times. */
+export class LiveView implements WatchView {
   readonly #frame: LiveFrame;
   readonly #terminal: Terminal;
   readonly #clock: Clock;
@@ -70,12 +69,12 @@ export class LiveView implements View {
   #troubleText(): string {
     return this.#problem === undefined
       ? ''
-      : `\n${this.#terminal.paint('bad', `not heard of at the moment: ${plainLine(this.#problem)}`)}\n`;
+      : `\n${this.#terminal.paint('bad', `the watch failed and will be retried: ${plainLine(this.#problem)}`)}\n`;
   }
 }
 
-/** A line for each change that a person would want to read, with its time. */
-export class LineView implements View {
+/** Writes a line with the time when the line differs from the last one. */
+export class LineView implements WatchView {
   readonly #write: (text: string) => void;
   readonly #clock: Clock;
   #last = '';
@@ -92,7 +91,7 @@ export class LineView implements View {
   }
 
   trouble(problem: string | undefined): void {
-    if (problem !== undefined) this.#say(`not heard of at the moment: ${plainLine(problem)}`);
+    if (problem !== undefined) this.#say(`the watch failed and will be retried: ${plainLine(problem)}`);
   }
 
   end(): void {}

@@ -1,8 +1,8 @@
-/** What the examples' commands share: asking for a flag that has to be there, and printing. */
+/** Shared code of the examples' commands: required flags, and printing. */
 import { AppError } from '../../api/errors.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
 
-/** @throws AppError BAD_FLAG when the flag was not given */
+/** @throws AppError BAD_FLAG when the flag is missing */
 export function need(value: string | undefined, flag: string): string {
   if (value === undefined) throw new AppError('BAD_FLAG', { flag, problem: 'is needed' });
   return value;

@@ -1,6 +1,4 @@
-/**
- * A client of OpenAI's `POST /v1/embeddings`, with the vectors as base64 the way OpenAI's own clients ask for them.
- */
+/** A client of OpenAI's `POST /v1/embeddings`. It requests vectors as base64, as OpenAI's own clients do. */
 
 type Answer = {
   readonly data: readonly { readonly index: number; readonly embedding: string }[];
@@ -10,7 +8,7 @@ type Answer = {
 /**
  * @param base where the model is served, e.g. `status.address.url`
  * @returns one vector for each text, in their order
- * @throws Error in the server's words when it refuses
+ * @throws Error with the server's message when it refuses
  */
 export async function embed(
   base: string,

@@ -1,7 +1,6 @@
 /**
  * A client of the Open Inference Protocol v2 with binary tensors: one float32 tensor in, one out.
- *
- * Owns:   how JSON and tensor bytes share a body. Numbers go over as they lie in memory, not as text.
+ * Owns: the layout of JSON and tensor bytes in a body. Numbers are sent as bytes, not as text.
  * Limits: an answer of more than 64 MiB is not read.
  */
 
@@ -18,10 +17,10 @@ const lengthHeader = 'inference-header-content-length';
 const maxAnswerBytes = 64 << 20;
 
 /**
- * @param base   where the model is served, e.g. `status.address.url`
- * @param input  the input's name and value
- * @param output the name of the output that is wanted
- * @throws Error in the server's words when it refuses
+ * @param base where the model is served, e.g. `status.address.url`
+ * @param input the input's name and value
+ * @param output the name of the requested output
+ * @throws Error with the server's message when it refuses
  */
 export async function infer(
   base: string,
@@ -61,10 +60,10 @@ function readOutput(body: Buffer, headBytes: number, wanted: string): FloatTenso
     if (name === wanted && datatype === 'FP32') return { shape, data: floatsAt(body, offset, bytes) };
     offset += bytes;
   }
-  throw new Error(`the answer holds no FP32 output '${wanted}'`);
+  throw new Error(`the answer does not have an FP32 output '${wanted}'`);
 }
 
-/** Copied, because the bytes may begin where no float may. */
+/** Copied, because the bytes may not be aligned for floats. */
 function floatsAt(body: Buffer, offset: number, bytes: number): Float32Array {
   const copy = new Uint8Array(bytes);
   copy.set(body.subarray(offset, offset + bytes));

@@ -1,8 +1,7 @@
 /**
  * The acts of the demo, each against a running control plane.
- *
- * Owns:  what is asked of the models and what must hold. An act prints only what it has just seen; it throws a
- *        `DemoFailure` with the facts where something did not hold.
+ * Owns: the requests to the models and the expected results. An act prints only what it has observed; it throws a
+ * `DemoFailure` with the facts when an expectation fails.
  */
 import { fileURLToPath } from 'node:url';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
@@ -14,14 +13,14 @@ import type { Cluster } from './cluster.ts';
 import { isSettled, sentencesOf, whyStalled } from './progress.ts';
 import { Traffic } from './traffic.ts';
 
-/** Something that the demo promises did not hold. */
+/** An expectation of the demo failed. */
 export class DemoFailure extends Error {
   override readonly name = 'DemoFailure';
 }
 
 export type Stage = {
   readonly cluster: Cluster;
-  /** The folder with what `npm run models` wrote. */
+  /** The folder that `npm run models` wrote. */
   readonly models: string;
   readonly clock: Clock;
   readonly stop: AbortSignal;
@@ -36,26 +35,26 @@ const questions = [
   'let people choose dark colours',
   'tell a screen reader about a form error',
 ];
-/** Texts of one run of the search check: what one request carries. */
+/** Texts per request of the search check. */
 const textsAtOnce = 16;
 const checkedGuides = 48;
 const roomOnLine = 80;
 const word = 'dialog';
-/** Between two requests of a lane: two cores serve, judge and send. */
+/** Milliseconds between two requests of a lane: two cores serve, judge and send at the same time. */
 const pauseMs = 15;
-/** How far two revisions' vectors of one text may differ: they run the same weights. */
+/** The largest difference between two revisions' vectors of one text: they run the same weights. */
 const sameWithin = 1e-4;
 
-/** Applies a manifest, as one would by hand. */
+/** Applies a manifest, as a user would by hand. */
 export async function applyFile({ cluster, say }: Stage, file: string): Promise<OnnxModel> {
   say(`$ kubectl apply --server-side -f examples/${file}`);
   return cluster.apply(`${examples}/${file}`);
 }
 
 /**
- * Applies a manifest and tells what its status says until it is served in full.
+ * Applies a manifest and prints the status until all traffic is served by it.
  *
- * @returns the model as it is served now
+ * @returns the served model
  */
 export async function serve(stage: Stage, file: string): Promise<OnnxModel> {
   const { metadata } = await applyFile(stage, file);
@@ -69,14 +68,14 @@ export async function serve(stage: Stage, file: string): Promise<OnnxModel> {
     const why =
       whyStalled(model) ??
       (stage.clock.monotonic() > endMs
-        ? `it is not served after ${readyWithinMs / 1000} s: ${model.status?.message ?? 'it has no status'}`
+        ? `the model is not served after ${readyWithinMs / 1000} s: ${model.status?.message ?? 'it has no status'}`
         : undefined);
     if (why !== undefined) throw new DemoFailure(`${metadata.name}: ${why}`);
     await stage.clock.sleep(lookEveryMs, stage.stop);
   }
 }
 
-/** What the status still says of an older spec is no news. */
+/** Messages for an older generation of the spec are not news. */
 function tellNews({ say }: Stage, model: OnnxModel, told: Set<string>): void {
   const isCurrent = model.status?.observedGeneration === model.metadata.generation;
   for (const sentence of sentencesOf(model)) {
@@ -85,7 +84,7 @@ function tellNews({ say }: Stage, model: OnnxModel, told: Set<string>): void {
   }
 }
 
-/** Answers a few questions, then asks for guides by their own descriptions. */
+/** Answers a few questions, then searches for guides by their own descriptions. */
 export async function search(stage: Stage, model: OnnxModel): Promise<void> {
   const url = addressOf(model);
   const set = await readGuides(`${stage.models}/guides`);
@@ -101,10 +100,10 @@ export async function search(stage: Stage, model: OnnxModel): Promise<void> {
     `  asked for ${ranks.length} of them by their descriptions: ${among(1)} come first, ${among(5)} among the ` +
       'first five',
   );
-  if (among(5) < ranks.length * 0.95) throw new DemoFailure('the search does not find what it should');
+  if (among(5) < ranks.length * 0.95) throw new DemoFailure('the search does not find the expected guides');
 }
 
-/** For each of the first guides, its place among all when one searches for its description; 0 is the first. */
+/** For each of the first guides, its rank in a search for its description; 0 is the first. */
 async function ownRanks(url: string, set: GuideSet, stage: Stage, count: number): Promise<readonly number[]> {
   const ranks: number[] = [];
   for (let from = 0; from < count; from += textsAtOnce) {
@@ -124,9 +123,10 @@ async function ownRanks(url: string, set: GuideSet, stage: Stage, count: number)
 }
 
 /**
- * Begins to ask for the vector of one text over and over; another vector than at first counts as failed.
+ * Sends the same text again and again; a vector that differs from the first one counts as failed.
  *
- * One word: what a search box sends while somebody types. The shorter the text, the more a revision's fixed cost shows.
+ * One word, as a search box sends while a user types. The shorter the text, the larger a revision's fixed cost in
+ * proportion.
  */
 export async function startTraffic({ clock, stop }: Stage, model: OnnxModel): Promise<Traffic> {
   const url = addressOf(model);
@@ -142,11 +142,14 @@ export async function startTraffic({ clock, stop }: Stage, model: OnnxModel): Pr
   });
 }
 
-/** Ends it. @returns how many requests failed */
+/**
+ * Stops sending.
+ * @returns how many requests failed
+ */
 export async function endTraffic({ say }: Stage, traffic: Traffic): Promise<number> {
   const { answered, failed, slowestMs, failures } = await traffic.stop();
   say(
-    `${answered + failed} requests were sent all the while: ${answered} answered with the same vector, ${failed} ` +
+    `${answered + failed} requests were sent meanwhile: ${answered} answered with the same vector, ${failed} ` +
       `failed; the slowest took ${Math.round(slowestMs)} ms`,
   );
   for (const failure of failures) say(`  failed: ${failure}`);
@@ -154,7 +157,7 @@ export async function endTraffic({ say }: Stage, traffic: Traffic): Promise<numb
 }
 
 function addressOf({ metadata, status }: OnnxModel): string {
-  if (status?.address === undefined) throw new DemoFailure(`the status of ${metadata.name} names no address`);
+  if (status?.address === undefined) throw new DemoFailure(`the status of ${metadata.name} has no address`);
   return status.address.url;
 }
 
@@ -162,7 +165,7 @@ function isSame(a: Float32Array, b: Float32Array): boolean {
   return a.length === b.length && a.every((value, at) => Math.abs(value - (b[at] ?? 0)) < sameWithin);
 }
 
-/** As many whole words as a line of a terminal has room for. */
+/** As many whole words as fit in a line of a terminal. */
 function beginning(text: string): string {
   return text.length <= roomOnLine ? text : `${text.slice(0, roomOnLine).replace(/\s+\S*$/, '')} …`;
 }

@@ -1,7 +1,6 @@
 /**
- * The two calls that the demo makes to the Kubernetes API: apply a manifest, read a model.
- *
- * Owns:  those calls, through client-node and the kubeconfig that local mode wrote, as any client would make them.
+ * The demo's two calls to the Kubernetes API: apply a manifest, read a model.
+ * Owns: those calls, through client-node and the kubeconfig that local mode wrote.
  */
 import { readFile } from 'node:fs/promises';
 import { KubeConfig, KubernetesObjectApi, PatchStrategy } from '@kubernetes/client-node';
@@ -10,7 +9,7 @@ import { api } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
 
-/** Whoever applies is named in the object's managedFields. */
+/** The field manager in the object's managedFields. */
 const fieldManager = 'demo';
 const namespace = 'default';
 
@@ -23,7 +22,10 @@ export class Cluster {
     this.#objects = KubernetesObjectApi.makeApiClient(config);
   }
 
-  /** Server-side apply, as `kubectl apply --server-side`. @returns the object as the server keeps it */
+  /**
+   * Server-side apply, as `kubectl apply --server-side`.
+   * @returns the stored object
+   */
   async apply(path: string): Promise<OnnxModel> {
     const manifest = parse(await readFile(path, 'utf8')) as Pick<KubeObject, 'apiVersion' | 'kind' | 'metadata'>;
     const { name } = manifest.metadata;

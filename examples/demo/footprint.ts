@@ -1,7 +1,6 @@
 /**
- * What a process and all it started take of the machine, measured while it runs.
- *
- * Owns:  reading /proc. Memory is the proportional set size, so that pages that processes share count once.
+ * The memory and disk use of a process and its descendants, measured while it runs.
+ * Owns: reading /proc. Memory is the proportional set size, so that shared pages count once.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import type { Clock } from '../../lib/clock.ts';
@@ -20,7 +19,7 @@ export class Footprint {
     this.#done = this.#watch(clock);
   }
 
-  /** @returns the highest sum that was seen, in bytes */
+  /** @returns the highest sum so far, in bytes */
   async stop(): Promise<number> {
     this.#stopped.abort();
     await this.#done;
@@ -38,7 +37,7 @@ export class Footprint {
 async function treeBytes(root: number): Promise<number> {
   const parents = await parentsOfAll();
   const tree = [root];
-  // Grows while it is walked: children of children are found in turn.
+  // The list grows during the loop: children of children are found in turn.
   for (const pid of tree) tree.push(...[...parents].filter(([, parent]) => parent === pid).map(([child]) => child));
   const sizes = await Promise.all(tree.map(proportionalBytes));
   return sizes.reduce((sum, bytes) => sum + bytes, 0);
@@ -47,7 +46,7 @@ async function treeBytes(root: number): Promise<number> {
 async function parentsOfAll(): Promise<ReadonlyMap<number, number>> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const stats = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')));
-  // After the program's name, which stands in brackets and may hold anything: state, then the parent's id.
+  // After the program's name (in brackets, it may contain any character): state, then the parent's id.
   return new Map(
     stats.flatMap((stat) => {
       const [, pid, parent] = /^(\d+) .*\) \S (\d+)/s.exec(stat) ?? [];
@@ -57,7 +56,7 @@ async function parentsOfAll(): Promise<ReadonlyMap<number, number>> {
 }
 
 async function proportionalBytes(pid: number): Promise<number> {
-  // A process that ended meanwhile, or belongs to somebody else, has no number.
+  // A process that has ended, or that belongs to another user, cannot be read.
   const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => '');
   return Number(/^Pss:\s+(\d+) kB/m.exec(rollup)?.[1] ?? 0) * 1024;
 }

@@ -1,9 +1,8 @@
 /**
  * Local mode as a child process: started, awaited, ended.
- *
- * Owns:  the child and what it last said on stderr. It has a process group of its own, so that Ctrl+C in a terminal
- *        reaches it once, through `stop`, and it can end its pods in order.
- * Ends:  `stop` resolves when the process is gone: SIGTERM first, SIGKILL when it takes longer than half a minute.
+ * Owns: the child and its last lines on stderr. It has a process group of its own, so that Ctrl+C in a terminal reaches
+ * it once, through `stop`, and it can end its pods in order.
+ * Ends: `stop` resolves when the process has ended: SIGTERM first, SIGKILL after half a minute.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -38,8 +37,8 @@ export class LocalMode {
   }
 
   /**
-   * Resolves once local mode has said that it is ready.
-   * @throws Error with its last words when it ends before, or the signal's reason
+   * Resolves once local mode has reported that it is ready.
+   * @throws Error with its last lines when it ends before, or the signal's reason
    */
   static async start({ kubeconfig, dataDir, volumes, clock }: LocalModeOptions, stop: AbortSignal): Promise<LocalMode> {
     const flags = [
@@ -57,7 +56,7 @@ export class LocalMode {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const mode = new LocalMode(child, clock);
-    // For an end of this process that nobody planned.
+    // For an unexpected end of this process.
     process.once('exit', () => void child.kill('SIGTERM'));
     try {
       await mode.#saysReady(stop);
@@ -72,7 +71,7 @@ export class LocalMode {
     return this.#child.pid ?? 0;
   }
 
-  /** Whether it is gone, or will be in a moment: its sockets close before its end is known. */
+  /** Whether it has ended, or is about to: its sockets close before its exit is reported. */
   async hasEnded(): Promise<boolean> {
     await Promise.race([this.#ended, this.#clock.sleep(momentMs)]);
     return !this.#isRunning;
@@ -82,7 +81,7 @@ export class LocalMode {
     return this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** The end of its log, for when something went wrong. */
+  /** The end of its log, for an error message. */
   get lastWords(): string {
     return this.#lines.join('\n');
   }

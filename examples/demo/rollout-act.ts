@@ -1,7 +1,6 @@
 /**
- * The act that people come for: a changed spec earns its traffic, or does not, while a client keeps sending.
- *
- * Owns:  what is told of a rollout under way, and what has to come of it. All of it is read off the status.
+ * The main act: a changed spec is rolled out, or rejected, while a client keeps sending.
+ * Owns: what is printed about a rollout, and its expected end. All facts are read from the status.
  */
 import type { OnnxModel, RolloutOutcome } from '../../api/onnxmodel.ts';
 import { applyFile, DemoFailure, type Stage } from './acts.ts';
@@ -9,17 +8,17 @@ import { isSettled, whyStalled } from './progress.ts';
 
 export type Ending = Pick<RolloutOutcome, 'outcome'> & { readonly reason?: string };
 
-/** A pod that comes up on two busy cores, three minutes of a step, and what is between them. */
+/** The start of a pod on two busy cores, three minutes of a step, and the time between them. */
 const endsWithinMs = 300_000;
 const lookEveryMs = 250;
-/** How often a sentence whose numbers alone have changed is told again. */
+/** Milliseconds between repetitions of a sentence in which only numbers changed. */
 const tellAgainMs = 10_000;
 
 /**
- * Applies a manifest and tells how its revision does until that is decided.
+ * Applies a manifest and prints the progress of its revision until it is decided.
  *
- * @param wanted what has to come of it
- * @returns what the status's history says of it
+ * @param wanted the expected end
+ * @returns the entry of the status's history
  */
 export async function rollOut(stage: Stage, file: string, wanted: Ending): Promise<RolloutOutcome> {
   const { metadata, status } = await applyFile(stage, file);
@@ -34,13 +33,13 @@ export async function rollOut(stage: Stage, file: string, wanted: Ending): Promi
     if (ended !== undefined) return check(stage, ended, wanted);
     if (stage.clock.monotonic() > endMs)
       throw new DemoFailure(
-        `${file} is not decided after ${endsWithinMs / 1000} s: ${model.status?.message ?? 'no status'}`,
+        `the rollout of ${file} is not decided after ${endsWithinMs / 1000} s: ${model.status?.message ?? 'no status'}`,
       );
     await stage.clock.sleep(lookEveryMs, stage.stop);
   }
 }
 
-/** The new line of the history, once the model has come to rest on it. */
+/** The new entry of the history, once the model is at rest. */
 function endOf(model: OnnxModel, before: RolloutOutcome | undefined): RolloutOutcome | undefined {
   const latest = model.status?.history?.[0];
   const isNew = latest !== undefined && (latest.at !== before?.at || latest.revision !== before.revision);
@@ -56,7 +55,7 @@ function check({ say }: Stage, ended: RolloutOutcome, wanted: Ending): RolloutOu
   );
 }
 
-/** One decision on one line, with the numbers it rests on. */
+/** One decision on one line, with its numbers. */
 export function decisionText({ revision, outcome, reason, message, gates = [] }: RolloutOutcome): string {
   const verdicts = gates.map(
     ({ name, verdict, estimate = '?', limit = '?', candidateRequests = 0 }) =>
@@ -69,7 +68,7 @@ export function decisionText({ revision, outcome, reason, message, gates = [] }:
   ].join(': ');
 }
 
-/** Says each new sentence of the status; one that differs only in its numbers not too often. */
+/** Prints each new sentence of the status; one that differs only in its numbers at most every so often. */
 class Teller {
   readonly #stage: Stage;
   #text = '';

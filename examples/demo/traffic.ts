@@ -1,8 +1,7 @@
 /**
- * A client that keeps sending, and counts.
- *
- * Owns:  the count. Every request is counted once when it ends: answered as it should be, or failed with the reason.
- *        Nothing is retried.
+ * A client that sends requests continuously and counts the results.
+ * Owns: the count. Every request is counted once, when it ends: answered as expected, or failed with the reason.
+ * Nothing is retried.
  * Limits: `most` requests, 30 s each. The time of each answer is kept.
  */
 import { messageOf } from '../../api/errors.ts';
@@ -18,13 +17,13 @@ export type Tally = {
 const failuresKept = 5;
 
 export type TrafficOptions = {
-  /** One request. Rejects when it was not answered as it should be. */
+  /** One request. Rejects when the answer is not the expected one. */
   readonly send: (signal: AbortSignal) => Promise<void>;
   /** Requests under way at a time. */
   readonly lanes: number;
-  /** Between two requests of a lane. */
+  /** Milliseconds between two requests of a lane. */
   readonly rest: () => Promise<void>;
-  /** Requests in all. Absent: as many as there is time for. */
+  /** Requests in all. Absent: no limit. */
   readonly most?: number;
   readonly monotonic: () => number;
 };
@@ -50,7 +49,7 @@ export class Traffic {
     return { answered: this.#answered, failed: this.#failed, slowestMs: this.#slowestMs, failures: this.#failures };
   }
 
-  /** Of every answer so far, in the order in which they came. */
+  /** The times of all answers so far, in their order of arrival. */
   get latenciesMs(): readonly number[] {
     return this.#latenciesMs;
   }
@@ -60,7 +59,10 @@ export class Traffic {
     await Promise.all(this.#lanes);
   }
 
-  /** Sends no more, waits for what is under way. @returns the count of all */
+  /**
+   * Stops sending and waits for requests under way.
+   * @returns the count of all requests
+   */
   async stop(): Promise<Tally> {
     this.#stopping = true;
     await Promise.all(this.#lanes);
@@ -95,7 +97,7 @@ export class Traffic {
 /** A request without an answer after this long has failed. */
 const requestTimeoutMs = 30_000;
 
-/** fetch says "fetch failed" and keeps the reason as the cause. */
+/** fetch throws "fetch failed" and has the reason as its cause. */
 function reasonsOf(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined;
   return cause === undefined ? messageOf(error) : `${messageOf(error)}: ${messageOf(cause)}`;

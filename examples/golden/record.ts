@@ -34,7 +34,7 @@ async function main(): Promise<ExitCode> {
   if (values.help) return print(help);
   const [file] = positionals;
   if (file === undefined)
-    throw new AppError('BAD_FLAG', { flag: 'QUESTIONS', problem: 'say which file has the questions' });
+    throw new AppError('BAD_FLAG', { flag: 'QUESTIONS', problem: 'the file with the questions is missing' });
   const [url, model] = [need(values.url, '--url'), need(values.model, '--model')];
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
     throw new AppError('FILE_UNREADABLE', { path: file, why: messageOf(error) });

@@ -1,14 +1,13 @@
 /**
- * Lines of a golden set, and what a model answers to one.
- *
- * Owns: which endpoint a question goes to, and how short its answer is written.
+ * Lines of a golden set, and a model's answer to each.
+ * Owns: which endpoint a question goes to, and the compact form of its answer.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
 import { isRecord } from '../../api/record.ts';
 
 export type Question = { readonly where: string; readonly request: Readonly<Record<string, unknown>> };
 
-/** @throws AppError BAD_CONFIG naming the line that is no question */
+/** @throws AppError BAD_CONFIG naming the invalid line */
 export function linesOf(text: string, file: string): readonly Question[] {
   const lines = text.split('\n').map((line, index) => ({ line, where: `${file}, line ${index + 1}` }));
   return lines
@@ -24,13 +23,13 @@ function requestIn(line: string, where: string): Question['request'] {
     throw new AppError('BAD_CONFIG', { where, problem: messageOf(error) });
   }
   const request = isRecord(value) ? value['request'] : undefined;
-  if (!isRecord(request)) throw new AppError('BAD_CONFIG', { where, problem: 'it has no request' });
+  if (!isRecord(request)) throw new AppError('BAD_CONFIG', { where, problem: 'the line has no request' });
   return request;
 }
 
 /**
- * @returns the line with what the model answers
- * @throws AppError REQUEST_INVALID in the server's words, SOURCE_UNAVAILABLE when it does not answer
+ * @returns the line with the model's answer
+ * @throws AppError REQUEST_INVALID with the server's message, SOURCE_UNAVAILABLE when it does not answer
  */
 export async function withAnswer(
   { where, request }: Question,

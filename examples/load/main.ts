@@ -1,11 +1,9 @@
 /**
- * `npm run load -- URL`: sends requests to a served model, so that a canary has something to be judged by.
- *
- * Owns:   flags, the bounds of count and time, and the report. What is sent: question.ts. The sending:
- *         ../demo/traffic.ts.
+ * `npm run load -- URL`: sends requests to a served model, so that a canary has traffic to be judged by.
+ * Owns: flags, bounds and the report. question.ts makes the request, ../demo/traffic.ts sends it.
  * Limits: an hour, 1,000,000 requests, 64 clients.
- * Ends:   0 when every request was answered, 5 when one failed, 2 wrong command line, 4 when the model cannot be
- *         reached, 130 when interrupted; a report comes in every case after the first request.
+ * Ends: 0 when every request was answered, 5 when one failed, 2 wrong command line, 4 when the model cannot be reached,
+ * 130 when interrupted; with a report in every case after the first request.
  */
 import '../../scripts/node-guard.cjs';
 import { AppError } from '../../api/errors.ts';
@@ -22,10 +20,9 @@ import { questionFor } from './question.ts';
 
 const help = `Usage: npm run load -- URL [options]
 
-Sends one and the same request over and over to a served model: a text to /v1/embeddings where the model has that \
-task, else
-a tensor of its input shapes by the Open Inference Protocol. Ends by itself, and says how many were answered and how \
-fast.
+Sends the same request again and again to a served model: a text to /v1/embeddings where the model has that
+task, else a tensor of its input shapes by the Open Inference Protocol. Ends by itself, and reports how many
+requests were answered and how fast.
 
   URL              where the model is served: status.address.url of the OnnxModel, or what "npm run serve" printed.
                    For a model in a cluster: "kubectl port-forward service/NAME 8080", then http://localhost:8080
@@ -88,7 +85,7 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
   return failed > 0 ? exitCodes.judgedBad : exitCodes.ok;
 }
 
-/** Until the time is up, all requests are sent or somebody interrupts; a line every ten seconds. */
+/** Until the time is up, all requests are sent, or the user interrupts; with a line every ten seconds. */
 async function follow(traffic: Traffic, forMs: number, stop: AbortSignal): Promise<void> {
   const over = new AbortController();
   void traffic.ended().then(() => over.abort());
@@ -111,7 +108,7 @@ function report({ tally, latenciesMs }: Traffic, ms: number): string {
   );
 }
 
-/** A host and port alone is taken for http. */
+/** A host and port without a scheme is read as http. */
 function urlOf([text, ...more]: readonly string[]): URL {
   const wrong = (problem: string): AppError => new AppError('BAD_FLAG', { flag: 'URL', problem });
   if (text === undefined || text === '')

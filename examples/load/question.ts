@@ -1,19 +1,18 @@
 /**
- * Which request a served model can answer, found out by asking the server.
- *
- * Owns:   the choice between /v1/embeddings and the Open Inference Protocol, and an input that fits the model's shapes.
+ * Finds a request that a served model can answer, by asking the server.
+ * Owns: the choice between /v1/embeddings and the Open Inference Protocol, and an input of the model's shapes.
  * Limits: 10 s for each question to the server; a dimension that is not fixed is 1.
- * Throws: AppError SOURCE_UNAVAILABLE with what the server said.
+ * Throws: AppError SOURCE_UNAVAILABLE with the server's message.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
 import { isRecord } from '../../api/record.ts';
 import { embed } from '../client/embeddings.ts';
 
 export type Question = {
-  /** Of the model. */
+  /** The model's name. */
   readonly name: string;
   readonly path: string;
-  /** Rejects when it was not answered with 200. */
+  /** Rejects when the status is not 200. */
   readonly send: (signal: AbortSignal) => Promise<void>;
 };
 
@@ -50,7 +49,10 @@ function inference(url: URL, name: string, path: string, inputs: readonly Input[
 
 const within = (stop: AbortSignal): AbortSignal => AbortSignal.any([stop, AbortSignal.timeout(answerWithinMs)]);
 
-/** @param body absent: a GET. @throws Error in the server's words */
+/**
+ * @param body absent: a GET
+ * @throws Error with the server's message
+ */
 async function call(url: URL, path: string, body: object | undefined, signal: AbortSignal): Promise<unknown> {
   const post = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) };
   const answer = await fetch(new URL(path, url), {
@@ -66,7 +68,7 @@ async function call(url: URL, path: string, body: object | undefined, signal: Ab
 function firstOf(index: unknown): string {
   const [first] = Array.isArray(index) ? (index as unknown[]) : [];
   const name = isRecord(first) ? first['name'] : undefined;
-  if (typeof name !== 'string') throw new Error('the server lists no model: name one with --model');
+  if (typeof name !== 'string') throw new Error('the server does not list a model; give one with --model');
   return name;
 }
 
@@ -77,7 +79,7 @@ export type Input = {
   readonly data: readonly (number | boolean | string)[];
 };
 
-/** @param metadata of the model, as the Open Inference Protocol has it */
+/** @param metadata of the model, as in the Open Inference Protocol */
 export function inputsFor(metadata: unknown): readonly Input[] {
   const inputs = isRecord(metadata) && Array.isArray(metadata['inputs']) ? metadata['inputs'] : [];
   return inputs.filter(isRecord).map(({ name, datatype, shape }) => {

@@ -1,10 +1,8 @@
 /**
  * Writes a BERT encoder as an ONNX graph: embeddings, layers of attention and feed-forward, a pooled output.
- *
- * Owns:  the arithmetic of the network in ONNX operators (opset 17). Where the weights come from, and in
- *        which precision they are stored, is the `Weights` port's business.
- * Shape: inputs input_ids, attention_mask, token_type_ids int64 [batch, sequence]; outputs last_hidden_state
- *        [batch, sequence, hidden] and sentence_embedding [batch, hidden] (mean over the mask, L2 norm 1).
+ * Owns: the arithmetic in ONNX operators (opset 17). The `Weights` port provides the weights in their precision.
+ * Shape: inputs input_ids, attention_mask, token_type_ids int64 [batch, sequence]; outputs last_hidden_state [batch,
+ * sequence, hidden] and sentence_embedding [batch, hidden] (mean over the mask, L2 norm 1).
  * Source: Devlin et al. 2018 (BERT), Reimers & Gurevych 2019 (mean pooling over tokens).
  */
 import type { Attribute, Graph, Node, Weight } from '../../runtime/onnx/build.ts';
@@ -12,17 +10,23 @@ import { weight } from '../../runtime/onnx/build.ts';
 
 export type BertShape = { readonly layers: number; readonly hidden: number; readonly heads: number };
 
-/** The weights of the network, by the role they play. Paths: `embeddings.word`, `layer.0.query` and so on. */
+/** The weights of the network, by role. Paths: `embeddings.word`, `layer.0.query` and so on. */
 export interface Weights {
-  /** Adds x·W + b to the graph. @returns the output's name */
+  /**
+   * Adds x·W + b to the graph.
+   * @returns the output's name
+   */
   linear(draft: GraphDraft, path: string, x: string): string;
-  /** Adds the lookup of rows. @returns the output's name */
+  /**
+   * Adds the lookup of rows.
+   * @returns the output's name
+   */
   rows(draft: GraphDraft, path: string, indices: string): string;
   /** Scale and bias of a layer norm, as names of weights. */
   norm(draft: GraphDraft, path: string): readonly [scale: string, bias: string];
 }
 
-/** A graph in the making: nodes in order, weights by name, names that never clash. */
+/** A graph under construction: nodes in order, weights by name, unique names. */
 export class GraphDraft {
   readonly nodes: Node[] = [];
   readonly weights: Weight[] = [];
@@ -119,7 +123,7 @@ function declareConstants(draft: GraphDraft, { hidden, heads }: BertShape): Cons
   };
 }
 
-/** 0 where a token counts, a large negative number where it is padding: [batch, 1, 1, sequence]. */
+/** 0 for a token, a large negative number for padding: [batch, 1, 1, sequence]. */
 function attentionBias(draft: GraphDraft, mask: string, c: Constants): string {
   const wide = draft.op('mask.wide', 'Unsqueeze', [mask, c.axes12]);
   return draft.op('mask.bias', 'Mul', [draft.op('mask.inverse', 'Sub', [c.one, wide]), c.masked]);
@@ -186,7 +190,7 @@ function layerNorm(draft: GraphDraft, path: string, x: string, weights: Weights)
   });
 }
 
-/** The mean over the tokens that count, scaled to length 1. */
+/** The mean over the tokens without padding, scaled to length 1. */
 function pool(draft: GraphDraft, x: string, mask: string): void {
   const axis1 = draft.integers('axis_1', [1]);
   const column = draft.op('mask.column', 'Unsqueeze', [mask, draft.integers('axis_2', [2])]);

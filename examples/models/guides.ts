@@ -1,9 +1,7 @@
 /**
- * The search set: pieces of guides with their vectors, in a form that is read in milliseconds.
- *
- * Owns:  the form. `guides.json` lists the guides; `pieces.json` holds for each piece the index of its guide
- *        and its text; `vectors.f32` holds the pieces' vectors one after another (little-endian float32,
- *        384 a piece, scaled to length 1).
+ * The search set: pieces of guides with their vectors, in a form that is fast to read.
+ * Owns: the form. `guides.json` lists the guides; `pieces.json` has for each piece the index of its guide and its text;
+ * `vectors.f32` has the pieces' vectors one after another (little-endian float32, 384 per piece, scaled to length 1).
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -31,7 +29,7 @@ const maxUnpackedBytes = 64 << 20;
 
 export async function buildGuides(packed: string, into: string): Promise<void> {
   const text = await promisify(gunzip)(await readFile(packed), { maxOutputLength: maxUnpackedBytes });
-  // The digest of the packed file was checked: its shape is known.
+  // The digest of the packed file was checked, so its shape is known.
   const shipped = JSON.parse(text.toString('utf8')) as readonly ShippedPiece[];
   const set = compact(shipped);
   await writeFile(join(into, 'guides.json'), `${JSON.stringify(set.guides)}\n`);

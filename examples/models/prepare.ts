@@ -1,10 +1,9 @@
 /**
- * Makes the folders of the catalogue under one directory, each whole or not at all.
- *
- * Owns:   `DIR/NAME/` (a folder appears by one rename, complete) and `DIR/.models/` (what is known of finished
- *         folders, files on their way, the lock).
- * Level:  idempotent. A finished folder is recognised by its record and the sizes of its files, without
- *         reading them; an interrupted run leaves checked downloads, which the next one uses.
+ * Makes the folders of the catalogue under one directory, each completely or not at all.
+ * Owns: `DIR/NAME/` (a folder appears by one rename, complete) and `DIR/.models/` (records of finished folders,
+ * downloads, the lock).
+ * Rule: idempotent. A finished folder is recognised by its record and the sizes of its files, without reading them; an
+ * interrupted run leaves checked downloads for the next one.
  */
 import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,7 +22,7 @@ export type Options = { readonly stop: AbortSignal; readonly onProgress: (progre
 
 type Built = { readonly recipe: string; readonly files: readonly { readonly path: string; readonly bytes: number }[] };
 
-/** What a run would still have to fetch and store, in bytes. Nothing is written. */
+/** What a run would still have to fetch and store, in bytes. Writes nothing. */
 export async function outstanding(
   recipes: readonly Recipe[],
   dir: string,
@@ -39,8 +38,8 @@ export async function outstanding(
 }
 
 /**
- * @throws AppError SOURCE_UNAVAILABLE, DIGEST_MISMATCH, DISK_FULL, or RUN_IN_PROGRESS when another run works on the
- *   directory
+ * @throws AppError SOURCE_UNAVAILABLE, DIGEST_MISMATCH, DISK_FULL, or RUN_IN_PROGRESS when another run works in the
+ * directory
  */
 export async function prepare(recipes: readonly Recipe[], dir: string, options: Options): Promise<void> {
   const open: Recipe[] = [];
@@ -60,7 +59,7 @@ export async function prepare(recipes: readonly Recipe[], dir: string, options: 
   }
 }
 
-/** All that is wanted of the recipe's package, lest it be fetched again for the next folder. */
+/** All files of the package that any selected recipe needs, so that it is fetched only once. */
 function readsOf(recipe: Recipe, open: readonly Recipe[]): readonly WantedFile[] {
   return open.filter(({ from }) => from.spec === recipe.from.spec).flatMap(({ reads }) => reads);
 }
@@ -114,12 +113,12 @@ async function readRecord(path: string): Promise<Built | undefined> {
   try {
     return JSON.parse(await readFile(path, 'utf8')) as Built;
   } catch {
-    // Absent or cut short: the folder is made anew.
+    // Missing or truncated: the folder is made again.
     return undefined;
   }
 }
 
-/** Changes whenever the folder would come out different. */
+/** Changes whenever the contents of the folder would change. */
 function identityOf(recipe: Recipe): string {
   return [recipe.version, ...recipe.reads.map(({ sha256 }) => sha256)].join(' ');
 }
@@ -129,7 +128,7 @@ async function filesIn(folder: string): Promise<Built['files']> {
   return Promise.all(names.map(async (path) => ({ path, bytes: (await stat(join(folder, path))).size })));
 }
 
-/** Needs the results, and beside them the packed and unpacked files of one package at a time. */
+/** The space for the results, and for the packed and unpacked files of one package at a time. */
 async function refuseFullDisk(open: readonly Recipe[], dir: string): Promise<void> {
   const transient = Math.max(
     ...open.map(({ from, reads }) => from.downloadBytes + reads.map(({ bytes }) => bytes).reduce(sum, 0)),

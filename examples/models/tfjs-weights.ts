@@ -1,19 +1,17 @@
 /**
  * Reads the weights of a TensorFlow.js model: a manifest (JSON) beside one or more binary shards.
- *
- * Owns:   how tensors lie in the shards, and what their 8-bit quantisation means.
+ * Owns: the layout of tensors in the shards, and their 8-bit quantisation (q stands for q * scale + min).
  * Limits: a manifest that does not cover the shards to the byte is refused.
- * Source: the TensorFlow.js "layers/graph model" format: tensors follow each other in manifest order;
- *         a quantised element q stands for q * scale + min.
+ * Source: the TensorFlow.js "layers/graph model" format: tensors follow each other in manifest order.
  */
 
 export type Quantization = { readonly min: number; readonly scale: number };
 
 export type TfjsTensor = {
   readonly shape: readonly number[];
-  /** As stored: one byte an element when quantised, else four (float32 or int32, little-endian). */
+  /** As stored: one byte per element when quantised, else four (float32 or int32, little-endian). */
   readonly bytes: Uint8Array;
-  /** Absent for a tensor that was stored as it is. */
+  /** Absent for a tensor that is not quantised. */
   readonly quantization?: Quantization;
 };
 
@@ -56,7 +54,7 @@ export function readWeights(manifest: Manifest, shards: Uint8Array): ReadonlyMap
   return tensors;
 }
 
-/** The tensor's values in float32, as TensorFlow.js itself computes with them. */
+/** The tensor's values in float32, as TensorFlow.js computes them. */
 export function toFloat32({ shape, bytes, quantization }: TfjsTensor): Float32Array {
   if (quantization === undefined) return new Float32Array(bytes.slice().buffer);
   const { min, scale } = quantization;
@@ -65,7 +63,7 @@ export function toFloat32({ shape, bytes, quantization }: TfjsTensor): Float32Ar
   return values;
 }
 
-/** @returns the byte that stands for 0.0, or undefined when no byte does (to 1/100 of a step) */
+/** @returns the byte for 0.0, or undefined when no byte stands for it (to 1/100 of a step) */
 export function zeroPointOf({ min, scale }: Quantization): number | undefined {
   const exact = -min / scale;
   const nearest = Math.round(exact);
@@ -78,6 +76,6 @@ function elementsOf(shape: readonly number[]): number {
 
 function widthOf(dtype: string): number {
   const width = { uint8: 1, bool: 1, float32: 4, int32: 4 }[dtype];
-  if (width === undefined) throw new RangeError(`weights of type ${dtype} are not known here`);
+  if (width === undefined) throw new RangeError(`weights of type ${dtype} are not supported`);
   return width;
 }

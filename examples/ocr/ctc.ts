@@ -1,8 +1,7 @@
 /**
- * From the chance of each character at each step to a text.
- *
- * Owns:  greedy CTC decoding: the likeliest class of each step, repeats joined, blanks (class 0) dropped. The
- *        margins of a picture read as spaces and are dropped, too.
+ * Decodes the probabilities of characters at each step into a text.
+ * Owns: greedy CTC decoding: the likeliest class of each step, repeats joined, blanks (class 0) dropped. The margins of
+ * a picture decode as spaces and are dropped too.
  * Pure.
  * Source: Graves et al. 2006, "Connectionist temporal classification", best path decoding.
  */
@@ -10,15 +9,18 @@ import type { FloatTensor } from '../client/oip.ts';
 
 export type Reading = {
   readonly text: string;
-  /** The mean chance of the characters, 0 to 1. */ readonly confidence: number;
+  /** The mean probability of the characters, 0 to 1. */ readonly confidence: number;
 };
 
-/** @param keys the file of characters, one a line. Class 0 is blank, the last class is the space. */
+/** @param keys the file of characters, one per line. Class 0 is blank, the last class is the space. */
 export function readAlphabet(keys: string): readonly string[] {
   return ['', ...keys.replace(/\n$/, '').split('\n'), ' '];
 }
 
-/** @param steps [1, steps, classes] @throws RangeError when the alphabet is not the model's */
+/**
+ * @param steps [1, steps, classes]
+ * @throws RangeError when the alphabet does not fit the model
+ */
 export function decodeSteps({ shape, data }: FloatTensor, alphabet: readonly string[]): Reading {
   const [, steps = 0, classes = 0] = shape;
   if (classes !== alphabet.length)

@@ -1,8 +1,7 @@
 /**
- * A picture of one line of text as PP-OCR's recognition takes it.
- *
- * Owns:   the preprocessing: height 48, width in proportion and a multiple of 8, planes in the order blue, green,
- *         red, values from -1 (black) to 1 (white). Transparent pixels count as white.
+ * Converts a picture of one line of text to the input of PP-OCR's recognition.
+ * Owns: the preprocessing: height 48, width in proportion and a multiple of 8, planes in the order blue, green, red,
+ * values from -1 (black) to 1 (white). Transparent pixels count as white.
  * Limits: pictures up to 4096 pixels wide after scaling.
  * Source: PaddleOCR's preprocessing for PP-OCRv4 recognition.
  */
@@ -23,7 +22,7 @@ export function lineTensor(png: Buffer): FloatTensor {
   const step = { x: picture.width / scaledWidth, y: picture.height / height };
   for (let y = 0; y < height; y += 1) {
     for (let x = 0; x < width; x += 1) {
-      // Pixels are sampled at their middle.
+      // Pixels are sampled at their centre.
       const [red, green, blue] = sample(picture, (x + 0.5) * step.x - 0.5, (y + 0.5) * step.y - 0.5);
       const at = y * width + x;
       data[at] = blue / 127.5 - 1;
@@ -36,7 +35,7 @@ export function lineTensor(png: Buffer): FloatTensor {
 
 type Rgb = readonly [red: number, green: number, blue: number];
 
-/** Bilinear between the four pixels around a point; beyond the edge the edge goes on. */
+/** Bilinear interpolation between the four nearest pixels; beyond the edge the edge pixels are repeated. */
 function sample(picture: PNG, x: number, y: number): Rgb {
   const [left, top] = [Math.floor(x), Math.floor(y)];
   const [right, down] = [x - left, y - top];

@@ -1,6 +1,4 @@
-/**
- * Reads one line of text off a picture with a served PP-OCR model.
- */
+/** Reads one line of text in a picture with a served PP-OCR model. */
 import { infer, type FloatTensor } from '../client/oip.ts';
 import { decodeSteps, type Reading } from './ctc.ts';
 
@@ -8,7 +6,9 @@ import { decodeSteps, type Reading } from './ctc.ts';
 const names = { input: 'x', output: 'softmax_11.tmp_0' } as const;
 
 /**
- * @param line from `lineTensor` @param alphabet from `readAlphabet` @param where base URL and name of the served model
+ * @param line from `lineTensor`
+ * @param alphabet from `readAlphabet`
+ * @param where base URL and name of the served model
  */
 export async function recogniseLine(
   line: FloatTensor,

@@ -1,8 +1,7 @@
 /**
- * Ranks guides by how near their nearest piece is to a question.
- *
- * Owns:  the measure: the cosine, which for vectors of length 1 is their dot product. Compare guides by rank:
- *        a cosine of these vectors says little by itself (docs/models.md).
+ * Ranks guides by the similarity of their nearest piece to a question.
+ * Owns: the measure: the cosine, which for vectors of length 1 is their dot product. Compare guides by rank: the
+ * cosine's value is not meaningful alone (docs/models.md).
  * Pure.
  */
 import type { Guide, GuideSet } from '../models/guides.ts';
@@ -10,7 +9,7 @@ import type { Guide, GuideSet } from '../models/guides.ts';
 export type Hit = {
   readonly guide: Guide;
   readonly cosine: number;
-  /** The piece that was nearest. */ readonly text: string;
+  /** The nearest piece. */ readonly text: string;
 };
 
 /** @returns the `count` best guides, best first */

@@ -36,7 +36,7 @@ async function main(): Promise<ExitCode> {
   });
   if (values.help) return print(help);
   const question = positionals.join(' ');
-  if (question === '') throw new AppError('BAD_FLAG', { flag: 'QUESTION', problem: 'say what to look for' });
+  if (question === '') throw new AppError('BAD_FLAG', { flag: 'QUESTION', problem: 'the question is missing' });
   const set = await readGuides(need(values.guides, '--guides')).catch((error: unknown) => {
     throw new AppError('FILE_UNREADABLE', { path: values.guides ?? '', why: messageOf(error) });
   });

@@ -1,10 +1,8 @@
 /**
  * The API server's address and our credentials: kubeconfig files, in-cluster tokens, exec plugins, client certificates.
- *
  * Owns: the only import of client-node's code, loaded only where a kubeconfig needs it (half a second, 80 MiB);
- *       plain-access.ts reads the others. Results are plain headers and TLS options.
- * Rule: credentials are read again every 10 s, because tokens rotate and certificates are renewed, and from scratch
- *       after a 401.
+ * plain-access.ts reads the others. Results are plain headers and TLS options.
+ * Rule: credentials are read again every 10 s, because tokens rotate, and from scratch after a 401.
  */
 import type { RequestOptions } from 'node:https';
 import type { Cluster, KubeConfig } from '@kubernetes/client-node';

@@ -1,5 +1,5 @@
 /**
- * What a request to an API server carries to show who sends it, and where that is read from.
+ * The credentials of requests to an API server, and the options that say where they are read from.
  *
  * Owns:  the types that the readers of kubeconfigs share.
  */
@@ -19,5 +19,5 @@ export type Credentials = {
   readonly proxy?: string;
 };
 
-/** Options of node:tls, by their names there. */
+/** Options of node:tls, under the same names. */
 export type TlsMaterial = Readonly<Record<string, unknown>>;

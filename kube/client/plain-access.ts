@@ -1,10 +1,9 @@
 /**
  * A kubeconfig file, or the service account of a pod, whose credentials are only texts and files.
- *
- * Owns:  reading them without client-node, which costs half a second and 80 MiB: tokens, token files, client
- *        certificates, passwords and impersonation of a user.
- * Limits: one file of at most 1 MiB. What needs more (exec plugins, auth providers, several files, a field that is
- *        not known here, a file that is not valid) gives undefined, and client-node reads it and reports its faults.
+ * Owns: reading tokens, token files, client certificates, passwords and impersonation of a user without client-node,
+ * which costs half a second and 80 MiB.
+ * Limits: one valid file of at most 1 MiB without exec plugins, auth providers or unknown fields. Otherwise the result
+ * is undefined, and client-node reads it and reports its faults.
  */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -21,7 +20,7 @@ export type PlainAccess = {
   readonly read: () => Promise<Omit<Credentials, 'proxy'>>;
 };
 
-/** Of a process: its environment and where the service account of its pod is mounted. */
+/** The process's environment, and the folder in which its pod's service account is mounted. */
 export type Surroundings = {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly home: string;

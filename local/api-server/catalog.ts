@@ -1,14 +1,13 @@
 /**
- * Which resources the server serves right now.
- *
- * Owns: looking a resource up by its path or its kind. Built-in ones are there from the start; custom ones come
- *       and go with their definitions (crd/controller.ts tells).
+ * The resources that the server serves at the moment.
+ * Owns: finding a resource by its path or kind. Built-in resources always exist; custom ones are added and removed with
+ * their definitions by crd/controller.ts.
  */
 import { apiVersionOf, type Resource } from './resource.ts';
 
 export class Catalog {
   readonly #byPath = new Map<string, Resource>();
-  /** Grows by one with each change: what discovery and OpenAPI documents are cached by. */
+  /** Increases with each change; discovery and OpenAPI documents are cached by it. */
   generation = 0;
 
   constructor(resources: readonly Resource[]) {
@@ -28,12 +27,12 @@ export class Catalog {
     return [...this.#byPath.values()];
   }
 
-  /** Every table once, with a resource that reads it. */
+  /** Every table once, with one of the resources that use it. */
   tables(): readonly Resource[] {
     return [...new Map(this.all().map((resource) => [resource.table, resource])).values()];
   }
 
-  /** Replaces all versions of one custom resource; an empty list takes it away. */
+  /** Replaces all versions of one custom resource; an empty list removes it. */
   setCustom(table: string, versions: readonly Resource[]): void {
     for (const [path, resource] of this.#byPath)
       if (resource.custom && resource.table === table) this.#byPath.delete(path);

@@ -1,9 +1,8 @@
 /**
- * Takes away what its owners left behind, and empties namespaces that end.
- *
- * Owns:  garbage collection by the uid of owners, foreground and orphan deletion, the end of a namespace. On a real
- *        cluster this is the controller manager's work; here it follows every write at once.
- * Level: driven by changes, but each step looks at what is stored, so that a repeated or late step does no harm.
+ * Garbage collection: deletes objects whose owners are gone, and empties namespaces that are being deleted.
+ * Owns: owner references by uid, foreground and orphan deletion, the end of a namespace. On a real cluster the
+ * controller manager does this; here it follows every write at once.
+ * Rule: changes trigger a step, but each step reads what is stored, so a repeated or late step is harmless.
  */
 import type { Logger } from '../../lib/log.ts';
 import type { KubeObject, OwnerReference } from '../objects.ts';
@@ -40,7 +39,10 @@ export class Collector {
     this.#parts = parts;
   }
 
-  /** Takes up what an earlier life left undone, then follows the changes. @returns ends it */
+  /**
+   * Finishes the work that an earlier process left, then follows changes.
+   * @returns a function that stops it
+   */
   start(): () => void {
     const { store } = this.#parts;
     const all = store.tables().flatMap((table) => store.list(table).map((object) => ({ table, object })));
@@ -57,7 +59,7 @@ export class Collector {
       if (type === 'DELETED') this.#afterDeletion(object);
       else this.#look(table, object);
     } catch (err) {
-      // One object's trouble must not end the collection of the others.
+      // An error with one object must not stop the collection of the others.
       this.#parts.logger.error('garbage collection failed', { err, table, name: object.metadata.name });
     }
   }
@@ -99,7 +101,7 @@ export class Collector {
       this.#sweep(namespace);
   }
 
-  /** A namespace has a service account as long as it lasts, and nothing when it ends. */
+  /** Creates the default service account in a namespace, and empties a namespace that is being deleted. */
   #keepNamespace(namespace: KubeObject): void {
     const { name, deletionTimestamp } = namespace.metadata;
     if (deletionTimestamp !== undefined) this.#sweep(name);
@@ -119,7 +121,7 @@ export class Collector {
     );
   }
 
-  /** An object whose owners are all gone goes; one with some left forgets the others. */
+  /** Deletes an object when all its owners are gone; when some are left, removes the references to the others. */
   #settle(table: string, object: KubeObject): void {
     const owners = object.metadata.ownerReferences ?? [];
     const living = owners.filter((owner) => this.#isThere(owner, object));
@@ -128,7 +130,7 @@ export class Collector {
     else this.#rewrite(table, object, (draft) => void (draft.metadata['ownerReferences'] = copyOf(living)));
   }
 
-  /** An owner in another namespace is none. */
+  /** An owner reference to another namespace is invalid. */
   #isThere(owner: OwnerReference, dependent: KubeObject): boolean {
     const found = this.#stored(this.#placeOfUid.get(owner.uid))?.object;
     return (
@@ -171,7 +173,7 @@ export class Collector {
     });
   }
 
-  /** Deletes what a namespace holds; when nothing is left, the namespace. */
+  /** Deletes the objects of a namespace; when the namespace is empty, deletes it. */
   #sweep(namespace: string): void {
     const { store, catalog } = this.#parts;
     const tables = catalog.tables().filter((resource) => resource.namespaced);
@@ -239,7 +241,7 @@ function idOf(table: string, object: KubeObject): string {
   return JSON.stringify([table, keyOf(object.metadata.namespace, object.metadata.name)]);
 }
 
-/** Somebody else was faster: fine. */
+/** Another request has deleted or changed it already. */
 function ignoreMissing(step: () => unknown): void {
   try {
     step();

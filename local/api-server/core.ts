@@ -1,8 +1,7 @@
 /**
- * The API without its HTTP face: store, catalogue, writes, deletes and the collector, wired together.
- *
- * Owns: the wiring, and the namespaces that are there from the start. `createObjects` is the whole of it for
- *       controllers and tests that need no HTTP.
+ * The API without HTTP: store, catalogue, writes, deletes and the collector, wired together.
+ * Owns: the wiring, and the namespaces that always exist. `createObjects` is the entry point for controllers and tests
+ * that need no HTTP.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { silentLogger, type Logger } from '../../lib/log.ts';
@@ -20,12 +19,12 @@ import { Writes } from './writes.ts';
 export type CoreOptions = {
   readonly clock: Clock;
   readonly logger?: Logger;
-  /** Where ClusterIPs come from. Loopback, so that this machine can call them. */
+  /** The range of ClusterIPs. Loopback, so that this machine can call them. */
   readonly serviceRange?: string;
   readonly loaded?: StoreSnapshot;
-  /** Called with the store before anything is written to it. */
+  /** Called with the store before the first write. */
   readonly follow?: (store: Store) => void;
-  /** How many events each resource's watchers may lag behind. */
+  /** How many past events are kept per resource; a watcher that is further behind has to list again. */
   readonly ringSize?: number;
 };
 
@@ -68,12 +67,12 @@ export function createCore(options: CoreOptions): Core {
     if (objects.get({ ...type, name }) === undefined)
       objects.create(type, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
   }
-  // Whoever asks for what was before this start has to list again.
+  // A client that resumes a watch from before this start has to list again.
   store.forget();
   return { store, catalog, writes, deletes, objects, clock, end };
 }
 
-/** The API's objects in this process, in memory, with the server's own controllers: what controllers are tested on. */
+/** The API's objects in memory, with the server's own controllers, for tests of controllers. */
 export function createObjects(options: CoreOptions): Objects {
   return createCore(options).objects;
 }

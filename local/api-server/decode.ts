@@ -1,8 +1,7 @@
 /**
- * From the bytes of a request to an object that the server works with.
- *
- * Owns:   what a body may be (JSON, YAML, protobuf), whether it names the right type, and what becomes of fields that
- *         the type does not have: refused, warned of or dropped, as `fieldValidation` asks.
+ * Turns the bytes of a request into an object.
+ * Owns: the accepted formats of a body (JSON, YAML, protobuf), the check of its type, and the treatment of unknown
+ * fields: refused, warned of or dropped, by `fieldValidation`.
  * Limits: nesting of 200. The size is bounded where the body is read.
  */
 import { parse as parseYaml } from 'yaml';
@@ -28,7 +27,10 @@ const maxDepth = 200;
 
 export type Parsed = { readonly value: unknown; readonly text: string; readonly duplicates: () => readonly string[] };
 
-/** @param mediaType of the Content-Type header, '' for none. @throws StatusError 415, 400 */
+/**
+ * @param mediaType of the Content-Type header, '' when it is absent
+ * @throws StatusError 415, 400
+ */
 export function parseBody(bytes: Uint8Array, mediaType: string, kind: string): Parsed {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
   switch (mediaType) {
@@ -61,7 +63,7 @@ function parseJson(text: string, kind: string): unknown {
   }
 }
 
-/** In the words of Go's decoder for the case that scripts meet: a body cut short. */
+/** The message of Go's decoder for a truncated body; other syntax errors get Node's message. */
 function jsonProblem(text: string): string {
   try {
     JSON.parse(text);
@@ -89,7 +91,10 @@ function abbreviated(text: string): string {
 
 export type DecodeOptions = { readonly validation: FieldValidation; readonly warn: (message: string) => void };
 
-/** The object of a POST or PUT. @throws StatusError 400, 415, 422 */
+/**
+ * The object of a POST or PUT.
+ * @throws StatusError 400, 415, 422
+ */
 export function decodeObject(resource: Resource, parsed: Parsed, options: DecodeOptions): Draft {
   const { value } = parsed;
   if (!isRecord(value))
@@ -111,7 +116,7 @@ export function decodeObject(resource: Resource, parsed: Parsed, options: Decode
   });
 }
 
-/** That the object is of the resource's type. */
+/** Checks that the object has the resource's type. */
 export function checkType(resource: Resource, value: JsonRecord): void {
   const apiVersion = stringAt(value, 'apiVersion') ?? '';
   const wanted = apiVersionOf(resource);
@@ -129,7 +134,7 @@ export function checkType(resource: Resource, value: JsonRecord): void {
   );
 }
 
-/** Types, unknown fields, defaults of nothing: an object of the right type as its schema has it. */
+/** Checks types and unknown fields of an object by its schema, without defaulting. */
 export function shapeObject(
   resource: Resource,
   value: JsonRecord,
@@ -159,7 +164,7 @@ function reportProblems(resource: Resource, problems: readonly string[], options
   }
 }
 
-/** Kept apart from other refusals because a patch words it otherwise. */
+/** Kept separate from other errors because a PATCH words it differently. */
 class StrictProblems extends Error {
   readonly problems: readonly string[];
   readonly resource: Resource;
@@ -170,7 +175,10 @@ class StrictProblems extends Error {
   }
 }
 
-/** Words strict problems for the kind of request. @param patched the object a patch made; absent for POST and PUT */
+/**
+ * The message of strict validation for the kind of request.
+ * @param patched the object that a patch made; absent for POST and PUT
+ */
 export function wordStrictProblems(error: unknown, patched?: JsonRecord): unknown {
   if (!(error instanceof StrictProblems)) return error;
   const { resource, message } = error;

@@ -1,8 +1,7 @@
 /**
- * How objects end: preconditions, finalizers, grace, what becomes of their dependents.
- *
- * Owns:  the DELETE of every resource. An object with finalizers or grace is only marked; whoever removes the last
- *        finalizer, or the kubelet with a grace of 0, makes it go.
+ * Deletes objects: preconditions, finalizers, grace, and dependents.
+ * Owns: the DELETE of every resource. An object with finalizers or grace is only marked; it is removed when a client
+ * removes the last finalizer, or the kubelet deletes it with a grace of 0.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { KubeObject } from '../objects.ts';
@@ -22,7 +21,7 @@ export type DeleteOptions = {
   readonly dryRun?: boolean;
 };
 
-/** `gone` is out of the store; `pending` waits for finalizers or its grace. */
+/** `gone`: removed from the store; `pending`: waits for finalizers or its grace period. */
 export type Deletion = { readonly outcome: 'gone' | 'pending'; readonly object: KubeObject };
 
 export const foregroundFinalizer = 'foregroundDeletion';
@@ -39,7 +38,7 @@ export class Deletes {
     this.#clock = parts.clock;
   }
 
-  /** @throws StatusError 404 NotFound, 409 Conflict of a precondition */
+  /** @throws StatusError 404 NotFound, 409 Conflict when a precondition fails */
   delete(
     resource: Resource,
     key: { readonly namespace: string | undefined; readonly name: string },
@@ -55,14 +54,17 @@ export class Deletes {
     return this.#mark(resource, old, { finalizers, graceSeconds, dryRun: options.dryRun === true });
   }
 
-  /** Takes an object away whose last finalizer is gone. @param last its last state */
+  /**
+   * Removes an object after its last finalizer was removed.
+   * @param last its last state
+   */
   finish(resource: Resource, last: KubeObject): void {
     this.#store.remove(resource.table, keyOf(last.metadata.namespace, last.metadata.name), last);
   }
 
   #remove(resource: Resource, old: KubeObject, options: DeleteOptions): Deletion {
     if (options.dryRun === true) return { outcome: 'gone', object: old };
-    // Who watches pods looks for the time, also of one that went at once.
+    // Watchers of pods expect a deletion time even for a pod that is removed at once.
     const last = resource.table === 'pods' ? this.#marked(old, { finalizers: [], graceSeconds: 0 }) : undefined;
     const gone = this.#store.remove(resource.table, keyOf(old.metadata.namespace, old.metadata.name), last);
     return { outcome: 'gone', object: gone ?? old };
@@ -80,7 +82,7 @@ export class Deletes {
     return { outcome: 'pending', object: mark.dryRun ? object : this.#store.put(resource.table, object) };
   }
 
-  /** The object as one that is being deleted. An earlier end than before counts, a later one does not. */
+  /** The object marked for deletion. A shorter grace replaces the one before, a longer one does not. */
   #marked(old: KubeObject, mark: { finalizers: readonly string[]; graceSeconds: number }): KubeObject {
     const { deletionGracePeriodSeconds: before = Infinity, deletionTimestamp, generation } = old.metadata;
     const isNews = deletionTimestamp === undefined || mark.graceSeconds < before;
@@ -140,7 +142,7 @@ function checkPreconditions(resource: Resource, old: KubeObject, options: Delete
   }
 }
 
-/** What the asked-for propagation makes of the finalizers; without a wish they stay as they are. */
+/** The finalizers for the requested propagation policy; unchanged when the request does not give one. */
 function finalizersFor(old: KubeObject, propagation: Propagation | undefined): readonly string[] {
   const now = old.metadata.finalizers ?? [];
   if (propagation === undefined) return now;
@@ -155,7 +157,7 @@ function finalizersFor(old: KubeObject, propagation: Propagation | undefined): r
   }
 }
 
-/** A pod that never ran or has ended needs no grace. */
+/** A pod that never ran or has ended needs no grace period. */
 function podGrace(pod: KubeObject, asked: number | undefined): number {
   const phase = stringAt(pod, 'status', 'phase');
   if (stringAt(pod, 'spec', 'nodeName') === undefined || phase === 'Succeeded' || phase === 'Failed') return 0;

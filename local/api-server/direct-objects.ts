@@ -1,7 +1,7 @@
 /**
- * Objects read and written without HTTP, for what runs inside local mode: controllers and the kubelet.
- *
- * Owns: nothing of its own. Every write goes the way of an HTTP request, under the field manager it is made with.
+ * Reads and writes objects without HTTP, for local mode's own controllers and the kubelet.
+ * Owns: no rules of its own: every write goes through the same code as an HTTP request, under the field manager that it
+ * is created with.
  */
 import type { KubeObject, NewObject, ObjectRef, Objects, ResourceType, WatchEvent } from '../objects.ts';
 import type { Catalog } from './catalog.ts';
@@ -21,7 +21,7 @@ export class DirectObjects implements Objects {
   };
   readonly #manager: string;
 
-  /** @param manager the name in managedFields of what is written through this */
+  /** @param manager the name in managedFields of objects written through it */
   constructor(
     parts: { readonly store: Store; readonly catalog: Catalog; readonly writes: Writes; readonly deletes: Deletes },
     manager = 'onnx-local',
@@ -116,7 +116,7 @@ export class DirectObjects implements Objects {
   }
 }
 
-/** A stored object as a version of its resource shows it. */
+/** A stored object in the form of one version of its resource. */
 export function shown(resource: Resource, stored: KubeObject): KubeObject {
   if (resource.conversion !== undefined) return resource.conversion.shown(stored);
   return resource.custom && stored.apiVersion !== apiVersionOf(resource)

@@ -1,7 +1,6 @@
 /**
- * Finds fields that a JSON text gives twice, which JSON.parse passes over.
- *
- * Pure: the text must be valid JSON; it has been parsed before.
+ * Finds fields that occur twice in a JSON text; JSON.parse keeps the last one without an error.
+ * Pure: the text must be valid JSON.
  */
 
 /** @returns paths of repeated fields, such as `spec.size` */
@@ -38,7 +37,7 @@ class Scanner {
       if (seen.has(name)) this.found.push(below);
       seen.add(name);
       this.#skipSpace();
-      this.#at += 1; // the colon
+      this.#at += 1; // Skip the colon.
       this.value(below);
     }
     this.#at += 1;

@@ -1,7 +1,6 @@
 /**
- * Lets Events go after an hour, as a real server does, so that a long life of local mode does not fill up with them.
- *
- * Owns: when an Event is over: an hour after it was last written.
+ * Deletes Events after an hour, as a real server does, so that they do not fill up a local mode that runs for long.
+ * Owns: when an Event expires: an hour after it was last written.
  */
 import type { Core } from './core.ts';
 import type { KubeObject } from '../objects.ts';
@@ -11,7 +10,7 @@ import { keyOf } from './store.ts';
 const lifeMs = 3_600_000;
 const sweepEveryMs = 60_000;
 
-/** @returns ends it */
+/** @returns a function that stops it */
 export function expireEvents(core: Core): () => void {
   let end = (): void => {};
   const sweep = (): void => {
@@ -26,7 +25,7 @@ export function expireEvents(core: Core): () => void {
   return () => end();
 }
 
-/** A series or a count that goes on keeps its Event alive. */
+/** When an Event was last written: a series or a count that goes on keeps it. */
 function lastToldMs(event: KubeObject): number {
   const times = [
     event.metadata.creationTimestamp,

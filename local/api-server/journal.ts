@@ -1,10 +1,9 @@
 /**
- * Keeps the store on disk: a snapshot, and a line for every write since.
- *
- * Owns:   the two files of the data folder. A write is handed to the kernel before it is answered, so it outlives a
- *         SIGKILL of this process; the disk gets it within a second, so a power cut loses at most that.
- * Limits: the journal is folded into a new snapshot at every start and past 32 MiB.
- * Ends:   `close` folds and syncs.
+ * Keeps the store on disk: a snapshot, and a journal with a line for every write since.
+ * Owns: the two files of the data folder. A write reaches the kernel before it is answered, so it survives a SIGKILL;
+ * it reaches the disk within a second, so a power cut loses at most that.
+ * Limits: the journal is folded into a new snapshot at every start and beyond 32 MiB.
+ * Ends: `close` folds and syncs.
  */
 import { closeSync, fsyncSync, openSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
@@ -26,7 +25,7 @@ const journalFile = 'journal.jsonl';
 const maxJournalBytes = 32 * 1024 * 1024;
 const syncEveryMs = 1_000;
 
-/** @throws AppError FILE_UNREADABLE, BAD_CONFIG for a snapshot that is none */
+/** @throws AppError FILE_UNREADABLE, or BAD_CONFIG when a file is not a snapshot */
 export async function openJournal(folder: string, logger: Logger): Promise<Journal> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -79,7 +78,7 @@ class DiskJournal implements Journal {
     if (this.#file !== undefined) fsyncSync(this.#file);
   }
 
-  /** Writes a new snapshot aside, puts it in place in one step, and starts an empty journal. */
+  /** Writes a new snapshot under a temporary name, renames it atomically, and starts an empty journal. */
   #fold(): void {
     const store = this.#store;
     if (store === undefined) return;
@@ -121,13 +120,13 @@ async function readSnapshot(path: string): Promise<StoreSnapshot> {
   } catch (error) {
     throw new AppError(
       'BAD_CONFIG',
-      { where: path, problem: `is not a snapshot of local mode (${messageOf(error)}): remove it to start afresh` },
+      { where: path, problem: `is not a snapshot of local mode (${messageOf(error)}): remove it to start empty` },
       { cause: error },
     );
   }
 }
 
-/** Adds what the journal knows beyond the snapshot. A last line that was cut short is a write nobody was told of. */
+/** Adds the writes of the journal to the snapshot. A truncated last line is a write that was never answered. */
 function replay(snapshot: StoreSnapshot, text: string, logger: Logger): StoreSnapshot {
   const tables = new Map(
     [...snapshot.tables].map(([table, objects]) => [
@@ -142,7 +141,7 @@ function replay(snapshot: StoreSnapshot, text: string, logger: Logger): StoreSna
       if (line !== '') logger.warn('journal line skipped', { bytes: line.length });
       continue;
     }
-    // Folded already.
+    // Already in the snapshot.
     if (change.revision <= snapshot.revision) continue;
     revision = Math.max(revision, change.revision);
     const rows = tables.get(change.table) ?? new Map<string, KubeObject>();

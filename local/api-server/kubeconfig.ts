@@ -1,6 +1,5 @@
 /**
- * The kubeconfig that local mode writes: where the server is, the certificate to trust, the token to show.
- *
+ * The kubeconfig that local mode writes: the server's address, the certificate to trust, the token.
  * Pure.
  */
 import { stringify } from 'yaml';

@@ -1,10 +1,9 @@
 /**
  * Reads the protobuf bodies that Go clients send for built-in types: `kubectl create`, `kubectl auth`, Helm's releases.
- *
- * Owns:   a small wire reader and what its values are in JSON; the field numbers are in builtin/messages.json (see
- *         scripts/kube-protobuf). Answers are never protobuf.
- *         Envelope: `k8s\0`, then runtime.Unknown{1: TypeMeta{1: apiVersion, 2: kind}, 2: raw}.
- * Limits: types without a table are refused with 415 and the advice to apply a manifest.
+ * Owns: a small wire reader and the conversion of its values to JSON; the field numbers are in builtin/messages.json
+ * (see scripts/kube-protobuf). The envelope is `k8s\\0`, then runtime.Unknown{1: TypeMeta{1: apiVersion, 2: kind}, 2:
+ * raw}.
+ * Limits: types without a table are refused with 415 and the advice to use kubectl apply. Answers are never protobuf.
  */
 import { readFileSync } from 'node:fs';
 import { isRecord, type JsonRecord } from '../../lib/json.ts';
@@ -12,8 +11,8 @@ import { badRequest, StatusError } from './status.ts';
 import { toMicroTime } from './times.ts';
 
 /**
- * Field number → `name:type`. A type is a scalar or a message; `*` in front makes a list of it, `%` a map by strings,
- * and `?` behind says that zero is not nothing. A message without a name is one whose fields are its parent's in JSON.
+ * Field number → `name:type`. A type is a scalar or a message. A leading `*` means a list, `%` a map with string keys;
+ * a trailing `?` means that zero is not omitted. A message without a name has its fields inlined in its parent in JSON.
  */
 type Table = Readonly<Record<string, string>>;
 
@@ -21,7 +20,7 @@ const messages = JSON.parse(readFileSync(new URL('./builtin/messages.json', impo
   Record<string, Table>
 >;
 
-/** Types that are no messages in JSON. */
+/** Messages that are scalars in JSON. */
 const wrapped = {
   envelope: { 1: 'typeMeta:typeMeta', 2: 'raw:raw' },
   typeMeta: { 1: 'apiVersion:string', 2: 'kind:string' },
@@ -43,14 +42,14 @@ export function decodeProtobuf(bytes: Uint8Array): JsonRecord {
     apiVersion?: string;
     kind?: string;
   };
-  // Options carry the version of what they are about.
+  // Options have the apiVersion of the type that they are for.
   const name = kind === 'DeleteOptions' ? 'meta/v1.DeleteOptions' : `${apiVersion}.${kind}`;
   const table = Object.hasOwn(messages, name) ? messages[name] : undefined;
   if (table === undefined || typeof table !== 'object') {
     throw new StatusError(
       415,
       'UnsupportedMediaType',
-      `the body of the request was in an unknown format: protobuf of kind ${JSON.stringify(kind)} is not read ` +
+      `the body of the request was in an unknown format: protobuf of kind ${JSON.stringify(kind)} is not supported ` +
         'here; use kubectl apply -f, which sends JSON',
     );
   }
@@ -105,7 +104,7 @@ function* wireFields(buffer: Buffer): Generator<{ readonly field: number; readon
 
 type Row = { readonly name: string; readonly shape: string; readonly type: string; readonly isOptional: boolean };
 
-/** Zero values are left out where Go cannot tell them from nothing: it encodes some that nobody set. */
+/** Zero values are omitted where Go cannot distinguish them from unset ones: Go encodes some that were never set. */
 function store(out: JsonRecord, row: Row, value: WireValue): void {
   const { name, shape, type, isOptional } = row;
   if (shape === '%') {
@@ -169,7 +168,7 @@ function readJson(buffer: Buffer): unknown {
   }
 }
 
-/** @returns as a MicroTime; undefined for the zero time */
+/** @returns a MicroTime; undefined for the zero time */
 function readTime(buffer: Buffer): string | undefined {
   const { seconds, nanos = 0 } = readFields(buffer, wrapped.time);
   if (typeof seconds !== 'number' || typeof nanos !== 'number' || Math.abs(seconds) > 8e12 || seconds < 0)
@@ -179,11 +178,11 @@ function readTime(buffer: Buffer): string | undefined {
 }
 
 function asBuffer(value: WireValue): Buffer {
-  if (typeof value === 'bigint') throw badRequest('the protobuf body has a number where text is due');
+  if (typeof value === 'bigint') throw badRequest('the protobuf body has a number where text is expected');
   return value;
 }
 
 function asNumber(value: WireValue): bigint {
-  if (typeof value !== 'bigint') throw badRequest('the protobuf body has text where a number is due');
+  if (typeof value !== 'bigint') throw badRequest('the protobuf body has text where a number is expected');
   return value;
 }

@@ -1,29 +1,28 @@
 /**
- * What a resource is to the server: its names, its schema, its subresources and its own rules.
- *
- * Owns: the description that every part works from; built-in resources are rows of such descriptions
- *       (builtin/resources.ts) and a CustomResourceDefinition turns into one (crd/resource.ts).
+ * Describes a resource for the server: names, schema, subresources and rules.
+ * Owns: the description that every part uses. Built-in resources are rows of a table (builtin/resources.ts); a
+ * CustomResourceDefinition is converted to one (crd/resource.ts).
  */
 import type { KubeObject } from '../objects.ts';
 import type { JsonRecord } from '../../lib/json.ts';
 import type { Schema } from '../../kube/schema/schema.ts';
 import type { Cause } from '../../kube/schema/cause.ts';
 
-/** An object while it is being made; plain JSON that may be changed. */
+/** An object that is being prepared: plain JSON that may be changed. */
 export type Draft = JsonRecord & { metadata: JsonRecord };
 
-/** A column of `kubectl get`. Wide ones have a priority above 0. */
+/** A column of `kubectl get`. Columns for `-o wide` have a priority above 0. */
 export type Column = {
   readonly name: string;
   readonly type: string;
   readonly format?: string;
   readonly description?: string;
   readonly priority: number;
-  /** @returns what the cell shows; undefined shows as nothing */
+  /** @returns the content of the cell; undefined for an empty cell */
   readonly cell: (object: KubeObject, nowMs: number) => unknown;
 };
 
-/** Which part of an object a write is for; '' is the object itself. */
+/** The part of an object that a write is for; '' is the object itself. */
 export type Subresource = '' | 'status' | 'scale';
 
 export type ScalePaths = {
@@ -32,19 +31,21 @@ export type ScalePaths = {
   readonly selector?: readonly string[];
 };
 
-/** What a resource does beyond storing what it is given. Each may change the draft; none may keep it. */
+/** Behaviour of a resource beyond storage. Each function may change the draft; none may keep a reference to it. */
 export type Rules = {
-  /** Fills in what was left out; after decoding, before anything else looks at the object. */
+  /** Fills in defaults; called after decoding, before anything else reads the object. */
   readonly setDefaults?: (draft: Draft) => void;
   readonly beforeCreate?: (draft: Draft) => void;
   readonly beforeUpdate?: (draft: Draft, old: KubeObject) => void;
   /** @param old absent on create */
   readonly validate?: (object: Draft, old: KubeObject | undefined) => readonly Cause[];
-  /** Paths in `spec` and beside it that count for `metadata.generation`; absent: this resource has none. */
+  /**
+   * Paths in `spec` and beside it whose changes increase `metadata.generation`; absent: the resource has no generation.
+   */
   readonly hasGeneration: boolean;
-  /** Whether annotations count for it as well, as a Deployment's do. */
+  /** Whether changes of annotations increase it too, as for a Deployment. */
   readonly countsAnnotations?: boolean;
-  /** Fields a field selector may name beside metadata.name and metadata.namespace, with their values. */
+  /** Field selectors beside metadata.name and metadata.namespace, with the object's values. */
   readonly selectable?: (object: KubeObject) => Readonly<Record<string, string>>;
 };
 
@@ -58,7 +59,7 @@ export type Resource = {
   readonly shortNames: readonly string[];
   readonly categories: readonly string[];
   readonly namespaced: boolean;
-  /** Of the store. Versions of a resource share one, and so do the two APIs of Events. */
+  /** The store's table. All versions of a resource share one, and so do the two APIs of Events. */
   readonly table: string;
   readonly schema: Schema;
   readonly custom: boolean;
@@ -67,14 +68,14 @@ export type Resource = {
   readonly columns: readonly Column[];
   readonly rules: Rules;
   readonly verbs: readonly string[];
-  /** Between what is stored and what this version shows, where they differ. */
+  /** Conversion between the stored form and this version, where they differ. */
   readonly conversion?: {
     readonly shown: (stored: KubeObject) => KubeObject;
     readonly stored: (draft: Draft) => Draft;
   };
-  /** What everybody who uses it is warned of. */
+  /** A warning for every client that uses this resource. */
   readonly deprecation?: string;
-  /** Name of the type in Kubernetes' OpenAPI documents; of built-in ones. */
+  /** The built-in type's name in Kubernetes' OpenAPI documents. */
   readonly definition?: string;
 };
 

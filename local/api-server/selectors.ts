@@ -24,7 +24,7 @@ function lexemesOf(text: string): string[] {
   return found;
 }
 
-/** @throws StatusError 400 for what is no selector */
+/** @throws StatusError 400 when the text is not a selector */
 export function parseLabelSelector(text: string): Matcher {
   const parser = new LabelParser(lexemesOf(text));
   const requirements = parser.all();
@@ -126,7 +126,7 @@ class LabelParser {
   }
 }
 
-/** @throws StatusError 400 for a field that this resource cannot be selected by */
+/** @throws StatusError 400 when the resource does not support the field in selectors */
 export function parseFieldSelector(text: string, resource: Resource): Matcher {
   const terms = text
     .split(/(?<!\\),/)

@@ -1,10 +1,9 @@
 /**
- * A certificate for local mode's API server, made at its start and trusted through the kubeconfig alone.
- *
- * Owns:  what the certificate says, for one ECDSA P-256 key: Node can sign but cannot make a certificate. How it is
- *        written (RFC 5280, DER) is @peculiar/asn1-x509's.
- * Why:   kubectl sends a token over TLS only. Without a certificate, any user of this machine could start processes as
- *        the user who runs local mode.
+ * A certificate for local mode's API server, created at its start; clients trust it through the kubeconfig.
+ * Owns: the content of the certificate, for one ECDSA P-256 key: Node can sign but cannot create a certificate.
+ * @peculiar/asn1-x509 encodes it (RFC 5280, DER).
+ * Why: kubectl sends a token over TLS only. Without a token, every user of this machine could start processes as the
+ * user of local mode.
  */
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { AsnConvert, OctetString } from '@peculiar/asn1-schema';
@@ -35,7 +34,7 @@ import {
 } from '@peculiar/asn1-x509';
 
 export type SelfSigned = {
-  /** PEM. Also the authority that clients are to trust. */
+  /** PEM. Clients trust it as an authority too. */
   readonly certificate: string;
   /** PEM, PKCS #8. Never written to a file. */
   readonly privateKey: string;
@@ -46,8 +45,8 @@ const commonName = '2.5.4.3';
 const dayMs = 86_400_000;
 
 /**
- * @param addresses IPv4 addresses that the server is reached by; `localhost` is always among the names
- * @param nowMs milliseconds since the epoch; the certificate is valid from an hour before for ten years
+ * @param addresses IPv4 addresses of the server; `localhost` is always among the names
+ * @param nowMs milliseconds since the epoch; the certificate is valid from an hour before, for ten years
  */
 export function selfSigned(addresses: readonly string[], nowMs: number): SelfSigned {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -78,7 +77,7 @@ function extensionsFor(addresses: readonly string[]): Extensions {
   ];
   return new Extensions([
     extension(id_ce_basicConstraints, new BasicConstraints({ cA: true }), true),
-    // It vouches for itself.
+    // It is its own issuer.
     extension(id_ce_keyUsage, new KeyUsage(digitalSignature | keyCertSign), true),
     extension(id_ce_extKeyUsage, new ExtendedKeyUsage([id_kp_serverAuth]), false),
     extension(id_ce_subjectAltName, new SubjectAlternativeName(names), false),

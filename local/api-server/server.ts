@@ -1,9 +1,8 @@
 /**
  * Local mode's API server: the Kubernetes API on this machine, over TLS, for one user with a token.
- *
- * Owns:   the socket, who may speak, and turning refusals into answers. Objects live in core.ts, on disk in journal.ts.
+ * Owns: the socket, authentication, and turning errors into answers. Objects are in core.ts, files in journal.ts.
  * Limits: 64 KiB of headers, bodies of 3 MiB, a minute for a request to arrive, 1,024 connections.
- * Ends:   `close` ends every watch and connection, then writes what is to be kept.
+ * Ends: `close` ends every watch and connection, then writes the store to disk.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -29,18 +28,18 @@ import { StatusError } from './status.ts';
 export type ApiServerOptions = {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** An IPv4 address. Absent: 127.0.0.1. Not meant to leave the machine. */
+  /** An IPv4 address to listen on; meant to be a loopback address. Absent: 127.0.0.1. */
   readonly host?: string;
-  /** Absent or 0: a free one. */
+  /** Absent or 0: any free port. */
   readonly port?: number;
-  /** Where objects are kept over restarts. Absent: nowhere. */
+  /** The folder that keeps objects over restarts. Absent: they are kept in memory only. */
   readonly dataDir?: string;
   readonly logs?: LogSource;
-  /** Where Services get their addresses, as CIDR. */
+  /** The range of ClusterIPs, as CIDR. */
   readonly serviceRange?: string;
-  /** What clients have to show. Absent: a new one. */
+  /** The token of clients. Absent: a new one. */
   readonly token?: string;
-  /** How often an idle watch is told how far it is. Absent: every minute, as the real server does. */
+  /** Milliseconds between bookmarks of an idle watch. Absent: a minute, as on the real server. */
   readonly bookmarkMs?: number;
 };
 
@@ -48,14 +47,12 @@ export interface LocalApiServer {
   readonly url: string;
   readonly port: number;
   readonly token: string;
-  /**
-   * PEM of the certificate that clients are to trust: the kubeconfig carries it. kubectl sends a token over TLS only.
-   */
+  /** PEM of the certificate for clients to trust; the kubeconfig contains it. kubectl sends a token over TLS only. */
   readonly certificate: string;
   /** The same objects without HTTP. */
   readonly objects: Objects;
   readonly faults: Faults;
-  /** Where logs come from: the kubelet comes after the server. */
+  /** Sets the source of logs: the kubelet, which starts after the server. */
   setLogs(source: LogSource): void;
   kubeconfig(): string;
   close(): Promise<void>;
@@ -158,7 +155,7 @@ type Context = {
   readonly logger: Logger;
 };
 
-/** Never rejects: whatever happens becomes an answer. */
+/** Never rejects: every error becomes an answer. */
 async function answer(context: Context, request: IncomingMessage, response: ServerResponse): Promise<void> {
   let exchange: Exchange | undefined;
   try {
@@ -172,7 +169,7 @@ async function answer(context: Context, request: IncomingMessage, response: Serv
 
 function refuse(context: Context, exchange: Exchange | undefined, response: ServerResponse, error: unknown): void {
   if (response.destroyed) return;
-  // Whoever left in the middle of a request waits for no answer.
+  // The client closed the connection in the middle of a request: do not answer.
   const hasLeft = exchange !== undefined && exchange.request.destroyed && !exchange.request.complete;
   if (exchange === undefined || hasLeft || response.headersSent) response.destroy();
   else if (error instanceof StatusError) exchange.sendError(error);

@@ -1,8 +1,7 @@
 /**
- * Errors as the Kubernetes API tells them: a `kind: Status` with a reason, a sentence and causes.
- *
- * Owns:  the wording and the HTTP status of every refusal. The sentences are those of the real server, because
- *        people search for them and clients match on reason, causes and now and then on the text.
+ * Errors of the Kubernetes API: a `kind: Status` with a reason, a sentence and causes.
+ * Owns: the text and the HTTP status of every error. The sentences are those of the real server, because people search
+ * for them and some clients match the text.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Cause } from '../../kube/schema/cause.ts';
@@ -27,7 +26,7 @@ export type StatusBody = {
   readonly code?: number;
 };
 
-/** A refusal of the API. Its message for people is `params.message`; `body` is what a client gets. */
+/** An error of the API. `params.message` is its message; `body` is what a client gets. */
 export class StatusError extends AppError<'KUBE_STATUS'> {
   readonly body: StatusBody;
 
@@ -46,7 +45,7 @@ export class StatusError extends AppError<'KUBE_STATUS'> {
   }
 }
 
-/** What an error names: the group and the resource's plural (or kind, for Invalid) and the object. */
+/** The subject of an error: group, the resource's plural (for Invalid its kind), and the object's name. */
 export type Subject = { readonly group: string; readonly plural: string; readonly kind: string };
 
 function qualified(subject: Subject): string {
@@ -83,7 +82,7 @@ export function conflict(subject: Subject, name: string, why: string): StatusErr
   );
 }
 
-/** The sentence of a stale resourceVersion; clients look for it. */
+/** The message for a stale resourceVersion; clients match it. */
 export const modifiedMeanwhile =
   'the object has been modified; please apply your changes to the latest version and try again';
 
@@ -92,7 +91,7 @@ export function forbidden(subject: Subject, name: string, why: string, causes?: 
   return new StatusError(403, 'Forbidden', `${qualified(subject)} "${name}" is forbidden: ${why}`, details);
 }
 
-/** 422 with every cause. The sentence lists them the way the real server does: one bare, several in brackets. */
+/** 422 with every cause. As on the real server, one cause is printed bare, several in brackets. */
 export function invalid(subject: Subject, name: string, causes: readonly Cause[]): StatusError {
   const lines = [
     ...new Set(causes.map((cause) => (cause.field === undefined ? cause.message : `${cause.field}: ${cause.message}`))),
@@ -118,22 +117,22 @@ export function methodNotAllowed(
   return new StatusError(405, 'MethodNotAllowed', message, {});
 }
 
-/** The answer to a path that nothing serves. */
+/** The answer for an unknown path. */
 export function unknownPath(): StatusError {
   return new StatusError(404, 'NotFound', 'the server could not find the requested resource', {});
 }
 
-/** 404 of a type that a cluster may have and local mode has not: what people look for is in the sentence. */
+/** 404 for a type that a cluster may have and local mode does not; the message names it. */
 export function notServed(what: string): StatusError {
   return new StatusError(
     404,
     'NotFound',
-    `the server could not find the requested resource: local mode serves no ${what}`,
+    `the server could not find the requested resource: local mode does not serve ${what}`,
     {},
   );
 }
 
-/** 410: the events or the page that a client asks for are gone; it lists again. */
+/** 410: the events or the page that the client asks for are no longer available; the client lists again. */
 export function expired(message: string): StatusError {
   return new StatusError(410, 'Expired', message);
 }

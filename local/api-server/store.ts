@@ -1,10 +1,9 @@
 /**
- * What is stored: every object of every resource, one revision for all of them, and the recent past.
- *
- * Owns:   the revision (which is every resourceVersion), the tables, and per table a ring of its last events.
- * Rule:   every write is one synchronous step; nothing here validates. Objects are frozen.
- * Limits: a table remembers `ringSize` events. A watcher that asks for older ones is told `expired`.
- * Events: handlers run in a microtask after the write, in the order of writes, never inside one.
+ * Stores every object of every resource, with one revision counter for all, and recent events.
+ * Owns: the revision (it is every resourceVersion), the tables, and per table a ring of its last events.
+ * Rule: a write is one synchronous step without validation. Objects are frozen. Handlers run in a microtask after the
+ * write, in the order of writes.
+ * Limits: a table remembers `ringSize` events. A watcher that asks for older ones gets `expired`.
  */
 import { freeze, type JsonRecord } from '../../lib/json.ts';
 import type { KubeObject } from '../objects.ts';
@@ -13,9 +12,9 @@ export type Change = {
   readonly revision: number;
   readonly table: string;
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
-  /** Of a DELETED: the last state, with the revision of its end. */
+  /** For DELETED: the last state, with the revision of the deletion. */
   readonly object: KubeObject;
-  /** What was stored before: selectors need it to see an object enter or leave. */
+  /** The object before the change: selectors need it to detect that an object enters or leaves. */
   readonly previous: KubeObject | undefined;
 };
 
@@ -27,7 +26,7 @@ type Watcher = { readonly table: string | undefined; readonly since: number; rea
 
 const defaultRingSize = 2_000;
 
-/** The key of an object within its table. Sorting by it gives the order of lists: namespace, then name. */
+/** The key of an object within its table. Sorted keys give the order of lists: namespace, then name. */
 export function keyOf(namespace: string | undefined, name: string): string {
   return `${namespace ?? ''}/${name}`;
 }
@@ -37,7 +36,7 @@ export class Store {
   readonly #tables = new Map<string, Map<string, KubeObject>>();
   readonly #rings = new Map<string, Change[]>();
   readonly #ringSize: number;
-  /** The newest revision whose events are forgotten, for all tables and per table. */
+  /** Events up to this revision are forgotten, for all tables and per table. */
   #floor: number;
   readonly #floors = new Map<string, number>();
   readonly #watchers = new Set<Watcher>();
@@ -45,7 +44,7 @@ export class Store {
   #flushing = false;
   readonly #listeners: ChangeHandler[] = [];
 
-  /** @param loaded the state of an earlier life; revisions go on from its */
+  /** @param loaded the state of an earlier process; revisions continue from it */
   constructor(options: { readonly ringSize?: number; readonly loaded?: StoreSnapshot } = {}) {
     this.#ringSize = options.ringSize ?? defaultRingSize;
     this.#revision = options.loaded?.revision ?? 1;
@@ -57,7 +56,7 @@ export class Store {
     }
   }
 
-  /** Tells of every write within the write itself. The listener must not write. For the journal and the catalogue. */
+  /** Calls the listener inside every write, for the journal and the catalogue. The listener must not write. */
   onWrite(listener: ChangeHandler): void {
     this.#listeners.push(listener);
   }
@@ -70,7 +69,10 @@ export class Store {
     return this.#tables.get(table)?.get(key);
   }
 
-  /** In order of namespace and name. @param namespace absent means all */
+  /**
+   * Sorted by namespace and name.
+   * @param namespace absent means all
+   */
   list(table: string, namespace?: string): KubeObject[] {
     const rows = this.#tables.get(table);
     if (rows === undefined) return [];
@@ -89,7 +91,10 @@ export class Store {
     };
   }
 
-  /** Stores the object under its own namespace and name, with the next revision. @returns what is stored, frozen */
+  /**
+   * Stores the object under its own namespace and name, with the next revision.
+   * @returns the stored object, frozen
+   */
   put(table: string, object: KubeObject): KubeObject {
     const rows = this.#rowsOf(table);
     const key = keyOf(object.metadata.namespace, object.metadata.name);
@@ -106,7 +111,10 @@ export class Store {
     return stored;
   }
 
-  /** Takes the object away. @param last what watchers are shown of it; absent: as it was stored */
+  /**
+   * Removes the object.
+   * @param last the state that watchers get; absent: as it was stored
+   */
   remove(table: string, key: string, last?: KubeObject): KubeObject | undefined {
     const previous = this.#tables.get(table)?.get(key);
     if (previous === undefined) return undefined;
@@ -126,18 +134,21 @@ export class Store {
     return (this.#rings.get(table) ?? []).filter((change) => change.revision > revision);
   }
 
-  /** From here on the table has a past; before it there was no such resource to watch. */
+  /** Starts the history of a table at this revision; before it the resource did not exist. */
   begin(table: string): void {
     this.#floors.set(table, this.#revision);
   }
 
-  /** Forgets all events, as a compaction of etcd does: whoever resumes an older watch has to list again. */
+  /** Forgets all events, as a compaction of etcd does: a client that resumes an older watch has to list again. */
   forget(): void {
     this.#floor = this.#revision;
     this.#rings.clear();
   }
 
-  /** @param table absent: all of them. @returns ends it */
+  /**
+   * @param table absent: all tables
+   * @returns a function that unsubscribes
+   */
   watch(table: string | undefined, handler: ChangeHandler): () => void {
     const watcher: Watcher = { table, since: this.#revision, handler };
     this.#watchers.add(watcher);
@@ -163,7 +174,7 @@ export class Store {
     const ring = this.#rings.get(change.table) ?? [];
     this.#rings.set(change.table, ring);
     ring.push(change);
-    // Trimmed by a quarter at a time, so that a long life of writes does not shift the array each time.
+    // Trimmed by a quarter at a time, so that the array is not shifted on each write.
     if (ring.length > this.#ringSize * 1.25) {
       const dropped = ring.splice(0, ring.length - this.#ringSize);
       this.#floors.set(change.table, dropped.at(-1)?.revision ?? 0);
@@ -178,7 +189,8 @@ export class Store {
   #flush(): void {
     for (let change = this.#pending.shift(); change !== undefined; change = this.#pending.shift()) {
       for (const watcher of this.#watchers) {
-        // Newer than the event. (A set can be changed while it is walked: who left is not met, who came is newer.)
+        // Subscribed after the event. (A set may change during iteration: removed handlers are skipped, added ones are
+        // visited.)
         if (watcher.since >= change.revision) continue;
         if (watcher.table === undefined || watcher.table === change.table) tell(watcher.handler, change);
       }
@@ -187,7 +199,7 @@ export class Store {
   }
 }
 
-/** A handler must not throw. One that does is a bug that shall be heard of, and the others shall hear of the change. */
+/** A handler must not throw. When one does, the error is reported, and the other handlers still get the change. */
 function tell(handler: ChangeHandler, change: Change): void {
   try {
     handler(change);

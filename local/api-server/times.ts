@@ -1,6 +1,5 @@
 /**
- * Times as the API writes them.
- *
+ * The formats of times in the API.
  * Pure: `Time` has whole seconds, `MicroTime` exactly six digits after them, both in UTC.
  */
 
@@ -12,7 +11,7 @@ export function toMicroTime(ms: number): string {
   return new Date(ms).toISOString().replace('Z', '000Z');
 }
 
-/** `5s`, `3m7s`, `4h`, `2d3h`, `400d`: how kubectl prints an age. */
+/** `5s`, `3m7s`, `4h`, `2d3h`, `400d`: the format of kubectl for an age. */
 export function ageOf(fromTime: string | undefined, nowMs: number): string {
   if (fromTime === undefined) return '<unknown>';
   const seconds = Math.max(0, Math.floor((nowMs - Date.parse(fromTime)) / 1000));

@@ -1,9 +1,9 @@
 /**
- * The one way an object gets into the store: defaulting, rules, validation, ownership of fields, versions.
- *
- * Owns:  create and update, whoever asks: HTTP handlers and local controllers alike.
- * Rule:  a call is one synchronous step from reading the old object to storing the new one, so nothing can come
- *        in between. An update that changes nothing writes nothing and keeps its resourceVersion.
+ * Stores objects after defaulting, rules, validation, field ownership and version checks. Every write goes through this
+ * file.
+ * Owns: create and update, for HTTP handlers and local controllers alike.
+ * Rule: a call is one synchronous step from reading the old object to storing the new one, so no other write can
+ * intervene. An update without a change writes nothing and keeps the resourceVersion.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Clock } from '../../lib/clock.ts';
@@ -19,20 +19,20 @@ import { keyOf, type Store } from './store.ts';
 import { toTime } from './times.ts';
 
 export type WriteOptions = {
-  /** Who writes, in managedFields. */
+  /** The field manager, for managedFields. */
   readonly manager: string;
   readonly dryRun?: boolean;
   readonly subresource?: Subresource;
-  /** The resourceVersion must be given and right, also where the API would take an update without one. */
+  /** True: the resourceVersion is required and must match, even where the API accepts an update without one. */
   readonly strictVersion?: boolean | undefined;
-  /** An apply brings its own managedFields; they are stored as they come. */
+  /** True: the object has managedFields already (an apply computes them), and they are stored unchanged. */
   readonly applied?: boolean;
 };
 
 const nameAlphabet = 'bcdfghjklmnpqrstvwxz2456789';
 const maxGeneratedPrefix = 58;
 
-/** What a delete does when an update takes the last finalizer from an object that is being deleted. */
+/** Called when an update removes the last finalizer of an object that is being deleted. */
 export type FinishDeletion = (resource: Resource, object: KubeObject) => void;
 
 export class Writes {
@@ -46,7 +46,7 @@ export class Writes {
   }
 
   /**
-   * @param draft decoded and owned by this call from now on
+   * @param draft decoded; owned by this call from now on
    * @throws StatusError 409 AlreadyExists, 422 Invalid, 404 and 403 of the namespace
    */
   create(resource: Resource, draft: Draft, options: WriteOptions): KubeObject {
@@ -66,7 +66,7 @@ export class Writes {
   }
 
   /**
-   * @param compute makes the wanted object from the stored one; what it returns is owned by this call
+   * @param compute makes the wanted object from the stored one; its result is owned by this call
    * @throws StatusError 404 NotFound, 409 Conflict, 422 Invalid
    */
   update(
@@ -96,7 +96,7 @@ export class Writes {
       finished.metadata.deletionTimestamp !== undefined &&
       listOf(finished.metadata.finalizers).length === 0 &&
       isDue(finished);
-    // The last change of a deleted object is seen in its DELETED event.
+    // The last change of a deleted object is part of its DELETED event.
     if (!deleted) return this.#store.put(resource.table, finished);
     this.finishDeletion(resource, finished);
     return finished;
@@ -154,7 +154,7 @@ export class Writes {
   }
 }
 
-/** A client's status does not count on create. A custom resource then has none, a built-in one an empty one. */
+/** Ignores the client's status on create: a custom resource has no status then, a built-in one an empty status. */
 function startStatus(resource: Resource, draft: Draft): void {
   if (!resource.hasStatus) return;
   if (resource.custom) delete draft['status'];
@@ -180,7 +180,7 @@ function checkVersion(resource: Resource, draft: Draft, old: KubeObject, options
   if (asked !== '' && asked !== resourceVersion) throw conflict(resource, name, modifiedMeanwhile);
 }
 
-/** In a patch the uid is a field like any other, that may not change; in an update it is a precondition. */
+/** In a patch the uid is an immutable field like others; in an update it is a precondition. */
 function checkUid(resource: Resource, draft: Draft, old: KubeObject, options: WriteOptions): void {
   const { name, uid } = old.metadata;
   const asked = stringAt(draft.metadata, 'uid') ?? '';
@@ -190,7 +190,7 @@ function checkUid(resource: Resource, draft: Draft, old: KubeObject, options: Wr
   throw conflict(resource, name, `Precondition failed: UID in precondition: ${asked}, UID in object meta: ${uid}`);
 }
 
-/** The metadata that only the server writes: put back without a word. */
+/** Restores metadata that only the server writes, without an error. */
 function keepSystemFields(draft: Draft, old: KubeObject): void {
   const before = recordOf(old.metadata);
   for (const field of [
@@ -210,7 +210,7 @@ function keepSystemFields(draft: Draft, old: KubeObject): void {
   dropEmpty(draft.metadata);
 }
 
-/** Empty maps and lists of metadata are not stored, as their Go types omit them. */
+/** Empty maps and lists of metadata are not stored, because their Go types omit them. */
 function dropEmpty(metadata: Record<string, unknown>): void {
   for (const field of ['labels', 'annotations', 'ownerReferences', 'finalizers', 'managedFields']) {
     const value = metadata[field];
@@ -224,7 +224,7 @@ function keepStatus(draft: Draft, old: KubeObject): void {
   else draft['status'] = old['status'];
 }
 
-/** A write to /status: the old object with the new status. Of the metadata a custom resource takes nothing else. */
+/** A write to /status: the old object with the new status. For a custom resource, changes of metadata are ignored. */
 function withStatusOnly(resource: Resource, draft: Draft, old: KubeObject): Draft {
   const next = copyOf(old) as unknown as Draft;
   if (draft['status'] === undefined) delete next['status'];
@@ -236,7 +236,7 @@ function withStatusOnly(resource: Resource, draft: Draft, old: KubeObject): Draf
   return next;
 }
 
-/** What counts for the generation: everything but metadata and status, as a rule. */
+/** The fields that count for the generation: by default all but metadata and status. */
 function content(draft: Draft, resource: Resource): Record<string, unknown> {
   const { metadata: _metadata, status: _status, ...rest } = draft;
   const counted =
@@ -244,7 +244,7 @@ function content(draft: Draft, resource: Resource): Record<string, unknown> {
   return resource.hasStatus || _status === undefined ? counted : { ...counted, status: _status };
 }
 
-/** Pods wait out their grace period even without finalizers. */
+/** Pods wait for their grace period even without finalizers. */
 function isDue(object: KubeObject): boolean {
   return (object.metadata.deletionGracePeriodSeconds ?? 0) === 0;
 }

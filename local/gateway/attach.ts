@@ -1,25 +1,24 @@
 /**
- * Which routes hang on which listeners, and what is said of those that do not.
- *
- * Owns:  the rules of the Gateway API for a parent reference (section, port, namespace, hostname) and for a backend
- *        reference, with its reasons.
+ * Which routes attach to which listeners, and the conditions of routes that do not.
+ * Owns: the rules of the Gateway API for a parent reference (section, port, namespace, hostname) and for a backend
+ * reference, with its reasons.
  * Pure.
  */
 import type { Service } from '../workloads/resources.ts';
 import type { BackendRef, Gateway, HttpRoute, Listener, ParentRef } from './resources.ts';
 
-export type Verdict = { readonly ok: boolean; readonly reason: string; readonly message: string };
+export type AttachVerdict = { readonly ok: boolean; readonly reason: string; readonly message: string };
 
-/** What one parent reference of a route comes to. */
+/** The result for one parent reference of a route. */
 export type Attachment = {
   readonly parentRef: ParentRef;
-  /** Listeners that serve the route, with the hostnames that it has there; undefined: every host. */
+  /** Listeners that serve the route, with its hostnames there; undefined: every host. */
   readonly listeners: readonly { readonly name: string; readonly hostnames: readonly string[] | undefined }[];
-  readonly accepted: Verdict;
+  readonly accepted: AttachVerdict;
 };
 
-const good = (reason: string, message: string): Verdict => ({ ok: true, reason, message });
-const bad = (reason: string, message: string): Verdict => ({ ok: false, reason, message });
+const good = (reason: string, message: string): AttachVerdict => ({ ok: true, reason, message });
+const bad = (reason: string, message: string): AttachVerdict => ({ ok: false, reason, message });
 
 export function attach(route: HttpRoute, parentRef: ParentRef, gateway: Gateway): Attachment {
   const none = (reason: string, message: string): Attachment => ({
@@ -33,7 +32,7 @@ export function attach(route: HttpRoute, parentRef: ParentRef, gateway: Gateway)
   if (meant.length === 0) return none('NoMatchingParent', `Gateway ${gateway.metadata.name} has no such listener`);
   const open = meant.filter((listener) => isAllowed(listener, route, gateway));
   if (open.length === 0)
-    return none('NotAllowedByListeners', `Gateway ${gateway.metadata.name} takes routes of its own namespace only`);
+    return none('NotAllowedByListeners', `Gateway ${gateway.metadata.name} accepts routes of its own namespace only`);
   const listeners = open.flatMap((listener) => {
     const hostnames = commonHostnames(listener.hostname, route.spec.hostnames ?? []);
     return hostnames?.length === 0 ? [] : [{ name: listener.name, hostnames }];
@@ -46,7 +45,7 @@ function isAllowed({ allowedRoutes }: Listener, route: HttpRoute, gateway: Gatew
   return allowedRoutes?.namespaces?.from === 'All' || route.metadata.namespace === gateway.metadata.namespace;
 }
 
-/** @returns undefined when both take every host; empty when they have none in common */
+/** @returns undefined when both accept every host; empty when they have no host in common */
 export function commonHostnames(listener: string | undefined, route: readonly string[]): readonly string[] | undefined {
   if (route.length === 0) return listener === undefined ? undefined : [listener];
   if (listener === undefined) return route;
@@ -56,33 +55,33 @@ export function commonHostnames(listener: string | undefined, route: readonly st
   });
 }
 
-/** Whether a hostname, perhaps with a wildcard for one or more labels in front, takes in another. */
+/** Whether a hostname, possibly with a leading wildcard for one or more labels, matches another. */
 export function covers(pattern: string, hostname: string): boolean {
   if (pattern === hostname) return true;
   return pattern.startsWith('*.') && hostname.endsWith(pattern.slice(1)) && hostname.length > pattern.length - 1;
 }
 
-/** Whether every backend of the route is there. */
+/** Whether every backend of the route exists. */
 export function resolveRefs(
   route: HttpRoute,
   serviceOf: (namespace: string, name: string) => Service | undefined,
-): Verdict {
+): AttachVerdict {
   const refs = (route.spec.rules ?? []).flatMap((rule) => rule.backendRefs ?? []);
   const problem = refs.map((ref) => problemOf(ref, route, serviceOf)).find((verdict) => verdict !== undefined);
-  return problem ?? good('ResolvedRefs', 'every backend is there');
+  return problem ?? good('ResolvedRefs', 'every backend exists');
 }
 
 export function problemOf(
   ref: BackendRef,
   route: HttpRoute,
   serviceOf: (namespace: string, name: string) => Service | undefined,
-): Verdict | undefined {
+): AttachVerdict | undefined {
   const namespace = route.metadata.namespace ?? '';
   if (ref.group !== '' || ref.kind !== 'Service') return bad('InvalidKind', `a backend is a Service, not ${ref.kind}`);
   if ((ref.namespace ?? namespace) !== namespace)
     return bad('RefNotPermitted', `Service ${ref.name} is in another namespace`);
   const service = serviceOf(namespace, ref.name);
-  if (service === undefined) return bad('BackendNotFound', `there is no Service ${ref.name}`);
+  if (service === undefined) return bad('BackendNotFound', `Service ${ref.name} does not exist`);
   const hasPort = (service.spec.ports ?? []).some(({ port }) => port === ref.port);
   return hasPort ? undefined : bad('BackendNotFound', `Service ${ref.name} has no port ${ref.port}`);
 }

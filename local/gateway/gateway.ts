@@ -1,9 +1,8 @@
 /**
- * Local mode's gateway controller: serves the Gateways of its classes and says in the statuses what it does.
- *
- * Owns:  the picture of classes, Gateways, routes and Services, made anew at each change of one of them; it is small.
- *        The Service that stands for a Gateway's address; every status of the Gateway API.
- * Rule:  a route is told accepted at a generation only once requests are routed by that very generation.
+ * Local mode's gateway controller: serves the Gateways of its classes and writes their statuses.
+ * Owns: a snapshot of classes, Gateways, routes and Services, rebuilt after each change (it is small); the Service for
+ * a Gateway's address; every status of the Gateway API.
+ * Rule: a route is reported as accepted at a generation only after requests are routed by that generation.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -11,7 +10,7 @@ import type { NewObject, Objects, ResourceType } from '../objects.ts';
 import { ServiceSlices } from '../router/service-slices.ts';
 import { startController, type Controller } from '../workloads/controller.ts';
 import { gatewayNameLabel, services, toApiTime, type Service } from '../workloads/resources.ts';
-import { attach, problemOf, resolveRefs, type Attachment, type Verdict } from './attach.ts';
+import { attach, problemOf, resolveRefs, type Attachment, type AttachVerdict } from './attach.ts';
 import { bindRetryMs, Listeners, type Door } from './listeners.ts';
 import type { Entry } from './match.ts';
 import {
@@ -102,7 +101,7 @@ export class GatewayController {
     return this.#objects.list(type) as readonly T[];
   }
 
-  /** @returns names of the classes that are ours */
+  /** @returns names of the classes that this controller serves */
   #acceptClasses(): ReadonlySet<string> {
     const mine = this.#list<GatewayClass>(gatewayClasses).filter(({ spec }) => spec.controllerName === controllerName);
     for (const one of mine) {
@@ -114,7 +113,7 @@ export class GatewayController {
     return new Set(mine.map(({ metadata }) => metadata.name));
   }
 
-  /** Of a Service without pods, which is there for its address. */
+  /** A Service without pods, only for its address. */
   #addressOf({ metadata: { name, namespace = '', uid }, spec }: Gateway): string {
     const ports = [...new Set(spec.listeners.map(({ port }) => port))].map((port) => ({
       name: `http-${port}`,
@@ -210,7 +209,7 @@ export class GatewayController {
     this.#objects.updateStatus(gateways, { ...gateway, status: { addresses, conditions, listeners } });
   }
 
-  #programmed(gateway: Gateway, listeners: readonly Listener[]): Verdict & { readonly type: string } {
+  #programmed(gateway: Gateway, listeners: readonly Listener[]): AttachVerdict & { readonly type: string } {
     const states = listeners.map(({ port }) => this.#listeners.stateOf(doorOf(gateway, port)));
     const failed = states.find((state) => typeof state === 'object');
     if (failed !== undefined)
@@ -241,7 +240,7 @@ export class GatewayController {
   #conditions(
     { metadata }: { readonly metadata: { readonly generation?: number } },
     before: readonly Condition[] | undefined,
-    verdicts: readonly (Verdict & { readonly type: string })[],
+    verdicts: readonly (AttachVerdict & { readonly type: string })[],
   ): readonly Condition[] {
     const claims = verdicts.map(({ type, ok, reason, message }) => ({
       type,

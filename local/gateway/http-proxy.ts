@@ -1,19 +1,18 @@
 /**
- * Carries one HTTP request to a pod and its answer back, as it comes.
- *
- * Owns:  which headers go on, and what is said when no pod can be reached. A client's connection is kept; to a pod each
- *        request has one of its own, so that none is lost on a connection that its pod is just closing.
- * Limits: nothing is held back but what the sockets hold. Whoever of the two goes away ends the other's side.
+ * Forwards one HTTP request to a pod and streams its answer back.
+ * Owns: which headers are forwarded, and the answer when no pod can be reached. Client connections are kept; each
+ * request to a pod has its own connection, so that none is lost on a connection that the pod is closing.
+ * Limits: buffers only what the sockets hold. When either side disconnects, the other side is closed.
  */
 import { request, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { pipeline } from 'node:stream';
 import type { Backend } from '../router/backends.ts';
 
-/** A pod on this machine answers at once or not at all. */
+/** Connect timeout in milliseconds: a pod on this machine answers at once or not at all. */
 const connectTimeoutMs = 2000;
 
-/** Headers that speak of one connection only (RFC 9110 7.6.1). */
+/** Hop-by-hop headers (RFC 9110 7.6.1). */
 const ofConnection = new Set([
   'connection',
   'keep-alive',
@@ -24,14 +23,14 @@ const ofConnection = new Set([
   'upgrade',
 ]);
 
-/** @param order pods to try, first to last, until one takes the connection */
+/** @param order pods to try, first to last, until one accepts the connection */
 export async function forward(
   incoming: IncomingMessage,
   answer: ServerResponse,
   order: readonly Backend[],
 ): Promise<void> {
   const socket = await openFirst(order);
-  if (socket === undefined) return refuse(answer, 503, 'no pod behind it takes connections');
+  if (socket === undefined) return refuse(answer, 503, 'no pod of the Service accepts connections');
   if (answer.destroyed) {
     socket.destroy();
     return;
@@ -50,7 +49,7 @@ export async function forward(
   sent.on('response', (response) => {
     answer.writeHead(response.statusCode ?? 502, response.statusMessage, goOn(response.rawHeaders));
     answer.flushHeaders();
-    // An answer that broke off must not look whole: the client's connection is cut.
+    // A truncated answer must not look complete: the client's connection is cut.
     pipeline(response, answer, (error) => (error === null || error === undefined ? undefined : answer.destroy()));
   });
   sent.on('error', () =>
@@ -65,7 +64,7 @@ export function refuse(answer: ServerResponse, status: number, why: string): voi
   answer.writeHead(status, { 'content-type': 'text/plain' }).end(`${why}\n`);
 }
 
-/** Names and values in turn, as they came, without those that end here. */
+/** Names and values in turn, as received, without the hop-by-hop headers. */
 function goOn(raw: readonly string[]): string[] {
   const named = new Set(listed(raw));
   return raw.filter((_, index) => {
@@ -74,7 +73,7 @@ function goOn(raw: readonly string[]): string[] {
   });
 }
 
-/** What the Connection header names belongs to the connection too. */
+/** Headers named by the Connection header are hop-by-hop too. */
 function listed(raw: readonly string[]): readonly string[] {
   return raw.flatMap((value, index) =>
     index % 2 === 1 && raw[index - 1]?.toLowerCase() === 'connection'

@@ -1,9 +1,8 @@
 /**
- * The open ports of Gateways: one HTTP server for each address and port, and the rules that it routes by now.
- *
- * Owns:  opening and closing them; the answer where no rule fits (404), no backend is to be had (500) or none is ready
- *        (503), as the Gateway API has it.
- * Ends:  `close` ends every server and connection.
+ * The open ports of Gateways: one HTTP server for each address and port, and its current rules.
+ * Owns: opening and closing them; the answers 404 when no rule matches, 500 when the rule has no usable backend and 503
+ * when none is ready, as the Gateway API requires.
+ * Ends: `close` ends every server and connection.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Clock } from '../../lib/clock.ts';
@@ -14,9 +13,9 @@ import { services, type Service } from '../workloads/resources.ts';
 import { forward, refuse } from './http-proxy.ts';
 import { drawBackend, matchRequest, type Entry, type WeightedBackend } from './match.ts';
 
-/** A port that could not be bound is tried again after this long. */
+/** Milliseconds until a port that could not be bound is tried again. */
 export const bindRetryMs = 2000;
-/** Longer than most clients keep an idle connection, so that it is they who close it. */
+/** Longer than most clients keep an idle connection, so that the client closes it first. */
 const keepAliveMs = 75_000;
 
 export type Door = { readonly host: string; readonly port: number };
@@ -30,7 +29,7 @@ export class Listeners {
   readonly #onChange: () => void;
   readonly #opened = new Map<string, Opened>();
 
-  /** @param onChange told when a port was opened, or cannot be */
+  /** @param onChange called when a port was opened or could not be opened */
   constructor(parts: {
     readonly objects: Objects;
     readonly slices: ServiceSlices;
@@ -43,7 +42,7 @@ export class Listeners {
     this.#onChange = parts.onChange;
   }
 
-  /** From the next request on these rules hold, and only these ports are open. */
+  /** Uses these rules from the next request on, and opens exactly these ports. */
   set(wanted: ReadonlyMap<string, Door & { readonly entries: readonly Entry[] }>): void {
     for (const [id, opened] of this.#opened) {
       if (wanted.has(id)) continue;
@@ -62,7 +61,7 @@ export class Listeners {
     return this.#opened.get(id)?.state ?? 'Opening';
   }
 
-  /** It failed long enough ago to be tried again. */
+  /** The last failure is long enough ago to try again. */
   #isDue({ state }: Opened): boolean {
     return typeof state === 'object' && this.#clock.monotonic() - state.atMs >= bindRetryMs;
   }
@@ -86,7 +85,7 @@ export class Listeners {
     server.on('request', (incoming, answer) => void this.#answer(opened, incoming, answer));
     server.on('error', (error) =>
       this.#settle(opened, {
-        problem: `${host}:${port} cannot be listened on: ${error.message}`,
+        problem: `${host}:${port} cannot be bound: ${error.message}`,
         atMs: this.#clock.monotonic(),
       }),
     );
@@ -100,7 +99,7 @@ export class Listeners {
 
   async #answer({ entries }: Opened, incoming: IncomingMessage, answer: ServerResponse): Promise<void> {
     const entry = matchRequest(entries, hostOf(incoming), (incoming.url ?? '/').split('?', 1)[0] ?? '/');
-    if (entry === undefined) return refuse(answer, 404, 'no route takes this host and path');
+    if (entry === undefined) return refuse(answer, 404, 'no route matches this host and path');
     const backend = drawBackend(entry.backends, Math.random());
     if (backend?.usable !== true) return refuse(answer, 500, 'the route has no backend for this request');
     const order = tryOrder(this.#podsOf(backend), Math.random());
@@ -115,7 +114,7 @@ export class Listeners {
   }
 }
 
-/** Without its port; an address in brackets stays as it is. */
+/** The host without its port; an IPv6 address in brackets is unchanged. */
 function hostOf({ headers }: IncomingMessage): string {
   return (headers.host ?? '').replace(/:\d+$/, '');
 }

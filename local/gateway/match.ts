@@ -1,9 +1,8 @@
 /**
- * Which rule a request falls under, and which of its backends gets it.
- *
- * Owns:  the Gateway API's order: the more exact host first, then the more exact path, then the older route; and the
- *        draw by weight, anew for every request.
- * Pure:  chance comes in as a number.
+ * Chooses the rule for a request, and one of its backends.
+ * Owns: the Gateway API's precedence: the more exact host first, then the more exact path, then the older route; and
+ * the choice by weight, anew for every request.
+ * Pure: the random number is passed in.
  */
 import { covers } from './attach.ts';
 import type { BackendRef, PathMatch } from './resources.ts';
@@ -14,17 +13,20 @@ export type Entry = {
   readonly hostnames: readonly string[] | undefined;
   readonly paths: readonly PathMatch[];
   readonly backends: readonly WeightedBackend[];
-  /** Creation time, namespace and name of the route: the first in order wins a tie. */
+  /** Creation time, namespace and name of the route: on a tie the smaller one wins. */
   readonly order: string;
 };
 
-/** `usable` is false when the reference leads nowhere: its share is answered with 500. */
+/** `usable` is false when the referenced Service does not exist: its share is answered with 500. */
 export type WeightedBackend = Pick<BackendRef, 'name' | 'port' | 'weight'> & {
   readonly namespace: string;
   readonly usable: boolean;
 };
 
-/** @param host of the request, without a port. @param path without the query */
+/**
+ * @param host of the request, without a port
+ * @param path without the query
+ */
 export function matchRequest(entries: readonly Entry[], host: string, path: string): Entry | undefined {
   const scored = entries.flatMap((entry) => {
     const hostScore = hostScoreOf(entry.hostnames, host.toLowerCase());
@@ -37,7 +39,7 @@ export function matchRequest(entries: readonly Entry[], host: string, path: stri
   return scored[0]?.entry;
 }
 
-/** The more exact the higher; below 0: it does not fit. */
+/** How exact a match is, higher is more exact; below 0: it does not match. */
 function hostScoreOf(hostnames: readonly string[] | undefined, host: string): number {
   if (hostnames === undefined) return 0;
   const fitting = hostnames.filter((pattern) => covers(pattern, host));
@@ -47,7 +49,7 @@ function hostScoreOf(hostnames: readonly string[] | undefined, host: string): nu
   );
 }
 
-/** A prefix ends at a slash: /a takes in /a/b and not /ab. */
+/** A prefix ends at a slash: /a matches /a/b and not /ab. */
 function pathScoreOf({ type, value }: PathMatch, path: string): number {
   if (type === 'Exact') return path === value ? 10_000 : -1;
   const prefix = value.endsWith('/') ? value.slice(0, -1) : value;
@@ -56,7 +58,7 @@ function pathScoreOf({ type, value }: PathMatch, path: string): number {
 
 /**
  * @param random in [0, 1)
- * @returns undefined when nothing has any weight
+ * @returns undefined when all weights are 0
  */
 export function drawBackend(backends: readonly WeightedBackend[], random: number): WeightedBackend | undefined {
   const total = backends.reduce((sum, { weight }) => sum + weight, 0);

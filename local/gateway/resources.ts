@@ -1,7 +1,6 @@
 /**
- * The kinds of the Gateway API, as far as local mode serves them, and the definitions that make the API server do so.
- *
- * Owns:  their paths and shapes. Fields with a default in definitions/ are always there.
+ * The kinds of the Gateway API that local mode serves, and their definitions.
+ * Owns: their paths and shapes. Fields with a default in definitions/ are always present.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +13,7 @@ export const gatewayClasses = { apiVersion, plural: 'gatewayclasses' } as const 
 export const gateways = { apiVersion, plural: 'gateways' } as const satisfies ResourceType;
 export const httpRoutes = { apiVersion, plural: 'httproutes' } as const satisfies ResourceType;
 
-/** Who serves Gateways here, and the class that is there from the start. */
+/** The controller's name, and the class that always exists. */
 export const controllerName = 'onnx-operator.dev/local-gateway';
 export const className = 'local';
 
@@ -82,7 +81,7 @@ export type HttpRoute = KubeObject & {
   readonly status?: { readonly parents?: readonly ParentStatus[] };
 };
 
-/** Makes the API serve these kinds, as a gateway controller's installation does, and the class `local`. */
+/** Installs the definitions, as a gateway controller does on a real cluster, and the class `local`. */
 export function installGatewayApi(objects: Objects): void {
   const dir = join(import.meta.dirname, 'definitions');
   for (const file of readdirSync(dir).sort()) {
@@ -102,7 +101,10 @@ export function installGatewayApi(objects: Objects): void {
 
 type Claim = Omit<Condition, 'lastTransitionTime' | 'observedGeneration'>;
 
-/** @returns the conditions with the time at which each last changed its status. @param now as the API writes times */
+/**
+ * @param now as the API writes times
+ * @returns the conditions, each with the time of its last change of status
+ */
 export function conditionsOf(
   before: readonly Condition[] | undefined,
   claims: readonly Claim[],

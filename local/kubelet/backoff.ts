@@ -1,21 +1,20 @@
 /**
- * When a container that ended may start again, and when an image that was not found is looked for again.
- *
- * Owns:  the doubling wait of the kubelet: the first restart is immediate, then 10 s, 20 s … 5 min after the end of the
- *        run before; a run (or a pause) of twice the longest wait starts it over.
- * Pure:  times come in as milliseconds since the epoch.
+ * When a container that ended may start again, and when a missing image is looked up again.
+ * Owns: the kubelet's doubling wait: the first restart is immediate, then 10 s, 20 s … 5 min after the end of the
+ * previous run. A run or pause of twice the longest wait resets it.
+ * Pure: times are passed in as milliseconds since the epoch.
  */
 
 export type BackoffLimits = { readonly baseMs: number; readonly maxMs: number };
 
 export const kubeletBackoff: BackoffLimits = { baseMs: 10_000, maxMs: 300_000 };
 
-/** How long the wait is that the next end causes, and when that was settled. */
+/** The wait after the next end, and when it was set. */
 export type BackoffEntry = { readonly waitMs: number; readonly settledMs: number };
 
 /**
  * @param endedMs when the last run ended
- * @returns when the next may begin; `waitMs` is 0 when there is nothing to wait for
+ * @returns when the next run may begin; `waitMs` is 0 when it may begin at once
  */
 export function nextStart(
   entry: BackoffEntry | undefined,
@@ -26,7 +25,7 @@ export function nextStart(
   return { atMs: endedMs + entry.waitMs, waitMs: entry.waitMs };
 }
 
-/** What to remember when a run begins again after one that ended at `endedMs`. */
+/** The next state when a run begins after one that ended at `endedMs`. */
 export function afterRestart(
   entry: BackoffEntry | undefined,
   endedMs: number,

@@ -1,10 +1,8 @@
 /**
- * Holds a container to its limits by a control group of its own, where this machine lets us make one.
- *
- * Owns:  finding out whether groups can be made (version 2, else version 1), making one for each container, and asking
- *        it whether the kernel killed in it for memory.
- * Why:   a limit of the kernel's is exact; reading a process's memory every 100 ms (memory-watch.ts) is what is left
- *        without it.
+ * Limits a container by a control group of its own, where this machine allows it.
+ * Owns: finding out whether groups can be made (version 2, else version 1), making one for each container, and reading
+ * whether the kernel killed a process in it for memory.
+ * Why: the kernel's limit is exact; without a group, memory-watch.ts reads each process's memory every 100 ms.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -16,26 +14,26 @@ export type Limits = {
 };
 
 export interface ContainerGroup {
-  /** Writing a process's id into each of these files puts it in. */
+  /** Writing a process id into each of these files moves the process into the group. */
   readonly procsFiles: readonly string[];
-  /** How many processes the kernel killed in it for memory. */
+  /** How many processes in the group the kernel killed for memory. */
   oomKills(): number;
-  /** Kills every process in it, also one that left its process group. */
+  /** Kills every process in the group, also one that left its process group. */
   kill(): void;
-  /** Once nothing runs in it. */
+  /** Call it when no process of the group is left. */
   remove(): void;
 }
 
 export interface Cgroups {
   readonly version: 1 | 2;
-  /** @param name unique, of characters a folder may have */
+  /** @param name unique, a valid folder name */
   create(name: string, limits: Limits): ContainerGroup;
   remove(): void;
 }
 
 const periodUs = 100_000;
 
-/** The folder of one local mode: whose process it is says whether it is still in use. */
+/** The folder of one local mode. It contains the process id, which shows whether it is still in use. */
 export function groupName(pid: number, salt: number): string {
   return `onnx-local-${pid}-${salt}`;
 }
@@ -45,8 +43,8 @@ const namePattern = /^onnx-local-(\d+)-\d+$/;
 /**
  * @param own the text of /proc/self/cgroup
  * @param root where the control groups are mounted
- * @param name of the folder that is made beneath our own group (`groupName`)
- * @returns undefined where no memory group can be made
+ * @param name of the folder to make in our own group (`groupName`)
+ * @returns undefined where a memory group cannot be made
  */
 export function openCgroups(own: string, root: string, name: string): Cgroups | undefined {
   return openVersion2(own, root, name) ?? openVersion1(own, root, name);
@@ -55,7 +53,8 @@ export function openCgroups(own: string, root: string, name: string): Cgroups | 
 function openVersion2(own: string, root: string, name: string): Cgroups | undefined {
   const path = ownPath(own, '');
   if (path === undefined || !existsSync(join(root, 'cgroup.controllers'))) return undefined;
-  // Our own group holds us, so it may not hand on controllers; the group above it may, where it was delegated.
+  // In version 2 a group with processes, such as our own, cannot delegate controllers. Its parent can, if it was
+  // delegated to this user.
   for (const parent of new Set([join(root, path), dirname(join(root, path))])) {
     const base = join(parent, name);
     if (!parent.startsWith(root) || !tryMake(base)) continue;
@@ -89,7 +88,10 @@ function version2(base: string): Cgroups {
   };
 }
 
-/** @param dirs the group's folder in each hierarchy. @param oomFile where the kernel counts its kills */
+/**
+ * @param dirs the group's folder in each hierarchy
+ * @param oomFile where the kernel counts its kills
+ */
 function containerGroup(dirs: readonly string[], oomFile: string): ContainerGroup {
   const procsFiles = dirs.map((dir) => join(dir, 'cgroup.procs'));
   return {
@@ -105,7 +107,7 @@ function killMembers(procsFile: string): void {
     try {
       process.kill(pid, 'SIGKILL');
     } catch {
-      // It ended meanwhile.
+      // The process ended in the meantime.
     }
   }
 }
@@ -149,7 +151,7 @@ function versionOneBase(own: string, root: string, controller: string, name: str
   const path = ownPath(own, controller);
   if (path === undefined) return undefined;
   const limitFile = controller === 'memory' ? 'memory.limit_in_bytes' : 'cpu.cfs_quota_us';
-  // In a container the path is the host's, while what is mounted here is our own group as the root.
+  // In a container the path is the host's, but our own group is mounted as the root.
   for (const parent of [join(root, controller, path), join(root, controller)]) {
     const base = join(parent, name);
     if (!existsSync(parent) || !tryMake(base)) continue;
@@ -160,7 +162,7 @@ function versionOneBase(own: string, root: string, controller: string, name: str
   return undefined;
 }
 
-/** Groups of a local mode that was killed: empty by now, and nobody else's to take away. */
+/** Groups of a local mode that was killed: they are empty, and no other process removes them. */
 function removeStale(parent: string): void {
   for (const name of readdirSync(parent)) {
     const [, pid] = namePattern.exec(name) ?? [];
@@ -169,7 +171,10 @@ function removeStale(parent: string): void {
   }
 }
 
-/** The kernel lets a group go only when its last process is reaped, which may be a moment after its container's end. */
+/**
+ * The kernel can remove a group only after its last process was reaped, which may be a moment after the container's
+ * end.
+ */
 function removeWithChildren(dir: string): void {
   if (!existsSync(dir)) return;
   for (const child of readdirSync(dir, { withFileTypes: true }))
@@ -184,12 +189,12 @@ function makeCpuGroup(dir: string, cpu: number): string | undefined {
   return dir;
 }
 
-/** The kernel takes no less than a millisecond. */
+/** The kernel's minimum is a millisecond. */
 function quota(cpu: number): number {
   return Math.max(1000, Math.round(cpu * periodUs));
 }
 
-/** The path of our own group in a hierarchy; version 2's has no controller's name. */
+/** The path of our own group in a hierarchy; in version 2 the controller's name is empty. */
 function ownPath(own: string, controller: string): string | undefined {
   for (const line of own.split('\n')) {
     const [, names, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
@@ -198,7 +203,7 @@ function ownPath(own: string, controller: string): string | undefined {
   return undefined;
 }
 
-/** Both versions say `oom_kill N` on a line of its own. */
+/** Both versions write `oom_kill N` on its own line. */
 function countOf(file: string): number {
   try {
     return Number(/^oom_kill (\d+)$/m.exec(readFileSync(file, 'utf8'))?.[1] ?? 0);
@@ -218,10 +223,10 @@ function tryMake(dir: string): boolean {
 
 function tryWrite(file: string, text: string): void {
   try {
-    // Only into a file that the kernel put there.
+    // Only into an existing file: the kernel creates it.
     writeFileSync(file, text, { flag: 'r+' });
   } catch {
-    // The controller is not there: the limit it would set is not kept, and the node says so.
+    // The controller is not available: its limit is not enforced, and the node's condition says so.
   }
 }
 
@@ -229,6 +234,6 @@ function tryRemove(dir: string): void {
   try {
     rmdirSync(dir);
   } catch {
-    // A process in it has not gone yet; an empty group costs nothing.
+    // A process in it has not ended yet. An empty group that stays costs nothing.
   }
 }

@@ -1,9 +1,8 @@
 /**
- * Works out the environment and the words of a container's command line.
- *
- * Owns:  the downward API (fieldRef, resourceFieldRef), keys of ConfigMaps, and `$(NAME)` in values and args.
- * Pure:  what it needs of the world comes in as facts. A value that cannot be had is an outcome, not an error: the
- *        container then waits with CreateContainerConfigError.
+ * Computes the environment and the expanded command line of a container.
+ * Owns: the downward API (fieldRef, resourceFieldRef), keys of ConfigMaps, and `$(NAME)` in values and args.
+ * Pure: facts are passed in. A value that cannot be resolved is an outcome, not an error: the container then waits with
+ * CreateContainerConfigError.
  */
 import { parseQuantity } from '../../api/quantities.ts';
 import type { Container, EnvVar, Pod } from './pod.ts';
@@ -13,7 +12,7 @@ export type EnvFacts = {
   readonly pod: Pod;
   readonly podIp: string;
   readonly hostIp: string;
-  /** What a container without a limit may use at most, as the node has it. */
+  /** The node's allocatable amounts, used for containers without a limit. */
   readonly capacity: { readonly cpu: number; readonly memoryBytes: number };
   readonly configMap: (name: string) => Readonly<Record<string, string>> | undefined;
 };
@@ -23,7 +22,7 @@ export type EnvOutcome = { readonly env: Readonly<Record<string, string>> } | { 
 /** @returns the values in order: a later one may use `$(NAME)` of an earlier one */
 export function containerEnv(container: Container, facts: EnvFacts): EnvOutcome {
   const env: Record<string, string> = {};
-  if ((container.envFrom ?? []).length > 0) return { problem: 'envFrom is not honoured in local mode' };
+  if ((container.envFrom ?? []).length > 0) return { problem: 'envFrom is not supported in local mode' };
   for (const variable of container.env ?? []) {
     const outcome = valueOf(variable, container, facts);
     if (typeof outcome === 'object') return outcome;
@@ -33,7 +32,7 @@ export function containerEnv(container: Container, facts: EnvFacts): EnvOutcome 
   return { env };
 }
 
-/** `$(NAME)` becomes the value; `$$` a dollar; a name that is not known stays as it stands. */
+/** `$(NAME)` becomes the value, `$$` a dollar; an unknown name is left unchanged. */
 export function expandVariables(text: string, env: Readonly<Record<string, string>>): string {
   return text.replace(/\$\$|\$\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)/g, (found, name: string | undefined) => {
     if (name === undefined) return '$';
@@ -49,7 +48,7 @@ function valueOf(variable: EnvVar, container: Container, facts: EnvFacts): Value
   if (from.fieldRef !== undefined) return fieldValue(from.fieldRef.fieldPath, facts);
   if (from.resourceFieldRef !== undefined) return resourceValue(from.resourceFieldRef, container, facts);
   if (from.configMapKeyRef !== undefined) return configValue(from.configMapKeyRef, facts);
-  return { problem: `env ${variable.name}: this kind of valueFrom is not honoured in local mode` };
+  return { problem: `env ${variable.name}: this kind of valueFrom is not supported in local mode` };
 }
 
 function fieldValue(path: string, { pod, podIp, hostIp }: EnvFacts): Value {
@@ -82,7 +81,7 @@ function resourceValue(ref: ResourceRef, own: Container, { pod, capacity }: EnvF
   return String(Math.ceil(amount / divisorOf(ref)));
 }
 
-/** Absent and "0" both mean one. */
+/** An absent divisor and "0" both mean one. */
 function divisorOf({ divisor }: ResourceRef): number {
   return parseQuantity(String(divisor ?? '1')) || 1;
 }

@@ -1,10 +1,9 @@
 /**
- * Works out how to start a container: its words, its environment, its folders, its limits.
- *
- * Owns:  the folders of a container (`work`, `logs/N`, `termination-log` under the pod's) and the order in which image,
- *        machine and pod have their say in the environment.
- * Why:   mount paths are rewritten here (rewrite-paths.ts): there is no mount namespace. `TMPDIR` stands for a volume
- *        at /tmp.
+ * Computes how to start a container: command, environment, folders, limits.
+ * Owns: the container's folders (`work`, `logs/N`, `termination-log` in the pod's folder), and the precedence of image,
+ * machine and pod in the environment.
+ * Why: there is no mount namespace, so mount paths are rewritten (rewrite-paths.ts). `TMPDIR` replaces a volume at
+ * /tmp.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,11 +28,11 @@ export type Launch = {
 
 export type LaunchOutcome =
   | { readonly kind: 'launch'; readonly launch: Launch }
-  /** The image is not there. */
+  /** The image does not exist. */
   | { readonly kind: 'no-image'; readonly problem: string }
-  /** Something that the pod refers to is not there. */
+  /** An object that the pod refers to does not exist. */
   | { readonly kind: 'no-config'; readonly problem: string }
-  /** It can never start as it stands. */
+  /** It can never start with this spec. */
   | { readonly kind: 'no-command'; readonly problem: string };
 
 const basePath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -42,7 +41,7 @@ export function containerDir(dataDir: string, pod: Pod, container: Container): s
   return join(podDir(dataDir, pod), 'containers', container.name);
 }
 
-/** Prepares one run. Makes the container's folders and an empty termination log. */
+/** Prepares one run. Creates the container's folders and an empty termination log. */
 export function prepareLaunch(doors: KubeletDoors, pod: Pod, container: Container, podIp: string): LaunchOutcome {
   const image = findImage(doors.images, container.image);
   if (image === undefined) return { kind: 'no-image', problem: pullProblem(container.image) };
@@ -62,8 +61,8 @@ export function prepareLaunch(doors: KubeletDoors, pod: Pod, container: Containe
     ...mounts,
     { mountPath: container.terminationMessagePath ?? defaultTerminationLog, hostPath: terminationLog },
   ]);
-  // Programs lie on this machine, perhaps under a folder that the pod mounts something at (/tmp): the pod's words alone
-  // are rewritten.
+  // Rewrite only the pod's own words: the image's program may lie under a folder that the pod mounts over, such as
+  // /tmp.
   const [program, ...words] = expand(container.command);
   const line = commandLine(
     image,
@@ -112,7 +111,7 @@ function environment({
   };
 }
 
-/** @returns the working directory: the one asked for when a volume stands for it, else one of the container's own */
+/** @returns the working directory: the requested one when it is in a volume, else the container's own folder */
 function makeFolders(
   dir: string,
   terminationLog: string,

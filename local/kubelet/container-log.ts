@@ -1,13 +1,9 @@
 /**
- * One container run's output, kept on disk with a bound, and read while it grows.
- *
- * Owns:  the file format (a line of the container runtime interface: time, stream, P or F, text), rotation, and
- *        following.
- * Limits: the last two files of 5 MiB each; a line over 16 KiB is written in parts. A reader that falls behind by more
- *         than
- *        that misses the oldest lines, not the newest. What a full disk does not take is lost, and nothing else.
- * Why:   writes are synchronous appends to the page cache, so that what a reader opens is never ahead of what it is
- *        told.
+ * The output of one container run, stored on disk with a bound and readable while it grows.
+ * Owns: the file format (lines of the container runtime interface), rotation, and following. Writes are synchronous, so
+ * that a reader never gets a notification before the line is in the file.
+ * Limits: the last two files of 5 MiB each; a line over 16 KiB is written in parts. A reader that falls further behind
+ * misses the oldest lines. Lines that a full disk does not accept are lost.
  */
 import { closeSync, existsSync, mkdirSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,7 +25,7 @@ export class ContainerLog {
   #bytes = 0;
   #ended = false;
 
-  /** @param dir a folder of this run alone; made anew */
+  /** @param dir a folder for this run alone; created anew */
   constructor(dir: string, now: () => number, limitBytes = fileLimitBytes) {
     this.#dir = dir;
     this.#now = now;
@@ -64,15 +60,15 @@ export class ContainerLog {
     this.#wake();
   }
 
-  /** Takes the files away; readers end. */
+  /** Deletes the files; readers end. */
   remove(): void {
     this.end();
     rmSync(this.#dir, { recursive: true, force: true });
   }
 
   /**
-   * The raw lines so far, oldest first, then with `follow` those to come until the run ends or the signal is aborted.
-   * An empty batch says: these were all there are so far.
+   * The raw lines so far, oldest first; with `follow`, then new lines until the run ends or the signal is aborted. An
+   * empty batch marks the end of the existing lines.
    */
   async *lines(follow: boolean, signal: AbortSignal): AsyncGenerator<readonly string[]> {
     const tail = new Tail();
@@ -88,7 +84,7 @@ export class ContainerLog {
     let generation = oldestKept();
     tail.open(this.#path(generation));
     for (;;) {
-      // Asked before reading: what comes after is found by the next round.
+      // Read the state before the file: lines written after that are read in the next round.
       const ended = this.#ended;
       const isLast = generation === this.#generation;
       const lines = tail.read();
@@ -111,7 +107,7 @@ export class ContainerLog {
         Buffer.from(`${new Date(this.#now()).toISOString().replace('Z', '000000Z')} ${stream} ${flag} ${text}\n`),
       );
     } catch {
-      // The container goes on without this line.
+      // The container continues; this line is lost.
     }
   }
 
@@ -136,7 +132,7 @@ export class ContainerLog {
     for (const reader of this.#readers) reader();
   }
 
-  /** Resolves once there is more than the reader has seen: it may have been away while it handed on a batch. */
+  /** Resolves once there are lines that the reader has not read, also those that came while it processed a batch. */
   #changed(signal: AbortSignal, seenBytes: number): Promise<void> {
     if (this.#ended || this.#bytes !== seenBytes || signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
@@ -153,12 +149,12 @@ export class ContainerLog {
 
 const chunkBytes = 64 * 1024;
 
-/** Reads whole lines from where it stopped; what has no line end yet waits. A file that is gone reads as empty. */
+/** Reads complete lines from the last position; an incomplete line waits. A deleted file reads as empty. */
 class Tail {
   readonly #chunk = Buffer.alloc(chunkBytes);
   #fd: number | undefined;
   #rest = Buffer.alloc(0);
-  /** Bytes read of the file of now. */
+  /** Bytes read of the current file. */
   offset = 0;
 
   open(path: string): void {

@@ -1,9 +1,8 @@
 /**
- * One run of a container: a process group with its output, its limits and its end.
- *
- * Owns:  starting it in a control group (a shell puts itself in and becomes the program, so that nothing runs outside),
- *        the exit code as a container runtime gives it, and OOMKilled.
- * Ends:  `exited` settles once, when the leader has ended; whatever is left of its group is killed then.
+ * One run of a container: a process group with its output, limits and exit.
+ * Owns: starting it in a control group (a shell moves itself into the group and then executes the program, so that no
+ * code runs outside), the exit code as container runtimes report it, and OOMKilled.
+ * Ends: `exited` settles once, when the leader has ended; the rest of its group is then killed.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
@@ -21,7 +20,7 @@ export type ProcessDoors = {
 };
 
 export type ProcessOrder = {
-  /** Unique among all runs; of characters a folder may have. */
+  /** Unique among all runs; a valid folder name. */
   readonly id: string;
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -42,14 +41,14 @@ export type ProcessEnd = {
 export interface RunningProcess {
   readonly pid: number;
   readonly exited: Promise<ProcessEnd>;
-  /** To the whole group. */
+  /** Signals the whole group. */
   signal(name: 'SIGTERM' | 'SIGKILL'): void;
 }
 
-/** Puts itself into the groups named before `--`, then becomes the program. */
+/** A shell script that moves itself into the groups named before `--`, then executes the program. */
 const intoGroups = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 127; shift; done; shift; exec "$@"';
 
-/** @returns the running process, or why there is none */
+/** @returns the running process, or the error that kept it from starting */
 export async function startProcess(
   doors: ProcessDoors,
   order: ProcessOrder,
@@ -69,7 +68,7 @@ export async function startProcess(
     await spawned(child);
     doors.records.add(child.pid ?? 0);
   } catch (error) {
-    // What is not on record would outlive a crash, so it does not run.
+    // A process without a record would survive a crash of local mode, so it is not started.
     if (child.pid !== undefined) killGroup(child.pid, 'SIGKILL');
     group?.remove();
     return { problem: `failed to create containerd task: ${messageOf(error)}` };
@@ -101,7 +100,7 @@ async function follow(
   const outputs = (['stdout', 'stderr'] as const).map((stream) => pump(child, stream, order.onOutput));
   const [code, signal] = await ended(child);
   stopWatch?.();
-  // A grandchild holds the pipes open and would otherwise keep the run alive for ever.
+  // A grandchild may hold the pipes open, and the run would never end.
   killGroup(pid, 'SIGKILL');
   group?.kill();
   await Promise.all(outputs);
@@ -112,8 +111,8 @@ async function follow(
 }
 
 /**
- * 128 + the signal's number, as a shell says it. A process that lived on after the kernel killed its child ended by
- * itself.
+ * 128 + the signal's number, as shells report it. A process that continued after the kernel killed its child counts by
+ * its own exit code.
  */
 export function describeEnd(code: number | null, signal: NodeJS.Signals | null, oomKilled: boolean): ProcessEnd {
   const number = signal === null ? undefined : constants.signals[signal];
@@ -126,7 +125,9 @@ function ended(child: ChildProcess): Promise<[number | null, NodeJS.Signals | nu
   return new Promise((resolve) => child.once('exit', (code, signal) => resolve([code, signal])));
 }
 
-/** Resolves when the stream has ended, or a second after the leader did: a process that left the group may hold it. */
+/**
+ * Resolves when the stream has ended, or a second after the leader did: a process outside the group may hold it open.
+ */
 function pump(child: ChildProcess, stream: StreamName, onOutput: ProcessOrder['onOutput']): Promise<void> {
   const source = child[stream];
   if (source === null) return Promise.resolve();

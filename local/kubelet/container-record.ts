@@ -1,30 +1,28 @@
 /**
- * What the kubelet remembers of one container: the run of now, the run before, and what its probes said.
- *
- * Owns:  the states a container passes through. pod-plan.ts decides on them, pod-status.ts prints them,
- *        pod-worker.ts moves them on.
+ * The kubelet's record of one container: the current run, the previous run, and the results of its probes.
+ * Owns: the states of a container. pod-plan.ts decides by them, pod-status.ts prints them, pod-worker.ts changes them.
  */
 import { toApiTime } from '../workloads/resources.ts';
 import type { BackoffEntry } from './backoff.ts';
 import type { ContainerStatus, Terminated } from './pod.ts';
 
 export type ContainerPhase =
-  /** Not started yet, in this life of the pod. */
+  /** Not started yet since the pod was started on this node. */
   | { readonly kind: 'new' }
-  /** Its image or its configuration is missing; tried again at `retryAtMs`. */
+  /** Its image or configuration is missing; tried again at `retryAtMs`. */
   | { readonly kind: 'blocked'; readonly reason: string; readonly message: string; readonly retryAtMs: number }
   | { readonly kind: 'running'; readonly startedMs: number; readonly containerId: string }
   | { readonly kind: 'exited'; readonly end: Terminated; readonly endedMs: number };
 
 export type ContainerRecord = {
   readonly phase: ContainerPhase;
-  /** How the run before the one of `phase` ended. */
+  /** The exit of the run before the one in `phase`. */
   readonly last: Terminated | undefined;
   readonly restarts: number;
   readonly backoff: BackoffEntry | undefined;
-  /** The startup probe passed, or there is none and it runs. */
+  /** The startup probe passed, or the container runs and does not have one. */
   readonly started: boolean;
-  /** The readiness probe passes, or there is none and it has started. */
+  /** The readiness probe passes, or the container has started and does not have one. */
   readonly ready: boolean;
 };
 
@@ -38,10 +36,10 @@ export const newRecord: ContainerRecord = {
 };
 
 /**
- * The record of a container whose machine went down under it: it begins anew, and what ran has ended with a code that
- * nobody saw.
+ * The record of a container after the kubelet was restarted: it starts anew, and the earlier run has ended with an
+ * unknown exit code.
  *
- * @param status what the pod's status said before
+ * @param status the container's status before the restart
  * @param runsAgain false for a container that has ended for good, by its pod's restart policy
  * @param nowMs milliseconds since the epoch
  */
@@ -60,7 +58,7 @@ export function recordAfterReboot(
   return { ...newRecord, last: endBeforeReboot(status, toApiTime(nowMs)), restarts: status.restartCount };
 }
 
-/** As `restartCount` counts: the first run is no restart. */
+/** As `restartCount` counts: the first run is not a restart. */
 export function restartsAtStart(record: ContainerRecord): number {
   return record.phase.kind === 'exited' || record.last !== undefined ? record.restarts + 1 : record.restarts;
 }
@@ -71,7 +69,7 @@ function endBeforeReboot({ state, lastState }: ContainerStatus, at: string): Ter
     return {
       exitCode: 255,
       reason: 'Unknown',
-      message: 'the kubelet was restarted; how the container ended is not known',
+      message: 'the kubelet was restarted; the exit code of the container is unknown',
       startedAt: state.running.startedAt,
       finishedAt: at,
     };

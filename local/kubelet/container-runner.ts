@@ -1,9 +1,8 @@
 /**
  * One container of one pod, through all its runs.
- *
- * Owns:  the record of the container, its process, its probes and the logs of the last two runs.
- * Read:  pod-plan.ts says when to call `start`; this file says what comes of it.
- * Ends:  after `stop` nothing of the container runs, and `start` does nothing any more.
+ * Owns: the record of the container, its process, its probes and the logs of the last two runs. pod-plan.ts decides
+ * when `start` is called.
+ * Ends: after `stop` no process of the container runs, and `start` does nothing.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +20,7 @@ import { askContainer } from './probe-container.ts';
 import { Prober } from './prober.ts';
 import { defaultGraceSeconds, type Container, type Pod, type Terminated } from './pod.ts';
 
-/** Kubernetes cuts a message at these many bytes: of the file, of the log that stands in for it. */
+/** Kubernetes truncates a message to this many bytes: of the file, or of the log that replaces it. */
 const messageLimitBytes = 4096;
 const logMessageLimit = 2048;
 const retryMs = 1000;
@@ -31,7 +30,7 @@ export type RunnerContext = {
   /** The pod as it is stored now. */
   readonly pod: () => Pod;
   readonly podIp: () => string;
-  /** The record changed. */
+  /** Called when the record has changed. */
   readonly changed: () => void;
 };
 
@@ -53,7 +52,7 @@ export class ContainerRunner {
     this.#context = context;
   }
 
-  /** Between the decision to start and the process: the plan has to look past it. */
+  /** True between the decision to start and the process: the plan must ignore the container then. */
   get busy(): boolean {
     return this.#starting !== undefined;
   }
@@ -74,8 +73,8 @@ export class ContainerRunner {
   }
 
   /**
-   * Asks it to end, and ends it when `graceMs` is over. Resolves when nothing of it runs; it can be asked again, with
-   * less grace.
+   * Sends SIGTERM, then SIGKILL after `graceMs`. Resolves when no process of it runs. May be called again with a
+   * shorter grace.
    */
   async stop(graceMs: number): Promise<void> {
     this.#stopped = true;
@@ -137,7 +136,7 @@ export class ContainerRunner {
     this.#context.changed();
   }
 
-  /** It ended before it began: the container runtime could not execute it. */
+  /** The container runtime could not execute it. */
   #neverRan(problem: string): void {
     this.#log?.end();
     this.#event('Warning', 'Failed', `Error: ${problem}`);
@@ -145,7 +144,7 @@ export class ContainerRunner {
     this.#exited({ exitCode: 128, signal: undefined, reason: 'StartError' }, { message: problem });
   }
 
-  /** What the record says of the runs before, once another begins. */
+  /** The record's fields for previous runs when another run begins. */
   #nextRun(): Pick<ContainerRecord, 'restarts' | 'last' | 'backoff'> {
     const { phase, last, backoff } = this.record;
     const restarts = restartsAtStart(this.record);
@@ -258,7 +257,7 @@ export class ContainerRunner {
   }
 }
 
-/** At most so many bytes of the file; nothing when it is gone. */
+/** The first `limit` bytes of the file; empty when the file does not exist. */
 function readStart(file: string, limitBytes: number): string {
   try {
     const fd = openSync(file, 'r');

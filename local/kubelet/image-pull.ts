@@ -1,7 +1,6 @@
 /**
- * What a pod shows while its image cannot be pulled: ErrImagePull, then ImagePullBackOff, again and again.
- *
- * Owns:  the turns and the doubling wait between attempts. Pure.
+ * The states of a pod whose image cannot be pulled: ErrImagePull, then ImagePullBackOff, alternating.
+ * Owns: these states and the doubling wait between attempts. Pure.
  */
 import { doubledMs } from '../../lib/retry.ts';
 import type { BackoffLimits } from './backoff.ts';
@@ -11,16 +10,16 @@ export type PullStep = {
   readonly reason: 'ErrImagePull' | 'ImagePullBackOff';
   readonly message: string;
   readonly waitMs: number;
-  /** A pull was tried, rather than only waited for. */
+  /** True when a pull was tried; false while waiting for the next one. */
   readonly attempted: boolean;
 };
 
-/** The failed attempt is shown for a tenth of the first wait, at most a second: long enough to be seen. */
+/** The failed attempt is shown for a tenth of the first wait, at most a second: long enough to be noticed. */
 function shownMs(limits: BackoffLimits): number {
   return Math.min(1000, limits.baseMs / 10);
 }
 
-/** @param attempts how many pulls failed before */
+/** @param attempts how many pulls have failed before */
 export function nextPullStep(
   phase: ContainerPhase,
   image: string,

@@ -1,8 +1,7 @@
 /**
- * The table that stands for a registry: which program an image's name means here.
- *
- * Owns:  what an image runs, what its imageID is, and which `command` of a pod it accepts. An image that is not in the
- *        table cannot be pulled, as from a registry that does not have it.
+ * Replaces a registry by a table: the program for each image name.
+ * Owns: what an image runs, its imageID, and which `command` of a pod it accepts. An image that is not in the table
+ * cannot be pulled, as from a registry without it.
  * Pure.
  */
 import { createHash } from 'node:crypto';
@@ -15,10 +14,10 @@ export type Image = {
 
 export type ImageTable = ReadonlyMap<string, Image>;
 
-/** A shell is in every image; nothing else of this machine is. */
+/** Every image has a shell; other programs of this machine cannot be used. */
 const shell = '/bin/sh';
 
-/** @returns the image's name with `:latest` where it has neither tag nor digest, as the table spells it */
+/** @returns the image's name with `:latest` when it has neither tag nor digest, as in the table */
 export function imageKey(name: string): string {
   const last = name.slice(name.lastIndexOf('/') + 1);
   return last.includes(':') || last.includes('@') ? name : `${name}:latest`;
@@ -36,15 +35,15 @@ export function imageId(table: ImageTable, name: string): string {
     : `local/${name.split('@')[0]}@sha256:${createHash('sha256').update(JSON.stringify(image)).digest('hex')}`;
 }
 
-/** The sentence of a registry that does not have the image. */
+/** The message of a registry without this image. */
 export function pullProblem(name: string): string {
   return `failed to pull image "${name}": not found: local mode has no such image in its table`;
 }
 
 /**
- * The words to execute: `command` in place of the entrypoint, then `args`.
+ * The command line: `command` in place of the entrypoint, then `args`.
  *
- * @returns a problem when the command is not in the image, worded as a container runtime words it
+ * @returns a problem when the command is not in the image, worded as by a container runtime
  */
 export function commandLine(
   image: Image,

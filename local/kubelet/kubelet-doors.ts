@@ -1,8 +1,4 @@
-/**
- * What the parts of the kubelet are given to work with: one bundle for all pods of the node.
- *
- * Owns:  nothing; kubelet.ts puts it together.
- */
+/** The dependencies of the kubelet's parts: one bundle for all pods of the node. kubelet.ts creates it. */
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -30,12 +26,12 @@ export type KubeletDoors = {
   readonly capacity: Capacity;
   readonly dataDir: string;
   /**
-   * What every container's environment begins with: how this machine reaches the outside (proxy, certificates, npm).
+   * The environment that every container starts with: how this machine reaches the network (proxy, certificates, npm).
    */
   readonly machineEnv: Readonly<Record<string, string>>;
 };
 
-/** Where the control plane is, as pods see it. */
+/** The control plane's address for pods. */
 export const hostIp = '127.0.0.1';
 export const nodeName = 'local';
 

@@ -1,10 +1,9 @@
 /**
  * Runs the pods of this node as child processes.
- *
- * Owns:  one worker for each pod that is assigned to the node, and the logs that the API server serves.
- * Ends:  `close` ends every container; nothing that it started is left.
- * Level: at start it takes up what the API says: pods that ran before are started again as after a reboot of the node,
- *        and folders of pods that no longer exist are removed.
+ * Owns: one worker for each pod that is assigned to the node, and the logs that the API server serves.
+ * Rule: at start it continues from the API's objects: pods that ran before are started again, as after a reboot of the
+ * node, and folders of pods that no longer exist are removed.
+ * Ends: `close` ends every container; nothing that it started is left.
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +14,7 @@ import { readLog } from './log-output.ts';
 import { PodWorker } from './pod-worker.ts';
 import type { Pod } from './pod.ts';
 
-/** What a pod gets that is taken out of the API at once, without grace. */
+/** The grace period, in milliseconds, of a pod that was removed from the API at once. */
 const forcedGraceMs = 1000;
 
 export class Kubelet implements LogSource {
@@ -37,7 +36,7 @@ export class Kubelet implements LogSource {
     for (const pod of known) this.#seen(pod);
   }
 
-  /** How many pods have something of theirs here. */
+  /** How many pods have processes, folders or addresses here. */
   get podCount(): number {
     return this.#workers.size;
   }
@@ -68,7 +67,7 @@ export class Kubelet implements LogSource {
     if (pod.spec.nodeName === nodeName) {
       this.#workers.set(uid, new PodWorker(pod, this.#doors, () => this.#workers.delete(uid)));
     } else if (pod.spec.nodeName === undefined && deletionTimestamp !== undefined) {
-      // No node has it, so no kubelet would ever let it go.
+      // The pod is not assigned to a node, so only this code can remove it.
       setImmediate(() => this.#doors.objects.delete({ ...pods, namespace, name }, { graceSeconds: 0 }));
     }
   }

@@ -1,13 +1,12 @@
 /**
- * Turns kept log lines into what `kubectl logs` prints.
- *
- * Owns:  `tailLines`, `sinceMs` and `timestamps`. A line in parts is put together again.
+ * Turns stored log lines into the output of `kubectl logs`.
+ * Owns: `tailLines`, `sinceMs` and `timestamps`. The parts of a long line are joined again.
  * Limits: the tail is held in memory, at most what the log keeps.
  */
 import type { LogOptions } from '../objects.ts';
 import type { ContainerLog } from './container-log.ts';
 
-/** @returns the bytes, as LogSource promises them */
+/** @returns the bytes, as LogSource specifies */
 export async function* readLog(
   log: ContainerLog,
   options: Pick<LogOptions, 'follow' | 'tailLines' | 'sinceMs' | 'timestamps' | 'signal'>,
@@ -38,7 +37,7 @@ export async function* readLog(
   }
 }
 
-/** The last `limit` characters of what the run wrote, for a termination message without a file. */
+/** The last `limit` characters of a run's output, for a termination message without a file. */
 export async function lastWordsOfLog(log: ContainerLog, limit: number): Promise<string> {
   let text = '';
   for await (const bytes of readLog(log, {

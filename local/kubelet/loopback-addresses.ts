@@ -1,20 +1,18 @@
 /**
- * Gives every pod an address of its own on the loopback network, so that each may use port 8080.
- *
- * Owns:  which address of 127.x.y.z a pod has until it releases it. An address in use is marked by a listening socket
- *        on one port of it, so that two local modes on one machine never give out the same one, and a crash frees it.
- * Limits: Linux answers on the whole of 127.0.0.0/8; where it does not (macOS), an address is only given out when it
- *         can be bound.
+ * Gives every pod its own address on the loopback network, so that each may use port 8080.
+ * Owns: which address of 127.x.y.z a pod has until it releases it. A listening socket on one port reserves the address,
+ * so two local modes never use the same one, and a crash frees it.
+ * Limits: Linux answers on all of 127.0.0.0/8; elsewhere (macOS) only addresses that can be bound are used.
  */
 import { createServer, type Server } from 'node:net';
 import { AppError } from '../../api/errors.ts';
 
-/** A port that no container of ours declares. */
+/** The reserving port; containers must not declare it. */
 const markPort = 10_249;
 
 export type AddressRange = { readonly first: string; readonly size: number };
 
-/** 127.64.0.1 and the 65,000 after it. */
+/** 127.64.0.1 and the following 65,000 addresses. */
 export const podRange: AddressRange = { first: '127.64.0.1', size: 65_000 };
 
 export class LoopbackAddresses {
@@ -22,14 +20,14 @@ export class LoopbackAddresses {
   readonly #marks = new Map<string, Server>();
   #next: number;
 
-  /** @param start where in the range to begin, so that two runs at once rarely meet */
+  /** @param start offset in the range to begin at, so that two local modes rarely try the same address */
   constructor(range: AddressRange = podRange, start: number = Math.floor(Math.random() * range.size)) {
     this.#range = range;
     this.#next = start % range.size;
   }
 
   /**
-   * @param ports the pod's declared container ports; each can be bound on the address when it is given out
+   * @param ports the pod's declared container ports; each can be bound on the returned address
    * @throws AppError ADDRESSES_EXHAUSTED when 64 addresses in a row are in use
    */
   async take(ports: readonly number[]): Promise<string> {

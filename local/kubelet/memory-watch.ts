@@ -1,18 +1,16 @@
 /**
- * Keeps containers within their memory limits where no control group can: looks every 100 ms, kills what is over.
- *
- * Owns:  what counts (anonymous memory, shared memory and swap of every process of the container's group: roughly what
- *        a control group charges that cannot be given back) and which processes belong to a container.
- * Why:   /proc/PID/status is read in no time but counts shared pages in full; only where that sum is over the limit,
- *        smaps_rollup, for which the kernel walks the whole address space, is asked for the exact one.
- * Limits: a container that takes more than its limit and gives it back within 100 ms is not seen.
+ * Enforces memory limits without control groups: measures every 100 ms and kills containers over their limit.
+ * Owns: which memory counts: anonymous memory, shared memory and swap of all processes of the container.
+ * Why: /proc/PID/status is fast to read but counts shared pages in full. Only when that sum is over the limit, the
+ * exact and slow smaps_rollup is read.
+ * Limits: memory that is taken and returned within 100 ms is not seen.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Clock } from '../../lib/clock.ts';
 import { killGroup } from './process-records.ts';
 
 const lookEveryMs = 100;
-/** New children are looked for less often: it reads the whole of /proc. */
+/** New children are searched for less often, because that reads all of /proc. */
 const listEvery = 5;
 
 type Watched = {
@@ -34,8 +32,8 @@ export class MemoryWatch {
 
   /**
    * @param pid of the leader of the container's process group
-   * @param onOver is told once, after the group was killed
-   * @returns ends the watch
+   * @param onOver called once, after the group was killed
+   * @returns a function that ends the watch
    */
   watch(pid: number, limitBytes: number, onOver: (usedBytes: number) => void): () => void {
     this.#watched.set(pid, { pid, limitBytes, onOver, members: [pid] });
@@ -64,7 +62,7 @@ export class MemoryWatch {
   }
 }
 
-/** @returns process group → its members, of all processes that can be seen */
+/** @returns process group → its members, of all visible processes */
 function groupMembers(): ReadonlyMap<number, readonly number[]> {
   const groups = new Map<number, number[]>();
   for (const name of readdirSync('/proc')) {
@@ -93,20 +91,23 @@ function total(pids: readonly number[], file: string, bytesOf: (text: string) =>
     try {
       sum += bytesOf(readFileSync(`/proc/${pid}/${file}`, 'utf8'));
     } catch {
-      // It ended between two looks.
+      // The process ended between two measurements.
     }
   }
   return sum;
 }
 
-/** @param status the text of /proc/PID/status; never less than what chargedBytes says of the same process */
+/**
+ * @param status the text of /proc/PID/status
+ * @returns at least the result of chargedBytes for the same process
+ */
 export function residentBytes(status: string): number {
   return sumOf(status, ['RssAnon', 'RssShmem', 'VmSwap']);
 }
 
 /**
  * @param rollup the text of /proc/PID/smaps_rollup; shared pages count in proportion, so that a sum over processes is
- *   right
+ * right
  */
 export function chargedBytes(rollup: string): number {
   return sumOf(rollup, ['Pss_Anon', 'Pss_Shmem', 'SwapPss']);

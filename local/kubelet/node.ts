@@ -1,7 +1,7 @@
 /**
- * The Node object: what this machine has, and by which way limits are kept.
- *
- * Owns:  the node's labels, capacity and conditions. Written once at start: a quiet cluster sees no heartbeat.
+ * The Node object: this machine's capacity, and how limits are enforced.
+ * Owns: the node's labels, capacity and conditions. Written once at start, without heartbeats, so that a quiet cluster
+ * has no writes.
  */
 import { release } from 'node:os';
 import type { Clock } from '../../lib/clock.ts';
@@ -10,12 +10,12 @@ import { nodes, toApiTime } from '../workloads/resources.ts';
 import { hostIp, nodeName, type Capacity } from './kubelet-doors.ts';
 
 const maxPods = 110;
-/** As Kubernetes names it. */
+/** The architecture's name in Kubernetes. */
 const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
 
 export type NodeFacts = {
   readonly capacity: Capacity;
-  /** The control group version that limits are kept by; undefined: memory is watched, CPU is not limited. */
+  /** The control group version that enforces limits; undefined: memory is watched, CPU is not limited. */
   readonly cgroupVersion: 1 | 2 | undefined;
 };
 
@@ -83,14 +83,14 @@ function conditionsOf(cgroupVersion: NodeFacts['cgroupVersion'], now: string): r
           'LimitsEnforced',
           'False',
           'Polling',
-          'no control group can be made here: memory is looked at every 100 ms and what is over its limit is ' +
-            'killed; CPU limits are not kept',
+          'control groups are not available: memory is measured every 100 ms and a container over its limit is ' +
+            'killed; CPU limits are not enforced',
         )
       : condition(
           'LimitsEnforced',
           'True',
           'ControlGroups',
-          `memory and CPU limits are kept by control groups, version ${cgroupVersion}`,
+          `memory and CPU limits are enforced by control groups, version ${cgroupVersion}`,
         );
   return [
     condition('MemoryPressure', 'False', 'KubeletHasSufficientMemory', 'kubelet has sufficient memory available'),

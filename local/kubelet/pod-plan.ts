@@ -1,9 +1,8 @@
 /**
  * Decides which containers of a pod to start now.
- *
- * Owns:  the order (init containers one by one, sidecars among them stay, then all others), what the restart policy
- *        says about a container that ended, and what its backoff says about when.
- * Pure:  `nowMs` comes in; pod-worker.ts carries the plan out.
+ * Owns: the order (init containers one by one, of which sidecars keep running, then all others), the restart policy,
+ * and the back-off.
+ * Pure: `nowMs` is passed in; pod-worker.ts carries the plan out.
  */
 import { nextStart, type BackoffLimits } from './backoff.ts';
 import type { ContainerRecord } from './container-record.ts';
@@ -27,7 +26,7 @@ export function planPod(spec: PodSpec, records: Records, nowMs: number, limits: 
   };
 }
 
-/** All that should run and do not, whatever their backoff says. */
+/** All containers that should run and do not, regardless of their back-off. */
 function dueContainers(spec: PodSpec, records: Records): readonly Container[] {
   if (hasFailed(spec, records)) return [];
   const due: Container[] = [];
@@ -40,12 +39,12 @@ function dueContainers(spec: PodSpec, records: Records): readonly Container[] {
   return [...due, ...spec.containers.filter((container) => wantsToRun(records.get(container.name), policy))];
 }
 
-/** The containers after this init container may start. */
+/** True when the containers after this init container may start. */
 function mayFollow(container: Container, record: ContainerRecord | undefined): boolean {
   return isSidecar(container) ? isStarted(record) : hasSucceeded(record);
 }
 
-/** Once a main container has started, a sidecar that ends no longer holds up the others. */
+/** Once a main container has started, a sidecar that ends no longer blocks the others. */
 function hasBegun(spec: PodSpec, records: Records): boolean {
   return spec.containers.some((container) => (records.get(container.name)?.phase.kind ?? 'new') !== 'new');
 }
@@ -56,7 +55,7 @@ function wantsToRun(record: ContainerRecord | undefined, policy: RestartPolicy):
   return policy === 'OnFailure' && record.phase.end.exitCode !== 0;
 }
 
-/** With restartPolicy Never an init container that failed takes the pod with it. */
+/** With restartPolicy Never, a failed init container fails the pod. */
 export function hasFailed(spec: PodSpec, records: Records): boolean {
   if (spec.restartPolicy !== 'Never') return false;
   return (spec.initContainers ?? []).some((container) => {
@@ -65,7 +64,7 @@ export function hasFailed(spec: PodSpec, records: Records): boolean {
   });
 }
 
-/** Every init container ended well, and every sidecar among them has started. */
+/** Every init container has succeeded, and every sidecar has started. */
 export function isInitialized(spec: PodSpec, records: Records): boolean {
   return (
     hasBegun(spec, records) ||
@@ -73,7 +72,7 @@ export function isInitialized(spec: PodSpec, records: Records): boolean {
   );
 }
 
-/** When the container may start: in the past for one that may start at once. */
+/** When the container may start; a time in the past means at once. */
 export function startsAt(record: ContainerRecord | undefined, limits: BackoffLimits): number {
   if (record === undefined || record.phase.kind === 'new' || record.phase.kind === 'running') return 0;
   return record.phase.kind === 'blocked'

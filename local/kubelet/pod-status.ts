@@ -1,9 +1,8 @@
 /**
- * Prints what the kubelet knows of a pod as the pod's status.
- *
- * Owns:  phase, conditions and container statuses, worded as Kubernetes words them: the operator and people read them.
- * Pure:  `nowMs` comes in, and a condition keeps its transition time while its status stays: an unchanged status is
- *        the same JSON, so nothing is written.
+ * Builds a pod's status from the kubelet's records.
+ * Owns: phase, conditions and container statuses, worded as in Kubernetes, because the operator and people read them.
+ * Pure: `nowMs` is passed in. A condition keeps its transition time while its status is the same, so an unchanged
+ * status is equal JSON and is not written.
  */
 import { toApiTime, type ConditionStatus } from '../workloads/resources.ts';
 import { formatWait, nextStart, type BackoffLimits } from './backoff.ts';
@@ -30,12 +29,12 @@ export type StatusInputs = {
   readonly startedMs: number;
   readonly nowMs: number;
   /**
-   * The kubelet stops the pod: nothing starts again. Readiness stays what the probes say; endpoints look at the
-   * deletion.
+   * True while the kubelet stops the pod: no container starts again. Readiness still follows the probes; endpoints use
+   * the deletionTimestamp.
    */
   readonly stopping: boolean;
   readonly limits: BackoffLimits;
-  /** Image name → what to show as imageID; empty when it is not known here. */
+  /** Image name → imageID; empty when the image is unknown. */
   readonly imageId: (image: string) => string;
 };
 
@@ -181,7 +180,9 @@ function settle(
   return { type, status, ...(holds ? {} : why), lastProbeTime: null, lastTransitionTime };
 }
 
-/** Guaranteed: limits for cpu and memory everywhere, and requests that equal them. BestEffort: neither anywhere. */
+/**
+ * Guaranteed: every container has limits for cpu and memory, and equal requests. BestEffort: no container has either.
+ */
 export function qosOf(spec: PodSpec): 'Guaranteed' | 'Burstable' | 'BestEffort' {
   const all = [...(spec.initContainers ?? []), ...spec.containers].map((container) => container.resources ?? {});
   const names = ['cpu', 'memory'];

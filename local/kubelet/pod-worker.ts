@@ -1,10 +1,9 @@
 /**
  * One pod on this node, from its address to its removal.
- *
- * Owns:  the pod's address, folders, runners and the one writer of its status. A step looks at everything again; what
- *        happens only asks for a step.
- * Ends:  a pod that is deleted: SIGTERM to all containers, SIGKILL when the grace is over, its last status, its removal
- *        from the API. `kill` does the same to the processes and leaves the API alone.
+ * Owns: the pod's address, folders, runners and all writes of its status. Events only trigger a step; each step checks
+ * everything again.
+ * Ends: a deleted pod gets SIGTERM to all containers, SIGKILL after its grace period, its last status, and its removal
+ * from the API. `kill` ends the processes and does not write to the API.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { messageOf } from '../../api/errors.ts';
@@ -22,7 +21,7 @@ import { mountedConfigMaps, setUpVolumes } from './volumes.ts';
 
 const setUpRetryMs = 1000;
 
-/** Where the pod is on its way. `over` pods wait for their deletion only. */
+/** The stage of the pod. `over` pods only wait for their deletion. */
 type Stage = 'new' | 'preparing' | 'running' | 'over' | 'stopping' | 'gone';
 
 export class PodWorker {
@@ -36,7 +35,7 @@ export class PodWorker {
   #stepAsked = false;
   #callOffRecheck: (() => void) | undefined;
 
-  /** @param onGone the worker has nothing left to do */
+  /** @param onGone called when the worker is finished */
   constructor(pod: Pod, doors: KubeletDoors, onGone: () => void) {
     this.#pod = pod;
     this.#doors = doors;
@@ -50,7 +49,7 @@ export class PodWorker {
     this.#ask();
   }
 
-  /** The stored pod changed. */
+  /** Call it when the stored pod has changed. */
   update(pod: Pod): void {
     this.#pod = pod;
     this.#ask();
@@ -60,7 +59,7 @@ export class PodWorker {
     return mountedConfigMaps(this.#pod).includes(configMap);
   }
 
-  /** Brings mounted ConfigMaps up to date. */
+  /** Updates mounted ConfigMaps. */
   refreshVolumes(): void {
     if (this.#stage !== 'running') return;
     try {
@@ -74,7 +73,7 @@ export class PodWorker {
     return this.#runners.find((runner) => runner.container.name === container)?.log(previous);
   }
 
-  /** Ends the processes and frees what the pod had. Writes nothing. */
+  /** Ends the processes and frees the pod's address and folders. Writes nothing to the API. */
   async kill(graceMs: number): Promise<void> {
     this.#stage = 'stopping';
     this.#callOffRecheck?.();
@@ -89,7 +88,8 @@ export class PodWorker {
 
   #firstRecord(container: Container): ContainerRecord {
     const { status, spec } = this.#pod;
-    // A new pod's status says that it waits; only one that had its address has something to remember.
+    // A new pod's status contains waiting containers; only a pod with an address has run before and has a record to
+    // restore.
     if (status?.podIP === undefined) return newRecord;
     const before = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].find(
       (one) => one.name === container.name,
@@ -179,7 +179,7 @@ export class PodWorker {
       );
   }
 
-  /** Sidecars go after what they serve, within the same grace. */
+  /** Sidecars end after the main containers, within the same grace period. */
   async #stopAll(graceMs: number): Promise<void> {
     const startedAt = this.#doors.clock.monotonic();
     await Promise.all(
@@ -195,8 +195,8 @@ export class PodWorker {
       for (const runner of this.#runners) runner.removeLogs();
       rmSync(this.#dir, { recursive: true, force: true });
     } catch (error) {
-      // The next start removes what is left of pods that are gone.
-      this.#doors.logger.warn('pod folder not removed', { pod: this.#pod.metadata.name, err: error });
+      // The next start removes leftovers of deleted pods.
+      this.#doors.logger.warn('pod folder was not removed', { pod: this.#pod.metadata.name, err: error });
     }
     this.#onGone();
   }
@@ -207,7 +207,7 @@ export class PodWorker {
   }
 
   #records(): ReadonlyMap<string, ContainerRecord> {
-    // What is being started counts as running: the plan looks past it.
+    // A container that is being started counts as running, so the plan does not start it again.
     return new Map(
       this.#runners.map((runner) => [
         runner.container.name,
@@ -236,7 +236,7 @@ export class PodWorker {
     try {
       this.#doors.objects.updateStatus(pods, { ...stored, status });
     } catch (error) {
-      this.#doors.logger.warn('pod status not written', { pod: name, namespace, err: error });
+      this.#doors.logger.warn('pod status was not written', { pod: name, namespace, err: error });
     }
     if (this.#stage !== 'running' || (status.phase !== 'Succeeded' && status.phase !== 'Failed')) return;
     this.#stage = 'over';

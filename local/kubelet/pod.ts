@@ -1,10 +1,8 @@
 /**
- * A pod as the kubelet sees it: the part of spec that it honours and the whole status that it writes.
- *
- * Owns:  these shapes, and small questions about them that several parts ask.
- * Limits: a volume of another kind, envFrom and secrets keep a container from starting, and it says so; lifecycle
- *         hooks,
- *        security contexts, host networking and ephemeral containers are passed over.
+ * A pod as the kubelet sees it: the supported part of the spec, and the whole status.
+ * Owns: these types, and predicates that several parts use.
+ * Limits: an unsupported volume, envFrom or a secret keeps a container from starting, with a message. Lifecycle hooks,
+ * security contexts, host networking and ephemeral containers are ignored.
  */
 import type { KubeObject } from '../objects.ts';
 import type { ConditionStatus, Labels } from '../workloads/resources.ts';
@@ -64,7 +62,7 @@ export type Container = {
   readonly livenessProbe?: Probe;
   readonly terminationMessagePath?: string;
   readonly terminationMessagePolicy?: 'File' | 'FallbackToLogsOnError';
-  /** Only of an init container: it then runs beside the others, started before them. */
+  /** Only for an init container: it keeps running beside the others, which start after it. */
   readonly restartPolicy?: 'Always';
 };
 
@@ -148,7 +146,7 @@ export type Pod = KubeObject & { readonly spec: PodSpec; readonly status?: PodSt
 export const defaultGraceSeconds = 30;
 export const defaultTerminationLog = '/dev/termination-log';
 
-/** Neither finished nor on its way out: what a ReplicaSet counts. */
+/** Neither finished nor being deleted: the pods that a ReplicaSet counts. */
 export function isActive(pod: Pod): boolean {
   return pod.metadata.deletionTimestamp === undefined && !isFinished(pod);
 }
@@ -165,13 +163,14 @@ export function isReady(pod: Pod): boolean {
   return condition(pod, 'Ready')?.status === 'True';
 }
 
-/** An init container that runs on beside the others. */
+/** An init container that keeps running beside the others. */
 export function isSidecar(container: Container): boolean {
   return container.restartPolicy === 'Always';
 }
 
 /**
- * @param port a number or the name of a container port. @returns undefined when no container has a port of that name
+ * @param port a number or the name of a container port
+ * @returns undefined when there is no container port of that name
  */
 export function portNumber(containers: readonly Container[], port: number | string): number | undefined {
   if (typeof port === 'number') return port;

@@ -1,8 +1,7 @@
 /**
- * Asks a container once whether it is well: by HTTP, by opening a connection, or by running a command.
- *
- * Owns:  what counts as yes, as the kubelet has it: a status of 200 to 399, a connection, an exit code of 0.
- * Limits: an answer's body is thrown away unread; a redirect counts as yes and is not followed.
+ * Probes a container once: by HTTP, by opening a connection, or by running a command.
+ * Owns: when a probe succeeds, as in the kubelet: a status of 200 to 399, a connection, an exit code of 0.
+ * Limits: an answer's body is discarded; a redirect counts as success and is not followed.
  */
 import { execFile } from 'node:child_process';
 import { get as httpGet } from 'node:http';
@@ -15,7 +14,7 @@ export type ProbeAnswer = { readonly passed: true } | { readonly passed: false; 
 export type ProbeTarget = {
   readonly container: Container;
   readonly podIp: string;
-  /** Runs a command as the container would; resolves to its exit code. */
+  /** Runs a command in the container's environment; resolves to its exit code. */
   readonly exec: {
     readonly env: Readonly<Record<string, string>>;
     readonly cwd: string;
@@ -23,12 +22,12 @@ export type ProbeTarget = {
   };
 };
 
-/** Never rejects: whatever goes wrong is a no. */
+/** Never rejects: every error is a failed probe. */
 export async function askContainer(probe: Probe, target: ProbeTarget, timeoutMs: number): Promise<ProbeAnswer> {
   if (probe.httpGet !== undefined) return askHttp(probe.httpGet, target, timeoutMs);
   if (probe.tcpSocket !== undefined) return askTcp(probe.tcpSocket, target, timeoutMs);
   if (probe.exec !== undefined) return askCommand(probe.exec.command ?? [], target, timeoutMs);
-  return { passed: false, why: 'this kind of probe is not honoured in local mode' };
+  return { passed: false, why: 'this kind of probe is not supported in local mode' };
 }
 
 function askHttp(
@@ -49,7 +48,7 @@ function askHttp(
     ...Object.fromEntries((ask.httpHeaders ?? []).map(({ name, value }) => [name, value])),
   };
   return new Promise((resolve) => {
-    // A probe asks whether it answers, not who it is: the kubelet does not check certificates either.
+    // The real kubelet does not verify certificates of probes either.
     const request = (secure ? httpsGet : httpGet)(
       { host, port, path, headers, agent: false, ...(secure ? { rejectUnauthorized: false } : {}) },
       (response) => {

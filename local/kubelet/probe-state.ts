@@ -1,16 +1,15 @@
 /**
- * Counts what a probe says until it means something.
- *
- * Owns:  thresholds and timing of startup, readiness and liveness probes.
- * Pure:  prober.ts asks the container and keeps the time.
+ * Counts the results of a probe until a threshold is reached.
+ * Owns: thresholds and timing of startup, readiness and liveness probes.
+ * Pure: prober.ts runs the probes and keeps the time.
  */
 import type { Probe } from './pod.ts';
 
 export type ProbeKind = 'startup' | 'readiness' | 'liveness';
 
 /**
- * What the last probes add up to. `passing` of a liveness probe is true until it fails; of the others false until it
- * passes.
+ * The state after the last results. For a liveness probe `passing` is true until it fails; for the others it is false
+ * until they pass.
  */
 export type ProbeState = { readonly passing: boolean; readonly successes: number; readonly failures: number };
 
@@ -26,7 +25,7 @@ export type ProbeTiming = {
   readonly failureThreshold: number;
 };
 
-/** The API's defaults for what the probe leaves out. Startup and liveness probes pass at their first success. */
+/** The API's defaults for absent fields. Startup and liveness probes pass at their first success. */
 export function timingOf(kind: ProbeKind, probe: Probe): ProbeTiming {
   return {
     initialDelayMs: (probe.initialDelaySeconds ?? 0) * 1000,
@@ -38,10 +37,10 @@ export function timingOf(kind: ProbeKind, probe: Probe): ProbeTiming {
 }
 
 /**
- * Takes in one answer.
+ * Adds one result.
  *
- * @returns the next state. `gaveUp`: this answer was the one too many for a startup or liveness probe, so the container
- *   has to be stopped; counting starts over.
+ * @returns the next state. `gaveUp`: a startup or liveness probe reached its failure threshold, so the container must
+ * be stopped; counting starts over.
  */
 export function countAnswer(
   kind: ProbeKind,
@@ -57,7 +56,7 @@ export function countAnswer(
   return { passing: false, successes, failures: kind === 'readiness' ? failures : 0, gaveUp: kind !== 'readiness' };
 }
 
-/** How long after the container's start the first probe is due, given how long it has run already. */
+/** Milliseconds after the container's start until the first probe, given how long it has already run. */
 export function firstProbeInMs(timing: ProbeTiming, runningForMs: number): number {
   return Math.max(0, timing.initialDelayMs - runningForMs);
 }

@@ -1,8 +1,7 @@
 /**
- * Keeps asking one running container by its probes.
- *
- * Owns:  the timers: the startup probe alone until it passes, then readiness and liveness side by side.
- * Ends:  `close` asks no more; an answer that comes later is dropped.
+ * Runs the probes of one running container.
+ * Owns: the timers: the startup probe alone until it passes, then readiness and liveness side by side.
+ * Ends: after `close` no probe runs; a later result is dropped.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Container, Probe } from './pod.ts';
@@ -12,11 +11,11 @@ import { countAnswer, firstProbeInMs, initialProbeState, timingOf, type ProbeKin
 export type ProberDoors = {
   readonly clock: Clock;
   readonly ask: (probe: Probe, timeoutMs: number) => Promise<ProbeAnswer>;
-  /** Called only when something changed. */
+  /** Called only after a change. */
   readonly onChange: (state: { readonly started: boolean; readonly ready: boolean }) => void;
-  /** A probe said no. */
+  /** Called for each failed probe. */
   readonly onUnhealthy: (kind: ProbeKind, why: string) => void;
-  /** The container has to be stopped. */
+  /** Called when the container must be stopped. */
   readonly onGaveUp: (kind: ProbeKind, probe: Probe) => void;
 };
 
@@ -29,7 +28,10 @@ export class Prober {
   #started: boolean;
   #ready: boolean;
 
-  /** Call right after the container started; tells its first state by `started` and `ready`, not by onChange. */
+  /**
+   * Call it right after the container's start. The first state is in `started` and `ready`; onChange is not called for
+   * it.
+   */
   constructor(container: Container, doors: ProberDoors) {
     this.#container = container;
     this.#doors = doors;
@@ -72,7 +74,7 @@ export class Prober {
       if (gaveUp) return this.#doors.onGaveUp(kind, probe);
       this.#heed(kind, next.passing);
       if (kind === 'startup' && next.passing) return;
-      // Periods are counted from question to question, as a ticker does.
+      // The period is measured from start to start of a probe, as with Go's ticker.
       schedule(Math.max(0, timing.periodMs - (this.#doors.clock.monotonic() - askedAt)));
     };
     const schedule = (inMs: number): void => {

@@ -1,10 +1,9 @@
 /**
- * Makes sure that no container outlives local mode, whichever way local mode ends.
- *
- * Owns:  a folder with one file for each process group that was started: its name is the group's id, its content the
- *        machine's boot and the leader's start time, by which a number that was given out again is told from ours.
- * Ends:  a small watching shell reads from a pipe that only closes when local mode ends; it then kills what is left.
- *        Should the watcher be killed as well, the next start on the same folder kills the leftovers.
+ * Ensures that no container outlives local mode, however local mode ends.
+ * Owns: a folder with one file per started process group. Its name is the group's id; its content is the machine's boot
+ * id and the leader's start time, which detect a reused id.
+ * Ends: a small shell, the watcher, reads from a pipe that closes only when local mode ends, and then kills the
+ * recorded groups. If the watcher was killed too, the next start on the same folder kills them.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,8 +11,8 @@ import { join } from 'node:path';
 import { AppError, messageOf } from '../../api/errors.ts';
 
 /**
- * Field 22 of /proc/PID/stat is the start time; after the name, which may hold anything, it is the 20th. A group whose
- * leader is gone is still ours: the kernel does not give a number out again while a group has it.
+ * Field 22 of /proc/PID/stat is the start time; it is the 20th after the name, which may contain any character. A group
+ * whose leader has ended is still ours: the kernel does not reuse its id while it has a member.
  */
 const watcherScript = `
 trap '' INT TERM HUP
@@ -36,8 +35,8 @@ export class ProcessRecords {
   readonly #watcher: ChildProcess;
 
   /**
-   * Kills what an earlier run on this folder left behind, then watches over this one.
-   * @throws AppError FOLDER_UNUSABLE when nothing can be written there, as after a run of another user
+   * Kills what an earlier run on this folder left, then starts the watcher.
+   * @throws AppError FOLDER_UNUSABLE when the folder is not writable, for example after a run of another user
    */
   constructor(dir: string) {
     this.#dir = dir;
@@ -57,12 +56,12 @@ export class ProcessRecords {
     writeFileSync(join(this.#dir, String(pid)), `${bootId()} ${startTime(pid) ?? 'gone'}\n`);
   }
 
-  /** The group has ended. */
+  /** Call it when the group has ended. */
   remove(pid: number): void {
     rmSync(join(this.#dir, String(pid)), { force: true });
   }
 
-  /** Lets the watcher go; it kills whatever was added and not removed. */
+  /** Ends the watcher; it kills every group that was added and not removed. */
   async close(): Promise<void> {
     if (this.#watcher.exitCode !== null || this.#watcher.pid === undefined) return;
     await new Promise<void>((resolve) => {
@@ -95,7 +94,7 @@ export function killLeftovers(dir: string): readonly number[] {
   return killed;
 }
 
-/** @returns false when the group has no member left */
+/** @returns false when the group has no member */
 export function killGroup(pid: number, signal: NodeJS.Signals): boolean {
   try {
     process.kill(-pid, signal);
@@ -109,12 +108,12 @@ function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }
 
-/** @returns clock ticks since boot at which the process began; undefined when there is none */
+/** @returns clock ticks since boot at which the process began; undefined when the process does not exist */
 export function startTime(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(') ') + 2).split(' ');
-    // A zombie has ended; nobody has asked for its exit code yet.
+    // A zombie has ended; its exit code was not read yet.
     return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
   } catch {
     return undefined;

@@ -1,14 +1,9 @@
 /**
- * Stands in for a mount namespace: replaces the mount paths in a container's words by the folders of this machine.
- *
- * Owns:  which part of a word is such a path. It has to begin where a path begins (start of the word, or after a
- *        character that no path part ends with, as in `--config=/etc/x`) and end at a path boundary: `/data` is in
- *        `/data/a` and not in `/database`. The longest mount path wins. Applied to args, commands, env values and
- *        working directories.
- * Limits: a program that has a mount path built in does not find it here; programs of this project take their paths
- *         from
- *        flags and environment.
- * Pure.
+ * Replaces a mount namespace: rewrites mount paths in a container's words to folders of this machine.
+ * Owns: which part of a word is such a path. It must begin at the start of the word or after a character that cannot
+ * end a path part, as in `--config=/etc/x`, and end at a path boundary: `/data` is found in `/data/a` and not in
+ * `/database`. The longest mount path wins. Applied to args, commands, env values and working directories.
+ * Limits: a mount path that is built into a program is not rewritten. Pure.
  */
 
 export type PathMapping = { readonly mountPath: string; readonly hostPath: string };
@@ -20,7 +15,7 @@ export function pathRewriter(mappings: readonly PathMapping[]): (word: string) =
   if (byPath.size === 0) return (word) => word;
   const longestFirst = [...byPath.keys()].sort((a, b) => b.length - a.length).map(escape);
   const pattern = new RegExp(`(?<![\\w./~-])(?:${longestFirst.join('|')})(?![\\w.~-])`, 'g');
-  // A function, because `$` in a replacement string would be read as a pattern.
+  // A function, because `$` in a replacement string has a special meaning.
   return (word) => word.replace(pattern, (found) => byPath.get(found) ?? found);
 }
 

@@ -1,11 +1,9 @@
 /**
- * Makes the folders that stand for a pod's volumes.
- *
- * Owns:  where each volume lies and how a ConfigMap gets into one: all its files appear at once, by a symbolic link
- *        that is swapped, so that a reader never sees half of an update.
- * Limits: ConfigMap, emptyDir and persistentVolumeClaim; a ConfigMap's files together at most 1 MiB, as the API has it.
- *         Read-only
- *        mounts are a convention here: nothing stops a program from writing.
+ * Creates the folders for a pod's volumes.
+ * Owns: the place of each volume, and updating a ConfigMap atomically by swapping a symbolic link, so that a reader
+ * never sees half of an update.
+ * Limits: ConfigMap, emptyDir and persistentVolumeClaim; a ConfigMap's files together at most 1 MiB, as in the API.
+ * Read-only mounts are not enforced.
  */
 import {
   lstatSync,
@@ -29,15 +27,18 @@ import type { PathMapping } from './rewrite-paths.ts';
 export type VolumeDoors = { readonly objects: Objects; readonly folders: ClaimFolders };
 
 /**
- * Makes every volume of the pod, or brings its ConfigMaps up to date.
+ * Creates every volume of the pod, or updates its ConfigMaps.
  *
  * @param podDir the pod's own folder
- * @throws AppError VOLUME_MISSING when a ConfigMap that must be there is not
+ * @throws AppError VOLUME_MISSING when a required ConfigMap does not exist
  */
 export function setUpVolumes(doors: VolumeDoors, pod: Pod, podDir: string): void {
   for (const volume of pod.spec.volumes ?? []) {
     if ((volume.configMap ?? volume.emptyDir ?? volume.persistentVolumeClaim) === undefined) {
-      throw new AppError('VOLUME_MISSING', { volume: volume.name, why: 'local mode has no volumes of this kind' });
+      throw new AppError('VOLUME_MISSING', {
+        volume: volume.name,
+        why: 'local mode does not support this kind of volume',
+      });
     }
     const folder = volumeFolder(doors, pod, podDir, volume);
     mkdirSync(folder, { recursive: true });
@@ -51,7 +52,7 @@ export function mountedConfigMaps(pod: Pod): readonly string[] {
   return (pod.spec.volumes ?? []).flatMap((volume) => (volume.configMap === undefined ? [] : [volume.configMap.name]));
 }
 
-/** Which folders of this machine stand for the container's mount paths. */
+/** The folder of this machine for each mount path of the container. */
 export function mountsOf(doors: VolumeDoors, pod: Pod, podDir: string, container: Container): readonly PathMapping[] {
   return (container.volumeMounts ?? []).flatMap(({ name, mountPath, subPath = '' }) => {
     const volume = pod.spec.volumes?.find((one) => one.name === name);
@@ -77,7 +78,7 @@ function configFiles(objects: Objects, pod: Pod, volume: string, source: ConfigV
   throw new AppError('VOLUME_MISSING', { volume, why: `configmap "${source.name}" not found` });
 }
 
-/** All keys, or those that `items` names, under the paths it gives. */
+/** All keys, or those in `items`, under the given paths. */
 function pickFiles(all: Files, volume: string, { items, optional }: ConfigVolume): Files {
   if (items === undefined) return all;
   const picked = new Map<string, string | Buffer>();
@@ -98,8 +99,8 @@ function contentOf(stored: KubeObject): Files {
 }
 
 /**
- * The layout of the kubelet: the files lie in a folder of their own, `..data` points to it, and each name points
- * through `..data`; replacing the one link changes them all.
+ * The kubelet's layout: the files are in a folder of their own, `..data` points to it, and each name points through
+ * `..data`; replacing this one link changes all files at once.
  */
 export function writeFiles(folder: string, files: ReadonlyMap<string, string | Buffer>): void {
   const data = join(folder, '..data');
@@ -135,7 +136,7 @@ function sameFiles(dir: string, files: ReadonlyMap<string, string | Buffer>): bo
   );
 }
 
-/** A path below the folder. What climbs out of it is no path: the API refuses it, and so does this. */
+/** A path below the folder. A path that leaves it is invalid; the API refuses it too. */
 function inside(folder: string, path: string): string {
   const joined = join(folder, path);
   if (joined !== folder && !joined.startsWith(`${folder}/`))

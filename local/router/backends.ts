@@ -1,8 +1,8 @@
 /**
- * Which address a new connection to a Service goes to.
- *
- * Owns:  the choice: ready endpoints, all alike; without any, those on their way out that still serve; else none.
- * Pure:  chance comes in as a number.
+ * The backends for a new connection to a Service.
+ * Owns: the choice: ready endpoints, with equal chances; without one, terminating endpoints that still serve; else an
+ * empty list.
+ * Pure: the random number is passed in.
  */
 import type { EndpointSlice, ServicePort } from '../workloads/resources.ts';
 
@@ -10,7 +10,7 @@ export type Backend = { readonly host: string; readonly port: number };
 
 /**
  * @param slices those of the Service
- * @returns the backends that take new connections of this port now
+ * @returns the backends that accept new connections of this port now
  */
 export function backendsOf(port: ServicePort, slices: readonly EndpointSlice[]): readonly Backend[] {
   const ready: Backend[] = [];
@@ -26,7 +26,7 @@ export function backendsOf(port: ServicePort, slices: readonly EndpointSlice[]):
   return ready.length > 0 ? ready : leaving;
 }
 
-/** An absent `ready` means ready, as the API has it. */
+/** An absent `ready` means ready, as in the API. */
 function listFor(
   conditions: EndpointSlice['endpoints'][number]['conditions'],
   ready: Backend[],
@@ -37,7 +37,7 @@ function listFor(
 }
 
 /**
- * The order in which to try: a random one first, then the rest round from there.
+ * The order in which to try backends: a random one first, then the others round robin.
  *
  * @param random in [0, 1)
  */

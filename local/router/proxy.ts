@@ -1,23 +1,21 @@
 /**
- * Carries one connection from a client to a backend, byte for byte.
- *
- * Owns:  trying the next backend while nothing was sent yet; half-open ends; ending both sides together on an error.
- * Limits: back pressure is the sockets' own: a slow reader stops the other side's writer. Nothing is buffered beyond
- *         that.
+ * Forwards one connection from a client to a backend, byte for byte.
+ * Owns: trying the next backend until one connects; half-open connections; closing both sides on an error.
+ * Limits: the sockets apply back pressure: a slow reader stops the other side's writer. There is no further buffer.
  */
 import { connect, type Socket } from 'node:net';
 import type { Backend } from './backends.ts';
 
-/** A backend on this machine answers at once or not at all. */
+/** Connect timeout in milliseconds: a backend on this machine answers at once or not at all. */
 const connectTimeoutMs = 2000;
 
 /**
  * @param client paused, with half-open allowed
  * @param order the backends to try, first to last
- * @returns the socket to the backend; undefined when none could be reached, and the client was reset
+ * @returns the socket to the backend; undefined when no backend could be reached, and the client was reset
  */
 export async function carry(client: Socket, order: readonly Backend[]): Promise<Socket | undefined> {
-  // A client may go while we look for a backend; without a listener its error would end the process.
+  // The client may disconnect during the search for a backend; without a listener its error would end the process.
   client.on('error', () => client.destroy());
   client.setNoDelay(true);
   for (const backend of order) {
@@ -30,7 +28,7 @@ export async function carry(client: Socket, order: readonly Backend[]): Promise<
     join(client, upstream);
     return upstream;
   }
-  // Reset, not closed: a client must not take "no backend" for an empty answer.
+  // Reset, not closed: otherwise the client would read an empty answer.
   client.resetAndDestroy();
   return undefined;
 }
@@ -54,7 +52,7 @@ function open({ host, port }: Backend): Promise<Socket | undefined> {
 }
 
 function join(client: Socket, upstream: Socket): void {
-  // A broken side is passed on as broken: the other must not read a cut answer as a whole one.
+  // An error on one side is forwarded as a reset: otherwise the other side would take a truncated answer as complete.
   upstream.on('error', () => client.resetAndDestroy());
   client.on('error', () => upstream.resetAndDestroy());
   upstream.once('close', () => client.destroySoon());

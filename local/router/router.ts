@@ -1,12 +1,9 @@
 /**
- * Makes Services reachable: listens on each ClusterIP and carries connections to the pods behind it.
- *
- * Owns:  one listener for each port of each Service with a ClusterIP, and the connections through it. A connection
- *        lives on when its pod leaves the Service; only new ones are sent elsewhere.
- * Ends:  `close` closes the listeners and cuts the connections.
- * Limits: TCP; ports below 1024 need the right to bind them. A port that cannot be bound is told by an Event on the
- *         Service, and
- *        tried again.
+ * Makes Services reachable: listens on each ClusterIP and forwards connections to the pods of the Service.
+ * Owns: one listener per port, and its connections. A connection survives when its pod leaves the Service.
+ * Limits: TCP; ports below 1024 need the right to bind them. A port that cannot be bound is reported as an Event of the
+ * Service and tried again.
+ * Ends: `close` closes the listeners and cuts the connections.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { messageOf } from '../../api/errors.ts';
@@ -92,13 +89,18 @@ export class Router {
     entry.state = 'failed';
     const { key, address, port } = entry;
     const service = this.#doors.objects.get({ ...services, ...key });
-    this.#doors.logger.warn('service port not bound', { ...key, address, port: port.port, problem: messageOf(error) });
+    this.#doors.logger.warn('service port was not bound', {
+      ...key,
+      address,
+      port: port.port,
+      problem: messageOf(error),
+    });
     if (service !== undefined)
       this.#doors.events.record(
         service,
         'Warning',
         'FailedToBindPort',
-        `${address}:${port.port} cannot be listened on: ${error.message}`,
+        `${address}:${port.port} cannot be bound: ${error.message}`,
       );
     this.#doors.clock.after(bindRetryMs, () => this.#controller.enqueue(key));
   }
@@ -119,8 +121,8 @@ export class Router {
 type Listener = { readonly key: Key; readonly address: string; readonly port: ServicePort };
 
 /**
- * Nothing for a Service that is gone, has no address of its own, is only a name, or is a gateway's (local/gateway
- * listens there).
+ * Empty for a Service that was deleted, has no ClusterIP, is an ExternalName, or belongs to a Gateway (local/gateway
+ * listens for it).
  */
 function listeners(key: Key, service: Service | undefined): readonly Listener[] {
   const address = service?.spec.clusterIP ?? '';

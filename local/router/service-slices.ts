@@ -1,7 +1,6 @@
 /**
- * The EndpointSlices of each Service, read from the store once for each change, not once for each connection.
- *
- * Ends: `close` stops following.
+ * The EndpointSlices of each Service, read from the store once per change instead of once per connection.
+ * Ends: `close` stops following changes.
  */
 import type { KubeObject, Objects } from '../objects.ts';
 import type { Key } from '../workloads/controller.ts';

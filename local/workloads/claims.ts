@@ -1,9 +1,8 @@
 /**
  * Binds PersistentVolumeClaims: a claim is a folder, so every claim is bound at once.
- *
- * Owns:  a claim's phase and the folder that stands for it: the one given by `--volume CLAIM=DIR`, else one of its
- *        own under the data directory. The same folder for the same claim across restarts.
- * Limits: sizes and access modes are shown as asked for, not enforced: there is one node and no mount namespace.
+ * Owns: a claim's phase and its folder: the one given by `--volume CLAIM=DIR`, else one in the data folder. A claim
+ * keeps its folder across restarts.
+ * Limits: sizes and access modes are shown as requested and not enforced.
  */
 import { join } from 'node:path';
 import type { Objects } from '../objects.ts';
@@ -16,7 +15,7 @@ export type ClaimFolders = {
   readonly dataDir: string;
 };
 
-/** @returns the folder that stands for the claim; it may not exist yet when it is one of the data directory */
+/** @returns the claim's folder; one in the data folder may not exist yet */
 export function claimFolder(folders: ClaimFolders, { namespace, name }: Key): string {
   return folders.given.get(name) ?? join(folders.dataDir, 'volumes', namespace, name);
 }
@@ -38,7 +37,7 @@ export function syncClaim(objects: Objects, { namespace, name }: Key): undefined
   return undefined;
 }
 
-/** Makes the claims of `--volume` flags in the default namespace, where they are not there already. */
+/** Creates the claims of `--volume` flags in the default namespace if they do not exist. */
 export function createGivenClaims(objects: Objects, folders: ClaimFolders): void {
   for (const name of folders.given.keys()) {
     if (objects.get({ ...claims, namespace: 'default', name }) !== undefined) continue;

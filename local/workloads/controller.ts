@@ -1,9 +1,8 @@
 /**
- * The loop under every controller of local mode: keys in, one pass a key, retry with backoff.
- *
- * Owns:  the queue (a key waits in it once), the order (one pass at a time) and the retry of a pass that threw.
- * Ends:  `close` stops watching and calls off what waits; a pass is synchronous, so none is cut short.
- * Level: a pass reads everything again; an event only says which key to look at.
+ * The loop of every controller of local mode: a queue of keys, one pass per key, retry with back-off.
+ * Owns: the queue (it holds a key once), the order (one pass at a time) and the retry of a pass that threw.
+ * Rule: a pass reads everything again; an event only gives the key.
+ * Ends: `close` stops watching and drops waiting keys. A pass is synchronous, so none is interrupted.
  */
 import { messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -18,21 +17,24 @@ export type ControllerOptions = {
   readonly objects: Objects;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** What to watch, and which keys an object of that type concerns. */
+  /** The type to watch, and the keys that an object of this type affects. */
   readonly watches: readonly { readonly type: ResourceType; readonly keys: (object: KubeObject) => readonly Key[] }[];
-  /** One pass. @returns milliseconds after which to look again even if nothing happens */
+  /**
+   * One pass.
+   * @returns milliseconds until the next pass even without a change
+   */
   readonly sync: (key: Key) => number | undefined;
 };
 
 export interface Controller {
-  /** Looks at the key soon. */
+  /** Adds the key to the queue. */
   enqueue(key: Key): void;
   close(): void;
 }
 
 const retry = { baseMs: 50, maxMs: 10_000 };
 
-/** Begins with a pass for every key that the watched objects of now concern. */
+/** Starts with a pass for every key that existing objects affect. */
 export function startController(options: ControllerOptions): Controller {
   return new KeyedLoop(options);
 }
@@ -72,7 +74,7 @@ class KeyedLoop implements Controller {
     for (const key of keys) this.#waiting.set(`${key.namespace}/${key.name}`, key);
     if (this.#scheduled || this.#waiting.size === 0) return;
     this.#scheduled = true;
-    // Never inside the writer's call: a pass writes too, and watchers would nest without end.
+    // Run later, not inside the write: a pass writes too, and watch handlers would nest without end.
     setImmediate(() => this.#drain());
   }
 

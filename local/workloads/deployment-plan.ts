@@ -1,17 +1,16 @@
 /**
- * Decides the next step of a Deployment: which ReplicaSet to make, grow, shrink or forget.
- *
- * Owns:  RollingUpdate and Recreate. One step a pass: the sets' own status tells when the next is due.
- * Pure:  sees only the numbers below; deployment.ts reads and writes the objects.
- * Limits: a Deployment scaled in the middle of a rollout is not scaled in proportion; the rollout carries on
- *         with the new size, and ends at the same place.
+ * Decides the next step of a Deployment: which ReplicaSets to create, scale up, scale down or delete.
+ * Owns: RollingUpdate and Recreate. One step per pass: the sets' status shows when the next step is due.
+ * Pure: works on numbers only; deployment.ts reads and writes the objects.
+ * Limits: a Deployment that is scaled during a rollout is not scaled in proportion; the rollout continues with the new
+ * size and ends in the same state.
  */
 import type { Deployment, IntOrPercent } from './resources.ts';
 
 /** One ReplicaSet in numbers. */
 export type SetSeen = {
   readonly name: string;
-  /** Its template is the Deployment's. */
+  /** True when its template equals the Deployment's. */
   readonly current: boolean;
   readonly createdMs: number;
   /** spec.replicas */
@@ -29,7 +28,7 @@ export type DeploymentSeen = {
   readonly paused: boolean;
   readonly historyLimit: number;
   readonly sets: readonly SetSeen[];
-  /** A pod of an older set still runs, be it on its way out. */
+  /** True while a pod of an older set still runs, also one that is being deleted. */
   readonly oldPodsLeft: boolean;
 };
 
@@ -38,9 +37,7 @@ export type DeploymentStep =
   | { readonly do: 'scale'; readonly set: string; readonly from: number; readonly to: number }
   | { readonly do: 'forget'; readonly set: string };
 
-/**
- * @returns the steps to take now, all independent of each other. None: wait for the sets, or done.
- */
+/** @returns the steps to take now, independent of each other. Empty: wait for the sets, or the rollout is complete. */
 export function planDeployment(seen: DeploymentSeen): readonly DeploymentStep[] {
   const current = seen.sets.find((set) => set.current);
   const old = seen.sets.filter((set) => !set.current).sort((a, b) => a.createdMs - b.createdMs);
@@ -78,7 +75,7 @@ function planRollingUpdate(
 ): readonly DeploymentStep[] {
   const room = seen.desired + seen.maxSurge - sum(seen.sets, (set) => set.wanted);
   if (current === undefined) return [{ do: 'create', replicas: clamp(room, 0, seen.desired) }];
-  // Growing goes first: the new pods of this pass are what lets the next one take old pods away.
+  // Scale up first: once the new pods are available, the next pass can remove old pods.
   const grown =
     current.wanted > seen.desired ? seen.desired : Math.min(seen.desired, current.wanted + Math.max(0, room));
   const grow = scale(current, grown);
@@ -86,22 +83,22 @@ function planRollingUpdate(
 }
 
 /**
- * Never lets the available pods fall below desired - maxUnavailable: 3 wanted, maxUnavailable 1, all 3 old and 1 new
- * there, the new one not yet available: 4 - 2 - 1 leaves 1 old pod to take.
+ * Never lets available pods fall below desired - maxUnavailable. Example: desired 3, maxUnavailable 1, 3 old pods and 1
+ * new pod that is not available yet: 4 - 2 - 1 = 1 old pod may be removed.
  */
 function shrinkOld(seen: DeploymentSeen, current: SetSeen, old: readonly SetSeen[]): readonly DeploymentStep[] {
   const floor = seen.desired - seen.maxUnavailable;
   const newUnavailable = Math.max(0, current.wanted - current.available);
   const mayGo = sum(seen.sets, (set) => set.wanted) - floor - newUnavailable;
   if (mayGo <= 0) return [];
-  // Pods that serve nobody go first, whatever the floor says.
+  // Remove pods that are not available first: they do not count for the minimum.
   const afterBroken = take(old, mayGo, (set) => set.wanted - set.available);
   const available = sum(seen.sets, (set) => set.available);
   const after = take(afterBroken, Math.max(0, available - floor), (set) => set.wanted);
   return old.flatMap((set, index) => scale(set, after[index]?.wanted ?? set.wanted));
 }
 
-/** Takes up to `count` pods, oldest set first, from each at most what `takeable` says. */
+/** Removes up to `count` pods, oldest set first, from each set at most `takeable`. */
 function take(sets: readonly SetSeen[], count: number, takeable: (set: SetSeen) => number): readonly SetSeen[] {
   let left = count;
   return sets.map((set) => {
@@ -111,7 +108,7 @@ function take(sets: readonly SetSeen[], count: number, takeable: (set: SetSeen) 
   });
 }
 
-/** Once nothing else is to do, empty sets beyond the history limit go, oldest first. */
+/** When no other step is needed, deletes empty sets beyond the history limit, oldest first. */
 function forgetOldest(
   seen: DeploymentSeen,
   current: SetSeen | undefined,
@@ -127,8 +124,8 @@ function scale(set: SetSeen, to: number): readonly DeploymentStep[] {
 }
 
 /**
- * A percentage of surge is rounded up, one of unavailability down; when both come to 0 one pod may be missing,
- * or nothing could ever move.
+ * A percentage of maxSurge is rounded up, one of maxUnavailable down. When both are 0, one pod may be unavailable,
+ * because otherwise the rollout could not proceed.
  */
 export function resolveRollingUpdate(spec: Deployment['spec']): {
   readonly maxSurge: number;

@@ -1,8 +1,7 @@
 /**
- * Says how a Deployment stands: counts and the conditions Available, Progressing and ReplicaFailure.
- *
- * Owns:  when a Deployment counts as complete and when its progress deadline is over.
- * Pure:  `nowMs` comes in. The same inputs give the same status, so an unchanged one is not written.
+ * The status of a Deployment: counts and the conditions Available, Progressing and ReplicaFailure.
+ * Owns: when a Deployment is complete and when its progress deadline has passed.
+ * Pure: `nowMs` is passed in. The same inputs give the same status, so an unchanged one is not written.
  */
 import {
   toApiTime,
@@ -20,7 +19,7 @@ export type StatusInputs = {
   readonly nowMs: number;
 };
 
-/** @returns the status, and how long until the progress deadline would change it */
+/** @returns the status, and milliseconds until the progress deadline would change it */
 export function describeDeployment(inputs: StatusInputs): {
   readonly status: DeploymentStatus;
   readonly recheckMs: number | undefined;
@@ -55,7 +54,7 @@ function countPods({ current, sets }: StatusInputs): Counts {
 }
 
 type Claim = Pick<WorkloadCondition, 'type' | 'status' | 'reason' | 'message'> & {
-  /** Something moved: the clock of the progress deadline starts again. */
+  /** True when there was progress: the progress deadline starts again. */
   readonly moved?: boolean;
 };
 
@@ -105,7 +104,7 @@ function judgeProgress(inputs: StatusInputs, counts: Counts): Claim {
       moved: true,
     };
   }
-  // A Deployment that was complete and lost a pod is not "progressing", so no deadline runs for it.
+  // A complete Deployment that lost a pod is not progressing, so it does not have a deadline.
   if (previous.reason === 'NewReplicaSetAvailable' || !isLate(deployment, previous, nowMs)) return previous;
   return {
     type: 'Progressing',

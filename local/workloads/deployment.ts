@@ -1,8 +1,7 @@
 /**
- * The Deployment controller: owns ReplicaSets, one a pod template.
- *
- * Owns:  creating, scaling and forgetting ReplicaSets, the revision annotation, the Deployment's status.
- * Read:  deployment-plan.ts decides, deployment-status.ts describes; this file reads and writes.
+ * The Deployment controller: owns ReplicaSets, one per pod template.
+ * Owns: creating, scaling and deleting ReplicaSets, the revision annotation, the Deployment's status.
+ * deployment-plan.ts decides, deployment-status.ts makes the status; this file reads and writes.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { KubeObject, Objects } from '../objects.ts';
@@ -18,10 +17,13 @@ export type DeploymentDoors = { readonly objects: Objects; readonly clock: Clock
 
 const revisionAnnotation = 'deployment.kubernetes.io/revision';
 
-/** One pass over one Deployment. @returns milliseconds until the progress deadline, when one runs */
+/**
+ * One pass over one Deployment.
+ * @returns milliseconds until the progress deadline, when it has one
+ */
 export function syncDeployment(doors: DeploymentDoors, { namespace, name }: Key): number | undefined {
   const deployment = doors.objects.get({ ...deployments, namespace, name }) as Deployment | undefined;
-  // What it owns is the garbage collector's once it is deleted.
+  // The garbage collector deletes the sets of a deleted Deployment.
   if (deployment === undefined || deployment.metadata.deletionTimestamp !== undefined) return undefined;
   const { maxSurge, maxUnavailable } = resolveRollingUpdate(deployment.spec);
   for (const step of planDeployment(look(doors, deployment, { maxSurge, maxUnavailable })))
@@ -43,7 +45,7 @@ export function syncDeployment(doors: DeploymentDoors, { namespace, name }: Key)
   return recheckMs;
 }
 
-/** Which Deployment an object of one's own or of one's sets and pods concerns. */
+/** The key of the Deployment that an object (the Deployment itself, a set or a pod) belongs to. */
 export function deploymentKeys(objects: Objects, object: KubeObject): readonly Key[] {
   const namespace = object.metadata.namespace ?? '';
   if (object.kind === 'Deployment') return [{ namespace, name: object.metadata.name }];
@@ -145,8 +147,8 @@ function create(doors: DeploymentDoors, deployment: Deployment, replicas: number
 }
 
 /**
- * The Deployment and the set of its template carry the same revision; going back to an old template makes it the
- * newest.
+ * The Deployment and the set of its template have the same revision; a return to an old template gives its set the
+ * newest revision.
  */
 function keepRevision({ objects }: DeploymentDoors, deployment: Deployment): void {
   const sets = setsOf(objects, deployment);

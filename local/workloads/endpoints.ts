@@ -1,9 +1,8 @@
 /**
- * The endpoints controller: which pods stand behind a Service, and whether each takes new connections.
- *
- * Owns:  the EndpointSlices of a Service with a selector (one for each set of port numbers: a named target port may
- *        differ between pods) and its older twin, Endpoints.
- * Read:  `planSlices` is pure. A pod on its way out is never ready, but goes on serving while its own readiness holds.
+ * The endpoints controller: the pods of each Service, and whether each accepts new connections.
+ * Owns: the EndpointSlices of a Service with a selector (one for each set of port numbers, because a named target port
+ * may differ between pods) and the older Endpoints object. `planSlices` is pure.
+ * Rule: a terminating pod is never ready, but still serves while its readiness probe passes.
  */
 import { isFinished, isReady, portNumber, type Pod } from '../kubelet/pod.ts';
 import type { KubeObject, NewObject, Objects, ResourceType } from '../objects.ts';
@@ -27,7 +26,7 @@ const managedBy = 'endpointslice-controller.k8s.io';
 
 export type SlicePlan = { readonly ports: readonly EndpointPort[]; readonly endpoints: readonly Endpoint[] };
 
-/** @param candidates pods of the Service's namespace, in order of name */
+/** @param candidates pods of the Service's namespace, sorted by name */
 export function planSlices(service: Service, candidates: readonly Pod[]): readonly SlicePlan[] {
   const slices = new Map<string, { ports: readonly EndpointPort[]; endpoints: Endpoint[] }>();
   for (const pod of candidates) {
@@ -39,7 +38,7 @@ export function planSlices(service: Service, candidates: readonly Pod[]): readon
     slices.set(key, slice);
     slice.endpoints.push(endpointOf(service, pod, pod.status.podIP));
   }
-  // A Service without pods has one empty slice, so that "no endpoints" differs from "not looked at yet".
+  // A Service without pods has one empty slice, to distinguish it from a Service that was not processed yet.
   return slices.size === 0 ? [{ ports: [], endpoints: [] }] : [...slices.values()];
 }
 
@@ -84,12 +83,13 @@ export function syncEndpoints(objects: Objects, { namespace, name }: Key): undef
 }
 
 /**
- * Of a Service its own key; of a pod those of every Service of its namespace that selects it, or may have selected it.
+ * For a Service its own key; for a pod the keys of all Services of its namespace that select it or may have selected
+ * it.
  */
 export function endpointKeys(objects: Objects, object: KubeObject): readonly Key[] {
   const namespace = object.metadata.namespace ?? '';
   if (object.kind === 'Service') return [{ namespace, name: object.metadata.name }];
-  // A pod whose label was taken away no longer matches, so every Service with a selector looks again: passes are cheap.
+  // A pod that lost a label no longer matches, so every Service with a selector gets a pass: passes are cheap.
   return (objects.list(services, { namespace }) as readonly Service[])
     .filter((service) => service.spec.selector !== undefined)
     .map((service) => ({ namespace, name: service.metadata.name }));
@@ -152,7 +152,7 @@ function endpointsObject(service: Service, plans: readonly SlicePlan[]): NewObje
   };
 }
 
-/** Creates or replaces, and writes nothing when nothing differs. */
+/** Creates or replaces the object, and does not write when nothing differs. */
 function put(objects: Objects, type: ResourceType, wanted: NewObject): void {
   const { name = '', namespace = '', labels = {} } = wanted.metadata;
   const stored = objects.get({ ...type, namespace, name });

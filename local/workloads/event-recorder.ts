@@ -1,8 +1,7 @@
 /**
- * Tells what happened to an object as Events, the way `kubectl describe` and `kubectl get events` show it.
- *
- * Owns:  names and counts of events: the same thing told again raises `count` instead of adding an object.
- * Limits: keeps the last 1000; the oldest is deleted. Recording never fails its caller: an event is news, not state.
+ * Records what happened to objects as Events, for `kubectl describe` and `kubectl get events`.
+ * Owns: names and counts of events: a repeated event increases `count` instead of adding an object.
+ * Limits: keeps the last 1000; the oldest is deleted. Recording never throws: an Event is information, not state.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { KubeObject, Objects } from '../objects.ts';
@@ -16,7 +15,7 @@ export interface EventRecorder {
 
 const keptEvents = 1000;
 
-/** @param component who says it: `kubelet`, `deployment-controller` … */
+/** @param component the reporting component: `kubelet`, `deployment-controller` … */
 export function createEventRecorder(objects: Objects, clock: Clock, component: string): EventRecorder {
   const names = new Map<string, { namespace: string; name: string }>();
   let serial = 0;
@@ -57,7 +56,7 @@ export function createEventRecorder(objects: Objects, clock: Clock, component: s
       try {
         tell(about, type, reason, message.slice(0, 1024));
       } catch {
-        // The namespace may be going away, or another writer was first.
+        // The namespace may be terminating, or another writer may have been first.
       }
     },
   };

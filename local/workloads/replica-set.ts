@@ -1,8 +1,7 @@
 /**
- * The ReplicaSet controller: keeps the wanted number of pods alive and counts them.
- *
- * Owns:  which pod goes first when there are too many; ready and available counts; ReplicaFailure.
- * Read:  `planReplicas` and `describeReplicaSet` are pure; the rest reads and writes.
+ * The ReplicaSet controller: keeps the desired number of pods alive and counts them.
+ * Owns: which pod is deleted first when there are too many; ready and available counts; ReplicaFailure.
+ * `planReplicas` and `describeReplicaSet` are pure; the rest reads and writes.
  */
 import { messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -14,7 +13,7 @@ import { controllerUid, pods, replicaSets, toApiTime, type ReplicaSet, type Repl
 
 export type ReplicaSetDoors = { readonly objects: Objects; readonly clock: Clock; readonly events: EventRecorder };
 
-/** @returns how many pods to make, or which ones to delete, the least useful first */
+/** @returns how many pods to create, or which ones to delete */
 export function planReplicas(
   wanted: number,
   active: readonly Pod[],
@@ -24,7 +23,9 @@ export function planReplicas(
   return { create: 0, remove: [...active].sort(byUsefulness).slice(0, surplus) };
 }
 
-/** Not scheduled, then not running, then not ready, then the youngest: what costs least to lose. */
+/**
+ * Deletion order: not scheduled, then not running, then not ready, then the youngest, so that the least work is lost.
+ */
 function byUsefulness(a: Pod, b: Pod): number {
   return rank(a) - rank(b) || Date.parse(b.metadata.creationTimestamp) - Date.parse(a.metadata.creationTimestamp);
 }
@@ -35,7 +36,10 @@ function rank(pod: Pod): number {
   return isReady(pod) ? 3 : 2;
 }
 
-/** @param failure why the last pod could not be made. @returns the status, and when the next pod becomes available */
+/**
+ * @param failure why the last pod could not be created
+ * @returns the status, and when the next pod becomes available
+ */
 export function describeReplicaSet(
   set: ReplicaSet,
   active: readonly Pod[],
@@ -94,7 +98,7 @@ export function syncReplicaSet(doors: ReplicaSetDoors, { namespace, name }: Key)
     failure?.message,
   );
   doors.objects.updateStatus(replicaSets, { ...latest, status });
-  // Thrown after the status says it, so that the loop tries again with backoff.
+  // Throw only after the status was written, so that the loop retries with back-off.
   if (failure !== undefined) throw failure;
   return recheckMs;
 }

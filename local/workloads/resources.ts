@@ -1,9 +1,8 @@
 /**
- * The kinds that local mode's controllers read and write, as far as they read and write them.
- *
- * Owns:  their paths and their shapes. Fields that the API server fills in (defaults) are optional all the
- *        same: a controller states the default it relies on where it reads the field.
- * Why:   the client library's types are mutable classes with dates inside; stored objects are frozen JSON.
+ * The kinds that local mode's controllers read and write, with the fields that they use.
+ * Owns: their paths and types. Fields that the API server defaults are still optional: a controller states the default
+ * where it reads the field.
+ * Why: the client library's types are mutable classes with dates; stored objects are frozen JSON.
  */
 import type { KubeObject, ResourceType } from '../objects.ts';
 
@@ -26,7 +25,7 @@ export const customResources = {
   plural: 'customresourcedefinitions',
 } as const satisfies ResourceType;
 
-/** On the Service that stands for a Gateway's address. */
+/** On the Service for a Gateway's address. */
 export const gatewayNameLabel = 'gateway.networking.k8s.io/gateway-name';
 
 export type ConditionStatus = 'True' | 'False' | 'Unknown';
@@ -137,14 +136,15 @@ export type Claim = KubeObject & {
 };
 
 /**
- * True when every label of the selector is there. A selector without labels matches nothing, as in an RS or a Service.
+ * True when the labels contain every label of the selector. An empty selector matches nothing, as in a ReplicaSet or a
+ * Service.
  */
 export function selects(selector: Labels | undefined, labels: Labels | undefined): boolean {
   const wanted = Object.entries(selector ?? {});
   return wanted.length > 0 && wanted.every(([key, value]) => labels?.[key] === value);
 }
 
-/** The controller among the owners, if any. */
+/** The owner that is the controller, if any. */
 export function controllerUid(object: KubeObject): string | undefined {
   return object.metadata.ownerReferences?.find((owner) => owner.controller === true)?.uid;
 }

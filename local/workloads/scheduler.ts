@@ -1,11 +1,9 @@
 /**
- * Puts pods on the one node there is, or says why not.
- *
- * Owns:  what fits: requests against what the node has left, node selectors, claims. Worded as the real scheduler words
- *        it.
- * Read:  `planPlacement` is pure; the rest reads and writes.
- * Limits: affinity, topology spread and tolerations are ignored: with one node without taints they rule nothing out
- *         that matters here.
+ * Assigns pods to the only node, or reports why a pod does not fit.
+ * Owns: requests compared with the node's free capacity, node selectors, claims. The messages are the real scheduler's.
+ * `planPlacement` is pure.
+ * Limits: affinity, topology spread and tolerations are ignored: with one node without taints they rarely exclude a
+ * pod.
  */
 import { parseQuantity } from '../../api/quantities.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -19,15 +17,15 @@ export type Amounts = Readonly<Record<string, number>>;
 
 export type PlacementFacts = {
   readonly nodeLabels: Labels;
-  /** By `kubectl cordon`: what is there may stay, nothing new comes. */
+  /** Set by `kubectl cordon`: running pods stay, new ones are not scheduled. */
   readonly cordoned: boolean;
   readonly allocatable: Amounts;
-  /** What the pods on the node asked for. */
+  /** The sum of requests of the pods on the node. */
   readonly used: Amounts;
   readonly claimExists: (name: string) => boolean;
 };
 
-/** @returns undefined when the pod fits; else what the scheduler says */
+/** @returns undefined when the pod fits; else the scheduler's message */
 export function planPlacement(pod: Pod, facts: PlacementFacts): string | undefined {
   for (const volume of pod.spec.volumes ?? []) {
     const name = volume.persistentVolumeClaim?.claimName;
@@ -39,7 +37,7 @@ export function planPlacement(pod: Pod, facts: PlacementFacts): string | undefin
     return unschedulable("1 node(s) didn't match Pod's node affinity/selector", notHelpful);
   }
   const asked: Amounts = { pods: 1, ...podRequests(pod) };
-  // Past 2^40 bytes a sum of floats may differ in the last digit; no one asks for memory that exactly.
+  // Above 2^40 bytes a sum of floats may differ in the last digit, which does not matter for memory requests.
   const short = Object.keys(asked).filter(
     (name) => (facts.used[name] ?? 0) + (asked[name] ?? 0) > (facts.allocatable[name] ?? 0) + 1e-9,
   );
@@ -55,10 +53,7 @@ function unschedulable(why: string, preemption: string): string {
   return `0/1 nodes are available: ${why}. preemption: ${preemption}`;
 }
 
-/**
- * The larger of what the main containers need together and what any step of initialisation needs; sidecars count in
- * both.
- */
+/** The larger of the sum of the main containers and the largest init container; sidecars count in both. */
 export function podRequests(pod: Pod): Amounts {
   const total: Record<string, number> = {};
   for (const container of pod.spec.containers) add(total, requestsOf(container));
@@ -76,7 +71,7 @@ export function podRequests(pod: Pod): Amounts {
   return total;
 }
 
-/** A limit stands for a request that was left out. */
+/** A limit replaces an absent request. */
 function requestsOf({ resources = {} }: Container): Amounts {
   const entries = Object.entries({ ...resources.limits, ...resources.requests });
   return Object.fromEntries(entries.map(([name, amount]) => [name, parseQuantity(amount) ?? 0]));
@@ -123,7 +118,7 @@ function refuse(doors: SchedulerDoors, pod: Pod, problem: string): undefined {
   return undefined;
 }
 
-/** The pod itself while it waits; all that wait when something changed that may make room. */
+/** The pod itself while it is pending; all pending pods when a change may have freed capacity. */
 export function placementKeys(objects: Objects, object: KubeObject): readonly Key[] {
   const pod = object as Pod;
   const waits = object.kind === 'Pod' && pod.spec.nodeName === undefined;

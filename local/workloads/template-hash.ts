@@ -1,7 +1,6 @@
 /**
- * The name of a pod template: equal templates have equal hashes, whatever the order of their keys.
- *
- * Owns:  the hash in a ReplicaSet's name and label. Pure.
+ * The hash of a pod template: equal templates have equal hashes, whatever the order of their keys.
+ * Owns: the hash in a ReplicaSet's name and label. Pure.
  */
 import { createHash } from 'node:crypto';
 import { canonicalJson } from '../../lib/canonical-json.ts';
@@ -9,10 +8,10 @@ import type { PodTemplate } from './resources.ts';
 
 export const hashLabel = 'pod-template-hash';
 
-/** No vowels, nothing that looks like another letter: a hash must not read as a word. */
+/** Without vowels and ambiguous characters, so that a hash does not form a word. */
 const alphabet = 'bcdfghjklmnpqrstvwxz2456789';
 
-/** @returns ten characters that a label and a name may hold */
+/** @returns ten characters that are valid in a label and a name */
 export function templateHash(template: PodTemplate): string {
   const digest = createHash('sha256')
     .update(canonicalJson(withoutHash(template)))

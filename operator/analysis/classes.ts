@@ -6,10 +6,10 @@
  * Pure.
  */
 import { groupRequests } from './constants.ts';
-import { addInto, emptyHistogram, lnQuantileOf, type LogHistogram } from './log-histogram.ts';
+import { addInto, emptyHistogram, lnQuantileOf, type LatencyCounts } from './log-histogram.ts';
 import type { LatencyJudgement } from './latency.ts';
 import { samplingVariance } from './noise.ts';
-import { cellsInside, type Cell, type Pair, type Window } from './series.ts';
+import { cellsInside, type Cell, type Both, type Window } from './series.ts';
 import type { Decided, GateNumbers, RequestClass } from './verdict.ts';
 
 /** Classes that are looked at: α is split over so many, whether they are there or not. */
@@ -35,11 +35,11 @@ export function alphasOf(alpha: number): { readonly mix: number; readonly each: 
  * the split of α holds.
  */
 export function classesWithEnough(
-  { candidate, stable }: Pair<readonly Cell[]>,
+  { candidate, stable }: Both<readonly Cell[]>,
   quantile: number,
 ): readonly RequestClass[] {
   const found: RequestClass[] = [];
-  const counts = new Map<string, Pair<number>>();
+  const counts = new Map<string, Both<number>>();
   const inOrder = [
     ...candidate.map((cell) => ({ cell, own: 1, other: 0 })),
     ...stable.map((cell) => ({ cell, own: 0, other: 1 })),
@@ -66,7 +66,7 @@ function keyOf({ tier, sizeClass }: RequestClass): string {
   return `${sizeClass} ${tier}`;
 }
 
-export function cellsOfClass<T extends RequestClass>(cells: Pair<readonly T[]>, one: RequestClass): Pair<readonly T[]> {
+export function cellsOfClass<T extends RequestClass>(cells: Both<readonly T[]>, one: RequestClass): Both<readonly T[]> {
   const isOne = (cell: T): boolean => keyOf(cell) === keyOf(one);
   return { candidate: cells.candidate.filter(isOne), stable: cells.stable.filter(isOne) };
 }
@@ -94,10 +94,10 @@ export function worstClass(window: Window, quantile: number): ClassEstimate | un
   return { tier, sizeClass, estimate: Math.expm1(difference), candidateRequests };
 }
 
-function contrastIn({ candidate, stable }: Pair<readonly Cell[]>, { tier, sizeClass }: RequestClass, quantile: number) {
+function contrastIn({ candidate, stable }: Both<readonly Cell[]>, { tier, sizeClass }: RequestClass, quantile: number) {
   const [own, other] = [sumOf(candidate), sumOf(stable)];
-  const ln = (histogram: LogHistogram): number => lnQuantileOf(histogram, 1 - quantile);
-  const variance = (histogram: LogHistogram): number => samplingVariance(histogram, quantile) / histogram.total;
+  const ln = (histogram: LatencyCounts): number => lnQuantileOf(histogram, 1 - quantile);
+  const variance = (histogram: LatencyCounts): number => samplingVariance(histogram, quantile) / histogram.total;
   return {
     tier,
     sizeClass,
@@ -108,7 +108,7 @@ function contrastIn({ candidate, stable }: Pair<readonly Cell[]>, { tier, sizeCl
 }
 
 /** Both have requests here. */
-function sumOf(cells: readonly Cell[]): LogHistogram {
+function sumOf(cells: readonly Cell[]): LatencyCounts {
   const [first] = cells;
   if (first === undefined) throw new Error('unreachable: a class with enough requests has cells');
   const sum = emptyHistogram(first.latency.scale);

@@ -8,15 +8,16 @@ import { equalLoadLn } from './constants.ts';
 import type { NoiseHistory } from './noise.ts';
 import { noHistory } from './noise.ts';
 import type { PairedSeries } from './paired-series.ts';
-import type { Plan, Span } from './plan.ts';
+import type { GatePlan, Span } from './plan.ts';
 import {
   cellsInside,
   extentOf,
+  requestsOf,
   type Cell,
   type Extent,
   type Measure,
   type Nodes,
-  type Pair,
+  type Both,
   type Window,
 } from './series.ts';
 
@@ -50,11 +51,11 @@ export type Evidence = {
 
 /** Evidence as the questions of all gates need it. */
 export type WindowFacts = {
-  readonly plan: Plan;
+  readonly plan: GatePlan;
   readonly span: Span;
   readonly extent: Extent;
-  readonly cells: Pair<readonly Cell[]>;
-  readonly pods: Pair<readonly Cell[]>;
+  readonly cells: Both<readonly Cell[]>;
+  readonly pods: Both<readonly Cell[]>;
   readonly firstBlock: number;
   readonly history: (quantile: number) => NoiseHistory;
   readonly load: Load;
@@ -66,7 +67,7 @@ export type WindowFacts = {
 export type Load = 'Equal' | 'Less' | 'More' | 'Unknown';
 
 export function windowFactsOf(
-  plan: Plan,
+  plan: GatePlan,
   { window, history, loadIsEqual, nodes = 'Unlike', maxBlocks = usualBlocks, paired }: Evidence,
 ): WindowFacts {
   const cells = cellsInside(window);
@@ -93,7 +94,7 @@ export function loadIn({ window, loadIsEqual }: Pick<Evidence, 'window' | 'loadI
 }
 
 /** By the requests that a pod of each revision had in the window. */
-function loadOf(pods: Pair<readonly Cell[]>): Load {
+function loadOf(pods: Both<readonly Cell[]>): Load {
   const [own, other] = [pods.candidate, pods.stable].map(
     (cells) => totalOf(cells, requestsOf) / Math.max(1, podCountOf(cells)),
   );
@@ -101,12 +102,6 @@ function loadOf(pods: Pair<readonly Cell[]>): Load {
   const ratio = Math.log(own / other);
   return Math.abs(ratio) <= equalLoadLn ? 'Unknown' : ratio < 0 ? 'Less' : 'More';
 }
-
-export const requestsOf: Measure = (cell) => cell.requests;
-export const failuresOf: Measure = (cell) => cell.failures;
-export const answeredOf: Measure = (cell) => cell.latency.total;
-export const comparedOf: Measure = (cell) => cell.compared;
-export const disagreedOf: Measure = (cell) => cell.disagreed;
 
 export function podCountOf(cells: readonly Cell[]): number {
   return new Set(cells.map((cell) => cell.pod)).size;

@@ -6,7 +6,7 @@
  *        difference of the revisions.
  * Pure.
  */
-import { addInto, emptyHistogram, type LogHistogram } from './log-histogram.ts';
+import { addInto, emptyHistogram, type LatencyCounts } from './log-histogram.ts';
 import { learnHistory } from './noise-history.ts';
 import type { NoiseHistory } from './noise.ts';
 import type { Cell } from './series.ts';
@@ -20,7 +20,7 @@ export const historyBlocks = 90;
  * @param stable cells of the stable revision; those inside the window and those older than half an hour do not count
  */
 export function historyBefore(firstBlock: number, stable: readonly Cell[]): (quantile: number) => NoiseHistory {
-  const pods = new Map<string, LogHistogram[]>();
+  const pods = new Map<string, LatencyCounts[]>();
   for (const cell of stable) {
     const at = cell.block - (firstBlock - historyBlocks);
     if (at < 0 || at >= historyBlocks) continue;
@@ -34,7 +34,7 @@ export function historyBefore(firstBlock: number, stable: readonly Cell[]): (qua
 }
 
 /** @param pods for each pod of stable its blocks of the half hour before the window, in order */
-export function noiseOf(pods: readonly (readonly LogHistogram[])[]): (quantile: number) => NoiseHistory {
+export function noiseOf(pods: readonly (readonly LatencyCounts[])[]): (quantile: number) => NoiseHistory {
   const known = new Map<number, NoiseHistory>();
   return (quantile) => {
     const learnt = known.get(quantile) ?? learnHistory(pods, quantile);

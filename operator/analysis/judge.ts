@@ -9,26 +9,19 @@
  */
 import { present } from '../../api/present.ts';
 import { tuning } from './constants.ts';
-import {
-  comparedOf,
-  requestsOf,
-  totalOf,
-  usualBlocks,
-  windowFactsOf,
-  type Evidence,
-  type WindowFacts,
-} from './evidence.ts';
+import { totalOf, usualBlocks, windowFactsOf, type Evidence, type WindowFacts } from './evidence.ts';
 import { stillNeeded } from './forecast.ts';
 import { combined } from './paired.ts';
-import { timingOf, type Plan, type Span, type TrafficGate } from './plan.ts';
+import { isLatencyCompared, type TrafficGate } from './gate-kinds/kinds.ts';
+import { gateTimingOf, type GatePlan, type Span } from './plan.ts';
 import { judgementOf, pairedResultOf, type Judgement } from './questions.ts';
-import { cellsInside, extentOf } from './series.ts';
+import { comparedOf, requestsOf, cellsInside, extentOf } from './series.ts';
 import type { Decided, GateResult, PairedResult } from './verdict.ts';
 
 export type StepVerdict = 'Done' | 'Fail' | 'Waiting';
 
 /** Every gate's verdict with its numbers, in the plan's order. */
-export function judge(plan: Plan, evidence: Evidence): readonly GateResult[] {
+export function judge(plan: GatePlan, evidence: Evidence): readonly GateResult[] {
   const facts = windowFactsOf(plan, evidence);
   return plan.gates.map((gate) => {
     const judgement = judgementOf(gate, facts);
@@ -46,7 +39,7 @@ export function judge(plan: Plan, evidence: Evidence): readonly GateResult[] {
 }
 
 /** Every gate's verdict without its numbers, the same as judge's: for those that look often. */
-export function verdicts(plan: Plan, evidence: Evidence): readonly Decided[] {
+export function verdicts(plan: GatePlan, evidence: Evidence): readonly Decided[] {
   const facts = windowFactsOf(plan, evidence);
   return plan.gates.map((gate) =>
     together(decisionOf(gate, facts, judgementOf(gate, facts)), pairedResultOf(gate, facts)),
@@ -66,7 +59,7 @@ function together(live: Decided, paired: PairedResult | undefined): Decided {
  * give way where the traffic is too low for them.
  */
 export function stepVerdict(
-  plan: Plan,
+  plan: GatePlan,
   evidence: Seen,
   gates: readonly Decided[],
   require: 'NoFail' | 'Pass',
@@ -88,7 +81,7 @@ export function stepVerdict(
 export type StepWaits = 'Time' | 'Blind' | 'Requests' | 'Promise';
 
 /** @returns undefined when nothing does @param gates none of which fails */
-export function noFailWaitsFor(plan: Plan, evidence: Seen, gates: readonly Decided[]): StepWaits | undefined {
+export function noFailWaitsFor(plan: GatePlan, evidence: Seen, gates: readonly Decided[]): StepWaits | undefined {
   const { window, alone = false, maxBlocks = usualBlocks } = evidence;
   return earlyStepWaits(
     plan,
@@ -100,18 +93,18 @@ export function noFailWaitsFor(plan: Plan, evidence: Seen, gates: readonly Decid
 type Seen = Pick<Evidence, 'window' | 'alone' | 'maxBlocks' | 'paired'>;
 
 /** Of the revision that had fewer; of a candidate without traffic, what it answered beside stable. */
-function requestsSeen({ isShadow }: Plan, { window, alone = false, paired }: Seen): number {
+function requestsSeen({ isShadow }: GatePlan, { window, alone = false, paired }: Seen): number {
   const { candidate, stable } = cellsInside(window);
   if (isShadow === true) return Math.max(paired?.series.total.total ?? 0, totalOf(candidate, comparedOf));
   return Math.min(totalOf(candidate, requestsOf), alone ? Infinity : totalOf(stable, requestsOf));
 }
 
 /** Once a Pass may show least, few requests will do where the spec does not ask for more. */
-function requestsFor(plan: Plan, span: Span): number {
+function requestsFor(plan: GatePlan, span: Span): number {
   const {
     stages: [, second],
     relaxes,
-  } = timingOf(plan);
+  } = gateTimingOf(plan);
   return plan.isMinRequestsWritten === false && relaxes && span.known >= second * span.maxBlocks
     ? Math.min(plan.minRequests, tuning.hardMinRequests)
     : plan.minRequests;
@@ -124,11 +117,11 @@ function within(blocks: number, maxBlocks: number): number {
 
 /** Blocks that a NoFail step lasts at least, and until which it may wait for its promise. */
 export function noFailBlocks(
-  plan: Plan,
+  plan: GatePlan,
   maxBlocks: number = usualBlocks,
   alone = false,
 ): { readonly least: number; readonly most: number } {
-  const { noFailBlocks: beside, failBlocks, earlyBlocks } = timingOf(plan);
+  const { noFailBlocks: beside, failBlocks, earlyBlocks } = gateTimingOf(plan);
   return {
     least: within(alone ? failBlocks + tuning.minBlocks : beside, maxBlocks),
     most: within(earlyBlocks, maxBlocks),
@@ -136,7 +129,7 @@ export function noFailBlocks(
 }
 
 function earlyStepWaits(
-  plan: Plan,
+  plan: GatePlan,
   { known, maxBlocks, requests, alone }: Span & { readonly requests: number; readonly alone: boolean },
   gates: readonly Decided[],
 ): StepWaits | undefined {
@@ -156,7 +149,7 @@ function earlyStepWaits(
  * Pass, but not Fail.
  */
 function decisionOf(gate: TrafficGate, { load }: WindowFacts, judgement: Judgement): Decided {
-  if (gate.kind !== 'latency-increase' || load === 'Equal') return judgement.decide();
+  if (!isLatencyCompared(gate) || load === 'Equal') return judgement.decide();
   if (load === 'Unknown') return { verdict: 'Undecided', reason: 'LoadUnequal', early: 'Blind' };
   const decided = judgement.decide();
   if (load === 'Less')

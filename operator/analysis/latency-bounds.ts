@@ -7,7 +7,7 @@
  * Pure:   the same blocks give the same bounds.
  */
 import { tuning } from './constants.ts';
-import { tailOf, type LogHistogram } from './log-histogram.ts';
+import { tailOf, type LatencyCounts } from './log-histogram.ts';
 import {
   doubtedVariance,
   effectiveMinutes,
@@ -61,7 +61,7 @@ export type LatencyQuestion = {
 };
 
 /** All that does not change while stalls are left out or requests are imagined. */
-export type Frame = {
+export type LatencyFrame = {
   readonly question: LatencyQuestion;
   readonly test: QuantileTest;
   /** C = ln(1/α), for either verdict. */
@@ -79,19 +79,26 @@ export type Frame = {
 };
 
 /** Histograms of a comparison, possibly less some blocks. */
-export type View = { readonly candidate: LogHistogram; readonly stable?: LogHistogram; readonly minutes: number };
+export type LatencyView = {
+  readonly candidate: LatencyCounts;
+  readonly stable?: LatencyCounts;
+  readonly minutes: number;
+};
 /** The difference of the revisions, or the distance from the limit, in ln, and how far it may be off. */
 type Estimate = { readonly contrast: Contrast; readonly margin: number };
 
-export function frameOf(question: LatencyQuestion): Frame {
+export function frameOf(question: LatencyQuestion): LatencyFrame {
   const { candidate, quantile, nodes } = question;
-  const stable = stableOf(question);
+  const stable = stableSeriesOf(question);
   const enough = [candidate, stable].every(
     (series) => series === undefined || series.total.total >= tuning.hardMinRequests,
   );
   const compared = comparedIn(question);
   const bounds = { Fail: Math.log(1 / question.alpha), Pass: Math.log(1 / question.passAlpha) };
-  const minutes = effectiveMinutes(requestsOf(candidate), stable === undefined ? undefined : requestsOf(stable));
+  const minutes = effectiveMinutes(
+    requestsInBlocks(candidate),
+    stable === undefined ? undefined : requestsInBlocks(stable),
+  );
   const history = stable === undefined ? noHistory : question.history;
   const { variance, passVariance, minutes: measured } = minuteNoise(compared, quantile, history);
   const pods = (said: Said): number =>
@@ -122,7 +129,7 @@ export function frameOf(question: LatencyQuestion): Frame {
 }
 
 /** With an estimate that is good a Pass may show less at last. */
-function toShowOf(frame: Frame): number {
+function toShowOf(frame: LatencyFrame): number {
   const { last, toShow, against } = frame.question;
   if (last === undefined || !frame.enough) return toShow;
   const { difference } = estimateOf(frame, viewOf(frame), 'Pass').contrast;
@@ -135,18 +142,18 @@ function toShowOf(frame: Frame): number {
  * Noise is doubted there (noise.ts), and less evidence asked for: α is spent by the bounds already, and what is left
  * without a window's worst 40 s is biased towards stable. A check can only take Fails away, so it costs no α.
  */
-export function doubting(frame: Frame): Frame {
+export function doubting(frame: LatencyFrame): LatencyFrame {
   const known = { variance: frame.variance, minutes: frame.knownMinutes };
   const bounds = { ...frame.bounds, Fail: frame.bounds.Fail * tuning.stallEvidence };
   return { ...frame, bounds, variance: doubtedVariance(comparedIn(frame.question), frame.question.quantile, known) };
 }
 
-export function viewOf({ question, minutes }: Frame): View {
-  const stable = stableOf(question);
+export function viewOf({ question, minutes }: LatencyFrame): LatencyView {
+  const stable = stableSeriesOf(question);
   return { candidate: question.candidate.total, ...(stable === undefined ? {} : { stable: stable.total }), minutes };
 }
 
-export function estimateOf(frame: Frame, view: View, said: Said, growth = 1): Estimate {
+export function estimateOf(frame: LatencyFrame, view: LatencyView, said: Said, growth = 1): Estimate {
   const { against } = frame.question;
   const bound = frame.bounds[said];
   const candidate = { tail: tailOf(view.candidate), n: view.candidate.total * growth };
@@ -173,13 +180,18 @@ type Imagined = { readonly growth?: number; /** Of the estimate, in ln. */ reado
  *
  * Written as a search that ends as soon as the width exceeds the room that is left.
  */
-export function fails(frame: Frame, view: View, { growth = 1, shift = 0 }: Imagined = {}): boolean {
+export function fails(frame: LatencyFrame, view: LatencyView, { growth = 1, shift = 0 }: Imagined = {}): boolean {
   const { contrast, margin } = estimateOf(frame, view, 'Fail', growth);
   return isWithin(contrast, 'lower', contrast.difference + shift - limitOf(frame.question), margin);
 }
 
 /** U = D + √(w_U² + m²) within what has to be shown. */
-export function passes(frame: Frame, view: View, toShow: number, { growth = 1, shift = 0 }: Imagined = {}): boolean {
+export function passes(
+  frame: LatencyFrame,
+  view: LatencyView,
+  toShow: number,
+  { growth = 1, shift = 0 }: Imagined = {},
+): boolean {
   if (toShow === Infinity) return true;
   const { contrast, margin } = estimateOf(frame, view, 'Pass', growth);
   return isWithin(contrast, 'upper', lnLimit(frame.question.against, toShow) - contrast.difference - shift, margin);
@@ -204,16 +216,16 @@ export function limitOf({ against }: LatencyQuestion): number {
 }
 
 /** Whether so many times the requests would decide, stalls apart. */
-export function holdsGrown(frame: Frame, growth: number, shift: number): boolean {
+export function holdsGrown(frame: LatencyFrame, growth: number, shift: number): boolean {
   const view = viewOf(frame);
   if (passes(frame, view, frame.toShow, { growth, shift })) return true;
   return fails(frame, view, { growth, shift }) && fails(doubting(frame), view, { growth, shift });
 }
 
 /** Standard error of the estimate: of sampling, and of the minutes. */
-export function standardError(frame: Frame): number {
+export function standardError(frame: LatencyFrame): number {
   const { candidate, quantile } = frame.question;
-  const sides = [candidate, stableOf(frame.question)].flatMap((series) =>
+  const sides = [candidate, stableSeriesOf(frame.question)].flatMap((series) =>
     series === undefined || series.total.total === 0 ? [] : [series.total],
   );
   const sampling = sides.reduce((sum, total) => sum + samplingVariance(total, quantile) / total.total, 0);
@@ -221,7 +233,7 @@ export function standardError(frame: Frame): number {
 }
 
 /** Estimate and bounds in the gate's unit. */
-export function boundsOf(frame: Frame, view: View): Pick<GateNumbers, 'estimate' | 'lower' | 'upper'> {
+export function boundsOf(frame: LatencyFrame, view: LatencyView): Pick<GateNumbers, 'estimate' | 'lower' | 'upper'> {
   const [low, high] = [estimateOf(frame, view, 'Fail'), estimateOf(frame, view, 'Pass')];
   const half = ({ contrast, margin }: Estimate, side: Side): number => Math.sqrt(contrast.width(side) ** 2 + margin);
   const { question } = frame;
@@ -240,14 +252,14 @@ function inUnits({ against }: LatencyQuestion, ln: number): number | null {
 }
 
 function comparedIn(question: LatencyQuestion): Compared {
-  const stable = stableOf(question);
+  const stable = stableSeriesOf(question);
   return { candidate: question.candidate, ...(stable === undefined ? {} : { stable }) };
 }
 
-export function stableOf({ against }: LatencyQuestion): LatencySeries | undefined {
+export function stableSeriesOf({ against }: LatencyQuestion): LatencySeries | undefined {
   return 'stable' in against ? against.stable : undefined;
 }
 
-export function requestsOf(series: LatencySeries): number[] {
+export function requestsInBlocks(series: LatencySeries): number[] {
   return series.blocks.map((block) => block.total);
 }

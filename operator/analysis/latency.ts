@@ -18,13 +18,13 @@ import {
   holdsGrown,
   limitOf,
   passes,
-  requestsOf,
-  stableOf,
+  requestsInBlocks,
+  stableSeriesOf,
   standardError,
   viewOf,
-  type Frame,
+  type LatencyFrame,
   type LatencyQuestion,
-  type View,
+  type LatencyView,
 } from './latency-bounds.ts';
 import {
   addInto,
@@ -34,7 +34,7 @@ import {
   lnQuantileOf,
   sumOf,
   tailOf,
-  type LogHistogram,
+  type LatencyCounts,
 } from './log-histogram.ts';
 import type { LatencySeries } from './series.ts';
 import { worstBlocks } from './stalls.ts';
@@ -43,12 +43,12 @@ import { settlingOf } from './warming.ts';
 
 export type { LatencyQuestion } from './latency-bounds.ts';
 
-type Cleaned = { readonly view: View; readonly windows: number; readonly requests: number };
+type Cleaned = { readonly view: LatencyView; readonly windows: number; readonly requests: number };
 /** A verdict, and what the bounds said before stalls were left out, with what was left then. */
 type Settled = { readonly decided: Decided; readonly checked?: { readonly verdict: Said; readonly cleaned: Cleaned } };
 /** One question with its answers, each worked out only when asked for: a look that is only a look is cheap. */
 export class LatencyJudgement {
-  readonly #frame: Frame;
+  readonly #frame: LatencyFrame;
   #decided: Settled | undefined;
 
   constructor(question: LatencyQuestion) {
@@ -64,7 +64,7 @@ export class LatencyJudgement {
   numbers(): GateNumbers {
     const frame = this.#frame;
     const { question } = frame;
-    const stable = stableOf(question);
+    const stable = stableSeriesOf(question);
     const shown = frame.enough ? boundsOf(frame, viewOf(frame)) : { estimate: null, lower: null, upper: null };
     return {
       candidateRequests: Math.round(question.candidate.total.total),
@@ -105,7 +105,7 @@ export class LatencyJudgement {
     if (verdict !== 'Undecided') return { requestsStillNeeded: 0 };
     const frame = this.#frame;
     const now = frame.question.candidate.total.total;
-    if (reason === 'OneWindow' || now === 0 || stableOf(frame.question)?.total.total === 0)
+    if (reason === 'OneWindow' || now === 0 || stableSeriesOf(frame.question)?.total.total === 0)
       return { requestsStillNeeded: null };
     if (this.#settle().checked?.verdict === 'Fail') return untilItIsWarm(frame);
     const needed = (shift: number): number | null =>
@@ -115,7 +115,9 @@ export class LatencyJudgement {
 }
 
 /** By the margin of a Fail (pod-spread.ts). */
-function nodesMayDiffer({ question: { candidate, against }, podMargin }: Frame): { readonly nodesMayDiffer?: number } {
+function nodesMayDiffer({ question: { candidate, against }, podMargin }: LatencyFrame): {
+  readonly nodesMayDiffer?: number;
+} {
   const isAlone = candidate.pods.length < 2 || ('stable' in against && against.stable.pods.length < 2);
   return isAlone && podMargin.Fail > 0 ? { nodesMayDiffer: Math.expm1(Math.sqrt(podMargin.Fail)) } : {};
 }
@@ -126,14 +128,14 @@ function nodesMayDiffer({ question: { candidate, against }, podMargin }: Frame):
  */
 function untilItIsWarm({
   question: { candidate, known, warmBlocks },
-}: Frame): Pick<GateNumbers, 'requestsStillNeeded' | 'neededRange'> {
+}: LatencyFrame): Pick<GateNumbers, 'requestsStillNeeded' | 'neededRange'> {
   const perBlock = candidate.total.total / Math.max(1, known);
   const requests = (blocks: number): number => Math.max(1, Math.ceil(blocks * perBlock));
   const [next, last] = [requests(1), requests(Math.max(1, warmBlocks - known + 1))];
   return { requestsStillNeeded: next, neededRange: [1, last] };
 }
 
-function settle(frame: Frame): Settled {
+function settle(frame: LatencyFrame): Settled {
   const { question } = frame;
   const whole = viewOf(frame);
   const isShown = question.early === Infinity || (frame.enough && passes(frame, whole, question.early));
@@ -152,7 +154,7 @@ function settle(frame: Frame): Settled {
 }
 
 /** A Fail by the bounds has to stand once more; what does not is undecided, and never a Pass. */
-function settleFail(frame: Frame, early: Pick<Decided, 'early'>): Settled {
+function settleFail(frame: LatencyFrame, early: Pick<Decided, 'early'>): Settled {
   const checked = { verdict: 'Fail', cleaned: cleanedView(frame, 'Fail') } as const;
   if (frame.question.isTooEarlyToFail)
     return { decided: { verdict: 'Undecided', reason: 'Uncertain', early: 'Blind', ...early }, checked };
@@ -165,7 +167,7 @@ function settleFail(frame: Frame, early: Pick<Decided, 'early'>): Settled {
  * No Fail while the candidate may be warming up, and no end of a step that asks for none; but where one stall makes it
  * look so, that is what a person should see.
  */
-function unsettled(frame: Frame, cleaned: Cleaned): Decided {
+function unsettled(frame: LatencyFrame, cleaned: Cleaned): Decided {
   const isStall = fails(doubting(frame), viewOf(frame)) && !fails(doubting(frame), cleaned.view);
   return isStall
     ? { verdict: 'Undecided', reason: 'OneWindow' }
@@ -173,7 +175,7 @@ function unsettled(frame: Frame, cleaned: Cleaned): Decided {
 }
 
 /** A Fail, if it stands under doubt and without stalls. @param frame what the candidate is warm in */
-function confirmed(frame: Frame): Decided {
+function confirmed(frame: LatencyFrame): Decided {
   if (!frame.enough) return { verdict: 'Undecided', reason: 'Uncertain' };
   const lasts = lastsTo(frame);
   if (lasts !== true)
@@ -191,9 +193,9 @@ function confirmed(frame: Frame): Decided {
  * whole window for long after. It can only take Fails away.
  * @returns undefined while the half has too few requests above the quantile to say, or slow ones become fewer yet
  */
-function lastsTo(frame: Frame): boolean | undefined {
+function lastsTo(frame: LatencyFrame): boolean | undefined {
   const { question, test } = frame;
-  const stable = stableOf(question);
+  const stable = stableSeriesOf(question);
   const least = Math.ceil(tuning.lastingTailRequests / test.share - 1e-9);
   const [own, other] = [latestHalf(question.candidate), stable === undefined ? undefined : latestHalf(stable)];
   if (own.total < least || (other !== undefined && other.total < least)) return undefined;
@@ -207,14 +209,14 @@ function lastsTo(frame: Frame): boolean | undefined {
   return isEbbing(frame, own) ? undefined : true;
 }
 
-function latestHalf(series: LatencySeries): LogHistogram {
+function latestHalf(series: LatencySeries): LatencyCounts {
   return partFrom(series, Math.floor(series.blocks.length / 2)).total;
 }
 
 /**
  * Less than half of the share of slow requests that the first half had: of a lasting slowdown both have about the same.
  */
-function isEbbing(frame: Frame, latest: LogHistogram): boolean {
+function isEbbing(frame: LatencyFrame, latest: LatencyCounts): boolean {
   const { total } = frame.question.candidate;
   const level = levelOf(frame);
   const [all, late] = [countAbove(total, level), countAbove(latest, level)];
@@ -226,15 +228,15 @@ function isEbbing(frame: Frame, latest: LogHistogram): boolean {
  * The window less the candidate's warm-up, and its limit raised by what it may yet gain (warming.ts); undefined while
  * that goes on.
  */
-function settledPart(frame: Frame): Frame | undefined {
+function settledPart(frame: LatencyFrame): LatencyFrame | undefined {
   const { question } = frame;
-  const settling = settlingOf(question.candidate.blocks, stableOf(question)?.blocks, {
+  const settling = settlingOf(question.candidate.blocks, stableSeriesOf(question)?.blocks, {
     leastRequests: tuning.trendRequests,
     warmBlocks: question.warmBlocks,
   });
   if (settling === undefined) return undefined;
   const { from, stillToGain } = settling;
-  const isOver = (one: Frame): boolean =>
+  const isOver = (one: LatencyFrame): boolean =>
     estimateOf(one, viewOf(one), 'Fail').contrast.difference - stillToGain > limitOf(question);
   if (from === 0) return isOver(frame) ? frame : undefined;
   const { against, candidate } = question;
@@ -254,9 +256,9 @@ function partFrom(series: LatencySeries, from: number): LatencySeries {
 }
 
 /** The view without the stalls that could have made the verdict: the candidate's for a Fail, stable's for a Pass. */
-function cleanedView(frame: Frame, verdict: Said): Cleaned {
+function cleanedView(frame: LatencyFrame, verdict: Said): Cleaned {
   const { question } = frame;
-  const stable = stableOf(question);
+  const stable = stableSeriesOf(question);
   const whole = viewOf(frame);
   if (verdict === 'Fail') {
     const { histogram, windows } = withoutStalls(question.candidate, levelOf(frame), question.known);
@@ -274,7 +276,7 @@ function cleanedView(frame: Frame, verdict: Said): Cleaned {
 }
 
 /** The limit in ln(ms). */
-function levelOf({ question: { against }, test }: Frame): number {
+function levelOf({ question: { against }, test }: LatencyFrame): number {
   if ('maxMs' in against) return Math.log(against.maxMs);
   return Math.log1p(against.tolerance) + lnQuantile(tailOf(against.stable.total), test.share);
 }
@@ -283,9 +285,9 @@ function withoutStalls(
   series: LatencySeries,
   level: number,
   known: number,
-): { histogram: LogHistogram; windows: number } {
+): { histogram: LatencyCounts; windows: number } {
   const events = series.blocks.map((block) => countAbove(block, level));
-  const { removed, windows } = worstBlocks({ events, trials: requestsOf(series), known });
+  const { removed, windows } = worstBlocks({ events, trials: requestsInBlocks(series), known });
   const histogram = emptyHistogram(series.total.scale);
   series.blocks.forEach((block, at) => {
     if (!removed.has(at)) addInto(histogram, block);

@@ -17,7 +17,7 @@ export type Scale = {
   readonly buckets: number;
 };
 
-export type LogHistogram = {
+export type LatencyCounts = {
   readonly scale: Scale;
   readonly counts: Float64Array;
   /** All counts lie in [first, last]; first > last when there are none. */
@@ -29,12 +29,12 @@ export type LogHistogram = {
 /** The report's scale: base 0.1 ms, growth 1.02, up to about 100 s. */
 export const reportScale: Scale = { lnLow: Math.log((base * 1000) / growth), lnStep: Math.log(growth), buckets: 700 };
 
-export function emptyHistogram(scale: Scale): LogHistogram {
+export function emptyHistogram(scale: Scale): LatencyCounts {
   return { scale, counts: new Float64Array(scale.buckets), first: scale.buckets, last: -1, total: 0 };
 }
 
 /** Adds `count` requests to a bucket; an index outside the scale goes to the end bucket. */
-export function addCount(into: LogHistogram, bucket: number, count: number): void {
+export function addCount(into: LatencyCounts, bucket: number, count: number): void {
   if (count === 0) return;
   const at = Math.min(into.scale.buckets - 1, Math.max(0, bucket));
   into.counts[at] = (into.counts[at] ?? 0) + count;
@@ -44,12 +44,12 @@ export function addCount(into: LogHistogram, bucket: number, count: number): voi
 }
 
 /** The bucket that a latency belongs to. */
-export function bucketOf(scale: Scale, lnMs: number): number {
+export function latencyBucketOf(scale: Scale, lnMs: number): number {
   return Math.min(scale.buckets - 1, Math.max(0, Math.floor((lnMs - scale.lnLow) / scale.lnStep)));
 }
 
 /** Adds `from`, each count times `weight`. Both must have the same scale. */
-export function addInto(into: LogHistogram, from: LogHistogram, weight = 1): void {
+export function addInto(into: LatencyCounts, from: LatencyCounts, weight = 1): void {
   if (from.last < from.first) return;
   const { counts } = into;
   const source = from.counts;
@@ -60,7 +60,7 @@ export function addInto(into: LogHistogram, from: LogHistogram, weight = 1): voi
 }
 
 /** Takes all counts out. */
-export function clear(histogram: LogHistogram): void {
+export function clear(histogram: LatencyCounts): void {
   if (histogram.last >= histogram.first) histogram.counts.fill(0, histogram.first, histogram.last + 1);
   histogram.first = histogram.scale.buckets;
   histogram.last = -1;
@@ -68,7 +68,7 @@ export function clear(histogram: LogHistogram): void {
 }
 
 /** The sum of histograms, as a new one. */
-export function sumOf(scale: Scale, parts: Iterable<LogHistogram>): LogHistogram {
+export function sumOf(scale: Scale, parts: Iterable<LatencyCounts>): LatencyCounts {
   const sum = emptyHistogram(scale);
   for (const part of parts) addInto(sum, part);
   return sum;
@@ -80,22 +80,22 @@ export function sumOf(scale: Scale, parts: Iterable<LogHistogram>): LogHistogram
  * A report with another base or growth (another version's sidecar) has each bucket put where its middle lies:
  * an error of at most half of each one's bucket.
  */
-export function fromReport(report: Histogram, scale: Scale = reportScale): LogHistogram {
+export function fromReport(report: Histogram, scale: Scale = reportScale): LatencyCounts {
   const dense = emptyHistogram(scale);
   const lnGrowth = Math.log(report.growth);
   const lnBaseMs = Math.log(report.base * 1000);
   for (const [index, count] of Object.entries(report.counts))
-    addCount(dense, bucketOf(scale, lnBaseMs + (Number(index) - 0.5) * lnGrowth), count);
+    addCount(dense, latencyBucketOf(scale, lnBaseMs + (Number(index) - 0.5) * lnGrowth), count);
   return dense;
 }
 
 /** A histogram with its tail sums, for many quantiles of the same counts. */
 export type Tail = {
-  readonly histogram: LogHistogram;
+  readonly histogram: LatencyCounts;
   /** tail[i]: requests in buckets i and above. */ readonly sums: Float64Array;
 };
 
-export function tailOf(histogram: LogHistogram): Tail {
+export function tailOf(histogram: LatencyCounts): Tail {
   const sums = new Float64Array(histogram.scale.buckets + 1);
   let sum = 0;
   for (let i = histogram.last; i >= 0; i--) {
@@ -123,7 +123,7 @@ export function lnQuantile({ histogram, sums }: Tail, exceeding: number): number
 }
 
 /** The same for one quantile of one histogram: a walk from the top. */
-export function lnQuantileOf({ scale, counts, first, last, total }: LogHistogram, exceeding: number): number {
+export function lnQuantileOf({ scale, counts, first, last, total }: LatencyCounts, exceeding: number): number {
   if (last < first) return -Infinity;
   const wanted = exceeding * total;
   let above = 0;
@@ -136,7 +136,7 @@ export function lnQuantileOf({ scale, counts, first, last, total }: LogHistogram
 }
 
 /** The highest bucket whose tail sum reaches `wanted`; sums never grow with the index. */
-function lastReaching(sums: Float64Array, wanted: number, { first, last }: LogHistogram): number {
+function lastReaching(sums: Float64Array, wanted: number, { first, last }: LatencyCounts): number {
   let low = first;
   let high = last;
   while (low < high) {
@@ -148,7 +148,7 @@ function lastReaching(sums: Float64Array, wanted: number, { first, last }: LogHi
 }
 
 /** Requests above ln(ms) `level`; inside the level's bucket pro rata. */
-export function countAbove({ scale, counts, first, last }: LogHistogram, level: number): number {
+export function countAbove({ scale, counts, first, last }: LatencyCounts, level: number): number {
   const exact = (level - scale.lnLow) / scale.lnStep;
   const bucket = Math.floor(exact);
   let sum = 0;

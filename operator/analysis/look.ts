@@ -8,18 +8,18 @@
 import { present } from '../../api/present.ts';
 import type { Evidence } from './evidence.ts';
 import { judge, stepVerdict, verdicts, type StepVerdict } from './judge.ts';
-import type { Plan } from './plan.ts';
-import type { Cell, Pair } from './series.ts';
+import type { GatePlan } from './plan.ts';
+import type { Cell, Both } from './series.ts';
 import type { Decided, GateResult } from './verdict.ts';
 
 /** What is known of both revisions since their weights were set. */
 export type Known = Omit<Evidence, 'window'> & {
-  readonly cells: Pair<readonly Cell[]>;
+  readonly cells: Both<readonly Cell[]>;
   /** Where the cells are added up by block: the same by pod (merged-cells.ts). */
-  readonly pods?: Pair<readonly Cell[]>;
+  readonly pods?: Both<readonly Cell[]>;
   readonly firstBlock: number;
   /** The last block that anything was heard of, by revision. */
-  readonly heardUntil: Pair<number>;
+  readonly heardUntil: Both<number>;
   readonly lostBlocks?: readonly number[];
 };
 
@@ -52,12 +52,12 @@ export function evidenceOf(known: Known): Evidence {
 }
 
 /** @param require what the step asks for; a step that asks for nothing is failed by a Fail like any other */
-export function lookAt(plan: Plan, evidence: Evidence, require: 'NoFail' | 'Pass'): Look {
+export function lookAt(plan: GatePlan, evidence: Evidence, require: 'NoFail' | 'Pass'): Look {
   const decided = verdicts(plan, evidence);
   return { decided, step: stepVerdict(plan, evidence, decided, require) };
 }
 
 /** The same look with its numbers. */
-export function numbersAt(plan: Plan, evidence: Evidence): readonly GateResult[] {
+export function numbersAt(plan: GatePlan, evidence: Evidence): readonly GateResult[] {
   return judge(plan, evidence);
 }

@@ -9,7 +9,7 @@
  */
 import type { BlockCount } from '../../api/report.ts';
 import { cellsOfBlock, type Boot, type Ledger } from './ledger.ts';
-import { emptyHistogram, reportScale, type LogHistogram } from './log-histogram.ts';
+import { emptyHistogram, reportScale, type LatencyCounts } from './log-histogram.ts';
 import type { Cell } from './series.ts';
 
 export type MergedCells = {
@@ -98,7 +98,7 @@ function addPart(sums: Sums, place: Pick<Cell, 'pod' | 'block'>, part: Packed): 
   sum.disagreed += part.disagreed;
 }
 
-function addPacked(into: LogHistogram, { firstBucket, counts }: Packed): void {
+function addPacked(into: LatencyCounts, { firstBucket, counts }: Packed): void {
   if (counts.length === 0) return;
   let total = 0;
   for (let i = 0; i < counts.length; i++) {
@@ -119,7 +119,7 @@ function inOrder(a: Cell, b: Cell): number {
  * A revision's blocks pod by pod, in order and without gaps: what noise is learnt from. Pods that served nothing are
  * left out.
  */
-export function blocksByPod(ledger: Ledger, revision: string, span: BlockSpan): readonly (readonly LogHistogram[])[] {
+export function blocksByPod(ledger: Ledger, revision: string, span: BlockSpan): readonly (readonly LatencyCounts[])[] {
   return Object.keys(ledger)
     .toSorted()
     .flatMap((key) => {

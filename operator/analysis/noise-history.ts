@@ -8,7 +8,7 @@
  * Pure.
  */
 import { blocksPerGroup, groupRequests, tuning } from './constants.ts';
-import { addInto, emptyHistogram, lnQuantileOf, sumOf, type LogHistogram, type Scale } from './log-histogram.ts';
+import { addInto, emptyHistogram, lnQuantileOf, sumOf, type LatencyCounts, type Scale } from './log-histogram.ts';
 import {
   doubtFor,
   doubtedVarianceOf,
@@ -31,7 +31,7 @@ import { podSpread } from './pod-spread.ts';
  * revisions: twice that of one.
  * @param pods for each pod of stable its blocks of about the last 30 minutes, in order, none left out
  */
-export function learnHistory(pods: readonly (readonly LogHistogram[])[], p: number): NoiseHistory {
+export function learnHistory(pods: readonly (readonly LatencyCounts[])[], p: number): NoiseHistory {
   const { minutes, weightedVariance, doubtedVariance } = learnPods(pods, p);
   const spread = spreadOf(pods, p, minutes > 0 ? weightedVariance / minutes : 0);
   // Few minutes have the requests for a far tail, and what slows one request in a hundred seldom spares the rest.
@@ -48,7 +48,7 @@ export function learnHistory(pods: readonly (readonly LogHistogram[])[], p: numb
 /** Noise of tails beyond this is at least that of this one. */
 const usualQuantile = 0.95;
 
-function learnPods(pods: readonly (readonly LogHistogram[])[], p: number): Required<Omit<NoiseHistory, 'pods'>> {
+function learnPods(pods: readonly (readonly LatencyCounts[])[], p: number): Required<Omit<NoiseHistory, 'pods'>> {
   const parts = pods.map((blocks) => learnPod(blocks, p));
   return {
     minutes: sum(parts, (part) => part.minutes),
@@ -57,7 +57,7 @@ function learnPods(pods: readonly (readonly LogHistogram[])[], p: number): Requi
   };
 }
 
-function spreadOf(pods: readonly (readonly LogHistogram[])[], p: number, variance: number): PodSpread | undefined {
+function spreadOf(pods: readonly (readonly LatencyCounts[])[], p: number, variance: number): PodSpread | undefined {
   const scale = pods[0]?.[0]?.scale;
   if (scale === undefined) return undefined;
   const totals = pods.map((blocks) => sumOf(scale, blocks));
@@ -71,7 +71,7 @@ function spreadOf(pods: readonly (readonly LogHistogram[])[], p: number, varianc
 /** ln(quantile) of a stretch of minutes that has the requests for it. */
 type Stretch = { readonly value: number; readonly n: number; readonly minutes: number };
 
-function learnPod(blocks: readonly LogHistogram[], p: number): NoiseHistory {
+function learnPod(blocks: readonly LatencyCounts[], p: number): NoiseHistory {
   const scale = blocks[0]?.scale;
   if (scale === undefined) return noHistory;
   const assumed = 2 * tuning.assumedNoise ** 2;
@@ -94,7 +94,7 @@ function stepBetween(before: Stretch, now: Stretch): { readonly square: number; 
 }
 
 /** Minutes, joined where one has too few requests for its quantile to say something. */
-function stretchesOf(blocks: readonly LogHistogram[], scale: Scale, p: number): Stretch[] {
+function stretchesOf(blocks: readonly LatencyCounts[], scale: Scale, p: number): Stretch[] {
   const stretches: Stretch[] = [];
   let [gathered, minutes] = [emptyHistogram(scale), 0];
   for (let at = 0; at + blocksPerGroup <= blocks.length; at += blocksPerGroup) {

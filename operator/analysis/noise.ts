@@ -7,7 +7,7 @@
  * Pure:   functions of the window's blocks.
  */
 import { blocksPerGroup, groupRequests, tuning } from './constants.ts';
-import { addInto, clear, emptyHistogram, lnQuantileOf, type LogHistogram } from './log-histogram.ts';
+import { addInto, clear, emptyHistogram, lnQuantileOf, type LatencyCounts } from './log-histogram.ts';
 import type { LatencySeries } from './series.ts';
 
 /** Noise known beforehand: weight in minutes and sum of weighted variances of the log ratio. */
@@ -62,7 +62,7 @@ export function assumedVariance(compared: Compared): number {
  * Woodruff's interval (J. Amer. Statist. Assoc. 47, 1952) of the pooled histogram at the size of a minute group,
  * scaled back to one request.
  */
-export function samplingVariance(total: LogHistogram, p: number): number {
+export function samplingVariance(total: LatencyCounts, p: number): number {
   const size = groupRequests(p);
   const d = Math.sqrt((p * (1 - p)) / size);
   const low = lnQuantileOf(total, Math.min(1, 1 - p + d));
@@ -197,7 +197,7 @@ function pairedGroups(
 }
 
 function addStretch(
-  into: LogHistogram,
+  into: LatencyCounts,
   series: LatencySeries | undefined,
   { from, blocks }: { from: number; blocks: number },
 ): void {

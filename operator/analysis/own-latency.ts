@@ -7,11 +7,11 @@
  */
 import { present } from '../../api/present.ts';
 import type { Evidence } from './evidence.ts';
-import { tailOf, reportScale, type LogHistogram } from './log-histogram.ts';
+import { tailOf, reportScale, type LatencyCounts } from './log-histogram.ts';
 import { minuteMargin } from './noise.ts';
-import type { TrafficGate } from './plan.ts';
+import { isOverLatency, kindOfGate, type TrafficGate } from './gate-kinds/kinds.ts';
 import { contrastWithLimit, quantileTest, type Side } from './quantile-evidence.ts';
-import { cellsInside, classWeights, latencySeries, type Pair, type Window } from './series.ts';
+import { cellsInside, classWeights, latencySeries, type Both, type Window } from './series.ts';
 import type { GateResult } from './verdict.ts';
 
 /** Milliseconds; a bound that is not known is absent. */
@@ -22,9 +22,9 @@ export function ownLatencies(
   gate: TrafficGate,
   { window }: Evidence,
   { alpha, passAlpha, evidence: { noise, passNoise = noise, minutes } }: GateResult,
-): Partial<Pair<OwnLatency>> {
-  if (gate.kind !== 'latency-increase' && gate.kind !== 'latency-limit') return {};
-  const isCompared = gate.kind === 'latency-increase';
+): Partial<Both<OwnLatency>> {
+  if (!isOverLatency(gate)) return {};
+  const { isCompared } = kindOfGate(gate);
   // The noise of a comparison is that of two revisions.
   const bounds = { lower: Math.log(1 / (alpha - passAlpha)), upper: Math.log(1 / passAlpha) };
   const revisions = isCompared ? 2 : 1;
@@ -37,13 +37,13 @@ export function ownLatencies(
   });
 }
 
-function totalsOf(window: Window, isCompared: boolean): Pair<LogHistogram> {
+function totalsOf(window: Window, isCompared: boolean): Both<LatencyCounts> {
   const cells = cellsInside(window);
   const pods = window.pods ?? cells;
   const weights = isCompared ? classWeights(cells, (cell) => cell.latency.total) : {};
   const scale = [...pods.candidate, ...pods.stable][0]?.latency.scale ?? reportScale;
   const span = { firstBlock: window.firstBlock, positions: 0, scale };
-  const totalOf = (side: keyof Pair<unknown>): LogHistogram =>
+  const totalOf = (side: keyof Both<unknown>): LatencyCounts =>
     latencySeries({ blocks: [], pods: pods[side] }, span, weights[side]).total;
   return { candidate: totalOf('candidate'), stable: totalOf('stable') };
 }
@@ -55,7 +55,7 @@ type Precision = {
 };
 
 function quantileWithBounds(
-  histogram: LogHistogram,
+  histogram: LatencyCounts,
   quantile: number,
   { bounds, variance, minutes }: Precision,
 ): OwnLatency | undefined {

@@ -9,7 +9,7 @@
  */
 import { pairSources, ratioBuckets, type BlockCount, type BlockTraffic, type PairSource } from '../../api/report.ts';
 import type { Ledger } from './ledger.ts';
-import { addInto, emptyHistogram, fromReport, sumOf, type LogHistogram, type Scale } from './log-histogram.ts';
+import { addInto, emptyHistogram, fromReport, sumOf, type LatencyCounts, type Scale } from './log-histogram.ts';
 import type { BlockSpan } from './merged-cells.ts';
 import type { LatencySeries } from './series.ts';
 
@@ -33,7 +33,7 @@ export type PairedSeries = {
 };
 
 /** Pairs by block, for who has no ledger. @param blocks on `ratioScale`, in order, none left out */
-export function pairedOf(blocks: readonly LogHistogram[], counts: PairCount): PairedSeries {
+export function pairedOf(blocks: readonly LatencyCounts[], counts: PairCount): PairedSeries {
   const total = sumOf(ratioScale, blocks);
   return { series: { blocks, total, pods: total.total === 0 ? [] : [total] }, counts };
 }
@@ -46,7 +46,7 @@ export function pairedSeries(
 ): PairedSeries | undefined {
   const gone = new Set(lost);
   const blocks = Array.from({ length: Math.max(0, last - first + 1) }, () => emptyHistogram(ratioScale));
-  const pods: LogHistogram[] = [];
+  const pods: LatencyCounts[] = [];
   const counts: Partial<Record<PairSource, number>> = {};
   for (const key of Object.keys(ledger).toSorted()) {
     const boot = ledger[key];
@@ -63,7 +63,7 @@ export function pairedSeries(
 
 function addBlock(
   { traffic }: BlockCount,
-  into: readonly LogHistogram[],
+  into: readonly LatencyCounts[],
   counts: Partial<Record<PairSource, number>>,
 ): void {
   for (const row of traffic) addRow(row, into, counts);
@@ -71,7 +71,7 @@ function addBlock(
 
 function addRow(
   { paired }: BlockTraffic,
-  into: readonly LogHistogram[],
+  into: readonly LatencyCounts[],
   counts: Partial<Record<PairSource, number>>,
 ): void {
   if (paired === undefined) return;

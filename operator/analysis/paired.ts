@@ -15,7 +15,7 @@
  * Pure:   the same blocks give the same verdict, whenever and however often it is asked for.
  */
 import { tuning } from './constants.ts';
-import { addInto, countAbove, emptyHistogram, lnQuantile, sumOf, tailOf, type LogHistogram } from './log-histogram.ts';
+import { addInto, countAbove, emptyHistogram, lnQuantile, sumOf, tailOf, type LatencyCounts } from './log-histogram.ts';
 import { doubtedVariance, effectiveMinutes, minuteMargin, minuteNoise, type NoiseHistory } from './noise.ts';
 import { lnRatioOffset, type PairedSeries } from './paired-series.ts';
 import { contrastWithLimit, quantileTest, type Contrast } from './quantile-evidence.ts';
@@ -113,7 +113,7 @@ type Frame = {
   readonly minutes: number;
   readonly podMargin: Readonly<Record<Said, number>>;
 };
-type View = { readonly total: LogHistogram; readonly minutes: number };
+type View = { readonly total: LatencyCounts; readonly minutes: number };
 
 export function judgePaired(question: PairedQuestion): PairedResult {
   const { series, counts } = question.paired;
@@ -208,7 +208,7 @@ function middleOf({ total }: Pick<View, 'total'>): number {
 
 type Precision = { readonly bound: number; readonly variance: number };
 
-function contrastAt(total: LogHistogram, quantile: number, bound: number): Contrast {
+function contrastAt(total: LatencyCounts, quantile: number, bound: number): Contrast {
   return contrastWithLimit(
     quantile === 0.5 ? median : quantileTest(quantile),
     { tail: tailOf(total), n: total.total },

@@ -5,23 +5,15 @@
  * Pure:   a plan is data. A value outside its grammar is the user's mistake: AppError FIELD_INVALID, with its path.
  */
 import { rolloutDefaults } from '../../api/defaults.ts';
-import { AppError } from '../../api/errors.ts';
-import { parseDurationMs, parsePercent } from '../../api/units.ts';
 import { confidences, tuning } from './constants.ts';
+import { numberBetween, wrongField, type Relative } from './gate-kinds/kind.ts';
+import { gatesIn, kindOfGate, type PartName, type PartsSpec, type TrafficGate } from './gate-kinds/kinds.ts';
+
+export type Confidence = keyof typeof confidences;
 
 /** spec.rollout.gates as written, as far as traffic is judged by it. */
-export type GatesSpec = {
-  readonly latency?: readonly {
-    readonly name: string;
-    readonly quantile: string;
-    readonly maxIncrease?: string;
-    readonly max?: string;
-    readonly minDetectable?: string;
-    readonly eachClass?: boolean;
-  }[];
-  readonly errors?: { readonly maxIncrease?: string; readonly max?: string; readonly minDetectable?: string };
+export type GatesSpec = PartsSpec & {
   readonly confidence?: Confidence;
-  readonly quality?: { readonly min: string };
   readonly alpha?: string;
   readonly minRequests?: number;
 };
@@ -33,35 +25,7 @@ export type StepSpec = {
   readonly pause?: object;
 };
 
-export type Confidence = keyof typeof confidences;
-
-/**
- * atMost: a Pass shows the gate's own limit; where the traffic cannot show that in time, it shows whatever it can up to
- * this (`minDetectable`). Absent: the limit, and nothing less. alpha: of this gate in one step; absent: the plan's
- * alphaPerGate. atLast: what a Pass may show at the very end, where the estimate is good (lastToShow). Absent: no more
- * than atMost.
- */
-type Relative = {
-  readonly name: string;
-  readonly atMost?: number;
-  readonly atLast?: number;
-  readonly alpha?: number;
-  /** Requests of the candidate before which it does not fail. */ readonly failsFrom?: number;
-};
-
-export type TrafficGate =
-  | ({
-      readonly kind: 'latency-increase';
-      readonly quantile: number;
-      readonly tolerance: number;
-      /** Each class of requests by itself, too (classes.ts). */ readonly eachClass?: true;
-    } & Relative)
-  | { readonly kind: 'latency-limit'; readonly name: string; readonly quantile: number; readonly maxMs: number }
-  | ({ readonly kind: 'errors-increase'; readonly increase: number } & Relative)
-  | { readonly kind: 'errors-limit'; readonly name: string; readonly max: number }
-  | { readonly kind: 'disagreement-limit'; readonly name: string; readonly max: number };
-
-export type Plan = {
+export type GatePlan = {
   readonly gates: readonly TrafficGate[];
   /** For each gate in each analyze step: α / (gates × steps). */
   readonly alphaPerGate: number;
@@ -107,20 +71,16 @@ const defaultGates = [
  * steps (Bonferroni): the chance of any wrong Fail in the whole rollout is at most α for independent requests, whatever
  * the gates have to do with each other.
  */
-export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defaults.steps): Plan {
+export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defaults.steps): GatePlan {
   const at = 'spec.rollout.gates';
   const confidence = gates.confidence ?? defaults.confidence;
   if (!Object.hasOwn(confidences, confidence))
-    throw wrong(`${at}.confidence`, `'${String(confidence)}' is none of ${Object.keys(confidences).join(', ')}`);
+    throw wrongField(`${at}.confidence`, `'${String(confidence)}' is none of ${Object.keys(confidences).join(', ')}`);
   const alpha =
-    gates.alpha === undefined ? confidences[confidence].failAlpha : between(gates.alpha, `${at}.alpha`, [0, 1]);
+    gates.alpha === undefined ? confidences[confidence].failAlpha : numberBetween(gates.alpha, `${at}.alpha`, [0, 1]);
   const analyzeSteps = Math.max(1, steps.filter((step) => (step.analyze ?? step.shadow) !== undefined).length);
   const parts = [defaultsFor('latency', gates), defaultsFor('errors', gates)].flat();
-  const written = [
-    ...(gates.latency ?? []).map(latencyGate),
-    ...errorGates(gates.errors ?? {}),
-    ...qualityGates(gates.quality),
-  ];
+  const written = gatesIn(gates);
   const traffic: readonly Shared[] = [...parts, ...written].toSorted((a, b) => orderOf(a) - orderOf(b));
   const isDefault = written.length === 0 && parts.length === defaultGates.length;
   return {
@@ -135,19 +95,13 @@ export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defau
 
 type Shared = TrafficGate & { readonly share?: number };
 
-/** Latency, errors, what was chosen for everybody, quality: the order in which they are shown. */
-function orderOf({ kind, share }: Shared): number {
-  const order = {
-    'latency-increase': 0,
-    'latency-limit': 0,
-    'errors-increase': 1,
-    'errors-limit': 2,
-    'disagreement-limit': 4,
-  }[kind];
-  return kind === 'latency-increase' && share !== undefined && share < 0.5 ? 3 : order;
+/** What was chosen for everybody, and gets less than half of α, comes after what people ask for: errors, and limits. */
+function orderOf(gate: Shared): number {
+  const { order, counts } = kindOfGate(gate);
+  return counts === 'latency' && gate.share !== undefined && gate.share < 0.5 ? 3 : order;
 }
 
-function defaultsFor(part: 'latency' | 'errors', gates: GatesSpec): readonly Shared[] {
+function defaultsFor(part: PartName, gates: GatesSpec): readonly Shared[] {
   return gates[part] === undefined ? defaultGates.filter(({ kind }) => kind === `${part}-increase`) : [];
 }
 
@@ -157,94 +111,21 @@ function withoutShare({ share, ...gate }: Shared, alpha: number | undefined): Tr
 }
 
 /** What each gate may spend on a wrong Fail in a step: "0.0125", or "0.0025 to 0.015" where their parts are unequal. */
-export function alphaWords({ gates, alphaPerGate }: Plan): string {
+export function alphaWords({ gates, alphaPerGate }: GatePlan): string {
   const each = gates.map((gate) => ('alpha' in gate ? gate.alpha : undefined) ?? alphaPerGate);
   const ends = each.length === 0 ? [alphaPerGate] : [Math.min(...each), Math.max(...each)];
   return [...new Set(ends.map((alpha) => String(Number(alpha.toPrecision(3)))))].join(' to ');
 }
 
 /** The plan without what is compared with stable. */
-export function limitsOf(plan: Plan): Plan {
-  return { ...plan, gates: plan.gates.filter(isLimit) };
+export function limitsOf(plan: GatePlan): GatePlan {
+  return { ...plan, gates: plan.gates.filter((gate) => !kindOfGate(gate).isCompared) };
 }
 
 /** The plan of a candidate without traffic: what pairs and compared answers judge, without any request of its own. */
-export function shadowOf(plan: Plan): Plan {
-  const gates = plan.gates.filter(({ kind }) => kind === 'latency-increase' || kind === 'disagreement-limit');
+export function shadowOf(plan: GatePlan): GatePlan {
+  const gates = plan.gates.filter((gate) => kindOfGate(gate).isForShadow);
   return { ...plan, gates, minRequests: tuning.hardMinRequests, isMinRequestsWritten: true, isShadow: true };
-}
-
-/** Whether a gate holds the candidate against a number of its own. */
-export function isLimit({ kind }: TrafficGate): boolean {
-  return kind === 'latency-limit' || kind === 'errors-limit' || kind === 'disagreement-limit';
-}
-
-/** Of gates that the spec gives no name: a status has one entry a name. */
-const otherNames: ReadonlySet<string> = new Set(['errors', 'errors-max', 'quality']);
-
-function latencyGate(gate: NonNullable<GatesSpec['latency']>[number], index: number): TrafficGate {
-  const at = `spec.rollout.gates.latency[${index}]`;
-  const quantile = between(gate.quantile, `${at}.quantile`, [0, 1]);
-  const { name } = gate;
-  if (otherNames.has(name)) throw wrong(`${at}.name`, `'${name}' is the name of another gate`);
-  if ((gate.max === undefined) === (gate.maxIncrease === undefined)) throw wrong(at, 'needs either max or maxIncrease');
-  if (gate.max === undefined) {
-    const tolerance = percent(gate.maxIncrease ?? '', `${at}.maxIncrease`);
-    const each = gate.eachClass === true ? { eachClass: true as const } : {};
-    return {
-      kind: 'latency-increase',
-      name,
-      quantile,
-      tolerance,
-      ...detectable(gate.minDetectable, tolerance, `${at}.minDetectable`),
-      ...each,
-    };
-  }
-  if (gate.eachClass !== undefined)
-    throw wrong(`${at}.eachClass`, 'goes with maxIncrease: a limit in milliseconds is one of all requests');
-  if (gate.minDetectable !== undefined)
-    throw wrong(`${at}.minDetectable`, 'goes with maxIncrease: a limit in milliseconds is shown or not');
-  const maxMs = parseDurationMs(gate.max);
-  if (maxMs === undefined || maxMs <= 0)
-    throw wrong(`${at}.max`, `'${gate.max}' is not a duration above 0, such as 60ms`);
-  return { kind: 'latency-limit', name, quantile, maxMs };
-}
-
-function errorGates({ maxIncrease, max, minDetectable }: NonNullable<GatesSpec['errors']>): TrafficGate[] {
-  const at = 'spec.rollout.gates.errors';
-  if (minDetectable !== undefined && maxIncrease === undefined)
-    throw wrong(
-      `${at}.minDetectable`,
-      'goes with maxIncrease: it says what a Pass has to show at least where traffic is low',
-    );
-  const increase = maxIncrease === undefined ? 0 : percent(maxIncrease, `${at}.maxIncrease`);
-  return [
-    ...(maxIncrease === undefined
-      ? []
-      : [
-          {
-            kind: 'errors-increase',
-            name: 'errors',
-            increase,
-            ...detectable(minDetectable, increase, `${at}.minDetectable`),
-          } as const,
-        ]),
-    ...(max === undefined
-      ? []
-      : [{ kind: 'errors-limit', name: 'errors-max', max: percent(max, `${at}.max`) } as const]),
-  ];
-}
-
-function detectable(text: string | undefined, limit: number, at: string): { readonly atMost?: number } {
-  if (text === undefined) return {};
-  const atMost = percent(text, at);
-  if (atMost < limit)
-    throw wrong(
-      at,
-      `'${text}' is less than maxIncrease: it is what a Pass may show where maxIncrease cannot be shown, and so ` +
-        'is larger',
-    );
-  return { atMost };
 }
 
 /**
@@ -259,7 +140,7 @@ function detectable(text: string | undefined, limit: number, at: string): { read
 export function toShow(
   limit: number,
   atMost: number | undefined,
-  { confidence = 'Standard' }: Plan,
+  { confidence = 'Standard' }: GatePlan,
   { known, maxBlocks }: Span,
 ): number {
   const {
@@ -287,7 +168,7 @@ export type Wider = Pick<Relative, 'atMost' | 'atLast'>;
 export function lastToShow(
   limit: number,
   { atMost, atLast }: Wider,
-  { confidence = 'Standard' }: Plan,
+  { confidence = 'Standard' }: GatePlan,
   { known, maxBlocks }: Span,
 ): Last | undefined {
   const {
@@ -305,7 +186,7 @@ export function lastToShow(
 export function laterToShow(
   limit: number,
   wider: Wider,
-  plan: Plan,
+  plan: GatePlan,
   { known, maxBlocks, estimate }: Span & { readonly estimate: number | null },
 ): { readonly atBlock: number; readonly toShow: number } | undefined {
   const at = (block: number): number => {
@@ -322,7 +203,9 @@ export function laterToShow(
 }
 
 /** The constants of a plan's confidence. */
-export function timingOf({ confidence = 'Standard' }: Pick<Plan, 'confidence'>): (typeof confidences)[Confidence] {
+export function gateTimingOf({
+  confidence = 'Standard',
+}: Pick<GatePlan, 'confidence'>): (typeof confidences)[Confidence] {
   return confidences[confidence];
 }
 
@@ -330,32 +213,3 @@ export type Span = {
   /** Whole blocks that are known. */ readonly known: number;
   /** That the step may last. */ readonly maxBlocks: number;
 };
-
-function qualityGates(quality: GatesSpec['quality']): TrafficGate[] {
-  if (quality === undefined) return [];
-  const min = share(quality.min);
-  if (min === undefined) throw wrong('spec.rollout.gates.quality.min', `'${quality.min}' is not a number from 0 to 1`);
-  return [{ kind: 'disagreement-limit', name: 'quality', max: Number((1 - min).toFixed(9)) }];
-}
-
-/** "15%" → 0.15 */
-function percent(text: string, field: string): number {
-  const share = typeof text === 'string' ? parsePercent(text) : undefined;
-  if (share === undefined) throw wrong(field, `'${text}' is not a percentage, such as 15%`);
-  return share;
-}
-
-function between(text: string, field: string, [low, high]: readonly [number, number]): number {
-  const value = share(text);
-  if (value === undefined || value <= low || value >= high)
-    throw wrong(field, `'${text}' is not a number above ${low} and below ${high}, written as text such as "0.95"`);
-  return value;
-}
-
-function share(text: string): number | undefined {
-  return typeof text === 'string' && /^(0(\.[0-9]{1,9})?|1(\.0{1,9})?)$/.test(text) ? Number(text) : undefined;
-}
-
-function wrong(field: string, problem: string): AppError {
-  return new AppError('FIELD_INVALID', { field, problem });
-}

@@ -11,11 +11,12 @@
  */
 import { tuning } from './constants.ts';
 import type { Evidence } from './evidence.ts';
-import { addCount, emptyHistogram, type LogHistogram } from './log-histogram.ts';
+import { addCount, emptyHistogram, type LatencyCounts } from './log-histogram.ts';
 import { lookAt, numbersAt } from './look.ts';
 import { samplingVariance, type NoiseHistory } from './noise.ts';
-import type { Plan, TrafficGate } from './plan.ts';
-import type { Cell, Nodes, Pair } from './series.ts';
+import { increaseIn, isCompared, isOverLatency, kindOfGate, type TrafficGate } from './gate-kinds/kinds.ts';
+import type { GatePlan } from './plan.ts';
+import type { Cell, Nodes, Both } from './series.ts';
 import type { GateResult } from './verdict.ts';
 
 /** What is known of the traffic before a step. */
@@ -24,17 +25,17 @@ export type Past = {
   readonly requestsPerMinute: number;
   /** Stable's: share of requests that failed, and latencies of those that were answered. */
   readonly failureRate: number;
-  readonly latency: LogHistogram;
+  readonly latency: LatencyCounts;
   readonly history: (quantile: number) => NoiseHistory;
 };
 
 /** The step that is foreseen. */
 export type Outlook = {
-  readonly plan: Plan;
+  readonly plan: GatePlan;
   readonly require: 'NoFail' | 'Pass';
   /** Of the traffic that the candidate gets, 0 to 1. */
   readonly share: number;
-  readonly pods: Pair<number>;
+  readonly pods: Both<number>;
   readonly loadIsEqual: boolean;
   readonly nodes?: Nodes;
   readonly maxBlocks: number;
@@ -83,10 +84,8 @@ export function promiseOf(past: Past, asked: Outlook): StepPromise | undefined {
   )
     return undefined;
   // How many answers will be compared, and disagree, nothing tells.
-  const outlook = {
-    ...asked,
-    plan: { ...asked.plan, gates: asked.plan.gates.filter(({ kind }) => kind !== 'disagreement-limit') },
-  };
+  const gates = asked.plan.gates.filter((gate) => isCompared(gate) || kindOfGate(gate).isForOne);
+  const outlook = { ...asked, plan: { ...asked.plan, gates } };
   const world = imaginedIn(past, outlook);
   const end = endOf(world, outlook);
   const late =
@@ -112,9 +111,9 @@ export function promiseOf(past: Past, asked: Outlook): StepPromise | undefined {
  */
 export function shownBy(gate: TrafficGate, result: Pick<GateResult, 'limit' | 'upper'> | undefined): number | null {
   if (result === undefined || result.upper === null || !Number.isFinite(result.upper)) return null;
-  if (gate.kind !== 'latency-increase' && gate.kind !== 'errors-increase') return null;
+  if (!isCompared(gate)) return null;
   // No rate is above 1: that is no bound.
-  if (gate.kind === 'errors-increase' && result.upper >= 1) return null;
+  if (!isOverLatency(gate) && result.upper >= 1) return null;
   return gate.atMost === Infinity && result.upper > result.limit ? null : Math.max(result.limit, result.upper);
 }
 
@@ -163,14 +162,15 @@ function unluckyIn(
   };
 }
 
-function firstQuantile({ gates }: Plan): number {
-  return gates.find((gate) => gate.kind === 'latency-increase' || gate.kind === 'latency-limit')?.quantile ?? 0.95;
+function firstQuantile({ gates }: GatePlan): number {
+  return gates.find(isOverLatency)?.quantile ?? 0.95;
 }
 
 function leastFound(gate: TrafficGate, world: World, { plan, require }: Outlook, blocks: number): number | null {
-  if (gate.kind !== 'latency-increase' && gate.kind !== 'errors-increase') return null;
-  const isLatency = gate.kind === 'latency-increase';
-  const limit = isLatency ? gate.tolerance : gate.increase;
+  const { imagined } = kindOfGate(gate);
+  if (!isCompared(gate) || imagined === undefined) return null;
+  const isLatency = imagined === 'lnSlower';
+  const limit = increaseIn(gate);
   const asked = { ...plan, gates: [gate] };
   const isFound = (increase: number): boolean =>
     lookAt(asked, world(blocks, isLatency ? { lnSlower: Math.log1p(increase) } : { failures: increase }), require)
@@ -289,7 +289,7 @@ function cellsOf(pod: string, side: Side): { readonly blocks: readonly Cell[]; r
 }
 
 /** A histogram moved by so much ln(latency), and made one of so many requests. */
-function moved(histogram: LogHistogram, ln: number, requests: number): LogHistogram {
+function moved(histogram: LatencyCounts, ln: number, requests: number): LatencyCounts {
   const { scale, counts, first, last, total } = histogram;
   const made = emptyHistogram(scale);
   const by = ln / scale.lnStep;

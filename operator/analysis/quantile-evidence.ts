@@ -32,7 +32,7 @@ export function quantileTest(p: number): QuantileTest {
  *
  * exp(G) at the true quantile is a nonnegative martingale of mean 1 (Howard & Ramdas 2022, Theorem 1).
  */
-export function evidenceOf(test: QuantileTest, n: number): (e: number) => number {
+export function quantileEvidenceOf(test: QuantileTest, n: number): (e: number) => number {
   const { share, above, below, logPrior } = test;
   const constant = logGamma(n + above + below) + logPrior;
   const lnShare = Math.log(share);
@@ -74,7 +74,7 @@ function reach(
 }
 
 /** One revision's latencies and how many requests they speak for (a forecast asks about more than there are). */
-export type Sample = { readonly tail: Tail; readonly n: number };
+export type QuantileSample = { readonly tail: Tail; readonly n: number };
 export type Side = 'lower' | 'upper';
 
 /** A difference of ln(latency) with the half width that sampling leaves on either side. */
@@ -95,7 +95,7 @@ const splits = 16;
  */
 export function contrastOf(
   test: QuantileTest,
-  pair: { readonly candidate: Sample; readonly stable: Sample },
+  pair: { readonly candidate: QuantileSample; readonly stable: QuantileSample },
   bound: number,
 ): Contrast {
   const candidate = oneSide(test, pair.candidate);
@@ -117,13 +117,18 @@ export function contrastOf(
 }
 
 /** Candidate against a fixed ln(ms): the one-sample set {q: G < C}. */
-export function contrastWithLimit(test: QuantileTest, sample: Sample, lnLimit: number, bound: number): Contrast {
+export function contrastWithLimit(
+  test: QuantileTest,
+  sample: QuantileSample,
+  lnLimit: number,
+  bound: number,
+): Contrast {
   const one = oneSide(test, sample);
   return { difference: one.middle - lnLimit, width: (side) => one.reach(side, bound) };
 }
 
-function oneSide(test: QuantileTest, { tail, n }: Sample) {
-  const evidence = evidenceOf(test, n);
+function oneSide(test: QuantileTest, { tail, n }: QuantileSample) {
+  const evidence = quantileEvidenceOf(test, n);
   const middle = lnQuantile(tail, test.share);
   return {
     middle,

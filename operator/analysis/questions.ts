@@ -8,50 +8,36 @@
 import { present } from '../../api/present.ts';
 import { alphasOf, cellsOfClass, classesWithEnough, EachClass } from './classes.ts';
 import { earlyPromise, tuning } from './constants.ts';
-import {
-  answeredOf,
-  comparedOf,
-  disagreedOf,
-  failuresOf,
-  podCountOf,
-  requestsOf,
-  totalOf,
-  usualBlocks,
-  type WindowFacts,
-} from './evidence.ts';
+import { podCountOf, totalOf, usualBlocks, type WindowFacts } from './evidence.ts';
 import { LatencyJudgement, type LatencyQuestion } from './latency.ts';
 import { reportScale } from './log-histogram.ts';
 import { canPassByPairs, judgePaired } from './paired.ts';
-import { lastToShow, timingOf, toShow, type TrafficGate, type Wider } from './plan.ts';
+import {
+  isCompared,
+  isLatencyCompared,
+  isOverLatency,
+  kindOfGate,
+  type ComparedLatencyGate,
+  type LatencyGate,
+  type RateGate,
+  type TrafficGate,
+} from './gate-kinds/kinds.ts';
+import { lastToShow, gateTimingOf, toShow, type Wider } from './plan.ts';
 import { RateJudgement, type RateQuestion } from './rate.ts';
-import { classWeights, countSeries, latencySeries, type Measure, type Pair } from './series.ts';
+import { answeredOf, classWeights, countSeries, latencySeries, requestsOf, type Both } from './series.ts';
 import type { PairedResult } from './verdict.ts';
 
 export type Judgement = LatencyJudgement | EachClass | RateJudgement;
 
 /** What live requests say of a gate. */
 export function judgementOf(gate: TrafficGate, facts: WindowFacts): Judgement {
-  switch (gate.kind) {
-    case 'latency-increase':
-      return gate.eachClass === true ? eachClass(gate, facts) : new LatencyJudgement(latencyQuestion(gate, facts));
-    case 'latency-limit':
-      return new LatencyJudgement(latencyQuestion(gate, facts));
-    case 'errors-increase':
-      return new RateJudgement(
-        rateQuestion(gate, facts, { events: failuresOf, trials: requestsOf }, { increase: gate.increase }),
-      );
-    case 'errors-limit':
-      return new RateJudgement(
-        rateQuestion(gate, facts, { events: failuresOf, trials: requestsOf }, { max: gate.max }),
-      );
-    case 'disagreement-limit':
-      return new RateJudgement(
-        rateQuestion(gate, facts, { events: disagreedOf, trials: comparedOf }, { max: gate.max }),
-      );
-  }
+  if (!isOverLatency(gate)) return new RateJudgement(rateQuestion(gate, facts));
+  return isLatencyCompared(gate) && gate.eachClass === true
+    ? eachClass(gate, facts)
+    : new LatencyJudgement(latencyQuestion(gate, facts));
 }
 
-function eachClass(gate: TrafficGate & { kind: 'latency-increase' }, facts: WindowFacts): EachClass {
+function eachClass(gate: ComparedLatencyGate, facts: WindowFacts): EachClass {
   const { mix, each } = alphasOf(gate.alpha ?? facts.plan.alphaPerGate);
   const classes = classesWithEnough(facts.cells, gate.quantile).map((of) => {
     const own = { ...facts, cells: cellsOfClass(facts.cells, of), pods: cellsOfClass(facts.pods, of) };
@@ -65,8 +51,8 @@ function eachClass(gate: TrafficGate & { kind: 'latency-increase' }, facts: Wind
  * half each of what a gate against stable's latency may spend.
  */
 function askedOf(gate: TrafficGate, { plan, span, paired, cells }: WindowFacts) {
-  const { failBlocks, warmBlocks, passAlpha: whole } = timingOf(plan);
-  const share = gate.kind === 'latency-increase' && paired !== undefined ? 1 / 2 : 1;
+  const { failBlocks, warmBlocks, passAlpha: whole } = gateTimingOf(plan);
+  const share = isLatencyCompared(gate) && paired !== undefined ? 1 / 2 : 1;
   const alpha = share * (('alpha' in gate ? gate.alpha : undefined) ?? plan.alphaPerGate);
   const passAlpha = share * whole;
   const wider: Wider = 'atMost' in gate ? gate : {};
@@ -89,17 +75,14 @@ function askedOf(gate: TrafficGate, { plan, span, paired, cells }: WindowFacts) 
 }
 
 /** Against stable both revisions get the same mix of classes; a limit in milliseconds is one of the mix that is. */
-function latencyQuestion(
-  gate: TrafficGate & { kind: 'latency-increase' | 'latency-limit' },
-  facts: WindowFacts,
-): LatencyQuestion {
+function latencyQuestion(gate: LatencyGate, facts: WindowFacts): LatencyQuestion {
   const { cells, pods, extent, firstBlock, history, nodes } = facts;
   const { shown, ...asked } = askedOf(gate, facts);
-  const both = (side: keyof Pair<unknown>) => ({ blocks: cells[side], pods: pods[side] });
+  const both = (side: keyof Both<unknown>) => ({ blocks: cells[side], pods: pods[side] });
   const scale = (cells.candidate[0] ?? cells.stable[0])?.latency.scale ?? reportScale;
   const span = { firstBlock, positions: extent.positions, scale };
   const common = { ...asked, quantile: gate.quantile, known: extent.known, history: history(gate.quantile), nodes };
-  if (gate.kind === 'latency-limit')
+  if (!isLatencyCompared(gate))
     return {
       ...common,
       podDeviations: podDeviationsOf(undefined),
@@ -121,7 +104,7 @@ function latencyQuestion(
 /** What pairs of service times say of a gate; undefined where there are none, or they say nothing of such a gate. */
 export function pairedResultOf(gate: TrafficGate, facts: WindowFacts): PairedResult | undefined {
   const { paired, pods, extent, history, nodes } = facts;
-  if (paired === undefined || gate.kind !== 'latency-increase') return undefined;
+  if (paired === undefined || !isLatencyCompared(gate)) return undefined;
   const { shown, ...asked } = askedOf(gate, facts);
   const { quantile, tolerance: limit, atMost } = gate;
   const said = judgePaired({
@@ -142,7 +125,7 @@ export function pairedResultOf(gate: TrafficGate, facts: WindowFacts): PairedRes
 }
 
 /** Half as much again at p95, and more where more is allowed. */
-function earlyOf({ atMost }: TrafficGate & { kind: 'latency-increase' }): number {
+function earlyOf({ atMost }: ComparedLatencyGate): number {
   return atMost === Infinity ? Infinity : earlyPromise.latency;
 }
 
@@ -154,14 +137,10 @@ function podDeviationsOf(atMost: number | undefined): LatencyQuestion['podDeviat
   return { ...tuning.podDeviations, ...(atMost === undefined ? { Pass: 0 } : {}) };
 }
 
-type Limit = { readonly increase: number } | { readonly max: number };
-
-function rateQuestion(
-  gate: TrafficGate,
-  facts: WindowFacts,
-  what: { readonly events: Measure; readonly trials: Measure },
-  limit: Limit,
-): RateQuestion {
+/** Against stable both revisions get the same mix of classes. */
+function rateQuestion(gate: RateGate, facts: WindowFacts): RateQuestion {
+  const what = kindOfGate(gate).counts;
+  if (what === 'latency') throw new Error(`unreachable: ${gate.kind} counts no requests`);
   const { cells, extent, firstBlock } = facts;
   const { shown, alpha, passAlpha } = askedOf(gate, facts);
   const span = { firstBlock, positions: extent.positions };
@@ -171,17 +150,20 @@ function rateQuestion(
     known: extent.known,
     pods: { candidate: podCountOf(facts.pods.candidate), stable: podCountOf(facts.pods.stable) },
   };
-  if ('max' in limit)
-    return { ...common, ...shown(limit.max, 1), candidate: countSeries(cells.candidate, span, what), against: limit };
+  if (!isCompared(gate)) {
+    const { max } = gate;
+    return { ...common, ...shown(max, 1), candidate: countSeries(cells.candidate, span, what), against: { max } };
+  }
+  const { increase } = gate;
   const weights = classWeights(cells, what.trials);
   const candidate = countSeries(cells.candidate, span, { ...what, weights: weights.candidate });
   return {
     ...common,
-    ...shown(limit.increase, earlyPromise.errors),
+    ...shown(increase, earlyPromise.errors),
     candidate,
     against: {
       stable: countSeries(cells.stable, span, { ...what, weights: weights.stable }),
-      increase: limit.increase,
+      increase,
     },
   };
 }

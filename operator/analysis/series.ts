@@ -6,9 +6,9 @@
  * Units:  a position is a block's index less that of the window's first block.
  * Pure:   nothing is kept between calls.
  */
-import { addInto, emptyHistogram, type LogHistogram, type Scale } from './log-histogram.ts';
+import { addInto, emptyHistogram, type LatencyCounts, type Scale } from './log-histogram.ts';
 
-export type Pair<T> = { readonly candidate: T; readonly stable: T };
+export type Both<T> = { readonly candidate: T; readonly stable: T };
 
 /** What one pod answered in one block, of one tier and size class. */
 export type Cell = {
@@ -18,7 +18,7 @@ export type Cell = {
   readonly tier: string;
   readonly sizeClass: number;
   /** Latencies of requests that were answered. */
-  readonly latency: LogHistogram;
+  readonly latency: LatencyCounts;
   /** Requests that count for the error rate, and those of them that failed. */
   readonly requests: number;
   readonly failures: number;
@@ -27,7 +27,7 @@ export type Cell = {
   readonly disagreed: number;
 };
 
-export type Window = Pair<readonly Cell[]> & {
+export type Window = Both<readonly Cell[]> & {
   /** The first whole block after the weight was verified. */
   readonly firstBlock: number;
   /** The block that the latest report reaches into. */
@@ -38,7 +38,7 @@ export type Window = Pair<readonly Cell[]> & {
    * The same requests added up by pod, where the cells are added up by block (merged-cells.ts): none outside the
    * window, none in a lost block.
    */
-  readonly pods?: Pair<readonly Cell[]>;
+  readonly pods?: Both<readonly Cell[]>;
 };
 
 /**
@@ -51,10 +51,10 @@ export type Counts = { readonly events: readonly number[]; readonly trials: read
 
 /** One revision's latencies by position. */
 export type LatencySeries = {
-  readonly blocks: readonly LogHistogram[];
-  readonly total: LogHistogram;
+  readonly blocks: readonly LatencyCounts[];
+  readonly total: LatencyCounts;
   /** Totals of each pod, in order of pod name. */
-  readonly pods: readonly LogHistogram[];
+  readonly pods: readonly LatencyCounts[];
 };
 
 /** Positions of a window: how many there are, and how many have not been lost. */
@@ -68,7 +68,7 @@ export function extentOf(window: Window): Extent {
 }
 
 /** The window's cells that count: inside it, in no lost block, and of the tier asked for (all tiers when none is). */
-export function cellsInside(window: Window, tier?: string): Pair<readonly Cell[]> {
+export function cellsInside(window: Window, tier?: string): Both<readonly Cell[]> {
   const lost = new Set(window.lostBlocks ?? []);
   const counts = (cell: Cell): boolean =>
     cell.block >= window.firstBlock &&
@@ -79,6 +79,11 @@ export function cellsInside(window: Window, tier?: string): Pair<readonly Cell[]
 }
 
 export type Measure = (cell: Cell) => number;
+export const requestsOf: Measure = (cell) => cell.requests;
+export const failuresOf: Measure = (cell) => cell.failures;
+export const answeredOf: Measure = (cell) => cell.latency.total;
+export const comparedOf: Measure = (cell) => cell.compared;
+export const disagreedOf: Measure = (cell) => cell.disagreed;
 type Weights = ReadonlyMap<string, number>;
 
 /**
@@ -90,7 +95,7 @@ type Weights = ReadonlyMap<string, number>;
  * seen is compared with nothing: weight 0.
  * @returns no weights where there is one class: every request counts once
  */
-export function classWeights(cells: Pair<readonly Cell[]>, measure: Measure): Partial<Pair<Weights>> {
+export function classWeights(cells: Both<readonly Cell[]>, measure: Measure): Partial<Both<Weights>> {
   if (areOfOneClass(cells)) return {};
   const candidate = perClass(cells.candidate, measure);
   const stable = perClass(cells.stable, measure);
@@ -110,7 +115,7 @@ export function classWeights(cells: Pair<readonly Cell[]>, measure: Measure): Pa
   return { candidate: weigh(candidate), stable: weigh(stable) };
 }
 
-function areOfOneClass({ candidate, stable }: Pair<readonly Cell[]>): boolean {
+function areOfOneClass({ candidate, stable }: Both<readonly Cell[]>): boolean {
   const first = candidate[0] ?? stable[0];
   const same = (cell: Cell): boolean => cell.tier === first?.tier && cell.sizeClass === first.sizeClass;
   return candidate.every(same) && stable.every(same);
@@ -166,18 +171,18 @@ function weightOf(cell: Cell, weights: Weights | undefined): number {
 
 /** A sum of histograms that copies only when there is something to add: most blocks have one pod of one class. */
 class Gathered {
-  #sum: LogHistogram;
+  #sum: LatencyCounts;
   #owned = false;
 
   constructor(scale: Scale) {
     this.#sum = nothing(scale);
   }
 
-  get histogram(): LogHistogram {
+  get histogram(): LatencyCounts {
     return this.#sum;
   }
 
-  add(part: LogHistogram, weight: number): void {
+  add(part: LatencyCounts, weight: number): void {
     if (this.#sum.total === 0 && weight === 1) {
       this.#sum = part;
       return;
@@ -192,10 +197,10 @@ class Gathered {
   }
 }
 
-const empties = new WeakMap<Scale, LogHistogram>();
+const empties = new WeakMap<Scale, LatencyCounts>();
 
 /** The one empty histogram of a scale, never written to. */
-function nothing(scale: Scale): LogHistogram {
+function nothing(scale: Scale): LatencyCounts {
   const known = empties.get(scale);
   if (known !== undefined) return known;
   const made = emptyHistogram(scale);

@@ -5,14 +5,15 @@
  * Pure.
  */
 import { plural } from '../../api/text.ts';
-import type { Plan, TrafficGate } from './plan.ts';
+import { isCompared, kindOfGate, type TrafficGate } from './gate-kinds/kinds.ts';
+import type { GatePlan } from './plan.ts';
 import { shownBy, type GatePromise, type StepPromise } from './promise.ts';
 import type { GateResult } from './verdict.ts';
 
 /** "+38 %" of a latency, "+2.1 points" of a rate. @param value a ratio less one, or a share of requests */
-export function increaseWords({ kind }: Pick<TrafficGate, 'kind'>, value: number): string {
+export function increaseWords(gate: Pick<TrafficGate, 'kind'>, value: number): string {
   const percent = roundedUp(value * 100);
-  return kind === 'errors-increase' ? `+${percent} ${percent === 1 ? 'point' : 'points'}` : `+${percent} %`;
+  return kindOfGate(gate).unit === 'points' ? `+${percent} ${percent === 1 ? 'point' : 'points'}` : `+${percent} %`;
 }
 
 /** Up, to two digits. */
@@ -28,7 +29,7 @@ export function roundedUp(value: number): number {
  *
  * @returns undefined where no gate has shown anything
  */
-export function shownWords({ gates }: Plan, results: readonly GateResult[]): string | undefined {
+export function shownWords({ gates }: GatePlan, results: readonly GateResult[]): string | undefined {
   const compared = gates.flatMap((gate, i) => {
     const result = results[i];
     return result === undefined || !isCompared(gate) ? [] : [{ gate, ...shownIn(gate, result) }];
@@ -52,10 +53,6 @@ function shownIn(
   if (verdict !== 'Pass') return { shows: null, by: '' };
   const isByPairs = paired?.verdict === 'Pass' && !('atMost' in gate && gate.atMost === Infinity);
   return { shows: shownBy(gate, { limit, upper: isByPairs ? paired.upper : upper }), by: isByPairs ? ' by pairs' : '' };
-}
-
-function isCompared({ kind }: TrafficGate): boolean {
-  return kind === 'latency-increase' || kind === 'errors-increase';
 }
 
 /**

@@ -62,12 +62,12 @@ export type GateNumbers = {
   /** Of these the chance of a wrong Pass, which is that of the upper bound. */
   readonly passAlpha: number;
   /** What made the bounds as wide as they are. */
-  readonly evidence: Evidence;
+  readonly evidence: LatencyEvidence;
   /** Of a latency gate against stable, where the same was asked of both revisions. */
   readonly paired?: PairedResult;
 };
 
-export type Evidence = {
+export type LatencyEvidence = {
   /** Minutes that the requests amount to. */
   readonly minutes: number;
   /** Standard deviation between minutes: of the compared ln(latency), or of the rate, relative to it. */

@@ -9,9 +9,9 @@
  * Pure:  a function of the window's blocks. It can only take Fails away, so it costs no α.
  */
 import { tuning } from './constants.ts';
-import type { LogHistogram } from './log-histogram.ts';
+import type { LatencyCounts } from './log-histogram.ts';
 
-type Blocks = readonly LogHistogram[];
+type Blocks = readonly LatencyCounts[];
 
 /** Where a window is judged from, and how much faster the candidate may yet get, in ln(latency): 0 or more. */
 export type Settling = { readonly from: number; readonly stillToGain: number };
@@ -57,7 +57,7 @@ class Moments {
   #sum = 0;
   #squares = 0;
 
-  add({ counts, first, last, total }: LogHistogram): void {
+  add({ counts, first, last, total }: LatencyCounts): void {
     this.n += total;
     for (let i = first; i <= last; i++) {
       const count = counts[i] ?? 0;

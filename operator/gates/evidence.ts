@@ -5,13 +5,15 @@
  * Pure.
  */
 import { present } from '../../api/present.ts';
+import type { RouterName } from '../../api/routers.ts';
 import { historyBlocks, noiseOf } from '../analysis/history.ts';
 import { lostBlocks, type Ledger } from '../analysis/ledger.ts';
 import { lastBlockOf, type Known } from '../analysis/look.ts';
 import { blocksByPod, mergedCells } from '../analysis/merged-cells.ts';
 import { equalLoadLn } from '../analysis/constants.ts';
 import { pairedSeries } from '../analysis/paired-series.ts';
-import type { Nodes, Pair } from '../analysis/series.ts';
+import type { Nodes, Both } from '../analysis/series.ts';
+import { sharingOf } from '../rollout/sharing.ts';
 import type { Block, Revision } from '../rollout/state.ts';
 
 export type Scene = {
@@ -21,8 +23,8 @@ export type Scene = {
   readonly window: Block;
   /** Of the traffic that the candidate has, 0..100. */
   readonly weight: number;
-  readonly router: 'Service' | 'HTTPRoute';
-  readonly ready: Pair<number>;
+  readonly router: RouterName;
+  readonly ready: Both<number>;
   readonly ledger: Ledger;
   /** Whether every pod of both runs on the same node, or on nodes that both have; Unlike where it is not known. */
   readonly nodes?: Nodes;
@@ -76,9 +78,9 @@ function heardOf(ledger: Ledger, revision: Revision): Block | undefined {
   return ends.length === 0 ? undefined : Math.max(...ends);
 }
 
-/** By a Service every pod gets the same; by a route each revision's share is spread over its own pods. */
+/** By pods every one gets the same; by weight each revision's share is spread over its own pods. */
 export function isLoadEqual({ router, weight, ready }: Pick<Scene, 'router' | 'weight' | 'ready'>): boolean {
-  if (router === 'Service') return true;
+  if (!sharingOf({ router }).isByWeight) return true;
   if (weight <= 0 || weight >= 100 || ready.candidate === 0 || ready.stable === 0) return false;
   const [own, other] = [weight / ready.candidate, (100 - weight) / ready.stable];
   return Math.abs(Math.log(own / other)) <= equalLoadLn;

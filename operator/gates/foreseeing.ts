@@ -12,17 +12,18 @@ import { emptyHistogram, addInto, reportScale } from '../analysis/log-histogram.
 import { promiseOf, type Past } from '../analysis/promise.ts';
 import type { Cell } from '../analysis/series.ts';
 import { historyOf, isLoadEqual, type Scene } from './evidence.ts';
-import type { Asked } from './reading.ts';
+import type { WindowAsked } from './reading.ts';
+import { sharingOf } from '../rollout/sharing.ts';
 import { promiseWords } from '../analysis/shown-words.ts';
 
 const blocksAMinute = 60 / blockSeconds;
 
 /** @returns undefined where no revision is compared with another: in the shadow, and with all the traffic */
-export function foresee(
-  { plan, require, shadow }: Pick<Asked, 'plan' | 'require' | 'shadow'>,
+export function foreseeStep(
+  { plan, require, shadow }: Pick<WindowAsked, 'plan' | 'require' | 'shadow'>,
   scene: Scene,
 ): string | undefined {
-  const share = shareOf(scene);
+  const share = sharingOf(scene).partOf(scene.weight, scene.ready);
   if (shadow === true || share <= 0 || share >= 1) return undefined;
   const past = pastOf(scene);
   const { nodes, ready: pods, maxBlocks = usualBlocks } = scene;
@@ -39,11 +40,6 @@ export function foresee(
   if (promise === undefined)
     return `too few requests are known from before this step to say how long it takes, or what it can show`;
   return promiseWords(promise);
-}
-
-/** By a Service every pod gets the same. */
-function shareOf({ router, weight, ready: { candidate, stable } }: Scene): number {
-  return router === 'HTTPRoute' ? weight / 100 : candidate / Math.max(1, candidate + stable);
 }
 
 /** The traffic of both revisions in the half hour before the window, as far as it was heard of. */

@@ -61,7 +61,7 @@ export function gatesOfOutcome(
 }
 
 /** Where a rollout under traffic is, for a line of the log: step, weights and every gate in a few words. */
-export function placeOf({ rollout }: OnnxModelStatus): Readonly<Record<string, unknown>> {
+export function stepPlaceOf({ rollout }: OnnxModelStatus): Readonly<Record<string, unknown>> {
   if (rollout?.step === undefined) return {};
   const { step, desiredWeight, setWeight, gates } = rollout;
   return present({ step, desiredWeight, setWeight, gates: gates?.map(inShort) });

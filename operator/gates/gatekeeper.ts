@@ -13,11 +13,11 @@ import { present } from '../../api/present.ts';
 import { blockAt, blockSeconds, type Report } from '../../api/report.ts';
 import type { Logger } from '../../lib/log.ts';
 import { historyBlocks } from '../analysis/history.ts';
-import { alphaWords, planOf, type Plan } from '../analysis/plan.ts';
+import { alphaWords, planOf, type GatePlan } from '../analysis/plan.ts';
 import type { Nodes } from '../analysis/series.ts';
 import type { GateResult } from '../analysis/verdict.ts';
 import { isReady, type ConfigMap, type Pod } from '../../kube/kinds.ts';
-import type { Seen } from '../see/observe.ts';
+import type { Observed, Seen } from '../see/seen.ts';
 import { childMeta, type Manifest } from '../resources/objects.ts';
 import { stepsOf } from '../rollout/decisions.ts';
 import { isJudged } from '../rollout/plan.ts';
@@ -26,9 +26,17 @@ import { isLoadEqual, knownOf, type Scene } from './evidence.ts';
 import { unpackLedger } from './kept-ledger.ts';
 import { ModelLedger, type Written } from './model-ledger.ts';
 import { probesWanted, requestsPerMinute } from './probing.ts';
-import { foresee } from './foreseeing.ts';
+import { foreseeStep } from './foreseeing.ts';
 import { shownWords } from '../analysis/shown-words.ts';
-import { find, numbersOf, readingFrom, sentenceOf, type Asked, type Finding, type ShownResult } from './reading.ts';
+import {
+  find,
+  shownResultsOf,
+  readingFrom,
+  sentenceOf,
+  type WindowAsked,
+  type Finding,
+  type ShownResult,
+} from './reading.ts';
 
 /** Verdicts as they are shown, and when they were made. */
 export type Shown = {
@@ -47,7 +55,7 @@ export type Judged = { readonly reading: GateReading; readonly shown?: Shown };
 /** What a pass needs of the gates. */
 export interface Gates {
   /** Undefined where nothing is judged. */
-  judge(key: string, seen: Seen, now: Millis): Judged | undefined;
+  judge(key: string, seen: Observed, now: Millis): Judged | undefined;
   /** What is to be kept in the cluster beside the revisions' children. */
   children(key: string, seen: Seen, decision: Decision, now: Millis): readonly Manifest[];
   forget(key: string): void;
@@ -97,7 +105,7 @@ export class Gatekeeper implements Gates {
     this.#models.delete(key);
   }
 
-  judge(key: string, seen: Seen, now: Millis): Judged | undefined {
+  judge(key: string, seen: Observed, now: Millis): Judged | undefined {
     const revisions = comparedIn(seen.memory);
     if (revisions === undefined) {
       this.#models.delete(key);
@@ -123,7 +131,7 @@ export class Gatekeeper implements Gates {
   }
 
   /** The ledger of these revisions; begun from what is kept in the cluster when this process has none. */
-  #follow(key: string, revisions: readonly Revision[], seen: Seen): Followed {
+  #follow(key: string, revisions: readonly Revision[], seen: Observed): Followed {
     const known = this.#models.get(key);
     if (known !== undefined && sameRevisions(known.ledger.revisions, revisions)) return known;
     const written = hasTraffic(seen.memory) ? writtenIn(seen) : undefined;
@@ -144,7 +152,7 @@ export class Gatekeeper implements Gates {
     return followed;
   }
 
-  #read(followed: Followed, state: Judging, seen: Seen, now: Millis): Judged {
+  #read(followed: Followed, state: Judging, seen: Observed, now: Millis): Judged {
     const asked = askedIn(state, seen);
     const listened = state.weight >= 100 ? [state.candidate] : [state.stable, state.candidate];
     const silent = listened.filter((revision) => this.#isSilent(readyOf(seen, revision), now));
@@ -190,7 +198,7 @@ export class Gatekeeper implements Gates {
 function probesFor(
   { ledger }: ModelLedger,
   { stable, candidate, window, weight }: Judging,
-  seen: Seen,
+  seen: Observed,
   now: Millis,
 ): number | undefined {
   return weight >= 100
@@ -237,7 +245,7 @@ function hasTraffic({ phase }: RolloutState): boolean {
   return phase === 'Shifting' || phase === 'Analyzing' || phase === 'Paused';
 }
 
-function readyOf(seen: Seen, revision: Revision): readonly Pod[] {
+function readyOf(seen: Observed, revision: Revision): readonly Pod[] {
   return (seen.pods.get(revision) ?? []).filter(isReady);
 }
 
@@ -245,7 +253,7 @@ function namesOf(pods: readonly Pod[]): ReadonlySet<string> {
   return new Set(pods.map((pod) => pod.metadata.name));
 }
 
-function askedIn(state: Judging, seen: Seen): Asked {
+function askedIn(state: Judging, seen: Observed): WindowAsked {
   const steps = stepsOf(state.candidate, { seen: seen.rollout, plan: seen.plan });
   const step = steps[state.step];
   return {
@@ -257,12 +265,12 @@ function askedIn(state: Judging, seen: Seen): Asked {
 }
 
 /** By the steps that there are, written or by default: α is shared among those that judge. */
-function planIn(seen: Seen): Plan {
+function planIn(seen: Observed): GatePlan {
   const steps = seen.plan.steps.map((step) => (isJudged(step) ? { analyze: { require: step.require } } : {}));
   return planOf(seen.model.spec.rollout?.gates, steps);
 }
 
-function sceneOf(ledger: ModelLedger, state: Judging, seen: Seen): Scene {
+function sceneOf(ledger: ModelLedger, state: Judging, seen: Observed): Scene {
   const { stable, candidate, window, weight } = state;
   const ready = { candidate: readyOf(seen, candidate).length, stable: readyOf(seen, stable).length };
   return {
@@ -280,7 +288,7 @@ function sceneOf(ledger: ModelLedger, state: Judging, seen: Seen): Scene {
 }
 
 /** How long the step may last. */
-function maxBlocksOf({ candidate, step: at }: Judging, seen: Seen): Pick<Scene, 'maxBlocks'> {
+function maxBlocksOf({ candidate, step: at }: Judging, seen: Observed): Pick<Scene, 'maxBlocks'> {
   const step = stepsOf(candidate, { seen: seen.rollout, plan: seen.plan })[at];
   return isJudged(step) ? { maxBlocks: step.maxDurationMs / 1000 / blockSeconds } : {};
 }
@@ -292,7 +300,7 @@ function nodesOf(...revisions: readonly (readonly Pod[])[]): Nodes {
 }
 
 /** Everything but the ledger that a look depends on. */
-function identityOf(asked: Asked, state: Judging, seen: Seen): string {
+function identityOf(asked: WindowAsked, state: Judging, seen: Observed): string {
   const ready = { candidate: readyOf(seen, state.candidate).length, stable: readyOf(seen, state.stable).length };
   const equal = isLoadEqual({ router: seen.plan.router, weight: state.weight, ready });
   const nodes = nodesOf(readyOf(seen, state.candidate), readyOf(seen, state.stable));
@@ -301,7 +309,7 @@ function identityOf(asked: Asked, state: Judging, seen: Seen): string {
     .digest('hex');
 }
 
-type Looking = { readonly of: string; readonly asked: Asked; readonly scene: Scene; readonly now: Millis };
+type Looking = { readonly of: string; readonly asked: WindowAsked; readonly scene: Scene; readonly now: Millis };
 
 /** Looks when there is something new to see, and not more often than a look is worth: one costs microseconds a cell. */
 function look(followed: Followed, { of, asked, scene, now }: Looking): Finding {
@@ -319,17 +327,17 @@ function cellsOf({ ledger }: ModelLedger): number {
 }
 
 /** Once a step: what is foreseen does not change with what comes. */
-function foreseen(followed: Followed, asked: Asked, scene: Scene, { phase }: Judging): string | undefined {
+function foreseen(followed: Followed, asked: WindowAsked, scene: Scene, { phase }: Judging): string | undefined {
   // A pause does not end by its gates, or has waited for them in vain.
   if (phase === 'Paused') return undefined;
   const of = JSON.stringify([asked, scene.maxBlocks, scene.weight]);
-  if (followed.promise?.of !== of) followed.promise = { of, ...present({ text: foresee(asked, scene) }) };
+  if (followed.promise?.of !== of) followed.promise = { of, ...present({ text: foreseeStep(asked, scene) }) };
   return followed.promise.text;
 }
 
 type Renewing = {
   readonly of: string;
-  readonly asked: Asked;
+  readonly asked: WindowAsked;
   readonly finding: Finding;
   readonly now: Millis;
   readonly everyMs: Millis;
@@ -345,7 +353,7 @@ function renewed(followed: Followed, { of, asked, finding, now, everyMs, promise
     saysTheSame(shown.results, finding)
   )
     return shown;
-  const results = numbersOf(finding);
+  const results = shownResultsOf(finding);
   const made = {
     of,
     step: finding.step,
@@ -369,11 +377,11 @@ function saysTheSame(results: readonly GateResult[], { decided }: Finding): bool
 
 const fields = { ledger: 'ledger', window: 'window', writtenAt: 'writtenAt' } as const;
 
-function keptName(seen: Seen): string {
+function keptName(seen: Observed): string {
   return `${seen.model.metadata.name}-gates`;
 }
 
-function writtenIn(seen: Seen): Written | undefined {
+function writtenIn(seen: Observed): Written | undefined {
   const found = seen.children.find((object) => object.kind === 'ConfigMap' && object.metadata.name === keptName(seen));
   const {
     [fields.ledger]: text,
@@ -384,7 +392,7 @@ function writtenIn(seen: Seen): Written | undefined {
   return text === undefined || Number.isNaN(atMs) ? undefined : { text, window: Number(window), atMs };
 }
 
-function keptManifest(seen: Seen, { text, window, atMs }: Written): Manifest {
+function keptManifest(seen: Observed, { text, window, atMs }: Written): Manifest {
   const data = { [fields.window]: String(window), [fields.writtenAt]: toApiTime(atMs), [fields.ledger]: text };
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: childMeta(seen.model, keptName(seen)), data };
 }

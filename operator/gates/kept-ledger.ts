@@ -12,12 +12,12 @@ import { isRecord } from '../../api/record.ts';
 import { pairSources, ratioBuckets, type BlockCount, type BlockTraffic, type PairedRatios } from '../../api/report.ts';
 import { blocksPerGroup } from '../analysis/constants.ts';
 import { forgetBefore, type Boot, type Ledger } from '../analysis/ledger.ts';
-import { fromReport, type LogHistogram } from '../analysis/log-histogram.ts';
+import { fromReport, type LatencyCounts } from '../analysis/log-histogram.ts';
 import { ratioScale } from '../analysis/paired-series.ts';
 import type { Block } from '../rollout/state.ts';
 
 /** What is known, and the first block that anything is known of on purpose: what is older was left out. */
-export type Kept = { readonly from: Block; readonly ledger: Ledger };
+export type KeptLedger = { readonly from: Block; readonly ledger: Ledger };
 
 /** Well under the 1 MiB of a ConfigMap. */
 export const keptLimitChars = 700_000;
@@ -34,10 +34,10 @@ const version = 1;
  * @param window the minutes of what is left go on beginning at a whole number of minutes after this block
  */
 export function packLedger(
-  kept: Kept,
+  kept: KeptLedger,
   window: Block,
   limits: Partial<KeptLimits> = {},
-): Kept & { readonly text: string } {
+): KeptLedger & { readonly text: string } {
   const { chars, jsonBytes } = { ...keptLimits, ...limits };
   let { from, ledger } = kept;
   for (;;) {
@@ -62,7 +62,7 @@ function lastBlockOf(ledger: Ledger): Block {
   return Math.max(...Object.values(ledger).flatMap((boot) => boot.heard.map(([, to]) => to)));
 }
 
-function jsonOf({ from, ledger }: Kept): Buffer {
+function jsonOf({ from, ledger }: KeptLedger): Buffer {
   const boots = Object.keys(ledger)
     .toSorted()
     .map((key) => [key, bootRow(ledger[key])]);
@@ -89,13 +89,13 @@ function pairedRow(paired: PairedRatios): unknown {
 }
 
 /** From the first bucket with counts to the last, on the scale that is judged on; zeros are left out. */
-function countsRow({ counts, first, last }: LogHistogram): readonly [number, string] {
+function countsRow({ counts, first, last }: LatencyCounts): readonly [number, string] {
   if (last < first) return [0, ''];
   return [first, Array.from(counts.subarray(first, last + 1), (count) => (count === 0 ? '' : String(count))).join(',')];
 }
 
 /** @returns undefined for text that this version did not write */
-export function unpackLedger(text: string): Kept | undefined {
+export function unpackLedger(text: string): KeptLedger | undefined {
   try {
     const parsed: unknown = JSON.parse(
       gunzipSync(Buffer.from(text, 'base64'), { maxOutputLength: unpackedLimitBytes }).toString('utf8'),

@@ -10,7 +10,7 @@
 import type { Report } from '../../api/report.ts';
 import { emptyLedger, fold, forgetBefore, type Ledger } from '../analysis/ledger.ts';
 import type { Block, Millis, Revision } from '../rollout/state.ts';
-import { packLedger, type Kept } from './kept-ledger.ts';
+import { packLedger, type KeptLedger } from './kept-ledger.ts';
 
 /** How often the ledger is written down while nothing goes away. */
 export const keepEveryMs = 300_000;
@@ -30,7 +30,7 @@ export class ModelLedger {
   readonly revisions: readonly Revision[];
   /** Pods that were heard since this process follows them. */
   readonly heard = new Set<string>();
-  #kept: Kept;
+  #kept: KeptLedger;
   #version = 0;
   #forgotten: Block = 0;
   #written: Written | undefined;
@@ -39,7 +39,7 @@ export class ModelLedger {
   #closed: ReadonlySet<string> = new Set();
 
   /** @param stored what a process before this one wrote down */
-  constructor(revisions: readonly Revision[], stored?: Kept & Written) {
+  constructor(revisions: readonly Revision[], stored?: KeptLedger & Written) {
     this.revisions = revisions;
     this.#written = stored === undefined ? undefined : { text: stored.text, window: stored.window, atMs: stored.atMs };
     this.#kept = { from: stored?.from ?? 0, ledger: ofRevisions(stored?.ledger ?? emptyLedger, revisions) };

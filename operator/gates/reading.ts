@@ -12,19 +12,20 @@ import { worstClass } from '../analysis/classes.ts';
 import { loadIn, usualBlocks, type Evidence } from '../analysis/evidence.ts';
 import { noFailBlocks, noFailWaitsFor } from '../analysis/judge.ts';
 import { evidenceOf, lookAt, numbersAt, type Known } from '../analysis/look.ts';
-import { isLimit, laterToShow, limitsOf, shadowOf, type Plan, type TrafficGate } from '../analysis/plan.ts';
+import { isCompared, isLatencyCompared, kindOfGate, type TrafficGate } from '../analysis/gate-kinds/kinds.ts';
+import { laterToShow, limitsOf, shadowOf, type GatePlan } from '../analysis/plan.ts';
 import { ownLatencies, type OwnLatency } from '../analysis/own-latency.ts';
 import { pairsOf } from '../analysis/paired-words.ts';
-import { extentOf, type Cell, type Pair } from '../analysis/series.ts';
+import { extentOf, type Cell, type Both } from '../analysis/series.ts';
 import type { Decided, GateResult } from '../analysis/verdict.ts';
 import type { Block, GateReading } from '../rollout/state.ts';
 import { failure, openQuestion, progress, type Beside, type StepWords } from './sentences.ts';
 
 const blocksAMinute = 60 / blockSeconds;
 
-export type Asked = {
+export type WindowAsked = {
   readonly window: Block;
-  readonly plan: Plan;
+  readonly plan: GatePlan;
   /** What the step asks for; NoFail where it is no analyze step. */
   readonly require: 'NoFail' | 'Pass';
   /** The candidate has no traffic: it is judged by what needs none. */
@@ -34,7 +35,7 @@ export type Asked = {
 /** The verdicts of a look, with all that is cheap to know. */
 export type Finding = {
   /** The plan that was judged by. */
-  readonly plan: Plan;
+  readonly plan: GatePlan;
   readonly evidence: Evidence;
   readonly decided: readonly Decided[];
   readonly step: GateReading['step'];
@@ -46,7 +47,7 @@ export type Finding = {
 };
 
 /** Looks once. */
-export function find({ plan, require, shadow }: Asked, known: Known): Finding {
+export function find({ plan, require, shadow }: WindowAsked, known: Known): Finding {
   const evidence = evidenceOf(known);
   const judged = known.alone === true ? limitsOf(plan) : shadow === true ? shadowOf(plan) : plan;
   const { decided, step } = lookAt(judged, evidence, require);
@@ -60,27 +61,19 @@ export function find({ plan, require, shadow }: Asked, known: Known): Finding {
     decided,
     step,
     absolute,
-    ...(failing === undefined ? {} : { failed: failureOf[failing.kind] }),
+    ...(failing === undefined ? {} : { failed: kindOfGate(failing).failed }),
     ...(sick === undefined ? {} : { stableSick: sick }),
     ...(speaks === undefined ? {} : { speaks }),
   };
 }
 
-const failureOf: Readonly<Record<TrafficGate['kind'], ReasonFrom<'gate'>>> = {
-  'latency-increase': 'LatencyGateFailed',
-  'latency-limit': 'LatencyGateFailed',
-  'errors-increase': 'ErrorsGateFailed',
-  'errors-limit': 'ErrorsGateFailed',
-  'disagreement-limit': 'QualityGateFailed',
-};
-
-/** Limits of latency or errors: what a revision can be held to without another beside it. */
-function hasOwnLimits(plan: Plan): boolean {
-  return plan.gates.some(({ kind }) => kind === 'latency-limit' || kind === 'errors-limit');
+/** What a revision can be held to without another beside it. */
+function hasOwnLimits(plan: GatePlan): boolean {
+  return plan.gates.some((gate) => kindOfGate(gate).isForOne);
 }
 
 /** The candidate by its limits alone: all of them passed, with the requests that the plan asks for; or one failed. */
-function absoluteOf(plan: Plan, evidence: Evidence, decided: readonly Decided[]): GateReading['absolute'] {
+function absoluteOf(plan: GatePlan, evidence: Evidence, decided: readonly Decided[]): GateReading['absolute'] {
   if (!hasOwnLimits(plan)) return 'None';
   const limits = decided.filter((_, i) => isLimitAt(plan, i));
   if (limits.some(({ verdict }) => verdict === 'Fail')) return 'Fail';
@@ -88,15 +81,15 @@ function absoluteOf(plan: Plan, evidence: Evidence, decided: readonly Decided[])
   return step === 'Done' ? 'Pass' : 'Waiting';
 }
 
-function isLimitAt(plan: Plan, index: number): boolean {
+function isLimitAt(plan: GatePlan, index: number): boolean {
   const gate = plan.gates[index];
-  return gate !== undefined && isLimit(gate);
+  return gate !== undefined && !isCompared(gate);
 }
 
 /** Stable held to the limits as if it were the candidate. */
-function stableSick(plan: Plan, known: Known): string | undefined {
+function stableSick(plan: GatePlan, known: Known): string | undefined {
   if (!hasOwnLimits(plan) || known.alone === true) return undefined;
-  const own = limitsOf(plan).gates.filter(({ kind }) => kind !== 'disagreement-limit');
+  const own = plan.gates.filter((gate) => kindOfGate(gate).isForOne);
   const limits = { ...plan, gates: own };
   const { cells, pods } = known;
   const swapped = { candidate: cells.stable, stable: cells.candidate };
@@ -122,7 +115,7 @@ type Speaking = Pick<Finding, 'decided' | 'step' | 'absolute'> & {
  * The first that fails - beside a sick stable the first of the limits - or else the first that keeps a step that has to
  * be proven waiting.
  */
-function speakerOf(plan: Plan, { decided, step, absolute, isSick, require }: Speaking): number | undefined {
+function speakerOf(plan: GatePlan, { decided, step, absolute, isSick, require }: Speaking): number | undefined {
   const first = (wanted: (one: Decided, at: number) => boolean): number | undefined => {
     const at = decided.findIndex(wanted);
     return at < 0 ? undefined : at;
@@ -136,10 +129,10 @@ function speakerOf(plan: Plan, { decided, step, absolute, isSick, require }: Spe
  * A gate's result with each revision's own latencies, where it is about latencies, and what a person has to know beside
  * it.
  */
-export type ShownResult = GateResult & Beside & { readonly own: Partial<Pair<OwnLatency>> };
+export type ShownResult = GateResult & Beside & { readonly own: Partial<Both<OwnLatency>> };
 
 /** The numbers behind a finding: dearer than the finding itself. */
-export function numbersOf({ plan, evidence }: Finding): readonly ShownResult[] {
+export function shownResultsOf({ plan, evidence }: Finding): readonly ShownResult[] {
   return numbersAt(plan, evidence).map((result, i) => {
     const gate = plan.gates[i];
     return {
@@ -150,26 +143,25 @@ export function numbersOf({ plan, evidence }: Finding): readonly ShownResult[] {
   });
 }
 
-function besideOf(gate: TrafficGate, result: GateResult, plan: Plan, evidence: Evidence): Beside {
+function besideOf(gate: TrafficGate, result: GateResult, plan: GatePlan, evidence: Evidence): Beside {
   const { limit, candidateRequests, estimate } = result;
   const { window } = evidence;
   const known = extentOf(window).known - 1;
   const { maxBlocks = usualBlocks } = evidence;
   const later = 'atMost' in gate ? laterToShow(limit, gate, plan, { known, maxBlocks, estimate }) : undefined;
-  const isCompared = gate.kind === 'latency-increase';
   return present({
     perMinute: known > 0 && candidateRequests > 0 ? (candidateRequests * blocksAMinute) / known : undefined,
     later:
       later === undefined ? undefined : { inMinutes: (later.atBlock - known) / blocksAMinute, toShow: later.toShow },
-    load: isCompared && !evidence.loadIsEqual ? loadIn(evidence) : undefined,
-    worst: isCompared ? worstClass(window, gate.quantile) : undefined,
+    load: isLatencyCompared(gate) && !evidence.loadIsEqual ? loadIn(evidence) : undefined,
+    worst: isLatencyCompared(gate) ? worstClass(window, gate.quantile) : undefined,
   });
 }
 
 type Results = readonly (GateResult & Beside)[];
 
 /** One sentence with the numbers. @param results of the same finding */
-export function sentenceOf(asked: Asked, finding: Finding, results: Results): string {
+export function sentenceOf(asked: WindowAsked, finding: Finding, results: Results): string {
   const { plan, evidence, step } = finding;
   const waits =
     asked.require === 'NoFail' && step === 'Waiting' ? noFailWaitsFor(plan, evidence, finding.decided) : undefined;
@@ -187,7 +179,7 @@ function speakerAt({ speaks, decided }: Finding, waits: StepWords['waits']): num
 }
 
 function stepWords(
-  { require, shadow }: Asked,
+  { require, shadow }: WindowAsked,
   { plan, evidence, step }: Finding,
   results: Results,
   waits: StepWords['waits'],
@@ -212,14 +204,14 @@ function stepWords(
   };
 }
 
-function minutesAsked(plan: Plan, maxBlocks: number, alone: boolean): StepWords['minutes'] {
+function minutesAsked(plan: GatePlan, maxBlocks: number, alone: boolean): StepWords['minutes'] {
   const { least, most } = noFailBlocks(plan, maxBlocks, alone);
   return { least: least / blocksAMinute, most: most / blocksAMinute };
 }
 
 /** The undecided gate whose estimate is furthest beyond its limit: a reader must not take it for a good one. */
 function worstOf(
-  plan: Plan,
+  plan: GatePlan,
   results: readonly (GateResult & Beside)[],
 ): { readonly gate: TrafficGate; readonly result: GateResult & Beside } | undefined {
   const beyond = ({ estimate, limit }: GateResult): number => (estimate ?? 0) / limit;
@@ -240,7 +232,7 @@ function total(cells: readonly Cell[]): number {
 }
 
 export function readingFrom(
-  { window, shadow }: Asked,
+  { window, shadow }: WindowAsked,
   finding: Finding,
   told: { readonly message: string; readonly silent: GateReading['silent']; readonly shown?: string | undefined },
 ): GateReading {

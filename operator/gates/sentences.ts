@@ -5,11 +5,11 @@
  * Pure.
  */
 import { present } from '../../api/present.ts';
-import { plural } from '../../api/text.ts';
+import { counted, plural } from '../../api/text.ts';
 import { earlyPromise } from '../analysis/constants.ts';
 import { pairedWords } from '../analysis/paired-words.ts';
-import type { TrafficGate } from '../analysis/plan.ts';
-import type { Pair } from '../analysis/series.ts';
+import { kindOfGate, type TrafficGate } from '../analysis/gate-kinds/kinds.ts';
+import type { Both } from '../analysis/series.ts';
 import type { ClassEstimate } from '../analysis/classes.ts';
 import type { Load } from '../analysis/evidence.ts';
 import type { StepWaits } from '../analysis/judge.ts';
@@ -50,12 +50,8 @@ function bare(result: GateResult, value: number): string {
   return written({ unit: result.unit }, value);
 }
 
-export function counted(count: number): string {
-  return count.toLocaleString('en-US');
-}
-
 /** "1,180 requests of the candidate and 11,020 of stable" */
-export function requestsOf({
+export function requestsWords({
   candidateRequests,
   stableRequests,
 }: Pick<GateResult, 'candidateRequests' | 'stableRequests'>): string {
@@ -74,15 +70,9 @@ export function failure(gate: TrafficGate, result: Told): string {
   const atLeast = lower === null ? '' : `at least ${above(result, lower)}, `;
   const numbers = `(${atLeast}allowed ${bare(result, limit)})`;
   const much = estimate === null ? 'more' : bare(result, estimate);
-  if (gate.kind === 'disagreement-limit')
-    return (
-      `${much} of the answers that were compared disagree with stable's ${numbers} after ` +
-      `${plural(candidateRequests, 'comparison')}`
-    );
-  return (
-    `${subjectOf(gate, result)} ${much}${isRelative(gate) ? ' above stable' : ''} ${numbers} after ` +
-    `${requestsOf(result)}`
-  );
+  const { fails, counted: what } = kindOfGate(gate);
+  const asked = what === undefined ? requestsWords(result) : plural(candidateRequests, what);
+  return `${fails(much, `${gate.name}${classWords(result)}`)} ${numbers} after ${asked}`;
 }
 
 /** A bound over the limit is not written as the limit: in as many digits as tell them apart. */
@@ -90,16 +80,6 @@ function above(result: GateResult, bound: number): string {
   const text = bare(result, bound);
   if (text !== bare(result, result.limit)) return text;
   return result.unit === 'ms' ? `${bound.toFixed(1)}ms` : `${(bound * 100).toFixed(1)}%`;
-}
-
-function subjectOf(gate: TrafficGate, result: GateResult): string {
-  return gate.kind === 'errors-increase' || gate.kind === 'errors-limit'
-    ? 'the error rate is'
-    : `${gate.name}${classWords(result)} is`;
-}
-
-function isRelative({ kind }: TrafficGate): boolean {
-  return kind === 'latency-increase' || kind === 'errors-increase';
 }
 
 /** An undecided gate: "p95 undecided: +4% (-6% to +13%, allowed 15%), about 900 more requests needed". */
@@ -112,7 +92,8 @@ function openLive(gate: TrafficGate, result: Told): string {
   const { estimate, lower, upper, limit, reason } = result;
   const name = `${gate.name}${classWords(result)}`;
   if (reason === 'LoadUnequal' && result.load !== 'Less') return `${name} not judged: ${loadWords(result.load)}`;
-  if (reason === 'TooFewRequests' || estimate === null) return `${name} undecided: ${requestsOf(result)} are too few`;
+  if (reason === 'TooFewRequests' || estimate === null)
+    return `${name} undecided: ${requestsWords(result)} are too few`;
   const bound = (value: number | null): string => (value === null ? 'unknown' : written(result, value));
   const bounds = lower === null && upper === null ? 'no bounds yet' : `${bound(lower)} to ${bound(upper)}`;
   const numbers = `${name} undecided: ${written(result, estimate)} (${bounds}, allowed ${bare(result, limit)})`;
@@ -214,7 +195,7 @@ export type StepWords = {
   readonly require: 'NoFail' | 'Pass';
   readonly step: 'Done' | 'Waiting';
   readonly minRequests: number;
-  readonly requests: Pair<number>;
+  readonly requests: Both<number>;
   readonly alone: boolean;
   /** Pairs of service times, in words; absent: nobody asks for any. */
   readonly pairs?: string;
@@ -243,7 +224,7 @@ function overLimit({ gate, result }: NonNullable<StepWords['worst']>): string {
 /** What a verdict on the step rests on. */
 function seenWords({ requests, alone, pairs, shadow }: StepWords): string {
   if (shadow === true) return pairs ?? 'no pairs';
-  const live = requestsOf({
+  const live = requestsWords({
     candidateRequests: requests.candidate,
     ...(alone ? {} : { stableRequests: requests.stable }),
   });

@@ -19,7 +19,7 @@ import { configMaps, controllerRevisions, type ConfigMap } from '../../kube/kind
 import type { CallOptions, KubeClient } from '../../kube/client/kube-client.ts';
 import { isNotFound } from '../../kube/client/kube-error.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
-import type { Seen } from '../see/observe.ts';
+import type { Held, KnownFrozen, Observed } from '../see/seen.ts';
 import { revisionOfChild } from '../see/ownership.ts';
 import type { FrozenGolden, GoldenFile, RevisionRecord } from '../resources/objects.ts';
 import { readFrozenGolden } from '../resources/revisions.ts';
@@ -35,43 +35,37 @@ type Hands = { readonly client: Pick<KubeClient, 'get'>; readonly call: CallOpti
 export type FrozenMemory = Map<Revision, { readonly generation?: number; readonly golden?: FrozenGolden }>;
 
 export type Frozen = {
-  /** With the golden sets of all revisions, and the trouble of one whose set cannot be had. */
-  readonly seen: Seen;
-  /** The candidate that must wait with being made. */
-  readonly held?: Revision;
+  /** What is known to be frozen, of every revision that is remembered. */
+  readonly frozen: KnownFrozen;
+  /** The candidate whose set cannot be had. */
+  readonly held?: Held;
 };
 
 /** How soon a pass looks again for a set that was missing: nobody tells us of it. */
 export const goldenRecheckMs = 5_000;
 
 /** @throws only when the pass was ended */
-export async function freezeGolden(hands: Hands, seen: Seen): Promise<Frozen> {
-  const known = withKnown(seen, hands.frozen ?? new Map());
+export async function freezeGolden(hands: Hands, seen: Observed): Promise<Frozen> {
+  const memory = hands.frozen ?? new Map();
+  learnFrozen(memory, seen);
   const { target } = seen.rollout;
-  const record = known.records.get(target);
-  if (record === undefined || !isNeeded(known, record)) return { seen: known };
-  const found = await freeze(hands, known, record);
-  if ('config' in found) hands.frozen?.set(target, { ...hands.frozen.get(target), golden: found });
-  if ('config' in found)
-    return { seen: { ...known, records: new Map(known.records).set(target, { ...record, golden: found }) } };
-  return { seen: withTrouble(known, target, found), held: target };
+  const found = seen.records.get(target);
+  const record = found === undefined ? undefined : { ...found, ...memory.get(target) };
+  if (record === undefined || !isNeeded(seen, record)) return { frozen: new Map(memory) };
+  const golden = await freeze(hands, seen, record);
+  if (!('config' in golden)) return { frozen: new Map(memory), held: { revision: target, trouble: golden } };
+  memory.set(target, { ...memory.get(target), golden });
+  return { frozen: new Map(memory) };
 }
 
-/** What is frozen already: as it is remembered, else read from the revisions' own objects. */
-function withKnown(seen: Seen, memory: FrozenMemory): Seen {
-  const records = new Map(seen.records);
+/** What is remembered stays as it is; what is not is read from the revisions' own objects. */
+function learnFrozen(memory: FrozenMemory, { records, children, model }: Observed): void {
   for (const revision of memory.keys()) if (!records.has(revision)) memory.delete(revision);
-  for (const object of seen.children) {
-    const revision = revisionOfChild(object, seen.model.metadata.name);
-    const record = records.get(revision ?? '');
+  for (const object of children) {
+    const record = records.get(revisionOfChild(object, model.metadata.name) ?? '');
     if (record !== undefined)
       memory.set(record.revision, { ...frozenIn(object, record), ...memory.get(record.revision) });
   }
-  for (const [revision, known] of memory) {
-    const record = records.get(revision);
-    if (record !== undefined) records.set(revision, { ...record, ...known });
-  }
-  return { ...seen, records };
 }
 
 function frozenIn(
@@ -88,7 +82,7 @@ function isWhole({ config: { id, ...config }, file }: FrozenGolden): boolean {
   return goldenId(config, file) === id;
 }
 
-function isNeeded(seen: Seen, record: RevisionRecord): boolean {
+function isNeeded(seen: Observed, record: RevisionRecord): boolean {
   const {
     memory,
     rollout: { target },
@@ -99,11 +93,11 @@ function isNeeded(seen: Seen, record: RevisionRecord): boolean {
 }
 
 /** Proven, or a person answers for it: what helps in an incident must not wait for a ConfigMap. */
-function needsNone({ plan, rollout }: Seen): boolean {
+function needsNone({ plan, rollout }: Observed): boolean {
   return isExempt(rollout.target, { seen: rollout, plan }) || plan.promoteRevision === rollout.target;
 }
 
-function isRetried({ memory, plan, rollout }: Seen): boolean {
+function isRetried({ memory, plan, rollout }: Observed): boolean {
   if (memory.phase !== 'Failed' || memory.rejected !== rollout.target) return true;
   return (plan.retryToken !== undefined && plan.retryToken !== memory.handledRetryToken) || memory.stable === null;
 }
@@ -121,7 +115,7 @@ function attemptOf(memory: RolloutState, target: Revision): number {
 
 type Gate = NonNullable<NonNullable<NonNullable<OnnxModelSpec['rollout']>['gates']>['golden']>;
 
-async function freeze(hands: Hands, seen: Seen, record: RevisionRecord): Promise<FrozenGolden | Trouble> {
+async function freeze(hands: Hands, seen: Observed, record: RevisionRecord): Promise<FrozenGolden | Trouble> {
   const gate = seen.model.spec.rollout?.gates?.golden;
   const attempt = attemptOf(seen.memory, record.revision);
   if (gate?.configMapRef !== undefined) return freezeConfigMap(hands, { seen, gate, attempt }, gate.configMapRef.name);
@@ -139,7 +133,7 @@ async function freeze(hands: Hands, seen: Seen, record: RevisionRecord): Promise
 
 async function freezeConfigMap(
   { client, call }: Hands,
-  { seen, gate, attempt }: { readonly seen: Seen; readonly gate: Gate; readonly attempt: number },
+  { seen, gate, attempt }: { readonly seen: Observed; readonly gate: Gate; readonly attempt: number },
   name: string,
 ): Promise<FrozenGolden | Trouble> {
   const picked = await pick(client, { namespace: seen.model.metadata.namespace, name }, call);
@@ -202,15 +196,4 @@ function goldenId({ metric, min, max, source }: Omit<GoldenConfig, 'id'>, file: 
   const hash = createHash('sha256').update(JSON.stringify([metric, min ?? null, max ?? null, source]));
   if (file !== undefined) hash.update('text' in file ? file.text : Buffer.from(file.base64, 'base64'));
   return `sha256:${hash.digest('hex')}`;
-}
-
-function withTrouble(seen: Seen, revision: Revision, trouble: Trouble): Seen {
-  const before = seen.rollout.pods[revision] ?? { ready: 0, present: 0, deployed: false, resolved: false };
-  return {
-    ...seen,
-    rollout: {
-      ...seen.rollout,
-      pods: { ...seen.rollout.pods, [revision]: { ...before, trouble: before.trouble ?? trouble } },
-    },
-  };
 }

@@ -10,22 +10,24 @@
  */
 import { AppError, kindOf, messageOf } from '../../api/errors.ts';
 import { annotations, childName, labels } from '../../api/names.ts';
+import { present } from '../../api/present.ts';
 import { stamped } from './drift.ts';
 import { typeOfChild } from '../../kube/kinds.ts';
 import type { CallOptions, KubeClient } from '../../kube/client/kube-client.ts';
 import { isNotFound } from '../../kube/client/kube-error.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
-import type { ApplyFailure, Seen } from '../see/observe.ts';
+import type { ApplyFailure, Seen } from '../see/seen.ts';
 import { revisionOfChild } from '../see/ownership.ts';
 import { dueOf, identityOf, putChild, refusalKey, toldOf, type Put } from './put-child.ts';
 import type { Manifest } from '../resources/objects.ts';
 import { markPods, selectsMarks, sharing, unmarkPods, type Hands, type Marking } from './serving-pods.ts';
 import { candidateOf, stableOf, type Decision, type Revision } from '../rollout/state.ts';
+import { isRouterKind, routerOf } from '../traffic/router.ts';
 
 export type Applied = {
   readonly writes: number;
-  /** Somebody had changed the weights of the route; they were put back. */
-  readonly hasReverted?: boolean;
+  /** Somebody had changed the weights of this object; they were put back: "HTTPRoute m". */
+  readonly reverted?: string;
   /** Something is to be waited for. */
   readonly recheckMs?: number;
   readonly failure?: ApplyFailure;
@@ -62,15 +64,15 @@ async function putAll(hands: Hands, seen: Seen, { decision, manifests }: Wanted)
     course.note(manifest, known, await putOne(hands, manifest, known));
     course.told.push(...toldOf(hands, manifest, known));
   }
-  if (course.hasReverted) hands.traffic.noteRevert(hands.clock.monotonic());
-  const { writes, told, hasReverted, failed } = course;
-  return { writes, told, ...(hasReverted ? { hasReverted } : {}), ...failed };
+  if (course.reverted !== undefined) hands.traffic.noteRevert(hands.clock.monotonic());
+  const { writes, told, reverted, failed } = course;
+  return { writes, told, ...present({ reverted }), ...failed };
 }
 
 /** How the putting of one pass goes. */
 class Course {
   writes = 0;
-  hasReverted = false;
+  reverted: string | undefined;
   failed: Failed | undefined;
   readonly told: string[] = [];
   readonly #decision: Decision;
@@ -98,7 +100,7 @@ class Course {
       return;
     }
     this.writes += done.writes;
-    this.hasReverted ||= done.writes > 0 && isRevert(manifest, known);
+    if (done.writes > 0 && isRevert(manifest, known)) this.reverted = `${manifest.kind} ${manifest.metadata.name}`;
     if (done.isNews === true && manifest.kind === 'ControllerRevision')
       this.#unread.add(manifest.metadata.labels[labels.revision]);
   }
@@ -131,7 +133,7 @@ function isLasting(error: unknown): boolean {
 /** The route that we applied last is the one that is wanted, and yet it differs: somebody else has written it. */
 function isRevert(manifest: Manifest, known: KubeObject | undefined): boolean {
   return (
-    manifest.kind === 'HTTPRoute' &&
+    isRouterKind(manifest.kind) &&
     known?.metadata.annotations?.[annotations.applied] === manifest.metadata.annotations?.[annotations.applied]
   );
 }
@@ -182,7 +184,8 @@ function isDue(
   seen: Seen,
   { decision, marking }: { readonly decision: Decision; readonly marking: Marking },
 ): boolean {
-  if (manifest.kind === 'HTTPRoute') return seen.gatewayApi === 'Served';
+  const router = routerOf(seen.plan);
+  if (router.kinds.includes(manifest.kind)) return router.isWritable(seen.gatewayApi);
   const isEntry = manifest.kind === 'Service' && manifest.metadata.labels[labels.revision] === undefined;
   return !isEntry || sharing(seen, decision).length === 0 || selectsMarks(seen) || marking.isSafe;
 }
@@ -217,7 +220,7 @@ export function leftoversOf(seen: Seen, { decision, manifests }: Wanted): readon
   ]);
   return seen.children.filter((object) => {
     if (object.metadata.deletionTimestamp !== undefined || wanted.has(identityOf(object))) return false;
-    if (object.kind === 'HTTPRoute') return seen.plan.router !== 'HTTPRoute';
+    if (isRouterKind(object.kind)) return !routerOf(seen.plan).kinds.includes(object.kind);
     const revision = revisionOfChild(object, model);
     if (revision === undefined) return object.kind === 'ConfigMap';
     return object.kind === 'ControllerRevision' ? !remembered.has(revision) : !running.has(revision);

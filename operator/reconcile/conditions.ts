@@ -10,6 +10,8 @@ import { isReasonOf, type DecisionReason, type Reason, type ReasonIn } from '../
 import type { Report } from '../../api/report.ts';
 import { plural } from '../../api/text.ts';
 import type { RevisionRecord } from '../resources/objects.ts';
+import { sharingOf } from '../rollout/sharing.ts';
+import { routerOf } from '../traffic/router.ts';
 import {
   candidateOf,
   stableOf,
@@ -106,7 +108,7 @@ function available(facts: Facts): Claim<Reason> {
       'NoReadyPods',
       serve === null ? 'no revision exists yet' : `no pod of ${serve} is ready`,
     );
-  const problem = unreachable(facts);
+  const problem = routerOf(facts.plan).outage(seen.traffic);
   if (problem !== undefined)
     return claim(
       'Available',
@@ -115,14 +117,6 @@ function available(facts: Facts): Claim<Reason> {
       `${plural(pods, 'ready pod')} of ${serve} cannot be reached: ${problem}`,
     );
   return claim('Available', 'True', 'Serving', `${serve} serves with ${plural(pods, 'ready pod')}`);
-}
-
-/**
- * By pods the entry Service decides who is reached; with a route it serves those who do not come through the gateway.
- */
-function unreachable({ seen: { traffic }, plan }: Facts): string | undefined {
-  if (plan.router !== 'Service' || traffic?.shares !== undefined) return undefined;
-  return traffic?.problem ?? 'there is no entry Service yet';
 }
 
 /** A pause is expected, and no fault: Reconciling stays. */
@@ -202,19 +196,21 @@ function routeReady({ decision, seen, plan }: Facts): Claim<Reason> {
     .join(', ');
   if (!isAsDecided(shares, decision, plan))
     return claim('RouteReady', 'False', 'RouteMoving', `traffic is on its way; now: ${now}`);
-  const by = plan.router === 'HTTPRoute' ? 'the HTTPRoute gives' : 'the entry Service gives';
-  return claim('RouteReady', 'True', decision.canary === undefined ? 'Selected' : 'Shared', `${by} ${now}`);
+  return claim(
+    'RouteReady',
+    'True',
+    decision.canary === undefined ? 'Selected' : 'Shared',
+    `${routerOf(plan).subject} gives ${now}`,
+  );
 }
 
-/** By pods the share is what their numbers make it. */
 function isAsDecided(
   shares: Readonly<Record<string, number>>,
   { serve, canary }: Decision,
-  { router }: RolloutPlan,
+  plan: RolloutPlan,
 ): boolean {
   if (canary === undefined) return serve !== null && shares[serve] === 100;
-  const share = shares[canary.revision] ?? 0;
-  return router === 'HTTPRoute' ? Math.abs(share - canary.weight) < 0.5 : share > 0;
+  return sharingOf(plan).isNear(shares[canary.revision] ?? 0, canary.weight);
 }
 
 /** Others' containers, variables, volumes, ports and files stay; whoever wonders about a pod has to know of them. */

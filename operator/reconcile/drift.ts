@@ -15,7 +15,7 @@ import { nanosOf, parseQuantity } from '../../api/quantities.ts';
 import { isRecord } from '../../api/record.ts';
 import { isSame } from '../../lib/json.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
-import { isAtomicMap, itemKey, itemKeysOf } from './shape.ts';
+import { isAtomicMapField, itemKey, itemKeysOf } from './shape.ts';
 import type { Manifest } from '../resources/objects.ts';
 import { canonicalJson } from '../../lib/canonical-json.ts';
 
@@ -128,7 +128,7 @@ function mapDifferences(
   { path, field }: Place,
 ): readonly string[] {
   if (!isRecord(live)) return [path];
-  const more = isAtomicMap(field)
+  const more = isAtomicMapField(field)
     ? Object.keys(live).filter((name) => !(name in wanted) && !isDefaulted(field, name))
     : [];
   if (more.length > 0) return [path];

@@ -12,7 +12,7 @@ import { isRecord } from '../../api/record.ts';
 import { copyOf, isSame, type JsonRecord } from '../../lib/json.ts';
 import type { KubeObject, ManagedFieldsEntry } from '../../kube/client/object.ts';
 import type { Manifest } from '../resources/objects.ts';
-import { isAtomicMap, itemKey, itemKeysOf } from './shape.ts';
+import { isAtomicMapField, itemKey, itemKeysOf } from './shape.ts';
 
 /** Owns what a repair had to write beside the apply. */
 export const repairManager = 'onnx-operator-repair';
@@ -232,7 +232,7 @@ function removeAt(object: unknown, [step, ...rest]: readonly Step[]): void {
 
 /** What an apply of `mine` over `live` gives: maps field by field, items by their keys, all else replaced. */
 function merged(live: unknown, mine: unknown, field: string): unknown {
-  if (isRecord(mine) && isRecord(live) && !isAtomicMap(field)) {
+  if (isRecord(mine) && isRecord(live) && !isAtomicMapField(field)) {
     const out: JsonRecord = { ...live };
     for (const [name, value] of Object.entries(mine)) out[name] = merged(live[name], value, name);
     return out;

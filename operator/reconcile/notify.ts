@@ -14,7 +14,7 @@ import type { PairSource } from '../../api/report.ts';
 import { parsePercent } from '../../api/units.ts';
 import type { EventSink } from '../../kube/events/events.ts';
 import { isReady, type Pod } from '../../kube/kinds.ts';
-import type { Seen } from '../see/observe.ts';
+import type { Seen } from '../see/seen.ts';
 import type { ReportAsk } from '../reports/report-client.ts';
 import type { ReportPuller, WatchedPod } from '../reports/puller.ts';
 import { stepsOf } from '../rollout/decisions.ts';

@@ -14,24 +14,34 @@ import { doubledMs } from '../../lib/retry.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { apply } from './apply.ts';
-import { withChecks } from '../gates/checks.ts';
-import { placeOf } from '../gates/gate-status.ts';
+import { checksOf } from '../gates/checks.ts';
+import { stepPlaceOf } from '../gates/gate-status.ts';
 import type { Gates, Shown } from '../gates/gatekeeper.ts';
 import { freezeGolden, goldenRecheckMs, type FrozenMemory } from '../golden/golden-set.ts';
 import { controllerRevisions, onnxModels } from '../../kube/kinds.ts';
 import type { CallOptions, KubeClient } from '../../kube/client/kube-client.ts';
 import { isNotFound } from '../../kube/client/kube-error.ts';
-import { observe, type ApplyFailure, type Caches, type Reports, type Seen, type Settings } from '../see/observe.ts';
+import { observe } from '../see/observe.ts';
+import {
+  seenOf,
+  wholeRecords,
+  type ApplyFailure,
+  type Caches,
+  type Observed,
+  type Reports,
+  type Seen,
+  type Settings,
+} from '../see/seen.ts';
 import { isOlder, RecentWrites } from './recent-writes.ts';
 import { revisionOfChild } from '../see/ownership.ts';
 import { Tokens } from './tokens.ts';
-import { desiredState } from '../resources/index.ts';
+import { desiredState } from './desired-state.ts';
 import type { Manifest } from '../resources/objects.ts';
 import { controllerRevision } from '../resources/revisions.ts';
 import { decide } from '../rollout/decide.ts';
-import type { Decision, Revision } from '../rollout/state.ts';
+import type { Decision } from '../rollout/state.ts';
 import { canonicalJson } from '../../lib/canonical-json.ts';
-import { statusOf } from './status.ts';
+import { modelStatusOf } from './status.ts';
 import { TrafficMemory } from '../traffic/traffic-memory.ts';
 
 export type World = {
@@ -58,7 +68,6 @@ type Turn = {
   readonly decision: Decision;
   readonly now: number;
   readonly call: CallOptions;
-  /** A candidate that is not to be made yet. */ readonly held?: Revision;
 };
 /** What a pass saw, decided and wrote, or would have written. */
 export type Pass = {
@@ -101,7 +110,7 @@ export class Reconciler {
 
   /** @param signal ends the pass's requests: it has run too long, or the process ends */
   async reconcile(key: string, signal?: AbortSignal): Promise<{ readonly recheckMs?: number }> {
-    const { caches, client, reports, settings, clock } = this.#world;
+    const { caches, settings, clock } = this.#world;
     const observed = observe(key, caches, settings, {
       ...present({ failure: this.#failures.get(key) }),
       reverts: this.#trafficOf(key).reverts(clock.monotonic()),
@@ -114,11 +123,7 @@ export class Reconciler {
 
     const now = clock.now();
     const call = present({ signal });
-    const { seen: frozen, held } = await freezeGolden(
-      { client, call, frozen: this.#frozenOf(key) },
-      this.#tokens.fill(key, observed),
-    );
-    const { seen, shown } = this.#judge(key, withChecks(frozen, reports, now, held), now);
+    const { seen, shown } = await this.#see(key, observed, { now, call });
     const decision = decide(seen.memory, seen.rollout, seen.plan, now);
     try {
       await this.#report(key, seen, { decision, now, call, ...present({ shown }) });
@@ -130,24 +135,30 @@ export class Reconciler {
     }
     this.#statusRefusals.delete(key);
     this.#world.follow(key, seen, decision);
-    const waiting = await this.#apply(key, seen, { decision, now, call, ...present({ held }) });
+    const waiting = await this.#apply(key, seen, { decision, now, call });
     const rechecks = [
       decision.recheckMs,
       waiting,
-      held === undefined ? undefined : goldenRecheckMs,
+      seen.held === undefined ? undefined : goldenRecheckMs,
       this.#recentOf(key).isPending(clock.monotonic()) ? staleRecheckMs : undefined,
     ].filter((ms) => ms !== undefined);
     return rechecks.length === 0 ? {} : { recheckMs: Math.min(...rechecks) };
   }
 
-  /** What is seen, with what the gates say of it. */
-  #judge(key: string, seen: Seen, now: number): { readonly seen: Seen; readonly shown?: Shown } {
-    const judged = this.#world.gates?.judge(key, seen, now);
-    if (judged === undefined) return { seen };
-    return {
-      seen: { ...seen, rollout: { ...seen.rollout, gates: judged.reading } },
-      ...present({ shown: judged.shown }),
-    };
+  /** What was observed, with what this process knows and judges of it. */
+  async #see(
+    key: string,
+    observed: Observed,
+    { now, call }: Pick<Turn, 'now' | 'call'>,
+  ): Promise<{ readonly seen: Seen; readonly shown?: Shown }> {
+    const { client, reports, gates } = this.#world;
+    const tokens = this.#tokens.of(key, observed);
+    const { frozen, held } = await freezeGolden({ client, call, frozen: this.#frozenOf(key) }, observed);
+    const records = wholeRecords(observed, tokens, frozen);
+    const checks = checksOf(observed, { records, held, reports, now });
+    const judged = gates?.judge(key, observed, now);
+    const seen = seenOf(observed, { records, held, checks, gates: judged?.reading });
+    return { seen, ...present({ shown: judged?.shown }) };
   }
 
   /** One write, and only when the status says something new. */
@@ -159,7 +170,7 @@ export class Reconciler {
     const { client, reports, settings } = this.#world;
     const { model } = seen;
     const failure = this.#failures.get(key)?.trouble;
-    const status = statusOf({
+    const status = modelStatusOf({
       seen,
       decision,
       reports,
@@ -203,7 +214,7 @@ export class Reconciler {
       phase: status.phase,
       reason: decision.reason,
       detail: decision.message,
-      ...placeOf(status),
+      ...stepPlaceOf(status),
     });
     this.#world.announce(model, decision);
   }
@@ -213,10 +224,10 @@ export class Reconciler {
    *   and what has a name that is taken (RecentWrites, refusedMs): at once the first time, for the status to say so.
    *   Whatever else fails is thrown, and tried again with backoff.
    */
-  async #apply(key: string, seen: Seen, { decision, now, call, held }: Turn): Promise<number | undefined> {
+  async #apply(key: string, seen: Seen, { decision, now, call }: Turn): Promise<number | undefined> {
     const { client, clock, gates } = this.#world;
     const manifests = [
-      ...desiredState(seen.model, decision, recordsBut(held, seen)),
+      ...desiredState(seen.model, decision, recordsToMake(seen)),
       ...orphanedRecords(seen, decision),
       ...(gates?.children(key, seen, decision, now) ?? []),
     ];
@@ -225,7 +236,7 @@ export class Reconciler {
       seen,
       { decision, manifests },
     );
-    if (applied.hasReverted === true) this.#tellOfDrift(seen.model, decision);
+    if (applied.reverted !== undefined) this.#tellOfDrift(seen.model, decision, applied.reverted);
     const isNews = this.#keepTold(key, applied.told ?? []);
     if (applied.failure === undefined) {
       this.#failures.delete(key);
@@ -250,8 +261,8 @@ export class Reconciler {
     return before.join('\n') !== told.join('\n');
   }
 
-  #tellOfDrift(model: OnnxModel, decision: Decision): void {
-    const message = `somebody changed HTTPRoute ${model.metadata.name}; it is as the rollout wants it again`;
+  #tellOfDrift(model: OnnxModel, decision: Decision, reverted: string): void {
+    const message = `somebody changed ${reverted}; it is as the rollout wants it again`;
     this.#world.logger.warn('route put back', { model: model.metadata.name, namespace: model.metadata.namespace });
     this.#world.announce(model, { ...decision, reason: 'WeightDrift', message });
   }
@@ -300,7 +311,7 @@ function hasMoved(before: OnnxModelStatus | undefined, after: OnnxModelStatus): 
 }
 
 /** Without a record a revision gets no manifests, and what it has of them stays. */
-function recordsBut(held: Revision | undefined, { records }: Seen): Seen['records'] {
+function recordsToMake({ held, records }: Seen): Seen['records'] {
   return held === undefined ? records : new Map([...records].filter(([revision]) => revision !== held));
 }
 

@@ -10,12 +10,13 @@ import { labels } from '../../api/names.ts';
 import { isReady, pods as podType, type Pod } from '../../kube/kinds.ts';
 import { isConflict, isNotFound } from '../../kube/client/kube-error.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
-import type { Seen } from '../see/observe.ts';
+import type { Seen } from '../see/seen.ts';
 import type { Putter } from './put-child.ts';
 import { servingValue } from '../resources/services.ts';
 import type { Decision, Revision } from '../rollout/state.ts';
 import type { TrafficMemory } from '../traffic/traffic-memory.ts';
-import { isMarked } from '../traffic/shares.ts';
+import { isMarked } from '../traffic/by-pods.ts';
+import { routerOf } from '../traffic/router.ts';
 
 /** Owns the mark and nothing else, so that taking it off is applying nothing. */
 const markManager = 'onnx-operator-traffic';
@@ -35,9 +36,9 @@ export type Marking = {
   readonly recheckMs?: number;
 };
 
-/** Revisions that share the traffic by their pods; none at rest and with a route. */
-export function sharing(seen: Seen, { serve, canary }: Decision): readonly Revision[] {
-  return serve === null || canary === undefined || seen.plan.router === 'HTTPRoute' ? [] : [serve, canary.revision];
+/** Revisions that share the traffic by marks on their pods; none at rest. */
+export function sharing(seen: Seen, decision: Decision): readonly Revision[] {
+  return routerOf(seen.plan).marked(decision);
 }
 
 /**
@@ -52,10 +53,10 @@ export async function markPods(hands: Hands, seen: Seen, decision: Decision): Pr
   const wanted = toMark(those, decision);
   const unmarked = wanted.filter((pod) => !isMarked(pod));
   const strangers = those.filter(
-    (pod) => isMarked(pod) && !wanted.includes(pod) && (isReady(pod) || !revisions.includes(revisionOf(pod))),
+    (pod) => isMarked(pod) && !wanted.includes(pod) && (isReady(pod) || !revisions.includes(revisionOfPod(pod))),
   );
   const writes = (await writeMarks(hands, unmarked, true)) + (await writeMarks(hands, strangers, false));
-  const stable = those.filter((pod) => revisionOf(pod) === decision.serve && isReady(pod));
+  const stable = those.filter((pod) => revisionOfPod(pod) === decision.serve && isReady(pod));
   const isDone = writes === 0 && unmarked.length + strangers.length === 0 && stable.length > 0;
   const heldMs = hands.traffic.heldMs('marked', isDone, hands.clock.monotonic());
   const isSafe = isDone && heldMs >= markedForMs;
@@ -69,7 +70,7 @@ export async function markPods(hands: Hands, seen: Seen, decision: Decision): Pr
 function toMark(those: readonly Pod[], { serve, canary, run }: Decision): readonly Pod[] {
   const decided = run.find(({ revision }) => revision === canary?.revision)?.replicas ?? 0;
   const readyOf = (revision: Revision | null | undefined): readonly Pod[] =>
-    those.filter((pod) => revisionOf(pod) === revision && isReady(pod));
+    those.filter((pod) => revisionOfPod(pod) === revision && isReady(pod));
   return [...readyOf(serve), ...[...readyOf(canary?.revision)].sort(byAge).slice(0, decided)];
 }
 
@@ -135,7 +136,7 @@ async function writeMarks(
   return writes;
 }
 
-function revisionOf(pod: Pod): Revision {
+function revisionOfPod(pod: Pod): Revision {
   return pod.metadata.labels?.[labels.revision] ?? '';
 }
 

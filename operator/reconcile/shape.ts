@@ -63,7 +63,7 @@ export function itemKeysOf(field: string, items: readonly unknown[]): ItemKeys |
 }
 
 /** Whether the map at a field of this name is one value: a key more or less makes it another. */
-export function isAtomicMap(field: string): boolean {
+export function isAtomicMapField(field: string): boolean {
   return atomicMaps.has(field);
 }
 

@@ -17,18 +17,18 @@ import { gatesOfOutcome, gatesShown } from '../gates/gate-status.ts';
 import type { Shown } from '../gates/gatekeeper.ts';
 import { writeState } from '../see/stored-state.ts';
 import { isReady, type Pod } from '../../kube/kinds.ts';
-import type { Reports, Seen, Settings } from '../see/observe.ts';
+import type { Reports, Seen, Settings } from '../see/seen.ts';
 import { troubleOf } from '../see/pod-trouble.ts';
 import { memoryPeakStep } from '../reports/kept-report.ts';
 import { historyAfter } from './rollout-history.ts';
-import { lastWordsOf } from '../rollout/last-words.ts';
+import { lastKnownOf } from '../rollout/last-words.ts';
 import type { RevisionRecord } from '../resources/objects.ts';
 import { stepsOf } from '../rollout/decisions.ts';
 import { candidateOf, stableOf, type Decision, type Revision, type Trouble } from '../rollout/state.ts';
 
 const failingPodsShown = 5;
 
-export type StatusInputs = {
+export type ModelStatusInputs = {
   readonly seen: Seen;
   readonly decision: Decision;
   readonly reports: Reports;
@@ -42,7 +42,7 @@ export type StatusInputs = {
   readonly now: number;
 };
 
-export function statusOf(inputs: StatusInputs): OnnxModelStatus {
+export function modelStatusOf(inputs: ModelStatusInputs): OnnxModelStatus {
   const { seen, decision, now } = inputs;
   const { model } = seen;
   const previous = model.status;
@@ -75,7 +75,7 @@ export function statusOf(inputs: StatusInputs): OnnxModelStatus {
 }
 
 /** Of all revisions now; at first there is one pod, and the spec's number is what is wanted. */
-function wantedPods({ seen: { plan }, decision: { run } }: StatusInputs): number {
+function wantedPods({ seen: { plan }, decision: { run } }: ModelStatusInputs): number {
   return Math.max(
     plan.replicas,
     run.reduce((sum, { replicas }) => sum + replicas, 0),
@@ -85,13 +85,13 @@ function wantedPods({ seen: { plan }, decision: { run } }: StatusInputs): number
 /** How a revision became stable: by this decision, or as it is known. */
 function provenanceOf(
   stable: Revision,
-  { seen: { model, rollout }, decision: { became } }: StatusInputs,
+  { seen: { model, rollout }, decision: { became } }: ModelStatusInputs,
 ): Pick<RevisionStatus, 'provenance'> {
   if (became?.revision === stable) return { provenance: became.provenance };
   return present({
     provenance:
       rollout.provenance?.[stable] ??
-      lastWordsOf(model.status).provenance[stable] ??
+      lastKnownOf(model.status).provenance[stable] ??
       (model.status?.stable?.revision === stable ? 'Unrecorded' : undefined),
   });
 }
@@ -100,7 +100,7 @@ function provenanceOf(
 function weights({
   seen: { rollout, plan },
   decision: { next },
-}: StatusInputs): Pick<NonNullable<OnnxModelStatus['rollout']>, 'steps' | 'actualWeight'> {
+}: ModelStatusInputs): Pick<NonNullable<OnnxModelStatus['rollout']>, 'steps' | 'actualWeight'> {
   if (!('step' in next)) return {};
   const { shares } = rollout.traffic ?? {};
   return {
@@ -109,7 +109,7 @@ function weights({
   };
 }
 
-function conditions(inputs: StatusInputs, previous: readonly Condition[]): readonly Condition[] {
+function conditions(inputs: ModelStatusInputs, previous: readonly Condition[]): readonly Condition[] {
   const { seen, decision, reports, failure, told, now } = inputs;
   const revision = candidateOf(decision.next) ?? stableOf(decision.next);
   const claims = claimsOf({
@@ -125,7 +125,7 @@ function conditions(inputs: StatusInputs, previous: readonly Condition[]): reado
 
 function revisionStatus(
   revision: Revision,
-  inputs: StatusInputs,
+  inputs: ModelStatusInputs,
   previous: RevisionStatus | undefined,
 ): RevisionStatus {
   const pods = inputs.seen.pods.get(revision) ?? [];

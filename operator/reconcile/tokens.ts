@@ -10,7 +10,7 @@ import { randomBytes } from 'node:crypto';
 import { parseAccess } from '../../api/access.ts';
 import { paths } from '../../api/names.ts';
 import { configMaps, type ConfigMap } from '../../kube/kinds.ts';
-import type { Seen } from '../see/observe.ts';
+import type { Observed } from '../see/seen.ts';
 import { revisionOfChild } from '../see/ownership.ts';
 import type { Revision } from '../rollout/state.ts';
 
@@ -24,8 +24,8 @@ export class Tokens {
     this.#make = make;
   }
 
-  /** The picture with a token in every record. */
-  fill(key: string, seen: Seen): Seen {
+  /** A token for every revision that is remembered. */
+  of(key: string, seen: Observed): ReadonlyMap<Revision, string> {
     const stored = storedIn(seen);
     const before = this.#made.get(key);
     const tokens = new Map(
@@ -34,12 +34,7 @@ export class Tokens {
       ),
     );
     this.#made.set(key, tokens);
-    return {
-      ...seen,
-      records: new Map(
-        [...seen.records].map(([revision, record]) => [revision, { ...record, token: tokens.get(revision) ?? '' }]),
-      ),
-    };
+    return tokens;
   }
 
   forget(key: string): void {
@@ -47,7 +42,7 @@ export class Tokens {
   }
 }
 
-function storedIn({ children, model }: Seen): ReadonlyMap<Revision, string> {
+function storedIn({ children, model }: Observed): ReadonlyMap<Revision, string> {
   const stored = new Map<Revision, string>();
   for (const object of children) {
     const revision = revisionOfChild(object, model.metadata.name);

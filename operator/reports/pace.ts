@@ -7,9 +7,9 @@ import type { Report } from '../../api/report.ts';
 import { doubledMs } from '../../lib/retry.ts';
 
 /** How often the pods of a model are asked: closely while a revision has to prove itself. */
-export type Pace = 'rollout' | 'rest';
+export type PullPace = 'rollout' | 'rest';
 
-export const paceMs = { rollout: 5_000, rest: 30_000 } as const satisfies Record<Pace, number>;
+export const paceMs = { rollout: 5_000, rest: 30_000 } as const satisfies Record<PullPace, number>;
 /** How soon a ready pod is asked again while its golden run is under way in a rollout. */
 const soonMs = 1_500;
 /** How long a pod that says it is not ready is followed closely at rest. */
@@ -19,7 +19,7 @@ const rolloutBackoffMs = 30_000;
 const restBackoffMs = 300_000;
 
 export type PodPace = {
-  readonly pace: Pace;
+  readonly pace: PullPace;
   /** By its condition in the API. */
   readonly isReady: boolean;
   /** Pulls without an answer since the last answer or restart. */

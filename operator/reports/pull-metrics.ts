@@ -52,7 +52,7 @@ export function measurePulls(
 }
 
 /** @param isLate the deadline had passed */
-export function outcomeOf(pulled: Pulled, isLate: boolean): PullOutcome {
+export function pullOutcomeOf(pulled: Pulled, isLate: boolean): PullOutcome {
   if (pulled.kind === 'report') return 'Report';
   if (isLate) return 'Timeout';
   return pulled.isUnreachable === true ? 'Unreachable' : 'Unusable';

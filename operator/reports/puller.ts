@@ -15,8 +15,8 @@ import type { Registry } from '../../lib/metrics.ts';
 import { blockSeconds, type Blocks, type Report } from '../../api/report.ts';
 import type { FetchReport, Pulled, ReportAsk } from './report-client.ts';
 import { shownOf, withoutCounts } from './kept-report.ts';
-import { pauseMs, type Pace } from './pace.ts';
-import { measurePulls, outcomeOf, type PullOutcome } from './pull-metrics.ts';
+import { pauseMs, type PullPace } from './pace.ts';
+import { measurePulls, pullOutcomeOf, type PullOutcome } from './pull-metrics.ts';
 import { PullSchedule, type PullLimits, type PullTurn } from './schedule.ts';
 
 export type WatchedPod = {
@@ -78,7 +78,7 @@ type Entry = {
   ask: Omit<ReportAsk, 'blocksFrom'>;
   isReady: boolean;
   restarts: number;
-  pace: Pace;
+  pace: PullPace;
   /** Pulls without an answer since the last answer or restart. */
   misses: number;
   latest?: PulledReport;
@@ -119,7 +119,7 @@ export class ReportPuller {
    *
    * @param pods those with an IP; an empty list ends the watch of the model
    */
-  watch(modelKey: string, pods: readonly WatchedPod[], pace: Pace): void {
+  watch(modelKey: string, pods: readonly WatchedPod[], pace: PullPace): void {
     if (this.#ended.signal.aborted) return;
     const wanted = new Set(pods.map((pod) => pod.uid));
     for (const uid of this.#pods.get(modelKey) ?? []) if (!wanted.has(uid)) this.#forget(uid);
@@ -187,7 +187,7 @@ export class ReportPuller {
     this.#reportListeners.clear();
   }
 
-  #note(modelKey: string, { uid, ip, name, ask = {}, isReady = true, restarts = 0 }: WatchedPod, pace: Pace): void {
+  #note(modelKey: string, { uid, ip, name, ask = {}, isReady = true, restarts = 0 }: WatchedPod, pace: PullPace): void {
     const nowMs = this.#clock.monotonic();
     const entry = this.#entries.get(uid);
     if (entry !== undefined) {
@@ -279,7 +279,7 @@ export class ReportPuller {
     const cancel = this.#clock.after(deadlineMs, () => deadline.abort(new Error(`no answer within ${deadlineMs} ms`)));
     try {
       const pulled = await this.#fetch(ip, AbortSignal.any([deadline.signal, this.#ended.signal]), wanted);
-      if (!this.#ended.signal.aborted) this.#count(outcomeOf(pulled, deadline.signal.aborted));
+      if (!this.#ended.signal.aborted) this.#count(pullOutcomeOf(pulled, deadline.signal.aborted));
       return pulled;
     } finally {
       cancel();

@@ -19,7 +19,7 @@ import type { OnnxModel, RevisionSpec } from '../../api/onnxmodel.ts';
 import { parseQuantity } from '../../api/quantities.ts';
 import { volumeClaimOf } from '../../api/sources.ts';
 import { parseDurationMs } from '../../api/units.ts';
-import { childMeta, selectorOf, type Manifest, type PodTemplate, type RevisionRecord } from './objects.ts';
+import { childMeta, selectorOf, type Manifest, type PodTemplateManifest, type RevisionRecord } from './objects.ts';
 
 const startupPeriodSeconds = 2;
 
@@ -47,7 +47,7 @@ export function deployment(model: OnnxModel, record: RevisionRecord, replicas: n
 /**
  * What a pod of the revision looks like. It is frozen with the revision, so that a later operator moves no pod of it.
  */
-export function podTemplate(model: OnnxModel, record: RevisionRecord): PodTemplate {
+export function podTemplate(model: OnnxModel, record: RevisionRecord): PodTemplateManifest {
   const name = childName(model.metadata.name, record.revision);
   const meta = record.spec.template.metadata ?? {};
   return {
@@ -64,7 +64,7 @@ export function podTemplate(model: OnnxModel, record: RevisionRecord): PodTempla
  * They are added when the template is applied, not to what a revision froze; a default that is said is stored as one
  * that is not, so that no pod of an older revision is replaced for it.
  */
-function withServingDefaults({ metadata, spec }: PodTemplate): PodTemplate {
+function withServingDefaults({ metadata, spec }: PodTemplateManifest): PodTemplateManifest {
   const defaults = {
     hostNetwork: false,
     hostPID: false,

@@ -34,7 +34,7 @@ export type Manifest = {
 };
 
 /** Of a Deployment: metadata and spec of its pods. */
-export type PodTemplate = { readonly metadata: object; readonly spec: object };
+export type PodTemplateManifest = { readonly metadata: object; readonly spec: object };
 
 /** A revision as its ControllerRevision holds it. */
 export type RevisionRecord = {
@@ -46,7 +46,7 @@ export type RevisionRecord = {
   /** With the defaults and the image that were in force then. */
   readonly spec: FrozenSpec;
   /** Its pods as the operator that made it built them; absent until it is written down. */
-  readonly template?: PodTemplate;
+  readonly template?: PodTemplateManifest;
   /** Once the first pod's `prepare` has said it. */
   readonly resolved?: Resolved;
   /** What its answers are held against before it gets traffic; absent for what an earlier operator made. */

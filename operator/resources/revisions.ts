@@ -13,7 +13,13 @@ import type { OnnxModel, RevisionSpec } from '../../api/onnxmodel.ts';
 import type { GoldenConfig } from '../../api/runtime-config.ts';
 import { parsePercent } from '../../api/units.ts';
 import { podTemplate } from './deployment.ts';
-import { childMeta, type FrozenGolden, type Manifest, type PodTemplate, type RevisionRecord } from './objects.ts';
+import {
+  childMeta,
+  type FrozenGolden,
+  type Manifest,
+  type PodTemplateManifest,
+  type RevisionRecord,
+} from './objects.ts';
 import { runtimeConfig } from './runtime-config.ts';
 
 export function controllerRevision(model: OnnxModel, record: RevisionRecord): Manifest {
@@ -40,7 +46,7 @@ type Data = {
   readonly schema?: unknown;
   readonly written?: RevisionSpec;
   readonly spec?: FrozenSpec;
-  readonly template?: PodTemplate;
+  readonly template?: PodTemplateManifest;
 };
 
 /** @returns undefined when the object is not one that `controllerRevision` made */
@@ -63,7 +69,7 @@ export function readControllerRevision(object: {
 
 function frozenIn(
   data: unknown,
-): (Pick<RevisionRecord, 'written' | 'spec'> & { readonly template: PodTemplate }) | undefined {
+): (Pick<RevisionRecord, 'written' | 'spec'> & { readonly template: PodTemplateManifest }) | undefined {
   const { schema, written, spec, template } = (data ?? {}) as Data;
   return schema !== 1 || written === undefined || spec === undefined || template === undefined
     ? undefined

@@ -7,12 +7,12 @@
  */
 import { blockSeconds } from '../../api/report.ts';
 import { plural } from '../../api/text.ts';
-import { abort, isExempt, keep, lostForMs, readingOf, stepsOf, type Why } from './decisions.ts';
+import { abortRollout, isExempt, keep, lostForMs, readingOf, stepsOf, type Why } from './decisions.ts';
 import { fleetOf, hasTaken, isFought, isOffSteps, podsOf, weightNow } from './serving.ts';
 import { isJudged, type JudgedStep } from './plan.ts';
 import { noRequests } from './no-requests.ts';
 import { splitFor } from './replicas.ts';
-import type { At, CanaryState, Decision, Millis, Observation, PauseReason, RolloutPlan, StateIn } from './state.ts';
+import type { At, CanaryState, Decision, Millis, Observation, PauseReason, StateIn } from './state.ts';
 import { secondsWords, shadowWords, shareWords, wantedWords } from './words.ts';
 import {
   abortLost,
@@ -21,7 +21,7 @@ import {
   followPlan,
   judgedBy,
   lookMs,
-  pause,
+  pauseRollout,
   reach,
   reachedBy,
   setAnew,
@@ -33,26 +33,27 @@ const revertLimit = 3;
 /** Whether stable keeps its limits again is asked in a new window after this long. */
 const lookAnewMs = 600_000;
 
-type Args = readonly [seen: Observation, plan: RolloutPlan, now: Millis];
-
 // ── what outweighs progress, in every canary phase ───────────────────────────────────────────────
 
-export function abortWhenSuperseded(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+export function abortWhenSuperseded(state: CanaryState, at: At): Decision | undefined {
+  const { seen, plan } = at;
   if (seen.target === state.candidate) return undefined;
   const reverted = seen.target === state.stable;
   const why: Why = reverted
     ? { reason: 'RevisionReverted', message: wantedWords(state.stable, plan) }
     : { reason: 'RevisionSuperseded', message: wantedWords(seen.target, plan) };
-  return abort(state, why, { seen, plan, now });
+  return abortRollout(state, why, at);
 }
 
-export function abortOnRequest(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+export function abortOnRequest(state: CanaryState, at: At): Decision | undefined {
+  const { plan } = at;
   if (plan.abortRevision !== state.candidate) return undefined;
-  return abort(state, { reason: 'Aborted', message: 'spec.rollout.abortRevision names it' }, { seen, plan, now });
+  return abortRollout(state, { reason: 'Aborted', message: 'spec.rollout.abortRevision names it' }, at);
 }
 
 /** Its steps are none then (decisions.ts, stepsOf), so that the next one is the last. */
-export function promoteOnRequest(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+export function promoteOnRequest(state: CanaryState, at: At): Decision | undefined {
+  const { plan } = at;
   if (
     plan.promoteRevision !== state.candidate ||
     isFought(state) ||
@@ -63,16 +64,16 @@ export function promoteOnRequest(state: CanaryState, ...[seen, plan, now]: Args)
     reason: 'PromotedByRequest',
     message: `spec.rollout.promoteRevision names ${state.candidate}`,
   } as const;
-  return enterStep(reachedBy(state), 0, { seen, plan, now }, why);
+  return enterStep(reachedBy(state), 0, at, why);
 }
 
 /**
  * Without a ready pod a candidate gets nothing at once (decisions.ts, trafficFor); one that does not come back is given
  * up.
  */
-export function withdrawWhenLost(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+export function withdrawWhenLost(state: CanaryState, at: At): Decision | undefined {
+  const { seen, plan, now } = at;
   if (plan.replicas === 0) return undefined;
-  const at = { seen, plan, now };
   const { lostAt, ...rest } = state;
   if (podsOf(seen, state.candidate).ready > 0) {
     if (lostAt === undefined) return undefined;
@@ -97,23 +98,25 @@ export function withdrawWhenLost(state: CanaryState, ...[seen, plan, now]: Args)
 }
 
 /** A pod that came up under way fails its checks: a model can be right on one CPU and wrong on another. */
-export function abortOnFailedChecks(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
-  const at = { seen, plan, now };
+export function abortOnFailedChecks(state: CanaryState, at: At): Decision | undefined {
+  const { seen, plan } = at;
   const { checks } = podsOf(seen, state.candidate);
   if (checks?.verdict !== 'Fail' || plan.promoteRevision === state.candidate || isExempt(state.candidate, at))
     return undefined;
-  return abort(state, checks, at);
+  return abortRollout(state, checks, at);
 }
 
-export function pauseOnConflict(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+export function pauseOnConflict(state: CanaryState, at: At): Decision | undefined {
+  const { seen } = at;
   if ((seen.traffic?.reverts ?? 0) < revertLimit || isOffSteps(state)) return undefined;
   const message =
     `somebody else changed the weights of the route ${revertLimit} times in ten minutes; ` + 'they were put back';
-  return pause(state, 'WeightConflict', { reason: 'WeightConflict', message }, { seen, plan, now });
+  return pauseRollout(state, 'WeightConflict', { reason: 'WeightConflict', message }, at);
 }
 
 /** Weight, pods and clocks stand still. */
-export function holdWhilePaused(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+export function holdWhilePaused(state: CanaryState, at: At): Decision | undefined {
+  const { seen, plan, now } = at;
   const { heldAt, ...rest } = state;
   if (plan.paused)
     return keep(
@@ -124,23 +127,23 @@ export function holdWhilePaused(state: CanaryState, ...[seen, plan, now]: Args):
           `spec.rollout.paused holds ${state.candidate}: ` +
           `${shareWords(state.candidate, reachedBy(state).weight, seen)}`,
       },
-      { seen, plan },
+      at,
       lookMs,
     );
   if (heldAt === undefined) return undefined;
   const next = { ...rest, since: state.since + now - heldAt };
-  return keep(next, { reason: 'Resumed', message: `the rollout of ${state.candidate} goes on` }, { seen, plan }, 0);
+  return keep(next, { reason: 'Resumed', message: `the rollout of ${state.candidate} goes on` }, at, 0);
 }
 
-export function followChangedSteps(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
-  return fitsPlan(state, { seen, plan }) || isOffSteps(state) ? undefined : followPlan(state, { seen, plan, now });
+export function followChangedSteps(state: CanaryState, at: At): Decision | undefined {
+  return fitsPlan(state, at) || isOffSteps(state) ? undefined : followPlan(state, at);
 }
 
 // ── Shifting ─────────────────────────────────────────────────────────────────────────────────────
 
 /** What ready pods carry was asked for, and traffic has it: from there on stable's pods may follow. */
-export function moveWeight(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision | undefined {
-  const at = { seen, plan, now };
+export function moveWeight(state: StateIn<'Shifting'>, at: At): Decision | undefined {
+  const { seen } = at;
   const carried = weightNow(state, at);
   if (carried === state.set || !hasTaken(state, carried, at)) return undefined;
   const { ready } = podsOf(seen, state.candidate);
@@ -155,8 +158,7 @@ export function moveWeight(state: StateIn<'Shifting'>, ...[seen, plan, now]: Arg
   );
 }
 
-export function reachWhenVerified(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision | undefined {
-  const at = { seen, plan, now };
+export function reachWhenVerified(state: StateIn<'Shifting'>, at: At): Decision | undefined {
   if (state.set !== state.weight || !hasTaken(state, state.weight, at) || !hasPodsFor(state, at)) return undefined;
   return reach(state, at);
 }
@@ -173,28 +175,30 @@ function hasPodsFor(state: StateIn<'Shifting'>, { seen, plan }: At): boolean {
   );
 }
 
-export function abortWhenLate(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision | undefined {
+export function abortWhenLate(state: StateIn<'Shifting'>, at: At): Decision | undefined {
+  const { seen, plan, now } = at;
   if (now - state.since < plan.readyWithinMs) return undefined;
   const within = secondsWords(plan.readyWithinMs);
   const { problem } = seen.traffic ?? {};
   if (problem !== undefined)
-    return abort(
+    return abortRollout(
       state,
       {
         reason: 'RouteNotAccepted',
         message: `the weight of ${state.weight} % was not taken within ${within}: ${problem}`,
       },
-      { seen, plan, now },
+      at,
     );
   const { ready, trouble } = podsOf(seen, state.candidate);
   const needed = splitFor(state.weight, fleetOf(state, plan)).candidate;
   const message =
     `${ready} of ${needed} pods for ${state.weight} % of the traffic were ready after ` +
     `${within}${trouble === undefined ? '' : `: ${trouble.message}`}`;
-  return abort(state, { reason: trouble?.reason ?? 'ProgressDeadlineExceeded', message }, { seen, plan, now });
+  return abortRollout(state, { reason: trouble?.reason ?? 'ProgressDeadlineExceeded', message }, at);
 }
 
-export function waitForWeight(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision {
+export function waitForWeight(state: StateIn<'Shifting'>, at: At): Decision {
+  const { seen, plan, now } = at;
   const { ready } = podsOf(seen, state.candidate);
   const needed = splitFor(state.weight, fleetOf(state, plan)).candidate;
   const missing =
@@ -205,47 +209,47 @@ export function waitForWeight(state: StateIn<'Shifting'>, ...[seen, plan, now]: 
       reason: 'WeightMoving',
       message: `${state.candidate}: ${shareWords(state.candidate, state.weight, seen)}; ${missing}`,
     },
-    { seen, plan },
+    at,
     Math.min(1000, state.since + plan.readyWithinMs - now),
   );
 }
 
 // ── Analyzing ────────────────────────────────────────────────────────────────────────────────────
 
-export function pauseWhenSilent(state: StateIn<'Analyzing'>, ...[seen, plan, now]: Args): Decision | undefined {
+export function pauseWhenSilent(state: StateIn<'Analyzing'>, at: At): Decision | undefined {
+  const { seen } = at;
   const reading = readingOf(state, seen);
   if (reading === undefined || reading.silent.length === 0) return undefined;
   const message = `no pod of ${reading.silent.join(' and ')} has reported for a while: nothing can be judged`;
-  return pause(state, 'ReportsStale', { reason: 'ReportsStale', message }, { seen, plan, now });
+  return pauseRollout(state, 'ReportsStale', { reason: 'ReportsStale', message }, at);
 }
 
-export function goOnWhenDone(state: StateIn<'Analyzing'>, ...[seen, plan, now]: Args): Decision | undefined {
+export function goOnWhenDone(state: StateIn<'Analyzing'>, at: At): Decision | undefined {
+  const { seen } = at;
   const reading = readingOf(state, seen);
-  return reading?.step === 'Done'
-    ? enterStep(judgedBy(state, reading), state.step + 1, { seen, plan, now })
-    : undefined;
+  return reading?.step === 'Done' ? enterStep(judgedBy(state, reading), state.step + 1, at) : undefined;
 }
 
 /** Too little traffic is no failure, and no success either: the spec says what it is. */
-export function endWhenUndecided(state: StateIn<'Analyzing'>, ...[seen, plan, now]: Args): Decision | undefined {
-  const at = { seen, plan, now };
+export function endWhenUndecided(state: StateIn<'Analyzing'>, at: At): Decision | undefined {
+  const { seen, plan, now } = at;
   const step = judgedStep(state, at);
   const reading = readingOf(state, seen);
   if (step === undefined || now - state.since < step.maxDurationMs || reading?.pending === true) return undefined;
   const message =
     `undecided after ${secondsWords(step.maxDurationMs)}: ` +
     `${noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'no report has come'}`;
-  if (plan.onUndecided === 'Rollback') return abort(state, { reason: 'Undecided', message }, at);
+  if (plan.onUndecided === 'Rollback') return abortRollout(state, { reason: 'Undecided', message }, at);
   if (plan.onUndecided === 'Promote')
     return enterStep(without(state, 'PromotedUndecided'), state.step + 1, at, {
       reason: 'Undecided',
       message: `${message}; spec.rollout.onUndecided lets it go on`,
     });
-  return pause(state, 'Undecided', { reason: 'Undecided', message }, at);
+  return pauseRollout(state, 'Undecided', { reason: 'Undecided', message }, at);
 }
 
-export function waitForEvidence(state: StateIn<'Analyzing'>, ...[seen, plan, now]: Args): Decision {
-  const at = { seen, plan, now };
+export function waitForEvidence(state: StateIn<'Analyzing'>, at: At): Decision {
+  const { seen, now } = at;
   const step = judgedStep(state, at);
   const leftMs = state.since + (step?.maxDurationMs ?? lookMs) - now;
   const has = step?.kind === 'shadow' ? shadowWords : shareWords(state.candidate, state.weight, seen);
@@ -279,9 +283,9 @@ function judgedStep(state: CanaryState, at: At): JudgedStep | undefined {
 // ── Paused ───────────────────────────────────────────────────────────────────────────────────────
 
 /** Weights that are fought over are set anew only once the fight is over: else it would wait again in the next pass. */
-export function resumeOnRequest(state: StateIn<'Paused'>, ...[seen, plan, now]: Args): Decision | undefined {
+export function resumeOnRequest(state: StateIn<'Paused'>, at: At): Decision | undefined {
+  const { seen, plan } = at;
   if (plan.resumeStep !== `${state.candidate}/${state.step}`) return undefined;
-  const at = { seen, plan, now };
   const why = {
     reason: 'Resumed',
     message: `spec.rollout.resumeStep ends the pause of step ${state.step + 1}`,
@@ -310,7 +314,7 @@ const ends: Ends = {
     const message =
       reading?.step === 'Done' ? `decided after all: ${reading.message}` : 'spec.rollout.onUndecided lets it go on';
     if (at.plan.onUndecided === 'Rollback')
-      return abort(state, { reason: 'Undecided', message: 'spec.rollout.onUndecided takes it back' }, at);
+      return abortRollout(state, { reason: 'Undecided', message: 'spec.rollout.onUndecided takes it back' }, at);
     if (reading?.step !== 'Done' && at.plan.onUndecided !== 'Promote') return undefined;
     const reached = reading?.step === 'Done' ? judgedBy(state, reading) : without(state, 'PromotedUndecided');
     return enterStep(reached, state.step + 1, at, { reason: 'Resumed', message });
@@ -341,8 +345,8 @@ const ends: Ends = {
       : undefined,
 };
 
-export function resumeWhenOver(state: StateIn<'Paused'>, ...[seen, plan, now]: Args): Decision | undefined {
-  return ends[state.why](state, { seen, plan, now });
+export function resumeWhenOver(state: StateIn<'Paused'>, at: At): Decision | undefined {
+  return ends[state.why](state, at);
 }
 
 const pauseWords: Readonly<Record<PauseReason, Why['reason']>> = {
@@ -366,8 +370,9 @@ const wayOut: { readonly [W in PauseReason]: (state: StateIn<'Paused'>) => strin
     `${candidate}/${step} goes on sooner`,
 };
 
-export function stayPaused(state: StateIn<'Paused'>, ...[seen, plan, now]: Args): Decision {
-  const step = stepsOf(state.candidate, { seen, plan })[state.step];
+export function stayPaused(state: StateIn<'Paused'>, at: At): Decision {
+  const { seen, now } = at;
+  const step = stepsOf(state.candidate, at)[state.step];
   const durationMs = state.why === 'Step' && step?.kind === 'pause' ? step.durationMs : undefined;
   const leftMs = durationMs === undefined ? lookMs : Math.min(lookMs, state.since + durationMs - now);
   const isAlone = podsOf(seen, state.stable).ready === 0 && state.weight < 100;
@@ -379,5 +384,5 @@ export function stayPaused(state: StateIn<'Paused'>, ...[seen, plan, now]: Args)
       ? noRequests(state.candidate, readingOf(state, seen), now - state.window * blockSeconds * 1000)
       : undefined;
   const message = `${has} ${wayOut[state.why](state)}${idle === undefined ? '' : `; ${idle}`}`;
-  return keep(state, { reason: pauseWords[state.why], message }, { seen, plan }, leftMs);
+  return keep(state, { reason: pauseWords[state.why], message }, at, leftMs);
 }

@@ -66,11 +66,21 @@ import {
 } from './rest-rules.ts';
 import { abortOnFailedGate, carryForStable, sleepWhenScaledToZero } from './stable-rules.ts';
 import { spentAfter } from './intents.ts';
-import type { Decision, Millis, Observation, Phase, RolloutPlan, RolloutState, Rule, StateIn } from './state.ts';
+import type {
+  At,
+  Decision,
+  Millis,
+  Observation,
+  Phase,
+  RolloutPlan,
+  RolloutState,
+  DecisionRule,
+  StateIn,
+} from './state.ts';
 
-type ClosingRule<P extends Phase> = (...args: Parameters<Rule<P>>) => Decision;
+type ClosingRule<P extends Phase> = (...args: Parameters<DecisionRule<P>>) => Decision;
 
-const rules: { readonly [P in Phase]: readonly [...Rule<P>[], ClosingRule<P>] } = {
+const rules: { readonly [P in Phase]: readonly [...DecisionRule<P>[], ClosingRule<P>] } = {
   New: [adoptWhatServes, startFirstRevision],
   Preparing: [
     returnToStable,
@@ -153,14 +163,15 @@ const rules: { readonly [P in Phase]: readonly [...Rule<P>[], ClosingRule<P>] } 
  * @param now milliseconds since the epoch, the same clock as `since` in the state
  */
 export function decide(state: RolloutState, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
-  const decision = decideIn(state, seen, plan, now);
-  const spent = spentAfter(state, decision, seen, plan);
+  const at = { seen, plan, now };
+  const decision = decideIn(state, at);
+  const spent = spentAfter(state, decision, at);
   return Object.keys(spent).length === 0 ? decision : { ...decision, spent };
 }
 
-function decideIn<P extends Phase>(state: StateIn<P>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
+function decideIn<P extends Phase>(state: StateIn<P>, at: At): Decision {
   for (const rule of rules[state.phase]) {
-    const decision = rule(state, seen, plan, now);
+    const decision = rule(state, at);
     if (decision !== undefined) return decision;
   }
   throw new Error(`unreachable: ${state.phase} has no closing rule`);

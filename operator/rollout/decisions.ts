@@ -65,10 +65,10 @@ export function keep(next: CanaryState, why: Why, at: Pick<At, 'seen' | 'plan'>,
   };
 }
 
-export type Pair = { readonly stable: Revision | null; readonly candidate: Revision };
+export type RevisionPair = { readonly stable: Revision | null; readonly candidate: Revision };
 
 /** Weight 0 first: whatever was wrong, users feel it no longer. */
-export function abort(state: CanaryState, { reason, message }: Why, { seen, plan, now }: At): Decision {
+export function abortRollout(state: CanaryState, { reason, message }: Why, { seen, plan, now }: At): Decision {
   const { stable, candidate, attempt } = state;
   const next = {
     phase: 'Aborting',
@@ -123,7 +123,7 @@ function provenanceOf(
 }
 
 /** @param judged what its attempt went on without, and what its gates have shown */
-export function promote(
+export function makeStable(
   revision: Revision,
   retiring: Revision | null,
   at: At,
@@ -162,7 +162,7 @@ export function becomes(revision: Revision, provenance: Provenance, { seen }: Pi
   return { revision, provenance, skipped: `${why}${open}` };
 }
 
-type Rejected = Pair & { readonly attempt: number };
+type Rejected = RevisionPair & { readonly attempt: number };
 
 /**
  * Without a stable revision the rejected one keeps its pods: nothing is harmed and it may yet recover. Beside one,

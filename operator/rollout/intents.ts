@@ -11,7 +11,7 @@
 import type { OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
 import type { RolloutPlan } from './plan.ts';
-import { stableOf, type Decision, type Observation, type Revision, type RolloutState, type Spent } from './state.ts';
+import { stableOf, type At, type Decision, type Revision, type RolloutState, type Spent } from './state.ts';
 
 /** The plan without the intents that are spent. */
 export function livePlan(plan: RolloutPlan, spent: Spent): RolloutPlan {
@@ -54,7 +54,7 @@ export function spentIn(
  *
  * @param plan without what was spent before
  */
-export function spentAfter(before: RolloutState, { next }: Decision, seen: Observation, plan: RolloutPlan): Spent {
+export function spentAfter(before: RolloutState, { next }: Decision, { seen, plan }: At): Spent {
   const { promoteRevision, resumeStep } = plan;
   const isOver = (revision: Revision): boolean =>
     underWay(next) !== revision && (seen.target !== revision || stableOf(next) === revision || before.phase === 'New');

@@ -11,7 +11,7 @@ import type { Observation, Provenance, Revision } from './state.ts';
  * What is known last of each revision, as far as the status goes back. What it does not know of is judged like a new
  * one. A rollout that was superseded says nothing about its revision.
  */
-export function lastWordsOf({ history = [], stable }: Pick<OnnxModelStatus, 'history' | 'stable'> = {}): Required<
+export function lastKnownOf({ history = [], stable }: Pick<OnnxModelStatus, 'history' | 'stable'> = {}): Required<
   Pick<Observation, 'provenance' | 'refused'>
 > {
   const last = new Map<Revision, Provenance | 'Refused'>();

@@ -8,8 +8,9 @@ import { rolloutDefaults } from '../../api/defaults.ts';
 import { AppError } from '../../api/errors.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
+import { defaultRouter, type RouterName } from '../../api/routers.ts';
 import { parseDurationMs, parsePercent } from '../../api/units.ts';
-import { lentAhead, type Capacity } from './replicas.ts';
+import { lentAhead, type RolloutCapacity } from './replicas.ts';
 
 export type Step =
   | { readonly kind: 'weight'; readonly weight: number }
@@ -33,7 +34,7 @@ export type RolloutPlan = {
   readonly strategy: Strategy;
   /** Of a Canary or a judged BlueGreen; empty: all traffic at once. */
   readonly steps: readonly Step[];
-  readonly capacity: Capacity;
+  readonly capacity: RolloutCapacity;
   readonly onUndecided: 'Hold' | 'Promote' | 'Rollback';
   /** A candidate whose pods are not ready after this long is given up. */
   readonly readyWithinMs: number;
@@ -41,8 +42,8 @@ export type RolloutPlan = {
   readonly settleMs: number;
   /** How long a replaced revision keeps its pods for an instant way back; a refused one for a warm retry. */
   readonly retainMs: number;
-  /** Exact weights by HTTPRoute, or shares by pods. */
-  readonly router: 'Service' | 'HTTPRoute';
+  /** What shares the traffic; the rules ask sharing.ts what follows from it. */
+  readonly router: RouterName;
   /** Intents. Each names the revision that it means. */
   readonly paused: boolean;
   readonly abortRevision?: string;
@@ -77,7 +78,7 @@ export function rolloutPlanOf(
   return {
     replicas,
     strategy: rollout.strategy,
-    steps: stepsOf(rollout, capacity, replicas),
+    steps: plannedSteps(rollout, capacity, replicas),
     capacity,
     onUndecided: rollout.onUndecided,
     readyWithinMs: milliseconds(rollout.progressDeadline, 'spec.rollout.progressDeadline'),
@@ -86,7 +87,7 @@ export function rolloutPlanOf(
       rollout.capacity?.retainStable ?? rolloutDefaults.retainStable[rollout.strategy],
       'spec.rollout.capacity.retainStable',
     ),
-    router: traffic.router ?? 'Service',
+    router: traffic.router ?? defaultRouter,
     paused: rollout.paused ?? false,
     ...intentsOf(rollout),
   };
@@ -104,7 +105,7 @@ function intentsOf({
   return present({ abortRevision, promoteRevision, pinRevision, resumeStep, retryToken });
 }
 
-function capacityOf({ capacity = {} }: RolloutSpec, replicas: number): Capacity {
+function capacityOf({ capacity = {} }: RolloutSpec, replicas: number): RolloutCapacity {
   const { mode = rolloutDefaults.capacityMode, maxSurge = rolloutDefaults.maxSurge } = capacity;
   const pods = typeof maxSurge === 'number' ? maxSurge : Math.ceil((replicas * Number(maxSurge.slice(0, -1))) / 100);
   // A candidate needs somewhere to be, and its weight moves by whole percents.
@@ -115,9 +116,9 @@ function capacityOf({ capacity = {} }: RolloutSpec, replicas: number): Capacity 
  * A canary's are its own. A blue-green rollout has both revisions in full; under all the traffic the new one is held to
  * its absolute limits, if it has any. Without room for both in full, traffic follows the pods in a few moves.
  */
-function stepsOf(
+function plannedSteps(
   rollout: RolloutSpec & { readonly strategy: Strategy },
-  capacity: Capacity,
+  capacity: RolloutCapacity,
   replicas: number,
 ): readonly Step[] {
   if (capacity.mode === 'Recreate') return [];

@@ -4,17 +4,17 @@
  * Owns:  when a candidate may have traffic at all, and which trouble ends it before.
  * Pure.
  */
-import { giveUp, isExempt, promote, settled, stepsOf, type Pair, type Why } from './decisions.ts';
+import { giveUp, isExempt, makeStable, settled, stepsOf, type RevisionPair, type Why } from './decisions.ts';
 import { fleetOf, podsOf, withPods } from './serving.ts';
 import { splitBetween } from './replicas.ts';
-import type { At, Decision, Millis, Observation, Revision, RolloutPlan, StateIn } from './state.ts';
+import type { At, Decision, Revision, RolloutPlan, StateIn } from './state.ts';
 import { secondsWords, servesWords, wantedWords } from './words.ts';
 import { enterStep } from './steps.ts';
 
 type Preparing = StateIn<'Preparing'>;
 
-export function prepare(
-  { stable, candidate, attempt }: Pair & { readonly attempt: number },
+export function prepareCandidate(
+  { stable, candidate, attempt }: RevisionPair & { readonly attempt: number },
   why: Why,
   at: At,
 ): Decision {
@@ -57,82 +57,60 @@ function firstWeight(state: Preparing, at: Pick<At, 'seen' | 'plan'>): number {
   return first?.kind === 'shadow' ? 0 : (first?.weight ?? 100);
 }
 
-export function returnToStable(
-  state: Preparing | StateIn<'Failed'>,
-  seen: Observation,
-  plan: RolloutPlan,
-): Decision | undefined {
+export function returnToStable(state: Preparing | StateIn<'Failed'>, at: At): Decision | undefined {
+  const { seen, plan } = at;
   if (state.stable === null || seen.target !== state.stable) return undefined;
   return {
-    ...settled(state.stable, { seen, plan }),
+    ...settled(state.stable, at),
     reason: 'RevisionReverted',
     message: `${wantedWords(state.stable, plan)}; ${servesWords(state.stable, seen)}`,
   };
 }
 
-export function restartOnNewTarget(
-  state: Preparing,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
+export function restartOnNewTarget(state: Preparing, at: At): Decision | undefined {
+  const { seen } = at;
   if (seen.target === state.candidate) return undefined;
   const why = {
     reason: 'RevisionSuperseded',
     message: `preparing ${seen.target} instead of ${state.candidate}`,
   } as const;
-  return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
+  return prepareCandidate({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, at);
 }
 
-export function giveUpOnRequest(
-  state: Preparing,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
+export function giveUpOnRequest(state: Preparing, at: At): Decision | undefined {
+  const { plan } = at;
   if (plan.abortRevision !== state.candidate) return undefined;
-  return giveUp(state, { reason: 'Aborted', message: 'spec.rollout.abortRevision names it' }, { seen, plan, now });
+  return giveUp(state, { reason: 'Aborted', message: 'spec.rollout.abortRevision names it' }, at);
 }
 
 /** A person who asks for this very revision by promoteRevision answers for what the checks say. */
-export function giveUpOnFailedChecks(
-  state: Preparing,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
+export function giveUpOnFailedChecks(state: Preparing, at: At): Decision | undefined {
+  const { seen, plan } = at;
   const { checks } = podsOf(seen, state.candidate);
-  if (
-    checks?.verdict !== 'Fail' ||
-    plan.promoteRevision === state.candidate ||
-    isExempt(state.candidate, { seen, plan })
-  )
+  if (checks?.verdict !== 'Fail' || plan.promoteRevision === state.candidate || isExempt(state.candidate, at))
     return undefined;
-  return giveUp(state, checks, { seen, plan, now });
+  return giveUp(state, checks, at);
 }
 
 /**
  * What a container said before this attempt began is no word about it: its cause may be gone, and its pod still in
  * back-off.
  */
-export function giveUpOnFatalTrouble(
-  state: Preparing,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
+export function giveUpOnFatalTrouble(state: Preparing, at: At): Decision | undefined {
+  const { seen } = at;
   const { trouble } = podsOf(seen, state.candidate);
   const isOld = state.attempt > 1 && trouble?.at !== undefined && trouble.at + 1000 <= state.since;
-  return trouble?.fatal && !isOld ? giveUp(state, trouble, { seen, plan, now }) : undefined;
+  return trouble?.fatal && !isOld ? giveUp(state, trouble, at) : undefined;
 }
 
 /** A rollout that is held stands still with its clock. */
-export function standStill(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
-  if (!plan.paused) return resume(state, { seen, plan, now });
+export function standStill(state: Preparing, at: At): Decision | undefined {
+  const { plan, now } = at;
+  if (!plan.paused) return resume(state, at);
   const next = { ...state, heldAt: state.heldAt ?? now };
   return {
     next,
-    ...servingWhile(next, { seen, plan }),
+    ...servingWhile(next, at),
     reason: 'PausedManually',
     message: `spec.rollout.paused holds the rollout of ${state.candidate}`,
   };
@@ -142,12 +120,8 @@ export function standStill(state: Preparing, seen: Observation, plan: RolloutPla
  * Remembers since when stable is away: a golden set that needs its answers waits for them as long as a candidate may be
  * without a ready pod. Stable's pods are taken on purpose under Recreate, and when the model is scaled to zero.
  */
-export function noteStableLoss(
-  state: Preparing,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
+export function noteStableLoss(state: Preparing, at: At): Decision | undefined {
+  const { seen, plan, now } = at;
   const { stableLostAt, ...rest } = state;
   const isAway =
     state.stable !== null &&
@@ -155,7 +129,7 @@ export function noteStableLoss(
     plan.capacity.mode !== 'Recreate' &&
     podsOf(seen, state.stable).ready === 0;
   if (isAway === (stableLostAt !== undefined)) return undefined;
-  return { ...waitForCandidate(isAway ? { ...rest, stableLostAt: now } : rest, seen, plan, now), recheckMs: 0 };
+  return { ...waitForCandidate(isAway ? { ...rest, stableLostAt: now } : rest, at), recheckMs: 0 };
 }
 
 /** Nothing was judged yet: the rollout's pods are those that are asked for now. */
@@ -181,18 +155,13 @@ function resume({ heldAt, ...state }: Preparing, at: At): Decision | undefined {
  * scaled to zero a candidate becomes stable at once; one that began with pods is judged beside the old one when they
  * are back.
  */
-export function beginWhenReady(
-  state: Preparing,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
-  const at = { seen, plan, now };
+export function beginWhenReady(state: Preparing, at: At): Decision | undefined {
+  const { seen, plan } = at;
   const { ready, resolved } = podsOf(seen, state.candidate);
   if (ready < podsNeeded(state, at) || (plan.replicas > 0 && !resolved) || !checksDone(state, at)) return undefined;
   const { stable, candidate, attempt, floor } = state;
   if (stable === null || beginsWithAll(state, at))
-    return promote(candidate, plan.replicas === 0 && floor === 0 ? null : stable, at);
+    return makeStable(candidate, plan.replicas === 0 && floor === 0 ? null : stable, at);
   return enterStep({ stable, candidate, attempt, floor, weight: 0, window: 0 }, 0, at);
 }
 
@@ -222,21 +191,17 @@ function checksDone({ candidate }: Preparing, { seen, plan }: At): boolean {
   );
 }
 
-export function giveUpWhenLate(
-  state: Preparing,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
+export function giveUpWhenLate(state: Preparing, at: At): Decision | undefined {
+  const { seen, plan, now } = at;
   if (now - state.since < plan.readyWithinMs) return undefined;
   const { trouble, ready, checks } = podsOf(seen, state.candidate);
   const late =
-    `${ready} of ${podsShown(state, podsNeeded(state, { seen, plan, now }), plan)} pods are ready after ` +
+    `${ready} of ${podsShown(state, podsNeeded(state, at), plan)} pods are ready after ` +
     `${secondsWords(plan.readyWithinMs)}`;
   if (trouble !== undefined)
-    return giveUp(state, { reason: trouble.reason, message: `${late}: ${trouble.message}` }, { seen, plan, now });
+    return giveUp(state, { reason: trouble.reason, message: `${late}: ${trouble.message}` }, at);
   const message = checks?.verdict === 'Waiting' ? `${late}: ${checks.message}` : late;
-  return giveUp(state, { reason: 'ProgressDeadlineExceeded', message }, { seen, plan, now });
+  return giveUp(state, { reason: 'ProgressDeadlineExceeded', message }, at);
 }
 
 /** A first revision serves from its first pod on, but people have asked for all of them. */
@@ -244,13 +209,14 @@ function podsShown({ stable }: Preparing, needed: number, plan: RolloutPlan): nu
   return stable === null ? plan.replicas : needed;
 }
 
-export function waitForCandidate(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
+export function waitForCandidate(state: Preparing, at: At): Decision {
+  const { seen, plan, now } = at;
   const { trouble, ready, resolved, checks } = podsOf(seen, state.candidate);
-  const needed = podsNeeded(state, { seen, plan, now });
+  const needed = podsNeeded(state, at);
   const progress = `${ready} of ${podsShown(state, needed, plan)} pods of ${state.candidate} are ready`;
   const base = {
     next: state,
-    ...servingWhile(state, { seen, plan }),
+    ...servingWhile(state, at),
     recheckMs: Math.max(0, state.since + plan.readyWithinMs - now),
   };
   if (trouble !== undefined) return { ...base, reason: trouble.reason, message: `${progress}: ${trouble.message}` };

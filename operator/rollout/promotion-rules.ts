@@ -4,10 +4,11 @@
  * Owns:  the way back while the old pods are still there, and when they may go.
  * Pure.
  */
-import { atRest, giveUp, isExempt, lostForMs, promote, rollingBack, settled } from './decisions.ts';
+import { atRest, giveUp, isExempt, lostForMs, makeStable, rollingBack, settled } from './decisions.ts';
 import { podsOf, servingOne } from './serving.ts';
-import { prepare } from './preparing-rules.ts';
-import type { At, Decision, Millis, Observation, RolloutPlan, StateIn, Trouble } from './state.ts';
+import { prepareCandidate } from './preparing-rules.ts';
+import type { At, Decision, Millis, RolloutPlan, StateIn, Trouble } from './state.ts';
+import { sharingOf } from './sharing.ts';
 import { servesWords } from './words.ts';
 
 type Taking = StateIn<'Promoting'> | StateIn<'Settling'>;
@@ -16,30 +17,25 @@ type Taking = StateIn<'Promoting'> | StateIn<'Settling'>;
  * The new stable has no ready pod while the old one still has some: the old one serves again, and for good if that
  * lasts.
  */
-export function fallBackWhenLost(
-  state: Taking,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
+export function fallBackWhenLost(state: Taking, at: At): Decision | undefined {
+  const { seen, plan, now } = at;
   const { lostAt, ...rest } = state;
   // Scaled to zero, both lose theirs, in any order.
   if (state.retiring === null || plan.replicas === 0) return undefined;
   const { ready, trouble } = podsOf(seen, state.stable);
-  if (ready > 0) return lostAt === undefined ? undefined : takeOverAgain({ ...rest, since: now }, { seen, plan, now });
+  if (ready > 0) return lostAt === undefined ? undefined : takeOverAgain({ ...rest, since: now }, at);
   if (podsOf(seen, state.retiring).ready === 0) return undefined;
   const because = troubleIn(trouble);
   const since = lostAt ?? now;
-  if (trouble?.fatal !== true && now - since < lostForMs)
-    return standIn({ ...state, lostAt: since }, because, { seen, plan, now });
+  if (trouble?.fatal !== true && now - since < lostForMs) return standIn({ ...state, lostAt: since }, because, at);
   const why = { reason: 'LateRollback', message: because } as const;
-  return giveUp({ stable: state.retiring, candidate: state.stable, attempt: 1 }, why, { seen, plan, now });
+  return giveUp({ stable: state.retiring, candidate: state.stable, attempt: 1 }, why, at);
 }
 
-function takeOverAgain(next: Taking, { seen, plan, now }: At): Decision {
+function takeOverAgain(next: Taking, at: At): Decision {
   return {
     next,
-    ...serving(next, seen, plan, now),
+    ...serving(next, at),
     reason: 'RouteMoving',
     message: `${next.stable} has ready pods again`,
     recheckMs: 0,
@@ -50,72 +46,62 @@ function troubleIn(trouble: Trouble | undefined): string {
   return trouble?.message ?? 'it has no ready pod left';
 }
 
-function standIn(next: Taking & { readonly lostAt: Millis }, because: string, { seen, plan, now }: At): Decision {
+function standIn(next: Taking & { readonly lostAt: Millis }, because: string, at: At): Decision {
   const message = `${next.retiring} serves until ${next.stable} has ready pods again: ${because}`;
   return {
     next,
-    ...serving(next, seen, plan, now),
+    ...serving(next, at),
     serve: next.retiring,
     reason: 'CandidateUnavailable',
     message,
-    recheckMs: next.lostAt + lostForMs - now,
+    recheckMs: next.lostAt + lostForMs - at.now,
   };
 }
 
-function serving(state: Taking, seen: Observation, plan: RolloutPlan, now: Millis): Pick<Decision, 'serve' | 'run'> {
+function serving(state: Taking, at: At): Pick<Decision, 'serve' | 'run'> {
+  const { plan, now } = at;
   const isDrained = state.phase === 'Settling' && state.lostAt === undefined && now - state.since >= plan.settleMs;
-  return servingOne(state.stable, { revision: state.retiring, isDrained }, { seen, plan });
+  return servingOne(state.stable, { revision: state.retiring, isDrained }, at);
 }
 
 /**
  * The spec went back while the old pods are all there: they serve again at once. A revision that is not proven is
  * judged first, like any other: it may have failed its golden set and been forced.
  */
-export function turnBackOnRevert(
-  state: StateIn<'Promoting'> | StateIn<'Settling'>,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
+export function turnBackOnRevert(state: StateIn<'Promoting'> | StateIn<'Settling'>, at: At): Decision | undefined {
+  const { seen, plan } = at;
   if (state.retiring === null || seen.target !== state.retiring || podsOf(seen, state.retiring).ready < plan.replicas)
     return undefined;
-  if (plan.promoteRevision !== state.retiring && !isExempt(state.retiring, { seen, plan })) return undefined;
-  return promote(state.retiring, state.stable, { seen, plan, now });
+  if (plan.promoteRevision !== state.retiring && !isExempt(state.retiring, at)) return undefined;
+  return makeStable(state.retiring, state.stable, at);
 }
 
-export function settleWhenRouted(
-  state: StateIn<'Promoting'>,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
-  if (!hasAll(state.stable, seen, plan)) return undefined;
-  if (state.retiring === null) return settled(state.stable, { seen, plan });
-  return drain({ phase: 'Settling', stable: state.stable, retiring: state.retiring, since: now }, seen, plan, now);
+export function settleWhenRouted(state: StateIn<'Promoting'>, at: At): Decision | undefined {
+  const { now } = at;
+  if (!hasAll(state.stable, at)) return undefined;
+  if (state.retiring === null) return settled(state.stable, at);
+  return drain({ phase: 'Settling', stable: state.stable, retiring: state.retiring, since: now }, at);
 }
 
 /** The entry Service selects it, and a route gives it everything. */
-function hasAll(stable: string, seen: Observation, plan: RolloutPlan): boolean {
-  return seen.routed === stable && (plan.router === 'Service' || seen.traffic?.shares?.[stable] === 100);
+function hasAll(stable: string, { seen, plan }: At): boolean {
+  return seen.routed === stable && sharingOf(plan).hasAll(seen.traffic?.shares?.[stable]);
 }
 
 /** A route is always in doubt for a moment; one that stays so is worth its own word. */
-export function waitForRoute(state: StateIn<'Promoting'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
+export function waitForRoute(state: StateIn<'Promoting'>, at: At): Decision {
+  const { seen, plan, now } = at;
   const reason = now - state.since < plan.settleMs ? 'RouteMoving' : (seen.traffic?.reason ?? 'RouteMoving');
   const message =
     seen.routed === state.stable
       ? `the route is to send everything to ${state.stable}: ${seen.traffic?.problem ?? 'it is being set'}`
       : `the entry Service is to select ${state.stable}`;
-  return { next: state, ...serving(state, seen, plan, now), reason, message, recheckMs: 1000 };
+  return { next: state, ...serving(state, at), reason, message, recheckMs: 1000 };
 }
 
 /** Under real traffic the new stable could not keep its pods: whoever has more of them serves. */
-export function fallBackWhenTooWeak(
-  state: StateIn<'Settling'>,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
+export function fallBackWhenTooWeak(state: StateIn<'Settling'>, at: At): Decision | undefined {
+  const { seen, plan, now } = at;
   if (now - state.since < settlingMs(plan) + plan.readyWithinMs) return undefined;
   const [mine, theirs] = [podsOf(seen, state.stable).ready, podsOf(seen, state.retiring).ready];
   if (mine >= plan.replicas || theirs <= mine) return undefined;
@@ -130,57 +116,46 @@ export function fallBackWhenTooWeak(
       attempt: 1,
       since: now,
     },
-    { seen, plan },
+    at,
     'LateRollback',
   );
 }
 
 /** Another revision is wanted: it does not wait until the old pods' time is over. */
-export function startWhileRetaining(
-  state: StateIn<'Settling'>,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
-  if (seen.target === state.stable || now - state.since < plan.settleMs || !hasAll(state.stable, seen, plan))
-    return undefined;
+export function startWhileRetaining(state: StateIn<'Settling'>, at: At): Decision | undefined {
+  const { seen, plan, now } = at;
+  if (seen.target === state.stable || now - state.since < plan.settleMs || !hasAll(state.stable, at)) return undefined;
   const why = {
     reason: 'RevisionCreated',
     message: `preparing ${seen.target}; ${servesWords(state.stable, seen)}`,
   } as const;
-  return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
+  return prepareCandidate({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, at);
 }
 
 /** The old pods go once traffic has left them, their time is over, and the new ones can carry it all. */
-export function finishWhenDrained(
-  state: StateIn<'Settling'>,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
-  if (isAsleep(state, seen, plan) || now - state.since < settlingMs(plan) || !hasAll(state.stable, seen, plan))
-    return undefined;
+export function finishWhenDrained(state: StateIn<'Settling'>, at: At): Decision | undefined {
+  const { seen, plan, now } = at;
+  if (isAsleep(state, at) || now - state.since < settlingMs(plan) || !hasAll(state.stable, at)) return undefined;
   const enough = podsOf(seen, state.stable).ready >= plan.replicas;
-  return enough || now - state.since >= settlingMs(plan) + plan.readyWithinMs
-    ? settled(state.stable, { seen, plan })
-    : undefined;
+  return enough || now - state.since >= settlingMs(plan) + plan.readyWithinMs ? settled(state.stable, at) : undefined;
 }
 
 /**
  * What became stable in the middle of its rollout, while the model was scaled to zero, keeps the old one to be judged
  * beside.
  */
-function isAsleep({ stable }: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan): boolean {
+function isAsleep({ stable }: StateIn<'Settling'>, { seen, plan }: At): boolean {
   return plan.replicas === 0 && seen.provenance?.[stable] === 'Asleep';
 }
 
-export function waitForDrain(state: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
-  return drain(state, seen, plan, now);
+export function waitForDrain(state: StateIn<'Settling'>, at: At): Decision {
+  return drain(state, at);
 }
 
-function drain(next: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
-  const base = { next, ...serving(next, seen, plan, now) };
-  if (isAsleep(next, seen, plan))
+function drain(next: StateIn<'Settling'>, at: At): Decision {
+  const { seen, plan, now } = at;
+  const base = { next, ...serving(next, at) };
+  if (isAsleep(next, at))
     return {
       ...base,
       reason: 'ScaledToZero',
@@ -196,7 +171,7 @@ function drain(next: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, 
       recheckMs: Math.max(1000, endMs),
     };
   }
-  const { reason, message } = atRest(next.stable, { seen, plan });
+  const { reason, message } = atRest(next.stable, at);
   const kept =
     podsOf(seen, next.retiring).present === 0 ? '' : `; ${next.retiring} keeps its pods for a quick way back`;
   return { ...base, reason, message: `${message}${kept}`, recheckMs: Math.max(1000, leftMs) };
@@ -210,19 +185,11 @@ function settlingMs(plan: RolloutPlan): Millis {
  * A revision became stable while there were no pods to check it by, and now there are. Beside the one before it is
  * judged as any candidate; alone it is checked as a first revision.
  */
-export function wakeUnchecked(
-  state: Taking | StateIn<'Stable'>,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
+export function wakeUnchecked(state: Taking | StateIn<'Stable'>, at: At): Decision | undefined {
+  const { seen, plan } = at;
   if (plan.replicas === 0 || seen.target !== state.stable || seen.provenance?.[state.stable] !== 'Asleep')
     return undefined;
   const retiring = 'retiring' in state ? state.retiring : null;
   const message = `${state.stable} became stable while spec.replicas was 0: its checks run now`;
-  return prepare(
-    { stable: retiring, candidate: state.stable, attempt: 1 },
-    { reason: 'Waking', message },
-    { seen, plan, now },
-  );
+  return prepareCandidate({ stable: retiring, candidate: state.stable, attempt: 1 }, { reason: 'Waking', message }, at);
 }

@@ -7,7 +7,7 @@
  *        the traffic can come back at once; under Borrow the two share the number that was asked for.
  * Pure.
  */
-export type Capacity = {
+export type RolloutCapacity = {
   readonly mode: 'Surge' | 'Borrow' | 'Recreate';
   /** Pods beyond `replicas` that a rollout may have; Surge only. */
   readonly surge: number;
@@ -17,9 +17,9 @@ export type Split = { readonly stable: number; readonly candidate: number };
 /** `replicas`: pods that the model is to have at rest. */
 export type Fleet = {
   readonly replicas: number;
-  readonly capacity: Capacity;
-  /** Shares are exact, whatever the numbers of pods (HTTPRoute). Absent: each pod has the same share. */
-  readonly byRoute?: boolean;
+  readonly capacity: RolloutCapacity;
+  /** Shares are exact, whatever the numbers of pods (a route). Absent: each pod has the same share. */
+  readonly isByWeight?: boolean;
 };
 
 /**
@@ -49,8 +49,8 @@ export function splitFor(weight: number, fleet: Fleet): Split {
 }
 
 /** Of a candidate with a share of the traffic. */
-function fewestOf(weight: number, { capacity: { mode, surge }, byRoute = false }: Fleet): number {
-  return byRoute && weight > 0 && mode === 'Surge' && surge > 1 ? 2 : 1;
+function fewestOf(weight: number, { capacity: { mode, surge }, isByWeight = false }: Fleet): number {
+  return isByWeight && weight > 0 && mode === 'Surge' && surge > 1 ? 2 : 1;
 }
 
 /**
@@ -65,7 +65,7 @@ function podsFor(percent: number, replicas: number): number {
  * Of the candidate while stable serves too. One pod cannot be shared: borrowing from a single one would leave nobody to
  * serve.
  */
-function mostBeside(replicas: number, { mode }: Capacity): number {
+function mostBeside(replicas: number, { mode }: RolloutCapacity): number {
   return mode === 'Borrow' ? Math.max(1, replicas - 1) : replicas;
 }
 

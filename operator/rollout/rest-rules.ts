@@ -4,10 +4,10 @@
  * Owns:  what begins a rollout, and what an ended one leaves.
  * Pure.
  */
-import { becomes, failed, giveUp, lostForMs, promote, rollingBack, settled } from './decisions.ts';
+import { becomes, failed, giveUp, lostForMs, makeStable, rollingBack, settled } from './decisions.ts';
 import { podsOf } from './serving.ts';
-import { prepare } from './preparing-rules.ts';
-import type { Decision, Millis, Observation, RolloutPlan, StateIn } from './state.ts';
+import { prepareCandidate } from './preparing-rules.ts';
+import type { At, Decision, Observation, StateIn } from './state.ts';
 import { servesWords, wantedWords } from './words.ts';
 
 /** A burst of changes under traffic becomes one rollout. */
@@ -17,58 +17,46 @@ const debounceMs = 5000;
  * The status was lost (a restored backup): the entry Service still says which revision is stable, whether its pods are
  * ready or not. Another one that may have traffic gives it back first, and then begins anew if the spec asks for it.
  */
-export function adoptWhatServes(
-  _state: StateIn<'New'>,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
+export function adoptWhatServes(_state: StateIn<'New'>, at: At): Decision | undefined {
+  const { seen, now } = at;
   const stable = [seen.marked, seen.routed].find(
     (revision) => revision !== undefined && revision !== null && podsOf(seen, revision).deployed,
   );
   if (stable === undefined || stable === null) return undefined;
   const rejected = Object.keys(seen.pods).find((revision) => revision !== stable && !hasNoTraffic(revision, seen));
-  const became = becomes(stable, 'Adopted', { seen });
-  if (rejected === undefined) return { ...settled(stable, { seen, plan }), became };
+  const became = becomes(stable, 'Adopted', at);
+  if (rejected === undefined) return { ...settled(stable, at), became };
   const detail = `the status was lost while ${rejected} had a part of the traffic`;
   return {
     ...rollingBack(
       { phase: 'Aborting', stable, rejected, cause: 'RevisionSuperseded', detail, attempt: 1, since: now },
-      { seen, plan },
+      at,
     ),
     became,
   };
 }
 
-export function startFirstRevision(
-  _state: StateIn<'New'>,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision {
-  return prepare(
+export function startFirstRevision(_state: StateIn<'New'>, at: At): Decision {
+  const { seen } = at;
+  return prepareCandidate(
     { stable: null, candidate: seen.target, attempt: 1 },
     { reason: 'RevisionCreated', message: `preparing ${seen.target}, the first revision` },
-    { seen, plan, now },
+    at,
   );
 }
 
-export function startOnNewTarget(
-  state: StateIn<'Stable'>,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
+export function startOnNewTarget(state: StateIn<'Stable'>, at: At): Decision | undefined {
+  const { seen } = at;
   if (seen.target === state.stable) return undefined;
   const why = {
     reason: 'RevisionCreated',
     message: `preparing ${seen.target}; ${servesWords(state.stable, seen)}`,
   } as const;
-  return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
+  return prepareCandidate({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, at);
 }
 
-export function stayStable(state: StateIn<'Stable'>, seen: Observation, plan: RolloutPlan): Decision {
-  return settled(state.stable, { seen, plan });
+export function stayStable(state: StateIn<'Stable'>, at: At): Decision {
+  return settled(state.stable, at);
 }
 
 // ── Aborting ─────────────────────────────────────────────────────────────────────────────────────
@@ -77,13 +65,8 @@ export function stayStable(state: StateIn<'Stable'>, seen: Observation, plan: Ro
  * Only once no traffic is left on the candidate, and what it had was given its time to end, may its pods be touched or
  * another revision begin.
  */
-export function leaveWhenWeightIsGone(
-  state: StateIn<'Aborting'>,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
-  const at = { seen, plan, now };
+export function leaveWhenWeightIsGone(state: StateIn<'Aborting'>, at: At): Decision | undefined {
+  const { seen, plan, now } = at;
   const { phase: _, stable, rejected, cause, detail, attempt, since, ...handled } = state;
   if (!hasNoTraffic(rejected, seen) || (podsOf(seen, rejected).ready > 0 && now - since < plan.settleMs))
     return undefined;
@@ -95,7 +78,7 @@ export function leaveWhenWeightIsGone(
     };
   if (seen.target !== rejected) {
     if (now - since < debounceMs) return undefined;
-    return prepare(
+    return prepareCandidate(
       { stable, candidate: seen.target, attempt: 1 },
       { reason: 'RevisionSuperseded', message: `preparing ${seen.target} instead of ${rejected}` },
       at,
@@ -103,7 +86,7 @@ export function leaveWhenWeightIsGone(
   }
   const cameBack = cause === 'RevisionReverted' || cause === 'RevisionSuperseded';
   if (cameBack)
-    return prepare(
+    return prepareCandidate(
       { stable, candidate: rejected, attempt: attempt + 1 },
       { reason: 'RevisionCreated', message: `${wantedWords(rejected, plan)}: it begins anew` },
       at,
@@ -115,22 +98,18 @@ export function leaveWhenWeightIsGone(
  * Stable does not come back, the refused one serves in its place, and the spec is a third: that must not wait for what
  * may never be.
  */
-export function leaveStableBehind(
-  state: StateIn<'Aborting'>,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
+export function leaveStableBehind(state: StateIn<'Aborting'>, at: At): Decision | undefined {
+  const { seen, now } = at;
   const { stable, rejected, since } = state;
   if (seen.target === stable || seen.target === rejected || now - since < lostForMs) return undefined;
   if (podsOf(seen, stable).ready > 0 || podsOf(seen, rejected).ready === 0) return undefined;
   const message = `preparing ${seen.target}; ${rejected} serves, for ${stable} has no ready pod`;
-  const begun = prepare(
+  const begun = prepareCandidate(
     { stable: rejected, candidate: seen.target, attempt: 1 },
     { reason: 'RevisionSuperseded', message },
-    { seen, plan, now },
+    at,
   );
-  return { ...begun, became: becomes(rejected, 'StoodIn', { seen }) };
+  return { ...begun, became: becomes(rejected, 'StoodIn', at) };
 }
 
 function hasNoTraffic(revision: string, seen: Observation): boolean {
@@ -138,62 +117,46 @@ function hasNoTraffic(revision: string, seen: Observation): boolean {
   return podsOf(seen, revision).ready === 0 || (shares !== undefined && (shares[revision] ?? 0) === 0);
 }
 
-export function waitForWeightToGo(state: StateIn<'Aborting'>, seen: Observation, plan: RolloutPlan): Decision {
-  return rollingBack(state, { seen, plan });
+export function waitForWeightToGo(state: StateIn<'Aborting'>, at: At): Decision {
+  return rollingBack(state, at);
 }
 
 // ── Failed ───────────────────────────────────────────────────────────────────────────────────────
 
-export function retryOnNewTarget(
-  state: StateIn<'Failed'>,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
+export function retryOnNewTarget(state: StateIn<'Failed'>, at: At): Decision | undefined {
+  const { seen } = at;
   if (seen.target === state.rejected) return undefined;
   const why = {
     reason: 'RevisionCreated',
     message: `preparing ${seen.target} after ${state.rejected} was given up`,
   } as const;
-  return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
+  return prepareCandidate({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, at);
 }
 
 /**
  * A token that was there when it failed asks for nothing; a new one does, and so does a request to promote this very
  * revision that is not spent (intents.ts): else it would be tried without end.
  */
-export function retryOnRequest(
-  state: StateIn<'Failed'>,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
+export function retryOnRequest(state: StateIn<'Failed'>, at: At): Decision | undefined {
+  const { plan } = at;
   const { retryToken, promoteRevision, abortRevision } = plan;
   if (abortRevision === state.rejected) return undefined;
   const isAsked = retryToken !== undefined && retryToken !== state.handledRetryToken;
   if (!isAsked && promoteRevision !== state.rejected) return undefined;
   const why = { reason: 'Retried', message: `${state.rejected} is tried again: attempt ${state.attempt + 1}` } as const;
-  return prepare({ stable: state.stable, candidate: state.rejected, attempt: state.attempt + 1 }, why, {
-    seen,
-    plan,
-    now,
-  });
+  return prepareCandidate({ stable: state.stable, candidate: state.rejected, attempt: state.attempt + 1 }, why, at);
 }
 
 /** With nothing stable to protect, a first revision goes on trying: its source or image may come back. */
-export function recoverFirstRevision(
-  state: StateIn<'Failed'>,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-): Decision | undefined {
+export function recoverFirstRevision(state: StateIn<'Failed'>, at: At): Decision | undefined {
+  const { seen, plan } = at;
   if (state.stable !== null || plan.abortRevision === state.rejected) return undefined;
   const { ready, resolved, checks } = podsOf(seen, state.rejected);
   return ready > 0 && resolved && (checks === undefined || checks.verdict === 'Pass')
-    ? promote(state.rejected, null, { seen, plan, now })
+    ? makeStable(state.rejected, null, at)
     : undefined;
 }
 
-export function stayFailed(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
-  return failed(state, { seen, plan, now });
+export function stayFailed(state: StateIn<'Failed'>, at: At): Decision {
+  return failed(state, at);
 }

@@ -7,9 +7,10 @@
  */
 import { ownValue } from '../../api/record.ts';
 import { carriedWeight, splitBetween, type Fleet, type Split } from './replicas.ts';
+import { sharingOf } from './sharing.ts';
 import type { At, CanaryState, Decision, Observation, Revision, RevisionPods, RolloutPlan } from './state.ts';
 
-export type Serving = Pick<Decision, 'serve' | 'canary' | 'run'>;
+export type TrafficAndPods = Pick<Decision, 'serve' | 'canary' | 'run'>;
 
 const nothing: RevisionPods = { ready: 0, present: 0, deployed: false, resolved: false };
 
@@ -31,11 +32,12 @@ export function isOffSteps(state: CanaryState): boolean {
  * An autoscaler may add pods during a rollout, not take any: verdicts would rest on another load. Room for both in full
  * stays that.
  */
-export function fleetOf({ floor }: { readonly floor: number }, { replicas, capacity, router }: RolloutPlan): Fleet {
+export function fleetOf({ floor }: { readonly floor: number }, plan: RolloutPlan): Fleet {
+  const { replicas, capacity } = plan;
   const whole = Math.max(replicas, floor);
   return {
     replicas: whole,
-    byRoute: router === 'HTTPRoute',
+    isByWeight: sharingOf(plan).isByWeight,
     capacity: capacity.surge < replicas ? capacity : { ...capacity, surge: Math.max(capacity.surge, whole) },
   };
 }
@@ -55,7 +57,7 @@ export function trafficFor(
   { stable, candidate }: { readonly stable: Revision; readonly candidate: Revision },
   weight: number,
   seen: Observation,
-): Omit<Serving, 'run'> {
+): Omit<TrafficAndPods, 'run'> {
   if (podsOf(seen, candidate).ready === 0) return { serve: stable };
   if (podsOf(seen, stable).ready === 0 || weight >= 100) return { serve: candidate };
   return weight <= 0 ? { serve: stable } : { serve: stable, canary: { revision: candidate, weight } };
@@ -73,7 +75,7 @@ export function withPods(revision: Revision, replicas: number, seen: Observation
  * Traffic and pods of a candidate that has its place among the steps. Stable's pods follow the share that it was seen
  * to have, never one that is only asked for: a route may be slow to take it.
  */
-export function servingBoth(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): Serving {
+export function servingBoth(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): TrafficAndPods {
   const { stable, candidate } = state;
   const split = splitNow(state, at);
   return {
@@ -99,14 +101,10 @@ function splitNow(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): Split {
   };
 }
 
-/**
- * Whether a candidate may have more of the traffic than it has reached: on its way up, or back. By pods only a whole
- * share is more.
- */
+/** Whether a candidate may have more of the traffic than it has reached: on its way up, or back. */
 function mayHaveMore(candidate: Revision, reached: number, { seen, plan }: Pick<At, 'seen' | 'plan'>): boolean {
   const shares = seen.traffic?.shares;
-  const limit = plan.router === 'Service' ? 99 : reached;
-  return shares === undefined || (shares[candidate] ?? 0) > limit + 0.5;
+  return shares === undefined || sharingOf(plan).isAbove(shares[candidate] ?? 0, reached);
 }
 
 /** Stable has no ready pod: the candidate gets what there is room for, and keeps what it has. */
@@ -123,7 +121,7 @@ export function servingOne(
   stable: Revision,
   retiring: { readonly revision: Revision | null; readonly isDrained: boolean },
   { seen, plan }: Pick<At, 'seen' | 'plan'>,
-): Serving {
+): TrafficAndPods {
   const { replicas, capacity } = plan;
   if (retiring.revision === null) return { serve: stable, run: [withPods(stable, replicas, seen)] };
   const allowed = capacity.mode === 'Surge' ? Math.min(replicas, capacity.surge) : 0;
@@ -137,10 +135,7 @@ export function servingOne(
   return { serve: stable, run: [withPods(stable, own, seen), withPods(retiring.revision, kept, seen)] };
 }
 
-/**
- * Whether traffic is shared out as it is to be. By pods the share is what their numbers make it; a route has taken the
- * very weight.
- */
+/** Whether traffic is shared out as it is to be. */
 export function hasTaken(
   state: Pick<CanaryState, 'stable' | 'candidate'>,
   weight: number,
@@ -150,9 +145,7 @@ export function hasTaken(
   if (shares === undefined) return weight === 0;
   const share = shares[state.candidate] ?? 0;
   const { serve, canary } = trafficFor(state, weight, seen);
-  if (canary !== undefined && plan.router === 'Service') {
-    const [mine, theirs] = [podsOf(seen, state.candidate).ready, podsOf(seen, state.stable).ready];
-    return share > 0 && Math.abs(share - (100 * mine) / (mine + theirs)) <= 1;
-  }
-  return Math.abs(share - (canary?.weight ?? (serve === state.candidate ? 100 : 0))) < 0.5;
+  if (canary === undefined) return Math.abs(share - (serve === state.candidate ? 100 : 0)) < 0.5;
+  const ready = { candidate: podsOf(seen, state.candidate).ready, stable: podsOf(seen, state.stable).ready };
+  return sharingOf(plan).isTaken({ share, weight: canary.weight, ready });
 }

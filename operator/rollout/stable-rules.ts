@@ -6,23 +6,21 @@
  *        the candidate carries the traffic meanwhile (decisions.ts, trafficFor), and an approval stays an approval.
  * Pure.
  */
-import { abort, keep, lostForMs, promote, readingOf, stepsOf, windowFrom, type Why } from './decisions.ts';
+import { abortRollout, keep, lostForMs, makeStable, readingOf, stepsOf, windowFrom, type Why } from './decisions.ts';
 import { hasTaken, isFought, isOffSteps, podsOf } from './serving.ts';
 import { isJudged } from './plan.ts';
-import type { At, CanaryState, Decision, GateReading, Millis, Observation, RolloutPlan } from './state.ts';
+import type { At, CanaryState, Decision, GateReading, Observation, RolloutPlan } from './state.ts';
 import { secondsWords } from './words.ts';
-import { enterStep, pause, reachedBy, setAnew, shift, without, type Reached } from './steps.ts';
-
-type Args = readonly [seen: Observation, plan: RolloutPlan, now: Millis];
+import { enterStep, pauseRollout, reachedBy, setAnew, shift, without, type Reached } from './steps.ts';
 
 /**
  * Stable is away: the candidate carries the traffic. For as long as a candidate may be without a ready pod nothing else
  * happens. After that a candidate goes on that is not judged, or that keeps its own limits: it may be the repair.
  */
-export function carryForStable(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+export function carryForStable(state: CanaryState, at: At): Decision | undefined {
+  const { seen, plan, now } = at;
   // With all the traffic on the candidate nothing depends on stable, which may have no pods by now.
   if (plan.replicas === 0 || state.weight === 100 || isFought(state)) return undefined;
-  const at = { seen, plan, now };
   if (podsOf(seen, state.stable).ready > 0) return returnToWeight(state, at);
   const lostAt = state.stableLostAt ?? now;
   const because = `${state.stable} has no ready pod`;
@@ -71,7 +69,7 @@ function goOnAlone(state: CanaryState, because: string, at: At): Decision | unde
   if (reading?.absolute === 'Fail') return undefined;
   if (reading?.absolute === 'Pass') return hurry(state, `${because}, and ${state.candidate} keeps its own limits`, at);
   if (state.phase === 'Paused') return undefined;
-  return pause(
+  return pauseRollout(
     state,
     'StableUnhealthy',
     { reason: 'StableUnhealthy', message: `${because}: ${state.candidate} serves until it has` },
@@ -104,14 +102,14 @@ function withoutMark(reached: Reached): Reached {
  * A gate that fails takes the traffic back. While stable is away or breaks a limit, a candidate is held to its own
  * limits only: a repair must be able to ship.
  */
-export function abortOnFailedGate(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
-  const at = { seen, plan, now };
+export function abortOnFailedGate(state: CanaryState, at: At): Decision | undefined {
+  const { seen } = at;
   const reading = readingOf(state, seen);
   if (reading === undefined) return undefined;
   const because = troubleOf(state, reading, seen);
   if (because !== undefined) return judgeAlone(state, reading, because, at);
   return reading.step === 'Fail'
-    ? abort(state, { reason: reading.failed ?? 'LatencyGateFailed', message: reading.message }, at)
+    ? abortRollout(state, { reason: reading.failed ?? 'LatencyGateFailed', message: reading.message }, at)
     : undefined;
 }
 
@@ -124,14 +122,14 @@ function troubleOf(state: CanaryState, { stableSick }: GateReading, seen: Observ
 
 function judgeAlone(state: CanaryState, reading: GateReading, because: string, at: At): Decision | undefined {
   if (reading.absolute === 'Fail')
-    return abort(state, { reason: reading.failed ?? 'LatencyGateFailed', message: reading.message }, at);
+    return abortRollout(state, { reason: reading.failed ?? 'LatencyGateFailed', message: reading.message }, at);
   if (reading.absolute === 'Pass')
     return mayGoOn(state, at.plan)
       ? hurry(state, `${because}; ${state.candidate} keeps its own limits`, at)
       : undefined;
   const hasOwnEnd = state.phase === 'Paused' && (state.why === 'Undecided' || state.why === 'ReportsStale');
   if (reading.step !== 'Fail' || isOffSteps(state) || hasOwnEnd) return undefined;
-  return pause(
+  return pauseRollout(
     state,
     'StableUnhealthy',
     { reason: 'StableUnhealthy', message: `${because}; ${state.candidate} cannot be compared with it` },
@@ -143,6 +141,7 @@ function judgeAlone(state: CanaryState, reading: GateReading, because: string, a
  * There is nobody to serve and nothing to judge: the candidate becomes stable, unproven. The old stable revision is
  * kept (promotion-rules.ts, finishWhenDrained), and with pods again the candidate begins anew beside it.
  */
-export function sleepWhenScaledToZero(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
-  return plan.replicas === 0 ? promote(state.candidate, state.stable, { seen, plan, now }) : undefined;
+export function sleepWhenScaledToZero(state: CanaryState, at: At): Decision | undefined {
+  const { plan } = at;
+  return plan.replicas === 0 ? makeStable(state.candidate, state.stable, at) : undefined;
 }

@@ -142,7 +142,7 @@ export type RevisionPods = {
   readonly checks?: Checks;
 };
 
-/** What traffic really does, as far as the API tells (operator/traffic/shares.ts). */
+/** What traffic really does, as far as the API tells (operator/traffic/router.ts). */
 export type TrafficSeen = {
   /**
    * Percent, 0 to 100, that each revision gets now; one that is absent gets none. Undefined while it is not known: the
@@ -250,9 +250,4 @@ export function candidateOf(state: RolloutState): Revision | null {
 export type At = { readonly seen: Observation; readonly plan: RolloutPlan; readonly now: Millis };
 
 /** A rule of one phase: undefined when it has nothing to say. */
-export type Rule<P extends Phase> = (
-  state: StateIn<P>,
-  seen: Observation,
-  plan: RolloutPlan,
-  now: Millis,
-) => Decision | undefined;
+export type DecisionRule<P extends Phase> = (state: StateIn<P>, at: At) => Decision | undefined;

@@ -7,7 +7,7 @@
  */
 import { present } from '../../api/present.ts';
 import { firstWholeBlockAfter } from '../../api/report.ts';
-import { abort, keep, promote, stepsOf, type Why } from './decisions.ts';
+import { abortRollout, keep, makeStable, stepsOf, type Why } from './decisions.ts';
 import { podsOf } from './serving.ts';
 import { isJudged, type Step } from './plan.ts';
 import { secondsWords, shadowWords, shareWords } from './words.ts';
@@ -63,7 +63,7 @@ export function enterStep(reached: Reached, from: number, at: At, why?: Why): De
   const place = { ...course, step: index, since: at.now };
   if (step === undefined)
     return weight === 100
-      ? promote(reached.candidate, reached.stable, at, reached)
+      ? makeStable(reached.candidate, reached.stable, at, reached)
       : shift(reached, { step: index, weight: 100 }, at, why);
   if (step.kind === 'weight') return shift(reached, { step: index, weight: step.weight }, at, why);
   if (step.kind === 'pause') return pauseAt({ phase: 'Paused', ...place, weight, window, why: 'Step' }, step, at);
@@ -177,7 +177,7 @@ export function followPlan(state: CanaryState, at: At): Decision {
 /** The candidate's pods broke before or under its traffic. */
 export function abortLost(state: CanaryState, at: At): Decision {
   const { trouble } = podsOf(at.seen, state.candidate);
-  return abort(
+  return abortRollout(
     state,
     {
       reason: 'CandidateUnavailable',
@@ -191,7 +191,7 @@ export function abortLost(state: CanaryState, at: At): Decision {
 export const lookMs = 5000;
 
 /** In the middle of a shift a window begins with the pause: what happens in it is looked at too. */
-export function pause(state: CanaryState, why: PauseReason, words: Why, at: At): Decision {
+export function pauseRollout(state: CanaryState, why: PauseReason, words: Why, at: At): Decision {
   const { window, ...reached } = reachedBy(state);
   return keep(
     {

@@ -1,5 +1,5 @@
 /**
- * Everything one model's pass needs, read from caches into plain data.
+ * What a pass observes of one model, read from caches into plain data. The picture that is made of it: seen.ts.
  *
  * Owns:  which objects count as a model's, and what of them is a fact. Reads caches only: no request is made.
  */
@@ -8,82 +8,20 @@ import { present } from '../../api/present.ts';
 import { parseLastWords, type Resolved } from '../../api/last-words.ts';
 import { annotations, containers, labels } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
-import type { Report } from '../../api/report.ts';
 import { readState } from './stored-state.ts';
-import {
-  isReady,
-  type ConfigMap,
-  type ControllerRevision,
-  type Deployment,
-  type Gateway,
-  type HttpRoute,
-  type Pod,
-  type Service,
-} from '../../kube/kinds.ts';
-import type { KubeObject, ObjectName } from '../../kube/client/object.ts';
-import type { Presence } from '../../kube/cache/optional-watch.ts';
+import { isReady, type ControllerRevision, type Deployment, type Pod, type Service } from '../../kube/kinds.ts';
+import type { KubeObject } from '../../kube/client/object.ts';
 import { podsRefused, troubleOf, worstTrouble } from './pod-trouble.ts';
 import { isChildOf, revisionOfChild } from './ownership.ts';
 import { livePlan, spentIn } from '../rollout/intents.ts';
-import { lastWordsOf } from '../rollout/last-words.ts';
+import { lastKnownOf } from '../rollout/last-words.ts';
 import { readControllerRevision } from '../resources/revisions.ts';
 import type { RevisionRecord } from '../resources/objects.ts';
 import { revisionOf, revisionSpecOf } from './revision.ts';
 import { rolloutPlanOf } from '../rollout/plan.ts';
-import { entryUrl, routedUrl, trafficSeen } from '../traffic/shares.ts';
-import type { Observation, Revision, RevisionPods, RolloutPlan, RolloutState, Trouble } from '../rollout/state.ts';
-
-/** What the operator remembers of the cluster. `key` is `namespace/name` of a model. */
-export interface Caches {
-  model(key: string): OnnxModel | undefined;
-  /** Children by the label that names their model. */
-  pods(key: string): readonly Pod[];
-  deployments(key: string): readonly Deployment[];
-  services(key: string): readonly Service[];
-  configMaps(key: string): readonly ConfigMap[];
-  controllerRevisions(key: string): readonly ControllerRevision[];
-  httpRoutes(key: string): readonly HttpRoute[];
-  /** Anybody's. */
-  gateway(name: ObjectName): Gateway | undefined;
-  /** Whether the cluster has HTTPRoutes. */
-  readonly gatewayApi: Presence;
-}
-
-export type Settings = {
-  /** Image of a revision whose spec names none. */
-  readonly runtimeImage: string;
-  readonly settleMs: number;
-  /** How `status.address.url` names the entry Service. */
-  readonly serviceAddress: 'DNS' | 'ClusterIP';
-};
-
-/** A manifest that could not be applied in the pass before. */
-export type ApplyFailure = { readonly revision?: Revision; readonly trouble: Trouble };
-
-export type Seen = {
-  readonly model: OnnxModel;
-  readonly memory: RolloutState;
-  readonly plan: RolloutPlan;
-  readonly rollout: Observation;
-  /** Every revision that is remembered, and the one of the spec as it is now. */
-  readonly records: ReadonlyMap<Revision, RevisionRecord>;
-  /** Pods that are not going away, by revision. */
-  readonly pods: ReadonlyMap<Revision, readonly Pod[]>;
-  readonly entry: Service | undefined;
-  /** Where clients call; undefined while it is not known. */
-  readonly url: string | undefined;
-  /** Whether the cluster has HTTPRoutes. */
-  readonly gatewayApi: Presence;
-  /** Children as they are, to compare with what is wanted. */
-  readonly children: readonly KubeObject[];
-};
-
-/** What the process remembers of the passes before. */
-export type Before = {
-  readonly failure?: ApplyFailure;
-  /** How often in the last ten minutes somebody else's weights were put back. */
-  readonly reverts: number;
-};
+import { routerOf, trafficSeen } from '../traffic/router.ts';
+import type { Revision, RevisionPods, Trouble } from '../rollout/state.ts';
+import type { ApplyFailure, Before, Caches, Observed, Settings } from './seen.ts';
 
 /** @returns undefined when the model is gone or going: its children go by their owner references */
 export function observe(
@@ -91,7 +29,7 @@ export function observe(
   caches: Caches,
   settings: Settings,
   { failure, reverts }: Before = { reverts: 0 },
-): Seen | undefined {
+): Observed | undefined {
   const model = caches.model(key);
   if (model === undefined || model.metadata.deletionTimestamp !== undefined) return undefined;
   const mine = <T extends KubeObject>(objects: readonly T[]): readonly T[] =>
@@ -113,22 +51,17 @@ export function observe(
   const namesake = <T extends KubeObject>(objects: readonly T[]): T | undefined =>
     objects.find((object) => object.metadata.name === model.metadata.name);
   const entry = namesake(services);
-  const traffic = trafficSeen({
-    model,
-    entry,
-    route: namesake(routes),
-    services,
-    gatewayApi: caches.gatewayApi,
-    pods,
+  const traffic = trafficSeen(
+    { model, entry, route: namesake(routes), services, gatewayApi: caches.gatewayApi, pods },
     reverts,
-  });
+  );
   return {
     model,
     memory: readState(model.status),
     plan,
     rollout: {
       target: wantedRevision(target, plan.pinRevision, records),
-      ...lastWordsOf(model.status),
+      ...lastKnownOf(model.status),
       spent,
       routed: selectedBy(entry),
       ...present({ traffic, marked: entry?.metadata.annotations?.[annotations.stable] }),
@@ -137,10 +70,11 @@ export function observe(
     records,
     pods,
     entry,
-    url:
-      plan.router === 'HTTPRoute'
-        ? routedUrl(model, (name) => caches.gateway(name))
-        : entryUrl(model, entry, settings.serviceAddress),
+    url: routerOf(plan).url(model, {
+      entry,
+      gatewayOf: (name) => caches.gateway(name),
+      style: settings.serviceAddress,
+    }),
     gatewayApi: caches.gatewayApi,
     children: [...services, ...routes, ...deployments, ...mine(caches.configMaps(key)), ...controllerRevisions],
   };
@@ -303,6 +237,3 @@ function podsNotCreated(deployment: Deployment): Trouble | undefined {
   );
   return failing === undefined ? undefined : podsRefused(failing.message ?? 'pods cannot be created');
 }
-
-/** The latest report of each pod, by uid. Absent: no information. */
-export type Reports = (uid: string) => Report | undefined;

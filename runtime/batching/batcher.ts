@@ -2,13 +2,14 @@
  * Holds requests until a slot of the engine is free, then runs as many together as the plan says.
  *
  * Owns:   the queue, its limit and the one timer. plan.ts decides; this carries it out.
- * Limits: `maxDepth` requests wait; the next is refused at once with QUEUE_FULL. There is no other buffer
+ * Limits: `maxDepth` requests of a tier wait; the next is refused at once with QUEUE_FULL. There is no other buffer
  *         between the socket and the engine. A run begins when its memory fits beside that of the runs under way; one
  *         that can never fit is refused with REQUEST_TOO_LARGE.
  * Ends:   every submit settles exactly once: a result, an AppError, or the reason of the caller's abort. What
  *         is expired or abandoned before its run never reaches the engine.
  */
 import { AppError } from '../../api/errors.ts';
+import type { Tier } from '../../api/tiers.ts';
 import { reasonOf } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Engine, EngineResult, PartResult } from '../engine/port.ts';
@@ -113,7 +114,8 @@ export class Batcher implements Inference {
           limit: limits.maxRequestElements,
         }),
       );
-    if (this.#queue.length >= limits.maxDepth)
+    const { tier = 'interactive' } = request;
+    if (this.#depthOf(tier) >= limits.maxDepth)
       return Promise.reject(new AppError('QUEUE_FULL', { limit: limits.maxDepth }));
     const rows = rowsOf(request.inputs);
     const bytes = this.#room.bytesOf(rows, elements);
@@ -123,6 +125,7 @@ export class Batcher implements Inference {
       request,
       resolve,
       reject,
+      tier,
       elements,
       bytes,
       rows: rows ?? 1,
@@ -153,6 +156,11 @@ export class Batcher implements Inference {
   async idle(): Promise<void> {
     while (this.#queue.length > 0 || this.#running > 0)
       await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  /** Requests of one tier that wait: bulk work takes no place of interactive work. */
+  #depthOf(tier: Tier): number {
+    return this.#queue.reduce((depth, ticket) => depth + (ticket.tier === tier ? 1 : 0), 0);
   }
 
   #pump(): void {

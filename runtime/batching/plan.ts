@@ -5,11 +5,15 @@
  *        limits, never tensors, timers or engines.
  * Pure:  time comes in as `nowMs`.
  * Read:  planBatch, top to bottom. Expired first; then the group of the oldest request that is full or has
- *        waited long enough; else wait. Without a delay the oldest group always runs at once.
+ *        waited long enough; else wait. Without a delay the oldest group always runs at once. Bulk requests are
+ *        looked at only while no interactive one waits, so the two never share a run.
  */
+
+import type { Tier } from '../../api/tiers.ts';
 
 /** One request in the queue, oldest first. */
 export type Waiting = {
+  readonly tier: Tier;
   /** Requests of one group may share a run; undefined: runs alone. */
   readonly group: string | undefined;
   readonly rows: number;
@@ -45,7 +49,7 @@ export function planBatch(queue: readonly Waiting[], limits: BatchLimits, nowMs:
   if (drop.length > 0) return { do: 'drop', drop };
 
   let soonestMs = Infinity;
-  for (const group of groupsOf(queue)) {
+  for (const group of groupsOf(queue, tierNow(queue))) {
     const take = fill(queue, group, limits);
     const oldest = queue[group[0] ?? 0];
     if (oldest?.group === undefined) return { do: 'run', take, because: 'alone' };
@@ -75,10 +79,16 @@ function timeLeft(queue: readonly Waiting[], nowMs: number): number {
   return queue.reduce((least, { deadlineMs }) => Math.min(least, (deadlineMs ?? Infinity) - nowMs), Infinity);
 }
 
-/** The queue's positions by group, groups by their oldest member; those that run alone are groups of one. */
-function groupsOf(queue: readonly Waiting[]): readonly (readonly number[])[] {
+/** The tier whose turn it is. */
+function tierNow(queue: readonly Waiting[]): Tier {
+  return queue.some(({ tier }) => tier === 'interactive') ? 'interactive' : 'bulk';
+}
+
+/** A tier's positions by group, groups by their oldest member; those that run alone are groups of one. */
+function groupsOf(queue: readonly Waiting[], turn: Tier): readonly (readonly number[])[] {
   const groups = new Map<string | number, number[]>();
-  queue.forEach(({ group }, position) => {
+  queue.forEach(({ group, tier }, position) => {
+    if (tier !== turn) return;
     const members = groups.get(group ?? position);
     if (members === undefined) groups.set(group ?? position, [position]);
     else members.push(position);

@@ -4,6 +4,7 @@
  * Owns:  the shape of one request and its result. The batcher implements it (batcher.ts).
  * Ends:  every submit settles exactly once: a result, an AppError, or the reason of the caller's abort.
  */
+import type { Tier } from '../../api/tiers.ts';
 import type { NamedTensors } from '../engine/tensor.ts';
 
 export type InferenceRequest = {
@@ -13,6 +14,8 @@ export type InferenceRequest = {
   readonly outputs: readonly string[];
   /** On the clock's monotonic scale; work that has not begun by then is dropped with REQUEST_EXPIRED. */
   readonly deadlineMs?: number;
+  /** Interactive unless given. */
+  readonly tier?: Tier;
   /** Told the bytes of outputs as they come. What it throws ends the request: there is no room for them. */
   readonly hold?: (bytes: number) => void;
   /** Aborted when the client is gone; work that has not begun is dropped. A run that began cannot be stopped. */

@@ -8,17 +8,33 @@ import { kinds } from '../../api/error-kinds.ts';
 import { AppError } from '../../api/errors.ts';
 import type { ClientError } from './call.ts';
 
+/** A body that is there in full, to be written one chunk after the other. */
+export type WholeBody = { readonly chunks: readonly (string | Uint8Array)[]; readonly bytes: number };
+
 export type Answer = {
   readonly status: number;
   readonly contentType: string;
-  readonly chunks: readonly (string | Uint8Array)[];
-  readonly bytes: number;
+  /**
+   * A stream is made while it is sent, is iterated once, and is ended by `return` when the rest is not wanted. An error
+   * that needs a status of its own has to be thrown before the stream is given.
+   */
+  readonly body: WholeBody | AsyncIterable<Uint8Array>;
+  /** The last chunk of a stream that breaks. Absent: its protocol has none, and the transport breaks off. */
+  readonly lastChunk?: (error: ClientError) => Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
   /** Whether the connection ends with it. */
   readonly closes?: boolean;
 };
 
-/** The client closed its connection; nobody waits for an answer. */
+export function wholeBody(body: string | Uint8Array): WholeBody {
+  return { chunks: [body], bytes: typeof body === 'string' ? Buffer.byteLength(body) : body.length };
+}
+
+export function isStream(body: Answer['body']): body is AsyncIterable<Uint8Array> {
+  return Symbol.asyncIterator in body;
+}
+
+/** The client closed its connection before its answer. */
 export class ClientGone extends Error {
   override readonly name = 'ClientGone';
   constructor() {
@@ -28,7 +44,7 @@ export class ClientGone extends Error {
 
 export function jsonAnswer(value: unknown, status = 200, headers: Readonly<Record<string, string>> = {}): Answer {
   const text = JSON.stringify(value);
-  return { status, contentType: 'application/json', chunks: [text], bytes: Buffer.byteLength(text), headers };
+  return { status, contentType: 'application/json', body: wholeBody(text), headers };
 }
 
 /** What is not ours to say is our bug: the client learns no more than that. */

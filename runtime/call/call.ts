@@ -5,6 +5,7 @@
  *        reads them.
  */
 import type { AppError } from '../../api/errors.ts';
+import type { Tier } from '../../api/tiers.ts';
 import type { InferenceResult } from '../batching/port.ts';
 
 export type TaskCall = {
@@ -15,6 +16,8 @@ export type TaskCall = {
   /** Pass on to submit, as is `signal`. Absent: the client gave no deadline. */
   readonly deadlineMs?: number;
   readonly signal: AbortSignal;
+  /** Pass on to submit, too. */
+  readonly tier: Tier;
   readonly trace: Trace;
 };
 
@@ -27,13 +30,16 @@ export interface Trace {
   decoded(elements: number): void;
   /** With several submits (a request cut into pieces): the sum of one's choice, usually the longest. */
   inferred(result: Pick<InferenceResult, 'queueMs' | 'inferMs' | 'isShared'>): void;
+  /** More of a streamed answer was made. @param units in what the task counts its output, such as tokens */
+  produced(units: number): void;
 }
 
 export type TaskReply = {
   /** 200 unless given. */
   readonly status?: number;
   readonly contentType: string;
-  readonly body: string | Uint8Array;
+  /** As in Answer (answer.ts): whole, or made while it is sent. */
+  readonly body: string | Uint8Array | AsyncIterable<Uint8Array>;
   readonly headers?: Readonly<Record<string, string>>;
 };
 

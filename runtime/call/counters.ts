@@ -8,9 +8,19 @@
 import type { OutcomeKind } from '../../api/outcomes.ts';
 import type { Traffic } from '../../api/report.ts';
 import { DurationCounts } from '../../api/histogram.ts';
+import { reportedTiers, type Tier } from '../../api/tiers.ts';
+import { isInference } from './handler.ts';
+import type { AnsweredCall, Observer } from './observer.ts';
+import type { RequestTrace } from './trace.ts';
 
 export type Outcome =
-  | { readonly is: 'Ok'; readonly elements: number; readonly seconds: number }
+  | {
+      readonly is: 'Ok';
+      readonly elements: number;
+      readonly seconds: number;
+      /** Of a streamed answer: seconds to its first chunk, and what it had in units of its task. */
+      readonly stream?: { readonly firstByteSeconds: number; readonly units: number };
+    }
   /** `elements` is 0 when the request was refused before its size was known. */
   | { readonly is: 'Error'; readonly elements: number; readonly kind: OutcomeKind };
 
@@ -22,19 +32,37 @@ const shedKinds: ReadonlySet<OutcomeKind> = new Set([
   'clientDeadline',
   'clientBody',
 ]);
-/** Until tiers exist every request is of this one. */
-export const tier = 'default';
+type Cell = {
+  readonly latency: DurationCounts;
+  readonly firstByte: DurationCounts;
+  units: number;
+  streams: number;
+  ok: number;
+  readonly errors: Map<OutcomeKind, number>;
+  shed: number;
+};
 
-type Cell = { readonly latency: DurationCounts; ok: number; readonly errors: Map<OutcomeKind, number>; shed: number };
+export class Counters implements Observer {
+  readonly #cells: Readonly<Record<Tier, Map<number, Cell>>> = { interactive: new Map(), bulk: new Map() };
 
-export class Counters {
-  readonly #cells = new Map<number, Cell>();
+  answered(call: AnsweredCall): void {
+    if (!isInference(call.route)) return;
+    const { elements } = call.trace;
+    const { tier } = call.incoming;
+    if (call.kind === 'Answered') this.record(okOf(call.trace), tier);
+    else if (call.kind === 'Failed') this.record({ is: 'Error', elements, kind: call.outcome }, tier);
+  }
 
-  record(outcome: Outcome): void {
-    const cell = this.#cell(sizeClassOf(outcome.elements));
+  record(outcome: Outcome, tier: Tier = 'interactive'): void {
+    const cell = this.#cell(tier, sizeClassOf(outcome.elements));
     if (outcome.is === 'Ok') {
       cell.ok += 1;
       cell.latency.observe(outcome.seconds);
+      if (outcome.stream !== undefined) {
+        cell.streams += 1;
+        cell.units += outcome.stream.units;
+        cell.firstByte.observe(outcome.stream.firstByteSeconds);
+      }
       return;
     }
     cell.errors.set(outcome.kind, (cell.errors.get(outcome.kind) ?? 0) + 1);
@@ -42,23 +70,34 @@ export class Counters {
   }
 
   snapshot(): readonly Traffic[] {
-    return [...this.#cells]
-      .sort(([a], [b]) => a - b)
-      .map(([sizeClass, { latency, ok, errors, shed }]) => ({
-        tier,
-        sizeClass,
-        latency: latency.snapshot(),
-        ok,
-        errors: Object.fromEntries(errors),
-        shed,
-      }));
+    return (['interactive', 'bulk'] as const).flatMap((tier) =>
+      [...this.#cells[tier]]
+        .sort(([a], [b]) => a - b)
+        .map(([sizeClass, { latency, firstByte, units, streams, ok, errors, shed }]) => ({
+          tier: reportedTiers[tier],
+          sizeClass,
+          latency: latency.snapshot(),
+          ok,
+          errors: Object.fromEntries(errors),
+          shed,
+          ...(streams === 0 ? {} : { streamed: { firstByte: firstByte.snapshot(), units } }),
+        })),
+    );
   }
 
-  #cell(sizeClass: number): Cell {
-    const known = this.#cells.get(sizeClass);
+  #cell(tier: Tier, sizeClass: number): Cell {
+    const known = this.#cells[tier].get(sizeClass);
     if (known !== undefined) return known;
-    const made: Cell = { latency: new DurationCounts(), ok: 0, errors: new Map(), shed: 0 };
-    this.#cells.set(sizeClass, made);
+    const made: Cell = {
+      latency: new DurationCounts(),
+      firstByte: new DurationCounts(),
+      units: 0,
+      streams: 0,
+      ok: 0,
+      errors: new Map(),
+      shed: 0,
+    };
+    this.#cells[tier].set(sizeClass, made);
     return made;
   }
 }
@@ -66,4 +105,9 @@ export class Counters {
 /** The least power of two that is not below `elements`; 0 for none. */
 export function sizeClassOf(elements: number): number {
   return elements <= 0 ? 0 : 2 ** Math.ceil(Math.log2(elements));
+}
+
+function okOf({ elements, totalMs, firstByteMs, units }: RequestTrace): Outcome {
+  const ok = { is: 'Ok', elements, seconds: totalMs / 1000 } as const;
+  return firstByteMs === undefined ? ok : { ...ok, stream: { firstByteSeconds: firstByteMs / 1000, units } };
 }

@@ -6,7 +6,10 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { OutcomeKind } from '../../api/outcomes.ts';
 import { collectProcess } from '../../lib/metrics.ts';
-import { stages, type StageTimes } from './trace.ts';
+import { protocolErrorBody } from './answer.ts';
+import { isInference, type Handler } from './handler.ts';
+import type { AnsweredCall, Observer } from './observer.ts';
+import { stages } from './trace.ts';
 
 /** What a scrape reads. */
 export type Readings = {
@@ -23,26 +26,20 @@ export type Readings = {
   readonly runLimitMs: () => number;
 };
 
-export type RouteName = 'infer' | 'task' | 'health' | 'metadata' | 'other';
-
-export type Served = {
-  readonly route: RouteName;
-  readonly status: number;
-  /** Undefined for a success. `abandoned`: the client left before its answer. */
-  readonly kind: OutcomeKind | 'abandoned' | undefined;
-  readonly times: StageTimes;
-};
-
 const stageBuckets = [
   0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 ];
+/** Of what is written at a time. */
+const pieceCharacters = 16 * 1024;
 const rowBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
-export class RuntimeMetrics {
+export class RuntimeMetrics implements Observer {
   readonly registry = new Registry();
   readonly #requests: Counter<'route' | 'code' | 'kind'>;
   readonly #stages: Histogram<'stage'>;
   readonly #refused: Counter<'reason'>;
+  readonly #firstByte: Histogram;
+  readonly #units: Counter;
   readonly #rows: Histogram;
   readonly #fellApart: Counter;
   #readings: Readings | undefined;
@@ -70,6 +67,17 @@ export class RuntimeMetrics {
       labelNames: ['reason'],
       registers,
     });
+    this.#firstByte = new Histogram({
+      name: 'onnx_runtime_first_byte_seconds',
+      help: 'Time to the first byte of streamed answers.',
+      buckets: stageBuckets,
+      registers,
+    });
+    this.#units = new Counter({
+      name: 'onnx_runtime_output_units_total',
+      help: 'Output of streamed answers in units of the task, such as tokens.',
+      registers,
+    });
     this.#rows = new Histogram({
       name: 'onnx_runtime_batch_rows',
       help: 'Rows of each run.',
@@ -89,17 +97,21 @@ export class RuntimeMetrics {
     this.#readings = readings;
   }
 
-  served({ route, status, kind, times }: Served): void {
-    this.#requests.inc({ route, code: String(status), kind: kind ?? '' });
-    if (route !== 'infer' && route !== 'task') return;
+  answered(call: AnsweredCall): void {
+    const { route, status, trace } = call;
+    this.#requests.inc({ route, code: String(status), kind: kindOf(call) });
+    if (!isInference(route)) return;
     for (const stage of stages) {
-      const ms = times[stage];
+      const ms = trace.times[stage];
       if (ms !== undefined) this.#stages.observe({ stage }, ms / 1000);
     }
-  }
-
-  refused(reason: string): void {
-    this.#refused.inc({ reason });
+    const { firstByteMs, units } = trace;
+    if (firstByteMs !== undefined) {
+      this.#firstByte.observe(firstByteMs / 1000);
+      this.#units.inc(units);
+    }
+    if (call.kind === 'Failed') this.#refused.inc({ reason: call.code });
+    if (call.kind === 'Abandoned') this.#refused.inc({ reason: 'CLIENT_GONE' });
   }
 
   ran(rows: number): void {
@@ -152,4 +164,32 @@ export class RuntimeMetrics {
       now.transferBytes(),
     );
   }
+}
+
+/** "" for a result. */
+function kindOf(call: AnsweredCall): OutcomeKind | 'abandoned' | '' {
+  if (call.kind === 'Failed') return call.outcome;
+  return call.kind === 'Abandoned' ? 'abandoned' : '';
+}
+
+/** Written piece by piece: a scrape of many series holds up neither the thread nor the memory. */
+export function metricsHandler(registry: Registry): Handler {
+  return {
+    name: 'metadata',
+    needsRoom: false,
+    handle: () => ({ status: 200, contentType: registry.contentType, body: metricsText(registry) }),
+    errorBody: protocolErrorBody,
+  };
+}
+
+async function* metricsText(registry: Registry): AsyncGenerator<Uint8Array> {
+  let [text, separator] = ['', ''];
+  for (const { name } of registry.getMetricsAsArray()) {
+    text += `${separator}${await registry.getSingleMetricAsString(name)}`;
+    separator = '\n\n';
+    if (text.length < pieceCharacters) continue;
+    yield Buffer.from(text);
+    text = '';
+  }
+  yield Buffer.from(`${text}\n`);
 }

@@ -2,7 +2,8 @@
  * Sums over inference requests, as the protocol's statistics endpoint gives them.
  */
 import type { Clock } from '../../lib/clock.ts';
-import type { StageTimes } from './trace.ts';
+import { isInference } from './handler.ts';
+import type { AnsweredCall, Observer } from './observer.ts';
 
 /** Counts and milliseconds summed since the start. */
 export type InferStats = {
@@ -21,7 +22,7 @@ export type InferStats = {
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-export class Tally {
+export class Tally implements Observer {
   readonly #clock: Clock;
   readonly #sums: Mutable<InferStats> = {
     ok: 0,
@@ -40,8 +41,14 @@ export class Tally {
     this.#clock = clock;
   }
 
-  answered(totalMs: number, times: StageTimes): void {
+  answered({ kind, route, trace }: AnsweredCall): void {
+    if (!isInference(route)) return;
     const sums = this.#sums;
+    if (kind !== 'Answered') {
+      sums.failed += 1;
+      return;
+    }
+    const { times, totalMs } = trace;
     sums.ok += 1;
     sums.lastInferenceMs = this.#clock.now();
     sums.totalMs += totalMs;
@@ -49,10 +56,6 @@ export class Tally {
     sums.queueMs += times.queue ?? 0;
     sums.inferMs += times.infer ?? 0;
     sums.encodeMs += times.encode ?? 0;
-  }
-
-  failed(): void {
-    this.#sums.failed += 1;
   }
 
   ran(rows: number): void {

@@ -17,7 +17,10 @@ export class RequestTrace implements Trace {
   readonly #times: Partial<Record<Stage, number>> = {};
   /** 0 until the request was decoded. */
   elements = 0;
+  /** Of a streamed answer: what it had so far, in what its task counts. */
+  units = 0;
   #isShared = false;
+  #firstByteMs: number | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -49,6 +52,20 @@ export class RequestTrace implements Trace {
     this.#times.queue = queueMs;
     this.#times.infer = inferMs;
     this.#lap();
+  }
+
+  produced(units: number): void {
+    this.units += units;
+  }
+
+  /** The first chunk of a streamed answer is here. */
+  began(): void {
+    this.#firstByteMs = this.totalMs;
+  }
+
+  /** Milliseconds until the first chunk of a streamed answer; undefined before it, and for a whole answer. */
+  get firstByteMs(): number | undefined {
+    return this.#firstByteMs;
   }
 
   /** The answer is written out next. */

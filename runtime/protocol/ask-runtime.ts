@@ -10,7 +10,7 @@ import { readBounded } from '../../lib/bounded-body.ts';
 import { bearer, tokenHeader } from '../../api/access.ts';
 import { messageOf } from '../../api/errors.ts';
 import { present } from '../../api/present.ts';
-import { besideHeader, serviceHeader, serviceMsIn } from './beside.ts';
+import { besideHeader, serviceHeader, serviceMsIn } from '../call/beside.ts';
 
 export type Question = {
   readonly method: 'GET' | 'POST';

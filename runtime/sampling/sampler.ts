@@ -22,6 +22,8 @@ export type SamplerOptions = {
 export type Draft = {
   readonly answered: (what: Omit<Sample, 'request'>) => void;
   readonly dropped: () => void;
+  /** The answer is larger than `sampleLimitBytes`: it is counted, not kept. */
+  readonly tooLarge: () => void;
 };
 
 export const maxSamples = 64;
@@ -59,6 +61,11 @@ export class Sampler {
     return this.#share > 0;
   }
 
+  /** Of one sample. */
+  get sampleLimitBytes(): number {
+    return this.#options.limitBytes * sampleShare;
+  }
+
   get held(): { readonly samples: number; readonly bytes: number } {
     return { samples: this.#samples.length, bytes: this.#heldBytes + this.#draftBytes };
   }
@@ -78,7 +85,7 @@ export class Sampler {
     if (nowMs - this.#chosenAtMs < spacingMs) return undefined;
     this.#chosenAtMs = nowMs;
     const bytes = body.body.length;
-    if (bytes > this.#options.limitBytes * sampleShare) {
+    if (bytes > this.sampleLimitBytes) {
       this.#tooLarge += 1;
       return undefined;
     }
@@ -118,13 +125,16 @@ export class Sampler {
         if (close()) this.#keep({ ...what, request });
       },
       dropped: () => void close(),
+      tooLarge: () => {
+        if (close()) this.#tooLarge += 1;
+      },
     };
   }
 
   #keep(sample: Sample): void {
     const { limitBytes } = this.#options;
     const bytes = bytesOf(sample);
-    if (bytes > limitBytes * sampleShare) {
+    if (bytes > this.sampleLimitBytes) {
       this.#tooLarge += 1;
       return;
     }

@@ -7,8 +7,9 @@
  */
 import { AppError } from '../../api/errors.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
-import { besideHeader } from '../protocol/beside.ts';
+import { SampledCalls } from '../sampling/sampled-calls.ts';
 import { Sampler, samplerLimitBytes } from '../sampling/sampler.ts';
+import type { TaskRoute } from '../tasks/task.ts';
 import type { Prepared } from '../prepare/prepared.ts';
 import { closedDoor, type Door } from '../config/access-file.ts';
 import { Counters } from '../call/counters.ts';
@@ -19,17 +20,18 @@ import { checkLoad, checkServing } from './memory-check.ts';
 import { planServing, ServedModel, type LoadingWorld, type ServingPlan } from './loaded-model.ts';
 import type { ClientDeadline } from '../call/client-deadline.ts';
 import { debugApp } from '../transport/http/debug-server.ts';
-import { besideWorld, serveRequest, uncountedWorld, type ExchangeWorld } from '../transport/http/exchange.ts';
+import { serveBy, serveRequest, sidecarTerms, type HttpDeps, type Terms } from '../transport/http/exchange.ts';
 import { HttpServers } from '../transport/http/http-server.ts';
 import { effectiveConfig, LoopLag, newBootId, reportOf } from '../transport/http/insight.ts';
 import { MemoryGuard } from '../call/memory-guard.ts';
-import { RuntimeMetrics } from '../call/metrics.ts';
-import { isProbe, protocolRoutes } from '../transport/http/oip-routes.ts';
+import { metricsHandler, RuntimeMetrics } from '../call/metrics.ts';
+import { observers } from '../call/observer.ts';
+import { uncounted, type CallDeps } from '../call/perform.ts';
+import { protocolHandlers } from '../protocol/handlers.ts';
 import { Readiness } from '../call/readiness.ts';
-import type { Route, RouteTable } from '../transport/http/routes.ts';
+import { isProbe, routeTable, type RouteTable } from '../transport/http/routes.ts';
 import { StuckRuns } from '../call/stuck-runs.ts';
 import { Tally } from '../call/tally.ts';
-import { taskRoutes } from '../transport/http/task-routes.ts';
 import { Transfers } from '../transport/http/transfers.ts';
 
 export type ServerOptions = Pick<LoadingWorld, 'loadEngine' | 'sourceFile' | 'clock' | 'logger'> & {
@@ -80,7 +82,7 @@ export class ModelServer {
   readonly #runs: RunWatch;
   readonly #open = new Set<ClientDeadline>();
   readonly #watching = new AbortController();
-  #taskRoutes: readonly (readonly [string, Route])[] = [];
+  #taskRoutes: readonly TaskRoute[] | undefined;
   #routes: RouteTable;
   #model: ServedModel | undefined;
   #servers: HttpServers | undefined;
@@ -117,7 +119,10 @@ export class ModelServer {
    */
   async listen(): Promise<void> {
     const { addresses, port, metricsPort, maxConnections } = this.#options;
-    const world = this.#exchangeWorld();
+    const deps = this.#httpDeps();
+    const { transfers } = deps;
+    const users = this.#userCalls();
+    const forUsers: Terms = { calls: users, tier: 'interactive' };
     this.#servers = await HttpServers.listen(
       {
         addresses,
@@ -125,27 +130,30 @@ export class ModelServer {
         maxConnections,
         clock: this.#options.clock,
         isProbe,
-        onFull: () => world.transfers.cutSlowest(),
+        onFull: () => transfers.cutSlowest(),
       },
-      (request, response) => serveRequest(world, request, response),
+      (request, response) => serveRequest(deps, forUsers, request, response),
     );
     void this.#stuckRuns().watch(this.#watching.signal);
-    const uncounted = uncountedWorld(world);
+    const sidecars = uncounted(users);
+    const scrape = metricsHandler(this.#metrics.registry);
+    // Apart from the budget of requests, which it shows.
+    const scrapes: HttpDeps = {
+      ...deps,
+      transfers: new Transfers({ limitBytes: () => transfers.limitBytes, clock: this.#options.clock }),
+    };
     const debug = debugApp({
-      metrics: this.#metrics.registry,
+      metrics: (request, response) =>
+        serveBy(scrape, scrapes, { calls: sidecars, tier: 'interactive' }, { request, response, path: '/metrics' }),
       counters: () => this.#report(),
       config: () => this.#config(),
       sampler: this.#sampler,
       door: this.#options.door ?? closedDoor,
       answerUncounted: (request, response, isSidecar) =>
-        serveRequest(
-          !isSidecar ? world : request.headers[besideHeader] === undefined ? uncounted : besideWorld(uncounted),
-          request,
-          response,
-        ),
+        serveRequest(deps, isSidecar ? sidecarTerms(sidecars, request) : forUsers, request, response),
     });
     this.#debug = await HttpServers.listen(
-      { addresses, port: metricsPort, maxConnections: debugConnections, onFull: () => world.transfers.cutSlowest() },
+      { addresses, port: metricsPort, maxConnections: debugConnections, onFull: () => transfers.cutSlowest() },
       async (request, response) => debug(request, response),
     );
     this.#metrics.readFrom({
@@ -155,7 +163,7 @@ export class ModelServer {
       workers: () => this.#workers,
       loop: () => this.#loop.reading,
       connections: () => this.connections,
-      transferBytes: () => world.transfers.heldBytes,
+      transferBytes: () => transfers.heldBytes,
       ready: () => this.#readiness.ready,
       oldestRunMs: () => this.#runs.oldestMs,
       runLimitMs: () => this.#runs.limitMs,
@@ -194,7 +202,7 @@ export class ModelServer {
     this.#readiness.moveTo('Warming');
     await this.#model.warm(stop);
     await this.#checkRoom();
-    this.#taskRoutes = taskRoutes(this.#model.task.routes);
+    this.#taskRoutes = this.#model.task.routes;
     this.#routes = this.#routeTable();
     this.#readiness.moveTo('Ready');
   }
@@ -290,18 +298,17 @@ export class ModelServer {
   #routeTable(): RouteTable {
     const { config, serverVersion, clock } = this.#options;
     const served = { name: config.name, version: config.revision };
-    const { exact, model } = protocolRoutes({
+    const handlers = protocolHandlers({
       served,
       serverVersion,
       startedSeconds: Math.floor(clock.now() / 1000),
       readiness: this.#readiness,
       model: () => this.#loadedModel(),
     });
-    return { served, model, complete: this.#model !== undefined, exact: new Map([...exact, ...this.#taskRoutes]) };
+    return routeTable(served, handlers, this.#taskRoutes);
   }
 
-  #exchangeWorld(): ExchangeWorld {
-    const { clock, logger } = this.#options;
+  #httpDeps(): HttpDeps {
     const {
       memoryBytes,
       limits: { bodyBytes },
@@ -310,21 +317,30 @@ export class ModelServer {
     const bodiesBytes = (): number => (this.#model?.shares ?? unloaded).bodiesBytes;
     return {
       routes: () => this.#routes,
+      draining: () => this.#readiness.state === 'Draining',
+      bodyLimitBytes: () => Math.min(bodyBytes, bodiesBytes()),
+      transfers: new Transfers({ limitBytes: bodiesBytes, clock: this.#options.clock }),
+    };
+  }
+
+  #userCalls(): CallDeps {
+    const { clock, logger } = this.#options;
+    const isIdle = (): boolean => this.#isIdle;
+    return {
       admit: () => {
         this.#readiness.admit();
         this.#guard.admit();
       },
+      isIdle,
       expectedWaitMs: () => this.#model?.batcher.expectedWaitMs ?? 0,
       ownDeadlineMs: () => this.#runs.limitMs,
       open: this.#open,
-      draining: () => this.#readiness.state === 'Draining',
-      bodyLimitBytes: () => Math.min(bodyBytes, bodiesBytes()),
-      transfers: new Transfers({ limitBytes: bodiesBytes, clock }),
-      metrics: this.#metrics,
-      counters: this.#counters,
-      tally: this.#tally,
-      sampler: this.#sampler,
-      isIdle: () => this.#isIdle,
+      observer: observers([
+        this.#metrics,
+        this.#counters,
+        this.#tally,
+        new SampledCalls({ sampler: this.#sampler, isIdle }),
+      ]),
       tellsService: false,
       clock,
       logger,
@@ -333,7 +349,7 @@ export class ModelServer {
 
   /**
    * Whether what must not be in a user's way may come in: only while nobody waits and, where there are several workers,
-   * one more is free. Tiers of the queue would do better; there are none yet.
+   * one more is free. The queue alone would not do: a run of bulk work that began cannot be stopped.
    */
   get #isIdle(): boolean {
     const { freeSlots = 0, workers } = this.#model?.engine ?? {};

@@ -1,7 +1,6 @@
 /**
- * Holds an answer of the Open Inference Protocol against the outputs that must be in it.
- *
- * Owns: reading an answer in either form. Numbers are compared as numbers, integers beyond 2^53 digit for digit. Pure.
+ * Compares an answer of the Open Inference Protocol with the expected outputs.
+ * Owns: reading an answer in either form. Numbers are compared as numbers, integers beyond 2^53 digit by digit. Pure.
  */
 import { errorBody, statusIn, type Answer, type Check } from './cases.ts';
 import type { Values } from './models.ts';
@@ -45,7 +44,7 @@ function compareAnswer(
   const binary = outputs.some((output) => output.binary);
   const header = answer.headers.get('inference-header-content-length');
   if (binary !== (header !== undefined))
-    return binary ? 'the binary data has no header' : 'a header of binary data that was not asked for';
+    return binary ? 'the binary data has no header' : 'a header of binary data although the request did not ask for it';
   const end = header === undefined ? answer.body.length : Number(header);
   const wide = outputs.some(({ datatype }) => datatype === 'INT64' || datatype === 'UINT64');
   const json = (parse(answer.body.subarray(0, end).toString('utf8'), wide) ?? {}) as {
@@ -100,7 +99,7 @@ function same(want: number | bigint | string, got: unknown, allowed: number): bo
   return typeof value === 'number' && close(want, value, allowed);
 }
 
-/** -0 is printed as 0; a sum beyond the range depends on what is added up first. */
+/** -0 is printed as 0. A sum beyond the range depends on the order of addition. */
 function close(want: number, value: number, allowed: number): boolean {
   if (value === want || Object.is(value, want) || Math.fround(value) === want) return true;
   return allowed > 0 && !(Math.abs(value - want) > allowed);
@@ -108,7 +107,7 @@ function close(want: number, value: number, allowed: number): boolean {
 
 type Context = { readonly source?: string };
 
-/** @param wide whether whole numbers become bigints, which lose no digit */
+/** @param wide whether integers become bigints, which keep every digit */
 function parse(text: string, wide: boolean): unknown {
   try {
     if (!wide) return JSON.parse(text);

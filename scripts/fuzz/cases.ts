@@ -1,7 +1,6 @@
 /**
- * What a fuzz case is: bytes for one connection and what has to come back.
- *
- * Owns: the types, the making of HTTP requests from a body, and the checks that every answer has to pass. Pure.
+ * A fuzz case: bytes for one connection and the expected answers.
+ * Owns: the types, making HTTP requests from a body, and the checks that every answer must pass. Pure.
  */
 import { deflateSync, gzipSync } from 'node:zlib';
 import type { Chance } from './chance.ts';
@@ -14,32 +13,29 @@ export type Answer = { readonly status: number; readonly headers: ReadonlyMap<st
 /** @returns what is wrong with the answer; undefined when it is right */
 export type Check = (answer: Answer) => string | undefined;
 
-/**
- * Bytes to write, a wait in milliseconds, the half-close of the client's side, or the end of the connection without a
- * word.
- */
+/** Bytes to write, a wait in milliseconds, closing the client's sending side, or destroying the connection. */
 export type Part = Buffer | { readonly pauseMs: number } | 'end' | 'destroy';
 
 export type Due = { readonly check: Check; /** The answer to HEAD has no body. */ readonly head?: boolean };
 
 export type Case = {
-  /** Of what kind: for the summary and for a person who reads a fault. */
+  /** The kind of case, for the summary and for reading a fault. */
   readonly kind: string;
   readonly server: string;
   readonly parts: readonly Part[];
-  /** One check for each answer that is due, in order. */
+  /** One check for each expected answer, in order. */
   readonly due: readonly Due[];
   /**
    * keep: every answer comes and the connection stays usable. close: every answer comes, then the connection may close.
-   * free: the bytes are not HTTP, or are cut off; the answers may be fewer, the connection must close after `end`.
-   * gone: the client leaves; nothing is due.
+   * free: the bytes are not valid HTTP or are truncated; there may be fewer answers, and the connection must close
+   * after `end`. gone: the client disconnects; no answer is expected.
    */
   readonly connection: 'keep' | 'close' | 'free' | 'gone';
 };
 
 export type Post = { readonly path: string; readonly body: Buffer; readonly headers?: readonly string[] };
 
-/** A request in one of the spellings that HTTP/1.1 allows: length or chunks, compressed or not, in one piece or two. */
+/** A request in one of the forms that HTTP/1.1 allows: length or chunks, compressed or not, in one piece or two. */
 export function postParts(chance: Chance, { path, body, headers = [] }: Post): Part[] {
   const encoding = chance.weighted([
     [92, 'identity'],
@@ -95,22 +91,22 @@ export function get(path: string, headers: readonly string[] = [], method = 'GET
 
 // ── checks ──
 
-/** One of the statuses, and an error in words when it is one. */
+/** One of the statuses; an error status must come with an error message. */
 export function statusIn(...statuses: readonly number[]): Check {
   return (answer) =>
     statuses.includes(answer.status) ? errorBody(answer) : `status ${answer.status}, expected ${statuses.join(' or ')}`;
 }
 
-/** Every error is JSON that says in words what is wrong. */
+/** Every error is JSON with a message. */
 export function errorBody({ status, headers, body }: Answer): string | undefined {
   if (status < 400) return undefined;
   const type = headers.get('content-type') ?? '';
   if (!type.startsWith('application/json')) return `an error of type '${type}'`;
   const words = wordsOf(parseOrUndefined(body));
-  return typeof words === 'string' && words !== '' ? undefined : 'an error without words';
+  return typeof words === 'string' && words !== '' ? undefined : 'an error without a message';
 }
 
-/** Under /v1 every error is the object that OpenAI's clients read. */
+/** Under /v1 every error has the form of OpenAI's API. */
 export function openAiError(answer: Answer): string | undefined {
   const { error } = (parseOrUndefined(answer.body) ?? {}) as { readonly error?: unknown };
   if (typeof error !== 'object' || error === null || !['message', 'type', 'param', 'code'].every((key) => key in error))
@@ -118,7 +114,7 @@ export function openAiError(answer: Answer): string | undefined {
   return errorBody(answer);
 }
 
-/** The protocol has `{"error": words}`, OpenAI `{"error": {"message": words}}`. */
+/** The protocol has `{"error": message}`, OpenAI `{"error": {"message": message}}`. */
 function wordsOf(body: unknown): unknown {
   const { error } = (body ?? {}) as { readonly error?: unknown };
   return typeof error === 'object' && error !== null ? (error as { readonly message?: unknown }).message : error;

@@ -1,13 +1,12 @@
 /**
- * Seeded chance for the fuzzer: the same seed and case give the same numbers on every machine.
- *
- * Owns: the generator (splitmix32 with a 32-bit state). Not for anything that has to be secret. Pure.
+ * Seeded random numbers for the fuzzer: the same seed and case give the same numbers on every machine.
+ * Owns: the generator (splitmix32 with a 32-bit state). Not cryptographically secure. Pure.
  */
 
 export class Chance {
   #state: number;
 
-  /** @param index of the case: every case draws from a sequence of its own, so that one can be replayed alone */
+  /** @param index of the case: each case has a sequence of its own, so that it can be replayed alone */
   constructor(seed: number, index: number) {
     this.#state = mix(Math.imul(seed, 0x9e37_79b9) ^ mix(index + 0x7f4a_7c15));
   }

@@ -1,8 +1,7 @@
 /**
- * One connection to a server: writes the bytes of a case and reads the answers with a parser of its own.
- *
- * Owns:   the socket, and the rules of framing that an answer must keep: a status line, a length, no byte more.
- * Limits: an answer that does not come within `patienceMs` ends the case and the connection.
+ * One connection to a server: writes the bytes of a case and reads the answers with its own parser.
+ * Owns: the socket, and the framing rules of an answer: a status line, a length, no extra byte.
+ * Limits: when an answer does not come within `patienceMs`, the case and the connection end.
  */
 import { connect, type Socket } from 'node:net';
 import type { Answer, Case, Due, Part } from './cases.ts';
@@ -24,7 +23,7 @@ export class Channel {
 
   async run(fuzz: Case): Promise<Result> {
     const socket = await this.#open();
-    // A server that refuses early may close while the rest is being written; what it said still counts.
+    // A server that refuses early may close during the write; the answer that it sent still counts.
     const written = this.#write(socket, fuzz.parts);
     const result = fuzz.connection === 'gone' ? { problem: undefined, statuses: [] } : await this.#read(fuzz);
     await written;
@@ -98,13 +97,13 @@ export class Channel {
     if (connection === 'free') return { problem: await this.#untilClosed(deadline, statuses), statuses };
     if (this.#pending.length > 0)
       return {
-        problem: `bytes behind the last answer: ${JSON.stringify(this.#pending.subarray(0, 100).toString('latin1'))}`,
+        problem: `bytes after the last answer: ${JSON.stringify(this.#pending.subarray(0, 100).toString('latin1'))}`,
         statuses,
       };
     return { problem: undefined, statuses };
   }
 
-  /** Further answers are of bytes that the server took for requests: they must be whole and no 500. */
+  /** The server may read extra bytes as requests: their answers must be complete and not a 500. */
   async #untilClosed(deadline: number, statuses: number[]): Promise<string | undefined> {
     for (;;) {
       const answer = await this.#next({ check: () => undefined }, deadline);
@@ -116,7 +115,7 @@ export class Channel {
     }
   }
 
-  /** @returns an answer, or what is wrong */
+  /** @returns an answer, or an error message */
   async #next({ head = false }: Due, deadline: number): Promise<Answer | string> {
     for (;;) {
       const found = parseAnswer(this.#pending, head, this.#closed);
@@ -153,7 +152,7 @@ type Parsed =
   | { readonly is: 'Bad'; readonly why: string }
   | { readonly is: 'More' };
 
-/** @param closed whether no more bytes come */
+/** @param closed whether the connection has ended */
 export function parseAnswer(bytes: Buffer, head: boolean, closed: boolean): Parsed {
   const end = bytes.indexOf('\r\n\r\n');
   if (end < 0) return { is: 'More' };

@@ -1,7 +1,6 @@
 /**
- * Cases of what is not HTTP, or not all of it: broken request lines and headers, lengths that lie, ends in the middle.
- *
- * Owns:  which bytes may only be refused or cut off. Pure.
+ * Cases of invalid or truncated HTTP: broken request lines and headers, wrong lengths, early ends.
+ * Owns: which bytes must be refused or cut off. Pure.
  */
 import { chunkedBody, get, postParts, split, statusIn, type Case } from './cases.ts';
 import type { Chance } from './chance.ts';
@@ -105,7 +104,7 @@ export function lyingLength(chance: Chance): Case {
       408,
       413,
     );
-  // The rest is the next request's line.
+  // The rest is parsed as the next request's line.
   const announced = body.length - chance.between(1, body.length - 1);
   return freeToClose('length-short', [get(inferPath, [`Content-Length: ${announced}`], 'POST'), body], 400, 413);
 }

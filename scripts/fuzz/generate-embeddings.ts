@@ -1,8 +1,7 @@
 /**
- * Cases of `POST /v1/embeddings`: texts of all of Unicode, token ids, both formats; right ones and changed ones.
- *
- * Owns:  the oracle: words of the tiny vocabulary have known ids, the same row has the same vector alone and in any
- *        company, base64 holds the numbers of the list.
+ * Cases of `POST /v1/embeddings`: texts of all of Unicode, token ids, both formats; valid and mutated ones.
+ * Owns: the oracle: words of the tiny vocabulary have known ids; a row has the same vector alone and in a batch; base64
+ * has the same numbers as the list.
  */
 import { tinyVocabulary } from '../../test/support/tiny-encoder.ts';
 import { openAiError, parseOrUndefined, postParts, type Answer, type Case, type Check } from './cases.ts';
@@ -11,9 +10,9 @@ import { mutate, mutateBytes, object, oddValue, print, type Obj, type Tree } fro
 import { encoderName } from './models.ts';
 
 export const encoderLimits = { maxTokens: 16, width: 16 } as const;
-/** Sums over padding and over other rows of a batch are taken in another order. */
+/** Sums over padding and over other rows of a batch are added in another order. */
 const allowed = 2e-4;
-/** Vectors by their rows of ids; the first answer of a row is what later ones are held against. */
+/** Vectors by their rows of ids; later answers are compared with the first one. */
 const known = new Map<string, readonly number[]>();
 const knownLimit = 20_000;
 
@@ -48,9 +47,9 @@ export function embeddingsCase(chance: Chance): Case {
   };
 }
 
-/** @returns whether the request is still right */
+/** @returns whether the request is still valid */
 function options(request: Obj, chance: Chance): boolean {
-  if (chance.percent(5)) request.set('user', chance.pick(['somebody', '', 'é']));
+  if (chance.percent(5)) request.set('user', chance.pick(['user-1', '', 'é']));
   if (chance.percent(5)) request.set('dimensions', encoderLimits.width);
   if (!chance.percent(6)) return true;
   const [key, value] = chance.pick<readonly [string, Tree]>([
@@ -137,7 +136,7 @@ function codePoint(chance: Chance): number {
   return chance.between(low, high);
 }
 
-/** The ids of a text of the vocabulary's words; undefined for any other text. */
+/** The ids of a text of words of the vocabulary; undefined for any other text. */
 function idsOfWords(text: string): readonly number[] | undefined {
   if (!/^[A-Za-z\s]+$/.test(text)) return undefined;
   const ids = text
@@ -152,7 +151,7 @@ function idsOfWords(text: string): readonly number[] | undefined {
 
 type Entry = { readonly index?: unknown; readonly embedding?: unknown };
 
-/** Of a request that may be wrong in any way: an answer or a refusal in words, in OpenAI's form. */
+/** For a request that may be invalid: an answer, or an error message in OpenAI's form. */
 const noFault: Check = (answer) => {
   if (answer.status === 200) return undefined;
   return [400, 404, 413].includes(answer.status)
@@ -192,7 +191,7 @@ function vectorsOf({ body }: Answer, base64: boolean): readonly (readonly number
   for (const [index, entry] of (data as readonly Entry[]).entries()) {
     if (entry.index !== index) return `entry ${index} has index ${String(entry.index)}`;
     if ((typeof entry.embedding === 'string') !== base64)
-      return `entry ${index} is not in the format that was asked for`;
+      return `entry ${index} is not in the format that was requested`;
     vectors.push(
       base64 ? floatsOf(Buffer.from(String(entry.embedding), 'base64')) : (entry.embedding as readonly number[]),
     );
@@ -231,5 +230,5 @@ function differs(vector: readonly number[], row: string): string | undefined {
   const far = vector.findIndex((value, at) => !(Math.abs(value - (before[at] ?? Infinity)) <= allowed));
   return far < 0
     ? undefined
-    : `number ${far} of the vector of [${row.slice(0, 80)}] is ${String(vector[far])}, and was ${String(before[far])}`;
+    : `number ${far} of the vector of [${row.slice(0, 80)}] is ${String(vector[far])}, but was ${String(before[far])}`;
 }

@@ -1,8 +1,7 @@
 /**
  * Cases of HTTP itself: routes, headers, encodings, chunks, pipelines, deadlines.
- *
- * Owns:  how often each kind of case comes, and which bytes are a request with a due answer. What may only be refused
- *        or cut off is in generate-broken-http.ts. Pure.
+ * Owns: the frequency of each kind of case, and which bytes are a request with an expected answer.
+ * generate-broken-http.ts makes invalid ones. Pure.
  */
 import { chunkedBody, get, openAiError, split, statusIn, type Case, type Check, type Due } from './cases.ts';
 import type { Chance } from './chance.ts';
@@ -102,7 +101,7 @@ function pipeline(chance: Chance): Case {
   });
   const bytes = Buffer.concat(requests.map(({ part }) => part));
   if (!chance.percent(15)) return keepOpen('pipeline', split(chance, bytes), ...requests.map(({ due }) => due));
-  // The answers before the fault are due; the fault gets one of its own or ends the connection.
+  // The answers before the fault are expected; the fault gets an answer or ends the connection.
   const fault = Buffer.from(chance.pick(['\u0000\u0001\r\n\r\n', 'GET\r\n\r\n', 'XX / HTTP/9.9\r\n\r\n']), 'latin1');
   return {
     kind: 'http/pipeline-fault',

@@ -1,7 +1,6 @@
 /**
- * Cases of infer requests: JSON, binary data behind JSON, raw bytes; right ones and changed ones.
- *
- * Owns: how a request is made and how it is spoiled. What must come back is reference.ts'. Pure.
+ * Cases of infer requests: JSON, binary data after JSON, raw bytes; valid and mutated ones.
+ * Owns: how a request is made and mutated. reference.ts computes the expected answer. Pure.
  */
 import { checkOf } from './answers.ts';
 import { postParts, type Case } from './cases.ts';
@@ -35,7 +34,7 @@ export function binaryCase(chance: Chance): Case {
   );
 }
 
-/** A blob whose length, announced or real, is wrong now and then. */
+/** A blob whose announced or real length is sometimes wrong. */
 function spoiledBlob(bytes: Buffer, chance: Chance): { readonly bytes: Buffer; readonly size: Tree } {
   if (chance.percent(88)) return { bytes, size: bytes.length };
   if (chance.percent(40)) return { bytes: mutateBytes(bytes, chance), size: bytes.length };
@@ -85,7 +84,7 @@ type Draft = {
   readonly binary: boolean;
 };
 
-/** Spoils the request by chance, asks the reference, and makes the case. */
+/** Mutates the request at random, asks the reference, and makes the case. */
 function finish(model: TensorModel, { kind, request, blobs, binary }: Draft, chance: Chance): Case {
   const spoil = chance.weighted([
     [55, 'nothing'],
@@ -140,7 +139,7 @@ function pathOf({ name }: TensorModel): string {
 // ── right requests ──
 
 export function tensorsOf(model: TensorModel, chance: Chance): RefTensor[] {
-  // The last ones are read and written on a thread of their own, and run in pieces.
+  // Large cases are parsed and written on a separate thread, and run in pieces.
   const rows = chance.weighted([
     [700, 1],
     [250, chance.between(2, 4)],
@@ -225,7 +224,7 @@ function headOf({ name, datatype, dims }: RefTensor, more: Readonly<Record<strin
   return object({ name, datatype, shape: [...dims], ...more });
 }
 
-/** Flat, or nested as the shape says. */
+/** Flat, or nested as the shape. */
 function jsonData({ datatype, dims, values }: RefTensor, chance: Chance): Tree {
   const flat = values.map((value) => jsonValue(datatype, value, chance));
   if (dims.length < 2 || flat.length === 0 || chance.percent(60)) return flat;
@@ -240,7 +239,7 @@ function jsonValue(datatype: Datatype, value: number | bigint | string, chance: 
   return typeof value === 'number' && Object.is(value, -0) ? new Raw('-0') : value;
 }
 
-/** id, outputs and parameters: mostly none. Results of FP16 are asked for as bytes. */
+/** id, outputs and parameters: mostly absent. Results of FP16 are requested as bytes. */
 function withOptions(model: TensorModel, request: Obj, chance: Chance): Obj {
   if (chance.percent(20)) request.set('id', chance.pick(['1', '', 'id "x"', 'é', 'x'.repeat(200)]));
   const parameters = parametersOf(model, chance);

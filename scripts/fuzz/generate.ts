@@ -1,7 +1,6 @@
 /**
- * From seed and index to a case.
- *
- * Owns: the shares of the targets, and the promise that the same seed and index make the same bytes. Pure.
+ * Makes a case from a seed and an index.
+ * Owns: the shares of the targets. The same seed and index make the same bytes. Pure.
  */
 import type { Case, Target } from './cases.ts';
 import { Chance } from './chance.ts';
@@ -16,7 +15,7 @@ const generators: Readonly<Record<Target, (chance: Chance) => Case>> = {
   embeddings: embeddingsCase,
 };
 
-/** @param chosen the targets that take turns by chance */
+/** @param chosen the targets, one of which is picked at random */
 export function caseOf(seed: number, index: number, chosen: readonly Target[]): Case {
   const chance = new Chance(seed, index);
   return generators[chance.pick(chosen)](chance);

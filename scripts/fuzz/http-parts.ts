@@ -1,14 +1,13 @@
 /**
- * What cases of HTTP itself are made of.
- *
- * Owns:  the model that raw HTTP goes to, one right request to it, and how a case is put together. Pure.
+ * The parts of cases for HTTP itself.
+ * Owns: the model for raw HTTP, one valid request to it, and how a case is assembled. Pure.
  */
 import { get, parseOrUndefined, statusIn, type Case, type Check, type Due, type Part } from './cases.ts';
 import type { Chance } from './chance.ts';
 
 export type MakeCase = (chance: Chance) => Case;
 
-/** Raw HTTP goes to the model that answers [1,2,3,4] with itself. */
+/** Raw HTTP goes to a model that returns its input [1,2,3,4]. */
 export const server = 'floats';
 export const inferPath = `/v2/models/${server}/infer`;
 export const body = Buffer.from('{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[1,2,3,4]}]}');
@@ -27,7 +26,7 @@ export function keepOpen(kind: string, parts: readonly Part[], ...due: readonly 
   return { kind: `http/${kind}`, server, parts, due, connection: 'keep' };
 }
 
-/** The client says that it is done, so that the server has no reason to wait. */
+/** The client closes its sending side, so that the server does not wait for more. */
 export function freeToClose(kind: string, parts: readonly Part[], ...statuses: readonly number[]): Case {
   return {
     kind: `http/${kind}`,
@@ -38,7 +37,7 @@ export function freeToClose(kind: string, parts: readonly Part[], ...statuses: r
   };
 }
 
-/** Statuses of what is not HTTP, or not all of it. */
+/** Statuses for invalid or truncated HTTP. */
 export const refused = [400, 404, 405, 408, 411, 413, 414, 417, 426, 431, 501, 505];
 
 export function plainRequest(headers: readonly string[] = []): Buffer {

@@ -1,11 +1,10 @@
 /**
- * JSON as the fuzzer writes it: trees that can hold what an object in memory cannot (a key twice, numbers as text).
- *
- * Owns: the tree, its printing (with spaces, escapes and line breaks by chance) and random changes of it. Pure.
+ * JSON as the fuzzer writes it: trees that can hold what a JavaScript object cannot (duplicate keys, numbers as text).
+ * Owns: the tree, its printing (with random spaces, escapes and line breaks) and random changes of it. Pure.
  */
 import type { Chance } from './chance.ts';
 
-/** Text that goes into the JSON as it is: `1e999`, `-0`, `nul`. */
+/** Raw text that is printed unchanged: `1e999`, `-0`, `nul`. */
 export class Raw {
   readonly text: string;
   constructor(text: string) {
@@ -35,7 +34,7 @@ export function object(fields: Readonly<Record<string, Tree>>): Obj {
   return new Obj(Object.entries(fields));
 }
 
-/** @param odd prints spaces and escapes by chance */
+/** @param odd prints random spaces and escapes */
 export function print(tree: Tree, odd?: Chance): string {
   const gap = odd !== undefined && odd.percent(15) ? odd.pick([' ', '\n', '\t', '\r\n  ']) : '';
   if (tree instanceof Raw) return tree.text;
@@ -61,7 +60,7 @@ type Place = {
   readonly twice: (value: Tree) => void;
 };
 
-/** All places of a tree, at most `max`. */
+/** All positions in a tree, at most `max`. */
 function placesOf(tree: Tree, max = 200): Place[] {
   const places: Place[] = [];
   const visit = (node: Tree): void => {
@@ -200,7 +199,7 @@ export function oddValue(chance: Chance, depth = 0): Tree {
   }
 }
 
-/** Lists or objects in one another. */
+/** Nested lists or objects. */
 function nest(chance: Chance): Tree {
   const depth = chance.weighted([
     [6, chance.between(2, 30)],
@@ -215,7 +214,7 @@ function nest(chance: Chance): Tree {
   return new Raw(`${open.repeat(depth)}1${close.repeat(depth)}`);
 }
 
-/** Changes the tree at one place. */
+/** Changes the tree at one position. */
 export function mutate(tree: Tree, chance: Chance): void {
   const places = placesOf(tree);
   if (places.length === 0) return;
@@ -230,7 +229,7 @@ export function mutate(tree: Tree, chance: Chance): void {
   else place.set(oddValue(chance));
 }
 
-/** Changes the bytes of a text: a flipped bit, a hole, a piece twice, an end too early, bytes that are not UTF-8. */
+/** Changes the bytes of a text: a flipped bit, a deletion, a repetition, a truncation, bytes that are not UTF-8. */
 export function mutateBytes(bytes: Buffer, chance: Chance): Buffer {
   const at = chance.below(bytes.length + 1);
   const to = Math.min(bytes.length, at + chance.between(1, 12));

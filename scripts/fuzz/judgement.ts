@@ -1,7 +1,6 @@
 /**
- * What the reference says of a request, and the small readers of JSON that can end its reading.
- *
- * Owns: `Judgement`, and the exception that carries one out of the depth of a request. Pure.
+ * The reference's verdict on a request, and small JSON readers that can end its parsing.
+ * Owns: `Judgement`, and the exception that carries one out of nested parsing. Pure.
  */
 import type { RefTensor } from './models.ts';
 

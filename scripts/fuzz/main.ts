@@ -1,9 +1,8 @@
 /**
- * `npm run fuzz`: asks real model servers seeded requests that are right, wrong or broken, and checks every answer.
- *
- * Owns:  the flags and the closing line.
- * Ends:  with `N passed, N failed` alone on the last line; 0 when nothing failed, 1 when something did, 2 for a wrong
- *        flag.
+ * `npm run fuzz`: sends seeded valid, invalid and broken requests to real model servers, and checks every answer.
+ * Owns: the flags and the closing line.
+ * Ends: with `N passed, N failed` alone on the last line; 0 when nothing failed, 1 when something failed, 2 for a wrong
+ * flag.
  */
 import '../node-guard.cjs';
 import { parseOnlyFlags } from '../../lib/flags.ts';
@@ -18,9 +17,9 @@ Starts model servers with small models in a process of its own and sends them re
 pieces,
 JSON, binary tensors, embeddings. What must come back is known from arithmetic and a second reading of the protocol. \
 A fault
-is a wrong answer, status 500, no answer, a liveness probe without one, a dead process, or too much memory.
+is a wrong answer, status 500, a missing answer, a failed liveness probe, a dead process, or too much memory.
 
-  --seed N         where chance begins (default: 1); the same seed makes the same requests
+  --seed N         seed of the random numbers (default: 1); the same seed makes the same requests
   --requests N     ends after that many (default: 20000)
   --seconds N      ends after that time (default: 600)
   --target NAME    ${targets.join(', ')} or all (default: all)

@@ -1,7 +1,6 @@
 /**
- * The models that the fuzzer asks, and what each answers by arithmetic of its own.
- *
- * Owns: the graphs, their signatures as a client sees them, and `compute`, which knows nothing of the runtime.
+ * The models that the fuzzer uses, and their expected answers, computed independently of the runtime.
+ * Owns: the graphs, their signatures as clients see them, and `compute`.
  */
 import type { Model } from '../../runtime/onnx/build.ts';
 import type { ElementType } from '../../runtime/onnx/element-type.ts';
@@ -72,7 +71,7 @@ function identityOf(name: string, datatype: Datatype, dims: readonly (number | s
 
 const manyTypes = ['INT8', 'UINT8', 'INT16', 'UINT16', 'INT32', 'UINT32', 'UINT64', 'FP64'] as const;
 
-/** An input and an output of every type that no other model has. */
+/** An input and an output of every type that the other models do not have. */
 const types: TensorModel = {
   name: 'types',
   tolerance: 0,
@@ -116,7 +115,7 @@ const sum: TensorModel = {
   },
 };
 
-/** y = [x0 + x2 + 2·x3, x1 + x2 - x3]: what is added up first is ONNX Runtime's choice, hence a tolerance. */
+/** y = [x0 + x2 + 2·x3, x1 + x2 - x3]. ONNX Runtime chooses the order of addition, so there is a tolerance. */
 const product: TensorModel = {
   name: 'product',
   tolerance: 1e-5,

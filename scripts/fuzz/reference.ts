@@ -1,8 +1,7 @@
 /**
- * What the Open Inference Protocol says about an infer request, read a second time and independently of the runtime.
- *
- * Owns:  the oracle of tensor requests: the outputs that must come, a refusal that must come, or `Unsure` where the
- *        protocol leaves it open. Statuses 400 and 413 are refusals. Pure.
+ * The expected result of an infer request by the Open Inference Protocol, implemented independently of the runtime.
+ * Owns: the oracle of tensor requests: the expected outputs, an expected refusal (status 400 or 413), or `Unsure` where
+ * the protocol leaves it open. Pure.
  */
 import type { Datatype, RefTensor, TensorModel, Values } from './models.ts';
 import {
@@ -47,7 +46,7 @@ function read(model: TensorModel, body: Buffer, header: string | undefined): Jud
   return mayExpire ? orExpired(read) : read();
 }
 
-/** Whatever the request asks for, its time may be over before it is refused. */
+/** The request may time out before it is refused. */
 function orExpired(read: () => Judgement): Judgement {
   try {
     return read();
@@ -89,7 +88,7 @@ function parse(bytes: Buffer): unknown {
   return value;
 }
 
-/** Of a text that is JSON. */
+/** For a body that is valid JSON. */
 function depthOf(text: string): number {
   let [depth, most] = [0, 0];
   for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/g)) {
@@ -216,7 +215,7 @@ function valueOf(datatype: Datatype, value: unknown): number | bigint | string {
   }
 }
 
-/** NUL would end it in the binding; half a surrogate pair is not UTF-8. */
+/** The binding ends a string at NUL; half a surrogate pair is not UTF-8. */
 function isText(value: unknown): value is string {
   return typeof value === 'string' && !value.includes('\0') && value.isWellFormed();
 }
@@ -274,7 +273,7 @@ function answerOf(
   const names = asked.size === 0 ? model.outputs.map(({ name }) => name) : [...asked.keys()];
   if (names.some((name) => !model.outputs.some((output) => output.name === name))) refuse('unknown output');
   const firsts = new Set([...inputs.values()].map(({ dims }) => dims[0]));
-  // Broadcasting and runs without a row are ONNX Runtime's affair.
+  // ONNX Runtime decides about broadcasting and runs without a row.
   if (firsts.size > 1 || [...inputs.values()].some(({ dims }) => dims.includes(0))) unsure();
   const computed = model.compute(inputs);
   const outputs = names.map((name) => {

@@ -1,9 +1,8 @@
 /**
- * The fuzz run: lanes that send cases, a prober beside them, and what came of it.
- *
- * Owns:   the order of cases (each index once, over all lanes), the bounds of the run, and what counts as a fault: a
- *         wrong answer, no answer, a dead process, a liveness probe without an answer, memory over its limit.
- * Limits: ends after the requests or seconds that were asked for, or at the 20th fault.
+ * The fuzz run: lanes that send cases, a prober beside them, and the results.
+ * Owns: the order of cases (each index once, over all lanes), the bounds of the run, and what counts as a fault: a
+ * wrong answer, a missing answer, a dead process, a failed liveness probe, memory over its limit.
+ * Limits: ends after the given number of requests or seconds, or at the 20th fault.
  */
 import { Channel, type Result } from './channel.ts';
 import { get, type Case, type Target } from './cases.ts';
@@ -140,7 +139,7 @@ class Run {
     return new Channel({ host, port, patienceMs: patience });
   }
 
-  /** A kubelet's probe, on a connection of its own each time. */
+  /** Like a kubelet's probe, each on a new connection. */
   async #probe(): Promise<void> {
     const names = [...this.#servers.ports.keys()];
     while (!this.#over && this.#servers.death === undefined) {
@@ -173,7 +172,7 @@ class Run {
     }
   }
 
-  /** Alive at the end, and every server still right. */
+  /** The process is alive at the end, and every server still answers correctly. */
   async #last(): Promise<void> {
     const { death } = this.#servers;
     if (death !== undefined) return this.#fault(death);
@@ -203,7 +202,7 @@ function targetName(targets: readonly Target[]): string {
 
 const shownBytes = 1200;
 
-/** The bytes of a case for a person, indented. */
+/** The bytes of a case in readable form, indented. */
 function shown({ parts }: Case): string {
   return parts
     .map((part) => {

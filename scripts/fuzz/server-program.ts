@@ -1,7 +1,6 @@
 /**
- * The child process of the fuzzer: serves every model on a port of its own, and tells the ports to its parent.
- *
- * Ends: with its parent; anything that is not caught ends it, which the fuzzer counts as a fault.
+ * The child process of the fuzzer: serves every model on its own port, and reports the ports to its parent.
+ * Ends: with its parent; an uncaught error ends it, which the fuzzer counts as a fault.
  */
 import { rmSync } from 'node:fs';
 import { createLogger } from '../../lib/log.ts';
@@ -10,7 +9,7 @@ import { tinyEncoder, writeTinyEncoder } from '../../test/support/tiny-encoder.t
 import { encoderLimits } from './generate-embeddings.ts';
 import { encoderName, tensorModels } from './models.ts';
 
-/** Errors are printed: the reason of a 500 is on the screen of whoever fuzzes. */
+/** Errors are printed, so that the user sees the cause of a 500. */
 const logger = createLogger('fuzzed', 'error');
 const options = { memoryLimitBytes: 2 ** 31, logger } as const;
 

@@ -1,7 +1,6 @@
 /**
- * The process that is fuzzed: one model server for each model, in a child process of its own.
- *
- * Owns:  the child's life, and its memory as the kernel counts it. The child is `server-program.ts`.
+ * The process under test: one model server for each model, in a child process.
+ * Owns: the child's life, and its memory as the kernel counts it. The child runs `server-program.ts`.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -10,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 export type Ports = ReadonlyMap<string, number>;
 
 const program = fileURLToPath(new URL('./server-program.ts', import.meta.url));
-/** A leak becomes a crash before the machine suffers. */
+/** Limits the heap, so that a leak becomes a crash before the machine runs out of memory. */
 const heapMb = 512;
 
 export class Servers {
@@ -54,18 +53,18 @@ export class Servers {
       : `the server process ended (${String(exitCode ?? signalCode)}):\n${this.#said()}`;
   }
 
-  /** What the process printed last. */
+  /** The last output of the process. */
   get said(): string {
     return this.#said();
   }
 
-  /** Resident memory in MiB; 0 once the process is gone. */
+  /** Resident memory in MiB; 0 once the process has ended. */
   async memoryMib(): Promise<number> {
     const text = await readFile(`/proc/${this.#child.pid ?? 0}/status`, 'utf8').catch(() => '');
     return Math.round(Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1] ?? 0) / 1024);
   }
 
-  /** The child ends by itself when its parent is gone, and is killed when it does not. */
+  /** The child ends by itself when its parent ends, and is killed when it does not. */
   async stop(): Promise<void> {
     if (this.death !== undefined) return;
     const gone = new Promise((resolve) => {

@@ -1,7 +1,7 @@
 /**
  * Tensors as bytes and as JSON, written and read without any code of the runtime.
- *
- * Owns: the fuzzer's own reading of the binary extension; the oracle would prove nothing if both sides shared it. Pure.
+ * Owns: the fuzzer's own implementation of the binary extension; an oracle that shares code with the runtime would
+ * share its bugs. Pure.
  */
 import type { Datatype, RefTensor, Values } from './models.ts';
 
@@ -109,7 +109,7 @@ function textsOf(bytes: Buffer, count: number): Values | undefined {
   return texts.length === count ? texts : undefined;
 }
 
-/** @returns undefined for what is not UTF-8, or holds NUL, which strings of the binding end at */
+/** @returns undefined for bytes that are not UTF-8 or contain NUL, at which the binding ends a string */
 export function textOf(bytes: Buffer): string | undefined {
   try {
     const text = strict.decode(bytes);

@@ -1,6 +1,5 @@
 /**
- * Writes every generated file, or with --check says which ones differ from what would be written.
- *
+ * Writes every generated file; with --check, reports which ones differ instead.
  * Owns: the list of generated files. They are checked in; CI runs --check, which exits 1 on a difference.
  */
 
@@ -33,7 +32,7 @@ for (const { path, make } of files) {
   if (have === want) continue;
   different += 1;
   if (check) {
-    console.error(`${path} is not what \`npm run generate\` writes`);
+    console.error(`${path} differs from what \`npm run generate\` writes`);
   } else {
     mkdirSync(dirname(target), { recursive: true });
     writeFileSync(target, want);

@@ -1,8 +1,7 @@
 /**
- * Puts the program into an image's root: emitted JavaScript, its packages, Node itself.
- *
- * Owns:  what of the repository lies under /app. Node never strips types under an image's feet: what is in there is
- *        JavaScript, and a path to a `.ts` file that is left in it fails the build here, not the pod later.
+ * Copies the program into an image's root: emitted JavaScript, its packages, Node itself.
+ * Owns: which parts of the repository are in /app. Node does not strip types in an image: all code in it is JavaScript,
+ * and a remaining path to a `.ts` file fails the build.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -16,10 +15,13 @@ export type AppOptions = {
   readonly root: string;
 };
 
-/** Folders of packages that hold other platforms' binaries or what only developers read. */
+/** Folders of packages with other platforms' binaries or files for developers. */
 const unwantedInPackages = ['bin/napi-v6/darwin', 'bin/napi-v6/win32', 'bin/napi-v6/linux/arm64', 'script'];
 
-/** @returns names of the packages that went in. @throws BuildError */
+/**
+ * @returns names of the copied packages
+ * @throws BuildError
+ */
 export function installApp({ repository, root }: AppOptions): readonly string[] {
   const app = join(root, 'app');
   mkdirSync(app, { recursive: true });
@@ -47,7 +49,7 @@ export function installApp({ repository, root }: AppOptions): readonly string[] 
   return folders.map((folder) => folder.slice('node_modules/'.length));
 }
 
-/** The compiler rewrites imports; the URL of a worker's file it leaves as it was. */
+/** The compiler rewrites imports, but not the URL of a worker's file. */
 function pointUrlsAtJavaScript(app: string): void {
   for (const file of javaScriptIn(app)) {
     const before = readFileSync(file, 'utf8');
@@ -61,7 +63,7 @@ function pointUrlsAtJavaScript(app: string): void {
   }
 }
 
-/** Plain JavaScript and JSON of the repository that emitted files import but the compiler does not copy. */
+/** Plain JavaScript and JSON of the repository that emitted files import and the compiler does not copy. */
 function copyImportedFiles(repository: string, app: string): void {
   for (const file of javaScriptIn(app)) {
     for (const specifier of specifiersIn(readFileSync(file, 'utf8'))) {
@@ -81,7 +83,7 @@ function installPackage(repository: string, app: string, folder: string): void {
   const source = join(repository, folder);
   if (!existsSync(source)) throw new BuildError(`${folder} is not installed: npm ci`);
   const target = join(app, folder);
-  // What is nested in it is in the list of its own, or not needed.
+  // Packages nested in it have their own list entries, or are not needed.
   cpSync(source, target, {
     recursive: true,
     dereference: true,
@@ -94,7 +96,7 @@ function installPackage(repository: string, app: string, folder: string): void {
   }
 }
 
-/** The Node that runs this: the one that the lock file pins, when started by npm. */
+/** The Node that runs this script: when started by npm, the one that the lock file pins. */
 function installNode(root: string): void {
   const target = join(root, 'usr/local/bin/node');
   mkdirSync(dirname(target), { recursive: true });

@@ -1,9 +1,9 @@
 /**
- * Puts the operating system into an image's root: a C library, what Node and ONNX Runtime link to, certificates, zones.
- *
- * Owns:  the list of Debian packages. There is no shell and no package manager in the image: nothing to patch but
- *        these.
- * Why:   dpkg -x of packages and not a base image: it needs the machine's own package sources and no registry.
+ * Copies the operating system into an image's root: a C library, the libraries of Node and ONNX Runtime, certificates,
+ * time zones.
+ * Owns: the list of Debian packages. The image has no shell and no package manager, so only these packages need
+ * patches.
+ * Why: dpkg -x of packages instead of a base image: it needs the machine's own package sources and no registry.
  */
 import {
   chmodSync,
@@ -21,7 +21,7 @@ import { BuildError, isInstalled, runProgram } from './run-program.ts';
 /** Node 26 links to libatomic. */
 export const debianPackages = ['libc6', 'libstdc++6', 'libgcc-s1', 'libatomic1', 'ca-certificates', 'tzdata'] as const;
 
-/** Never opened by a model server: character sets beyond UTF-8, manuals, lint, translations. */
+/** Files that a model server never opens: character sets beyond UTF-8, manuals, lint, translations. */
 const unwanted = [
   'usr/lib/x86_64-linux-gnu/gconv',
   'usr/share/man',
@@ -36,18 +36,21 @@ const unwanted = [
 /** The user that containers run as. */
 export const userId = 65534;
 
-/** @returns `package version` lines. @throws BuildError when Debian's tools or lists are not there */
+/**
+ * @returns `package version` lines
+ * @throws BuildError when Debian's tools or lists are missing
+ */
 export function installBase(root: string, work: string): readonly string[] {
   for (const tool of ['apt-get', 'dpkg', 'dpkg-deb']) {
     if (!isInstalled(tool))
       throw new BuildError(
-        `${tool} is not here: the image's base is made of Debian packages, on Debian or a system made from it`,
+        `${tool} is not installed: the image's base is built from Debian packages, on Debian or a derived system`,
       );
   }
   const downloads = join(work, 'debian');
   mkdirSync(downloads);
   try {
-    // The sandbox user of apt may not write into a temporary folder of ours.
+    // The sandbox user of apt cannot write into a temporary folder of this user.
     runProgram('apt-get', ['-o', 'APT::Sandbox::User=', 'download', '-qq', ...debianPackages], downloads);
   } catch (error) {
     throw new BuildError(
@@ -64,7 +67,7 @@ export function installBase(root: string, work: string): readonly string[] {
   return packages.map((file) => runProgram('dpkg-deb', ['--show', join(downloads, file)]).replace('\t', ' '));
 }
 
-/** Debian 13 has its libraries under /usr alone; the loader's path in every program is /lib64. */
+/** Debian 13 has its libraries in /usr only; the loader's path in every program is /lib64. */
 function linkLibraries(root: string): void {
   for (const name of ['lib', 'lib64']) {
     if (!existsSync(join(root, name)) && existsSync(join(root, 'usr', name)))
@@ -81,7 +84,7 @@ function writeSystemFiles(root: string): void {
   );
   writeFileSync(join(etc, 'group'), `root:x:0:\nnogroup:x:${userId}:\n`);
   writeFileSync(join(etc, 'nsswitch.conf'), 'passwd: files\ngroup: files\nhosts: files dns\n');
-  // What update-ca-certificates would make on a system that can run it.
+  // The result of update-ca-certificates, which cannot run here.
   const folder = join(root, 'usr/share/ca-certificates/mozilla');
   const certificates = readdirSync(folder)
     .sort()

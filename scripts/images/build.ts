@@ -1,9 +1,8 @@
 /**
  * `npm run image -- --out FILE.tar [--tag TAG]`: the runtime's image as an OCI archive.
- *
- * Owns:  flags, the order of the steps and what is printed. One image for prepare, runtime and sidecar: a node pulls it
- *        once for all three.
- * Ends:  0, or 2 with a sentence when a flag is wrong or something that it needs is missing.
+ * Owns: flags, the order of the steps and the output. One image for prepare, runtime and sidecar: a node pulls it once
+ * for all three.
+ * Ends: 0, or 2 with a message when a flag is wrong or a prerequisite is missing.
  */
 import '../node-guard.cjs';
 import { mkdtempSync, mkdirSync, readdirSync, rmSync, statSync, lstatSync } from 'node:fs';
@@ -24,9 +23,9 @@ const repository = fileURLToPath(new URL('../..', import.meta.url));
 const usage = `usage: npm run image -- --out FILE.tar [--tag TAG]
 
 Builds the image of prepare, runtime and sidecar and writes it as an OCI archive.
-Needs buildah, apt-get with fresh lists, dpkg, and node_modules as npm ci makes it.
+Needs buildah, apt-get with fresh lists, dpkg, and node_modules from npm ci.
 
-  --out FILE   the archive to write; replaced when it is there
+  --out FILE   the archive to write; replaced when it exists
   --tag TAG    the image's name (${defaultTag})
 `;
 
@@ -40,7 +39,7 @@ function main(): number {
     process.stdout.write(usage);
     return 0;
   }
-  if (values.out === undefined) throw new BuildError(`--out: say where the archive goes\n\n${usage}`);
+  if (values.out === undefined) throw new BuildError(`--out is missing: the path of the archive to write\n\n${usage}`);
   requireBuildah();
   const work = mkdtempSync(join(tmpdir(), 'onnx-image-'));
   try {
@@ -89,11 +88,11 @@ function imageConfig(tag: string): ImageConfig {
   };
 }
 
-/** The commit that is checked out, or none: a source archive has no history. */
+/** The commit that is checked out; undefined in a source archive without a history. */
 function commitOf(): { readonly id: string; readonly timeSeconds: number } {
   try {
     const [id = 'unknown', time = '0'] = runProgram('git', ['log', '-1', '--format=%H %ct'], repository).split(' ');
-    // What is not in a commit must not go by its name.
+    // An image with uncommitted changes must not be labelled with the commit.
     const changed = runProgram('git', ['status', '--porcelain'], repository) !== '';
     return { id: changed ? `${id}-modified` : id, timeSeconds: Number(time) };
   } catch {

@@ -1,2 +1,2 @@
-/** The name that an image built here gets, and that the end-to-end stories look for on a cluster's nodes. */
+/** The default name of an image that is built here. The end-to-end stories look for it on a cluster's nodes. */
 export const defaultTag = 'localhost/onnx-runtime:dev';

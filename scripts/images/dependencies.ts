@@ -1,8 +1,7 @@
 /**
- * Which packages of node_modules an image needs: those that its program imports, and theirs.
- *
- * Owns:  following imports of emitted JavaScript to packages, and packages to their dependencies by the lock file, so
- *        that an image holds what runs and nothing else. There is no list to keep.
+ * Which packages of node_modules an image needs: those that its program imports, and their dependencies.
+ * Owns: following imports of emitted JavaScript to packages, and packages to their dependencies by the lock file, so
+ * that an image contains only packages that it uses. There is no list to maintain.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
@@ -17,8 +16,8 @@ type LockedPackage = {
 export type Lock = Readonly<Record<string, LockedPackage>>;
 
 /**
- * Dependencies that Node never loads: what onnxruntime-node uses in its install script alone, which never runs here (it
- * would download CUDA), and what tar-stream and its streams import under another runtime, Bare.
+ * Dependencies that Node never loads: those of onnxruntime-node's install script, which is not run here (it would
+ * download CUDA), and those that tar-stream and its streams import under another runtime, Bare.
  */
 const neverLoaded: ReadonlySet<string> = new Set(['adm-zip', 'global-agent', 'bare-fs', 'bare-events']);
 
@@ -36,15 +35,15 @@ export function importedPackages(dir: string): readonly string[] {
 }
 
 /**
- * Every specifier that a module imports: static, dynamic and for its side effects; not what a string or a comment says.
+ * Every specifier that a module imports: static, dynamic and side-effect imports. Strings and comments are ignored.
  *
- * @param source JavaScript of a module, as the compiler emits it; a dynamic import of anything but a string is not seen
+ * @param source JavaScript of a module, as the compiler emits it; a dynamic import of a computed specifier is not found
  */
 export function specifiersIn(source: string): readonly string[] {
   return parse(source)[0].flatMap(({ specifier }) => (typeof specifier === 'string' ? [specifier] : []));
 }
 
-/** @returns undefined for a file of ours and for what Node brings */
+/** @returns undefined for a relative path or a module of Node */
 function packageOf(specifier: string): string | undefined {
   if (
     specifier.startsWith('.') ||
@@ -62,7 +61,7 @@ function packageOf(specifier: string): string | undefined {
  *
  * @param lock `packages` of package-lock.json: folder → package
  * @returns folders such as `node_modules/express`, sorted
- * @throws BuildError when one is not in the lock file
+ * @throws BuildError when a package is not in the lock file
  */
 export function closureOf(names: readonly string[], lock: Lock): readonly string[] {
   const folders = new Set<string>();
@@ -78,14 +77,14 @@ export function closureOf(names: readonly string[], lock: Lock): readonly string
   return [...folders].sort();
 }
 
-/** An optional package may be of another platform, and then is not in the lock file. */
+/** An optional package for another platform is missing from the lock file. */
 function neededBy(folder: string, lock: Lock): readonly string[] {
   const { dependencies = {}, optionalDependencies = {} } = lock[folder] ?? {};
   const optional = Object.keys(optionalDependencies).filter((name) => nearest(name, folder, lock) !== undefined);
   return [...Object.keys(dependencies).filter((name) => !neverLoaded.has(name)), ...optional];
 }
 
-/** As Node looks a package up: beside the importer, then one node_modules further out. */
+/** As Node resolves a package: beside the importer, then in each outer node_modules. */
 function nearest(name: string, from: string, lock: Lock): string | undefined {
   for (let base = from; ; base = base.slice(0, Math.max(0, base.lastIndexOf('/node_modules/')))) {
     const folder = base === '' ? `node_modules/${name}` : `${base}/node_modules/${name}`;

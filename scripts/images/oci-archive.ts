@@ -1,9 +1,8 @@
 /**
  * Makes an OCI archive of a folder.
- *
- * Owns:  the image's configuration - user, entry point, environment, labels - and buildah.
- * Why:   one layer, uncompressed, with one timestamp for every file: the same commit gives the same layer, and a node
- *        imports it without unpacking anything twice.
+ * Owns: the image's configuration (user, entry point, environment, labels) and the calls of buildah.
+ * Why: one uncompressed layer with one timestamp for every file: the same commit gives the same layer, and a node need
+ * not decompress it.
  */
 import { BuildError, isInstalled, runProgram } from './run-program.ts';
 
@@ -13,7 +12,7 @@ export type ImageConfig = {
   readonly user: string;
   readonly env: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
-  /** Of the image and all its files, seconds since the epoch. */
+  /** Timestamp of the image and all its files, seconds since the epoch. */
   readonly timestampSeconds: number;
 };
 
@@ -25,7 +24,10 @@ export function requireBuildah(): void {
   );
 }
 
-/** @param root becomes `/`. @param file the archive; replaced when it is there */
+/**
+ * @param root becomes `/`
+ * @param file the archive; replaced when it exists
+ */
 export function writeOciArchive(root: string, file: string, config: ImageConfig): void {
   const container = runProgram('buildah', ['from', 'scratch']);
   try {

@@ -1,18 +1,20 @@
 /**
- * Runs another program and gives back what it printed.
- *
- * Owns:  how a failure of it is told: the command, its exit and the end of what it said, with what would help.
+ * Runs another program and returns its output.
+ * Owns: the message of a failure: the command, its exit code, the end of its output, and a hint.
  */
 import { spawnSync } from 'node:child_process';
 
-/** A step that could not be done, with what to do about it. */
+/** An error of a build step, with what to do about it. */
 export class BuildError extends Error {
   override readonly name = 'BuildError';
 }
 
 const outputLimitBytes = 64 << 20;
 
-/** @returns stdout, trimmed. @throws BuildError when it is not there or fails */
+/**
+ * @returns stdout, trimmed
+ * @throws BuildError when the program is missing or fails
+ */
 export function runProgram(program: string, args: readonly string[], cwd?: string): string {
   const done = spawnSync(program, args, {
     encoding: 'utf8',
@@ -29,7 +31,7 @@ export function runProgram(program: string, args: readonly string[], cwd?: strin
   return done.stdout.trim();
 }
 
-/** Whether `program` is somewhere in PATH. */
+/** Whether `program` is in PATH. */
 export function isInstalled(program: string): boolean {
   return spawnSync('sh', ['-c', `command -v "$1"`, 'sh', program], { stdio: 'ignore' }).status === 0;
 }

@@ -1,14 +1,13 @@
 /**
- * Rewrites local/api-server/builtin/messages.json from the Go types of Kubernetes: which field number is which field.
- *
- * Owns: which types local mode reads as protobuf, and what is kept of them: numbers, names, types, and whether zero can
- *       be told from nothing. Run by hand when local mode moves to a newer Kubernetes, with the folder that holds the
- *       Go modules: `scripts/kube-protobuf/main.ts "$(go env GOMODCACHE)/k8s.io" v0.35.4`, by the project's Node.
+ * Rewrites local/api-server/builtin/messages.json, the field numbers of Kubernetes' Go types.
+ * Owns: which types local mode reads as protobuf, and what is kept of them: numbers, names, types, and whether zero
+ * differs from unset. Run by hand for a newer Kubernetes, with the folder of the Go modules:
+ * `scripts/kube-protobuf/main.ts "$(go env GOMODCACHE)/k8s.io" v0.35.4`, by the project's Node.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Name in the tables → file below the modules, and what other files import it as. */
+/** Name in the tables → file in the modules, and the name under which other files import it. */
 const sources: readonly {
   readonly name: string;
   readonly module: string;
@@ -51,7 +50,7 @@ const roots = [
   'meta/v1.DeleteOptions',
 ];
 
-/** Go types that have a form of their own, on the wire or in JSON. */
+/** Go types with a special form on the wire or in JSON. */
 const special: Readonly<Record<string, string>> = {
   string: 'string',
   bool: 'boolean',
@@ -101,8 +100,8 @@ const files = new Map(
 const homes = new Map(sources.flatMap(({ name, aliases }) => aliases.map((alias) => [alias, name] as const)));
 
 /**
- * @returns a scalar's word, or `group/version.Type`; a list begins with `*`, a map with `%`; with `?` at the end zero
- *   is not nothing
+ * @returns a scalar's name, or `group/version.Type`; a list begins with `*`, a map with `%`; a trailing `?` means that
+ * zero differs from unset
  */
 function typeOf(go: string, home: string): string {
   if (go.startsWith('*')) return `${typeOf(go.slice(1), home)}?`;
@@ -113,14 +112,14 @@ function typeOf(go: string, home: string): string {
   return nameOf(go, home);
 }
 
-/** A type of some file by its name: a message, or what stands behind another name. */
+/** Resolves a type name in a file: to a message, or to the type of an alias. */
 function nameOf(go: string, home: string): string {
   const cut = go.indexOf('.');
   const [place, bare] = cut < 0 ? [home, go] : [homes.get(go.slice(0, cut)) ?? '', go.slice(cut + 1)];
   const file = files.get(place);
   const other = file?.others.get(bare);
   if (other !== undefined) return typeOf(other, place);
-  if (file?.structs.has(bare) !== true) throw new Error(`the type ${go} of ${home} is not known`);
+  if (file?.structs.has(bare) !== true) throw new Error(`the type ${go} of ${home} is unknown`);
   return `${place}.${bare}`;
 }
 
@@ -131,7 +130,7 @@ function add(name: string): void {
   const cut = name.lastIndexOf('.');
   const home = name.slice(0, cut);
   const fields = files.get(home)?.structs.get(name.slice(cut + 1));
-  if (fields === undefined) throw new Error(`there is no type ${name}`);
+  if (fields === undefined) throw new Error(`unknown type ${name}`);
   const rows = fields.map((field) => [field.number, `${field.name}:${typeOf(field.type, home)}`] as const);
   messages[name] = Object.fromEntries(rows);
   for (const [, row] of rows) {

@@ -1,8 +1,7 @@
 /**
- * Runs oxlint over the sources; installs it on first use. Then, without arguments, Prettier over all of them.
- *
- * Owns:  where the linter lives (beside this file) and its pinned version (package.json here).
- * Plain JavaScript, because it must run under whatever Node the machine has.
+ * Runs oxlint over the sources, and installs it on first use. Without arguments it then checks all files with Prettier.
+ * Owns: where the linter is installed (beside this file) and its pinned version (package.json here).
+ * Plain JavaScript, because it must run under any version of Node.
  */
 'use strict';
 const { spawnSync } = require('node:child_process');

@@ -1,8 +1,7 @@
 /**
- * A copy of the working tree in a temporary folder, in which a mutant may do what it wants.
- *
- * Owns:  the folder. Files are hard links where the file system allows, node_modules is a link to the real one; a
- *        changed file is written anew, so that the working tree never changes.
+ * A copy of the working tree in a temporary folder, in which a mutant may change files.
+ * Owns: the folder. Files are hard links where the file system allows it, node_modules is a link. A changed file is
+ * replaced by a new one, so the working tree never changes.
  */
 import { spawn } from 'node:child_process';
 import {
@@ -25,7 +24,7 @@ export type TestRun = { readonly is: 'Passed' | 'Failed' | 'Late'; readonly outp
 export class TreeCopy {
   readonly root: string;
   readonly #from: string;
-  /** Ends the tests under way. */
+  /** Kills the running tests. */
   #kill: () => void = () => {};
 
   private constructor(from: string, root: string) {
@@ -44,7 +43,10 @@ export class TreeCopy {
     return new TreeCopy(from, root);
   }
 
-  /** The file with another text. @returns puts the old one back */
+  /**
+   * Writes the file with another text.
+   * @returns a function that restores it
+   */
   change(path: string, text: string): () => void {
     const target = join(this.root, path);
     unlinkSync(target);
@@ -55,7 +57,7 @@ export class TreeCopy {
     };
   }
 
-  /** Runs test files in a mocha process of their own, up to the first that fails. */
+  /** Runs test files in a separate mocha process, up to the first failure. */
   test(files: readonly string[], limitMs: number, { bail = true } = {}): Promise<TestRun> {
     const beganMs = performance.now();
     const flags = [
@@ -78,7 +80,7 @@ export class TreeCopy {
     };
     child.stdout.on('data', hear);
     child.stderr.on('data', hear);
-    // A group of its own, with whatever the tests started.
+    // A process group of its own, to kill the processes that tests started too.
     this.#kill = (): void => {
       if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
     };
@@ -102,7 +104,7 @@ export class TreeCopy {
   }
 }
 
-/** A link, or a copy where another file system is in between. */
+/** A hard link, or a copy on another file system. */
 function link(from: string, to: string): void {
   if (statSync(from).isDirectory()) return cpSync(from, to, { recursive: true });
   try {

@@ -1,10 +1,9 @@
 /**
- * Finds what a mutant names: the file by an exported name, the extent of a declaration, the text in it.
- *
- * Owns:  the reading of sources as this repository writes them: a declaration at the top of a file begins in the first
- *        column and ends with the next line that begins with a closing bracket there, on its own line, or before the
- *        next one. How a text is laid out does not matter: white space, and the comma after a list's last entry. Pure.
- * Throws: MutantError, in words for whoever keeps the list.
+ * Finds the text that a mutant changes: the file by an exported name, the declaration, the text in it. Pure.
+ * Owns: parsing this repository's layout: a top-level declaration begins in the first column and ends at the next
+ * closing bracket there, or before the next declaration. White space and trailing commas in a mutant's text do not
+ * matter.
+ * Throws: MutantError, for the maintainers of the list.
  */
 import type { Mutant } from './mutant.ts';
 
@@ -36,7 +35,7 @@ export function mutated(sources: readonly Source[], { name, of, home = '', withi
 
 type Place = readonly [begin: number, end: number];
 
-/** Where a text stands in another, however either is laid out. White space at its ends takes what there is there. */
+/** The position of a text in another, ignoring layout. White space at its ends matches any white space. */
 function placesOf(body: string, wanted: string): readonly Place[] {
   const all = characters(body);
   const plain = all.map(({ character }) => character).join('');
@@ -54,10 +53,7 @@ function placesOf(body: string, wanted: string): readonly Place[] {
   return places;
 }
 
-/**
- * What is left of a text when its layout is taken away: one space between words, none elsewhere, no comma at the end of
- * a list.
- */
+/** A text without its layout: one space between words, no other space, no trailing comma in a list. */
 function characters(text: string): readonly { readonly character: string; readonly at: number }[] {
   const left = text.matchAll(/(?<space>(?<=\w)\s+(?=\w))|(?:\s+)|(?:,(?=\s*[)\]}]))|(?<other>[^])/g);
   return [...left].flatMap(({ groups, index }) => {
@@ -80,7 +76,7 @@ export function extentOf(
   if (head === null) return undefined;
   const begin = head.index;
   const line = endOfLine(text, begin);
-  // A declaration of one line; a head of several lines goes on, whatever it ends with.
+  // A single-line declaration; when the first line leaves a bracket open, the declaration continues.
   if (/(?:;|\}|\))$/.test(text.slice(begin, line)) && isClosed(text.slice(begin, line))) return [begin, line];
   const close = /^[}\])]|^(?=\w|\/[/*])/gm;
   close.lastIndex = line;
@@ -99,7 +95,7 @@ function escaped(name: string): string {
   return name.replace(/[^\w]/g, String.raw`\$&`);
 }
 
-/** Whether the line leaves no bracket open. Brackets in texts come in pairs here. */
+/** Whether the line closes every bracket that it opens. Brackets in strings are assumed to be balanced. */
 function isClosed(line: string): boolean {
   const count = (pattern: RegExp): number => line.match(pattern)?.length ?? 0;
   return count(/[([{]/g) === count(/[)\]}]/g);
@@ -118,7 +114,10 @@ export function partOf<T>(list: readonly T[], part: number, parts: number): read
   return list.filter((_, index) => index % parts === part - 1);
 }
 
-/** The part for a commit: the same for the same hash, and all parts equally often. @param hash hex digits */
+/**
+ * The part for a commit: a hash always gives the same part, and all parts are equally likely.
+ * @param hash hex digits
+ */
 export function partForCommit(hash: string, parts: number): number {
   return 1 + Number(BigInt(`0x${hash}`) % BigInt(parts));
 }

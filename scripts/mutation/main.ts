@@ -1,9 +1,8 @@
 /**
- * `npm run test:mutation`: makes the program wrong in one place after another, and holds that a test notices.
- *
- * Owns:  the flags, the order, and the closing line. The list is `mutants/`.
- * Ends:  with `N passed, N failed` alone on the last line (killed counts as passed); 0 when every mutant was killed, 1
- *        when one survived, 2 when the list or a flag is wrong.
+ * `npm run test:mutation`: changes the program in one place after another, and checks that a test fails each time.
+ * Owns: the flags, the order, and the closing line. The list is `mutants/`.
+ * Ends: with `N passed, N failed` alone on the last line (killed counts as passed); 0 when every mutant was killed, 1
+ * when one survived, 2 when the list or a flag is wrong.
  */
 import '../node-guard.cjs';
 import { execFileSync } from 'node:child_process';
@@ -16,14 +15,14 @@ import { prepare, runMutants, sourceFiles, type Prepared } from './run.ts';
 
 const usage = `usage: npm run test:mutation -- [options]
 
-Applies each mutant of scripts/mutation/mutants to a copy of the working tree and runs the tests that should notice. \
+Applies each mutant of scripts/mutation/mutants to a copy of the working tree and runs the tests that should fail. \
 A mutant that
-no test notices has survived: write the test.
+no test fails for has survived: write the test.
 
   --part K/N     the K-th of N parts of the list; commit/N: the part that the hash of HEAD chooses
   --only TEXT    mutants with that text in their names
   --at-a-time N  test processes beside each other (default: 2)
-  --list         says the names, the files and the tests, and runs nothing
+  --list         prints the names, the files and the tests, and runs nothing
 `;
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
@@ -55,7 +54,7 @@ async function main(): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
-  // All of them, so that a mutant which no longer fits is found whatever part runs.
+  // All mutants, so that one that no longer matches the sources is reported in every part.
   const prepared = chosen(prepare(repository, sourceFiles(repository), mutants), values.part, values.only);
   if (values.list) {
     for (const { mutant, path, tests } of prepared)

@@ -1,22 +1,25 @@
-/** A mutant: one small change that makes the program wrong, and that a test has to notice. */
+/** A mutant: one small change that makes the program wrong, and for which a test must fail. */
 
 export type Mutant = {
-  /** What is wrong with the program then, as a sentence. */
+  /** The wrong behaviour, as a sentence. */
   readonly name: string;
-  /** The exported function, class or constant that is changed; the file is found by it, so that it survives a move. */
+  /**
+   * The exported function, class or constant to change. The file is found by it, so the mutant survives a move of the
+   * file.
+   */
   readonly of: string;
-  /** The folder, where another one exports the same name. */
+  /** The folder, when another one exports the same name. */
   readonly home?: string;
-  /** A function of the same file that is not exported, where the text is in there. */
+  /** The function that contains the text, when it is another one in the same file. */
   readonly within?: string;
   /** Occurs exactly once in that function. */
   readonly from: string;
   readonly to: string;
-  /** Globs of the test files that should notice; absent: those that import the file directly, or through few others. */
+  /** Globs of the test files that should fail; absent: those that import the file directly, or through few others. */
   readonly tests?: readonly string[];
 };
 
-/** Mutants that belong together, with the tests that most of them share. */
+/** Mutants of one topic, with the tests that most of them share. */
 export function group(tests: readonly string[], mutants: readonly Mutant[]): readonly Mutant[] {
   return mutants.map((mutant) => ({ tests, ...mutant }));
 }

@@ -1,10 +1,8 @@
 /**
- * The mutation run: which files and tests belong to each mutant, then one test process for each.
- *
- * Owns:  the copies (one for each process that runs at a time), the run without a mutant that has to pass first, and
- *        the verdict.
- * Limits: a mutant's tests have a minute, or five times what they take without it; one that hangs is killed, and counts
- *         so.
+ * The mutation run: finds the files and tests of each mutant, then runs one test process for each.
+ * Owns: the copies (one for each parallel process), the first run without a mutant, which must pass, and the verdict.
+ * Limits: a mutant's tests have a minute, or five times their time without it; a run that hangs is killed, and counts
+ * as killed.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -25,10 +23,10 @@ export type Outcome = { readonly killed: number; readonly survived: readonly str
 export type RunOptions = { readonly atATime: number; readonly tell: (line: string) => void };
 
 const leastMs = 60_000;
-/** What is no part of the program: exports in there have nothing to do with a mutant. */
+/** Folders outside of the program: their exports do not belong to mutants. */
 const notProgram = /^(?:test|scripts|docs|node_modules|examples|bench)\//;
 
-/** Files that git knows, or would take. */
+/** Files that git tracks, or would add. */
 export function sourceFiles(root: string): readonly string[] {
   const list = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '-z'], {
     cwd: root,
@@ -41,7 +39,7 @@ export function sourceFiles(root: string): readonly string[] {
   return list.split('\0').filter((path) => path !== '' && !deleted.has(path));
 }
 
-/** @throws MutantError naming every mutant that does not fit the sources */
+/** @throws MutantError naming every mutant that does not match the sources */
 export function prepare(root: string, files: readonly string[], mutants: readonly Mutant[]): readonly Prepared[] {
   const names = new Set(mutants.map(({ name }) => name));
   if (names.size !== mutants.length)
@@ -67,7 +65,7 @@ export function prepare(root: string, files: readonly string[], mutants: readonl
   return prepared;
 }
 
-/** @throws MutantError when the tests fail without any mutant */
+/** @throws MutantError when the tests fail without a mutant */
 export async function runMutants(
   root: string,
   prepared: readonly Prepared[],
@@ -91,7 +89,7 @@ export async function runMutants(
     const limitMs = await baseline(copies, prepared, tell);
     const waiting = prepared.values();
     const survived: string[] = [];
-    // Each lane takes the next mutant when its last is done; the iterator is theirs in common.
+    // The lanes share one iterator: each takes the next mutant when its last is done.
     const lane = async (copy: TreeCopy): Promise<void> => {
       for (const next of waiting) if (!(await kill(copy, next, limitMs, tell))) survived.push(next.mutant.name);
     };
@@ -102,7 +100,10 @@ export async function runMutants(
   }
 }
 
-/** Every test file once, without a mutant. @returns the time that a mutant's tests have */
+/**
+ * Runs every test file once, without a mutant.
+ * @returns the time limit of a mutant's tests
+ */
 async function baseline(
   copies: readonly TreeCopy[],
   prepared: readonly Prepared[],

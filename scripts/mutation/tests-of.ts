@@ -1,8 +1,7 @@
 /**
- * Which tests notice a change of a file.
- *
- * Owns:  the globs of a mutant, or, without any, the test files that import the file directly or through few others.
- * Limits: `mostTests` files, the nearest first: a mutant has to be cheap.
+ * Chooses the tests for a mutant of a file.
+ * Owns: the globs of a mutant, or, without any, the test files that import the file directly or through few others.
+ * Limits: `mostTests` files, the nearest first, to keep a mutant cheap.
  */
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
@@ -36,7 +35,7 @@ export class TestFinder {
       ...new Set(
         globs.flatMap((glob) => {
           const found = globSync(glob, { cwd: this.#root }).toSorted();
-          if (found.length === 0) throw new MutantError(`mutant "${name}": no test file is named ${glob}`);
+          if (found.length === 0) throw new MutantError(`mutant "${name}": no test file matches ${glob}`);
           return found;
         }),
       ),
@@ -70,7 +69,7 @@ export class TestFinder {
       const specifiers = importsOf(readFileSync(join(this.#root, path), 'utf8')).filter(
         (specifier) => specifier.startsWith('.') && specifier.endsWith('.ts'),
       );
-      // An import in a text, of a file that is made up there, counts as one.
+      // An import in a string counts too, as if the string were code.
       found = specifiers
         .map((specifier) => normalize(join(dirname(path), specifier)))
         .filter((file) => existsSync(join(this.#root, file)));

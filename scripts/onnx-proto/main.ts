@@ -1,8 +1,9 @@
 /**
- * `npm run onnx-proto`: generates the code in runtime/onnx/proto from onnx.proto. The code is checked in, so that tests
- * and `npm run verify` do not need protoc.
- *
- * Needs: protoc on the PATH (Debian: protobuf-compiler). The plugin has its own TypeScript, so it is installed here.
+ * `npm run generate:onnx`: writes the generated code in runtime/onnx/proto from the onnx.proto there.
+ * Owns: the calls of protoc and its plugin. The code is checked in, so that tests need no protoc.
+ * Needs: protoc on the PATH (Debian: protobuf-compiler). The plugin is installed beside this file on first use, because
+ * it brings its own TypeScript.
+ * Ends: 0, or 1 when protoc is missing or refuses the file.
  */
 import '../node-guard.cjs';
 import { spawnSync } from 'node:child_process';

@@ -1,9 +1,8 @@
 /**
- * `npm run test:conformance`: what the operator relies on of a Kubernetes API, asked of a real API server.
- *
- * Owns:  finding that server: the one that KUBECONFIG names, else etcd and kube-apiserver from the folder that
- *        KUBEBUILDER_ASSETS names, started and ended here as envtest does. With neither it says so and is done.
- * Ends:  0 when every test passed or all were skipped, 1 when one failed, 2 when something is set up wrong.
+ * `npm run test:conformance`: checks on a real API server what the operator relies on.
+ * Owns: the choice of the server: the one in KUBECONFIG, else etcd and kube-apiserver from the folder in
+ * KUBEBUILDER_ASSETS, started and ended here as envtest does. With neither it reports that it is skipped.
+ * Ends: 0 when every test passed or all were skipped, 1 when one failed, 2 when the set-up is wrong.
  */
 import '../node-guard.cjs';
 import { spawn } from 'node:child_process';
@@ -16,20 +15,20 @@ import { messageOf } from '../../api/errors.ts';
 import { RealApiServer } from '../../test/support/real-api-server.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
-/** Garbage collection and the end of a namespace take their time on a real cluster. */
+/** Garbage collection and the end of a namespace are slow on a real cluster. */
 const testTimeoutMs = 120_000;
 
 const usage = `usage: npm run test:conformance -- [--grep PATTERN]
 
-Asks a real Kubernetes API server what the operator relies on. Local mode's own is asked the same by npm test.
+Checks on a real Kubernetes API server what the operator relies on. npm test checks the same on local mode's server.
 
   --grep PATTERN       tests whose names match
 
-  KUBECONFIG           a cluster to ask; a namespace and two definitions are made there and removed, and the Gateway \
+  KUBECONFIG           a cluster to test; a namespace and two definitions are made there and removed, and the Gateway \
 API's
                        HTTPRoute and Gateway where it lacks them
   KUBEBUILDER_ASSETS   folder with etcd and kube-apiserver: they are started and ended here; with it also the operator's
-                       client is tried while they are killed and revived
+                       client is tested while they are killed and restarted
 `;
 
 async function main(): Promise<number> {
@@ -62,7 +61,7 @@ async function main(): Promise<number> {
 }
 
 function problemOf(kubeconfig: string, assets: string): string | undefined {
-  if (kubeconfig !== '' && !existsSync(kubeconfig)) return `KUBECONFIG: there is no file ${kubeconfig}`;
+  if (kubeconfig !== '' && !existsSync(kubeconfig)) return `KUBECONFIG: the file ${kubeconfig} does not exist`;
   const missing = assets === '' ? [] : ['etcd', 'kube-apiserver'].filter((name) => !existsSync(join(assets, name)));
   return missing.length === 0 ? undefined : `KUBEBUILDER_ASSETS: ${assets} lacks ${missing.join(' and ')}`;
 }

@@ -1,9 +1,8 @@
 /**
- * `npm run test:e2e`: the end-to-end stories, in local mode and on the cluster that KUBECONFIG names.
- *
- * Owns:  which targets there are on this machine, what is said about one that is not there, and the exit code. A target
- *        that is not there is skipped with its reason; one that is there and lacks something is an error.
- * Ends:  0 when every story passed, 1 when one failed, 2 when something is set up wrong.
+ * `npm run test:e2e`: the end-to-end stories, in local mode and on the cluster in KUBECONFIG.
+ * Owns: which targets this machine has, the message about a missing one, and the exit code. A missing target is skipped
+ * with its reason; a target with a wrong set-up is an error.
+ * Ends: 0 when every story passed, 1 when one failed, 2 when the set-up is wrong.
  */
 import '../node-guard.cjs';
 import { spawn } from 'node:child_process';
@@ -17,15 +16,15 @@ import { defaultTag } from '../images/default-tag.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 const image = process.env['ONNX_E2E_IMAGE'] ?? defaultTag;
-/** Loading a model, a rollout and its settling take seconds; a story has a handful of them. */
+/** Loading a model, a rollout and its settling take seconds each; a story has several of them. */
 const storyTimeoutMs = 600_000;
 
 const usage = `usage: npm run test:e2e -- [--only local|cluster] [--grep PATTERN]
 
-Tells the end-to-end stories in local mode and, when KUBECONFIG names a cluster with nodes, there as well. On a \
+Runs the end-to-end stories in local mode and, when KUBECONFIG names a cluster with nodes, there as well. On a \
 cluster the
 operator runs beside it, on this machine; its nodes have to see this machine's file system and have the runtime's image:
-npm run image -- --out FILE.tar, then import FILE.tar on the nodes. Stories of exact weights are told where a
+npm run image -- --out FILE.tar, then import FILE.tar on the nodes. Stories of exact weights run where a
 GatewayClass is accepted, and skipped elsewhere.
 
   --only TARGET    one target alone
@@ -102,8 +101,8 @@ type Cluster =
 
 async function lookForCluster(): Promise<Cluster> {
   const file = process.env['KUBECONFIG'];
-  if (file === undefined || file === '') return { kind: 'absent', why: 'KUBECONFIG names no cluster' };
-  // A kubelet tells of an image that was just imported with its next status.
+  if (file === undefined || file === '') return { kind: 'absent', why: 'KUBECONFIG is not set' };
+  // A kubelet reports an image that was just imported with its next status.
   for (let tries = 0; tries < 8; tries += 1) {
     const found = await lookAtNodes(file);
     if (found !== 'no image') return found;
@@ -122,7 +121,7 @@ async function lookAtNodes(file: string): Promise<Cluster | 'no image'> {
     return { kind: 'broken', why: `the cluster of ${file} cannot be used: ${messageOf(error)}` };
   }
   if (nodes.length === 0) return { kind: 'absent', why: `the cluster of ${file} has no node to run pods on` };
-  // A name without a registry cannot be pulled: it has to be there.
+  // An image name without a registry cannot be pulled: the image must exist on the node.
   const there =
     !image.startsWith('localhost/') ||
     nodes.some((node) => node.status?.images?.some((held) => held.names?.includes(image)));

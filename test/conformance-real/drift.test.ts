@@ -1,4 +1,4 @@
-/** The whole drift walk against the API server of KUBECONFIG, and a quiet minute after it. */
+/** The whole drift walk against the API server in KUBECONFIG, and a minute without writes after it. */
 import { readFileSync } from 'node:fs';
 import { driftSuite } from '../conformance/drift/suite.ts';
 
@@ -6,7 +6,7 @@ driftSuite(
   'a real API server',
   async () => {
     const path = process.env['KUBECONFIG'];
-    if (path === undefined) throw new Error('KUBECONFIG names no file: run this by npm run test:conformance');
+    if (path === undefined) throw new Error('KUBECONFIG is not a file: run this by npm run test:conformance');
     return { kubeconfig: readFileSync(path, 'utf8'), close: async () => {} };
   },
   { every: 1, quietMs: 150, gatewayApi: 'whole', quietAfterMs: 60_000 },

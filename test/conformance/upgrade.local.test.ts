@@ -1,4 +1,4 @@
-/** What an earlier operator left, on local mode's API server. */
+/** The upgrade suite on local mode's API server. */
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { startApiServer } from '../../local/api-server/server.ts';

@@ -1,8 +1,7 @@
 /**
- * The examples' models as `npm run models` makes them, held against known answers.
- *
- * Run:   mocha --no-config --reporter ./test/support/reporter.cjs 'test/e2e-models/*.test.ts', after `npm run demo` or
- *        with ONNX_E2E_MODELS naming the folder that `npm run models` filled. Skipped without one.
+ * The examples' models as `npm run models` makes them, compared with known answers.
+ * Run: mocha --no-config --reporter ./test/support/reporter.cjs 'test/e2e-models/*.test.ts', after `npm run demo` or
+ * with ONNX_E2E_MODELS set to the folder that `npm run models` filled. Skipped without such a folder.
  */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
@@ -39,7 +38,7 @@ describe("the examples' models", function () {
   let tokenizer: TextTokenizer;
   before(async function () {
     if (!existsSync(`${folder}/minilm/model.onnx`)) {
-      process.stdout.write(`skipped: ${folder} holds no models (npm run models -- ${folder})\n`);
+      process.stdout.write(`skipped: ${folder} does not contain models (npm run models -- ${folder})\n`);
       this.skip();
     }
     tokenizer = await TextTokenizer.load(`${folder}/minilm/tokenizer.json`, `${folder}/minilm/tokenizer_config.json`);

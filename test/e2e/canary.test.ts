@@ -1,4 +1,4 @@
-/** Changed specs earn their traffic, or do not, while clients keep sending. */
+/** Candidates are promoted or rejected by evidence while clients keep sending. */
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import { smallSpec } from './given.ts';
 import { story } from './story.ts';
@@ -10,10 +10,10 @@ const judgedWithinMs = 420_000;
 
 const canary: NonNullable<OnnxModelSpec['rollout']> = {
   strategy: 'Canary',
-  // Nothing but a verdict goes on: NoFail would be over after two minutes, which may be too few to know a slow
-  // one.
+  // onUndecided must not end a step: NoFail would end after two minutes, which may be too few requests to find a slow
+  // candidate.
   steps: [{ weight: 50 }, { analyze: { require: 'Pass', maxDuration: '5m' } }, { weight: 100 }],
-  // Two pods on two busy cores differ by more than they would on nodes of their own.
+  // Two pods on two busy cores differ more than pods on separate nodes.
   gates: {
     golden: { metric: 'Cosine', min: '0.999' },
     latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '100%' }],
@@ -23,7 +23,7 @@ const canary: NonNullable<OnnxModelSpec['rollout']> = {
   capacity: { retainStable: '2s' },
 };
 
-/** Judged by golden inputs alone, which both revisions are asked: nobody sends anything. */
+/** Judged by golden inputs alone, which both revisions are asked: clients send nothing. */
 const shadow: NonNullable<OnnxModelSpec['rollout']> = {
   ...canary,
   steps: [{ shadow: { share: '50%', require: 'Pass', maxDuration: '20m' } }, { weight: 100 }],
@@ -34,13 +34,13 @@ const shadow: NonNullable<OnnxModelSpec['rollout']> = {
   },
 };
 
-/** Four minutes of probes, by the same sidecars and the same operator. */
+/** Four minutes of probes. The sidecars and the operator are the same on a cluster, so local mode is enough. */
 const inLocalModeAlone = ({ target }: World): string | undefined =>
-  target.name === 'local mode' ? undefined : 'told in local mode alone';
+  target.name === 'local mode' ? undefined : 'runs in local mode only';
 
 describe('a canary', () => {
   story(
-    'is judged in the shadow by golden inputs, with no request at all',
+    'is judged in the shadow by golden inputs, without any request',
     async (given, when, then) => {
       await given.servingModel('linear', smallSpec({ rollout: shadow }));
       await when.specChanges('linear', { model: { uri: `pvc://${claimName}/sluggish/` } });
@@ -56,11 +56,11 @@ describe('a canary', () => {
   );
 
   story(
-    'is promoted, stopped by its answers, or taken back for its latency, and no request fails',
+    'is promoted, stopped for its answers, or rolled back for its latency, and no request fails',
     async (given, when, then) => {
       await given.servingModel('linear', smallSpec({ rollout: canary }));
       await when.clientsSend('linear');
-      // The same model, warmed differently: another revision that is as good.
+      // The same model with another warm-up: another revision that is as good.
       await when.specChanges('linear', { warmup: { requests: 3 } });
       await then.newRevisionServes('linear', judgedWithinMs);
       await then.historySays('linear', 'Promoted', {});

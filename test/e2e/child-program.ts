@@ -1,9 +1,8 @@
 /**
- * A program that a story needs running: the operator, local mode.
- *
- * Owns:  its process, and the end of what it printed.
- * Ends:  `stop` sends SIGTERM and waits; a program that does not go within `patienceMs` is killed, and that is an
- *        error.
+ * A program that a story runs: the operator or local mode.
+ * Owns: its process, and its last lines of output.
+ * Ends: `stop` sends SIGTERM and waits; a program that does not end within `patienceMs` is killed, and that is an
+ * error.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -42,12 +41,13 @@ export class ChildProgram {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
-  /** Waits until it has printed something that matches. */
+  /** Waits until it has printed text that matches. */
   async says(pattern: RegExp, withinMs: number): Promise<void> {
     const end = AbortSignal.timeout(withinMs);
     while (!pattern.test(this.#said)) {
-      if (this.hasEnded) throw new Error(`${this.#name} ended before it said ${pattern}\n${this.lastLines}`);
-      if (end.aborted) throw new Error(`${this.#name} did not say ${pattern} within ${withinMs} ms\n${this.lastLines}`);
+      if (this.hasEnded) throw new Error(`${this.#name} ended before it printed ${pattern}\n${this.lastLines}`);
+      if (end.aborted)
+        throw new Error(`${this.#name} did not print ${pattern} within ${withinMs} ms\n${this.lastLines}`);
       await new Promise<void>((resolve) => {
         this.#watchers = [resolve];
         end.addEventListener('abort', () => resolve(), { once: true });

@@ -1,33 +1,37 @@
 /**
- * Clients that keep sending while the world changes under them, and count.
- *
- * Owns:  the sending loops, half of them over one connection each that is kept, half with a fresh one for every
- *        request; and the tally. A request failed if its answer was not 200, not right, or not there. Nothing is tried
- *        twice.
+ * Clients that send requests continuously and count the results.
+ * Owns: the sending loops, half of them over one kept connection each, half with a new connection per request; and the
+ * tally. A request fails if its answer is missing, wrong or not a 200. There are no retries.
  */
 import { Agent, request } from 'node:http';
 import { messageOf } from '../../api/errors.ts';
 
 export type Answer = { readonly status: number; readonly body: string };
 
-/** What is sent, and how to tell from the answer which revision gave it. */
+/** The request, and how to find out from the answer which revision gave it. */
 export type Conversation = {
   readonly path: string;
   readonly body: string;
-  /** @returns the revision; @throws when the answer is wrong */
+  /**
+   * @returns the revision
+   * @throws Error when the answer is wrong
+   */
   readonly check: (answer: Answer) => string;
 };
 
 export type Tally = {
   readonly answered: number;
-  /** One line a failed request. */
+  /** One line per failed request. */
   readonly failed: readonly string[];
   readonly byRevision: Readonly<Record<string, number>>;
 };
 
 const deadlineMs = 30_000;
 
-/** One request. @param agent keeps the connection; absent: one for this request alone */
+/**
+ * One request.
+ * @param agent keeps the connection; absent: a new connection
+ */
 export function send(entry: string, conversation: Conversation, agent?: Agent): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const url = new URL(conversation.path, entry);
@@ -50,8 +54,8 @@ export function send(entry: string, conversation: Conversation, agent?: Agent): 
 }
 
 /**
- * Whether the entry answers a fresh connection. A cluster's nodes learn of a new Service a moment after its status says
- * that it serves; a connection begun before that may hang for as long as it likes, whatever comes later.
+ * Whether the entry answers on a new connection. A cluster's nodes learn of a new Service a moment after its status
+ * says that it serves; a connection that begins before that may hang for long.
  */
 export function isReachable(entry: string): Promise<boolean> {
   return new Promise((resolve) => {
@@ -98,7 +102,7 @@ export class Clients {
     const agent = keepsConnection ? new Agent({ keepAlive: true, maxSockets: 1 }) : undefined;
     while (!this.#stopped) {
       await this.#once(keepsConnection, agent);
-      // A short breath: two cores have to serve, start pods and run the API server as well.
+      // A short pause: two cores also serve, start pods and run the API server.
       await new Promise((resolve) => setTimeout(resolve, 4));
     }
     agent?.destroy();

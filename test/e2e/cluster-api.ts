@@ -1,7 +1,6 @@
 /**
- * The Kubernetes API, as the stories use it: through client-node, which nobody here wrote.
- *
- * Owns:  the few calls, as plain objects. Waiting is polling with a deadline: what a person would do with kubectl.
+ * The Kubernetes API for the stories, through client-node, which is independent of our own client.
+ * Owns: the few calls, on plain objects. Waiting is polling with a deadline, as a user does with kubectl.
  */
 import { request, type RequestOptions } from 'node:https';
 import {
@@ -39,8 +38,8 @@ export class ClusterApi {
   }
 
   /**
-   * Server-side apply of a definition as it is written: client-node would send it without its defaults and enums, whose
-   * names are words of JavaScript.
+   * Server-side apply of a definition's raw JSON: client-node would omit its defaults and enums, whose names are words
+   * of JavaScript.
    */
   async applyDefinition(yaml: string, name: string): Promise<void> {
     const server = this.#config.getCurrentCluster()?.server;
@@ -63,7 +62,7 @@ export class ClusterApi {
       throw new Error(`the definition ${name} was answered with ${status}: ${body.slice(0, 2_000)}`);
   }
 
-  /** @returns undefined when there is none */
+  /** @returns undefined when the object does not exist */
   async get(named: Named): Promise<Manifest | undefined> {
     try {
       return await this.#api.read<Manifest>({
@@ -77,7 +76,7 @@ export class ClusterApi {
     }
   }
 
-  /** @param namespace empty: of every namespace, or of what has none */
+  /** @param namespace empty: all namespaces, or a cluster-scoped object */
   async list(
     type: { readonly apiVersion: string; readonly kind: string },
     namespace: string,
@@ -96,7 +95,7 @@ export class ClusterApi {
     return answer.items;
   }
 
-  /** A missing object is deleted already. */
+  /** A missing object counts as deleted. */
   async delete(named: Named): Promise<void> {
     try {
       await this.#api.delete({ apiVersion: named.apiVersion, kind: named.kind, metadata: metadataOf(named) });
@@ -120,7 +119,10 @@ export function isTrue(object: Manifest | undefined, type: string): boolean {
   return status?.conditions?.some((condition) => condition.type === type && condition.status === 'True') ?? false;
 }
 
-/** Polls until `look` gives something. @throws Error with what `otherwise` says when the time is over */
+/**
+ * Polls until `look` returns a value.
+ * @throws Error with the result of `otherwise` when the time is over
+ */
 export async function eventually<T>(
   what: string,
   withinMs: number,

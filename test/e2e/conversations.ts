@@ -1,4 +1,4 @@
-/** What clients of the stories say to models, and which answers are right. */
+/** The requests of the stories' clients, and their correct answers. */
 import assert from 'node:assert/strict';
 import type { Answer, Conversation } from './clients.ts';
 import { modelScales } from './models-folder.ts';
@@ -12,7 +12,7 @@ type InferAnswer = {
   readonly outputs: readonly { readonly data: readonly number[] }[];
 };
 
-/** A tensor request of the Open Inference Protocol; right is what `linear` or `doubled` makes of it. */
+/** A tensor request of the Open Inference Protocol; the answer must be that of `linear` or `doubled`. */
 export function tensors(name: string): Conversation {
   return {
     path: `/v2/models/${name}/infer`,
@@ -20,7 +20,7 @@ export function tensors(name: string): Conversation {
     check(answer) {
       const parsed = accepted<InferAnswer>(answer);
       const scale = (parsed.outputs[0]?.data[0] ?? 0) / (xW[0] ?? 1);
-      assert.ok(Object.values(modelScales).includes(scale), `no model answers ${answer.body}`);
+      assert.ok(Object.values(modelScales).includes(scale), `the answer is not from one of the models: ${answer.body}`);
       assert.deepEqual(
         parsed.outputs[0]?.data,
         xW.map((value) => value * scale),
@@ -32,7 +32,7 @@ export function tensors(name: string): Conversation {
 
 type EmbeddingAnswer = { readonly data: readonly { readonly embedding: readonly number[] }[]; readonly model: string };
 
-/** Two texts that mean the same and one that does not; right is what a sentence encoder thinks of them. */
+/** Two texts with the same meaning and one with another; a sentence encoder must put the first two closer together. */
 export function embeddings(name: string): Conversation {
   const input = [
     'How do I centre a box on a page?',

@@ -1,4 +1,4 @@
-/** What a story begins with. */
+/** The start of a story. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
@@ -8,7 +8,7 @@ import { eventually, isTrue } from './cluster-api.ts';
 import { patienceMs, type Stage } from './stage.ts';
 import { Then } from './then.ts';
 
-/** A small model of tensors that every machine can serve. Fields of `change` replace these. */
+/** A small tensor model that every machine can serve, with the fields of `change` replaced. */
 export function smallSpec(change: Partial<OnnxModelSpec> = {}): OnnxModelSpec {
   return {
     model: { uri: `pvc://${claimName}/linear/` },
@@ -35,7 +35,7 @@ export class Given {
     this.#stage = stage;
   }
 
-  /** A Gateway that takes requests: HTTP on port 8080. */
+  /** A Gateway that accepts requests: HTTP on port 8080. */
   async gateway(name: string): Promise<void> {
     const { world, namespace } = this.#stage;
     const named = { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway', namespace, name };

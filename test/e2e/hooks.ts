@@ -1,4 +1,4 @@
-/** Ends what the stories started: after the last one, or when they are told to stop. Given to mocha by `--require`. */
+/** Ends what the stories started, after the last one or on a signal. Loaded by mocha's `--require`. */
 import { systemClock } from '../../lib/clock.ts';
 import { exitCodes, signalHandler } from '../../lib/lifecycle.ts';
 import { closeWorld } from './story.ts';

@@ -1,8 +1,7 @@
 /**
- * Local mode as a target: a control plane and a kubelet in one process, started for the run on ports of its own.
- *
- * Owns:  starting and ending it. The operator is not the one inside it but one beside it, as on a cluster, so that a
- *        story can stop it.
+ * Local mode as a target: a control plane and a kubelet in one process, on free ports.
+ * Owns: starting and ending it. The operator runs beside it instead of inside it, as on a cluster, so that a story can
+ * stop it.
  */
 import { join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';

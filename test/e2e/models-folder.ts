@@ -1,7 +1,6 @@
 /**
- * The folder that becomes the claim of the stories: one model a folder, good ones and bad ones.
- *
- * Owns:  what is in it. `linear` and `doubled` differ in their answers, so that a client can tell which of them it got.
+ * The folder behind the stories' claim: one model per folder, good ones and bad ones.
+ * Owns: its content. `linear` and `doubled` give different answers, so that a client can tell which one answered.
  */
 import { chmod, cp, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
@@ -9,11 +8,11 @@ import { join } from 'node:path';
 import { weight, type Model } from '../../runtime/onnx/build.ts';
 import { matmul, writeModel } from '../support/onnx-models.ts';
 
-/** Folders of the claim and what their models do with x: `linear` answers x·W, `doubled` 2x·W. */
+/** Folders of the claim and what their models compute from x: `linear` answers x·W, `doubled` 2x·W. */
 export const modelScales: Readonly<Record<string, number>> = { linear: 1, doubled: 2 };
 
 /**
- * @param examples folder that `npm run models` filled, if there is one
+ * @param examples the folder that `npm run models` filled, if any
  * @returns whether the real embedding model is among them
  */
 export async function fillModelsFolder(
@@ -35,7 +34,7 @@ export async function fillModelsFolder(
   return { hasMiniLm };
 }
 
-/** Answers what `linear` answers, after multiplying large matrices for nothing: tens of milliseconds later. */
+/** Gives `linear`'s answers tens of milliseconds later: it multiplies large matrices and ignores the result. */
 function sluggish(): Model {
   const { graph, ...model } = matmul(1);
   const width = 512;
@@ -70,7 +69,7 @@ function sluggish(): Model {
   };
 }
 
-/** Looks like `linear` and computes something else. */
+/** Has the signature of `linear` and computes something else. */
 function garbled(): Model {
   const { graph, ...model } = matmul(1);
   return {
@@ -80,8 +79,7 @@ function garbled(): Model {
 }
 
 /**
- * Adds 400 million numbers up for each answer: 1.6 GB, which no limit of these stories allows. It takes and gives what
- * `linear` does.
+ * Adds up 400 million numbers for each answer: 1.6 GB, more than the stories' limits. It has the signature of `linear`.
  */
 function greedy(): Model {
   const { graph } = matmul(1);
@@ -108,7 +106,7 @@ function greedy(): Model {
   };
 }
 
-/** Pods run as another user than whoever runs the stories. */
+/** Pods run as another user than the stories. */
 async function makeReadable(path: string): Promise<void> {
   if (!(await stat(path)).isDirectory()) return chmod(path, 0o644);
   await chmod(path, 0o755);

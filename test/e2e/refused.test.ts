@@ -1,4 +1,4 @@
-/** A revision that cannot serve is given up; the one that serves is not touched, and status says why. */
+/** A revision that cannot serve is given up; the serving one is not affected, and the status gives the reason. */
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import { story } from './story.ts';
 import { claimName } from './target.ts';
@@ -10,34 +10,34 @@ type Row = {
   readonly words: RegExp;
 };
 
-/** For troubles that may pass by themselves: the operator waits for so long before it gives up. */
+/** For trouble that may be temporary: how long the operator waits before it gives up. */
 const soon = { progressDeadline: '15s' };
 
 // prettier-ignore
 const rows: readonly Row[] = [
-  { name: 'whose bytes are not those of its digest',
+  { name: 'whose bytes do not match its digest',
     change: { model: { uri: `pvc://${claimName}/doubled/`,
       digest: `sha256:${'0'.repeat(64)}` } }, reason: 'DigestMismatch', words: /sha256:0{64}/ },
   { name: 'whose file is corrupt', change: { model: { uri: `pvc://${claimName}/broken/` } },
     reason: 'InvalidModel', words: /model\.onnx/ },
-  { name: 'whose file is not there', change: { model: { uri: `pvc://${claimName}/nowhere/` },
+  { name: 'whose file is missing', change: { model: { uri: `pvc://${claimName}/nowhere/` },
       rollout: soon }, reason: 'SourceMissing', words: /nowhere/ },
-  // `prepare` measures a trial and says so; whoever enforces the limit may be faster.
+  // `prepare` measures a trial and reports it; the kernel's limit may kill the trial first.
   { name: 'that needs more than its limit in a trial', change: { model: { uri: `pvc://${claimName}/greedy/` } },
     reason: ['ModelTooLarge', 'OOMKilled'], words: /spec\.memory\.limit/ },
-  // Each worker is a heap and a session of its own; no check before the start counts them, so the kernel has the last
-  // word.
+  // Each worker has a heap and a session of its own. No check before the start counts them, so the kernel kills the
+  // container.
   { name: 'that is killed for its memory', change: { execution: { workers: 64 },
       memory: { limit: '128Mi' } }, reason: 'OOMKilled', words: /spec\.memory\.limit/ },
   { name: 'whose image does not exist', change: { runtime: { image: 'localhost/no-such-image:1' },
       rollout: soon }, reason: 'ImagePullBackOff', words: /no-such-image/ },
-  { name: 'that no node can take', change: { template: { spec: { nodeSelector: { pool: 'nowhere' } } },
+  { name: 'that does not fit on any node', change: { template: { spec: { nodeSelector: { pool: 'nowhere' } } },
       rollout: soon }, reason: 'Unschedulable', words: /node/ },
 ];
 
 describe('a revision', () => {
   for (const { name, change, reason, words } of rows) {
-    story(`${name} leaves stable alone`, async (given, when, then) => {
+    story(`${name} does not affect stable`, async (given, when, then) => {
       await given.servingModel('linear');
       await when.clientsSend('linear');
       await when.specChanges('linear', change);
@@ -46,7 +46,7 @@ describe('a revision', () => {
     });
   }
 
-  story('that was given up is forgotten when the spec is put back', async (given, when, then) => {
+  story('that was given up is forgotten when the spec is restored', async (given, when, then) => {
     await given.servingModel('linear');
     const good = { model: { uri: `pvc://${claimName}/linear/` } };
     await when.specChanges('linear', { model: { uri: `pvc://${claimName}/broken/` } });

@@ -5,14 +5,14 @@ import { story } from './story.ts';
 import { claimName } from './target.ts';
 
 describe('a model', () => {
-  story('is served from a claim, its status shows what really runs', async (given, _when, then) => {
+  story('is served from a claim, and its status shows what runs', async (given, _when, then) => {
     await given.servingModel('linear', smallSpec({ replicas: 2 }));
     await then.answers('linear', tensors('linear'));
     await then.statusShowsWhatRuns('linear', { provider: 'CPU', precision: 'Source' });
   });
 
   story(
-    "is the example's sentence encoder, which takes its changed YAML over without a failed request",
+    "is the example's sentence encoder, which changes to its new YAML without a failed request",
     async (given, when, then) => {
       await given.servingModel('minilm', await exampleSpec('minilm.yaml'));
       await then.answers('minilm', embeddings('minilm'));
@@ -25,7 +25,7 @@ describe('a model', () => {
     (world) => (world.hasMiniLm ? undefined : 'no example models: npm run models -- DIR, and ONNX_E2E_MODELS=DIR'),
   );
 
-  story('takes a changed spec over without a failed request', async (given, when, then) => {
+  story('changes to a new spec without a failed request', async (given, when, then) => {
     await given.servingModel('linear');
     await when.clientsSend('linear');
     await when.specChanges('linear', { model: { uri: `pvc://${claimName}/doubled/` } });
@@ -33,13 +33,13 @@ describe('a model', () => {
     await then.noRequestFailed();
   });
 
-  story('leaves nothing when it is deleted', async (given, when, then) => {
+  story('leaves no objects when it is deleted', async (given, when, then) => {
     await given.servingModel('linear');
     await when.modelIsDeleted('linear');
     await then.nothingIsLeft('linear');
   });
 
-  story("is answered for by its pods' successors while the operator is away", async (given, when, then) => {
+  story('is served by new pods while the operator is down', async (given, when, then) => {
     await given.servingModel('linear', smallSpec({ replicas: 2 }));
     await when.operatorStops();
     const deleted = await when.everyPodIsDeleted('linear');
@@ -49,7 +49,7 @@ describe('a model', () => {
     await then.isReady('linear');
   });
 
-  story('takes a change over although the operator dies in the middle of it', async (given, when, then) => {
+  story('completes a change although the operator dies in the middle of it', async (given, when, then) => {
     await given.servingModel('linear');
     await when.clientsSend('linear');
     await when.specChanges('linear', { model: { uri: `pvc://${claimName}/doubled/` } });

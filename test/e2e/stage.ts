@@ -1,7 +1,6 @@
 /**
- * What one story has going on: its namespace, its models and what it saw of them, its clients.
- *
- * Owns:  the state that the words share, and clearing it away.
+ * The state of one story: its namespace, models, observations and clients.
+ * Owns: the state that the steps share, and removing it.
  */
 import { api, labels } from '../../api/names.ts';
 import type { OnnxModel, OnnxModelSpec } from '../../api/onnxmodel.ts';
@@ -9,14 +8,14 @@ import type { Clients } from './clients.ts';
 import { eventually, type Manifest } from './cluster-api.ts';
 import type { World } from './world.ts';
 
-/** Loading, warming and a rollout's settling on a machine with two busy cores. */
+/** Loading, warm-up and a rollout's settling on a machine with two busy cores. */
 export const patienceMs = 120_000;
 
 export class Stage {
   readonly world: World;
   readonly namespace: string;
   readonly specs = new Map<string, OnnxModelSpec>();
-  /** The revision that served a model when the story last looked. */
+  /** The revision that served a model at the story's last look. */
   readonly stable = new Map<string, string>();
   clients: Clients | undefined;
 
@@ -35,7 +34,7 @@ export class Stage {
     return found as OnnxModel | undefined;
   }
 
-  /** Waits until the model, seen at its latest generation, is as `look` wants it. */
+  /** Waits until the model, at its latest generation, satisfies `look`. */
   async until<T>(
     what: string,
     name: string,
@@ -76,7 +75,7 @@ export class Stage {
     return this.world.api.list({ apiVersion: 'v1', kind: 'Pod' }, this.namespace, `${labels.model}=${name}`);
   }
 
-  /** For whoever reads a failure: what the models and pods look like now. */
+  /** For the message of a failure: the current models and pods. */
   async describe(): Promise<string> {
     const lines: string[] = [];
     for (const name of this.specs.keys()) {

@@ -1,8 +1,7 @@
 /**
- * The language of the stories: given a world, when something happens, then this is seen.
- *
- * Owns:  the words. A story reads like what it tests; how it is done is in the words' own files. Every story runs in a
- *        namespace of its own, and what it leaves is taken away whether it passed or not.
+ * The language of the stories: given, when, then.
+ * Owns: the words. The steps are in the words' own files. Every story runs in a namespace of its own, which is removed
+ * at the end, also after a failure.
  */
 import { World } from './world.ts';
 import { Given } from './given.ts';
@@ -25,7 +24,10 @@ export async function closeWorld(): Promise<void> {
   await (await opening?.catch(() => undefined))?.close();
 }
 
-/** Defines a test. @param needs skips the story, with its reason, where the world lacks something */
+/**
+ * Defines a test.
+ * @param needs skips the story, with its reason, when the world lacks something
+ */
 export function story(name: string, tell: Tale, needs?: (world: World) => string | undefined): void {
   it(name, async function () {
     const here = await world();
@@ -34,7 +36,7 @@ export function story(name: string, tell: Tale, needs?: (world: World) => string
       process.stdout.write(`      (skipped: ${lacking})\n`);
       this.skip();
     }
-    // A story that failed may have left it stopped.
+    // A failed story may have left the operator stopped.
     here.startOperator();
     const stage = new Stage(here, await here.makeNamespace());
     try {

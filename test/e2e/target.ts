@@ -1,8 +1,7 @@
 /**
- * Where the end-to-end stories are told: local mode or a real cluster. The stories do not know which.
- *
- * Owns:  the port and its words. What differs between the two is here and nowhere else: how the control plane comes up
- *        and how a folder becomes a claim.
+ * The target of the end-to-end stories: local mode or a real cluster. The stories do not depend on which.
+ * Owns: the port. All differences between the two are behind it: how the control plane starts and how a folder becomes
+ * a claim.
  */
 import type { KubeConfig } from '@kubernetes/client-node';
 
@@ -10,18 +9,18 @@ export interface Target {
   /** `local mode` or `a cluster`. */
   readonly name: string;
   readonly kubeConfig: KubeConfig;
-  /** Image that the operator gives to pods. */
+  /** The image of the operator's pods. */
   readonly runtimeImage: string | undefined;
-  /** File for programs that take one. */
+  /** A kubeconfig file for programs. */
   readonly kubeconfigFile: string;
-  /** Makes the claim `models` of a namespace: read-only, holding `modelsFolder`. */
+  /** Makes the claim `models` in a namespace: read-only, with the files of `modelsFolder`. */
   offerModels(namespace: string): Promise<void>;
-  /** Takes away what `offerModels` made outside the namespace. */
+  /** Removes what `offerModels` made outside the namespace. */
   withdrawModels(namespace: string): Promise<void>;
-  /** What its processes said last; shown when a story fails. */
+  /** The last output of its processes, shown when a story fails. */
   lastLines(): string;
   close(): Promise<void>;
 }
 
-/** Name of the claim that holds the models of the stories. */
+/** The claim with the stories' models. */
 export const claimName = 'models';

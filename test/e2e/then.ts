@@ -1,4 +1,4 @@
-/** What is seen in a story. Waiting is part of seeing: a cluster does nothing at once. */
+/** The observations of a story. Each waits, because a cluster needs time. */
 import assert from 'node:assert/strict';
 import { api, labels } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
@@ -6,7 +6,7 @@ import { send, type Conversation, type Tally } from './clients.ts';
 import { eventually, rulesOf, type Manifest } from './cluster-api.ts';
 import { patienceMs, type Stage } from './stage.ts';
 
-/** Kinds of everything that may belong to a model. */
+/** Kinds of all objects that may belong to a model. */
 const childTypes = [
   { apiVersion: 'apps/v1', kind: 'Deployment' },
   { apiVersion: 'apps/v1', kind: 'ReplicaSet' },
@@ -24,7 +24,7 @@ export class Then {
     this.#stage = stage;
   }
 
-  /** Ready at the latest generation, with all the pods asked for and an address. */
+  /** Ready at the latest generation, with all desired pods and an address. */
   async isReady(name: string): Promise<void> {
     const stable = await this.#stage.until('ready', name, (model) => {
       const { status } = model;
@@ -37,7 +37,7 @@ export class Then {
     this.#stage.stable.set(name, stable);
   }
 
-  /** Another revision than before serves, and the old one has no pods any more. */
+  /** Another revision than before serves, and the previous one has no pods left. */
   async newRevisionServes(name: string, withinMs = patienceMs): Promise<void> {
     const before = this.#stage.stable.get(name);
     const look = (model: OnnxModel): string | undefined => {
@@ -52,7 +52,7 @@ export class Then {
     });
   }
 
-  /** The rollout rests where the candidate has this share, and so many answers from then on come from it. */
+  /** The rollout rests at the candidate's share, and from then on that share of answers comes from it. */
   async candidateGets(name: string, weight: number, { requests = 1_500 } = {}): Promise<void> {
     const candidate = await this.#stage.until(`${weight}% for the candidate`, name, (model) => {
       const { status } = model;
@@ -65,7 +65,7 @@ export class Then {
     await this.#sharesAre(new Map([[candidate, weight]]), requests);
   }
 
-  /** The rollout rests while both revisions give answers; connections that were kept stay where they are. */
+  /** The rollout rests while both revisions answer; kept connections stay with their pod. */
   async bothRevisionsAnswer(name: string): Promise<void> {
     const candidate = await this.#stage.until('a share for the candidate', name, (model) => {
       const { status } = model;
@@ -97,7 +97,7 @@ export class Then {
   }
 
   /**
-   * Proxies learn of new weights a moment after their controller has accepted them. Then chance alone is left: five
+   * Proxies apply new weights a moment after their controller accepted them. After that only chance is left: five
    * standard deviations.
    */
   async #sharesAre(wanted: ReadonlyMap<string, number>, requests: number): Promise<void> {
@@ -125,10 +125,10 @@ export class Then {
     }
   }
 
-  /** The route has these weights again, and an Event says that they were put back. */
+  /** The route has these weights again, and an Event reports that they were restored. */
   async driftIsPutBack(name: string, weights: readonly number[]): Promise<void> {
     const { namespace, world } = this.#stage;
-    await eventually('the weights put back', patienceMs, async () => {
+    await eventually('the weights to be restored', patienceMs, async () => {
       const route = await world.api.get({
         apiVersion: 'gateway.networking.k8s.io/v1',
         kind: 'HTTPRoute',
@@ -143,8 +143,8 @@ export class Then {
   }
 
   /**
-   * The new revision was given up for `reason` (one of several, where two are watching), in words that match; what
-   * served before serves on.
+   * The new revision was given up for `reason` (one of several when two checks compete), with a matching message; the
+   * previous one keeps serving.
    */
   async changeWasRefused(
     name: string,
@@ -168,7 +168,7 @@ export class Then {
     assert.notEqual(model.status?.candidate?.revision, this.#stage.stable.get(name));
   }
 
-  /** The latest line of the history: how the last rollout ended, and the verdicts that it rests on. */
+  /** The latest line of the history: how the last rollout ended, and its verdicts. */
   async historySays(name: string, outcome: string, gates: Readonly<Record<string, string>>): Promise<void> {
     const latest = (await this.#stage.model(name))?.status?.history?.[0];
     assert.equal(latest?.outcome, outcome);
@@ -176,7 +176,7 @@ export class Then {
     for (const [gate, verdict] of Object.entries(gates)) assert.equal(verdicts[gate], verdict, JSON.stringify(latest));
   }
 
-  /** Stops the clients; every request they sent was answered, and rightly. */
+  /** Stops the clients; every request was answered correctly. */
   async noRequestFailed(atLeast = 1): Promise<Tally> {
     const { clients } = this.#stage;
     assert.ok(clients, 'no clients send');
@@ -190,7 +190,7 @@ export class Then {
     return tally;
   }
 
-  /** One request, tried until it is answered rightly. */
+  /** One request, repeated until its answer is correct. */
   async answers(name: string, conversation: Conversation): Promise<void> {
     const entry = await this.#stage.entryOf(name);
     let last = '';
@@ -209,7 +209,7 @@ export class Then {
     );
   }
 
-  /** Status shows what the pods really run, as their sidecars report it. */
+  /** The status shows what the pods run, as their sidecars report it. */
   async statusShowsWhatRuns(
     name: string,
     want: { readonly provider: string; readonly precision: string },
@@ -222,7 +222,7 @@ export class Then {
     assert.match(stable.digest ?? '', /^sha256:[0-9a-f]{64}$/);
   }
 
-  /** Pods other than these are ready. */
+  /** Other pods than these are ready. */
   async successorsAreReady(name: string, predecessors: readonly string[]): Promise<void> {
     await eventually(`successors of ${predecessors.join(', ')}`, patienceMs, async () => {
       const ready = (await this.#stage.pods(name)).filter(
@@ -232,7 +232,7 @@ export class Then {
     });
   }
 
-  /** Neither the model nor anything that was made for it is there. */
+  /** The model and all its objects are gone. */
   async nothingIsLeft(name: string): Promise<void> {
     const { namespace, world } = this.#stage;
     let left: readonly string[] = [];

@@ -4,7 +4,7 @@ import { story } from './story.ts';
 import type { World } from './world.ts';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 
-/** Answers are those of before, so that nothing but the traffic is in question. */
+/** The answers do not change, so that only the traffic is tested. */
 const otherRevision = { batching: { maxBatchSize: 2 } };
 const stepping: OnnxModelSpec['rollout'] = {
   strategy: 'Canary',
@@ -13,11 +13,11 @@ const stepping: OnnxModelSpec['rollout'] = {
 };
 const routed = smallSpec({ traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }] }, rollout: stepping });
 const needsGateway = (world: World): string | undefined =>
-  world.gatewayClass === undefined ? 'no GatewayClass is served here' : undefined;
+  world.gatewayClass === undefined ? 'there is no accepted GatewayClass' : undefined;
 
 describe('traffic', () => {
   story(
-    'has the exact weights that a Gateway was given, all the way to promotion',
+    'follows the exact weights of a route, up to promotion',
     async (given, when, then) => {
       await given.gateway('public');
       await given.servingModel('linear', routed);
@@ -36,7 +36,7 @@ describe('traffic', () => {
   );
 
   story(
-    'goes back to the stable revision through a Gateway at once',
+    'returns to the stable revision through a Gateway at once',
     async (given, when, then) => {
       await given.gateway('public');
       await given.servingModel('linear', routed);
@@ -50,7 +50,7 @@ describe('traffic', () => {
     needsGateway,
   );
 
-  story('is shared by ready pods where there is no Gateway', async (given, when, then) => {
+  story('is shared by ready pods without a Gateway', async (given, when, then) => {
     await given.servingModel(
       'linear',
       smallSpec({ replicas: 2, rollout: { ...stepping, steps: [{ weight: 50 }, { pause: {} }, { weight: 100 }] } }),

@@ -1,4 +1,4 @@
-/** What happens in a story. */
+/** The events of a story. */
 import assert from 'node:assert/strict';
 import { api, labels } from '../../api/names.ts';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
@@ -16,14 +16,14 @@ export class When {
     this.#stage = stage;
   }
 
-  /** A user applies a changed spec: fields of `change` replace what was there. */
+  /** A user applies a changed spec: the fields of `change` replace the old ones. */
   async specChanges(name: string, change: Partial<OnnxModelSpec>): Promise<void> {
     const before = this.#stage.specs.get(name);
     assert.ok(before, `${name} was not applied`);
     await this.#stage.apply(name, { ...before, ...change });
   }
 
-  /** Clients begin to send and go on until the story ends or `then.noRequestFailed` stops them. */
+  /** Clients send until the story ends or `then.noRequestFailed` stops them. */
   async clientsSend(name: string, conversation: Conversation = tensors(name)): Promise<void> {
     const entry = await this.#stage.entryOf(name);
     await eventually(`a way to ${entry}`, patienceMs, async () => ((await isReachable(entry)) ? true : undefined));
@@ -31,7 +31,7 @@ export class When {
     await this.requestsWereAnswered(20);
   }
 
-  /** Waits until clients had so many answers, of which some may have failed. */
+  /** Waits until clients have this many answers, of which some may have failed. */
   async requestsWereAnswered(count: number): Promise<void> {
     const { clients } = this.#stage;
     assert.ok(clients, 'no clients send');
@@ -44,7 +44,7 @@ export class When {
     );
   }
 
-  /** Somebody ends the pause of the step that the rollout is in. */
+  /** A user ends the pause of the rollout's current step. */
   async pauseIsEnded(name: string): Promise<void> {
     const resumeStep = await this.#stage.until('a pause', name, ({ status }) =>
       status?.phase === 'Paused' && status.candidate !== undefined
@@ -54,13 +54,13 @@ export class When {
     await this.#changeRollout(name, { resumeStep });
   }
 
-  /** Somebody gives the candidate up. */
+  /** A user gives the candidate up. */
   async candidateIsAborted(name: string): Promise<void> {
     const abortRevision = await this.#stage.until('a candidate', name, ({ status }) => status?.candidate?.revision);
     await this.#changeRollout(name, { abortRevision });
   }
 
-  /** Somebody else writes the route: everything to the first of its backends. */
+  /** Another writer changes the route: all traffic to its first backend. */
   async routeIsChangedByOthers(name: string): Promise<void> {
     const { world, namespace } = this.#stage;
     const route = await world.api.get({ apiVersion: routeVersion, kind: 'HTTPRoute', namespace, name });
@@ -85,7 +85,7 @@ export class When {
     await this.#stage.world.stopOperator();
   }
 
-  /** The operator dies while pods of a new revision come up. */
+  /** The operator dies while pods of a new revision start. */
   async operatorIsKilledMidway(name: string): Promise<void> {
     const stable = this.#stage.stable.get(name);
     await eventually('pods of a new revision', patienceMs, async () => {
@@ -99,7 +99,10 @@ export class When {
     this.#stage.world.startOperator();
   }
 
-  /** Every pod of the model is deleted, and is gone when this returns. @returns names of those pods */
+  /**
+   * Every pod of the model is deleted, and is gone when this returns.
+   * @returns names of those pods
+   */
   async everyPodIsDeleted(name: string): Promise<readonly string[]> {
     const doomed = (await this.#stage.pods(name)).map((pod) => pod.metadata?.name ?? '');
     assert.notEqual(doomed.length, 0);

@@ -1,8 +1,7 @@
 /**
- * One run of the stories: a target, an operator beside it, a folder of models.
- *
- * Owns:  bringing them up once and taking them down at the end, and namespaces: every story has its own, under
- *        Restricted Pod Security, so that nothing in a pod template can need more than that.
+ * The environment of the stories: a target, an operator beside it, a folder of models.
+ * Owns: starting them once and ending them at the end, and namespaces: every story has its own, under Restricted Pod
+ * Security, so that pod templates cannot need more rights than that.
  */
 import { readFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -21,9 +20,9 @@ const crdFile = fileURLToPath(new URL('../../crds/onnxmodels.yaml', import.meta.
 export class World {
   readonly target: Target;
   readonly api: ClusterApi;
-  /** Whether the real embedding model is in the claim. */
+  /** Whether the claim has the real embedding model. */
   readonly hasMiniLm: boolean;
-  /** A class of Gateways that somebody serves here. */
+  /** The name of a GatewayClass that a controller serves. */
   readonly gatewayClass: string | undefined;
   readonly #folder: string;
   #operator: ChildProgram;
@@ -107,7 +106,7 @@ export class World {
     return this.#operator.stop();
   }
 
-  /** As a node's crash would end it: nothing is finished, nothing is given up. */
+  /** As when a node crashes: the operator finishes nothing and releases nothing. */
   killOperator(): Promise<void> {
     return this.#operator.kill();
   }
@@ -126,7 +125,7 @@ export class World {
   }
 }
 
-/** @returns undefined where there is no Gateway API, or nobody who serves it */
+/** @returns undefined when there is no Gateway API or no controller for it */
 async function findGatewayClass(client: ClusterApi): Promise<string | undefined> {
   try {
     const classes = await client.list({ apiVersion: 'gateway.networking.k8s.io/v1', kind: 'GatewayClass' }, '');

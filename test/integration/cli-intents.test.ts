@@ -39,7 +39,7 @@ describe('kubectl-onnx intents', () => {
     (api.get('ml', name).metadata as { managedFields?: readonly { readonly manager: string }[] }).managedFields?.map(
       ({ manager }) => manager,
     ) ?? [];
-  /** What was said, again, of the spec as it is now. */
+  /** Writes the same status again, for the current generation, with changes. */
   const sayAgain = (name: string, more: Partial<OnnxModelStatus>, claims: readonly Claim[]): void => {
     const { observedGeneration: _old, ...status } = model(name).status ?? { observedGeneration: -1 };
     api.say('ml', name, { ...status, ...more, claims });
@@ -63,31 +63,31 @@ describe('kubectl-onnx intents', () => {
     return text();
   }
 
-  it('promote names the candidate, under a field manager of its own', async () => {
+  it('promote names the candidate, with its own field manager', async () => {
     const name = newModel();
     assert.equal(
       await ran('promote', name),
-      `ml/${name}: promote: ${B} gets all the traffic as soon as its pods can carry it; checks and gates that are ` +
-        `left are skipped\n`,
+      `ml/${name}: promote: ${B} gets all the traffic as soon as its pods can carry it; the remaining checks and ` +
+        `gates are skipped\n`,
     );
     assert.deepEqual(rollout(name), { promoteRevision: B });
     assert.ok(managers(name).includes('onnx-cli'));
     api.say('ml', name, { ...underWay, claims: busy });
-    assert.match(await ran('promote', name), /promote \(nothing to do\): bbbbbbbbbb is to be promoted already/);
+    assert.match(await ran('promote', name), /promote \(nothing to do\): the promotion of bbbbbbbbbb is already/);
   });
 
-  it('promote says it anew where the same request had its effect before', async () => {
+  it('promote removes a handled request and writes it again', async () => {
     const name = newModel();
     await ran('promote', name);
     sayAgain(name, { rollout: { phase: 'Analyzing', step: 1, handledPromoteRevision: B } }, busy);
     const promotion = start('promote', name);
-    await eventually('the request to be taken out', () => rollout(name)?.promoteRevision === undefined);
+    await eventually('the request is removed', () => rollout(name)?.promoteRevision === undefined);
     sayAgain(name, { rollout: { phase: 'Analyzing', step: 1 } }, busy);
     assert.equal(await promotion.code, 0);
     assert.deepEqual(rollout(name), { promoteRevision: B });
   });
 
-  it('abort takes the promotion back in the same write', async () => {
+  it('abort removes the promotion in the same write', async () => {
     const name = newModel();
     await ran('promote', name);
     api.say('ml', name, { ...underWay, claims: busy });
@@ -97,7 +97,7 @@ describe('kubectl-onnx intents', () => {
     assert.equal(model(name).metadata.generation, before + 1);
   });
 
-  it('retry takes the abort back and changes the token, however soon after the last', async () => {
+  it('retry removes the abort and changes the token, even within a second', async () => {
     const name = newModel({ ...underWay, rollout: { phase: 'Failed' } }, stalled);
     api.changeSpec('ml', name, { rollout: { abortRevision: B } });
     api.say('ml', name, { ...underWay, rollout: { phase: 'Failed' }, claims: stalled });
@@ -109,7 +109,7 @@ describe('kubectl-onnx intents', () => {
     assert.notEqual(rollout(name)?.retryToken, first);
   });
 
-  it('pause and resume come and go, and leave the rest of the rollout alone', async () => {
+  it('pause and resume change only their own field of the rollout', async () => {
     const name = newModel();
     api.changeSpec('ml', name, { rollout: { progressDeadline: '5m' } });
     await ran('pause', name);
@@ -122,7 +122,7 @@ describe('kubectl-onnx intents', () => {
     assert.equal(rollout(name)?.resumeStep, `${B}/2`);
   });
 
-  it('warns when the field is in a manifest that others apply', async () => {
+  it('warns when another manager applies the field', async () => {
     const name = newModel();
     const object = api.get('ml', name);
     const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': '{"spec":{"rollout":{"paused":true}}}' };
@@ -134,12 +134,12 @@ describe('kubectl-onnx intents', () => {
     api.say('ml', name, { ...underWay, claims: busy });
     assert.match(
       await ran('resume', name),
-      /^warning: spec\.rollout\.paused is in the manifest that kubectl apply keeps, which will put its own value back/,
+      /^warning: spec\.rollout\.paused is also set in the manifest of kubectl apply, which will restore its own value/,
     );
     assert.equal(rollout(name)?.paused, undefined);
   });
 
-  it('reads again and tries again when somebody wrote in between', async () => {
+  it('reads and writes again after a conflict', async () => {
     const name = newModel();
     let left = 2;
     const off = api.server.faults.add({
@@ -154,7 +154,7 @@ describe('kubectl-onnx intents', () => {
     assert.ok(left < 0);
   });
 
-  it('gives up after some conflicts, and says so', async () => {
+  it('fails after six conflicts', async () => {
     const name = newModel();
     const off = api.server.faults.add({
       effect: 'refuse',
@@ -167,7 +167,7 @@ describe('kubectl-onnx intents', () => {
     off();
   });
 
-  it('waits for the operator to see the newest spec before it decides', async () => {
+  it('waits until the operator has observed the current spec before it decides', async () => {
     const name = newModel({ stable: { revision: A }, rollout: { phase: 'Stable' } }, ready);
     api.changeSpec('ml', name, { replicas: 4 });
     const { code } = start('abort', name);
@@ -177,7 +177,7 @@ describe('kubectl-onnx intents', () => {
     assert.equal(rollout(name)?.abortRevision, B);
   });
 
-  it('retry waits until the traffic has gone back', async () => {
+  it('retry waits until the traffic has moved back to stable', async () => {
     const name = newModel({ ...underWay, rollout: { phase: 'Aborting' } });
     const { code } = start('retry', name);
     await eventually('it watches', () => api.server.faults.openWatches === 1);
@@ -187,36 +187,39 @@ describe('kubectl-onnx intents', () => {
     assert.notEqual(rollout(name)?.retryToken, undefined);
   });
 
-  it('is refused in words', async () => {
+  it('is refused with a reason', async () => {
     const name = newModel({ stable: { revision: A }, rollout: { phase: 'Stable' } }, ready);
     await assert.rejects(start('promote', name).code, {
       code: 'INTENT_REFUSED',
       kind: 'invalid',
-      message: `ml/${name}: promote refused: no rollout is under way: ${A} serves`,
+      message: `ml/${name}: promote refused: no rollout is in progress: ${A} serves`,
     });
-    await assert.rejects(start('abort', 'nobody').code, { kind: 'missing' });
+    await assert.rejects(start('abort', 'absent').code, { kind: 'missing' });
     await assert.rejects(start('pause', name, '--wait').code, {
       code: 'BAD_FLAG',
-      message: /--wait: is not for pause/,
+      message: /--wait: not available for "pause"/,
     });
     await assert.rejects(start('pause', name, '--revision', B).code, {
       code: 'BAD_FLAG',
-      message: /--revision: is not for this command/,
+      message: /--revision: not available for this command/,
     });
-    await assert.rejects(start('pause', name, 'other').code, { code: 'BAD_FLAG', message: /needs one name/ });
+    await assert.rejects(start('pause', name, 'other').code, {
+      code: 'BAD_FLAG',
+      message: /give the name of one OnnxModel/,
+    });
     await assert.rejects(start('retry', name, '--timeout', '1m').code, {
       code: 'BAD_FLAG',
-      message: /--timeout: is only for --wait/,
+      message: /--timeout: requires --wait/,
     });
   });
 
-  it('explains itself', async () => assert.match(await ran('pin', '--help'), /^Usage: kubectl-onnx pin NAME REVISION/));
+  it('prints its help', async () => assert.match(await ran('pin', '--help'), /^Usage: kubectl-onnx pin NAME REVISION/));
 
   for (const { claims, code: wanted } of [
     { claims: ready, code: 0 },
     { claims: stalled, code: 1 },
   ]) {
-    it(`with --wait ends with ${wanted} as wait does, and not by what was said before`, async () => {
+    it(`with --wait exits with ${wanted} for the new status, and ignores the old one`, async () => {
       const name = newModel({ ...underWay, rollout: { phase: 'Failed' } }, stalled);
       const { code, text } = start('retry', name, '--wait', '--timeout', '10s');
       await eventually('it waits', () => text().includes('NotObserved'));
@@ -225,7 +228,7 @@ describe('kubectl-onnx intents', () => {
     });
   }
 
-  describe('on revisions that are remembered', () => {
+  describe('on remembered revisions', () => {
     const uri = (revision: string): string => `https://models.example/${revision}.onnx`;
     function remember(
       name: string,
@@ -249,7 +252,7 @@ describe('kubectl-onnx intents', () => {
         object as unknown as NewObject,
       );
     }
-    /** A promoted B after A; C is on its way. */
+    /** A and then B were promoted; C was given up. */
     function withHistory(): string {
       const name = newModel();
       remember(name, A, 1, { model: { uri: uri(A) }, execution: { precision: 'Source' } });
@@ -274,7 +277,7 @@ describe('kubectl-onnx intents', () => {
       return name;
     }
 
-    it('pin takes the beginning of a name', async () => {
+    it('pin accepts a prefix of a revision', async () => {
       const name = withHistory();
       await ran('pin', name, 'aaaa');
       assert.equal(rollout(name)?.pinRevision, A);
@@ -282,20 +285,20 @@ describe('kubectl-onnx intents', () => {
       assert.deepEqual(rollout(name), { progressDeadline: '5m' });
     });
 
-    it('pin of one that is not remembered is refused, with those that are', async () => {
+    it('pin of an unknown revision is refused, with the remembered revisions', async () => {
       const name = withHistory();
       await assert.rejects(start('pin', name, 'dddd').code, {
         code: 'BAD_FLAG',
-        message: /REVISION: no revision dddd is remembered; there are cccccccccc, bbbbbbbbbb, aaaaaaaaaa/,
+        message: /REVISION: no revision dddd is remembered; remembered revisions: cccccccccc, bbbbbbbbbb, aaaaaaaaaa/,
       });
       await assert.rejects(start('pin', name, 'a').code, {
         code: 'BAD_FLAG',
-        message: /'a' is not a revision, four to ten hex digits/,
+        message: /'a' is not a revision \(four to ten hex digits\)/,
       });
-      await assert.rejects(start('pin', name).code, { code: 'BAD_FLAG', message: /REVISION: is missing/ });
+      await assert.rejects(start('pin', name).code, { code: 'BAD_FLAG', message: /REVISION: missing/ });
     });
 
-    it('undo puts the last promoted spec back, exactly, and shows what changes', async () => {
+    it('undo restores the last promoted spec exactly, and shows the changes', async () => {
       const name = withHistory();
       const text = await ran('undo', name);
       assert.equal(
@@ -315,10 +318,10 @@ describe('kubectl-onnx intents', () => {
         revisionHistoryLimit: 5,
         rollout: { progressDeadline: '5m' },
       });
-      assert.ok(!managers(name).includes('onnx-cli'), 'the fields are those of the manager that applies the manifest');
+      assert.ok(!managers(name).includes('onnx-cli'), 'the manager that applies the manifest owns the fields');
     });
 
-    it('undo from a promoted revision goes to the one before it', async () => {
+    it('undo from a promoted revision restores the revision before it', async () => {
       const name = withHistory();
       await ran('undo', name);
       sayAgain(name, { stable: { revision: B }, rollout: { phase: 'Stable' } }, ready);
@@ -326,7 +329,7 @@ describe('kubectl-onnx intents', () => {
       assert.deepEqual(model(name).spec.execution, { precision: 'Source' });
     });
 
-    it('undo to a revision that was forced says that it is judged', async () => {
+    it('undo to a forced revision says that checks and gates judge it', async () => {
       const name = withHistory();
       sayAgain(
         name,
@@ -335,7 +338,7 @@ describe('kubectl-onnx intents', () => {
       );
       assert.match(
         await ran('undo', name, '--to', B, '--dry-run'),
-        /warning: bbbbbbbbbb is not proven \(Forced\): it is judged by the checks and gates of the spec/,
+        /warning: bbbbbbbbbb is not proven \(Forced\): the checks and gates of the spec judge it/,
       );
     });
 
@@ -349,7 +352,7 @@ describe('kubectl-onnx intents', () => {
       assert.equal(model(name).metadata.generation, generation);
     });
 
-    it('undo says what will undo it', async () => {
+    it('undo warns about GitOps tools and pins', async () => {
       const name = withHistory();
       const object = api.get('ml', name);
       api.server.objects.update(models, {
@@ -362,33 +365,36 @@ describe('kubectl-onnx intents', () => {
       assert.match(
         text,
         new RegExp(
-          String.raw`warning: Argo CD \(annotation argocd\.argoproj\.io\/tracking-id\) keeps this ` +
-            'model, and will put the spec of its source back',
+          String.raw`warning: Argo CD \(annotation argocd\.argoproj\.io\/tracking-id\) manages this ` +
+            'model and will restore the spec of its source',
         ),
       );
       assert.match(
         text,
-        /warning: spec\.rollout\.pinRevision names aaaaaaaaaa: what is written here counts after "unpin"/,
+        /warning: spec\.rollout\.pinRevision names aaaaaaaaaa: the restored spec takes effect after "unpin"/,
       );
     });
 
-    it('undo with nothing to go back to says which there are', async () => {
+    it('undo without an earlier promotion lists the remembered revisions', async () => {
       const name = newModel();
       await assert.rejects(start('undo', name).code, {
         code: 'INTENT_REFUSED',
-        message: /no older revision is remembered/,
+        message: /the model has no older remembered revision/,
       });
       remember(name, C, 3);
       await assert.rejects(start('undo', name).code, {
         code: 'INTENT_REFUSED',
-        message: /say which with --to: cccccccccc/,
+        message: /choose a revision with --to: cccccccccc/,
       });
     });
 
-    it('undo to where it is writes nothing', async () => {
+    it('undo to the current spec writes nothing', async () => {
       const name = withHistory();
       await ran('undo', name, '--to', B);
-      assert.match(await ran('undo', name, '--to', B), /the spec is that of bbbbbbbbbb\n.*undo: nothing to do/);
+      assert.match(
+        await ran('undo', name, '--to', B),
+        /the spec already equals the spec of bbbbbbbbbb\n.*nothing to do/,
+      );
     });
   });
 });

@@ -47,13 +47,13 @@ describe('kubectl-onnx status', () => {
     );
   });
 
-  it("looks in the context's namespace when none is given", () =>
+  it("reads the context's namespace without --namespace", () =>
     assert.rejects(shown('ranker'), { kind: 'missing', message: 'OnnxModel default/ranker: does not exist' }));
-  it('refuses a format it does not have', () =>
+  it('refuses an unknown format', () =>
     assert.rejects(shown('ranker', '-o', 'yaml'), { code: 'BAD_FLAG', message: /'yaml' is not a format/ }));
-  it('explains itself', async () => assert.match(await shown('--help'), /^Usage: kubectl-onnx status NAME/));
+  it('prints its help', async () => assert.match(await shown('--help'), /^Usage: kubectl-onnx status NAME/));
 
-  it('tells a server that is away from one that refuses', async () => {
+  it('reports an unreachable server as transient', async () => {
     const off = api.server.faults.add({ effect: 'reset' });
     await assert.rejects(shown('ranker'), { code: 'KUBE_UNREACHABLE', kind: 'transient' });
     off();

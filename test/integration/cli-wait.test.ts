@@ -1,7 +1,4 @@
-/**
- * `kubectl-onnx wait` against local mode's API server: it ends when there is something to say, whatever happens to its
- * watch.
- */
+/** `kubectl-onnx wait` against local mode's API server: outcomes, and failures of its watch. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
@@ -50,10 +47,11 @@ describe('kubectl-onnx wait', () => {
     return { lines: () => text, code, stop: () => stop.abort(new Error('received SIGTERM')) };
   }
   const watching = (): Promise<boolean> => eventually('it watches', () => api.server.faults.openWatches === 1);
-  const notWatching = (): Promise<boolean> => eventually('nobody watches', () => api.server.faults.openWatches === 0);
+  const notWatching = (): Promise<boolean> =>
+    eventually('its watch is closed', () => api.server.faults.openWatches === 0);
   afterEach(notWatching);
 
-  it('is over at once for a model that is ready', async () => {
+  it('exits at once for a ready model', async () => {
     const name = newModel();
     api.say('ml', name, { claims: ready });
     const { code, lines } = waiting(name);
@@ -61,7 +59,7 @@ describe('kubectl-onnx wait', () => {
     assert.equal(lines(), `ml/${name}: Ready: UpToDate: aaaaaaaaaa serves with 2 pods\n`);
   });
 
-  it('ends with 1 on a rollout that failed, and says why in plain characters', async () => {
+  it('exits with 1 for a failed rollout, and prints the reason without control characters', async () => {
     const name = newModel();
     api.say('ml', name, { claims: stalled });
     const { code, lines } = waiting(name);
@@ -69,12 +67,12 @@ describe('kubectl-onnx wait', () => {
     assert.equal(lines(), `ml/${name}: Stalled: OOMKilled: bbbbbbbbbb was given up:  [31mit needs more than 64Mi\n`);
   });
 
-  it('follows the way to ready, a line for each change', async () => {
+  it('prints a line for each change until the model is ready', async () => {
     const name = newModel();
     const { code, lines } = waiting(name);
     await watching();
     api.say('ml', name, { claims: starting });
-    await eventually('it tells of the start', () => lines().includes('RevisionStarting'));
+    await eventually('it prints the start', () => lines().includes('RevisionStarting'));
     api.say('ml', name, { claims: ready });
     assert.equal(await code, 0);
     assert.deepEqual(
@@ -86,7 +84,7 @@ describe('kubectl-onnx wait', () => {
     );
   });
 
-  it('says only the outcome when asked to be quiet', async () => {
+  it('prints only the outcome with --quiet', async () => {
     const name = newModel();
     const { code, lines } = waiting(name, '--quiet');
     await watching();
@@ -100,7 +98,7 @@ describe('kubectl-onnx wait', () => {
     { name: 'ready', claims: ready, code: 0 },
     { name: 'stalled', claims: stalled, code: 1 },
   ]) {
-    it(`does not take an old ${what} for the new spec's`, async () => {
+    it(`ignores ${what} of the previous spec`, async () => {
       const name = newModel();
       api.say('ml', name, { claims });
       api.changeSpec('ml', name, { replicas: 3 });
@@ -110,19 +108,19 @@ describe('kubectl-onnx wait', () => {
         lines(),
         /Progressing: NotObserved: waiting for the operator to observe generation 2 \(observed: 1\)/,
       );
-      // The status has moved on and one condition has not: neither may it count.
+      // The status is for the new generation, but the condition Ready is still for the previous one: it must not count.
       const model = api.get('ml', name);
       api.server.objects.updateStatus(
         { apiVersion: model.apiVersion, plural: 'onnxmodels' },
         { ...model, status: { ...(model['status'] as object), observedGeneration: 2 } },
       );
-      await eventually('it tells of what is missing', () => lines().includes('NoReadyCondition'));
+      await eventually('it prints that Ready is missing', () => lines().includes('NoReadyCondition'));
       api.say('ml', name, { claims });
       assert.equal(await code, wanted);
     });
   }
 
-  it('waits for the newer spec when it changes meanwhile', async () => {
+  it('waits for the new spec when the spec changes meanwhile', async () => {
     const name = newModel();
     const { code } = waiting(name);
     await watching();
@@ -136,7 +134,7 @@ describe('kubectl-onnx wait', () => {
     { name: 'ends', cut: () => api.server.faults.closeWatches() },
     { name: 'breaks', cut: () => api.server.faults.resetWatches() },
     {
-      name: 'breaks, and the server is down for some tries',
+      name: 'breaks, and the server is down for three requests',
       cut: () => {
         api.server.faults.add({ effect: 'refuse', code: 503, reason: 'ServiceUnavailable', times: 1 });
         api.server.faults.add({ effect: 'reset', times: 2 });
@@ -144,7 +142,7 @@ describe('kubectl-onnx wait', () => {
       },
     },
     {
-      name: 'breaks, and the server has forgotten the place',
+      name: 'breaks, and its resourceVersion has expired',
       cut: () => {
         api.server.faults.resetWatches();
         api.changeSpec('ml', `m${count}`, { replicas: 5 });
@@ -153,7 +151,7 @@ describe('kubectl-onnx wait', () => {
     },
   ];
   for (const { name: how, cut } of cuts) {
-    it(`goes on when its watch ${how}`, async () => {
+    it(`continues when its watch ${how}`, async () => {
       const name = newModel();
       const { code } = waiting(name);
       await watching();
@@ -163,7 +161,7 @@ describe('kubectl-onnx wait', () => {
     });
   }
 
-  it('leaves a watch that is open and silent', async () => {
+  it('replaces a watch that is open but silent', async () => {
     const name = newModel();
     const stop = new AbortController();
     const cluster = await openCluster({ kubeconfig: api.kubeconfig });
@@ -182,7 +180,7 @@ describe('kubectl-onnx wait', () => {
     assert.equal((await models.next()).done, true);
   });
 
-  it('pauses longer and longer with a server that refuses every watch', async () => {
+  it('backs off when the server refuses every watch', async () => {
     const name = newModel();
     let asked = 0;
     const off = api.server.faults.add({
@@ -194,11 +192,11 @@ describe('kubectl-onnx wait', () => {
     const { code } = waiting(name, '--timeout', '2s');
     assert.equal(await code, 2);
     off();
-    // 200 ms, doubled each time, with jitter down to a half: at most 5 tries fit into 2 s.
+    // The back-off is 200 ms, doubled each time, with jitter down to one half: at most 5 tries fit into 2 s.
     assert.ok(asked >= 2 && asked <= 5, `${asked} tries`);
   });
 
-  it('ends with 2 when the time is up', async () => {
+  it('exits with 2 at the timeout', async () => {
     const name = newModel();
     api.say('ml', name, { claims: starting });
     const { code, lines } = waiting(name, '--timeout', '1s', '-q');
@@ -209,7 +207,7 @@ describe('kubectl-onnx wait', () => {
     );
   });
 
-  it('says so when the server never answered in that time', async () => {
+  it('reports at the timeout that the server has not answered', async () => {
     const off = api.server.faults.add({ effect: 'silence' });
     const { code, lines } = waiting('m1', '--timeout', '1s');
     assert.equal(await code, 2);
@@ -217,22 +215,22 @@ describe('kubectl-onnx wait', () => {
     off();
   });
 
-  it('ends with 130 on a signal', async () => {
+  it('exits with 130 on a signal', async () => {
     const { code, stop } = waiting(newModel());
     await watching();
     stop();
     assert.equal(await code, 130);
   });
 
-  it('says that a model does not exist', async () => {
-    await assert.rejects(waiting('nobody').code, {
+  it('reports that a model does not exist', async () => {
+    await assert.rejects(waiting('absent').code, {
       code: 'BAD_CONFIG',
       kind: 'missing',
-      message: 'OnnxModel ml/nobody: does not exist',
+      message: 'OnnxModel ml/absent: does not exist',
     });
   });
 
-  it('gives up on a model that is deleted', async () => {
+  it('fails when the model is deleted', async () => {
     const name = newModel();
     const { code } = waiting(name);
     await watching();
@@ -240,7 +238,7 @@ describe('kubectl-onnx wait', () => {
     await assert.rejects(code, { kind: 'missing', message: `OnnxModel ml/${name}: was deleted` });
   });
 
-  it('says at once that the server does not let it in', async () => {
+  it('fails at once without permission', async () => {
     const off = api.server.faults.add({ effect: 'refuse', code: 403, reason: 'Forbidden', message: 'you may not' });
     await assert.rejects(waiting('m1').code, {
       code: 'KUBE_STATUS',
@@ -251,13 +249,13 @@ describe('kubectl-onnx wait', () => {
   });
 
   const wrong: readonly { readonly name: string; readonly argv: readonly string[]; readonly says: RegExp }[] = [
-    { name: 'no name', argv: [], says: /NAME: needs one name of an OnnxModel, got 0/ },
-    { name: 'two names', argv: ['a', 'b'], says: /NAME: needs one name of an OnnxModel, got 2/ },
-    { name: 'a name that would be another selector', argv: ['a,metadata.name!=a'], says: /cannot be the name/ },
+    { name: 'no name', argv: [], says: /NAME: give the name of one OnnxModel \(got 0 / },
+    { name: 'two names', argv: ['a', 'b'], says: /NAME: give the name of one OnnxModel \(got 2 / },
+    { name: 'a name that would change the field selector', argv: ['a,metadata.name!=a'], says: /cannot be the name/ },
     { name: 'a timeout without a unit', argv: ['a', '--timeout', '10'], says: /--timeout: '10' is not a duration/ },
-    { name: 'a timeout of nothing', argv: ['a', '--timeout', '0s'], says: /--timeout/ },
+    { name: 'a timeout of 0', argv: ['a', '--timeout', '0s'], says: /--timeout/ },
     {
-      name: 'a flag that does not exist',
+      name: 'an unknown flag',
       argv: ['a', '--for', 'Ready'],
       says: /wait: unknown flag "--for"; available flags: --kubeconfig, /,
     },
@@ -266,7 +264,7 @@ describe('kubectl-onnx wait', () => {
     it(`refuses ${name}`, () => assert.rejects(waiting(...argv).code, { code: 'BAD_FLAG', message: says }));
   }
 
-  it('refuses a kubeconfig that is not there, or lacks the context', async () => {
+  it('refuses a missing kubeconfig, or one without the context', async () => {
     await assert.rejects(
       wait(['a', '--kubeconfig', '/nonexistent/config'], () => {}, new AbortController().signal),
       { code: 'BAD_CONFIG', message: /^\/nonexistent\/config: / },
@@ -277,7 +275,7 @@ describe('kubectl-onnx wait', () => {
     });
   });
 
-  it('is a command with these exit codes', async () => {
+  it('has these exit codes as a program', async () => {
     const name = newModel();
     api.say('ml', name, { claims: stalled });
     const ended = async (...argv: string[]): Promise<{ code: number | null; said: string }> => {
@@ -295,12 +293,12 @@ describe('kubectl-onnx wait', () => {
     const cluster = ['--kubeconfig', api.kubeconfig, '-n', 'ml'];
     const [bad, none, help] = await Promise.all([
       ended(name, ...cluster),
-      ended('nobody', ...cluster),
+      ended('absent', ...cluster),
       ended('--help'),
     ]);
     assert.deepEqual([bad.code, none.code, help.code], [1, 2, 0]);
     assert.match(bad.said, /Stalled: OOMKilled: /);
-    assert.equal(none.said, 'error: OnnxModel ml/nobody: does not exist\n');
+    assert.equal(none.said, 'error: OnnxModel ml/absent: does not exist\n');
     assert.match(help.said, /^Usage: kubectl-onnx wait NAME/);
   });
 });

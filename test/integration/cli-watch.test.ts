@@ -1,8 +1,8 @@
-/** `kubectl-onnx watch` against local mode's API server: on a terminal of the test's own, and without one. */
+/** `kubectl-onnx watch` against local mode's API server, with a fake terminal and without one. */
 import assert from 'node:assert/strict';
 import type { Claim } from '../../api/conditions.ts';
 import type { OnnxModelStatus } from '../../api/onnxmodel.ts';
-import { plain, type Terminal } from '../../cli/text/terminal.ts';
+import { unpainted, type Terminal } from '../../cli/text/terminal.ts';
 import { watch } from '../../cli/commands/watch.ts';
 import { eventually } from '../support/eventually.ts';
 import { ModelApi } from '../support/model-api.ts';
@@ -29,14 +29,14 @@ describe('kubectl-onnx watch', () => {
   let api: ModelApi;
   before(async () => (api = await ModelApi.start('ml', 'whole')));
   after(() => api.close());
-  afterEach(() => eventually('nobody watches', () => api.server.faults.openWatches === 0));
+  afterEach(() => eventually('its watch is closed', () => api.server.faults.openWatches === 0));
   let count = 0;
   const newModel = (): string => {
     const name = `m${(count += 1)}`;
     api.create('ml', name);
     return name;
   };
-  const live: Terminal = { isLive: true, paint: plain, columns: () => 80, rows: () => 40 };
+  const live: Terminal = { isLive: true, paint: unpainted, columns: () => 80, rows: () => 40 };
 
   type Watching = { readonly text: () => string; readonly code: Promise<number>; readonly stop: () => void };
   function watching(terminal: Terminal | undefined, ...argv: readonly string[]): Watching {
@@ -56,12 +56,12 @@ describe('kubectl-onnx watch', () => {
     ['Ready', 0],
     ['Stalled', 1],
   ] as const) {
-    it(`says each change on a line and ends with ${wanted} when the model is ${outcome}`, async () => {
+    it(`prints a line for each change and exits with ${wanted} when the model is ${outcome}`, async () => {
       const name = newModel();
       const { text, code } = watching(undefined, name);
       await eventually('it watches', () => api.server.faults.openWatches === 1);
       api.say('ml', name, { ...analyzing, claims: said('Reconciling', 'Analyzing') });
-      await eventually('it tells of it', () => text().includes('[step 2 of 3, 5%]'));
+      await eventually('it prints the step', () => text().includes('[step 2 of 3, 5%]'));
       api.say('ml', name, { claims: said(outcome, 'Over') });
       assert.equal(await code, wanted);
       assert.deepEqual(
@@ -78,7 +78,7 @@ describe('kubectl-onnx watch', () => {
     });
   }
 
-  it('on a terminal draws the picture over the last one and leaves the final one', async () => {
+  it('redraws in place on a terminal and leaves the last page', async () => {
     const name = newModel();
     const { text, code } = watching(live, name);
     await eventually('it draws', () => text().includes('NotObserved'));
@@ -92,7 +92,7 @@ describe('kubectl-onnx watch', () => {
     assert.ok(last.endsWith('\u001b[?25h'), JSON.stringify(last));
   });
 
-  it('counts on while nothing changes', async () => {
+  it('redraws every second without a change', async () => {
     const name = newModel();
     const { text, code, stop } = watching(live, name);
     await eventually('it has drawn twice', () => text().split('\u001b[J').length > 2);
@@ -100,19 +100,19 @@ describe('kubectl-onnx watch', () => {
     assert.equal(await code, 130);
   });
 
-  it('with --follow goes on after the outcome, and ends with the cursor back on a signal', async () => {
+  it('with --follow continues after the outcome, and restores the cursor on a signal', async () => {
     const name = newModel();
     api.say('ml', name, { claims: said('Stalled', 'OOMKilled') });
     const { text, code, stop } = watching(live, name, '--follow');
-    await eventually('it tells of the failure', () => text().includes('OOMKilled'));
+    await eventually('it shows the failure', () => text().includes('OOMKilled'));
     api.say('ml', name, { claims: said('Ready', 'UpToDate') });
-    await eventually('it goes on', () => text().includes('UpToDate'));
+    await eventually('it continues', () => text().includes('UpToDate'));
     stop();
     assert.equal(await code, 130);
     assert.ok(text().endsWith('\u001b[?25h'));
   });
 
-  it('says when the server is not heard, and when it is again', async () => {
+  it('shows that the watch fails, and no longer shows it after recovery', async () => {
     const name = newModel();
     const { text, code } = watching(live, name);
     await eventually('it watches', () => api.server.faults.openWatches === 1);
@@ -123,19 +123,19 @@ describe('kubectl-onnx watch', () => {
       message: 'gone for tea',
     });
     api.server.faults.resetWatches();
-    await eventually('it says so', () => text().includes('not heard of at the moment: '));
+    await eventually('it shows the failure', () => text().includes('the watch failed and will be retried: '));
     off();
     api.say('ml', name, { claims: said('Ready', 'UpToDate') });
     assert.equal(await code, 0);
-    assert.doesNotMatch(text().split('\u001b[J').at(-1) ?? '', /not heard of/);
+    assert.doesNotMatch(text().split('\u001b[J').at(-1) ?? '', /watch failed/);
   });
 
-  it('ends with 2 when the time is up, and with 0 when it was only to follow', async () => {
+  it('exits with 2 at the timeout, and with 0 with --follow', async () => {
     assert.equal(await watching(undefined, newModel(), '--timeout', '1s').code, 2);
     assert.equal(await watching(undefined, newModel(), '--timeout', '1s', '--follow').code, 0);
   });
 
-  it('gives the terminal back when the model is deleted', async () => {
+  it('restores the cursor when the model is deleted', async () => {
     const name = newModel();
     const { text, code } = watching(live, name);
     await eventually('it watches', () => api.server.faults.openWatches === 1);
@@ -144,7 +144,7 @@ describe('kubectl-onnx watch', () => {
     assert.ok(text().endsWith('\u001b[?25h'));
   });
 
-  it('explains itself', async () => {
+  it('prints its help', async () => {
     const { text, code } = watching(undefined, '--help');
     assert.equal(await code, 0);
     assert.match(text(), /^Usage: kubectl-onnx watch NAME/);

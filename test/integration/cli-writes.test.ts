@@ -1,7 +1,4 @@
-/**
- * The command line's writes against local mode's API server; against a real one:
- * test/integration-real/cli-writes.test.ts.
- */
+/** Writes of kubectl-onnx against local mode's API server. A real server: test/integration-real/cli-writes.test.ts. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

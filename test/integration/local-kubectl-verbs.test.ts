@@ -151,7 +151,7 @@ describe('the verbs that people type', function () {
     );
     assert.match(
       (await kubectl.run(['create', 'job', 'made', '--image=a:1'])).err,
-      /local mode serves no jobs of batch\/v1/,
+      /local mode does not serve jobs of batch\/v1/,
     );
   });
 
@@ -378,7 +378,7 @@ describe('the verbs that people type', function () {
   each('auth says that one may do everything, and of nobody else what they may', async ({ kubectl }) => {
     assert.match(await kubectl.ok(['auth', 'can-i', '--list']), /^\*\.\* +\[\] +\[\] +\[\*\]$/m);
     const other = await kubectl.run(['auth', 'can-i', 'create', 'pods', '--as=somebody']);
-    assert.match(other.err, /local mode has one user, who may do everything: nobody can be impersonated/);
+    assert.match(other.err, /local mode has one user, who may do everything: impersonation is not supported/);
   });
 
   each('delete takes kinds, selectors and files, and what is not there calmly when told', async ({ kubectl }) => {

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { peersTokenHeader } from '../../api/access.ts';
-import { besideHeader } from '../../runtime/protocol/beside.ts';
+import { besideHeader } from '../../runtime/call/beside.ts';
 import { readTaken, type Sample } from '../../runtime/sampling/sample.ts';
 import { doorFor, givenToken, withToken } from '../support/door.ts';
 import { ask, binaryBody, inputOf, jsonOf, type Ask } from '../support/infer-client.ts';

@@ -129,11 +129,10 @@ describe('sendBody', () => {
         const answer: Answer = {
           status: 200,
           contentType: 'text/plain',
-          chunks: ['begin', new Uint8Array(bytes)],
-          bytes: bytes + 5,
+          body: { chunks: ['begin', new Uint8Array(bytes)], bytes: bytes + 5 },
         };
-        response.writeHead(200, { 'content-length': answer.bytes });
-        sendBody(response, answer, transfers);
+        response.writeHead(200, { 'content-length': bytes + 5 });
+        sendBody(response, answer.body, transfers);
       },
     );
     return { clock, transfers, servers, ended: ended.promise };

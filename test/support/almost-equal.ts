@@ -1,17 +1,16 @@
 /**
- * Deep equality for values that hold sums of floats.
- *
- * Owns: the tolerance for the order in which floats are added. Everything but numbers must be strictly equal.
+ * Deep equality for values that contain sums of floats.
+ * Owns: the tolerance for the order in which floats are added. All other values must be strictly equal.
  */
 import assert from 'node:assert/strict';
 
 /**
- * Sums of the same terms in another order differ by a few units in the last place; 1e-9 is far above, and far below
- * what matters.
+ * Sums of the same terms in another order differ by a few units in the last place. 1e-9 is far above that, and far
+ * below any difference that matters.
  */
 const relativeTolerance = 1e-9;
 
-/** @throws AssertionError naming the first place where both differ */
+/** @throws AssertionError naming the first difference */
 export function assertAlmostEqual(actual: unknown, expected: unknown, place = 'value'): void {
   if (typeof actual === 'number' && typeof expected === 'number') {
     const isClose =

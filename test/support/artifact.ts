@@ -1,7 +1,6 @@
 /**
- * What tests of fetching and preparing share: a config, a clock that does not wait, archives made in memory.
- *
- * Owns: nothing that outlives a call.
+ * Shared by tests of fetching and preparing: a config, a clock without waits, archives made in memory.
+ * Owns: no state beyond a call.
  */
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
@@ -10,14 +9,14 @@ import { systemClock, type Clock } from '../../lib/clock.ts';
 import type { Fields, Logger } from '../../lib/log.ts';
 import type { NpmMachine } from '../../runtime/prepare/fetch/npm-settings.ts';
 
-/** The machine's clock, but waits between tries end at once; `slept` tells how long they were. */
+/** The machine's clock, but waits between tries end at once; `slept` records their lengths. */
 export function hastyClock(): Clock & { readonly slept: number[] } {
   const slept: number[] = [];
   return {
     ...systemClock,
     slept,
     async sleep(ms, signal) {
-      // Short waits pace a look at a process or a lock; long ones are between tries.
+      // Short waits poll a process or a lock; long ones are between tries.
       slept.push(ms);
       await systemClock.sleep(Math.min(ms, 20), signal);
     },
@@ -26,7 +25,7 @@ export function hastyClock(): Clock & { readonly slept: number[] } {
 
 export type Line = { readonly level: string; readonly message: string; readonly fields: Fields };
 
-/** Keeps what was logged. */
+/** Records log lines. */
 export function keepingLogger(): Logger & { readonly lines: Line[] } {
   const lines: Line[] = [];
   const at =
@@ -132,7 +131,7 @@ export function paxRecord(key: string, value: string): Buffer {
   return Buffer.from(`${length}${body}`);
 }
 
-/** An npm package version: its archive, and the registry's answer that names it. */
+/** An npm package version: its archive, and the registry's answer for it. */
 export function npmPackage(
   name: string,
   version: string,
@@ -152,7 +151,7 @@ export function npmPackage(
   };
 }
 
-/** A machine whose npm is set to this registry and to nothing else. */
+/** An environment in which npm uses this registry only. */
 export function npmWith(registry: string, environment: Readonly<Record<string, string>> = {}): NpmMachine {
   return {
     environment: { npm_config_registry: registry, ...environment },

@@ -1,11 +1,9 @@
 /**
- * What a gate is asked beside its numbers, as a gate of a plan with one α for both verdicts would be.
- *
- * Owns: nothing but the values: one node for all pods, so that nodes do not make them differ, and a window old enough
- *       to fail.
+ * The parameters of a gate beside its counts, as in a plan with one α for both verdicts.
+ * Owns: only the values: one node for all pods, so that nodes do not differ, and a window old enough for a Fail.
  */
 
-/** Of a latency gate with a tolerance of 15 %. */
+/** For a latency gate with a tolerance of 15 %. */
 export const askedOfLatency = {
   passAlpha: 0.05,
   toShow: 0.15,
@@ -16,7 +14,10 @@ export const askedOfLatency = {
   podDeviations: { Fail: 2, Pass: 2 },
 } as const;
 
-/** Of a rate gate. @param limit as a share of requests: what a Pass has to show */
+/**
+ * For a rate gate.
+ * @param limit as a share of requests: what a Pass must show
+ */
 export function askedOfRate(limit: number) {
   return { passAlpha: 0.05, toShow: limit, early: Math.max(limit, 0.05) } as const;
 }

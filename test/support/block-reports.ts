@@ -1,4 +1,4 @@
-/** Reports with blocks, as the sidecars of a revision's pods would send them; the same seed gives the same. */
+/** Reports with blocks, as the sidecars of a revision's pods send them; the same seed gives the same reports. */
 import { Random } from '../../bench/canary/random.ts';
 import type { BlockReport } from '../../operator/analysis/ledger.ts';
 import type { BlockCount } from '../../api/report.ts';
@@ -9,17 +9,17 @@ export type Shape = {
   readonly pods: number;
   /** Requests of a pod in a block, on average. */
   readonly perBlock: number;
-  /** Latencies times so much; about 20 ms at 1. */
+  /** Factor on latencies; they are about 20 ms at 1. */
   readonly factor: number;
   readonly failures: number;
   readonly seed: number;
-  /** Share of answers that are compared and disagree. */
+  /** Share of compared answers that disagree. */
   readonly disagree?: number;
-  /** Instead of perBlock: size class and requests in a block. */
+  /** Replaces perBlock: size class and requests in a block. */
   readonly classes?: readonly (readonly [sizeClass: number, perBlock: number])[];
 };
 
-/** One report a pod, with all of its blocks. */
+/** One report per pod, with all of its blocks. */
 export function reportsOfPods(revision: string, shape: Shape): readonly BlockReport[] {
   const random = new Random(shape.seed, revision.length);
   return Array.from({ length: shape.pods }, (_, pod) => {

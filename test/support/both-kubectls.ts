@@ -1,16 +1,15 @@
 /**
- * Tests that run by kubectl 1.34 and 1.35 at once: they mostly wait.
- *
- * Owns: preparing a server for each, and ending all that was prepared, also where preparing broke off.
- * Use:  inside a `describe`; the tests are skipped on machines that the npm packages hold no program for.
+ * Runs tests by kubectl 1.34 and 1.35 at the same time, because they mostly wait.
+ * Owns: preparing a server for each, and ending everything that was prepared, also after a failure.
+ * Use: inside a `describe`; the tests are skipped on machines for which the npm packages have no program.
  */
 import { kubeToolsRunHere, type KubeVersion } from '../../scripts/kubectl.ts';
 
-/** What is to be ended after the tests, noted as soon as it is there. */
+/** Clean-up functions, registered as soon as there is something to end. */
 export type Ends = (() => void | Promise<void>)[];
 
 export type BothKubectls<T> = {
-  /** Defines a test that is run against both targets. */
+  /** Defines a test that runs against both targets. */
   readonly each: (name: string, test: (target: T) => Promise<void>) => void;
   /** Filled before the first test. */
   readonly targets: readonly T[];
@@ -21,7 +20,7 @@ export function onBothKubectls<T>(prepare: (version: KubeVersion, ends: Ends) =>
   const targets: T[] = [];
   const ends: Ends = [];
   before(async function () {
-    // Linux on x86-64 alone.
+    // Linux on x86-64 only.
     if (!kubeToolsRunHere) this.skip();
     targets.push(...(await Promise.all([prepare('34', ends), prepare('35', ends)])));
   });

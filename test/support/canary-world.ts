@@ -1,9 +1,8 @@
 /**
- * A fake cluster with clients and sidecars: requests go to ready pods as the entry Service or the route says, and every
- * pod's sidecar tells of them when it is asked, as a real one does. The operator is whole but for its connections.
- *
- * How a revision serves is told by its URI: `-x1.6` (latencies times 1.6), `-errors8` (8 % fail), `-differs20`
- * (20 % of its answers disagree with stable's). A pod whose name begins as one in `mute` gives no report.
+ * A fake cluster with clients and sidecars: requests go to ready pods as the entry Service or the route says, and each
+ * pod's sidecar reports them when it is asked. The operator is complete except for its connections.
+ * A revision's behaviour is in its URI: `-x1.6` (latencies times 1.6), `-errors8` (8 % fail), `-differs20` (20 % of its
+ * answers disagree with stable's). A pod whose name begins with an entry of `mute` does not report.
  */
 import { labels, paths } from '../../api/names.ts';
 import { present } from '../../api/present.ts';
@@ -42,19 +41,19 @@ type Operator = { readonly reconciler: Reconciler; readonly puller: ReportPuller
 
 export class CanaryWorld {
   readonly cluster = new FakeCluster(new HandClock());
-  /** Names, or beginnings of names, of pods whose sidecars are silent. */
+  /** Names, or prefixes of names, of pods whose sidecars do not report. */
   mute: readonly string[] = [];
-  /** Told of every pass of the operator. */
+  /** Called after every pass of the operator. */
   readonly more: Partial<World>;
   readonly #random: Random;
-  /** Of pairs, which are to change nothing of what clients send. */
+  /** The random numbers of pairs, separate, so that pairs do not change the clients' requests. */
   readonly #chance: Random;
   readonly #perSecond: number;
   readonly #ringBlocks: number;
   readonly #sidecars = new Map<string, Sidecar>();
   #operator: Operator;
 
-  /** @param options.ringBlocks how much a sidecar remembers */
+  /** @param options.ringBlocks how many blocks a sidecar remembers */
   constructor({
     perMinute,
     seed,
@@ -74,22 +73,22 @@ export class CanaryWorld {
     this.#operator = this.#start();
   }
 
-  /** Another process takes over: nothing in memory is left. */
+  /** Another process takes over, with empty memory. */
   restart(): void {
     this.#operator.puller.close();
     this.#operator = this.#start();
   }
 
-  /** Five seconds: the cluster lives, clients send, reports are pulled, the operator passes. */
+  /** Advances five seconds: the cluster works, clients send, reports are pulled, the operator passes. */
   async tick(): Promise<void> {
     this.cluster.tick();
     this.#serve();
-    // A pass for each change, as the watches would ask for.
+    // A pass for each change, as the watches would cause.
     for (let pass = 0; pass < 4; pass += 1) await this.#operator.reconciler.reconcile(key).catch(() => this.restart());
     await this.cluster.clock.advance(5000);
   }
 
-  /** What pods of a revision answered since a block, those that are gone included. */
+  /** Answers of a revision's pods since a block, including pods that are gone. */
   requestsSince(revision: string, block: number): number {
     return [...this.#sidecars.values()]
       .filter((sidecar) => sidecar.revision === revision)
@@ -101,7 +100,7 @@ export class CanaryWorld {
       );
   }
 
-  /** A pod goes away, and its sidecar with it; its Deployment makes another. */
+  /** Deletes a pod with its sidecar; its Deployment makes another. */
   lose(revision: string): void {
     const pod = this.cluster.of<Pod>('Pod').find((one) => revisionOf(one) === revision && isReady(one));
     if (pod !== undefined) this.cluster.objects.delete(`Pod/${pod.metadata.name}`);
@@ -177,8 +176,8 @@ export class CanaryWorld {
   }
 
   /**
-   * Of the traffic, 0..1, by ready pod: by the route's weights where there is one, else to all that the Service selects
-   * alike.
+   * Share of the traffic, 0..1, by ready pod: by the route's weights when there is a route, else equally over all pods
+   * that the Service selects.
    */
   #sharesOf(pods: readonly Pod[]): readonly (readonly [Pod, number])[] {
     const route = this.cluster.objects.get('HTTPRoute/ranker') as HttpRoute | undefined;
@@ -207,7 +206,10 @@ export class CanaryWorld {
     sidecar.blocks.set(index, { index, seq: sidecar.seq, traffic: [this.#answered(pod, requests, live), ...pairs] });
   }
 
-  /** What a candidate's sidecar pairs with stable's in five seconds: as many probes and replays as it was asked for. */
+  /**
+   * The pairs that a candidate's sidecar makes with stable in five seconds: as many probes and replays as it was asked
+   * for.
+   */
   #pair(pod: Pod): void {
     const sidecar = this.#sidecars.get(pod.metadata.name);
     const { probes, pairs, peers = [] } = sidecar?.ask ?? {};
@@ -271,7 +273,7 @@ export class CanaryWorld {
     };
   }
 
-  /** Answers that a candidate's sidecar compared with those that stable's kept for it: what both were asked to do. */
+  /** Answers that a candidate's sidecar compared with samples of stable: limited by what both were asked to do. */
   #compared(pod: Pod, { compared = 0, disagreed = 0 }: BlockTraffic): Pick<BlockTraffic, 'compared' | 'disagreed'> {
     const { agreement, peers = [] } = this.#sidecars.get(pod.metadata.name)?.ask ?? {};
     const kept = this.cluster

@@ -1,13 +1,10 @@
-/**
- * What the command line writes, held against a Kubernetes API: fields set and taken out, conflicts, whose fields they
- * are.
- */
+/** What the command line writes to a Kubernetes API: fields set and removed, conflicts, and field owners. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { customResourceDefinition, type OnnxModel } from '../../api/onnxmodel.ts';
 import { openCluster } from '../../cli/cluster/api-server.ts';
-import { patchModel, type Change } from '../../cli/cluster/change-model.ts';
+import { patchModel, type ModelChange } from '../../cli/cluster/change-model.ts';
 import { intend } from '../../cli/commands/intend.ts';
 import { cliManager } from '../../cli/cluster/ownership.ts';
 import { undo } from '../../cli/commands/undo.ts';
@@ -20,10 +17,7 @@ const namespace = 'cli-writes';
 const definition = customResourceDefinition('published');
 const [A, B] = ['aaaaaaaaaa', 'bbbbbbbbbb'];
 
-/**
- * @param connect gives a server that knows nothing of OnnxModels or may have their definition, or says why there is
- *   none
- */
+/** @param connect returns a server with or without the definition of OnnxModels, or the reason why it is missing */
 export function describeCliWrites(where: string, connect: () => Promise<Api | string>): void {
   describe(`what kubectl-onnx writes, on ${where}`, function () {
     this.timeout(60_000);
@@ -58,7 +52,7 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
     };
 
     before(async function () {
-      const connected = kubeToolsRunHere ? await connect() : 'kubectl does not run here';
+      const connected = kubeToolsRunHere ? await connect() : 'kubectl does not run on this machine';
       if (typeof connected === 'string') {
         console.log(`      skipped: ${connected}`);
         this.skip();
@@ -88,7 +82,7 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
       await api.close();
     });
 
-    it('sets an intent and takes the one away that it contradicts, as its own', async () => {
+    it('sets an intent and removes the contradicting one, under its own manager', async () => {
       await say({ candidate: { revision: B }, rollout: { phase: 'Analyzing', step: 1 } });
       assert.equal(await run(intend('promote'), 'ranker'), 0);
       await say({});
@@ -98,7 +92,7 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
       assert.ok(metadata.managedFields?.some(({ manager }) => manager === cliManager) === true);
     });
 
-    it('puts an older spec back to the field, and touches nothing else', async () => {
+    it('restores every field of an older spec, and changes nothing else', async () => {
       assert.equal(await run(undo, 'ranker', '--to', A), 0);
       const { spec } = await model();
       assert.deepEqual(spec, {
@@ -123,10 +117,10 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
       });
       // prettier-ignore
       const appliers: readonly (readonly [sentence: string, name: string, apply: readonly string[]])[] = [
-        ['by server-side apply has no conflict, and removes what the old spec had',
+        ['by server-side apply has no conflict, and removes fields of the old spec',
           'by-pipeline', ['apply', '--server-side', '--field-manager=pipeline', '-f', '-']],
-        ['by client-side apply removes what the old spec had', 'by-hand', ['apply', '-f', '-']],
-        ['by Flux, which applies beside a person who edits, has no conflict', 'by-flux',
+        ['by client-side apply removes fields of the old spec', 'by-hand', ['apply', '-f', '-']],
+        ['by Flux, which applies beside a user\'s edits, has no conflict', 'by-flux',
           ['apply', '--server-side', '--field-manager=kustomize-controller', '-f', '-']],
       ];
       for (const [sentence, name, apply] of appliers) {
@@ -181,7 +175,7 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
         });
       }
 
-      it('leaves an intent alone that Git does not have', async () => {
+      it('keeps an intent that is not in Git', async () => {
         const name = 'by-pipeline';
         await kubectl([
           '-n',
@@ -207,7 +201,7 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
       });
     });
 
-    const stale: readonly Change[] = [
+    const stale: readonly ModelChange[] = [
       {
         kind: 'Merge',
         patch: { metadata: { resourceVersion: '1' }, spec: { rollout: { paused: true } } },
@@ -221,7 +215,7 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
       },
     ];
     for (const change of stale) {
-      it(`meets a conflict when it decided on an older version (${change.kind})`, async () => {
+      it(`gets a conflict when it decided on an older version (${change.kind})`, async () => {
         const cluster = await openCluster({ kubeconfig: api?.kubeconfig });
         await assert.rejects(patchModel(cluster, { namespace, name: 'ranker' }, change), {
           code: 'KUBE_STATUS',

@@ -1,6 +1,6 @@
 /**
- * A worker of the engine that has no model: it answers zeros, throws in mid-run when the first value is -1, and cannot
- * load when its file is named `broken`.
+ * An engine worker without a model: it answers zeros, throws during a run when the first value is -1, and fails to load
+ * when its file is named `broken`.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { FromWorker, ToWorker, WorkerTask } from '../../runtime/engine/messages.ts';

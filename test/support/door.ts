@@ -1,4 +1,4 @@
-/** A token that tests know, the file that carries it, and a server's door that opens to it. */
+/** A token for tests, the file that contains it, and the access check of a server that accepts it. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bearer, printAccess, tokenHeader } from '../../api/access.ts';
@@ -8,12 +8,12 @@ import type { Door } from '../../runtime/config/access-file.ts';
 export const givenToken = 'a'.repeat(43);
 export const withToken = { [tokenHeader]: bearer(givenToken) } as const;
 
-/** @param sampleRate the most that the revision lets be sampled */
+/** @param sampleRate the highest sample rate that the revision allows */
 export function doorFor(token: string = givenToken, sampleRate = 1): Door {
   return { token, sampleRate, isOpenTo: (authorization) => authorization === bearer(token) };
 }
 
-/** What the operator mounts beside the config. */
+/** The files that the operator mounts beside the config. */
 export async function writeAccess(configDir: string, token: string = givenToken, sampleRate?: number): Promise<void> {
   await writeFile(
     join(configDir, paths.accessFile),

@@ -1,10 +1,7 @@
-/**
- * Waiting for something that will happen, over real sockets and processes: by looking again and again, up to a
- * deadline.
- */
+/** Polls for something that will happen, over real sockets and processes, up to a deadline. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Resolves with the first value that is neither undefined nor false; what `look` throws counts as not yet. */
+/** Resolves with the first value that is neither undefined nor false; an exception in `look` counts as not yet. */
 export async function eventually<T>(
   what: string,
   look: () => T | Promise<T>,

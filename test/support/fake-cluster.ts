@@ -1,9 +1,8 @@
 /**
- * A cluster in memory for stories: it keeps objects, refuses stale status writes, makes pods for Deployments and
- * lets them come up, or not, as the model's URI says. Time is a hand clock's.
- *
- * What a pod does is told by its URI: `ok`, `slow` (a minute), `wrong-digest`, `oom`, `no-image` (the runtime
- * image says so), `crash`; `odd` answers otherwise than its golden set wants.
+ * A cluster in memory for stories: it stores objects, refuses stale status writes, and makes pods for Deployments. The
+ * model's URI decides how they start. Time is a hand clock's.
+ * A pod's behaviour is in its URI: `ok`, `slow` (a minute), `wrong-digest`, `oom`, `no-image` (given by the runtime
+ * image), `crash`; `odd` fails its golden set.
  */
 import { containers, labels, paths } from '../../api/names.ts';
 import { printLastWords, type Resolved } from '../../api/last-words.ts';
@@ -23,7 +22,7 @@ import type {
 import type { KubeClient } from '../../kube/client/kube-client.ts';
 import { statusError } from '../../kube/client/kube-error.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
-import type { Caches } from '../../operator/see/observe.ts';
+import type { Caches } from '../../operator/see/seen.ts';
 import type { HandClock } from './hand-clock.ts';
 
 type Stored = KubeObject & { readonly [field: string]: unknown };
@@ -41,11 +40,11 @@ export class FakeCluster {
   readonly clock: HandClock;
   readonly objects = new Map<string, Stored>();
   readonly writes: string[] = [];
-  /** Throws in the place of a write: crash injection. */
+  /** Throws instead of a write: crash injection. */
   beforeWrite: (what: string) => void = () => {};
-  /** Words in the URIs of models whose pods are not ready although they run. */
+  /** Parts of URIs of models whose pods run but are not ready. */
   readonly sick = new Set<string>();
-  /** Whether the Gateway takes routes as they are now. */
+  /** Whether the Gateway accepts the current routes. */
   gatewayTakes = true;
   #version = 0;
   #pods = 0;
@@ -87,7 +86,7 @@ export class FakeCluster {
     return [...this.objects.values()].filter((object) => object.kind === kind) as unknown as T[];
   }
 
-  /** What a user applies. A changed spec is a new generation. */
+  /** What a user applies. A changed spec gets a new generation. */
   put(spec: OnnxModelSpec, name = 'ranker'): void {
     const before = this.objects.get(`OnnxModel/${name}`);
     const generation = (before?.metadata.generation ?? 0) + 1;
@@ -124,7 +123,7 @@ export class FakeCluster {
     ).length;
   }
 
-  /** What a ready pod's sidecar tells: all is well, and its golden set was run to the end. */
+  /** The report of a ready pod's sidecar: all is well, and its golden set has run completely. */
   reportOf(uid: string): Report | undefined {
     const pod = this.of<Pod>('Pod').find(
       (one) =>
@@ -137,8 +136,8 @@ export class FakeCluster {
   }
 
   /**
-   * The result of the golden set that a revision's ConfigMap names: a good one, or by its model's URI `odd` one far
-   * off.
+   * The result of the golden set in a revision's ConfigMap: a good one, or a bad one when the model's URI contains
+   * `odd`.
    */
   goldenOf(revision: string): GoldenResult | undefined {
     const { golden, source } = this.#configOf(revision);
@@ -156,7 +155,7 @@ export class FakeCluster {
     return JSON.parse(stored?.data?.[paths.configFile] ?? '{}') as Partial<RuntimeConfig>;
   }
 
-  /** Controllers and kubelets do what they can at this moment. */
+  /** Controllers and kubelets make all progress that is possible at this time. */
   tick(): void {
     for (const deployment of this.of<Deployment>('Deployment')) this.#scale(deployment);
     for (const pod of this.of<Pod>('Pod')) this.#live(pod);
@@ -223,7 +222,7 @@ export class FakeCluster {
     return stored as never;
   }
 
-  /** A route that says something else is a new generation, of which the Gateway has yet to speak. */
+  /** A changed route gets a new generation, for which the Gateway has not reported a status yet. */
   #afterWrite(object: Stored): Stored {
     const metadata = { ...object.metadata, resourceVersion: this.#next() };
     if (object.kind !== 'HTTPRoute') return { ...object, metadata };
@@ -237,7 +236,7 @@ export class FakeCluster {
     };
   }
 
-  /** Of a pod the operator owns its mark alone. */
+  /** Of a pod, the operator owns only its mark. */
   #mark(config: KubeObject): Stored {
     const pod = this.#need('Pod', config.metadata.name);
     const { [labels.serving]: _, ...others } = pod.metadata.labels ?? {};
@@ -267,7 +266,7 @@ export class FakeCluster {
   }
 }
 
-/** `resolved` after 10 s, ready after 20 s (`slow`: 60 s), unless the URI says otherwise. */
+/** `resolved` after 10 s, ready after 20 s (`slow`: 60 s), unless the URI gives another behaviour. */
 function podStatus(uri: string, ageMs: number, podIP: string): Pod['status'] {
   const readyAfterMs = uri.includes('slow') ? 60_000 : 20_000;
   const prepared: ContainerStatus = {

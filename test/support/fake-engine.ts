@@ -1,7 +1,6 @@
 /**
- * An engine without threads or models: the function a test gives computes, the test says when.
- *
- * Owns: the same promises as the real pool; test/conformance/engine holds it to them.
+ * An engine without threads or models: a function of the test computes, and the test decides when.
+ * Owns: the same contract as the real pool; test/conformance/engine checks both.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Engine, EngineBatch, EngineResult } from '../../runtime/engine/port.ts';
@@ -25,7 +24,7 @@ export class FakeEngine implements Engine {
   #closing = false;
   #wakeCloser: () => void = () => {};
   #lost: ((error: AppError) => void)[] = [];
-  /** What was run, in order. */
+  /** The batches that were run, in order. */
   readonly batches: EngineBatch[] = [];
   recycled = 0;
 
@@ -59,7 +58,7 @@ export class FakeEngine implements Engine {
     }
   }
 
-  /** As if the worker had ended in mid-run: what runs is lost, the slot comes back. */
+  /** As if the worker had ended during a run: running batches are lost, and the slot becomes free again. */
   lose(): void {
     for (const reject of this.#lost.splice(0)) reject(new AppError('ENGINE_LOST', { model: 'fake' }));
   }

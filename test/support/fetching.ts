@@ -1,7 +1,6 @@
 /**
- * A world for tests of fetching: a folder, a web server, and `fetchFrom` that acquires a model from there.
- *
- * Owns: the mocha hooks that make and remove it for every test of the describe it is called in.
+ * The set-up for tests of fetching: a folder, a web server, and `fetchFrom`, which acquires a model from the server.
+ * Owns: the mocha hooks that create and remove it for every test of the `describe` in which it is called.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -24,7 +23,7 @@ export type Given = Partial<AcquireOptions> & {
   readonly signal?: AbortSignal;
 };
 
-/** A hundred kilobytes that do not compress: what stands for a model where nobody looks into it. */
+/** A hundred kilobytes that do not compress: a model's file for tests that do not read it. */
 export const content = Buffer.from(noise(25_000, 1).buffer);
 
 export class FetchWorld {
@@ -32,7 +31,7 @@ export class FetchWorld {
   logger = keepingLogger();
   #server: FileServer | undefined;
 
-  /** Call inside a describe: a fresh world for each test. */
+  /** Call it inside a describe: every test gets a new set-up. */
   static forEachTest(): FetchWorld {
     const world = new FetchWorld();
     beforeEach(async () => {
@@ -85,7 +84,7 @@ export async function bytesOf(acquired: Acquired, path = 'm.onnx'): Promise<Buff
   return await readFile(join(acquired.root, path));
 }
 
-/** For assert.rejects: an AppError of this code whose sentence matches. */
+/** For assert.rejects: an AppError with this code and a matching message. */
 export function code(want: ErrorCode, message = /./): (error: unknown) => true {
   return (error) => {
     assert.ok(error instanceof AppError, String(error));

@@ -1,8 +1,7 @@
 /**
  * A web server on loopback for tests of downloads: serves bytes by path, with faults on demand.
- *
- * Owns: one server and what it was asked. It does ranges, If-Range and ETags as a good server does; a test's `on` may
- *       take a request over and do worse.
+ * Owns: one server and the record of its requests. It supports ranges, If-Range and ETags; a test's `on` may handle a
+ * request itself, for example wrongly.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -19,7 +18,7 @@ export type Fault = (request: IncomingMessage, response: ServerResponse, nth: nu
 export class FileServer {
   readonly asked: Asked[] = [];
   readonly files = new Map<string, Uint8Array>();
-  /** Weak or strong, by path; a strong one of the content's length when absent; null for none. */
+  /** ETags by path, weak or strong; absent: a strong one of the content's length; null: without an ETag. */
   readonly etags = new Map<string, string | null>();
   on: Fault = () => false;
   readonly #server: Server;

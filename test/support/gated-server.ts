@@ -1,7 +1,6 @@
 /**
  * A model server whose engine waits at a gate, so that a test decides when a batch ends.
- *
- * Owns: the gate, and ending whatever a failed test left behind.
+ * Owns: the gate, and ending what a failed test left running.
  */
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import type { NamedTensors } from '../../runtime/engine/tensor.ts';
@@ -14,7 +13,7 @@ export const infer = '/v2/models/m/infer';
 export const body = JSON.stringify({ inputs: [inputOf([1, 2, 3, 4])] });
 const noWarmup = { warmup: { requests: 0, timeoutMs: 1000 } };
 
-/** Answers two zeros a row; each batch waits at the gate while it is closed. */
+/** Answers two zeros per row; while the gate is closed, each batch waits. */
 export class Gate {
   open = true;
   readonly #waiting: (() => void)[] = [];
@@ -29,7 +28,7 @@ export class Gate {
     },
   });
 
-  /** Resolves when the next batch has come to the gate. */
+  /** Resolves when the next batch waits at the gate. */
   arrival(): Promise<void> {
     return new Promise((resolve) => {
       this.#arrived = resolve;
@@ -44,7 +43,7 @@ export class Gate {
 
 const gates: Gate[] = [];
 
-/** What a failed test left behind would keep the run from ending. */
+/** An open server of a failed test would keep the test run from ending. */
 export async function endAll(): Promise<void> {
   for (const gate of gates.splice(0)) gate.letGo();
   await endServers();
@@ -65,11 +64,11 @@ export async function gated(
   return { gate, running, call: (request = { body }) => ask(running.url, infer, request) };
 }
 
-/** Looks again and again until it holds, for at most five seconds. */
+/** Polls until the condition holds, for at most five seconds. */
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   const end = performance.now() + 5000;
   while (!(await holds())) {
-    if (performance.now() > end) throw new Error('it never came true');
+    if (performance.now() > end) throw new Error('the condition did not become true');
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }

@@ -1,4 +1,4 @@
-/** Object makers with overrides: a healthy default, and a test says only what differs. */
+/** Builders of objects: a healthy default, with a test's overrides. */
 import { withDefaults } from '../../api/defaults.ts';
 import type { OnnxModel, OnnxModelSpec } from '../../api/onnxmodel.ts';
 import type { RevisionRecord } from '../../operator/resources/objects.ts';

@@ -1,4 +1,4 @@
-/** Compares text with a checked-in file; `UPDATE_GOLDEN=1` rewrites it, and the diff is reviewed like code. */
+/** Compares text with a checked-in file. `UPDATE_GOLDEN=1` rewrites it; the diff is reviewed like code. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -17,16 +17,16 @@ export function assertGolden(path: string, text: string): void {
   assert.equal(text, readFileSync(file, 'utf8'), `${path} differs`);
 }
 
-/** A golden file that a document quotes whole: a code block behind a comment that names the file. */
+/** A golden file that a document quotes completely: a code block after a comment with the file's name. */
 const quoted = /<!-- (test\/\S+\.golden) -->\n```\n(.*?)^```$/gms;
 
-/** @returns the golden files that a document quotes, from the repository's root, with what it says */
+/** @returns the golden files that a document quotes, from the repository's root, with the quoted text */
 export function quotesIn(text: string): ReadonlyMap<string, string> {
   return new Map([...text.matchAll(quoted)].map(([, path = '', body = '']) => [path, body]));
 }
 
 /**
- * Compares what a document quotes of golden files with what was told now; `UPDATE_GOLDEN=1` rewrites the quotes.
+ * Compares a document's quotes of golden files with the current text; `UPDATE_GOLDEN=1` rewrites the quotes.
  *
  * @param page from the repository's root
  * @param told text by the golden file's path below test/
@@ -39,7 +39,7 @@ export function assertQuoted(page: string, told: ReadonlyMap<string, string>): v
     return now === undefined ? whole : `<!-- ${path} -->\n\`\`\`\n${now}\`\`\``;
   });
   if (process.env['UPDATE_GOLDEN'] === '1' && wanted !== text) writeFileSync(file, wanted);
-  else assert.equal(text, wanted, `${page} quotes what is told no more: run with UPDATE_GOLDEN=1 and review it`);
+  else assert.equal(text, wanted, `${page} quotes outdated text: run with UPDATE_GOLDEN=1 and review it`);
   const quotes = quotesIn(wanted);
   for (const path of told.keys()) assert.ok(quotes.has(`test/${path}`), `${page} does not quote test/${path}`);
 }

@@ -1,6 +1,4 @@
-/**
- * A clock whose hands a test turns. Timers fire in order of time, also those set while others fire.
- */
+/** A clock that a test advances. Timers fire in order of time, also those that are set while others fire. */
 import type { Clock } from '../../lib/clock.ts';
 
 type Timer = { readonly at: number; readonly fn: () => void };
@@ -44,12 +42,12 @@ export class HandClock implements Clock {
     });
   }
 
-  /** How many timers wait. */
+  /** How many timers are waiting. */
   get pending(): number {
     return this.#timers.length;
   }
 
-  /** Turns the hands forward; every timer due on the way fires at its own time, promises run in between. */
+  /** Advances the clock. Every timer that becomes due fires at its own time, with promises settled in between. */
   async advance(ms: number): Promise<void> {
     const end = this.#nowMs + ms;
     await settle();
@@ -66,7 +64,7 @@ export class HandClock implements Clock {
   }
 }
 
-/** Lets every promise that can settle do so. */
+/** Lets every promise settle that can. */
 export async function settle(): Promise<void> {
   for (let i = 0; i < 5; i += 1) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,8 +1,7 @@
 /**
- * An HTTP server that speaks enough of the Kubernetes API for one type, and misbehaves on demand.
- *
- * Owns: the objects, a history to watch, a script of what to do with the next requests, and the count of
- *       connections. Bound to a free port of the loopback interface.
+ * An HTTP server with the parts of the Kubernetes API that one type needs, and faults on demand.
+ * Owns: the objects, a history to watch, a script for the next requests, and the count of connections. Listens on a
+ * free port of the loopback interface.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -20,9 +19,9 @@ export const things: ResourceType<Thing> = {
 
 export type Misdeed = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** Ways to fail that a test can ask for. */
+/** Faults that a test can request. */
 export const misdeeds = {
-  /** @param retryAfterSeconds in the Status, where a fraction is possible; the header knows whole seconds only */
+  /** @param retryAfterSeconds in the Status, where fractions are possible; the header has whole seconds only */
   status:
     (
       code: number,
@@ -54,9 +53,9 @@ export const misdeeds = {
     },
   cleanClose: (): Misdeed => (_, response) => void response.writeHead(200).end(),
   reset: (): Misdeed => (request) => void request.socket.resetAndDestroy(),
-  /** Headers, then nothing for ever: a half-open connection. */
+  /** Sends headers and then nothing: a half-open connection. */
   silence: (): Misdeed => (_, response) => response.writeHead(200).flushHeaders(),
-  /** Not even headers. */
+  /** Sends nothing, not even headers. */
   noAnswer: (): Misdeed => () => {},
   garbage: (): Misdeed => (_, response) => void response.writeHead(200).end('<html>proxy error</html>\n'),
   halfEvent: (): Misdeed => (_, response) =>
@@ -86,13 +85,13 @@ export class HostileApi {
   readonly #history: { version: number; line: string }[] = [];
   #version = 0;
 
-  /** What to do with the next lists and watches; when empty, the right thing. */
+  /** What to do with the next lists and watches; when empty, it answers correctly. */
   readonly nextLists: Misdeed[] = [];
   readonly nextWatches: Misdeed[] = [];
-  /** And with any other request. */
+  /** The same for all other requests. */
   readonly nextOthers: Misdeed[] = [];
   readonly seen = { lists: 0, watches: 0, others: 0, connections: 0 };
-  /** When each watch was asked for, in milliseconds. */
+  /** The time of each watch request, in milliseconds. */
   readonly watchedAt: number[] = [];
   /** The authorization header of the last request. */
   lastAuthorization: string | undefined;
@@ -125,7 +124,7 @@ export class HostileApi {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
-  /** Ends every watch politely. */
+  /** Ends every watch without an error. */
   closeWatches(): void {
     for (const watcher of this.#watchers) watcher.end();
     this.#watchers.clear();
@@ -184,7 +183,7 @@ export class HostileApi {
     const from = Number(url.searchParams.get('continue') ?? 0);
     const to = from + Number(url.searchParams.get('limit') ?? all.length);
     response.writeHead(200, { 'content-type': 'application/json' });
-    // Items without apiVersion and kind, as the lists of built-in types are.
+    // Items without apiVersion and kind, as in the lists of built-in types.
     const items = all.slice(from, to).map(({ metadata, data }) => ({ metadata, data }));
     response.end(
       JSON.stringify({

@@ -1,4 +1,4 @@
-/** A client, and a reflector, over real sockets against the hostile API; everything is ended by `endWorlds`. */
+/** A client and a reflector over real sockets against the hostile API; `endWorlds` ends everything. */
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { createRegistry, expose } from '../../lib/metrics.ts';
@@ -68,7 +68,7 @@ export async function follow({ client }: World, silenceMs = 60_000): Promise<Wat
   return { reflector, told, stop: end };
 }
 
-/** Ends what the test began, the last first. */
+/** Ends everything that the test began, in reverse order. */
 export async function endWorlds(): Promise<void> {
   for (const end of ends.splice(0)) await end();
 }

@@ -1,8 +1,7 @@
 /**
- * Which files a source file pulls in: static, side-effect, re-exporting and dynamic imports, workers and
- * child programs named by `new URL('./x.ts', import.meta.url)`, and CommonJS `require`.
- *
- * It reads text, not syntax: an import inside a comment counts, which errs on the safe side.
+ * The files that a source file imports: static, side-effect, re-exporting and dynamic imports, workers and child
+ * programs named by `new URL('./x.ts', import.meta.url)`, and CommonJS `require`.
+ * It searches the text without parsing it: an import inside a comment counts too, which is harmless.
  */
 
 const forms: readonly RegExp[] = [
@@ -14,12 +13,12 @@ const forms: readonly RegExp[] = [
   /\bnew URL\s*\(\s*['"](\.[^'"]+)['"]\s*,\s*import\.meta\.url/g,
 ];
 
-/** Specifiers as written, each once. */
+/** Specifiers as written, without duplicates. */
 export function importsOf(source: string): readonly string[] {
   return [...new Set(forms.flatMap((form) => [...source.matchAll(form)].map((match) => match[1] ?? '')))];
 }
 
-/** Source text without comments and string contents that could be mistaken for code. */
+/** Source text without comments and strings that look like code. */
 export function withoutComments(source: string): string {
   return source.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|[^:'"`])\/\/.*$/gm, '$1');
 }

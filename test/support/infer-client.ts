@@ -1,6 +1,4 @@
-/**
- * A small client of the Open Inference Protocol for tests: bodies, and requests that show everything of the answer.
- */
+/** A small client of the Open Inference Protocol for tests: bodies, and requests that return the whole answer. */
 import { request as send, type IncomingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
 
@@ -10,7 +8,7 @@ export type Ask = {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
-  /** Without a Content-Length. */
+  /** Sends the body without a Content-Length. */
   readonly chunked?: boolean;
   readonly signal?: AbortSignal;
 };
@@ -22,7 +20,7 @@ export function ask(
   { method, headers = {}, body, chunked = false, signal }: Ask = {},
 ): Promise<Seen> {
   return new Promise((resolve, reject) => {
-    // Node would find out the length by itself.
+    // Node would compute the length by itself.
     const length = chunked
       ? { 'transfer-encoding': 'chunked' }
       : { 'content-length': String(Buffer.byteLength(body ?? '')) };
@@ -48,7 +46,7 @@ export function ask(
   });
 }
 
-/** Sends bytes as they are, and gives what comes back until the connection closes. */
+/** Sends raw bytes, and returns what is received until the connection closes. */
 export function askRaw(port: number, bytes: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
@@ -70,7 +68,7 @@ export function inputOf(values: readonly unknown[], overrides: object = {}): obj
   return { name: 'x', shape: [1, values.length], datatype: 'FP32', data: values, ...overrides };
 }
 
-/** JSON and binary data in one body, with the header that tells them apart. */
+/** JSON and binary data in one body, with the header that gives the JSON's length. */
 export function binaryBody(json: unknown, ...blobs: readonly Uint8Array[]): Required<Pick<Ask, 'headers' | 'body'>> {
   const head = Buffer.from(JSON.stringify(json));
   return {
@@ -79,7 +77,7 @@ export function binaryBody(json: unknown, ...blobs: readonly Uint8Array[]): Requ
   };
 }
 
-/** Splits an answer at its own header. */
+/** Splits an answer at the position in its header. */
 export function splitBody(seen: Seen): { readonly json: unknown; readonly blob: Buffer } {
   const length = Number(seen.headers['inference-header-content-length']);
   return { json: JSON.parse(seen.body.subarray(0, length).toString()), blob: seen.body.subarray(length) };

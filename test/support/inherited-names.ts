@@ -1,2 +1,2 @@
-/** Names that a plain object answers to without having them: what a lookup by a client's text must not find. */
+/** Names of inherited properties of a plain object, which a lookup by a client's text must not find. */
 export const inheritedNames: readonly string[] = [...Object.getOwnPropertyNames(Object.prototype)];

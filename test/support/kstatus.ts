@@ -1,8 +1,7 @@
 /**
- * How Flux, Helm 4 and others that use kstatus read an object, reduced to what an OnnxModel can show.
- *
+ * How kstatus (used by Flux, Helm 4 and others) reads an object, reduced to the cases of an OnnxModel.
  * Why: the order of the rules matters (deletion, observedGeneration, abnormal conditions in the order of the list,
- *      Ready).
+ * Ready).
  */
 import { isRecord } from '../../api/record.ts';
 
@@ -13,7 +12,7 @@ export type Readable = {
   readonly status?: unknown;
 };
 
-/** @throws TypeError where kstatus itself would break off: an observedGeneration that is no whole number */
+/** @throws TypeError where kstatus itself fails: an observedGeneration that is not an integer */
 export function kstatusOf({ metadata, status }: Readable): KStatus {
   if (metadata.deletionTimestamp !== undefined) return 'Terminating';
   if (!isRecord(status)) return 'Current';

@@ -1,6 +1,6 @@
 /**
- * What the controller's parts need of an API server, as one suite: it runs against local mode's and, in
- * test/integration-real, against a real one. It makes a namespace and a definition of its own and removes both.
+ * What the controller's parts need of an API server, as one suite: it runs against local mode and, in
+ * test/integration-real, against a real server. It creates its own namespace and definition and removes both.
  */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -27,7 +27,7 @@ import {
 
 export type SuiteServer = { readonly client: HttpKubeClient; readonly close: () => Promise<void> };
 
-/** @param open a client of the server, or why there is none: then everything is skipped */
+/** @param open returns a client of the server, or the reason why it is missing: then every test is skipped */
 export function describeKubeParts(name: string, open: () => Promise<SuiteServer | string>): void {
   describe(name, function () {
     this.timeout(120_000);
@@ -64,7 +64,7 @@ export function describeKubeParts(name: string, open: () => Promise<SuiteServer 
 }
 
 function partsOf(clientNow: () => HttpKubeClient): void {
-  it('applies an object once: the same again changes nothing', async () => {
+  it('applies an object once: applying it again changes nothing', async () => {
     const client = clientNow();
     const first = await client.apply(probes, probe('a'), { fieldManager: 'kube-test', force: true });
     const second = await client.apply(probes, probe('a'), { fieldManager: 'kube-test', force: true });
@@ -72,7 +72,7 @@ function partsOf(clientNow: () => HttpKubeClient): void {
     assert.equal(second.metadata.generation, 1);
   });
 
-  it('names the field that the schema refuses, and the one it does not know', async () => {
+  it('names the invalid field, and the unknown field', async () => {
     const client = clientNow();
     await assert.rejects(
       client.apply(probes, probe('a', 0), { fieldManager: 'kube-test', force: true }),
@@ -92,7 +92,7 @@ function partsOf(clientNow: () => HttpKubeClient): void {
     assert.equal((await client.apply(probes, probe('a', 2), { fieldManager: 'kube-test', force: true })).spec?.size, 2);
   });
 
-  it('writes status whole, from the version that was seen, and nothing but status', async () => {
+  it('replaces the whole status at the given version, and only the status', async () => {
     const client = clientNow();
     const seen = await client.create(probes, probe('a'));
     const written = await client.replaceStatus(probes, seen, { phase: 'Ready', seen: ['x'] });
@@ -103,7 +103,7 @@ function partsOf(clientNow: () => HttpKubeClient): void {
     await assert.rejects(client.replaceStatus(probes, seen, { phase: 'Old' }), isConflict);
     const next = await client.replaceStatus(probes, written, { phase: 'Done' });
     assert.deepEqual(next.status, { phase: 'Done' });
-    // The same status again: no new version, no event.
+    // The same status again must not cause a new version or an event.
     const same = await client.replaceStatus(probes, next, { phase: 'Done' });
     assert.equal(same.metadata.resourceVersion, next.metadata.resourceVersion);
     await assert.rejects(
@@ -119,7 +119,7 @@ function partsOf(clientNow: () => HttpKubeClient): void {
     await assert.rejects(client.replaceStatus(probes, seen, { phase: 'Ready' }), isConflict);
   });
 
-  it('holds a deleted object by its finalizer, and lets it go', async () => {
+  it('keeps a deleted object until its finalizer is removed', async () => {
     const client = clientNow();
     const made = await client.create(probes, {
       ...probe('a'),
@@ -135,7 +135,7 @@ function partsOf(clientNow: () => HttpKubeClient): void {
     await assert.rejects(client.get(probes, made.metadata), isNotFound);
   });
 
-  it('deletes nothing but the object that was meant, and makes none twice', async () => {
+  it('deletes only the object with the given uid, and creates an object only once', async () => {
     const client = clientNow();
     await client.create(probes, probe('a'));
     await assert.rejects(client.create(probes, probe('a')), isAlreadyExists);
@@ -143,7 +143,7 @@ function partsOf(clientNow: () => HttpKubeClient): void {
     assert.equal(await client.delete(probes, probe('a').metadata), true);
   });
 
-  it('pages through a list and follows what comes after', async () => {
+  it('pages through a list and watches from there', async () => {
     const client = clientNow();
     for (let i = 0; i < 25; i += 1) await client.create(probes, probe(`p${i}`));
     const watching = await follow(client);
@@ -158,7 +158,7 @@ function partsOf(clientNow: () => HttpKubeClient): void {
     await watching.stop();
   });
 
-  it('writes Events that the API takes, and counts up a series', async () => {
+  it('writes valid Events, and counts up a series', async () => {
     const client = clientNow();
     const about = await client.create(probes, probe('a'));
     const recorder = new EventRecorder({
@@ -180,7 +180,7 @@ function partsOf(clientNow: () => HttpKubeClient): void {
     assert.equal(await find(), 2);
   });
 
-  it('has one leader of three, and another at once after a release', async () => {
+  it('elects one leader of three, and another at once after a release', async () => {
     const client = clientNow();
     const lease = { namespace, name: 'election' };
     const elector = (identity: string): LeaderElector =>

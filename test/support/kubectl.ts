@@ -1,7 +1,6 @@
 /**
- * The real kubectl, run by tests against a server of theirs.
- *
- * Owns: one folder with a kubeconfig and kubectl's cache, and the flags that keep the user's own out of it.
+ * The real kubectl, run by tests against their own server.
+ * Owns: one folder with a kubeconfig and kubectl's cache, and the flags that ignore the user's own.
  */
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
@@ -29,7 +28,10 @@ export class Kubectl {
     ];
   }
 
-  /** @param stdin what it reads for `-f -`. @param editor what `kubectl edit` runs */
+  /**
+   * @param stdin the input for `-f -`
+   * @param editor the program that `kubectl edit` runs
+   */
   run(args: readonly string[], stdin?: string, editor = 'true'): Promise<Result> {
     return new Promise((resolve) => {
       const child = execFile(

@@ -1,7 +1,6 @@
 /**
- * Local mode's controllers, kubelet and router over objects in memory, for tests: no HTTP, waits of seconds made short.
- *
- * Owns: a temporary folder and everything that is started in it; `end` leaves nothing.
+ * Local mode's controllers, kubelet and router over objects in memory, for tests: without HTTP, with shortened waits.
+ * Owns: a temporary folder and everything that is started in it; `end` removes it all.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -34,11 +33,11 @@ export class LocalWorld {
   }
 
   get plane(): ControlPlane {
-    assert.ok(this.#plane !== undefined, 'the world is stopped');
+    assert.ok(this.#plane !== undefined, "the test's control plane is stopped");
     return this.#plane;
   }
 
-  /** Begins, or begins again on the same folder and objects. */
+  /** Starts, or starts again on the same folder and objects. */
   start(): void {
     this.#plane = startControlPlane({
       clock: systemClock,
@@ -65,7 +64,7 @@ export class LocalWorld {
     return this.objects.get({ ...pods, namespace: 'default', name }) as Pod | undefined;
   }
 
-  /** @param spec beside the containers */
+  /** @param spec fields of the pod's spec beside the containers */
   createPod(
     name: string,
     containers: readonly Partial<Container>[],
@@ -90,7 +89,7 @@ export class LocalWorld {
     }) as Service;
   }
 
-  /** The pod once it is as wanted. */
+  /** The pod once it satisfies the check. */
   podUntil(name: string, wanted: (pod: Pod) => boolean, what: string): Promise<Pod> {
     return this.until(
       pods,
@@ -106,7 +105,7 @@ export class LocalWorld {
     return this.until(pods, () => (this.pod(name) === undefined ? true : undefined), `pod ${name} to be gone`);
   }
 
-  /** Looks at each change of the type until the check gives something. */
+  /** Checks after each change of the type until the check returns a value. */
   until<T>(type: ResourceType, check: () => T | undefined, what: string): Promise<T> {
     return new Promise((resolve, reject) => {
       const first = check();
@@ -130,14 +129,14 @@ export class LocalWorld {
     });
   }
 
-  /** The log once it holds the text. */
+  /** The log once it contains the text. */
   async logUntil(name: string, text: string): Promise<string> {
     for (let tries = 0; tries < 500; tries += 1) {
       const log = await this.log(name);
       if (log.includes(text)) return log;
       await systemClock.sleep(20);
     }
-    throw new Error(`the log of ${name} never said ${text}`);
+    throw new Error(`the log of ${name} did not contain ${text}`);
   }
 
   async log(
@@ -163,7 +162,7 @@ export class LocalWorld {
   }
 }
 
-/** A container that runs the test program; `args` say what it does. */
+/** A container that runs the test program; `args` are its instructions. */
 export function container(parts: Partial<Container> = {}): Container {
   return { name: 'main', image: 'test/program', ...parts };
 }

@@ -1,13 +1,12 @@
 /**
- * Runs Lua as Argo CD would: the object as a global, nothing but the base, table and os libraries.
- *
- * Why a program: Argo CD's Lua is 5.1, and no interpreter is worth a dependency. Debian has lua5.1.
+ * Runs Lua as Argo CD does: the object as a global, with only the base, table and os libraries.
+ * Why a program: Argo CD's Lua is 5.1, and a JavaScript interpreter is not worth a dependency. Debian has lua5.1.
  */
 import { spawnSync } from 'node:child_process';
 
 const programs = ['lua5.1', 'luajit', 'lua', 'lua5.4'];
 
-/** Undefined where there is none on this machine. */
+/** Undefined when it is not installed on this machine. */
 export const lua: string | undefined = programs.find((program) => spawnSync(program, ['-v']).status === 0);
 
 /** Writes a value of Lua as JSON; a table with a first item is a list. */
@@ -27,7 +26,7 @@ end
 local write = io.write
 `;
 
-/** What `script` returns for `obj`. */
+/** The result of `script` for `obj`. */
 export function runLua(script: string, obj: unknown): unknown {
   const safe =
     '\nlocal allowed = require\nio, string, debug, package, load, loadstring, dofile, math = nil\nrequire = ' +

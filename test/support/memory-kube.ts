@@ -1,9 +1,8 @@
 /**
- * A Kubernetes API in memory, behind the same port as the real one: for unit tests of what stands on it.
- *
- * Owns:  objects, one counter of versions, a history to watch, and faults that a test asks for. It knows
- *        optimistic locking, finalizers and uid preconditions; of server-side apply only "replace all but
- *        status and what the server sets", of selectors only labels that are equal.
+ * A Kubernetes API in memory, behind the same port as the real one, for unit tests.
+ * Owns: objects, one counter of versions, a history to watch, and faults that a test requests.
+ * Limits: it supports optimistic locking, finalizers and uid preconditions; server-side apply only as "replace all but
+ * status and fields of the server", and selectors only as equal labels.
  */
 import { statusError } from '../../kube/client/kube-error.ts';
 import type {
@@ -37,9 +36,9 @@ type Entry = { readonly version: number; readonly event: WatchEvent<KubeObject> 
 type Stored = KubeObject & { readonly status?: unknown };
 
 export class MemoryKube implements KubeClient {
-  /** Every write that reached the server, as `verb plural key`, also those refused. */
+  /** Every write that reached the server, as `verb plural key`, including refused ones. */
   readonly writes: string[] = [];
-  /** Calls of each verb, also those that failed. */
+  /** Calls of each verb, including failed ones. */
   readonly calls: Record<Verb, number> = {
     get: 0,
     list: 0,
@@ -74,13 +73,13 @@ export class MemoryKube implements KubeClient {
     });
   }
 
-  /** Forgets history: positions before now are gone. */
+  /** Forgets the history: a watch from an older version gets 410. */
   compact(): void {
     this.#oldest = this.#version;
     this.#history.clear();
   }
 
-  /** Ends every open watch: cleanly without an error. */
+  /** Ends every open watch, without an error when `error` is absent. */
   breakWatches(error?: Error): void {
     for (const end of this.#breakers) end(error);
   }
@@ -210,7 +209,7 @@ export class MemoryKube implements KubeClient {
     return !held;
   }
 
-  /** A test's own hand: stores whatever it is, past every fault. */
+  /** A direct write by the test, which ignores faults. */
   put<T extends KubeObject>(type: ResourceType<T>, object: T): T {
     return this.#store(type, object, this.#of(type).has(keyOf(object.metadata)) ? 'MODIFIED' : 'ADDED') as T;
   }
@@ -277,7 +276,7 @@ export class MemoryKube implements KubeClient {
     return this.#history.get(type.plural)?.find((entry) => entry.version > version);
   }
 
-  /** Resolves when there is news (true) or the watch is over (false); throws when it broke. */
+  /** Resolves with true when there are events, with false when the watch is over; throws when it broke. */
   async #somethingNew(broken: Promise<{ error: Error | undefined }>): Promise<boolean> {
     const outcome = await Promise.race([this.#wake.promise, broken]);
     if (outcome?.error !== undefined) throw outcome.error;

@@ -1,4 +1,4 @@
-/** Local mode's API server with OnnxModels in it and nobody who acts on them: the test plays the operator. */
+/** Local mode's API server with OnnxModels and without an operator: the test plays the operator. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ export class ModelApi {
   readonly kubeconfig: string;
   readonly #folder: string;
 
-  /** @param stage `whole`: with the fields that are planned */
+  /** @param stage `whole`: includes planned fields */
   static async start(namespace: string, stage: Stage = 'published'): Promise<ModelApi> {
     const api = new ModelApi(await startApiServer({ clock: systemClock, logger: silentLogger, bookmarkMs: 50 }));
     api.server.objects.create(
@@ -52,7 +52,7 @@ export class ModelApi {
 
   get(namespace: string, name: string): KubeObject {
     const found = this.server.objects.get({ ...models, namespace, name });
-    if (found === undefined) throw new Error(`${name} is not there`);
+    if (found === undefined) throw new Error(`${name} does not exist`);
     return found;
   }
 
@@ -61,7 +61,7 @@ export class ModelApi {
     this.server.objects.update(models, { ...model, spec: { ...(model['spec'] as object), ...more } });
   }
 
-  /** What the operator would write at the generation that the model has, or at another one. */
+  /** The status that the operator would write at the model's generation, or at another one. */
   say(
     namespace: string,
     name: string,

@@ -1,8 +1,7 @@
 /**
- * A model server in this process, on ports of its own, for tests.
- *
- * Owns: a `Prepared` without a cache, defaults for everything a test does not care about, and a folder that is
- *       removed at the end.
+ * A model server in this process, on its own ports, for tests.
+ * Owns: a `Prepared` without a cache, defaults for everything a test does not set, and a folder that is removed at the
+ * end.
  */
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -22,7 +21,7 @@ import { writeModel } from './onnx-models.ts';
 export type Given = {
   readonly model: Model;
   readonly config?: Partial<RuntimeConfig>;
-  /** What prepare found otherwise. */
+  /** Overrides of prepare's results. */
   readonly prepared?: (usual: Prepared) => Prepared;
   readonly options?: Partial<ServerOptions>;
 };
@@ -61,7 +60,7 @@ export function givenConfig(overrides: Partial<RuntimeConfig> = {}): RuntimeConf
   };
 }
 
-/** What `prepare` would leave for a model that is served as it is. */
+/** The files that `prepare` would leave for a model that is served unchanged. */
 export async function givenPrepared(path: string, revision: string): Promise<Prepared> {
   const info = await inspectModel(path);
   return {
@@ -147,7 +146,7 @@ export async function makeServer({
 
 const running = new Set<RunningServer>();
 
-/** Ends what a failed test left running: an open port would keep the whole test run from ending. */
+/** Ends what a failed test left running: an open port would keep the test run from ending. */
 export async function endServers(): Promise<void> {
   await Promise.all([...running].map((server) => server.end()));
 }

@@ -1,15 +1,17 @@
 /**
- * Small ONNX models, made in memory, for everybody's tests.
- *
- * Owns: the models and what they compute, said at each. Bytes are the same at every call.
- * Use:  `await writeModel(folder, matmul())` gives a path; `modelBytes(matmul())` the bytes alone.
+ * Small ONNX models, made in memory, for all tests.
+ * Owns: the models; the comment of each says what it computes. The bytes are the same at every call.
+ * Use: `await writeModel(folder, matmul())` returns a path; `modelBytes(matmul())` returns the bytes.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { encodeModel, weight, type Graph, type Model } from '../../runtime/onnx/build.ts';
 import type { ElementType } from '../../runtime/onnx/element-type.ts';
 
-/** Writes the model into the folder (made if need be). @returns the file's path */
+/**
+ * Writes the model into the folder, which is created if needed.
+ * @returns the file's path
+ */
 export async function writeModel(folder: string, model: Model, name = 'model.onnx'): Promise<string> {
   const path = join(folder, name);
   await mkdir(dirname(path), { recursive: true });
@@ -17,7 +19,7 @@ export async function writeModel(folder: string, model: Model, name = 'model.onn
   return path;
 }
 
-/** x[batch, 4] → y[batch, 4], the same values; any element type. fp16, int64, string, bool …: `identity('int64')`. */
+/** x[batch, 4] → y[batch, 4], the same values; any element type: `identity('int64')`, fp16, string, bool … */
 export function identity(type: ElementType = 'float32', shape: readonly (number | string)[] = ['batch', 4]): Model {
   return {
     opset: 17,
@@ -65,9 +67,9 @@ export function matmul(scale = 1): Model {
 }
 
 /**
- * x[batch, width] → y[batch, width] through `layers` MatMuls with one shared weight: slow on purpose.
- * A row costs layers · width² multiplications; slow(1000, 1024) is 4 MB and takes about 60 ms on one core.
- * The weight keeps the size of the values, so that nothing grows to infinity or fades into denormals.
+ * x[batch, width] → y[batch, width] through `layers` MatMuls with one shared weight: slow on purpose. A row costs
+ * layers · width² multiplications; slow(1000, 1024) is 4 MB and takes about 60 ms on one core. The weight keeps the
+ * magnitude of the values, so that they become neither infinite nor denormal.
  */
 export function slow(layers = 1000, width = 1024): Model {
   const name = (index: number): string => (index === 0 ? 'x' : index === layers ? 'y' : `h${index}`);
@@ -88,8 +90,8 @@ export function slow(layers = 1000, width = 1024): Model {
 }
 
 /**
- * x[batch, 8] → y[batch, 8] = x + tanh(x · A · factor) · B: a layer beside a path around it. What its scale is off by
- * (`factor`) changes the direction of y: it loads, it is finite, and it is wrong on every machine.
+ * x[batch, 8] → y[batch, 8] = x + tanh(x · A · factor) · B: a layer with a residual path. A wrong scale (`factor`)
+ * changes the direction of y: the model loads, its values are finite, and they are wrong on every machine.
  */
 export function residual(factor = 1): Model {
   return {
@@ -132,7 +134,9 @@ export function heavy(megabytes = 64): Model {
   };
 }
 
-/** x[batch, 4] float32 → q[batch, 4] int4: the binding dies of it at run, so it must be refused before. */
+/**
+ * x[batch, 4] float32 → q[batch, 4] int4: the binding crashes on it during a run, so the runtime must refuse it before.
+ */
 export function int4Output(): Model {
   return {
     opset: 21,
@@ -147,8 +151,8 @@ export function int4Output(): Model {
 }
 
 /**
- * x[batch, 2] float32 → scores (a sequence of maps, as scikit-learn's exporter makes) alone: nothing a tensor server
- * can answer with.
+ * x[batch, 2] float32 → scores (a sequence of maps, as scikit-learn's exporter makes) as the only output, which a
+ * tensor server cannot return.
  */
 export function zipMapOutput(): Model {
   return {
@@ -171,7 +175,7 @@ const zipMapNode = {
   attributes: { classlabels_int64s: { ints: [0, 1] } },
 } as const;
 
-/** x[batch, 2] → doubled[batch, 2] (a tensor) and parts (a sequence): servable, with the tensor alone. */
+/** x[batch, 2] → doubled[batch, 2] (a tensor) and parts (a sequence): it can be served with the tensor alone. */
 export function tensorAndSequence(): Model {
   return {
     opset: 17,
@@ -195,7 +199,7 @@ export function noise(count: number, scale: number): Float32Array {
   const values = new Float32Array(count);
   let state = 42;
   for (let index = 0; index < count; index += 1) {
-    // Numerical Recipes' 32-bit linear congruence: enough for weights that only have to be there.
+    // Numerical Recipes' 32-bit linear congruential generator: good enough for arbitrary weights.
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     values[index] = (state / 2 ** 31 - 1) * scale;
   }
@@ -204,7 +208,7 @@ export function noise(count: number, scale: number): Float32Array {
 
 /**
  * n int64 scalar, x[batch, 4] → y[batch, 4]: x squared n times. Each squaring takes microseconds; with n = 2^63 - 1 a
- * run does not end. With n = `trips` given, the number is a weight, and any run is like that.
+ * run does not end. With `trips` the number is a weight instead of an input.
  */
 export function loop(trips?: bigint): Model {
   // prettier-ignore
@@ -231,7 +235,8 @@ export function loop(trips?: bigint): Model {
 }
 
 /**
- * x[batch, 4] → y[batch, 4] = x / 255 when any value of the run is above 1, else x: rows of usual size do not show it.
+ * x[batch, 4] → y[batch, 4] = x / 255 when any value of the run is above 1, else x: rows depend on each other, but
+ * small values do not show it.
  */
 export function autoScale(): Model {
   const branch = (name: string, op: string, inputs: readonly string[]): { readonly graph: Graph } => ({

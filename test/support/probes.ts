@@ -1,6 +1,6 @@
 /**
- * A small custom resource of the tests' own, for suites that run against a real API server: its definition,
- * clients, and a reflector that keeps a list of what it was told.
+ * A small custom resource for suites that run against a real API server: its definition, clients, and a reflector that
+ * records its events.
  */
 import { randomUUID } from 'node:crypto';
 import { systemClock } from '../../lib/clock.ts';
@@ -38,7 +38,7 @@ export const namespaces: ResourceType = {
   kind: 'Namespace',
   namespaced: false,
 };
-/** Of this test run alone. */
+/** Unique to this test run. */
 export const namespace = `kube-test-${randomUUID().slice(0, 8)}`;
 
 export const definition = {
@@ -81,7 +81,7 @@ export async function clientOf(kubeconfig: string): Promise<HttpKubeClient> {
   return new HttpKubeClient({ access, clock: systemClock, registry: createRegistry(), name: 'kube-test' });
 }
 
-/** The definition and the namespace that the tests live in. */
+/** The definition and the namespace of the tests. */
 export async function furnish(client: HttpKubeClient): Promise<void> {
   await client.apply(definitions, definition, { fieldManager: 'kube-test', force: true });
   await client.apply(

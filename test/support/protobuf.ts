@@ -1,13 +1,12 @@
 /**
- * Writes protobuf bodies as Go clients do, for tests of what reads them.
- *
+ * Writes protobuf bodies as Go clients do, for tests of the reader.
  * Pure: a field is its number and a small number, or its number and bytes.
  */
 
-/** `[field, number]`, or bytes that are fields already. */
+/** `[field, number]`, or bytes of encoded fields. */
 export type ProtobufField = readonly [number: number, value: number] | Buffer;
 
-/** A field of text, or of a message. */
+/** A field with a text or a message. */
 export function text(field: number, value: string | readonly ProtobufField[]): Buffer {
   const bytes = typeof value === 'string' ? Buffer.from(value) : message(value);
   return Buffer.concat([varint(field * 8 + 2), varint(bytes.length), bytes]);
@@ -26,7 +25,7 @@ function varint(value: number): Buffer {
   return Buffer.from([...bytes, rest]);
 }
 
-/** With the envelope of Kubernetes around it. */
+/** With Kubernetes' envelope. */
 export function protobufBody(apiVersion: string, kind: string, fields: readonly ProtobufField[]): Buffer {
   return Buffer.concat([Buffer.from('k8s\0'), text(1, [text(1, apiVersion), text(2, kind)]), text(2, fields)]);
 }

@@ -1,13 +1,12 @@
 /**
- * Small random graphs over x[batch, 3, 4]: most work on each row alone, many do not.
- *
- * Owns: the steps, and the chance they are drawn by. A graph may be one that ONNX Runtime refuses. No recurrent layer
- *       and no InstanceNormalization: with inputs that do not fit they end the process.
+ * Small random graphs over x[batch, 3, 4]: most compute each row alone, many do not.
+ * Owns: the steps, and their probabilities. ONNX Runtime may refuse a graph. Recurrent layers and InstanceNormalization
+ * are left out: with unsuitable inputs they crash the process.
  * Pure: the same seed gives the same model.
  */
 import { weight, type Attribute, type Model, type Node, type Weight } from '../../runtime/onnx/build.ts';
 
-/** Whole numbers below a limit, by Marsaglia's xorshift: the same for the same seed. */
+/** Integers below a limit, by Marsaglia's xorshift; the same for the same seed. */
 export function chance(seed: number): (below: number) => number {
   let state = Math.imul(seed | 1, 0x9e3779b1) | 1;
   return (below) => {
@@ -21,7 +20,7 @@ export function chance(seed: number): (below: number) => number {
 class Draft {
   readonly nodes: Node[] = [];
   readonly weights: Weight[] = [];
-  /** Tensors of floats made so far. */
+  /** The float tensors so far. */
   readonly made: string[] = ['x'];
   readonly below: (limit: number) => number;
   #names = 0;
@@ -34,7 +33,7 @@ class Draft {
     return from[this.below(from.length)] as T;
   }
 
-  /** The last tensor mostly, so that graphs grow deep. */
+  /** Mostly the last tensor, so that graphs become deep. */
   any(): string {
     return this.below(10) < 7 ? (this.made.at(-1) ?? 'x') : this.pick(this.made);
   }
@@ -124,7 +123,7 @@ const equations = [
   'bij,bi->bj',
 ] as const;
 
-/** A shape with a size of another tensor in it, as exporters write them. */
+/** A shape that contains a size of another tensor, as exporters write them. */
 function madeShape(draft: Draft, of: string): string {
   const [shape = ''] = draft.add('Shape', [of]);
   const [size = ''] = draft.add('Gather', [shape, draft.whole([draft.pick([0, 1])])]);
@@ -305,7 +304,7 @@ const steps: readonly ((draft: Draft) => void)[] = [
     ]),
 ];
 
-/** x[batch, 3, 4] → y, of one to six steps. */
+/** x[batch, 3, 4] → y, in one to six steps. */
 export function randomGraph(seed: number): Model {
   const draft = new Draft(chance(seed));
   for (let left = 1 + draft.below(6); left > 0; left -= 1) draft.pick(steps)(draft);

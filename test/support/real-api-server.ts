@@ -1,7 +1,6 @@
 /**
- * A real etcd and kube-apiserver of one test's own, from the binaries in a folder (as KUBEBUILDER_ASSETS names them).
- *
- * Owns: the two processes, their ports, keys and data in a temporary folder, and killing and starting them again.
+ * A real etcd and kube-apiserver for one test, from the binaries in a folder (as in KUBEBUILDER_ASSETS).
+ * Owns: the two processes, their ports, keys and data in a temporary folder, and killing and restarting them.
  * Ends: `stop` ends both and removes the folder.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -63,10 +62,7 @@ export class RealApiServer {
     return join(this.#folder, 'kubeconfig');
   }
 
-  /**
-   * Who asked for what, a line of JSON a request (audit.k8s.io/v1, Metadata level), in the order in which they were
-   * answered.
-   */
+  /** The audit log: a line of JSON per request (audit.k8s.io/v1, Metadata level), in the order of their answers. */
   get auditLog(): string {
     return join(this.#folder, 'audit.log');
   }
@@ -82,7 +78,7 @@ export class RealApiServer {
     });
   }
 
-  /** SIGKILL, and until it is gone. */
+  /** Sends SIGKILL and waits until the process has ended. */
   async kill(component: Component): Promise<void> {
     const child = this.#processes.get(component);
     this.#processes.delete(component);
@@ -92,7 +88,7 @@ export class RealApiServer {
     await exited;
   }
 
-  /** Starts it (again), and until it serves. */
+  /** Starts it (again) and waits until it serves. */
   async revive(component: Component): Promise<void> {
     const { api, etcd, peer } = this.#ports;
     const files = (name: string): string => join(this.#folder, name);
@@ -148,7 +144,7 @@ export class RealApiServer {
     await eventually(`${component} to serve`, serves, 60_000);
   }
 
-  /** Compacts etcd's history up to its present revision, as the API server does every five minutes. */
+  /** Compacts etcd's history up to its current revision, as the API server does every five minutes. */
   async compact(): Promise<void> {
     const post = (path: string, body: unknown): Promise<Dispatcher.ResponseData> =>
       request(`http://127.0.0.1:${this.#ports.etcd}${path}`, { method: 'POST', body: JSON.stringify(body) });
@@ -177,7 +173,7 @@ export class RealApiServer {
   }
 }
 
-/** All at once, so that they differ. */
+/** Chosen together, so that they differ. */
 async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
   await Promise.all(servers.map((server) => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))));

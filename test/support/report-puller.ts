@@ -1,4 +1,4 @@
-/** A puller on a hand clock, and what it asked of whom. */
+/** A puller on a hand clock, and the record of its requests. */
 import { silentLogger } from '../../lib/log.ts';
 import type { FetchReport, Pulled, ReportAsk } from '../../operator/reports/report-client.ts';
 import { ReportPuller } from '../../operator/reports/puller.ts';
@@ -42,7 +42,7 @@ export function pullerWorld(): World {
   };
 }
 
-/** Never answers; gives up when the asking is called off. */
+/** Never answers; ends when the request is aborted. */
 export const never: FetchReport = (_ip, signal) =>
   new Promise((resolve) =>
     signal.addEventListener('abort', () => resolve({ kind: 'nothing', reason: (signal.reason as Error).message })),

@@ -1,4 +1,4 @@
-/** Reports to start from: a pod that serves and has every field. */
+/** Base reports for tests: a pod that serves and has every field. */
 import type { Report } from '../../api/report.ts';
 
 export const fullReport: Report = {

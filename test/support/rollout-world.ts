@@ -1,12 +1,13 @@
 /**
- * A world around `decide`, without objects: pods that come and go, traffic that follows with a delay, gates that say
- * what a test wants. What was decided is kept as the status keeps it, so that each pass reads back what it wrote.
+ * A simulation around `decide`, without objects: pods that start and end, traffic that follows with a delay, and gates
+ * with the results that a test sets. Decisions are stored as the status stores them, so each pass reads back what it
+ * wrote.
  */
 import type { OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { readState, writeState } from '../../operator/see/stored-state.ts';
 import { historyAfter } from '../../operator/reconcile/rollout-history.ts';
 import { livePlan, spentIn } from '../../operator/rollout/intents.ts';
-import { lastWordsOf } from '../../operator/rollout/last-words.ts';
+import { lastKnownOf } from '../../operator/rollout/last-words.ts';
 import { decide } from '../../operator/rollout/decide.ts';
 import { rolloutPlanOf } from '../../operator/rollout/plan.ts';
 import {
@@ -50,13 +51,13 @@ export class RolloutWorld {
   gate: GateWord = 'Done';
   checks: RevisionPods['checks'];
   reverts = 0;
-  /** Whether traffic takes what is asked of it. */
+  /** Whether traffic follows the requested weights. */
   routeMoves = true;
   readonly health: Record<Revision, Health> = {};
   readonly pods = new Map<Revision, Pods>();
   wanted = new Map<Revision, number>();
   asked: Share = { serve: null };
-  /** What traffic does. */
+  /** How traffic behaves. */
   taken: Share = { serve: null };
   marked: Revision | undefined;
 
@@ -73,7 +74,7 @@ export class RolloutWorld {
     return this.pods.get(revision ?? '') ?? { present: 0, ready: 0, resolved: false };
   }
 
-  /** Percent that a revision has of the traffic now. */
+  /** The percentage of the traffic that a revision has now. */
   shareOf(revision: Revision): number {
     const { serve, canary } = this.taken;
     if (canary === undefined) return serve === revision ? 100 : 0;
@@ -91,7 +92,7 @@ export class RolloutWorld {
     const shared = this.plan.router === 'Service' && this.taken.canary !== undefined;
     return {
       target: this.target,
-      ...lastWordsOf(this.status),
+      ...lastKnownOf(this.status),
       spent: spentIn(this.status, rolloutPlanOf(this.spec, settleMs)),
       routed: shared ? null : this.plan.router === 'HTTPRoute' ? this.asked.serve : this.taken.serve,
       ...(this.marked === undefined ? {} : { marked: this.marked }),
@@ -102,8 +103,8 @@ export class RolloutWorld {
   }
 
   /**
-   * One pass. @param isWritten whether what follows from the decision is done too: else the process ends right after
-   * the status
+   * One pass.
+   * @param isWritten false: the process ends right after the status write, before the decision's effects
    */
   pass(seen: Observation = this.observe(), isApplied = true): Decision {
     const state = this.state;
@@ -126,7 +127,7 @@ export class RolloutWorld {
   }
 
   #provenanceOf(stable: Revision, { became }: Decision): { readonly provenance?: string } {
-    const provenance = became?.revision === stable ? became.provenance : lastWordsOf(this.status).provenance[stable];
+    const provenance = became?.revision === stable ? became.provenance : lastKnownOf(this.status).provenance[stable];
     return provenance === undefined ? {} : { provenance };
   }
 
@@ -137,11 +138,11 @@ export class RolloutWorld {
     this.marked = stable !== null && (canary !== undefined || stable !== serve) ? stable : undefined;
     for (const revision of this.wanted.keys())
       if (!this.pods.has(revision)) this.pods.set(revision, { present: 0, ready: 0, resolved: false });
-    // Deployments that are not wanted any more are deleted, and their pods with them.
+    // Unwanted Deployments are deleted, and their pods with them.
     for (const revision of this.pods.keys()) if (!this.wanted.has(revision)) this.pods.delete(revision);
   }
 
-  /** What others do in a moment: pods come up or go, traffic follows. */
+  /** The progress of other controllers in a short time: pods start or end, traffic follows. */
   tick(ms = 5000): void {
     this.now += ms;
     for (const [revision, pods] of this.pods) {

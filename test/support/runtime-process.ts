@@ -1,7 +1,6 @@
 /**
- * The runtime as a process of its own: `runtime/main.ts` with any arguments, and a pod's folders for it.
- *
- * Owns: the children; `killPrograms` ends what a failed test left behind.
+ * The runtime as a child process: `runtime/main.ts` with any arguments, and a pod's folders for it.
+ * Owns: the children; `killPrograms` ends what a failed test left running.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -12,7 +11,7 @@ import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { givenConfig } from './model-server.ts';
 
 const main = fileURLToPath(new URL('../../runtime/main.ts', import.meta.url));
-/** Of this run's own: pods of other tests have other addresses, and all use the same ports. */
+/** Unique to this test run: all pods use the same ports, so each needs another address. */
 const { pid } = process;
 export const podIp = `127.${10 + Math.floor(pid / 60_000)}.${Math.floor(pid / 250) % 250}.${1 + (pid % 250)}`;
 
@@ -53,16 +52,19 @@ export function killPrograms(): void {
   for (const child of children) child.kill('SIGKILL');
 }
 
-/** Looks again and again until it holds, for at most fifteen seconds. */
+/** Polls until the condition holds, for at most fifteen seconds. */
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   const end = performance.now() + 15_000;
   while (!(await holds())) {
-    if (performance.now() > end) throw new Error('it never came true');
+    if (performance.now() > end) throw new Error('the condition did not become true');
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
 
-/** A pod's folders and environment. @param source below `folder`, the model's folder */
+/**
+ * A pod's folders and environment.
+ * @param source the model's folder, below `folder`
+ */
 export async function givenPod(
   folder: string,
   name: string,

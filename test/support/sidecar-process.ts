@@ -1,4 +1,4 @@
-/** The sidecar as a program of its own, as the image's entry point starts it. */
+/** The sidecar as a child process, started as the image's entry point starts it. */
 import { run } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
 import { runSidecar } from '../../runtime/sidecar/main.ts';

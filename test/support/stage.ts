@@ -1,6 +1,6 @@
 /**
- * A stage for stories of rollouts: a cluster in memory, the operator, gates that say what the story wants, and a line
- * for every change that a person would see.
+ * The set-up for stories of rollouts: a cluster in memory, the operator, gates with scripted results, and a line for
+ * every change that a user would see.
  */
 import assert from 'node:assert/strict';
 import { labels } from '../../api/names.ts';
@@ -9,7 +9,7 @@ import { silentLogger } from '../../lib/log.ts';
 import type { Gates } from '../../operator/gates/gatekeeper.ts';
 import type { ConfigMap, ControllerRevision, Deployment, HttpRoute, Pod, Service } from '../../kube/kinds.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
-import type { Caches } from '../../operator/see/observe.ts';
+import type { Caches } from '../../operator/see/seen.ts';
 import { Reconciler } from '../../operator/reconcile/reconcile.ts';
 import type { GateReading } from '../../operator/rollout/state.ts';
 import { FakeCluster } from './fake-cluster.ts';
@@ -21,9 +21,9 @@ type Intents = Partial<NonNullable<OnnxModelSpec['rollout']>>;
 export class Stage {
   readonly cluster = new FakeCluster(new HandClock());
   readonly lines: string[] = [];
-  /** What the gates say of every window; undefined: nothing. */
+  /** The gates' result for every window; undefined: no result. */
   gates: Said | undefined = { step: 'Waiting', message: '120 of 200 requests' };
-  /** Whether the candidate's pods have reported lately. */
+  /** Whether the candidate's pods have reported recently. */
   isSilent = false;
   #operator: Reconciler;
   readonly #names = new Map<string, string>();
@@ -31,10 +31,10 @@ export class Stage {
   #last = '';
 
   readonly #isBehind: (() => boolean) | undefined;
-  /** The children as they were before others did what they could in this step. */
+  /** The children before other controllers made progress in this step. */
   #before: ReadonlyMap<string, KubeObject> = new Map();
 
-  /** @param isBehind asked for each read of a cache: whether it shows the moment before */
+  /** @param isBehind called for each read of a cache; true: the read returns the previous state */
   constructor(isBehind?: () => boolean) {
     this.#isBehind = isBehind;
     this.#operator = this.#begin();
@@ -60,7 +60,7 @@ export class Stage {
     this.#last = '';
   }
 
-  /** What the command line would write. */
+  /** The patch that the command line would write. */
   intend(intents: (status: OnnxModelStatus) => Intents, without: readonly (keyof Intents)[] = []): void {
     const { spec } = this.cluster.caches.model('ml/ranker') ?? assert.fail('no model');
     const rollout = Object.fromEntries(
@@ -71,17 +71,20 @@ export class Stage {
     this.cluster.put({ ...spec, rollout });
   }
 
-  /** Another process takes over, which knows only what the cluster says. */
+  /** Another process takes over, which knows only the cluster's state. */
   restart(): void {
     this.#operator = this.#begin();
   }
 
-  /** Five seconds: others do what they can, and the operator looks as often as the watches would ask it to. */
+  /**
+   * Advances five seconds: other controllers make progress, and the operator passes as often as the watches would
+   * cause.
+   */
   async step(): Promise<void> {
     this.#before = new Map(this.cluster.objects);
     this.cluster.tick();
     for (let pass = 0; pass < 3; pass += 1) {
-      // A process that dies is followed by another one.
+      // A process that ends is replaced by another one.
       await this.#operator.reconcile('ml/ranker').catch(() => this.restart());
       this.#assertInvariants();
     }
@@ -146,7 +149,7 @@ export class Stage {
     };
   }
 
-  /** Who gets which part of the traffic, by what the cluster says. */
+  /** The traffic shares of revisions, by the cluster's objects. */
   shares(): ReadonlyMap<string, number> {
     const route = this.cluster.objects.get('HTTPRoute/ranker') as HttpRoute | undefined;
     return route === undefined
@@ -176,8 +179,8 @@ export class Stage {
   }
 
   /**
-   * Nobody without ready pods gets traffic while another one that serves has some; and conditions are what kstatus
-   * reads.
+   * Checks that a revision without ready pods gets no traffic while another one that serves has some, and that kstatus
+   * can read the conditions.
    */
   #assertInvariants(): void {
     const { status } = this.cluster;
@@ -189,7 +192,7 @@ export class Stage {
       ['Ready', 'Reconciling', 'Stalled'].filter((type) => truths.includes(type)).length === 1,
       `conditions ${truths.join(', ')}`,
     );
-    // What was not seen cannot be minded.
+    // A fault that the operator has not observed yet cannot be corrected yet.
     if (this.#isBehind !== undefined) return;
     const shares = [...this.shares()];
     const dead = shares.filter(([revision]) => this.cluster.readyPods(revision) === 0);
@@ -222,7 +225,7 @@ export class Stage {
       )
       .map(({ type }) => type);
     const text =
-      `${(status.phase ?? '').padEnd(9)} ${(traffic || 'nobody').padEnd(13)} pods ${pods.padEnd(13)} ` +
+      `${(status.phase ?? '').padEnd(9)} ${(traffic || 'none').padEnd(13)} pods ${pods.padEnd(13)} ` +
       `[${truths.join(',')}] ${status.rollout?.reason}: ${status.message}`;
     return [...this.#names].reduce((line, [revision, name]) => line.replaceAll(revision, name), text);
   }

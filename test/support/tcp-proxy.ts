@@ -1,8 +1,6 @@
 /**
- * A TCP proxy that breaks connections the way networks do. TLS passes through untouched.
- *
- * Owns: the pairs of sockets. `cut` resets them, `stall` keeps them open and carries nothing more, `refuse`
- *       turns new ones away.
+ * A TCP proxy that breaks connections as networks do. TLS passes through unchanged.
+ * Owns: the pairs of sockets. `cut` resets them, `stall` keeps them open without forwarding, `refuse` rejects new ones.
  */
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
@@ -36,7 +34,7 @@ export class TcpProxy {
     for (const pair of this.#pairs) for (const socket of pair) socket.resetAndDestroy();
   }
 
-  /** What is open stays open and is dead; what comes after is carried. */
+  /** Open connections stay open and forward nothing; new ones are forwarded. */
   stall(): void {
     for (const [near, far] of this.#pairs) {
       near.unpipe(far);

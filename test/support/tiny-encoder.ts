@@ -1,8 +1,7 @@
 /**
  * A sentence encoder of a few kilobytes with a tokenizer of two dozen words, made in memory.
- *
- * Owns:  the vocabulary and the weights (seeded, the same at every call). It is the network of the MiniLM example in
- *        small, so it has its inputs, outputs and masks.
+ * Owns: the vocabulary and the weights (seeded, the same at every call). It has the network of the MiniLM example in
+ * small, with the same inputs, outputs and masks.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,7 +9,7 @@ import { bertGraph, type GraphDraft, type Weights } from '../../examples/models/
 import type { Model } from '../../runtime/onnx/build.ts';
 import { writeModel } from './onnx-models.ts';
 
-/** The place of a word is its id. Words of MiniLM's golden text among them. */
+/** The index of a word is its id. It contains words of MiniLM's golden text. */
 export const tinyVocabulary = [
   '[PAD]',
   '[UNK]',
@@ -41,7 +40,7 @@ export const tinyVocabulary = [
 const hidden = 16;
 const positions = 64;
 
-/** The model, tokenizer.json and tokenizer_config.json in a folder, as a source has them. */
+/** Writes the model, tokenizer.json and tokenizer_config.json into a folder, as in a source. */
 export async function writeTinyEncoder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   await writeModel(folder, tinyEncoder());
@@ -56,7 +55,7 @@ export function tinyEncoder(): Model {
   return { opset: 17, graph: bertGraph('tiny-encoder', { layers: 2, hidden, heads: 2 }, new SeededWeights()) };
 }
 
-/** In the form of the tokenizers library, with truncation and padding that a server must not follow. */
+/** In the format of the tokenizers library, with truncation and padding that a server must ignore. */
 export function tinyTokenizer(): unknown {
   const special = (content: string) => ({
     id: tinyVocabulary.indexOf(content as '[PAD]'),
@@ -112,7 +111,7 @@ export function tinyTokenizer(): unknown {
   };
 }
 
-/** Random weights of a width that keeps the layers' values near 1. */
+/** Random weights with a range that keeps the layers' values near 1. */
 class SeededWeights implements Weights {
   #state = 7;
 

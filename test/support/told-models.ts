@@ -1,4 +1,4 @@
-/** An OnnxModel in every phase of a rollout, with the conditions that the operator gives it there. */
+/** An OnnxModel in every phase of a rollout, with the conditions that the operator writes in that phase. */
 import { claimConditions } from '../../api/conditions.ts';
 import type { OnnxModel, OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
@@ -31,7 +31,7 @@ const ended = {
   since,
 } as const;
 
-/** One state of each phase. */
+/** One state per phase. */
 export const states: { readonly [P in Phase]: StateIn<P> } = {
   New: { phase: 'New' },
   Preparing: { phase: 'Preparing', ...course },
@@ -49,7 +49,7 @@ export type Telling = {
   readonly reason?: DecisionReason;
   readonly rollout?: NonNullable<OnnxModel['spec']['rollout']>;
   readonly ready?: Readonly<Record<string, number>>;
-  /** Of the spec; absent: what the state is about. */
+  /** The target revision; absent: the revision of the state. */
   readonly target?: string;
   readonly failure?: Trouble;
 };

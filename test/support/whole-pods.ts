@@ -1,5 +1,5 @@
 /**
- * Whole pods of one model: prepare, runtime and sidecar as processes at addresses of their own, as a kubelet runs them.
+ * Complete pods of one model: prepare, runtime and sidecar as processes on their own addresses, as a kubelet runs them.
  */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -22,7 +22,7 @@ export type WholePod = { readonly address: string; readonly resolved: Resolved }
 
 export class WholePods {
   readonly #folder: string;
-  /** `127.x`: of loopback, so that the real ports can be. */
+  /** `127.x`: loopback addresses, so that the real ports can be used. */
   readonly #network: number;
   readonly #children: ChildProcess[] = [];
   #last = 0;
@@ -32,7 +32,7 @@ export class WholePods {
     this.#network = network;
   }
 
-  /** @param network second number of the addresses; each test file has its own */
+  /** @param network second number of the addresses; each test file has another one */
   static async begin(network: number): Promise<WholePods> {
     return new WholePods(await mkdtemp(join(tmpdir(), 'whole-pods-')), network);
   }
@@ -52,7 +52,8 @@ export class WholePods {
   }
 
   /**
-   * A pod's three containers, one after the other. @param files what the revision's ConfigMap holds beside the config
+   * Runs a pod's three containers, one after the other.
+   * @param files the files of the revision's ConfigMap beside the config
    */
   async start(model: Model, golden: GoldenConfig, files: Readonly<Record<string, string>> = {}): Promise<WholePod> {
     this.#last += 1;

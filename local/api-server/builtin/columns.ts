@@ -1,6 +1,5 @@
 /**
- * What `kubectl get` shows of built-in objects.
- *
+ * The columns that `kubectl get` shows of built-in objects.
  * Owns: the columns per kind, as the real server prints them. Kinds without a row show name and age.
  */
 import { at, listOf, numberAt, recordOf, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
@@ -174,7 +173,7 @@ const byKind: Readonly<Record<string, readonly Column[]>> = {
   ],
 };
 
-/** Of the scale subresource of anything. */
+/** Columns of the scale subresource. */
 export const scaleColumns: readonly Column[] = [
   nameColumn,
   column('Desired', (scale) => numberAt(scale, 'spec', 'replicas') ?? 0, { type: 'integer' }),
@@ -182,7 +181,7 @@ export const scaleColumns: readonly Column[] = [
   ageColumn,
 ];
 
-/** Events of both APIs are stored alike, so both show the same. */
+/** Events of both APIs are stored in one form, so both show the same columns. */
 export function columnsOf(group: string, kind: string): readonly Column[] {
   return byKind[`${kind === 'Event' ? '' : group}/${kind}`] ?? [nameColumn, ageColumn];
 }
@@ -226,7 +225,7 @@ function containerStatuses(pod: KubeObject): readonly JsonRecord[] {
   return recordsOf(at(pod, 'status', 'containerStatuses'));
 }
 
-/** The one word that says most: why a container waits or ended, before the phase. */
+/** The STATUS column: why a container waits or ended, else the pod's phase. */
 function podStatus(pod: KubeObject): string {
   const inits = recordsOf(at(pod, 'status', 'initContainerStatuses'));
   const total = listOf(at(pod, 'spec', 'initContainers')).length;
@@ -267,7 +266,7 @@ function nodeInfo(node: KubeObject, field: string): string {
   return stringAt(node, 'status', 'nodeInfo', field) || '<unknown>';
 }
 
-/** Nobody gives out load balancers here: a Service that wants one waits for it. */
+/** Local mode does not provide load balancers: a Service of that type stays pending. */
 function externalAddress(service: KubeObject): string {
   const type = stringAt(service, 'spec', 'type');
   if (type === 'ExternalName') return stringAt(service, 'spec', 'externalName') ?? '<none>';

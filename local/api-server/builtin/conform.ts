@@ -1,8 +1,7 @@
 /**
- * Brings an object to the types of its schema the way the real server's decoder does: it refuses a wrong type, drops
- * nulls and empty lists and maps, and rewrites quantities in their canonical form.
- *
- * Owns: that strictness and its sentences, for built-in types and for the metadata of every object.
+ * Converts an object to the types of its schema as the real server's decoder does: it refuses a wrong type, drops nulls
+ * and empty lists and maps, and rewrites quantities in their canonical form.
+ * Owns: these checks and their messages, for built-in types and for the metadata of every object.
  */
 import { isRecord, type JsonRecord } from '../../../lib/json.ts';
 import { canonicalQuantity, nanosOf, quantityRule } from '../../../api/quantities.ts';
@@ -15,7 +14,10 @@ const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 
 type Place = { readonly owner: string; readonly path: string };
 
-/** @returns a new object. @throws StatusError 400 naming the field that has another type */
+/**
+ * @returns a new object
+ * @throws StatusError 400 naming the field that has a wrong type
+ */
 export function conformObject(object: JsonRecord, schema: Schema): JsonRecord {
   try {
     return conformRecord(
@@ -28,7 +30,7 @@ export function conformObject(object: JsonRecord, schema: Schema): JsonRecord {
   }
 }
 
-/** Only the metadata, of objects whose body has a schema of its own. */
+/** Converts the metadata alone, of objects whose body has a schema of its own. */
 export function conformMeta(object: JsonRecord): void {
   if (object['metadata'] === undefined || object['metadata'] === null) {
     object['metadata'] = {};
@@ -79,13 +81,16 @@ function conformRecord(value: JsonRecord, schema: Schema, place: Place): JsonRec
   return out;
 }
 
-/** Where Go's decoder says it is: entries of maps and items of lists count as the field that holds them. */
+/** The path as Go's decoder prints it: entries of maps and items of lists are reported as the field that holds them. */
 function placeBelow(schema: Schema, field: string, place: Place): Place {
   if (!isDescribed(schema, field)) return place;
   return { owner: schema.title ?? '', path: place.path === '' ? field : `${place.path}.${field}` };
 }
 
-/** Plain fields that Go's encoder leaves out when they are false or 0. Of others (pointers) both have a meaning. */
+/**
+ * Plain fields that Go's encoder omits when they are false or 0. For pointer fields these values have a meaning and
+ * stay.
+ */
 const omittedWhenZero: ReadonlySet<string> = new Set([
   'hostNetwork',
   'hostPID',
@@ -104,7 +109,7 @@ function isOmitted(field: string, value: unknown): boolean {
   return (value === false || value === 0) && omittedWhenZero.has(field);
 }
 
-/** Lists and maps without entries are not stored. */
+/** Empty lists and maps are not stored. */
 function isLeftOut(value: unknown, schema: Schema): boolean {
   if (Array.isArray(value)) return value.length === 0;
   return isRecord(value) && schema.additionalProperties !== undefined && Object.keys(value).length === 0;

@@ -1,16 +1,15 @@
 /**
- * What the real server fills into built-in objects that leave it out.
- *
- * Owns: the defaults of pods and of everything that holds a pod template, of Services and of the small kinds.
- * Why:  the operator compares live objects with wanted ones; a default that is missing here would hide a loop
- *       that a real cluster shows.
+ * The defaults that the real server fills into built-in objects.
+ * Owns: the defaults of pods and of every kind with a pod template, of Services and of the small kinds.
+ * Why: the operator compares live objects with wanted ones; a default that is missing here would hide an endless update
+ * that a real cluster shows.
  */
 import { at, recordIn, recordsOf, setDefault, stringAt, isRecord, type JsonRecord } from '../../../lib/json.ts';
 import type { Draft } from '../resource.ts';
 
 export function podDefaults(draft: Draft): void {
   const spec = recordIn(draft, 'spec');
-  // Only of a pod itself: a template keeps its limits without requests.
+  // Only for a pod itself: in a template, limits without requests stay as they are.
   for (const field of ['containers', 'initContainers'])
     for (const container of recordsOf(spec[field])) requestsFromLimits(container);
   podSpecDefaults(spec);
@@ -23,7 +22,7 @@ export function podSpecDefaults(spec: JsonRecord): void {
   setDefault(spec, 'schedulerName', 'default-scheduler');
   setDefault(spec, 'securityContext', {});
   setDefault(spec, 'terminationGracePeriodSeconds', 30);
-  // The old name of the field follows the new one, as clients may read either.
+  // The deprecated field gets the value of its successor, because clients may read either.
   const account = stringAt(spec, 'serviceAccountName') ?? stringAt(spec, 'serviceAccount');
   if (account !== undefined) Object.assign(spec, { serviceAccountName: account, serviceAccount: account });
   for (const field of ['containers', 'initContainers'])
@@ -50,7 +49,7 @@ function containerDefaults(container: JsonRecord): void {
   for (const hook of ['postStart', 'preStop']) httpGetDefaults(at(container, 'lifecycle', hook, 'httpGet'));
 }
 
-/** A limit without a request is its own request. */
+/** A limit without a request becomes the request. */
 function requestsFromLimits(container: JsonRecord): void {
   const resources = container['resources'];
   if (!isRecord(resources) || !isRecord(resources['limits'])) return;
@@ -73,7 +72,7 @@ function httpGetDefaults(get: unknown): void {
   setDefault(get, 'scheme', 'HTTP');
 }
 
-/** `latest`, named or implied, is pulled each time. */
+/** An image with the tag `latest`, or without a tag, is always pulled. */
 function pullPolicyOf(image: string): string {
   const name = image.slice(image.lastIndexOf('/') + 1);
   if (name.includes('@')) return 'IfNotPresent';
@@ -141,7 +140,7 @@ export function serviceDefaults(draft: Draft): void {
 
 export function secretDefaults(draft: Draft): void {
   setDefault(draft, 'type', 'Opaque');
-  // `stringData` is for writing only: it becomes base64 in `data`.
+  // `stringData` is write-only: it becomes base64 in `data`.
   const plain = draft['stringData'];
   if (!isRecord(plain)) return;
   const data = recordIn(draft, 'data');

@@ -1,6 +1,6 @@
 /**
- * Events: one store, two APIs. They are kept as core/v1 writes them; events.k8s.io/v1 names the fields otherwise.
- *
+ * Events: one store, two APIs. They are stored as core/v1 writes them; some fields have other names in
+ * events.k8s.io/v1.
  * Pure.
  */
 import { copyOf, recordOf, setDefault, stringAt, type JsonRecord } from '../../../lib/json.ts';
@@ -8,7 +8,7 @@ import type { KubeObject } from '../../objects.ts';
 import type { Draft, Resource, Rules } from '../resource.ts';
 import { invalidValue, requiredValue, type Cause } from '../../../kube/schema/cause.ts';
 
-/** Field of core/v1 → field of events.k8s.io/v1. The rest has the same name in both. */
+/** Field of core/v1 → field of events.k8s.io/v1. The other fields have the same name in both. */
 const renamed: readonly (readonly [string, string])[] = [
   ['involvedObject', 'regarding'],
   ['message', 'note'],
@@ -22,7 +22,7 @@ const renamed: readonly (readonly [string, string])[] = [
 export const eventConversion: NonNullable<Resource['conversion']> = {
   shown(stored) {
     const event = { ...rename(stored, renamed), apiVersion: 'events.k8s.io/v1' };
-    // This version leaves out what is empty.
+    // events.k8s.io/v1 omits empty fields.
     const entries = Object.entries(event).filter(([field, value]) => !(field.startsWith('reporting') && value === ''));
     return Object.fromEntries(entries) as unknown as KubeObject;
   },
@@ -48,7 +48,7 @@ function rename(object: JsonRecord | KubeObject, names: readonly (readonly [stri
 
 export const eventRules: Rules = {
   hasGeneration: false,
-  // The Go type has no way to leave these out.
+  // The Go type always writes these fields.
   setDefaults(draft) {
     for (const field of ['source', 'involvedObject']) setDefault(draft, field, {});
     for (const field of ['firstTimestamp', 'lastTimestamp', 'eventTime'])
@@ -73,7 +73,7 @@ export const eventRules: Rules = {
   },
 };
 
-/** Written through events.k8s.io/v1 an Event has to say more. */
+/** An Event written through events.k8s.io/v1 has more required fields. */
 export const newEventRules: Rules = {
   ...eventRules,
   validate(draft, old) {
@@ -96,7 +96,7 @@ export const newEventRules: Rules = {
 function validateEvent(draft: Draft): readonly Cause[] {
   const involved = stringAt(draft, 'involvedObject', 'namespace') ?? '';
   const own = stringAt(draft.metadata, 'namespace') ?? '';
-  // What belongs to the cluster is told of in `default`.
+  // Events of cluster-scoped objects are in the namespace `default`.
   const fits = involved === '' ? own === 'default' : involved === own;
   return fits ? [] : [invalidValue('involvedObject.namespace', involved, 'does not match event.namespace')];
 }

@@ -1,6 +1,5 @@
 /**
- * What a Lease may say. An empty holder is allowed: that is how one is given up.
- *
+ * Validation of a Lease. An empty holder is allowed: that is how a leader releases it.
  * Pure.
  */
 import { numberAt } from '../../../lib/json.ts';

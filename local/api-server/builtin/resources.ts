@@ -1,7 +1,6 @@
 /**
  * The built-in resources that local mode serves.
- *
- * Owns: the table. What a kind does is in rules.ts, what `kubectl get` shows of it in columns.ts.
+ * Owns: the table. rules.ts has the behaviour of each kind, columns.ts what `kubectl get` shows of it.
  */
 import { present } from '../../../api/present.ts';
 import type { Clock } from '../../../lib/clock.ts';
@@ -54,7 +53,7 @@ const replicaScale: ScalePaths = {
 const core = 'io.k8s.api.core.v1';
 const apps = 'io.k8s.api.apps.v1';
 
-/** @param parts how Services get their addresses, and the time of a definition's conditions */
+/** @param parts how Services get their addresses, and the time for the conditions of definitions */
 export function builtinResources(parts: {
   readonly serviceRange: string;
   readonly takenAddresses: () => ReadonlySet<string>;

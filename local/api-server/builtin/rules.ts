@@ -1,7 +1,6 @@
 /**
- * What built-in resources do on create and update beyond defaults, and what they refuse to change.
- *
- * Owns: first statuses, generations, and the few immutability rules that the operator relies on.
+ * What built-in resources do on create and update besides defaulting.
+ * Owns: initial statuses, generations, and the immutability rules that the operator relies on.
  */
 import {
   at,
@@ -53,7 +52,7 @@ export const podRules: Rules = {
   }),
 };
 
-/** Guaranteed: every container limits cpu and memory to what it requests. BestEffort: none asks for anything. */
+/** Guaranteed: every container limits cpu and memory to what it requests. BestEffort: every container omits both. */
 function qosClassOf(spec: JsonRecord): string {
   const containers = [...recordsOf(spec['containers']), ...recordsOf(spec['initContainers'])];
   const amounts = (container: JsonRecord, which: string): JsonRecord => recordOf(at(container, 'resources', which));
@@ -94,7 +93,7 @@ export const controllerRevisionRules: Rules = {
     if (draft['data'] === undefined || draft['data'] === null) causes.push(requiredValue('data', 'data is mandatory'));
     if (typeof draft['revision'] === 'number' && draft['revision'] < 0)
       causes.push(invalidValue('revision', draft['revision'], 'must be greater than or equal to 0'));
-    // The real server compares what was written, the order of fields included.
+    // The real server compares the encoded text, so the order of fields counts.
     if (old !== undefined && JSON.stringify(draft['data']) !== JSON.stringify(old['data']))
       causes.push(invalidValue('data', draft['data'], 'field is immutable'));
     return causes;
@@ -102,7 +101,10 @@ export const controllerRevisionRules: Rules = {
   setDefaults: (draft) => void (draft['revision'] ??= 0),
 };
 
-/** @param range where ClusterIPs come from, as CIDR. @param taken addresses in use */
+/**
+ * @param range of ClusterIPs, as CIDR
+ * @param taken addresses in use
+ */
 export function serviceRules(range: string, taken: () => ReadonlySet<string>): Rules {
   const addresses = serviceAddresses(range, taken);
   return {

@@ -1,38 +1,40 @@
 /**
- * The schemas of built-in types, out of schemas.json (see scripts/kube-schemas).
- *
- * Owns: loading them and resolving their references. A type without fields of its own holds anything.
+ * The schemas of built-in types, from schemas.json (see scripts/kube-schemas).
+ * Owns: loading them and resolving their references. A type without declared fields accepts any value.
  */
 import { readFileSync } from 'node:fs';
 import { isRecord, type JsonRecord } from '../../../lib/json.ts';
 import type { Schema } from '../../../kube/schema/schema.ts';
 
-/** As the file has them, references unresolved: what /openapi/v3 shows. */
+/** As in the file, with unresolved references: for /openapi/v3. */
 export const definitions = JSON.parse(readFileSync(new URL('./schemas.json', import.meta.url), 'utf8')) as Readonly<
   Record<string, JsonRecord>
 >;
 
 const resolvedByName = new Map<string, Schema>();
 
-/** @param name the type's full name in Kubernetes' OpenAPI documents. @throws Error when it is not in the file */
+/**
+ * @param name the type's full name in Kubernetes' OpenAPI documents
+ * @throws Error when the file does not contain it
+ */
 export function builtinSchema(name: string): Schema {
   const known = resolvedByName.get(name);
   if (known !== undefined) return known;
   const definition = definitions[name];
   if (definition === undefined) throw new Error(`schemas.json has no type ${name}`);
-  // Registered before it is filled: a type may hold itself.
+  // Register the node before filling it, because a type may contain itself.
   const made: JsonRecord = {};
   resolvedByName.set(name, made);
   Object.assign(made, resolve(definition), { title: name.slice(name.lastIndexOf('.') + 1) });
   return made;
 }
 
-/** Of the metadata of every object. */
+/** The schema of every object's metadata. */
 export const metaSchema = builtinSchema('io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta');
 
 function resolve(node: JsonRecord): JsonRecord {
   const { $ref: reference, ...own } = node;
-  // A plain reference is the very node of its type, so that cycles close; one with extensions is a copy with them.
+  // A plain reference is the same node as its type, which allows cycles; a reference with extensions is a copy.
   if (typeof reference === 'string' && Object.keys(own).length === 0) return builtinSchema(reference) as JsonRecord;
   if (typeof reference === 'string') return { ...(builtinSchema(reference) as JsonRecord), ...own };
   const out: JsonRecord = { ...own };
@@ -60,7 +62,7 @@ function isOpen(node: JsonRecord): boolean {
   );
 }
 
-/** IntOrString and Quantity. */
+/** True for IntOrString and Quantity. */
 function isIntOrString(node: JsonRecord): boolean {
   return Array.isArray(node['oneOf']);
 }

@@ -1,8 +1,7 @@
 /**
- * ClusterIPs: given on create, kept on update, immutable.
- *
- * Owns:  choosing a free address of the range. It is a loopback range in local mode, so that the machine itself can
- *        call a Service.
+ * ClusterIPs: allocated on create, kept on update, immutable.
+ * Owns: choosing a free address of the range. In local mode it is a loopback range, so that this machine can call a
+ * Service.
  */
 import { randomInt } from 'node:crypto';
 import { copyOf, listOf, recordOf, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
@@ -91,7 +90,7 @@ function parseRange(range: string): { first: number; size: number } {
   return { first: Math.floor(number / size) * size, size };
 }
 
-/** Random, as the real server's are, so that a deleted Service's address is not the next one's at once. */
+/** Random, as on the real server, so that a deleted Service's address is not reused at once. */
 function freeAddress(first: number, size: number, taken: ReadonlySet<string>): string {
   for (let attempt = 0; attempt < tries; attempt += 1) {
     const number = first + randomInt(1, size - 1);

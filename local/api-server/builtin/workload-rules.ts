@@ -1,7 +1,7 @@
 /**
- * What Deployments, ReplicaSets and Pods are refused for.
- *
- * Pure: the checks that a wrong manifest of the operator would meet first on a real server; not all of Kubernetes'.
+ * Validation of Deployments, ReplicaSets and Pods.
+ * Pure: the checks that a wrong manifest of the operator would most likely fail on a real server; not all of
+ * Kubernetes' checks.
  */
 import { at, isSame, numberAt, recordOf, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import type { KubeObject } from '../../objects.ts';
@@ -157,7 +157,7 @@ function validateVolumes(spec: JsonRecord, path: string): Cause[] {
   });
 }
 
-/** In the order in which the real server looks at them, as far as it matters. */
+/** In the real server's order, so that the first error is the same. */
 function kindsOf(sources: JsonRecord): readonly string[] {
   const names = Object.keys(sources).sort();
   return [...names.filter((name) => name === 'emptyDir'), ...names.filter((name) => name !== 'emptyDir')];
@@ -172,7 +172,7 @@ export function validatePodChange(draft: Draft, old: KubeObject): readonly Cause
     for (const field of mutablePodFields) delete spec[field];
     for (const field of ['containers', 'initContainers'])
       if (spec[field] !== undefined) spec[field] = recordsOf(spec[field]).map(({ image: _image, ...rest }) => rest);
-    // The scheduler's binding may be written once.
+    // The scheduler may set nodeName once.
     if (stringAt(old, 'spec', 'nodeName') === undefined) delete spec['nodeName'];
     return spec;
   };

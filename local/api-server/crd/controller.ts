@@ -1,7 +1,7 @@
 /**
- * Keeps the catalogue in step with the definitions that are stored, and empties a definition that ends.
- *
- * Owns: serving a custom resource from the very write that defines it, and taking its objects away before it goes.
+ * Keeps the catalogue in step with the stored definitions, and deletes the objects of a definition that is being
+ * deleted.
+ * Owns: a custom resource is served from the write that defines it; its objects are deleted before it is.
  */
 import type { KubeObject } from '../../objects.ts';
 import type { Catalog } from '../catalog.ts';
@@ -23,12 +23,12 @@ type Parts = {
   readonly definitions: Resource;
 };
 
-/** Serves what is defined already, then follows. */
+/** Serves the definitions that are stored already, then follows changes. */
 export function serveDefinitions(parts: Parts): void {
   const { store, catalog } = parts;
   for (const definition of store.list(definitionsTable))
     catalog.setCustom(tableOf(definition), resourcesOf(definition));
-  // At once, not as an event: the answer to the POST may be followed by a request for the new resource.
+  // Synchronously, not as an event: the client may request the new resource as soon as its POST is answered.
   store.onWrite((change) => {
     if (change.table === definitionsTable) follow(parts, change);
   });

@@ -1,8 +1,6 @@
 /**
- * What CustomResourceDefinitions do on create and update, and what they are refused for.
- *
- * Owns: filled-in names, the conditions Established and NamesAccepted, stored versions, the checks of schemas and
- *       rules.
+ * What CustomResourceDefinitions do on create and update, and their validation.
+ * Owns: default names, the conditions Established and NamesAccepted, stored versions, the checks of schemas and rules.
  */
 import type { Clock } from '../../../lib/clock.ts';
 import type { KubeObject } from '../../objects.ts';
@@ -117,7 +115,10 @@ function validateVersions(draft: Draft): Cause[] {
   return causes;
 }
 
-/** A lone version's schema is named as it was when there was but one for all. */
+/**
+ * The causes of an invalid schema. When all versions have the same schema, the path in the error is that of the old
+ * field `spec.validation`, as on the real server.
+ */
 function validateVersion(version: JsonRecord, index: number, all: readonly JsonRecord[]): Cause[] {
   const schema = at(version, 'schema', 'openAPIV3Schema');
   if (schema === undefined) return [requiredValue(`spec.versions[${index}].schema.openAPIV3Schema`)];

@@ -12,7 +12,7 @@ const token = new RegExp(
     String.raw`\[\?\(\s*@\.([\w.-]+)\s*==\s*["']([^"']*)["']\s*\)\])`,
 );
 
-/** @returns a function giving every value the path leads to; undefined when the path is not understood */
+/** @returns a function that gives every value at the path; undefined when the path is not supported */
 export function parseJsonPath(path: string): ((value: unknown) => readonly unknown[]) | undefined {
   const steps: Step[] = [];
   let rest = path.replace(/^\{|\}$/g, '').replace(/^\$/, '');

@@ -1,6 +1,5 @@
 /**
- * From a CustomResourceDefinition to the resources it defines, one per served version.
- *
+ * Turns a CustomResourceDefinition into the resources that it defines, one per served version.
  * Pure.
  */
 import type { KubeObject } from '../../objects.ts';
@@ -13,7 +12,7 @@ import type { Schema } from '../../../kube/schema/schema.ts';
 import { ageOf } from '../times.ts';
 import { parseJsonPath } from './json-path.ts';
 
-/** Table of the store that holds the objects of a definition: its own name. */
+/** The store's table for the objects of a definition: the definition's name. */
 export function tableOf(definition: KubeObject): string {
   return definition.metadata.name;
 }
@@ -50,7 +49,7 @@ function resourceOf(definition: KubeObject, version: JsonRecord): Resource {
   };
 }
 
-/** Metadata has the schema that it has everywhere, so that its fields are owned as those of built-in objects are. */
+/** Metadata has the same schema as in built-in objects, so that its fields have owners in the same way. */
 function withMeta(schema: Schema): Schema {
   return { ...schema, properties: { ...schema.properties, metadata: metaSchema } };
 }

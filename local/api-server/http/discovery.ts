@@ -1,7 +1,6 @@
 /**
- * Discovery: what there is, for clients that ask first. Plain lists and the aggregated form that kubectl prefers.
- *
- * Pure: made from the catalogue each time; it is small.
+ * Discovery: the list of served resources, as plain lists and in the aggregated form that kubectl prefers.
+ * Pure: computed from the catalogue for each request, because the catalogue is small.
  */
 import { apiVersionOf, type Resource } from '../resource.ts';
 import type { JsonRecord } from '../../../lib/json.ts';
@@ -9,7 +8,7 @@ import { reviews } from './reviews.ts';
 
 type Version = { readonly version: string; readonly resources: readonly Resource[] };
 
-/** Every group with its versions and their resources, the core group under ''. */
+/** Every group with its versions and their resources; the core group is ''. */
 export function groupsOf(resources: readonly Resource[]): ReadonlyMap<string, readonly Version[]> {
   const groups = new Map<string, Map<string, Resource[]>>();
   const versionsOf = (group: string): Map<string, Resource[]> => {
@@ -43,7 +42,7 @@ export function aggregatedType(version: string): string {
   return `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`;
 }
 
-/** @param isCore for `/api`; else every other group, for `/apis` */
+/** @param isCore true for `/api`; false for `/apis`, which has every other group */
 export function aggregated(resources: readonly Resource[], version: string, isCore: boolean): JsonRecord {
   const groups = [...groupsOf(resources)].filter(([group]) => (group === '') === isCore);
   const items = groups.map(([group, versions]) => ({

@@ -1,8 +1,7 @@
 /**
  * One request and its answer.
- *
- * Owns:   what a request asks for once its path is known, reading its body within bounds, and writing answers: JSON,
- *         warnings, refusals.
+ * Owns: the parameters of a request whose path was parsed, reading its body within bounds, and writing answers: JSON,
+ * warnings, errors.
  * Limits: bodies of 3 MiB, as on the real server.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -17,7 +16,7 @@ export const maxBodyBytes = 3 * 1024 * 1024;
 export type Target = {
   readonly resource: Resource;
   readonly namespace: string | undefined;
-  /** Absent: the collection. */
+  /** Absent: the request is for the collection. */
   readonly name: string | undefined;
   readonly subresource: string;
 };
@@ -53,11 +52,11 @@ export class Exchange {
     if (!this.#warnings.includes(message)) this.#warnings.push(message);
   }
 
-  /** @throws StatusError 413 past the limit, 400 when the client breaks off */
+  /** @throws StatusError 413 when the body is too large, 400 when the client breaks off */
   async readBody(): Promise<Uint8Array> {
     const chunks: Buffer[] = [];
     let size = 0;
-    // The connection stays, so that a client that sent too much is told so.
+    // Keep the connection, so that the client can read the error.
     for await (const chunk of this.request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       size += chunk.length;
       if (size > maxBodyBytes)
@@ -92,7 +91,7 @@ export class Exchange {
     const { body } = error;
     if (body.details?.retryAfterSeconds !== undefined)
       this.response.setHeader('Retry-After', body.details.retryAfterSeconds);
-    // The rest of a body that was not read must not be taken for the next request.
+    // Close the connection: an unread rest of the body must not be parsed as the next request.
     if (!this.request.complete) {
       this.response.setHeader('Connection', 'close');
       this.request.resume();
@@ -100,7 +99,7 @@ export class Exchange {
     this.sendJson(body.code ?? 500, body);
   }
 
-  /** Who writes, for managedFields: as asked, else the program that the client says it is. */
+  /** The field manager for managedFields: the one requested, else the program in the User-Agent. */
   get manager(): string {
     const asked = this.query.get('fieldManager') ?? '';
     if (asked !== '') return asked;
@@ -110,7 +109,10 @@ export class Exchange {
 
 export type WriteQuery = { readonly dryRun: boolean; readonly validation: FieldValidation; readonly manager: string };
 
-/** @param kind `CreateOptions`, `UpdateOptions` or `PatchOptions`, for the refusal. @throws StatusError 422 */
+/**
+ * @param kind `CreateOptions`, `UpdateOptions` or `PatchOptions`, for the error
+ * @throws StatusError 422
+ */
 export function writeQuery(exchange: Exchange, kind: string): WriteQuery {
   const causes: Cause[] = [];
   const dryRun = exchange.query.getAll('dryRun').filter((value) => value !== '');

@@ -1,7 +1,6 @@
 /**
- * Trouble on demand, for tests: what clients of a real server meet now and then.
- *
- * Owns: the faults that hold and how often. Only code in this process can set them; no request can.
+ * Fault injection for tests: errors that clients of a real server meet now and then.
+ * Owns: the active faults and how often each applies. Only code in this process can set them; a request cannot.
  */
 import type { Clock } from '../../../lib/clock.ts';
 import type { Store } from '../store.ts';
@@ -10,9 +9,9 @@ import type { Exchange } from './exchange.ts';
 import type { Watches } from './watch.ts';
 
 export type FaultEffect =
-  /** Answers after this long. */
+  /** Answers after this delay. */
   | { readonly effect: 'delay'; readonly ms: number }
-  /** Answers with this status instead of doing what was asked. */
+  /** Answers with this status instead of executing the request. */
   | {
       readonly effect: 'refuse';
       readonly code: number;
@@ -26,13 +25,13 @@ export type FaultEffect =
   | { readonly effect: 'silence' };
 
 export type Fault = FaultEffect & {
-  /** Which requests it hits; absent: all. */
+  /** The requests that it applies to; absent: all. */
   readonly matches?: (request: {
     readonly method: string;
     readonly path: string;
     readonly query: URLSearchParams;
   }) => boolean;
-  /** How many it hits before it is over; absent: until it is taken away. */
+  /** How many requests it applies to; absent: all until it is removed. */
   readonly times?: number;
 };
 
@@ -48,13 +47,13 @@ export class Faults {
     this.#clock = parts.clock;
   }
 
-  /** @returns takes the fault away */
+  /** @returns a function that removes the fault */
   add(fault: Fault): () => void {
     this.#active.set(fault, fault.times ?? Infinity);
     return () => this.#active.delete(fault);
   }
 
-  /** Ends every watch cleanly, as a timeout does. */
+  /** Ends every watch without an error, as a timeout does. */
   closeWatches(): void {
     this.#watches.closeAll();
   }
@@ -64,12 +63,12 @@ export class Faults {
     this.#watches.resetAll();
   }
 
-  /** Every watch open now stays open and says nothing more. */
+  /** Every open watch stays open and sends nothing more. */
   stallWatches(): void {
     this.#watches.stallAll();
   }
 
-  /** Whoever goes on from an older resourceVersion gets 410 Expired. */
+  /** A client that resumes a watch from an older resourceVersion gets 410 Expired. */
   expireEvents(): void {
     this.#store.forget();
   }
@@ -79,7 +78,10 @@ export class Faults {
     return this.#watches.size;
   }
 
-  /** @returns false when the request has been dealt with here. @throws StatusError of a refusal */
+  /**
+   * @returns false when the fault has already ended the request
+   * @throws StatusError of the fault
+   */
   async pass(exchange: Exchange): Promise<boolean> {
     for (const [fault, left] of this.#active) {
       if (fault.matches?.({ method: exchange.method, path: exchange.path, query: exchange.query }) === false) continue;

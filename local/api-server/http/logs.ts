@@ -1,8 +1,7 @@
 /**
  * `GET …/pods/NAME/log`: a container's output, from the kubelet.
- *
- * Owns: choosing the container, the query, and streaming.
- * Ends: with the container, or when the client hangs up.
+ * Owns: choosing the container, the query parameters, and streaming.
+ * Ends: with the container, or when the client disconnects.
  */
 import type { LogSource } from '../../objects.ts';
 import type { Core } from '../core.ts';
@@ -65,7 +64,7 @@ type Bounds = {
   readonly limitBytes: number;
 };
 
-/** @throws StatusError 400 and 422 for numbers that are none or make no sense */
+/** @throws StatusError 400 when a parameter is not a number, 422 when the number is out of range */
 function boundsOf(exchange: Exchange, pod: string, nowMs: number): Bounds {
   const asked = (name: string): string => exchange.query.get(name) ?? '';
   const [tailLines, seconds, limitBytes] = [
@@ -94,7 +93,7 @@ function tooLow(field: string, value: number | undefined, least: number, why: st
   return value === undefined || value >= least ? [] : [invalidValue(field, value, why)];
 }
 
-/** @returns milliseconds since the epoch; undefined for no text */
+/** @returns milliseconds since the epoch; undefined when the text is absent */
 function timeOf(text: string): number | undefined {
   if (text === '') return undefined;
   const ms = Date.parse(text);
@@ -118,7 +117,7 @@ async function* limited(chunks: AsyncIterable<Uint8Array>, limitBytes: number): 
 async function pump(lines: AsyncIterable<Uint8Array>, exchange: Exchange, gone: AbortSignal): Promise<void> {
   for await (const chunk of lines) {
     if (gone.aborted) return;
-    // Waits for a slow reader, so that a long log is not held in memory.
+    // Waits while the client reads slowly, so that a long log is not held in memory.
     if (!exchange.response.write(chunk))
       await new Promise<void>((resolve) => {
         const go = (): void => {

@@ -1,6 +1,5 @@
 /**
- * OpenAPI v3 documents: what kubectl needs before it applies, and what `kubectl explain` reads.
- *
+ * OpenAPI v3 documents, which `kubectl apply` and `kubectl explain` read.
  * Owns: one document per group and version, cached until the catalogue changes, named by its hash.
  */
 import { createHash } from 'node:crypto';
@@ -12,9 +11,9 @@ import { apiVersionOf, type Resource } from '../resource.ts';
 const objectMeta = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta';
 const prefix = '#/components/schemas/';
 
-/** What there is to read about built-in types: local mode holds their structure, not their prose. */
+/** The description of every built-in type: local mode has their structure, not their descriptions. */
 const builtinPart =
-  'A type of Kubernetes itself. What its fields mean is said at https://kubernetes.io/docs/reference/kubernetes-api/';
+  'A type of Kubernetes itself. Its fields are described at https://kubernetes.io/docs/reference/kubernetes-api/';
 
 type Document = { readonly text: string; readonly hash: string };
 
@@ -65,7 +64,7 @@ function documentOf(path: string, resources: readonly Resource[]): Document {
   return { text, hash: createHash('sha256').update(text).digest('hex').toUpperCase() };
 }
 
-/** `com.example.demo.v1.Widget`: the group back to front. */
+/** `com.example.demo.v1.Widget`: the group is reversed. */
 function definitionOf(resource: Resource): string {
   return resource.definition ?? [...resource.group.split('.').reverse(), resource.version, resource.kind].join('.');
 }
@@ -105,7 +104,7 @@ function addDefinition(schemas: JsonRecord, name: string): void {
     : linkedDefinition;
 }
 
-/** References as OpenAPI writes them; what they lead to is added. */
+/** Converts references to OpenAPI's form, and adds the types that they refer to. */
 function linked(schemas: JsonRecord, node: unknown): unknown {
   if (Array.isArray(node)) return node.map((item) => linked(schemas, item));
   if (!isRecord(node)) return node;

@@ -1,10 +1,9 @@
 /**
- * `POST …/pods/NAME/portforward`: connections from kubectl to a pod's ports, many over one SPDY connection.
- *
- * Owns:   the handshake, pairing each connection's stream of data with its stream for errors, and the sockets to the
- *         pod. kubectl asks over WebSockets first and comes back over SPDY when that is refused.
- * Limits: 256 connections at a time over one. Back pressure is the sockets' own.
- * Ends:   with kubectl's connection, and with the server.
+ * `POST …/pods/NAME/portforward`: connections from kubectl to a pod's ports, multiplexed over one SPDY connection.
+ * Owns: the handshake, pairing the data stream of each connection with its error stream, and the sockets to the pod.
+ * kubectl tries WebSockets first and falls back to SPDY when they are refused.
+ * Limits: 256 connections at a time. The sockets apply back pressure.
+ * Ends: with kubectl's connection, and with the server.
  */
 import type { IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
@@ -21,7 +20,7 @@ import { keyOf } from '../store.ts';
 const protocol = 'portforward.k8s.io';
 const maxConnections = 256;
 
-/** Whether a request is for this file; any other that wants to upgrade is answered as if it did not. */
+/** Whether an upgrade request is for port forwarding; other upgrade requests are answered as plain requests. */
 export function wantsPortForward(request: IncomingMessage): boolean {
   return targetOf(request) !== undefined && (request.headers.upgrade ?? '').toLowerCase() === 'spdy/3.1';
 }
@@ -34,11 +33,15 @@ function targetOf(request: IncomingMessage): PodTarget | undefined {
   return namespace === undefined || name === undefined ? undefined : { namespace, name };
 }
 
-/** Every kubectl that forwards; the server ends them when it ends. */
+/** The open connections from kubectl; the server ends them when it ends. */
 export class PortForwards {
   readonly #open = new Set<Duplex>();
 
-  /** Answers an upgrade. @param head what came after the request already. @param check throws for whoever may not */
+  /**
+   * Answers an upgrade request.
+   * @param head bytes that were received after the request
+   * @param check throws when the client is not authorized
+   */
   start(
     core: Core,
     upgrade: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Buffer },
@@ -81,8 +84,8 @@ function refuse(socket: Duplex, { body }: StatusError): void {
 }
 
 /**
- * @returns the pod's address. @throws StatusError 404, 400 for a pod that does not run or a client that speaks
- *   otherwise
+ * @returns the pod's address
+ * @throws StatusError 404, or 400 for a pod that does not run or a client with another protocol
  */
 function hostOf(core: Core, request: IncomingMessage): string {
   const { namespace, name } = targetOf(request) ?? { namespace: '', name: '' };
@@ -101,7 +104,7 @@ function hostOf(core: Core, request: IncomingMessage): string {
   return host;
 }
 
-/** One connection to a port of the pod: a stream that carries it, and one that says what went wrong. */
+/** One connection to a port of the pod: a data stream and an error stream. */
 type Connection = { readonly data: number; readonly errors: number; readonly socket: Socket };
 
 class Forwarding {
@@ -109,25 +112,25 @@ class Forwarding {
   readonly #host: string;
   readonly #reader = new HeaderReader();
   readonly #writer = new HeaderWriter();
-  /** Streams for errors that wait for their stream of data, by the id that both name. */
+  /** Error streams without a data stream yet, by the request id that both carry. */
   readonly #waiting = new Map<string, number>();
   readonly #connections = new Map<number, Connection>();
 
   constructor(client: Duplex, host: string) {
     this.#client = client;
-    // Every connection that is too fast for it waits for it.
+    // When kubectl reads slowly, every forwarded connection waits.
     client.setMaxListeners(maxConnections + 10);
     this.#host = host;
   }
 
-  /** Never rejects: a client that breaks the protocol loses its connection. */
+  /** Never rejects: when a client breaks the protocol, its connection is closed. */
   async run(): Promise<void> {
     const frames = new FrameReader();
     try {
       for await (const chunk of this.#client as AsyncIterable<Buffer>)
         for (const frame of frames.push(chunk)) await this.#take(frame);
     } catch {
-      // There is nobody to tell: kubectl says that it lost its connection.
+      // The error cannot be reported: kubectl only prints that it lost the connection.
     }
     for (const { socket } of this.#connections.values()) socket.destroy();
     this.#reader.close();
@@ -158,7 +161,7 @@ class Forwarding {
     this.#client.write(replyFrame(stream, await this.#writer.empty()));
     const id = headers.get('requestid') ?? '';
     if (headers.get('streamtype') === 'error') {
-      if (this.#waiting.size >= maxConnections) throw new Error('too many streams for errors');
+      if (this.#waiting.size >= maxConnections) throw new Error('too many error streams');
       this.#waiting.set(id, stream);
       return;
     }
@@ -166,7 +169,7 @@ class Forwarding {
     const port = Number(headers.get('port'));
     this.#waiting.delete(id);
     if (errors === undefined || !Number.isInteger(port) || port < 1 || port > 65_535)
-      throw new Error('a stream names no port or has none for errors');
+      throw new Error('a stream does not name its port or has no error stream');
     if (this.#connections.size >= maxConnections)
       this.#finish({ data: stream, errors }, `more than ${maxConnections} connections at a time`);
     else this.#connect({ data: stream, errors, port });
@@ -192,7 +195,7 @@ class Forwarding {
     });
   }
 
-  /** Ends both streams of a connection; what is said twice does no harm. */
+  /** Ends both streams of a connection. Calling it twice is harmless. */
   #finish({ data, errors }: Pick<Connection, 'data' | 'errors'>, problem: string | undefined): void {
     if (!this.#client.writable) return;
     this.#client.write(dataFrame(data, Buffer.alloc(0), true));

@@ -1,8 +1,7 @@
 /**
  * GET of one object and of collections.
- *
- * Owns:   what a list shows: selectors, pages, and as of which revision. A page's successor shows the state of the
- *         first page, made from what is remembered of the changes since.
+ * Owns: selectors, pages, and the revision that a list shows. Later pages show the state as of the first page,
+ * reconstructed from remembered changes.
  */
 import type { KubeObject } from '../../objects.ts';
 import type { Core } from '../core.ts';
@@ -23,7 +22,7 @@ export function getObject(core: Core, exchange: Exchange, target: Target): void 
   sendObject(core, exchange, { resource, stored, code: 200 });
 }
 
-/** Answers with one object in the form that was asked for. */
+/** Answers with one object in the requested form. */
 export function sendObject(
   core: Core,
   exchange: Exchange,
@@ -216,7 +215,7 @@ function readToken(text: string): Token {
     const after = stringAt(found, 'start');
     if (isRecord(found) && revision !== undefined && after !== undefined) return { revision, after };
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw badRequest(
     "invalid continue token: continue key is not valid: invalid character 'i' looking for beginning of value",
@@ -229,7 +228,10 @@ const tokenTooOld =
   'results. Continuing with the provided token results in an inconsistent list - objects that were created, ' +
   'modified, or deleted between the time the first chunk was returned and now may show up in the list.';
 
-/** All objects of a table as they were at a revision. @throws StatusError 410 when that is too long ago */
+/**
+ * All objects of a table as of a revision.
+ * @throws StatusError 410 when the revision is too old
+ */
 function stateAt(store: Store, table: string, revision: number, token: Token | undefined): readonly KubeObject[] {
   if (revision === store.revision) return store.list(table);
   if (!store.remembers(table, revision))

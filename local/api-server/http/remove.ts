@@ -1,7 +1,6 @@
 /**
  * DELETE of an object and of a collection.
- *
- * Owns: reading DeleteOptions from body and query, and what a deletion answers with.
+ * Owns: reading DeleteOptions from body and query, and the answer to a deletion.
  */
 import type { Core } from '../core.ts';
 import { parseBody } from '../decode.ts';
@@ -15,7 +14,7 @@ import type { Exchange, Target } from './exchange.ts';
 import { integerOf, listQuery, sendObject } from './read.ts';
 import { listOfObjects } from './table.ts';
 
-/** Kinds whose deletion answers with the object; the others with a Status. */
+/** Kinds whose deletion is answered with the object; for the others the answer is a Status. */
 const answersWithObject = new Set(['Pod', 'Service', 'ServiceAccount', 'PersistentVolumeClaim']);
 
 export async function deleteObject(core: Core, exchange: Exchange, target: Target): Promise<void> {
@@ -49,7 +48,7 @@ export async function deleteCollection(core: Core, exchange: Exchange, target: T
   );
 }
 
-/** The body's options; the query fills in what it leaves out. */
+/** The options of the body; the query adds those that the body omits. */
 async function deleteOptions(exchange: Exchange): Promise<DeleteOptions> {
   const bytes = await exchange.readBody();
   const body = bytes.byteLength === 0 ? {} : parseBody(bytes, exchange.mediaType, 'DeleteOptions').value;
@@ -65,7 +64,7 @@ async function deleteOptions(exchange: Exchange): Promise<DeleteOptions> {
   };
 }
 
-/** The old way to say it. */
+/** The deprecated field for the propagation policy. */
 function orphanWish(body: JsonRecord, exchange: Exchange): string | undefined {
   const wish = body['orphanDependents'] ?? exchange.query.get('orphanDependents');
   if (wish === true || wish === 'true') return 'Orphan';

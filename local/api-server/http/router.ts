@@ -1,7 +1,6 @@
 /**
- * From a path and a method to what answers them.
- *
- * Owns: the paths of the Kubernetes API that local mode knows. Anything else is a 404 as the real server gives it.
+ * Finds the handler for a path and a method.
+ * Owns: the paths of the Kubernetes API that local mode has. Any other path is a 404, as on the real server.
  */
 import type { LogSource } from '../../objects.ts';
 import type { Core } from '../core.ts';
@@ -66,14 +65,17 @@ export async function route(services: Services, exchange: Exchange): Promise<voi
   }
 }
 
-/** Whoever asks as somebody else wants to know what that one may do, and would be told what is not so. */
+/**
+ * Impersonation is refused: its purpose is to test a user's permissions, and local mode would answer that every user
+ * may do everything.
+ */
 function refuseImpersonation(exchange: Exchange): void {
   const user = exchange.request.headers['impersonate-user'];
   if (user === undefined) return;
   throw forbidden(
     { group: '', plural: 'users', kind: 'User' },
     String(user),
-    'local mode has one user, who may do everything: nobody can be impersonated',
+    'local mode has one user, who may do everything: impersonation is not supported',
   );
 }
 
@@ -103,7 +105,7 @@ function serveOpenApi(services: Services, exchange: Exchange, rest: readonly str
   exchange.send(200, text, 'application/json');
 }
 
-/** `/api`, `/apis`, a group, a version, or something within a version. */
+/** `/api`, `/apis`, a group, a version, or a path below a version. */
 async function routeApi(
   services: Services,
   exchange: Exchange,
@@ -151,8 +153,8 @@ async function routeVersion(
 }
 
 /**
- * `namespaces/NS/plural/name/sub`, `plural/name/sub`; `namespaces/NS` and `namespaces/NS/status` are of the namespace
- * itself.
+ * `namespaces/NS/plural/name/sub`, `plural/name/sub`; `namespaces/NS` and `namespaces/NS/status` are the namespace
+ * object.
  */
 function targetOf(core: Core, apiVersion: string, rest: readonly string[]): Target {
   const [first, second, third] = rest;
@@ -166,7 +168,7 @@ function targetOf(core: Core, apiVersion: string, rest: readonly string[]): Targ
   return target;
 }
 
-/** An object is found within its scope only; collections of all namespaces may be read. */
+/** A namespaced object needs a namespace in its path; collections may span all namespaces. */
 function isInScope({ resource, namespace, name }: Target): boolean {
   return namespace === undefined ? name === undefined || !resource.namespaced : resource.namespaced;
 }

@@ -1,7 +1,6 @@
 /**
- * The scale subresource: replicas of anything that has them, as one type.
- *
- * Owns: the Scale object, from the paths that a resource names, and writing its replicas back.
+ * The scale subresource: the replicas of any scalable resource, as one type.
+ * Owns: the Scale object, built from the paths that a resource declares, and writing its replicas back.
  */
 import type { KubeObject } from '../../objects.ts';
 import type { Core } from '../core.ts';
@@ -31,7 +30,7 @@ export async function serveScale(core: Core, exchange: Exchange, target: Target)
   }
 }
 
-/** `kubectl get --subresource=scale` asks for a table. */
+/** `kubectl get --subresource=scale` requests a table. */
 function sendScale(core: Core, exchange: Exchange, scale: JsonRecord): void {
   const form = formOf(exchange.accept, exchange.query.get('includeObject'));
   const object = scale as KubeObject;
@@ -108,7 +107,7 @@ function scaleOf(resource: Resource, stored: KubeObject): JsonRecord {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
     metadata: { name, ...(namespace === undefined ? {} : { namespace }), uid, resourceVersion, creationTimestamp },
-    // Zero is left out, as Go does.
+    // Go omits zero.
     spec: replicas === 0 ? {} : { replicas },
     status: { replicas: numberAt(stored, ...paths.status) ?? 0, ...(selector === undefined ? {} : { selector }) },
   };

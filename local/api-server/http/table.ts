@@ -1,6 +1,5 @@
 /**
- * Tables: what `kubectl get` asks for instead of objects.
- *
+ * Tables, which `kubectl get` requests instead of objects.
  * Owns: reading the Accept header, and turning objects into rows.
  */
 import type { KubeObject } from '../../objects.ts';
@@ -12,7 +11,7 @@ export type Form =
   | { readonly as: 'table'; readonly include: 'None' | 'Metadata' | 'Object' }
   | { readonly as: 'metadata' };
 
-/** The first form of the Accept header that this server can give. */
+/** The first format of the Accept header that this server supports. */
 export function formOf(accept: string, includeObject: string | null): Form {
   for (const range of accept.split(',').map((one) => one.trim())) {
     const form = formOfRange(
@@ -86,7 +85,7 @@ export function metadataOf(object: KubeObject): JsonRecord {
   return { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: object.metadata };
 }
 
-/** A list. Items of built-in types do not name their type again, those of custom ones do. */
+/** A list. Items of built-in types omit apiVersion and kind, those of custom types have them. */
 export function listOfObjects(resource: Resource, items: readonly KubeObject[], metadata: JsonRecord): JsonRecord {
   const shown = resource.custom ? items : items.map(({ apiVersion: _apiVersion, kind: _kind, ...item }) => item);
   return {

@@ -1,10 +1,9 @@
 /**
  * Watches: a resource's changes as a stream of JSON lines.
- *
- * Owns:   what a watcher is shown: the state first when it asks for it, every change after its resourceVersion, objects
- *         that enter or leave its selector, bookmarks.
- * Limits: a client that does not read is cut off at 16 MiB of unsent events. Nobody watches longer than an hour.
- * Ends:   at its timeout, with its connection, or when the server ends or a test asks for it.
+ * Owns: the events that a watcher gets: the initial state on request, every change after its resourceVersion, objects
+ * that enter or leave its selector, bookmarks.
+ * Limits: a client with more than 16 MiB of unsent events is cut off. A watch lasts at most an hour.
+ * Ends: at its timeout, with its connection, with the server, or when a test ends it.
  */
 import { randomInt } from 'node:crypto';
 import type { KubeObject } from '../../objects.ts';
@@ -41,17 +40,17 @@ export class Watches {
     return this.#open.size;
   }
 
-  /** Ends all as a timeout would. */
+  /** Ends all watches as a timeout does. */
   closeAll(): void {
     for (const watch of this.#open) watch.close();
   }
 
-  /** Breaks all connections without a word. */
+  /** Breaks all connections without an answer. */
   resetAll(): void {
     for (const watch of this.#open) watch.reset();
   }
 
-  /** From now on these send nothing more, and stay open: what a dead peer looks like. */
+  /** Open watches send nothing more and stay open, as with a dead peer. */
   stallAll(): void {
     for (const watch of this.#open) watch.stop();
   }
@@ -100,7 +99,7 @@ class Watch {
     if (this.#bookmarks) this.#scheduleBookmark(options.bookmarkMs);
   }
 
-  /** The revision to go on from; undefined: from the state there is. */
+  /** The revision to continue from; undefined: start with the current state. */
   #from(): number | undefined {
     const { revision } = this.#query;
     if (this.#sendsInitial) return undefined;
@@ -137,7 +136,7 @@ class Watch {
     const before = this.#selected(change.previous);
     const after = this.#selected(change.type === 'DELETED' ? undefined : change.object);
     if (after !== undefined) this.#send(before === undefined ? 'ADDED' : 'MODIFIED', after);
-    // What leaves the selector is shown as it was while it belonged.
+    // An object that leaves the selector is shown in its last state that matched.
     else if (before !== undefined)
       this.#send('DELETED', change.type === 'DELETED' ? change.object : withRevision(before, change.revision));
   }
@@ -222,7 +221,7 @@ function checkInitial(exchange: Exchange): boolean {
 }
 
 function watchQuery(exchange: Exchange, target: Target): ListQuery {
-  // The match of an initial state means nothing more here, and a version is not needed for it.
+  // resourceVersionMatch has no further effect on an initial state, which does not need a resourceVersion.
   exchange.query.delete('resourceVersionMatch');
   const version = exchange.query.get('resourceVersion') ?? '';
   if (version !== '' && !/^\d{1,15}$/.test(version))

@@ -1,7 +1,6 @@
 /**
  * POST, PUT and PATCH of objects and of their status.
- *
- * Owns: what a write's path, query and body have to do with each other. What the write does is up to writes.ts.
+ * Owns: the consistency of path, query and body. writes.ts executes the write.
  */
 import { parse as parseYaml } from 'yaml';
 import type { KubeObject } from '../../objects.ts';
@@ -28,7 +27,7 @@ const patchTypes = {
   apply: 'application/apply-patch+yaml',
 } as const;
 
-/** Resources that a PUT may bring into being. */
+/** Resources that a PUT may create. */
 const createdByPut = new Set(['Lease', 'Event', 'Endpoints', 'Service']);
 
 export async function createObject(core: Core, exchange: Exchange, target: Target): Promise<void> {
@@ -76,7 +75,7 @@ async function readDraft(exchange: Exchange, target: Target, query: WriteQuery):
   return draft;
 }
 
-/** The path names the namespace; the object may repeat it. */
+/** The namespace is in the path; the object may repeat it. */
 function placeInNamespace(target: Target, draft: Draft): void {
   const own = stringAt(draft.metadata, 'namespace') ?? '';
   if (own !== '' && own !== (target.namespace ?? ''))
@@ -135,7 +134,7 @@ function parsePatch(text: string): unknown {
   }
 }
 
-/** Applies the patch to the object as this version of the resource shows it. */
+/** Applies the patch to the object in the form of this version of the resource. */
 function patched(resource: Resource, old: KubeObject, patch: unknown, mediaType: string): unknown {
   const live = shown(resource, old);
   switch (mediaType) {
@@ -149,7 +148,8 @@ function patched(resource: Resource, old: KubeObject, patch: unknown, mediaType:
 }
 
 /**
- * Built-in objects go through maps when they are applied or merged by keys, which sorts what has no type of its own.
+ * The real server converts built-in objects to maps when they are applied or merged by keys, which sorts the keys of
+ * untyped fields.
  */
 function goOrder<T>(resource: Resource, object: T): T {
   return resource.custom ? object : sorted(object);

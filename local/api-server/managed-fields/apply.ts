@@ -1,8 +1,7 @@
 /**
- * Server-side apply: what an applied configuration makes of an object, and who owns what afterwards.
- *
- * Owns: conflicts, force, and giving fields up. The result still has to pass defaulting and validation.
- * Pure: time comes in.
+ * Server-side apply: the resulting object and its field owners.
+ * Owns: conflicts, force, and releasing fields. The result must still be defaulted and validated.
+ * Pure: time is passed in.
  */
 import type { KubeObject } from '../../objects.ts';
 import { copyOf, recordOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
@@ -20,7 +19,7 @@ import { differenceOf, fieldsOf } from './walk.ts';
 export type Application = {
   readonly resource: Resource;
   readonly live: KubeObject | undefined;
-  /** The configuration, of the right type and name. */
+  /** The configuration; its type and name were checked. */
   readonly config: Draft;
   readonly manager: string;
   readonly force: boolean;
@@ -28,7 +27,10 @@ export type Application = {
   readonly time: string;
 };
 
-/** @returns the wanted object with its managedFields. @throws StatusError 409 with every conflict, 500 for a misfit */
+/**
+ * @returns the resulting object with its managedFields
+ * @throws StatusError 409 with every conflict, 500 when the configuration does not fit the schema
+ */
 export function applyConfig(application: Application): Draft {
   const { resource, live, config, manager, subresource, time } = application;
   checkConfig(resource, config);
@@ -44,7 +46,7 @@ export function applyConfig(application: Application): Draft {
   const { added, modified, removed } = differenceOf(live ?? {}, wanted, resource.schema);
   const changed = added.union(modified).without(untracked);
   if (!application.force) refuseConflicts(others, changed, excusedConflicts(resource, live, manager));
-  // As on the real server: only a change of the object is a time worth noting.
+  // As on the real server, the time changes only when the object changes.
   const isUnchanged = live !== undefined && changed.isEmpty() && removed.isEmpty();
   const entry: Entry = { ...who, fields, time: isUnchanged ? (own?.time ?? '') : time };
   const draft = copyOf(wanted);
@@ -53,7 +55,7 @@ export function applyConfig(application: Application): Draft {
   return draft;
 }
 
-/** The live object's owners. What was written before anybody's fields were tracked belongs to one stand-in. */
+/** The live object's owners. Fields that were written before ownership was tracked belong to one placeholder. */
 function knownEntries(application: Application): readonly Entry[] {
   const { resource, live } = application;
   if (live === undefined) return [];
@@ -85,7 +87,7 @@ function checkConfig(resource: Resource, config: Draft): void {
   );
 }
 
-/** An excuse counts for all conflicts or for none; those that have none are told. */
+/** @throws StatusError 409 with every conflict that is not excused; without one, the apply may take the fields over */
 function refuseConflicts(others: readonly Entry[], changed: FieldSet, excused: FieldSet): void {
   const conflicts = others.flatMap((entry) => {
     const paths = [...entry.fields.intersection(changed).difference(excused).paths()].map(pathText);

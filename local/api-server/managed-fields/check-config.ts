@@ -1,7 +1,6 @@
 /**
- * Whether an applied configuration fits the schema well enough to be owned field by field.
- *
- * Pure: unknown fields, wrong types and items that cannot be told apart, in the words of structured-merge-diff.
+ * Checks whether an applied configuration fits the schema, so that its fields can have owners.
+ * Pure: unknown fields, wrong types and items without distinct keys, in the words of structured-merge-diff.
  */
 import { isRecord } from '../../../lib/json.ts';
 import {
@@ -15,7 +14,10 @@ import {
 import { pathText } from './field-set.ts';
 import { ownValue } from '../../../api/record.ts';
 
-/** @param path as `.spec.parts[name="a"]`. @returns one sentence per problem */
+/**
+ * @param path such as `.spec.parts[name="a"]`
+ * @returns one sentence per problem
+ */
 export function configProblems(value: unknown, schema: Schema, path: string): string[] {
   if (value === null || value === undefined) return [];
   const wrong = typeProblem(value, schema);

@@ -1,9 +1,8 @@
 /**
- * `metadata.managedFields`: who owns which fields, read and written.
- *
- * Owns:   the entries' identity, order and cap. An applier has one entry whatever its API version, an updater one
- *         per version; each per subresource.
- * Limits: ten updaters are told apart; the oldest beyond that share the entry `ancient-changes`.
+ * `metadata.managedFields`: reading and writing which manager owns which fields.
+ * Owns: the identity, order and number of entries. An applier has one entry for all API versions, an updater one per
+ * version; each has one per subresource.
+ * Limits: ten updaters have entries; older ones share the entry `ancient-changes`.
  */
 import { isRecord, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import { FieldSet } from './field-set.ts';
@@ -20,7 +19,7 @@ export type Entry = {
 const maxUpdaters = 10;
 const ancient = 'ancient-changes';
 
-/** Metadata that nobody owns: the server's own, and what names the object. */
+/** Metadata without owners: fields that the server sets, and those that identify the object. */
 export const unowned: readonly (readonly string[])[] = [
   ['f:apiVersion'],
   ['f:kind'],
@@ -73,7 +72,7 @@ export function isSameManager(
   return entry.operation === 'Apply' || entry.apiVersion === other.apiVersion;
 }
 
-/** What a client sent as managedFields: entries, a wish to start afresh, or nothing. */
+/** The managedFields that a client sent: entries, a request to reset them, or undefined. */
 export function askedEntries(metadata: JsonRecord): 'keep' | 'reset' | readonly Entry[] {
   const sent = metadata['managedFields'];
   if (!Array.isArray(sent)) return 'keep';

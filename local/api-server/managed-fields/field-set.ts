@@ -1,13 +1,12 @@
 /**
- * Sets of fields of an object, as `metadata.managedFields` writes them (FieldsV1).
- *
- * Owns: the tree and its algebra. A step is written as in FieldsV1: `f:name` a field, `k:{...}` an item of a list by
- *       its keys, `v:...` an item of a set by its value. A node is a member itself, or only the way to members.
+ * Sets of fields of an object, as in `metadata.managedFields` (FieldsV1).
+ * Owns: the tree and its set operations. A step is written as in FieldsV1: `f:name` a field, `k:{...}` an item of a
+ * list by its keys, `v:...` an item of a set by its value. A node is a member itself, or only leads to members.
  */
 import { isRecord, type JsonRecord } from '../../../lib/json.ts';
 
 export class FieldSet {
-  /** Whether the path that leads here is a member. */
+  /** Whether this node's path is a member. */
   isMember = false;
   readonly children = new Map<string, FieldSet>();
 
@@ -55,19 +54,19 @@ export class FieldSet {
   }
 
   union(other: FieldSet): FieldSet {
-    return this.#combine(other, (mine, theirs) => mine || theirs);
+    return this.#combine(other, (inThis, inOther) => inThis || inOther);
   }
 
   intersection(other: FieldSet): FieldSet {
-    return this.#combine(other, (mine, theirs) => mine && theirs);
+    return this.#combine(other, (inThis, inOther) => inThis && inOther);
   }
 
-  /** Members of this that are no members of the other. A member above or below in the other does not count. */
+  /** The members of this set that are not in the other. Ancestors and descendants in the other do not matter. */
   difference(other: FieldSet): FieldSet {
-    return this.#combine(other, (mine, theirs) => mine && !theirs);
+    return this.#combine(other, (inThis, inOther) => inThis && !inOther);
   }
 
-  /** Without the subtrees at these paths; one that ends in `.` takes only the member there. */
+  /** Without the subtrees at these paths; a path that ends in `.` removes only the member there. */
   without(paths: readonly (readonly string[])[]): FieldSet {
     return this.#copyBut(paths);
   }
@@ -84,9 +83,9 @@ export class FieldSet {
     return this.difference(other).isEmpty() && other.difference(this).isEmpty();
   }
 
-  /** Every member's path. The root is none. */
+  /** The path of every member, except the root. */
   *paths(prefix: readonly string[] = []): Generator<readonly string[]> {
-    // As the real server lists them: the members at hand before what is below.
+    // In the real server's order: the members at this level before deeper ones.
     const sorted = [...this.children].sort(([a], [b]) => (a < b ? -1 : 1));
     for (const [step, child] of sorted) if (child.isMember) yield [...prefix, step];
     for (const [step, child] of sorted) yield* child.paths([...prefix, step]);
@@ -100,7 +99,7 @@ export class FieldSet {
     return made;
   }
 
-  #combine(other: FieldSet, keep: (mine: boolean, theirs: boolean) => boolean): FieldSet {
+  #combine(other: FieldSet, keep: (inThis: boolean, inOther: boolean) => boolean): FieldSet {
     const out = new FieldSet();
     out.isMember = keep(this.isMember, other.isMember);
     for (const step of new Set([...this.children.keys(), ...other.children.keys()])) {
@@ -125,7 +124,7 @@ export class FieldSet {
 
 const nothing = new FieldSet();
 
-/** `f:spec`, `k:{"name":"a"}` → `.spec`, `[name="a"]`: how conflicts name a field. */
+/** `f:spec`, `k:{"name":"a"}` → `.spec`, `[name="a"]`: the form in conflict messages. */
 export function pathText(path: readonly string[]): string {
   return path.map(stepText).join('');
 }

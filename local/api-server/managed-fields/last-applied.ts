@@ -1,9 +1,8 @@
 /**
- * The way from `kubectl apply` to `kubectl apply --server-side` and back, as the real server paves it.
- *
- * Owns: which conflicts the annotation of client-side apply excuses, and keeping it true when kubectl applies on the
- *       server, so that a later client-side apply finds what was applied last.
- * Rule: all of it for the manager `kubectl` alone; any other is on its own.
+ * Migration from `kubectl apply` to `kubectl apply --server-side` and back, as on the real server.
+ * Owns: which conflicts the annotation of client-side apply excuses, and updating the annotation when kubectl applies
+ * on the server, so that a later client-side apply finds what was applied last.
+ * Rule: this applies to the manager `kubectl` only.
  */
 import { copyOf, isRecord, recordOf, sorted, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import { isWithinAnnotationLimit } from '../../../kube/schema/metadata.ts';
@@ -15,7 +14,7 @@ import { differenceOf, fieldsOf } from './walk.ts';
 const annotation = 'kubectl.kubernetes.io/last-applied-configuration';
 const manager = 'kubectl';
 
-/** Fields that client-side apply set last and that still have its value: kubectl may take them over without force. */
+/** Fields that client-side apply set last and whose value is unchanged: kubectl may take them over without force. */
 export function excusedConflicts(resource: Resource, live: KubeObject | undefined, who: string): FieldSet {
   const text = live?.metadata.annotations?.[annotation] ?? '';
   if (who !== manager || live === undefined || text === '') return new FieldSet();
@@ -25,7 +24,10 @@ export function excusedConflicts(resource: Resource, live: KubeObject | undefine
   return fieldsOf(applied, resource.schema).difference(modified).difference(added).difference(removed);
 }
 
-/** Writes the configuration into the annotation of an object that has one. @param draft is changed */
+/**
+ * Writes the configuration into the annotation if the object has one.
+ * @param draft is changed
+ */
 export function renewLastApplied(draft: Draft, config: Draft, who: string): void {
   const annotations = recordOf(draft.metadata['annotations']);
   if (who !== manager || (stringAt(annotations, annotation) ?? '') === '') return;
@@ -45,7 +47,7 @@ function parse(text: string): JsonRecord | undefined {
   }
 }
 
-/** As Go's encoder writes it: fields in order, nothing that HTML would take for its own, a line's end. */
+/** As Go's encoder writes it: sorted fields, characters of HTML escaped, a newline at the end. */
 function goJson(value: unknown): string {
   const escaped = JSON.stringify(sorted(value)).replace(
     /[<>&\u2028\u2029]/g,

@@ -1,7 +1,6 @@
 /**
- * Merges an applied configuration into the live object, and takes away what its applier no longer wants.
- *
- * Pure: the two steps of server-side apply that change the object. Who may is decided in apply.ts.
+ * Merges an applied configuration into the live object, and removes what its applier no longer includes.
+ * Pure: the two steps of server-side apply that change the object. apply.ts decides whether they are allowed.
  */
 import { copyOf, isRecord, put, type JsonRecord } from '../../../lib/json.ts';
 import {
@@ -16,7 +15,7 @@ import {
 } from '../../../kube/schema/schema.ts';
 import type { FieldSet } from './field-set.ts';
 
-/** @returns a copy: what the configuration says, and the live object where it says nothing */
+/** @returns a copy with the configuration's values, and the live object's elsewhere */
 export function mergeValue(live: unknown, config: unknown, schema: Schema): unknown {
   if (isRecord(live) && isRecord(config) && !isAtomicMap(schema)) {
     const out: JsonRecord = { ...live };
@@ -31,7 +30,7 @@ export function mergeValue(live: unknown, config: unknown, schema: Schema): unkn
   return copyOf(config);
 }
 
-/** Items of the configuration keep its order; those only the live list has stay before what they stood before. */
+/** Items of the configuration keep its order; an item that only the live list has stays before its live successor. */
 function mergeLists(live: readonly unknown[], config: readonly unknown[], schema: Schema): unknown[] {
   const liveByStep = new Map(live.map((item) => [stepOfItem(item, schema), item]));
   const wanted = config.map((item) => ({ step: stepOfItem(item, schema), item }));
@@ -57,9 +56,9 @@ function mergeLists(live: readonly unknown[], config: readonly unknown[], schema
 }
 
 /**
- * Removes what the applier claimed the last time and nobody claims now.
- *
- * @param last its former claims. @param owned the claims of everybody now, its new ones included
+ * Removes what the applier claimed before and no manager claims now.
+ * @param last its earlier claims
+ * @param owned the claims of all managers, its new ones included
  */
 export function removeGivenUp(value: unknown, schema: Schema, last: FieldSet, owned: FieldSet | undefined): unknown {
   if (isRecord(value) && !isAtomicMap(schema)) {
@@ -91,7 +90,9 @@ type Part = {
   readonly isWhole: boolean;
 };
 
-/** A described field goes with all below it, a map's key or a list's item only when it was claimed itself. */
+/**
+ * A declared field is removed with everything below it; a map's key or a list's item only when it was claimed itself.
+ */
 function keep(value: unknown, part: Part): { readonly value: unknown } | undefined {
   const last = part.last.at(part.step);
   if (last === undefined) return { value };

@@ -1,8 +1,7 @@
 /**
- * Who owns what after a plain create or update.
- *
- * Owns: the bookkeeping of every write that is no apply: the writer gets what it added or changed, everybody loses
- *       what is gone, and the others lose what the writer changed.
+ * Field ownership after a plain create or update.
+ * Owns: managedFields for every write except apply: the writer gets the fields that it added or changed, other managers
+ * lose those, and all managers lose removed fields.
  */
 import type { KubeObject } from '../../objects.ts';
 import { recordOf, type JsonRecord } from '../../../lib/json.ts';
@@ -18,7 +17,7 @@ export type Write = {
   readonly after: Draft;
   readonly manager: string;
   readonly subresource?: Subresource;
-  /** Stamped on the writer's entry when it changes. */
+  /** Written to the writer's entry when the entry changes. */
   readonly time: string;
 };
 
@@ -26,7 +25,7 @@ export function recordWrite(write: Write): void {
   const { resource, before, after, manager, subresource = '' } = write;
   const asked = askedEntries(after.metadata);
   const known = knownEntries(asked, before);
-  // As on the real server: whose fields nobody keeps count of, a mere update does not begin to.
+  // As on the real server: an update does not start tracking an object without managedFields.
   if (before !== undefined && known.length === 0) {
     delete after.metadata['managedFields'];
     return;
@@ -44,7 +43,9 @@ export function recordWrite(write: Write): void {
   setEntries(after, [...others, entry]);
 }
 
-/** What a new object is compared with. Built-in types have their main parts from the start, as Go's structs do. */
+/**
+ * The state that a new object is compared with. Built-in types always have their main parts, because Go's structs do.
+ */
 function nothing(resource: Resource): JsonRecord {
   return resource.custom ? { metadata: {} } : { metadata: {}, spec: {}, status: {} };
 }
@@ -54,14 +55,16 @@ function knownEntries(asked: ReturnType<typeof askedEntries>, before: KubeObject
   return asked === 'keep' ? readEntries(recordOf(before?.metadata)['managedFields']) : asked;
 }
 
-/** Fields that this endpoint does not write, whatever the object holds. */
+/** Fields that this endpoint does not write, whatever value the object has. */
 export function notTracked(resource: Resource, subresource: Subresource): readonly (readonly string[])[] {
   if (subresource === '' && resource.hasStatus) return [...unowned, ['f:status']];
   if (subresource === 'status') return [...unowned, ['f:spec'], ...(resource.custom ? [['f:metadata']] : [])];
   return unowned;
 }
 
-/** An entry without what another writer changed and without what is gone. Its time stays: it did not write. */
+/**
+ * An entry without fields that another writer changed or removed. Its time stays, because its manager did not write.
+ */
 export function lessened(entry: Entry, changed: FieldSet, removed: FieldSet): Entry {
   return { ...entry, fields: entry.fields.difference(changed).difference(removed) };
 }
@@ -72,7 +75,7 @@ export function setEntries(object: Draft, entries: readonly Entry[]): void {
   else object.metadata['managedFields'] = written;
 }
 
-/** The object for a comparison that times of entries must not disturb. */
+/** The object without the times of its entries, for comparison. */
 export function withoutTimes(object: Draft): JsonRecord {
   const managed = object.metadata['managedFields'];
   if (!Array.isArray(managed)) return object;

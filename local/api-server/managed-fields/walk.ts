@@ -1,8 +1,7 @@
 /**
- * An object seen as fields that writers own: which there are, and how two states of it differ.
- *
- * Pure: follows the schema's list and map types (structured-merge-diff v6 is what the real server uses; its rules,
- *       not its code). A list without a word is one value, a map is owned key by key.
+ * The fields of an object that can have owners, and how two states of it differ.
+ * Pure: follows the schema's list and map types by the rules of structured-merge-diff v6, which the real server uses. A
+ * list without a list type is one value, a map is owned key by key.
  */
 import { isRecord, isSame } from '../../../lib/json.ts';
 import {
@@ -19,7 +18,7 @@ import { FieldSet } from './field-set.ts';
 
 export type Child = { readonly value: unknown; readonly schema: Schema };
 
-/** The parts of a value that can have different owners, by step, in order; undefined for what is owned as a whole. */
+/** The parts of a value that can have different owners, by step, in order; undefined when the value has one owner. */
 export function childrenOf(value: unknown, schema: Schema): Map<string, Child> | undefined {
   if (isRecord(value)) {
     if (isAtomicMap(schema)) return undefined;
@@ -56,14 +55,14 @@ function claim(set: FieldSet, path: readonly string[], value: unknown, schema: S
   }
 }
 
-/** Null or an empty object: claimed itself, as it holds nothing that could be. */
+/** Null or an empty object: claimed itself, because it has no fields to claim. */
 function isNothing(value: unknown): boolean {
   return value === null || (isRecord(value) && Object.keys(value).length === 0);
 }
 
 export type Difference = { readonly added: FieldSet; readonly modified: FieldSet; readonly removed: FieldSet };
 
-/** What is new, other, or gone in `after`. */
+/** The fields that are added, changed or removed in `after`. */
 export function differenceOf(before: unknown, after: unknown, schema: Schema): Difference {
   const out: Difference = { added: new FieldSet(), modified: new FieldSet(), removed: new FieldSet() };
   compare(out, [], { before, after, schema });
@@ -104,7 +103,7 @@ function noteWhole(out: Difference, path: readonly string[], before: unknown, af
   else if (after === undefined) out.removed.add(path);
 }
 
-/** There is a value and it has no parts. */
+/** The value is present and has no parts. */
 function isLeaf(children: Map<string, Child> | undefined, value: unknown): boolean {
   return children === undefined && value !== undefined;
 }

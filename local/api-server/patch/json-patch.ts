@@ -1,7 +1,6 @@
 /**
  * JSON Patch (RFC 6902).
- *
- * Pure. Any operation that cannot be done refuses the whole patch.
+ * Pure. When one operation cannot be applied, the whole patch is refused.
  * Limits: 10,000 operations.
  */
 import { copyOf, isRecord, isSame, put, type JsonRecord } from '../../../lib/json.ts';
@@ -9,12 +8,15 @@ import { badRequest, StatusError } from '../status.ts';
 
 const maxOperations = 10_000;
 
-/** The real server says no more than this. */
+/** The real server gives no details either. */
 function impossible(): StatusError {
   return new StatusError(422, 'Invalid', 'the server rejected our request due to an error in our request', {});
 }
 
-/** @returns the patched copy. @throws StatusError 400 for no patch at all, 422 for one that cannot be done */
+/**
+ * @returns the patched copy
+ * @throws StatusError 400 when it is not a patch, 422 when it cannot be applied
+ */
 export function applyJsonPatch(target: unknown, patch: unknown): unknown {
   if (!Array.isArray(patch) || !patch.every(isRecord))
     throw badRequest(

@@ -1,12 +1,14 @@
 /**
- * JSON Merge Patch (RFC 7386): objects are merged, null removes, anything else replaces.
- *
+ * JSON Merge Patch (RFC 7386): objects are merged, null removes a field, any other value replaces it.
  * Pure.
  */
 import { copyOf, isRecord, put, type JsonRecord } from '../../../lib/json.ts';
 import { badRequest } from '../status.ts';
 
-/** @returns the patched copy. @throws StatusError 400 when the patch is no object */
+/**
+ * @returns the patched copy
+ * @throws StatusError 400 when the patch is not an object
+ */
 export function applyMergePatch(target: unknown, patch: unknown): unknown {
   if (!isRecord(patch))
     throw badRequest(

@@ -1,7 +1,6 @@
 /**
- * Kubernetes' strategic merge patch: a merge patch that knows which lists have items with keys.
- *
- * Pure. Works by the patch-merge-keys of the built-in types' schemas, with the directives `$patch`, `$retainKeys`,
+ * Kubernetes' strategic merge patch: a merge patch that merges lists of items by key.
+ * Pure. Uses the patch-merge-keys of the built-in types' schemas, and the directives `$patch`, `$retainKeys`,
  * `$setElementOrder/FIELD` and `$deleteFromPrimitiveList/FIELD`.
  */
 import { copyOf, isRecord, isSame, listOf, type JsonRecord } from '../../../lib/json.ts';
@@ -12,7 +11,8 @@ const orderPrefix = '$setElementOrder/';
 const deletePrefix = '$deleteFromPrimitiveList/';
 
 /**
- * @returns the patched copy. @throws StatusError 400 when the patch is no object or breaks the rules of its directives
+ * @returns the patched copy
+ * @throws StatusError 400 when the patch is not an object or its directives are invalid
  */
 export function applyStrategicMergePatch(target: unknown, patch: unknown, schema: Schema): unknown {
   if (!isRecord(patch))
@@ -44,7 +44,7 @@ function mergeObject(target: JsonRecord, patch: JsonRecord, schema: Schema): Jso
   return out;
 }
 
-/** A list may be reordered or lose items by a directive alone. */
+/** A directive alone may reorder a list or remove items. */
 function mergeDirectiveOnly(
   out: JsonRecord,
   directive: string,
@@ -103,7 +103,7 @@ function mergeItems(
   return ordered(items, { order: orderOf(how, patch), isSameItem, before: target });
 }
 
-/** The order that is asked for, else the patch's own. */
+/** The requested order, else the patch's own. */
 function orderOf(how: How, patch: readonly unknown[]): readonly unknown[] {
   const asked = listOf(how.order);
   return asked.length > 0 ? asked : patch;
@@ -116,8 +116,8 @@ type Ordering = {
 };
 
 /**
- * Items that the order names come in that order. One that it does not name stays in front of a named one that it
- * stood in front of before; in front of a new one it does not.
+ * Items in the requested order come in that order. An item that the order does not have stays before each item that it
+ * preceded in the live list, but not before a new one.
  */
 function ordered(items: readonly unknown[], { order, isSameItem, before }: Ordering): unknown[] {
   const placeOf = (item: unknown): number => before.findIndex((one) => isSameItem(one, item));
@@ -132,7 +132,7 @@ function ordered(items: readonly unknown[], { order, isSameItem, before }: Order
   return [...out, ...others];
 }
 
-/** Without directives. */
+/** A copy without directives. */
 function plain(value: unknown): JsonRecord {
   const entries = Object.entries(value as JsonRecord).filter(([field]) => !field.startsWith('$'));
   return copyOf(Object.fromEntries(entries));

@@ -1,7 +1,6 @@
 /**
- * Frames of SPDY/3.1, as far as kubectl sends them to forward ports.
- *
- * Pure:   bytes in, frames out, and the other way round.
+ * Frames of SPDY/3.1, those that kubectl sends to forward ports.
+ * Pure: parses and writes frames.
  * Limits: frames of 1 MiB; Go's client sends at most 32 KiB of data in one.
  */
 
@@ -9,10 +8,10 @@ export type Frame =
   | { readonly kind: 'data'; readonly stream: number; readonly isLast: boolean; readonly bytes: Buffer }
   /** A new stream, with its compressed headers. */
   | { readonly kind: 'open'; readonly stream: number; readonly isLast: boolean; readonly block: Buffer }
-  /** The stream is over at once, in both directions. */
+  /** The stream ends at once, in both directions. */
   | { readonly kind: 'reset'; readonly stream: number }
   | { readonly kind: 'ping'; readonly bytes: Buffer }
-  /** Settings, windows: nothing that has to be answered. */
+  /** Settings and window updates: they need no answer. */
   | { readonly kind: 'other' };
 
 const headBytes = 8;
@@ -25,7 +24,10 @@ const version = 3;
 export class FrameReader {
   #rest: Buffer = Buffer.alloc(0);
 
-  /** The frames that are whole with these bytes. @throws Error for one that is broken or too large */
+  /**
+   * The frames that are complete with these bytes.
+   * @throws Error for a broken or too large frame
+   */
   *push(bytes: Buffer): Generator<Frame> {
     this.#rest = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
     while (this.#rest.length >= headBytes) {
@@ -46,10 +48,10 @@ export class FrameReader {
 function frameOf(first: number, flags: number, payload: Buffer): Frame {
   const isLast = (flags & lastFlag) !== 0;
   if (first < controlBit) return { kind: 'data', stream: first, isLast, bytes: payload };
-  if (((first >>> 16) & 0x7fff) !== version) throw new Error('a SPDY frame is of another version');
+  if (((first >>> 16) & 0x7fff) !== version) throw new Error('a SPDY frame has another version');
   switch (first & 0xffff) {
     case types.open:
-      // The stream, the one it belongs to, priority and slot.
+      // Stream id, associated stream, priority and slot.
       return { kind: 'open', stream: payload.readUInt32BE(0), isLast, block: payload.subarray(10) };
     case types.reset:
       return { kind: 'reset', stream: payload.readUInt32BE(0) };

@@ -1,8 +1,7 @@
 /**
- * Headers of SPDY/3.1 streams: lists of names and values, compressed over the whole life of a connection.
- *
- * Owns:   both directions' compression, with the dictionary that the protocol fixes (SPDY draft 3, section 2.6.10.1).
- * Limits: 64 KiB of headers a stream; more breaks the connection.
+ * Headers of SPDY/3.1 streams: lists of names and values, compressed with one state per connection.
+ * Owns: compression in both directions, with the fixed dictionary of the protocol (SPDY draft 3, section 2.6.10.1).
+ * Limits: 64 KiB of headers per stream; more closes the connection.
  */
 import { constants, createDeflate, createInflate, type Deflate, type Inflate } from 'node:zlib';
 
@@ -50,11 +49,14 @@ function sizeOf(text: string): Buffer {
   return size;
 }
 
-/** One direction of a connection that reads. Blocks must be read in the order in which they came. */
+/** The reading direction of a connection. Blocks must be read in the order of their arrival. */
 export class HeaderReader {
   readonly #inflate: Inflate = createInflate({ dictionary, finishFlush: constants.Z_SYNC_FLUSH });
 
-  /** @returns values by lower-case name. @throws Error for a block that is broken or too large */
+  /**
+   * @returns values by lower-case name
+   * @throws Error for a broken or too large block
+   */
   async read(block: Uint8Array): Promise<ReadonlyMap<string, string>> {
     const chunks: Buffer[] = [];
     let size = 0;
@@ -95,7 +97,7 @@ function written(stream: Inflate, block: Uint8Array): Promise<void> {
   });
 }
 
-/** A number of pairs; every text has its size in four bytes before it. */
+/** The number of pairs; every text is preceded by its size in four bytes. */
 function parse(bytes: Buffer): ReadonlyMap<string, string> {
   let at = 4;
   const text = (): string => {
@@ -109,11 +111,11 @@ function parse(bytes: Buffer): ReadonlyMap<string, string> {
   return headers;
 }
 
-/** The direction that writes. A server of this kind has nothing to say in its headers. */
+/** The writing direction. This server sends no headers. */
 export class HeaderWriter {
   readonly #deflate: Deflate = createDeflate({ dictionary });
 
-  /** A block without any header. */
+  /** A block without headers. */
   async empty(): Promise<Buffer> {
     this.#deflate.write(Buffer.alloc(4));
     await new Promise<void>((resolve) => {

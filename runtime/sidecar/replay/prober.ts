@@ -8,6 +8,7 @@
  * Rule:   a probe is nobody's request: both answer it uncounted, and what is learnt is marked as a probe everywhere.
  * Ends:   `run` returns when it is told to stop; a probe under way is waited for.
  */
+import { reportedTiers } from '../../../api/tiers.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { Answered, Question } from '../../protocol/ask-runtime.ts';
 import type { PairNews, PairSkip } from '../../sampling/pair-counts.ts';
@@ -125,7 +126,12 @@ export class PairProber {
       return pairs.skipped(theirs.serviceMs === undefined ? 'StableNotAlone' : 'NotAlone');
     }
     this.#blind = 0;
-    pairs.paired({ tier: 'default', sizeClass: 0, source: 'Probe', ratio: mine.serviceMs / theirs.serviceMs });
+    pairs.paired({
+      tier: reportedTiers.interactive,
+      sizeClass: 0,
+      source: 'Probe',
+      ratio: mine.serviceMs / theirs.serviceMs,
+    });
   }
 
   /** A runtime that does not say what it took has taken all the time until the answer came. */

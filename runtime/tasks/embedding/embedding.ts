@@ -6,6 +6,7 @@
  * Limits: one request has at most four pieces in the batcher, so that a long list does not block other requests.
  * Ends:   the first piece that fails ends the request and cancels the other pieces.
  */
+import type { Tier } from '../../../api/tiers.ts';
 import { dirname, join } from 'node:path';
 import { AppError } from '../../../api/errors.ts';
 import type { EmbeddingConfig } from '../../../api/runtime-config.ts';
@@ -177,7 +178,13 @@ async function embed(setup: Setup, request: TokenRequest, call: TaskCall): Promi
   // All lanes share one iterator; a lane takes the next piece when its current one is done.
   const lane = async (): Promise<void> => {
     for (const piece of waiting) {
-      const ran = await runPiece(setup, request, { piece, lengths, signal, deadlineMs: call.deadlineMs });
+      const ran = await runPiece(setup, request, {
+        piece,
+        lengths,
+        signal,
+        tier: call.tier,
+        deadlineMs: call.deadlineMs,
+      });
       queueMs = Math.max(queueMs, ran.queueMs);
       isShared ||= ran.isShared;
       piece.rows.forEach((row, index) => (vectors[row] = ran.vectors[index] ?? new Float32Array()));
@@ -197,13 +204,14 @@ type PieceRun = {
   readonly piece: Piece;
   readonly lengths: readonly number[];
   readonly signal: AbortSignal;
+  readonly tier: Tier;
   readonly deadlineMs: number | undefined;
 };
 
 async function runPiece(
   setup: Setup,
   request: TokenRequest,
-  { piece, lengths, signal, deadlineMs }: PieceRun,
+  { piece, lengths, signal, tier, deadlineMs }: PieceRun,
 ): Promise<{ readonly vectors: readonly Float32Array[]; readonly queueMs: number; readonly isShared: boolean }> {
   const {
     context: { inference },
@@ -221,6 +229,7 @@ async function runPiece(
     inputs: pieceInputs(inputs, request, piece, { padId: reader.vocabulary.padId, firstPosition }),
     outputs: [name],
     signal,
+    tier,
     ...(deadlineMs === undefined ? {} : { deadlineMs }),
   });
   const tensor = outputs[name];

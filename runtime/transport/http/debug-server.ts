@@ -6,7 +6,6 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type Express } from 'express';
-import type { Registry } from 'prom-client';
 import { tokenHeader } from '../../../api/access.ts';
 import { AppError } from '../../../api/errors.ts';
 import { printTaken } from '../../sampling/sample.ts';
@@ -14,14 +13,14 @@ import type { Sampler } from '../../sampling/sampler.ts';
 import type { Door } from '../../config/access-file.ts';
 
 export type DebugViews = {
-  readonly metrics: Registry;
+  readonly metrics: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
   /** The report's fields, without its number. */
   readonly counters: () => unknown;
   /** The configuration in force. Holds no secrets. */
   readonly config: () => unknown;
   readonly sampler: Pick<Sampler, 'ask' | 'take'>;
   /**
-   * Answers a request of a sidecar as one of a user's, only uncounted; one with `besideHeader` (protocol/beside.ts)
+   * Answers a request of a sidecar as one of a user's, only uncounted; one with `besideHeader` (call/beside.ts)
    * only beside users. Without the token it is a user's.
    */
   readonly answerUncounted: (request: IncomingMessage, response: ServerResponse, isSidecar: boolean) => Promise<void>;
@@ -36,9 +35,7 @@ export function debugApp(views: DebugViews): Express {
   app.disable('etag');
   // A fault of ours is answered without its stack.
   app.set('env', 'production');
-  app.get('/metrics', async (_request, response) => {
-    response.type(views.metrics.contentType).send(await views.metrics.metrics());
-  });
+  app.get('/metrics', (request, response) => void views.metrics(request, response));
   // The sidecar also says which share of requests it wants to take samples of; others only read.
   app.get('/counters', (request, response) => {
     const share = Number(request.query['sample'] ?? NaN);

@@ -1,60 +1,67 @@
 /**
- * Which path is answered by whom.
+ * Which handler answers an HTTP path.
  *
- * Owns:  what a route is and what its handler sees of a request; the table of exact paths and the
- *        grammar of the model paths of both protocols. A slash at the end of a path
+ * Owns:  the table of exact paths and the grammar of the model paths of both protocols. A slash at the end of a path
  *        changes nothing.
  */
 import { AppError } from '../../../api/errors.ts';
 import { ownValue } from '../../../api/record.ts';
 import { openAiError } from '../../protocol/openai/embeddings.ts';
 import { tasks } from '../../tasks/registry.ts';
-import type { ClientError } from '../../call/call.ts';
-import { protocolErrorBody, type Answer } from '../../call/answer.ts';
-import type { RouteName } from '../../call/metrics.ts';
-import type { RequestTrace } from '../../call/trace.ts';
+import { taskHandler } from '../../tasks/handlers.ts';
+import type { TaskRoute } from '../../tasks/task.ts';
+import { protocolErrorBody } from '../../call/answer.ts';
+import type { Handler } from '../../call/handler.ts';
+import type { ProtocolHandlers } from '../../protocol/handlers.ts';
 
-/** What a handler sees of its request. */
-export type Exchange = {
-  readonly headers: Readonly<Record<string, string | undefined>>;
-  /** Decompressed and bounded. @param headBytes bytes before data that should lie aligned, 0 for none */
-  readonly readBody: (headBytes: number) => Promise<Uint8Array<ArrayBuffer>>;
-  /**
-   * Charges what the answer will take. @throws AppError BODIES_FULL, REQUEST_TOO_LARGE for more than all answers may
-   * have
-   */
-  readonly hold: (bytes: number) => void;
-  readonly trace: RequestTrace;
-  /** Aborted when the client leaves or its deadline has come. */
-  readonly signal: AbortSignal;
-  /** On the clock's monotonic scale, from the header; undefined without one. */
-  readonly deadlineMs: number | undefined;
-  /** Says that the body gives a deadline, too: the earlier one counts. @returns it, on the clock's monotonic scale */
-  readonly endBy: (deadlineMs: number | undefined) => number | undefined;
-  /** The clock's monotonic scale. */
-  readonly nowMs: () => number;
-};
-
-export type Route = {
-  readonly name: RouteName;
-  /** Whether the server has to be started up and to have memory to spare. */
-  readonly needsRoom: boolean;
-  readonly handle: (exchange: Exchange) => Answer | Promise<Answer>;
-  readonly errorBody: (error: ClientError) => unknown;
-};
-
-/** What a model path asks of the model. */
+/** Paths that every model has under its name and version. */
 export type ModelCall = 'metadata' | 'ready' | 'infer' | 'config' | 'stats';
-export type ModelRoutes = Readonly<Record<ModelCall, Route>>;
 
 export type RouteTable = {
-  /** `GET /v2/health/live` → route. */
-  readonly exact: ReadonlyMap<string, Route>;
-  readonly model: ModelRoutes;
+  /** `GET /v2/health/live` → its handler. */
+  readonly exact: ReadonlyMap<string, Handler>;
+  readonly model: Readonly<Record<ModelCall, Handler>>;
   readonly served: { readonly name: string; readonly version: string };
   /** False while the model loads: its task may still add routes, so that an unknown path is only unknown for now. */
   readonly complete: boolean;
 };
+
+/** @param task undefined while the model loads */
+export function routeTable(
+  served: RouteTable['served'],
+  handlers: ProtocolHandlers,
+  task: readonly TaskRoute[] | undefined,
+): RouteTable {
+  return {
+    served,
+    complete: task !== undefined,
+    exact: new Map([
+      ['GET /v2/health/live', handlers.live],
+      ['GET /v2/health/ready', handlers.ready],
+      ['GET /startup', handlers.startup],
+      ['GET /v2', handlers.server],
+      ['GET /v2/models/stats', handlers.modelStats],
+      ['POST /v2/repository/index', handlers.repositoryIndex],
+      ['GET /v1/models', handlers.openAiModels],
+      [`GET /v1/models/${served.name}`, handlers.openAiModel],
+      ...(task ?? []).map((route) => [`${route.method} ${route.path}`, taskHandler(route)] as const),
+    ]),
+    model: {
+      metadata: handlers.modelMetadata,
+      ready: handlers.modelReady,
+      infer: handlers.infer,
+      config: handlers.modelConfig,
+      stats: handlers.modelStats,
+    },
+  };
+}
+
+/** Whether a path is one of those that load balancers and kubelets ask again and again. */
+export function isProbe(url: string): boolean {
+  return /^\/(?:startup|v2\/health\/(?:live|ready)|v2\/models\/[^/]+(?:\/versions\/[^/]+)?\/ready)\/*(?:\?|$)/.test(
+    url,
+  );
+}
 
 const methods: Readonly<Record<ModelCall, 'GET' | 'POST'>> = {
   metadata: 'GET',
@@ -71,8 +78,20 @@ const taskOf: Readonly<Record<string, string>> = Object.fromEntries(
 );
 const openAiModelPath = /^\/v1\/models\/(.+)$/;
 
+/** The handler of a path, or one that refuses. */
+export function handlerAt(table: RouteTable, method: string, path: string): Handler {
+  try {
+    return findRoute(table, method, path);
+  } catch (error) {
+    const refuse = (): never => {
+      throw error;
+    };
+    return { name: 'other', needsRoom: false, handle: refuse, errorBody: errorBodyAt(path) };
+  }
+}
+
 /** @throws AppError PATH_UNKNOWN, METHOD_UNKNOWN, MODEL_UNKNOWN, TASK_MISSING, NOT_READY for a path that may come */
-export function findRoute(table: RouteTable, method: string, path: string): Route {
+export function findRoute(table: RouteTable, method: string, path: string): Handler {
   // HEAD is GET without the body, which node leaves out by itself.
   const asked = method === 'HEAD' ? 'GET' : method;
   const at = withoutSlash(path);
@@ -88,7 +107,7 @@ export function findRoute(table: RouteTable, method: string, path: string): Rout
 }
 
 /** How an error is written where no route was found: by the protocol that the path belongs to. */
-export function errorBodyAt(path: string): Route['errorBody'] {
+export function errorBodyAt(path: string): Handler['errorBody'] {
   return path === '/v1' || path.startsWith('/v1/') ? openAiError : protocolErrorBody;
 }
 
@@ -99,7 +118,7 @@ function withoutSlash(path: string): string {
 }
 
 /** @throws AppError MODEL_UNKNOWN */
-function modelRoute(table: RouteTable, asked: string, path: string): Route | undefined {
+function modelRoute(table: RouteTable, asked: string, path: string): Handler | undefined {
   const openAi = openAiModelPath.exec(path)?.[1];
   if (openAi !== undefined && asked === 'GET') {
     checkServed(table.served, decode(openAi), undefined);

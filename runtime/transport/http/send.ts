@@ -1,24 +1,26 @@
 /**
  * Writes an answer at the pace of its client.
  *
- * Owns:   the pieces in which a large answer goes out, and the budget that it holds until its last byte has gone.
+ * Owns:   the pieces in which a large answer goes out, and the budget that it holds until its last byte has gone. Of a
+ *         streamed answer, what was made and has not gone yet: the next chunk is asked for when the socket has room.
  * Ends:   with the response's `close`; a client that does not take its answer at the pace of transfers.ts loses its
- *         connection.
+ *         connection, and so does one whose stream breaks: HTTP has no other word for that after the head.
  */
 import type { ServerResponse } from 'node:http';
-import type { Answer } from '../../call/answer.ts';
-import type { Transfers } from './transfers.ts';
+import { isStream, type Answer, type WholeBody } from '../../call/answer.ts';
+import type { Lease, Transfers, Watch } from './transfers.ts';
 
 /** What the socket holds beside what is in the kernel; also the unit in which a client's pace is seen. */
 const pieceBytes = 64 * 1024;
 
 /** The head has been written; the response is not destroyed. Never rejects. */
-export function sendBody(
-  response: ServerResponse,
-  { chunks, bytes }: Answer,
-  transfers: Pick<Transfers, 'lease'>,
-): void {
+export function sendBody(response: ServerResponse, body: Answer['body'], transfers: Pick<Transfers, 'lease'>): void {
   const lease = transfers.lease();
+  if (isStream(body)) void sendStream(response, body, lease);
+  else sendWhole(response, body, lease);
+}
+
+function sendWhole(response: ServerResponse, { chunks, bytes }: WholeBody, lease: Lease): void {
   lease.take(bytes);
   const watch = lease.watch(() => response.destroy());
   response.once('close', () => {
@@ -42,7 +44,7 @@ export function sendBody(
 
 async function sendPieces(
   response: ServerResponse,
-  chunks: Answer['chunks'],
+  chunks: WholeBody['chunks'],
   moved: (bytes: number) => void,
 ): Promise<void> {
   for (const chunk of chunks) {
@@ -55,6 +57,64 @@ async function sendPieces(
     }
   }
   response.end();
+}
+
+/** Never rejects. */
+async function sendStream(response: ServerResponse, body: AsyncIterable<Uint8Array>, lease: Lease): Promise<void> {
+  const chunks = body[Symbol.asyncIterator]();
+  const out = new StreamWriter(response, lease);
+  response.once('close', () => {
+    out.closed();
+    void chunks.return?.();
+  });
+  try {
+    response.flushHeaders();
+    // Node leaves the body of an answer to HEAD out, but would have it made.
+    while (response.req.method !== 'HEAD') {
+      const next = await chunks.next();
+      if (next.done === true || response.destroyed) break;
+      if (!out.write(next.value)) await drained(response);
+    }
+    response.end();
+  } catch {
+    response.destroy();
+  }
+}
+
+/** Charges each chunk from its making until it has gone to the kernel, and watches the client only meanwhile. */
+class StreamWriter {
+  readonly #response: ServerResponse;
+  readonly #lease: Lease;
+  #waitingBytes = 0;
+  #watch: Watch | undefined;
+
+  constructor(response: ServerResponse, lease: Lease) {
+    this.#response = response;
+    this.#lease = lease;
+  }
+
+  /** @returns whether there is room for more */
+  write(chunk: Uint8Array): boolean {
+    if (chunk.length === 0) return true;
+    this.#lease.take(chunk.length);
+    this.#waitingBytes += chunk.length;
+    this.#watch ??= this.#lease.watch(() => this.#response.destroy());
+    return this.#response.write(chunk, () => this.#gone(chunk.length));
+  }
+
+  closed(): void {
+    this.#watch?.done();
+    this.#lease.end();
+  }
+
+  #gone(bytes: number): void {
+    this.#lease.give(bytes);
+    this.#waitingBytes -= bytes;
+    this.#watch?.moved(bytes);
+    if (this.#waitingBytes > 0) return;
+    this.#watch?.done();
+    this.#watch = undefined;
+  }
 }
 
 function drained(response: ServerResponse): Promise<void> {

@@ -17,6 +17,8 @@ export type Lease = {
   readonly grow: (bytes: number) => void;
   /** For what is there already and cannot be refused any more. */
   readonly take: (bytes: number) => void;
+  /** Gives back what has gone. */
+  readonly give: (bytes: number) => void;
   /** Gives everything back. A lease that ended takes nothing more. */
   readonly end: () => void;
   /**
@@ -87,6 +89,9 @@ export class Transfers {
         take(bytes);
       },
       take,
+      give: (bytes) => {
+        if (!own.ended) take(-bytes);
+      },
       end: () => this.#end(own),
       watch: (cut) => this.#watch(own, cut),
     };

@@ -1,4 +1,4 @@
-/** All mutants. A part of the list is what CI runs, so that mutants that belong together come into different parts. */
+/** All mutants. CI runs one part of the list; mutants of one topic are spread over the parts. */
 import type { Mutant } from '../mutant.ts';
 import { analysisMutants } from './analysis.ts';
 import { operatorMutants } from './operator.ts';

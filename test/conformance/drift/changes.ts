@@ -1,16 +1,15 @@
 /**
- * Every way in which a foreign writer can change a child: each field of ours with another value and removed, each map
- * with a key more, each list with an item more.
- *
- * Pure: makes JSON patches of an object as it is.
+ * Every way in which another writer can change a child: each field of ours with another value and removed, each map
+ * with an extra key, each list with an extra item.
+ * Pure: makes JSON patches for an object.
  */
 import { isRecord } from '../../../lib/json.ts';
 import type { Json } from '../kube/api.ts';
 
-/** `ours`: is put back. `theirs`: stays and costs one write at most. */
-export type Change = { readonly name: string; readonly patch: readonly object[]; readonly fate: 'ours' | 'theirs' };
+/** `ours`: is restored. `foreign`: stays and costs one write at most. */
+export type Change = { readonly name: string; readonly patch: readonly object[]; readonly fate: 'ours' | 'foreign' };
 
-/** Other values of fields that take only some. */
+/** Other valid values of fields with few valid values. */
 const otherValues: Readonly<Record<string, readonly unknown[]>> = {
   protocol: ['UDP'],
   sessionAffinity: ['ClientIP'],
@@ -26,8 +25,8 @@ const otherValues: Readonly<Record<string, readonly unknown[]>> = {
 };
 
 /**
- * Fields that are not there and may be added. A path ends in `/-` for an item of a list, and begins with `=` where one
- * is replaced.
+ * Fields that are absent and may be added. A path ends in `/-` for an item of a list, and begins with `=` when the
+ * value is replaced.
  */
 const additions: Readonly<
   Record<string, readonly { readonly path: string; readonly value: unknown; readonly fate: Change['fate'] }[]>
@@ -45,41 +44,42 @@ const additions: Readonly<
     { path: '/spec/ports', value: [{ name: 'http', port: 9999, targetPort: 9999 }], fate: 'ours' },
     { path: '/spec/ports', value: [{ port: 9999, targetPort: 9999 }], fate: 'ours' },
     { path: '/spec/ports', value: [{ name: 'http', port: 8080, targetPort: 8080, protocol: 'UDP' }], fate: 'ours' },
-    { path: '/spec/ports/-', value: { name: 'admin', port: 9999, targetPort: 9999 }, fate: 'theirs' },
-    { path: '/metadata/labels/team', value: 'x', fate: 'theirs' },
-    { path: '/metadata/annotations/team', value: 'x', fate: 'theirs' },
-    { path: '/metadata/finalizers', value: ['example.com/hold'], fate: 'theirs' },
+    { path: '/spec/ports/-', value: { name: 'admin', port: 9999, targetPort: 9999 }, fate: 'foreign' },
+    { path: '/metadata/labels/team', value: 'x', fate: 'foreign' },
+    { path: '/metadata/annotations/team', value: 'x', fate: 'foreign' },
+    { path: '/metadata/finalizers', value: ['example.com/hold'], fate: 'foreign' },
   ],
   ConfigMap: [
-    { path: '/data/more', value: 'x', fate: 'theirs' },
-    { path: '/binaryData', value: { more: 'eA==' }, fate: 'theirs' },
-    { path: '/metadata/labels/team', value: 'x', fate: 'theirs' },
+    { path: '/data/more', value: 'x', fate: 'foreign' },
+    { path: '/binaryData', value: { more: 'eA==' }, fate: 'foreign' },
+    { path: '/metadata/labels/team', value: 'x', fate: 'foreign' },
   ],
-  ControllerRevision: [{ path: '/metadata/annotations/team', value: 'x', fate: 'theirs' }],
+  ControllerRevision: [{ path: '/metadata/annotations/team', value: 'x', fate: 'foreign' }],
   Deployment: [
     { path: '/spec/paused', value: true, fate: 'ours' },
     { path: '/spec/minReadySeconds', value: 100, fate: 'ours' },
     { path: '/spec/progressDeadlineSeconds', value: 7, fate: 'ours' },
     { path: '/spec/strategy', value: { type: 'Recreate' }, fate: 'ours' },
     ...podAdditions('/spec/template/spec'),
-    { path: '/spec/template/metadata/labels/team', value: 'x', fate: 'theirs' },
+    { path: '/spec/template/metadata/labels/team', value: 'x', fate: 'foreign' },
     {
       path: '/spec/template/metadata/annotations',
       value: { 'kubectl.kubernetes.io/restartedAt': 'x' },
-      fate: 'theirs',
+      fate: 'foreign',
     },
-    { path: '/metadata/labels/team', value: 'x', fate: 'theirs' },
+    { path: '/metadata/labels/team', value: 'x', fate: 'foreign' },
   ],
   HTTPRoute: [
     ...routeAdditions(),
-    { path: '/metadata/labels/team', value: 'x', fate: 'theirs' },
-    { path: '/metadata/annotations/team', value: 'x', fate: 'theirs' },
-    { path: '/metadata/finalizers', value: ['example.com/hold'], fate: 'theirs' },
+    { path: '/metadata/labels/team', value: 'x', fate: 'foreign' },
+    { path: '/metadata/annotations/team', value: 'x', fate: 'foreign' },
+    { path: '/metadata/finalizers', value: ['example.com/hold'], fate: 'foreign' },
   ],
 };
 
 /**
- * The operator owns a route's spec whole: hosts, parents and rules decide which requests arrive, and by which weights.
+ * The operator owns a route's whole spec: hosts, parents and rules decide which requests arrive, and with which
+ * weights.
  */
 function routeAdditions(): readonly {
   readonly path: string;
@@ -186,7 +186,7 @@ function podAdditions(
     ['/containers/0/ports', [{ name: 'http', containerPort: 9090 }]],
     ['/containers/0/ports/0/hostPort', 9090],
   ];
-  const theirs: readonly [string, unknown][] = [
+  const foreign: readonly [string, unknown][] = [
     ['/containers/-', { name: 'agent', image: 'agent:1' }],
     ['/initContainers/-', { name: 'setup', image: 'agent:1' }],
     ['/containers/0/env/-', { name: 'MORE', value: 'x' }],
@@ -201,7 +201,7 @@ function podAdditions(
       value,
       fate: 'ours' as const,
     })),
-    ...theirs.map(([path, value]) => ({ path: at + path, value, fate: 'theirs' as const })),
+    ...foreign.map(([path, value]) => ({ path: at + path, value, fate: 'foreign' as const })),
   ];
 }
 
@@ -223,10 +223,7 @@ function mounting(volumes: string): readonly object[] {
   ];
 }
 
-/**
- * Each field that the operator's manager owns, with another value and removed; in lists that are one value, each field
- * of each item.
- */
+/** Each field of the operator's manager, with another value and removed; in atomic lists, each field of each item. */
 export function changesOf(live: Json): readonly Change[] {
   const entry = live.metadata.managedFields.find(
     (one: Json) => one.manager === 'onnx-operator' && one.operation === 'Apply',
@@ -257,7 +254,7 @@ function* leaves(fields: Json, live: Json, path: string): Generator<Leaf> {
   }
 }
 
-/** What managedFields do not tell apart: items of lists that are one value, and their fields. */
+/** Values that managedFields do not list separately: items of atomic lists, and their fields. */
 function* inside({ path, value }: Leaf): Generator<Leaf> {
   if (!Array.isArray(value) || value.every((item) => typeof item === 'string')) return;
   for (const [index, item] of value.entries()) yield* whole({ path: `${path}/${index}`, value: item as unknown });
@@ -280,8 +277,8 @@ function stepInto(step: string, live: Json): { readonly at: string | number; rea
 }
 
 /**
- * Owners' names and uids are not changed: the garbage collector then deletes the object, and rightly. Nor are the keys
- * of items, which make another item.
+ * Owners' names and uids are left alone: a change would make the garbage collector delete the object. Keys of items are
+ * left alone too, because a change makes another item.
  */
 function othersOf(path: string, value: unknown): readonly unknown[] {
   const field = path.slice(path.lastIndexOf('/') + 1);

@@ -1,7 +1,6 @@
 /**
- * A gateway controller's part: a Gateway that is programmed, and every route of it accepted at its generation.
- *
- * Owns: the Gateway and the routes' statuses. No request goes anywhere.
+ * Plays a gateway controller: a programmed Gateway, and every route accepted at its generation.
+ * Owns: the Gateway and the routes' statuses. It forwards no requests.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Json, KubeApi, Watch } from '../kube/api.ts';
@@ -76,7 +75,7 @@ export class GatewayPart {
     }
   }
 
-  /** Of this Gateway; what the route says of others is theirs, and a stranger's refused status is none. */
+  /** The status for this Gateway only; other controllers report on other parents. */
   async #accept({ metadata: { name, generation }, spec, status }: Json): Promise<void> {
     const parents = ((spec.parentRefs ?? []) as Json[]).filter(
       (parent) => parent.name === this.#name && parent.kind === 'Gateway',
@@ -108,7 +107,7 @@ function conditionsOf(types: readonly string[], observedGeneration: number): rea
   }));
 }
 
-/** What of a parent's status tells whether it is up to date, in one order of fields. */
+/** The parts of a parent's status that show whether it is up to date, with sorted fields. */
 function meaningOf({ parentRef, conditions }: Json): readonly unknown[] {
   const { group, kind, namespace, name, sectionName, port } = parentRef;
   return [

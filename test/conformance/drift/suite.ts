@@ -1,9 +1,8 @@
 /**
- * The drift walk: a foreign writer changes every field of every child of a model at rest, one after the other.
- *
- * Owns: what is asked of the operator after each change. What is its own, or what serving depends on, is as before,
- *       by two writes at most (four where the object had gone out of sight); what may stay is there still, by one at
- *       most. Afterwards it is quiet. A change that the API server refuses is none.
+ * The drift walk: another writer changes every field of every child of a model at rest, one after the other.
+ * Owns: the expectations after each change. The operator's own fields, and those that serving depends on, are restored
+ * by two writes at most (four when the object was no longer selected); other changes stay, at the cost of one write at
+ * most. Afterwards there are no writes. A change that the API server refuses is skipped.
  */
 import assert from 'node:assert/strict';
 import { canonicalJson } from '../../../lib/canonical-json.ts';
@@ -48,8 +47,7 @@ const routedSpec = {
   traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }], hostnames: ['routed.example.com'] },
 };
 /**
- * One that is rolled out: its weights stay where they are until somebody lets it go on. No hostnames: somebody else's
- * are to be seen.
+ * A model in a rollout: its weights stay until a user approves. Without hostnames, so that foreign ones are visible.
  */
 const sharingSpec = {
   model: spec.model,
@@ -58,10 +56,10 @@ const sharingSpec = {
   rollout: { strategy: 'Canary', steps: [{ weight: 20 }, { pause: {} }] },
 };
 
-/** A busy machine takes its time to hear of a change and to put it back. */
+/** A busy machine takes long to see a change and to restore it. */
 const patienceMs = 20_000;
 
-/** A child that is walked. `name` of the object, from the revision of the model at rest. */
+/** A child to change. `name` derives the object's name from the revision of the model at rest. */
 type Child = {
   readonly title: string;
   readonly api: string;
@@ -84,17 +82,20 @@ const children: readonly Child[] = [
 ];
 
 export type Walk = {
-  /** Of the changes to fields that the operator owns, this one in so many is made; 1: all. */
+  /** One in this many changes to the operator's fields is made; 1: all. */
   readonly every: number;
   /** See DriftWorld. */
   readonly quietMs: number;
-  /** What is installed of the Gateway API where the server lacks it. */
+  /** The parts of the Gateway API to install when the server does not have them. */
   readonly gatewayApi: GatewayApi;
-  /** After all of it nothing is written for so long; absent: that is not waited for. */
+  /** After the walk, nothing is written for this long; absent: not checked. */
   readonly quietAfterMs?: number;
 };
 
-/** @param open finds or starts the server. @returns its kubeconfig's text, and how to end what was started */
+/**
+ * @param open finds or starts the server
+ * @returns its kubeconfig's text, and a function that ends what was started
+ */
 export function driftSuite(
   name: string,
   open: () => Promise<{ readonly kubeconfig: string; readonly close: () => Promise<void> }>,
@@ -125,17 +126,18 @@ export function driftSuite(
     });
 
     const pathOf = (title: string): string => {
-      const child = children.find((one) => one.title === title) ?? assert.fail(`no child is ${title}`);
+      const child =
+        children.find((one) => one.title === title) ?? assert.fail(`the model does not have a child ${title}`);
       return world.path(child.api, child.plural, child.name(revision));
     };
 
-    it('needs one write at most for quantities that are rounded and for nulls, and is quiet then', async () => {
+    it('needs one write at most for quantities that are rounded and for nulls, then none', async () => {
       const from = world.writes.length;
       await world.quiet(1_500);
       assert.deepEqual(world.writes.slice(from), []);
     });
 
-    it('stores a template with the defaults said as one without: no pod of an older revision is replaced', async () => {
+    it('stores a template with explicit defaults as one without: no pod of an older revision is replaced', async () => {
       const live = (await world.api.get(pathOf('a Deployment'))).body;
       const frozen = (await world.api.get(pathOf('a ControllerRevision'))).body.data.template;
       const path = world.path('apps/v1', 'deployments', 'older');
@@ -153,7 +155,7 @@ export function driftSuite(
     });
 
     for (const { title } of children) {
-      it(`of ${title} is put back, or stays, and then it is quiet`, async () => {
+      it(`of ${title} is restored, or stays, and then there are no writes`, async () => {
         const path = pathOf(title);
         const live = (await world.api.get(path)).body;
         const changes = [...additionsTo(live), ...changesOf(live).filter((_, i) => i % walk.every === 0)];
@@ -166,7 +168,7 @@ export function driftSuite(
         const made = tried.filter(({ isMade }) => isMade).length;
         assert.ok(
           made > changes.length / 3,
-          `only ${made} of ${changes.length} changes were taken by the server: the others prove nothing`,
+          `only ${made} of ${changes.length} changes were accepted by the server, too few for a result`,
         );
         walked += made;
         await world.quiet(500);
@@ -175,7 +177,7 @@ export function driftSuite(
       });
     }
 
-    it('of the weights of a rollout is put back, and the third time it pauses', async () => {
+    it('of the weights of a rollout is restored, and the third time the rollout pauses', async () => {
       const stable = await world.serve('sharing', sharingSpec);
       await world.ask('sharing', { ...sharingSpec, model: { uri: 'https://models.example/next.onnx' } });
       const candidate = await world.bringUp('sharing', (status) => status.candidate?.revision as string | undefined);
@@ -204,7 +206,7 @@ export function driftSuite(
         nothingWrong,
       );
       assert.deepEqual(
-        await tryOne(world, path, { name: 'hostnames where there were none', patch: hosts, fate: 'ours' }),
+        await tryOne(world, path, { name: 'hostnames of another writer', patch: hosts, fate: 'ours' }),
         nothingWrong,
       );
       assert.deepEqual([(await world.model('sharing')).status.phase, (await rollout()).actualWeight], ['Paused', 20]);
@@ -237,7 +239,7 @@ async function versionOf(world: DriftWorld, path: string): Promise<string> {
   return (await world.api.get(path)).body.metadata.resourceVersion as string;
 }
 
-/** `isMade`: the server took the change, and the object was another. */
+/** `isMade`: the server accepted the change, and the object differed. */
 type Tried = { readonly isMade: boolean; readonly problems: readonly string[] };
 
 async function tryOne(world: DriftWorld, path: string, change: Change): Promise<Tried> {
@@ -261,25 +263,25 @@ async function tryOne(world: DriftWorld, path: string, change: Change): Promise<
       `${change.name}: ${String(error)}; ${firstDifference(JSON.parse(essence(wanted)), JSON.parse(essence(now)), '')}`,
     );
   }
-  const most = change.fate === 'theirs' ? 1 : 4;
+  const most = change.fate === 'foreign' ? 1 : 4;
   if (writes().length > most) problems.push(`${change.name}: ${writes().length} writes: ${writes().join(', ')}`);
   problems.push(...(await undo(world, path, before, change)));
   return { isMade: essence(changed.body) !== essence(before), problems };
 }
 
-/** Theirs is taken back by its owner, so that the next change meets the object as it was. */
+/** Undoes a change that stays, so that the next change starts from the original object. */
 async function undo(world: DriftWorld, path: string, before: Json, { name, fate }: Change): Promise<readonly string[]> {
   const now = (await world.api.get(path)).body;
   if (essence(now) === essence(before)) return [];
   const { managedFields: _, resourceVersion: _v, ...rest } = before.metadata as Json;
-  // Objects of a definition are only replaced by who says which version of them.
+  // Custom resources can only be replaced with their resourceVersion.
   const metadata = before.kind === 'HTTPRoute' ? { ...rest, resourceVersion: now.metadata.resourceVersion } : rest;
   const answer = await world.api.put(`${path}?fieldManager=stranger`, { ...before, metadata });
   await world.quiet();
   return answer.status < 300 || fate === 'ours' ? [] : [`${name}: cannot be undone: ${answer.text.slice(0, 200)}`];
 }
 
-/** What counts of an object: not versions, times and owners of fields, nor what other controllers note. */
+/** The compared part of an object: without versions, times, field owners and fields of other controllers. */
 function essence(object: Json): string {
   if (object?.metadata === undefined) return '{}';
   const { labels, annotations = {}, ownerReferences, finalizers } = object.metadata;

@@ -1,7 +1,6 @@
 /**
- * The operator, in this process, against an API server: models at rest with ready pods, and a foreign writer.
- *
- * Owns: the namespace, the pods (nobody else makes any), the loop of passes, and the record of every write.
+ * The operator, in this process, against an API server: models at rest with ready pods, and another writer.
+ * Owns: the namespace, the pods (it creates all of them), the loop of passes, and the record of every write.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -22,14 +21,14 @@ import { HttpKubeClient } from '../../../kube/client/http-client.ts';
 import type { KubeClient } from '../../../kube/client/kube-client.ts';
 import { WorkQueue } from '../../../kube/controller/workqueue.ts';
 import { Reconciler } from '../../../operator/reconcile/reconcile.ts';
-import { Watches } from '../../../operator/watches.ts';
+import { ModelWatches } from '../../../operator/watches.ts';
 import { eventually } from '../../support/eventually.ts';
 import { KubeApi, type Answer, type Json } from '../kube/api.ts';
 
 export class DriftWorld {
   readonly namespace = `drift-${randomBytes(4).toString('hex')}`;
   readonly api: KubeApi;
-  /** What the operator wrote, as `verb Kind/name`. */
+  /** The operator's writes, as `verb Kind/name`. */
   readonly writes: string[] = [];
   readonly #folder = mkdtempSync(join(tmpdir(), 'drift-'));
   readonly #kubeconfig: string;
@@ -41,8 +40,9 @@ export class DriftWorld {
   readonly #runtimeImage: string;
 
   /**
-   * @param kubeconfig its text. @param quietMs when nothing was written for so long, the operator is done
-   * @param runtimeImage of the operator's own
+   * @param kubeconfig its text
+   * @param quietMs the operator is at rest when nothing was written for this long
+   * @param runtimeImage the operator's own
    */
   constructor(kubeconfig: string, quietMs: number, runtimeImage = 'runtime:1') {
     this.#quietMs = quietMs;
@@ -53,8 +53,7 @@ export class DriftWorld {
   }
 
   /**
-   * @param seed makes what is there before the operator begins, and says how it is taken away once the operator has
-   *   ended
+   * @param seed creates objects before the operator begins, and returns a function that deletes them after it has ended
    */
   async open(seed?: () => Promise<void | (() => Promise<void>)>): Promise<void> {
     const crd = customResourceDefinition('published');
@@ -95,7 +94,9 @@ export class DriftWorld {
     );
   }
 
-  /** The user's apply, and a ready pod for every Deployment that comes of it, until the model is Ready. */
+  /**
+   * Applies the model as a user, creates a ready pod for each of its Deployments, and waits until the model is Ready.
+   */
   async serve(name: string, spec: object): Promise<string> {
     await this.ask(name, spec);
     const revision = await this.bringUp(
@@ -111,7 +112,7 @@ export class DriftWorld {
     return revision;
   }
 
-  /** The user's apply. */
+  /** Applies as the user. */
   async ask(name: string, spec: object): Promise<void> {
     this.#models.add(name);
     const object = { apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata: { name }, spec };
@@ -123,7 +124,10 @@ export class DriftWorld {
     if (answer.status >= 300) throw new Error(answer.text);
   }
 
-  /** A ready pod of the revision that the status comes to name. @returns the revision */
+  /**
+   * Creates a ready pod for the revision that appears in the status.
+   * @returns the revision
+   */
   async bringUp(name: string, revisionIn: (status: Json) => string | undefined): Promise<string> {
     const revision = await eventually('a candidate', async () => revisionIn((await this.model(name)).status), 30_000);
     await this.#makePod(name, revision);
@@ -143,13 +147,12 @@ export class DriftWorld {
     const until = performance.now() + withinMs;
     const from = performance.now();
     while (performance.now() - Math.max(this.#wroteAt, from) < forMs) {
-      if (performance.now() > until)
-        throw new Error(`the operator goes on writing: ${this.writes.slice(-6).join(', ')}`);
+      if (performance.now() > until) throw new Error(`the operator keeps writing: ${this.writes.slice(-6).join(', ')}`);
       await sleep(10);
     }
   }
 
-  /** One change by a foreign writer. */
+  /** One change by another writer. */
   change(path: string, patch: readonly object[]): Promise<Answer> {
     return this.api.patch(`${path}?fieldManager=stranger`, 'json', patch);
   }
@@ -160,7 +163,7 @@ export class DriftWorld {
     const client = new HttpKubeClient({ access, clock: systemClock, registry, name: 'onnx-operator' });
     const noted = this.#noting(client);
     const queue = new WorkQueue({ name: 'drift', clock: systemClock, registry });
-    const watches = new Watches({
+    const watches = new ModelWatches({
       client: noted,
       clock: systemClock,
       registry,
@@ -197,8 +200,8 @@ export class DriftWorld {
     });
   }
 
-  /** All is well, and the golden set was run to its end. */
-  #reportOf(watches: Watches, uid: string): Report | undefined {
+  /** The sidecar's report: all is well, and the golden set has run completely. */
+  #reportOf(watches: ModelWatches, uid: string): Report | undefined {
     const keys = [...this.#models].map((model) => `${this.namespace}/${model}`);
     const pod = keys.flatMap((key) => watches.pods(key)).find(({ metadata }) => metadata.uid === uid);
     const { [labels.revision]: revision, [labels.model]: model = '' } = pod?.metadata.labels ?? {};
@@ -246,7 +249,7 @@ export class DriftWorld {
     };
   }
 
-  /** As a Deployment's controller and a kubelet would. */
+  /** The statuses that a Deployment's controller and a kubelet would write. */
   async #makePod(model: string, revision: string): Promise<void> {
     await eventually(
       'the Deployment',
@@ -301,7 +304,7 @@ export class DriftWorld {
   }
 }
 
-/** A stranger may have made anything of the file. */
+/** Another writer may have changed the file in any way. */
 function goldenIn(text = '{}'): RuntimeConfig['golden'] {
   try {
     return (JSON.parse(text) as Partial<RuntimeConfig>).golden;

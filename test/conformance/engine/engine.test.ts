@@ -1,6 +1,4 @@
-/**
- * What the batcher relies on in an engine: the same promises, kept by the real one and by the tests' fake.
- */
+/** The contract between the batcher and an engine, for the real engine and the tests' fake. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -95,7 +93,7 @@ for (const { name, start } of candidates) {
       ]);
     });
 
-    it('takes a batch without rows', async () => {
+    it('accepts a batch without rows', async () => {
       const { parts } = await engine.run({ parts: [given()], outputs });
       assert.deepEqual(
         parts.map((part) => (part.is === 'Done' ? part.outputs['y']?.dims : part)),
@@ -103,12 +101,12 @@ for (const { name, start } of candidates) {
       );
     });
 
-    it('says that the input is at fault when it is', async () => {
+    it("reports an invalid input as the input's fault", async () => {
       const { parts } = await engine.run({ parts: [wide()], outputs });
       assert.equal(parts[0]?.is, 'Refused');
     });
 
-    it('answers the others when a part does not go with them', async () => {
+    it('answers the other parts when one part does not fit', async () => {
       const { parts, together } = await engine.run({ parts: [given(1, 2, 3, 4), wide(), given(0, 0, 1, 0)], outputs });
       assert.deepEqual(
         parts.map(({ is }) => is),
@@ -117,7 +115,7 @@ for (const { name, start } of candidates) {
       assert.equal(together, false);
     });
 
-    it('has as many slots as were asked for, and refuses one batch more', async () => {
+    it('has the given number of slots, and refuses one more batch', async () => {
       assert.equal(engine.freeSlots, 2);
       const running = [
         engine.run({ parts: [given(1, 2, 3, 4)], outputs }),
@@ -140,13 +138,13 @@ for (const { name, start } of candidates) {
 
     it('has its workers ready', () => assert.deepEqual(engine.workers, { ready: 2, wanted: 2 }));
 
-    it('serves on while a worker is recycled', async () => {
+    it('keeps serving while a worker is recycled', async () => {
       engine.recycle();
       const { parts } = await engine.run({ parts: [given(1, 2, 3, 4)], outputs });
       assert.equal(parts[0]?.is, 'Done');
     });
 
-    it('finishes what runs before it closes, and takes nothing after', async () => {
+    it('finishes running batches before it closes, and accepts none after', async () => {
       const closing = await start(1);
       const running = closing.run({ parts: [given(1, 2, 3, 4)], outputs });
       const closed = closing.close();

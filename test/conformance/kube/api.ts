@@ -1,8 +1,7 @@
 /**
- * The Kubernetes API over plain HTTP requests, as the conformance suite speaks it: no client library stands between a
- * test and what the server says.
- *
- * Owns: connection and credentials from a kubeconfig, calls that answer with whatever came, watches as lists of events.
+ * The Kubernetes API over plain HTTP requests for the conformance suite, without a client library that could hide the
+ * server's answer.
+ * Owns: connection and credentials from a kubeconfig, calls that return any answer, watches as lists of events.
  */
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -46,7 +45,7 @@ export class Watch {
     void this.#read(body);
   }
 
-  /** Waits for an event that fits. */
+  /** Waits for an event that matches. */
   until(what: string, fits: (event: WatchEvent) => boolean): Promise<WatchEvent> {
     return eventually(what, () => this.events.find(fits), 10_000);
   }
@@ -140,7 +139,10 @@ export class KubeApi {
     return this.call('DELETE', path, body === undefined ? {} : { body });
   }
 
-  /** @param path with its query, `watch=true` included. @returns once the server has answered */
+  /**
+   * @param path with its query, `watch=true` included
+   * @returns once the server has answered
+   */
   async watch(path: string, accept = 'application/json'): Promise<Watch> {
     const abort = new AbortController();
     const answer = await request(`${this.#server}${path}`, {

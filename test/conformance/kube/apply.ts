@@ -1,11 +1,11 @@
-/** Server-side apply: creating, owning, conflicting, forcing, giving up. */
+/** Server-side apply: create, own, conflict, force, release. */
 import assert from 'node:assert/strict';
 import type { Answer, Json } from './api.ts';
 import { ok, ownedBy, refused, type World } from './world.ts';
 
 export function applyChapter(here: () => World): void {
   describe('server-side apply', () => {
-    it('creates what is not there, and says so', async () => {
+    it('creates a missing object with status 201', async () => {
       const made = ok(
         await here().apply('ssa-new', 'one', {
           size: 'small',
@@ -29,7 +29,7 @@ export function applyChapter(here: () => World): void {
       assert.equal(made.metadata.managedFields[0].operation, 'Apply');
     });
 
-    it('writes nothing when it says the same again', async () => {
+    it('writes nothing when it is repeated', async () => {
       const first = ok(await here().apply('ssa-same', 'one', { size: 'small' }), 201);
       const second = ok(await here().apply('ssa-same', 'one', { size: 'small' }));
       assert.equal(second.metadata.resourceVersion, first.metadata.resourceVersion);
@@ -55,7 +55,7 @@ export function applyChapter(here: () => World): void {
       ]);
     });
 
-    it('conflicts with one who updated, naming the version', async () => {
+    it('conflicts with an updater, naming its API version', async () => {
       ok(await here().apply('ssa-updated', 'one', { size: 'small', replicas: 2 }), 201);
       ok(
         await here().api.patch(`${here().widgets('ssa-updated')}?fieldManager=editor`, 'merge', {
@@ -69,7 +69,7 @@ export function applyChapter(here: () => World): void {
       );
     });
 
-    it('shares a field that two want alike', async () => {
+    it('shares a field that two managers set to the same value', async () => {
       ok(await here().apply('ssa-shared', 'one', { size: 'small', replicas: 2 }), 201);
       const both = ok(await here().apply('ssa-shared', 'two', { size: 'small', replicas: 2 }));
       assert.deepEqual(ownedBy(both, 'one'), ownedBy(both, 'two'));
@@ -87,7 +87,7 @@ export function applyChapter(here: () => World): void {
       );
     });
 
-    it('removes what its owner leaves out, and defaults it again', async () => {
+    it('removes a field that its owner omits, and defaults it again', async () => {
       ok(
         await here().apply('ssa-drop', 'one', { size: 'small', replicas: 2, note: 'note', map: { a: '1', b: '2' } }),
         201,
@@ -107,7 +107,7 @@ export function applyChapter(here: () => World): void {
       assert.deepEqual(left.spec.tags, ['y']);
     });
 
-    it('keeps an item that another still holds a field of', async () => {
+    it('keeps an item in which another manager owns a field', async () => {
       ok(await here().apply('ssa-held', 'one', { size: 'small', parts: [{ name: 'a', weight: 1 }] }), 201);
       ok(await here().apply('ssa-held', 'two', { size: 'small', parts: [{ name: 'a', port: 80 }] }));
       const left = ok(await here().apply('ssa-held', 'one', { size: 'small' }));
@@ -125,7 +125,7 @@ export function applyChapter(here: () => World): void {
       );
     });
 
-    it('replaces a list that is one value', async () => {
+    it('replaces an atomic list', async () => {
       ok(await here().apply('ssa-atomic', 'one', { size: 'small', steps: [{ weight: 1 }, { weight: 2 }] }), 201);
       refused(await here().apply('ssa-atomic', 'two', { size: 'small', steps: [{ weight: 3 }] }), 409, 'Conflict');
       const forced = ok(
@@ -134,7 +134,7 @@ export function applyChapter(here: () => World): void {
       assert.deepEqual([forced.spec.steps, ownedBy(forced, 'one')], [[{ weight: 3 }], { 'f:spec': { 'f:size': {} } }]);
     });
 
-    it('of the status owns it apart', async () => {
+    it('of the status has a separate entry', async () => {
       ok(await here().apply('ssa-status', 'one', { size: 'small' }), 201);
       const config = {
         apiVersion: here().apiVersion,
@@ -174,7 +174,7 @@ export function applyChapter(here: () => World): void {
       assert.deepEqual([left.metadata.labels, left.metadata.annotations], [{ b: '2' }, undefined]);
     });
 
-    it('guards by the version when one is given', async () => {
+    it('checks the resourceVersion when it is given', async () => {
       const first = ok(await here().apply('ssa-version', 'one', { size: 'small' }), 201);
       ok(await here().api.patch(here().widgets('ssa-version'), 'merge', { spec: { replicas: 2 } }));
       refused(
@@ -197,7 +197,7 @@ export function applyChapter(here: () => World): void {
 
     it('needs a manager', async () => {
       const status = refused(
-        await here().api.patch(here().widgets('ssa-nobody'), 'apply', here().widget('ssa-nobody')),
+        await here().api.patch(here().widgets('ssa-absent'), 'apply', here().widget('ssa-absent')),
         422,
         'Invalid',
       );
@@ -207,7 +207,7 @@ export function applyChapter(here: () => World): void {
       );
     });
 
-    it('takes no managedFields from the configuration', async () => {
+    it('refuses managedFields in the configuration', async () => {
       const config = here().widget('ssa-managed', {}, { managedFields: [] });
       const status = refused(
         await here().api.patch(`${here().widgets('ssa-managed')}?fieldManager=one`, 'apply', config),
@@ -226,7 +226,7 @@ export function applyChapter(here: () => World): void {
       );
     });
 
-    it('creates nothing for a uid that is not there', async () => {
+    it('creates nothing for an unknown uid', async () => {
       const status = refused(
         await here().apply('ssa-uid', 'one', { size: 'small' }, { metadata: { uid: 'gone' } }),
         409,
@@ -248,7 +248,7 @@ export function applyChapter(here: () => World): void {
       );
     });
 
-    it('is what begins to count fields that nobody counted', async () => {
+    it('starts tracking fields of an object without managedFields', async () => {
       const path = here().path('v1', 'configmaps', 'ssa-uncounted');
       ok(
         await here().api.post(here().path('v1', 'configmaps'), {
@@ -277,14 +277,14 @@ export function applyChapter(here: () => World): void {
       );
     });
 
-    it('meets fields of before it was used as those of a stand-in', async () => {
+    it('sees earlier untracked fields as those of a placeholder manager', async () => {
       await here().createWidget('ssa-before', { replicas: 2 });
       ok(await here().api.patch(here().widgets('ssa-before'), 'merge', { metadata: { managedFields: [{}] } }));
       const status = refused(await here().apply('ssa-before', 'one', { size: 'small', replicas: 3 }), 409, 'Conflict');
       assert.match(status.message, /conflict with "before-first-apply" using/);
     });
 
-    describe('by kubectl, of what it applied on the client before', () => {
+    describe('by kubectl, of an object that it applied on the client before', () => {
       const annotation = 'kubectl.kubernetes.io/last-applied-configuration';
       const config = (name: string, data: Json, annotations?: Json): Json => ({
         apiVersion: 'v1',
@@ -292,7 +292,7 @@ export function applyChapter(here: () => World): void {
         metadata: { name, ...(annotations === undefined ? {} : { annotations }) },
         data,
       });
-      /** As `kubectl apply` without --server-side makes it. */
+      /** The object that `kubectl apply` without --server-side creates. */
       const applyOnClient = async (name: string, data: Json): Promise<Json> => {
         const last = JSON.stringify(config(name, data));
         return ok(
@@ -310,7 +310,7 @@ export function applyChapter(here: () => World): void {
           config(name, data),
         );
 
-      it('takes its own fields over without a conflict, and notes what it applied', async () => {
+      it('takes its own fields over without a conflict, and updates the annotation', async () => {
         await applyOnClient('csa-own', { a: '1', b: '1' });
         const changed = ok(await apply('csa-own', { a: '2', b: '<&>' }));
         assert.deepEqual(changed.data, { a: '2', b: '<&>' });
@@ -321,7 +321,7 @@ export function applyChapter(here: () => World): void {
         );
       });
 
-      it('leaves a field to whoever changed it since', async () => {
+      it('conflicts on a field that another manager changed since', async () => {
         await applyOnClient('csa-other', { a: '1', b: '1' });
         ok(
           await here().api.patch(`${here().path('v1', 'configmaps', 'csa-other')}?fieldManager=editor`, 'merge', {
@@ -332,7 +332,7 @@ export function applyChapter(here: () => World): void {
         assert.equal(status.message, 'Apply failed with 1 conflict: conflict with "editor" using v1: .data.b');
       });
 
-      it('is of no concern to another manager', async () => {
+      it('does not apply to another manager', async () => {
         const made = await applyOnClient('csa-stranger', { a: '1' });
         refused(await apply('csa-stranger', { a: '2' }, 'stranger'), 409, 'Conflict');
         const shared = ok(await apply('csa-stranger', { a: '1' }, 'stranger'));
@@ -340,7 +340,7 @@ export function applyChapter(here: () => World): void {
       });
     });
 
-    it('knows the lists of a Deployment', async () => {
+    it('merges the lists of a Deployment by key', async () => {
       const { api } = here();
       const path = here().path('apps/v1', 'deployments', 'ssa-deploy');
       const config = (env: unknown[], image = 'x:1'): unknown => ({

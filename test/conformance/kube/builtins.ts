@@ -1,5 +1,5 @@
 /**
- * The built-in objects that the operator and its users touch: Leases, Events, revisions, workloads, Services, scale.
+ * The built-in objects that the operator and its users write: Leases, Events, revisions, workloads, Services, scale.
  */
 import assert from 'node:assert/strict';
 import type { Json } from './api.ts';
@@ -43,7 +43,7 @@ export function builtinChapter(here: () => World): void {
       assert.equal(made.spec.renewTime, '2026-01-01T00:00:00.123456Z');
     });
 
-    it('take no other digits', async () => {
+    it('refuse another number of digits', async () => {
       const status = refused(await lease('digits', { renewTime: '2026-01-01T00:00:00.123Z' }), 400, 'BadRequest');
       assert.match(
         status.message,
@@ -54,7 +54,7 @@ export function builtinChapter(here: () => World): void {
       );
     });
 
-    it('change hands for one of two only', async () => {
+    it('change hands for only one of two writers', async () => {
       const made = ok(await lease('hands', { holderIdentity: 'a' }), 201);
       const take = (holderIdentity: string): ReturnType<World['api']['put']> =>
         here().api.put(path('hands'), { ...made, spec: { holderIdentity } });
@@ -62,7 +62,7 @@ export function builtinChapter(here: () => World): void {
       assert.deepEqual(new Set(answers.map((answer) => answer.status)), new Set([200, 409]));
     });
 
-    it('are not taken without their version', async () => {
+    it('cannot be updated without their resourceVersion', async () => {
       ok(await lease('version', { holderIdentity: 'a' }), 201);
       refused(
         await here().api.put(path('version'), {
@@ -76,7 +76,7 @@ export function builtinChapter(here: () => World): void {
       );
     });
 
-    it('last for some time at least', async () => {
+    it('must have a positive duration', async () => {
       const status = refused(await lease('short', { leaseDurationSeconds: 0 }), 422, 'Invalid');
       assert.match(status.message, /spec\.leaseDurationSeconds: Invalid value: 0: must be greater than 0/);
     });
@@ -91,7 +91,7 @@ export function builtinChapter(here: () => World): void {
       uid: 'u',
     });
 
-    it('of the core API show in the newer one', async () => {
+    it('of the core API are visible in the newer one', async () => {
       ok(
         await post('Event', 'old-style', {
           involvedObject: involved(),
@@ -112,7 +112,7 @@ export function builtinChapter(here: () => World): void {
       );
     });
 
-    it('of the newer API show in the core one', async () => {
+    it('of the newer API are visible in the core one', async () => {
       ok(
         await post('NewEvent', 'new-style', {
           regarding: involved(),
@@ -133,7 +133,7 @@ export function builtinChapter(here: () => World): void {
       );
     });
 
-    it('count up in a series', async () => {
+    it('can count up a series', async () => {
       ok(
         await post('NewEvent', 'series', {
           regarding: involved(),
@@ -155,12 +155,12 @@ export function builtinChapter(here: () => World): void {
       assert.deepEqual(patched.series, { count: 2, lastObservedTime: '2026-01-01T00:00:05.000000Z' });
     });
 
-    it('say more in the newer API', async () => {
+    it('have more required fields in the newer API', async () => {
       const status = refused(await post('NewEvent', 'silent', { regarding: involved(), reason: 'R' }), 422, 'Invalid');
       assert.match(status.message, /eventTime: Required value/);
     });
 
-    it('are found by what they are about', async () => {
+    it('are selected by the object that they are about', async () => {
       const selector = encodeURIComponent(
         `involvedObject.name=w,involvedObject.kind=Widget,reason=Tested,type=Warning`,
       );
@@ -171,7 +171,7 @@ export function builtinChapter(here: () => World): void {
       );
     });
 
-    it('stay in the namespace of what they are about', async () => {
+    it('must be in the namespace of the object that they are about', async () => {
       const status = refused(
         await post('Event', 'astray', {
           involvedObject: { ...involved(), namespace: 'other' },
@@ -211,7 +211,7 @@ export function builtinChapter(here: () => World): void {
       );
     });
 
-    it('compare their data as it was written, which apply does in one order', async () => {
+    it('compare their data as encoded text; apply sorts it', async () => {
       const data = { z: { b: 1, a: [2] }, empty: {} };
       const written = here().path('apps/v1', 'controllerrevisions', 'written');
       ok(await post('ControllerRevision', 'written', { revision: 1, data }), 201);
@@ -310,7 +310,7 @@ export function builtinChapter(here: () => World): void {
       );
     });
 
-    it('are a generation older for an annotation, and not for a label', async () => {
+    it('get a new generation for an annotation, and not for a label', async () => {
       ok(await deployment('aged'), 201);
       const path = here().path('apps/v1', 'deployments', 'aged');
       const generation = async (metadata: Json): Promise<number> =>
@@ -345,7 +345,7 @@ export function builtinChapter(here: () => World): void {
       );
     });
 
-    it("are refused with another type, in the decoder's words", async () => {
+    it("are refused with a wrong type, with the decoder's message", async () => {
       const status = refused(await deployment('typed', { replicas: 'x' }), 400, 'BadRequest');
       assert.equal(
         status.message,
@@ -354,7 +354,7 @@ export function builtinChapter(here: () => World): void {
       );
     });
 
-    it('are refused with a quantity that is none', async () => {
+    it('are refused with an invalid quantity', async () => {
       const broken = structuredClone(template);
       broken.spec.containers[0]!.resources.limits.memory = '1Zi';
       assert.match(
@@ -363,9 +363,9 @@ export function builtinChapter(here: () => World): void {
       );
     });
 
-    it('scale by their scale', async () => {
+    it('scale by their scale subresource', async () => {
       ok(
-        await deployment('scaled', { template: { ...template, spec: { ...template.spec, schedulerName: 'nobody' } } }),
+        await deployment('scaled', { template: { ...template, spec: { ...template.spec, schedulerName: 'absent' } } }),
         201,
       );
       const path = here().path('apps/v1', 'deployments', 'scaled');
@@ -381,11 +381,11 @@ export function builtinChapter(here: () => World): void {
       ok(await here().api.delete(path));
     });
 
-    it('of pods are filled in likewise', async () => {
+    it('of pods are defaulted too', async () => {
       const { spec, status } = ok(
         await post('Pod', 'filled', {
           spec: {
-            schedulerName: 'nobody',
+            schedulerName: 'absent',
             containers: [{ name: 'c', image: 'x', resources: { limits: { memory: '1Gi' } } }],
           },
         }),
@@ -407,7 +407,7 @@ export function builtinChapter(here: () => World): void {
   describe('Services', () => {
     const service = (name: string, spec: Json): ReturnType<World['api']['post']> => post('Service', name, { spec });
 
-    it('get an address and are filled in', async () => {
+    it('get an address and defaults', async () => {
       const { spec, status } = ok(await service('addressed', { selector: { a: 'b' }, ports: [{ port: 80 }] }), 201);
       assert.match(spec.clusterIP, /^\d+\.\d+\.\d+\.\d+$/);
       assert.deepEqual(
@@ -449,7 +449,7 @@ export function builtinChapter(here: () => World): void {
       );
     });
 
-    it('may go without an address', async () => {
+    it('may be headless', async () => {
       const { spec } = ok(await service('headless', { clusterIP: 'None', selector: { a: 'b' } }), 201);
       assert.deepEqual([spec.clusterIP, spec.clusterIPs], ['None', ['None']]);
     });
@@ -463,12 +463,12 @@ export function builtinChapter(here: () => World): void {
   });
 
   describe('ConfigMaps and Secrets', () => {
-    it('take plain text for a Secret and keep base64', async () => {
+    it('accept plain text for a Secret and store base64', async () => {
       const made = ok(await post('Secret', 'plain', { stringData: { a: 'b' } }), 201);
       assert.deepEqual([made.data, made.stringData, made.type], [{ a: 'Yg==' }, undefined, 'Opaque']);
     });
 
-    it('stay as they are once they are immutable', async () => {
+    it('cannot change once they are immutable', async () => {
       ok(await post('ConfigMap', 'fixed', { immutable: true, data: { a: 'b' } }), 201);
       refused(
         await here().api.patch(here().path('v1', 'configmaps', 'fixed'), 'merge', { data: { a: 'c' } }),

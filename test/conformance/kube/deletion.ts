@@ -1,4 +1,4 @@
-/** How objects end: finalizers, preconditions, collections, owners, namespaces. */
+/** Deletion: finalizers, preconditions, collections, owners, namespaces. */
 import assert from 'node:assert/strict';
 import { eventually } from '../../support/eventually.ts';
 import type { Json } from './api.ts';
@@ -8,14 +8,14 @@ export function deletionChapter(here: () => World): void {
   const maps = (name?: string): string => here().path('v1', 'configmaps', name);
   const isGone = async (path: string): Promise<boolean> => (await here().api.get(path)).status === 404;
   const needsControllers = (context: Mocha.Context): void => {
-    // Nothing but a controller manager collects garbage beside a bare API server.
+    // A bare API server without a controller manager does not collect garbage.
     if (here().hasControllers) return;
     if (context.test !== undefined) context.test.title += ' (skipped: no controller manager runs)';
     context.skip();
   };
 
   describe('deletion', () => {
-    it('answers with the uid of what is gone', async () => {
+    it('answers with the uid of the deleted object', async () => {
       const made = await here().createWidget('del');
       const status = ok(await here().api.delete(here().widgets('del')));
       assert.deepEqual(
@@ -39,7 +39,7 @@ export function deletionChapter(here: () => World): void {
       refused(await here().api.get(here().widgets('fin')), 404);
     });
 
-    it('takes no new finalizers once it has begun', async () => {
+    it('refuses new finalizers once it has begun', async () => {
       await here().createWidget('fin-new', {}, { finalizers: ['example.com/a'] });
       ok(await here().api.delete(here().widgets('fin-new')));
       const status = refused(
@@ -59,14 +59,14 @@ export function deletionChapter(here: () => World): void {
       ok(await here().api.patch(here().widgets('fin-new'), 'merge', { metadata: { finalizers: [] } }));
     });
 
-    it('lets the rest of an ending object be changed', async () => {
+    it('allows other changes of an object that is being deleted', async () => {
       await here().createWidget('fin-change', {}, { finalizers: ['example.com/a'] });
       ok(await here().api.delete(here().widgets('fin-change')));
       ok(await here().api.patch(here().widgets('fin-change/status'), 'merge', { status: { replicas: 1 } }));
       ok(await here().api.patch(here().widgets('fin-change'), 'merge', { metadata: { finalizers: [] } }));
     });
 
-    it('holds to preconditions', async () => {
+    it('checks preconditions', async () => {
       const made = await here().createWidget('pre');
       const byUid = refused(
         await here().api.delete(here().widgets('pre'), { preconditions: { uid: 'another' } }),
@@ -86,13 +86,13 @@ export function deletionChapter(here: () => World): void {
       );
     });
 
-    it('is only tried by a dry run', async () => {
+    it('deletes nothing in a dry run', async () => {
       await here().createWidget('del-dry');
       ok(await here().api.call('DELETE', `${here().widgets('del-dry')}?dryRun=All`));
       ok(await here().api.get(here().widgets('del-dry')));
     });
 
-    it('knows three ways of propagation', async () => {
+    it('supports three propagation policies', async () => {
       await here().createWidget('prop');
       const status = refused(
         await here().api.delete(here().widgets('prop'), { propagationPolicy: 'Sometimes' }),
@@ -102,7 +102,7 @@ export function deletionChapter(here: () => World): void {
       assert.equal(status.details.causes[0].field, 'propagationPolicy');
     });
 
-    it('of a collection takes what its selector takes', async () => {
+    it('of a collection deletes the selected objects', async () => {
       await here().createConfigMap('col-1', { labels: { col: 'yes' } });
       await here().createConfigMap('col-2', { labels: { col: 'yes' } });
       await here().createConfigMap('col-3', { labels: { col: 'no' } });
@@ -113,12 +113,12 @@ export function deletionChapter(here: () => World): void {
       );
     });
 
-    it('of a pod that no node has is done at once', async () => {
+    it('of an unscheduled pod is immediate', async () => {
       const pod = {
         apiVersion: 'v1',
         kind: 'Pod',
         metadata: { name: 'unplaced' },
-        spec: { schedulerName: 'nobody', containers: [{ name: 'c', image: 'x' }] },
+        spec: { schedulerName: 'absent', containers: [{ name: 'c', image: 'x' }] },
       };
       ok(await here().api.post(here().path('v1', 'pods'), pod), 201);
       const gone = ok(await here().api.delete(here().path('v1', 'pods', 'unplaced')));
@@ -141,7 +141,7 @@ export function deletionChapter(here: () => World): void {
       ],
     });
 
-    it('take along what only they own', async function () {
+    it('delete objects that they alone own', async function () {
       needsControllers(this);
       const owner = await here().createWidget('owner');
       await here().createConfigMap('owned', owned(owner));
@@ -151,7 +151,7 @@ export function deletionChapter(here: () => World): void {
       ok(await here().api.get(maps('not-owned')));
     });
 
-    it('in the foreground go last', async function () {
+    it('are deleted last in the foreground', async function () {
       needsControllers(this);
       const owner = await here().createWidget('owner-last');
       await here().createConfigMap('owned-first', { ...owned(owner), finalizers: ['example.com/a'] });
@@ -168,7 +168,7 @@ export function deletionChapter(here: () => World): void {
       await eventually('the owner to be gone', () => isGone(here().widgets('owner-last')), 30_000);
     });
 
-    it('leave orphans when told to', async function () {
+    it('leave orphans when the policy says so', async function () {
       needsControllers(this);
       const owner = await here().createWidget('owner-orphan');
       await here().createConfigMap('orphan', owned(owner));
@@ -177,16 +177,16 @@ export function deletionChapter(here: () => World): void {
       assert.equal(ok(await here().api.get(maps('orphan'))).metadata.ownerReferences, undefined);
     });
 
-    it('that never were are missed', async function () {
+    it('that never existed count as deleted', async function () {
       needsControllers(this);
       await here().createConfigMap(
-        'of-nobody',
-        owned({ metadata: { name: 'nobody', uid: '00000000-0000-0000-0000-000000000000' } }),
+        'of-absent',
+        owned({ metadata: { name: 'absent', uid: '00000000-0000-0000-0000-000000000000' } }),
       );
-      await eventually('the object to be gone', () => isGone(maps('of-nobody')), 60_000);
+      await eventually('the object to be gone', () => isGone(maps('of-absent')), 60_000);
     });
 
-    it('are one controller at most', async () => {
+    it('include at most one controller', async () => {
       const reference = { apiVersion: 'v1', kind: 'ConfigMap', name: 'a', uid: 'b', controller: true };
       const status = refused(
         await here().api.post(
@@ -201,7 +201,7 @@ export function deletionChapter(here: () => World): void {
   });
 
   describe('namespaces', () => {
-    it('take everything along and nothing new in', async function () {
+    it('delete their content and accept no new objects', async function () {
       needsControllers(this);
       const namespace = `${here().namespace}-end`;
       ok(
@@ -227,14 +227,14 @@ export function deletionChapter(here: () => World): void {
       await eventually('the namespace to be gone', () => isGone(`/api/v1/namespaces/${namespace}`), 60_000);
     });
 
-    it('that the cluster needs stay', async () => {
+    it('that the cluster needs cannot be deleted', async () => {
       assert.equal(
         refused(await here().api.delete('/api/v1/namespaces/default'), 403, 'Forbidden').message,
         'namespaces "default" is forbidden: this namespace may not be deleted',
       );
     });
 
-    it('carry their name as a label', async () => {
+    it('have their name as a label', async () => {
       assert.equal(
         ok(await here().api.get(`/api/v1/namespaces/${here().namespace}`)).metadata.labels[
           'kubernetes.io/metadata.name'

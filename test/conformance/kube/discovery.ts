@@ -1,4 +1,4 @@
-/** What a client finds out before it does anything, and what it is told of paths that lead nowhere. */
+/** Discovery, and the answers for invalid paths. */
 import assert from 'node:assert/strict';
 import type { Json } from './api.ts';
 import { ok, refused, type World } from './world.ts';
@@ -44,7 +44,7 @@ export function discoveryChapter(here: () => World): void {
         assert.ok(core.includes(name), name);
     });
 
-    it('comes in one piece when asked', async () => {
+    it('is aggregated when requested', async () => {
       const accept = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json';
       const answer = await here().api.get('/apis', { accept });
       const all = ok(answer);
@@ -77,19 +77,19 @@ export function discoveryChapter(here: () => World): void {
       assert.equal(schema.properties.spec.properties.size.description, 'How large it is.');
     });
 
-    it('tells the version and that it is ready', async () => {
+    it('reports the version and readiness', async () => {
       assert.match(ok(await here().api.get('/version')).gitVersion, /^v1\.\d+\./);
       assert.equal((await here().api.get('/readyz')).text, 'ok');
     });
   });
 
   describe('requests', () => {
-    it('to paths that lead nowhere are 404', async () => {
+    it('to unknown paths are 404', async () => {
       assert.equal((await here().api.get('/apis/nothing.example.com/v1/widgets')).status, 404);
       refused(await here().api.get('/api/v1/namespaces/default/nothings'), 404, 'NotFound');
     });
 
-    it('of a method that does not fit are 405', async () => {
+    it('with an unsupported method are 405', async () => {
       refused(await here().api.post(here().path('v1', 'configmaps', 'x'), {}), 405, 'MethodNotAllowed');
     });
 
@@ -101,7 +101,7 @@ export function discoveryChapter(here: () => World): void {
       assert.equal(answer.status, 413);
     });
 
-    it('with options that are none are refused by name', async () => {
+    it('with invalid options are refused by name', async () => {
       assert.match(
         refused(await here().api.post(`${here().widgets()}?fieldValidation=Foo`, here().widget('x')), 422, 'Invalid')
           .message,
@@ -113,7 +113,7 @@ export function discoveryChapter(here: () => World): void {
       );
     });
 
-    it('name their writer by the program when they name none', async () => {
+    it("get the program's name as their manager when they do not give one", async () => {
       const made = ok(
         await here().api.post(here().path('v1', 'configmaps'), here().configMap('agent', {}, { a: 'b' }), {
           agent: 'someone/1.2 (linux)',
@@ -138,7 +138,7 @@ export function discoveryChapter(here: () => World): void {
       assert.deepEqual(made.data, { a: 'b' });
     });
 
-    it('about what one may do are answered', async () => {
+    it('about permissions are answered', async () => {
       const review = ok(
         await here().api.post('/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', {
           apiVersion: 'authorization.k8s.io/v1',

@@ -1,26 +1,25 @@
 /**
- * The Gateway API's definitions on a server that lacks them: they are no part of Kubernetes.
- *
- * Owns: putting them there, until the server serves them, and taking away again what was put there. What the server has
- *       already, a cluster's own or local mode's, is left as it is.
+ * Installs the Gateway API's definitions on a server without them: they are not part of Kubernetes.
+ * Owns: installing them, waiting until they are served, and removing what was installed. Existing definitions, a
+ * cluster's own or local mode's, are left alone.
  */
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { eventually } from '../../support/eventually.ts';
 import type { Json, KubeApi } from './api.ts';
 
-/** What gateway controllers install, and the part of it that local mode serves. */
+/** The definitions that gateway controllers install; local mode serves this part. */
 const folders = {
-  whole: new URL('../../fixtures/gateway-api', import.meta.url),
-  local: new URL('../../../local/gateway/definitions', import.meta.url),
+  whole: new URL('../../fixtures/gateway-api/', import.meta.url),
+  local: new URL('../../../local/gateway/definitions/', import.meta.url),
 };
 export type GatewayApi = keyof typeof folders;
 
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-/** Unknown types are asked for by path, so a namespace that is not there does. */
+/** Unknown types are detected by path, so the namespace need not exist. */
 const pathOf = (plural: string): string => `/apis/gateway.networking.k8s.io/v1/namespaces/default/${plural}`;
 
-/** @returns what takes away the definitions that were put there */
+/** @returns a function that removes the installed definitions */
 export async function installGatewayApi(api: KubeApi, which: GatewayApi): Promise<() => Promise<void>> {
   const made: string[] = [];
   for (const plural of ['gateways', 'httproutes']) {

@@ -1,4 +1,4 @@
-/** Local mode's API server, held to what the real one does. */
+/** Runs the conformance suite against local mode's API server. */
 import { systemClock } from '../../../lib/clock.ts';
 import { silentLogger } from '../../../lib/log.ts';
 import { startApiServer } from '../../../local/api-server/server.ts';

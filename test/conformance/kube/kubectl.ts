@@ -1,6 +1,4 @@
-/**
- * What kubectl's less usual commands ask a server for: protobuf bodies, tables of subresources, rules, warnings, logs.
- */
+/** What kubectl's less usual commands request: protobuf bodies, tables of subresources, rules, warnings, logs. */
 import assert from 'node:assert/strict';
 import { protobufBody, text } from '../../support/protobuf.ts';
 import { ok, refused, type World } from './world.ts';
@@ -9,8 +7,8 @@ const tables = 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json';
 const protobuf = 'application/vnd.kubernetes.protobuf';
 
 export function kubectlChapter(here: () => World): void {
-  describe('what kubectl asks for', () => {
-    it('is made of a Deployment in protobuf, zero replicas included', async () => {
+  describe('requests of kubectl', () => {
+    it('create a Deployment in protobuf, zero replicas included', async () => {
       const labels = text(1, [text(1, 'app'), text(2, 'made')]);
       const container = text(2, [text(1, 'main'), text(2, 'image:1'), text(6, [[3, 8080]]), text(8, [])]);
       const template = text(3, [text(1, [text(11, [text(1, 'app'), text(2, 'made')])]), text(2, [container])]);
@@ -29,7 +27,7 @@ export function kubectlChapter(here: () => World): void {
       );
     });
 
-    it('is made of a Service in protobuf', async () => {
+    it('create a Service in protobuf', async () => {
       const port = text(1, [
         text(1, '80-http'),
         text(2, 'TCP'),
@@ -48,7 +46,7 @@ export function kubectlChapter(here: () => World): void {
       );
     });
 
-    it('shows a scale as a table', async () => {
+    it('show a scale as a table', async () => {
       ok(await here().apply('scale-table', 'one', { size: 'small', replicas: 2 }), 201);
       const table = ok(await here().api.get(`${here().widgets('scale-table')}/scale`, { accept: tables }));
       assert.deepEqual(
@@ -58,7 +56,7 @@ export function kubectlChapter(here: () => World): void {
       assert.deepEqual(table.rows[0].cells.slice(0, 3), ['scale-table', 2, 0]);
     });
 
-    it('lists what one may do', async () => {
+    it('list permissions', async () => {
       const review = {
         apiVersion: 'authorization.k8s.io/v1',
         kind: 'SelfSubjectRulesReview',
@@ -89,14 +87,14 @@ export function kubectlChapter(here: () => World): void {
       );
     });
 
-    it('tells its health check by check', async () => {
+    it('show the health check by check', async () => {
       const all = await here().api.get('/readyz?verbose');
       assert.match(all.text, /^\[\+\]ping ok\n(.*\n)*readyz check passed\n$/);
       assert.equal((await here().api.get('/livez/ping')).text, 'ok');
       assert.equal((await here().api.get('/livez/nothing')).status, 404);
     });
 
-    it('reads logs within bounds that make sense', async () => {
+    it('read logs within valid bounds', async () => {
       const pod = {
         apiVersion: 'v1',
         kind: 'Pod',

@@ -49,7 +49,7 @@ export function listChapter(here: () => World): void {
       );
     });
 
-    it('refuse a selector that is none', async () => {
+    it('refuse an invalid selector', async () => {
       const status = refused(
         await here().api.get(`${here().widgets()}?labelSelector=${encodeURIComponent('a==b==c')}`),
         400,
@@ -58,7 +58,7 @@ export function listChapter(here: () => World): void {
       assert.match(status.message, /found '==', expected: ',' or 'end of string'/);
     });
 
-    it('refuse to select by other fields', async () => {
+    it('refuse unsupported field selectors', async () => {
       const status = refused(
         await here().api.get(`${here().widgets()}?fieldSelector=spec.size%3Dsmall`),
         400,
@@ -67,7 +67,7 @@ export function listChapter(here: () => World): void {
       assert.equal(status.message, 'field label not supported: spec.size');
     });
 
-    it('name their kind, and that of custom items', async () => {
+    it('have their kind, and that of custom items', async () => {
       const widgets = ok(await here().api.get(`${here().widgets()}?labelSelector=kind%3Dlist`));
       assert.deepEqual(
         [widgets.kind, widgets.apiVersion, widgets.items[0].kind],
@@ -77,7 +77,7 @@ export function listChapter(here: () => World): void {
       assert.deepEqual([maps.kind, maps.apiVersion, maps.items[0].kind], ['ConfigMapList', 'v1', undefined]);
     });
 
-    it('come in pages that show one moment', async () => {
+    it('have pages of one resourceVersion', async () => {
       const query = `${here().path('v1', 'configmaps')}?labelSelector=kind%3Dlist&limit=2`;
       const first = ok(await here().api.get(query));
       assert.deepEqual(names(first), ['l1', 'l2']);
@@ -90,17 +90,17 @@ export function listChapter(here: () => World): void {
       ok(await here().api.delete(here().path('v1', 'configmaps', 'l4')));
     });
 
-    it('count what is left on a page without selector', async () => {
+    it('count the remaining items on a page without selector', async () => {
       const all = names(ok(await here().api.get(here().widgets())));
       const page = ok(await here().api.get(`${here().widgets()}?limit=1`));
       assert.equal(page.metadata.remainingItemCount, all.length - 1);
     });
 
-    it('refuse a token that is none', async () => {
+    it('refuse an invalid continue token', async () => {
       refused(await here().api.get(`${here().widgets()}?limit=1&continue=abc`), 400, 'BadRequest');
     });
 
-    it('are no older than asked', async () => {
+    it('are not older than the given resourceVersion', async () => {
       const made = await here().createConfigMap('newest', {});
       for (const query of [
         '',
@@ -108,13 +108,13 @@ export function listChapter(here: () => World): void {
         `?resourceVersion=${made.metadata.resourceVersion}&resourceVersionMatch=NotOlderThan`,
       ]) {
         const list = ok(await here().api.get(`${here().path('v1', 'configmaps')}${query}`));
-        // From its cache the real server may be a moment behind, but not when a version is named.
+        // The real server's cache may be a moment behind, but not when a resourceVersion is given.
         if (query !== '?resourceVersion=0') assert.ok(names(list).includes('newest'), query);
         assert.match(list.metadata.resourceVersion, /^\d+$/);
       }
     });
 
-    it('show an exact moment of the past', async () => {
+    it('show the exact state of a past resourceVersion', async () => {
       const made = await here().createConfigMap('exact', {});
       ok(await here().api.delete(here().path('v1', 'configmaps', 'exact')));
       const list = ok(
@@ -127,7 +127,7 @@ export function listChapter(here: () => World): void {
       assert.equal(list.metadata.resourceVersion, made.metadata.resourceVersion);
     });
 
-    it('refuse a version from the future', async () => {
+    it('refuse a resourceVersion from the future', async () => {
       const status = refused(
         await here().api.get(
           `${here().path('v1', 'configmaps')}?resourceVersion=999999999&resourceVersionMatch=NotOlderThan`,
@@ -139,7 +139,7 @@ export function listChapter(here: () => World): void {
       assert.equal(status.details.causes[0].reason, 'ResourceVersionTooLarge');
     });
 
-    it('refuse a version that is none', async () => {
+    it('refuse an invalid resourceVersion', async () => {
       refused(await here().api.get(`${here().widgets()}?resourceVersion=abc`), 400, 'BadRequest');
       const status = refused(await here().api.get(`${here().widgets()}?resourceVersionMatch=Exact`), 422, 'Invalid');
       assert.equal(
@@ -148,7 +148,7 @@ export function listChapter(here: () => World): void {
       );
     });
 
-    it('come as tables with the columns of the definition', async () => {
+    it('can be tables with the columns of the definition', async () => {
       await here().createWidget('tabled', { replicas: 3, note: 'note' }, { labels: { kind: 'table' } });
       const table = ok(await here().api.get(`${here().widgets()}?labelSelector=kind%3Dtable`, { accept: tableAccept }));
       assert.equal(table.kind, 'Table');
@@ -169,14 +169,14 @@ export function listChapter(here: () => World): void {
       assert.deepEqual([row.object.kind, row.object.metadata.name], ['PartialObjectMetadata', 'tabled']);
     });
 
-    it('come as tables of whole objects when asked', async () => {
+    it('can be tables of whole objects', async () => {
       const table = ok(
         await here().api.get(`${here().widgets('tabled')}?includeObject=Object`, { accept: tableAccept }),
       );
       assert.equal(table.rows[0].object.spec.replicas, 3);
     });
 
-    it('come as metadata alone', async () => {
+    it('can be metadata alone', async () => {
       const list = ok(
         await here().api.get(`${here().widgets()}?labelSelector=kind%3Dlist`, {
           accept: 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io',

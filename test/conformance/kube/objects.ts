@@ -4,7 +4,7 @@ import { ok, ownedBy, refused, type World } from './world.ts';
 
 export function objectChapter(here: () => World): void {
   describe('objects', () => {
-    it('get uid, version, time and generation from the server', async () => {
+    it('get uid, resourceVersion, time and generation from the server', async () => {
       const made = await here().createWidget(
         'made',
         {},
@@ -18,13 +18,13 @@ export function objectChapter(here: () => World): void {
       assert.deepEqual(ok(await here().api.get(here().widgets('made'))), made);
     });
 
-    it('do not take a status on create', async () => {
+    it('ignore a status on create', async () => {
       const { api, widgets } = { api: here().api, widgets: here().widgets() };
       const made = ok(await api.post(widgets, { ...here().widget('no-status'), status: { replicas: 3 } }), 201);
       assert.equal(made.status, undefined);
     });
 
-    it('are named by the server when asked', async () => {
+    it('are named by the server with generateName', async () => {
       const made = ok(
         await here().api.post(here().widgets(), { ...here().widget(''), metadata: { generateName: 'some-' } }),
         201,
@@ -39,7 +39,7 @@ export function objectChapter(here: () => World): void {
       assert.deepEqual(status.details, { name: 'taken', group: here().group, kind: 'widgets' });
     });
 
-    it('are refused in a namespace that is not there', async () => {
+    it('are refused in a missing namespace', async () => {
       const status = refused(
         await here().api.post(here().widgets(undefined, 'nowhere-at-all'), here().widget('a')),
         404,
@@ -48,7 +48,7 @@ export function objectChapter(here: () => World): void {
       assert.equal(status.message, 'namespaces "nowhere-at-all" not found');
     });
 
-    it('are refused when their own namespace is another one', async () => {
+    it("are refused when their own namespace differs from the path's", async () => {
       const status = refused(
         await here().api.post(here().widgets(), here().widget('a', {}, { namespace: 'other' })),
         400,
@@ -60,10 +60,10 @@ export function objectChapter(here: () => World): void {
       );
     });
 
-    it('are missed in the words clients know', async () => {
-      const status = refused(await here().api.get(here().widgets('nobody')), 404, 'NotFound');
-      assert.equal(status.message, `widgets.${here().group} "nobody" not found`);
-      assert.deepEqual(status.details, { name: 'nobody', group: here().group, kind: 'widgets' });
+    it('are reported as missing with the message that clients know', async () => {
+      const status = refused(await here().api.get(here().widgets('absent')), 404, 'NotFound');
+      assert.equal(status.message, `widgets.${here().group} "absent" not found`);
+      assert.deepEqual(status.details, { name: 'absent', group: here().group, kind: 'widgets' });
     });
 
     it('are not written by a dry run', async () => {
@@ -73,7 +73,7 @@ export function objectChapter(here: () => World): void {
       refused(await here().api.get(here().widgets('dry')), 404);
     });
 
-    it('are replaced only from their newest version', async () => {
+    it('are replaced only from their newest resourceVersion', async () => {
       const first = await here().createWidget('replaced');
       const second = ok(
         await here().api.put(here().widgets('replaced'), { ...first, spec: { ...first.spec, replicas: 2 } }),
@@ -92,7 +92,7 @@ export function objectChapter(here: () => World): void {
       );
     });
 
-    it('have to say which version they replace', async () => {
+    it('must give the resourceVersion that they replace', async () => {
       await here().createWidget('versionless');
       const status = refused(
         await here().api.put(here().widgets('versionless'), here().widget('versionless')),
@@ -102,7 +102,7 @@ export function objectChapter(here: () => World): void {
       assert.match(status.message, /metadata\.resourceVersion: Invalid value: .*: must be specified for an update$/);
     });
 
-    it('keep their version when an update changes nothing', async () => {
+    it('keep their resourceVersion when an update changes nothing', async () => {
       const first = await here().createWidget('same');
       assert.equal(
         ok(await here().api.put(here().widgets('same'), first)).metadata.resourceVersion,
@@ -110,7 +110,7 @@ export function objectChapter(here: () => World): void {
       );
     });
 
-    it('keep what only the server writes', async () => {
+    it('keep fields that only the server writes', async () => {
       const first = await here().createWidget('keeps');
       const second = ok(
         await here().api.put(here().widgets('keeps'), {
@@ -133,7 +133,7 @@ export function objectChapter(here: () => World): void {
       assert.equal(status.message, 'the name of the object (other) does not match the name on the URL (named)');
     });
 
-    it('are not replaced by one of another life', async () => {
+    it('are not replaced by one with another uid', async () => {
       const first = await here().createWidget('lives');
       refused(
         await here().api.put(here().widgets('lives'), { ...first, metadata: { ...first.metadata, uid: 'another' } }),
@@ -164,7 +164,7 @@ export function objectChapter(here: () => World): void {
       assert.deepEqual([third.spec.replicas, third.status, third.metadata.generation], [3, { replicas: 2 }, 2]);
     });
 
-    it('takes no labels along', async () => {
+    it('does not change labels', async () => {
       const first = await here().createWidget('labelless');
       const second = ok(
         await here().api.put(here().widgets('labelless/status'), {
@@ -176,7 +176,7 @@ export function objectChapter(here: () => World): void {
       assert.equal(second.metadata.labels, undefined);
     });
 
-    it('is guarded by the version as the rest is', async () => {
+    it('is checked against the resourceVersion like the object', async () => {
       const first = await here().createWidget('guarded');
       ok(await here().api.put(here().widgets('guarded/status'), { ...first, status: { replicas: 1 } }));
       refused(
@@ -186,14 +186,14 @@ export function objectChapter(here: () => World): void {
       );
     });
 
-    it('writes nothing when it says the same again', async () => {
+    it('writes nothing when it is unchanged', async () => {
       const first = await here().createWidget('repeated');
       const second = ok(await here().api.put(here().widgets('repeated/status'), { ...first, status: { replicas: 1 } }));
       const third = ok(await here().api.put(here().widgets('repeated/status'), second));
       assert.equal(third.metadata.resourceVersion, second.metadata.resourceVersion);
     });
 
-    it('is owned apart from the rest', async () => {
+    it('has a separate entry in managedFields', async () => {
       const first = await here().createWidget('apart');
       const second = ok(await here().api.put(here().widgets('apart/status'), { ...first, status: { replicas: 1 } }));
       assert.deepEqual(ownedBy(second, 'conformance', 'status'), { 'f:status': { '.': {}, 'f:replicas': {} } });

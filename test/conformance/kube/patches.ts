@@ -25,10 +25,10 @@ export function patchChapter(here: () => World): void {
 
     for (const [name, operation] of [
       ['a test that fails', { op: 'test', path: '/spec/size', value: 'large' }],
-      ['a path that is not there', { op: 'remove', path: '/spec/nothing' }],
+      ['a missing path', { op: 'remove', path: '/spec/nothing' }],
       ['an unknown operation', { op: 'bogus', path: '/spec/size' }],
     ] as const) {
-      it(`by JSON Patch are refused whole for ${name}`, async () => {
+      it(`by JSON Patch are refused completely for ${name}`, async () => {
         const widget = `jp-${operation.op}`;
         const first = await here().createWidget(widget);
         refused(
@@ -43,7 +43,7 @@ export function patchChapter(here: () => World): void {
       });
     }
 
-    it('by merge take null for removal', async () => {
+    it('by merge remove a field by null', async () => {
       await here().createWidget('mp', { note: 'note', map: { a: '1', b: '2' }, replicas: 3 });
       const patched = ok(
         await here().api.patch(here().widgets('mp'), 'merge', {
@@ -53,7 +53,7 @@ export function patchChapter(here: () => World): void {
       assert.deepEqual(patched.spec, { size: 'small', replicas: 1, map: { b: '2', c: '3' } });
     });
 
-    it('are guarded by a version only when they name one', async () => {
+    it('are checked against a resourceVersion only when they have one', async () => {
       const first = await here().createWidget('mp-version');
       ok(await here().api.patch(here().widgets('mp-version'), 'merge', { spec: { replicas: 2 } }));
       ok(await here().api.patch(here().widgets('mp-version'), 'merge', { spec: { replicas: 3 } }));
@@ -78,7 +78,7 @@ export function patchChapter(here: () => World): void {
       assert.deepEqual([patched.spec.size, patched.status], ['small', { replicas: 1 }]);
     });
 
-    it('that rename are refused', async () => {
+    it('that change the name are refused', async () => {
       await here().createWidget('mp-name');
       const status = refused(
         await here().api.patch(here().widgets('mp-name'), 'merge', { metadata: { name: 'other' } }),
@@ -88,7 +88,7 @@ export function patchChapter(here: () => World): void {
       assert.equal(status.message, 'the name of the object (other) does not match the name on the URL (mp-name)');
     });
 
-    it('by strategic merge are not for custom resources', async () => {
+    it('by strategic merge are refused for custom resources', async () => {
       await here().createWidget('smp');
       const status = refused(
         await here().api.patch(here().widgets('smp'), 'strategic', {}),
@@ -102,7 +102,7 @@ export function patchChapter(here: () => World): void {
       );
     });
 
-    it('by strategic merge know the keys of lists', async () => {
+    it('by strategic merge merge lists by key', async () => {
       const path = here().path('v1', 'pods');
       const env = [
         { name: 'A', value: '1' },
@@ -160,8 +160,8 @@ export function patchChapter(here: () => World): void {
       );
     });
 
-    it('of what is not there are refused', async () => {
-      refused(await here().api.patch(here().widgets('nobody'), 'merge', { spec: {} }), 404, 'NotFound');
+    it('of missing objects are refused', async () => {
+      refused(await here().api.patch(here().widgets('absent'), 'merge', { spec: {} }), 404, 'NotFound');
     });
   });
 }

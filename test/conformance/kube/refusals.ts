@@ -1,4 +1,4 @@
-/** What a wrong manifest of the operator, or a foreign writer's change beside it, is refused for. */
+/** What the API server refuses in a wrong manifest of the operator, or after another writer's change. */
 import assert from 'node:assert/strict';
 import type { Json } from './api.ts';
 import { refused, type World } from './world.ts';

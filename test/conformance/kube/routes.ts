@@ -1,7 +1,6 @@
 /**
- * What the operator relies on of the Gateway API's kinds: defaults, bounds, and who owns the weights. They are no part
- * of
- * Kubernetes: on a server without them their definitions are there for the chapter's time.
+ * What the operator relies on in the Gateway API's kinds: defaults, bounds, and the owner of the weights. They are not
+ * part of Kubernetes: on a server without them their definitions are installed for this chapter.
  */
 import assert from 'node:assert/strict';
 import type { Answer, Json } from './api.ts';
@@ -37,7 +36,7 @@ export function routeChapter(here: () => World): void {
     });
     after(() => takeAway());
 
-    it('get the defaults that a comparison has to bear with', async () => {
+    it('get the defaults that a comparison must allow for', async () => {
       const made = ok(
         await create('r-defaults', {
           parentRefs: [{ name: 'public' }],
@@ -57,7 +56,7 @@ export function routeChapter(here: () => World): void {
       assert.equal(made.metadata.generation, 1);
     });
 
-    it('keep both weights as they are given, 0 too', async () => {
+    it('keep both weights as given, also 0', async () => {
       const made = ok(await create('r-weights', weighted(100, 0)), 201);
       assert.deepEqual(
         made.spec.rules[0].backendRefs.map((ref: Json) => ref.weight),
@@ -69,9 +68,9 @@ export function routeChapter(here: () => World): void {
       ['a weight below 0', weighted(100, -1), 'spec.rules[0].backendRefs[1].weight'],
       ['a weight that is too large', weighted(1_000_001, 0), 'spec.rules[0].backendRefs[0].weight'],
       ['a Service without a port', { rules: [{ backendRefs: [{ name: 'm-a' }] }] }, 'spec.rules[0].backendRefs[0]'],
-      ['a hostname that is none', { hostnames: ['Not_A.Host'] }, 'spec.hostnames[0]'],
+      ['an invalid hostname', { hostnames: ['Not_A.Host'] }, 'spec.hostnames[0]'],
       [
-        'a path that begins nowhere',
+        'a path without a leading slash',
         { rules: [{ matches: [{ path: { value: 'v2' } }] }] },
         'spec.rules[0].matches[0].path',
       ],
@@ -88,11 +87,11 @@ export function routeChapter(here: () => World): void {
       });
     }
 
-    it('are refused with a field that nobody knows', async () => {
+    it('are refused with an unknown field', async () => {
       refused(await create('r-unknown', { ...weighted(95, 5), router: 'x' }), 400, 'BadRequest');
     });
 
-    it('have rules of one owner: another has to take them by force', async () => {
+    it('have rules of one owner: another must force its apply', async () => {
       ok(await apply('r-owned', 'one', weighted(95, 5)), 201);
       const { details } = refused(await apply('r-owned', 'two', weighted(0, 100)), 409, 'Conflict');
       assert.deepEqual(
@@ -107,7 +106,7 @@ export function routeChapter(here: () => World): void {
       assert.equal(ownedBy(taken, 'one'), undefined);
     });
 
-    it('grow by one generation with the weights, and not with the status', async () => {
+    it('get a new generation with the weights, and not with the status', async () => {
       const made = ok(await apply('r-generation', 'one', weighted(100, 0)), 201);
       const moved = ok(await apply('r-generation', 'one', weighted(95, 5)));
       assert.deepEqual([made.metadata.generation, moved.metadata.generation], [1, 2]);
@@ -136,7 +135,7 @@ export function routeChapter(here: () => World): void {
       assert.equal(told.status.parents[0].conditions[0].observedGeneration, 2);
     });
 
-    it('write nothing when they are applied as they are', async () => {
+    it('write nothing when they are applied unchanged', async () => {
       const made = ok(await apply('r-quiet', 'one', weighted(95, 5)), 201);
       assert.equal(
         ok(await apply('r-quiet', 'one', weighted(95, 5))).metadata.resourceVersion,
@@ -155,7 +154,7 @@ export function routeChapter(here: () => World): void {
       });
     const label = { 'example.com/serving': 'true' };
 
-    it('is put and taken off by its own manager, and leaves the rest alone', async () => {
+    it('is set and removed by its own manager, and leaves other labels alone', async () => {
       const made = ok(
         await here().api.post(here().path('v1', 'pods'), {
           apiVersion: 'v1',
@@ -170,7 +169,7 @@ export function routeChapter(here: () => World): void {
       assert.deepEqual(ok(await mark('marked', { uid })).metadata.labels, { app: 'x' });
     });
 
-    it('makes no pod anew that is gone, nor marks its namesake', async () => {
+    it('does not create a deleted pod again, or mark another pod of its name', async () => {
       refused(
         await mark('never-there', { uid: '11111111-2222-3333-4444-555555555555', labels: label }),
         409,

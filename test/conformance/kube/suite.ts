@@ -1,8 +1,7 @@
 /**
- * What the operator and its users rely on of the Kubernetes API, as one suite that runs on any server.
- *
- * Owns: the list of chapters. Local mode passes it as part of `npm test`, a real kube-apiserver by
- *       `npm run test:conformance`; a difference between the two is a bug of local mode.
+ * What the operator and its users rely on in the Kubernetes API, as one suite that runs on any server.
+ * Owns: the list of chapters. Local mode passes it as part of `npm test`, a real kube-apiserver by `npm run
+ * test:conformance`; a difference between the two is a bug of local mode.
  */
 import { applyChapter } from './apply.ts';
 import { builtinChapter } from './builtins.ts';
@@ -18,7 +17,10 @@ import { validationChapter } from './validation.ts';
 import { watchChapter } from './watches.ts';
 import { World } from './world.ts';
 
-/** @param open starts or finds the server. @returns its kubeconfig's text, and how to end what was started */
+/**
+ * @param open starts or finds the server
+ * @returns its kubeconfig's text, and a function that ends what was started
+ */
 export function kubeConformance(
   name: string,
   open: () => Promise<{ readonly kubeconfig: string; readonly close: () => Promise<void> }>,

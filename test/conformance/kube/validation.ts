@@ -1,4 +1,4 @@
-/** What a custom object has to be: defaults, pruning, types, rules; and what a definition has to be. */
+/** Validation of custom objects (defaults, pruning, types, rules) and of definitions. */
 import assert from 'node:assert/strict';
 import type { Json } from './api.ts';
 import { widgetDefinition } from './widget.ts';
@@ -14,7 +14,7 @@ export function validationChapter(here: () => World): void {
     });
 
   describe('defaults', () => {
-    it('are filled in where their parent is', async () => {
+    it('are filled in when their parent exists', async () => {
       assert.deepEqual(ok(await create('d-one', { size: 'small', nested: {}, parts: [{ name: 'p' }] }), 201).spec, {
         size: 'small',
         replicas: 1,
@@ -24,7 +24,7 @@ export function validationChapter(here: () => World): void {
       assert.equal(ok(await create('d-two', { size: 'small' }), 201).spec.nested, undefined);
     });
 
-    it('take the place of null', async () => {
+    it('replace null', async () => {
       assert.deepEqual(ok(await create('d-null', { size: 'small', replicas: null, maybe: null }), 201).spec, {
         size: 'small',
         replicas: 1,
@@ -34,7 +34,7 @@ export function validationChapter(here: () => World): void {
   });
 
   describe('unknown fields', () => {
-    it('are refused by strict validation, each by its path', async () => {
+    it('are refused by strict validation, each with its path', async () => {
       const status = refused(
         await create(
           'u-strict',
@@ -72,13 +72,13 @@ export function validationChapter(here: () => World): void {
       assert.match(String(answer.headers['warning']), /^299 - "unknown field \\"spec\.foo\\""$/);
     });
 
-    it('are dropped without a word when they are to be ignored', async () => {
+    it('are dropped without a warning when they are ignored', async () => {
       const answer = await create('u-ignore', { size: 'small', foo: 1 }, '?fieldValidation=Ignore');
       assert.equal(ok(answer, 201).spec.foo, undefined);
       assert.equal(answer.headers['warning'], undefined);
     });
 
-    it('are kept where the schema says so', async () => {
+    it('are kept when the schema says so', async () => {
       assert.deepEqual(
         ok(await create('u-any', { size: 'small', any: { deep: [{ er: 1 }] } }, '?fieldValidation=Strict'), 201).spec
           .any,
@@ -86,7 +86,7 @@ export function validationChapter(here: () => World): void {
       );
     });
 
-    it('of built-in objects are refused likewise', async () => {
+    it('of built-in objects are refused too', async () => {
       const pod = {
         apiVersion: 'v1',
         kind: 'Pod',
@@ -122,7 +122,7 @@ export function validationChapter(here: () => World): void {
       ['another type', { size: 'small', replicas: 'x' },
         { reason: 'FieldValueTypeInvalid', field: 'spec.replicas',
         message: 'Invalid value: "string": spec.replicas in body must be of type integer: "string"' }],
-      ['a broken number where a whole one is due', { size: 'small', parts: [{ name: 'a', port: 1.5 }] },
+      ['a fraction instead of an integer', { size: 'small', parts: [{ name: 'a', port: 1.5 }] },
         { reason: 'FieldValueTypeInvalid', field: 'spec.parts[0].port',
         message: 'Invalid value: "number": spec.parts[0].port in body must be of type integer,string: "number"' }],
       ['text that is too short', { size: 'small', note: 'a' },
@@ -133,7 +133,7 @@ export function validationChapter(here: () => World): void {
       ['text of another shape', { size: 'small', note: 'ABC' },
         { reason: 'FieldValueInvalid', field: 'spec.note',
         message: "Invalid value: \"ABC\": spec.note in body should match '^[a-z]+$'" }],
-      ['a time that is none', { size: 'small', when: 'soon' },
+      ['an invalid time', { size: 'small', when: 'soon' },
         { reason: 'FieldValueTypeInvalid', field: 'spec.when',
         message: 'Invalid value: "soon": spec.when in body must be of type date-time: "soon"' }],
       ['a list that is too long', { size: 'small', tags: ['a', 'b', 'c', 'd'] },
@@ -150,11 +150,11 @@ export function validationChapter(here: () => World): void {
         { reason: 'FieldValueDuplicate', field: 'spec.tags[1]', message: 'Duplicate value: "a"' }],
       ['an item of a map list that is there twice', { size: 'small', parts: [{ name: 'a' }, { name: 'a' }] },
         { reason: 'FieldValueDuplicate', field: 'spec.parts[1]', message: 'Duplicate value: {"name":"a"}' }],
-      ['a rule that is broken', { size: 'large' },
+      ['a violated rule', { size: 'large' },
         { reason: 'FieldValueInvalid', field: 'spec', message: 'Invalid value: large ones need replicas' }],
       ['a rule of a list, at its own path', { size: 'small', steps: [{ weight: 5 }, { pause: true }, { weight: 1 }] },
         { reason: 'FieldValueInvalid', field: 'spec.steps', message: 'Invalid value: weights never decrease' }],
-      ['a rule with a message and reason of its own', { size: 'small', note: 'bad' },
+      ['a rule with its own message and reason', { size: 'small', note: 'bad' },
         { reason: 'FieldValueForbidden', field: 'spec', message: 'Forbidden: note is bad' }],
       ['a quantity that is too small', { size: 'small', memory: '1Ki' },
         { reason: 'FieldValueInvalid', field: 'spec.memory', message: 'Invalid value: "1Ki": memory is too small' }],
@@ -176,7 +176,7 @@ export function validationChapter(here: () => World): void {
       });
     }
 
-    it('says one trouble bare', async () => {
+    it('prints a single cause without brackets', async () => {
       const status = refused(await create('v-bare', { size: 'large' }), 422, 'Invalid');
       assert.equal(
         status.message,
@@ -184,7 +184,7 @@ export function validationChapter(here: () => World): void {
       );
     });
 
-    it('says that rules were not run on what is broken', async () => {
+    it('reports that rules were not run on an invalid object', async () => {
       const status = refused(await create('v-broken', { replicas: 1 }), 422, 'Invalid');
       assert.ok(
         status.details.causes.some(
@@ -199,7 +199,7 @@ export function validationChapter(here: () => World): void {
       ok(await create('v-memory', { size: 'small', memory: '2Gi' }), 201);
     });
 
-    it('holds a rule of change only once there is something to change', async () => {
+    it('checks a transition rule only on update', async () => {
       ok(await create('v-frozen', { size: 'small' }), 201);
       const patch = (frozen: string): ReturnType<World['api']['patch']> =>
         here().api.patch(here().widgets('v-frozen'), 'merge', { spec: { frozen } });
@@ -252,7 +252,7 @@ export function validationChapter(here: () => World): void {
       refused(await here().api.post(here().widgets(), 'x', { type: 'text/plain' }), 415, 'UnsupportedMediaType');
     });
 
-    it('lets what was valid once be as it was', async () => {
+    it('accepts unchanged fields that were valid before', async () => {
       const group = `r${here().suffix}.example.com`;
       const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions`;
       const schema = (most: number): Json => ({
@@ -296,28 +296,28 @@ export function validationChapter(here: () => World): void {
         'spec.validation.openAPIV3Schema.properties[a].type', /must not be empty for specified object fields/],
       ['with a list without items', { type: 'object', properties: { a: { type: 'array' } } },
         'spec.validation.openAPIV3Schema.properties[a].items', /must be specified/],
-      ['with a rule about nothing', { type: 'object',
+      ['with a rule about an unknown field', { type: 'object',
         properties: { a: { type: 'object', properties: { b: { type: 'string' } },
           'x-kubernetes-validations': [{ rule: 'self.c == 1' }] } } },
         'spec.validation.openAPIV3Schema.properties[a].x-kubernetes-validations[0].rule', /undefined field 'c'/],
-      ['with a function that is none', { type: 'object',
+      ['with an unknown function', { type: 'object',
         properties: { a: { type: 'string', maxLength: 5, 'x-kubernetes-validations': [{ rule: 'self.bogus()' }] } } },
         'spec.validation.openAPIV3Schema.properties[a].x-kubernetes-validations[0].rule', /compilation failed/],
-      ['with a rule that is no question', { type: 'object',
+      ['with a rule that is not a boolean', { type: 'object',
         properties: { a: { type: 'object', properties: { b: { type: 'string', maxLength: 5 } },
           'x-kubernetes-validations': [{ rule: "'x' + 'y'" }] } } },
         'spec.validation.openAPIV3Schema.properties[a].x-kubernetes-validations[0].rule', /must evaluate to a bool/],
-      ['with a rule below lists without end', { type: 'object',
+      ['with a rule below unbounded lists', { type: 'object',
         properties: { a: { type: 'array', items: { type: 'array',
           items: { type: 'string', 'x-kubernetes-validations': [{ rule: "self.matches('a')" }] } } } } },
         'spec.validation.openAPIV3Schema.properties[a].items.items.x-kubernetes-validations[0].rule',
         /estimated rule cost exceeds budget/],
-      ['with keys that may be left out', { type: 'object',
+      ['with optional keys', { type: 'object',
         properties: { a: { type: 'array', 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['k'],
           items: { type: 'object', properties: { k: { type: 'string' } } } } } },
         'spec.validation.openAPIV3Schema.properties[a].items.properties[k].default',
         /must have a default or be a required property/],
-      ['with fields beside entries', { type: 'object',
+      ['with properties beside additionalProperties', { type: 'object',
         properties: { a: { type: 'object', properties: { b: { type: 'string' } },
           additionalProperties: { type: 'string' } } } },
         'spec.validation.openAPIV3Schema.properties[a].additionalProperties', /mutual exclusive/],
@@ -330,7 +330,7 @@ export function validationChapter(here: () => World): void {
       });
     }
 
-    it('tell when they are served', async () => {
+    it('report when they are served', async () => {
       const definition = ok(
         await here().api.get(`/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.${here().group}`),
       );

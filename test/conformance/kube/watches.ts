@@ -1,4 +1,4 @@
-/** Watches: events, where they begin, bookmarks, ends, selectors. */
+/** Watches: events, start, bookmarks, end, selectors. */
 import assert from 'node:assert/strict';
 import type { Watch, WatchEvent } from './api.ts';
 import { ok, refused, type World } from './world.ts';
@@ -26,7 +26,7 @@ export function watchChapter(here: () => World): void {
         .map((event) => `${event.type} ${event.object.metadata.name}`);
     }
 
-    it('tell of every change after a version, in order', async () => {
+    it('report every change after a resourceVersion, in order', async () => {
       const watching = await watch(`resourceVersion=${await now()}`);
       const made = await here().createConfigMap('w-a', {});
       const changed = ok(await here().api.patch(here().path('v1', 'configmaps', 'w-a'), 'merge', { data: { k: 'v' } }));
@@ -44,7 +44,7 @@ export function watchChapter(here: () => World): void {
       assert.deepEqual([last.object.data, last.object.kind, last.object.apiVersion], [{ k: 'v' }, 'ConfigMap', 'v1']);
     });
 
-    it('catch up with what was missed', async () => {
+    it('report missed changes', async () => {
       const from = await now();
       await here().createConfigMap('w-b1', {});
       await here().createConfigMap('w-b2', {});
@@ -53,13 +53,13 @@ export function watchChapter(here: () => World): void {
       assert.deepEqual(stories(watching, 'w-b'), ['ADDED w-b1', 'ADDED w-b2']);
     });
 
-    it('begin with what is there when no version is given', async () => {
+    it('begin with the current objects when no resourceVersion is given', async () => {
       await here().createConfigMap('w-c', {});
       const watching = await watch('');
       await watching.until('the object', (event) => event.type === 'ADDED' && event.object.metadata.name === 'w-c');
     });
 
-    it('list and mark the end of the list when asked to', async () => {
+    it('list and mark the end of the list on request', async () => {
       await here().createWidget('w-list', {}, { labels: { kind: 'watchlist' } });
       const watching = await watch(
         'sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan' +
@@ -78,7 +78,7 @@ export function watchChapter(here: () => World): void {
       await watching.until('the next', (event) => event.object.metadata.name === 'w-list-2');
     });
 
-    it('list only when they say how new it has to be', async () => {
+    it('list only with a resourceVersionMatch', async () => {
       const status = refused(
         await here().api.get(`${here().widgets()}?watch=true&sendInitialEvents=true`),
         422,
@@ -90,12 +90,12 @@ export function watchChapter(here: () => World): void {
       );
     });
 
-    it('end at their time', async () => {
+    it('end at their timeout', async () => {
       const watching = await watch('timeoutSeconds=1');
       await watching.untilEnd();
     });
 
-    it('tell in the stream that a version is too old', async () => {
+    it('report in the stream that a resourceVersion is too old', async () => {
       const watching = await watch('resourceVersion=1', here().widgets());
       const event = await watching.until('the error', (one) => one.type === 'ERROR');
       assert.deepEqual([event.object.kind, event.object.reason, event.object.code], ['Status', 'Expired', 410]);
@@ -103,7 +103,7 @@ export function watchChapter(here: () => World): void {
       await watching.untilEnd();
     });
 
-    it('show what enters and leaves their selector', async () => {
+    it('show objects that enter and leave their selector', async () => {
       const watching = await watch(`labelSelector=w%3Dyes&resourceVersion=${await now()}`);
       const path = here().path('v1', 'configmaps', 'w-sel');
       const label = async (w: string): Promise<unknown> =>
@@ -131,7 +131,7 @@ export function watchChapter(here: () => World): void {
       assert.equal(watching.events.length, 1);
     });
 
-    it('come as tables, the columns once', async () => {
+    it('can be tables, with the columns once', async () => {
       const watching = await here().api.watch(
         `${here().widgets()}?watch=true&fieldSelector=metadata.name%3Dw-table`,
         'application/json;as=Table;v=v1;g=meta.k8s.io',

@@ -1,4 +1,7 @@
-/** The custom resource of the conformance suite: small, and with one of everything that our own uses. */
+/**
+ * The custom resource of the conformance suite: small, with one example of each schema feature that our definition
+ * uses.
+ */
 import type { Json } from './api.ts';
 
 const spec: Json = {

@@ -1,7 +1,6 @@
 /**
- * Where the conformance suite works: a namespace and a custom resource of its own, on any API server.
- *
- * Owns: making both, names that collide with nobody's, and taking them away again.
+ * The namespace and custom resource of the conformance suite, on any API server.
+ * Owns: creating both under unique names, and removing them.
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -14,7 +13,7 @@ export class World {
   readonly suffix = randomBytes(4).toString('hex');
   readonly namespace = `conformance-${this.suffix}`;
   readonly group = `c${this.suffix}.example.com`;
-  /** Whether somebody collects garbage and ends namespaces: a controller manager, or local mode. */
+  /** Whether garbage is collected and namespaces end: by a controller manager, or by local mode. */
   hasControllers = false;
 
   constructor(kubeconfig: string) {
@@ -36,7 +35,7 @@ export class World {
       async () => (await this.api.get(this.widgets())).status === 200,
       20_000,
     );
-    // A moment after it is served the real server may still answer from the time before.
+    // For a moment after a resource is served, the real server may still answer as before.
     await eventually(
       'the custom resource to be written',
       async () => {
@@ -46,7 +45,7 @@ export class World {
       20_000,
     );
     this.hasControllers = await this.#seesServiceAccount();
-    // Without one the real server admits no pod.
+    // The real server does not admit pods without a service account.
     if (!this.hasControllers)
       ok(
         await this.api.post(this.path('v1', 'serviceaccounts'), {
@@ -68,7 +67,7 @@ export class World {
     return `${this.group}/v1`;
   }
 
-  /** Path of the widgets, or of one. */
+  /** Path of all widgets, or of one. */
   widgets(name?: string, namespace = this.namespace): string {
     return `/apis/${this.group}/v1/namespaces/${namespace}/widgets${name === undefined ? '' : `/${name}`}`;
   }
@@ -100,7 +99,10 @@ export class World {
     return ok(await this.api.post(this.path('v1', 'configmaps'), this.configMap(name, metadata, data)), 201);
   }
 
-  /** Server-side apply of a widget. @param spec exactly what the manager wants */
+  /**
+   * Server-side apply of a widget.
+   * @param spec exactly the manager's fields
+   */
   apply(
     name: string,
     manager: string,
@@ -131,13 +133,13 @@ export class World {
 
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 
-/** The body of an answer that has to be a success. */
+/** The body of an answer that must be a success. */
 export function ok(answer: Answer, status = 200): Json {
   assert.equal(answer.status, status, answer.text.slice(0, 1_000));
   return answer.body;
 }
 
-/** The Status of an answer that has to be a refusal. */
+/** The Status of an answer that must be an error. */
 export function refused(answer: Answer, status: number, reason?: string): Json {
   assert.equal(answer.status, status, answer.text.slice(0, 1_000));
   assert.equal(answer.body?.kind, 'Status');

@@ -1,6 +1,6 @@
 /**
- * What an API server has to say to OnnxModels: the CRD is accepted, good manifests are, bad ones are refused
- * with a message that names the field. Run against local mode and against a real kube-apiserver.
+ * What an API server must do with OnnxModels: accept the CRD and good manifests, and refuse bad ones with a message
+ * that names the field. Runs against local mode and against a real kube-apiserver.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -9,7 +9,10 @@ import { parse, parseAllDocuments } from 'yaml';
 import { customResourceDefinition } from '../../../api/onnxmodel.ts';
 import type { Stage } from '../../../api/schema/builder.ts';
 
-/** One request to the server under test. @param path with its query */
+/**
+ * One request to the server under test.
+ * @param path with its query
+ */
 export type Api = (
   method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE',
   path: string,
@@ -55,18 +58,18 @@ const good: readonly { name: string; spec: object }[] = [
       { uri: 'https://x/golden.jsonl', digest, metric: 'MaxAbsError', max: '0.02' }) },
   { name: 'a golden set in the model\'s claim',
     spec: golden({ uri: 'pvc://models/golden.bin', digest, metric: 'WordErrorRate' }) },
-  { name: 'a limit for made-up inputs', spec: golden({ metric: 'Cosine', min: '0.5' }) },
+  { name: 'a limit for generated inputs', spec: golden({ metric: 'Cosine', min: '0.5' }) },
   { name: 'traffic by a route', spec: { model: https,
       traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public', namespace: 'edge', sectionName: 'http' }],
       hostnames: ['ranker.example.com', '*.example.org'] } } },
-  { name: 'traffic by pods, said or not', spec: { model: https, traffic: {} } },
+  { name: 'traffic by pods, explicit or by default', spec: { model: https, traffic: {} } },
   { name: 'CPU as a number', spec: { model: https, resources: { limits: { cpu: 2 } } } },
   { name: 'a memory limit as a number of bytes', spec: { model: https, memory: { limit: 1_073_741_824 } } },
   ...['.5', '5.', '5e-1', '5E-1', '1e3', '1E9', '1e+3', '1E', '+1', '100u', '100n', '1k', '1Ki', '.5Gi', '9E',
       '0'].map((cpu) => ({ name: `the amount ${cpu}`, spec: { model: https, resources: { requests: { cpu } } } })),
   ...['.5Gi', '1E9', '+1Gi', '1e9', '134217728k'].map(
     (limit) => ({ name: `the memory limit ${limit}`, spec: { model: https, memory: { limit } } })),
-  { name: 'a request that is its limit in other words',
+  { name: 'a request that equals its limit in another unit',
     spec: { model: https, resources: { requests: { cpu: '1', 'nvidia.com/gpu': 1 },
       limits: { cpu: '1000m', 'nvidia.com/gpu': '1e0' } } } },
   { name: 'gates of a model with little traffic',
@@ -100,7 +103,7 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
   { name: 'http without a digest', spec: { model: { uri: 'http://x/y' } }, says: /spec\.model\.digest.*digest/ },
   { name: 'a digest that is too short', spec: {
       model: { ...https, digest: 'sha256:00' } }, says: /spec\.model\.digest/ },
-  { name: 'a way out of the folder', spec: {
+  { name: 'a path that leaves the folder', spec: {
       model: { uri: 'pvc://m/x/', graphs: [{ name: 'model',
       path: '../secret' }] } }, says: /spec\.model\.graphs\[0\]\.path/ },
   { name: 'an https folder without a list', spec: { model: { uri: 'https://x/folder/' } },
@@ -115,7 +118,7 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
       execution: { precision: 'INT8' } }, says: /spec\.execution\.precision.*variant/ },
   { name: 'a provider twice', spec: { model: https, execution: { providers: [{ name: 'CPU' }, { name: 'CPU' }] } },
     says: /spec\.execution\.providers.*twice/ },
-  { name: 'a provider nobody knows', spec: { model: https, execution: { providers: [{ name: 'NPU' }] } },
+  { name: 'an unknown provider', spec: { model: https, execution: { providers: [{ name: 'NPU' }] } },
     says: /spec\.execution\.providers\[0\]\.name: Unsupported value: "NPU"/ },
   { name: 'memory among the resources', spec: { model: https, resources: { limits: { memory: '1Gi' } } },
     says: /spec\.resources\.limits.*spec\.memory\.limit/ },
@@ -129,16 +132,16 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
     says: /spec\.traffic\.router.*parentRefs and hostnames are for router HTTPRoute/ },
   { name: 'no Gateway at all in the list', spec: { model: https,
       traffic: { router: 'HTTPRoute', parentRefs: [] } }, says: /spec\.traffic\.parentRefs.*at least 1 items/ },
-  { name: 'a hostname that is none', spec: { model: https,
+  { name: 'an invalid hostname', spec: { model: https,
       traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }],
       hostnames: ['http://a'] } }, says: /spec\.traffic\.hostnames\[0\]/ },
-  { name: 'no time to warm up', spec: { model: https, warmup: { timeout: '0s' } },
+  { name: 'a warm-up time of 0', spec: { model: https, warmup: { timeout: '0s' } },
     says: /spec\.warmup\.timeout.*must be above 0s/ },
   { name: 'more than a day to warm up', spec: { model: https, warmup: { timeout: '24h1ms' } },
     says: /spec\.warmup\.timeout.*timeout must be at most 24h \(given: / },
   { name: 'more than a day in the queue', spec: { model: https, batching: { maxQueueDelay: '25h' } },
     says: /spec\.batching\.maxQueueDelay.*maxQueueDelay must be at most 24h/ },
-  { name: 'no time to come up', spec: { model: https, rollout: { progressDeadline: '0s' } },
+  { name: 'a start-up time of 0', spec: { model: https, rollout: { progressDeadline: '0s' } },
     says: /spec\.rollout\.progressDeadline.*must be above 0s/ },
   { name: 'a request above its limit', spec: { model: https,
       resources: { requests: { cpu: 2 }, limits: { cpu: '500m' } } },
@@ -154,7 +157,7 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
       limits: { 'nvidia.com/gpu': 2 } } }, says: /cannot be overcommitted/ },
   { name: 'half a device', spec: { model: https, resources: { limits: { 'nvidia.com/gpu': '500m' } } },
     says: /spec\.resources\.limits.*must be integers/ },
-  { name: 'a resource that no container has', spec: { model: https, resources: { limits: { cores: 2 } } },
+  { name: 'a resource that containers cannot have', spec: { model: https, resources: { limits: { cores: 2 } } },
     says: /spec\.resources\.limits.*allowed: cpu, memory/ },
   { name: 'a sidecar that could not start',
     spec: { model: https, runtime: { sidecar: { resources: { limits: { memory: '64Mi' } } } } },
@@ -167,9 +170,9 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
   ...['1K', '1GiB', '1e', '--1', '1 Gi', '-1', 'Gi', '1,5', '0x10'].map(
     (cpu) => ({ name: `the amount ${cpu}`, spec: { model: https,
       resources: { requests: { cpu } } }, says: /spec\.resources\.requests\.cpu/ })),
-  { name: 'fewer than no cores', spec: { model: https,
+  { name: 'a negative number of cores', spec: { model: https,
       resources: { limits: { cpu: -1 } } }, says: /spec\.resources\.limits/ },
-  { name: 'a batch of nothing', spec: { model: https, batching: { maxBatchSize: 0 } },
+  { name: 'a batch size of 0', spec: { model: https, batching: { maxBatchSize: 0 } },
     says: /spec\.batching\.maxBatchSize.*greater than or equal to 1/ },
   { name: 'a delay without a unit', spec: { model: https,
       batching: { maxQueueDelay: '5' } }, says: /spec\.batching\.maxQueueDelay/ },
@@ -200,11 +203,11 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
     says: /gates\.golden\.max.*MaxAbsError requires max/ },
   { name: 'an accuracy without a min', spec: golden({ configMapRef: { name: 'set' }, metric: 'Accuracy' }),
     says: /gates\.golden\.min.*Accuracy requires min/ },
-  { name: 'made-up inputs with labels', spec: golden(
+  { name: 'generated inputs with labels', spec: golden(
       { metric: 'Accuracy', min: '0.9' }), says: /gates\.golden\.metric.*metric Accuracy needs a golden set/ },
   { name: 'a cosine above 1', spec: golden(
       { configMapRef: { name: 'set' }, metric: 'Cosine', min: '1.1' }), says: /gates\.golden\.min/ },
-  { name: 'a confidence nobody knows', spec: gates({ confidence: 'High' }),
+  { name: 'an unknown confidence', spec: gates({ confidence: 'High' }),
     says: /gates\.confidence: Unsupported value: "High"/ },
   { name: 'a least for what is not compared', spec: p95({ max: '60ms', minDetectable: '50%' }),
     says: /latency\[0\]\.minDetectable.*only allowed with maxIncrease/ },
@@ -231,11 +234,11 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
   { name: 'a step of two kinds', spec: { model: https,
       rollout: { strategy: 'Canary', steps: [{ shadow: { require: 'Pass' }, pause: {} }] } },
     says: /spec\.rollout\.steps\[0\].*one of weight, analyze, shadow and pause/ },
-  { name: 'a flood of probes', spec: { model: https, rollout: { probes: { perMinute: 61 } } },
+  { name: 'too many probes', spec: { model: https, rollout: { probes: { perMinute: 61 } } },
     says: /spec\.rollout\.probes\.perMinute.*less than or equal to 60/ },
-  { name: 'a mode of probing nobody knows', spec: { model: https, rollout: { probes: { mode: 'Never' } } },
+  { name: 'an unknown mode of probing', spec: { model: https, rollout: { probes: { mode: 'Never' } } },
     says: /spec\.rollout\.probes\.mode: Unsupported value: "Never"/ },
-  { name: 'a strategy nobody knows', spec: { model: https, rollout: { strategy: 'Shadow' } },
+  { name: 'an unknown strategy', spec: { model: https, rollout: { strategy: 'Shadow' } },
     says: /spec\.rollout\.strategy: Unsupported value: "Shadow"/ },
   { name: 'a name that is too long', spec: { model: https },
     modelName: 'a'.repeat(41), says: /metadata\.name must have at most 40 characters/ },
@@ -262,7 +265,7 @@ export function onnxModelSuite(open: () => Promise<{ readonly api: Api; readonly
     await established(crd.metadata.name);
   }
 
-  /** A changed schema counts some moments after it is accepted; a probe with a field of one stage only tells. */
+  /** A changed schema takes effect some moments after it is accepted; a probe with a field of one stage shows when. */
   async function established(name: string): Promise<void> {
     for (let i = 0; i < 100; i += 1) {
       const { body } = await api('GET', `${crds}/${name}`);
@@ -322,7 +325,7 @@ export function onnxModelSuite(open: () => Promise<{ readonly api: Api; readonly
       });
     }
 
-    it('fills in what Kubernetes itself needs, and nothing of the hashed part', async () => {
+    it('fills in what Kubernetes needs, and no field of the hashed part', async () => {
       const { body } = await create(base({ model: https }));
       assert.deepEqual(body.spec, { model: https, replicas: 1, revisionHistoryLimit: 5 });
       assert.equal((body.status ?? { observedGeneration: -1 })['observedGeneration'], -1);
@@ -349,7 +352,7 @@ export function onnxModelSuite(open: () => Promise<{ readonly api: Api; readonly
   });
 
   describe('the whole design', () => {
-    it('passes the structural and cost checks, and takes the manifest of the design', async () => {
+    it('passes the structural and cost checks, and accepts the manifest of the design', async () => {
       await install('whole');
       try {
         const manifest = parse(readFileSync(join(root, 'test/fixtures/onnxmodel-whole.yaml'), 'utf8')) as object;
@@ -366,7 +369,7 @@ export function onnxModelSuite(open: () => Promise<{ readonly api: Api; readonly
   });
 }
 
-/** The new schema may take a moment to be the one that counts. */
+/** The new schema may take a moment to take effect. */
 async function acceptedWithin(request: () => ReturnType<Api>): Promise<void> {
   let last = '';
   for (let i = 0; i < 100; i += 1) {

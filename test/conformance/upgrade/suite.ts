@@ -1,10 +1,9 @@
 /**
- * An upgrade of the operator: the objects of models as an earlier version left them, and this version's first passes.
- *
- * Owns: what must not happen to them. No pod is replaced, nothing that was frozen changes, the status goes on to say
- *       the same, and after a write or two an object it is quiet.
- * The objects (test/fixtures/upgrade/, one a line) are what 0.1.0 had in a real cluster when it ended, before it
- * recorded how a revision became stable: of each child the fields that it applied, of each pod its labels.
+ * An upgrade of the operator: the objects of models from an earlier version, and this version's first passes.
+ * Owns: the expectations. No pod is replaced, frozen objects do not change, the status keeps its content, and after one
+ * or two writes per object there are no more.
+ * The objects (test/fixtures/upgrade/, one per line) are from 0.1.0 on a real cluster, before it recorded how a
+ * revision became stable: of each child the fields that it applied, of each pod its labels.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -12,7 +11,7 @@ import { canonicalJson } from '../../../lib/canonical-json.ts';
 import { DriftWorld } from '../drift/world.ts';
 import type { Answer, Json } from '../kube/api.ts';
 
-const folder = new URL('../../fixtures/upgrade', import.meta.url);
+const folder = new URL('../../fixtures/upgrade/', import.meta.url);
 const plurals: Readonly<Record<string, string>> = {
   ConfigMap: 'configmaps',
   ControllerRevision: 'controllerrevisions',
@@ -23,7 +22,7 @@ const plurals: Readonly<Record<string, string>> = {
 };
 
 type Opened = { readonly kubeconfig: string; readonly close: () => Promise<void> };
-/** A model and what belongs to it. */
+/** A model and its objects. */
 type Left = {
   readonly title: string;
   readonly model: Json;
@@ -38,14 +37,17 @@ function leftBehind(): readonly Left[] {
       const lines = readFileSync(new URL(file, folder), 'utf8').trim().split('\n');
       const objects = lines.map((line) => JSON.parse(line) as Json);
       const [model, ...others] = objects;
-      // The gates' evidence is the gatekeeper's, who is not there in this world.
+      // The gates' evidence belongs to the gatekeeper, which does not run in this test.
       const evidence = `${model.metadata.name}-gates`;
       const children = others.filter(({ kind, metadata }) => kind !== 'Pod' && metadata.name !== evidence);
       return { title: file.replace('.jsonl', ''), model, children, pods: others.filter(({ kind }) => kind === 'Pod') };
     });
 }
 
-/** @param open finds or starts the server. @returns its kubeconfig's text, and how to end what was started */
+/**
+ * @param open finds or starts the server
+ * @returns its kubeconfig's text, and a function that ends what was started
+ */
 export function upgradeSuite(name: string, open: () => Promise<Opened>): void {
   describe(`models of an earlier operator on ${name}`, function () {
     this.timeout(180_000);
@@ -66,24 +68,24 @@ export function upgradeSuite(name: string, open: () => Promise<Opened>): void {
     });
 
     for (const { title, model, children, pods } of all) {
-      it(`keep the pods of one that is ${title}, and what they were made from`, async () => {
+      it(`keep the pods of one that is ${title}, and their templates`, async () => {
         for (const object of [...children, ...pods]) {
           const [then, now] = [world.stored(object), await world.read(object)];
           const which = `${object.kind} ${object.metadata.name}`;
-          assert.equal(now.metadata?.uid, then.metadata.uid, `${which} is another or gone`);
+          assert.equal(now.metadata?.uid, then.metadata.uid, `${which} was replaced or deleted`);
           assert.equal(canonicalJson(frozenIn(now)), canonicalJson(frozenIn(then)), which);
         }
       });
 
-      it(`keep what the status of one that is ${title} says`, async () => {
+      it(`keep the status of one that is ${title}`, async () => {
         const now = (await world.read(model)).status;
         assert.deepEqual(meaningOf(now), meaningOf(model.status));
-        // A first revision or a pinned one: an old history does not say which.
+        // A first revision or a pinned one: an old history does not record which.
         assert.equal(now.stable.provenance, 'Unrecorded');
       });
     }
 
-    it('cost a write for each object and two for a status, then none', async () => {
+    it('need a write per object and two per status, then none', async () => {
       const counts = [...Map.groupBy(world.writes, (what) => what)].map(([what, { length }]) => ({ what, length }));
       const often = counts.filter(({ what, length }) => length > (what.startsWith('status ') ? 2 : 1));
       assert.deepEqual(often, []);
@@ -105,7 +107,7 @@ class SeededWorld extends DriftWorld {
     return (await this.api.get(this.#pathOf(object))).body;
   }
 
-  /** As the API server had it before this operator began. */
+  /** The object as the API server had it before this operator began. */
   stored(object: Json): Json {
     return this.#stored.get(this.#pathOf(object));
   }
@@ -151,7 +153,7 @@ class SeededWorld extends DriftWorld {
     accepted(await this.api.patch(`${this.#pathOf(pod)}/status`, 'merge', { status }));
   }
 
-  /** As it would be in this world's namespace. */
+  /** The object with this test's namespace. */
   #here(object: Json): Json {
     return JSON.parse(JSON.stringify(object).replaceAll('NAMESPACE', this.namespace));
   }
@@ -161,7 +163,7 @@ class SeededWorld extends DriftWorld {
   }
 }
 
-/** What must not change of an object: what its pods are made from, and what they read. */
+/** The part of an object that must not change: the pods' templates and the files that they read. */
 function frozenIn({ kind, spec, data, revision }: Json): Json {
   switch (kind) {
     case 'Deployment':
@@ -177,7 +179,7 @@ function frozenIn({ kind, spec, data, revision }: Json): Json {
   }
 }
 
-/** Without the wording, and without what is new in this version. */
+/** The status without messages, and without fields that are new in this version. */
 function meaningOf({ phase, rollout, stable, candidate, history, conditions, replicas, readyReplicas }: Json): Json {
   return {
     phase,

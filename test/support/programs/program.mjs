@@ -1,6 +1,5 @@
 /**
- * What a container of the tests runs; its arguments say what, in order.
- *
+ * The program in the tests' containers; its arguments are instructions, executed in order:
  * say TEXT | env NAME | read FILE | write FILE TEXT | exit CODE | serve PORT | grow MIB | fork | deaf | stay
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -23,7 +22,7 @@ const verbs = {
   exit: () => process.exit(Number(next())),
   serve: () => serve(Number(next())),
   grow: () => grow(Number(next())),
-  // A child of its own in the same process group, which ignores SIGTERM.
+  // A child process in the same process group, which ignores SIGTERM.
   fork: () => {
     const child = spawn(process.execPath, ['-e', 'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000)'], {
       stdio: 'ignore',
@@ -37,7 +36,8 @@ const verbs = {
 };
 
 /**
- * GET / says who answers; /ready follows /be-ready and /be-unready; /file?path reads again; /slow answers after 300 ms.
+ * GET / returns the pod's name; /ready follows /be-ready and /be-unready; /file?path reads a file each time; /slow
+ * answers after 300 ms.
  */
 function serve(port) {
   const server = createServer((request, response) => {
@@ -52,7 +52,7 @@ function serve(port) {
     response.end(process.env['POD_NAME'] ?? 'someone');
   });
   server.listen(port, process.env['POD_IP'], () => console.log(`serving on ${process.env['POD_IP']}:${port}`));
-  // As a good server does: connections that were on their way when the pod left its Service are still answered.
+  // As a good server does: connections that arrive just after the pod left its Service are still answered.
   process.on('SIGTERM', () => setTimeout(() => server.close(() => process.exit(0)), 250));
 }
 

@@ -1,10 +1,7 @@
 /**
- * Tries random graphs whose rows are said to be independent: together and alone, with ONNX Runtime.
- *
- *   node rows-together.ts FROM TO
- *
- * Prints a JSON line before each seed and after each that was compared: {"seed": 1}, {"seed": 1, "same": true}. A graph
- * that ONNX Runtime cannot stand ends the process; who started it goes on behind the last seed.
+ * `node rows-together.ts FROM TO`: runs rows of random graphs that are declared independent together and alone.
+ * Prints a JSON line before each seed and after each comparison: {"seed": 1}, {"seed": 1, "same": true}. A graph that
+ * crashes ONNX Runtime ends the process; the caller continues after the last printed seed.
  */
 import { writeSync } from 'node:fs';
 import { InferenceSession } from 'onnxruntime-node';
@@ -32,7 +29,7 @@ function isSameRow(one: Float32Array, other: Float32Array): boolean {
   );
 }
 
-/** @returns undefined where ONNX Runtime refuses the run */
+/** @returns undefined when ONNX Runtime refuses the run */
 async function isSame(run: Run, rows: readonly Float32Array[]): Promise<boolean | undefined> {
   const together = await run(rows).catch(() => undefined);
   if (together === undefined) return undefined;

@@ -48,18 +48,18 @@ describe('the canary bench', () => {
     });
   }
 
-  it('does not take identical revisions back by our judge', async () => {
+  it('does not roll back identical revisions by our judge', async () => {
     for (const scenario of ['independent', 'bursts'])
       assert.deepEqual((await rowOf('ours', scenario, 1000)).falseRollbackRate, 0);
   });
 
-  it('shows what a rule on single minutes does with little traffic', async () => {
+  it('shows how a rule on single minutes fails with little traffic', async () => {
     assert.equal((await rowOf('argo-rollouts', 'independent', 20, 10)).falseRollbackRate, 1);
     assert.ok(((await rowOf('flagger', 'independent', 20, 10)).falseRollbackRate ?? 0) > 0);
     assert.equal((await rowOf('kayenta', 'slower2', 1000, 5)).detectedRate, 1);
   });
 
-  it('says which scenarios have correlated noise', () => {
+  it('marks scenarios with correlated noise', () => {
     assert.deepEqual(
       cells
         .filter(
@@ -75,14 +75,14 @@ describe('the canary bench', () => {
     );
   });
 
-  it('ends between two runs when it is told to', async () => {
+  it('ends between two runs when it is stopped', async () => {
     const { cell, number } = cellOf('ours', 'independent', 20);
     const row = await runCell(cell, { runs: 5, seed: 1, number }, AbortSignal.abort());
     assert.equal(row.runs, 0);
   });
 });
 
-describe('the made-up service', () => {
+describe('the simulated service', () => {
   it('sends about the asked share of requests to the candidate', () => {
     const { cell } = cellOf('ours', 'independent', 10000);
     const world = new World({ scenario: { ...cell.scenario, pods: 2 }, requestsPerMinute: 10000, sampleRate: 0.05 }, 1);

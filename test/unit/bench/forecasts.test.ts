@@ -11,7 +11,7 @@ const forecast = (part: Partial<Forecast>): Forecast => ({
 });
 
 describe('the calibration of forecasts', () => {
-  it('counts what came within the range, sooner and later, and what is open as later', () => {
+  it('counts forecasts within the range, too high and too low ones, and open windows as too low', () => {
     const forecasts = [
       ...[100, 200, 400].map((taken) => forecast({ taken })),
       forecast({ taken: 99 }),
@@ -26,10 +26,9 @@ describe('the calibration of forecasts', () => {
     assert.deepEqual(said?.ratios, [0.495, 1, 2.005]);
   });
 
-  it('says nothing of minutes in which nobody was asked', () =>
-    assert.equal(calibrationOf([forecast({})], 10), undefined));
+  it('leaves out minutes without forecasts', () => assert.equal(calibrationOf([forecast({})], 10), undefined));
 
-  it('of a candidate that fails as soon as a cold one may is in its range', () => {
+  it('is right for a candidate that fails as soon as a cold one may', () => {
     const cells = forecastCells();
     const number = cells.findIndex(
       ({ scenario, requestsPerMinute }) => scenario.name === 'slower1.5' && requestsPerMinute === 1000,

@@ -12,7 +12,7 @@ import { rolloutPlanOf } from '../../../operator/rollout/plan.ts';
 
 const never = new AbortController().signal;
 
-/** A world that remembers how it was asked. */
+/** A simulated service that records how it was called. */
 class Watched extends World {
   readonly asked: { weight: number; pods: PodNumbers | undefined }[] = [];
 
@@ -46,20 +46,20 @@ function rolled({ scenario: given = {}, rate = 1000, seed = 1, ...setting }: Ask
 }
 
 describe('a whole rollout in the bench', () => {
-  it('takes the steps and pods of the defaults, by a route as by pods', () => {
+  it('has the default steps and pods, with a route and without', () => {
     const { steps } = rolloutPlanOf({ replicas: 2, rollout: { strategy: 'Canary' } }, 0);
     const weights = steps.flatMap((step) => (step.kind === 'weight' && step.weight < 100 ? [step.weight / 100] : []));
     const sharesOf = ({ asked }: Watched) => [...new Set(asked.map(({ weight }) => weight))];
-    const byRoute = rolled({}).world;
-    assert.deepEqual(sharesOf(byRoute), [0, ...weights]);
-    assert.deepEqual(byRoute.asked.at(-1)?.pods, { candidate: 2, stable: 2 });
+    const isByWeight = rolled({}).world;
+    assert.deepEqual(sharesOf(isByWeight), [0, ...weights]);
+    assert.deepEqual(isByWeight.asked.at(-1)?.pods, { candidate: 2, stable: 2 });
     const byPods = rolled({ router: 'Service' }).world;
     for (const { weight, pods = { candidate: 0, stable: 2 } } of byPods.asked) {
       assert.equal(weight, pods.candidate / (pods.candidate + pods.stable));
     }
   });
 
-  it('has as many pods of each where that is asked', () => {
+  it('has equally many pods of each revision when the setting says so', () => {
     const { world } = rolled({ podsEach: true, router: 'Service' });
     for (const { weight, pods } of world.asked) assert.equal(pods?.candidate, weight > 0 ? 2 : 0);
     assert.ok(
@@ -67,7 +67,7 @@ describe('a whole rollout in the bench', () => {
     );
   });
 
-  it('has the asked history of stable alone', () => {
+  it('has the given history of stable alone', () => {
     const { world } = rolled({ historyMinutes: 7, scenario: { candidateErrors: 0.9 } });
     assert.equal(
       world.asked.findIndex(({ weight }) => weight > 0),
@@ -75,7 +75,7 @@ describe('a whole rollout in the bench', () => {
     );
   });
 
-  it('promotes what is the same, and says on which numbers', () => {
+  it('promotes an identical revision, and reports the numbers', () => {
     const { outcome } = rolled({ rate: 10_000 });
     assert.equal(outcome.ending, 'Promoted');
     assert.ok((outcome.promotedOn ?? []).length > 0);
@@ -84,7 +84,7 @@ describe('a whole rollout in the bench', () => {
     assert.ok(outcome.minutes >= outcome.stepMinutes.reduce((sum, minutes) => sum + minutes, 0));
   });
 
-  it('holds no bounds against a truth where queues have unequal loads', () => {
+  it('does not compare bounds when queues have unequal loads', () => {
     const queue = { utilisation: 0.5, patience: 0, retries: 0 };
     const windowsOf = (router: 'HTTPRoute' | 'Service'): number => {
       const { windows } = rolled({ router, scenario: { queue } }).outcome;
@@ -93,7 +93,7 @@ describe('a whole rollout in the bench', () => {
     assert.ok(windowsOf('HTTPRoute') < windowsOf('Service'));
   });
 
-  it('takes back what fails, with what users saw until then', () => {
+  it('rolls back a failing candidate, and reports what users saw until then', () => {
     const { outcome, world } = rolled({ scenario: { slower: 3, candidateErrors: 0.3 } });
     assert.equal(outcome.ending, 'RolledBack');
     assert.equal(outcome.reachedHalf, false);
@@ -103,7 +103,7 @@ describe('a whole rollout in the bench', () => {
     assert.equal(outcome.minutes, (world.seconds - 600) / 60);
   });
 
-  it('is held where nothing can be shown, and tells what going on would have made of it', () => {
+  it('is held without enough evidence, and reports how it would have ended', () => {
     const { outcome } = rolled({ rate: 0.2, scenario: { candidateErrors: 1 } });
     assert.equal(outcome.ending, 'Held');
     assert.ok(['Promoted', 'RolledBack'].includes(outcome.endingIfPromoted));
@@ -111,7 +111,7 @@ describe('a whole rollout in the bench', () => {
     assert.ok(outcome.minutes <= 31);
   });
 
-  it('ends no later where every report is looked at than where the first of each block is', () => {
+  it('ends no later when every report is evaluated than when only the first of each block is', () => {
     const twice = [false, true].map((everyReport) => rolled({ everyReport, scenario: { slower: 3 } }).outcome);
     assert.deepEqual(
       twice.map(({ ending }) => ending),
@@ -124,7 +124,7 @@ describe('a whole rollout in the bench', () => {
 describe('the truth', () => {
   const gate = { kind: 'latency-increase', name: 'p95', quantile: 0.95, tolerance: 0.15 } as const;
 
-  it('is how much slower a candidate is, whatever the noise', () => {
+  it("is the candidate's slowdown, independent of noise", () => {
     assert.equal(slowdownAt(0.95, { ...quiet, slower: 1.5, revisionNoise: 0.2 }), 0.5);
     assert.equal(
       truthOf({ kind: 'errors-increase', name: 'errors', increase: 0.005 }, { ...quiet, candidateErrors: 0.05 }),
@@ -132,21 +132,21 @@ describe('the truth', () => {
     );
   });
 
-  it('is of the mix where one class differs, and below what p95 is held to where few requests do', () => {
+  it('is that of the mix when one class differs, and below the limit of p95 when few requests do', () => {
     const [classes, rare] = hidden.map((scenario) => truthOf(gate, scenario) ?? NaN);
     assert.ok(classes !== undefined && classes > 0.02 && classes < 0.4, String(classes));
     assert.ok(rare !== undefined && rare > 0.01 && rare < 0.15, String(rare));
     assert.ok((slowdownAt(0.995, hidden[1] ?? assert.fail()) ?? 0) > 1);
   });
 
-  it('has no formula where a queue is slower, and is nothing where it is not', () => {
+  it('is undefined for a slower queue, and 0 for an equal one', () => {
     const [queue] = queues;
     assert.equal(truthOf(gate, { ...quiet, ...queue, slower: 1.5 }), undefined);
     assert.equal(truthOf(gate, { ...quiet, ...queue }), 0);
   });
 });
 
-describe('rollouts of the others', () => {
+describe('rollouts of other tools', () => {
   const stable = { p95Ms: 20 * Math.exp(0.5 * 1.6449), errors: 0.002 };
   const minutesOf = (judge: Exclude<JudgeName, 'ours'>): readonly [string, number] => {
     const { ending, minutes } = rollOutWith(
@@ -157,13 +157,13 @@ describe('rollouts of the others', () => {
     return [ending, minutes];
   };
 
-  it('take the times of their documented examples with much traffic', () => {
+  it('take as long as their documented examples with much traffic', () => {
     assert.deepEqual(minutesOf('argo-rollouts'), ['Promoted', 40]);
     assert.deepEqual(minutesOf('flagger'), ['Promoted', 12]);
     assert.deepEqual(minutesOf('kayenta'), ['Promoted', 180]);
   });
 
-  it('go back for twice the latency, Flagger after five failed checks and one more', () => {
+  it('roll back for twice the latency, Flagger after five failed checks and one more', () => {
     for (const [judge, minutes] of [
       ['argo-rollouts', 30],
       ['flagger', 6],
@@ -188,7 +188,7 @@ describe('a row of rollouts', () => {
     ...what,
   });
 
-  it('counts each ending, what onUndecided makes of the held, and what was found before half of the traffic', () => {
+  it('counts each end, the ends of held rollouts by onUndecided, and what was found before half of the traffic', () => {
     const runs = [
       run({}),
       run({ minutes: 20, isWronglyPromoted: true }),
@@ -254,7 +254,7 @@ describe('a row of rollouts', () => {
     assert.deepEqual(await row(), await row());
   });
 
-  it('has a quantile between two values, and none of none', () => {
+  it('has a quantile between two values, and null for an empty list', () => {
     assert.equal(quantileOf([3, 1, 2, 4], 0.5), 2.5);
     assert.equal(quantileOf([], 0.5), null);
   });

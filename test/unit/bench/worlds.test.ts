@@ -46,7 +46,7 @@ function minutes(process: 'autoregressive' | 'fractional', count: number, seed: 
 }
 
 describe('noise that lasts', () => {
-  it('has the asked deviation and the memory of its process from minute to minute', () => {
+  it('has the given deviation and the autocorrelation of its process', () => {
     const series = Array.from({ length: 60 }, (_, seed) => minutes('autoregressive', 500, seed)).flat();
     near(Math.sqrt(variance(series)), 0.1, 0.005);
     const products = series.slice(1).map((value, i) => value * (series[i] ?? 0));
@@ -62,7 +62,7 @@ describe('noise that lasts', () => {
     near(1 + slope / 2, hurst, 0.03);
   });
 
-  it('is one of the revision or one of each pod', () => {
+  it('is shared by a revision or separate for each pod', () => {
     const spread = (scenario: Partial<Scenario>): number => {
       const last = slices(worldOf({ shape: 'constant', pods: 2, ...scenario }), 5).at(-1)?.stable ?? [];
       return Math.abs(mean(lnLatencies(last.slice(0, 1))) - mean(lnLatencies(last.slice(1))));
@@ -76,7 +76,7 @@ describe('noise that lasts', () => {
 describe('cold starts', () => {
   // prettier-ignore
   const shapes: readonly [name: string, cold: Cold, bySeconds: readonly (readonly [number, number])[]][] = [
-    ['an exponential one never quite ends', { shape: 'exponential', factor: 3,
+    ['an exponential one never ends completely', { shape: 'exponential', factor: 3,
       minutes: 1 }, [[0, 3], [60, 1 + 2 / Math.E], [600, 1.0001]]],
     ['a decay has a twentieth left and then ends',
       { shape: 'decay', factor: 3, minutes: 5 }, [[0, 3], [299.9, 1.1], [300, 1]]],
@@ -91,7 +91,7 @@ describe('cold starts', () => {
     });
   }
 
-  it('compile the first requests of each kind of input', () => {
+  it('are slow for the first requests of each kind of input', () => {
     const lazy = new LazyCompilation(5);
     const firstKind = Array.from({ length: 12 }, () => lazy.next(0.3));
     assert.deepEqual(firstKind, [...Array.from({ length: 10 }, () => 5), 1, 1]);
@@ -100,7 +100,7 @@ describe('cold starts', () => {
     assert.ok(lazy.isDone);
   });
 
-  it('begin anew in a pod that gets its first traffic later', () => {
+  it("begin with a pod's first traffic", () => {
     const world = worldOf({ ...named('coldStep'), shape: 'constant' });
     for (let i = 0; i < 36; i++) world.next(0.5, { candidate: 1, stable: 1 });
     const [warm, fresh] = world.next(0.5, { candidate: 2, stable: 1 }).candidate;
@@ -109,7 +109,7 @@ describe('cold starts', () => {
 });
 
 describe('pods as queues', () => {
-  it('wait as Pollaczek and Khinchine say', () => {
+  it('wait as the Pollaczek-Khinchine formula says', () => {
     for (const utilisation of [0.5, 0.7]) {
       const world = worldOf({ queue: { utilisation, patience: 0, retries: 0 } });
       const all = slices(world, 200, 0)
@@ -122,7 +122,7 @@ describe('pods as queues', () => {
     }
   });
 
-  it('are as busy at every weight, and less where a pod has less to do', () => {
+  it('are equally busy at every weight, and less with less load', () => {
     const world = worldOf({ pods: 2, queue: { utilisation: 0.9, patience: 0, retries: 0 } });
     const median = (pods: readonly PodSlice[]): number =>
       lnLatencies(pods).toSorted((a, b) => a - b)[Math.floor(lnLatencies(pods).length / 2)] ?? 0;
@@ -130,7 +130,7 @@ describe('pods as queues', () => {
     assert.ok(median(last.flatMap(({ stable }) => stable)) > median(last.flatMap(({ candidate }) => candidate)) + 0.5);
   });
 
-  it('refuse what there is no room for, and serve in turn', () => {
+  it('refuse requests beyond their length, and serve in order', () => {
     const queue = new Queue();
     const one = { sizeClass: 1, attempt: 0 };
     for (let i = 0; i < queueDepth; i++) assert.ok(queue.arrive(0, 1, one));
@@ -143,7 +143,7 @@ describe('pods as queues', () => {
     assert.equal(queue.take(1000).length, queueDepth - 1);
   });
 
-  it('are asked again by clients that gave up, and lose nothing but in the queue', () => {
+  it('get retries from clients that timed out, and lose requests only by refusal', () => {
     const storm = { ...named('retryStorms'), pods: 2 };
     const told = (retries: number): { readonly requests: number; readonly failures: number } => {
       const queue = { ...(storm.queue ?? assert.fail()), retries };
@@ -183,8 +183,8 @@ describe('uneven arrivals', () => {
   });
 });
 
-describe('requests that are not alike', () => {
-  it('are told by size class, each with its own difference', () => {
+describe('unequal requests', () => {
+  it('are counted by size class, each with its own difference', () => {
     const all = slices(worldOf({ ...named('classes-rare3'), shape: 'constant' }), 60);
     const of = (side: 'candidate' | 'stable', sizeClass: number) =>
       all.flatMap((slice) => slice[side].filter((pod) => pod.sizeClass === sizeClass));
@@ -193,7 +193,7 @@ describe('requests that are not alike', () => {
     near(mean(lnLatencies(of('candidate', 8))) - mean(lnLatencies(of('stable', 8))), Math.log(3), 0.02);
   });
 
-  it('are slow in one of a hundred, of the candidate alone', () => {
+  it('are slow in one of a hundred requests of the candidate', () => {
     const all = slices(worldOf({ ...named('tenTimes1%'), shape: 'constant' }), 60);
     const slow = (side: 'candidate' | 'stable'): number =>
       mean(lnLatencies(all.flatMap((slice) => slice[side])).map((ln) => (ln > Math.log(100) ? 1 : 0)));
@@ -202,13 +202,13 @@ describe('requests that are not alike', () => {
   });
 });
 
-describe('the list of unseen worlds', () => {
+describe('the list of unseen scenarios', () => {
   it('names each once', () => {
     const names = [...unseenSame, ...unseenSlower].map(({ name }) => name);
     assert.equal(new Set(names).size, names.length);
   });
 
-  it('gives the same world for the same seed, and another for another', () => {
+  it('gives the same service for the same seed, and another for another seed', () => {
     for (const scenario of unseenSame) {
       const first = (seed: number) => JSON.stringify(slices(worldOf(scenario, { rate: 200, seed }), 2));
       assert.equal(first(3), first(3), scenario.name);
@@ -216,7 +216,7 @@ describe('the list of unseen worlds', () => {
     }
   });
 
-  it('has pods that differ for as long as they live, on both sides', () => {
+  it('has pods with permanent differences in both revisions', () => {
     const differences = Array.from({ length: 300 }, (_, seed) => {
       const { candidate, stable } = worldOf({ ...named('unlike10'), shape: 'constant' }, { seed }).next(0.5);
       return mean(lnLatencies(candidate)) - mean(lnLatencies(stable));

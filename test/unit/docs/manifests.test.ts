@@ -8,7 +8,7 @@ import type { JsonSchema } from '../../../api/schema/builder.ts';
 import { parseDurationMs } from '../../../api/units.ts';
 import { documentsOf } from '../../../cli/offline/manifest-files.ts';
 import { verbs } from '../../../cli/commands/intend.ts';
-import { judge } from '../../../cli/commands/validate.ts';
+import { judgeDocument } from '../../../cli/commands/validate.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const text = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -27,7 +27,7 @@ describe('YAML in the documents', () => {
     it(`${page}, block ${number}, is YAML, and its OnnxModels are right`, () => {
       for (const document of parseAllDocuments(body)) assert.deepEqual('errors' in document ? document.errors : [], []);
       const wrong = documentsOf(page, body)
-        .flatMap(judge)
+        .flatMap(judgeDocument)
         .filter(({ outcome }) => outcome === 'Invalid');
       assert.deepEqual(
         wrong.flatMap(({ findings }) => findings.map(({ path, message, line }) => `${line}: ${path}: ${message}`)),

@@ -7,7 +7,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { OnnxModel } from '../../../api/onnxmodel.ts';
 import { documentsOf } from '../../../cli/offline/manifest-files.ts';
-import { judge } from '../../../cli/commands/validate.ts';
+import { judgeDocument } from '../../../cli/commands/validate.ts';
 import { quotesIn } from '../../support/golden.ts';
 import { parse } from 'yaml';
 
@@ -33,7 +33,7 @@ for (const page of ['README.md', 'examples/README.md']) {
         assert.ok(existsSync(join(root, file)), file);
         assert.deepEqual(
           documentsOf(file, text(file))
-            .flatMap(judge)
+            .flatMap(judgeDocument)
             .filter(({ outcome }) => outcome === 'Invalid')
             .flatMap(({ findings }) => findings),
           [],

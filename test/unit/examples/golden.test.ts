@@ -16,7 +16,7 @@ const bytes = (text: string): Bytes => bytesInMemory(new Uint8Array(new TextEnco
 
 describe("the examples' golden sets", () => {
   for (const file of ['golden/minilm.yaml']) {
-    it(`${file} is a set that the operator takes and the sidecar reads`, () => {
+    it(`${file} is a set that the operator accepts and the sidecar reads`, () => {
       const picked = pickGoldenFile(
         parse(readFileSync(`${folder}/${file}`, 'utf8')) as Parameters<typeof pickGoldenFile>[0],
       );
@@ -69,7 +69,7 @@ describe('recording a golden set', () => {
     return withAnswer(question, { url, model });
   };
 
-  it('writes answers that are read back as what is expected', async () => {
+  it('writes answers that are read back as the expected ones', async () => {
     const text = await record('{"request": {"input": "a"}}');
     const tensors = await record(
       '{"request": {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": [1]}]}}',
@@ -79,7 +79,7 @@ describe('recording a golden set', () => {
     assert.deepEqual(second?.expected?.['y']?.data, Float32Array.of(2));
   });
 
-  it('says which line the model refuses, in its words', async () => {
+  it('names the line that the model refuses, with its message', async () => {
     await assert.rejects(
       record('{"request": {"inputs": []}}', 'other'),
       /f, line 1: the model answered 404: unknown model/,
@@ -87,8 +87,8 @@ describe('recording a golden set', () => {
   });
 
   for (const [name, line, says] of [
-    ['a line that is no JSON', '{"request"', /f, line 1/],
-    ['a line without a request', '{"input": "a"}', /f, line 1: it has no request/],
+    ['a line that is not JSON', '{"request"', /f, line 1/],
+    ['a line without a request', '{"input": "a"}', /f, line 1: the line has no request/],
   ] as const) {
     it(`refuses ${name}`, () => assert.throws(() => linesOf(line, 'f'), says));
   }

@@ -9,7 +9,7 @@ import type { Schema } from '../../../kube/schema/schema.ts';
 import { validateValue } from '../../../kube/schema/validate.ts';
 
 const folder = fileURLToPath(new URL('../../../examples', import.meta.url));
-// What Kubernetes reads YAML as: 1.1, where On is a boolean.
+// Kubernetes reads YAML 1.1, where On is a boolean.
 const read = (file: string): OnnxModel =>
   parse(readFileSync(`${folder}/${file}`, 'utf8'), { version: '1.1' }) as OnnxModel;
 const files = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
@@ -17,7 +17,7 @@ const schema = openApiSchema('published') as Schema;
 
 describe('the example manifests', () => {
   for (const file of files) {
-    it(`${file} is what the schema takes, to the last field`, () => {
+    it(`${file} is valid by the schema, without unknown fields`, () => {
       const manifest = read(file);
       assert.deepEqual(validateValue(manifest, schema, ''), []);
       assert.deepEqual(runRules(manifest, schema, '', undefined), []);

@@ -19,7 +19,7 @@ describe('onAbort', () => {
     stop.abort();
     assert.equal(runs, 1);
   });
-  it('does not run, and leaves no listener, when it is called off', () => {
+  it('does not run, and leaves no listener, when it is cancelled', () => {
     const stop = new AbortController();
     let runs = 0;
     onAbort(stop.signal, () => (runs += 1))();
@@ -50,5 +50,5 @@ describe('raceAbort', () => {
 });
 
 describe('reasonOf', () => {
-  it('is an Error whatever the reason was', () => assert.equal(reasonOf(AbortSignal.abort('late')).message, 'late'));
+  it('is an Error for every reason', () => assert.equal(reasonOf(AbortSignal.abort('late')).message, 'late'));
 });

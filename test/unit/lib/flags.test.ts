@@ -1,4 +1,4 @@
-/** What is said of a wrong command line. */
+/** Messages about a wrong command line. */
 import assert from 'node:assert/strict';
 import { parseFlags, parseOnlyFlags } from '../../../lib/flags.ts';
 
@@ -22,7 +22,7 @@ describe('parseFlags', () => {
     { name: 'says that a value is missing', args: ['--url'], says: "tool: Option '--url <value>' argument missing" },
     { name: 'says that a flag takes no value', args: ['--quiet=yes'],
       says: "tool: Option '-q, --quiet' does not take an argument" },
-    { name: 'says no more of a value that begins with a dash than that',
+    { name: 'gives one sentence about a value that begins with a dash',
       args: ['--url', '--quiet'], says: "tool: Option '--url' argument is ambiguous" },
   ];
   for (const { name, args, says } of wrong) {

@@ -24,7 +24,7 @@ describe('the wait before another try', () => {
 });
 
 describe('retry', () => {
-  it('does the work again after each pause, until its outcome stands', async () => {
+  it('does the work again after each pause, until its outcome is final', async () => {
     const clock = new HandClock();
     const attempts: number[] = [];
     const outcome = retry(

@@ -22,7 +22,7 @@ describe('local readConfig', () => {
     assert.deepEqual(read(), { volumes: new Map(), port: 0, operator: true, logLevel: 'info', machineEnv: {} });
   });
 
-  it('takes every flag', () => {
+  it('reads every flag', () => {
     const config = read(
       '--kubeconfig',
       join(dir, 'k'),
@@ -56,19 +56,19 @@ describe('local readConfig', () => {
 
   // prettier-ignore
   const wrong: readonly (readonly [string, () => readonly string[], RegExp])[] = [
-    ['a flag that is not there', () => ['--what'], /--what/],
+    ['an unknown flag', () => ['--what'], /--what/],
     ['a word too many', () => ['what'], /what/],
     ['a port out of range', () => ['--port', '70000'], /--port: '70000' is not a port/],
-    ['a port that is no number', () => ['--port', 'http'], /--port: 'http' is not a port/],
+    ['a port that is not a number', () => ['--port', 'http'], /--port: 'http' is not a port/],
     ['a volume without a folder', () => ['--volume', 'models'], /--volume: 'models' is not CLAIM=DIR/],
-    ['a claim that is no name', () => ['--volume', `Models=${dir}`], /is not CLAIM=DIR/],
-    ['a folder that is not there', () => ['--volume', `models=${join(dir, 'none')}`],
-      /none cannot be used: there is no such folder/],
+    ['an invalid claim name', () => ['--volume', `Models=${dir}`], /is not CLAIM=DIR/],
+    ['a missing folder', () => ['--volume', `models=${join(dir, 'none')}`],
+      /none cannot be used: the folder does not exist/],
     ['a folder that is a file', () => ['--volume', `models=${join(dir, 'file')}`],
-      /file cannot be used: it is not a folder/],
-    ['a kubeconfig in no folder', () => ['--kubeconfig', join(dir, 'none', 'k')],
-      /none cannot be used: there is no such folder/],
-    ['a log level that is none', () => ['--log-level', 'loud'],
+      /file cannot be used: the path is not a folder/],
+    ['a kubeconfig in a missing folder', () => ['--kubeconfig', join(dir, 'none', 'k')],
+      /none cannot be used: the folder does not exist/],
+    ['an unknown log level', () => ['--log-level', 'loud'],
       /--log-level: 'loud' is not debug, info, warn or error/],
   ];
   for (const [name, flags, problem] of wrong)
@@ -76,7 +76,7 @@ describe('local readConfig', () => {
 });
 
 describe('machineEnvironment', () => {
-  it('passes on how the machine reaches the outside, and nothing else', () => {
+  it('passes on the variables for the network, and no others', () => {
     const given = {
       HOME: '/home/a',
       PATH: '/bin',

@@ -11,7 +11,7 @@ describe('openDataFolder', () => {
   });
   afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-  it('makes a folder for its owner alone and gives it up again', () => {
+  it('makes a folder for its owner alone and releases it', () => {
     const folder = openDataFolder(join(dir, 'deep', 'state'));
     assert.equal(statSync(folder.dir).mode & 0o077, 0);
     folder.close();
@@ -26,26 +26,26 @@ describe('openDataFolder', () => {
     assert.equal(existsSync(folder.dir), false);
   });
 
-  it('refuses a folder that another process holds, by its number', () => {
+  it('refuses a folder that another process holds, with its process id', () => {
     const folder = openDataFolder(dir);
     assert.throws(() => openDataFolder(dir), new RegExp(`by another local mode \\(process ${process.pid}\\)`));
     folder.close();
   });
 
-  it('takes a folder over whose holder is gone, though its number was given out again', () => {
+  it('takes over a folder whose holder has ended, even when its process id was reused', () => {
     writeFileSync(join(dir, 'lock'), `${process.pid} 1\n`);
     const folder = openDataFolder(dir);
     assert.notEqual(readFileSync(join(dir, 'lock'), 'utf8'), `${process.pid} 1\n`);
     folder.close();
   });
 
-  it('leaves a folder alone that holds files of somebody else', () => {
+  it('refuses a folder with other files', () => {
     writeFileSync(join(dir, 'thesis.txt'), 'mine');
     assert.throws(() => openDataFolder(dir), /holds other files \(thesis\.txt\)/);
     assert.equal(readFileSync(join(dir, 'thesis.txt'), 'utf8'), 'mine');
   });
 
-  it('takes an empty folder, and the same one again', () => {
+  it('accepts an empty folder, and the same one again', () => {
     openDataFolder(dir).close();
     writeFileSync(join(dir, 'state'), '');
     openDataFolder(dir).close();

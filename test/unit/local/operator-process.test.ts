@@ -27,7 +27,7 @@ describe('OperatorProcess', () => {
   const runs = (): number => (existsSync(join(dir, 'runs')) ? readFileSync(join(dir, 'runs'), 'utf8').length : 0);
   const shell = (script: string): readonly string[] => ['/bin/sh', '-c', `printf x >> ${join(dir, 'runs')}; ${script}`];
 
-  it('starts the program again when it ends, after a wait', async () => {
+  it('restarts the program after a wait when it ends', async () => {
     const clock = new HandClock();
     const operator = new OperatorProcess(shell('exit 1'), { clock, logger: silentLogger, processes });
     await until(() => clock.pending === 1);
@@ -40,7 +40,7 @@ describe('OperatorProcess', () => {
     assert.equal(runs(), 2);
   });
 
-  it('ends the program gently', async () => {
+  it('ends the program with SIGTERM', async () => {
     const operator = new OperatorProcess(
       shell(`exec 2>/dev/null; trap 'printf t >> ${join(dir, 'ended')}; exit 0' TERM; while :; do sleep 0.05; done`),
       { clock: systemClock, logger: silentLogger, processes },
@@ -50,7 +50,7 @@ describe('OperatorProcess', () => {
     assert.ok(existsSync(join(dir, 'ended')));
   });
 
-  it('goes on trying when there is no such program', async () => {
+  it('keeps trying when the program does not exist', async () => {
     const clock = new HandClock();
     const operator = new OperatorProcess([join(dir, 'none')], { clock, logger: silentLogger, processes });
     await until(() => clock.pending === 1);

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { AppError } from '../../../api/errors.ts';
-import { readConfig } from '../../../operator/config.ts';
+import { readOperatorConfig } from '../../../operator/config.ts';
 
 describe("the operator's flags", () => {
   it('have defaults', () => {
-    const config = readConfig([]);
+    const config = readOperatorConfig([]);
     assert.ok(config !== 'help');
     assert.deepEqual(
       { ...config, identity: '', runtimeImage: '' },
@@ -23,7 +23,7 @@ describe("the operator's flags", () => {
   });
 
   it('give two processes two identities', () => {
-    const [one, other] = [readConfig([]), readConfig([])];
+    const [one, other] = [readOperatorConfig([]), readOperatorConfig([])];
     assert.ok(one !== 'help' && other !== 'help' && one.identity !== other.identity);
   });
 
@@ -40,19 +40,19 @@ describe("the operator's flags", () => {
   for (const { argv, says } of wrong) {
     it(`refuse ${argv.join(' ')}`, () => {
       assert.throws(
-        () => readConfig(argv),
+        () => readOperatorConfig(argv),
         (error) => error instanceof AppError && says.test(error.message),
       );
     });
   }
 
   it('turn the health server off', () => {
-    const config = readConfig(['--listen', 'off']);
+    const config = readOperatorConfig(['--listen', 'off']);
     assert.ok(config !== 'help' && config.listen === undefined);
   });
 
   it('take an IPv6 address', () => {
-    const config = readConfig(['--listen', '[::1]:8083']);
+    const config = readOperatorConfig(['--listen', '[::1]:8083']);
     assert.ok(config !== 'help');
     assert.deepEqual(config.listen, { host: '::1', port: 8083 });
   });

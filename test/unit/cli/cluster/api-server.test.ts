@@ -1,4 +1,4 @@
-/** What an error of the API server means to the user of the command line, other than to the operator. */
+/** Which errors of the API server are final for a user of the command line, although the operator retries them. */
 import assert from 'node:assert/strict';
 import type { ErrorKind } from '../../../../api/error-kinds.ts';
 import { AppError } from '../../../../api/errors.ts';
@@ -8,7 +8,7 @@ import { onnxModels } from '../../../../kube/kinds.ts';
 
 const refused = (status: number, reason: string): AppError => statusError({ status, reason, message: 'no' });
 
-/** A client of which every call fails. */
+/** A client whose every call fails. */
 function failing(error: AppError): UserClient {
   const fail = (): Promise<never> => Promise.reject(error);
   return {
@@ -22,16 +22,16 @@ function failing(error: AppError): UserClient {
   };
 }
 
-describe('to the user of the command line', () => {
+describe('for a user of the command line', () => {
   // prettier-ignore
   const rows: readonly (readonly [sentence: string, error: AppError, kind: ErrorKind])[] = [
-    ['a missing permission is theirs to fix', refused(403, 'Forbidden'), 'invalid'],
-    ['credentials that are not accepted are theirs to fix', refused(401, 'Unauthorized'), 'invalid'],
-    ['credentials that cannot be made are theirs to fix',
+    ['a missing permission is invalid', refused(403, 'Forbidden'), 'invalid'],
+    ['refused credentials are invalid', refused(401, 'Unauthorized'), 'invalid'],
+    ['credentials that cannot be created are invalid',
       new AppError('BAD_CONFIG', { where: 'kubeconfig', problem: 'no credentials' }, { kind: 'transient' }), 'invalid'],
-    ['a conflict is a conflict', refused(409, 'Conflict'), 'conflict'],
-    ['a server in trouble may recover', refused(503, 'ServiceUnavailable'), 'transient'],
-    ['a server that is away may come back', new AppError('KUBE_UNREACHABLE', { server: 'x', why: 'y' }), 'transient'],
+    ['a conflict stays a conflict', refused(409, 'Conflict'), 'conflict'],
+    ['an unavailable server is transient', refused(503, 'ServiceUnavailable'), 'transient'],
+    ['an unreachable server is transient', new AppError('KUBE_UNREACHABLE', { server: 'x', why: 'y' }), 'transient'],
   ];
   for (const [sentence, error, kind] of rows) {
     it(sentence, async () => {

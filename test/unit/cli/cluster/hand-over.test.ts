@@ -1,4 +1,4 @@
-/** To whom the fields go that `undo` wrote, and what stays with the command line. */
+/** Which field manager gets the fields that `undo` wrote, and which fields the command line keeps. */
 import assert from 'node:assert/strict';
 import { applierOf, handedOver } from '../../../../cli/cluster/hand-over.ts';
 import type { ManagedFieldsEntry } from '../../../../kube/client/object.ts';
@@ -33,36 +33,37 @@ const byAnnotation = entry(
 );
 const cli = entry('onnx-cli', 'Update', { 'f:execution': { 'f:workers': {} }, 'f:rollout': { 'f:paused': {} } });
 
-describe('the fields of an undo go', () => {
+describe('the fields of an undo are given', () => {
   // prettier-ignore
   const rows: readonly (readonly [sentence: string, entries: readonly ManagedFieldsEntry[],
     to: string | undefined])[] = [
-    ['to whoever applies on the server, though somebody edited later', [pipeline, edit, cli], 'pipeline'],
-    ['to the one that applied last, of two', [pipeline,
+    ['to the server-side applier, although a user edited later', [pipeline, edit, cli], 'pipeline'],
+    ['to the latest of two server-side appliers', [pipeline,
       entry('kustomize-controller', 'Apply', uri, { time: '2026-03-01T00:00:00Z' }), cli], 'kustomize-controller'],
-    ["to the owner of kubectl's annotation, where nobody applies on the server",
+    ["to the owner of kubectl's annotation, without a server-side apply",
       [edit, byAnnotation, cli], 'argocd-controller'],
-    ['to the last writer of the spec, where there is neither', [entry('helm', 'Update', uri), cli], 'helm'],
-    ['to nobody, where nobody else wrote the spec',
+    ['to the last writer of the spec, without a server-side apply or an annotation',
+      [entry('helm', 'Update', uri), cli], 'helm'],
+    ['to no manager, when the command line alone wrote the spec',
       [cli, entry('operator', 'Update', uri, { subresource: 'status' })], undefined],
-    ['not to an autoscaler, nor to one who only pauses',
+    ['not to an autoscaler, and not to a user who only pauses',
       [entry('hpa', 'Apply', { 'f:replicas': {} }),
       entry('person', 'Apply', { '.': {}, 'f:rollout': { 'f:paused': {} } }), cli], undefined],
   ];
   for (const [sentence, managedFields, to] of rows)
     it(sentence, () => assert.equal(applierOf({ managedFields })?.manager, to));
 
-  it('beside what the heir has, while intents stay with the command line', () => {
+  it('in addition to its own fields, while the command line keeps intents', () => {
     assert.deepEqual(handedOver({ managedFields: [pipeline, cli] }, pipeline), [
       { ...pipeline, fieldsV1: { 'f:spec': { ...uri, 'f:execution': { 'f:workers': {} } } } },
       { ...cli, fieldsV1: { 'f:spec': { 'f:rollout': { 'f:paused': {} } } } },
     ]);
   });
-  it('to an heir that lost its last field to the command line, too', () => {
+  it('to a manager whose last field the command line took over', () => {
     const all = entry('onnx-cli', 'Update', uri);
     assert.deepEqual(handedOver({ managedFields: [all] }, pipeline), [pipeline]);
   });
-  it('nowhere when there are only intents', () =>
+  it('to no manager when the command line owns only intents', () =>
     assert.equal(
       handedOver(
         { managedFields: [pipeline, entry('onnx-cli', 'Update', { 'f:rollout': { 'f:paused': {} } })] },

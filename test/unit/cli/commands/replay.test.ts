@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Random } from '../../../../bench/canary/random.ts';
-import { readModel } from '../../../../cli/offline/manifest.ts';
+import { readJudgedModel } from '../../../../cli/offline/manifest.ts';
 import { replay } from '../../../../cli/commands/replay.ts';
 
 let folder = '';
@@ -24,7 +24,7 @@ const oneGate = manifest(
     'maxIncrease: 15%}], errors: {}, minRequests: 100}}',
 );
 
-/** A made-up canary: so many requests of both revisions a second. */
+/** A synthetic canary with `perSecond` requests of both revisions together. */
 function trace({
   seconds,
   perSecond,
@@ -77,7 +77,7 @@ type Document = {
 const document = (text: string): Document => JSON.parse(text) as Document;
 
 describe('replay', () => {
-  /** Pairs of the same inputs, asked of both, so many a minute. */
+  /** 50 pairs of service times a minute. */
   function pairTrace(minutes: number, factor: number): string {
     const random = new Random(11);
     const ratios = Array.from({ length: minutes * 50 }, (_, i) => ({
@@ -94,7 +94,7 @@ describe('replay', () => {
   );
   for (const { name, factor, code } of [
     { name: 'passes a candidate by pairs alone', factor: 1, code: 0 },
-    { name: 'fails one by them', factor: 1.8, code: 5 },
+    { name: 'fails a candidate by pairs alone', factor: 1.8, code: 5 },
   ]) {
     it(`${name}, in a shadow step`, async () => {
       const { code: got, text } = await run([
@@ -136,7 +136,7 @@ describe('replay', () => {
     assert.ok(first.candidateRequests === outcome.candidateRequests && first.candidateRequests > 200);
   });
 
-  it('passes an equal one', async () => {
+  it('passes a candidate that equals stable', async () => {
     const { code, text } = await run([
       file('same.jsonl', trace({ seconds: 2400, perSecond: 20, factor: 1 })),
       '--model',
@@ -152,13 +152,13 @@ describe('replay', () => {
     ]);
     assert.match(
       table.text,
-      /^Pass at .* requests of the candidate: nothing worse than \+15 % p95 shown\. The candidate would go on\.$/m,
+      /^Pass at .* requests of the candidate: nothing worse than \+15 % p95 shown\. The rollout would continue\.$/m,
     );
     assert.match(text, /"shown":"nothing worse than \+15 % p95 shown"/);
     assert.ok(document(text).verdicts.every((verdict) => verdict.verdict !== 'Fail'));
   });
 
-  it('lets a Pass show less once the time that its step may last runs out', async () => {
+  it('lets a Pass show less near the maximum duration of its step', async () => {
     const traffic = file('same-low.jsonl', trace({ seconds: 1500, perSecond: 2, factor: 1 }));
     const gates =
       '{latency: [{name: p95, quantile: "0.95", maxIncrease: 15%, minDetectable: 300%}], errors: {}, minRequests: 100}';
@@ -172,7 +172,7 @@ describe('replay', () => {
     );
   });
 
-  it('says that too little was seen', async () => {
+  it('is undecided after too few requests', async () => {
     const { code, text } = await run([
       file('short.jsonl', trace({ seconds: 20, perSecond: 5, factor: 1 })),
       '--model',
@@ -182,7 +182,7 @@ describe('replay', () => {
     assert.match(text, /Undecided at .* p95 Uncertain \(about /);
   });
 
-  it('judges errors and agreement too', async () => {
+  it('judges errors and agreement', async () => {
     const gates = manifest(
       '{gates: {latency: [], errors: {maxIncrease: 0.5%, max: 2%}, quality: {sampleRate: 5%, metric: ' +
         'Top1Agreement, min: "0.98"}}}',
@@ -202,7 +202,7 @@ describe('replay', () => {
     assert.deepEqual([...failed].toSorted(), ['errors', 'errors-max', 'quality']);
   });
 
-  it('decides the same for a trace that begins at another time', async () => {
+  it('decides alike for a trace that begins at another time', async () => {
     const text = trace({ seconds: 240, perSecond: 20, factor: 2 });
     const later = text.replaceAll(/"t":([0-9.]+)/g, (_, t: string) => `"t":${1.6e9 + Number(t)}`);
     const now = document((await run([file('now.jsonl', text), '--model', file('one.yaml', oneGate), '--json'])).text);
@@ -213,7 +213,7 @@ describe('replay', () => {
     assert.equal(then.outcome.candidateRequests, now.outcome.candidateRequests);
   });
 
-  it('tells times as they are, to the millisecond', async () => {
+  it('prints times rounded to the millisecond', async () => {
     const path = file(
       'times.jsonl',
       trace({ seconds: 300, perSecond: 10, factor: 1 }).replaceAll(
@@ -229,7 +229,7 @@ describe('replay', () => {
     );
   });
 
-  it('leaves out the start, where caches fill', async () => {
+  it('ignores the start with --settle, while caches fill', async () => {
     const cold = trace({ seconds: 120, perSecond: 40, factor: 3 });
     const warm = trace({ seconds: 1800, perSecond: 40, factor: 1 }).replaceAll(
       /"t":([0-9.]+)/g,
@@ -239,22 +239,22 @@ describe('replay', () => {
     assert.equal(
       (await run([path, '--model', file('one.yaml', oneGate)])).code,
       6,
-      'a warm-up is no Fail, but it stays in the window',
+      'a slow start is not a Fail, but it stays in the window',
     );
     assert.equal((await run([path, '--model', file('one.yaml', oneGate), '--settle', '2m'])).code, 0);
   });
 
-  it('lets a Pass show less as the time of a step goes by, and takes that from a flag or the manifest', async () => {
+  it('takes the maximum duration of the step from a flag or the manifest', async () => {
     const path = file('few.jsonl', trace({ seconds: 600, perSecond: 2, factor: 1 }));
     const plain = file('plain.yaml', manifest('{}'));
     const timed = file('timed.yaml', manifest('{steps: [{weight: 50}, {analyze: {require: Pass, maxDuration: 10m}}]}'));
-    assert.equal((await run([path, '--model', plain])).code, 6, 'of half an hour, ten minutes are too early for less');
+    assert.equal((await run([path, '--model', plain])).code, 6, 'ten of 30 minutes are too early to show less');
     assert.equal((await run([path, '--model', plain, '--max-duration', '10m'])).code, 0);
     assert.equal((await run([path, '--model', timed])).code, 0);
     assert.equal(
       (await run([path, '--model', timed, '--max-duration', '30m'])).code,
       6,
-      'the flag goes before the manifest',
+      'the flag has priority over the manifest',
     );
     assert.match(
       (await run([path, '--model', timed])).text,
@@ -267,7 +267,7 @@ describe('replay', () => {
     );
   });
 
-  it('is sure sooner of pods that ran on the same nodes', async () => {
+  it('decides sooner for pods on the same nodes', async () => {
     const path = file('half.jsonl', trace({ seconds: 900, perSecond: 20, factor: 1.5 }));
     const [shared, unlike] = await Promise.all(
       ['Shared', 'Unlike'].map(
@@ -279,7 +279,7 @@ describe('replay', () => {
     assert.ok((shared?.t ?? NaN) < (unlike?.t ?? NaN), `${shared?.t} s and ${unlike?.t} s`);
   });
 
-  it('begins its window with the candidate, whatever stable did in the hours before', async () => {
+  it('begins its window with the candidate, not with the hours of stable before it', async () => {
     const random = new Random(9);
     const alone = Array.from({ length: 30_000 }, (_, i) =>
       JSON.stringify({ t: i * 3, revision: 'stable', latencyMs: 500 * Math.exp(0.5 * random.normal()), ok: true }),
@@ -306,7 +306,7 @@ describe('replay', () => {
     assert.match(text, /Undecided at 5 s, after 0 requests of the candidate: p95 TooFewRequests/);
   });
 
-  it('tells latencies apart that are shorter than a sidecar measures, or longer', async () => {
+  it('distinguishes latencies outside the range of a sidecar', async () => {
     for (const times of [1e-3, 1e4]) {
       const scaled = trace({ seconds: 240, perSecond: 20, factor: 2 }).replaceAll(
         /"latencyMs":([0-9.e+-]+)/g,
@@ -331,7 +331,7 @@ describe('replay', () => {
     assert.match(text, /Fail at \d+ s, after \d+ requests of the candidate: p95 is at least \+[0-9.]+ %/);
   });
 
-  it('says what it does', async () => {
+  it('prints its help', async () => {
     const { code, text } = await run(['--help']);
     assert.equal(code, 0);
     assert.match(text, /Exit codes: 0 .*, 5 .*, 6 .*, 2 /);
@@ -339,18 +339,18 @@ describe('replay', () => {
 
   // prettier-ignore
   const refusals: readonly { name: string; argv: () => string[]; says: RegExp }[] = [
-    { name: 'no trace', argv: () => ['--model', 'x.yaml'], says: /TRACE: needs one file/ },
-    { name: 'no manifest', argv: () => ['x.jsonl'], says: /--model: is missing/ },
+    { name: 'no trace', argv: () => ['--model', 'x.yaml'], says: /TRACE: give one file \(got 0 arguments\)/ },
+    { name: 'no manifest', argv: () => ['x.jsonl'], says: /--model: missing/ },
     { name: 'an unknown flag', argv: () => ['x.jsonl', '--modle', 'x.yaml'], says: /--modle/ },
-    { name: 'an interval that is none', argv: () => ['x.jsonl', '--model', 'x.yaml', '--every', '5'],
+    { name: 'an invalid interval', argv: () => ['x.jsonl', '--model', 'x.yaml', '--every', '5'],
       says: /--every: '5' is not a duration/ },
-    { name: 'a settling time that is none', argv: () => ['x.jsonl', '--model', 'x.yaml', '--settle', 'long'],
+    { name: 'an invalid settle time', argv: () => ['x.jsonl', '--model', 'x.yaml', '--settle', 'long'],
       says: /--settle: 'long' is not a duration/ },
-    { name: 'a duration of the step that is none', argv: () => ['x.jsonl', '--model', 'x.yaml', '--max-duration', '0s'],
+    { name: 'an invalid duration of the step', argv: () => ['x.jsonl', '--model', 'x.yaml', '--max-duration', '0s'],
       says: /--max-duration: '0s' is not a duration of at least 1s/ },
-    { name: 'nodes of no kind', argv: () => ['x.jsonl', '--model', 'x.yaml',
-        '--nodes', 'same'], says: /--nodes: 'same' is neither Shared nor Unlike/ },
-    { name: 'a trace that is not there', argv: () => [join(folder, 'none.jsonl'), '--model', file('one.yaml', oneGate)],
+    { name: 'an unknown kind of nodes', argv: () => ['x.jsonl', '--model', 'x.yaml',
+        '--nodes', 'same'], says: /--nodes: 'same' is unknown; available: Shared, Unlike/ },
+    { name: 'a missing trace', argv: () => [join(folder, 'none.jsonl'), '--model', file('one.yaml', oneGate)],
       says: /cannot read .*none\.jsonl/ },
     { name: 'a trace longer than a day', argv:
         () =>
@@ -365,7 +365,7 @@ describe('replay', () => {
 
 describe('the gates of a manifest', () => {
   it('have defaults', () => {
-    const { plan, require } = readModel(file('plain.yaml', manifest('{}')));
+    const { plan, require } = readJudgedModel(file('plain.yaml', manifest('{}')));
     assert.equal(require, 'Pass');
     assert.deepEqual(
       plan.gates.map(({ name, ...gate }) => [
@@ -388,7 +388,7 @@ describe('the gates of a manifest', () => {
   });
 
   it('share alpha with the analyze steps', () => {
-    const { plan, require } = readModel(
+    const { plan, require } = readJudgedModel(
       file(
         'two.yaml',
         manifest(
@@ -405,11 +405,11 @@ describe('the gates of a manifest', () => {
     ]);
   });
 
-  it('are read with what a Pass may show where traffic is low, each class, the confidence and the time', () => {
+  it('are read with minDetectable, eachClass, confidence and maxDuration', () => {
     const gates =
       '{confidence: Quick, latency: [{name: p95, quantile: "0.95", maxIncrease: 15%, minDetectable: 80%, ' +
       'eachClass: true}], errors: {maxIncrease: 1%, minDetectable: 4%}}';
-    const { plan, maxBlocks } = readModel(
+    const { plan, maxBlocks } = readJudgedModel(
       file(
         'low.yaml',
         manifest(`{steps: [{weight: 5}, {analyze: {require: Pass, maxDuration: 10m}}], gates: ${gates}}`),
@@ -424,14 +424,14 @@ describe('the gates of a manifest', () => {
     assert.equal(maxBlocks, 30);
   });
 
-  it('are those of the model that is named', () => {
+  it('are those of the named model', () => {
     const both = file(
       'both.yaml',
       `${manifest('{}')}---\n${manifest('{gates: {alpha: "0.01"}}').replace('ranker', 'other')}`,
     );
-    assert.equal(readModel(both, 'other').plan.alphaPerGate, 0.01 / 6);
-    assert.throws(() => readModel(both), /has 2 of kind OnnxModel: say which with --name/);
-    assert.throws(() => readModel(both, 'third'), /has no OnnxModel named third/);
+    assert.equal(readJudgedModel(both, 'other').plan.alphaPerGate, 0.01 / 6);
+    assert.throws(() => readJudgedModel(both), /the file has 2 objects of kind OnnxModel: choose one with --name/);
+    assert.throws(() => readJudgedModel(both, 'third'), /has no OnnxModel named third/);
   });
 
   // prettier-ignore
@@ -444,34 +444,34 @@ describe('the gates of a manifest', () => {
       says: /latency\[0\]\.quantile: '1' is not a number above 0 and below 1/ },
     { name: 'both limits', rollout: '{gates: {latency: [{name: a, quantile: "0.5", max: 1s, maxIncrease: 5%}]}}',
       says: /latency\[0\]: needs either max or maxIncrease/ },
-    { name: 'a limit that is no duration', rollout:
+    { name: 'a limit that is not a duration', rollout:
         '{gates: {latency: [{name: a, quantile: "0.5", max: fast}]}}', says: /'fast' is not a duration/ },
-    { name: 'an unknown gate', rollout: '{gates: {latencies: []}}', says: /gates\.latencies: is not a field here/ },
-    { name: 'an analyze step that asks for nothing known', rollout: '{steps: [{analyze: {require: Maybe}}]}',
-      says: /steps\[0\]\.analyze\.require: is NoFail or Pass/ },
-    { name: 'a least to be shown below the limit',
+    { name: 'an unknown gate', rollout: '{gates: {latencies: []}}', says: /gates\.latencies: unknown field/ },
+    { name: 'an analyze step with an unknown requirement', rollout: '{steps: [{analyze: {require: Maybe}}]}',
+      says: /steps\[0\]\.analyze\.require: is "Maybe", expected NoFail or Pass/ },
+    { name: 'a minDetectable below the limit',
       rollout: '{gates: {latency: [{name: a, quantile: "0.5", maxIncrease: 15%, minDetectable: 10%}]}}',
       says: /latency\[0\]\.minDetectable: '10%' is less than maxIncrease/ },
-    { name: 'a least to be shown without a limit', rollout: '{gates: {errors: {minDetectable: 5%}}}',
+    { name: 'a minDetectable without a limit', rollout: '{gates: {errors: {minDetectable: 5%}}}',
       says: /errors\.minDetectable: goes with maxIncrease/ },
-    { name: 'classes that are text', rollout:
+    { name: 'an eachClass that is text', rollout:
         '{gates: {latency: [{name: a, quantile: "0.5", maxIncrease: 5%, eachClass: "yes"}]}}',
-      says: /latency\[0\]\.eachClass: is true or false/ },
-    { name: 'classes for a limit in milliseconds',
+      says: /latency\[0\]\.eachClass: is "yes", expected true or false/ },
+    { name: 'an eachClass for a limit in milliseconds',
       rollout: '{gates: {latency: [{name: a, quantile: "0.5", max: 5ms, eachClass: true}]}}',
       says: /latency\[0\]\.eachClass: goes with maxIncrease/ },
-    { name: 'a confidence that there is not', rollout: '{gates: {confidence: High}}',
-      says: /gates\.confidence: is one of Strict, Standard, Quick/ },
-    { name: 'a time that is none', rollout: '{steps: [{analyze: {require: Pass, maxDuration: soon}}]}',
+    { name: 'an unknown confidence', rollout: '{gates: {confidence: High}}',
+      says: /gates\.confidence: is "High", expected one of Strict, Standard, Quick/ },
+    { name: 'a maxDuration that is not a duration', rollout: '{steps: [{analyze: {require: Pass, maxDuration: soon}}]}',
       says: /steps\[0\]\.analyze\.maxDuration: 'soon' is not a duration/ },
     { name: 'alpha of zero', rollout: '{gates: {alpha: "0"}}', says: /gates\.alpha: '0' is not a number above 0/ },
   ];
   for (const { name, rollout, says } of bad)
-    it(`refuse ${name}`, () => assert.throws(() => readModel(file('bad.yaml', manifest(rollout))), says));
+    it(`refuse ${name}`, () => assert.throws(() => readJudgedModel(file('bad.yaml', manifest(rollout))), says));
 
   it('need a model, in YAML', () => {
-    assert.throws(() => readModel(file('pod.yaml', 'kind: Pod\n')), /has no OnnxModel/);
-    assert.throws(() => readModel(file('broken.yaml', 'a: [1\n')), /is not YAML/);
-    assert.throws(() => readModel(join(folder, 'absent.yaml')), /cannot read .*absent\.yaml/);
+    assert.throws(() => readJudgedModel(file('pod.yaml', 'kind: Pod\n')), /has no OnnxModel/);
+    assert.throws(() => readJudgedModel(file('broken.yaml', 'a: [1\n')), /not YAML/);
+    assert.throws(() => readJudgedModel(join(folder, 'absent.yaml')), /cannot read .*absent\.yaml/);
   });
 });

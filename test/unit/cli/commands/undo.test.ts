@@ -1,4 +1,4 @@
-/** Which revision `undo` goes back to. */
+/** Which revision `undo` restores. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import type { OnnxModel, RevisionSpec, RolloutOutcome } from '../../../../api/onnxmodel.ts';
@@ -31,20 +31,20 @@ describe('undo goes back', () => {
   // prettier-ignore
   const rows: readonly { readonly name: string; readonly at: string;
     readonly history: readonly RolloutOutcome[]; readonly to: string }[] = [
-    { name: 'to the revision promoted before the present one', at: c,
+    { name: 'to the revision promoted before the current one', at: c,
       history: [ended(c, 'Promoted'), ended(b, 'Promoted')], to: b },
-    { name: 'past one that was taken back', at: c,
+    { name: 'past a revision that was rolled back', at: c,
       history: [ended(c, 'Promoted'), ended(b, 'RolledBack'), ended(a, 'Promoted')], to: a },
-    { name: 'from a spec that was never promoted to what serves', at: c,
+    { name: 'from a spec that was never promoted to the stable revision', at: c,
       history: [ended(c, 'Failed'), ended(b, 'Promoted')], to: b },
-    { name: 'past one that is not remembered', at: c,
+    { name: 'past a revision that is not remembered', at: c,
       history: [ended(c, 'Promoted'), ended('dddddddddd', 'Promoted'), ended(a, 'Promoted')], to: a },
   ];
   for (const { name, at, history, to } of rows) {
     it(name, () => assert.equal(previous(modelAt(at, history), all).revision, to));
   }
 
-  it('nowhere when no other was promoted', () => {
+  it('to no revision when no other was promoted', () => {
     assert.throws(
       () => previous(modelAt(c, [ended(c, 'Promoted'), ended(b, 'Failed')]), all),
       (error: unknown) => error instanceof AppError && error.code === 'INTENT_REFUSED' && /--to/.test(error.message),

@@ -1,14 +1,14 @@
-/** What `validate` says to write instead is taken when it is written. */
+/** The spelling that a hint of `validate` suggests is valid. */
 import assert from 'node:assert/strict';
 import { checkManifest } from '../../../../cli/offline/check-manifest.ts';
-import type { Finding } from '../../../../cli/offline/operator-checks.ts';
+import type { OperatorFinding } from '../../../../cli/offline/operator-checks.ts';
 import { openApiSchema } from '../../../../api/onnxmodel.ts';
 import { schemaOfField, schemaOfItems, type Schema } from '../../../../kube/schema/schema.ts';
 
 type Path = readonly (string | number)[];
 type Json = Record<string | number, unknown>;
 
-/** Every place of the spec where text is wanted, with one item in each list and one key in each map. */
+/** The paths of all string fields of the spec, with one item in each list and one key in each map. */
 function textFields(schema: Schema, path: Path): readonly Path[] {
   if (schema.type === 'string') return [path];
   if (schema.type === 'array') return textFields(schemaOfItems(schema), [...path, 0]);
@@ -41,16 +41,16 @@ const written = (path: Path): string =>
     (text, step) => (typeof step === 'number' ? `${text}[${step}]` : text === '' ? step : `${text}.${step}`),
     '',
   );
-const at = (findings: readonly Finding[], path: Path): readonly Finding[] =>
+const at = (findings: readonly OperatorFinding[], path: Path): readonly OperatorFinding[] =>
   findings.filter((finding) => finding.path === written(path) && finding.severity === 'error');
 const spec = schemaOfField(openApiSchema('published') as Schema, 'spec') ?? {};
 const fields = textFields(spec, ['spec']);
 
 describe('a hint to write a value in quotes', () => {
-  it('is looked for in every place where text is wanted', () => assert.ok(fields.length > 30, `${fields.length}`));
+  it('is tested at every string field', () => assert.ok(fields.length > 30, `${fields.length}`));
 
   for (const path of fields) {
-    it(`is taken at ${written(path)}`, () => {
+    it(`is valid at ${written(path)}`, () => {
       for (const value of [0, 1, 15, 0.05, 0.95, 300, true, false]) {
         for (const { hint = '' } of at(checkManifest(manifestWith(path, value)), path)) {
           const [, text] = /in quotes[^"]*"([^"]*)"/.exec(hint) ?? [];
@@ -65,9 +65,9 @@ describe('a hint to write a value in quotes', () => {
     ['a percentage', ['spec', 'rollout', 'gates', 'errors', 'max'], 15, /in quotes and with its unit, such as "15%"/],
     ['a duration', ['spec', 'rollout', 'progressDeadline'], 300, /in quotes and with its unit, such as "300s"/],
     ['a number as text', ['spec', 'rollout', 'gates', 'alpha'], 0.05, /in quotes: "0\.05"/],
-    ['the docs where no spelling of it would do', ['spec', 'rollout', 'pinRevision'], 15, /^(?!.*in quotes)/],
+    ['the docs when no spelling is valid', ['spec', 'rollout', 'pinRevision'], 15, /^(?!.*in quotes)/],
   ];
   for (const [what, path, value, says] of hints) {
-    it(`names ${what}`, () => assert.match(at(checkManifest(manifestWith(path, value)), path)[0]?.hint ?? '', says));
+    it(`suggests ${what}`, () => assert.match(at(checkManifest(manifestWith(path, value)), path)[0]?.hint ?? '', says));
   }
 });

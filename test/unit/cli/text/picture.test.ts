@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { claimConditions, type Claim, type Condition } from '../../../../api/conditions.ts';
 import type { OnnxModelStatus } from '../../../../api/onnxmodel.ts';
-import { outcomeOf } from '../../../../cli/cluster/outcome.ts';
+import { modelOutcomeOf } from '../../../../cli/cluster/outcome.ts';
 import { ago } from '../../../../cli/text/ago.ts';
 import { pictureText } from '../../../../cli/text/picture-text.ts';
 import { conditionsThatMatter, pictureOf } from '../../../../cli/text/picture.ts';
@@ -85,15 +85,15 @@ const failed: OnnxModelStatus = {
 const textOf = (status?: OnnxModelStatus): string =>
   pictureText(pictureOf(given.model({}, status === undefined ? {} : { status })), { now });
 
-describe('the picture of a model', () => {
-  it('of one that serves is short', () => assertGolden('golden/cli/status-healthy.txt', textOf(healthy)));
-  it('of a rollout that failed has the last words of its pods', () =>
+describe('the status page of a model', () => {
+  it('is short for a healthy model', () => assertGolden('golden/cli/status-healthy.txt', textOf(healthy)));
+  it('shows the termination messages of failing pods', () =>
     assertGolden('golden/cli/status-failed.txt', textOf(failed)));
-  it('of one that nobody has seen says so', () => assertGolden('golden/cli/status-unseen.txt', textOf()));
-  it('of a spec that was just changed says what it is of', () =>
+  it('says that the operator has not observed the model', () => assertGolden('golden/cli/status-unseen.txt', textOf()));
+  it('names the observed generation after a change of the spec', () =>
     assertGolden('golden/cli/status-changed.txt', textOf({ ...healthy, observedGeneration: 2 })));
 
-  it('at rest says what is pinned, what is paused, and what is not proven', () => {
+  it('shows pinned, paused and not proven without a rollout', () => {
     const unproven = { ...healthy, stable: { ...stable, provenance: 'Forced' } };
     const picture = pictureOf(
       given.model({ rollout: { pinRevision: 'aaaaaaaaaa', paused: true } }, { status: unproven }),
@@ -106,7 +106,7 @@ describe('the picture of a model', () => {
     assert.match(pictureText(picture, { now }, 'live'), /pinned/);
   });
 
-  it('as data has all that the text leaves out', () => {
+  it('has all conditions and pods as JSON', () => {
     const picture = pictureOf(given.model({}, { status: failed }));
     assert.deepEqual(picture.conditions, failed.conditions);
     assert.deepEqual(picture.candidate, failed.candidate);
@@ -150,21 +150,21 @@ describe('conditions that matter', () => {
 });
 
 describe('the outcome of a model', () => {
-  it('is Stalled where both were claimed: nothing will change by itself', () => {
+  it('is Stalled when Ready and Stalled are both True', () => {
     const both = conditions([
       { type: 'Ready', status: 'True', reason: 'A', message: '' },
       { type: 'Stalled', status: 'True', reason: 'B', message: '' },
     ]);
-    assert.equal(outcomeOf(given.model({}, { status: { ...healthy, conditions: both } })).outcome, 'Stalled');
+    assert.equal(modelOutcomeOf(given.model({}, { status: { ...healthy, conditions: both } })).outcome, 'Stalled');
   });
-  it('is open while Ready is about an earlier spec', () => {
+  it('is Progressing while Ready is for an earlier generation', () => {
     const old = conditions([{ type: 'Ready', status: 'True', reason: 'A', message: '' }], 2);
-    assert.equal(outcomeOf(given.model({}, { status: { ...healthy, conditions: old } })).outcome, 'Progressing');
+    assert.equal(modelOutcomeOf(given.model({}, { status: { ...healthy, conditions: old } })).outcome, 'Progressing');
   });
 });
 
-describe('text of others', () => {
-  it('loses what would move the cursor', () =>
+describe('text of other programs', () => {
+  it('loses its control characters', () =>
     assert.equal(plainLine('a\u001b[2Jb\r\u0007c\u009bd\u2028e'), 'a [2Jb c d e'));
   it('keeps its lines, without the empty ones', () => assert.deepEqual(plainLines('a\r\n\n\tb\n'), ['a', 'b']));
 });
@@ -181,5 +181,5 @@ describe('ago', () => {
   ];
   for (const [ms, text] of rows)
     it(`is ${text} after ${ms} ms`, () => assert.equal(ago(new Date(now - ms).toISOString(), now), text));
-  it('is unknown of what is no time', () => assert.equal(ago('yesterday', now), '?'));
+  it('is ? for text that is not a time', () => assert.equal(ago('yesterday', now), '?'));
 });

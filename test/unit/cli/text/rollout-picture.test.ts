@@ -5,7 +5,7 @@ import { LiveFrame } from '../../../../cli/text/live-frame.ts';
 import { pictureText } from '../../../../cli/text/picture-text.ts';
 import { pictureOf } from '../../../../cli/text/picture.ts';
 import { domainOf, drawBar, drawScale, numberIn } from '../../../../cli/text/scale.ts';
-import { coloured, plain, type Terminal } from '../../../../cli/text/terminal.ts';
+import { coloured, unpainted, type Terminal } from '../../../../cli/text/terminal.ts';
 import { cutTo, wrapped } from '../../../../cli/text/text-table.ts';
 import { lineOf } from '../../../../cli/text/watch-views.ts';
 import { given } from '../../../support/given.ts';
@@ -153,7 +153,7 @@ const stories: readonly { readonly name: string; readonly model: OnnxModel; read
   },
 ];
 
-describe('the picture of a rollout', () => {
+describe('the status page of a rollout', () => {
   for (const { name, model: of, width = 100 } of stories) {
     it(`${name}: status`, () =>
       assertGolden(`golden/cli/rollout-${name}.txt`, pictureText(pictureOf(of), { now, width })));
@@ -162,10 +162,10 @@ describe('the picture of a rollout', () => {
         `golden/cli/live-${name}.txt`,
         pictureText(pictureOf(of), { now, width: Math.max(width, 130) - 30 }, 'live'),
       ));
-    it(`${name}: its live part is no wider than asked`, () => {
+    it(`${name}: scales, bars and steps are not wider than the terminal`, () => {
       const text = pictureText(pictureOf(of), { now, width: 72 }, 'live');
       const wide = text.split('\n').filter((line) => line.length > 72);
-      // Tables of words are cut by the frame, not by the picture.
+      // LiveFrame cuts the other lines.
       assert.deepEqual(
         wide.filter((line) => line.includes('├') || line.includes('█') || line.includes('▸')),
         [],
@@ -173,7 +173,7 @@ describe('the picture of a rollout', () => {
     });
   }
 
-  it('says of a gate what pairs show, beside what live requests do', () => {
+  it('shows the verdict of pairs below a gate', () => {
     const message = 'p95 passes: at most +19% by 310 paired probes (no live traffic needed)';
     const [p95] = gates;
     const paired = {
@@ -198,7 +198,7 @@ describe('the picture of a rollout', () => {
     assert.ok(text.split('\n').includes(`    ${message}`), text);
   });
 
-  it('is the same in colour, less the colours', () => {
+  it('has the same text with and without colours', () => {
     const picture = pictureOf(stories[2]!.model);
     const painted = pictureText(picture, { now, width: 100, paint: coloured });
     assert.equal(
@@ -211,15 +211,15 @@ describe('the picture of a rollout', () => {
     assert.ok(painted.includes('\u001b[32m✓\u001b[0m slo'));
   });
 
-  it('leaves the steps out where the status counts others than the spec has', () => {
+  it('leaves the steps out when the status counts other steps than the spec has', () => {
     const text = pictureText(
       pictureOf(model({ phase: 'Shifting', step: 1, steps: 3, desiredWeight: 67, actualWeight: 34 })),
       { now, width: 100 },
     );
-    assert.match(text, /^Steps: step 2 of 3\nTraffic: 67% asked$/m);
+    assert.match(text, /^Steps: step 2 of 3\nTraffic: target 67%$/m);
   });
 
-  it('as a line says where it is', () => {
+  it('as a line names the step and the weight', () => {
     assert.equal(
       lineOf(pictureOf(stories[1]!.model)),
       'ml/ranker: Progressing: WeightMoving: [step 3 of 6, 20% of 50%] bbbbbbbbbb is to get 50% of the traffic, ' +
@@ -239,12 +239,12 @@ describe('a scale', () => {
     readonly limit?: number; readonly want: string }[] = [
     { name: 'has bounds, estimate and limit',
       interval: { lower: 20, estimate: 50, upper: 80 }, limit: 90, want: '··├──●──┤│·' },
-    { name: 'is open where a bound is not known',
+    { name: 'extends to the end without a bound',
       interval: { lower: 20, estimate: 50 }, limit: 90, want: '··├──●───│─' },
-    { name: 'has the limit alone before anything is known', interval: {}, limit: 50, want: '·····│·····' },
-    { name: 'shows that estimate and limit are one',
+    { name: 'has only the limit before there is an estimate', interval: {}, limit: 50, want: '·····│·····' },
+    { name: 'marks an estimate that equals the limit',
       interval: { estimate: 50, lower: 40, upper: 60 }, limit: 50, want: '····├◉┤····' },
-    { name: 'keeps what is outside at its ends',
+    { name: 'shows bounds outside the range at its ends',
       interval: { lower: -50, estimate: 50, upper: 150 }, want: '├────●────┤' },
   ];
   for (const { name, interval, limit, want } of rows)
@@ -290,11 +290,11 @@ describe('text within a width', () => {
 describe('a live frame', () => {
   const terminal = (columns: number, rows: number): Terminal => ({
     isLive: true,
-    paint: plain,
+    paint: unpainted,
     columns: () => columns,
     rows: () => rows,
   });
-  it('draws over what it drew, with the cursor hidden, and gives it back', () => {
+  it('redraws in place with the cursor hidden, and shows the cursor at the end', () => {
     let text = '';
     const frame = new LiveFrame((piece) => (text += piece), terminal(10, 10));
     frame.draw('one\ntwo\n');
@@ -314,7 +314,7 @@ describe('a live frame', () => {
       [false, false, false, false],
     );
     assert.ok(
-      text.includes(`${'x'.repeat(29)}…\n\u001b[31m${'y'.repeat(30)}\u001b[0m\n(3 lines more: the window is`),
+      text.includes(`${'x'.repeat(29)}…\n\u001b[31m${'y'.repeat(30)}\u001b[0m\n(3 more lines: enlarge the wi…`),
       text,
     );
   });

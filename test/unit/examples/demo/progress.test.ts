@@ -28,7 +28,7 @@ function given({ generation = 2, observed = 2, phase = 'Stable', conditions = []
 }
 
 describe('sentencesOf', () => {
-  it('says the phase with the message of Ready, and the conditions that came true', () => {
+  it('prints the phase with the message of Ready, and the conditions that became true', () => {
     const model = given({
       phase: 'Preparing',
       conditions: [
@@ -44,15 +44,14 @@ describe('sentencesOf', () => {
     ]);
   });
 
-  it('has nothing to say of a model without a status', () =>
-    assert.deepEqual(sentencesOf({ metadata: {} } as OnnxModel), []));
+  it('is empty for a model without a status', () => assert.deepEqual(sentencesOf({ metadata: {} } as OnnxModel), []));
 });
 
 describe('isSettled', () => {
   const ready: Condition = { type: 'Ready', status: 'True' };
   // prettier-ignore
   const rows: readonly { name: string; model: OnnxModel; want: boolean }[] = [
-    { name: 'is true of a model that serves its spec', model: given({ conditions: [ready] }), want: true },
+    { name: 'is true for a model that serves its spec', model: given({ conditions: [ready] }), want: true },
     { name: 'is false while the status speaks of an older spec',
       model: given({ observed: 1, conditions: [ready] }), want: false },
     { name: 'is false while Ready speaks of an older spec',
@@ -69,8 +68,8 @@ describe('isSettled', () => {
 describe('whyStalled', () => {
   const stalled: Condition = { type: 'Stalled', status: 'True', reason: 'OOMKilled', message: 'twice' };
   it('gives the reason', () => assert.equal(whyStalled(given({ conditions: [stalled] })), 'OOMKilled: twice'));
-  it('does not hold the trouble of an older spec against a new one', () =>
+  it('ignores the trouble of an older spec', () =>
     assert.equal(whyStalled(given({ observed: 1, conditions: [stalled] })), undefined));
-  it('is silent while all is well', () =>
+  it('is undefined while there is no trouble', () =>
     assert.equal(whyStalled(given({ conditions: [{ type: 'Ready', status: 'False' }] })), undefined));
 });

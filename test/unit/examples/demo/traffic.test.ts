@@ -3,7 +3,7 @@ import { Traffic } from '../../../../examples/demo/traffic.ts';
 
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-/** A server that answers when it is told to. */
+/** A server that answers when the test tells it to. */
 class Desk {
   readonly waiting: { answer: () => void; fail: (error: Error) => void }[] = [];
   send = (): Promise<void> => new Promise((answer, fail) => this.waiting.push({ answer, fail }));
@@ -29,7 +29,7 @@ describe('Traffic', () => {
     assert.equal(desk.waiting.length, 4, 'nothing was sent after stop');
   });
 
-  it('ends by itself after as many requests as it was given, however many lanes there are', async () => {
+  it('ends by itself after the given number of requests, with any number of lanes', async () => {
     let sent = 0;
     const traffic = new Traffic({
       lanes: 3,
@@ -44,7 +44,7 @@ describe('Traffic', () => {
     assert.equal(traffic.latenciesMs.length, 10);
   });
 
-  it('never asks again for what failed', async () => {
+  it('never retries a failed request', async () => {
     let sent = 0;
     const traffic = new Traffic({
       lanes: 1,

@@ -1,4 +1,4 @@
-/** What `npm run load` sends: found out from the server. */
+/** The request that `npm run load` sends, which it finds by asking the server. */
 import assert from 'node:assert/strict';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -31,7 +31,7 @@ async function withServer(
 }
 
 describe('the question of npm run load', () => {
-  it('is a text for the first model that is listed, where the server answers /v1/embeddings', async () => {
+  it('is a text for the first listed model when the server answers /v1/embeddings', async () => {
     const answer = (path: string): object | undefined =>
       path === '/v2/repository/index'
         ? [{ name: 'minilm' }]
@@ -45,7 +45,7 @@ describe('the question of npm run load', () => {
     });
   });
 
-  it('is a tensor of the shapes of the model where it does not', async () => {
+  it("is a tensor of the model's shapes when it does not", async () => {
     const asked: string[] = [];
     const answer = (path: string, body: string): object | undefined => {
       if (path.endsWith('/infer')) asked.push(body);
@@ -63,7 +63,7 @@ describe('the question of npm run load', () => {
     });
   });
 
-  it("is refused in the server's words where there is no such model", async () => {
+  it("fails with the server's message when there is no such model", async () => {
     await withServer(
       () => undefined,
       async (url) =>
@@ -74,7 +74,7 @@ describe('the question of npm run load', () => {
     );
   });
 
-  it('is refused where nobody listens', async () => {
+  it('fails when no server listens', async () => {
     await assert.rejects(questionFor(new URL('http://127.0.0.1:1'), { text: '' }, never), {
       code: 'SOURCE_UNAVAILABLE',
       message: /ECONNREFUSED|bad port/,

@@ -4,7 +4,7 @@ import { catalog } from '../../../../examples/models/catalog.ts';
 import { catalogTable } from '../../../../examples/models/table.ts';
 
 describe('the catalogue of models', () => {
-  it('is what docs/models.md shows', async () => {
+  it('equals the table in docs/models.md', async () => {
     const page = await readFile(new URL('../../../../docs/models.md', import.meta.url), 'utf8');
     assert.ok(
       page.includes(catalogTable(catalog)),

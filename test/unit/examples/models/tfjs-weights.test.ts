@@ -7,7 +7,7 @@ const manifest = (weights: Manifest['weightsManifest'][0]['weights']): Manifest 
 const quantization = { dtype: 'uint8', min: -1, scale: 0.5 };
 
 describe('readWeights', () => {
-  it('finds tensors one after another, quantised ones a byte an element', () => {
+  it('finds tensors one after another, quantised ones with a byte per element', () => {
     const shards = Uint8Array.of(
       0,
       2,
@@ -35,7 +35,7 @@ describe('readWeights', () => {
     );
   });
 
-  it('refuses a type it does not know', () => {
+  it('refuses an unknown type', () => {
     assert.throws(
       () => readWeights(manifest([{ name: 's', shape: [1], dtype: 'string' }]), new Uint8Array(1)),
       /type string/,
@@ -45,10 +45,10 @@ describe('readWeights', () => {
 
 describe('zeroPointOf', () => {
   const rows: readonly { name: string; min: number; scale: number; want: number | undefined }[] = [
-    { name: 'is the byte that stands for zero', min: -1, scale: 0.5, want: 2 },
-    { name: 'forgives rounding', min: -1.0001, scale: 0.5, want: 2 },
-    { name: 'does not exist where zero falls between two bytes', min: -1.2, scale: 0.5, want: undefined },
-    { name: 'does not exist where zero is not in the range', min: 1, scale: 0.5, want: undefined },
+    { name: 'is the byte for zero', min: -1, scale: 0.5, want: 2 },
+    { name: 'tolerates rounding', min: -1.0001, scale: 0.5, want: 2 },
+    { name: 'does not exist when zero falls between two bytes', min: -1.2, scale: 0.5, want: undefined },
+    { name: 'does not exist when zero is not in the range', min: 1, scale: 0.5, want: undefined },
   ];
   for (const { name, min, scale, want } of rows) it(name, () => assert.equal(zeroPointOf({ min, scale }), want));
 });

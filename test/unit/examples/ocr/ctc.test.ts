@@ -3,7 +3,7 @@ import { decodeSteps, readAlphabet } from '../../../../examples/ocr/ctc.ts';
 
 const alphabet = readAlphabet('a\nb\n');
 
-/** One step a letter of the path: '_' is blank, ' ' the space, in chances of 0.8 against 0.1. */
+/** One step per letter of the path: '_' is blank, ' ' the space, with probabilities of 0.8 against 0.1. */
 function path(letters: string) {
   const classes = ['_', 'a', 'b', ' '];
   const data = Float32Array.from(
@@ -15,15 +15,15 @@ function path(letters: string) {
 describe('decodeSteps', () => {
   const rows: readonly { name: string; steps: string; want: string }[] = [
     { name: 'joins repeats', steps: 'aaab', want: 'ab' },
-    { name: 'keeps a double letter that a blank divides', steps: 'a_ab', want: 'aab' },
+    { name: 'keeps a double letter that a blank separates', steps: 'a_ab', want: 'aab' },
     { name: 'drops blanks', steps: '__a__b__', want: 'ab' },
     { name: 'keeps spaces between letters', steps: 'a  b', want: 'a b' },
     { name: 'drops spaces at the margins', steps: ' ab ', want: 'ab' },
-    { name: 'reads nothing off an empty line', steps: '____', want: '' },
+    { name: 'reads nothing in an empty line', steps: '____', want: '' },
   ];
   for (const { name, steps, want } of rows) it(name, () => assert.equal(decodeSteps(path(steps), alphabet).text, want));
 
-  it('says how sure it is of the characters', () => {
+  it('reports the mean probability of the characters', () => {
     assert.ok(Math.abs(decodeSteps(path('a_b'), alphabet).confidence - 0.8) < 1e-6);
     assert.equal(decodeSteps(path('__'), alphabet).confidence, 0);
   });

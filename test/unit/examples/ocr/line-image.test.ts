@@ -16,7 +16,7 @@ const plane = 48 * 96;
 describe('lineTensor', () => {
   it('scales to height 48, keeping proportions', () => {
     assert.deepEqual(lineTensor(picture(20, 10, () => [255, 255, 255, 255])).shape, [1, 3, 48, 96]);
-    // 50, up to a multiple of 8
+    // 50, rounded up to a multiple of 8
     assert.deepEqual(lineTensor(picture(100, 96, () => [255, 255, 255, 255])).shape, [1, 3, 48, 56]);
   });
 
@@ -25,11 +25,11 @@ describe('lineTensor', () => {
     assert.deepEqual([data[0], data[plane], data[2 * plane]], [-1, Math.fround(51 / 127.5 - 1), 1]);
   });
 
-  it('takes transparent pixels for white', () => {
+  it('treats transparent pixels as white', () => {
     assert.equal(lineTensor(picture(96, 48, () => [0, 0, 0, 0])).data[0], 1);
   });
 
-  it('mixes neighbouring pixels when it scales', () => {
+  it('interpolates between pixels when it scales', () => {
     // Black left of white: the middle of the scaled picture is grey.
     const { data } = lineTensor(picture(2, 1, (x) => [x * 255, x * 255, x * 255, 255]));
     assert.equal(data[0], -1);

@@ -25,5 +25,5 @@ describe('rankGuides', () => {
     assert.ok(Math.abs(hits[0]!.cosine - 1) < 1e-6);
   });
 
-  it('gives as many as are asked for', () => assert.equal(rankGuides(set, Float32Array.of(1, 0), 1).length, 1));
+  it('returns the requested number of guides', () => assert.equal(rankGuides(set, Float32Array.of(1, 0), 1).length, 1));
 });

@@ -273,7 +273,7 @@ describe('Reflector', () => {
     assert.deepEqual([kube.calls.watch, kube.openWatches], [before, 0]);
   });
 
-  it('ends at once when it is stopped by what the list brought', async () => {
+  it('ends at once when a handler of the listed objects stops it', async () => {
     const kube = new MemoryKube();
     kube.put(things, thing('a'));
     const reflector = new Reflector<Thing>({

@@ -1,4 +1,4 @@
-/** Kubeconfigs that are read without client-node, and those that are left to it. */
+/** Which kubeconfigs are read without client-node, and which need it. */
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -108,7 +108,7 @@ users: [{name: u, user: {token: a}}]`;
     });
   }
 
-  it('leaves to client-node several files, and that there is no kubeconfig at all', async () => {
+  it('leaves to client-node several files, and a missing kubeconfig', async () => {
     const path = await written(kubeconfig({}, { token: 'a' }));
     assert.equal(await plainAccess({}, around({ KUBECONFIG: `${path}:${path}` })), undefined);
     assert.equal(await plainAccess({}, around()), undefined);

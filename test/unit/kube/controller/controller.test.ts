@@ -69,7 +69,7 @@ const rows: Row[] = [
   { name: 'waits as long as the server asked',
     first: () => Promise.reject(refusal(429, 'TooManyRequests', 'slow',
       7000)), afterMs: 600_000, want: ['m@0', 'm@7000'], result: 'error' },
-  { name: 'reads again at once after a conflict, which is no error',
+  { name: 'reads again at once after a conflict, which does not count as an error',
     first: () => Promise.reject(refusal(409, 'Conflict', 'modified')),
     afterMs: 600_000, want: ['m@0', 'm@5'], result: 'requeue' },
   { name: 'does not retry an error of the user', first: () => Promise.reject(refusal(422, 'Invalid', 'spec.x')),

@@ -48,7 +48,7 @@ function refusal(step: () => unknown): StatusError {
 }
 
 describe('Objects', () => {
-  it('gives a new object its uid, version, time and generation', () => {
+  it('sets uid, resourceVersion, creationTimestamp and generation of a new object', () => {
     const { objects } = world();
     const made = objects.create(pods, pod('a'));
     assert.match(made.metadata.uid, /^[0-9a-f-]{36}$/);
@@ -57,13 +57,13 @@ describe('Objects', () => {
     assert.ok(Number(made.metadata.resourceVersion) > 1);
   });
 
-  it('fills in what the real server fills in', () => {
+  it("fills in the real server's defaults", () => {
     const spec = world().objects.create(pods, pod('a'))['spec'] as Record<string, unknown>;
     assert.equal(spec['terminationGracePeriodSeconds'], 30);
     assert.deepEqual((spec['containers'] as Record<string, unknown>[])[0]?.['imagePullPolicy'], 'IfNotPresent');
   });
 
-  it('hands out frozen objects', () => {
+  it('returns frozen objects', () => {
     const made = world().objects.create(configMaps, configMap('a'));
     assert.throws(() => Object.assign(made.metadata, { name: 'b' }), TypeError);
   });
@@ -86,13 +86,13 @@ describe('Objects', () => {
     );
   });
 
-  it('writes nothing for an update that changes nothing', () => {
+  it('writes nothing for an update without a change', () => {
     const { objects } = world();
     const first = objects.create(configMaps, configMap('a'));
     assert.equal(objects.update(configMaps, first).metadata.resourceVersion, first.metadata.resourceVersion);
   });
 
-  it('counts a change of the spec in the generation, one of the status not', () => {
+  it('increases the generation for a change of the spec, not of the status', () => {
     const { objects } = world();
     const template = { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'x' }] } };
     const first = objects.create(deployments, {
@@ -114,7 +114,7 @@ describe('Objects', () => {
     assert.deepEqual([third.metadata.generation, third['status']], [2, { replicas: 1 }]);
   });
 
-  it('refuses a new object in a namespace that is not there', () => {
+  it('refuses a new object in a missing namespace', () => {
     const error = refusal(() =>
       world().objects.create(configMaps, { ...configMap('a'), metadata: { name: 'a', namespace: 'nowhere' } }),
     );
@@ -138,7 +138,7 @@ describe('Objects', () => {
     assert.deepEqual(seen, ['ADDED a', 'MODIFIED a', 'DELETED a']);
   });
 
-  it('does not tell a watch what was written before it', async () => {
+  it('does not tell a watch about earlier writes', async () => {
     const { objects } = world();
     const seen: string[] = [];
     objects.create(configMaps, configMap('a'));
@@ -147,7 +147,7 @@ describe('Objects', () => {
     assert.deepEqual(seen, []);
   });
 
-  it('lets a running pod end in its own time', async () => {
+  it('gives a running pod its grace period', async () => {
     const { objects } = world();
     objects.create(pods, pod('a'));
     objects.delete({ ...pods, ...inDefault, name: 'a' });
@@ -176,7 +176,7 @@ describe('Objects', () => {
     assert.equal(objects.get(ref), undefined);
   });
 
-  it('collects what its last owner leaves behind, and only that', async () => {
+  it('collects an object when its last owner is gone, and only then', async () => {
     const { objects } = world();
     const [one, two] = [objects.create(configMaps, configMap('one')), objects.create(configMaps, configMap('two'))];
     objects.create(configMaps, configMap('of-one', [one]));
@@ -192,7 +192,7 @@ describe('Objects', () => {
     );
   });
 
-  it('ends an owner in the foreground after its dependents', async () => {
+  it('deletes an owner after its dependents in the foreground', async () => {
     const { objects } = world();
     const owner = objects.create(configMaps, configMap('owner'));
     objects.create(configMaps, {
@@ -210,7 +210,7 @@ describe('Objects', () => {
     assert.equal(objects.get({ ...configMaps, ...inDefault, name: 'owner' }), undefined);
   });
 
-  it('leaves dependents alone when they are orphaned', async () => {
+  it('keeps orphaned dependents', async () => {
     const { objects } = world();
     const owner = objects.create(configMaps, configMap('owner'));
     objects.create(configMaps, configMap('child', [owner]));
@@ -221,7 +221,7 @@ describe('Objects', () => {
     assert.equal(objects.get({ ...configMaps, ...inDefault, name: 'child' })?.metadata.ownerReferences, undefined);
   });
 
-  it('empties a namespace before it ends', async () => {
+  it('empties a namespace before deleting it', async () => {
     const { objects } = world();
     objects.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'n' } });
     objects.create(pods, { ...pod('a'), metadata: { name: 'a', namespace: 'n' } });
@@ -240,7 +240,7 @@ describe('Objects', () => {
 });
 
 describe('Store', () => {
-  it('tells the others when one handler throws, and lets the throw be heard', async () => {
+  it('calls the other handlers when one throws, and reports the error', async () => {
     const { objects } = world();
     const heard: string[] = [];
     const uncaught: unknown[] = [];

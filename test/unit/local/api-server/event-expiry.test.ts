@@ -1,11 +1,11 @@
-/** The end of Events. */
+/** Expiry of Events. */
 import assert from 'node:assert/strict';
 import { createCore } from '../../../../local/api-server/core.ts';
 import { expireEvents } from '../../../../local/api-server/event-expiry.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
 describe('expireEvents', () => {
-  it('lets an Event go an hour after it was last told', async () => {
+  it('deletes an Event an hour after its last write', async () => {
     const clock = new HandClock();
     const core = createCore({ clock });
     const events = { apiVersion: 'v1', plural: 'events' };

@@ -1,4 +1,4 @@
-/** What local mode's objects are after their process is gone. */
+/** Persistence of local mode's objects across processes. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -36,7 +36,7 @@ describe('openJournal', () => {
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-  it('brings back what was written, and goes on with its revisions', async () => {
+  it('restores the objects and continues their revisions', async () => {
     const first = await open(folder);
     const kept = first.core.objects.create(configMaps, configMap('kept', { a: 'b' }));
     first.core.objects.create(configMaps, configMap('gone'));
@@ -55,7 +55,7 @@ describe('openJournal', () => {
     await second.close();
   });
 
-  it('brings back what was written without an end, as after a kill', async () => {
+  it('restores the objects when it was not closed, as after a kill', async () => {
     const first = await open(folder);
     first.core.objects.create(configMaps, configMap('kept'));
     const second = await open(folder);
@@ -66,7 +66,7 @@ describe('openJournal', () => {
     await Promise.all([first.close(), second.close()]);
   });
 
-  it('knows custom resources again', async () => {
+  it('restores custom resources', async () => {
     const definitions = { apiVersion: 'apiextensions.k8s.io/v1', plural: 'customresourcedefinitions' };
     const first = await open(folder);
     const schema = {
@@ -96,7 +96,7 @@ describe('openJournal', () => {
     await second.close();
   });
 
-  it('tells a watcher of an earlier life to list again, unless it knows the newest', async () => {
+  it('makes a watcher of an earlier process list again, unless it has the newest revision', async () => {
     const first = await open(folder);
     const old = first.core.objects.create(configMaps, configMap('a'));
     first.core.objects.create(configMaps, configMap('b'));
@@ -108,7 +108,7 @@ describe('openJournal', () => {
     await close();
   });
 
-  it('passes over a last line that was cut short', async () => {
+  it('ignores a truncated last line', async () => {
     const first = await open(folder);
     first.core.objects.create(configMaps, configMap('a'));
     const second = await open(folder);
@@ -130,7 +130,7 @@ describe('openJournal', () => {
       assert.equal(statSync(join(folder, file)).mode & 0o077, 0, file);
   });
 
-  it('refuses a snapshot that is none by its path', async () => {
+  it('refuses an invalid snapshot, with its path', async () => {
     writeFileSync(join(folder, 'objects.json'), '{"revision":');
     await assert.rejects(
       open(folder),
@@ -141,13 +141,13 @@ describe('openJournal', () => {
     );
   });
 
-  it('refuses a folder that cannot be one', async () => {
+  it('refuses a folder that cannot be created', async () => {
     const file = join(folder, 'file');
     writeFileSync(file, '');
     await assert.rejects(open(file), (error: unknown) => error instanceof AppError && error.code === 'FILE_UNREADABLE');
   });
 
-  it('has on disk all that was answered before a SIGKILL', async () => {
+  it('has on disk every write that was answered before a SIGKILL', async () => {
     const child = spawn(
       process.execPath,
       [join(import.meta.dirname, '../../../support/programs/journal-writer.ts'), folder],

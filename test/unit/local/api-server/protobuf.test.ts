@@ -34,7 +34,7 @@ describe('decodeProtobuf', () => {
     });
   });
 
-  it('reads bytes as base64 and leaves zeros out', () => {
+  it('reads bytes as base64 and omits zeros', () => {
     const meta = Buffer.concat([field(1, 's'), field(7, 0)]);
     const entry = Buffer.concat([field(1, 'a'), field(2, Buffer.from([0xff, 0x00]))]);
     assert.deepEqual(decodeProtobuf(envelope('v1', 'Secret', Buffer.concat([field(1, meta), field(2, entry)]))), {
@@ -45,7 +45,7 @@ describe('decodeProtobuf', () => {
     });
   });
 
-  it('tells zero from nothing where a type does', () => {
+  it('distinguishes zero from unset where the type does', () => {
     const container = Buffer.concat([
       field(1, 'c'),
       field(2, ''),
@@ -75,7 +75,7 @@ describe('decodeProtobuf', () => {
     });
   });
 
-  it('reads what is a number or a text, and times to the microsecond', () => {
+  it('reads values that are a number or a text, and times to the microsecond', () => {
     const port = (target: Buffer): Buffer => field(1, Buffer.concat([field(3, 80), field(4, target)]));
     const ports = Buffer.concat([
       port(Buffer.concat([field(1, 0), field(2, 81), field(3, '')])),
@@ -107,14 +107,14 @@ describe('decodeProtobuf', () => {
     );
   });
 
-  it('takes options for options, whatever version they are about', () => {
+  it('reads options of every version', () => {
     assert.deepEqual(
       decodeProtobuf(envelope('apps/v1', 'DeleteOptions', Buffer.concat([field(1, 0), field(4, 'Orphan')]))),
       { apiVersion: 'apps/v1', kind: 'DeleteOptions', gracePeriodSeconds: 0, propagationPolicy: 'Orphan' },
     );
   });
 
-  it('refuses a kind that it has no table for, with advice', () => {
+  it('refuses a kind without a table, with advice', () => {
     assert.throws(
       () => decodeProtobuf(envelope('batch/v1', 'Job', Buffer.alloc(0))),
       (error: unknown) =>
@@ -122,7 +122,7 @@ describe('decodeProtobuf', () => {
     );
   });
 
-  it('refuses anything broken without breaking', () => {
+  it('refuses broken bytes with an error', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
         for (const body of [Buffer.from(bytes), envelope('v1', 'ConfigMap', Buffer.from(bytes.subarray(0, 100)))]) {

@@ -1,4 +1,4 @@
-/** Selectors beyond what the conformance suite asks. */
+/** Selectors: cases that the conformance suite does not have. */
 import assert from 'node:assert/strict';
 import { createCore } from '../../../../local/api-server/core.ts';
 import { parseFieldSelector, parseLabelSelector } from '../../../../local/api-server/selectors.ts';
@@ -34,7 +34,7 @@ describe('parseLabelSelector', () => {
     ['constructor', {}, false],
   ];
   for (const [selector, labels, matches] of rows) {
-    it(`${matches ? 'takes' : 'leaves'} ${JSON.stringify(labels)} for ${JSON.stringify(selector)}`, () =>
+    it(`${matches ? 'matches' : 'does not match'} ${JSON.stringify(labels)} for ${JSON.stringify(selector)}`, () =>
       assert.equal(parseLabelSelector(selector)(labelled(labels)), matches));
   }
   for (const selector of ['a=b=c', '=', 'a in 1', 'a in (1', 'a b', '-a', 'a=b!', ',']) {
@@ -54,8 +54,8 @@ describe('parseFieldSelector', () => {
     ['metadata.name=a\\,b', false],
   ];
   for (const [selector, matches] of rows)
-    it(`${matches ? 'takes' : 'leaves'} the pod for ${selector}`, () =>
+    it(`${matches ? 'matches' : 'does not match'} the pod for ${selector}`, () =>
       assert.equal(parseFieldSelector(selector, pods)(labelled({})), matches));
-  it('refuses a field that pods are not selected by', () =>
+  it('refuses an unsupported field of pods', () =>
     assert.throws(() => parseFieldSelector('spec.image=x', pods), StatusError));
 });

@@ -7,7 +7,7 @@ import { selfSigned } from '../../../../local/api-server/self-signed.ts';
 const now = Date.UTC(2026, 5, 1);
 
 describe('selfSigned', () => {
-  it('makes a certificate that vouches for itself, for the addresses asked for', () => {
+  it('makes a self-signed certificate for the given addresses', () => {
     const { certificate } = selfSigned(['127.0.0.1', '127.3.200.4'], now);
     const read = new X509Certificate(certificate);
     assert.ok(read.verify(read.publicKey));
@@ -22,7 +22,7 @@ describe('selfSigned', () => {
     assert.equal(new Set(serials).size, 3);
   });
 
-  it('is accepted by a client that trusts it and by no other', async () => {
+  it('is accepted only by a client that trusts it', async () => {
     const { certificate, privateKey } = selfSigned(['127.0.0.1'], Date.now());
     const server = createServer({ cert: certificate, key: privateKey }, (_, response) => response.end('ok'));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

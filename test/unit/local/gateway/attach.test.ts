@@ -44,21 +44,21 @@ describe('attach', () => {
   // prettier-ignore
   const rows: readonly { name: string; result: ReturnType<typeof attach>;
     reason: string; listeners: readonly string[] }[] = [
-    { name: 'takes all listeners where none is named', result: attach(route(), parent(), two),
+    { name: 'attaches to all listeners when no section is named', result: attach(route(), parent(), two),
       reason: 'Accepted', listeners: ['http', 'alt'] },
-    { name: 'takes the named listener', result: attach(route(),
+    { name: 'attaches to the named listener', result: attach(route(),
         parent({ sectionName: 'alt' }), two), reason: 'Accepted', listeners: ['alt'] },
-    { name: 'takes the listener of the port', result: attach(route(), parent({ port: 80 }), two),
+    { name: 'attaches to the listener of the port', result: attach(route(), parent({ port: 80 }), two),
       reason: 'Accepted', listeners: ['http'] },
-    { name: 'refuses a listener that is not there',
+    { name: 'refuses a missing listener',
       result: attach(route(), parent({ sectionName: 'tls' }), two), reason: 'NoMatchingParent', listeners: [] },
     { name: 'refuses another namespace', result: attach(route([], 'shop'),
         parent(), two), reason: 'NotAllowedByListeners', listeners: [] },
-    { name: 'takes any namespace where the listener says so',
+    { name: 'accepts every namespace when the listener allows it',
       result: attach(route([], 'shop'), parent(),
         gateway(listener({ allowedRoutes: { namespaces: {
         from: 'All' } } }))), reason: 'Accepted', listeners: ['http'] },
-    { name: 'refuses hostnames that no listener has',
+    { name: 'refuses hostnames that match no listener',
       result: attach(route(['a.org']), parent(), gateway(listener({ hostname: '*.com' }))),
       reason: 'NoMatchingListenerHostname', listeners: [] },
   ];
@@ -79,12 +79,12 @@ describe('commonHostnames', () => {
     route: readonly string[],
     want: readonly string[] | undefined,
   ][] = [
-    ['is every host where neither names any', undefined, [], undefined],
-    ["is the listener's where the route names none", 'a.com', [], ['a.com']],
-    ["is the route's where the listener names none", undefined, ['a.com', 'b.com'], ['a.com', 'b.com']],
+    ['is every host when neither has hostnames', undefined, [], undefined],
+    ["is the listener's when the route has no hostnames", 'a.com', [], ['a.com']],
+    ["is the route's when the listener has no hostname", undefined, ['a.com', 'b.com'], ['a.com', 'b.com']],
     ['is the narrower of the two', '*.com', ['a.com', 'b.org'], ['a.com']],
     ["is the listener's under a wildcard of the route", 'a.b.com', ['*.com'], ['a.b.com']],
-    ['is none where they do not meet', 'a.com', ['b.com'], []],
+    ['is empty when they do not intersect', 'a.com', ['b.com'], []],
   ];
   for (const [name, listenerHost, hostnames, want] of rows)
     it(name, () => assert.deepEqual(commonHostnames(listenerHost, hostnames), want));
@@ -106,8 +106,8 @@ describe('resolveRefs', () => {
     ['finds a Service', ref(), 'ResolvedRefs'],
     ['misses a Service', ref({ name: 'gone' }), 'BackendNotFound'],
     ['misses a port', ref({ port: 81 }), 'BackendNotFound'],
-    ['knows no other kind', ref({ group: 'x', kind: 'Bucket' }), 'InvalidKind'],
-    ['stays in its namespace', ref({ namespace: 'shop' }), 'RefNotPermitted'],
+    ['refuses other kinds', ref({ group: 'x', kind: 'Bucket' }), 'InvalidKind'],
+    ['refuses other namespaces', ref({ namespace: 'shop' }), 'RefNotPermitted'],
   ];
   for (const [name, one, reason] of rows)
     it(name, () => assert.equal(resolveRefs(route([], 'ml', [one]), look).reason, reason));

@@ -8,7 +8,7 @@ import {
 } from '../../../../local/kubelet/backoff.ts';
 
 describe('container backoff', () => {
-  /** Ends at once after each start, and starts as soon as it may. */
+  /** Runs that end right after their start, each started as soon as allowed. */
   const waitsOf = (count: number): readonly number[] => {
     let entry: BackoffEntry | undefined;
     let now = 0;

@@ -12,7 +12,7 @@ describe('openCgroups', () => {
   });
   afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-  it('makes none where the file system is an ordinary one', () => {
+  it('makes no group on an ordinary file system', () => {
     mkdirSync(join(root, 'memory'));
     writeFileSync(join(root, 'cgroup.controllers'), 'memory');
     const name = groupName(process.pid, 1);
@@ -21,12 +21,12 @@ describe('openCgroups', () => {
     assert.equal(existsSync(join(root, 'memory', name)), false);
   });
 
-  it('makes none where we are in no memory group', () =>
+  it('makes no group when we are not in a memory group', () =>
     assert.equal(openCgroups('1:cpu:/\n', root, groupName(1, 1)), undefined));
 
-  it('holds a container to its limits where this machine allows it', function () {
+  it("enforces a container's limits where this machine allows it", function () {
     const groups = openCgroups(readFileSync('/proc/self/cgroup', 'utf8'), '/sys/fs/cgroup', groupName(process.pid, 2));
-    // No right to make control groups here: the watching kubelet is what is used, and tested, then.
+    // Without the right to make control groups, the memory watch is used and tested instead.
     if (groups === undefined) return this.skip();
     const group = groups.create('one', { memoryBytes: 64 * 2 ** 20, cpu: 0.5 });
     const [procs = ''] = group.procsFiles;
@@ -50,12 +50,12 @@ describe('chargedBytes', () => {
     assert.equal(chargedBytes(rollup), 123 * 1024);
   });
 
-  it('is never more than the quick sum of the same process', () => {
+  it('is at most the quick sum of the same process', () => {
     const quick = residentBytes(readFileSync('/proc/self/status', 'utf8'));
     const exact = chargedBytes(readFileSync('/proc/self/smaps_rollup', 'utf8'));
-    // Memory that this very process took in between aside.
+    // Allows for memory that this process took between the two reads.
     assert.ok(exact > 0 && exact <= quick + 8 * 2 ** 20, `${exact} of ${quick}`);
   });
 
-  it('counts nothing of what it cannot read', () => assert.equal(chargedBytes(''), 0));
+  it('counts 0 for unreadable text', () => assert.equal(chargedBytes(''), 0));
 });

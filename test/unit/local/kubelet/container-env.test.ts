@@ -48,34 +48,34 @@ describe('containerEnv', () => {
     ['gives the address', () => field('status.podIP'), '127.64.0.9'],
     ['gives a label', () => field("metadata.labels['example.com/team']"), 'a'],
     ['gives an annotation', () => field("metadata.annotations['note']"), 'b'],
-    ['gives nothing for a label that is not there', () => field("metadata.labels['none']"), ''],
-    ['says what it cannot give', () => field('status.phase'), 'unsupported fieldPath: status.phase'],
+    ['gives an empty value for a missing label', () => field("metadata.labels['none']"), ''],
+    ['reports an unsupported field', () => field('status.phase'), 'unsupported fieldPath: status.phase'],
     ['gives a memory limit in bytes', () => resource('limits.memory'), '1073741824'],
     ['gives a memory limit by a divisor', () => resource('limits.memory', { divisor: '1Mi' }), '1024'],
-    ['takes a divisor of 0 for 1', () => resource('limits.memory', { divisor: '0' }), '1073741824'],
+    ['treats a divisor of 0 as 1', () => resource('limits.memory', { divisor: '0' }), '1073741824'],
     ['rounds cores up', () => resource('limits.cpu'), '2'],
     ['gives millicores', () => resource('requests.cpu', { divisor: '1m' }), '250'],
-    ['gives the node where there is no limit', () => resource('limits.cpu', {}, 1), '4'],
+    ['gives the node\'s amount when there is no limit', () => resource('limits.cpu', {}, 1), '4'],
     ['gives the limits of another container', () => resource('limits.cpu', { containerName: 'main' }, 1), '2'],
     ['gives a key of a ConfigMap', () => valueOf({ configMapKeyRef: { name: 'settings', key: 'mode' } }), 'fast'],
-    ['says which ConfigMap is missing', () =>
+    ['names the missing ConfigMap', () =>
         valueOf({ configMapKeyRef: { name: 'none', key: 'mode' } }), 'configmap "none" not found'],
-    ['says which key is missing', () => valueOf({ configMapKeyRef: { name: 'settings', key: 'none' } }),
+    ['names the missing key', () => valueOf({ configMapKeyRef: { name: 'settings', key: 'none' } }),
       "couldn't find key none in ConfigMap shop/settings"],
-    ['leaves out what may be missing', () => valueOf(
+    ['leaves out a missing optional key', () => valueOf(
         { configMapKeyRef: { name: 'none', key: 'mode', optional: true } }), undefined],
   ];
   for (const [name, value, want] of rows) it(name, () => assert.equal(value(), want));
 
   const refused: readonly (readonly [string, Partial<Container>, RegExp])[] = [
     [
-      'says that it passes on no secrets',
+      'reports that secrets are not supported',
       {
         env: [{ name: 'X', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } as NonNullable<EnvVar['valueFrom']> }],
       },
       /^env X: this kind of valueFrom/,
     ],
-    ['says that it has no envFrom', { envFrom: [{}] }, /^envFrom is not honoured/],
+    ['reports that envFrom is not supported', { envFrom: [{}] }, /^envFrom is not supported/],
   ];
   for (const [name, parts, problem] of refused) {
     it(name, () => {
@@ -84,7 +84,7 @@ describe('containerEnv', () => {
     });
   }
 
-  it('lets a value use those before it', () => {
+  it('lets a value use earlier ones', () => {
     const outcome = containerEnv(
       {
         name: 'c',
@@ -102,7 +102,7 @@ describe('containerEnv', () => {
 });
 
 describe('expandVariables', () => {
-  it('replaces what it knows, keeps what it does not, and lets a dollar be escaped', () => {
+  it('replaces known names, keeps unknown ones, and supports an escaped dollar', () => {
     assert.equal(expandVariables('$(A) $(B) $$(A) $A $', { A: 'x' }), 'x $(B) $(A) $A $');
   });
 });

@@ -28,7 +28,7 @@ describe('container log', () => {
     return text;
   };
 
-  it('gives back what was written, line by line', async () => {
+  it('returns the written lines', async () => {
     const log = open();
     log.write('stdout', 'one\ntw');
     log.write('stderr', 'an error\n');
@@ -75,7 +75,7 @@ describe('container log', () => {
     });
   }
 
-  it('leaves out what is older than asked for', async () => {
+  it('leaves out lines that are too old', async () => {
     const log = open();
     log.write('stdout', 'old\n');
     nowMs += 5_000;
@@ -117,7 +117,7 @@ describe('container log', () => {
     assert.equal(await followed, Array.from({ length: 40 }, (_, line) => `line ${line}\n`).join(''));
   });
 
-  it('ends a follower that is called off', async () => {
+  it('ends a follower whose signal is aborted', async () => {
     const log = open();
     const stop = new AbortController();
     const followed = (async () => {

@@ -6,14 +6,14 @@ describe('describeEnd', () => {
   const rows: readonly (readonly [string, Parameters<typeof describeEnd>, ReturnType<typeof describeEnd>])[] = [
     ['is Completed with 0', [0, null, false], { exitCode: 0, signal: undefined, reason: 'Completed' }],
     ['is an Error with any other code', [3, null, false], { exitCode: 3, signal: undefined, reason: 'Error' }],
-    ['counts a signal from 128', [null, 'SIGTERM', false], { exitCode: 143, signal: 15, reason: 'Error' }],
+    ['is 128 plus the number of a signal', [null, 'SIGTERM', false], { exitCode: 143, signal: 15, reason: 'Error' }],
     ['is OOMKilled when the kernel killed it for memory', [null, 'SIGKILL', true],
       { exitCode: 137, signal: 9, reason: 'OOMKilled' }],
-    ['is no more than an Error when it was killed for something else',
+    ['is an Error when it was killed for another reason',
       [null, 'SIGKILL', false], { exitCode: 137, signal: 9, reason: 'Error' }],
-    ['is what it says itself when only a child was killed for memory',
+    ['is its own exit code when only a child was killed for memory',
       [1, null, true], { exitCode: 1, signal: undefined, reason: 'Error' }],
-    ['is OOMKilled when its shell says that it was killed', [137, null, true],
+    ['is OOMKilled when its shell reports the kill', [137, null, true],
       { exitCode: 137, signal: undefined, reason: 'OOMKilled' }],
   ];
   for (const [name, given, want] of rows) it(name, () => assert.deepEqual(describeEnd(...given), want));

@@ -3,7 +3,7 @@ import type { ContainerPhase } from '../../../../local/kubelet/container-record.
 import { nextPullStep } from '../../../../local/kubelet/image-pull.ts';
 
 describe('nextPullStep', () => {
-  it('takes turns between an attempt and a wait that doubles up to its limit', () => {
+  it('alternates between an attempt and a wait that doubles up to its limit', () => {
     let phase: ContainerPhase = { kind: 'new' };
     let attempts = 0;
     const seen: (readonly [string, number])[] = [];

@@ -8,13 +8,13 @@ const table = new Map([
 ]);
 
 describe('images', () => {
-  it('takes a name without a tag for latest', () => {
+  it('reads a name without a tag as latest', () => {
     assert.equal(imageKey('host:5000/app'), 'host:5000/app:latest');
     assert.equal(findImage(table, 'plain'), image);
     assert.equal(findImage(table, 'app'), undefined);
   });
 
-  it('has an id for what it knows and none for the rest', () => {
+  it('has an id for known images only', () => {
     assert.match(imageId(table, 'app:1'), /^local\/app:1@sha256:[0-9a-f]{64}$/);
     assert.equal(imageId(table, 'other:1'), '');
   });
@@ -26,7 +26,7 @@ describe('images', () => {
     readonly string[] | RegExp,
   ])[] = [
     ['appends args to the program', undefined, ['--x'], ['/opt/run', 'main', '--x']],
-    ['runs the program with words of its own', ['/opt/run', 'other'], ['--x'], ['/opt/run', 'other', '--x']],
+    ['runs the program with its own arguments', ['/opt/run', 'other'], ['--x'], ['/opt/run', 'other', '--x']],
     ['runs a shell', ['/bin/sh', '-c', 'true'], [], ['/bin/sh', '-c', 'true']],
     [
       'has nothing else',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { addressAt, LoopbackAddresses } from '../../../../local/kubelet/loopback-addresses.ts';
 
-// A range of this run alone: another may be going on beside it.
+// A random range, because another test run may be using addresses too.
 const net = `127.${100 + (process.pid % 100)}.${process.hrtime()[1] % 250}`;
 const range = { first: `${net}.1`, size: 3 };
 
@@ -17,14 +17,14 @@ describe('LoopbackAddresses', () => {
     addresses.releaseAll();
   });
 
-  it('never gives out what another local mode of this machine has', async () => {
+  it('never gives out an address that another local mode uses', async () => {
     const [one, other] = [new LoopbackAddresses(range, 0), new LoopbackAddresses(range, 0)];
     assert.notEqual(await one.take([]), await other.take([]));
     one.releaseAll();
     other.releaseAll();
   });
 
-  it('passes over an address on which a port of the pod is taken', async () => {
+  it('skips an address on which a port of the pod is taken', async () => {
     const squatter = createServer();
     await new Promise<void>((resolve) => squatter.listen(8080, `${net}.1`, resolve));
     const addresses = new LoopbackAddresses(range, 0);
@@ -33,5 +33,5 @@ describe('LoopbackAddresses', () => {
     await new Promise((resolve) => squatter.close(resolve));
   });
 
-  it('counts on across the parts of an address', () => assert.equal(addressAt('127.64.0.255', 2), '127.64.1.1'));
+  it('carries over between the parts of an address', () => assert.equal(addressAt('127.64.0.255', 2), '127.64.1.1'));
 });

@@ -43,39 +43,39 @@ const withSidecar = { initContainers: [box('proxy', { restartPolicy: 'Always' })
 // prettier-ignore
 const rows: readonly Row[] = [
   { name: 'starts all main containers at once', start: ['a', 'b'] },
-  { name: 'leaves a running container alone', records: { a: running() }, start: ['b'] },
+  { name: 'does not start a running container', records: { a: running() }, start: ['b'] },
   { name: 'starts the first init container alone', spec: inits, start: ['one'] },
   { name: 'waits for an init container that runs', spec: inits, records: { one: running() }, start: [] },
-  { name: 'starts the next init container when one ended well',
+  { name: 'starts the next init container when one succeeded',
     spec: inits, records: { one: exited(0) }, start: ['two'] },
-  { name: 'starts the main containers when all init containers ended well',
+  { name: 'starts the main containers when all init containers succeeded',
     spec: inits, records: { one: exited(0), two: exited(0) }, start: ['a', 'b'] },
-  { name: 'starts an init container again that failed', spec: inits, records: { one: exited(1) }, start: ['one'] },
-  { name: 'starts nothing after an init container failed that may not run again',
+  { name: 'restarts a failed init container', spec: inits, records: { one: exited(1) }, start: ['one'] },
+  { name: 'starts nothing after a failed init container that may not be restarted',
     spec: { ...inits, restartPolicy: 'Never' }, records: { one: exited(1) }, start: [] },
   { name: 'starts a sidecar and waits until it has started', spec: withSidecar,
     records: { proxy: running({ started: false }) }, start: [] },
-  { name: 'goes on beside a sidecar that has started',
+  { name: 'continues when a sidecar has started',
     spec: withSidecar, records: { proxy: running() }, start: ['one'] },
-  { name: 'starts a sidecar again beside main containers that run', spec: withSidecar,
+  { name: 'restarts a sidecar beside running main containers', spec: withSidecar,
     records: { proxy: exited(0), one: exited(0), a: running(), b: running() }, start: ['proxy'] },
-  { name: 'starts a main container again though a sidecar is down', spec: withSidecar,
+  { name: 'restarts a main container although a sidecar is down', spec: withSidecar,
     records: { proxy: exited(0), one: exited(0), a: running(), b: exited(1) }, start: ['proxy', 'b'] },
-  { name: 'starts a container again whatever its exit code',
+  { name: 'restarts a container after every exit code with Always',
     records: { a: exited(0), b: exited(1) }, start: ['a', 'b'] },
-  { name: 'starts only a failed one again with OnFailure', spec: { restartPolicy: 'OnFailure' },
+  { name: 'restarts only a failed one with OnFailure', spec: { restartPolicy: 'OnFailure' },
     records: { a: exited(0), b: exited(1) }, start: ['b'] },
-  { name: 'starts none again with Never', spec: { restartPolicy: 'Never' },
+  { name: 'restarts none with Never', spec: { restartPolicy: 'Never' },
     records: { a: exited(0), b: exited(1) }, start: [] },
-  { name: 'waits out the backoff', records: { a: running(),
+  { name: 'waits until the back-off is over', records: { a: running(),
       b: exited(1, 5_000, { backoff: { waitMs: 10_000, settledMs: 0 } }) },
     nowMs: 9_000, start: [], recheckAtMs: 15_000 },
   { name: 'starts when the backoff is over',
     records: { a: running(), b: exited(1, 5_000,
       { backoff: { waitMs: 10_000, settledMs: 0 } }) }, nowMs: 15_000, start: ['b'] },
-  { name: 'comes back at the earliest of all times', records: { a: blocked(7_000), b: blocked(6_000) },
+  { name: 'gives the earliest of all times as the next one', records: { a: blocked(7_000), b: blocked(6_000) },
     nowMs: 1_000, start: [], recheckAtMs: 6_000 },
-  { name: 'tries an image again when its time has come',
+  { name: 'tries an image again when its wait is over',
     records: { a: blocked(7_000), b: running() }, nowMs: 7_000, start: ['a'] },
 ];
 
@@ -109,19 +109,19 @@ describe('recordAfterReboot', () => {
     imageID: '',
   });
 
-  it('lets what ran begin anew, ended by a code that nobody saw', () => {
+  it('starts a container that ran anew, with an unknown exit code for the last run', () => {
     const record = recordAfterReboot(status({ running: { startedAt: '2026-01-01T00:00:00Z' } }), true, 0);
     assert.equal(record.phase.kind, 'new');
     assert.deepEqual([record.last?.exitCode, record.last?.startedAt], [255, '2026-01-01T00:00:00Z']);
     assert.equal(restartsAtStart(record), 3);
   });
 
-  it('keeps a container ended that is not to run again', () => {
+  it('does not restart a container that has ended for good', () => {
     const record = recordAfterReboot(status({ terminated: { exitCode: 0, reason: 'Completed' } }), false, 0);
     assert.equal(record.phase.kind, 'exited');
   });
 
-  it('knows nothing of a container that never ran', () => {
+  it('has no last run for a container that never ran', () => {
     assert.equal(
       restartsAtStart(recordAfterReboot(status({ waiting: { reason: 'ContainerCreating' } }, 0), true, 0)),
       0,

@@ -52,7 +52,7 @@ function describeWith(
   });
 }
 
-/** State in one word: what kubectl shows. */
+/** The state in one word, as kubectl prints it. */
 function word(status: PodStatus): string {
   const state = status.containerStatuses?.[0]?.state;
   if (state === undefined) return 'none';
@@ -82,15 +82,15 @@ const rows: readonly Row[] = [
     want: { phase: 'Running', word: 'Running', ready: false } },
   { name: 'is pending while an image is missing', records: { main: pulling },
     want: { phase: 'Pending', word: 'ErrImagePull', ready: false } },
-  { name: 'shows the end of a run that is followed at once', records: { main: exited(1) },
+  { name: 'shows the exit of a run that is restarted at once', records: { main: exited(1) },
     want: { phase: 'Running', word: 'Error', ready: false } },
-  { name: 'shows the backoff of a run that is not', records: { main: crashed },
+  { name: 'shows the back-off of a run that is not', records: { main: crashed },
     want: { phase: 'Running', word: 'CrashLoopBackOff', ready: false } },
-  { name: 'succeeds when all ended well and none is to run again', records: { main: exited(0) },
+  { name: 'succeeds when all containers succeeded and none is restarted', records: { main: exited(0) },
     spec: never, want: { phase: 'Succeeded', word: 'Completed', ready: false } },
-  { name: 'fails when one failed and none is to run again', records: { main: exited(1) },
+  { name: 'fails when one container failed and none is restarted', records: { main: exited(1) },
     spec: never, want: { phase: 'Failed', word: 'Error', ready: false } },
-  { name: 'goes on with OnFailure after a failure', records: { main: crashed },
+  { name: 'keeps running with OnFailure after a failure', records: { main: crashed },
     spec: { restartPolicy: 'OnFailure' }, want: { phase: 'Running', word: 'CrashLoopBackOff', ready: false } },
   { name: 'fails with an init container that may not run again', records: { prepare: exited(1) },
     spec: { ...init, ...never }, want: { phase: 'Failed', word: 'PodInitializing', ready: false } },
@@ -109,7 +109,7 @@ describe('describePod', () => {
     });
   }
 
-  it('words the backoff as the kubelet does and keeps the end as the last state', () => {
+  it('words the back-off as the kubelet does and keeps the exit as the last state', () => {
     const [status] = describeWith({ main: crashed }).containerStatuses ?? [];
     assert.deepEqual(status?.state, {
       waiting: {
@@ -128,7 +128,7 @@ describe('describePod', () => {
     );
   });
 
-  it('keeps the time of a condition that stays', () => {
+  it('keeps the time of an unchanged condition', () => {
     const before = describeWith({ main: running });
     assert.deepEqual(describeWith({ main: running }, {}, { before, nowMs: t0 + 60_000 }), before);
   });

@@ -8,7 +8,7 @@ import {
 } from '../../../../local/kubelet/probe-state.ts';
 import type { Probe } from '../../../../local/kubelet/pod.ts';
 
-/** A line of answers (`+` yes, `-` no) → after each: P passing, . not, ! gave up. */
+/** A sequence of results (`+` success, `-` failure) → the state after each: P passing, . not passing, ! gave up. */
 function story(kind: ProbeKind, answers: string, probe: Probe = {}): string {
   let state = initialProbeState(kind);
   let text = '';
@@ -25,7 +25,7 @@ describe('countAnswer', () => {
     { name: 'is ready at the first success', kind: 'readiness', answers: '-+', want: '.P' },
     { name: 'is unready at the third failure in a row', kind: 'readiness', answers: '+--+---', want: 'PPPPPP.' },
     {
-      name: 'needs as many successes as asked',
+      name: 'needs successThreshold successes',
       kind: 'readiness',
       probe: { successThreshold: 2, failureThreshold: 1 },
       answers: '+-++-+',
@@ -49,7 +49,7 @@ describe('countAnswer', () => {
 describe('firstProbeInMs', () => {
   const timing = timingOf('readiness', { initialDelaySeconds: 5 });
   it('counts the delay from the start of the container', () => assert.equal(firstProbeInMs(timing, 2_000), 3_000));
-  it('asks at once when the delay is over', () => assert.equal(firstProbeInMs(timing, 9_000), 0));
+  it('probes at once when the delay is over', () => assert.equal(firstProbeInMs(timing, 9_000), 0));
 });
 
 describe('timingOf', () => {

@@ -39,7 +39,7 @@ describe('Prober', () => {
     assert.deepEqual([prober.started, prober.ready], [true, true]);
   });
 
-  it('asks for readiness only once the startup probe passed', async () => {
+  it('probes readiness only after the startup probe passed', async () => {
     const healthy = { startup: false, readiness: true };
     const { clock, told } = probing({ startupProbe: startup, readinessProbe: readiness }, healthy);
     await clock.advance(1_000);
@@ -48,19 +48,19 @@ describe('Prober', () => {
     assert.deepEqual(told, ['0s startup no', '1s startup no', '2s started unready', '2s started ready']);
   });
 
-  it('gives up a container that does not start, and asks no more', async () => {
+  it('gives up a container that does not start, and stops probing', async () => {
     const { clock, told } = probing({ startupProbe: startup, livenessProbe: liveness }, {});
     await clock.advance(20_000);
     assert.deepEqual(told, ['0s startup no', '1s startup no', '2s startup no', '2s startup gave up']);
   });
 
-  it('keeps the liveness probe to its delay and period', async () => {
+  it('runs the liveness probe by its delay and period', async () => {
     const { clock, told } = probing({ livenessProbe: liveness }, {});
     await clock.advance(8_000);
     assert.deepEqual(told, ['3s liveness no', '8s liveness no', '8s liveness gave up']);
   });
 
-  it('tells only changes of readiness', async () => {
+  it('reports only changes of readiness', async () => {
     const healthy = { readiness: true };
     const { clock, told } = probing({ readinessProbe: readiness }, healthy);
     await clock.advance(5_000);
@@ -69,7 +69,7 @@ describe('Prober', () => {
     assert.deepEqual(told, ['0s started ready', '6s readiness no', '6s started unready']);
   });
 
-  it('asks no more once it is closed', async () => {
+  it('stops probing when it is closed', async () => {
     const { clock, told, prober } = probing({ readinessProbe: readiness }, {});
     await clock.advance(0);
     prober.close();

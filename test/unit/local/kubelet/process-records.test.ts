@@ -27,7 +27,7 @@ describe('ProcessRecords', () => {
   };
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 
-  it('kills what was added and not removed when it is closed', async () => {
+  it('kills groups that were added and not removed when it is closed', async () => {
     const records = new ProcessRecords(dir);
     const [left, removed] = [start(), start()];
     records.add(left.pid);
@@ -39,7 +39,7 @@ describe('ProcessRecords', () => {
     assert.deepEqual(readdirSync(dir), []);
   });
 
-  it('kills what an earlier run left', async () => {
+  it('kills the groups that an earlier run left', async () => {
     const left = start();
     mkdirSync(dir, { recursive: true });
     writeFileSync(join(dir, String(left.pid)), `${boot} ${startTime(left.pid)}\n`);
@@ -49,10 +49,10 @@ describe('ProcessRecords', () => {
   });
 
   for (const [name, line] of [
-    ['of another start time', `${boot} 1`],
+    ['with another start time', `${boot} 1`],
     ['of another boot', 'another-boot 1'],
   ] as const) {
-    it(`leaves a process ${name} alone: its number was given out again`, () => {
+    it(`leaves a process ${name} alone: its id was reused`, () => {
       const stranger = start();
       mkdirSync(dir, { recursive: true });
       writeFileSync(join(dir, String(stranger.pid)), `${line}\n`);

@@ -50,7 +50,7 @@ describe('volumes', () => {
     assert.equal(readdirSync(dir).includes(first), false);
   });
 
-  it('leaves what has not changed untouched', () => {
+  it('does not rewrite unchanged files', () => {
     writeFiles(dir, files({ a: '1' }));
     const first = readlinkSync(join(dir, '..data'));
     writeFiles(dir, files({ a: '1' }));
@@ -61,7 +61,7 @@ describe('volumes', () => {
     assert.throws(() => writeFiles(dir, files({ '../../x': '1' })), /leaves its volume/);
   });
 
-  it('writes the picked keys of a ConfigMap under their paths', () => {
+  it('writes the selected keys of a ConfigMap under their paths', () => {
     const parts = doors();
     parts.objects.create(configMaps, {
       apiVersion: 'v1',
@@ -79,12 +79,12 @@ describe('volumes', () => {
 
   // prettier-ignore
   const missing: readonly (readonly [string, NonNullable<PodSpec['volumes']>, RegExp | undefined])[] = [
-    ['says which ConfigMap is missing', [{ name: 'v', configMap: { name: 'none' } }],
+    ['names the missing ConfigMap', [{ name: 'v', configMap: { name: 'none' } }],
       /MountVolume.SetUp failed for volume "v": configmap "none" not found/],
-    ['says that it has no volumes of a kind',
+    ['reports an unsupported kind of volume',
       [{ name: 'v', secret: { secretName: 's' } } as NonNullable<PodSpec['volumes']>[number]],
-      /"v": local mode has no volumes of this kind/],
-    ['goes on without an optional ConfigMap', [{ name: 'v', configMap: { name: 'none', optional: true } }], undefined],
+      /"v": local mode does not support this kind of volume/],
+    ['accepts a missing optional ConfigMap', [{ name: 'v', configMap: { name: 'none', optional: true } }], undefined],
   ];
   for (const [name, volumes, problem] of missing) {
     it(name, () => {
@@ -94,7 +94,7 @@ describe('volumes', () => {
     });
   }
 
-  it('stands folders in for mounts: given claims, own claims, and folders of the pod', () => {
+  it('uses folders for mounts: given claims, own claims, and folders of the pod', () => {
     const volumes = [
       { name: 'g', persistentVolumeClaim: { claimName: 'models' } },
       { name: 'o', persistentVolumeClaim: { claimName: 'other' } },

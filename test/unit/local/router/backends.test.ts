@@ -26,16 +26,16 @@ const slice = (endpoints: readonly Endpoint[], port = 8080, name?: string): Endp
 describe('backendsOf', () => {
   // prettier-ignore
   const rows: readonly { name: string; slices: readonly EndpointSlice[]; want: readonly string[] }[] = [
-    { name: 'takes ready endpoints', slices: [slice([ready('a'), unready('b')])], want: ['a:8080'] },
-    { name: 'takes the endpoints of all slices, each on its own port',
+    { name: 'uses ready endpoints', slices: [slice([ready('a'), unready('b')])], want: ['a:8080'] },
+    { name: 'uses the endpoints of all slices, each on its own port',
       slices: [slice([ready('a')]), slice([ready('b')], 9090)], want: ['a:8080', 'b:9090'] },
-    { name: 'never takes one on its way out while another is ready',
+    { name: 'never uses a terminating endpoint while another is ready',
       slices: [slice([leaving('a'), ready('b')])], want: ['b:8080'] },
-    { name: 'takes those on their way out when there are no others',
+    { name: 'uses terminating endpoints when there are no others',
       slices: [slice([leaving('a'), unready('b')])], want: ['a:8080'] },
-    { name: 'does not take one on its way out that no longer serves',
+    { name: 'does not use a terminating endpoint that no longer serves',
       slices: [slice([leaving('a', false)])], want: [] },
-    { name: 'takes an endpoint that says nothing of its readiness',
+    { name: 'uses an endpoint without a ready condition',
       slices: [slice([{ addresses: ['a'], conditions: {} }])], want: ['a:8080'] },
     { name: 'leaves out slices without the port', slices: [slice([ready('a')], 8080, 'other')], want: [] },
   ];
@@ -54,6 +54,7 @@ describe('tryOrder', () => {
     tryOrder(backends, random)
       .map(({ host }) => host)
       .join('');
-  it('begins at random and goes round', () => assert.deepEqual([0, 0.34, 0.99].map(order), ['abc', 'bca', 'cab']));
-  it('has nothing to try without backends', () => assert.deepEqual(tryOrder([], 0.5), []));
+  it('begins at random and continues round robin', () =>
+    assert.deepEqual([0, 0.34, 0.99].map(order), ['abc', 'bca', 'cab']));
+  it('is empty without backends', () => assert.deepEqual(tryOrder([], 0.5), []));
 });

@@ -24,7 +24,7 @@ describe('startController', () => {
       sync,
     });
 
-  it('passes over what is there, then over what changes, once for many changes at a time', async () => {
+  it('runs a pass for existing objects, then for changed ones, once for simultaneous changes', async () => {
     create('first');
     const seen: string[] = [];
     const controller = start(({ name }) => void seen.push(name));
@@ -39,7 +39,7 @@ describe('startController', () => {
     assert.deepEqual(seen, ['first', 'first', 'second']);
   });
 
-  it('tries a pass again that threw, later each time', async () => {
+  it('retries a pass that threw, with a growing wait', async () => {
     let passes = 0;
     const controller = start(({ name }) => {
       if (name !== 'first') return undefined;
@@ -58,7 +58,7 @@ describe('startController', () => {
     assert.equal(passes, 4);
   });
 
-  it('looks again when a pass asked for it, and not once it is closed', async () => {
+  it('runs a pass again when one asks for it, and not after it is closed', async () => {
     let passes = 0;
     const controller = start(({ name }) => (name === 'first' ? ((passes += 1), 500) : undefined));
     await clock.advance(1_100);
@@ -70,7 +70,7 @@ describe('startController', () => {
 });
 
 describe('createEventRecorder', () => {
-  it('counts what happens again and keeps what is new apart', () => {
+  it('counts a repeated event and adds a new one', () => {
     const clock = new HandClock();
     const objects = createObjects({ clock });
     const about = objects.create(configMaps, {
@@ -86,7 +86,7 @@ describe('createEventRecorder', () => {
     assert.deepEqual(told.sort(), ['Other 1 c', 'Same 2 c']);
   });
 
-  it('keeps no more than a thousand', () => {
+  it('keeps at most a thousand events', () => {
     const clock = new HandClock();
     const objects = createObjects({ clock });
     const about = objects.create(configMaps, {
@@ -99,7 +99,7 @@ describe('createEventRecorder', () => {
     assert.equal(objects.list(events).length, 1000);
   });
 
-  it('never fails its caller', () => {
+  it('never throws', () => {
     const clock = new HandClock();
     const objects = createObjects({ clock });
     const about = {
@@ -121,12 +121,12 @@ describe('createEventRecorder', () => {
 describe('claims', () => {
   const folders = { given: new Map([['models', '/srv/models']]), dataDir: '/data' };
 
-  it('stand for the given folder, or for one of their own', () => {
+  it('use the given folder, or one of their own', () => {
     assert.equal(claimFolder(folders, { namespace: 'any', name: 'models' }), '/srv/models');
     assert.equal(claimFolder(folders, { namespace: 'shop', name: 'cache' }), '/data/volumes/shop/cache');
   });
 
-  it('are made for given folders and bound, once', () => {
+  it('are created for given folders and bound, once', () => {
     const objects = createObjects({ clock: new HandClock() });
     const key = { namespace: 'default', name: 'models' };
     for (let turn = 0; turn < 2; turn += 1) {

@@ -36,31 +36,31 @@ type Row = { name: string; seen: Partial<DeploymentSeen>; want: readonly Deploym
 
 // prettier-ignore
 const rows: readonly Row[] = [
-  { name: 'makes the first set at full size', seen: {}, want: [{ do: 'create', replicas: 3 }] },
-  { name: 'does nothing when the set is as wanted', seen: { sets: [set('new')] }, want: [] },
-  { name: 'makes a new set no larger than the surge allows',
+  { name: 'creates the first set at full size', seen: {}, want: [{ do: 'create', replicas: 3 }] },
+  { name: 'does nothing when the set has the desired size', seen: { sets: [set('new')] }, want: [] },
+  { name: 'creates a new set no larger than maxSurge allows',
     seen: { sets: [set('old')] }, want: [{ do: 'create', replicas: 1 }] },
-  { name: 'makes a new set empty when there is no room for it',
+  { name: 'creates a new set empty when maxSurge is used up',
     seen: { maxSurge: 0, maxUnavailable: 1, sets: [set('old')] }, want: [{ do: 'create', replicas: 0 }] },
-  { name: 'waits for the new pod before it takes an old one',
+  { name: 'waits for the new pod before it removes an old one',
     seen: { sets: [set('old'), set('new', { wanted: 1, available: 0 })] }, want: [] },
-  { name: 'takes an old pod once the new one is available', seen: { sets: [set('old'), set('new', { wanted: 1 })] },
+  { name: 'removes an old pod once the new one is available', seen: { sets: [set('old'), set('new', { wanted: 1 })] },
     want: [{ do: 'scale', set: 'old', from: 3, to: 2 }] },
-  { name: 'grows the new set into the room that an old pod left',
+  { name: 'scales up the new set when an old pod is gone',
     seen: { sets: [set('old', { wanted: 2 }), set('new', { wanted: 1 })] },
     want: [{ do: 'scale', set: 'new', from: 1, to: 2 }] },
-  { name: 'takes old pods at once as far as maxUnavailable allows',
+  { name: 'removes old pods at once as far as maxUnavailable allows',
     seen: { maxSurge: 0, maxUnavailable: 2, sets: [set('old'), set('new', { wanted: 0 })] },
     want: [{ do: 'scale', set: 'old', from: 3, to: 1 }] },
   {
-    name: 'takes old pods that serve nobody first',
+    name: 'removes unavailable old pods first',
     seen: { sets: [set('old', { createdMs: 1, available: 3 }),
         set('broken', { createdMs: 2, wanted: 1, available: 0 }), set('new', { wanted: 0 })] },
     want: [{ do: 'scale', set: 'broken', from: 1, to: 0 }],
   },
-  { name: 'shrinks the new set when fewer are wanted', seen: { desired: 1, sets: [set('new')] },
+  { name: 'scales down the new set when fewer pods are desired', seen: { desired: 1, sets: [set('new')] },
     want: [{ do: 'scale', set: 'new', from: 3, to: 1 }] },
-  { name: 'forgets the oldest empty sets beyond the history limit',
+  { name: 'deletes the oldest empty sets beyond the history limit',
     seen: { sets: [set('a', { wanted: 0, createdMs: 1 }), set('b', { wanted: 0, createdMs: 2 }),
       set('c', { wanted: 0, createdMs: 3 }), set('new')] }, want: [{ do: 'forget', set: 'a' }] },
   { name: 'keeps an old set whose pods are not gone yet',
@@ -72,10 +72,10 @@ const rows: readonly Row[] = [
     want: [{ do: 'scale', set: 'old', from: 3, to: 0 }, { do: 'scale', set: 'older', from: 1, to: 0 }] },
   { name: 'waits for the last old pod with Recreate',
     seen: { strategy: 'Recreate', sets: [set('old', { wanted: 0, replicas: 0 })], oldPodsLeft: true }, want: [] },
-  { name: 'makes the new set at full size once all old pods are gone with Recreate',
+  { name: 'creates the new set at full size once all old pods are gone with Recreate',
     seen: { strategy: 'Recreate', sets: [set('old', { wanted: 0, replicas: 0 })] },
     want: [{ do: 'create', replicas: 3 }] },
-  { name: 'makes no new set while paused', seen: { paused: true, sets: [set('old')] }, want: [] },
+  { name: 'creates no new set while paused', seen: { paused: true, sets: [set('old')] }, want: [] },
   { name: 'scales the one active set while paused', seen: { paused: true, desired: 5, sets: [set('old')] },
     want: [{ do: 'scale', set: 'old', from: 3, to: 5 }] },
 ];
@@ -85,7 +85,7 @@ describe('planDeployment', () => {
     it(name, () => assert.deepEqual(planDeployment({ ...healthy, ...seen }), want));
   }
 
-  it('ends at the wanted size, within its bounds at every step, from any start', () => {
+  it('ends at the desired size, within its bounds at every step, from any start', () => {
     const start = fc
       .record({
         desired: fc.integer({ min: 0, max: 12 }),
@@ -121,7 +121,7 @@ describe('planDeployment', () => {
           const available = sets.reduce((sum, one) => sum + one.available, 0);
           assert.ok(total <= Math.max(atStart, desired + maxSurge), 'over the surge');
           assert.ok(available >= Math.min(atStart, desired - maxUnavailable), 'under the floor');
-          // The pods of this world become available when they like.
+          // Pods become available at random times.
           if (!isLazy) sets = sets.map((one) => ({ ...one, available: one.wanted }));
         }
         assert.equal(sets.find((one) => one.name === 'new')?.wanted, desired);
@@ -145,10 +145,10 @@ describe('resolveRollingUpdate', () => {
   // prettier-ignore
   const cases: readonly (readonly [string, Deployment['spec'], { maxSurge: number; maxUnavailable: number }])[] = [
     ['rounds a surge up and unavailability down', spec(3), { maxSurge: 1, maxUnavailable: 0 }],
-    ['takes numbers as they are', spec(3, { maxSurge: 2, maxUnavailable: 1 }), { maxSurge: 2, maxUnavailable: 1 }],
-    ['lets one pod be missing when both come to nothing',
+    ['uses absolute numbers', spec(3, { maxSurge: 2, maxUnavailable: 1 }), { maxSurge: 2, maxUnavailable: 1 }],
+    ['allows one unavailable pod when both are 0',
       spec(3, { maxSurge: 0, maxUnavailable: '10%' }), { maxSurge: 0, maxUnavailable: 1 }],
-    ['lets no more be missing than are wanted',
+    ['allows at most the desired number to be unavailable',
       spec(2, { maxSurge: 0, maxUnavailable: 5 }), { maxSurge: 0, maxUnavailable: 2 }],
     ['has no bounds with Recreate', { ...spec(3), strategy: { type: 'Recreate' } }, { maxSurge: 0, maxUnavailable: 0 }],
   ];

@@ -92,19 +92,19 @@ describe('describeDeployment', () => {
     assert.equal(recheckMs, undefined);
   });
 
-  it('gives the deadline a new start when a pod becomes ready', () => {
+  it('restarts the deadline when a pod becomes ready', () => {
     const { status, recheckMs } = describeAt(t0 + 50_000, starting.status, [set('new', 2, 1)]);
     assert.equal(says(status)['Progressing'], 'True ReplicaSetUpdated');
     assert.equal(recheckMs, 60_000);
   });
 
-  it('is late when nothing moved for the whole deadline', () => {
+  it('is late after a whole deadline without progress', () => {
     const { status, recheckMs } = describeAt(t0 + 60_000, starting.status, [set('new', 2, 0)]);
     assert.equal(says(status)['Progressing'], 'False ProgressDeadlineExceeded');
     assert.equal(recheckMs, undefined);
   });
 
-  it('is complete after all when the pods come late', () => {
+  it('is complete when the pods become available late', () => {
     const late = describeAt(t0 + 60_000, starting.status, [set('new', 2, 0)]).status;
     assert.equal(
       says(describeAt(t0 + 70_000, late, [set('new', 2, 2)]).status)['Progressing'],
@@ -129,12 +129,12 @@ describe('describeDeployment', () => {
     );
   });
 
-  it('passes on why pods could not be made', () => {
+  it('reports why pods could not be created', () => {
     const { status } = describeAt(t0, undefined, [set('new', 2, 0, 'quota')]);
     assert.equal(says(status)['ReplicaFailure'], 'True FailedCreate');
   });
 
-  it('says the same again when nothing changed, so that nothing is written', () => {
+  it('is the same when nothing changed, so that nothing is written', () => {
     assert.deepEqual(describeAt(t0 + 30_000, starting.status, [set('new', 2, 0)]).status, starting.status);
   });
 });

@@ -63,12 +63,12 @@ describe('planSlices', () => {
     { name: 'has a ready pod as ready and serving', pods: [pod('a')], want: [['a', true, true, false]] },
     { name: 'has an unready pod as neither', pods: [pod('a', { ready: false })], want: [['a', false, false, false]] },
     {
-      name: 'has a leaving pod as serving while its readiness holds',
+      name: 'has a terminating pod as serving while its readiness probe passes',
       pods: [pod('a', { leaving: true })],
       want: [['a', false, true, true]],
     },
     {
-      name: 'publishes unready pods where the Service says so',
+      name: 'publishes unready pods when the Service asks for it',
       pods: [pod('a', { ready: false })],
       spec: { publishNotReadyAddresses: true },
       want: [['a', true, false, false]],
@@ -91,7 +91,7 @@ describe('planSlices', () => {
     });
   }
 
-  it('finds a named port in each pod, and keeps pods with different numbers apart', () => {
+  it('finds a named port in each pod, with a slice for each port number', () => {
     const slices = planSlices(service(), [pod('a'), pod('b', { containerPort: 9090 }), pod('c')]);
     assert.deepEqual(
       slices.map((slice) => [slice.ports[0]?.port, slice.endpoints.length]),
@@ -102,7 +102,7 @@ describe('planSlices', () => {
     );
   });
 
-  it('takes the Service port where there is no target port', () => {
+  it('uses the Service port when there is no target port', () => {
     assert.equal(planSlices(service({ ports: [{ port: 80 }] }), [pod('a')])[0]?.ports[0]?.port, 80);
   });
 });

@@ -25,17 +25,17 @@ describe('planReplicas', () => {
   // prettier-ignore
   const rows: readonly { name: string; wanted: number; active: readonly Pod[];
     want: { create: number; remove: readonly string[] } }[] = [
-    { name: 'makes what is missing', wanted: 3, active: [pod('a', 'ready')], want: { create: 2, remove: [] } },
-    { name: 'leaves what is enough', wanted: 1, active: [pod('a', 'ready')], want: { create: 0, remove: [] } },
-    { name: 'takes a pod without a node before one that runs', wanted: 1,
+    { name: 'creates missing pods', wanted: 3, active: [pod('a', 'ready')], want: { create: 2, remove: [] } },
+    { name: 'does nothing with enough pods', wanted: 1, active: [pod('a', 'ready')], want: { create: 0, remove: [] } },
+    { name: 'deletes a pod without a node before a running one', wanted: 1,
       active: [pod('a', 'ready'), pod('b', 'waiting')], want: { create: 0, remove: ['b'] } },
-    { name: 'takes one that is not ready before one that is', wanted: 1,
+    { name: 'deletes a pod that is not ready before a ready one', wanted: 1,
       active: [pod('a', 'ready'), pod('b', 'running')], want: { create: 0, remove: ['b'] } },
-    { name: 'takes one that is pending before one that runs', wanted: 1,
+    { name: 'deletes a pending pod before a running one', wanted: 1,
       active: [pod('a', 'running'), pod('b', 'pending')], want: { create: 0, remove: ['b'] } },
-    { name: 'takes the youngest among equals', wanted: 1,
+    { name: 'deletes the youngest among equals', wanted: 1,
       active: [pod('old', 'ready', 9000), pod('young', 'ready', 1000)], want: { create: 0, remove: ['young'] } },
-    { name: 'takes all when none is wanted', wanted: 0,
+    { name: 'deletes all pods when 0 are desired', wanted: 0,
       active: [pod('a', 'ready'), pod('b', 'waiting')], want: { create: 0, remove: ['b', 'a'] } },
   ];
   for (const { name, wanted, active, want } of rows) {
@@ -67,7 +67,7 @@ describe('describeReplicaSet', () => {
     assert.equal(recheckMs, 6_000);
   });
 
-  it('says why a pod could not be made', () => {
+  it('reports why a pod could not be created', () => {
     const { status } = describeReplicaSet(set, [], t0, 'quota exceeded');
     assert.deepEqual(
       status.conditions?.map(({ type, reason, message }) => [type, reason, message]),

@@ -25,35 +25,35 @@ describe('planPlacement', () => {
   // prettier-ignore
   const rows: readonly { name: string; spec: Partial<PodSpec>;
     facts?: Partial<PlacementFacts>; want: RegExp | undefined }[] = [
-    { name: 'takes a pod that fits', spec: { containers: [asking('2')] }, want: undefined },
-    { name: 'takes a pod that asks for nothing', spec: { containers: [{ name: 'c', image: 'i' }] },
+    { name: 'accepts a pod that fits', spec: { containers: [asking('2')] }, want: undefined },
+    { name: 'accepts a pod without requests', spec: { containers: [{ name: 'c', image: 'i' }] },
       facts: { used: { cpu: 2 } }, want: undefined },
-    { name: 'says what there is too little of', spec: { containers: [asking('3', '2Gi')] },
+    { name: 'names the insufficient resources', spec: { containers: [asking('3', '2Gi')] },
       want:
         new RegExp(String.raw`^0\/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory\. preemption: ` +
           String.raw`0\/1 nodes are available: 1 No preemption victims found for incoming pod\.$`) },
-    { name: 'counts what the others asked for', spec: { containers: [asking('500m')] },
+    { name: 'counts the requests of other pods', spec: { containers: [asking('500m')] },
       facts: { used: { cpu: 1.6 } }, want: /1 Insufficient cpu\./ },
     { name: 'fills the node to the last millicore', spec: { containers: [asking('300m')] },
       facts: { used: { cpu: 1.7 } }, want: undefined },
     { name: 'refuses a resource that the node does not have',
       spec: { containers: [{ name: 'c', image: 'i', resources: { limits: { 'nvidia.com/gpu': '1' } } }] },
       want: /1 Insufficient nvidia\.com\/gpu\./ },
-    { name: 'refuses one pod too many', spec: {}, facts: { used: { pods: 110 } }, want: /1 Too many pods\./ },
-    { name: 'sends nothing to a cordoned node', spec: {}, facts: { cordoned: true },
+    { name: 'refuses a pod beyond the maximum', spec: {}, facts: { used: { pods: 110 } }, want: /1 Too many pods\./ },
+    { name: 'schedules nothing on a cordoned node', spec: {}, facts: { cordoned: true },
       want:
         new RegExp(String.raw`^0\/1 nodes are available: 1 node\(s\) were unschedulable\. preemption: 0\/1 nodes ` +
           String.raw`are available: 1 Preemption is not helpful for scheduling\.$`) },
     { name: 'refuses a node selector that does not match', spec: { nodeSelector: { pool: 'gpu' } },
       want: /1 node\(s\) didn't match Pod's node affinity\/selector/ },
-    { name: 'takes a node selector that matches',
+    { name: 'accepts a node selector that matches',
       spec: { nodeSelector: { 'kubernetes.io/os': 'linux' } }, want: undefined },
-    { name: 'refuses a claim that is not there',
+    { name: 'refuses a missing claim',
       spec: { volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'models' } }] },
       want:
         new RegExp(String.raw`^0\/1 nodes are available: persistentvolumeclaim "models" not found\. preemption: ` +
           String.raw`0\/1 nodes are available: 1 Preemption is not helpful for scheduling\.$`) },
-    { name: 'takes a claim that is there', spec: {
+    { name: 'accepts an existing claim', spec: {
         volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'models' } }] },
       facts: { claimExists: (name) => name === 'models' }, want: undefined },
   ];
@@ -67,12 +67,12 @@ describe('planPlacement', () => {
 });
 
 describe('podRequests', () => {
-  it('takes the larger of initialisation and the main containers, with sidecars in both', () => {
+  it('is the larger of initialisation and the main containers, with sidecars in both', () => {
     const inits = [{ ...asking('100m'), restartPolicy: 'Always' as const }, asking('1')];
     assert.equal(podRequests(pod({ initContainers: inits, containers: [asking('200m'), asking('300m')] }))['cpu'], 1.1);
   });
 
-  it('takes a limit for a request that was left out', () => {
+  it('uses a limit for an absent request', () => {
     assert.deepEqual(
       podRequests(pod({ containers: [{ name: 'c', image: 'i', resources: { limits: { memory: '2Ki' } } }] })),
       { memory: 2048 },

@@ -20,5 +20,5 @@ describe('templateHash', () => {
     assert.notEqual(templateHash(args(['a', 'b'])), templateHash(args(['b', 'a'])));
   });
 
-  it('is fit for a label and a name', () => assert.match(templateHash(template), /^[a-z0-9]{10}$/));
+  it('is valid in a label and a name', () => assert.match(templateHash(template), /^[a-z0-9]{10}$/));
 });

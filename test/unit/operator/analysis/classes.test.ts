@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { Random } from '../../../../bench/canary/random.ts';
 import { classesWithEnough, mostClasses, worstClass } from '../../../../operator/analysis/classes.ts';
 import { judge, verdicts } from '../../../../operator/analysis/judge.ts';
-import { addCount, bucketOf, emptyHistogram, reportScale } from '../../../../operator/analysis/log-histogram.ts';
+import { addCount, latencyBucketOf, emptyHistogram, reportScale } from '../../../../operator/analysis/log-histogram.ts';
 import { ratioScale } from '../../../../operator/analysis/paired-series.ts';
 import { canPassByPairs } from '../../../../operator/analysis/paired.ts';
 import { planOf, shadowOf } from '../../../../operator/analysis/plan.ts';
@@ -28,7 +28,7 @@ function windowOf(traffic: readonly Traffic[], seed = 1): Window {
         for (let i = 0; i < perBlock; i++)
           addCount(
             latency,
-            bucketOf(
+            latencyBucketOf(
               reportScale,
               Math.log(2 * Math.sqrt(sizeClass) * (isCandidate ? factor : 1)) + 0.5 * random.normal(),
             ),
@@ -104,7 +104,7 @@ describe('a gate that judges each class', () => {
 
   it('is not passed by pairs, which tell nothing of classes', () => {
     const ratios = emptyHistogram(ratioScale);
-    for (let i = 0; i < 600; i++) addCount(ratios, bucketOf(ratioScale, ((i % 11) - 5) / 50), 1);
+    for (let i = 0; i < 600; i++) addCount(ratios, latencyBucketOf(ratioScale, ((i % 11) - 5) / 50), 1);
     const blocksOfPairs = Array.from({ length: blocks }, () => ({
       ...ratios,
       counts: ratios.counts.map((count) => count / blocks),

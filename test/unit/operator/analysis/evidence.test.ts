@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { evidenceOf, quantileTest } from '../../../../operator/analysis/quantile-evidence.ts';
+import { quantileEvidenceOf, quantileTest } from '../../../../operator/analysis/quantile-evidence.ts';
 import { clustering, dispersionOf, rateBounds, rateEvidence } from '../../../../operator/analysis/rate-evidence.ts';
 import { logGamma } from '../../../../operator/analysis/special-functions.ts';
 import { worstBlocks } from '../../../../operator/analysis/stalls.ts';
@@ -22,7 +22,7 @@ describe('evidence at the truth', () => {
   for (const p of [0.5, 0.95, 0.99]) {
     for (const n of sizes) {
       it(`has mean 1 at the ${p} quantile after ${n} requests: a martingale gains nothing`, () => {
-        const evidence = evidenceOf(quantileTest(p), n);
+        const evidence = quantileEvidenceOf(quantileTest(p), n);
         assert.ok(Math.abs(meanEvidence(n, 1 - p, (x) => evidence(x / n)) - 1) < 1e-9);
       });
     }

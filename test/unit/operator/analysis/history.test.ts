@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Random } from '../../../../bench/canary/random.ts';
 import { firstWholeBlockAfter } from '../../../../api/report.ts';
 import { historyBefore, historyBlocks } from '../../../../operator/analysis/history.ts';
-import { addCount, bucketOf, emptyHistogram, reportScale } from '../../../../operator/analysis/log-histogram.ts';
+import { addCount, latencyBucketOf, emptyHistogram, reportScale } from '../../../../operator/analysis/log-histogram.ts';
 import { noHistory } from '../../../../operator/analysis/noise.ts';
 import type { Cell } from '../../../../operator/analysis/series.ts';
 
@@ -13,7 +13,7 @@ function cells(pod: string, from: number, count: number, noise: number): Cell[] 
     if (i % 3 === 0) minute = noise * random.normal();
     const latency = emptyHistogram(reportScale);
     for (let request = 0; request < 200; request++)
-      addCount(latency, bucketOf(reportScale, 3 + minute + 0.5 * random.normal()), 1);
+      addCount(latency, latencyBucketOf(reportScale, 3 + minute + 0.5 * random.normal()), 1);
     return {
       pod,
       block: from + i,

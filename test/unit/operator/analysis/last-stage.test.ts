@@ -6,7 +6,13 @@ import { lasting, queues } from '../../../../bench/canary/unseen.ts';
 import { rollOut, type Outcome } from '../../../../bench/canary/rollout.ts';
 import { World } from '../../../../bench/canary/world.ts';
 import { LatencyJudgement } from '../../../../operator/analysis/latency.ts';
-import { addCount, bucketOf, emptyHistogram, reportScale, sumOf } from '../../../../operator/analysis/log-histogram.ts';
+import {
+  addCount,
+  latencyBucketOf,
+  emptyHistogram,
+  reportScale,
+  sumOf,
+} from '../../../../operator/analysis/log-histogram.ts';
 import { noHistory } from '../../../../operator/analysis/noise.ts';
 import { lastToShow, laterToShow, planOf, type Confidence, type Last } from '../../../../operator/analysis/plan.ts';
 import { RateJudgement } from '../../../../operator/analysis/rate.ts';
@@ -64,7 +70,7 @@ function loud(factor: number, sd: number): LatencySeries {
   const blocks = Array.from({ length: twentyNine }, (_, block) => {
     const histogram = emptyHistogram(reportScale);
     const ln = Math.log(20 * factor) + (Math.floor(block / 3) % 2 === 0 ? sd : -sd);
-    for (let i = 0; i < 160; i++) addCount(histogram, bucketOf(reportScale, ln + ((i % 21) - 10) / 20), 1);
+    for (let i = 0; i < 160; i++) addCount(histogram, latencyBucketOf(reportScale, ln + ((i % 21) - 10) / 20), 1);
     return histogram;
   });
   const total = sumOf(reportScale, blocks);

@@ -14,13 +14,13 @@ import {
   lnQuantile,
   sumOf,
   tailOf,
-  bucketOf,
-  type LogHistogram,
+  latencyBucketOf,
+  type LatencyCounts,
   type Scale,
 } from '../../../../operator/analysis/log-histogram.ts';
 import {
   contrastOf,
-  evidenceOf,
+  quantileEvidenceOf,
   quantileTest,
   shareAbove,
   shareBelow,
@@ -33,13 +33,13 @@ import { normalQuantile } from '../../../../bench/canary/normal.ts';
 const scale: Scale = { lnLow: Math.log(0.2), lnStep: Math.log(1.02), buckets: 620 };
 
 /** n requests at the quantiles of a lognormal latency. */
-function block(mu: number, n: number): LogHistogram {
+function block(mu: number, n: number): LatencyCounts {
   const histogram = emptyHistogram(scale);
-  for (let i = 0; i < n; i++) addCount(histogram, bucketOf(scale, mu + 0.5 * normalQuantile((i + 0.5) / n)), 1);
+  for (let i = 0; i < n; i++) addCount(histogram, latencyBucketOf(scale, mu + 0.5 * normalQuantile((i + 0.5) / n)), 1);
   return histogram;
 }
 
-function series(blocks: readonly LogHistogram[]): LatencySeries {
+function series(blocks: readonly LatencyCounts[]): LatencySeries {
   const total = sumOf(scale, blocks);
   return { blocks, total, pods: [total] };
 }
@@ -63,11 +63,11 @@ describe('building blocks of the latency gate, against published vectors', () =>
     { name: 'ln B(2.5, 47.5)', actual: () => logBeta(2.5, 47.5), expected: -9.4061 },
     { name: 'ln B(0.5, 0.5)', actual: () => logBeta(0.5, 0.5), expected: 1.1447 },
     { name: 'evidence of 10 in 200 at p95', actual:
-        () => evidenceOf(quantileTest(0.95), 200)(10 / 200), expected: -0.8313 },
+        () => quantileEvidenceOf(quantileTest(0.95), 200)(10 / 200), expected: -0.8313 },
     { name: 'evidence of 30 in 200 at p95', actual:
-        () => evidenceOf(quantileTest(0.95), 200)(30 / 200), expected: 10.6518 },
+        () => quantileEvidenceOf(quantileTest(0.95), 200)(30 / 200), expected: 10.6518 },
     { name: 'evidence of 10 in 1000 at p99', actual:
-        () => evidenceOf(quantileTest(0.99), 1000)(0.01), expected: -1.6678 },
+        () => quantileEvidenceOf(quantileTest(0.99), 1000)(0.01), expected: -1.6678 },
     { name: 'share above, n=200, ln 20', actual: () => above(0.95, 200, 20), expected: 0.1052 },
     { name: 'share below, n=200, ln 20', actual: () => below(0.95, 200, 20), expected: 0.0109 },
     { name: 'share above, n=200, ln 40', actual: () => above(0.95, 200, 40), expected: 0.1103 },
@@ -105,7 +105,7 @@ describe('building blocks of the latency gate, against published vectors', () =>
       [0.01, 3.3571],
     ] as const)
       near(lnQuantile(tailOf(histogram), share), expected, `share ${share}`);
-    const five = sumOf(scale, Array<LogHistogram>(5).fill(histogram));
+    const five = sumOf(scale, Array<LatencyCounts>(5).fill(histogram));
     const sample = { tail: tailOf(five), n: 500 };
     const contrast = contrastOf(quantileTest(0.95), { candidate: sample, stable: sample }, Math.log(20));
     near(contrast.width('lower'), 0.1909, 'lower width');
@@ -125,11 +125,11 @@ describe('building blocks of the latency gate, against published vectors', () =>
 
 function above(p: number, n: number, odds: number): number {
   const test = quantileTest(p);
-  return shareAbove(test, evidenceOf(test, n), Math.log(odds)) ?? NaN;
+  return shareAbove(test, quantileEvidenceOf(test, n), Math.log(odds)) ?? NaN;
 }
 function below(p: number, n: number, odds: number): number {
   const test = quantileTest(p);
-  return shareBelow(test, evidenceOf(test, n), Math.log(odds)) ?? NaN;
+  return shareBelow(test, quantileEvidenceOf(test, n), Math.log(odds)) ?? NaN;
 }
 
 describe('the latency gate, against published vectors', () => {

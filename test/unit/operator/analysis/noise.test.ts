@@ -4,7 +4,7 @@ import { Random } from '../../../../bench/canary/random.ts';
 import { LatencyJudgement, type LatencyQuestion } from '../../../../operator/analysis/latency.ts';
 import {
   addCount,
-  bucketOf,
+  latencyBucketOf,
   emptyHistogram,
   fromReport,
   lnQuantile,
@@ -13,7 +13,7 @@ import {
   sumOf,
   tailOf,
   countAbove,
-  type LogHistogram,
+  type LatencyCounts,
 } from '../../../../operator/analysis/log-histogram.ts';
 import {
   bartlett,
@@ -29,9 +29,9 @@ import type { LatencySeries } from '../../../../operator/analysis/series.ts';
 
 const mu = Math.log(20);
 
-function block(random: Random, shift: number, n: number): LogHistogram {
+function block(random: Random, shift: number, n: number): LatencyCounts {
   const histogram = emptyHistogram(reportScale);
-  for (let i = 0; i < n; i++) addCount(histogram, bucketOf(reportScale, mu + shift + 0.5 * random.normal()), 1);
+  for (let i = 0; i < n; i++) addCount(histogram, latencyBucketOf(reportScale, mu + shift + 0.5 * random.normal()), 1);
   return histogram;
 }
 
@@ -39,7 +39,7 @@ function block(random: Random, shift: number, n: number): LogHistogram {
 function series(
   seed: number,
   { minutes, n, pods = [0], noise = 0 }: { minutes: number; n: number; pods?: readonly number[]; noise?: number },
-): LatencySeries & { readonly podBlocks: readonly (readonly LogHistogram[])[] } {
+): LatencySeries & { readonly podBlocks: readonly (readonly LatencyCounts[])[] } {
   const random = new Random(seed);
   const perMinute = Array.from({ length: minutes }, () => noise * random.normal());
   const podBlocks = pods.map((shift) =>
@@ -98,7 +98,7 @@ describe('noise between minutes', () => {
     assert.deepEqual(learnHistory([[]], 0.95), noHistory);
   });
 
-  const minutesWith = (next: (random: Random) => number, seed: number): LogHistogram[] => {
+  const minutesWith = (next: (random: Random) => number, seed: number): LatencyCounts[] => {
     const random = new Random(20, seed);
     let shift = 0;
     return Array.from({ length: 90 }, (_, i) => {

@@ -4,7 +4,7 @@ import { historyBefore } from '../../../../operator/analysis/history.ts';
 import {
   addCount,
   addInto,
-  bucketOf,
+  latencyBucketOf,
   emptyHistogram,
   reportScale,
 } from '../../../../operator/analysis/log-histogram.ts';
@@ -42,7 +42,7 @@ function cellsOf(
       let failed = 0;
       for (let i = 0; i < requests; i++) {
         if (random.uniform() < failures) failed += 1;
-        else addCount(latency, bucketOf(reportScale, Math.log(20 * factor) + 0.5 * random.normal()), 1);
+        else addCount(latency, latencyBucketOf(reportScale, Math.log(20 * factor) + 0.5 * random.normal()), 1);
       }
       return {
         pod: `${revision}-${pod}`,

@@ -4,33 +4,33 @@ import { Random } from '../../../../bench/canary/random.ts';
 import { LatencyJudgement } from '../../../../operator/analysis/latency.ts';
 import {
   addCount,
-  bucketOf,
+  latencyBucketOf,
   emptyHistogram,
   reportScale,
   sumOf,
-  type LogHistogram,
+  type LatencyCounts,
 } from '../../../../operator/analysis/log-histogram.ts';
 import { doubtedVariance, noHistory } from '../../../../operator/analysis/noise.ts';
 import type { LatencySeries } from '../../../../operator/analysis/series.ts';
 import { settlingOf } from '../../../../operator/analysis/warming.ts';
 
 /** @param shift ln of the factor in block t */
-function blocks(seed: number, count: number, n: number, shift: (t: number) => number = () => 0): LogHistogram[] {
+function blocks(seed: number, count: number, n: number, shift: (t: number) => number = () => 0): LatencyCounts[] {
   const random = new Random(seed);
   return Array.from({ length: count }, (_, t) => {
     const histogram = emptyHistogram(reportScale);
     for (let i = 0; i < n; i++)
-      addCount(histogram, bucketOf(reportScale, Math.log(20) + shift(t) + 0.5 * random.normal()), 1);
+      addCount(histogram, latencyBucketOf(reportScale, Math.log(20) + shift(t) + 0.5 * random.normal()), 1);
     return histogram;
   });
 }
 
-function series(own: readonly LogHistogram[]): LatencySeries {
+function series(own: readonly LatencyCounts[]): LatencySeries {
   const total = sumOf(reportScale, own);
   return { blocks: own, total, pods: [total] };
 }
 
-function judgementOf(candidate: readonly LogHistogram[], stable: readonly LogHistogram[]): LatencyJudgement {
+function judgementOf(candidate: readonly LatencyCounts[], stable: readonly LatencyCounts[]): LatencyJudgement {
   return new LatencyJudgement({
     ...askedOfLatency,
     candidate: series(candidate),
@@ -42,7 +42,7 @@ function judgementOf(candidate: readonly LogHistogram[], stable: readonly LogHis
   });
 }
 
-function verdictOf(candidate: readonly LogHistogram[], stable: readonly LogHistogram[]): string {
+function verdictOf(candidate: readonly LatencyCounts[], stable: readonly LatencyCounts[]): string {
   const { verdict, reason } = judgementOf(candidate, stable).decide();
   return reason ?? verdict;
 }
@@ -100,7 +100,7 @@ describe('a verdict about a candidate with cold caches', () => {
 describe('a candidate that compiles what it needs for its first requests', () => {
   // At first many are slow, and the others fast, so that the mean shows no trend; then all are as stable's. The slow
   // ones stay the slowest of the window.
-  const compiling = (seed: number, count: number): LogHistogram[] => {
+  const compiling = (seed: number, count: number): LatencyCounts[] => {
     const slow = blocks(seed + 100, count, 24, () => Math.log(10));
     return blocks(seed, count, 60, (t) => (t < 8 ? (-24 / 60) * Math.log(10) : 0)).map((block, t) =>
       t < 8 ? sumOf(reportScale, [block, slow[t] ?? block]) : block,

@@ -6,7 +6,7 @@ import type { Logger } from '../../../../lib/log.ts';
 import { silentLogger } from '../../../../lib/log.ts';
 import { Gatekeeper, pausedRenewMs, renewMs, silentMs } from '../../../../operator/gates/gatekeeper.ts';
 import type { Pod } from '../../../../kube/kinds.ts';
-import type { Seen } from '../../../../operator/see/observe.ts';
+import type { Seen } from '../../../../operator/see/seen.ts';
 import { rolloutPlanOf } from '../../../../operator/rollout/plan.ts';
 import type { Manifest } from '../../../../operator/resources/objects.ts';
 import type { Decision, RolloutState } from '../../../../operator/rollout/state.ts';

@@ -8,7 +8,7 @@ import { planOf } from '../../../../operator/analysis/plan.ts';
 import { knownOf, type Scene } from '../../../../operator/gates/evidence.ts';
 import { packLedger, unpackLedger } from '../../../../operator/gates/kept-ledger.ts';
 import { keepEveryMs, ModelLedger, type Written } from '../../../../operator/gates/model-ledger.ts';
-import { find, numbersOf } from '../../../../operator/gates/reading.ts';
+import { find, shownResultsOf } from '../../../../operator/gates/reading.ts';
 import { reportsOfPods, type Shape } from '../../../support/block-reports.ts';
 
 const revisions = ['stable', 'candidate'] as const;
@@ -51,7 +51,7 @@ function told(
 }
 
 function judged(ledger: Scene['ledger'], from = 0) {
-  return numbersOf(find(asked, knownOf({ ...scene, ledger, from })));
+  return shownResultsOf(find(asked, knownOf({ ...scene, ledger, from })));
 }
 
 type Tick = { readonly heard: readonly boolean[]; readonly restart: boolean; readonly again: number };

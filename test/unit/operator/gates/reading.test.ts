@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { emptyLedger, fold, type Ledger } from '../../../../operator/analysis/ledger.ts';
 import { planOf, type GatesSpec } from '../../../../operator/analysis/plan.ts';
 import { isLoadEqual, knownOf, type Scene } from '../../../../operator/gates/evidence.ts';
-import { find, numbersOf, readingFrom, sentenceOf } from '../../../../operator/gates/reading.ts';
+import { find, shownResultsOf, readingFrom, sentenceOf } from '../../../../operator/gates/reading.ts';
 import type { GateReading } from '../../../../operator/rollout/state.ts';
 import { Random } from '../../../../bench/canary/random.ts';
 import { ratioBucketOf, ratioBuckets } from '../../../../api/report.ts';
@@ -96,7 +96,7 @@ function read({
     ...scene,
   });
   const finding = find(asked, known);
-  return readingFrom(asked, finding, { message: sentenceOf(asked, finding, numbersOf(finding)), silent: [] });
+  return readingFrom(asked, finding, { message: sentenceOf(asked, finding, shownResultsOf(finding)), silent: [] });
 }
 
 const quiet: Partial<Shape> = { perBlock: 0 };

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { TrafficGate } from '../../../../operator/analysis/plan.ts';
+import type { TrafficGate } from '../../../../operator/analysis/gate-kinds/kinds.ts';
 import { pairedWords } from '../../../../operator/analysis/paired-words.ts';
 import type { GateResult, PairedResult } from '../../../../operator/analysis/verdict.ts';
 import { gatesShown, gateStatus } from '../../../../operator/gates/gate-status.ts';

@@ -8,11 +8,12 @@ import { silentLogger } from '../../../../lib/log.ts';
 import { apply, type Applied } from '../../../../operator/reconcile/apply.ts';
 import { claimsOf } from '../../../../operator/reconcile/conditions.ts';
 import type { HttpRoute } from '../../../../kube/kinds.ts';
-import { observe, type Caches } from '../../../../operator/see/observe.ts';
+import { observe } from '../../../../operator/see/observe.ts';
+import type { Caches } from '../../../../operator/see/seen.ts';
 import { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
 import type { Presence } from '../../../../kube/cache/optional-watch.ts';
 import { RecentWrites } from '../../../../operator/reconcile/recent-writes.ts';
-import { desiredState } from '../../../../operator/resources/index.ts';
+import { desiredState } from '../../../../operator/reconcile/desired-state.ts';
 import type { Decision, TrafficSeen } from '../../../../operator/rollout/state.ts';
 import { TrafficMemory } from '../../../../operator/traffic/traffic-memory.ts';
 import { FakeCluster } from '../../../support/fake-cluster.ts';
@@ -94,8 +95,8 @@ describe('a pass with router HTTPRoute', () => {
     await stage.pass(share(5));
     assert.deepEqual(stage.weights, [95, 5]);
     const before = stage.cluster.writes.length;
-    const { hasReverted } = await stage.pass(share(5));
-    assert.deepEqual([stage.cluster.writes.length, hasReverted], [before, undefined]);
+    const { reverted } = await stage.pass(share(5));
+    assert.deepEqual([stage.cluster.writes.length, reverted], [before, undefined]);
   });
 
   it('leaves the entry Service with the stable revision all the while', async () => {
@@ -111,7 +112,7 @@ describe('a pass with router HTTPRoute', () => {
     await stage.pass(share(5));
     for (const times of [1, 2, 3]) {
       stage.edit([0, 100]);
-      assert.equal((await stage.pass(share(5))).hasReverted, true);
+      assert.equal((await stage.pass(share(5))).reverted, 'HTTPRoute ranker');
       assert.deepEqual([stage.weights, stage.traffic.reverts(stage.clock.monotonic())], [[95, 5], times]);
     }
   });
@@ -146,7 +147,7 @@ describe('a pass with router HTTPRoute', () => {
 
   it("does not take its own next weight for somebody else's doing", async () => {
     const stage = new Stage();
-    for (const weight of [5, 20, 60, 20]) assert.equal((await stage.pass(share(weight))).hasReverted, undefined);
+    for (const weight of [5, 20, 60, 20]) assert.equal((await stage.pass(share(weight))).reverted, undefined);
     assert.equal(stage.traffic.reverts(stage.clock.monotonic()), 0);
   });
 

@@ -1,6 +1,6 @@
 /** What Flux, Helm and `kubectl-onnx wait` make of a model in every phase: all of them the same. */
 import assert from 'node:assert/strict';
-import { outcomeOf, type Outcome } from '../../../../cli/cluster/outcome.ts';
+import { modelOutcomeOf, type ModelOutcome } from '../../../../cli/cluster/outcome.ts';
 import type { Phase } from '../../../../operator/rollout/state.ts';
 import { given } from '../../../support/given.ts';
 import { kstatusOf, type KStatus } from '../../../support/kstatus.ts';
@@ -20,7 +20,7 @@ const promised: Readonly<Record<Phase, KStatus>> = {
   Failed: 'Failed',
 };
 
-const sameToWait: Readonly<Record<KStatus, Outcome['outcome'] | undefined>> = {
+const sameToWait: Readonly<Record<KStatus, ModelOutcome['outcome'] | undefined>> = {
   InProgress: 'Progressing',
   Failed: 'Stalled',
   Current: 'Ready',
@@ -52,14 +52,14 @@ describe('kstatus of a model', () => {
     it(`is ${want} in ${phase}, and so it is to wait`, () => {
       const model = told(states[phase]);
       assert.equal(kstatusOf(model), want);
-      assert.equal(outcomeOf(model).outcome, sameToWait[want]);
+      assert.equal(modelOutcomeOf(model).outcome, sameToWait[want]);
     });
   }
   for (const { name, phase, telling, want } of rows) {
     it(name, () => {
       const model = told(states[phase], telling);
       assert.equal(kstatusOf(model), want);
-      assert.equal(outcomeOf(model).outcome, sameToWait[want]);
+      assert.equal(modelOutcomeOf(model).outcome, sameToWait[want]);
     });
   }
 

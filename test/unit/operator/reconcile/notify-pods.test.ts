@@ -1,6 +1,6 @@
 /** How closely the pods of a model are asked. */
 import assert from 'node:assert/strict';
-import type { Seen } from '../../../../operator/see/observe.ts';
+import type { Seen } from '../../../../operator/see/seen.ts';
 import type { ReportPuller } from '../../../../operator/reports/puller.ts';
 import type { Decision, RolloutState } from '../../../../operator/rollout/state.ts';
 import { followWith } from '../../../../operator/reconcile/notify.ts';

@@ -3,7 +3,7 @@ import type { OnnxModel, OnnxModelSpec } from '../../../../api/onnxmodel.ts';
 import type { DecisionReason } from '../../../../api/reasons.ts';
 import { askedIn } from '../../../../runtime/sidecar/asked.ts';
 import type { Pod } from '../../../../kube/kinds.ts';
-import type { Seen } from '../../../../operator/see/observe.ts';
+import type { Seen } from '../../../../operator/see/seen.ts';
 import type { Decision, RolloutState } from '../../../../operator/rollout/state.ts';
 import type { Happening } from '../../../../kube/events/events.ts';
 import { rolloutPlanOf } from '../../../../operator/rollout/plan.ts';

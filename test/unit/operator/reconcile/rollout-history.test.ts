@@ -1,7 +1,7 @@
 /** What a status says of how its revisions became stable, and what follows from it. */
 import assert from 'node:assert/strict';
 import type { OnnxModelStatus, RolloutOutcome } from '../../../../api/onnxmodel.ts';
-import { lastWordsOf } from '../../../../operator/rollout/last-words.ts';
+import { lastKnownOf } from '../../../../operator/rollout/last-words.ts';
 import { isExempt } from '../../../../operator/rollout/decisions.ts';
 import { promotionReason, provenanceNames, proves, skippedBy } from '../../../../operator/rollout/provenance.ts';
 
@@ -54,7 +54,7 @@ const rows: readonly Row[] = [
 describe('what is known last of a revision', () => {
   for (const { name, history, stable, is, unjudged, pinned } of rows) {
     it(name, () => {
-      const seen = lastWordsOf({ history: history.map(entry), ...(stable === undefined ? {} : { stable }) });
+      const seen = lastKnownOf({ history: history.map(entry), ...(stable === undefined ? {} : { stable }) });
       assert.equal(seen.provenance[b], is);
       assert.equal(isExempt(b, { seen, plan: {} }), unjudged);
       assert.equal(isExempt(b, { seen, plan: { pinRevision: b } }), pinned);

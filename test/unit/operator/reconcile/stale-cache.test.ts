@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { OnnxModel } from '../../../../api/onnxmodel.ts';
 import { silentLogger } from '../../../../lib/log.ts';
-import type { Caches } from '../../../../operator/see/observe.ts';
+import type { Caches } from '../../../../operator/see/seen.ts';
 import { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
 import { FakeCluster } from '../../../support/fake-cluster.ts';
 import { given } from '../../../support/given.ts';

@@ -5,7 +5,8 @@ import { paths } from '../../../../api/names.ts';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
 import type { Logger } from '../../../../lib/log.ts';
 import type { ConfigMap } from '../../../../kube/kinds.ts';
-import { observe, type Caches } from '../../../../operator/see/observe.ts';
+import { observe } from '../../../../operator/see/observe.ts';
+import type { Caches } from '../../../../operator/see/seen.ts';
 import { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
 import { Tokens } from '../../../../operator/reconcile/tokens.ts';
 import { FakeCluster } from '../../../support/fake-cluster.ts';
@@ -185,10 +186,8 @@ describe('Tokens', () => {
     const tokens = new Tokens(() => String((made += 1)));
     const stage = new Stage();
     const seen = observe('ml/ranker', stage.cluster.caches, settings) ?? assert.fail('no model');
-    const of = (filled: typeof seen): readonly (string | undefined)[] =>
-      [...filled.records.values()].map(({ token }) => token);
-    assert.deepEqual(of(tokens.fill('ml/ranker', seen)), of(tokens.fill('ml/ranker', seen)));
+    assert.deepEqual(tokens.of('ml/ranker', seen), tokens.of('ml/ranker', seen));
     tokens.forget('ml/ranker');
-    assert.deepEqual(of(tokens.fill('ml/ranker', seen)), ['2']);
+    assert.deepEqual([...tokens.of('ml/ranker', seen).values()], ['2']);
   });
 });

@@ -4,7 +4,7 @@ import { stringify } from 'yaml';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
 import type { Resolved } from '../../../../api/last-words.ts';
 import { podTemplate } from '../../../../operator/resources/deployment.ts';
-import { desiredState } from '../../../../operator/resources/index.ts';
+import { desiredState } from '../../../../operator/reconcile/desired-state.ts';
 import { controllerRevision, readControllerRevision } from '../../../../operator/resources/revisions.ts';
 import type { Decision } from '../../../../operator/rollout/state.ts';
 import { assertGolden } from '../../../support/golden.ts';

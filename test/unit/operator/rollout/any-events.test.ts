@@ -43,11 +43,11 @@ const shape: fc.Arbitrary<Shape> = fc
         capacity: fc.constantFrom({}, { maxSurge: 1 }, { mode: 'Borrow' as const }, { mode: 'Recreate' as const }),
       }),
     ),
-    byRoute: fc.boolean(),
+    isByWeight: fc.boolean(),
   })
-  .map(({ rollout, byRoute }) => ({
+  .map(({ rollout, isByWeight }) => ({
     rollout: { ...rollout, progressDeadline: '5m' },
-    ...(byRoute ? { traffic: route } : {}),
+    ...(isByWeight ? { traffic: route } : {}),
   }));
 
 const anyRevision = fc.constantFrom<Revision>(a, b, c);

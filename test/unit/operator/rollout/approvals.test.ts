@@ -20,13 +20,13 @@ const withApproval = [
 const shape = fc
   .record({
     steps: fc.constantFrom(...withApproval),
-    byRoute: fc.boolean(),
+    isByWeight: fc.boolean(),
     capacity: fc.constantFrom({}, { maxSurge: 1 }, { mode: 'Borrow' as const }),
     onUndecided: fc.constantFrom('Hold' as const, 'Promote' as const),
   })
-  .map(({ byRoute, ...rollout }) => ({
+  .map(({ isByWeight, ...rollout }) => ({
     rollout: { strategy: 'Canary' as const, progressDeadline: '20m', ...rollout },
-    ...(byRoute ? { traffic: route } : {}),
+    ...(isByWeight ? { traffic: route } : {}),
   }));
 
 type Event = { readonly say: string; readonly does: (world: RolloutWorld) => void };

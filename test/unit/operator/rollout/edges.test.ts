@@ -1,7 +1,7 @@
 /** The moments just before a rule speaks: what the tables of transitions would not notice if it spoke too early. */
 import assert from 'node:assert/strict';
 import { decide } from '../../../../operator/rollout/decide.ts';
-import { lastWordsOf } from '../../../../operator/rollout/last-words.ts';
+import { lastKnownOf } from '../../../../operator/rollout/last-words.ts';
 import { rolloutPlanOf } from '../../../../operator/rollout/plan.ts';
 import type { Decision, Observation, RevisionPods, RolloutState } from '../../../../operator/rollout/state.ts';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
@@ -247,7 +247,7 @@ describe('a candidate that comes back', () => {
 describe('an old promotion', () => {
   const at = '2026-01-01T00:00:00Z';
   const promoted = (...verdicts: readonly ('Pass' | 'Undecided')[]) =>
-    lastWordsOf({
+    lastKnownOf({
       history: [
         {
           revision: b,

@@ -158,6 +158,18 @@ describe('Batcher', () => {
     assert.deepEqual(await Promise.all(all.slice(0, 3).map(codeOf)), ['ok', 'ok', 'ok']);
   });
 
+  it('keeps room in the queue for interactive work however much bulk work waits', async () => {
+    const world = new World({ limits: { maxDepth: 1 } });
+    const running = world.submit(input(1), { tier: 'bulk' });
+    const waiting = world.submit(input(2), { tier: 'bulk' });
+    await assert.rejects(world.submit(input(3), { tier: 'bulk' }), { code: 'QUEUE_FULL' });
+    const user = world.submit(input(4));
+    for (let run = 0; run < 3; run += 1) await world.finish();
+    await Promise.all([running, waiting, user]);
+    const order = world.engine.batches.map(({ parts }) => parts[0]?.['x']?.data[0]);
+    assert.deepEqual(order, [1, 4, 2], 'the user goes before what came earlier');
+  });
+
   it('refuses a request that is too large for any run', async () => {
     assert.equal(await codeOf(new World().submit(input(1, 51))), 'REQUEST_TOO_LARGE');
   });

@@ -11,6 +11,7 @@ import {
 
 const t0 = 1000;
 const waiting = (overrides: Partial<Waiting> = {}): Waiting => ({
+  tier: 'interactive',
   group: 'a',
   rows: 1,
   elements: 10,
@@ -60,6 +61,17 @@ const rows: readonly Row[] = [
   { name: 'drops the expired before anything runs',
     queue: [waiting({ deadlineMs: t0 + 5 }), waiting(), waiting({ deadlineMs: t0 + 10 })],
     afterMs: 10, want: { do: 'drop', drop: [0, 2] } },
+  { name: 'runs interactive work before bulk work that came earlier', queue: [waiting({ tier: 'bulk' }), waiting()],
+    limits: eager, want: { do: 'run', take: [1], because: 'aged' } },
+  { name: 'keeps bulk work back while interactive work waits for company',
+    queue: [waiting({ tier: 'bulk', rows: 4, group: 'b' }), waiting()], want: { do: 'wait', forMs: 50 } },
+  { name: 'runs bulk work once no interactive work waits',
+    queue: [waiting({ tier: 'bulk', rows: 2 }), waiting({ tier: 'bulk', rows: 2 })],
+    want: { do: 'run', take: [0, 1], because: 'full' } },
+  { name: 'drops expired bulk work although it is not its turn',
+    queue: [waiting({ tier: 'bulk', deadlineMs: t0 }), waiting()], want: { do: 'drop', drop: [0] } },
+  { name: 'wakes for the deadline of bulk work that has to wait',
+    queue: [waiting({ tier: 'bulk', deadlineMs: t0 + 10 }), waiting()], want: { do: 'wait', forMs: 10 } },
   { name: 'wakes for a deadline that comes before the delay is over',
     queue: [waiting({ deadlineMs: t0 + 10 })], want: { do: 'wait', forMs: 10 } },
 ];
@@ -70,6 +82,7 @@ describe('planBatch', () => {
   }
 
   const anyWaiting = fc.record({
+    tier: fc.constantFrom('interactive' as const, 'bulk' as const),
     group: fc.constantFrom('a', 'b', 'c', undefined),
     rows: fc.integer({ min: 1, max: 6 }),
     elements: fc.integer({ min: 0, max: 600 }),
@@ -87,13 +100,14 @@ describe('planBatch', () => {
     maxDelayMs: fc.integer({ min: 0, max: 60 }),
   });
 
-  it('never mixes groups, never goes over the limits but for a lone first one', () => {
+  it('never mixes groups or tiers, never goes over the limits but for a lone first one', () => {
     fc.assert(
       fc.property(anyQueue, anyLimits, (queue, limits) => {
         const plan = planBatch(queue, limits, t0);
         if (plan.do !== 'run') return;
         const taken = plan.take.map((position) => queue[position]!);
         assert.equal(new Set(taken.map(({ group }) => group)).size, 1);
+        assert.equal(new Set(taken.map(({ tier }) => tier)).size, 1);
         if (taken[0]?.group === undefined) assert.equal(taken.length, 1);
         if (taken.length > 1) {
           assert.ok(taken.reduce((sum, one) => sum + one.rows, 0) <= limits.maxRows);
@@ -108,8 +122,8 @@ describe('planBatch', () => {
       fc.property(anyQueue, anyLimits, (queue, limits) => {
         const plan = planBatch(queue, limits, t0);
         if (plan.do !== 'run') return;
-        const group = queue[plan.take[0]!]!.group;
-        const members = queue.flatMap((one, position) => (one.group === group ? [position] : []));
+        const { group, tier } = queue[plan.take[0]!]!;
+        const members = queue.flatMap((one, position) => (one.group === group && one.tier === tier ? [position] : []));
         if (group !== undefined) assert.deepEqual(plan.take, members.slice(0, plan.take.length));
       }),
     );
@@ -121,6 +135,16 @@ describe('planBatch', () => {
         const plan = planBatch(queue, { ...limits, maxDelayMs: 0 }, t0);
         assert.equal(plan.do === 'rest', queue.length === 0);
         assert.notEqual(plan.do, 'wait');
+      }),
+    );
+  });
+
+  it('runs bulk work only while no interactive work waits', () => {
+    fc.assert(
+      fc.property(anyQueue, anyLimits, (queue, limits) => {
+        const plan = planBatch(queue, limits, t0);
+        if (plan.do !== 'run' || queue[plan.take[0]!]!.tier === 'interactive') return;
+        assert.ok(queue.every(({ tier }) => tier === 'bulk'));
       }),
     );
   });

@@ -33,6 +33,20 @@ describe('DurationCounts', () => {
 });
 
 describe('Counters', () => {
+  it('keeps tiers apart, and calls interactive requests what reports always called them', () => {
+    const counters = new Counters();
+    counters.record({ is: 'Ok', elements: 8, seconds: 0.01 }, 'bulk');
+    counters.record({ is: 'Ok', elements: 8, seconds: 0.01 });
+    counters.record({ is: 'Error', elements: 8, kind: 'overloaded' }, 'bulk');
+    assert.deepEqual(
+      counters.snapshot().map(({ tier, sizeClass, ok, shed }) => ({ tier, sizeClass, ok, shed })),
+      [
+        { tier: 'default', sizeClass: 8, ok: 1, shed: 0 },
+        { tier: 'bulk', sizeClass: 8, ok: 1, shed: 1 },
+      ],
+    );
+  });
+
   it('keeps size classes apart and tells shed requests from failed ones', () => {
     const counters = new Counters();
     counters.record({ is: 'Ok', elements: 5, seconds: 0.01 });

@@ -1,4 +1,4 @@
-/** The fuzzer's cases: the same for the same seed, and an oracle that knows right from wrong. */
+/** The fuzzer's cases: the same for the same seed; and an oracle that distinguishes right from wrong answers. */
 import assert from 'node:assert/strict';
 import { gunzipSync, inflateSync } from 'node:zlib';
 import { checkOf } from '../../../../scripts/fuzz/answers.ts';
@@ -14,7 +14,7 @@ const wire = ({ parts }: Case): string =>
   parts.map((part) => (Buffer.isBuffer(part) ? part.toString('latin1') : JSON.stringify(part))).join('|');
 
 describe('the fuzzer', () => {
-  it('makes the same case of the same seed and index, in any order', () => {
+  it('makes the same case from the same seed and index, in any order', () => {
     const indices = Array.from({ length: 300 }, (_, index) => index);
     const forward = indices.map((index) => wire(caseOf(7, index, targets)));
     const backward = indices
@@ -24,7 +24,7 @@ describe('the fuzzer', () => {
     assert.deepEqual(forward, backward);
   });
 
-  it('makes other cases of another seed and of another index', () => {
+  it('makes other cases from another seed and another index', () => {
     const cases = new Set(Array.from({ length: 200 }, (_, index) => wire(caseOf(index % 2, index, ['binary']))));
     assert.ok(cases.size > 190, `${cases.size} of 200 differ`);
   });
@@ -36,7 +36,7 @@ describe('the fuzzer', () => {
     for (const count of counts) assert.ok(count > 850 && count < 1150, counts.join());
   });
 
-  it('takes every kind of every target', () => {
+  it('makes every kind of every target', () => {
     const kinds = new Set(Array.from({ length: 4000 }, (_, index) => caseOf(3, index, targets).kind));
     for (const kind of [
       'http/pipeline',
@@ -71,8 +71,8 @@ describe('the reference of the protocol', () => {
   // prettier-ignore
   const rows: readonly { readonly name: string; readonly model: string; readonly body: string;
     readonly header?: string; readonly is: 'Answer' | 'Refused' | 'Unsure' }[] = [
-    { name: 'takes a right request', model: 'floats', body: floats({}), is: 'Answer' },
-    { name: 'takes nested data', model: 'floats', body: floats({ data: [[1, 2, 3, 4]] }), is: 'Answer' },
+    { name: 'accepts a valid request', model: 'floats', body: floats({}), is: 'Answer' },
+    { name: 'accepts nested data', model: 'floats', body: floats({ data: [[1, 2, 3, 4]] }), is: 'Answer' },
     { name: 'refuses too few values', model: 'floats', body: floats({ data: [1, 2, 3] }), is: 'Refused' },
     { name: 'refuses a dimension that is not the model\'s',
       model: 'floats', body: floats({ shape: [4, 1] }), is: 'Refused' },
@@ -88,7 +88,7 @@ describe('the reference of the protocol', () => {
       body: JSON.stringify({ inputs: [{ name: 'x', shape: [1, 2], datatype: 'FP16', data: [1, 2] }] }), is: 'Refused' },
     { name: 'refuses a number that JSON has rounded', model: 'longs',
       body: '{"inputs":[{"name":"x","shape":[1],"datatype":"INT64","data":[9007199254740993]}]}', is: 'Refused' },
-    { name: 'takes the same number as text', model: 'longs',
+    { name: 'accepts the same number as text', model: 'longs',
       body: '{"inputs":[{"name":"x","shape":[1],"datatype":"INT64","data":["9007199254740993"]}]}', is: 'Answer' },
     { name: 'refuses a header beyond the body', model: 'floats', body: floats({}), header: '9999', is: 'Refused' },
     { name: 'is unsure of a run without rows', model: 'floats',
@@ -115,30 +115,30 @@ describe('the reference of the protocol', () => {
   const output = (values: readonly number[]): string =>
     JSON.stringify({ outputs: [{ name: 'sum', datatype: 'FP32', shape: [1, 3], data: values }] });
 
-  it('passes the answer that it computed', () =>
+  it('accepts the answer that it computed', () =>
     assert.equal(checkOf(right, 0)(answer(200, output([2, 4, 6]))), undefined));
   it('finds a wrong number', () =>
     assert.match(checkOf(right, 0)(answer(200, output([2, 4, 7]))) ?? '', /element 2 is 7, expected 6/));
   it('finds a 500', () =>
     assert.match(checkOf(right, 0)(answer(500, '{"error":"internal error"}')) ?? '', /status 500, expected 200/));
-  it('finds an answer to what must be refused', () =>
+  it('finds an answer where a refusal is expected', () =>
     assert.match(
       checkOf({ is: 'Refused', why: 'count' }, 0)(answer(200, output([1, 2, 3]))) ?? '',
       /expected a refusal/,
     ));
-  it('finds an error without words', () =>
-    assert.match(checkOf({ is: 'Refused', why: 'count' }, 0)(answer(400, '{}')) ?? '', /without words/));
+  it('finds an error without a message', () =>
+    assert.match(checkOf({ is: 'Refused', why: 'count' }, 0)(answer(400, '{}')) ?? '', /without a message/));
 });
 
 describe('parseAnswer', () => {
   it('waits for the whole body', () =>
     assert.equal(parseAnswer(Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nabc'), false, false).is, 'More'));
-  it('leaves the next answer where it is', () => {
+  it('does not consume the next answer', () => {
     const found = parseAnswer(Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nabHTTP/1.1'), false, false);
     assert.deepEqual(found.is === 'Answer' && [found.answer.body.toString(), found.bytes], ['ab', 40]);
   });
-  it('does not take other bytes for an answer', () =>
+  it('does not accept other bytes as an answer', () =>
     assert.equal(parseAnswer(Buffer.from('nonsense\r\n\r\n'), false, false).is, 'Bad'));
-  it('reads no body behind the answer to HEAD', () =>
+  it('reads no body after the answer to HEAD', () =>
     assert.equal(parseAnswer(Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n'), true, false).is, 'Answer'));
 });

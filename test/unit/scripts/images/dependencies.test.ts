@@ -1,4 +1,4 @@
-/** Which packages an image gets. */
+/** Which packages an image contains. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -23,14 +23,14 @@ type Row = { readonly name: string; readonly names: readonly string[]; readonly 
 
 // prettier-ignore
 const rows: readonly Row[] = [
-  { name: 'takes a package without dependencies alone', names: ['b'], want: ['node_modules/b'] },
-  { name: 'takes the copy that the importer would find', names: ['a'],
+  { name: 'adds only the package when it has no dependencies', names: ['b'], want: ['node_modules/b'] },
+  { name: 'adds the copy that the importer would find', names: ['a'],
     want: ['node_modules/a', 'node_modules/a/node_modules/b', 'node_modules/c', 'node_modules/d'] },
-  { name: 'does without optional packages of other platforms', names: ['c'],
+  { name: 'leaves out optional packages of other platforms', names: ['c'],
     want: ['node_modules/a', 'node_modules/a/node_modules/b', 'node_modules/c', 'node_modules/d'] },
-  { name: 'leaves out what only an install script uses', names: ['onnxruntime-node'],
+  { name: 'leaves out packages that only an install script uses', names: ['onnxruntime-node'],
     want: ['node_modules/onnxruntime-common', 'node_modules/onnxruntime-node'] },
-  { name: 'leaves out what only another runtime loads', names: ['tar-stream'],
+  { name: 'leaves out packages that only another runtime loads', names: ['tar-stream'],
     want: ['node_modules/b', 'node_modules/tar-stream'] },
 ];
 
@@ -39,7 +39,7 @@ describe('closureOf', () => {
     it(name, () => assert.deepEqual(closureOf(names, lock), want));
   }
 
-  it('says which package is missing', () =>
+  it('names the missing package', () =>
     assert.throws(
       () => closureOf(['nowhere'], lock),
       /nowhere, imported by the program, is not in package-lock\.json/,
@@ -47,7 +47,7 @@ describe('closureOf', () => {
 });
 
 describe('importedPackages', () => {
-  it('sees static, dynamic and side-effect imports of packages, not of files or of Node, nor what text says', () => {
+  it('finds static, dynamic and side-effect imports of packages, but not of files or of Node, or in strings', () => {
     const dir = mkdtempSync(join(tmpdir(), 'imports-'));
     try {
       mkdirSync(join(dir, 'deep'));

@@ -1,4 +1,4 @@
-/** The mutator: finds functions by their export, says what is missing, and gives every mutant to one part. */
+/** The mutator: finds functions by their export, reports what is missing, and puts every mutant in one part. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { extentOf, mutated, MutantError, partForCommit, partOf } from '../../../../scripts/mutation/find.ts';
@@ -79,7 +79,7 @@ describe('mutated', () => {
     );
   });
 
-  it('does not take $ in the new text for a pattern', () => {
+  it('does not treat $ in the new text as a pattern', () => {
     assert.match(mutated(sources, mutant({ to: "'$&'" })).text, /if \('\$&'\)/);
   });
 
@@ -100,7 +100,7 @@ describe('mutated', () => {
     });
   }
 
-  it('does not take two words for one', () => {
+  it('does not join two words', () => {
     assert.throws(() => mutated(sources, mutant({ of: 'spread', from: 'returnwide' })), /occurs 0 times/);
   });
 
@@ -112,9 +112,9 @@ describe('mutated', () => {
       more: { within: 'other' },
       says: /operator\/a\.ts has no function other/,
     },
-    { name: 'a text that is not there', more: { from: 'a >= limit' }, says: /occurs 0 times in first, not once/ },
-    { name: 'a text that is there twice', more: { from: 'return' }, says: /occurs 2 times in first, not once/ },
-    { name: 'a change that is none', more: { to: 'a > limit' }, says: /changes nothing/ },
+    { name: 'a missing text', more: { from: 'a >= limit' }, says: /occurs 0 times in first, not once/ },
+    { name: 'a text that occurs twice', more: { from: 'return' }, says: /occurs 2 times in first, not once/ },
+    { name: 'a change without an effect', more: { to: 'a > limit' }, says: /changes nothing/ },
   ];
   for (const { name, more, says } of rows) {
     it(`refuses ${name}`, () =>
@@ -159,14 +159,14 @@ describe('extentOf', () => {
 });
 
 describe('parts', () => {
-  it('give every mutant to exactly one part', () => {
+  it('contain every mutant exactly once', () => {
     for (const parts of [1, 2, 3, 7]) {
       const all = Array.from({ length: parts }, (_, index) => partOf(mutants, index + 1, parts)).flat();
       assert.deepEqual(all.map(({ name }) => name).toSorted(), mutants.map(({ name }) => name).toSorted());
     }
   });
 
-  it('are all chosen by some commit, and the same by the same', () => {
+  it('are all chosen by some commit, and equal commits choose the same part', () => {
     const chosen = new Set(
       Array.from({ length: 64 }, (_, index) => partForCommit(`abcdef${(index * 2654435761).toString(16)}`, 4)),
     );
@@ -179,12 +179,12 @@ describe('parts', () => {
 });
 
 describe('the list of mutants', () => {
-  it('has at least sixty, each with a name of its own', () => {
+  it('has at least sixty, each with a unique name', () => {
     assert.ok(mutants.length >= 60);
     assert.equal(new Set(mutants.map(({ name }) => name)).size, mutants.length);
   });
 
-  it('fits the sources, and each mutant has a test file', () => {
+  it('matches the sources, and each mutant has a test file', () => {
     assert.equal(prepare(root, sourceFiles(root), mutants).length, mutants.length);
   });
 

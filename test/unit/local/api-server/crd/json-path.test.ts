@@ -30,5 +30,5 @@ describe('parseJsonPath', () => {
   ];
   for (const [path, want] of rows) it(`reads ${path}`, () => assert.deepEqual(parseJsonPath(path)?.(value), want));
   for (const path of ['spec', '.spec[', '..a'])
-    it(`does not understand ${path}`, () => assert.equal(parseJsonPath(path), undefined));
+    it(`does not support ${path}`, () => assert.equal(parseJsonPath(path), undefined));
 });

@@ -1,4 +1,4 @@
-/** The API server over real sockets: who may speak, trouble on demand, and its end. */
+/** The API server over real sockets: authentication, injected faults, and closing. */
 import assert from 'node:assert/strict';
 import { request } from 'node:https';
 import { connect } from 'node:tls';
@@ -31,25 +31,25 @@ describe('startApiServer', () => {
         .end();
     });
 
-  it('serves only who shows the token', async () => {
+  it('serves only clients with the token', async () => {
     assert.equal(await status({ authorization: `Bearer ${server.token}` }), 200);
     assert.equal(await status({}), 401);
     assert.equal(await status({ authorization: 'Bearer wrong' }), 401);
     assert.equal(await status({ authorization: `Basic ${server.token}` }), 401);
   });
 
-  it('tells anybody that it is alive, and its version', async () => {
+  it('answers health and version without a token', async () => {
     for (const path of ['/healthz', '/livez', '/readyz', '/version']) assert.equal(await status({}, path), 200);
   });
 
-  it('names a port that is taken', async () => {
+  it('reports a port that is taken', async () => {
     await assert.rejects(
       startApiServer({ clock: systemClock, logger: silentLogger, port: server.port }),
       (error: unknown) => error instanceof AppError && error.code === 'PORT_TAKEN',
     );
   });
 
-  it('lives on after a client that sends nonsense', async () => {
+  it('survives a client that sends invalid bytes', async () => {
     const socket = connect({ host: '127.0.0.1', port: server.port, ca: server.certificate, servername: 'localhost' });
     await new Promise<void>((resolve) => socket.once('secureConnect', () => resolve()));
     socket.write('\u0000\u0001nonsense\r\n\r\n');
@@ -57,7 +57,7 @@ describe('startApiServer', () => {
     assert.equal((await api.get('/api')).status, 200);
   });
 
-  it('refuses what is nested too deep', async () => {
+  it('refuses a body that is nested too deeply', async () => {
     const body =
       `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"deep"},"data":${'['.repeat(400)}` +
       `${']'.repeat(400)}}`;
@@ -65,7 +65,7 @@ describe('startApiServer', () => {
     assert.deepEqual([answer.status, answer.body.message], [400, 'the object is nested deeper than 200 levels']);
   });
 
-  it('sends bookmarks to who wants them', async () => {
+  it('sends bookmarks to watchers that ask for them', async () => {
     const watch = await api.watch(
       '/api/v1/namespaces/default/configmaps?watch=true&allowWatchBookmarks=true&resourceVersion=0',
     );
@@ -74,14 +74,14 @@ describe('startApiServer', () => {
     watch.close();
   });
 
-  it('ends while it is watched', async () => {
+  it('closes while a watch is open', async () => {
     const watch = await api.watch('/api/v1/namespaces?watch=true');
     await server.close();
     await watch.untilEnd();
   });
 
   describe('faults', () => {
-    it('refuse as often as they are told to', async () => {
+    it('refuse the given number of requests', async () => {
       server.faults.add({
         effect: 'refuse',
         code: 429,
@@ -99,7 +99,7 @@ describe('startApiServer', () => {
       assert.equal((await api.get('/api/v1/namespaces')).status, 200);
     });
 
-    it('hit only what they match, until they are taken away', async () => {
+    it('apply only to matching requests, until they are removed', async () => {
       const end = server.faults.add({
         effect: 'refuse',
         code: 500,
@@ -120,7 +120,7 @@ describe('startApiServer', () => {
       assert.equal((await api.get('/api/v1/namespaces')).status, 200);
     });
 
-    it('hold an answer back', async () => {
+    it('delay an answer', async () => {
       server.faults.add({ effect: 'delay', ms: 30, times: 1 });
       assert.equal((await api.get('/api/v1/namespaces')).status, 200);
     });
@@ -146,10 +146,10 @@ describe('startApiServer', () => {
       await heard.until('the object', (event) => event.object.metadata.name === 'a');
       assert.deepEqual([stalled.events, stalled.ended, server.faults.openWatches], [[], false, 2]);
       for (const watch of [stalled, heard]) watch.close();
-      await eventually('the watches to be gone', () => server.faults.openWatches === 0);
+      await eventually('the watches to end', () => server.faults.openWatches === 0);
     });
 
-    it('make the past expire', async () => {
+    it('expire older resourceVersions', async () => {
       const { body } = await api.get('/api/v1/namespaces/default/configmaps');
       await api.post('/api/v1/namespaces/default/configmaps', {
         apiVersion: 'v1',

@@ -1,4 +1,4 @@
-/** Who may forward ports to what, and that a client that breaks the protocol breaks nothing else. */
+/** Which clients may forward ports to which pods, and that a client that breaks the protocol affects no other. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
@@ -20,7 +20,7 @@ function create(server: LocalApiServer, name: string): KubeObject {
   });
 }
 
-/** A pod as the kubelet would show it. */
+/** A pod with the status that the kubelet writes. */
 function run(server: LocalApiServer, name: string): void {
   server.objects.updateStatus(pods, { ...create(server, name), status: { phase: 'Running', podIP: '127.0.0.1' } });
 }
@@ -70,13 +70,13 @@ describe('port-forward', () => {
   // prettier-ignore
   const rows: readonly { readonly name: string; readonly pod: string;
     readonly asking?: Asking; readonly want: readonly [number, RegExp] }[] = [
-    { name: 'is refused to a stranger', pod: 'runs', asking: { token: 'wrong' }, want: [401, /^Unauthorized$/] },
-    { name: 'is refused for a pod that is not there', pod: 'none', want: [404, /^pods "none" not found$/] },
+    { name: 'is refused without the token', pod: 'runs', asking: { token: 'wrong' }, want: [401, /^Unauthorized$/] },
+    { name: 'is refused for a missing pod', pod: 'none', want: [404, /^pods "none" not found$/] },
     { name: 'is refused for a pod that does not run', pod: 'waits', want: [400, /^pod "waits" is not running$/] },
-    { name: 'is refused to whoever speaks another protocol over SPDY', pod: 'runs',
+    { name: 'is refused for another protocol over SPDY', pod: 'runs',
       asking: { protocol: 'other' }, want: [400,
         /unable to negotiate protocol: client supports \[other\], server supports \[portforward\.k8s\.io\]/] },
-    { name: 'is refused over WebSockets, so that the client comes back over SPDY', pod: 'runs',
+    { name: 'is refused over WebSockets, so that the client falls back to SPDY', pod: 'runs',
       asking: { upgrade: 'websocket' }, want: [400, /^ports are forwarded over SPDY\/3\.1 only$/] },
   ];
   for (const { name, pod, asking, want } of rows) {
@@ -87,7 +87,7 @@ describe('port-forward', () => {
     });
   }
 
-  it('breaks off with a client that sends no frames', async () => {
+  it('closes the connection of a client that sends no frames', async () => {
     const { status, socket } = await ask('runs');
     assert.equal(status, 101);
     assert.ok(socket !== undefined);

@@ -1,4 +1,4 @@
-/** Server-side apply as a function: what must hold whatever is applied. */
+/** Server-side apply as a function: properties that hold for every configuration. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { applyConfig } from '../../../../../local/api-server/managed-fields/apply.ts';
@@ -46,7 +46,7 @@ function apply(live: KubeObject | undefined, manager: string, wanted: object, fo
 }
 
 describe('applyConfig', () => {
-  it('gives the only applier what it asked for', () => {
+  it('gives a single applier what it applied', () => {
     fc.assert(
       fc.property(spec, spec, (first, second) => {
         const live = apply(apply(undefined, 'one', first), 'one', second);
@@ -64,7 +64,7 @@ describe('applyConfig', () => {
     );
   });
 
-  it('lets two appliers agree on what both want, without conflict', () => {
+  it('lets two appliers apply the same values without conflict', () => {
     fc.assert(
       fc.property(spec, (wanted) => {
         const live = apply(undefined, 'one', wanted);
@@ -73,7 +73,7 @@ describe('applyConfig', () => {
     );
   });
 
-  it('leaves the first alone once the second has come and gone, where they did not overlap', () => {
+  it("keeps the first applier's fields when a second without overlap applies and gives up its own", () => {
     const one = { selector: { a: '1' }, ports: [{ port: 1, name: 'x' }] };
     const live = apply(undefined, 'one', one);
     const both = apply(

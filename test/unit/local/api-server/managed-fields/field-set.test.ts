@@ -10,7 +10,7 @@ const sorted = (set: FieldSet): string[] =>
 const texts = (list: readonly (readonly string[])[]): Set<string> => new Set(list.map((path) => path.join(' ')));
 
 describe('FieldSet', () => {
-  it('is as FieldsV1 writes it', () => {
+  it('is written as FieldsV1', () => {
     const json = { 'f:spec': { '.': {}, 'f:parts': { 'k:{"name":"p"}': { '.': {}, 'f:weight': {} } } } };
     assert.deepEqual(FieldSet.fromJson(json).toJson(), json);
     assert.deepEqual(sorted(FieldSet.fromJson(json)), [
@@ -20,7 +20,7 @@ describe('FieldSet', () => {
     ]);
   });
 
-  it('comes back from its writing', () => {
+  it('can be read back', () => {
     fc.assert(
       fc.property(paths, (list) =>
         assert.deepEqual(sorted(FieldSet.fromJson(FieldSet.of(list).toJson())), sorted(FieldSet.of(list))),
@@ -48,7 +48,7 @@ describe('FieldSet', () => {
 });
 
 describe('pathText', () => {
-  it('writes a path as conflicts name it', () =>
+  it('writes a path in the form of conflict messages', () =>
     assert.equal(
       pathText(['f:spec', 'f:parts', 'k:{"name":"p","port":80}', 'f:tags', 'v:"x"']),
       '.spec.parts[name="p",port=80].tags[="x"]',

@@ -1,4 +1,4 @@
-/** SPDY frames: what is whole, what is not, what is none. */
+/** SPDY frames: complete, incomplete and invalid ones. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import {
@@ -10,7 +10,7 @@ import {
 } from '../../../../../local/api-server/spdy/frames.ts';
 import { HeaderReader, HeaderWriter } from '../../../../../local/api-server/spdy/header-blocks.ts';
 
-/** SYN_STREAM: stream 5, no other that it belongs to, no priority, `block`. */
+/** SYN_STREAM: stream 5, no associated stream, no priority, `block`. */
 const open = (block: Buffer, flags = 0): Buffer =>
   Buffer.concat([Buffer.from([0x80, 3, 0, 1, flags, 0, 0, 10 + block.length, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0]), block]);
 const reset = Buffer.from([0x80, 3, 0, 3, 0, 0, 0, 8, 0, 0, 0, 5, 0, 0, 0, 5]);
@@ -45,7 +45,7 @@ describe('FrameReader', () => {
     assert.throws(() => [...new FrameReader().push(Buffer.from([0, 0, 0, 1, 0, 0xff, 0, 0]))], /too large/);
   });
 
-  it('ends with any bytes, by frames or by an error', () => {
+  it('terminates for any bytes, with frames or an error', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
         try {
@@ -57,7 +57,7 @@ describe('FrameReader', () => {
     );
   });
 
-  it('takes its own replies for frames', () =>
+  it('reads its own replies as frames', () =>
     assert.deepEqual([...new FrameReader().push(replyFrame(5, Buffer.from('x')))], [{ kind: 'other' }]));
 });
 
@@ -69,9 +69,9 @@ describe('headers of streams', () => {
     reader.close();
   });
 
-  it('break when they are no headers', async () => {
+  it('throw when they are not headers', async () => {
     const reader = new HeaderReader();
-    await assert.rejects(reader.read(Buffer.from('these are no compressed headers')));
+    await assert.rejects(reader.read(Buffer.from('these are not compressed headers')));
     reader.close();
   });
 });

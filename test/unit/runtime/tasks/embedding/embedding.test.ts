@@ -98,11 +98,13 @@ describe('createEmbedding', () => {
     const trace = {
       decoded: (elements: number) => void seen.decoded.push(elements),
       inferred: (result: { queueMs: number; inferMs: number }) => void seen.inferred.push(result),
+      produced: () => {},
     };
     const reply = await task.routes[0]!.handle({
       headers: {},
       body: Uint8Array.from(Buffer.from(JSON.stringify(request))),
       signal,
+      tier: 'bulk',
       trace,
     });
     return { ...reply, ...seen };

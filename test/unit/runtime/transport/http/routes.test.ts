@@ -1,18 +1,18 @@
 /** Paths and who answers them. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../../api/errors.ts';
+import type { Handler } from '../../../../../runtime/call/handler.ts';
 import {
   errorBodyAt,
   findRoute,
   type ModelCall,
-  type Route,
   type RouteTable,
 } from '../../../../../runtime/transport/http/routes.ts';
 
-const route = (name: string): Route => ({
+const route = (name: string): Handler => ({
   name: 'other',
   needsRoom: false,
-  handle: () => ({ status: 200, contentType: name, chunks: [], bytes: 0 }),
+  handle: () => ({ status: 200, contentType: name, body: { chunks: [], bytes: 0 } }),
   errorBody: () => name,
 });
 const calls: readonly ModelCall[] = ['metadata', 'ready', 'infer', 'config', 'stats'];
@@ -24,7 +24,7 @@ const table: RouteTable = {
     ['GET /v1/models', route('models')],
     ['GET /v1/models/m', route('model')],
   ]),
-  model: Object.fromEntries(calls.map((call) => [call, route(call)])) as Record<ModelCall, Route>,
+  model: Object.fromEntries(calls.map((call) => [call, route(call)])) as Record<ModelCall, Handler>,
 };
 const nameOf = (method: string, path: string, among = table): unknown => {
   try {

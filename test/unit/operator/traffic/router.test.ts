@@ -4,7 +4,8 @@ import { labels } from '../../../../api/names.ts';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
 import type { Gateway, HttpRoute, ParentRef, Pod, RouteCondition, Service } from '../../../../kube/kinds.ts';
 import type { TrafficSeen } from '../../../../operator/rollout/state.ts';
-import { entryUrl, routedUrl, trafficSeen, type TrafficSources } from '../../../../operator/traffic/shares.ts';
+import type { TrafficSources } from '../../../../operator/traffic/port.ts';
+import { routerOf, trafficSeen } from '../../../../operator/traffic/router.ts';
 import { given } from '../../../support/given.ts';
 
 const routed: OnnxModelSpec['traffic'] = { router: 'HTTPRoute', parentRefs: [{ name: 'public' }] };
@@ -155,15 +156,9 @@ const rows: readonly Row[] = [
 describe('trafficSeen tells', () => {
   for (const { name, spec, see, want } of rows) {
     it(name, () => {
-      const told = trafficSeen({
-        model: given.model(spec),
-        entry: undefined,
-        route: undefined,
-        gatewayApi: 'Served',
-        pods: new Map(),
-        reverts: 2,
-        ...see,
-      });
+      const model = given.model(spec);
+      const sources = { model, entry: undefined, route: undefined, gatewayApi: 'Served', pods: new Map() } as const;
+      const told = trafficSeen({ ...sources, ...see }, 2);
       if (want === undefined) assert.equal(told, undefined);
       else
         assert.deepEqual(
@@ -190,7 +185,7 @@ const gateway = (
 });
 const http = { name: 'http', port: 80, protocol: 'HTTP' };
 
-describe('routedUrl is', () => {
+describe('the address of a model with a route is', () => {
   // prettier-ignore
   const rows: readonly { name: string; traffic?: OnnxModelSpec['traffic'];
     gateway: Gateway | undefined; want: string | undefined }[] = [
@@ -217,23 +212,24 @@ describe('routedUrl is', () => {
   for (const { name, traffic = routed, gateway: found, want } of rows) {
     it(name, () =>
       assert.equal(
-        routedUrl(given.model({ traffic }), ({ namespace, name: asked }) =>
-          namespace === 'ml' && asked === 'public' ? found : undefined,
-        ),
+        routerOf(traffic).url(given.model({ traffic }), {
+          entry: undefined,
+          style: 'DNS',
+          gatewayOf: ({ namespace, name: asked }) => (namespace === 'ml' && asked === 'public' ? found : undefined),
+        }),
         want,
       ),
     );
   }
 });
 
-describe('entryUrl', () => {
-  it('names the entry Service by DNS', () =>
-    assert.equal(entryUrl(given.model(), undefined, 'DNS'), 'http://ranker.ml.svc:8080'));
+describe('the address of a model that is shared by pods', () => {
+  const urlOf = (entry: Service | undefined, style: 'DNS' | 'ClusterIP'): string | undefined =>
+    routerOf().url(given.model(), { entry, style, gatewayOf: () => undefined });
+
+  it('names the entry Service by DNS', () => assert.equal(urlOf(undefined, 'DNS'), 'http://ranker.ml.svc:8080'));
   it('names its address, once it has one', () => {
-    assert.equal(entryUrl(given.model(), undefined, 'ClusterIP'), undefined);
-    assert.equal(
-      entryUrl(given.model(), { ...alone, spec: { clusterIP: '10.1.2.3' } }, 'ClusterIP'),
-      'http://10.1.2.3:8080',
-    );
+    assert.equal(urlOf(undefined, 'ClusterIP'), undefined);
+    assert.equal(urlOf({ ...alone, spec: { clusterIP: '10.1.2.3' } }, 'ClusterIP'), 'http://10.1.2.3:8080');
   });
 });

@@ -4,7 +4,7 @@ import { AppError } from '../../../../../api/errors.ts';
 import { silentLogger } from '../../../../../lib/log.ts';
 import { makeTensor } from '../../../../../runtime/engine/tensor.ts';
 import { defaultDecodeLimits } from '../../../../../runtime/protocol/oip/decode.ts';
-import { ThreadedCodec, type CodecOptions } from '../../../../../runtime/transport/http/codec.ts';
+import { ThreadedCodec, type CodecOptions } from '../../../../../runtime/protocol/oip/codec.ts';
 
 const given = (more: Partial<CodecOptions> = {}) =>
   new ThreadedCodec({

@@ -5,13 +5,14 @@
  *        that an apply that fails half-way has moved none.
  * Pure.
  */
+import { present } from '../../api/present.ts';
+import { routerOf } from '../traffic/router.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
-import { stableOf, type Decision, type Revision } from '../rollout/state.ts';
-import { deployment } from './deployment.ts';
-import type { Manifest, RevisionRecord } from './objects.ts';
-import { configMap, controllerRevision } from './revisions.ts';
-import { httpRoute } from './route.ts';
-import { entryService, revisionService } from './services.ts';
+import type { Decision, Revision } from '../rollout/state.ts';
+import { deployment } from '../resources/deployment.ts';
+import type { Manifest, RevisionRecord } from '../resources/objects.ts';
+import { configMap, controllerRevision } from '../resources/revisions.ts';
+import { revisionService } from '../resources/services.ts';
 
 /**
  * @param records what is known of the revisions that the decision runs; one that is missing (its
@@ -35,20 +36,12 @@ export function desiredState(
   return [...children, ...routing(model, decision, records)];
 }
 
-/**
- * With a route the entry Service is for who does not come through the gateway: those get the revision that is proven.
- */
 function routing(
   model: OnnxModel,
   { next, serve, canary, run }: Decision,
   records: ReadonlyMap<Revision, RevisionRecord>,
 ): readonly Manifest[] {
   if (serve === null) return [];
-  if (model.spec.traffic?.router !== 'HTTPRoute')
-    return [entryService(model, canary === undefined ? serve : { kind: 'Shared' }, stableOf(next))];
   const reachable = run.map(({ revision }) => revision).filter((revision) => records.has(revision));
-  return [
-    entryService(model, serve, stableOf(next)),
-    httpRoute(model, canary === undefined ? { serve } : { serve, canary }, reachable),
-  ];
+  return routerOf(model.spec.traffic).manifests(model, { next, serve, ...present({ canary }) }, reachable);
 }

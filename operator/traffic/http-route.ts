@@ -1,88 +1,35 @@
 /**
- * What traffic really does, as far as the API tells: who gets which share now, and where clients call.
+ * Router HTTPRoute: exact weights, by the Gateway API.
  *
- * Owns:  when a share counts as known. By pods: ready ones that the entry Service really selects, by its live selector
- *        and ports. By a route: its weights, once every parent has accepted it at its generation.
- * Limits: a gateway that accepted a route has yet to tell its proxies, which takes a moment; nobody reports that.
+ * Owns:  when the weights of a route count as shares: once every parent has accepted it at its generation and its
+ *        backends lead to pods. The entry Service is for clients that do not come through the gateway: it selects the
+ *        revision that is proven.
+ * Limits: a gateway that accepted a route tells its proxies a moment later; the API does not tell when.
  * Pure.
  */
-import { labels, ports } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
-import {
-  isReady,
-  type Gateway,
-  type HttpRoute,
-  type ParentRef,
-  type Pod,
-  type RouteCondition,
-  type Service,
-} from '../../kube/kinds.ts';
-import type { ObjectName } from '../../kube/client/object.ts';
-import type { Presence } from '../../kube/cache/optional-watch.ts';
-import { isOwnSelector, portProblem, selectedPods, selectorText } from './service-reach.ts';
-import { servingValue } from '../resources/services.ts';
-import type { Revision, TrafficSeen } from '../rollout/state.ts';
 import { ownValue } from '../../api/record.ts';
+import type { Presence } from '../../kube/cache/optional-watch.ts';
+import type { Gateway, HttpRoute, ParentRef, RouteCondition, Service } from '../../kube/kinds.ts';
+import { httpRoute } from '../resources/route.ts';
+import { entryService } from '../resources/services.ts';
+import { stableOf, type Revision } from '../rollout/state.ts';
+import type { AddressSources, TrafficRouter, TrafficFacts, TrafficSources } from './port.ts';
+import { isOwnSelector, portProblem, selectedPods, selectorText } from './service-reach.ts';
 
-export type TrafficSources = {
-  readonly model: OnnxModel;
-  readonly entry: Service | undefined;
-  readonly route: HttpRoute | undefined;
-  /** All of the model's; absent: they are as they should be. */
-  readonly services?: readonly Service[] | undefined;
-  readonly gatewayApi: Presence;
-  /** Pods that are not going away, by revision. */
-  readonly pods: ReadonlyMap<Revision, readonly Pod[]>;
-  /** How often in the last ten minutes somebody else's weights were put back. */
-  readonly reverts: number;
+export const byHttpRoute: TrafficRouter = {
+  subject: 'the HTTPRoute',
+  kinds: ['HTTPRoute'],
+  isWritable: (gatewayApi) => gatewayApi === 'Served',
+  manifests: (model, { next, serve, canary }, reachable) => [
+    entryService(model, serve, stableOf(next)),
+    httpRoute(model, canary === undefined ? { serve } : { serve, canary }, reachable),
+  ],
+  marked: () => [],
+  shares,
+  outage: () => undefined,
+  url: routedUrl,
 };
-
-type Facts = Omit<TrafficSeen, 'reverts'>;
-
-/** @returns undefined while nothing serves yet: there is no entry Service, nor a route */
-export function trafficSeen(sources: TrafficSources): TrafficSeen | undefined {
-  const facts = sources.model.spec.traffic?.router === 'HTTPRoute' ? byRoute(sources) : byPods(sources);
-  return facts === undefined ? undefined : { ...facts, reverts: sources.reverts };
-}
-
-// ── by pods ──────────────────────────────────────────────────────────────────────────────────────
-
-function byPods({ model, entry, pods }: TrafficSources): Facts | undefined {
-  const selector = entry?.spec?.selector;
-  if (selector === undefined) return undefined;
-  const problem = portProblem(entry as Service);
-  if (problem !== undefined) return { shares: undefined, reason: 'RouteMoving', problem };
-  if (!isOwnSelector(selector, model.metadata.name)) {
-    return sharesAmong(
-      selectedPods(selector, pods),
-      `Service ${model.metadata.name} selects pods by ${selectorText(selector)}: no ready pod of the model has ` +
-        'these labels',
-    );
-  }
-  const revision = selector[labels.revision];
-  if (revision !== undefined && !(labels.serving in selector)) return { shares: { [revision]: 100 } };
-  const marked = new Map(
-    [...pods].map(([name, those]) => [name, those.filter(servesNow).length] as const).filter(([, count]) => count > 0),
-  );
-  return sharesAmong(marked, 'no ready pod is marked to share the traffic');
-}
-
-/** @param problem when there is none to share among */
-function sharesAmong(counts: ReadonlyMap<Revision, number>, problem: string): Facts {
-  const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
-  if (total === 0) return { shares: undefined, reason: 'RouteMoving', problem };
-  return { shares: Object.fromEntries([...counts].map(([name, count]) => [name, (100 * count) / total])) };
-}
-
-export function isMarked(pod: Pod): boolean {
-  return pod.metadata.labels?.[labels.serving] === servingValue;
-}
-
-function servesNow(pod: Pod): boolean {
-  return isMarked(pod) && isReady(pod);
-}
-
-// ── by a route ───────────────────────────────────────────────────────────────────────────────────
 
 const noApi: Readonly<Record<Exclude<Presence, 'Served'>, string>> = {
   Missing:
@@ -94,7 +41,7 @@ const noApi: Readonly<Record<Exclude<Presence, 'Served'>, string>> = {
   Unknown: 'it is not known yet whether the cluster has HTTPRoute',
 };
 
-function byRoute({ model, entry, route, gatewayApi, services, pods }: TrafficSources): Facts | undefined {
+function shares({ model, entry, route, gatewayApi, services, pods }: TrafficSources): TrafficFacts | undefined {
   if (gatewayApi !== 'Served') return { shares: undefined, reason: 'GatewayApiMissing', problem: noApi[gatewayApi] };
   if (route === undefined)
     return entry === undefined
@@ -204,13 +151,8 @@ function sharesOf(route: HttpRoute, model: string): Readonly<Record<Revision, nu
   return shares;
 }
 
-// ── where clients call ───────────────────────────────────────────────────────────────────────────
-
-/**
- * Where clients send requests with router HTTPRoute: the host that the route answers to, else the gateway's own
- * address.
- */
-export function routedUrl(model: OnnxModel, gatewayOf: (name: ObjectName) => Gateway | undefined): string | undefined {
+/** The host that the route answers to, else the gateway's own address. */
+function routedUrl(model: OnnxModel, { gatewayOf }: AddressSources): string | undefined {
   const { parentRefs: [parent] = [], hostnames = [] } = model.spec.traffic ?? {};
   if (parent === undefined) return undefined;
   const gateway = gatewayOf({ name: parent.name, namespace: parent.namespace ?? model.metadata.namespace });
@@ -242,15 +184,4 @@ function urlOf(host: string, listener: Listener | undefined): string {
   const usual = scheme === 'https' ? 443 : 80;
   const port = listener === undefined || listener.port === usual ? '' : `:${listener.port}`;
   return `${scheme}://${host.includes(':') ? `[${host}]` : host}${port}`;
-}
-
-/**
- * Where clients send requests with router Service. Local mode has no DNS, a cluster's Service addresses are nobody's
- * business.
- */
-export function entryUrl(model: OnnxModel, entry: Service | undefined, style: 'DNS' | 'ClusterIP'): string | undefined {
-  const { name, namespace } = model.metadata;
-  if (style === 'DNS') return `http://${name}.${namespace}.svc:${ports.runtime}`;
-  const clusterIp = entry?.spec?.clusterIP ?? '';
-  return clusterIp === '' ? undefined : `http://${clusterIp}:${ports.runtime}`;
 }

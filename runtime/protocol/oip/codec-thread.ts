@@ -7,8 +7,8 @@ import { setPriority } from 'node:os';
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 import { AppError } from '../../../api/errors.ts';
 import { buffersOf } from '../../engine/messages.ts';
-import { decodeInfer } from '../../protocol/oip/decode.ts';
-import { encodeInfer } from '../../protocol/oip/encode.ts';
+import { decodeInfer } from './decode.ts';
+import { encodeInfer } from './encode.ts';
 import { joinEncoded, type CodecAnswer, type CodecSetup, type CodecTask } from './codec-messages.ts';
 
 const utf8 = new TextEncoder();
@@ -20,7 +20,7 @@ function serve(port: MessagePort, { nice }: CodecSetup): void {
       const answer = work(task);
       port.postMessage(answer, answer.is === 'Decoded' ? buffersOf([answer.request.inputs]) : buffersIn(answer));
     } catch (error) {
-      // What is no AppError is a bug; it ends this thread, and the log says so.
+      // Any other error is a bug: it ends this thread and is logged.
       if (!(error instanceof AppError)) throw error;
       port.postMessage({ is: 'Refused', code: error.code, params: error.params } satisfies CodecAnswer);
     }

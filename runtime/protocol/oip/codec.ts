@@ -12,8 +12,8 @@ import { AppError } from '../../../api/errors.ts';
 import { formatBytes } from '../../../api/units.ts';
 import type { Logger } from '../../../lib/log.ts';
 import type { Tensor } from '../../engine/tensor.ts';
-import { decodeInfer, type DecodeLimits, type InferRequest } from '../../protocol/oip/decode.ts';
-import { encodeInfer, type InferResponse } from '../../protocol/oip/encode.ts';
+import { decodeInfer, type DecodeLimits, type InferRequest } from './decode.ts';
+import { encodeInfer, type InferResponse } from './encode.ts';
 import {
   joinEncoded,
   toHandOver,

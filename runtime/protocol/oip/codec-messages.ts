@@ -6,8 +6,8 @@
 import type { ErrorCode } from '../../../api/errors.ts';
 import { buffersOf } from '../../engine/messages.ts';
 import { makeTensor, type Tensor } from '../../engine/tensor.ts';
-import type { DecodeLimits, InferRequest } from '../../protocol/oip/decode.ts';
-import type { EncodedResponse, InferResponse } from '../../protocol/oip/encode.ts';
+import type { DecodeLimits, InferRequest } from './decode.ts';
+import type { EncodedResponse, InferResponse } from './encode.ts';
 
 export type CodecSetup = {
   /** Scheduling priority below the HTTP thread's, 0 (same) to 19. */

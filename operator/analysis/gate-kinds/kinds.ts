@@ -1,0 +1,83 @@
+/**
+ * The kinds of gates under traffic, and the parts of spec.rollout.gates that give them.
+ *
+ * Owns:  the tables, and the only places where a gate's kind is asked for. A new kind is its file and its rows here.
+ * Pure.
+ */
+import {
+  errorsIncrease,
+  errorsLimit,
+  errorsPart,
+  type ErrorsIncrease,
+  type ErrorsLimit,
+  type ErrorsSpec,
+} from './errors.ts';
+import {
+  latencyIncrease,
+  latencyLimit,
+  latencyPart,
+  type LatencyIncrease,
+  type LatencyLimit,
+  type LatencySpec,
+} from './latency.ts';
+import type { GateKind, GatePart } from './kind.ts';
+import { disagreementLimit, qualityPart, type DisagreementLimit, type QualitySpec } from './quality.ts';
+
+export type TrafficGate = LatencyIncrease | LatencyLimit | ErrorsIncrease | ErrorsLimit | DisagreementLimit;
+
+export const gateKinds: Readonly<Record<TrafficGate['kind'], GateKind>> = {
+  'latency-increase': latencyIncrease,
+  'latency-limit': latencyLimit,
+  'errors-increase': errorsIncrease,
+  'errors-limit': errorsLimit,
+  'disagreement-limit': disagreementLimit,
+};
+
+/** The parts of spec.rollout.gates that are judged under traffic, as written. */
+export type PartsSpec = {
+  readonly latency?: readonly LatencySpec[];
+  readonly errors?: ErrorsSpec;
+  readonly quality?: QualitySpec;
+};
+export type PartName = keyof PartsSpec;
+
+type Parts = Readonly<Record<PartName, GatePart<PartsSpec, TrafficGate>>>;
+
+export const gateParts: Parts = { latency: latencyPart, errors: errorsPart, quality: qualityPart };
+
+/** @throws AppError FIELD_INVALID */
+export function gatesIn(gates: PartsSpec): readonly TrafficGate[] {
+  const parts = Object.values(gateParts);
+  const taken = new Set(parts.flatMap(({ names }) => names));
+  return parts.flatMap(({ read }) => read(gates, taken));
+}
+
+export function kindOfGate({ kind }: Pick<TrafficGate, 'kind'>): GateKind {
+  return gateKinds[kind];
+}
+
+/** A gate that compares the candidate with stable. */
+export type ComparedGate = Extract<TrafficGate, { readonly kind: `${string}-increase` }>;
+/** A gate over latencies. */
+export type LatencyGate = Extract<TrafficGate, { readonly quantile: number }>;
+export type ComparedLatencyGate = LatencyGate & ComparedGate;
+/** A gate over the share of some requests among others. */
+export type RateGate = Exclude<TrafficGate, LatencyGate>;
+
+export function isCompared(gate: TrafficGate): gate is ComparedGate {
+  return kindOfGate(gate).isCompared;
+}
+
+export function isOverLatency(gate: TrafficGate): gate is LatencyGate {
+  return kindOfGate(gate).counts === 'latency';
+}
+
+/** Against stable's latency: what pairs of service times speak of, and what the load decides on. */
+export function isLatencyCompared(gate: TrafficGate): gate is ComparedLatencyGate {
+  return isCompared(gate) && isOverLatency(gate);
+}
+
+/** How much more than of stable a gate allows: a ratio less one, or a share of requests. */
+export function increaseIn(gate: ComparedGate): number {
+  return 'tolerance' in gate ? gate.tolerance : gate.increase;
+}

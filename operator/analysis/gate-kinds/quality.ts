@@ -1,0 +1,36 @@
+/**
+ * The gate over answers that differ from stable's, among those that were compared.
+ *
+ * Pure.
+ */
+import { comparedOf, disagreedOf } from '../series.ts';
+import { shareIn, wrongField, type GateKind, type GatePart } from './kind.ts';
+
+export type DisagreementLimit = { readonly kind: 'disagreement-limit'; readonly name: string; readonly max: number };
+
+/** spec.rollout.gates.quality, as written. */
+export type QualitySpec = { readonly min: string };
+
+export const disagreementLimit: GateKind = {
+  order: 4,
+  isCompared: false,
+  counts: { events: disagreedOf, trials: comparedOf },
+  isForShadow: true,
+  isForOne: false,
+  failed: 'QualityGateFailed',
+  fails: (much) => `${much} of the answers that were compared disagree with stable's`,
+  counted: 'comparison',
+};
+
+export const qualityPart: GatePart<{ readonly quality?: QualitySpec }, DisagreementLimit> = {
+  names: ['quality'],
+  fields: { must: ['min'], may: ['sampleRate', 'metric'] },
+  read: ({ quality }) => (quality === undefined ? [] : gatesOf(quality)),
+};
+
+function gatesOf(quality: QualitySpec): readonly DisagreementLimit[] {
+  const min = shareIn(quality.min);
+  if (min === undefined)
+    throw wrongField('spec.rollout.gates.quality.min', `'${quality.min}' is not a number from 0 to 1`);
+  return [{ kind: 'disagreement-limit', name: 'quality', max: Number((1 - min).toFixed(9)) }];
+}

@@ -1,0 +1,200 @@
+/**
+ * The Open Inference Protocol v2 and OpenAI's list of models: what each call answers, whatever its transport.
+ *
+ * Owns:  the handlers, those for Triton's widely used extensions included. Reading and writing tensors is in oip/.
+ */
+import type { InferStats } from '../call/tally.ts';
+import type { InferenceResult, Inference } from '../batching/port.ts';
+import { checkInputs, chooseOutputs, type Signature } from '../engine/signature.ts';
+import { elementCount, type NamedTensors } from '../engine/tensor.ts';
+import { datatypeOf, invalid } from './oip/datatypes.ts';
+import type { InferRequest } from './oip/decode.ts';
+import { modelConfig, modelMetadata, modelStatistics, repositoryIndex, serverMetadata } from './oip/describe.ts';
+import { noJsonForm, type InferResponse } from './oip/encode.ts';
+import { decodeRaw } from './oip/raw.ts';
+import { openAiError } from './openai/embeddings.ts';
+import { openAiModel, openAiModels } from './openai/models.ts';
+import { jsonAnswer, protocolErrorBody, type Answer } from '../call/answer.ts';
+import type { Codec } from './oip/codec.ts';
+import type { Encoded } from './oip/codec-messages.ts';
+import type { Call, Handler, RouteName } from '../call/handler.ts';
+import type { Readiness } from '../call/readiness.ts';
+
+/** The loaded model, as the endpoints show it. */
+export type LoadedModel = {
+  readonly signature: Signature;
+  readonly inference: Inference;
+  readonly codec: Codec;
+  /** Longest sequence that a request may have; undefined for a task without one. */
+  readonly maxTokens: number | undefined;
+  readonly stats: () => InferStats;
+  readonly batching: () => { readonly maxRows: number; readonly maxDelayMs: number; readonly workers: number };
+};
+
+export type ProtocolDeps = {
+  readonly served: { readonly name: string; readonly version: string };
+  readonly serverVersion: string;
+  /** Unix time in seconds. */
+  readonly startedSeconds: number;
+  readonly readiness: Readiness;
+  /** @throws AppError NOT_READY until it is loaded */
+  readonly model: () => LoadedModel;
+};
+
+/** What can be asked of a server whatever its task. */
+export type ProtocolHandlers = Readonly<
+  Record<
+    | 'live'
+    | 'ready'
+    | 'startup'
+    | 'server'
+    | 'repositoryIndex'
+    | 'modelMetadata'
+    | 'modelReady'
+    | 'modelConfig'
+    | 'modelStats'
+    | 'infer'
+    | 'openAiModels'
+    | 'openAiModel',
+    Handler
+  >
+>;
+
+export function protocolHandlers(deps: ProtocolDeps): ProtocolHandlers {
+  const { served, readiness, model } = deps;
+  const named = { name: served.name, createdSeconds: deps.startedSeconds };
+  return {
+    live: handler('health', () => jsonAnswer({ live: readiness.alive }, readiness.alive ? 200 : 503)),
+    ready: handler('health', () => readyAnswer(readiness)),
+    startup: handler('health', () =>
+      jsonAnswer({ started: readiness.startedUp, state: readiness.reason }, readiness.startedUp ? 200 : 503),
+    ),
+    server: handler('metadata', () => jsonAnswer(serverMetadata(deps.serverVersion))),
+    repositoryIndex: handler('metadata', async (call) => {
+      await call.readBody(0);
+      return jsonAnswer(repositoryIndex(served, readiness));
+    }),
+    modelMetadata: handler('metadata', () => jsonAnswer(modelMetadata(served, model().signature))),
+    modelReady: handler('health', () =>
+      jsonAnswer({ name: served.name, ready: readiness.ready }, readiness.ready ? 200 : 503),
+    ),
+    modelConfig: handler('metadata', () => jsonAnswer(modelConfig(served, model().signature, model().batching()))),
+    modelStats: handler('metadata', () => jsonAnswer(modelStatistics(served, model().stats()))),
+    infer: { ...handler('infer', (call) => infer(served, model(), call)), needsRoom: true },
+    openAiModels: openAi(() => jsonAnswer(openAiModels(named))),
+    openAiModel: openAi(() => jsonAnswer(openAiModel(named))),
+  };
+}
+
+function handler(name: RouteName, handle: Handler['handle']): Handler {
+  return { name, needsRoom: false, handle, errorBody: protocolErrorBody };
+}
+
+function openAi(handle: Handler['handle']): Handler {
+  return { ...handler('metadata', handle), errorBody: openAiError };
+}
+
+/** The protocol prints {"live"} here, by mistake; clients look at the status or at either. */
+function readyAnswer(readiness: Readiness): Answer {
+  const { ready } = readiness;
+  return jsonAnswer(
+    { ready, live: readiness.alive, ...(ready ? {} : { reason: readiness.reason }) },
+    ready ? 200 : 503,
+  );
+}
+
+async function infer(served: ProtocolDeps['served'], model: LoadedModel, call: Call): Promise<Answer> {
+  const { trace, signal } = call;
+  const beganMs = call.nowMs();
+  const request = await decodeRequest(model, call);
+  checkInputs(model.signature, request.inputs, datatypeOf);
+  checkLength(model, request.inputs);
+  const choices = chooseForms(model.signature, request);
+  trace.decoded(elementsOf(request.inputs));
+  const deadlineMs = call.endBy(request.timeoutMs === undefined ? undefined : beganMs + request.timeoutMs);
+  const result = await model.inference.submit({
+    inputs: request.inputs,
+    outputs: choices.map(({ name }) => name),
+    signal,
+    tier: call.tier,
+    hold: call.hold,
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+  });
+  trace.inferred(result);
+  return answerOf(await model.codec.encode(responseOf(served, request, choices, result)));
+}
+
+/** The bound of a text's tokens is one of [batch, sequence] tensors, too. @throws AppError REQUEST_INVALID */
+function checkLength({ maxTokens }: LoadedModel, inputs: NamedTensors): void {
+  if (maxTokens === undefined) return;
+  for (const [name, { dims }] of Object.entries(inputs)) {
+    const [, length = 0] = dims;
+    if (dims.length === 2 && length > maxTokens)
+      throw invalid(
+        `input '${name}' has sequences of ${length} tokens, spec.model.embedding.maxTokens is ${maxTokens}: send ` +
+          'shorter ones, or text to /v1/embeddings',
+      );
+  }
+}
+
+/** An infer request in any of its three forms: JSON, JSON with binary data behind it, raw bytes. */
+async function decodeRequest(model: LoadedModel, call: Call): Promise<InferRequest> {
+  const jsonBytes = jsonBytesOf(call.headers['inference-header-content-length']);
+  const body = await call.readBody(jsonBytes ?? 0);
+  if (jsonBytes === 0) return decodeRaw(body, model.signature);
+  if (body.length === 0) throw invalid('the body is empty: an infer request is a JSON object with inputs');
+  return model.codec.decode(body, jsonBytes ?? body.length);
+}
+
+function jsonBytesOf(header: string | undefined): number | undefined {
+  if (header === undefined) return undefined;
+  if (!/^\d{1,15}$/.test(header))
+    throw invalid(`Inference-Header-Content-Length is '${header.slice(0, 40)}', not a number of bytes`);
+  return Number(header);
+}
+
+type Choice = { readonly name: string; readonly binary: boolean };
+
+/** Which outputs, in which form. What has no JSON form is refused before the model runs for nothing. */
+function chooseForms(signature: Signature, request: InferRequest): readonly Choice[] {
+  const asked = new Map(request.outputs.map(({ name, binary }) => [name, binary]));
+  return chooseOutputs(signature, [...asked.keys()]).map((name) => {
+    const binary = asked.get(name) ?? request.binaryOutput;
+    if (!binary && signature.outputs.some((output) => output.name === name && output.type === 'float16'))
+      throw noJsonForm(name);
+    return { name, binary };
+  });
+}
+
+function responseOf(
+  served: ProtocolDeps['served'],
+  request: InferRequest,
+  choices: readonly Choice[],
+  result: InferenceResult,
+): InferResponse {
+  const outputs = choices.map(({ name, binary }) => {
+    const tensor = result.outputs[name];
+    if (tensor === undefined) throw new Error(`the engine gave no output ${name}`);
+    return { name, tensor, binary };
+  });
+  return {
+    model: served.name,
+    version: served.version,
+    outputs,
+    ...(request.id === undefined ? {} : { id: request.id }),
+  };
+}
+
+function answerOf({ chunks, bytes, jsonBytes }: Encoded): Answer {
+  if (jsonBytes === undefined) return { status: 200, contentType: 'application/json', body: { chunks, bytes } };
+  return {
+    status: 200,
+    contentType: 'application/octet-stream',
+    body: { chunks, bytes },
+    headers: { 'inference-header-content-length': String(jsonBytes) },
+  };
+}
+
+function elementsOf(inputs: NamedTensors): number {
+  return Object.values(inputs).reduce((sum, { dims }) => sum + elementCount(dims), 0);
+}

@@ -1,0 +1,76 @@
+/**
+ * Offers the calls of clients to the sampler: their bodies as they come, their answers when they end.
+ *
+ * Owns:  what of a call makes a sample.
+ * Limits: only whole answers are copied, and only those that the sampler may keep; streamed ones never.
+ * Ends:  a draft is settled with its call: kept when the answer is a result, dropped otherwise.
+ */
+import { present } from '../../api/present.ts';
+import { reportedTiers } from '../../api/tiers.ts';
+import { isStream, type Answer, type WholeBody } from '../call/answer.ts';
+import { sizeClassOf } from '../call/counters.ts';
+import { isInference, type Call, type IncomingCall } from '../call/handler.ts';
+import type { AnsweredCall, ObservedCall, Observer } from '../call/observer.ts';
+import type { Message } from './sample.ts';
+import type { Draft, Sampler } from './sampler.ts';
+
+export type SampledCallsDeps = {
+  readonly sampler: Pick<Sampler, 'on' | 'choose' | 'sampleLimitBytes'>;
+  /** Whether no request waits and a worker is free: service times are comparable only then. */
+  readonly isIdle: () => boolean;
+};
+
+export class SampledCalls implements Observer {
+  readonly #deps: SampledCallsDeps;
+  readonly #chosen = new Map<IncomingCall, { readonly draft: Draft; readonly cameWhileIdle: boolean }>();
+
+  constructor(deps: SampledCallsDeps) {
+    this.#deps = deps;
+  }
+
+  received({ incoming, route }: ObservedCall, body: Uint8Array<ArrayBuffer>): void {
+    const { sampler, isIdle } = this.#deps;
+    if (!sampler.on || !isInference(route)) return;
+    const draft = sampler.choose({ body, jsonBytes: jsonBytesIn(incoming.headers) });
+    if (draft !== undefined) this.#chosen.set(incoming, { draft, cameWhileIdle: isIdle() });
+  }
+
+  answered(call: AnsweredCall): void {
+    const chosen = this.#chosen.get(call.incoming);
+    if (chosen === undefined) return;
+    this.#chosen.delete(call.incoming);
+    const { draft, cameWhileIdle } = chosen;
+    if (call.kind !== 'Answered' || call.status !== 200 || isStream(call.answer.body)) {
+      draft.dropped();
+      return;
+    }
+    if (call.answer.body.bytes > this.#deps.sampler.sampleLimitBytes) {
+      draft.tooLarge();
+      return;
+    }
+    draft.answered({
+      // A version in the path is this revision's: the revision that is asked next has another.
+      path: call.incoming.path.replace(/\/versions\/[^/]*/, ''),
+      answer: messageOf(call.answer.body, call.answer.headers),
+      tier: reportedTiers[call.incoming.tier],
+      sizeClass: sizeClassOf(call.trace.elements),
+      ...present({ serviceMs: cameWhileIdle ? call.trace.serviceMs : undefined }),
+    });
+  }
+}
+
+function messageOf({ chunks, bytes }: WholeBody, headers: Answer['headers']): Message {
+  const body = new Uint8Array(bytes);
+  let at = 0;
+  for (const chunk of chunks) {
+    const part = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    body.set(part, at);
+    at += part.length;
+  }
+  return { body, jsonBytes: jsonBytesIn(headers) };
+}
+
+function jsonBytesIn(headers: Call['headers'] = {}): number | undefined {
+  const header = headers['inference-header-content-length'];
+  return header === undefined ? undefined : Number(header);
+}

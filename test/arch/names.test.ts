@@ -1,0 +1,99 @@
+/** Exported names are unique: a name means one thing wherever it is read. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { withoutComments } from '../support/imports.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const folders = ['api', 'lib', 'kube', 'operator', 'runtime', 'cli', 'local'];
+
+/** Names that several files export today. The list only gets shorter. */
+const several = `
+  Access Answer Cache CacheOptions Call Change Claim Collector Condition ConditionStatus ContainerStatus
+  Controller ControllerOptions DeleteOptions Deployment Dim Door Draft Entry EventRecorder Exchange Fault Fields
+  Gateway Handler HttpRoute KubeObject Lease Limits ListQuery ObjectMeta Outcome OwnerReference ParentRef Piece Pod
+  Presence ResourceType Rule Sample Schema Service ServicePort Source Stage StatusInputs Terminated
+  WatchEvent WriteOptions apiVersionOf configMaps deployments differenceOf events flatten
+  gateways httpRoutes invalid isReady isRecord keyOf metaSchema nameOf pods readConfig rowsOf
+  services shown signatureOf tableOf toApiTime
+`
+  .trim()
+  .split(/\s+/);
+
+/** A file → its text. */
+type Files = ReadonlyMap<string, string>;
+
+const declaration =
+  /^export (?:default )?(?:declare )?(?:async )?(?:abstract )?(?:function\*?|class|const|let|type|interface|enum) ([\w$]+)/gm;
+
+/** Names that a file declares and exports; what it passes on from another is not its own. */
+function exportsOf(text: string): readonly string[] {
+  // A function with overloads is declared several times.
+  return [...new Set([...withoutComments(text).matchAll(declaration)].map(([, name = '']) => name))];
+}
+
+/** `name: a.ts, b.ts` for every name that more than one file exports, apart from the exceptions. */
+function duplicatesIn(files: Files, exceptions: readonly string[] = []): readonly string[] {
+  const homes = new Map<string, string[]>();
+  for (const [path, text] of files)
+    for (const name of exportsOf(text)) homes.set(name, [...(homes.get(name) ?? []), path]);
+  return [...homes]
+    .filter(([name, paths]) => paths.length > 1 && !exceptions.includes(name))
+    .map(([name, paths]) => `${name}: ${paths.join(', ')}`)
+    .sort();
+}
+
+describe('exported names', () => {
+  const files: Files = new Map(
+    folders
+      .flatMap((folder) =>
+        readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
+      )
+      .filter((path) => path.endsWith('.ts'))
+      .map((path) => [path, readFileSync(join(root, path), 'utf8')]),
+  );
+
+  it('are unique in the repository', () => assert.deepEqual(duplicatesIn(files, several), []));
+
+  it('have no exception that is not needed any more', () => {
+    const today = new Set(duplicatesIn(files).map((line) => line.split(':', 1)[0]));
+    assert.deepEqual(
+      several.filter((name) => !today.has(name)),
+      [],
+    );
+  });
+
+  it('are read', () => assert.ok([...files.values()].flatMap(exportsOf).length > 2000));
+
+  // prettier-ignore
+  const mustFind: readonly { readonly name: string; readonly first: string; readonly second: string }[] = [
+    { name: 'two functions', first: 'export function stepsOf() {}', second: 'export async function stepsOf() {}' },
+    { name: 'a type and an interface', first: 'export type Look = 1;', second: 'export interface Look {}' },
+    { name: 'a class and a constant', first: 'export abstract class Row {}', second: 'export const Row = 1;' },
+  ];
+  for (const { name, first, second } of mustFind) {
+    it(`would notice ${name} of one name`, () => {
+      const found = duplicatesIn(
+        new Map([
+          ['a.ts', first],
+          ['b.ts', second],
+        ]),
+      );
+      assert.equal(found.length, 1);
+    });
+  }
+
+  it('may be overloaded, passed on, and named in comments', () => {
+    const first = 'export function at(x: string): void;\nexport function at(x: number): void;';
+    const second = "export { at } from './a.ts';\n/*\nexport function at() {}\n*/";
+    assert.deepEqual(
+      duplicatesIn(
+        new Map([
+          ['a.ts', first],
+          ['b.ts', second],
+        ]),
+      ),
+      [],
+    );
+  });
+});

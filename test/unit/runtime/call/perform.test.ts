@@ -1,0 +1,172 @@
+/** A call without a transport: who is let in, what is answered, and what the observer learns. */
+import assert from 'node:assert/strict';
+import { AppError } from '../../../../api/errors.ts';
+import type { Tier } from '../../../../api/tiers.ts';
+import { silentLogger } from '../../../../lib/log.ts';
+import { ClientGone, jsonAnswer, protocolErrorBody, type Answer } from '../../../../runtime/call/answer.ts';
+import type { Handler, IncomingCall } from '../../../../runtime/call/handler.ts';
+import type { AnsweredCall } from '../../../../runtime/call/observer.ts';
+import { perform, uncounted, type CallDeps } from '../../../../runtime/call/perform.ts';
+import { HandClock } from '../../../support/hand-clock.ts';
+
+type Given = {
+  readonly handle?: Handler['handle'];
+  readonly needsRoom?: boolean;
+  readonly tier?: Tier;
+  readonly timeoutMs?: number;
+  readonly isIdle?: boolean;
+  readonly isGone?: boolean;
+  readonly admit?: () => void;
+  readonly readBody?: IncomingCall['readBody'];
+};
+
+type Made = {
+  readonly clock: HandClock;
+  readonly deps: CallDeps;
+  readonly incoming: IncomingCall;
+  readonly handler: Handler;
+  readonly seen: AnsweredCall[];
+  readonly released: () => number;
+};
+
+function made(given: Given = {}): Made {
+  const clock = new HandClock();
+  const seen: AnsweredCall[] = [];
+  let released = 0;
+  return {
+    clock,
+    seen,
+    released: () => released,
+    deps: {
+      admit: given.admit ?? (() => {}),
+      isIdle: () => given.isIdle ?? true,
+      expectedWaitMs: () => 2500,
+      ownDeadlineMs: () => 60_000,
+      open: new Set(),
+      observer: { answered: (call) => void seen.push(call) },
+      tellsService: false,
+      clock,
+      logger: silentLogger,
+    },
+    incoming: {
+      requestId: 'r-1',
+      path: '/v2/models/m/infer',
+      headers: {},
+      tier: given.tier ?? 'interactive',
+      timeoutMs: () => given.timeoutMs,
+      readBody: given.readBody ?? (() => Promise.resolve(new Uint8Array(4))),
+      hold: () => {},
+      release: () => {
+        released += 1;
+      },
+      ending: new AbortController(),
+      isGone: () => given.isGone ?? false,
+    },
+    handler: {
+      name: 'infer',
+      needsRoom: given.needsRoom ?? true,
+      handle: given.handle ?? (() => jsonAnswer({ ok: true })),
+      errorBody: protocolErrorBody,
+    },
+  };
+}
+
+const notReady = (): void => {
+  throw new AppError('NOT_READY', { state: 'warming up' });
+};
+const refuse = (error: unknown) => (): never => {
+  throw error;
+};
+
+describe('perform', () => {
+  // prettier-ignore
+  const rows: readonly { readonly name: string; readonly given: Given; readonly status: number | undefined;
+    readonly code?: string; readonly kind: AnsweredCall['kind'] }[] = [
+    { name: "gives the handler's answer", given: {}, status: 200, kind: 'Answered' },
+    { name: 'lets nothing in before the server is ready',
+      given: { admit: notReady }, status: 503, code: 'NOT_READY', kind: 'Failed' },
+    { name: 'lets in what needs no room at any time',
+      given: { admit: notReady, needsRoom: false }, status: 200, kind: 'Answered' },
+    { name: 'refuses bulk work while users are served',
+      given: { tier: 'bulk', isIdle: false }, status: 429, code: 'NOT_IDLE', kind: 'Failed' },
+    { name: 'takes bulk work while the server is idle', given: { tier: 'bulk' }, status: 200, kind: 'Answered' },
+    { name: 'takes interactive work while users are served', given: { isIdle: false }, status: 200, kind: 'Answered' },
+    { name: 'lets bulk calls that need no room in at any time',
+      given: { tier: 'bulk', isIdle: false, needsRoom: false }, status: 200, kind: 'Answered' },
+    { name: 'translates an AppError',
+      given: { handle: refuse(new AppError('QUEUE_FULL', { limit: 4 })) }, status: 429, code: 'QUEUE_FULL',
+      kind: 'Failed' },
+    { name: 'tells a bug from an error',
+      given: { handle: refuse(new TypeError('secret')) }, status: 500, code: 'INTERNAL', kind: 'Failed' },
+    { name: 'gives no answer when the client left in mid-body',
+      given: { readBody: () => Promise.reject(new ClientGone()),
+        handle: async (call) => jsonAnswer(await call.readBody(0)) },
+      status: undefined, kind: 'Abandoned' },
+    { name: 'gives no answer when the transport lost the client',
+      given: { isGone: true, handle: refuse(new Error('late')) }, status: undefined, kind: 'Abandoned' },
+  ];
+  for (const { name, given, status, code, kind } of rows) {
+    it(name, async () => {
+      const { deps, incoming, handler, seen } = made(given);
+      const answer = await perform(deps, incoming, handler);
+      assert.equal(answer?.status, status);
+      assert.equal(answer?.headers?.['x-error-code'], code);
+      assert.deepEqual(
+        seen.map((call) => [call.kind, call.status]),
+        [[kind, status ?? 499]],
+      );
+      assert.equal(deps.open.size, 0);
+    });
+  }
+
+  it('says who asked and where the time went, whatever the transport', async () => {
+    const { deps, incoming, handler } = made();
+    const { headers } = (await perform(deps, incoming, handler)) as Answer;
+    assert.equal(headers?.['x-request-id'], 'r-1');
+    assert.match(headers['server-timing'] ?? '', /^decode;dur=/);
+  });
+
+  it('says when to come back', async () => {
+    const { deps, incoming, handler } = made({ handle: refuse(new AppError('QUEUE_FULL', { limit: 4 })) });
+    assert.equal((await perform(deps, incoming, handler))?.headers?.['retry-after'], '3');
+  });
+
+  it('answers at the deadline, and keeps what the handler still uses', async () => {
+    const { promise, resolve } = Promise.withResolvers<Answer>();
+    const { deps, incoming, handler, clock, seen, released } = made({ timeoutMs: 100, handle: () => promise });
+    const answer = perform(deps, incoming, handler);
+    await clock.advance(100);
+    assert.equal((await answer)?.headers?.['x-error-code'], 'REQUEST_EXPIRED');
+    assert.equal(released(), 0, 'the run goes on with the body');
+    assert.ok(incoming.ending.signal.aborted);
+    resolve(jsonAnswer({}));
+    await clock.advance(1);
+    assert.deepEqual([released(), seen.length], [1, 1]);
+  });
+
+  it('can be given up from outside', async () => {
+    const { deps, incoming, handler } = made({ handle: () => new Promise<Answer>(() => {}) });
+    const answer = perform(deps, incoming, handler);
+    for (const call of deps.open) call.giveUp(new AppError('DRAINING', undefined));
+    assert.equal((await answer)?.headers?.['x-error-code'], 'DRAINING');
+  });
+
+  describe('for a sidecar', () => {
+    const infer: Handler['handle'] = async (call) => {
+      await call.readBody(0);
+      call.trace.decoded(1);
+      call.trace.inferred({ queueMs: 1, inferMs: 2 });
+      return jsonAnswer({});
+    };
+    it('is not counted, and the answer says how long the work took', async () => {
+      const { deps, incoming, handler, seen } = made({ handle: infer });
+      const answer = await perform(uncounted(deps), incoming, handler);
+      assert.equal(answer?.headers?.['x-onnx-service-ms'], '2.000000');
+      assert.deepEqual(seen, []);
+    });
+    it('is told no time that is comparable with nothing', async () => {
+      const { deps, incoming, handler } = made({ handle: infer, isIdle: false });
+      assert.equal((await perform(uncounted(deps), incoming, handler))?.headers?.['x-onnx-service-ms'], undefined);
+    });
+  });
+});
