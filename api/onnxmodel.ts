@@ -4,7 +4,7 @@
  * Owns: the CRD (crds/ is generated from it), the rules over several parts of the spec, and the types of the object.
  */
 import { api } from './names.ts';
-import { k, type Infer, type JsonSchema, type Stage } from './schema/builder.ts';
+import { k, type Infer, type JsonSchema, type SchemaStage } from './schema/builder.ts';
 import { revisionFields } from './schema/revision.ts';
 import { rolloutFields } from './schema/rollout.ts';
 import { statusSchema } from './schema/status.ts';
@@ -62,7 +62,7 @@ const namePattern = '^[a-z]([-a-z0-9]*[a-z0-9])?$';
  * The schema of the whole object. @param stage `whole` includes planned fields; it is only for tests against a real API
  * server and is never shipped
  */
-export function openApiSchema(stage: Stage): JsonSchema {
+export function openApiSchema(stage: SchemaStage): JsonSchema {
   return {
     type: 'object',
     description: 'An ONNX model that is served, and how a new revision of it gets traffic.',
@@ -110,7 +110,7 @@ const columns = [
 ] as const;
 
 /** The CustomResourceDefinition. */
-export function customResourceDefinition(stage: Stage) {
+export function customResourceDefinition(stage: SchemaStage) {
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',

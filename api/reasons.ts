@@ -31,9 +31,9 @@ export const sources = {
     about: 'What `wait` and `status` print before the operator has observed the present spec.' },
 } as const satisfies Readonly<Record<string, { readonly title: string; readonly about: string }>>;
 
-export type Source = keyof typeof sources;
+export type ReasonSource = keyof typeof sources;
 /** Sources of the reasons of decisions. These reasons are shown in `decisionConditions`, and may be Events. */
-export type DecisionSource = Exclude<Source, 'condition' | 'verdict' | 'client'>;
+export type DecisionSource = Exclude<ReasonSource, 'condition' | 'verdict' | 'client'>;
 
 type Row = {
   /** What happened, in one sentence. */
@@ -43,8 +43,8 @@ type Row = {
   /** Conditions that show the reason, in addition to decisionConditions, which show every decision. */
   readonly in?: readonly ConditionType[];
 } & (
-  | { readonly from: readonly [DecisionSource, ...Source[]]; readonly event: EventClass }
-  | { readonly from: readonly [Exclude<Source, DecisionSource>]; readonly event?: never }
+  | { readonly from: readonly [DecisionSource, ...ReasonSource[]]; readonly event: EventClass }
+  | { readonly from: readonly [Exclude<ReasonSource, DecisionSource>]; readonly event?: never }
 );
 
 // prettier-ignore
@@ -278,7 +278,7 @@ type Rows = typeof reasons;
 export type Reason = keyof Rows;
 
 /** The reasons that a source gives. */
-export type ReasonFrom<S extends Source> = {
+export type ReasonFrom<S extends ReasonSource> = {
   [R in Reason]: [Extract<Rows[R]['from'][number], S>] extends [never] ? never : R;
 }[Reason];
 /** The reasons of decisions. */
