@@ -8,7 +8,7 @@
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
 import type { Report } from '../../api/report.ts';
-import type { Presence } from '../../kube/cache/optional-watch.ts';
+import type { TypePresence } from '../../kube/cache/optional-watch.ts';
 import type { KubeObject, ObjectName } from '../../kube/client/object.ts';
 import type { ConfigMap, ControllerRevision, Deployment, Gateway, HttpRoute, Pod, Service } from '../../kube/kinds.ts';
 import type { FrozenGolden, RevisionRecord } from '../resources/objects.ts';
@@ -36,7 +36,7 @@ export interface Caches {
   /** Anybody's. */
   gateway(name: ObjectName): Gateway | undefined;
   /** Whether the cluster has HTTPRoutes. */
-  readonly gatewayApi: Presence;
+  readonly gatewayApi: TypePresence;
 }
 
 export type Settings = {
@@ -64,7 +64,7 @@ export type Observed = {
   /** Where clients call; undefined while it is not known. */
   readonly url: string | undefined;
   /** Whether the cluster has HTTPRoutes. */
-  readonly gatewayApi: Presence;
+  readonly gatewayApi: TypePresence;
   /** Children as they are, to compare with what is wanted. */
   readonly children: readonly KubeObject[];
 };

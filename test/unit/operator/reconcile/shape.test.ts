@@ -1,7 +1,7 @@
 /** The operator's table of keyed lists and of maps that are one value, held against the API's own schemas. */
 import assert from 'node:assert/strict';
 import { definitions } from '../../../../local/api-server/builtin/schemas.ts';
-import { isRecord } from '../../../../lib/json.ts';
+import { isRecord } from '../../../../api/record.ts';
 import { shapeTable } from '../../../../operator/reconcile/shape.ts';
 
 type Found = { readonly keyed: Map<string, Set<string>>; readonly atomic: Set<string> };
