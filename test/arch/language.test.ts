@@ -25,7 +25,6 @@ const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[]
 
 /** Folders whose text was not gone through yet. The list may only shrink. */
 const later: readonly string[] = [
-  'operator/analysis/',
   'operator/gates/',
   'operator/reconcile/',
   'operator/see/',
@@ -40,7 +39,6 @@ const later: readonly string[] = [
   'runtime/serve/',
   'runtime/sidecar/',
   'runtime/transport/',
-  'scripts/mutation/mutants/rollout.ts',
 
   'test/integration/examples-models.test.ts',
   'test/integration/local-gateway.test.ts',
@@ -54,7 +52,6 @@ const later: readonly string[] = [
   'test/integration/sidecar.test.ts',
   'test/story/',
   'test/unit/docs/',
-  'test/unit/operator/analysis/',
   'test/unit/operator/gates/',
   'test/unit/operator/reconcile/',
   'test/unit/operator/see/',
