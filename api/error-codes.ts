@@ -142,6 +142,21 @@ export const codes = {
     kind: 'transient',
     say: (p: { model: string }) => `a worker of ${p.model} ended during this request and is being replaced; retry`,
   },
+  SEQUENCE_UNKNOWN: {
+    kind: 'bug',
+    say: (p: { sequence: number }) => `sequence ${p.sequence} is not open: it was closed, or another engine opened it`,
+  },
+  SEQUENCE_LOST: {
+    kind: 'transient',
+    say: (p: { model: string; sequence: number }) =>
+      `the worker of ${p.model} that held the state of sequence ${p.sequence} ended; start the sequence again`,
+  },
+  STATE_FULL: {
+    kind: 'overloaded',
+    say: (p: { needBytes: number; reservedBytes: number; limitBytes: number }) =>
+      `the state of a new sequence needs ${formatBytes(p.needBytes)}, and ${formatBytes(p.reservedBytes)} of ` +
+      `${formatBytes(p.limitBytes)} are reserved; try again in a moment`,
+  },
   WARMUP_TIMEOUT: {
     kind: 'deadline',
     reason: 'WarmupTimeout',
