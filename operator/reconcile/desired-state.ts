@@ -1,8 +1,8 @@
 /**
- * Builds every object that should exist from a model and a decision.
+ * All objects that should exist for a model and a decision.
  *
- * Owns: the list and its order: a revision's record and config before its pods, traffic objects last, so that an apply
- *       that fails half-way has not moved traffic. Pure.
+ * Owns: the order: a revision's record and config before its pods; objects that move traffic last, so that an apply
+ * that fails before them moves no traffic. Pure.
  */
 import { present } from '../../api/present.ts';
 import { routerOf } from '../traffic/router.ts';
@@ -14,8 +14,8 @@ import { configMap, controllerRevision } from '../resources/revisions.ts';
 import { revisionService } from '../resources/services.ts';
 
 /**
- * @param records the records of the revisions that the decision runs. A revision without a record (its
- *        ControllerRevision was deleted) gets no manifests, and apply.ts keeps its children
+ * @param records the records of the revisions that run. A revision without a record (its ControllerRevision was
+ *   deleted) gets no manifests; apply.ts does not change or delete its existing children
  */
 export function desiredState(
   model: OnnxModel,

@@ -30,7 +30,7 @@ const states: readonly CanaryState[] = [
 const failed: Checks = {
   verdict: 'Fail',
   reason: 'GoldenFailed',
-  message: 'golden set: Cosine 0.2 in the worst of 16 cases, at least 0.9 is asked for (pod p-3)',
+  message: 'golden set: Cosine 0.2 in the worst of 16 cases, required: at least 0.9 (pod p-3)',
 };
 
 function seenWith(checks: Checks, stableReady = 4): Observation {
