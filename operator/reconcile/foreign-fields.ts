@@ -119,16 +119,16 @@ function walk({ step, below, wanted, live }: Node, at: Walk): void {
 }
 
 function walkField(name: string, { below, wanted, live }: Omit<Node, 'step'>, at: Walk): void {
-  const [mine, theirs] = [isRecord(wanted) ? wanted[name] : undefined, isRecord(live) ? live[name] : undefined];
-  if (theirs === undefined) return;
+  const [ours, current] = [isRecord(wanted) ? wanted[name] : undefined, isRecord(live) ? live[name] : undefined];
+  if (current === undefined) return;
   const path = [...at.path, name];
-  if (mine === undefined) {
+  if (ours === undefined) {
     const stays =
       toleratedKeys.has(at.field) || toleratedKeys.has(name) || toleratedItems.has(name) || irrevocable.has(name);
     (stays ? at.found.kept : at.found.takeOut).push({ path, manager: at.manager });
     return;
   }
-  walkBelow({ below, wanted: mine, live: theirs }, { ...at, path, field: name });
+  walkBelow({ below, wanted: ours, live: current }, { ...at, path, field: name });
 }
 
 function walkItem(keyText: string, { below, wanted, live }: Omit<Node, 'step'>, at: Walk): void {
@@ -138,14 +138,14 @@ function walkItem(keyText: string, { below, wanted, live }: Omit<Node, 'step'>, 
   const key = itemKey(theKey, keys);
   const find = (items: unknown): unknown =>
     Array.isArray(items) ? (items.find((item) => itemKey(item, keys) === key) as unknown) : undefined;
-  const [mine, theirs] = [find(wanted), find(live)];
-  if (theirs === undefined) return;
+  const [ours, current] = [find(wanted), find(live)];
+  if (current === undefined) return;
   const path = [...at.path, { keys, key }];
-  if (mine !== undefined) {
-    walkBelow({ below, wanted: mine, live: theirs }, { ...at, path, field: '' });
+  if (ours !== undefined) {
+    walkBelow({ below, wanted: ours, live: current }, { ...at, path, field: '' });
     return;
   }
-  const stays = toleratedItems.has(at.field) && !(at.field === 'ports' && isInTheWay(theirs, wanted));
+  const stays = toleratedItems.has(at.field) && !(at.field === 'ports' && isInTheWay(current, wanted));
   (stays ? at.found.kept : at.found.takeOut).push({ path, manager: at.manager });
 }
 

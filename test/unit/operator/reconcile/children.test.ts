@@ -244,7 +244,7 @@ describe('a name that is taken', () => {
     stage.cluster.objects.set('Service/ranker', {
       apiVersion: 'v1',
       kind: 'Service',
-      metadata: { name: 'ranker', namespace: 'ml', uid: 'theirs', resourceVersion: '1' },
+      metadata: { name: 'ranker', namespace: 'ml', uid: 'other', resourceVersion: '1' },
     });
     stage.cluster.put(given.spec());
     await stage.live(8);

@@ -150,7 +150,7 @@ async function tell(crashAt = 0): Promise<Stage> {
       .filter(([, ready]) => ready > 0)
       .map(([revision]) => revision);
     if (stage.cluster.objects.has('Service/ranker'))
-      assert.notEqual(served.length, 0, 'the entry Service selects nobody');
+      assert.notEqual(served.length, 0, 'the entry Service does not select a pod');
     for (const revision of served) assert.ok(allowed.includes(revision), `${revision} gets traffic`);
   };
   stage.cluster.beforeWrite = (what) => {
