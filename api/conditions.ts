@@ -96,6 +96,7 @@ function orderOf(type: string): number {
 }
 
 /** The API server keeps whole seconds; rounding here keeps what we hold equal to what we read back. */
+/** Times in the API have whole seconds. */
 export function toApiTime(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
 }

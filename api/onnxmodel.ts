@@ -4,7 +4,7 @@
  * Owns:  the CRD object (crds/ is generated from it), the cross-field rules and the types everybody uses.
  */
 import { api } from './names.ts';
-import { k, type Infer, type JsonSchema, type Stage } from './schema/builder.ts';
+import { k, type Infer, type JsonSchema, type SchemaStage } from './schema/builder.ts';
 import { revisionFields } from './schema/revision.ts';
 import { rolloutFields } from './schema/rollout.ts';
 import { statusSchema } from './schema/status.ts';
@@ -60,7 +60,7 @@ const namePattern = '^[a-z]([-a-z0-9]*[a-z0-9])?$';
  * The object's schema. @param stage `whole` has planned fields too: for tests against a real API server, never to be
  * shipped
  */
-export function openApiSchema(stage: Stage): JsonSchema {
+export function openApiSchema(stage: SchemaStage): JsonSchema {
   return {
     type: 'object',
     description: 'An ONNX model that is served, and how a change of it earns its traffic.',
@@ -103,7 +103,7 @@ const columns = [
 ] as const;
 
 /** The whole CustomResourceDefinition. */
-export function customResourceDefinition(stage: Stage) {
+export function customResourceDefinition(stage: SchemaStage) {
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',

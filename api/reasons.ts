@@ -32,9 +32,9 @@ export const sources = {
   client: { title: 'kubectl-onnx', about: 'What `wait` and `status` say before the operator has said anything.' },
 } as const satisfies Readonly<Record<string, { readonly title: string; readonly about: string }>>;
 
-export type Source = keyof typeof sources;
+export type ReasonSource = keyof typeof sources;
 /** Sources whose words are reasons of decisions: they are in `decisionConditions`, and may be Events. */
-export type DecisionSource = Exclude<Source, 'condition' | 'verdict' | 'client'>;
+export type DecisionSource = Exclude<ReasonSource, 'condition' | 'verdict' | 'client'>;
 
 type Row = {
   /** One sentence. */
@@ -44,8 +44,8 @@ type Row = {
   /** Conditions that show it, beside those that show every decision (decisionConditions). */
   readonly in?: readonly ConditionType[];
 } & (
-  | { readonly from: readonly [DecisionSource, ...Source[]]; readonly event: EventClass }
-  | { readonly from: readonly [Exclude<Source, DecisionSource>]; readonly event?: never }
+  | { readonly from: readonly [DecisionSource, ...ReasonSource[]]; readonly event: EventClass }
+  | { readonly from: readonly [Exclude<ReasonSource, DecisionSource>]; readonly event?: never }
 );
 
 // prettier-ignore
@@ -275,7 +275,7 @@ type Rows = typeof reasons;
 export type Reason = keyof Rows;
 
 /** The reasons that a source gives. */
-export type ReasonFrom<S extends Source> = {
+export type ReasonFrom<S extends ReasonSource> = {
   [R in Reason]: [Extract<Rows[R]['from'][number], S>] extends [never] ? never : R;
 }[Reason];
 /** The reasons of decisions. */

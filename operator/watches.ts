@@ -28,7 +28,7 @@ import { Reflector, type ReflectorOptions } from '../kube/cache/reflector.ts';
 import type { ResourceType } from '../kube/client/resource-type.ts';
 import type { Caches } from './see/seen.ts';
 import { keepForeignEntries } from './reconcile/foreign-fields.ts';
-import { OptionalWatch, type Presence } from '../kube/cache/optional-watch.ts';
+import { OptionalWatch, type TypePresence } from '../kube/cache/optional-watch.ts';
 
 export type ModelWatchOptions = {
   readonly client: KubeClient;
@@ -117,7 +117,7 @@ export class ModelWatches implements Caches {
     return this.#controllerRevisions.cache.byIndex(byModel, key);
   }
 
-  get gatewayApi(): Presence {
+  get gatewayApi(): TypePresence {
     return this.#httpRoutes.presence;
   }
 

@@ -8,7 +8,7 @@
  * Pure:   a schema is a value; every method returns a new one.
  */
 
-export type Stage = 'published' | 'whole';
+export type SchemaStage = 'published' | 'whole';
 /** Whether an object must have the field, may have it, or will have it one day. */
 export type Presence = 'required' | 'optional' | 'planned';
 
@@ -67,13 +67,13 @@ export type ContractWords = {
   /** One object schema for each value of the field `kind`. */
   readonly variants?: Readonly<Record<string, JsonSchema>>;
   /** A rule over the whole value, applied when the parts are right. */
-  readonly rule?: (value: never) => Fault | undefined;
+  readonly rule?: (value: never) => SchemaFault | undefined;
 };
 
 /** What is wrong with a value. The path leads into the value, such as `.providers[1].name`, or is empty. */
-export type Fault = { readonly path: string; readonly problem: string };
+export type SchemaFault = { readonly path: string; readonly problem: string };
 
-type Render = (stage: Stage) => JsonSchema;
+type Render = (stage: SchemaStage) => JsonSchema;
 
 /** A schema for values of type T. */
 export class Schema<T, P extends Presence = 'required'> {
@@ -90,7 +90,7 @@ export class Schema<T, P extends Presence = 'required'> {
     this.defaultText = defaultText;
   }
 
-  json(stage: Stage): JsonSchema {
+  json(stage: SchemaStage): JsonSchema {
     return this.#render(stage);
   }
 
@@ -130,7 +130,7 @@ export class Schema<T, P extends Presence = 'required'> {
   }
 
   /** @param stage 'whole' for a rule over fields that are planned */
-  rule(rule: CelRule, stage: Stage = 'published'): Schema<T, P> {
+  rule(rule: CelRule, stage: SchemaStage = 'published'): Schema<T, P> {
     const render: Render = (asked) => {
       const json = this.#render(asked);
       if (stage === 'whole' && asked === 'published') return json;
@@ -148,11 +148,11 @@ export class Schema<T, P extends Presence = 'required'> {
 export type Infer<S> = S extends Schema<infer T, Presence> ? T : never;
 
 export type AnySchema = Schema<unknown, Presence>;
-export type Fields = Readonly<Record<string, AnySchema>>;
-type KeysOf<F extends Fields, P extends Presence> = {
+export type SchemaFields = Readonly<Record<string, AnySchema>>;
+type KeysOf<F extends SchemaFields, P extends Presence> = {
   [K in keyof F]: F[K] extends Schema<unknown, P> ? (P extends F[K]['presence'] ? K : never) : never;
 }[keyof F];
-export type ObjectOf<F extends Fields> = { readonly [K in KeysOf<F, 'required'>]: Infer<F[K]> } & {
+export type ObjectOf<F extends SchemaFields> = { readonly [K in KeysOf<F, 'required'>]: Infer<F[K]> } & {
   readonly [K in KeysOf<F, 'optional'>]?: Infer<F[K]>;
 };
 
@@ -248,7 +248,7 @@ function array<S extends AnySchema>(item: S, bound: Bound, kind: JsonSchema): Sc
   );
 }
 
-function object<F extends Fields>(fields: F): Schema<ObjectOf<F>> {
+function object<F extends SchemaFields>(fields: F): Schema<ObjectOf<F>> {
   return new Schema((stage) => {
     const shown = Object.entries(fields).filter(([, field]) => stage === 'whole' || field.presence !== 'planned');
     const required = shown.filter(([, field]) => field.presence === 'required').map(([name]) => name);
@@ -261,7 +261,7 @@ function object<F extends Fields>(fields: F): Schema<ObjectOf<F>> {
 }
 
 /** What a field defaults to belongs into its description: it is nowhere else to be seen by `kubectl explain`. */
-function describe(field: AnySchema, stage: Stage): JsonSchema {
+function describe(field: AnySchema, stage: SchemaStage): JsonSchema {
   const json = field.json(stage);
   if (field.defaultText === undefined) return json;
   const description = [json.description, `Default: ${field.defaultText}.`]

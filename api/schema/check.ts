@@ -9,7 +9,7 @@
 import { nearest } from '../nearest-word.ts';
 import { isRecord } from '../record.ts';
 import { cut } from '../text.ts';
-import type { AnySchema, ContractWords, Fault, JsonSchema } from './builder.ts';
+import type { AnySchema, ContractWords, SchemaFault, JsonSchema } from './builder.ts';
 
 /** Whether a field that the schema does not have is a fault, or left for a later version to read. */
 export type UnknownFields = 'Refuse' | 'Ignore';
@@ -22,7 +22,7 @@ type Found = { path: string; problem: string };
 type Check = (value: unknown) => Found | undefined;
 
 /** @returns the check of a schema; it returns the first fault, with a path such as `providers[1].name` */
-export function checkOf(schema: AnySchema, unknown: UnknownFields): (value: unknown) => Fault | undefined {
+export function checkOf(schema: AnySchema, unknown: UnknownFields): (value: unknown) => SchemaFault | undefined {
   const check = compile(schema.json('published'), unknown);
   return (value) => {
     const found = check(value);

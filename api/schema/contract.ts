@@ -10,8 +10,8 @@ import {
   Schema,
   type AnySchema,
   type ContractWords,
-  type Fault,
-  type Fields,
+  type SchemaFault,
+  type SchemaFields,
   type Infer,
   type JsonSchema,
 } from './builder.ts';
@@ -98,7 +98,7 @@ function eachOf<const N extends string, S extends AnySchema>(
   return new Schema<Readonly<Partial<Record<N, Infer<S>>>>>((stage) => k.object(fields).json(stage), 'required');
 }
 
-type Variants = Readonly<Record<string, Fields>>;
+type Variants = Readonly<Record<string, SchemaFields>>;
 type VariantsOf<V extends Variants> = {
   [K in keyof V & string]: { readonly kind: K } & ObjectOf<V[K]>;
 }[keyof V & string];
@@ -115,11 +115,11 @@ function variants<V extends Variants>(kinds: V): Schema<VariantsOf<V>> {
 }
 
 /** @param rule over the whole value, applied when the parts are right */
-function ruled<T, P extends Presence>(schema: Schema<T, P>, rule: (value: T) => Fault | undefined): Schema<T, P> {
+function ruled<T, P extends Presence>(schema: Schema<T, P>, rule: (value: T) => SchemaFault | undefined): Schema<T, P> {
   return saying(schema, { rule });
 }
 
-type Filled<F extends Fields, O extends keyof F> = {
+type Filled<F extends SchemaFields, O extends keyof F> = {
   readonly [N in keyof F]: N extends O ? F[N] : F[N] extends Schema<infer T, 'optional'> ? Schema<T> : F[N];
 };
 
@@ -127,7 +127,7 @@ type Filled<F extends Fields, O extends keyof F> = {
  * The fields of a spec once defaults are filled in: each is there, except those that `open` names and those that are
  * planned.
  */
-function filled<F extends Fields, const O extends keyof F & string = never>(
+function filled<F extends SchemaFields, const O extends keyof F & string = never>(
   fields: F,
   open: readonly O[] = [],
 ): Filled<F, O> {
@@ -138,12 +138,12 @@ function filled<F extends Fields, const O extends keyof F & string = never>(
   return Object.fromEntries(entries) as Filled<F, O>;
 }
 
-type Loose<F extends Fields> = {
+type Loose<F extends SchemaFields> = {
   readonly [N in keyof F]: F[N] extends Schema<infer T, 'required' | 'optional'> ? Schema<T, 'optional'> : F[N];
 };
 
 /** The same fields, each of which may be left out. */
-function loose<F extends Fields>(fields: F): Loose<F> {
+function loose<F extends SchemaFields>(fields: F): Loose<F> {
   const entries = Object.entries(fields).map(([name, field]) => [
     name,
     field.presence === 'planned' ? field : field.optional(),

@@ -7,7 +7,7 @@
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
 import type { Report } from '../../api/report.ts';
-import type { Presence } from '../../kube/cache/optional-watch.ts';
+import type { TypePresence } from '../../kube/cache/optional-watch.ts';
 import type { KubeObject, ObjectName } from '../../kube/client/object.ts';
 import type { ConfigMap, ControllerRevision, Deployment, Gateway, HttpRoute, Pod, Service } from '../../kube/kinds.ts';
 import type { FrozenGolden, RevisionRecord } from '../resources/objects.ts';
@@ -35,7 +35,7 @@ export interface Caches {
   /** Any Gateway of the cluster; Gateways are not children of a model. */
   gateway(name: ObjectName): Gateway | undefined;
   /** Whether the cluster has HTTPRoutes. */
-  readonly gatewayApi: Presence;
+  readonly gatewayApi: TypePresence;
 }
 
 export type Settings = {
@@ -63,7 +63,7 @@ export type Observed = {
   /** The URL for clients; undefined while it is unknown. */
   readonly url: string | undefined;
   /** Whether the cluster has HTTPRoutes. */
-  readonly gatewayApi: Presence;
+  readonly gatewayApi: TypePresence;
   /** The live children, to compare with the wanted manifests. */
   readonly children: readonly KubeObject[];
 };

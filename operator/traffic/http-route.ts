@@ -9,7 +9,7 @@
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { ownValue } from '../../api/record.ts';
-import type { Presence } from '../../kube/cache/optional-watch.ts';
+import type { TypePresence } from '../../kube/cache/optional-watch.ts';
 import type { Gateway, HttpRoute, ParentRef, RouteCondition, Service } from '../../kube/kinds.ts';
 import { httpRoute } from '../resources/route.ts';
 import { entryService } from '../resources/services.ts';
@@ -31,7 +31,7 @@ export const byHttpRoute: TrafficRouter = {
   url: routedUrl,
 };
 
-const noApi: Readonly<Record<Exclude<Presence, 'Served'>, string>> = {
+const noApi: Readonly<Record<Exclude<TypePresence, 'Served'>, string>> = {
   Missing:
     'the cluster has no HTTPRoute (gateway.networking.k8s.io/v1): install the Gateway API and a gateway ' +
     'controller, or use router Service',

@@ -4,7 +4,7 @@
  * Owns:  the types. The routers are by-pods.ts and http-route.ts; router.ts has the table that chooses one.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
-import type { Presence } from '../../kube/cache/optional-watch.ts';
+import type { TypePresence } from '../../kube/cache/optional-watch.ts';
 import type { ObjectName } from '../../kube/client/object.ts';
 import type { Gateway, HttpRoute, Pod, Service } from '../../kube/kinds.ts';
 import type { Manifest } from '../resources/objects.ts';
@@ -17,7 +17,7 @@ export type TrafficSources = {
   readonly route: HttpRoute | undefined;
   /** All of the model's; absent: they are as they should be. */
   readonly services?: readonly Service[] | undefined;
-  readonly gatewayApi: Presence;
+  readonly gatewayApi: TypePresence;
   /** Pods that are not going away, by revision. */
   readonly pods: ReadonlyMap<Revision, readonly Pod[]>;
 };
@@ -42,7 +42,7 @@ export interface TrafficRouter {
   /** Kinds of children that this router alone makes, beside the entry Service. */
   readonly kinds: readonly string[];
   /** Whether objects of `kinds` can be written: the cluster may not have them. */
-  isWritable(gatewayApi: Presence): boolean;
+  isWritable(gatewayApi: TypePresence): boolean;
   /**
    * What moves the traffic.
    *

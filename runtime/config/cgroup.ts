@@ -7,7 +7,7 @@
  */
 import { readFileSync } from 'node:fs';
 
-export type Limits = {
+export type CgroupLimits = {
   /** CPUs' worth of time per second; absent without a quota. */
   readonly cpuQuota?: number;
   readonly memoryBytes?: number;
@@ -28,7 +28,7 @@ export const readKernelFile: ReadFile = (path) => {
 const unlimitedBytes = 2 ** 60;
 const root = '/sys/fs/cgroup';
 
-export function readLimits(read: ReadFile): Limits {
+export function readLimits(read: ReadFile): CgroupLimits {
   const groups = parseGroups(read('/proc/self/cgroup') ?? '');
   const cpu = smallest([
     ...folders(root, groups.unified).map((folder) => parseCpuMax(read(`${folder}/cpu.max`))),

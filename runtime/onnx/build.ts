@@ -8,6 +8,7 @@
  */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { elementTypes, type ElementType } from './element-type.ts';
+import type { Dim } from './model-info.ts';
 import { encodeProto } from './encode.ts';
 import {
   AttributeProto_AttributeType as AttributeType,
@@ -22,9 +23,6 @@ import {
   type TypeProtoSchema,
   type ValueInfoProtoSchema,
 } from './proto/onnx_pb.ts';
-
-/** A number, a name for a dimension that callers choose, or '' for one without a name. */
-export type Dim = number | string;
 
 export type ValueSpec =
   | {

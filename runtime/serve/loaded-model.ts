@@ -25,7 +25,7 @@ import { planLimits, shareMemory, type MemoryShares, type ServerLimits } from '.
 import { defaultDecodeLimits } from '../protocol/oip/decode.ts';
 import { ThreadedCodec } from '../protocol/oip/codec.ts';
 import type { RuntimeMetrics } from '../call/metrics.ts';
-import type { LoadedModel } from '../protocol/handlers.ts';
+import type { ProtocolModel } from '../protocol/handlers.ts';
 import type { Tally } from '../call/tally.ts';
 import type { Task } from '../tasks/task.ts';
 import { tasks } from '../tasks/registry.ts';
@@ -144,7 +144,7 @@ const measuringPatienceMs = 40_000;
 /** Share of the memory for runs that a measurement may be foreseen to take. */
 const measuringRoom = 1 / 2;
 
-export class ServedModel implements LoadedModel {
+export class LoadedModel implements ProtocolModel {
   readonly signature: Signature;
   readonly engine: Engine;
   readonly batcher: Batcher;
@@ -172,7 +172,7 @@ export class ServedModel implements LoadedModel {
   }
 
   /** @throws AppError ENGINE_LOAD_FAILED, and what the task refuses */
-  static async load(plan: ServingPlan, world: LoadingWorld): Promise<ServedModel> {
+  static async load(plan: ServingPlan, world: LoadingWorld): Promise<LoadedModel> {
     const { config, signature, threads, session, limits, graphPath } = plan;
     const { clock, logger, sourceFile } = world;
     const engine = world.runs.watched(
@@ -199,7 +199,7 @@ export class ServedModel implements LoadedModel {
       const createTask = await tasks[config.task].load();
       const parseBytes = (): number => shares.now.parseBytes - codecBytes(config, shares.now);
       const task = await createTask({ config, signature, inference: splitter, sourceFile, parseBytes, clock, logger });
-      return new ServedModel(plan, world, { engine, batcher, splitter, codec, task, shares });
+      return new LoadedModel(plan, world, { engine, batcher, splitter, codec, task, shares });
     } catch (error) {
       await codec.close();
       await engine.close();

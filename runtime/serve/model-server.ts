@@ -17,7 +17,7 @@ import { RunWatch } from '../engine/run-watch.ts';
 import type { Machine } from '../engine/threads.ts';
 import { shareMemory } from '../config/limits.ts';
 import { checkLoad, checkServing } from './memory-check.ts';
-import { planServing, ServedModel, type LoadingWorld, type ServingPlan } from './loaded-model.ts';
+import { planServing, LoadedModel, type LoadingWorld, type ServingPlan } from './loaded-model.ts';
 import type { ClientDeadline } from '../call/client-deadline.ts';
 import { debugApp } from '../transport/http/debug-server.ts';
 import { serveBy, serveRequest, sidecarTerms, type HttpDeps, type Terms } from '../transport/http/exchange.ts';
@@ -84,7 +84,7 @@ export class ModelServer {
   readonly #watching = new AbortController();
   #taskRoutes: readonly TaskRoute[] | undefined;
   #routes: RouteTable;
-  #model: ServedModel | undefined;
+  #model: LoadedModel | undefined;
   #servers: HttpServers | undefined;
   #debug: HttpServers | undefined;
 
@@ -191,7 +191,7 @@ export class ModelServer {
    */
   async load(stop: AbortSignal = new AbortController().signal): Promise<void> {
     checkLoad(this.#options.prepared, this.#options.memoryLimitBytes, (await this.#guard.anonymousBytes()) ?? 0);
-    this.#model = await ServedModel.load(this.#plan, {
+    this.#model = await LoadedModel.load(this.#plan, {
       ...this.#options,
       metrics: this.#metrics,
       tally: this.#tally,
@@ -290,7 +290,7 @@ export class ModelServer {
     });
   }
 
-  #loadedModel(): ServedModel {
+  #loadedModel(): LoadedModel {
     if (this.#model === undefined) throw new AppError('NOT_READY', { state: this.#readiness.reason });
     return this.#model;
   }

@@ -11,7 +11,7 @@ import type { IncomingMessage } from 'node:http';
 import { createGunzip, createInflate } from 'node:zlib';
 import type { Transform } from 'node:stream';
 import { AppError } from '../../../api/errors.ts';
-import type { Lease } from './transfers.ts';
+import type { BodyLease } from './transfers.ts';
 
 const firstBytes = 64 * 1024;
 const growth = 4;
@@ -22,7 +22,7 @@ export type BodyRules = {
   readonly limitBytes: number;
   /** Bytes that precede data which should lie aligned; 0 for none. */
   readonly headBytes: number;
-  readonly lease: Lease;
+  readonly lease: BodyLease;
 };
 
 /**

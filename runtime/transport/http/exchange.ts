@@ -16,7 +16,7 @@ import { perform, type CallDeps } from '../../call/perform.ts';
 import { readBody } from './body.ts';
 import { handlerAt, type RouteTable } from './routes.ts';
 import { sendBody } from './send.ts';
-import type { Lease, Transfers } from './transfers.ts';
+import type { BodyLease, Transfers } from './transfers.ts';
 
 export type HttpDeps = {
   readonly routes: () => RouteTable;
@@ -99,7 +99,7 @@ function bodyOf(request: IncomingMessage, rules: Parameters<typeof readBody>[1])
 }
 
 /** What the answer takes while it is made; once it is written, send.ts charges what is left of it. */
-function holdOf({ transfers }: HttpDeps, lease: Lease): Call['hold'] {
+function holdOf({ transfers }: HttpDeps, lease: BodyLease): Call['hold'] {
   let held = 0;
   return (bytes) => {
     held += bytes;

@@ -8,7 +8,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import { isStream, type Answer, type WholeBody } from '../../call/answer.ts';
-import type { Lease, Transfers, Watch } from './transfers.ts';
+import type { BodyLease, Transfers, Watch } from './transfers.ts';
 
 /** What the socket holds beside what is in the kernel; also the unit in which a client's pace is seen. */
 const pieceBytes = 64 * 1024;
@@ -20,7 +20,7 @@ export function sendBody(response: ServerResponse, body: Answer['body'], transfe
   else sendWhole(response, body, lease);
 }
 
-function sendWhole(response: ServerResponse, { chunks, bytes }: WholeBody, lease: Lease): void {
+function sendWhole(response: ServerResponse, { chunks, bytes }: WholeBody, lease: BodyLease): void {
   lease.take(bytes);
   const watch = lease.watch(() => response.destroy());
   response.once('close', () => {
@@ -60,7 +60,7 @@ async function sendPieces(
 }
 
 /** Never rejects. */
-async function sendStream(response: ServerResponse, body: AsyncIterable<Uint8Array>, lease: Lease): Promise<void> {
+async function sendStream(response: ServerResponse, body: AsyncIterable<Uint8Array>, lease: BodyLease): Promise<void> {
   const chunks = body[Symbol.asyncIterator]();
   const out = new StreamWriter(response, lease);
   response.once('close', () => {
@@ -84,11 +84,11 @@ async function sendStream(response: ServerResponse, body: AsyncIterable<Uint8Arr
 /** Charges each chunk from its making until it has gone to the kernel, and watches the client only meanwhile. */
 class StreamWriter {
   readonly #response: ServerResponse;
-  readonly #lease: Lease;
+  readonly #lease: BodyLease;
   #waitingBytes = 0;
   #watch: Watch | undefined;
 
-  constructor(response: ServerResponse, lease: Lease) {
+  constructor(response: ServerResponse, lease: BodyLease) {
     this.#response = response;
     this.#lease = lease;
   }

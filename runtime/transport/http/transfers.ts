@@ -12,7 +12,7 @@ import { AppError } from '../../../api/errors.ts';
 import type { Clock } from '../../../lib/clock.ts';
 
 /** What one request's body, or its answer, holds of the budget. */
-export type Lease = {
+export type BodyLease = {
   /** @throws AppError BODIES_FULL */
   readonly grow: (bytes: number) => void;
   /** For what is there already and cannot be refused any more. */
@@ -76,7 +76,7 @@ export class Transfers {
     return this.#options.limitBytes();
   }
 
-  lease(): Lease {
+  lease(): BodyLease {
     const own: Transfer = { heldBytes: 0, movedBytes: 0, cut: undefined, marks: [], ended: false };
     const take = (bytes: number): void => {
       if (own.ended) return;

@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
 import { customResourceDefinition } from '../../../api/onnxmodel.ts';
-import type { Stage } from '../../../api/schema/builder.ts';
+import type { SchemaStage } from '../../../api/schema/builder.ts';
 
 /**
  * One request to the server under test.
@@ -253,7 +253,7 @@ export function onnxModelSuite(open: () => Promise<{ readonly api: Api; readonly
   let close: () => Promise<void>;
   const namespace = `om-${Math.random().toString(36).slice(2, 8)}`;
 
-  async function install(stage: Stage): Promise<void> {
+  async function install(stage: SchemaStage): Promise<void> {
     const crd = customResourceDefinition(stage);
     const applied = await api(
       'PATCH',

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { eventClassOf, isReasonOf, reasons, type Reason, type Source } from '../../../api/reasons.ts';
+import { eventClassOf, isReasonOf, reasons, type Reason, type ReasonSource } from '../../../api/reasons.ts';
 import type { OnnxModel } from '../../../api/onnxmodel.ts';
 import { withoutComments } from '../../support/imports.ts';
 
@@ -105,7 +105,7 @@ describe('the table of reasons', () => {
   });
 
   it('gives an Event to what gives a candidate up before or under traffic', () => {
-    const giving: readonly Source[] = ['pod', 'gate'];
+    const giving: readonly ReasonSource[] = ['pod', 'gate'];
     assert.deepEqual(
       words.filter((word) => giving.includes(reasons[word].from[0]) && eventClassOf(word) !== 'Warning'),
       [],

@@ -8,7 +8,7 @@ import type { HttpRoute } from '../../../../kube/kinds.ts';
 import { observe } from '../../../../operator/see/observe.ts';
 import type { Caches } from '../../../../operator/see/seen.ts';
 import { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
-import type { Presence } from '../../../../kube/cache/optional-watch.ts';
+import type { TypePresence } from '../../../../kube/cache/optional-watch.ts';
 import { RecentWrites } from '../../../../operator/reconcile/recent-writes.ts';
 import { desiredState } from '../../../../operator/reconcile/desired-state.ts';
 import type { Decision, TrafficSeen } from '../../../../operator/rollout/state.ts';
@@ -38,7 +38,7 @@ class Stage {
   readonly cluster = new FakeCluster(this.clock);
   readonly traffic = new TrafficMemory();
   readonly #recent = new RecentWrites();
-  gatewayApi: Presence = 'Served';
+  gatewayApi: TypePresence = 'Served';
 
   constructor(spec: Partial<OnnxModelSpec> = routed) {
     this.cluster.put(given.spec(spec));

@@ -1,7 +1,7 @@
 /** Compares the operator's table of keyed lists and atomic maps with the API's schemas. */
 import assert from 'node:assert/strict';
 import { definitions } from '../../../../local/api-server/builtin/schemas.ts';
-import { isRecord } from '../../../../lib/json.ts';
+import { isRecord } from '../../../../api/record.ts';
 import { shapeTable } from '../../../../operator/reconcile/shape.ts';
 
 type Found = { readonly keyed: Map<string, Set<string>>; readonly atomic: Set<string> };

@@ -1,8 +1,8 @@
 /** Reading limits from the kernel's files, both versions of them, nested and absent. */
 import assert from 'node:assert/strict';
-import { parseCpuMax, readLimits, readThrottledSeconds, type Limits } from '../../../../runtime/config/cgroup.ts';
+import { parseCpuMax, readLimits, readThrottledSeconds, type CgroupLimits } from '../../../../runtime/config/cgroup.ts';
 
-type Row = { readonly name: string; readonly files: Readonly<Record<string, string>>; readonly want: Limits };
+type Row = { readonly name: string; readonly files: Readonly<Record<string, string>>; readonly want: CgroupLimits };
 
 const rows: readonly Row[] = [
   { name: 'nothing where there is no cgroup', files: {}, want: {} },

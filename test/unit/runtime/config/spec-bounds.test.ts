@@ -7,7 +7,7 @@ import { AppError } from '../../../../api/errors.ts';
 import { openApiSchema, type OnnxModelSpec } from '../../../../api/onnxmodel.ts';
 import type { JsonSchema } from '../../../../api/schema/builder.ts';
 import { checkCustomObject } from '../../../../kube/schema/check-object.ts';
-import type { Schema } from '../../../../kube/schema/schema.ts';
+import type { OpenApiSchema } from '../../../../kube/schema/schema.ts';
 import { runtimeConfig } from '../../../../operator/resources/runtime-config.ts';
 import { checkRuntimeConfig } from '../../../../runtime/config/revision-file.ts';
 import { given } from '../../../support/given.ts';
@@ -118,7 +118,7 @@ function shown(text: string): string {
 }
 
 function schemaAccepts(spec: OnnxModelSpec): boolean {
-  return checkCustomObject({ schema: schema as Schema }, given.model(spec) as never, undefined, []).length === 0;
+  return checkCustomObject({ schema: schema as OpenApiSchema }, given.model(spec) as never, undefined, []).length === 0;
 }
 
 function runtimeAccepts(spec: OnnxModelSpec): boolean {
