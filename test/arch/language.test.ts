@@ -25,7 +25,6 @@ const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[]
 
 /** Folders whose text was not gone through yet. The list may only shrink. */
 const later: readonly string[] = [
-  'api/',
   'operator/analysis/',
   'operator/gates/',
   'operator/rollout/',
@@ -52,7 +51,6 @@ const later: readonly string[] = [
   'test/integration/sidecar-blocks.test.ts',
   'test/integration/sidecar.test.ts',
   'test/story/',
-  'test/unit/api/',
   'test/unit/docs/',
   'test/unit/operator/analysis/',
   'test/unit/operator/gates/',
