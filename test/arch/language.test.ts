@@ -27,8 +27,6 @@ const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[]
 const later: readonly string[] = [
   'operator/analysis/',
   'operator/gates/',
-  'operator/rollout/',
-  'operator/traffic/',
   'runtime/batching/',
   'runtime/call/',
   'runtime/config/',
@@ -54,8 +52,6 @@ const later: readonly string[] = [
   'test/unit/docs/',
   'test/unit/operator/analysis/',
   'test/unit/operator/gates/',
-  'test/unit/operator/rollout/',
-  'test/unit/operator/traffic/',
   'test/unit/runtime/batching/',
   'test/unit/runtime/config/',
   'test/unit/runtime/sampling/',
