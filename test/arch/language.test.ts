@@ -27,10 +27,6 @@ const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[]
 const later: readonly string[] = [
   'operator/analysis/',
   'operator/gates/',
-  'operator/reconcile/',
-  'operator/see/',
-  'operator/config.ts',
-  'operator/watches.ts',
   'runtime/call/',
   'runtime/main.ts',
   'runtime/sidecar/',
@@ -51,8 +47,6 @@ const later: readonly string[] = [
   'test/unit/docs/',
   'test/unit/operator/analysis/',
   'test/unit/operator/gates/',
-  'test/unit/operator/reconcile/',
-  'test/unit/operator/see/',
   'test/unit/runtime/sidecar/',
   'test/unit/runtime/transport/',
 ];
