@@ -14,13 +14,13 @@ export type WorkerTask = {
   readonly nice: number;
 };
 
-export type ToWorker = { readonly say: 'run'; readonly batch: EngineBatch } | { readonly say: 'release' };
+export type ToWorker = { readonly kind: 'run'; readonly batch: EngineBatch } | { readonly kind: 'release' };
 
 export type FromWorker =
-  | { readonly say: 'loaded'; readonly loadMs: number }
-  | { readonly say: 'loadFailed'; readonly why: string }
-  | { readonly say: 'ran'; readonly result: EngineResult }
-  | { readonly say: 'broke'; readonly why: string };
+  | { readonly kind: 'loaded'; readonly loadMs: number }
+  | { readonly kind: 'loadFailed'; readonly why: string }
+  | { readonly kind: 'ran'; readonly result: EngineResult }
+  | { readonly kind: 'broke'; readonly why: string };
 
 /** Every buffer behind these tensors, once each. They are transferred to the other thread, not copied. */
 export function buffersOf(sets: readonly NamedTensors[]): ArrayBuffer[] {

@@ -39,15 +39,15 @@ async function serve(port: MessagePort, task: WorkerTask): Promise<void> {
       task.options as InferenceSession.SessionOptions,
     )) as unknown as OrtSession;
   } catch (error) {
-    say({ say: 'loadFailed', why: messageOf(error) });
+    say({ kind: 'loadFailed', why: messageOf(error) });
     port.close();
     return;
   }
   port.on('message', (message: ToWorker) => {
-    if (message.say === 'run') void answer(session, message.batch, say);
+    if (message.kind === 'run') void answer(session, message.batch, say);
     else void session.release().finally(() => port.close());
   });
-  say({ say: 'loaded', loadMs: performance.now() - began });
+  say({ kind: 'loaded', loadMs: performance.now() - began });
 }
 
 async function answer(
@@ -62,9 +62,9 @@ async function answer(
       (inputs, outputs) => runSession(session, inputs, outputs),
       () => performance.now(),
     );
-    say({ say: 'ran', result }, buffersOf(result.parts.map((part) => (part.is === 'Done' ? part.outputs : {}))));
+    say({ kind: 'ran', result }, buffersOf(result.parts.map((part) => (part.kind === 'Done' ? part.outputs : {}))));
   } catch (error) {
-    say({ say: 'broke', why: messageOf(error) });
+    say({ kind: 'broke', why: messageOf(error) });
   }
 }
 
