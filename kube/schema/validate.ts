@@ -68,10 +68,11 @@ function stringProblems(value: string, schema: OpenApiSchema, path: string): Cau
   if (schema.pattern !== undefined && !new RegExp(schema.pattern, 'u').test(value))
     return [invalidValue(path, value, `${path} in body should match '${schema.pattern}'`)];
   if (schema.format !== undefined && !hasFormat(value, schema.format)) {
+    const text = shownValue(value);
     return [
       {
         reason: 'FieldValueTypeInvalid',
-        message: `Invalid value: ${shownValue(value)}: ${path} in body must be of type ${schema.format}: ${shownValue(value)}`,
+        message: `Invalid value: ${text}: ${path} in body must be of type ${schema.format}: ${text}`,
         field: path,
       },
     ];

@@ -106,8 +106,6 @@ function attemptOf(memory: RolloutState, target: Revision): number {
   return memory.attempt;
 }
 
-// ── freezing ──
-
 type Gate = NonNullable<NonNullable<NonNullable<OnnxModelSpec['rollout']>['gates']>['golden']>;
 
 async function freeze(hands: Hands, seen: Observed, record: RevisionRecord): Promise<FrozenGolden | Trouble> {

@@ -143,7 +143,8 @@ describe('resolveRollingUpdate', () => {
     ...(rollingUpdate === undefined ? {} : { strategy: { rollingUpdate } }),
   });
   // prettier-ignore
-  const cases: readonly (readonly [string, StoredDeployment['spec'], { maxSurge: number; maxUnavailable: number }])[] = [
+  const cases: readonly (readonly [string, StoredDeployment['spec'],
+    { maxSurge: number; maxUnavailable: number }])[] = [
     ['rounds a surge up and unavailability down', spec(3), { maxSurge: 1, maxUnavailable: 0 }],
     ['uses absolute numbers', spec(3, { maxSurge: 2, maxUnavailable: 1 }), { maxSurge: 2, maxUnavailable: 1 }],
     ['allows one unavailable pod when both are 0',
