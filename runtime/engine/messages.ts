@@ -3,7 +3,7 @@
  *
  * Owns: the two unions, and the list of buffers that a message transfers.
  */
-import type { EngineBatch, EngineResult } from './port.ts';
+import type { EngineBatch, EngineResult, SequenceStep, StepResult } from './port.ts';
 import type { SessionOptions } from './session-options.ts';
 import type { NamedTensors } from './tensor.ts';
 
@@ -14,12 +14,24 @@ export type WorkerTask = {
   readonly nice: number;
 };
 
-export type ToWorker = { readonly kind: 'run'; readonly batch: EngineBatch } | { readonly kind: 'release' };
+/** A step whose sequence is named by its id. */
+export type WorkerStep = Omit<SequenceStep, 'sequence'> & { readonly id: number };
+
+/** Begin and end of a sequence's state in a worker. */
+export type SequenceNews =
+  | { readonly kind: 'open'; readonly id: number; readonly maxBytes: number }
+  | { readonly kind: 'close'; readonly id: number };
+
+export type ToWorker =
+  | { readonly kind: 'run'; readonly batch: EngineBatch }
+  | { readonly kind: 'step'; readonly steps: readonly WorkerStep[] }
+  | SequenceNews
+  | { readonly kind: 'release' };
 
 export type FromWorker =
   | { readonly kind: 'loaded'; readonly loadMs: number }
   | { readonly kind: 'loadFailed'; readonly why: string }
-  | { readonly kind: 'ran'; readonly result: EngineResult }
+  | { readonly kind: 'ran'; readonly result: EngineResult | StepResult }
   | { readonly kind: 'broke'; readonly why: string };
 
 /** Every buffer behind these tensors, once each. They are transferred to the other thread, not copied. */

@@ -25,13 +25,10 @@ const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[]
 
 /** Folders whose text was not gone through yet. The list may only shrink. */
 const later: readonly string[] = [
-  'api/',
   'operator/analysis/',
   'operator/gates/',
   'operator/reconcile/',
-  'operator/rollout/',
   'operator/see/',
-  'operator/traffic/',
   'operator/config.ts',
   'operator/watches.ts',
   'runtime/batching/',
@@ -56,14 +53,11 @@ const later: readonly string[] = [
   'test/integration/sidecar-blocks.test.ts',
   'test/integration/sidecar.test.ts',
   'test/story/',
-  'test/unit/api/',
   'test/unit/docs/',
   'test/unit/operator/analysis/',
   'test/unit/operator/gates/',
   'test/unit/operator/reconcile/',
-  'test/unit/operator/rollout/',
   'test/unit/operator/see/',
-  'test/unit/operator/traffic/',
   'test/unit/runtime/batching/',
   'test/unit/runtime/config/',
   'test/unit/runtime/sampling/',

@@ -168,7 +168,7 @@ describe('model server under load', () => {
     assert.match(String(third.headers['retry-after']), /^[1-9]\d*$/);
     assert.deepEqual(
       [third.headers['x-error-code'], jsonOf(third)],
-      ['QUEUE_FULL', { error: 'the queue holds its limit of 1 requests' }],
+      ['QUEUE_FULL', { error: 'the queue is full (limit: 1 requests); retry later' }],
     );
     gate.letGo();
     assert.deepEqual([(await first).status, (await second).status], [200, 200]);

@@ -129,7 +129,7 @@ const rows: readonly Row[] = [
 
   { it: 'fails an input of another type', candidate: { record: record({ resolved: otherIo }),
       pods: [pod(undefined)], stable: stable() }, verdict: 'Fail', reason: 'SignatureChanged',
-    says: /^input 'x' is int64\[\?,4\], stable takes float32\[\?,4\] \(spec\.model\.schemaPolicy: Compatible\)$/ },
+    says: /^input 'x' is int64\[\?,4\], stable has float32\[\?,4\] \(spec\.model\.schemaPolicy: Compatible\)$/ },
   { it: 'fails it before any pod is ready',
     candidate: { record: record({ resolved: otherIo }), pods: [], stable: stable() },
     verdict: 'Fail', reason: 'SignatureChanged', says: /int64/ },

@@ -253,7 +253,7 @@ describe('a name that is taken', () => {
     assert.ok(stage.gets - before <= 1, `${stage.gets - before} look-ups`);
     assert.match(
       stage.cluster.status.conditions?.find(({ type }) => type === 'Ready')?.message ?? '',
-      /Service named ranker exists and has no owner/,
+      /Service named ranker already exists and has neither an owner/,
     );
   });
 });

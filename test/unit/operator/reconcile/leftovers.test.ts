@@ -212,7 +212,7 @@ describe('a pass finds the name of a child taken', () => {
       stage.cluster.objects.set('Service/ranker', object as never);
       const { failure, error } = await stage.pass();
       assert.ok(error !== undefined && failure !== undefined);
-      assert.match(failure.trouble.message, /Service ranker cannot be applied: a Service named ranker exists/);
+      assert.match(failure.trouble.message, /Service ranker cannot be applied: a Service named ranker already exists/);
       assert.deepEqual(stage.cluster.objects.get('Service/ranker'), object);
     });
   }

@@ -71,9 +71,9 @@ describe('checkRuntimeConfig', () => {
       says: /source\.digest: "md5:1" is not a digest/ },
     { name: 'a name that no URL should have', value: { ...config, name: 'M/x' }, says: /name: "M\/x" is not a name/ },
     { name: 'an embedding task without its part', value: { ...config, task: 'Embedding' },
-      says: /embedding: is missing: the task is Embedding/ },
+      says: /embedding: is required with task Embedding/ },
     { name: 'an embedding part without its task',
-      value: { ...config, embedding }, says: /embedding: is only for task Embedding; the task is Tensor/ },
+      value: { ...config, embedding }, says: /embedding: is only allowed with task Embedding \(task: Tensor\)/ },
   ];
   for (const { name, value, says } of rows)
     it(`refuses ${name}`, () => assert.throws(() => checkRuntimeConfig(value, 'f'), saying(says)));

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { RunWatch } from '../../../../runtime/engine/run-watch.ts';
 import type { Engine, EngineResult } from '../../../../runtime/engine/port.ts';
+import { FakeEngine } from '../../../support/fake-engine.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';
 
 /** An engine whose runs end when the test ends them. */
@@ -11,6 +12,7 @@ function given(leastMs = 30_000) {
   const inner: Engine = {
     freeSlots: 2,
     workers: { ready: 2, wanted: 2 },
+    sequences: new FakeEngine({ model: () => ({}) }).sequences,
     onFree: () => {},
     recycle: () => {},
     close: () => Promise.resolve(),
