@@ -256,7 +256,7 @@ describe('a golden set', () => {
     const loaded = world.cluster.status.conditions?.find(({ type }) => type === 'ModelLoaded');
     assert.match(
       loaded?.message ?? '',
-      /is loaded and warmed; generated inputs: Cosine 1 in the worst of 16 cases, required: at least 0\.5$/,
+      /is loaded and warmed up; generated inputs: Cosine 1 in the worst of 16 cases, required: at least 0\.5$/,
     );
   });
 
