@@ -34,18 +34,18 @@ type Row = {
 // prettier-ignore
 const rows: readonly Row[] = [
   { name: 'rests on an empty queue', queue: [], want: { kind: 'rest' } },
-  { name: 'runs a lone request at once when nobody asked for a delay', queue: [waiting()],
+  { name: 'runs a single request at once without a delay', queue: [waiting()],
     limits: eager, want: { kind: 'run', take: [0], because: 'aged' } },
-  { name: 'waits for company as long as the delay allows',
+  { name: 'waits for other requests during the delay',
     queue: [waiting()], afterMs: 20, want: { kind: 'wait', forMs: 30 } },
-  { name: 'runs what it has once the oldest has waited long enough',
+  { name: 'runs when the oldest request has waited for the delay',
     queue: [waiting(), waiting({ enqueuedAtMs: t0 + 40 })], afterMs: 50,
     want: { kind: 'run', take: [0, 1], because: 'aged' } },
   { name: 'runs a full batch without waiting', queue: [waiting({ rows: 2 }), waiting({ rows: 2 })],
     want: { kind: 'run', take: [0, 1], because: 'full' } },
   { name: 'runs a batch that the next request would overfill',
     queue: [waiting({ rows: 3 }), waiting({ rows: 2 })], want: { kind: 'run', take: [0], because: 'full' } },
-  { name: 'lets a request that is over the limit go alone',
+  { name: 'runs a request above the limit alone',
     queue: [waiting({ rows: 9 }), waiting()], want: { kind: 'run', take: [0], because: 'full' } },
   { name: 'closes a batch that would hold too many elements',
     queue: [waiting({ elements: 900 }), waiting({ elements: 200 })],
@@ -55,9 +55,10 @@ const rows: readonly Row[] = [
   { name: 'groups by shape and leaves the others',
     queue: [waiting(), waiting({ group: 'b' }), waiting(), waiting({ group: 'b' })],
     limits: eager, want: { kind: 'run', take: [0, 2], because: 'aged' } },
-  { name: 'runs a full group while an older one still waits for company',
+  { name: 'runs a full group while an older one still waits',
     queue: [waiting(), waiting({ group: 'b', rows: 4 })], want: { kind: 'run', take: [1], because: 'full' } },
-  { name: 'runs what cannot be batched alone', queue: [waiting({ group: undefined }), waiting({ group: undefined })],
+  { name: 'runs requests alone that cannot be batched',
+    queue: [waiting({ group: undefined }), waiting({ group: undefined })],
     want: { kind: 'run', take: [0], because: 'alone' } },
   { name: 'drops the expired before anything runs',
     queue: [waiting({ deadlineMs: t0 + 5 }), waiting(), waiting({ deadlineMs: t0 + 10 })],
@@ -154,8 +155,7 @@ describe('planBatch', () => {
     fc.assert(
       fc.property(anyQueue, anyLimits, (queue, limits) => {
         const plan = planBatch(queue, limits, t0);
-        if (plan.kind === 'run')
-          assert.ok(plan.take.every((position) => (queue[position]?.deadlineMs ?? Infinity) > t0));
+        if (plan.kind === 'run') assert.ok(plan.take.every((position) => (queue[position]?.deadlineMs ?? Infinity) > t0));
         if (plan.kind === 'wait') assert.ok(plan.forMs > 0);
       }),
     );
