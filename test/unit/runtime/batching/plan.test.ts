@@ -155,7 +155,8 @@ describe('planBatch', () => {
     fc.assert(
       fc.property(anyQueue, anyLimits, (queue, limits) => {
         const plan = planBatch(queue, limits, t0);
-        if (plan.kind === 'run') assert.ok(plan.take.every((position) => (queue[position]?.deadlineMs ?? Infinity) > t0));
+        if (plan.kind === 'run')
+          assert.ok(plan.take.every((position) => (queue[position]?.deadlineMs ?? Infinity) > t0));
         if (plan.kind === 'wait') assert.ok(plan.forMs > 0);
       }),
     );
