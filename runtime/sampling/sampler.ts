@@ -10,7 +10,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import { maxTaken, takenLimitBytes, type Message, type Sample, type Taken } from './sample.ts';
 
-export type SamplerOptions = {
+export type SamplerDeps = {
   readonly clock: Clock;
   /** Chance in [0, 1). */
   readonly random: () => number;
@@ -40,7 +40,7 @@ export function samplerLimitBytes(memoryBytes: number | undefined): number {
 }
 
 export class Sampler {
-  readonly #options: SamplerOptions;
+  readonly #deps: SamplerDeps;
   #share = 0;
   #callOffLapse: () => void = () => {};
   #samples: Sample[] = [];
@@ -52,8 +52,8 @@ export class Sampler {
   /** Drafts of an earlier asking are not kept any more. */
   #asking = 0;
 
-  constructor(options: SamplerOptions) {
-    this.#options = options;
+  constructor(deps: SamplerDeps) {
+    this.#deps = deps;
   }
 
   /** Whether any request is kept now. */
@@ -63,7 +63,7 @@ export class Sampler {
 
   /** Of one sample. */
   get sampleLimitBytes(): number {
-    return this.#options.limitBytes * sampleShare;
+    return this.#deps.limitBytes * sampleShare;
   }
 
   get held(): { readonly samples: number; readonly bytes: number } {
@@ -74,14 +74,14 @@ export class Sampler {
   ask(share: number): void {
     this.#callOffLapse();
     this.#share = share;
-    if (share > 0) this.#callOffLapse = this.#options.clock.after(lapseMs, () => this.ask(0));
+    if (share > 0) this.#callOffLapse = this.#deps.clock.after(lapseMs, () => this.ask(0));
     else this.#forget();
   }
 
   /** @returns undefined for most requests. @param body is copied before this returns */
   choose(body: Message): Draft | undefined {
-    if (this.#options.random() >= this.#share) return undefined;
-    const nowMs = this.#options.clock.monotonic();
+    if (this.#deps.random() >= this.#share) return undefined;
+    const nowMs = this.#deps.clock.monotonic();
     if (nowMs - this.#chosenAtMs < spacingMs) return undefined;
     this.#chosenAtMs = nowMs;
     const bytes = body.body.length;
@@ -89,7 +89,7 @@ export class Sampler {
       this.#tooLarge += 1;
       return undefined;
     }
-    if (this.#draftBytes + bytes > this.#options.limitBytes) return undefined;
+    if (this.#draftBytes + bytes > this.#deps.limitBytes) return undefined;
     return this.#draft({ body: body.body.slice(), jsonBytes: body.jsonBytes });
   }
 
@@ -132,7 +132,7 @@ export class Sampler {
   }
 
   #keep(sample: Sample): void {
-    const { limitBytes } = this.#options;
+    const { limitBytes } = this.#deps;
     const bytes = bytesOf(sample);
     if (bytes > this.sampleLimitBytes) {
       this.#tooLarge += 1;

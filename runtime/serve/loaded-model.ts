@@ -117,7 +117,7 @@ export type EngineRequest = {
   readonly nice: number;
 };
 
-export type LoadingWorld = {
+export type LoadingDeps = {
   readonly loadEngine: (request: EngineRequest) => Promise<Engine>;
   readonly sourceFile: (path: string) => string;
   readonly metrics: RuntimeMetrics;
@@ -153,15 +153,15 @@ export class LoadedModel implements ProtocolModel {
   readonly task: Task;
   readonly #shares: { now: MemoryShares };
   readonly #plan: ServingPlan;
-  readonly #world: LoadingWorld;
+  readonly #deps: LoadingDeps;
   #warmed = 0;
   #alone: string | undefined;
   #runMemory: RunMemory = unknownRunMemory;
 
-  private constructor(plan: ServingPlan, world: LoadingWorld, parts: Parts) {
+  private constructor(plan: ServingPlan, deps: LoadingDeps, parts: Parts) {
     this.#plan = plan;
     this.#alone = plan.alone;
-    this.#world = world;
+    this.#deps = deps;
     this.signature = plan.signature;
     this.engine = parts.engine;
     this.batcher = parts.batcher;
@@ -172,11 +172,11 @@ export class LoadedModel implements ProtocolModel {
   }
 
   /** @throws AppError ENGINE_LOAD_FAILED, and what the task refuses */
-  static async load(plan: ServingPlan, world: LoadingWorld): Promise<LoadedModel> {
+  static async load(plan: ServingPlan, deps: LoadingDeps): Promise<LoadedModel> {
     const { config, signature, threads, session, limits, graphPath } = plan;
-    const { clock, logger, sourceFile } = world;
-    const engine = world.runs.watched(
-      await world.loadEngine({
+    const { clock, logger, sourceFile } = deps;
+    const engine = deps.runs.watched(
+      await deps.loadEngine({
         model: config.name,
         graphPath,
         workers: threads.workers,
@@ -184,7 +184,7 @@ export class LoadedModel implements ProtocolModel {
         nice: workerNice,
       }),
     );
-    const batcher = makeBatcher(plan, world, engine);
+    const batcher = makeBatcher(plan, deps, engine);
     const splitter = new RowSplitter(batcher, plan.alone === undefined);
     // What the model takes shows when it is warmed; no request is taken before.
     const shares = { now: shareMemory(plan.memoryBytes, 0) };
@@ -199,7 +199,7 @@ export class LoadedModel implements ProtocolModel {
       const createTask = await tasks[config.task].load();
       const parseBytes = (): number => shares.now.parseBytes - codecBytes(config, shares.now);
       const task = await createTask({ config, signature, inference: splitter, sourceFile, parseBytes, clock, logger });
-      return new LoadedModel(plan, world, { engine, batcher, splitter, codec, task, shares });
+      return new LoadedModel(plan, deps, { engine, batcher, splitter, codec, task, shares });
     } catch (error) {
       await codec.close();
       await engine.close();
@@ -210,7 +210,7 @@ export class LoadedModel implements ProtocolModel {
   /** @throws AppError WARMUP_TIMEOUT, DRAINING when it was stopped */
   async warm(stop: AbortSignal): Promise<void> {
     const { warmup, batching } = this.#plan.config;
-    const { clock, logger } = this.#world;
+    const { clock, logger } = this.#deps;
     const onProgress = (done: number): void => {
       this.#warmed = done;
     };
@@ -224,7 +224,7 @@ export class LoadedModel implements ProtocolModel {
       onProgress,
       stop,
     });
-    this.#world.runs.warmed();
+    this.#deps.runs.warmed();
     if (result.problem !== undefined)
       logger.warn('model could not be warmed, no generated input suits it', { problem: result.problem });
     if (!result.batches) {
@@ -282,7 +282,7 @@ export class LoadedModel implements ProtocolModel {
       config: { warmup, batching },
       memoryBytes,
     } = this.#plan;
-    const { clock, readAnonymous } = this.#world;
+    const { clock, readAnonymous } = this.#deps;
     const { runBytes } = shareMemory(memoryBytes, (await readAnonymous()) ?? 0);
     return measureRuns({
       // A size that was not tried before may be one that does not end.
@@ -308,7 +308,7 @@ export class LoadedModel implements ProtocolModel {
 
   async #shareMemory(): Promise<void> {
     const { memoryBytes, threads, config } = this.#plan;
-    this.#shares.now = shareMemory(memoryBytes, (await this.#world.readAnonymous()) ?? 0);
+    this.#shares.now = shareMemory(memoryBytes, (await this.#deps.readAnonymous()) ?? 0);
     this.batcher.limitMemory(runRoom(this.#runMemory, this.shares.runBytes, threads.workers));
     this.codec.limitMemory(codecBytes(config, this.shares));
   }
@@ -318,7 +318,7 @@ export class LoadedModel implements ProtocolModel {
   }
 
   stats(): ReturnType<Tally['now']> {
-    return this.#world.tally.now();
+    return this.#deps.tally.now();
   }
 
   batching(): { readonly maxRows: number; readonly maxDelayMs: number; readonly workers: number } {
@@ -354,7 +354,7 @@ function codecBytes({ task }: RuntimeConfig, { parseBytes }: MemoryShares): numb
 
 function makeBatcher(
   { config, limits, alone }: ServingPlan,
-  { clock, metrics, tally }: LoadingWorld,
+  { clock, metrics, tally }: LoadingDeps,
   engine: Engine,
 ): Batcher {
   const { batching } = config;

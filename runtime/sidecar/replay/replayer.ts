@@ -28,7 +28,7 @@ export type ReplayWork = {
   readonly pairs?: PairSource;
 };
 
-export type ReplayerOptions = {
+export type ReplayerDeps = {
   readonly clock: Clock;
   /** What is to be done now; undefined: nothing, or this pod is not ready. */
   readonly work: () => ReplayWork | undefined;
@@ -62,7 +62,7 @@ const limits: DecodeLimits = { ...defaultDecodeLimits, maxElements: 2 ** 22 };
 export type Skipped = 'NoSample' | 'Unreachable' | 'TooLarge' | 'Busy' | 'Refused' | 'Unreadable' | 'Unfit';
 
 export class Replayer {
-  readonly #options: ReplayerOptions;
+  readonly #deps: ReplayerDeps;
   readonly #skipped = new Map<Skipped, number>();
   #compared = 0;
   #disagreed = 0;
@@ -70,8 +70,8 @@ export class Replayer {
   #asked = false;
   #turn = 0;
 
-  constructor(options: ReplayerOptions) {
-    this.#options = options;
+  constructor(deps: ReplayerDeps) {
+    this.#deps = deps;
   }
 
   /** Undefined while it was never asked for. */
@@ -87,18 +87,18 @@ export class Replayer {
   }
 
   async run(stop: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
+    const { clock } = this.#deps;
     while (!stop.aborted) await clock.sleep(await this.#turnOnce(stop), stop);
   }
 
   /** @returns how long to wait before the next turn */
   async #turnOnce(stop: AbortSignal): Promise<number> {
-    const work = this.#options.work();
+    const work = this.#deps.work();
     const peer = work?.peers[this.#turn % work.peers.length];
     this.#turn += 1;
     if (work === undefined || peer === undefined) return idleMs;
     this.#noteAsked(work);
-    const taken = await this.#options.take(peer, takenAtOnce);
+    const taken = await this.#deps.take(peer, takenAtOnce);
     if (taken === undefined) this.#skip('Unreachable');
     else if (taken.samples.length === 0 && taken.tooLarge === 0) this.#skip('NoSample');
     if (taken === undefined) return idleMs;
@@ -112,11 +112,11 @@ export class Replayer {
   }
 
   async #replay(sample: Sample, work: ReplayWork, stop: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
+    const { clock } = this.#deps;
     const untilMs = clock.monotonic() + patienceMs;
     for (;;) {
       const beganMs = clock.monotonic();
-      const answered = await this.#options.answer(sample);
+      const answered = await this.#deps.answer(sample);
       if (answered.kind !== 'unavailable') {
         this.#judge(sample, answered, work);
         const tookMs = clock.monotonic() - beganMs;
@@ -135,7 +135,7 @@ export class Replayer {
 
   /** Only times that both runtimes took for it alone, idle as a replay finds them, are of one kind (beside.ts). */
   #pair({ tier, sizeClass, serviceMs: theirs }: Sample, mine: number | undefined, source: PairSource): void {
-    const { pairs } = this.#options;
+    const { pairs } = this.#deps;
     if (theirs === undefined || mine === undefined) pairs.skipped(theirs === undefined ? 'StableNotAlone' : 'NotAlone');
     else pairs.paired({ tier, sizeClass, source, ratio: mine / theirs });
   }
@@ -149,7 +149,7 @@ export class Replayer {
     this.#compared += 1;
     if (!agrees) this.#disagreed += 1;
     this.#worst = this.#worst === null ? value : worse(metric, this.#worst, value);
-    this.#options.compared({ tier: sample.tier, sizeClass: sample.sizeClass, agrees });
+    this.#deps.compared({ tier: sample.tier, sizeClass: sample.sizeClass, agrees });
   }
 
   #skip(why: Skipped, times = 1): void {

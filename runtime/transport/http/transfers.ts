@@ -52,10 +52,10 @@ type Transfer = {
   ended: boolean;
 };
 
-export type TransferOptions = { readonly limitBytes: () => number; readonly clock: Clock; readonly pace?: Pace };
+export type TransferDeps = { readonly limitBytes: () => number; readonly clock: Clock; readonly pace?: Pace };
 
 export class Transfers {
-  readonly #options: TransferOptions;
+  readonly #deps: TransferDeps;
   readonly #pace: Pace;
   readonly #watched = new Set<Transfer>();
   #heldBytes = 0;
@@ -63,9 +63,9 @@ export class Transfers {
   #looking = false;
 
   /** @param options.limitBytes read anew each time: it shrinks once the model has taken its memory */
-  constructor(options: TransferOptions) {
-    this.#options = options;
-    this.#pace = options.pace ?? usualPace;
+  constructor(deps: TransferDeps) {
+    this.#deps = deps;
+    this.#pace = deps.pace ?? usualPace;
   }
 
   get heldBytes(): number {
@@ -73,7 +73,7 @@ export class Transfers {
   }
 
   get limitBytes(): number {
-    return this.#options.limitBytes();
+    return this.#deps.limitBytes();
   }
 
   lease(): BodyLease {
@@ -99,7 +99,7 @@ export class Transfers {
 
   /** Cuts the slowest transfer of those that are too slow while others wait for room. */
   cutSlowest(): boolean {
-    const now = this.#options.clock.monotonic();
+    const now = this.#deps.clock.monotonic();
     const slow = [...this.#watched].map((transfer) => ({ transfer, rate: rateOf(transfer, now, lookMs) }));
     const [slowest] = slow
       .filter(({ rate }) => rate < this.#pace.crowdedBytesPerSecond)
@@ -111,7 +111,7 @@ export class Transfers {
 
   /** @throws AppError BODIES_FULL */
   #makeRoom(own: Transfer, bytes: number): void {
-    const limitBytes = this.#options.limitBytes();
+    const limitBytes = this.#deps.limitBytes();
     const most = own.heldBytes + bytes > smallBytes ? limitBytes * largeShare : limitBytes;
     // A body alone always fits: its own limit is checked elsewhere. It does not give way to itself.
     const isFull = (): boolean => this.#heldBytes > own.heldBytes && this.#heldBytes + bytes > most;
@@ -124,7 +124,7 @@ export class Transfers {
   #watch(own: Transfer, cut: () => void): Watch {
     own.cut = cut;
     own.movedBytes = 0;
-    own.marks = [{ ms: this.#options.clock.monotonic(), bytes: 0 }];
+    own.marks = [{ ms: this.#deps.clock.monotonic(), bytes: 0 }];
     this.#watched.add(own);
     this.#lookOn();
     return {
@@ -152,8 +152,8 @@ export class Transfers {
   #lookOn(): void {
     if (this.#looking || this.#watched.size === 0) return;
     this.#looking = true;
-    this.#lookedMs = this.#options.clock.monotonic();
-    this.#options.clock.after(lookMs, () => {
+    this.#lookedMs = this.#deps.clock.monotonic();
+    this.#deps.clock.after(lookMs, () => {
       this.#looking = false;
       this.#look();
       this.#lookOn();
@@ -161,7 +161,7 @@ export class Transfers {
   }
 
   #look(): void {
-    const { clock } = this.#options;
+    const { clock } = this.#deps;
     const { minBytesPerSecond, patienceMs } = this.#pace;
     const now = clock.monotonic();
     // This thread was held up: what clients sent meanwhile has not been read yet, so nothing is known of their pace.
