@@ -27,13 +27,8 @@ const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[]
 const later: readonly string[] = [
   'operator/analysis/',
   'operator/gates/',
-  'runtime/batching/',
   'runtime/call/',
-  'runtime/config/',
   'runtime/main.ts',
-  'runtime/prepare/fetch/npm-package.ts',
-  'runtime/sampling/',
-  'runtime/serve/',
   'runtime/sidecar/',
   'runtime/transport/',
   'scripts/mutation/mutants/rollout.ts',
@@ -52,9 +47,6 @@ const later: readonly string[] = [
   'test/unit/docs/',
   'test/unit/operator/analysis/',
   'test/unit/operator/gates/',
-  'test/unit/runtime/batching/',
-  'test/unit/runtime/config/',
-  'test/unit/runtime/sampling/',
   'test/unit/runtime/sidecar/',
   'test/unit/runtime/transport/',
 ];
