@@ -25,13 +25,11 @@ const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[]
 
 /** Folders whose text was not gone through yet. The list may only shrink. */
 const later: readonly string[] = [
-  'operator/analysis/',
   'operator/gates/',
   'runtime/call/',
   'runtime/main.ts',
   'runtime/sidecar/',
   'runtime/transport/',
-  'scripts/mutation/mutants/rollout.ts',
 
   'test/integration/examples-models.test.ts',
   'test/integration/local-gateway.test.ts',
@@ -45,7 +43,6 @@ const later: readonly string[] = [
   'test/integration/sidecar.test.ts',
   'test/story/',
   'test/unit/docs/',
-  'test/unit/operator/analysis/',
   'test/unit/operator/gates/',
   'test/unit/runtime/sidecar/',
   'test/unit/runtime/transport/',
