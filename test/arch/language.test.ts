@@ -28,14 +28,11 @@ const later: readonly string[] = [
   'api/',
   'operator/',
   'runtime/batching/',
-  'runtime/call/',
   'runtime/config/',
-  'runtime/main.ts',
   'runtime/prepare/fetch/npm-package.ts',
   'runtime/sampling/',
   'runtime/serve/',
   'runtime/sidecar/',
-  'runtime/transport/',
   'scripts/mutation/mutants/rollout.ts',
   'test/integration-real/',
   'test/integration/argocd-lua.test.ts',
@@ -58,7 +55,6 @@ const later: readonly string[] = [
   'test/unit/runtime/config/',
   'test/unit/runtime/sampling/',
   'test/unit/runtime/sidecar/',
-  'test/unit/runtime/transport/',
 ];
 
 function filesBelow(folder: string): readonly string[] {
