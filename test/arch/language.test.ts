@@ -32,7 +32,6 @@ const later: readonly string[] = [
   'runtime/prepare/fetch/npm-package.ts',
   'runtime/sampling/',
   'runtime/serve/',
-  'runtime/sidecar/',
   'scripts/mutation/mutants/rollout.ts',
   'test/integration-real/',
   'test/integration/argocd-lua.test.ts',
@@ -54,7 +53,6 @@ const later: readonly string[] = [
   'test/unit/runtime/batching/',
   'test/unit/runtime/config/',
   'test/unit/runtime/sampling/',
-  'test/unit/runtime/sidecar/',
 ];
 
 function filesBelow(folder: string): readonly string[] {
