@@ -120,17 +120,17 @@ export class GoldenPass {
   }
 
   async #compareWithStable(one: GoldenCase, got: NamedTensors): Promise<PassEnd | undefined> {
-    const theirs = await this.#askStable(one.question);
-    if (theirs.kind === 'unavailable')
-      return { kind: 'later', why: `no pod of stable answered ${one.where}: ${theirs.why}` };
-    if (theirs.kind === 'refused') {
-      if (theirs.status >= 500) return this.#stableFails(one, got, theirs.why);
+    const stable = await this.#askStable(one.question);
+    if (stable.kind === 'unavailable')
+      return { kind: 'later', why: `no pod of stable answered ${one.where}: ${stable.why}` };
+    if (stable.kind === 'refused') {
+      if (stable.status >= 500) return this.#stableFails(one, got, stable.why);
       return {
         kind: 'broken',
-        why: `golden set, ${one.where}: the case has no expected answer, and stable refuses it: ${theirs.why}`,
+        why: `golden set, ${one.where}: the case has no expected answer, and stable refuses it: ${stable.why}`,
       };
     }
-    const want = read(one, theirs);
+    const want = read(one, stable);
     if (typeof want === 'string')
       return { kind: 'later', why: `stable's answer to ${one.where} cannot be decoded: ${want}` };
     return this.#compare(one, want, got);

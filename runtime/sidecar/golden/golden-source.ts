@@ -80,12 +80,12 @@ async function generate(world: SourceWorld, made: Made): Promise<FoundSet> {
   if (typeof own === 'string') return { kind: 'later', why: `cannot read the signature of this pod's model: ${own}` };
   const [peer] = world.peers;
   if (peer === undefined) return fitting(world, { ...made, signature: own, peers: [] });
-  const theirs = await signatureAt(world, peer);
-  if (typeof theirs === 'string')
-    return { kind: 'later', why: `cannot read the signature of stable's model: ${theirs}` };
+  const stable = await signatureAt(world, peer);
+  if (typeof stable === 'string')
+    return { kind: 'later', why: `cannot read the signature of stable's model: ${stable}` };
   // Generate by stable's signature: a compatible revision accepts every input that stable accepts.
-  const difference = differenceOf(own, theirs);
-  if (difference === undefined) return fitting(world, { ...made, signature: theirs, peers: world.peers });
+  const difference = differenceOf(own, stable);
+  if (difference === undefined) return fitting(world, { ...made, signature: stable, peers: world.peers });
   const alone = await fitting(world, { ...made, signature: own, peers: [] });
   return alone.kind === 'set'
     ? { note: `the model's ${difference} differ from stable's; answers are not compared`, ...alone }
@@ -93,10 +93,10 @@ async function generate(world: SourceWorld, made: Made): Promise<FoundSet> {
 }
 
 /** Signatures only differ here if schemaPolicy allows it; otherwise the rollout was refused before. */
-function differenceOf(own: Signature, theirs: Signature): 'inputs' | 'outputs' | undefined {
-  if (!sameInputs(own, theirs)) return 'inputs';
+function differenceOf(own: Signature, stable: Signature): 'inputs' | 'outputs' | undefined {
+  if (!sameInputs(own, stable)) return 'inputs';
   const mine = comparable(own);
-  return comparable(theirs).every((name) => mine.includes(name)) ? undefined : 'outputs';
+  return comparable(stable).every((name) => mine.includes(name)) ? undefined : 'outputs';
 }
 
 function sameInputs(a: Signature, b: Signature): boolean {

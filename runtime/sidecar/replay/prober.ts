@@ -109,28 +109,28 @@ export class PairProber {
     const [one, other] = selfFirst ? [self, peer] : [peer, self];
     const first = await this.#ask(one, question, 0, stop);
     const second = first.answered.kind === 'answer' ? await this.#ask(other, question, patienceMs, stop) : undefined;
-    const [mine, theirs] = selfFirst ? [first, second] : [second, first];
-    this.#settle(question, mine?.answered, theirs?.answered);
-    return { self: mine?.tookMs ?? 0, peer: theirs?.tookMs ?? 0 };
+    const [mine, stable] = selfFirst ? [first, second] : [second, first];
+    this.#settle(question, mine?.answered, stable?.answered);
+    return { self: mine?.tookMs ?? 0, peer: stable?.tookMs ?? 0 };
   }
 
-  #settle(question: Question, mine: Answered | undefined, theirs: Answered | undefined): void {
+  #settle(question: Question, mine: Answered | undefined, stable: Answered | undefined): void {
     const { pairs } = this.#options;
-    if (mine?.kind !== 'answer' || theirs?.kind !== 'answer') {
-      const why = whyNot([mine, theirs]);
+    if (mine?.kind !== 'answer' || stable?.kind !== 'answer') {
+      const why = whyNot([mine, stable]);
       if (why === 'Refused') this.#questions = this.#questions?.filter((each) => each !== question);
       return pairs.skipped(why);
     }
-    if (mine.serviceMs === undefined || theirs.serviceMs === undefined) {
+    if (mine.serviceMs === undefined || stable.serviceMs === undefined) {
       this.#blind += 1;
-      return pairs.skipped(theirs.serviceMs === undefined ? 'StableNotAlone' : 'NotAlone');
+      return pairs.skipped(stable.serviceMs === undefined ? 'StableNotAlone' : 'NotAlone');
     }
     this.#blind = 0;
     pairs.paired({
       tier: reportedTiers.interactive,
       sizeClass: 0,
       source: 'Probe',
-      ratio: mine.serviceMs / theirs.serviceMs,
+      ratio: mine.serviceMs / stable.serviceMs,
     });
   }
 

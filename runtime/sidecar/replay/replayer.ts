@@ -132,10 +132,10 @@ export class Replayer {
   }
 
   /** Service times are only comparable if both runtimes were idle and ran the request alone (beside.ts). */
-  #pair({ tier, sizeClass, serviceMs: theirs }: Sample, mine: number | undefined, source: PairSource): void {
+  #pair({ tier, sizeClass, serviceMs: stable }: Sample, mine: number | undefined, source: PairSource): void {
     const { pairs } = this.#options;
-    if (theirs === undefined || mine === undefined) pairs.skipped(theirs === undefined ? 'StableNotAlone' : 'NotAlone');
-    else pairs.paired({ tier, sizeClass, source, ratio: mine / theirs });
+    if (stable === undefined || mine === undefined) pairs.skipped(stable === undefined ? 'StableNotAlone' : 'NotAlone');
+    else pairs.paired({ tier, sizeClass, source, ratio: mine / stable });
   }
 
   #compare(sample: Sample, answered: Message, { metric, limit }: AgreementRule): void {

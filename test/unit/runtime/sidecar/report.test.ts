@@ -38,7 +38,7 @@ const rows: readonly Row[] = [
     nowMs: 1_100, want: { traffic: fullReport.traffic, model: fullReport.model } },
   { name: 'stays ready after one missing answer', before: seen, reading: silent,
     nowMs: 1_000 + silentAfterMs - 1, want: { ready: true, state: 'ready', seq: 42 } },
-  { name: 'is not ready after silentAfterMs without an answer', before: seen, reading: silent, nowMs: 1_000 + silentAfterMs,
+  { name: 'is not ready after a long silence', before: seen, reading: silent, nowMs: 1_000 + silentAfterMs,
     want: { ready: false, state: 'the runtime does not answer any more: no answer within 2000 ms' } },
   { name: 'reports that the runtime does not answer yet', before: firstReport('6c9f01ab2d'), reading: gone,
     nowMs: 100, want: { bootId: neverSeen, revision: '6c9f01ab2d', seq: 1, ready: false,

@@ -123,7 +123,7 @@ describe('Replayer', () => {
     ['that this pod refuses', { kind: 'refused', status: 400, why: '400: no' }, sample(), 'Refused'],
     ['whose answer cannot be read', says(bytes('<html>')), sample(), 'Unreadable'],
     [
-      'that the metric says nothing about',
+      'that the metric cannot compare',
       says(text),
       sample({ answer: { body: text, jsonBytes: undefined } }),
       'Unfit',
