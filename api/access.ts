@@ -1,9 +1,8 @@
 /**
- * Who may do more at a pod's sidecar and metrics ports than read: the file that the operator writes into a revision's
- * ConfigMap and the revision's pods read.
+ * The access file of a revision: the operator writes it into the revision's ConfigMap, and the pods read it. Its token
+ * permits more than reading at their sidecar and metrics ports.
  *
- * Owns:  the form of the token, and how it travels: in headers, never in a URL, which is logged on the way.
- * Rule:  the token is written in no log, status or Event.
+ * Owns: the form of the token, and the headers that carry it. It is never in a URL, log, status or Event.
  */
 import { parseSchemaOne } from './record.ts';
 
@@ -11,13 +10,13 @@ export type Access = {
   readonly schema: 1;
   /** 32 random bytes in base64url. */
   readonly token: string;
-  /** The most that may be sampled of live requests, 0..1. Absent: nothing, because no quality gate asks for it. */
+  /** Largest share of live requests that may be sampled, 0 to 1. Absent: no sampling. */
   readonly sampleRate?: number;
 };
 
-/** With which requests carry the token of the pod that they go to: `authorization: Bearer TOKEN`. */
+/** Carries the token of the pod that receives the request: `authorization: Bearer TOKEN`. */
 export const tokenHeader = 'authorization';
-/** With `peers` of a request for a report: the token of the pods that are named. */
+/** In a request for a report with `peers`: the token of those pods. */
 export const peersTokenHeader = 'x-onnx-peers-token';
 
 const tokenForm = /^[A-Za-z0-9_-]{43}$/;
@@ -30,7 +29,7 @@ export function bearer(token: string): string {
   return `Bearer ${token}`;
 }
 
-/** @returns undefined when the text is not what the operator writes */
+/** @returns undefined when the text is not a valid access file */
 export function parseAccess(text: string): Access | undefined {
   const value = parseSchemaOne(text);
   if (value === undefined) return undefined;

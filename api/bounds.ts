@@ -1,8 +1,8 @@
 /**
- * How large the fields of a spec may be that the runtime reads, too.
+ * Bounds of the fields that both the spec and the runtime's config have.
  *
- * Owns:  the numbers. The schema refuses by them when a model is applied, and api/runtime-config.ts
- *        when a file is read: a pod takes every config that was made of an accepted spec.
+ * Owns:  the numbers. The CRD's schema and api/runtime-config.ts use the same ones, so that a pod accepts every config
+ *        that was made from an accepted spec.
  * Units: lengths in characters, sizes of lists and maps in entries; others in the name.
  */
 
@@ -18,7 +18,7 @@ export const bounds = {
   variants: { max: 8 },
   graphs: { min: 1, max: 1 },
   outputName: { min: 1, max: 256 },
-  /** Of one text, special tokens included. */
+  /** Tokens of one text, special tokens included. */
   maxTokens: { min: 1, max: 131_072 },
   providers: { min: 1, max: 4 },
   providerOptions: { max: 32 },
@@ -28,10 +28,10 @@ export const bounds = {
   threadsPerWorker: { min: 1, max: 256 },
   /** Rows of one run. */
   maxBatchSize: { min: 1, max: 1024 },
-  /** Requests that wait. */
+  /** Requests in the queue. */
   maxQueueDepth: { min: 1, max: 65_536 },
   warmupRequests: { min: 0, max: 10_000 },
-  /** A day: a longer wait is a mistake in the unit. */
+  /** At most one day; a longer time is likely a mistake in the unit. */
   waitMs: { min: 0, max: 24 * hourMs },
   memoryLimitBytes: { min: 64 * 2 ** 20, max: Number.MAX_SAFE_INTEGER },
 } as const satisfies Readonly<Record<string, Bound>>;

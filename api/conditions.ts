@@ -1,11 +1,9 @@
 /**
- * Status conditions as values.
+ * Status conditions as values. Pure.
  *
- * Owns:  the types in use, when `lastTransitionTime` moves, and the order in which conditions are shown.
- * Pure:  never reads a clock and never mutates; returns the same array when nothing changed, so that a
- *        caller can skip the write with `===`.
- * Why:   `Reconciling` and `Stalled` are abnormal-true: present only while True, as kstatus reads them. So are `Paused`
- *        and `ChildrenModified`.
+ * Owns: the types, the rule for `lastTransitionTime`, and the order of conditions. Returns the same array when nothing
+ *       changed, so that a caller can compare with `===`. `Reconciling`, `Stalled`, `Paused` and `ChildrenModified` are
+ *       present only while True; kstatus expects this of the first two.
  */
 
 import { cut } from './text.ts';
@@ -34,20 +32,20 @@ export type Condition = {
   readonly lastTransitionTime: string;
 };
 
-/** What the caller knows; the rest is filled in here. */
+/** A condition without its times, which claimConditions fills in. */
 export type Claim<R extends string = string> = {
   readonly type: ConditionType;
   readonly status: ConditionStatus;
-  /** Of the operator: a word of api/reasons.ts. */
+  /** In the operator a word of api/reasons.ts. */
   readonly reason: R;
   readonly message: string;
 };
 
-/** Kubernetes refuses a longer message; ours are cut with a mark well before. */
+/** Characters. Kubernetes allows 32768; a longer message is cut and ends in "…". */
 const messageLimit = 1024;
 
 /**
- * Replaces all conditions by the claimed ones. A type that nobody claims any more disappears.
+ * Replaces all conditions by the claimed ones. A type without a claim is removed.
  *
  * @param at.now milliseconds since the epoch
  */
@@ -95,7 +93,7 @@ function orderOf(type: string): number {
   return index < 0 ? conditionTypes.length : index;
 }
 
-/** The API server keeps whole seconds; rounding here keeps what we hold equal to what we read back. */
+/** Rounds down to seconds, as the API server does, so that a written time equals the one that is read back. */
 export function toApiTime(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
 }

@@ -1,15 +1,14 @@
 /**
- * What an absent field of a revision means.
+ * Defaults of absent fields. Pure and idempotent.
  *
- * Owns:  every default of the hashed part of the spec. They are filled in when a revision is made and stay
- *        frozen in its ControllerRevision: an upgrade that changes a default moves no running model.
- * Pure:  and idempotent.
+ * Owns: every default of the hashed part of the spec, and of spec.rollout. The first are filled in when a revision is
+ *       made and kept in its ControllerRevision, so that an upgrade that changes a default starts no rollout.
  */
 import type { OnnxModelSpec, RevisionSpec } from './onnxmodel.ts';
 import type { BatchingConfig, EmbeddingConfig, ExecutionConfig, MemoryConfig, WarmupConfig } from './runtime-config.ts';
 import type { TaskName } from './tasks.ts';
 
-/** The hashed spec with nothing left open. Durations and quantities are still text, as the API writes them. */
+/** The hashed spec with all defaults. Durations and quantities are text, as in the API. */
 export type FrozenSpec = {
   readonly model: RevisionSpec['model'] & { readonly task: TaskName };
   readonly embedding?: EmbeddingConfig;
@@ -25,7 +24,7 @@ export type FrozenSpec = {
   readonly template: NonNullable<RevisionSpec['template']>;
 };
 
-/** The fields in the order in which they are written. What the model's files decide stays open until it is served. */
+/** In the order in which the fields are written. The model's files decide the undefined ones when it is loaded. */
 const embeddingDefaults = {
   tokenizer: 'tokenizer.json',
   pooling: undefined,
@@ -56,7 +55,7 @@ export function withDefaults(spec: RevisionSpec, defaultImage: string): FrozenSp
   };
 }
 
-/** The limit as text: an integer and its text are one quantity. */
+/** Writes the limit as text, so that 1024 and "1024" give the same hash. */
 function memoryDefaults({ limit, ...memory }: NonNullable<RevisionSpec['memory']>): FrozenSpec['memory'] {
   return { arena: 'Auto', ...memory, ...(limit === undefined ? {} : { limit: String(limit) }) };
 }
@@ -74,12 +73,12 @@ function executionDefaults(execution: NonNullable<RevisionSpec['execution']>): F
   };
 }
 
-/** What an absent `spec.rollout` or a field of it means. Not part of a revision. */
+/** Defaults of `spec.rollout` and its fields. Not part of a revision. */
 export const rolloutDefaults = {
   replicas: 1,
   strategy: 'Immediate',
   progressDeadline: '30m',
-  /** Of a Canary. */
+  /** With strategy Canary. */
   steps: [
     { weight: 5 },
     { analyze: { require: 'NoFail' } },
@@ -87,14 +86,14 @@ export const rolloutDefaults = {
     { analyze: { require: 'Pass' } },
     { weight: 100 },
   ],
-  /** Of an analyze step. */
+  /** Of an analyze or shadow step. */
   maxDuration: '30m',
-  /** Of a shadow step. */
+  /** share of a shadow step. */
   shadowShare: '10%',
   probes: { mode: 'Auto', perMinute: 60 },
   onUndecided: 'Hold',
   capacityMode: 'Surge',
-  /** Stable keeps all its pods while the candidate grows beside it: taking the traffic back overloads nobody. */
+  /** Stable keeps all its pods during a rollout, so that it can take back all traffic at once. */
   maxSurge: '100%',
   retainStable: { Canary: '5m', BlueGreen: '5m', Immediate: '0s' },
 } as const satisfies {
@@ -102,5 +101,5 @@ export const rolloutDefaults = {
   readonly [field: string]: unknown;
 };
 
-/** How a new revision's answers are held against stable's where spec.rollout.gates.golden is absent. */
+/** The golden gate when spec.rollout.gates.golden is absent: generated inputs, compared with stable's answers. */
 export const generatedGolden = { metric: 'Cosine', min: 0.9, seed: 20, cases: 16 } as const;

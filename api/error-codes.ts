@@ -1,9 +1,8 @@
 /**
- * The registry of error codes: each with its kind and its wording.
+ * The registry of error codes, grouped by the part that raises them. docs/reference/errors.md is generated from it.
  *
- * Owns:  the codes (UPPER_SNAKE, stable: users and alerts match on them) and their sentences. A sentence
- *        says what is wrong, with the value at fault, and where it helps what to do about it.
- * Rule:  grouped by the part that raises them; docs/reference/errors.md is generated from here.
+ * Owns: the codes (stable, because users and alerts match on them), their kinds and their messages. A message says what
+ *       is wrong, with the value at fault, and what to do.
  */
 import type { ErrorKind } from './error-kinds.ts';
 import type { ReasonFrom } from './reasons.ts';
@@ -11,9 +10,9 @@ import { formatBytes } from './units.ts';
 
 type Row = {
   readonly kind: ErrorKind;
-  /** Absent: the kind's. */
+  /** HTTP status. Absent: the kind's. */
   readonly http?: number;
-  /** Of a pod whose container ends with it; absent: PrepareFailed or LoadFailed. */
+  /** The reason of a pod whose container ends with this code. Absent: PrepareFailed or LoadFailed. */
   readonly reason?: ReasonFrom<'pod'>;
   readonly say: (params: never) => string;
 };
@@ -24,21 +23,21 @@ export const codes = {
   BAD_CONFIG: { kind: 'invalid', say: (p: { where: string; problem: string }) => `${p.where}: ${p.problem}` },
   INTENT_REFUSED: {
     kind: 'invalid',
-    say: (p: { model: string; intent: string; why: string }) => `${p.model}: ${p.intent} is refused: ${p.why}`,
+    say: (p: { model: string; intent: string; why: string }) => `${p.model}: ${p.intent} refused: ${p.why}`,
   },
   FILE_UNREADABLE: { kind: 'missing', say: (p: { path: string; why: string }) => `cannot read ${p.path}: ${p.why}` },
   RUN_IN_PROGRESS: {
     kind: 'conflict',
     say: (p: { folder: string; pid: number }) =>
-      `another run (process ${p.pid}) is at work in ${p.folder}: wait for it or end it`,
+      `process ${p.pid} is already running in ${p.folder}: wait for it or stop it`,
   },
   PORT_TAKEN: {
     kind: 'conflict',
-    say: (p: { address: string; port: number }) => `port ${p.port} of ${p.address} is taken by another process`,
+    say: (p: { address: string; port: number }) => `port ${p.port} of ${p.address} is in use by another process`,
   },
 
-  // ── the Kubernetes API, as a client sees it ──
-  /** The kind is that of the status (kube/client/kube-error.ts); `afterMs` is what the server asked to wait. */
+  // ── the client of the Kubernetes API ──
+  /** The HTTP status decides the kind (kube/client/kube-error.ts). `afterMs` is the Retry-After of the answer. */
   KUBE_STATUS: {
     kind: 'transient',
     say: (p: { status: number; reason: string; message: string; request?: string; afterMs?: number }) =>
@@ -54,17 +53,17 @@ export const codes = {
   KUBE_WATCH_SILENT: {
     kind: 'transient',
     say: (p: { type: string; silentMs: number }) =>
-      `the watch of ${p.type} said nothing for ${p.silentMs} ms and is taken for dead`,
+      `the watch of ${p.type} received nothing for ${p.silentMs} ms and is restarted`,
   },
-  LEADERSHIP_LOST: { kind: 'waiting', say: () => 'this replica no longer leads; the one that does will go on' },
+  LEADERSHIP_LOST: { kind: 'waiting', say: () => 'this replica is not the leader any more; the new leader continues' },
   NAME_TAKEN: {
     kind: 'transient',
     say: (p: { kind: string; name: string; owner: string }) =>
-      `a ${p.kind} named ${p.name} exists and ` +
-      `${p.owner === '' ? "has no owner and not the operator's labels" : `belongs to ${p.owner}`}: delete it or ` +
-      'give the model another name',
+      `a ${p.kind} named ${p.name} already exists and ` +
+      `${p.owner === '' ? "has neither an owner nor the operator's labels" : `belongs to ${p.owner}`}: delete it or ` +
+      'rename the model',
   },
-  KIND_UNKNOWN: { kind: 'bug', say: (p: { kind: string }) => `no resource type is known for kind ${p.kind}` },
+  KIND_UNKNOWN: { kind: 'bug', say: (p: { kind: string }) => `unknown resource type of kind ${p.kind}` },
   KUBE_UNREACHABLE: {
     kind: 'transient',
     say: (p: { server: string; why: string }) => `the API server at ${p.server} cannot be reached: ${p.why}`,
@@ -74,12 +73,12 @@ export const codes = {
   SOURCE_INVALID: {
     kind: 'invalid',
     reason: 'SourceInvalid',
-    say: (p: { uri: string; problem: string }) => `the model URI ${p.uri} is not usable: ${p.problem}`,
+    say: (p: { uri: string; problem: string }) => `the model URI ${p.uri} cannot be used: ${p.problem}`,
   },
   SOURCE_MISSING: {
     kind: 'missing',
     reason: 'SourceMissing',
-    say: (p: { uri: string; why: string }) => `nothing is at ${p.uri}: ${p.why}`,
+    say: (p: { uri: string; why: string }) => `${p.uri} does not exist: ${p.why}`,
   },
   SOURCE_UNAVAILABLE: {
     kind: 'transient',
@@ -96,12 +95,12 @@ export const codes = {
     kind: 'invalid',
     reason: 'DigestMismatch',
     say: (p: { what: string; want: string; got: string }) =>
-      `the digest of ${p.what} is ${p.got}, expected ${p.want}: the source changed or the spec is wrong`,
+      `the digest of ${p.what} is ${p.got}, expected ${p.want}: restore the source or correct the digest in the spec`,
   },
   MODEL_INVALID: {
     kind: 'invalid',
     reason: 'InvalidModel',
-    say: (p: { file: string; problem: string }) => `${p.file} is not a model this runtime can serve: ${p.problem}`,
+    say: (p: { file: string; problem: string }) => `${p.file} is not a model that this runtime can serve: ${p.problem}`,
   },
   MODEL_TOO_LARGE: {
     kind: 'invalid',
@@ -113,14 +112,15 @@ export const codes = {
   PRECISION_MISSING: {
     kind: 'invalid',
     reason: 'PrecisionMissing',
-    say: (p: { precision: string }) => `no file of precision ${p.precision}: list it in spec.model.variants`,
+    say: (p: { precision: string }) =>
+      `the model has no file of precision ${p.precision}: add it to spec.model.variants`,
   },
   PROVIDER_UNAVAILABLE: {
     kind: 'invalid',
     reason: 'ProviderUnavailable',
-    say: (p: { provider: string; why: string }) => `execution provider ${p.provider} cannot be used here: ${p.why}`,
+    say: (p: { provider: string; why: string }) => `execution provider ${p.provider} cannot be used: ${p.why}`,
   },
-  DISK_FULL: { kind: 'transient', say: (p: { path: string }) => `no space is left at ${p.path}` },
+  DISK_FULL: { kind: 'transient', say: (p: { path: string }) => `no space left on the disk of ${p.path}` },
 
   // ── golden sets ──
   GOLDEN_SET_INVALID: {
@@ -140,13 +140,28 @@ export const codes = {
   },
   ENGINE_LOST: {
     kind: 'transient',
-    say: (p: { model: string }) => `a worker of ${p.model} ended while it ran this request; it is being replaced`,
+    say: (p: { model: string }) => `a worker of ${p.model} ended during this request and is being replaced; retry`,
+  },
+  SEQUENCE_UNKNOWN: {
+    kind: 'bug',
+    say: (p: { sequence: number }) => `sequence ${p.sequence} is not open: it was closed, or another engine opened it`,
+  },
+  SEQUENCE_LOST: {
+    kind: 'transient',
+    say: (p: { model: string; sequence: number }) =>
+      `the worker of ${p.model} that held the state of sequence ${p.sequence} ended; start the sequence again`,
+  },
+  STATE_FULL: {
+    kind: 'overloaded',
+    say: (p: { needBytes: number; reservedBytes: number; limitBytes: number }) =>
+      `the state of a new sequence needs ${formatBytes(p.needBytes)}, and ${formatBytes(p.reservedBytes)} of ` +
+      `${formatBytes(p.limitBytes)} are reserved; try again in a moment`,
   },
   WARMUP_TIMEOUT: {
     kind: 'deadline',
     reason: 'WarmupTimeout',
     say: (p: { timeoutMs: number }) =>
-      `warm-up did not finish within ${p.timeoutMs} ms: raise spec.warmup.timeout, or check whether a run of the ` +
+      `warm-up did not finish within ${p.timeoutMs} ms: raise spec.warmup.timeout, or check that a run of the ` +
       'model ends',
   },
 
@@ -156,28 +171,28 @@ export const codes = {
   INPUT_TOO_LONG: {
     kind: 'invalid',
     say: (p: { field: string; unit: 'tokens' | 'characters'; length: number; limit: number }) =>
-      `${p.field} has ${p.length} ${p.unit}, the limit is ${p.limit}: shorten it (or let the server cut: ` +
-      'spec.model.embedding.onTooLong: Truncate)',
+      `${p.field} has ${p.length} ${p.unit}, the limit is ${p.limit}: shorten it, or set ` +
+      'spec.model.embedding.onTooLong: Truncate',
   },
   MODEL_UNKNOWN: {
     kind: 'missing',
-    say: (p: { asked: string; served: string }) => `unknown model '${p.asked}': this server serves '${p.served}'`,
+    say: (p: { asked: string; served: string }) => `unknown model '${p.asked}'; available: '${p.served}'`,
   },
   METHOD_UNKNOWN: {
     kind: 'invalid',
     http: 405,
     say: (p: { method: string; path: string; allowed: string }) =>
-      `${p.path} does not take ${p.method}: use ${p.allowed}`,
+      `${p.path} does not support ${p.method}: use ${p.allowed}`,
   },
   TASK_MISSING: {
     kind: 'missing',
     say: (p: { path: string; model: string; task: string }) =>
-      `model '${p.model}' is not served for ${p.path}: set spec.model.task: ${p.task} (serve: --config with ` +
-      `{"task": "${p.task}"})`,
+      `${p.path} needs task ${p.task}, which model '${p.model}' does not have: set spec.model.task: ${p.task} ` +
+      `(serve: --config with {"task": "${p.task}"})`,
   },
   PATH_UNKNOWN: {
     kind: 'missing',
-    say: (p: { method: string; path: string }) => `no such endpoint: ${p.method} ${p.path}`,
+    say: (p: { method: string; path: string }) => `unknown endpoint: ${p.method} ${p.path}`,
   },
   REQUEST_TOO_LARGE: {
     kind: 'oversize',
@@ -186,55 +201,57 @@ export const codes = {
   },
   TOKEN_MISSING: {
     kind: 'invalid',
-    say: (p: { what: string }) =>
-      `${p.what} are only given to requests with the token of the model's revision in the header authorization`,
+    say: (p: { what: string }) => `${p.what} need the token of the model's revision in the header authorization`,
   },
-  QUEUE_FULL: { kind: 'overloaded', say: (p: { limit: number }) => `the queue holds its limit of ${p.limit} requests` },
+  QUEUE_FULL: {
+    kind: 'overloaded',
+    say: (p: { limit: number }) => `the queue is full (limit: ${p.limit} requests); retry later`,
+  },
   NOT_IDLE: {
     kind: 'overloaded',
-    say: () => 'requests of users are under way; what a sidecar asks runs only while there is room beside them',
+    say: () => 'sidecar requests are only served while no user request is queued and a worker is free',
   },
   MEMORY_FULL: {
     kind: 'overloaded',
     say: (p: { anonymousBytes: number; limitBytes: number }) =>
-      `memory is short: ${p.anonymousBytes} of ${p.limitBytes} bytes are in use; try again in a moment`,
+      `not enough memory: ${formatBytes(p.anonymousBytes)} of ${formatBytes(p.limitBytes)} are in use; retry later`,
   },
   BODIES_FULL: {
     kind: 'overloaded',
     say: (p: { limitBytes: number }) =>
-      `the bodies and answers of requests under way hold their limit of ${formatBytes(p.limitBytes)}; try again ` +
-      'in a moment',
+      `not enough memory for the body: the bodies and answers of other requests use their limit of ` +
+      `${formatBytes(p.limitBytes)}; retry later`,
   },
   BODY_TOO_SLOW: {
     kind: 'invalid',
     http: 408,
     say: () =>
-      'the body came too slowly: less than 1 KiB a second for 5 s, or less than 32 KiB a second while other ' +
-      'requests waited for memory; send it again',
+      'the body arrived too slowly: less than 1 KiB/s for 5 s, or less than 32 KiB/s while other requests waited ' +
+      'for memory; send it again',
   },
   REQUEST_EXPIRED: {
     kind: 'deadline',
-    say: (p: { waitedMs: number }) => `the request waited ${Math.round(p.waitedMs)} ms, past its deadline`,
+    say: (p: { waitedMs: number }) => `the deadline passed after ${Math.round(p.waitedMs)} ms in the queue`,
   },
   RUN_STUCK: {
     kind: 'deadline',
     say: (p: { model: string; ranMs: number; limitMs: number }) =>
       `a run of ${p.model} has not ended after ${seconds(p.ranMs)} s, the limit is ${seconds(p.limitMs)} s: the ` +
-      'model may never end for this input (a Loop without an end), or the CPU limit is too small for it',
+      'model may loop forever on this input, or the CPU limit is too low',
   },
   NOT_READY: { kind: 'waiting', say: (p: { state: string }) => `the model is not ready: ${p.state}` },
-  DRAINING: { kind: 'waiting', say: () => 'the server is shutting down; another replica will answer' },
+  DRAINING: { kind: 'waiting', say: () => 'the server is shutting down; send the request again' },
   // ── local mode ──
   ADDRESSES_EXHAUSTED: {
     kind: 'overloaded',
     say: (p: { first: string; ports: string }) =>
-      `no free loopback address was found from ${p.first} on for a pod with ports ${p.ports}: another process ` +
-      'listens on them on all addresses',
+      `no free loopback address from ${p.first} on for a pod with ports ${p.ports}: stop the process that listens on ` +
+      'these ports on all addresses',
   },
   DATA_IN_USE: {
     kind: 'conflict',
     say: (p: { dir: string; pid: number }) =>
-      `the data folder ${p.dir} is used by process ${p.pid}, another local mode: end it or take another folder`,
+      `the data folder ${p.dir} is in use by another local mode (process ${p.pid}): stop it or use another folder`,
   },
   FOLDER_UNUSABLE: {
     kind: 'invalid',
@@ -246,7 +263,7 @@ export const codes = {
   },
 } as const satisfies Record<string, Row>;
 
-/** Whole seconds, short times with one decimal. */
+/** Seconds; below 10 s with one decimal. */
 function seconds(ms: number): number {
   return ms < 10_000 ? Math.round(ms / 100) / 10 : Math.round(ms / 1000);
 }

@@ -1,29 +1,28 @@
 /**
- * The kinds of errors, and what each means to each side.
+ * The kinds of errors.
  *
- * Owns:  the one table that turns a kind into a retry, an HTTP status and a log level. No other file switches on an
- *        error.
+ * Owns: the table of each kind's retry policy, HTTP status and log level. No other file switches on an error.
  */
 
-/** Who can fix it, and so what to do about it. */
+/** A kind says who can fix the error, and when a retry can help. */
 export const kinds = {
-  /** The user's input is wrong. Retrying the same input cannot help. */
+  /** The user's input is wrong. A retry with the same input fails again. */
   invalid: { retry: 'never', http: 400, log: 'info' },
-  /** It names something that is not there. May appear later. */
+  /** The input names an object that does not exist. It may be created later. */
   missing: { retry: 'on-change', http: 404, log: 'info' },
-  /** Someone else wrote first. Read again and redo. */
+  /** Another writer changed the object. Read it again and retry. */
   conflict: { retry: 'now', http: 409, log: 'debug' },
-  /** It can never fit the limits of this server. */
+  /** The request is larger than a limit of this server. */
   oversize: { retry: 'never', http: 413, log: 'info' },
-  /** Full. The caller should come back after a pause. */
+  /** A queue or the memory is full. The caller should retry after a pause. */
   overloaded: { retry: 'backoff', http: 429, log: 'warn' },
-  /** Not ready yet, or no longer; nothing is wrong. */
+  /** Not ready yet, or shutting down. Not a failure. */
   waiting: { retry: 'after', http: 503, log: 'debug' },
-  /** The network, the API server, the registry: likely to pass. */
+  /** A failure of the network, the API server or a registry. A retry is likely to succeed. */
   transient: { retry: 'backoff', http: 503, log: 'warn' },
-  /** Ran out of the time the caller gave. */
+  /** The deadline passed. */
   deadline: { retry: 'never', http: 504, log: 'info' },
-  /** Our own mistake. Loud, with a stack. */
+  /** A mistake in this project's code. Logged as an error, with its stack. */
   bug: { retry: 'backoff', http: 500, log: 'error' },
 } as const;
 

@@ -1,9 +1,8 @@
 /**
- * Every error the project raises on purpose.
+ * The error class of the project.
  *
- * Owns:   the class. Codes and their wording are in error-codes.ts; what a kind means to each side in error-kinds.ts.
- * Rule:   an outcome the caller plans for is a value (a Decision, a Verdict, a BatchPlan); an
- *         error is for what it cannot plan for. Nobody matches on messages.
+ * Owns: the class. Codes and messages are in error-codes.ts, kinds in error-kinds.ts. An outcome that the caller
+ *       expects is a value (a Decision, a Verdict, a BatchPlan), not an error. Code compares codes, never messages.
  */
 import { codes, type ErrorCode, type ParamsOf } from './error-codes.ts';
 import type { ErrorKind } from './error-kinds.ts';
@@ -16,9 +15,9 @@ export class AppError<C extends ErrorCode = ErrorCode> extends Error {
   readonly kind: ErrorKind;
   readonly params: ParamsOf<C>;
 
-  /** @param options.kind where another system's answer decides who can fix it; otherwise the code's row says */
+  /** @param options.kind replaces the kind of the code, when another system's answer decides it */
   constructor(code: C, params: ParamsOf<C>, options?: { cause?: unknown; kind?: ErrorKind }) {
-    // The registry's rows are checked where they stand; TypeScript cannot follow a code to its own row here.
+    // TypeScript cannot infer that codes[code] is the row of C; error-codes.ts checks the rows.
     const say = codes[code].say as (params: ParamsOf<C>) => string;
     super(say(params), options?.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
@@ -27,12 +26,12 @@ export class AppError<C extends ErrorCode = ErrorCode> extends Error {
   }
 }
 
-/** Anything thrown that is not ours is our bug until someone gives it a code. */
+/** The kind of an error; `bug` for every error that is not an AppError. */
 export function kindOf(error: unknown): ErrorKind {
   return error instanceof AppError ? error.kind : 'bug';
 }
 
-/** The message of anything that was thrown. */
+/** The message of a thrown value, which may be any type. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

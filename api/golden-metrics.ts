@@ -1,27 +1,26 @@
 /**
- * The ways to compare an answer with the right one, a row each.
+ * The metrics by which an answer is compared with the expected one, a row each.
  *
- * Owns:  what each metric is called, how its score is made and limited, and which gates take it. The schema and its
- *        rules, the runtime's config, the defaults, the sidecar and the messages read the rows; how two tensors are
- *        compared is in runtime/quality/compare.ts.
+ * Owns: name, score and limit of each metric, and which gates accept it. The schema and its rules, the runtime's
+ *       config, the defaults, the sidecar and messages use the rows. runtime/quality/compare.ts compares two tensors.
  */
 
 type Row = {
-  /** What the score of a set is, for the reference. */
+  /** Describes the score of a set, for the reference. */
   readonly says: string;
-  /** Whether a better answer has a higher or a lower value: a score has a min, an error a max. */
+  /** Higher: the metric is a score, and its limit is a min. Lower: it is an error, and its limit is a max. */
   readonly better: 'Higher' | 'Lower';
-  /** The value of an answer that has nothing in common with the right one. JSON has no infinity. */
+  /** The value of a completely wrong answer. Finite, because JSON has no infinity. */
   readonly worst: number;
-  /** How the values of many answers become one: the worst of them where a single one tells, else the mean by weight. */
+  /** How the values of several answers are combined: their worst value, or their weighted mean. */
   readonly over: 'WorstCase' | 'Mean';
-  /** The limit of a gate that gives none. Absent: the gate must give one, `needed` says why. */
+  /** Default of the gate's limit. Absent: the gate must set a limit; `needed` gives the reason. */
   readonly limit?: number;
   readonly needed?: string;
-  /** Whether answers to generated inputs can be compared by it. */
+  /** Whether the metric can compare answers to generated inputs. */
   readonly generated?: true;
-  /** The value from which on (for errors: up to which) two answers to a live request agree. Absent: gates.quality does
-   * not take the metric. */
+  /** Two answers to a live request agree when the value is at least this (for errors: at most). Absent: gates.quality
+   * does not accept the metric. */
   readonly agreesFrom?: number;
 };
 
@@ -31,7 +30,7 @@ const rows = {
     better: 'Lower',
     worst: Number.MAX_VALUE,
     over: 'WorstCase',
-    needed: 'how large an error may be only you know',
+    needed: 'the largest acceptable error depends on the model',
     generated: true,
   },
   Cosine: {
@@ -60,23 +59,23 @@ const rows = {
     agreesFrom: 1,
   },
   WordErrorRate: {
-    says: 'wrong words for each word',
+    says: 'wrong words per expected word',
     better: 'Lower',
     worst: 1,
     over: 'Mean',
     limit: 0.05,
   },
   Accuracy: {
-    says: 'share of right labels',
+    says: 'share of correct labels',
     better: 'Higher',
     worst: 0,
     over: 'Mean',
-    needed: 'how good the model is only you know',
+    needed: 'the expected accuracy depends on the model',
   },
 } as const satisfies Readonly<Record<string, Row>>;
 
 export type GoldenMetric = keyof typeof rows;
-/** Metrics that gates.quality takes, for answers to live requests. */
+/** Metrics that gates.quality accepts. It compares answers to live requests. */
 export type LiveMetric = {
   [M in GoldenMetric]: (typeof rows)[M] extends { readonly agreesFrom: number } ? M : never;
 }[GoldenMetric];
@@ -87,19 +86,19 @@ export const liveMetricNames = goldenMetricNames.filter(
   (metric): metric is LiveMetric => goldenMetrics[metric].agreesFrom !== undefined,
 );
 
-/** Whether a lower value is the better one. */
+/** Whether a lower value is better. */
 export function isError(metric: GoldenMetric): boolean {
   return goldenMetrics[metric].better === 'Lower';
 }
 
-/** The limit of a golden gate that gives none, where one makes sense for every model. */
+/** The default limit of a golden gate; empty when the metric has no default. */
 export function defaultLimitOf(metric: GoldenMetric): { readonly min?: number; readonly max?: number } {
   const { limit } = goldenMetrics[metric];
   if (limit === undefined) return {};
   return isError(metric) ? { max: limit } : { min: limit };
 }
 
-/** The value from which on two answers to a live request agree. */
+/** Two answers to a live request agree when the value is at least this. */
 export function agreesFrom(metric: LiveMetric): number {
   return rows[metric].agreesFrom;
 }

@@ -1,25 +1,25 @@
 /**
  * A log-bucket histogram of durations, in the form of the report (api/report.ts).
  *
- * Owns:  which bucket a duration falls into. Buckets are 2 % wide, so that a quantile read from them is within
- *        2 % of the true one; they are sparse, and there are at most `maxIndex` + 1.
+ * Owns:   the bucket of a duration. Buckets are 2 % wide, so that a quantile is within 2 % of the exact value.
+ * Limits: at most `maxIndex` + 1 buckets, sparse.
  */
 import type { Histogram } from './report.ts';
 
 export const base = 1e-4;
 export const growth = 1.02;
-/** Bounds the memory: 1000 buckets reach beyond 11 hours. */
+/** Limits the memory: 1000 buckets end above 11 hours. */
 const maxIndex = 1000;
 const logGrowth = Math.log(growth);
 
 /**
  * @param seconds 0 or more
- * @returns the bucket i with base * growth^(i-1) < seconds <= base * growth^i; 0 for what is below
+ * @returns the bucket i with base * growth^(i-1) < seconds <= base * growth^i; 0 for shorter durations
  */
 export function durationBucket(seconds: number): number {
   if (!(seconds > base)) return 0;
   const index = Math.ceil(Math.log(seconds / base) / logGrowth);
-  // Logarithms round: at a bucket's very bound the neighbour may come out.
+  // At the exact bound of a bucket, the rounding of the logarithm may give the next bucket.
   const exact = seconds <= base * growth ** (index - 1) ? index - 1 : index;
   return Math.min(exact, maxIndex);
 }

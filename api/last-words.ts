@@ -1,11 +1,9 @@
 /**
- * What a container says as it ends: the termination message, at most 4096 bytes of JSON.
+ * The last words of a container: its termination message, at most 4096 bytes of JSON. The operator reads it from the
+ * pod's status, so that pods need no credentials for the API server.
  *
- * `prepare` says what it learned (or why it failed); `runtime` says why it died. The operator reads it
- * from the pod's status, so no pod needs credentials for the API.
- *
- * Owns:  the two shapes and reading them back. Reading never throws: a container may have been killed
- *        in mid-sentence, or be somebody else's image.
+ * Owns: the two forms, `resolved` (the result of `prepare`) and `failed`. Reading never throws: a container may be
+ *       killed while it writes, or run another image.
  */
 import { bounds } from './bounds.ts';
 import type { Precision, ProviderName } from './choices.ts';
@@ -19,32 +17,30 @@ import { digestPattern } from './schema/values.ts';
 
 export const maxLeftOut = 300;
 
-/** Kubernetes cuts a termination message at this many bytes. */
+/** Kubernetes cuts a termination message at this length. */
 export const lastWordsLimitBytes = 4096;
 
 const digest = () => k.string({ ...bounds.digest, pattern: digestPattern });
 const words = () => k.string({ max: lastWordsLimitBytes });
 
-/** What only the bytes could tell. Later pods of the revision refuse anything else. */
+/** What `prepare` found in the fetched files. Later pods of the revision refuse files that differ. */
 const resolvedSchema = k.object({
-  digest: digest().doc('Of the source as the spec names it: of a file its SHA-256, of a folder that of its listing.'),
-  bytes: c.number().doc('Bytes of the source.'),
+  digest: digest().doc('SHA-256 of the source: of the file, or of the listing of the folder.'),
+  bytes: c.number().doc('Size of the source in bytes.'),
   signature: words().doc('SHA-256 over names, types and shapes of inputs and outputs.'),
   opset: c.number().doc('Version of the operator set.'),
-  // Of a later version, perhaps. They go into a status, whose fields are as long as these.
-  precision: c.wordOf<Precision>({ max: 16 }).doc('What is served: a precision that was asked for, or Source.'),
-  provider: c.wordOf<ProviderName>({ max: 32 }).doc('The first provider that the session was really built with.'),
-  memoryEstimateBytes: c
-    .number()
-    .doc('Bytes of anonymous memory that loading and one run needed; 0 when not measured.'),
+  // Later versions may write other words. The lengths are those of the fields of the status.
+  precision: c.wordOf<Precision>({ max: 16 }).doc('Precision that is served: the requested one, or Source.'),
+  provider: c.wordOf<ProviderName>({ max: 32 }).doc('The first provider that the session was built with.'),
+  memoryEstimateBytes: c.number().doc('Bytes of anonymous memory that loading and one run needed; 0: not measured.'),
 });
 
 export type Resolved = Infer<typeof resolvedSchema> & {
-  /** Of the file that is served, with its external weights if it has any. Absent: an older runtime said this. */
+  /** Digest of the served file, with its external weights if there are any. Absent when an older runtime wrote this. */
   readonly served?: string;
-  /** What it takes and gives; absent when that is too long to be said here. */
+  /** Inputs and outputs of the model. Absent when they do not fit into the message. */
   readonly io?: ModelIo;
-  /** Outputs that are not tensors, so that no answer has them; at most `maxLeftOut` characters. Absent without any. */
+  /** Outputs that are not tensors and so are not returned; at most `maxLeftOut` characters. Absent: all are tensors. */
   readonly leftOut?: string;
 };
 
@@ -59,7 +55,7 @@ const check = checkOf(
 const isDigest = valid(digest());
 const isLeftOut = valid(k.string({ max: maxLeftOut }));
 
-/** Of a part that is left out when it is wrong. */
+/** Checks an optional part. A wrong part is ignored; the rest is used. */
 function valid(schema: Schema<string>): (value: unknown) => boolean {
   const checkPart = checkOf(schema, 'Ignore');
   return (value) => checkPart(value) === undefined;
@@ -68,14 +64,14 @@ function valid(schema: Schema<string>): (value: unknown) => boolean {
 export function printLastWords(words: LastWords): string {
   const text = JSON.stringify({ schema: 1, ...words });
   if (new TextEncoder().encode(text).length <= lastWordsLimitBytes) return text;
-  // Of what was resolved only the names of many inputs and outputs can be long; the signature stands for them.
+  // Only the names of inputs and outputs can be that long. The hash of the signature stays.
   if (words.kind === 'resolved')
     return JSON.stringify({ schema: 1, kind: 'resolved', resolved: { ...words.resolved, io: undefined } });
-  // A character is at most 4 bytes, escaped at most 6.
+  // 600 UTF-16 units take at most 3600 bytes: JSON escapes one in at most 6 bytes.
   return JSON.stringify({ schema: 1, ...words, message: words.message.slice(0, 600) });
 }
 
-/** @returns undefined when the text is not of this form */
+/** @returns undefined when the text does not have this form */
 export function parseLastWords(text: string): LastWords | undefined {
   if (text.length > lastWordsLimitBytes) return undefined;
   const value = parseSchemaOne(text);

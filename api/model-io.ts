@@ -1,9 +1,8 @@
 /**
- * What a model takes and gives, short enough for a container's last words, and how two revisions compare in it.
+ * Inputs and outputs of a model in short notation, and their comparison between two revisions. Pure.
  *
- * Owns:  the notation, `float32[?,384]` (a number is a fixed size, ? one that each request chooses, without brackets
- *        the rank is not known), and what schemaPolicy Compatible and Exact mean.
- * Pure.
+ * Owns: the notation, `float32[?,384]` (a number is a fixed size, ? a size that a request chooses; without brackets the
+ *       rank is unknown), and the meaning of schemaPolicy Compatible and Exact.
  */
 import { ownValue } from './record.ts';
 import { k, type Infer } from './schema/builder.ts';
@@ -32,7 +31,7 @@ function notesOf(tensors: readonly Tensor[]): Readonly<Record<string, string>> {
 
 const check = checkOf(modelIoSchema, 'Ignore');
 
-/** @returns undefined when the value is not of this form */
+/** @returns undefined when the value does not have this form */
 export function readModelIo(value: unknown): ModelIo | undefined {
   if (check(value) !== undefined) return undefined;
   const { inputs, outputs } = value as ModelIo;
@@ -42,13 +41,11 @@ export function readModelIo(value: unknown): ModelIo | undefined {
 export type SchemaPolicy = 'Compatible' | 'Exact' | 'Any';
 
 /**
- * Whether clients of stable can go on with the candidate.
+ * Compares the candidate with stable by schemaPolicy. Compatible: the inputs have the same names and types, and accept
+ * every shape that stable's accept; every output of stable exists, with the same type and a shape that stable could
+ * return. Exact: nothing differs. Any: nothing is compared.
  *
- * Compatible: the same inputs by name and type, each of a shape that takes what stable's takes; every output of
- *             stable's
- * by name and type, of a shape that stable's could have had. Exact: nothing differs. Any: everything may.
- *
- * @returns the first difference, in words; undefined when there is none that the policy forbids
+ * @returns the first difference that the policy forbids, in words; otherwise undefined
  */
 export function ioChange(stable: ModelIo, candidate: ModelIo, policy: SchemaPolicy): string | undefined {
   if (policy === 'Any') return undefined;
@@ -57,12 +54,12 @@ export function ioChange(stable: ModelIo, candidate: ModelIo, policy: SchemaPoli
 
 function inputChange(stable: ModelIo, candidate: ModelIo, policy: SchemaPolicy): string | undefined {
   for (const name of Object.keys(candidate.inputs))
-    if (!Object.hasOwn(stable.inputs, name)) return `input '${name}' is new: ${listOf(stable.inputs, 'stable takes')}`;
+    if (!Object.hasOwn(stable.inputs, name)) return `input '${name}' is new: ${listOf('stable', stable, 'inputs')}`;
   for (const [name, note] of Object.entries(stable.inputs)) {
     const other = ownValue(candidate.inputs, name);
-    if (other === undefined) return `input '${name}' is gone: ${listOf(candidate.inputs, 'it takes')}`;
+    if (other === undefined) return `input '${name}' is missing: ${listOf('the candidate', candidate, 'inputs')}`;
     const fits = policy === 'Exact' ? other === note : isWithin(note, other);
-    if (!fits) return `input '${name}' is ${other}, stable takes ${note}`;
+    if (!fits) return `input '${name}' is ${other}, stable has ${note}`;
   }
   return undefined;
 }
@@ -70,9 +67,9 @@ function inputChange(stable: ModelIo, candidate: ModelIo, policy: SchemaPolicy):
 function outputChange(stable: ModelIo, candidate: ModelIo, policy: SchemaPolicy): string | undefined {
   for (const [name, note] of Object.entries(stable.outputs)) {
     const other = ownValue(candidate.outputs, name);
-    if (other === undefined) return `output '${name}' is gone: ${listOf(candidate.outputs, 'it gives')}`;
+    if (other === undefined) return `output '${name}' is missing: ${listOf('the candidate', candidate, 'outputs')}`;
     const fits = policy === 'Exact' ? other === note : isWithin(other, note);
-    if (!fits) return `output '${name}' is ${other}, stable gives ${note}`;
+    if (!fits) return `output '${name}' is ${other}, stable has ${note}`;
   }
   const added =
     policy === 'Exact'
@@ -81,7 +78,7 @@ function outputChange(stable: ModelIo, candidate: ModelIo, policy: SchemaPolicy)
   return added === undefined ? undefined : `output '${added}' is new`;
 }
 
-/** Whether every tensor of the narrow notation is one of the wide one, too. */
+/** Whether every tensor that matches `narrow` also matches `wide`. */
 function isWithin(narrow: string, wide: string): boolean {
   const [from, to] = [parse(narrow), parse(wide)];
   if (from.type !== to.type) return false;
@@ -96,10 +93,12 @@ function parse(note: string): { readonly type: string; readonly dims?: readonly 
 
 const namesShown = 6;
 
-function listOf(notes: Readonly<Record<string, string>>, verb: string): string {
-  const names = Object.keys(notes);
+/** e.g. `stable has 'a', 'b'` */
+function listOf(who: 'stable' | 'the candidate', io: ModelIo, what: keyof ModelIo): string {
+  const names = Object.keys(io[what]);
+  if (names.length === 0) return `${who} has no ${what}`;
   const more = names.length > namesShown ? ` and ${names.length - namesShown} more` : '';
-  return `${verb} ${names
+  return `${who} has ${names
     .slice(0, namesShown)
     .map((name) => `'${name}'`)
     .join(', ')}${more}`;

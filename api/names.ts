@@ -1,8 +1,8 @@
 /**
- * Names that both sides have to spell alike: group and kind, labels, annotations, ports, mount paths.
+ * Names that several programs must spell alike: group and kind, labels, annotations, ports, mount paths.
  *
- * Owns:  every string that the operator writes and somebody else reads. Child names fit in 63 characters
- *        because a model's name has at most 40 (the CRD's CEL rule) and a revision 10.
+ * Owns:   every name that the operator writes and another program reads.
+ * Limits: the name of a child has at most 51 characters: 40 of the model (a CEL rule of the CRD), a dash and 10.
  */
 
 export const api = {
@@ -16,45 +16,44 @@ export const api = {
 } as const;
 
 export const labels = {
-  /** metadata.name of the OnnxModel; on every child and pod. */
+  /** metadata.name of the OnnxModel; set on every child and pod. */
   model: 'onnx-operator.dev/model',
-  /** Ten hex digits; on every child of one revision and its pods. */
+  /** Ten hex digits; set on every child of one revision and on its pods. */
   revision: 'onnx-operator.dev/revision',
   managedBy: 'app.kubernetes.io/managed-by',
   /**
-   * `true` on ready pods that get traffic while two revisions share it by pods (router Service). Set by the operator,
-   * never in a template.
+   * `true` on ready pods that get traffic while two revisions share it by pods (router Service). The operator sets it
+   * on pods; it is in no template.
    */
   serving: 'onnx-operator.dev/serving',
 } as const;
 
 export const annotations = {
-  /** What the first pod's `prepare` learned (api/last-words.ts), on the ControllerRevision. */
+  /** The result of `prepare` in the first pod (api/last-words.ts); set on the ControllerRevision. */
   resolved: 'onnx-operator.dev/resolved',
-  /** Hash of what the operator applied last, on every child. */
+  /** Hash of what the operator applied last; set on every child. */
   applied: 'onnx-operator.dev/applied',
-  /** The stable revision, on an entry Service whose selector does not say it. */
+  /** The stable revision; set on an entry Service whose selector does not name it. */
   stable: 'onnx-operator.dev/stable',
-  /** Attempt of the rollout for which the golden set was frozen, on the revision's ConfigMap. */
+  /** Attempt of the rollout for which the golden set was frozen; set on the revision's ConfigMap. */
   goldenAttempt: 'onnx-operator.dev/golden-attempt',
 } as const;
 
-/** Field manager of everything the operator applies, and value of the managed-by label. */
+/** Field manager of every object that the operator applies, and value of the managed-by label. */
 export const fieldManager = 'onnx-operator';
 
 /** Ports of a pod; the entry Service and each revision's Service use `runtime` too. */
 export const ports = { runtime: 8080, sidecar: 8081, metrics: 8082, grpc: 9000 } as const;
 
-/** terminationGracePeriodSeconds of every pod: 5 s without a request, then what is under way. */
+/** terminationGracePeriodSeconds of every pod: enough for 5 s without a new request and the end of current requests. */
 export const terminationGraceSeconds = 60;
 
 /** Container names of a pod. */
 export const containers = { prepare: 'prepare', runtime: 'runtime', sidecar: 'sidecar' } as const;
 
 /**
- * Where a pod finds things. In local mode there is no mount namespace: the kubelet rewrites these
- * paths in `args` and `env` to the folders that stand for the volumes, so programs take them from
- * there and never from this table.
+ * Paths inside a pod. Programs of a pod take them from `args` and `env`, never from this table: local mode has no mount
+ * namespaces, so its kubelet replaces the paths there by the folders that stand for the volumes.
  */
 export const paths = {
   configDir: '/etc/onnx-operator',
@@ -72,19 +71,19 @@ export const env = {
   podName: 'POD_NAME',
   configDir: 'ONNX_CONFIG_DIR',
   cacheDir: 'ONNX_CACHE_DIR',
-  /** Where the claim of a `pvc://` URI is mounted, read-only. Absent without one. */
+  /** Where the volume claim of a `pvc://` URI is mounted, read-only. Absent for other URIs. */
   sourceDir: 'ONNX_SOURCE_DIR',
   terminationLog: 'ONNX_TERMINATION_LOG',
-  /** `true` where the node's own files may be served by `file:///` URIs: local mode only. */
+  /** `true` when `file:///` URIs may be served: in local mode only, because they lead to files of the node. */
   allowFile: 'ONNX_ALLOW_FILE',
 } as const;
 
 /**
- * What native code reads as its process starts, before a line of ours runs.
+ * Environment that native code reads when its process starts, before JavaScript runs.
  *
- * glibc's two thresholds: memory that ONNX Runtime gives back returns to the machine once 4 MiB are free. At its own
- * values much of it stays with the process for good; at a few hundred KiB each run fetches its intermediate results
- * from the kernel anew, page by page, which costs an encoder as much time again as the arithmetic.
+ * The thresholds of glibc are 4 MiB. With its defaults, much of the memory that ONNX Runtime frees is never returned to
+ * the machine. With a few hundred KiB, every run allocates its intermediate results page by page, which doubled the run
+ * time of an encoder.
  */
 export const nativeEnvironment = {
   MALLOC_TRIM_THRESHOLD_: '4194304',
@@ -92,7 +91,7 @@ export const nativeEnvironment = {
   ORT_DISABLE_TELEMETRY: '1',
 } as const;
 
-/** Name of the Deployment, Service and ConfigMap of one revision. */
+/** The name of the Deployment, Service and ConfigMap of one revision. */
 export function childName(model: string, revision: string): string {
   return `${model}-${revision}`;
 }
@@ -100,14 +99,14 @@ export function childName(model: string, revision: string): string {
 const childNamePattern = /.-([0-9a-f]{10})$/;
 
 /**
- * The revision that a child's name tells. Names never change, labels may be changed by anybody.
- * @returns undefined when the name is not one that `childName` makes for this model
+ * The revision in the name of a child. More reliable than its label, because a name cannot be changed.
+ * @returns undefined when `childName` does not make this name for this model
  */
 export function revisionInName(model: string, name: string): string | undefined {
   return name.startsWith(`${model}-`) && name.length === model.length + 11 ? revisionAtEnd(name) : undefined;
 }
 
-/** The revision that the name of any model's child ends in; undefined when it ends in none. */
+/** The revision at the end of the name of a child of any model; undefined when the name does not end in one. */
 export function revisionAtEnd(name: string): string | undefined {
   return childNamePattern.exec(name)?.[1];
 }

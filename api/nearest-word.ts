@@ -1,6 +1,6 @@
-/** The word that somebody likely meant. Pure. */
+/** Finds the word that a misspelt one was meant to be. Pure. */
 
-/** @returns the nearest word by edits (letters' case is none), when a third of it or less is wrong */
+/** @returns the word with the fewest edits, ignoring case; undefined when more than a third of its letters differ */
 export function nearest(word: string, words: readonly string[]): string | undefined {
   const scored = words
     .map((one) => ({ one, edits: editsBetween(word.toLowerCase(), one.toLowerCase()) }))
@@ -9,7 +9,7 @@ export function nearest(word: string, words: readonly string[]): string | undefi
   return best !== undefined && best.edits <= Math.max(1, Math.floor(best.one.length / 3)) ? best.one : undefined;
 }
 
-/** Letters to put in, take out or change (Levenshtein), row by row. */
+/** Levenshtein distance. */
 function editsBetween(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (const [i, letter] of Array.from(a).entries()) {

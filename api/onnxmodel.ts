@@ -1,10 +1,10 @@
 /**
- * OnnxModel as a CustomResourceDefinition and as TypeScript types: both from the same schema.
+ * OnnxModel as a CustomResourceDefinition and as TypeScript types, both made from the same schema.
  *
- * Owns:  the CRD object (crds/ is generated from it), the cross-field rules and the types everybody uses.
+ * Owns: the CRD (crds/ is generated from it), the rules over several parts of the spec, and the types of the object.
  */
 import { api } from './names.ts';
-import { k, type Infer, type JsonSchema, type Stage } from './schema/builder.ts';
+import { k, type Infer, type JsonSchema, type SchemaStage } from './schema/builder.ts';
 import { revisionFields } from './schema/revision.ts';
 import { rolloutFields } from './schema/rollout.ts';
 import { statusSchema } from './schema/status.ts';
@@ -13,7 +13,9 @@ export const specSchema = k.object({ ...revisionFields, ...rolloutFields }).rule
   rule:
     "!has(self.execution) || !has(self.execution.precision) || self.execution.precision in ['Source', 'Auto'] || " +
     '(has(self.model.variants) && self.model.variants.exists(v, v.precision == self.execution.precision))',
-  message: 'execution.precision names no variant: list the file of that precision in model.variants',
+  message: 'model.variants must contain the file of execution.precision',
+  messageExpression:
+    "'model.variants has no file for execution.precision ' + self.execution.precision + ': add it to model.variants'",
   fieldPath: '.execution.precision',
 });
 
@@ -40,7 +42,7 @@ export type OnnxModel = {
     readonly deletionTimestamp?: string;
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
-    /** Who writes which fields, as the server keeps it. */
+    /** The API server's record of which manager owns which fields. */
     readonly managedFields?: readonly {
       readonly manager?: string;
       readonly operation?: string;
@@ -51,38 +53,43 @@ export type OnnxModel = {
   readonly status?: OnnxModelStatus;
 };
 
-/** Names of the spec's fields that make a revision, in the order of the reference. */
+/** Names of the spec's fields that are part of a revision, in the order of the reference. */
 export const revisionFieldNames = Object.keys(revisionFields) as readonly (keyof RevisionSpec)[];
 
 const namePattern = '^[a-z]([-a-z0-9]*[a-z0-9])?$';
 
 /**
- * The object's schema. @param stage `whole` has planned fields too: for tests against a real API server, never to be
- * shipped
+ * The schema of the whole object. @param stage `whole` includes planned fields; it is only for tests against a real API
+ * server and is never shipped
  */
-export function openApiSchema(stage: Stage): JsonSchema {
+export function openApiSchema(stage: SchemaStage): JsonSchema {
   return {
     type: 'object',
-    description: 'An ONNX model that is served, and how a change of it earns its traffic.',
+    description: 'An ONNX model that is served, and how a new revision of it gets traffic.',
     required: ['spec'],
     properties: {
       apiVersion: { type: 'string' },
       kind: { type: 'string' },
       metadata: { type: 'object' },
       spec: { ...specSchema.json(stage), description: 'What should be served, and how.' },
-      status: { ...statusSchema.json(stage), description: 'What the operator sees and does. It alone writes it.' },
+      status: {
+        ...statusSchema.json(stage),
+        description: 'What the operator observed and decided. Only the operator writes it.',
+      },
     },
     'x-kubernetes-validations': [
       {
         rule: `self.metadata.name.size() <= 40 && self.metadata.name.matches('${namePattern}')`,
-        message: 'metadata.name has at most 40 characters: small letters, digits and "-", beginning with a letter',
+        message:
+          'metadata.name must have at most 40 characters, only lower-case letters, digits and "-", begin with a ' +
+          'letter and not end with "-"',
       },
       {
-        // Only on creation: a model of an earlier time keeps its name.
+        // Only on creation, so that models from before this rule can still be updated.
         rule: "oldSelf.hasValue() || !self.metadata.name.matches('-[0-9a-f]{10}$')",
         message:
-          'metadata.name may not end in "-" and ten hex digits: the children of a revision of another model are ' +
-          'named so',
+          'metadata.name must not end in "-" and ten hex digits: such names are reserved for the children of ' +
+          'revisions',
         optionalOldSelf: true,
       },
     ],
@@ -102,8 +109,8 @@ const columns = [
   { name: 'Message', type: 'string', jsonPath: '.status.message', priority: 1 },
 ] as const;
 
-/** The whole CustomResourceDefinition. */
-export function customResourceDefinition(stage: Stage) {
+/** The CustomResourceDefinition. */
+export function customResourceDefinition(stage: SchemaStage) {
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',

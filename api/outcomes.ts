@@ -1,11 +1,8 @@
 /**
- * Whose fault it is when a request got no result: the one table that counters, metrics, reports and gates go by.
+ * The outcomes of failed requests, for counters, metrics, reports and gates. Pure.
  *
- * Owns:  the kinds under which failed requests are counted, and the fault of each. The kinds of errors
- *        (error-kinds.ts) are
- *        among them; two more tell what a client made impossible from what a revision did not manage.
- * Rule:  `Client` counts neither for nor against a revision. `Capacity` and `Revision` count against it.
- * Pure.
+ * Owns: the kinds under which failed requests are counted, and the fault of each: the kinds of errors (error-kinds.ts)
+ *       and two more that clients cause. Gates ignore failures with fault `Client` and count all others.
  */
 import type { ErrorKind } from './error-kinds.ts';
 import type { ErrorCode } from './errors.ts';
@@ -18,30 +15,30 @@ export const faults = {
   missing: 'Client',
   conflict: 'Client',
   oversize: 'Client',
-  /** The client's own deadline came first, and it was shorter than what the server allows a run. */
+  /** The client's deadline passed, and it was shorter than the server's limit for a run. */
   clientDeadline: 'Client',
-  /** The bodies that clients are sending left no room for this one. */
+  /** The bodies of other requests take all the memory for bodies. */
   clientBody: 'Client',
-  /** The queue or the memory is full: the revision does not keep up with its traffic. */
+  /** The queue or the memory is full: the revision is too slow for its traffic. */
   overloaded: 'Capacity',
   waiting: 'Capacity',
   transient: 'Revision',
-  /** The server's own limit of time. */
+  /** The server's own time limit passed. */
   deadline: 'Revision',
   bug: 'Revision',
 } as const satisfies Readonly<Record<ErrorKind | 'clientDeadline' | 'clientBody', Fault>>;
 
 export type OutcomeKind = keyof typeof faults;
 
-/** Errors that are counted under another kind than their own, whatever the deadline. */
+/** Errors that are counted under another kind than their own. */
 const kindOfCode: Readonly<Partial<Record<ErrorCode, OutcomeKind>>> = { BODIES_FULL: 'clientBody' };
 
 export type Failed = {
   readonly code: string;
   readonly kind: ErrorKind;
-  /** Milliseconds that the client gave its request; undefined when it gave no deadline. */
+  /** The client's deadline in milliseconds after arrival; undefined when it set no deadline. */
   readonly clientDeadlineMs?: number | undefined;
-  /** Milliseconds that the server allows a run: a client's deadline of at least that long is the server's, too. */
+  /** The server's limit for a run, in milliseconds. A client's deadline counts as its own only below this. */
   readonly ownDeadlineMs: number;
 };
 
@@ -51,7 +48,7 @@ export function outcomeKindOf({ code, kind, clientDeadlineMs = Infinity, ownDead
   return ownValue(kindOfCode, code) ?? kind;
 }
 
-/** Whether errors counted under this kind are held against the revision. A kind of a later version is not. */
+/** Whether gates count errors of this kind against the revision. False for an unknown kind of a later version. */
 export function countsAgainstRevision(kind: string): boolean {
   const fault = ownValue<Fault>(faults, kind);
   return fault === 'Revision' || fault === 'Capacity';

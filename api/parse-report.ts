@@ -1,9 +1,8 @@
 /**
- * Reads a report back (api/report.ts): what is known must have its type, what is not known is ignored.
+ * Checks a report (api/report.ts) that another process sent, perhaps of another version. Pure; never throws.
  *
- * Owns:  the reading. The sidecar checks what the runtime counted with it, the operator what a sidecar sent: both come
- *        from another process, perhaps of another version, perhaps not ours.
- * Pure:  never throws. A report with one wrong type is not used: half of the numbers would be worse than none.
+ * Owns: the rules. Known fields must have their types; unknown fields are ignored. A report with one wrong field is
+ *       unusable as a whole, because partial counts could bias a verdict.
  */
 import { isRecord } from './record.ts';
 import { reportSchema, type Report } from './report.ts';
@@ -15,13 +14,13 @@ export type ParsedReport =
 
 const check = checkOf(reportSchema, 'Ignore');
 
-/** @param value what `JSON.parse` gave; bounded by the caller before it was parsed */
+/** @param value from JSON.parse; the caller limits the size of the text before that */
 export function parseReport(value: unknown): ParsedReport {
   if (!isRecord(value)) return { kind: 'unusable', problem: 'the report is not an object' };
   if (value['schema'] !== 1)
     return {
       kind: 'unusable',
-      problem: `the report has schema ${cut(JSON.stringify(value['schema'] ?? null), 40)}, this reader knows 1`,
+      problem: `the report has schema ${cut(JSON.stringify(value['schema'] ?? null), 40)}; only schema 1 is supported`,
     };
   const fault = check(value);
   return fault === undefined

@@ -1,18 +1,17 @@
 /**
- * Quantities of Kubernetes: `1500m`, `2Gi`, `.5`, `1E9`, `100u`.
+ * Quantities of Kubernetes: `1500m`, `2Gi`, `.5`, `1E9`, `100u`. Pure.
  *
- * Owns:   the one grammar, for the CRD's patterns, the operator, the command line, the runtime and local mode.
- * Limits: 64 characters; an exponent of three digits. Amounts from 2^63 on are not capped as Kubernetes caps them.
- * Pure.
+ * Owns:   the grammar, for the CRD's patterns, the operator, the command line, the runtime and local mode.
+ * Limits: 64 characters; an exponent of three digits. Kubernetes caps amounts at 2^63 - 1; this file does not.
  */
 
 const number = '([0-9]+\\.?[0-9]*|\\.[0-9]+)';
 const suffix = '(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]|[eE][+-]?[0-9]+)?';
 
-/** For the CRD: the grammar without a minus, because no field takes less than nothing. */
+/** The grammar for the CRD: without a minus, because no field accepts a negative amount. */
 export const quantityPattern = `^\\+?${number}${suffix}$`;
 
-/** What the API server says about text that is not a quantity. */
+/** The API server's message for text that is not a quantity. */
 export const quantityRule =
   "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
@@ -22,7 +21,7 @@ const maxExponent = 999;
 
 const nano = 1_000_000_000n;
 const binary = ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'];
-/** By exponent, so that 700m and 0.7 are one number: 700 × 10⁻³ is not. */
+/** Powers of ten, because "700e-3" parses to exactly 0.7 and 700 × 0.001 does not. */
 const decimal: Readonly<Record<string, number>> = { n: -9, u: -6, m: -3, '': 0, k: 3, M: 6, G: 9, T: 12, P: 15, E: 18 };
 
 type Parts = {
@@ -39,13 +38,13 @@ function partsOf(text: string): Parts | undefined {
   return digits === '' || Math.abs(exponent) > maxExponent ? undefined : { sign, digits, kibi, exponent };
 }
 
-/** Of a decimal suffix, or of one such as "e-3". */
+/** The power of ten of a decimal suffix, or of a suffix such as "e-3". */
 function exponentOf(unit: string): number {
   return decimal[unit] ?? Number(unit.slice(1));
 }
 
 /**
- * @param value as JSON has it: an integer may be written without quotes
+ * @param value as in JSON, where an integer may be written without quotes
  * @returns the number that a quantity stands for (bytes of memory, cores of CPU), or undefined when it is not one
  */
 export function parseQuantity(value: string | number): number | undefined {
@@ -56,7 +55,7 @@ export function parseQuantity(value: string | number): number | undefined {
   return sign === '-' ? -size : size;
 }
 
-/** @returns billionths, rounded away from zero as Kubernetes does; undefined for what is not a quantity */
+/** @returns billionths, rounded away from zero as Kubernetes does; undefined when the text is not a quantity */
 export function nanosOf(text: string): bigint | undefined {
   const parts = partsOf(text);
   if (parts === undefined) return undefined;
@@ -66,13 +65,13 @@ export function nanosOf(text: string): bigint | undefined {
   return parts.sign === '-' ? -nanos : nanos;
 }
 
-/** times 10^power, rounded up */
+/** value × 10^power, rounded up. */
 function shifted(value: bigint, power: number): bigint {
   const factor = 10n ** BigInt(Math.abs(power));
   return power >= 0 ? value * factor : value / factor + (value % factor === 0n ? 0n : 1n);
 }
 
-/** The form the API server answers with: the largest suffix of its kind that leaves a whole number. */
+/** The form that the API server returns: the largest suffix of the same kind that gives an integer. */
 export function canonicalQuantity(text: string): string {
   const nanos = nanosOf(text);
   if (nanos === undefined || /[eE][+-]?\d+$/.test(text)) return text;

@@ -1,12 +1,12 @@
-/** Telling objects from what else JSON may hold, for whoever reads what another process wrote. Pure. */
+/** Type guards for JSON that another process wrote. Pure. */
 
-/** An object with fields: neither null nor a list. */
+/** Whether the value is a JSON object: neither null nor a list. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /**
- * The value under a name that came from outside. A plain lookup would also find what every object inherits:
+ * The value under a name from untrusted input. A plain lookup also finds inherited properties:
  * `table['constructor']` is a function.
  *
  * @returns undefined when the object itself has no such field
@@ -15,7 +15,7 @@ export function ownValue<T>(table: Readonly<Record<string, T>>, name: string): T
   return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
-/** @returns the object of a text `{"schema": 1, …}`; undefined when the text is not JSON of that form */
+/** @returns the object in a text `{"schema": 1, …}`; undefined when the text does not have this form */
 export function parseSchemaOne(text: string): Readonly<Record<string, unknown>> | undefined {
   let value: unknown;
   try {

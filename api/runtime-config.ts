@@ -1,11 +1,9 @@
 /**
- * The file the operator writes (a ConfigMap) and the runtime reads: everything a pod of one revision
- * has to know, with defaults filled in and units resolved.
+ * The config of a revision's pods, with all defaults: the operator writes it to a ConfigMap, and the runtime reads it.
  *
- * Owns:  the schema, from which the types, the check (runtime/config/revision-file.ts) and
- *        docs/reference/runtime-config.md are made. Fields that the spec spells alike are the spec's own
- *        (api/schema/revision.ts), with their bounds.
- * Units: in the names. A field that is absent was not asked for.
+ * Owns: the schema, from which the types, the check (runtime/config/revision-file.ts) and
+ *       docs/reference/runtime-config.md are made. Fields with the same name as in the spec are the spec's own
+ *       (api/schema/revision.ts). Units are in the names.
  */
 import { bounds } from './bounds.ts';
 import { precisions } from './choices.ts';
@@ -22,11 +20,14 @@ const path = (): ReturnType<typeof c.text> => c.text({ min: 1, ...bounds.path })
 const uri = (): ReturnType<typeof c.text> => c.text(bounds.uri);
 const milliseconds = (): ReturnType<typeof k.integer> => k.integer(bounds.waitMs);
 
-/** The fields of each part. What a person writes for `serve` (runtime/config/serve-file.ts) has them, too. */
+/** The fields of each part. The config file of `serve` (runtime/config/serve-file.ts) has them too. */
 export const sourceFields = {
   uri: uri().doc('Where the model is: one file, or a folder when the URI ends with "/".'),
   digest: digest()
-    .doc('SHA-256 that the source must have; of a folder, SHA-256 of its sorted lines "sha256  path". Absent: any.')
+    .doc(
+      'SHA-256 that the source must have; of a folder, SHA-256 of its sorted lines "sha256  path". Absent: not ' +
+        'checked.',
+    )
     .optional(),
   files: k
     .list(
@@ -36,7 +37,7 @@ export const sourceFields = {
       }),
       bounds.files,
     )
-    .doc('What the folder holds. Absent: all of its files.')
+    .doc('Every file of the folder that is used, with its digest. Absent: all files.')
     .optional(),
   variants: k
     .list(
@@ -48,13 +49,13 @@ export const sourceFields = {
     )
     .doc('Files of the same model in other precisions.'),
   graphPath: path()
-    .doc('The graph to serve, a path inside a folder source. Absent: model.onnx, or the file itself.')
+    .doc('Path of the served .onnx file in the folder. Absent: model.onnx, or the file itself.')
     .optional(),
 };
 
 export const embeddingFields = {
   ...c.filled(spec.embeddingSpec, ['output', 'pooling', 'maxTokens']),
-  tokenizer: path().doc('Path of tokenizer.json inside the source; tokenizer_config.json is looked for beside it.'),
+  tokenizer: path().doc('Path of tokenizer.json in the source. tokenizer_config.json is read from the same folder.'),
 };
 
 export const executionFields = {
@@ -68,8 +69,8 @@ const { maxQueueDelay: _delay, ...sharedBatching } = spec.batchingSpec;
 export const batchingFields = {
   ...c.filled(sharedBatching),
   maxQueueDelayMs: milliseconds().doc(
-    'How long a request may wait for others to be combined with. 0: only requests that are waiting anyway are ' +
-      'combined.',
+    'How long a request may wait for others to be combined with, in milliseconds. 0: only requests that are ' +
+      'waiting anyway are combined.',
   ),
 };
 
@@ -78,51 +79,51 @@ export const memoryFields = {
   ...c.filled(sharedMemory),
   limitBytes: k
     .integer({ ...bounds.memoryLimitBytes, format: 'int64' })
-    .doc("The container's limit in bytes. Absent: none was asked for; the cgroup's is used if there is one.")
+    .doc("The container's memory limit in bytes. Absent: the cgroup's limit is used, if there is one.")
     .optional(),
 };
 
 const { timeout: _timeout, ...sharedWarmup } = spec.warmupSpec;
 export const warmupFields = {
   ...c.filled(sharedWarmup),
-  timeoutMs: milliseconds().doc('How long the warm-up may take. A pod whose warm-up takes longer fails.'),
+  timeoutMs: milliseconds().doc(
+    'How long the warm-up may take, in milliseconds. A pod whose warm-up takes longer fails.',
+  ),
 };
 
 const goldenSource = c.variants({
   File: {
-    // What is found there is read, so no path may lead elsewhere.
+    // Only a plain file name, so that the path cannot leave the folder.
     file: c
       .text({ max: 253, pattern: '^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$', name: 'the name of a file beside the config' })
       .doc("The key of the set in the revision's own ConfigMap."),
   },
   Uri: {
-    uri: uri().doc('One file with the set, which `prepare` fetches.'),
+    uri: uri().doc('The file with the set. `prepare` fetches it.'),
     digest: digest().doc('SHA-256 that the file must have.'),
   },
   Generated: {
     seed: k
       .integer({ min: 0, max: 2 ** 31 - 1 })
-      .doc('What the generated inputs depend on: the same seed gives the same inputs.'),
-    cases: k.integer({ min: 1, max: 1000 }).doc('How many inputs are generated.'),
+      .doc('Selects the generated inputs: the same seed gives the same inputs.'),
+    cases: k.integer({ min: 1, max: 1000 }).doc('Number of generated inputs.'),
   },
 });
 
 const golden = k.object({
-  id: c
-    .text({ max: 128 })
-    .doc("Digest over everything below and the set's bytes. A report names by it which set was run."),
-  metric: k.oneOf(goldenMetricNames).doc('How an answer is compared with the right one.'),
+  id: c.text({ max: 128 }).doc("Digest of the fields below and of the set's bytes. Identifies the set in a report."),
+  metric: k.oneOf(goldenMetricNames).doc('How an answer is compared with the expected one.'),
   min: c
     .number({ min: -1, max: 1 })
-    .doc('Lowest score that passes, for metrics that are better when higher. Absent: there is a max.')
+    .doc('Lowest score that passes, for metrics that are better when higher. Absent: max is set.')
     .optional(),
   max: c
     .number({ min: 0, max: Number.MAX_VALUE })
-    .doc('Highest error that passes, for metrics that are better when lower. Absent: there is a min.')
+    .doc('Highest error that passes, for metrics that are better when lower. Absent: min is set.')
     .optional(),
   source: goldenSource.doc(
-    "Where the cases are. Generated: inputs are made from the model's I/O signature, and stable's answers are the " +
-      'right ones; without a stable revision only finite numbers are asked for.',
+    "Where the cases come from. Generated: inputs are made from the model's I/O signature, and stable's answers are " +
+      'the expected ones; without a stable revision, answers are only checked for finite numbers.',
   ),
 });
 
@@ -141,11 +142,11 @@ export const runtimeConfigSchema = c.ruled(
     revision: c
       .text({ max: 63, pattern: '^[a-z0-9][-a-z0-9]{0,62}$', name: 'a revision' })
       .doc("The model's version in every URL; on a cluster ten hex digits."),
-    task: k.oneOf(taskNames).doc('Which API the endpoint has.'),
-    source: k.object(sourceFields).doc('What is served.'),
+    task: k.oneOf(taskNames).doc('The API of the endpoint.'),
+    source: k.object(sourceFields).doc('Where the model comes from, and its files.'),
     embedding: k
       .object(embeddingFields)
-      .doc('How text becomes a vector. Present with task Embedding; absent with any other.')
+      .doc('How text becomes a vector. Required with task Embedding, refused with other tasks.')
       .optional(),
     execution: k.object(executionFields).doc('How ONNX Runtime runs the model.'),
     batching: k.object(batchingFields).doc('How waiting requests are combined into one run.'),
@@ -153,8 +154,8 @@ export const runtimeConfigSchema = c.ruled(
     warmup: k.object(warmupFields).doc('What a pod does before it becomes ready.'),
     golden: golden
       .doc(
-        'What the sidecar runs before the revision gets traffic, as frozen when the revision was made. Absent: no ' +
-          'golden set.',
+        'What the sidecar runs before the revision gets traffic, frozen when the rollout began. ' +
+          'Absent: no golden set.',
       )
       .optional(),
   }),
@@ -164,8 +165,8 @@ export const runtimeConfigSchema = c.ruled(
       path: '.embedding',
       problem:
         embedding === undefined
-          ? 'is missing: the task is Embedding'
-          : `is only for task Embedding; the task is ${task}`,
+          ? 'is required with task Embedding'
+          : `is only allowed with task Embedding (task: ${task})`,
     };
   },
 );

@@ -1,35 +1,34 @@
 /**
- * The table of model sources: a row says how URIs of a scheme are written and what the scheme can do.
+ * The table of model sources: a row has the grammar and the abilities of a scheme. Pure.
  *
- * Owns:  the grammar of URIs in the spec. The schema's patterns and rules, the messages and runtime/prepare/sources/
- *        are made from these rows; a scheme without a file there does not compile.
- * Pure.
+ * Owns: the grammar of URIs in the spec. The schema's patterns and rules and the messages are made from the rows; each
+ *       row needs a file in runtime/prepare/sources/, or the project does not compile.
  */
 import { ownValue } from './record.ts';
 
 type SourceForm = {
-  /** What every URI of this form begins with. */
+  /** Prefix of every URI of this form. */
   readonly start: string;
   readonly example: string;
-  /** Its bytes could be changed on the way, so that only a digest makes them safe. */
+  /** The transfer is not protected, so a digest is required. */
   readonly needsDigest?: true;
 };
 
 type SourceRow = {
   readonly forms: readonly SourceForm[];
-  /** Regular expression (RE2) of the whole URI, as the spec may have it. */
+  /** Regular expression (RE2) of the whole URI in a spec. */
   readonly pattern: string;
-  /** The same for what else `serve` takes: a command line may have a password, a spec that others read may not. */
+  /** The same for URIs that only `serve` accepts, for example with a password, which a spec must not contain. */
   readonly servePattern?: string;
-  /** Whether the files of a folder can be found out. Otherwise the spec has to name them. */
+  /** Whether a folder can be listed. Otherwise the spec must name its files. */
   readonly listsFolders: boolean;
-  /** For local mode and `serve`; refused on a cluster. */
+  /** Only for local mode and `serve`. */
   readonly localOnly?: true;
 };
 
 const npmVersion = '(@[a-z0-9._-]+/)?[a-z0-9._-]+@[0-9]+\\.[0-9]+\\.[0-9]+[0-9A-Za-z.+-]*';
 
-/** By the name of the scheme that leads. The order is that of the schema's pattern and of messages. */
+/** By the first scheme of the row. The schema's pattern and messages use this order. */
 export const sourceRows = {
   https: {
     forms: [
@@ -61,7 +60,7 @@ export const sourceRows = {
 
 export type SourceName = keyof typeof sourceRows;
 
-/** Schemes that people try and this version does not have. */
+/** Schemes that are not supported yet, with names for messages. */
 export const plannedSources: Readonly<Record<string, string>> = {
   s3: 'S3 buckets',
   oci: 'OCI registries',
@@ -74,10 +73,10 @@ const alternatives = `(${rows.map(([, { pattern }]) => pattern).join('|')})`;
 
 /** Pattern of `spec.model.uri`. */
 export const uriPattern = `^${alternatives}$`;
-/** The same for a file: without a "/" at the end. */
+/** Pattern of a URI of a file: without a "/" at the end. */
 export const fileUriPattern = `^${alternatives}[^/]$`;
 
-/** What URIs begin with whose bytes need a digest, and those whose folders cannot be listed. */
+/** Prefixes of URIs that need a digest, and of URIs whose folders cannot be listed. */
 export const startsWithDigest = forms.filter(({ needsDigest }) => needsDigest).map(({ start }) => start);
 export const startsUnlisted = forms.filter(({ row }) => !row.listsFolders).map(({ start }) => start);
 
@@ -91,7 +90,7 @@ export const uriForms = [
   .map((examples) => examples.join(', '))
   .join('; in local mode also ');
 
-/** "https://, npm: or pvc://": what a message offers in place of a URI that cannot be used. */
+/** "https://, npm: or pvc://", for messages about a URI that cannot be used. */
 export const usableStarts = forms
   .filter(({ row, needsDigest }) => row.localOnly !== true && needsDigest !== true)
   .map(({ start }) => start)
@@ -102,12 +101,12 @@ const byScheme = Object.fromEntries(
   rows.flatMap(([name, row]) => row.forms.map(({ start }) => [start.slice(0, start.indexOf(':')), name as SourceName])),
 );
 
-/** @returns undefined for a scheme that is not in the table; upper and lower case are one */
+/** @returns undefined for a scheme that is not in the table. Ignores case. */
 export function sourceNameOf(uri: string): SourceName | undefined {
   return ownValue(byScheme, schemeOf(uri));
 }
 
-/** Lower case; '' where the text has none. */
+/** The scheme in lower case; '' when the text does not have one. */
 export function schemeOf(uri: string): string {
   return /^([a-z][a-z0-9+.-]*):/i.exec(uri)?.[1]?.toLowerCase() ?? '';
 }
@@ -116,12 +115,12 @@ export function sourceRowOf(name: SourceName): SourceRow {
   return sourceRows[name];
 }
 
-/** Whether the form that a URI is written in may be used only with a digest. */
+/** Whether this URI may be used only with a digest. */
 export function needsDigest(uri: string): boolean {
   return startsWithDigest.some((start) => uri.toLowerCase().startsWith(start));
 }
 
-/** The volume claim that the pods have to mount for a URI. */
+/** The volume claim that pods must mount for a URI; undefined for URIs of other schemes. */
 export function volumeClaimOf(uri: string): string | undefined {
   return /^pvc:\/\/([^/]+)\//.exec(uri)?.[1];
 }

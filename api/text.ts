@@ -1,17 +1,17 @@
 /**
- * Text that has to fit: statuses, conditions and Events have bounds, and a status that breaks one is refused whole.
+ * Formats text and numbers for messages. The API server refuses a whole status when one text is too long. Pure.
  */
 
-/** The text, or its beginning with a mark, in at most `limit` characters. Never ends in half a character. */
+/** The text, or its beginning and "…", in at most `limit` UTF-16 units. A surrogate pair is never split. */
 export function cut(text: string, limit: number): string {
   if (text.length <= limit) return text;
   const kept = text.slice(0, limit - 1);
   const last = kept.charCodeAt(kept.length - 1);
-  // A lone first half of a pair would be stored as another character than was written.
+  // Encoding a lone surrogate as UTF-8 gives the replacement character.
   return `${last >= 0xd800 && last <= 0xdbff ? kept.slice(0, -1) : kept}…`;
 }
 
-/** A measured number for a person: at most three digits behind the point, 299.90000000000003 → "299.9". */
+/** A number with at most three decimals: 299.90000000000003 → "299.9". */
 export function decimal(value: number): string {
   return String(Number(value.toFixed(3)));
 }

@@ -2,12 +2,9 @@
  * Plain JSON of any shape: read safely, compared, copied, frozen.
  * Pure: nothing here depends on Kubernetes. Numbers are JavaScript numbers, as JSON.parse makes them.
  */
+import { isRecord } from '../api/record.ts';
 
 export type JsonRecord = { [field: string]: unknown };
-
-export function isRecord(value: unknown): value is JsonRecord {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /** The value itself when it is an object, else an empty object. */
 export function recordOf(value: unknown): JsonRecord {

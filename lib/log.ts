@@ -7,16 +7,16 @@
 import { pino, type Logger as PinoLogger } from 'pino';
 import { AppError } from '../api/errors.ts';
 
-export type Fields = Readonly<Record<string, unknown>>;
+export type LogFields = Readonly<Record<string, unknown>>;
 
 /** pino takes `fields` first; here the message comes first, because people search logs by message. */
 export interface Logger {
-  debug(message: string, fields?: Fields): void;
-  info(message: string, fields?: Fields): void;
-  warn(message: string, fields?: Fields): void;
-  error(message: string, fields?: Fields): void;
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
   /** A logger that adds these fields to every line. */
-  child(fields: Fields): Logger;
+  child(fields: LogFields): Logger;
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -61,7 +61,7 @@ function wrap(logger: PinoLogger): Logger {
 }
 
 /** An error with a code is written without its stack; a bug is written with it. */
-function describeError(error: unknown): Fields {
+function describeError(error: unknown): LogFields {
   if (error instanceof AppError) {
     return {
       code: error.code,
@@ -75,6 +75,6 @@ function describeError(error: unknown): Fields {
   return { message: String(error) };
 }
 
-function causeOf(error: Error): Fields {
+function causeOf(error: Error): LogFields {
   return error.cause === undefined ? {} : { cause: describeError(error.cause) };
 }

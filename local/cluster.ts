@@ -18,7 +18,7 @@ import { openDataFolder } from './data-folder.ts';
 import type { Image } from './kubelet/images.ts';
 import type { NewObject, Objects } from './objects.ts';
 import { OperatorProcess } from './operator-process.ts';
-import { customResources } from './workloads/resources.ts';
+import { definitionsPath } from './workloads/resources.ts';
 
 const repository = join(import.meta.dirname, '..');
 
@@ -163,9 +163,9 @@ function applyDefinitions(objects: Objects): void {
     .filter((name) => name.endsWith('.yaml'))
     .sort()) {
     const wanted = parse(readFileSync(join(dir, file), 'utf8')) as NewObject;
-    const stored = objects.get({ ...customResources, name: wanted.metadata.name ?? '' });
-    if (stored === undefined) objects.create(customResources, wanted);
-    else objects.update(customResources, { ...stored, spec: wanted['spec'] });
+    const stored = objects.get({ ...definitionsPath, name: wanted.metadata.name ?? '' });
+    if (stored === undefined) objects.create(definitionsPath, wanted);
+    else objects.update(definitionsPath, { ...stored, spec: wanted['spec'] });
   }
 }
 

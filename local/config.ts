@@ -60,7 +60,7 @@ const options = {
  * @returns 'help' when the user asked for help
  * @throws AppError BAD_FLAG, FOLDER_UNUSABLE
  */
-export function readConfig(
+export function readLocalConfig(
   argv: readonly string[],
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): LocalConfig | 'help' {

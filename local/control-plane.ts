@@ -23,12 +23,19 @@ import type { Objects } from './objects.ts';
 import { Router } from './router/router.ts';
 import { ServiceSlices } from './router/service-slices.ts';
 import { createGivenClaims, syncClaim, type ClaimFolders } from './workloads/claims.ts';
-import { startController, type Controller, type Key } from './workloads/controller.ts';
+import { startController, type WorkloadController, type Key } from './workloads/controller.ts';
 import { deploymentKeys, syncDeployment } from './workloads/deployment.ts';
 import { endpointKeys, syncEndpoints } from './workloads/endpoints.ts';
 import { createEventRecorder } from './workloads/event-recorder.ts';
 import { replicaSetKeys, syncReplicaSet } from './workloads/replica-set.ts';
-import { claims, deployments, nodes, pods, replicaSets, services } from './workloads/resources.ts';
+import {
+  claimsPath,
+  deploymentsPath,
+  nodesPath,
+  podsPath,
+  replicaSetsPath,
+  servicesPath,
+} from './workloads/resources.ts';
 import { placementKeys, syncPlacement } from './workloads/scheduler.ts';
 
 export type ControlPlaneOptions = {
@@ -109,7 +116,7 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
   };
 }
 
-function startControllers({ objects, clock, logger }: ControlPlaneOptions): readonly Controller[] {
+function startControllers({ objects, clock, logger }: ControlPlaneOptions): readonly WorkloadController[] {
   const base = { objects, clock, logger };
   const recorder = (component: string): ReturnType<typeof createEventRecorder> =>
     createEventRecorder(objects, clock, component);
@@ -125,7 +132,7 @@ function startControllers({ objects, clock, logger }: ControlPlaneOptions): read
       ...base,
       name: 'deployment',
       sync: (key) => syncDeployment(ofDeployment, key),
-      watches: [deployments, replicaSets, pods].map((type) => ({
+      watches: [deploymentsPath, replicaSetsPath, podsPath].map((type) => ({
         type,
         keys: (object) => deploymentKeys(objects, object),
       })),
@@ -134,25 +141,28 @@ function startControllers({ objects, clock, logger }: ControlPlaneOptions): read
       ...base,
       name: 'replicaset',
       sync: (key) => syncReplicaSet(ofReplicaSet, key),
-      watches: [replicaSets, pods].map((type) => ({ type, keys: replicaSetKeys })),
+      watches: [replicaSetsPath, podsPath].map((type) => ({ type, keys: replicaSetKeys })),
     }),
     startController({
       ...base,
       name: 'endpoints',
       sync: (key) => syncEndpoints(objects, key),
-      watches: [services, pods].map((type) => ({ type, keys: (object) => endpointKeys(objects, object) })),
+      watches: [servicesPath, podsPath].map((type) => ({ type, keys: (object) => endpointKeys(objects, object) })),
     }),
     startController({
       ...base,
       name: 'claims',
       sync: (key) => syncClaim(objects, key),
-      watches: [{ type: claims, keys: itself }],
+      watches: [{ type: claimsPath, keys: itself }],
     }),
     startController({
       ...base,
       name: 'scheduler',
       sync: (key) => syncPlacement(ofScheduler, key),
-      watches: [pods, claims, nodes].map((type) => ({ type, keys: (object) => placementKeys(objects, object) })),
+      watches: [podsPath, claimsPath, nodesPath].map((type) => ({
+        type,
+        keys: (object) => placementKeys(objects, object),
+      })),
     }),
   ];
 }

@@ -8,12 +8,12 @@ import { present } from '../api/present.ts';
 import { aborted } from '../lib/abort.ts';
 import { exitCodes, run, type ExitCode } from '../lib/lifecycle.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
-import { help, readConfig, type LocalConfig } from './config.ts';
+import { help, readLocalConfig, type LocalConfig } from './config.ts';
 
 await run(createLogger('local'), (stop) => main(stop));
 
 async function main(stop: AbortSignal): Promise<ExitCode> {
-  const config = readConfig(process.argv.slice(2));
+  const config = readLocalConfig(process.argv.slice(2));
   if (config === 'help') {
     process.stdout.write(help);
     return exitCodes.ok;

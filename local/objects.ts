@@ -5,7 +5,7 @@
  * Rule: a watch handler is told that an object changed; it may be called twice for one change, and it must not throw.
  */
 
-export type OwnerReference = {
+export type StoredOwner = {
   readonly apiVersion: string;
   readonly kind: string;
   readonly name: string;
@@ -14,7 +14,7 @@ export type OwnerReference = {
   readonly blockOwnerDeletion?: boolean;
 };
 
-export type ObjectMeta = {
+export type StoredMeta = {
   readonly name: string;
   readonly namespace?: string;
   readonly generateName?: string;
@@ -26,47 +26,47 @@ export type ObjectMeta = {
   readonly deletionGracePeriodSeconds?: number;
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
-  readonly ownerReferences?: readonly OwnerReference[];
+  readonly ownerReferences?: readonly StoredOwner[];
   readonly finalizers?: readonly string[];
 };
 
 /** Any stored object. Deeply frozen: make a copy to change it. */
-export type KubeObject = {
+export type StoredObject = {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly metadata: ObjectMeta;
+  readonly metadata: StoredMeta;
   readonly [field: string]: unknown;
 };
 
 /** A new object: the server fills in uid, resourceVersion, creationTimestamp and generation. */
-export type NewObject = Omit<KubeObject, 'metadata'> & { readonly metadata: Partial<ObjectMeta> };
+export type NewObject = Omit<StoredObject, 'metadata'> & { readonly metadata: Partial<StoredMeta> };
 
 /** `apps/v1` and `deployments`; the core group is `v1`. */
-export type ResourceType = { readonly apiVersion: string; readonly plural: string };
+export type ResourcePath = { readonly apiVersion: string; readonly plural: string };
 
-export type ObjectRef = ResourceType & { readonly namespace?: string; readonly name: string };
+export type ObjectRef = ResourcePath & { readonly namespace?: string; readonly name: string };
 
-export type WatchEvent = { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: KubeObject };
+export type ObjectChange = { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: StoredObject };
 
 export interface Objects {
-  get(ref: ObjectRef): KubeObject | undefined;
+  get(ref: ObjectRef): StoredObject | undefined;
   /**
    * Sorted by namespace and name.
    * @param labels equality selector; all must match
    */
   list(
-    type: ResourceType,
+    type: ResourcePath,
     filter?: { readonly namespace?: string; readonly labels?: Readonly<Record<string, string>> },
-  ): readonly KubeObject[];
+  ): readonly StoredObject[];
   /** @throws AppError KUBE_STATUS as in the HTTP API: AlreadyExists, Invalid, NotFound for the namespace */
-  create(type: ResourceType, object: NewObject): KubeObject;
+  create(type: ResourcePath, object: NewObject): StoredObject;
   /**
    * Replaces the object; `metadata.resourceVersion` must be the stored one.
    * @throws AppError KUBE_STATUS 409 Conflict otherwise
    */
-  update(type: ResourceType, object: KubeObject): KubeObject;
+  update(type: ResourcePath, object: StoredObject): StoredObject;
   /** Replaces only the status. Same rules as update. An unchanged status is not written. */
-  updateStatus(type: ResourceType, object: KubeObject): KubeObject;
+  updateStatus(type: ResourcePath, object: StoredObject): StoredObject;
   /**
    * As a DELETE request: a pod first gets a deletionTimestamp unless `graceSeconds` is 0. A missing object is not an
    * error.
@@ -79,7 +79,7 @@ export interface Objects {
    * Changes from now on; handlers run after the write.
    * @returns a function that ends the watch
    */
-  watch(type: ResourceType, handler: (event: WatchEvent) => void): () => void;
+  watch(type: ResourcePath, handler: (event: ObjectChange) => void): () => void;
 }
 
 /** The source of lines for `GET …/pods/NAME/log`: the kubelet. */

@@ -1,7 +1,7 @@
 /**
- * The operator's configuration: flags and environment, read once, frozen.
+ * The operator's configuration, read once from flags and environment, then frozen.
  *
- * Owns: the flags, their defaults, and what is said about a wrong one. Nothing else in operator/ reads
+ * Owns: the flags, their defaults, and the error messages for wrong values. No other file in operator/ reads
  *       process.argv or process.env.
  */
 import { existsSync, readFileSync } from 'node:fs';
@@ -15,40 +15,41 @@ import packageJson from '../package.json' with { type: 'json' };
 
 export type OperatorConfig = {
   readonly kubeconfig?: string;
-  /** Only models of this namespace; absent: of all. */
+  /** Watch only models of this namespace; absent: all namespaces. */
   readonly namespace?: string;
-  /** Where the Lease lives. */
+  /** Namespace of the Lease. */
   readonly leaseNamespace: string;
   readonly leaderElection: boolean;
-  /** This process in the Lease. */
+  /** Identifies this process in the Lease. */
   readonly identity: string;
   readonly runtimeImage: string;
   readonly serviceAddress: 'DNS' | 'ClusterIP';
   readonly settleMs: number;
   readonly workers: number;
-  /** host:port of /metrics, /healthz and /readyz; absent: not served. */
+  /** Address of /metrics, /healthz and /readyz; absent: they are not served. */
   readonly listen?: { readonly host: string; readonly port: number };
   readonly logLevel: LogLevel;
 };
 
 export const operatorHelp = `Usage: npm run operator -- [options]
 
-Watches OnnxModels and makes them served. Runs beside a cluster with a kubeconfig, or in a pod with its service account.
+Watches OnnxModels and runs the pods that serve them. Runs outside a cluster with a kubeconfig, or in a pod with its
+service account.
 
-  --kubeconfig FILE         default: $KUBECONFIG, ~/.kube/config, then the pod's service account
-  --namespace NS            only models of this namespace (default: all)
-  --runtime-image IMAGE     image of revisions whose spec names none (default: ${defaultImage()})
-  --service-address WAY     DNS or ClusterIP: how status.address.url names the entry Service (default: DNS)
-  --settle DURATION         how long a replaced revision keeps its pods after traffic has left it (default: 10s)
-  --lease-namespace NS      where the leader's Lease lives (default: the pod's namespace, --namespace, or "default")
-  --no-leader-election      for a single replica that nobody else competes with
-  --listen HOST:PORT        serves /metrics, /healthz and /readyz (default: 127.0.0.1:8083; "off" for none)
-  --workers N               models worked on at the same time (default: 4)
+  --kubeconfig FILE         kubeconfig (default: $KUBECONFIG, ~/.kube/config, then the pod's service account)
+  --namespace NS            watch only models of this namespace (default: all namespaces)
+  --runtime-image IMAGE     image of revisions whose spec does not name one (default: ${defaultImage()})
+  --service-address WAY     host in status.address.url: the entry Service's DNS or ClusterIP (default: DNS)
+  --settle DURATION         how long a replaced revision keeps its pods after its traffic has ended (default: 10s)
+  --lease-namespace NS      namespace of the leader's Lease (default: the pod's namespace, --namespace, or "default")
+  --no-leader-election      do not use a Lease; only safe while a single replica runs
+  --listen HOST:PORT        address of /metrics, /healthz and /readyz (default: 127.0.0.1:8083; "off": not served)
+  --workers N               number of models reconciled at the same time, 1 to 256 (default: 4)
   --log-level LEVEL         debug, info, warn or error (default: info)
-  --help
+  --help                    print this text
 
-Exit codes: 0 ended by a signal, 1 a bug, 2 wrong flags or configuration, 3 leadership lost.
-An API server that cannot be reached is tried again until it can.
+Exit codes: 0 ended by a signal, 1 internal error, 2 wrong flags or configuration, 3 leadership lost.
+The operator retries without limit while the API server cannot be reached.
 `;
 
 const options = {
@@ -65,7 +66,7 @@ const options = {
   help: { type: 'boolean', default: false },
 } as const;
 
-/** @returns 'help' when that was asked for. @throws AppError BAD_FLAG */
+/** @returns 'help' when --help was given. @throws AppError BAD_FLAG, FILE_UNREADABLE */
 export function readOperatorConfig(argv: readonly string[]): OperatorConfig | 'help' {
   const flags = parseOnlyFlags('command line', argv, options);
   if (flags.help) return 'help';
@@ -86,7 +87,7 @@ export function defaultImage(): string {
   return `onnx-operator/runtime:${packageJson.version}`;
 }
 
-/** A mistyped path is better told here than as a failed connection. */
+/** Reports a mistyped path here; later it would appear as a failed connection. */
 function readable(path: string | undefined): string | undefined {
   if (path !== undefined && !existsSync(path)) throw new AppError('FILE_UNREADABLE', { path, why: 'no such file' });
   return path;

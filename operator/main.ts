@@ -1,9 +1,9 @@
 /**
- * The operator's process: flags → wiring → run.
+ * The operator's process: reads flags, connects the parts, runs them.
  *
- * Owns:  the order of starting and ending. Caches fill while another replica leads, so that taking over is
- *        quick; work is done only while this one does.
- * Ends:  passes first, then Events, then the Lease is given up. Exit code 3 when the Lease was lost.
+ * Owns: the order of start and shutdown. A standby replica fills its caches, so that a takeover is quick; only the
+ *       leader runs passes. Shutdown ends passes, then flushes Events, then releases the Lease.
+ *       Exit code 3: the Lease was lost.
  */
 import '../scripts/node-guard.cjs';
 import { aborted } from '../lib/abort.ts';
@@ -32,10 +32,10 @@ import { announceTo, followWith } from './reconcile/notify.ts';
 import { ModelWatches } from './watches.ts';
 
 const clock = systemClock;
-/** A model whose passes fail is looked at again within a minute: its rollout has a deadline to keep. */
+/** Longest back-off of a failing pass, so that a rollout still meets its progress deadline. */
 const maxBackoffMs = 60_000;
 
-/** What every part of the process shares. */
+/** Dependencies that every part of the process shares. */
 type Core = {
   readonly config: OperatorConfig;
   readonly client: KubeClient;
@@ -75,7 +75,7 @@ async function operate(core: Core, stop: AbortSignal): Promise<ExitCode> {
   }
 }
 
-/** Passes, until the process is to end or the Lease is lost. */
+/** Runs passes until the process is told to stop or loses the Lease. */
 async function work(
   core: Core,
   parts: { readonly queue: WorkQueue; readonly watches: ModelWatches; readonly term: Term },
@@ -133,7 +133,7 @@ async function work(
   return term.lost.aborted ? exitCodes.lostLeadership : exitCodes.ok;
 }
 
-/** @returns undefined when the process is to end before it leads */
+/** @returns undefined when the process is stopped before it becomes the leader */
 async function lead({ config, client, registry, logger }: Core, stop: AbortSignal): Promise<Term | undefined> {
   if (!config.leaderElection)
     return { lost: new AbortController().signal, isCurrent: () => true, release: () => Promise.resolve() };

@@ -1,9 +1,9 @@
 /**
- * What the operator watches, and which change concerns which model.
+ * Watches every resource type that the operator reads, and maps each change to the keys of the models it affects.
  *
- * Owns:  one reflector a type, the index by model, and the rule from an object to the model's key. Children are
- *        selected by the managed-by label, so that the caches hold nothing that is not ours. Gateways are other
- *        people's: they are read for their addresses.
+ * Owns: one reflector per type, the index by model, and the map from object to model key. Children are selected by
+ *       the managed-by label, so that the caches hold only the operator's objects. Gateways, which other parties
+ *       own, are read for their addresses.
  */
 import { fieldManager, labels } from '../api/names.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
@@ -28,7 +28,7 @@ import { Reflector, type ReflectorOptions } from '../kube/cache/reflector.ts';
 import type { ResourceType } from '../kube/client/resource-type.ts';
 import type { Caches } from './see/seen.ts';
 import { keepForeignEntries } from './reconcile/foreign-fields.ts';
-import { OptionalWatch, type Presence } from '../kube/cache/optional-watch.ts';
+import { OptionalWatch, type TypePresence } from '../kube/cache/optional-watch.ts';
 
 export type ModelWatchOptions = {
   readonly client: KubeClient;
@@ -36,7 +36,7 @@ export type ModelWatchOptions = {
   readonly registry: Registry;
   readonly logger: Logger;
   readonly namespace?: string;
-  /** Told the key of a model for which something changed. */
+  /** Called with the key of each model that a change affects. */
   readonly onChange: (key: string) => void;
 };
 
@@ -79,7 +79,7 @@ export class ModelWatches implements Caches {
     await Promise.all(this.#all().map((reflector) => reflector.run(signal)));
   }
 
-  /** Resolves when every cache holds what was there at the start. */
+  /** Resolves when every cache holds the complete initial list. */
   async whenSynced(): Promise<void> {
     await Promise.all(this.#all().map((reflector) => reflector.whenSynced()));
   }
@@ -88,7 +88,7 @@ export class ModelWatches implements Caches {
     return this.#all().every((reflector) => reflector.synced);
   }
 
-  /** The longest time that the server has said nothing about one of the types, in milliseconds. */
+  /** Milliseconds since the last message of the least recently heard watch. */
   get silentMs(): number {
     return Math.max(...this.#all().map((reflector) => reflector.silentMs));
   }
@@ -117,7 +117,7 @@ export class ModelWatches implements Caches {
     return this.#controllerRevisions.cache.byIndex(byModel, key);
   }
 
-  get gatewayApi(): Presence {
+  get gatewayApi(): TypePresence {
     return this.#httpRoutes.presence;
   }
 
@@ -143,7 +143,7 @@ export class ModelWatches implements Caches {
   }
 
   #children<T extends KubeObject>(type: ResourceType<T>): Reflector<T> {
-    // Of pods no field is put back but the serving mark.
+    // Pods need no managedFields: the operator corrects only their serving mark.
     const transform = type.kind === pods.kind ? {} : { transform: keepForeignEntries<T> };
     const reflector = new Reflector({ ...this.#scopeOfChildren<T>(), ...transform, type });
     reflector.cache.subscribe((change) => this.#tell(change, modelKeysOf));
@@ -158,7 +158,7 @@ export class ModelWatches implements Caches {
     };
   }
 
-  /** Models behind a Gateway whose name is meant. */
+  /** Reports each model whose parentRefs name a matching Gateway. */
   #tellRouted(isMeant: (gateway: string) => boolean): void {
     for (const model of this.#models.cache.list()) {
       if (model.spec.traffic?.parentRefs?.some(({ name }) => isMeant(name)) === true)
@@ -166,7 +166,7 @@ export class ModelWatches implements Caches {
     }
   }
 
-  /** An object that changes hands concerns both. */
+  /** Reports the old and the new model when the model label of an object changed. */
   #tell<T extends KubeObject>(change: Change<T>, keysOf: (object: T) => readonly string[]): void {
     const keys = [...('before' in change ? keysOf(change.before) : []), ...('now' in change ? keysOf(change.now) : [])];
     for (const key of new Set(keys)) this.#options.onChange(key);

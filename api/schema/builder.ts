@@ -1,29 +1,28 @@
 /**
- * Builds a Kubernetes structural schema and the TypeScript type of the same thing from one expression.
+ * Builds a Kubernetes structural schema and the TypeScript type of its values from one expression. Pure: a schema is
+ * immutable, and every method returns a new one.
  *
- * Owns:   what a structural schema may contain. It is not possible to write a string, list or map without a
- *         bound, because a real API server refuses CEL rules over unbounded values.
- * Stages: `published` has the fields that work; `whole` has the planned ones too, so that a test can ask a
- *         real API server today whether the API of tomorrow passes its checks.
- * Pure:   a schema is a value; every method returns a new one.
+ * Owns: what a structural schema may contain. Every string, list and map needs a bound, because the API server refuses
+ *       CEL rules over unbounded values.
  */
 
-export type Stage = 'published' | 'whole';
-/** Whether an object must have the field, may have it, or will have it one day. */
+/** `published` has the fields that work; `whole` also has the planned ones, to test them on a real API server. */
+export type SchemaStage = 'published' | 'whole';
+/** Whether an object must have the field, may have it, or will have it in a later version. */
 export type Presence = 'required' | 'optional' | 'planned';
 
 export type CelRule = {
   readonly rule: string;
-  /** What to do, without numbers; also said when messageExpression cannot be evaluated. */
+  /** The message without numbers; also used when messageExpression cannot be evaluated. */
   readonly message: string;
-  /** CEL that yields the message with its numbers. */
+  /** CEL that evaluates to the message with its numbers. */
   readonly messageExpression?: string;
   readonly fieldPath?: string;
-  /** The rule runs on creation, too, with `oldSelf` as an optional (Kubernetes 1.31). */
+  /** The rule also runs on creation, with `oldSelf` as an optional (Kubernetes 1.31). */
   readonly optionalOldSelf?: true;
 };
 
-/** The part of JSON Schema that a structural schema is made of. */
+/** The part of JSON Schema that a structural schema may use. */
 export type JsonSchema = {
   readonly type?: 'object' | 'array' | 'string' | 'integer' | 'number' | 'boolean';
   readonly description?: string;
@@ -48,11 +47,11 @@ export type JsonSchema = {
   readonly 'x-kubernetes-list-map-keys'?: readonly string[];
   readonly 'x-kubernetes-preserve-unknown-fields'?: true;
   readonly 'x-kubernetes-validations'?: readonly CelRule[];
-  /** Only in contracts between our own processes (contract.ts). No CRD has any of these. */
+  /** Only in contracts between our own processes (contract.ts), never in a CRD. */
   readonly contract?: ContractWords;
 };
 
-/** What a contract says beyond a structural schema. */
+/** Keywords of contracts that a structural schema does not have. */
 export type ContractWords = {
   /** The value may also be null. */
   readonly orNull?: true;
@@ -60,27 +59,27 @@ export type ContractWords = {
   readonly only?: string | number;
   /** A number must be greater than this. */
   readonly above?: number;
-  /** What a text of this pattern is called, with its article, such as "a duration such as 15m". */
+  /** Name of a text of this pattern in messages, with its article: "a duration such as 15m". */
   readonly patternName?: string;
   /** The pattern of a map's keys. */
   readonly keys?: string;
   /** One object schema for each value of the field `kind`. */
   readonly variants?: Readonly<Record<string, JsonSchema>>;
-  /** A rule over the whole value, applied when the parts are right. */
-  readonly rule?: (value: never) => Fault | undefined;
+  /** A rule over the whole value, applied when all fields are valid. */
+  readonly rule?: (value: never) => SchemaFault | undefined;
 };
 
-/** What is wrong with a value. The path leads into the value, such as `.providers[1].name`, or is empty. */
-export type Fault = { readonly path: string; readonly problem: string };
+/** The fault of a value. The path leads into the value, such as `.providers[1].name`, or is empty. */
+export type SchemaFault = { readonly path: string; readonly problem: string };
 
-type Render = (stage: Stage) => JsonSchema;
+type Render = (stage: SchemaStage) => JsonSchema;
 
 /** A schema for values of type T. */
 export class Schema<T, P extends Presence = 'required'> {
   /** Only for the compiler: carries T. */
   declare readonly value: T;
   readonly presence: P;
-  /** What the reference says an absent field means; the API server never sees it. */
+  /** The default, for the reference and descriptions. Not an API default. */
   readonly defaultText: string | undefined;
   readonly #render: Render;
 
@@ -90,7 +89,7 @@ export class Schema<T, P extends Presence = 'required'> {
     this.defaultText = defaultText;
   }
 
-  json(stage: Stage): JsonSchema {
+  json(stage: SchemaStage): JsonSchema {
     return this.#render(stage);
   }
 
@@ -103,15 +102,12 @@ export class Schema<T, P extends Presence = 'required'> {
     return new Schema(this.#render, 'optional', this.defaultText);
   }
 
-  /**
-   * May be left out; `withDefaults` then fills in what `text` says. Not an API default: those would change every stored
-   * object.
-   */
+  /** Optional; `withDefaults` fills in what `text` says. Not an API default, which would change every stored object. */
   defaultsTo(text: string): Schema<T, 'optional'> {
     return new Schema(this.#render, 'optional', text);
   }
 
-  /** The same values in a contract whose writer has filled the default in: what absence means is not said. */
+  /** For a contract whose writer fills in defaults: required, without "Absent: …" in the description. */
   required(): Schema<T, 'required'> {
     return new Schema((stage) => {
       const { description, ...json } = this.#render(stage);
@@ -119,18 +115,18 @@ export class Schema<T, P extends Presence = 'required'> {
     }, 'required');
   }
 
-  /** Part of the design, refused by name until it works. */
+  /** Part of the design that is not implemented yet; the published schema does not have it. */
   planned(): Schema<T, 'planned'> {
     return new Schema(this.#render, 'planned', this.defaultText);
   }
 
-  /** A default that the API server writes into the object. Only where Kubernetes itself needs it. */
+  /** A default that the API server writes into the object. Only for fields where Kubernetes needs one. */
   serverDefault(value: T): Schema<T, 'optional'> {
     return new Schema((stage) => ({ ...this.#render(stage), default: value }), 'optional', JSON.stringify(value));
   }
 
   /** @param stage 'whole' for a rule over fields that are planned */
-  rule(rule: CelRule, stage: Stage = 'published'): Schema<T, P> {
+  rule(rule: CelRule, stage: SchemaStage = 'published'): Schema<T, P> {
     const render: Render = (asked) => {
       const json = this.#render(asked);
       if (stage === 'whole' && asked === 'published') return json;
@@ -148,11 +144,11 @@ export class Schema<T, P extends Presence = 'required'> {
 export type Infer<S> = S extends Schema<infer T, Presence> ? T : never;
 
 export type AnySchema = Schema<unknown, Presence>;
-export type Fields = Readonly<Record<string, AnySchema>>;
-type KeysOf<F extends Fields, P extends Presence> = {
+export type SchemaFields = Readonly<Record<string, AnySchema>>;
+type KeysOf<F extends SchemaFields, P extends Presence> = {
   [K in keyof F]: F[K] extends Schema<unknown, P> ? (P extends F[K]['presence'] ? K : never) : never;
 }[keyof F];
-export type ObjectOf<F extends Fields> = { readonly [K in KeysOf<F, 'required'>]: Infer<F[K]> } & {
+export type ObjectOf<F extends SchemaFields> = { readonly [K in KeysOf<F, 'required'>]: Infer<F[K]> } & {
   readonly [K in KeysOf<F, 'optional'>]?: Infer<F[K]>;
 };
 
@@ -195,7 +191,7 @@ function boolean(): Schema<boolean> {
   return base({ type: 'boolean' });
 }
 
-/** A number of things from 0 on, or text such as a percent or a quantity. */
+/** An integer from 0 on, or text such as a percentage or a quantity. */
 function intOrString(pattern: string, { max }: { readonly max: number } = { max: 16 }): Schema<number | string> {
   return base({
     'x-kubernetes-int-or-string': true,
@@ -206,7 +202,7 @@ function intOrString(pattern: string, { max }: { readonly max: number } = { max:
   });
 }
 
-/** Anything, kept as it is: for parts of other APIs, which their own server checks. */
+/** Any object, unchanged: for parts of other APIs, which the API server checks there. */
 function opaque(): Schema<Readonly<Record<string, unknown>>> {
   return base({ type: 'object', 'x-kubernetes-preserve-unknown-fields': true });
 }
@@ -221,7 +217,7 @@ function map<S extends AnySchema>(
   );
 }
 
-/** A list replaced as a whole when somebody applies it: order carries meaning. */
+/** A list whose order matters. An apply replaces it as a whole. */
 function list<S extends AnySchema>(item: S, bound: Bound): Schema<readonly Infer<S>[]> {
   return array(item, bound, { 'x-kubernetes-list-type': 'atomic' });
 }
@@ -230,7 +226,7 @@ function set<S extends Schema<string, Presence>>(item: S, bound: Bound): Schema<
   return array(item, bound, { 'x-kubernetes-list-type': 'set' });
 }
 
-/** A list whose items have an identity: several owners may each apply their own. */
+/** A list whose items have a key. Several managers may each apply their own items. */
 function listMap<S extends AnySchema>(key: string, item: S, bound: Bound): Schema<readonly Infer<S>[]> {
   return array(item, bound, { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [key] });
 }
@@ -248,7 +244,7 @@ function array<S extends AnySchema>(item: S, bound: Bound, kind: JsonSchema): Sc
   );
 }
 
-function object<F extends Fields>(fields: F): Schema<ObjectOf<F>> {
+function object<F extends SchemaFields>(fields: F): Schema<ObjectOf<F>> {
   return new Schema((stage) => {
     const shown = Object.entries(fields).filter(([, field]) => stage === 'whole' || field.presence !== 'planned');
     const required = shown.filter(([, field]) => field.presence === 'required').map(([name]) => name);
@@ -260,8 +256,8 @@ function object<F extends Fields>(fields: F): Schema<ObjectOf<F>> {
   }, 'required');
 }
 
-/** What a field defaults to belongs into its description: it is nowhere else to be seen by `kubectl explain`. */
-function describe(field: AnySchema, stage: Stage): JsonSchema {
+/** Adds the default to the description, because `kubectl explain` shows only that. */
+function describe(field: AnySchema, stage: SchemaStage): JsonSchema {
   const json = field.json(stage);
   if (field.defaultText === undefined) return json;
   const description = [json.description, `Default: ${field.defaultText}.`]
@@ -270,5 +266,5 @@ function describe(field: AnySchema, stage: Stage): JsonSchema {
   return { ...json, description };
 }
 
-/** The vocabulary of schemas. */
+/** Functions that build schemas. */
 export const k = { string, oneOf, integer, boolean, intOrString, opaque, map, list, set, listMap, object } as const;

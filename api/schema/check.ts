@@ -1,28 +1,27 @@
 /**
- * Checks a value by a schema: types, bounds, patterns, required and unknown fields. CEL rules are the API server's.
+ * Checks a value by a schema: types, bounds, patterns, required and unknown fields. Ignores CEL rules. Pure; never
+ * throws.
  *
- * Owns:   the sentences that say which field is wrong and what it may be.
- * Limits: fast, because a report is checked for each pod every few seconds: a schema is compiled once, and a path is
- *         built only for a value that is wrong.
- * Pure:   never throws, and leaves the value as it is.
+ * Owns: the messages. A schema is compiled once, and a path is built only for a wrong value, because the report of each
+ *       pod is checked every few seconds.
  */
 import { nearest } from '../nearest-word.ts';
 import { isRecord } from '../record.ts';
 import { cut } from '../text.ts';
-import type { AnySchema, ContractWords, Fault, JsonSchema } from './builder.ts';
+import type { AnySchema, ContractWords, SchemaFault, JsonSchema } from './builder.ts';
 
-/** Whether a field that the schema does not have is a fault, or left for a later version to read. */
+/** Whether an unknown field is a fault, or ignored because a later version may have written it. */
 export type UnknownFields = 'Refuse' | 'Ignore';
 
-/** Characters of a value or a name that a message shows. */
+/** Most characters of a value or a name in a message. */
 const maxShown = 60;
 
-/** The path grows from its end while the call returns. */
+/** Callers prepend to the path while the call returns. */
 type Found = { path: string; problem: string };
 type Check = (value: unknown) => Found | undefined;
 
 /** @returns the check of a schema; it returns the first fault, with a path such as `providers[1].name` */
-export function checkOf(schema: AnySchema, unknown: UnknownFields): (value: unknown) => Fault | undefined {
+export function checkOf(schema: AnySchema, unknown: UnknownFields): (value: unknown) => SchemaFault | undefined {
   const check = compile(schema.json('published'), unknown);
   return (value) => {
     const found = check(value);
@@ -90,7 +89,7 @@ function text({ minLength: min = 0, maxLength: max = 0, pattern, contract }: Jso
   const name = contract?.patternName ?? `text of the form ${pattern}`;
   return (value) => {
     if (typeof value !== 'string') return fault(`${shown(value)} is not ${contract?.patternName ?? 'text'}`);
-    // As the API server counts: a character outside of the first plane is one.
+    // The API server counts code points, not UTF-16 units.
     if (value.length > max && Array.from(value).length > max) return fault(`is longer than ${max} characters`);
     if (value.length < min) return fault(`is shorter than ${min} characters`);
     return form?.test(value) === false ? fault(`${shown(value)} is not ${name}`) : undefined;
@@ -107,7 +106,7 @@ function number({ type, minimum = -Infinity, maximum = Infinity, contract }: Jso
       : fault(`${shown(value)} is not ${what}`);
 }
 
-/** A number, or text of a form. */
+/** An int-or-string. */
 function amount(json: JsonSchema): Check {
   const [ofNumber, ofText] = [number({ ...json, type: 'number' }), text(json)];
   return (value) => (typeof value === 'number' ? ofNumber(value) : ofText(value));
@@ -181,7 +180,7 @@ function object({ properties = {}, required = [] }: JsonSchema, unknown: Unknown
   };
 }
 
-/** The first field that the schema does not have. A misspelt name must not become a default in silence. */
+/** Finds the first unknown field. A misspelt field would otherwise silently have its default. */
 function strangerAmong(properties: Readonly<Record<string, unknown>>): (value: object) => Found | undefined {
   return (value) => {
     const name = Object.keys(value).find((each) => !Object.hasOwn(properties, each));
@@ -205,6 +204,6 @@ function ofKind(variants: Readonly<Record<string, JsonSchema>>, unknown: Unknown
 }
 
 function shown(value: unknown): string {
-  // Only the beginning is shown, so a text of a megabyte is not encoded first.
+  // Cut before encoding, because the text may have megabytes.
   return cut(JSON.stringify(typeof value === 'string' ? value.slice(0, maxShown) : value) ?? 'nothing', maxShown);
 }

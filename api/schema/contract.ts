@@ -1,17 +1,16 @@
 /**
- * What a contract between our own processes, or a file that a user writes, has beyond a structural schema.
+ * Schemas of contracts between our own processes and of users' files. Pure.
  *
- * Owns:  numbers, nulls, variants by `kind`, patterns of keys, rules over several fields. The API server knows none of
- *        them, so no CRD has any. check.ts checks values by them, scripts/generate/contract-reference.ts shows them.
- * Pure.
+ * Owns: what a CRD does not have: nulls, variants by `kind`, patterns of keys, rules over several fields. check.ts
+ *       checks values by them, scripts/generate/contract-reference.ts prints them.
  */
 import {
   k,
   Schema,
   type AnySchema,
   type ContractWords,
-  type Fault,
-  type Fields,
+  type SchemaFault,
+  type SchemaFields,
   type Infer,
   type JsonSchema,
 } from './builder.ts';
@@ -21,7 +20,7 @@ function schemaOf<T>(json: JsonSchema): Schema<T> {
   return new Schema<T>(() => json, 'required');
 }
 
-/** The same schema with more words of a contract. */
+/** The same schema with further contract words. */
 function saying<T, P extends Presence>(schema: Schema<unknown, P>, words: ContractWords): Schema<T, P> {
   return new Schema<T, P>(
     (stage) => {
@@ -35,7 +34,7 @@ function saying<T, P extends Presence>(schema: Schema<unknown, P>, words: Contra
 
 /**
  * @param rule.max length in characters
- * @param rule.name what such a text is called in messages, with its article; it goes with a pattern
+ * @param rule.name name of such a text in messages, with its article; replaces the pattern there
  */
 function text(rule: {
   readonly max: number;
@@ -47,7 +46,7 @@ function text(rule: {
   return name === undefined ? k.string(bound) : named(k.string(bound), name);
 }
 
-/** @param name what such a value is called in messages, with its article */
+/** @param name name of such a value in messages, with its article */
 function named<T, P extends Presence>(schema: Schema<T, P>, name: string): Schema<T, P> {
   return saying(schema, { patternName: name });
 }
@@ -76,12 +75,12 @@ function only<const V extends string | number>(value: V): Schema<V> {
   return schemaOf({ type: typeof value === 'number' ? 'integer' : 'string', contract: { only: value } });
 }
 
-/** A word of a list that a later version may have made longer: only its length is checked. */
+/** A word of a list to which a later version may add: only the length is checked. */
 function wordOf<V extends string>(bound: { readonly max: number }): Schema<V> {
   return schemaOf({ type: 'string', maxLength: bound.max });
 }
 
-/** A map whose keys have a form. @param rule.max entries */
+/** A map whose keys match a pattern. @param rule.max entries */
 function table<S extends AnySchema>(
   value: S,
   rule: { readonly keys: string; readonly max: number },
@@ -89,7 +88,7 @@ function table<S extends AnySchema>(
   return saying(k.map(value, rule), { keys: rule.keys });
 }
 
-/** An object that may have a field for each of these names, all of the same form. */
+/** An object with an optional field for each of these names, all with the same schema. */
 function eachOf<const N extends string, S extends AnySchema>(
   names: readonly N[],
   value: S,
@@ -98,12 +97,12 @@ function eachOf<const N extends string, S extends AnySchema>(
   return new Schema<Readonly<Partial<Record<N, Infer<S>>>>>((stage) => k.object(fields).json(stage), 'required');
 }
 
-type Variants = Readonly<Record<string, Fields>>;
+type Variants = Readonly<Record<string, SchemaFields>>;
 type VariantsOf<V extends Variants> = {
   [K in keyof V & string]: { readonly kind: K } & ObjectOf<V[K]>;
 }[keyof V & string];
 
-/** One of several objects, told apart by the field `kind`. */
+/** One of several objects, distinguished by the field `kind`. */
 function variants<V extends Variants>(kinds: V): Schema<VariantsOf<V>> {
   return new Schema<VariantsOf<V>>((stage) => {
     const each = Object.entries(kinds).map(([kind, fields]) => {
@@ -114,20 +113,17 @@ function variants<V extends Variants>(kinds: V): Schema<VariantsOf<V>> {
   }, 'required');
 }
 
-/** @param rule over the whole value, applied when the parts are right */
-function ruled<T, P extends Presence>(schema: Schema<T, P>, rule: (value: T) => Fault | undefined): Schema<T, P> {
+/** @param rule over the whole value, applied when all fields are valid */
+function ruled<T, P extends Presence>(schema: Schema<T, P>, rule: (value: T) => SchemaFault | undefined): Schema<T, P> {
   return saying(schema, { rule });
 }
 
-type Filled<F extends Fields, O extends keyof F> = {
+type Filled<F extends SchemaFields, O extends keyof F> = {
   readonly [N in keyof F]: N extends O ? F[N] : F[N] extends Schema<infer T, 'optional'> ? Schema<T> : F[N];
 };
 
-/**
- * The fields of a spec once defaults are filled in: each is there, except those that `open` names and those that are
- * planned.
- */
-function filled<F extends Fields, const O extends keyof F & string = never>(
+/** The fields of a spec with defaults filled in: all are required, except planned ones and those in `open`. */
+function filled<F extends SchemaFields, const O extends keyof F & string = never>(
   fields: F,
   open: readonly O[] = [],
 ): Filled<F, O> {
@@ -138,12 +134,12 @@ function filled<F extends Fields, const O extends keyof F & string = never>(
   return Object.fromEntries(entries) as Filled<F, O>;
 }
 
-type Loose<F extends Fields> = {
+type Loose<F extends SchemaFields> = {
   readonly [N in keyof F]: F[N] extends Schema<infer T, 'required' | 'optional'> ? Schema<T, 'optional'> : F[N];
 };
 
-/** The same fields, each of which may be left out. */
-function loose<F extends Fields>(fields: F): Loose<F> {
+/** The same fields, all optional. */
+function loose<F extends SchemaFields>(fields: F): Loose<F> {
   const entries = Object.entries(fields).map(([name, field]) => [
     name,
     field.presence === 'planned' ? field : field.optional(),
@@ -151,7 +147,7 @@ function loose<F extends Fields>(fields: F): Loose<F> {
   return Object.fromEntries(entries) as Loose<F>;
 }
 
-/** The vocabulary of contracts, beside that of schemas (builder.ts). */
+/** Functions that build contracts, in addition to those of builder.ts. */
 export const c = {
   text,
   named,

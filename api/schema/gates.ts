@@ -1,8 +1,8 @@
 /**
- * spec.rollout.gates: what a candidate has to keep to, before traffic (golden) and under traffic.
+ * spec.rollout.gates: limits for a candidate, before traffic (golden) and under traffic.
  *
- * Owns:  the shape, bounds and rules of the gates. What an absent gate means is said here for readers and done by
- *        operator/analysis/plan.ts and operator/golden/golden-set.ts.
+ * Owns: the shape, bounds and rules of the gates. Descriptions name the defaults; operator/analysis/plan.ts and
+ *       operator/golden/golden-set.ts apply them.
  */
 import {
   agreesFrom,
@@ -23,14 +23,16 @@ const share = () => k.string({ max: 12, pattern: '^(0(\\.[0-9]{1,9})?|1(\\.0{1,9
 const minDetectableNeeds = {
   rule: '!has(self.minDetectable) || has(self.maxIncrease)',
   message:
-    'minDetectable goes with maxIncrease: it is what a Pass may show where the traffic is too low to show maxIncrease',
+    'minDetectable is only allowed with maxIncrease: a Pass may show it when traffic is too low to show maxIncrease',
   fieldPath: '.minDetectable',
 } as const;
 const minDetectableIsMore = {
   rule:
     "!has(self.minDetectable) || !has(self.maxIncrease) || double(self.minDetectable.replace('%', '')) >= " +
     "double(self.maxIncrease.replace('%', ''))",
-  message: 'minDetectable is at least maxIncrease: a Pass shows maxIncrease where it can',
+  message: 'minDetectable must be at least maxIncrease',
+  messageExpression:
+    "'minDetectable must be at least maxIncrease (given: ' + self.minDetectable + ' and ' + self.maxIncrease + ')'",
   fieldPath: '.minDetectable',
 } as const;
 
@@ -38,23 +40,25 @@ const latencyGate = k
   .object({
     name: k
       .string({ max: 40, min: 1 })
-      .doc('Identifies the gate in status and messages, such as p95. errors, errors-max and quality are ' + 'taken.'),
+      .doc('Identifies the gate in status and messages, such as p95. errors, errors-max and quality are reserved.'),
     quantile: share().doc(
       'Which latency is compared, as a share of requests in text, above 0 and below 1: "0.95" is the ' +
         'latency that 95% of the requests do not exceed.',
     ),
     maxIncrease: percent()
       .doc(
-        "How much higher the candidate's latency may be than stable's, such as 15%. A Pass shows that " +
-          'it is no more than this, or than minDetectable. Either maxIncrease or max is required.',
+        "How much higher the candidate's latency may be than stable's, such as 15%. A Pass shows that the increase " +
+          'is at most this, or at most minDetectable. Either maxIncrease or max is required.',
       )
       .optional(),
-    max: duration().doc("Highest latency of the candidate, whatever stable's is, such as 60ms; above 0s.").optional(),
+    max: duration()
+      .doc("Highest latency of the candidate, independent of stable's, such as 60ms; above 0s.")
+      .optional(),
     minDetectable: percent()
       .doc(
         'Increase that is enough for a Pass when traffic is too low to show maxIncrease within the ' +
-          "step's maxDuration; at least maxIncrease. status.history says what was shown. Absent: the gate " +
-          'stays undecided until maxIncrease is shown. Only with maxIncrease.',
+          "step's maxDuration; at least maxIncrease. status.history has what was shown. Absent: the gate stays " +
+          'undecided until maxIncrease is shown. Only with maxIncrease.',
       )
       .optional(),
     eachClass: k
@@ -68,31 +72,35 @@ const latencyGate = k
   })
   .rule({
     rule: "!(self.name in ['errors', 'errors-max', 'quality'])",
-    message: 'errors, errors-max and quality are the names of other gates',
+    message: 'name must not be errors, errors-max or quality: these are names of other gates',
     fieldPath: '.name',
   })
   .rule({
     rule: 'double(self.quantile) > 0.0 && double(self.quantile) < 1.0',
-    message: 'a quantile is above 0 and below 1',
+    message: 'quantile must be above 0 and below 1',
+    messageExpression: "'quantile must be above 0 and below 1 (given: ' + self.quantile + ')'",
     fieldPath: '.quantile',
   })
   .rule({
     rule: "!has(self.max) || duration(self.max) > duration('0s')",
-    message: 'a limit is above 0',
+    message: 'max must be above 0s',
     fieldPath: '.max',
   })
-  .rule({ rule: 'has(self.max) != has(self.maxIncrease)', message: 'a latency gate has either max or maxIncrease' })
+  .rule({
+    rule: 'has(self.max) != has(self.maxIncrease)',
+    message: 'a latency gate must have either max or maxIncrease',
+  })
   .rule(minDetectableNeeds)
   .rule(minDetectableIsMore)
   .rule({
     rule: '!has(self.eachClass) || has(self.maxIncrease)',
-    message: 'eachClass goes with maxIncrease: a limit in milliseconds is one of all requests',
+    message: 'eachClass is only allowed with maxIncrease: max applies to all requests together',
     fieldPath: '.eachClass',
   });
 
 const errors = goldenMetricNames.filter(isError);
 const scores = goldenMetricNames.filter((metric) => !isError(metric));
-/** Metrics that compare answers to generated inputs. */
+/** Metrics that can compare answers to generated inputs. */
 const generated = goldenMetricNames.filter((metric) => goldenMetrics[metric].generated === true);
 const meanings = goldenMetricNames.map((metric) => `${metric}: ${goldenMetrics[metric].says}.`).join(' ');
 
@@ -126,12 +134,12 @@ function celList(names: readonly string[]): string {
   return `[${names.map((name) => `'${name}'`).join(', ')}]`;
 }
 
-/** A metric without a limit that suits every model needs one from the user. */
+/** Requires a limit for a metric that has no default limit. */
 function limitRule(metric: GoldenMetric): CelRule {
   const field = isError(metric) ? 'max' : 'min';
   return {
     rule: `self.metric != '${metric}' || has(self.${field})`,
-    message: `${metric} needs a ${field}: ${goldenMetrics[metric].needed}`,
+    message: `metric ${metric} requires ${field}: ${goldenMetrics[metric].needed}`,
     fieldPath: `.${field}`,
   };
 }
@@ -140,8 +148,8 @@ const limitedGolden = k
   .object({
     configMapRef: configMapRef()
       .doc(
-        'ConfigMap with the set, under its only key or under golden.jsonl or golden.bin. It is copied ' +
-          'when the rollout begins; later changes do not affect that rollout.',
+        'ConfigMap that contains the set, in its only key or in golden.jsonl or golden.bin. It is copied when the ' +
+          'rollout begins; later changes do not affect that rollout.',
       )
       .optional(),
     uri: k
@@ -154,7 +162,7 @@ const limitedGolden = k
     digest: digest().doc('SHA-256 of the file at uri, as "sha256:" and 64 hex digits. Required with uri.').optional(),
     metric: k
       .oneOf(goldenMetricNames)
-      .doc(`How an answer is compared with the right one. ${meanings} Without a set: ${generated.join(' or ')}.`),
+      .doc(`How an answer is compared with the expected one. ${meanings} Without a set: ${generated.join(' or ')}.`),
     min: share()
       .doc(
         `Lowest score that passes, as text from "0" to "1". For ${listed(scores)}; required for ` +
@@ -171,22 +179,22 @@ const limitedGolden = k
   })
   .rule({
     rule: '!(has(self.configMapRef) && has(self.uri))',
-    message: 'a golden set comes from configMapRef or from uri, not from both',
+    message: 'golden must have either configMapRef or uri, not both',
     fieldPath: '.uri',
   })
   .rule({
     rule: 'has(self.uri) == has(self.digest)',
-    message: 'uri and digest go together: the digest says which file is meant',
+    message: 'golden.uri and golden.digest must be set together',
     fieldPath: '.digest',
   })
   .rule({
     rule: `!has(self.min) || !(self.metric in ${celList(errors)})`,
-    message: 'an error has a max, no min',
+    message: `min is not allowed with metric ${errors.join(' or ')}: set max`,
     fieldPath: '.min',
   })
   .rule({
     rule: `!has(self.max) || self.metric in ${celList(errors)}`,
-    message: `max is for errors (${errors.join(', ')}); this metric has a min`,
+    message: `max is only allowed with metric ${errors.join(' or ')}: set min`,
     fieldPath: '.max',
   });
 
@@ -195,7 +203,10 @@ const goldenGate = goldenMetricNames
   .reduce((gate, metric) => gate.rule(limitRule(metric)), limitedGolden)
   .rule({
     rule: `self.metric in ${celList(generated)} || has(self.configMapRef) || has(self.uri)`,
-    message: `made-up inputs are compared by ${generated.toSorted().join(' or ')}: for this metric give a set`,
+    message: `without a golden set, metric must be ${generated.toSorted().join(' or ')}: set configMapRef or uri`,
+    messageExpression:
+      `'metric ' + self.metric + ' needs a golden set: set configMapRef or uri, or use ` +
+      `${generated.toSorted().join(' or ')}'`,
     fieldPath: '.metric',
   });
 
@@ -203,9 +214,9 @@ export const gatesSchema = k
   .object({
     golden: goldenGate
       .doc(
-        'Answers that a candidate must give before it gets traffic. Without configMapRef and uri the ' +
-          "inputs are generated from the model's input shapes, and stable's answers are the right ones. " +
-          'Absent: the same, by Cosine of at least 0.9.',
+        'Answers that a candidate must give before it gets traffic. Without configMapRef and uri, inputs are ' +
+          "generated from the model's input shapes, and stable's answers are the expected ones. Absent: generated " +
+          'inputs, with metric Cosine and min 0.9.',
       )
       .optional(),
     latency: k
@@ -225,7 +236,7 @@ export const gatesSchema = k
           )
           .optional(),
         max: percent()
-          .doc("Highest error rate of the candidate, whatever stable's is, such as 2%. Absent: no such limit.")
+          .doc("Highest error rate of the candidate, independent of stable's, such as 2%. Absent: no such limit.")
           .optional(),
         minDetectable: percent()
           .doc(
@@ -246,18 +257,18 @@ export const gatesSchema = k
     confidence: k
       .oneOf(['Strict', 'Standard', 'Quick'])
       .doc(
-        'How certain a verdict must be; more certainty takes longer. Strict: at most 1% of good ' +
-          'candidates are rolled back by mistake, and a Pass always shows maxIncrease. Standard: 5%; with ' +
-          "little traffic a Pass may show less (minDetectable) after about a third of the step's " +
-          'maxDuration, and gates that are not written still less at its end. Quick: 20%, and after a sixth.',
+        'How certain a verdict must be; more certainty takes longer. Strict: at most 1% of good candidates are ' +
+          'rolled back by mistake, and a Pass always shows maxIncrease. Standard: 5%; with little traffic a Pass may ' +
+          "show only minDetectable after about a third of the step's maxDuration, and default gates may show less at " +
+          'its end. Quick: 20%, and after a sixth.',
       )
       .defaultsTo('Standard')
       .optional(),
     quality: k
       .object({
         sampleRate: percent().doc(
-          "Share of stable's requests that the candidate answers, too, while it is idle, such as 5%. " +
-            "Users get stable's answers to these.",
+          "Share of stable's requests that the candidate also answers while it is idle, such as 5%. Users get " +
+            "stable's answers.",
         ),
         metric: k
           .oneOf(liveMetricNames)
@@ -279,14 +290,15 @@ export const gatesSchema = k
     minRequests: k
       .integer({ min: 0, max: 10000000 })
       .doc(
-        'How many requests each revision must have had before an analyze step may end well; 0 to ' +
-          '10000000. A Fail does not wait for them.',
+        'How many requests each revision must have had before an analyze step may pass; 0 to 10000000. A Fail does ' +
+          'not wait for them.',
       )
       .defaultsTo('200, or fewer when traffic is too low for that')
       .optional(),
   })
   .rule({
     rule: '!has(self.alpha) || (double(self.alpha) > 0.0 && double(self.alpha) < 1.0)',
-    message: 'a chance is above 0 and below 1',
+    message: 'alpha must be above 0 and below 1',
+    messageExpression: "'alpha must be above 0 and below 1 (given: ' + self.alpha + ')'",
     fieldPath: '.alpha',
   });

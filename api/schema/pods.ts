@@ -1,34 +1,33 @@
 /**
- * What OnnxModel's spec has in common with a pod: resources of containers, and the pods' template.
+ * The parts of OnnxModel's spec that come from a pod: resources of containers, and the pods' template.
  *
- * Owns:  the shape and bounds of both, and the rules by which the API server would refuse the pods later.
+ * Owns: their shape and bounds, and rules that refuse values for which the API server would refuse every pod.
  */
 import { k, type CelRule } from './builder.ts';
 import { objectName, quantity } from './values.ts';
 
 const noMemory = (field: 'requests' | 'limits') => ({
   rule: `!has(self.${field}) || !('memory' in self.${field})`,
-  message: 'memory is set by spec.memory.limit',
+  message: `resources.${field} must not contain memory: set spec.memory.limit`,
   fieldPath: `.${field}`,
 });
 const amount = (of: 'requests' | 'limits'): string => `quantity(string(self.${of}[name]))`;
 const isAbove = `name in self.limits && ${amount('requests')}.isGreaterThan(${amount('limits')})`;
 const firstAbove =
-  `self.requests.filter(name, ${isAbove}).map(name, name + ', ' + string(self.requests[name]) + ', is above its ` +
-  `limit, ' + string(self.limits[name]))[0]`;
+  `self.requests.filter(name, ${isAbove}).map(name, name + ' request ' + string(self.requests[name]) + ' exceeds its ` +
+  `limit ' + string(self.limits[name]))[0]`;
 
 const isDevice = "(name.contains('/') || name.startsWith('hugepages-'))";
 const isKnown = `(${isDevice} || name in ['cpu', 'memory', 'ephemeral-storage'])`;
 
-/** What the API server would refuse later, for every pod of the revision. */
+/** Rules of the API server for pods. */
 const requestsFit: readonly CelRule[] = [
   {
     rule: `!has(self.requests) || !has(self.limits) || !self.requests.exists(name, ${isAbove})`,
     messageExpression:
-      `'the request of ' + ${firstAbove} + ': no pod could be made; lower resources.requests or raise ` +
-      `resources.limits'`,
+      `${firstAbove} + ', so no pod can be created: lower resources.requests or ` + `raise resources.limits'`,
     message:
-      'a request is above its limit, so no pod could be made: lower resources.requests or raise resources.limits',
+      'a request exceeds its limit, so no pod can be created: lower resources.requests or raise resources.limits',
     fieldPath: '.requests',
   },
   {
@@ -36,17 +35,18 @@ const requestsFit: readonly CelRule[] = [
       `!has(self.requests) || self.requests.all(name, !${isDevice} || (has(self.limits) && name in self.limits && ` +
       `${amount('requests')}.compareTo(${amount('limits')}) == 0))`,
     message:
-      'devices (a name with "/") and hugepages cannot be overcommitted: give the request and the limit the same amount',
+      'devices (a name with "/") and hugepages cannot be overcommitted: set request and limit to the same amount',
     fieldPath: '.requests',
   },
   {
     rule: `!has(self.limits) || self.limits.all(name, !${isDevice} || ${amount('limits')}.isInteger())`,
-    message: 'devices (a name with "/") and hugepages are counted in whole numbers',
+    message: 'amounts of devices (a name with "/") and hugepages must be integers',
     fieldPath: '.limits',
   },
   ...(['requests', 'limits'] as const).map((field) => ({
     rule: `!has(self.${field}) || self.${field}.all(name, ${isKnown})`,
-    message: 'a container has only cpu, memory, ephemeral-storage, hugepages-SIZE and devices (a name with "/")',
+    message:
+      'unknown resource name; allowed: cpu, memory, ephemeral-storage, hugepages-SIZE and devices (a name with "/")',
     fieldPath: `.${field}`,
   })),
 ];
@@ -66,7 +66,7 @@ export const resourcesSchema = requestsFit
   .rule(noMemory('requests'))
   .rule(noMemory('limits'));
 
-/** Its process alone has 51 MB of anonymous memory at rest; golden cases and samples come on top. */
+/** The idle sidecar has 51 MB of anonymous memory; golden cases and samples need more. */
 const sidecarMemory = '96Mi';
 export const sidecarResourcesSchema = requestsFit
   .reduce((schema, rule) => schema.rule(rule), requirements())
@@ -74,7 +74,10 @@ export const sidecarResourcesSchema = requestsFit
     rule:
       `!has(self.limits) || !('memory' in self.limits) || ` +
       `quantity(string(self.limits['memory'])).compareTo(quantity('${sidecarMemory}')) >= 0`,
-    message: `the sidecar needs ${sidecarMemory} at the least`,
+    message: `runtime.sidecar.resources.limits.memory must be at least ${sidecarMemory}`,
+    messageExpression:
+      `'runtime.sidecar.resources.limits.memory must be at least ${sidecarMemory} (given: ' + ` +
+      `string(self.limits['memory']) + ')'`,
     fieldPath: '.limits',
   });
 
@@ -84,20 +87,20 @@ const toleration = k.object({
   operator: k
     .oneOf(['Exists', 'Equal', 'Lt', 'Gt'])
     .doc(
-      "How the taint's value is compared with value. Exists: not at all, every value is tolerated. " +
-        'Equal: they are the same. Lt and Gt: as numbers, where the cluster supports it.',
+      "How the taint's value is compared with value. Exists: every value is tolerated. Equal: both must be the " +
+        'same. Lt and Gt: as numbers, where the cluster supports it.',
     )
     .defaultsTo('Equal'),
-  value: taintText().doc("What the taint's value is compared with. Leave it out with operator Exists.").optional(),
+  value: taintText().doc("Compared with the taint's value. Leave it out with operator Exists.").optional(),
   effect: k
     .oneOf(['NoSchedule', 'PreferNoSchedule', 'NoExecute'])
-    .doc('Which effect of the taint is tolerated. Absent: every effect.')
+    .doc("The taint's effect that is tolerated. Absent: every effect.")
     .optional(),
   tolerationSeconds: k
     .integer({ min: -1, max: 2147483647, format: 'int64' })
     .doc(
-      'How many seconds a pod may stay on a node after a NoExecute taint was added; 0 or -1: not at ' +
-        'all. Absent: without limit.',
+      'How many seconds a pod may stay on a node after a NoExecute taint was added; 0 or -1: it is evicted at ' +
+        'once. Absent: no limit.',
     )
     .optional(),
 });
@@ -107,30 +110,30 @@ const podMeta = k.object({
     .map(k.string({ max: 63 }), { max: 32 })
     .doc(
       'Added to the labels that the operator sets. Names that begin with onnx-operator.dev/ are ' +
-        'refused. Absent: none are added.',
+        'refused. Absent: no further labels.',
     )
     .optional(),
   annotations: k
     .map(k.string({ max: 4096 }), { max: 32 })
-    .doc('Copied to every pod. Absent: none.')
+    .doc('Added to every pod. Absent: no annotations.')
     .optional(),
 });
 const podSpec = k.object({
   nodeSelector: k
     .map(k.string({ max: 63 }), { max: 32 })
-    .doc('Labels that a node must have to run the pods. Absent: every node will do.')
+    .doc('Labels that a node must have to run the pods. Absent: any node.')
     .optional(),
   tolerations: k
     .list(toleration, { max: 32 })
-    .doc('Taints of nodes that do not keep the pods away. Absent: none.')
+    .doc('Taints of nodes that the pods tolerate. Absent: no taint.')
     .optional(),
-  affinity: k.opaque().doc('Node affinity, pod affinity and pod anti-affinity, as in a pod. Absent: none.').optional(),
+  affinity: k
+    .opaque()
+    .doc('Node affinity, pod affinity and pod anti-affinity, as in a pod. Absent: no affinity.')
+    .optional(),
   topologySpreadConstraints: k
     .list(k.opaque(), { max: 16 })
-    .doc(
-      "How the pods are spread over nodes and zones, as in a pod. Absent: as the cluster's scheduler " +
-        'does by default.',
-    )
+    .doc("How the pods are spread over nodes and zones, as in a pod. Absent: the scheduler's default.")
     .optional(),
   serviceAccountName: objectName()
     .doc("ServiceAccount of the pods; its token is not mounted. Absent: the namespace's default " + 'ServiceAccount.')
@@ -155,6 +158,6 @@ export const templateSchema = k
     rule:
       '!has(self.metadata) || !has(self.metadata.labels) || !self.metadata.labels.exists(l, ' +
       "l.startsWith('onnx-operator.dev/'))",
-    message: 'labels of onnx-operator.dev are set by the operator',
+    message: 'template.metadata.labels must not contain onnx-operator.dev/ labels: the operator sets them',
     fieldPath: '.metadata.labels',
   });

@@ -1,8 +1,8 @@
 /**
  * The part of OnnxModel's spec that makes a revision: a change of any of these fields starts a rollout.
  *
- * Owns:  the shape, bounds and rules of model, execution, batching, memory, warmup and runtime; resources and template
- *        are in pods.ts. What an absent field means is said here for readers and done by api/defaults.ts.
+ * Owns: the shape, bounds and rules of model, execution, batching, memory, warmup and runtime; resources and template
+ *       are in pods.ts. Descriptions name the defaults; api/defaults.ts fills them in.
  */
 import { bounds } from '../bounds.ts';
 import { precisions, providerNames, variantPrecisions } from '../choices.ts';
@@ -15,17 +15,16 @@ import { formatBytes, formatDurationMs } from '../units.ts';
 
 const optionValue = (): ReturnType<typeof k.string> => k.string(bounds.optionValue);
 
-/** Of one provider, as of the whole parts below: the runtime's config is made from these, too. */
+/** The fields of a provider. The runtime's config is made from this and from the other exported parts, too. */
 export const providerSpec = {
   name: k
     .oneOf(providerNames)
     .doc(
-      "Which execution provider. The image (spec.runtime.image) must contain it; the operator's " +
-        'default image has CPU.',
+      "The execution provider. The image (spec.runtime.image) must contain it; the operator's default image has CPU.",
     ),
   options: k
     .map(optionValue(), bounds.providerOptions)
-    .doc("Settings of this provider, with the names and values of ONNX Runtime's documentation. Absent: " + 'none.')
+    .doc("Settings of this provider, with the names and values of ONNX Runtime's documentation. Absent: no settings.")
     .optional(),
 };
 
@@ -39,14 +38,13 @@ export const embeddingSpec = {
     .defaultsTo('tokenizer.json'),
   output: k
     .string(bounds.outputName)
-    .doc('Which output of the model becomes the vector.')
+    .doc('Name of the output of the model that becomes the vector.')
     .defaultsTo('sentence_embedding if the model has it, else its first output'),
   pooling: k
     .oneOf(['None', 'Mean', 'Cls', 'Last'])
     .doc(
       'How the vectors of all tokens become one vector for each text. Mean: their average. Cls: the ' +
-        "first token's vector. Last: the last token's vector. None: the model's output is pooled " +
-        'already.',
+        "first token's vector. Last: the last token's vector. None: the model's output is already pooled.",
     )
     .defaultsTo('None for an output of shape [batch, hidden]; otherwise as 1_Pooling/config.json says, or Mean'),
   normalize: k
@@ -56,12 +54,11 @@ export const embeddingSpec = {
   maxTokens: k
     .integer(bounds.maxTokens)
     .doc(
-      'Most tokens of one text, special tokens included; 1 to 131072. onTooLong says what happens to ' +
-        'a longer text.',
+      'Most tokens of one text, special tokens included; 1 to 131072. onTooLong decides what happens to a longer text.',
     )
     .defaultsTo(
       'max_seq_length of sentence_bert_config.json, or model_max_length of tokenizer_config.json, but not more ' +
-        'than the positions in config.json; 512 when none of them is given',
+        'than the positions in config.json; 512 when none of them is set',
     ),
   onTooLong: k
     .oneOf(['Truncate', 'Refuse'])
@@ -88,9 +85,9 @@ const model = k
       ),
     digest: digest()
       .doc(
-        'SHA-256 that the source must have, as "sha256:" and 64 hex digits; a pod that gets anything ' +
-          'else fails. Of a folder it is the SHA-256 of its sorted lines "sha256  path". Absent: the ' +
-          'first pod of the revision records the digest, and later pods must get the same bytes.',
+        'SHA-256 that the source must have, as "sha256:" and 64 hex digits; a pod that fetches other bytes fails. ' +
+          'For a folder it is the SHA-256 of its sorted lines "sha256  path". Absent: the first pod of the revision ' +
+          'records the digest, and later pods must fetch the same bytes.',
       )
       .optional(),
     files: k
@@ -103,8 +100,8 @@ const model = k
         bounds.files,
       )
       .doc(
-        'What the folder holds: every file that is used, with its digest. Required for https:// and ' +
-          'http:// folders, which cannot be listed. Absent: all files of the folder.',
+        'Every file of the folder that is used, with its digest. Required for https:// and http:// folders, which ' +
+          'cannot be listed. Absent: all files of the folder.',
       )
       .optional(),
     variants: k
@@ -118,7 +115,7 @@ const model = k
       )
       .doc(
         'Files of the same model in other precisions, in the same folder; execution.precision selects ' +
-          'one. Absent: none.',
+          'one. Absent: no variants.',
       )
       .optional(),
     graphs: k
@@ -132,13 +129,13 @@ const model = k
         }),
         bounds.graphs,
       )
-      .doc('Which .onnx file of the folder is served with execution.precision Source.')
+      .doc('The .onnx file of the folder that is served with execution.precision Source.')
       .defaultsTo('model.onnx, or else the only .onnx file of the folder'),
     task: k
       .oneOf(taskNames, plannedTasks)
       .doc(
-        'Which API the endpoint has. Tensor: the Open Inference Protocol. Embedding: also ' +
-          '/v1/embeddings, which takes text and returns vectors.',
+        'The API of the endpoint. Tensor: the Open Inference Protocol. Embedding: also /v1/embeddings, which ' +
+          'accepts text and returns vectors.',
       )
       .defaultsTo('Tensor'),
     embedding: k
@@ -158,37 +155,40 @@ const model = k
   })
   .rule({
     rule: `!${uriStartsWith(startsWithDigest)} || has(self.digest)`,
-    message: 'an http:// source needs a digest, because anybody on the way could change it',
+    message: 'model.digest is required with an http:// uri: the transfer is not protected against changes',
     fieldPath: '.digest',
   })
   .rule({
     rule: "!has(self.embedding) || (has(self.task) && self.task == 'Embedding')",
-    message: 'embedding is only for task Embedding',
+    message: 'model.embedding is only allowed with task Embedding',
     fieldPath: '.embedding',
   })
   .rule({
     rule: "!(has(self.files) || has(self.variants) || has(self.graphs)) || self.uri.endsWith('/')",
-    message: 'files, variants and graphs are paths in a folder: end the uri with "/"',
+    message: 'model.files, model.variants and model.graphs need a folder: end model.uri with "/"',
     fieldPath: '.uri',
   })
   .rule({
     rule: "!has(self.task) || self.task != 'Embedding' || self.uri.endsWith('/')",
-    message: 'task Embedding needs a tokenizer beside the model: give a folder, a uri that ends with "/"',
+    message: 'task Embedding needs a folder with model and tokenizer: end model.uri with "/"',
     fieldPath: '.uri',
   })
   .rule({
     rule: `!${uriStartsWith(startsUnlisted)} || !self.uri.endsWith('/') || has(self.files)`,
-    message: 'an https folder cannot be listed: name its files',
+    message: 'model.files is required with an http:// or https:// folder, which cannot be listed',
     fieldPath: '.files',
   });
 
 export const executionSpec = {
   providers: k
     .list(k.object(providerSpec), bounds.providers)
-    .rule({ rule: 'self.all(p, self.exists_one(q, q.name == p.name))', message: 'a provider is listed twice' })
+    .rule({
+      rule: 'self.all(p, self.exists_one(q, q.name == p.name))',
+      message: 'execution.providers must not list a provider twice',
+    })
     .doc(
-      'Execution providers in order of preference. The first one is meant to run the whole model; ' +
-        'fallbackPolicy says what happens when it does not.',
+      'Execution providers in order of preference. The first one should run the whole model; fallbackPolicy decides ' +
+        'what happens when it does not.',
     )
     .defaultsTo('[{name: CPU}]'),
   fallbackPolicy: k
@@ -196,14 +196,14 @@ export const executionSpec = {
     .doc(
       'What happens when the first provider cannot be used, or another one runs a part of the model. ' +
         'Forbid: the revision is not served. Warn and Allow: it is served, and condition ' +
-        'ProvidersActive is False. Warn: condition ModelLoaded of a candidate says it, too.',
+        'ProvidersActive is False. Warn: condition ModelLoaded of a candidate reports it, too.',
     )
     .defaultsTo('Forbid'),
   precision: k
     .oneOf(precisions, ['Auto'])
     .doc(
-      'Which file is served. Source: the model as it is. FP32, FP16, INT8 or INT4: the file that ' +
-        'model.variants lists for that precision.',
+      'The served file. Source: the model as it is. FP32, FP16, INT8 or INT4: the file of that precision in ' +
+        'model.variants.',
     )
     .defaultsTo('Source'),
   graphOptimization: k
@@ -220,10 +220,10 @@ export const executionSpec = {
   workers: k
     .integer(bounds.workers)
     .doc(
-      'How many runs the server does at the same time, each in an ONNX Runtime session with its own ' +
-        'buffers; 1 to 64. A number that is given is used even if memory may not be enough for it.',
+      'How many runs the server does at the same time, each in an ONNX Runtime session with its own buffers; 1 to ' +
+        '64. An explicit number is used even if the memory limit may be too low for it.',
     )
-    .defaultsTo('by profile and CPU limit, and not more than fit into the memory limit'),
+    .defaultsTo('by profile and CPU limit, but not more than fit into the memory limit'),
   threadsPerWorker: k
     .integer(bounds.threadsPerWorker)
     .doc('Threads that work on one run; 1 to 256.')
@@ -232,7 +232,7 @@ export const executionSpec = {
     .map(optionValue(), bounds.sessionConfig)
     .doc(
       'Further entries of the session config, with the names and values of ONNX Runtime, such as ' +
-        '"session.set_denormal_as_zero": "1". Absent: none.',
+        '"session.set_denormal_as_zero": "1". Absent: no further entries.',
     )
     .optional(),
 };
@@ -240,7 +240,8 @@ export const executionSpec = {
 const longestWait = formatDurationMs(bounds.waitMs.max);
 const notLonger = (field: 'maxQueueDelay' | 'timeout'): CelRule => ({
   rule: `!has(self.${field}) || duration(self.${field}) <= duration('${longestWait}')`,
-  message: `${field} must be at most ${longestWait}; check its unit`,
+  message: `${field} must be at most ${longestWait}: check its unit`,
+  messageExpression: `'${field} must be at most ${longestWait} (given: ' + self.${field} + '): check its unit'`,
   fieldPath: `.${field}`,
 });
 
@@ -248,9 +249,8 @@ export const batchingSpec = {
   maxBatchSize: k
     .integer(bounds.maxBatchSize)
     .doc(
-      'Most rows of one run: waiting requests are combined up to this number; 1 to 1024. 1: no ' +
-        'batching. Requests to a model whose rows may influence each other are never combined; /config ' +
-        'of the runtime gives the reason.',
+      'Most rows of one run: waiting requests are combined up to this number; 1 to 1024. 1: no batching. Requests to ' +
+        'a model whose rows may affect each other are never combined; /config of the runtime gives the reason.',
     )
     .defaultsTo('8'),
   maxQueueDelay: duration()
@@ -299,10 +299,13 @@ export const memorySpec = {
 
 const memory = k
   .object(memorySpec)
-  // "512m" is half a byte, and a common slip.
+  // A common mistake is "512m", which is half a byte.
   .rule({
     rule: `!has(self.limit) || quantity(string(self.limit)).compareTo(quantity('${leastMemory}')) >= 0`,
-    message: `a runtime needs ${leastMemory} at the least; megabytes are written Mi, not m`,
+    message: `memory.limit must be at least ${leastMemory}; write mebibytes as Mi, not m`,
+    messageExpression:
+      `'memory.limit must be at least ${leastMemory} (given: ' + string(self.limit) + '); ` +
+      `write mebibytes as Mi, not m'`,
     fieldPath: '.limit',
   });
 
@@ -310,8 +313,8 @@ export const warmupSpec = {
   requests: k
     .integer(bounds.warmupRequests)
     .doc(
-      'How many runs with generated inputs a pod does before it becomes ready, so that its first ' +
-        'users need not wait; 0 to 10000.',
+      'How many runs with generated inputs a pod does before it becomes ready, so that its first requests are not ' +
+        'slower; 0 to 10000.',
     )
     .defaultsTo('5'),
   timeout: duration()
@@ -324,14 +327,14 @@ const warmup = k
   .object(warmupSpec)
   .rule({
     rule: "!has(self.timeout) || duration(self.timeout) > duration('0s')",
-    message: 'a pod needs time to warm up',
+    message: 'warmup.timeout must be above 0s',
     fieldPath: '.timeout',
   })
   .rule(notLonger('timeout'));
 
-/** Fields of the spec that are part of the revision's hash. */
+/** Fields of the spec that are in the revision's hash. */
 export const revisionFields = {
-  model: model.doc('What is served: the source of the model, its files and its task.'),
+  model: model.doc('The source of the model, its files and its task.'),
   execution: k
     .object(executionSpec)
     .doc('How ONNX Runtime runs the model. Absent: every field has its default.')
@@ -343,8 +346,7 @@ export const revisionFields = {
   resources: resourcesSchema
     .doc(
       'CPU, ephemeral storage and devices of the runtime container, as in a pod; the CPU limit also ' +
-        'decides the number of workers and threads. Memory is spec.memory.limit. Absent: none are ' +
-        'requested and there is no limit.',
+        'decides the number of workers and threads. Memory is spec.memory.limit. Absent: no requests and no limits.',
     )
     .optional(),
   warmup: warmup.doc('What a pod does before it becomes ready. Absent: every field has its default.').optional(),
@@ -361,8 +363,8 @@ export const revisionFields = {
         .object({
           resources: sidecarResourcesSchema
             .doc(
-              'Requests and limits of the sidecar container. An amount that is absent has its default: ' +
-                'requests of 10m CPU and 96Mi memory, limits of 500m CPU and 192Mi memory.',
+              'Requests and limits of the sidecar container. Default of each amount: requests of 10m CPU and 96Mi ' +
+                'memory, limits of 500m CPU and 192Mi memory.',
             )
             .optional(),
         })
@@ -374,6 +376,6 @@ export const revisionFields = {
     .doc('The image of the pods, and the resources of their sidecar container.')
     .optional(),
   template: templateSchema
-    .doc('Labels, annotations and scheduling of the pods. Absent: nothing is added to what the operator ' + 'sets.')
+    .doc('Labels, annotations and scheduling of the pods. Absent: only what the operator sets.')
     .optional(),
 };

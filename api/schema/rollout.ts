@@ -1,8 +1,7 @@
 /**
- * The part of OnnxModel's spec that makes no revision: how many pods, and how a new revision takes over.
+ * The part of OnnxModel's spec that is not part of a revision: how many pods, and how a new revision takes over.
  *
- * Owns:  the shape, bounds and rules of replicas, rollout, traffic and autoscaling; rollout.gates is in
- *        gates.ts.
+ * Owns: the shape, bounds and rules of replicas, rollout, traffic and autoscaling. rollout.gates is in gates.ts.
  */
 import { k } from './builder.ts';
 import { maxProbesPerMinute } from '../report.ts';
@@ -24,13 +23,12 @@ const step = k
           .oneOf(['NoFail', 'Pass'])
           .doc(
             'What ends the step. NoFail: no gate has failed after five minutes (Strict: ten, Quick: two); ' +
-              'with enough traffic it waits up to ten minutes more (Quick: one), to show that nothing is much ' +
-              'worse. Pass: every gate passes.',
+              'with enough traffic it waits up to ten minutes more (Quick: one) to show that the candidate is not ' +
+              'much worse. Pass: every gate passes.',
           ),
         maxDuration: duration()
           .doc(
-            'How long the step may take, such as 30m. When its gates are still undecided then, onUndecided ' +
-              'says what happens.',
+            'How long the step may take, such as 30m. If its gates are still undecided then, onUndecided ' + 'decides.',
           )
           .defaultsTo('30m')
           .optional(),
@@ -41,7 +39,7 @@ const step = k
       .object({
         share: percent()
           .doc(
-            "How many of stable's requests are kept, with their answers, for the candidate to answer; above " +
+            "Percentage of stable's requests that are kept, with their answers, for the candidate to answer; above " +
               '0% and up to 100%.',
           )
           .defaultsTo('10%')
@@ -54,15 +52,14 @@ const step = k
           ),
         maxDuration: duration()
           .doc(
-            'How long the step may take, such as 30m. When its gates are still undecided then, onUndecided ' +
-              'says what happens.',
+            'How long the step may take, such as 30m. If its gates are still undecided then, onUndecided ' + 'decides.',
           )
           .defaultsTo('30m')
           .optional(),
       })
       .doc(
-        "Only before the first weight: the candidate answers copies of stable's requests, and is judged " +
-          'by the time that both took and by whether their answers agree. No user gets its answers.',
+        "Only before the first weight: the candidate answers copies of stable's requests. The gates compare the " +
+          'service times and the answers of both. Users do not get its answers.',
       )
       .optional(),
     pause: k
@@ -71,20 +68,23 @@ const step = k
           .doc('How long to wait, such as 1h. Absent: until spec.rollout.resumeStep names this step.')
           .optional(),
       })
-      .doc('Keeps the weight that was reached for a time, or until somebody resumes the rollout.')
+      .doc('Keeps the weight for a time, or until a user resumes the rollout.')
       .optional(),
   })
   .rule({
     rule: '[has(self.weight), has(self.analyze), has(self.shadow), has(self.pause)].filter(x, x).size() == 1',
-    message: 'a step is one of weight, analyze, shadow and pause',
+    message: 'a step must have exactly one of weight, analyze, shadow and pause',
   });
 
 const steps = k
   .list(step, { max: 20 })
-  .rule({ rule: 'self.filter(s, has(s.weight)).map(s, s.weight).isSorted()', message: 'weights never decrease' })
+  .rule({
+    rule: 'self.filter(s, has(s.weight)).map(s, s.weight).isSorted()',
+    message: 'weights must not decrease from step to step',
+  })
   .rule({
     rule: 'self.filter(s, has(s.weight) || has(s.shadow)).map(s, has(s.weight) ? s.weight : -1).isSorted()',
-    message: 'shadow steps come before the first weight: from then on there are requests of its own to judge by',
+    message: 'shadow steps must come before the first weight: after it, the candidate has requests of its own',
   });
 
 const rollout = k
@@ -100,14 +100,14 @@ const rollout = k
       .optional(),
     steps: steps
       .doc(
-        'What strategy Canary does, in order. After the last step the candidate gets all traffic and ' +
-          'becomes stable.',
+        'The plan of strategy Canary, in order. After the last step the candidate gets all traffic and becomes ' +
+          'stable.',
       )
       .defaultsTo('weight 5, analyze NoFail, weight 50, analyze Pass, weight 100')
       .optional(),
     gates: gatesSchema
       .doc(
-        'What a candidate must pass, before traffic (golden) and under traffic (all others). Absent: ' +
+        'Limits that a candidate must keep, before traffic (golden) and under traffic (all others). Absent: ' +
           'every gate has its default.',
       )
       .optional(),
@@ -116,8 +116,8 @@ const rollout = k
         mode: k
           .oneOf(['Auto', 'Off', 'Always'])
           .doc(
-            'When probes are sent. Auto: while the model gets fewer than 200 requests a minute. Always: ' +
-              'whatever the traffic. Off: never; then quality replays do not measure latency either.',
+            'When probes are sent. Auto: while the model gets fewer than 200 requests a minute. Always: with any ' +
+              'traffic. Off: never, and quality replays do not measure latency either.',
           )
           .defaultsTo('Auto')
           .optional(),
@@ -132,15 +132,15 @@ const rollout = k
       })
       .doc(
         'Requests with golden inputs that sidecars send to both revisions during a rollout, so that ' +
-          "latency can be judged with little traffic. They wait for users' requests and are in no count " +
-          'of requests.',
+          "latency can be judged with little traffic. Users' requests go first, and probes are not counted as " +
+          'requests.',
       )
       .optional(),
     onUndecided: k
       .oneOf(['Hold', 'Promote', 'Rollback'])
       .doc(
         'What happens when an analyze or shadow step is undecided after its maxDuration. Hold: the ' +
-          'rollout pauses until more evidence or a person decides. Promote: it goes on to the next step. ' +
+          'rollout pauses until the gates or a user decide. Promote: it continues with the next step. ' +
           'Rollback: the traffic goes back to stable.',
       )
       .defaultsTo('Hold')
@@ -148,7 +148,7 @@ const rollout = k
     progressDeadline: duration()
       .doc(
         'How long the pods of a new revision may take to become ready, at first and at each weight; ' +
-          'above 0s. After that it is given up, and the stable revision serves.',
+          'above 0s. After that the revision is given up, and the stable revision serves.',
       )
       .defaultsTo('30m')
       .optional(),
@@ -157,24 +157,24 @@ const rollout = k
         mode: k
           .oneOf(['Surge', 'Borrow', 'Recreate'])
           .doc(
-            "Where the candidate's pods come from. Surge: they are added to stable's. Borrow: they replace " +
-              "pods of stable, so that the total stays. Recreate: stable's pods are deleted first; nothing " +
-              'serves in between.',
+            "Where the candidate's pods come from. Surge: they are added to stable's. Borrow: they replace pods of " +
+              "stable, so that the total stays the same. Recreate: stable's pods are deleted first, and requests " +
+              "fail until the candidate's are ready.",
           )
           .defaultsTo('Surge')
           .optional(),
         maxSurge: k
           .intOrString('^[0-9]{1,3}%$')
           .doc(
-            'How many pods, or percent of replicas, a rollout may have beyond replicas; at least one pod. ' +
+            'How many pods, or percent of replicas, a rollout may have in addition to replicas; at least one pod. ' +
               'Below 100%, stable loses pods as its weight falls. Only with mode Surge.',
           )
           .defaultsTo('100%')
           .optional(),
         retainStable: duration()
           .doc(
-            'How long a replaced revision keeps its pods, so that going back is immediate. A candidate that ' +
-              'was given up keeps its ready pods as long, for a retry.',
+            'How long a replaced revision keeps its pods, for an immediate rollback. A candidate that was given up ' +
+              'keeps its ready pods for the same time, for a retry.',
           )
           .defaultsTo('5m, or 0s for Immediate')
           .optional(),
@@ -184,72 +184,72 @@ const rollout = k
     paused: k
       .boolean()
       .doc(
-        'True: the rollout keeps its weight and its deadlines do not run. A gate that fails still takes ' +
-          'the traffic back. Absent: false.',
+        'True: the rollout keeps its weight and its deadlines do not run. A gate that fails still rolls back. ' +
+          'Absent: false.',
       )
       .optional(),
     abortRevision: revisionName()
       .doc(
         'Revision to give up: while it is the candidate, its traffic goes back to stable, and it is not ' +
-          'retried. Ten hex digits. Absent: none.',
+          'retried. Ten hex digits. Absent: no revision.',
       )
       .optional(),
     promoteRevision: revisionName()
       .doc(
         'Revision to promote: while it is the candidate, it gets all traffic as soon as its pods are ' +
-          'ready; its checks, steps and gates are skipped. Works once; then take it out. Ten hex digits. ' +
-          'Absent: none.',
+          'ready; its checks, steps and gates are skipped. Works once; then remove it. Ten hex digits. ' +
+          'Absent: no revision.',
       )
       .optional(),
     pinRevision: revisionName()
       .doc(
-        'Revision to serve as long as this field is set, whatever the rest of the spec says. It must be ' +
-          'in the history (revisionHistoryLimit). It is not judged, unless it was given up before. Ten ' +
-          'hex digits. Absent: the revision of the spec.',
+        'Revision to serve while this field is set; the rest of the spec is ignored. It must be in the history ' +
+          '(revisionHistoryLimit). It is not judged, unless it was given up before. Ten hex digits. Absent: the ' +
+          'revision of the spec.',
       )
       .optional(),
     resumeStep: k
       .string({ max: 13, pattern: '^[0-9a-f]{10}/[0-9]{1,2}$' })
       .doc(
         'Ends the wait of a rollout that is paused: its revision and step, such as 0123456789/1, from ' +
-          'status.candidate.revision and status.rollout.step (the first step is 0). Absent: none.',
+          'status.candidate.revision and status.rollout.step (the first step is 0). Absent: no step.',
       )
       .optional(),
     retryToken: k
       .string({ max: 63 })
-      .doc('Any text, such as the time. When it changes, a revision that was given up is tried again.')
+      .doc('Any text, such as the time. A change starts a new attempt of a revision that was given up.')
       .optional(),
   })
   .rule({
     rule: "!has(self.progressDeadline) || duration(self.progressDeadline) > duration('0s')",
-    message: 'a revision needs time to come up',
+    message: 'progressDeadline must be above 0s',
     fieldPath: '.progressDeadline',
   })
   .rule({
     rule: "!has(self.steps) || (has(self.strategy) && self.strategy == 'Canary')",
-    message: 'steps are for strategy Canary',
+    message: 'steps are only allowed with strategy Canary',
     fieldPath: '.steps',
   })
   .rule({
     rule:
       "!has(self.strategy) || self.strategy != 'BlueGreen' || !has(self.capacity) || ((!has(self.capacity.mode) " +
       "|| self.capacity.mode == 'Surge') && !has(self.capacity.maxSurge))",
-    message: 'strategy BlueGreen needs both revisions in full: capacity.mode Surge without a maxSurge',
+    message: 'strategy BlueGreen only allows capacity.mode Surge without maxSurge: both revisions keep all their pods',
     fieldPath: '.capacity',
   })
   .rule({
     rule:
       "!has(self.strategy) || self.strategy != 'Canary' || !has(self.capacity) || !has(self.capacity.mode) || " +
       "self.capacity.mode != 'Recreate'",
-    message: 'with capacity.mode Recreate one revision serves at a time: use strategy Immediate',
+    message: 'capacity.mode Recreate is not allowed with strategy Canary: use strategy Immediate',
     fieldPath: '.capacity.mode',
   });
 
 const parentRef = k.object({
   group: k.string({ max: 253 }).doc('API group of the parent.').defaultsTo('gateway.networking.k8s.io'),
-  kind: k.string({ max: 63 }).doc('What the parent is.').defaultsTo('Gateway'),
-  namespace: k.string({ max: 63, min: 1 }).doc('Where the parent is.').defaultsTo("the model's namespace"),
-  name: k.string({ max: 253, min: 1 }).doc('The parent that the route attaches to, mostly a Gateway.'),
+  kind: k.string({ max: 63 }).doc("The parent's kind.").defaultsTo('Gateway'),
+  namespace: k.string({ max: 63, min: 1 }).doc("The parent's namespace.").defaultsTo("the model's namespace"),
+  name: k.string({ max: 253, min: 1 }).doc('The parent that the route attaches to, usually a Gateway.'),
   sectionName: k
     .string({ max: 253, min: 1 })
     .doc('The listener of the Gateway that the route attaches to. Absent: every listener that accepts ' + 'the route.')
@@ -279,7 +279,7 @@ const traffic = k
       .list(parentRef, { max: 8, min: 1 })
       .doc(
         "Gateways that the model's HTTPRoute attaches to, as in HTTPRoute.spec.parentRefs. The operator " +
-          "makes the route; its name is the model's. Required with router HTTPRoute.",
+          "creates the route with the model's name. Required with router HTTPRoute.",
       )
       .optional(),
     hostnames: k
@@ -292,12 +292,12 @@ const traffic = k
   })
   .rule({
     rule: "!has(self.router) || self.router != 'HTTPRoute' || has(self.parentRefs)",
-    message: 'router HTTPRoute needs parentRefs: the Gateway that the route attaches to',
+    message: 'parentRefs is required with router HTTPRoute: name the Gateway that the route attaches to',
     fieldPath: '.parentRefs',
   })
   .rule({
     rule: "(has(self.router) && self.router == 'HTTPRoute') || (!has(self.parentRefs) && !has(self.hostnames))",
-    message: 'parentRefs and hostnames are for router HTTPRoute',
+    message: 'parentRefs and hostnames are only allowed with router HTTPRoute',
     fieldPath: '.router',
   });
 
@@ -310,10 +310,10 @@ const autoscaling = k
   })
   .rule({
     rule: '!has(self.minReplicas) || self.minReplicas <= self.maxReplicas',
-    message: 'minReplicas is at most maxReplicas',
+    message: 'minReplicas must be at most maxReplicas',
   });
 
-/** Fields of the spec that are not part of the revision's hash. */
+/** Fields of the spec that are not in the revision's hash. */
 export const rolloutFields = {
   replicas: k
     .integer({ min: 0, max: 1000 })
@@ -324,7 +324,7 @@ export const rolloutFields = {
     .serverDefault(1),
   revisionHistoryLimit: k
     .integer({ min: 0, max: 50 })
-    .doc('How many old revisions are remembered, to go back to or to pin; 0 to 50. Their pods are gone.')
+    .doc('How many old revisions are kept in the history, for a rollback or a pin; 0 to 50. They have no pods.')
     .serverDefault(5),
   rollout: rollout
     .doc('How a new revision takes over from the stable one. Absent: every field has its default.')

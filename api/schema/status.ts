@@ -1,7 +1,4 @@
-/**
- * The status of an OnnxModel: what the operator says about it. It carries only values that change by steps;
- * live numbers are metrics and the report.
- */
+/** The status of an OnnxModel. It has only values that change in steps; live numbers are in metrics and the report. */
 import { k } from './builder.ts';
 
 const text = (max: number) => k.string({ max });
@@ -9,9 +6,9 @@ const count = () => k.integer({ min: 0, max: 100000 });
 
 const failingPod = k.object({
   name: text(253).doc('The pod.'),
-  reason: text(64).doc('What is wrong, in one word, such as OOMKilled, ImagePullBackOff or DigestMismatch.'),
+  reason: text(64).doc('The problem in one word, such as OOMKilled, ImagePullBackOff or DigestMismatch.'),
   lastWords: text(1024)
-    .doc('What is wrong, in a sentence, with the last message of the container or the cluster.')
+    .doc('The problem in a sentence, with the termination message of the container or the message of the cluster.')
     .optional(),
 });
 
@@ -26,14 +23,14 @@ const revisionStatus = k.object({
     .optional(),
   digest: text(71)
     .doc(
-      'SHA-256 of the file that its pods serve; if weights are in files of their own, of the list of ' +
-        'all these files. Absent until the first pod has fetched the model.',
+      'SHA-256 of the file that its pods serve; if weights are in separate files, of the list of all these files. ' +
+        'Absent until the first pod has fetched the model.',
     )
     .optional(),
   sourceDigest: text(71)
     .doc(
-      'SHA-256 of the whole source, in the form of spec.model.digest; later pods refuse anything ' +
-        'else. Absent until the first pod has fetched the model.',
+      'SHA-256 of the whole source, in the form of spec.model.digest; later pods refuse other files. Absent until ' +
+        'the first pod has fetched the model.',
     )
     .optional(),
   provider: text(32)
@@ -48,12 +45,9 @@ const revisionStatus = k.object({
   ready: count().doc('How many of its pods are ready.').optional(),
   memory: k
     .object({
-      limit: text(24).doc('The spec.memory.limit of this revision. Absent: it has none.').optional(),
+      limit: text(24).doc('The spec.memory.limit of this revision. Absent: no limit.').optional(),
       estimate: text(24)
-        .doc(
-          'How much loading and one run took when the first pod tried the model, such as 310Mi. Absent: ' +
-            'not measured.',
-        )
+        .doc('How much loading and one run needed in the first pod, such as 310Mi. Absent: not measured.')
         .optional(),
       peak: text(24)
         .doc(
@@ -64,22 +58,24 @@ const revisionStatus = k.object({
     })
     .doc('How much memory its runtime containers may use and do use, as Kubernetes quantities such as ' + '512Mi.')
     .optional(),
-  pods: k.list(failingPod, { max: 5 }).doc('Up to five of its pods that have a problem. Absent: none has.').optional(),
+  pods: k
+    .list(failingPod, { max: 5 })
+    .doc('Up to five of its pods that have a problem. Absent: no pod has a problem.')
+    .optional(),
   provenance: text(32)
     .doc(
-      'How it became stable. After GatesPassed, First (nothing served before) or Returned (it was ' +
-        'proven before) it may come back later without being judged. After Forced, Pinned, ' +
-        'ResumedUndecided, PromotedUndecided, StableLost, Asleep, Woken, StoodIn, Adopted or Unrecorded ' +
-        'it is judged again.',
+      'How it became stable. After GatesPassed, First (the first revision) or Returned (it was proven before) it ' +
+        'may become stable again later without being judged. After Forced, Pinned, ResumedUndecided, ' +
+        'PromotedUndecided, StableLost, Asleep, Woken, StoodIn, Adopted or Unrecorded it is judged again.',
     )
     .optional(),
 });
 
 const condition = k.object({
-  type: text(316).doc('Which condition this is, such as Ready.'),
+  type: text(316).doc('Name of the condition, such as Ready.'),
   status: k.oneOf(['True', 'False', 'Unknown']).doc('Whether the condition holds. Unknown: it is not known yet.'),
-  reason: text(1024).doc('Why, in one word that programs may compare.'),
-  message: text(32768).doc('Why, in a sentence for people.'),
+  reason: text(1024).doc('Why the condition has this status, in one word for programs.'),
+  message: text(32768).doc('Why the condition has this status, in a sentence for people.'),
   observedGeneration: k
     .integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' })
     .doc('The metadata.generation that the condition was set for.')
@@ -97,8 +93,8 @@ const evidence = {
   stableRequests: k
     .integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' })
     .doc(
-      'Requests to stable that the gate has seen in this step. Absent when the gate has a limit of ' +
-        'its own and is not compared with stable.',
+      'Requests to stable that the gate has seen in this step. Absent when the gate has a fixed limit and does not ' +
+        'compare with stable.',
     )
     .optional(),
   estimate: number()
@@ -122,7 +118,7 @@ const evidence = {
   limit: number().doc('What the spec allows, in the unit of estimate.').optional(),
 };
 
-/** In milliseconds, as people write them. */
+/** In milliseconds, as text. */
 const ownLatency = () =>
   k.object({
     estimate: number().doc('Most likely value, such as "48ms".').optional(),
@@ -154,30 +150,25 @@ const gate = k.object({
     .integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' })
     .doc(
       'How many more requests to the candidate a verdict needs if estimate stays as it is. Absent: ' +
-        'decided, or no number would be enough.',
+        'the verdict is decided, or cannot be reached with more requests.',
     )
     .optional(),
   stillNeeded: text(120)
-    .doc(
-      'The value of requestsStillNeeded as a range, with the time that it takes at the present rate ' + 'of requests.',
-    )
+    .doc('requestsStillNeeded as a range, with the time that it takes at the present rate of requests.')
     .optional(),
   toShow: number()
     .doc(
-      'What upper must not exceed for a Pass now, where traffic is too low to show limit. "nothing": ' +
-        'this gate can only fail; its Pass shows nothing. Absent: limit.',
+      'The limit of upper for a Pass when traffic is too low to show limit. "nothing": this gate can only fail; its ' +
+        'Pass shows nothing. Absent: limit.',
     )
     .optional(),
   ofClass: text(120)
-    .doc(
-      'Which class of requests the verdict is about, when a gate with eachClass was decided by one ' +
-        'class. Absent: all requests.',
-    )
+    .doc('The class of requests that decided the verdict of a gate with eachClass. Absent: all requests.')
     .optional(),
   worstClass: text(160)
     .doc(
-      'The class of requests with the largest increase, and how large that is, when classes differ by ' +
-        'more than chance. No verdict depends on it.',
+      'The class of requests with the largest increase, and that increase, when classes differ by more than chance. ' +
+        'It does not affect the verdict.',
     )
     .optional(),
   stableLatency: ownLatency()
@@ -188,11 +179,11 @@ const gate = k.object({
     .optional(),
   paired: k
     .object({
-      verdict: k.oneOf(['Pass', 'Fail', 'Undecided']).doc("What the pairs say of the gate's limit."),
-      probes: pairs().doc('How many golden inputs both revisions were asked. Absent: none.').optional(),
-      replays: pairs().doc("How many of stable's live requests the candidate answered, too. Absent: none.").optional(),
+      verdict: k.oneOf(['Pass', 'Fail', 'Undecided']).doc("What the pairs show about the gate's limit."),
+      probes: pairs().doc('How many golden inputs both revisions answered. Absent: 0.').optional(),
+      replays: pairs().doc("How many of stable's live requests the candidate answered, too. Absent: 0.").optional(),
       shadowed: pairs()
-        .doc("How many of stable's live requests the candidate answered in a shadow step. Absent: none.")
+        .doc("How many of stable's live requests the candidate answered in a shadow step. Absent: 0.")
         .optional(),
       estimate: number()
         .doc(
@@ -205,8 +196,8 @@ const gate = k.object({
       message: text(200).doc('Verdict, number of pairs and increase in one sentence.').optional(),
     })
     .doc(
-      'What a comparison of the time that both revisions took for the same requests (pairs) says. ' +
-        'Only for latency gates with maxIncrease. Pairs are in no count of requests.',
+      'Comparison of the service times of both revisions for the same requests (pairs). Only for latency gates with ' +
+        'maxIncrease. Pairs are not counted as requests.',
     )
     .optional(),
 });
@@ -218,16 +209,16 @@ const rollout = k.object({
   ),
   since: k
     .string({ max: 32, format: 'date-time' })
-    .doc('When the present phase or step began, moved on by the time that spec.rollout.paused held it.')
+    .doc('When the present phase or step began, plus the time that spec.rollout.paused held the rollout.')
     .optional(),
   retiring: text(10).doc('The revision that was stable before and still has its pods.').optional(),
   attempt: k
     .integer({ min: 1, max: 1000000 })
-    .doc('Which attempt of the candidate this is: 1, and one more after each retry.')
+    .doc('Number of the attempt of the candidate: 1 at first, one more after each retry.')
     .optional(),
   step: k
     .integer({ min: 0, max: 1000 })
-    .doc('Index of the present step, from 0. When all steps are done it is the number of steps.')
+    .doc('Index of the present step, from 0. After the last step it is the number of steps.')
     .optional(),
   steps: k.integer({ min: 0, max: 1000 }).doc('How many steps the rollout of this candidate has.').optional(),
   desiredWeight: k
@@ -244,20 +235,20 @@ const rollout = k.object({
   actualWeight: k
     .integer({ min: 0, max: 100 })
     .doc(
-      'Share of the traffic that the candidate really gets, in percent; with router Service, its ' +
-        'share of the ready pods. Absent while it is not known.',
+      'Share of the traffic that the candidate gets, in percent; with router Service, its share of the ready pods. ' +
+        'Absent: not known.',
     )
     .optional(),
   pausedReason: text(32)
     .doc(
       'Why the rollout waits in phase Paused. Step: a pause step. Undecided: gates were undecided ' +
-        'after maxDuration. ReportsStale: pods do not report. StableUnhealthy: stable cannot be ' +
-        'compared with. WeightConflict: something else changes the weights of the route.',
+        'after maxDuration. ReportsStale: pods do not report. StableUnhealthy: stable is not healthy enough for a ' +
+        'comparison. WeightConflict: another writer changes the weights of the route.',
     )
     .optional(),
   heldAt: k
     .string({ max: 32, format: 'date-time' })
-    .doc('When spec.rollout.paused began to hold the rollout. Absent: it does not.')
+    .doc('When spec.rollout.paused began to hold the rollout. Absent: the rollout is not held.')
     .optional(),
   lostAt: k
     .string({ max: 32, format: 'date-time' })
@@ -272,12 +263,12 @@ const rollout = k.object({
     .optional(),
   skipped: text(32)
     .doc(
-      'Why this attempt went on without a verdict, the first time that it did: ResumedUndecided, ' +
-        'PromotedUndecided or StableLost. Absent: it never did.',
+      'Why this attempt first continued without a verdict: ResumedUndecided, PromotedUndecided or StableLost. ' +
+        'Absent: it did not.',
     )
     .optional(),
   shown: text(512)
-    .doc('What the last judged step has shown, such as "nothing worse than +38 % p95, +2.1 points errors ' + 'shown".')
+    .doc('What the last judged step has shown, such as "nothing worse than +38 % p95, +2.1 points errors shown".')
     .optional(),
   promise: text(1024)
     .doc(
@@ -314,50 +305,47 @@ const rollout = k.object({
     .optional(),
   handledPromoteRevision: text(10)
     .doc(
-      'The spec.rollout.promoteRevision that had its effect, or can no longer have one. It is ignored ' +
-        'until it is taken out of the spec or changed.',
+      'The spec.rollout.promoteRevision that had its effect, or can no longer have one. It is ignored until it is ' +
+        'removed from the spec or changed.',
     )
     .optional(),
   handledResumeStep: text(24)
     .doc(
-      'The spec.rollout.resumeStep that had its effect, or can no longer have one. It is ignored ' +
-        'until it is taken out of the spec or changed.',
+      'The spec.rollout.resumeStep that had its effect, or can no longer have one. It is ignored until it is ' +
+        'removed from the spec or changed.',
     )
     .optional(),
   reason: text(64)
-    .doc(
-      'Why the rollout is where it is, in one word; in phases Aborting and Failed, why the candidate ' +
-        'was given up.',
-    )
+    .doc("The latest decision's reason in one word; in phases Aborting and Failed, why the candidate was given up.")
     .optional(),
   message: text(2048).doc('The reason in a sentence, with its numbers.').optional(),
 });
 
 const outcome = k.object({
-  revision: text(10).doc('Which revision the rollout was of: ten hex digits.'),
+  revision: text(10).doc('The candidate of the rollout: ten hex digits.'),
   outcome: k
     .oneOf(['Promoted', 'RolledBack', 'Failed', 'Superseded'])
     .doc(
-      'How the rollout ended. Promoted: the revision became stable. RolledBack: it had traffic, which ' +
-        'went back. Failed: it was given up before it had traffic. Superseded: another revision was ' +
-        'wanted before it ended.',
+      'How the rollout ended. Promoted: the revision became stable. RolledBack: it had traffic, which went back to ' +
+        'stable. Failed: it was given up before it had traffic. Superseded: the spec changed before the rollout ' +
+        'ended.',
     ),
-  reason: text(64).doc('Why it ended so, in one word.'),
+  reason: text(64).doc('Why the rollout ended, in one word.'),
   provenance: text(32).doc('How it became stable, as in status.stable.provenance. Only for Promoted.').optional(),
   message: text(1024)
-    .doc('Why it ended so, in a sentence. Of a promotion: what was shown, or which checks were skipped.')
+    .doc('The reason in a sentence. For Promoted: what was shown, or which checks were skipped.')
     .optional(),
   at: k.string({ max: 32, format: 'date-time' }).doc('When the rollout ended.'),
   weight: k
     .integer({ min: 0, max: 100 })
     .doc(
-      'Share of the traffic that the revision had when the rollout ended, in percent. Absent: it did ' +
-        'not reach its steps, or had none.',
+      'Share of the traffic that the revision had when the rollout ended, in percent. Absent: the rollout did not ' +
+        'reach a step.',
     )
     .optional(),
   gates: k
     .listMap('name', gate, { max: 16 })
-    .doc('Last verdicts of the gates. Absent: the revision did not reach its steps, or had none.')
+    .doc('Last verdicts of the gates. Absent: the rollout did not reach a step.')
     .optional(),
 });
 
@@ -383,8 +371,10 @@ export const statusSchema = k
       .doc('How many pods are ready and how many are wanted, of all revisions together, such as "2/3".')
       .optional(),
     selector: text(512).doc('Label selector of all pods, for autoscalers and kubectl.').optional(),
-    stable: revisionStatus.doc('The revision that serves. Absent: none has become stable yet.').optional(),
-    candidate: revisionStatus.doc('The revision that is to take over, or that was given up. Absent: none.').optional(),
+    stable: revisionStatus.doc('The revision that serves. Absent: no revision has become stable yet.').optional(),
+    candidate: revisionStatus
+      .doc('The revision that is meant to replace stable, or that was given up. Absent: no rollout.')
+      .optional(),
     rollout: rollout
       .doc('Where the rollout is, and what the operator needs to continue it after a restart.')
       .optional(),

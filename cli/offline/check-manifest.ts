@@ -10,12 +10,12 @@ import { checkCustomObject } from '../../kube/schema/check-object.ts';
 import { applyDefaults } from '../../kube/schema/defaults.ts';
 import { validateMeta } from '../../kube/schema/metadata.ts';
 import { pruneObject } from '../../kube/schema/prune.ts';
-import { schemaOfField, schemaOfItems, type Schema } from '../../kube/schema/schema.ts';
+import { schemaOfField, schemaOfItems, type OpenApiSchema } from '../../kube/schema/schema.ts';
 import { nearest } from '../../api/nearest-word.ts';
 import { operatorFindings, type OperatorFinding } from './operator-checks.ts';
 
-const published = openApiSchema('published') as Schema;
-const whole = openApiSchema('whole') as Schema;
+const published = openApiSchema('published') as OpenApiSchema;
+const whole = openApiSchema('whole') as OpenApiSchema;
 const type = { schema: published, scale: { spec: ['spec', 'replicas'] } };
 
 /** @param manifest an object of kind OnnxModel in the served API version */
@@ -117,14 +117,14 @@ function hintFor(object: Manifest, path: string, message: string): string | unde
   return patternIsAllItSays ? schema?.description : undefined;
 }
 
-function nearestOf(value: unknown, schema: Schema | undefined): string | undefined {
+function nearestOf(value: unknown, schema: OpenApiSchema | undefined): string | undefined {
   const close = nearest(String(value), (schema?.enum ?? []).map(String));
   return close === undefined ? schema?.description : `did you mean ${close}?`;
 }
 
 /** The schema of a path; undefined for an unknown path. */
-function schemaAt(schema: Schema, path: string): Schema | undefined {
-  return stepsOf(path).reduce<Schema | undefined>(
+function schemaAt(schema: OpenApiSchema, path: string): OpenApiSchema | undefined {
+  return stepsOf(path).reduce<OpenApiSchema | undefined>(
     (at, step) =>
       at === undefined ? undefined : typeof step === 'number' ? schemaOfItems(at) : schemaOfField(at, step),
     schema,

@@ -13,7 +13,7 @@ export type Change<T> =
   /** `before` is the last known state; the object may have changed after it and before the deletion. */
   | { readonly kind: 'deleted'; readonly before: T };
 
-export type Handler<T> = (change: Change<T>) => void;
+export type CacheHandler<T> = (change: Change<T>) => void;
 
 /** The index values under which an object can be found. */
 export type IndexBy<T> = (object: T) => readonly string[];
@@ -42,7 +42,7 @@ type Index<T> = { readonly by: IndexBy<T>; readonly keys: Map<string, Set<string
 export class Cache<T extends KubeObject> implements Lister<T> {
   readonly #objects = new Map<string, T>();
   readonly #indexes = new Map<string, Index<T>>();
-  readonly #handlers = new Set<Handler<T>>();
+  readonly #handlers = new Set<CacheHandler<T>>();
   readonly #options: CacheOptions<T>;
 
   constructor(options: CacheOptions<T> = {}) {
@@ -77,7 +77,7 @@ export class Cache<T extends KubeObject> implements Lister<T> {
   /**
    * Calls the handler at once for every object in the cache, then for every change. Calling the result unsubscribes it.
    */
-  subscribe(handler: Handler<T>): () => void {
+  subscribe(handler: CacheHandler<T>): () => void {
     this.#handlers.add(handler);
     for (const now of this.#objects.values()) this.#tell(handler, { kind: 'added', now });
     return () => this.#handlers.delete(handler);
@@ -152,7 +152,7 @@ export class Cache<T extends KubeObject> implements Lister<T> {
     for (const handler of this.#handlers) this.#tell(handler, change);
   }
 
-  #tell(handler: Handler<T>, change: Change<T>): void {
+  #tell(handler: CacheHandler<T>, change: Change<T>): void {
     try {
       handler(change);
     } catch (error) {

@@ -17,7 +17,7 @@ import { Reflector, type ReflectorOptions } from './reflector.ts';
  * Served: the type is watched. Missing: the cluster does not have the type. Forbidden: the operator may not read it.
  * Unknown: not checked yet.
  */
-export type Presence = 'Served' | 'Missing' | 'Forbidden' | 'Unknown';
+export type TypePresence = 'Served' | 'Missing' | 'Forbidden' | 'Unknown';
 
 const lookAgainMs = 60_000;
 /** True when the last check could not reach the server. */
@@ -30,7 +30,7 @@ export class OptionalWatch<T extends KubeObject> {
   readonly #logger: Logger;
   readonly #onPresence: () => void;
   readonly #asked = Promise.withResolvers<void>();
-  #presence: Presence = 'Unknown';
+  #presence: TypePresence = 'Unknown';
   /** Ends the watch when the server no longer serves the type. */
   #round = new AbortController();
 
@@ -46,7 +46,7 @@ export class OptionalWatch<T extends KubeObject> {
     });
   }
 
-  get presence(): Presence {
+  get presence(): TypePresence {
     return this.#presence;
   }
 
@@ -84,7 +84,7 @@ export class OptionalWatch<T extends KubeObject> {
     await this.#reflector.run(both);
   }
 
-  async #ask(signal: AbortSignal): Promise<Presence> {
+  async #ask(signal: AbortSignal): Promise<TypePresence> {
     const { client, type, namespace } = this.#options;
     try {
       await client.list(type, { limit: 1, ...(namespace === undefined ? {} : { namespace }) }, { signal });
@@ -98,7 +98,7 @@ export class OptionalWatch<T extends KubeObject> {
     }
   }
 
-  #become(presence: Presence): void {
+  #become(presence: TypePresence): void {
     if (presence !== 'Served' && presence !== 'Unknown') this.#asked.resolve();
     if (presence === this.#presence) return;
     this.#presence = presence;
@@ -114,7 +114,7 @@ export class OptionalWatch<T extends KubeObject> {
   }
 }
 
-function presenceOf(error: unknown): Presence | undefined {
+function presenceOf(error: unknown): TypePresence | undefined {
   if (isNotFound(error)) return 'Missing';
   return isForbidden(error) ? 'Forbidden' : undefined;
 }

@@ -11,7 +11,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { AccessSource, Credentials, TlsMaterial } from './credentials.ts';
 import { plainAccess } from './plain-access.ts';
 
-export interface Access {
+export interface ClusterAccess {
   /** Scheme, host, port and perhaps a path prefix, without a trailing slash. */
   readonly server: string;
   /** The namespace of the context, or of the pod. */
@@ -32,7 +32,7 @@ type Loaded = {
 };
 
 /** @throws AppError BAD_CONFIG when there is no usable kubeconfig */
-export async function loadAccess(source: AccessSource, clock: Clock): Promise<Access> {
+export async function loadAccess(source: AccessSource, clock: Clock): Promise<ClusterAccess> {
   const where = source.kubeconfig ?? 'kubeconfig';
   const load = async (): Promise<Loaded> => (await plainAccess(source)) ?? (await loadByClientNode(source, where));
   const loaded = await load();
@@ -152,7 +152,7 @@ export function openAccess(
   server: string,
   headers: Readonly<Record<string, string>> = {},
   tls: TlsMaterial = {},
-): Access {
+): ClusterAccess {
   const credentials = { headers, tls };
   return {
     server: server.replace(/\/+$/, ''),

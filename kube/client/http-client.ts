@@ -7,7 +7,7 @@ import { AppError } from '../../api/errors.ts';
 import { isRecord } from '../../api/record.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Registry } from '../../lib/metrics.ts';
-import type { Access } from './access.ts';
+import type { ClusterAccess } from './access.ts';
 import { readLines, statusFrom } from './answer.ts';
 import type {
   ApplyOptions,
@@ -26,7 +26,7 @@ import type {
 } from './kube-client.ts';
 import type { KubeObject, ObjectName } from './object.ts';
 import { apiVersionOf, collectionPath, objectPath, type ResourceType } from './resource-type.ts';
-import { Transport, type Call } from './transport.ts';
+import { Transport, type ApiCall } from './transport.ts';
 
 const objectLimitBytes = 8 * 2 ** 20;
 const pageLimitBytes = 128 * 2 ** 20;
@@ -39,7 +39,7 @@ export type JsonPatchOperation = {
 };
 
 export type HttpClientOptions = {
-  readonly access: Access;
+  readonly access: ClusterAccess;
   readonly clock: Clock;
   readonly registry: Registry;
   /** Field manager of writes that do not give one, and the User-Agent. */
@@ -199,7 +199,7 @@ export class HttpKubeClient implements KubeClient {
   #patch<T extends KubeObject>(
     type: ResourceType<T>,
     name: ObjectName,
-    patch: Required<Pick<Call, 'contentType' | 'body'>>,
+    patch: Required<Pick<ApiCall, 'contentType' | 'body'>>,
     options: PatchOptions,
   ): Promise<T> {
     const validation = options.strict === true ? { fieldValidation: 'Strict' } : {};
@@ -244,7 +244,7 @@ export class HttpKubeClient implements KubeClient {
     return { fieldManager: options.fieldManager ?? this.#name };
   }
 
-  async #object<T extends KubeObject>(type: ResourceType<T>, call: Call): Promise<T> {
+  async #object<T extends KubeObject>(type: ResourceType<T>, call: ApiCall): Promise<T> {
     const answer = await this.#transport.request({ limitBytes: objectLimitBytes, ...call });
     if (!isObject(answer))
       throw new AppError('KUBE_ANSWER_UNUSABLE', {
@@ -255,7 +255,7 @@ export class HttpKubeClient implements KubeClient {
   }
 }
 
-function callOf(options: CallOptions): Pick<Call, 'signal' | 'deadlineMs'> {
+function callOf(options: CallOptions): Pick<ApiCall, 'signal' | 'deadlineMs'> {
   return given({ signal: options.signal, deadlineMs: options.deadlineMs });
 }
 

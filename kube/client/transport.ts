@@ -13,12 +13,12 @@ import type { Clock } from '../../lib/clock.ts';
 import { startDeadline, type Deadline } from '../../lib/deadline.ts';
 import { counter, histogram, type Counter, type Histogram, type Registry } from '../../lib/metrics.ts';
 import { retry } from '../../lib/retry.ts';
-import type { Access } from './access.ts';
+import type { ClusterAccess } from './access.ts';
 import type { Credentials } from './credentials.ts';
 import { readJson, readStatus } from './answer.ts';
 import { statusOf } from './kube-error.ts';
 
-export type Call = {
+export type ApiCall = {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly path: string;
   readonly query?: Readonly<Record<string, string | undefined>>;
@@ -32,7 +32,7 @@ export type Call = {
 };
 
 export type TransportOptions = {
-  readonly access: Access;
+  readonly access: ClusterAccess;
   readonly clock: Clock;
   readonly registry: Registry;
   readonly userAgent: string;
@@ -83,7 +83,7 @@ export class Transport {
    * 401 with fresh credentials, and once for a GET whose connection broke or gave no answer in half the time (a kept
    * connection may be dead).
    */
-  async request(call: Call): Promise<unknown> {
+  async request(call: ApiCall): Promise<unknown> {
     const deadline = startDeadline(this.#options.clock, this.#deadlineMs(call), call.signal);
     const spent: Spent = new Set();
     try {
@@ -101,8 +101,8 @@ export class Transport {
   }
 
   /** The body of a GET as a stream; the signal ends it. Headers must arrive within 30 s. Not retried. */
-  async stream(call: Pick<Call, 'path' | 'query'>, signal: AbortSignal): Promise<Readable> {
-    const get: Call = { method: 'GET', ...call };
+  async stream(call: Pick<ApiCall, 'path' | 'query'>, signal: AbortSignal): Promise<Readable> {
+    const get: ApiCall = { method: 'GET', ...call };
     try {
       return (await this.#send(get, signal, 'watches')).body;
     } catch (error) {
@@ -129,7 +129,7 @@ export class Transport {
     await Promise.all([pools?.requests.destroy(), pools?.watches.destroy()]);
   }
 
-  async #try(call: Call, deadline: Deadline): Promise<{ readonly answer: unknown } | { readonly error: unknown }> {
+  async #try(call: ApiCall, deadline: Deadline): Promise<{ readonly answer: unknown } | { readonly error: unknown }> {
     try {
       const { body } = await this.#send(call, deadline.signal, 'requests');
       return { answer: await readJson(body, call.limitBytes ?? defaultLimitBytes, describe(call)) };
@@ -140,7 +140,7 @@ export class Transport {
     }
   }
 
-  async #send(call: Call, signal: AbortSignal, pool: 'requests' | 'watches'): Promise<Dispatcher.ResponseData> {
+  async #send(call: ApiCall, signal: AbortSignal, pool: 'requests' | 'watches'): Promise<Dispatcher.ResponseData> {
     const { access, clock } = this.#options;
     const credentials = await raceAbort(access.credentials(), signal);
     const started = clock.monotonic();
@@ -167,11 +167,11 @@ export class Transport {
     return answer;
   }
 
-  #deadlineMs(call: Call): number {
+  #deadlineMs(call: ApiCall): number {
     return call.deadlineMs ?? this.#options.deadlineMs ?? defaultDeadlineMs;
   }
 
-  #headersFor(call: Call, credentials: Credentials): Record<string, string> {
+  #headersFor(call: ApiCall, credentials: Credentials): Record<string, string> {
     return {
       accept: 'application/json',
       'user-agent': this.#options.userAgent,
@@ -224,7 +224,7 @@ export class Transport {
 
   /** The error to report: the server's answer, the caller's abort reason, or why the server could not be reached. */
   explain(
-    call: Pick<Call, 'method' | 'path'>,
+    call: Pick<ApiCall, 'method' | 'path'>,
     error: unknown,
     deadline: Pick<Deadline, 'signal' | 'expired'>,
   ): unknown {
@@ -249,7 +249,7 @@ export class Transport {
 type Spent = Set<'credentials' | 'connection'>;
 
 /** Milliseconds until the same request is sent again; undefined when it is not retried. */
-function pauseBefore(call: Call, error: unknown, spent: Spent): number | undefined {
+function pauseBefore(call: ApiCall, error: unknown, spent: Spent): number | undefined {
   const status = statusOf(error);
   if (status === undefined)
     return error instanceof AppError || call.method !== 'GET' ? undefined : once(spent, 'connection');
@@ -269,11 +269,11 @@ function isLate(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'UND_ERR_HEADERS_TIMEOUT';
 }
 
-function describe(call: Pick<Call, 'method' | 'path'>): string {
+function describe(call: Pick<ApiCall, 'method' | 'path'>): string {
   return `${call.method} ${call.path}`;
 }
 
-function queryOf(query: Call['query']): string {
+function queryOf(query: ApiCall['query']): string {
   const given = Object.entries(query ?? {}).filter((entry): entry is [string, string] => entry[1] !== undefined);
   return given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`;
 }

@@ -17,13 +17,13 @@ import { statusOf } from '../client/kube-error.ts';
 import type { WorkQueue } from './workqueue.ts';
 
 /** What a successful pass returns. */
-export type Outcome = {
+export type PassResult = {
   /** Run the next pass within this many milliseconds even if nothing changes. Absent: only after a change. */
   readonly recheckMs?: number;
 };
 
 /** @param signal aborted when the pass takes too long or the controller ends; the pass must then return soon */
-export type Reconcile = (key: string, signal: AbortSignal) => Promise<Outcome>;
+export type Reconcile = (key: string, signal: AbortSignal) => Promise<PassResult>;
 
 export type ControllerOptions = {
   /** The `controller` label of the metrics. */
@@ -123,7 +123,7 @@ export class Controller {
   }
 }
 
-function afterSuccess({ recheckMs }: Outcome): Next {
+function afterSuccess({ recheckMs }: PassResult): Next {
   return recheckMs === undefined
     ? { kind: 'forget', result: 'success' }
     : { kind: 'forget', result: 'requeue_after', recheckMs };

@@ -7,13 +7,13 @@
 export type Cause = { readonly reason: string; readonly message: string; readonly field?: string };
 
 /** An invalid value as the real server prints it: strings quoted, numbers and booleans bare, the rest as JSON. */
-export function shown(value: unknown): string {
+export function shownValue(value: unknown): string {
   if (value === null || value === undefined) return 'null';
   return JSON.stringify(value);
 }
 
 export function invalidValue(field: string, value: unknown, why: string): Cause {
-  return { reason: 'FieldValueInvalid', message: `Invalid value: ${shown(value)}: ${why}`, field };
+  return { reason: 'FieldValueInvalid', message: `Invalid value: ${shownValue(value)}: ${why}`, field };
 }
 
 export function requiredValue(field: string, why = ''): Cause {
@@ -24,7 +24,7 @@ export function unsupportedValue(field: string, value: unknown, supported: reado
   return {
     reason: 'FieldValueNotSupported',
     message:
-      `Unsupported value: ${shown(value)}: supported values: ` +
+      `Unsupported value: ${shownValue(value)}: supported values: ` +
       `${supported.map((one) => JSON.stringify(one)).join(', ')}`,
     field,
   };
@@ -35,5 +35,5 @@ export function forbiddenValue(field: string, why: string): Cause {
 }
 
 export function duplicateValue(field: string, value: unknown): Cause {
-  return { reason: 'FieldValueDuplicate', message: `Duplicate value: ${shown(value)}`, field };
+  return { reason: 'FieldValueDuplicate', message: `Duplicate value: ${shownValue(value)}`, field };
 }

@@ -3,8 +3,8 @@
  * Pure: an unknown field is found when the rule is compiled. The search follows member access that starts at `self` or
  * `oldSelf`; variables that a macro binds are not followed.
  */
-import { isRecord } from '../../lib/json.ts';
-import { keepsUnknown, schemaOfItems, type Schema } from './schema.ts';
+import { isRecord } from '../../api/record.ts';
+import { keepsUnknown, schemaOfItems, type OpenApiSchema } from './schema.ts';
 
 type Node = { readonly op: string; readonly args: unknown };
 
@@ -13,7 +13,7 @@ function isNode(value: unknown): value is Node {
 }
 
 /** @returns the name of the first unknown field */
-export function unknownFieldOf(ast: unknown, schema: Schema): string | undefined {
+export function unknownFieldOf(ast: unknown, schema: OpenApiSchema): string | undefined {
   if (Array.isArray(ast)) {
     for (const part of ast) {
       const found = unknownFieldOf(part, schema);
@@ -26,10 +26,10 @@ export function unknownFieldOf(ast: unknown, schema: Schema): string | undefined
   return access?.unknown ?? unknownFieldOf(ast.args, schema);
 }
 
-type Access = { readonly schema: Schema | undefined; readonly unknown?: string };
+type Access = { readonly schema: OpenApiSchema | undefined; readonly unknown?: string };
 
 /** The schema node that an expression leads to; undefined when it does not start at self. */
-function schemaAt(node: Node, root: Schema): Access | undefined {
+function schemaAt(node: Node, root: OpenApiSchema): Access | undefined {
   if (node.op === 'id') return node.args === 'self' || node.args === 'oldSelf' ? { schema: root } : undefined;
   if (!Array.isArray(node.args)) return undefined;
   const [target, member] = node.args as unknown[];
@@ -41,7 +41,7 @@ function schemaAt(node: Node, root: Schema): Access | undefined {
 
 function itemOf(of: Access | undefined): Access | undefined {
   if (of?.schema === undefined) return of;
-  if (isRecord(of.schema.additionalProperties)) return { schema: of.schema.additionalProperties as Schema };
+  if (isRecord(of.schema.additionalProperties)) return { schema: of.schema.additionalProperties as OpenApiSchema };
   return { schema: of.schema.items === undefined ? undefined : schemaOfItems(of.schema) };
 }
 
@@ -50,7 +50,7 @@ function fieldOf(of: Access | undefined, member: string): Access | undefined {
   const { properties, additionalProperties } = of.schema;
   const described = Object.entries(properties ?? {}).find(([name]) => escaped(name, of.schema ?? {}) === member);
   if (described !== undefined) return { schema: described[1] };
-  if (isRecord(additionalProperties)) return { schema: additionalProperties as Schema };
+  if (isRecord(additionalProperties)) return { schema: additionalProperties as OpenApiSchema };
   const isOpen = keepsUnknown(of.schema) || properties === undefined;
   return isOpen ? { schema: undefined } : { schema: undefined, unknown: member };
 }
@@ -80,7 +80,7 @@ const reserved = new Set([
 ]);
 
 /** How Kubernetes writes a field in CEL when its name is not an identifier. Keys of maps are unchanged. */
-export function escaped(field: string, schema: Schema): string {
+export function escaped(field: string, schema: OpenApiSchema): string {
   if (schema.properties === undefined || !Object.hasOwn(schema.properties, field)) return field;
   if (reserved.has(field)) return `__${field}__`;
   return field

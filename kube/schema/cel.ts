@@ -6,11 +6,19 @@
  */
 import { Optional } from '@marcbachmann/cel-js';
 import { messageOf } from '../../api/errors.ts';
-import { isRecord, isSame, type JsonRecord } from '../../lib/json.ts';
-import { invalidValue, shown, type Cause } from './cause.ts';
+import { isRecord } from '../../api/record.ts';
+import { isSame, type JsonRecord } from '../../lib/json.ts';
+import { invalidValue, shownValue, type Cause } from './cause.ts';
 import { createEnvironment } from './cel-library.ts';
 import { escaped, unknownFieldOf } from './cel-fields.ts';
-import { listTypeOf, schemaOfField, schemaOfItems, stepOfItem, type Schema, type ValidationRule } from './schema.ts';
+import {
+  listTypeOf,
+  schemaOfField,
+  schemaOfItems,
+  stepOfItem,
+  type OpenApiSchema,
+  type ValidationRule,
+} from './schema.ts';
 
 type Program = (context: JsonRecord) => unknown;
 
@@ -31,7 +39,7 @@ function compiled(expression: string): Program {
  * Errors in the rules of a schema itself.
  * @param path of the schema, as a field of the definition
  */
-export function ruleProblems(schema: Schema, path: string): Cause[] {
+export function ruleProblems(schema: OpenApiSchema, path: string): Cause[] {
   const own = (schema['x-kubernetes-validations'] ?? []).flatMap((rule, index) =>
     ruleProblem(rule, schema, `${path}.x-kubernetes-validations[${index}]`),
   );
@@ -40,12 +48,12 @@ export function ruleProblems(schema: Schema, path: string): Cause[] {
   );
   const items = schema.items === undefined ? [] : ruleProblems(schema.items, `${path}.items`);
   const entries = isRecord(schema.additionalProperties)
-    ? ruleProblems(schema.additionalProperties as Schema, `${path}.additionalProperties`)
+    ? ruleProblems(schema.additionalProperties as OpenApiSchema, `${path}.additionalProperties`)
     : [];
   return [...own, ...fields, ...items, ...entries];
 }
 
-function ruleProblem(rule: ValidationRule, schema: Schema, path: string): Cause[] {
+function ruleProblem(rule: ValidationRule, schema: OpenApiSchema, path: string): Cause[] {
   const expressions = [
     { text: rule.rule, field: `${path}.rule`, wants: 'bool' },
     ...(rule.messageExpression === undefined
@@ -58,7 +66,7 @@ function ruleProblem(rule: ValidationRule, schema: Schema, path: string): Cause[
   });
 }
 
-function expressionProblem(text: string, wants: string, schema: Schema): string | undefined {
+function expressionProblem(text: string, wants: string, schema: OpenApiSchema): string | undefined {
   const checked = environment.check(text);
   if (!checked.valid)
     return `compilation failed: ERROR: <input>: ${checked.error?.message.split('\n')[0] ?? 'unknown'}`;
@@ -84,13 +92,13 @@ function asGo(rule: ValidationRule): JsonRecord {
  * Runs the rules of a schema and of all nodes below it.
  * @param old undefined on create, and where there was no value before
  */
-export function runRules(value: unknown, schema: Schema, path: string, old: unknown): Cause[] {
+export function runRules(value: unknown, schema: OpenApiSchema, path: string, old: unknown): Cause[] {
   if (value === null || (old !== undefined && isSame(value, old))) return [];
   const own = (schema['x-kubernetes-validations'] ?? []).flatMap((rule) => runRule(rule, schema, path, { value, old }));
   return [...own, ...runBelow(value, schema, path, old)];
 }
 
-function runBelow(value: unknown, schema: Schema, path: string, old: unknown): Cause[] {
+function runBelow(value: unknown, schema: OpenApiSchema, path: string, old: unknown): Cause[] {
   if (isRecord(value)) {
     return Object.entries(value).flatMap(([field, item]) => {
       const below = schemaOfField(schema, field);
@@ -111,7 +119,7 @@ function runBelow(value: unknown, schema: Schema, path: string, old: unknown): C
 
 function runRule(
   rule: ValidationRule,
-  schema: Schema,
+  schema: OpenApiSchema,
   path: string,
   values: { value: unknown; old: unknown },
 ): Cause[] {
@@ -127,7 +135,7 @@ function runRule(
 }
 
 /** The old value: an optional where the rule sets `optionalOldSelf`, so that it can detect a creation. */
-function oldSelfOf(rule: ValidationRule, schema: Schema, old: unknown): JsonRecord {
+function oldSelfOf(rule: ValidationRule, schema: OpenApiSchema, old: unknown): JsonRecord {
   const before = old === undefined ? undefined : celValue(old, schema);
   if (rule.optionalOldSelf === true) return { oldSelf: before === undefined ? Optional.none() : Optional.of(before) };
   return before === undefined ? {} : { oldSelf: before };
@@ -147,14 +155,18 @@ function messageFor(rule: ValidationRule, context: JsonRecord): string {
 
 function failure(rule: ValidationRule, field: string, why: string, value: unknown): Cause {
   // Objects and lists are too long to print.
-  const about = typeof value === 'object' ? '' : `${shown(value)}: `;
+  const about = typeof value === 'object' ? '' : `${shownValue(value)}: `;
   switch (rule.reason) {
     case 'FieldValueForbidden':
       return { reason: 'FieldValueForbidden', message: `Forbidden: ${why}`, field };
     case 'FieldValueRequired':
       return { reason: 'FieldValueRequired', message: `Required value: ${why}`, field };
     case 'FieldValueDuplicate':
-      return { reason: 'FieldValueDuplicate', message: `Duplicate value: ${about === '' ? why : shown(value)}`, field };
+      return {
+        reason: 'FieldValueDuplicate',
+        message: `Duplicate value: ${about === '' ? why : shownValue(value)}`,
+        field,
+      };
     default:
       return { reason: 'FieldValueInvalid', message: `Invalid value: ${about}${why}`, field };
   }
@@ -165,7 +177,7 @@ function firstLine(error: unknown): string {
 }
 
 /** JSON as CEL sees it: integers of the schema become int, and date-times and durations CEL's own types. */
-export function celValue(value: unknown, schema: Schema): unknown {
+export function celValue(value: unknown, schema: OpenApiSchema): unknown {
   if (typeof value === 'number') return isInteger(value, schema) ? BigInt(value) : value;
   if (typeof value === 'string') return schema.format === 'date-time' ? new Date(value) : value;
   if (Array.isArray(value)) return value.map((item) => celValue(item, schemaOfItems(schema)));
@@ -178,6 +190,6 @@ export function celValue(value: unknown, schema: Schema): unknown {
   );
 }
 
-function isInteger(value: number, schema: Schema): boolean {
+function isInteger(value: number, schema: OpenApiSchema): boolean {
   return Number.isInteger(value) && schema.type !== 'number';
 }

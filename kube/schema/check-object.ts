@@ -2,10 +2,11 @@
  * Validates a custom object against its schema: structure, duplicates, rules.
  * Owns: the order, and the note that rules were skipped because the object is already invalid.
  */
-import { at, isRecord, numberAt, type JsonRecord } from '../../lib/json.ts';
+import { isRecord } from '../../api/record.ts';
+import { at, numberAt, type JsonRecord } from '../../lib/json.ts';
 import { invalidValue, type Cause } from './cause.ts';
 import { runRules } from './cel.ts';
-import type { Schema } from './schema.ts';
+import type { OpenApiSchema } from './schema.ts';
 import { duplicatesIn, validateValue } from './validate.ts';
 
 /** Causes after which rules are skipped, because the object may not have the shape that they expect. */
@@ -23,7 +24,7 @@ const notChecked: Cause = {
  * What one version of a definition says about its objects. `scale.spec` is the path of the replicas that `kubectl
  * scale` sets.
  */
-export type CustomType = { readonly schema: Schema; readonly scale?: { readonly spec: readonly string[] } };
+export type CustomType = { readonly schema: OpenApiSchema; readonly scale?: { readonly spec: readonly string[] } };
 
 type AnyObject = { readonly metadata: object; readonly [field: string]: unknown };
 
@@ -59,10 +60,10 @@ function withMeta(object: AnyObject): JsonRecord {
   return { ...object, metadata: { name, ...(generateName === undefined ? {} : { generateName }) } };
 }
 
-function hasRules(schema: Schema): boolean {
+function hasRules(schema: OpenApiSchema): boolean {
   if ((schema['x-kubernetes-validations'] ?? []).length > 0) return true;
   const below = [...Object.values(schema.properties ?? {}), schema.items, schema.additionalProperties];
-  return below.some((one) => isRecord(one) && hasRules(one as Schema));
+  return below.some((one) => isRecord(one) && hasRules(one as OpenApiSchema));
 }
 
 function scaleProblems({ scale }: CustomType, object: AnyObject): Cause[] {

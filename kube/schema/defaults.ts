@@ -2,10 +2,11 @@
  * Fills in the defaults of a schema.
  * Pure, except that it changes the given value in place. A default applies only where its parent exists.
  */
-import { copyOf, isRecord, type JsonRecord } from '../../lib/json.ts';
-import { schemaOfField, schemaOfItems, type Schema } from './schema.ts';
+import { isRecord } from '../../api/record.ts';
+import { copyOf, type JsonRecord } from '../../lib/json.ts';
+import { schemaOfField, schemaOfItems, type OpenApiSchema } from './schema.ts';
 
-export function applyDefaults(value: unknown, schema: Schema): void {
+export function applyDefaults(value: unknown, schema: OpenApiSchema): void {
   if (Array.isArray(value)) for (const item of value) applyDefaults(item, schemaOfItems(schema));
   else if (isRecord(value)) {
     for (const [field, below] of Object.entries(schema.properties ?? {})) setFieldDefault(value, field, below);
@@ -14,7 +15,7 @@ export function applyDefaults(value: unknown, schema: Schema): void {
 }
 
 /** Null in a field that is not nullable counts as absent when the field has a default. */
-function setFieldDefault(value: JsonRecord, field: string, schema: Schema): void {
+function setFieldDefault(value: JsonRecord, field: string, schema: OpenApiSchema): void {
   if (schema.default === undefined) return;
   const isMissing = value[field] === undefined || (value[field] === null && schema.nullable !== true);
   if (isMissing) value[field] = copyOf(schema.default);

@@ -2,7 +2,8 @@
  * Validates the metadata of every object: names, labels, annotations, owners, finalizers.
  * Pure: returns causes with the real server's sentences.
  */
-import { isRecord, listOf, recordOf, recordsOf, stringAt, type JsonRecord } from '../../lib/json.ts';
+import { isRecord } from '../../api/record.ts';
+import { listOf, recordOf, recordsOf, stringAt, type JsonRecord } from '../../lib/json.ts';
 import { forbiddenValue, invalidValue, requiredValue, type Cause } from './cause.ts';
 
 const labelText = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';

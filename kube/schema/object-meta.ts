@@ -2,14 +2,14 @@
  * The schema of every object's metadata, the same for built-in and custom objects.
  * Pure: structure, list types and keys. A test compares it with the schema that the real server publishes.
  */
-import type { Schema } from './schema.ts';
+import type { OpenApiSchema } from './schema.ts';
 
-const text: Schema = { type: 'string' };
-const time: Schema = { type: 'string', format: 'date-time' };
-const int64: Schema = { type: 'integer', format: 'int64' };
-const texts: Schema = { type: 'object', additionalProperties: text };
+const text: OpenApiSchema = { type: 'string' };
+const time: OpenApiSchema = { type: 'string', format: 'date-time' };
+const int64: OpenApiSchema = { type: 'integer', format: 'int64' };
+const texts: OpenApiSchema = { type: 'object', additionalProperties: text };
 
-const owner: Schema = {
+const owner: OpenApiSchema = {
   type: 'object',
   required: ['apiVersion', 'kind', 'name', 'uid'],
   properties: {
@@ -23,7 +23,7 @@ const owner: Schema = {
   'x-kubernetes-map-type': 'atomic',
 };
 
-const managed: Schema = {
+const managed: OpenApiSchema = {
   type: 'object',
   properties: {
     apiVersion: text,
@@ -36,7 +36,7 @@ const managed: Schema = {
   },
 };
 
-export const metaSchema: Schema = {
+export const metaSchema: OpenApiSchema = {
   type: 'object',
   properties: {
     annotations: texts,

@@ -2,15 +2,16 @@
  * Removes fields that the schema does not have from an object.
  * Owns: pruning, and the list of pruned paths, which strict validation refuses and a warning names.
  */
-import { isRecord, type JsonRecord } from '../../lib/json.ts';
+import { isRecord } from '../../api/record.ts';
+import { type JsonRecord } from '../../lib/json.ts';
 import { metaSchema } from './object-meta.ts';
-import { keepsUnknown, schemaOfField, schemaOfItems, type Schema } from './schema.ts';
+import { keepsUnknown, schemaOfField, schemaOfItems, type OpenApiSchema } from './schema.ts';
 
 /**
  * Prunes a whole object in place.
  * @returns paths of unknown fields, such as `spec.parts[0].colour`
  */
-export function pruneObject(object: JsonRecord, schema: Schema): string[] {
+export function pruneObject(object: JsonRecord, schema: OpenApiSchema): string[] {
   const unknown: string[] = [];
   const { apiVersion, kind, metadata, ...rest } = object;
   if (isRecord(metadata)) prune(metadata, metaSchema, { path: 'metadata', unknown });
@@ -23,14 +24,14 @@ export function pruneObject(object: JsonRecord, schema: Schema): string[] {
 
 type Place = { readonly path: string; readonly unknown: string[] };
 
-function prune(value: unknown, schema: Schema, place: Place): void {
+function prune(value: unknown, schema: OpenApiSchema, place: Place): void {
   if (Array.isArray(value))
     for (const [index, item] of value.entries())
       prune(item, schemaOfItems(schema), { path: `${place.path}[${index}]`, unknown: place.unknown });
   else if (isRecord(value)) pruneRecord(value, schema, place);
 }
 
-function pruneRecord(value: JsonRecord, schema: Schema, place: Place): void {
+function pruneRecord(value: JsonRecord, schema: OpenApiSchema, place: Place): void {
   for (const field of Object.keys(value)) {
     const below = schemaOfField(schema, field) ?? embeddedField(schema, field);
     const path = place.path === '' ? field : `${place.path}.${field}`;
@@ -43,7 +44,7 @@ function pruneRecord(value: JsonRecord, schema: Schema, place: Place): void {
 }
 
 /** An embedded object, such as a pod template, may have apiVersion, kind and metadata. */
-function embeddedField(schema: Schema, field: string): Schema | undefined {
+function embeddedField(schema: OpenApiSchema, field: string): OpenApiSchema | undefined {
   if (schema['x-kubernetes-embedded-resource'] !== true) return undefined;
   if (field === 'metadata') return metaSchema;
   return field === 'apiVersion' || field === 'kind' ? { type: 'string' } : undefined;

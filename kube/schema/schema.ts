@@ -3,7 +3,7 @@
  * Owns: the shape of a schema node and the step from a node to its children. References of built-in types are resolved
  * on loading, so a node may be part of a cycle: walk along a value, never along the schema alone.
  */
-import { isRecord } from '../../lib/json.ts';
+import { isRecord } from '../../api/record.ts';
 
 export type ValidationRule = {
   readonly rule: string;
@@ -14,7 +14,7 @@ export type ValidationRule = {
   readonly optionalOldSelf?: boolean;
 };
 
-export type Schema = {
+export type OpenApiSchema = {
   readonly type?: string;
   /** The name of a built-in type, such as `PodSpec`. */
   readonly title?: string;
@@ -23,10 +23,10 @@ export type Schema = {
   readonly default?: unknown;
   readonly nullable?: boolean;
   readonly enum?: readonly unknown[];
-  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly properties?: Readonly<Record<string, OpenApiSchema>>;
   readonly required?: readonly string[];
-  readonly additionalProperties?: Schema | boolean;
-  readonly items?: Schema;
+  readonly additionalProperties?: OpenApiSchema | boolean;
+  readonly items?: OpenApiSchema;
   readonly minimum?: number;
   readonly maximum?: number;
   readonly exclusiveMinimum?: boolean;
@@ -40,10 +40,10 @@ export type Schema = {
   readonly uniqueItems?: boolean;
   readonly minProperties?: number;
   readonly maxProperties?: number;
-  readonly allOf?: readonly Schema[];
-  readonly anyOf?: readonly Schema[];
-  readonly oneOf?: readonly Schema[];
-  readonly not?: Schema;
+  readonly allOf?: readonly OpenApiSchema[];
+  readonly anyOf?: readonly OpenApiSchema[];
+  readonly oneOf?: readonly OpenApiSchema[];
+  readonly not?: OpenApiSchema;
   readonly 'x-kubernetes-int-or-string'?: boolean;
   readonly 'x-kubernetes-preserve-unknown-fields'?: boolean;
   readonly 'x-kubernetes-embedded-resource'?: boolean;
@@ -56,37 +56,37 @@ export type Schema = {
 };
 
 /** The schema of an undescribed field: kept as it is, merged field by field. */
-export const anything: Schema = { 'x-kubernetes-preserve-unknown-fields': true };
+export const anything: OpenApiSchema = { 'x-kubernetes-preserve-unknown-fields': true };
 
 /** The schema of a field of an object: a declared field or an entry of a map. */
-export function schemaOfField(schema: Schema, field: string): Schema | undefined {
+export function schemaOfField(schema: OpenApiSchema, field: string): OpenApiSchema | undefined {
   const described = schema.properties;
   if (described !== undefined && Object.hasOwn(described, field)) return described[field];
   const entries = schema.additionalProperties;
-  if (isRecord(entries)) return entries as Schema;
+  if (isRecord(entries)) return entries as OpenApiSchema;
   return entries === true || keepsUnknown(schema) ? anything : undefined;
 }
 
 /** Whether the schema declares this field, as opposed to a key of a map. */
-export function isDescribed(schema: Schema, field: string): boolean {
+export function isDescribed(schema: OpenApiSchema, field: string): boolean {
   return schema.properties !== undefined && Object.hasOwn(schema.properties, field);
 }
 
-export function schemaOfItems(schema: Schema): Schema {
+export function schemaOfItems(schema: OpenApiSchema): OpenApiSchema {
   return schema.items ?? anything;
 }
 
-export function keepsUnknown(schema: Schema): boolean {
+export function keepsUnknown(schema: OpenApiSchema): boolean {
   return schema['x-kubernetes-preserve-unknown-fields'] === true;
 }
 
 /** The list type, for writers that share a list. A list without one is a single value. */
-export function listTypeOf(schema: Schema): 'atomic' | 'set' | 'map' {
+export function listTypeOf(schema: OpenApiSchema): 'atomic' | 'set' | 'map' {
   return schema['x-kubernetes-list-type'] ?? 'atomic';
 }
 
 /** The path step that identifies an item of a set or map list. A missing key has its default, or is null. */
-export function stepOfItem(item: unknown, schema: Schema): string {
+export function stepOfItem(item: unknown, schema: OpenApiSchema): string {
   if (listTypeOf(schema) === 'set') return `v:${JSON.stringify(item)}`;
   const keys = [...(schema['x-kubernetes-list-map-keys'] ?? [])].sort();
   const items = schemaOfItems(schema);
@@ -97,6 +97,6 @@ export function stepOfItem(item: unknown, schema: Schema): string {
 }
 
 /** Whether an object is a single value for field ownership. */
-export function isAtomicMap(schema: Schema): boolean {
+export function isAtomicMap(schema: OpenApiSchema): boolean {
   return schema['x-kubernetes-map-type'] === 'atomic';
 }

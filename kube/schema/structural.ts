@@ -4,14 +4,14 @@
  * Limits: the real server estimates a rule's worst-case cost; here an unbounded list or map above a rule is refused.
  * That is stricter, so a definition that passes here also passes there.
  */
-import { isRecord } from '../../lib/json.ts';
-import type { Schema } from './schema.ts';
+import { isRecord } from '../../api/record.ts';
+import type { OpenApiSchema } from './schema.ts';
 import { forbiddenValue, invalidValue, requiredValue, unsupportedValue, type Cause } from './cause.ts';
 
 const types = ['array', 'boolean', 'integer', 'number', 'object', 'string'];
 
 /** @param path of the root, as a definition's field */
-export function structuralProblems(schema: Schema, path: string): Cause[] {
+export function structuralProblems(schema: OpenApiSchema, path: string): Cause[] {
   const causes: Cause[] = [];
   if (schema.type === undefined) causes.push(requiredValue(`${path}.type`, 'must not be empty at the root'));
   else if (schema.type !== 'object')
@@ -19,7 +19,7 @@ export function structuralProblems(schema: Schema, path: string): Cause[] {
   return [...causes, ...below(schema, path, true), ...boundsProblems(schema, path, false)];
 }
 
-function nodeProblems(schema: Schema, path: string, where: 'field' | 'item'): Cause[] {
+function nodeProblems(schema: OpenApiSchema, path: string, where: 'field' | 'item'): Cause[] {
   const causes: Cause[] = [];
   const isFree =
     schema['x-kubernetes-int-or-string'] === true || schema['x-kubernetes-preserve-unknown-fields'] === true;
@@ -37,7 +37,7 @@ function nodeProblems(schema: Schema, path: string, where: 'field' | 'item'): Ca
   return [...below(schema, path, false), ...causes];
 }
 
-function below(schema: Schema, path: string, isRoot: boolean): Cause[] {
+function below(schema: OpenApiSchema, path: string, isRoot: boolean): Cause[] {
   const fields = Object.entries(schema.properties ?? {}).filter(
     ([field]) => !(isRoot && ['metadata', 'apiVersion', 'kind'].includes(field)),
   );
@@ -45,7 +45,7 @@ function below(schema: Schema, path: string, isRoot: boolean): Cause[] {
     ...mapProblems(schema, path),
     ...fields.flatMap(([field, one]) => nodeProblems(one, `${path}.properties[${field}]`, 'field')),
     ...(isRecord(schema.additionalProperties)
-      ? nodeProblems(schema.additionalProperties as Schema, `${path}.additionalProperties`, 'field')
+      ? nodeProblems(schema.additionalProperties as OpenApiSchema, `${path}.additionalProperties`, 'field')
       : []),
     ...(schema.items === undefined ? [] : nodeProblems(schema.items, `${path}.items`, 'item')),
     ...listProblems(schema, path),
@@ -53,12 +53,12 @@ function below(schema: Schema, path: string, isRoot: boolean): Cause[] {
   ];
 }
 
-function mapProblems(schema: Schema, path: string): Cause[] {
+function mapProblems(schema: OpenApiSchema, path: string): Cause[] {
   if (schema.additionalProperties === undefined || schema.properties === undefined) return [];
   return [forbiddenValue(`${path}.additionalProperties`, 'additionalProperties and properties are mutual exclusive')];
 }
 
-function listProblems(schema: Schema, path: string): Cause[] {
+function listProblems(schema: OpenApiSchema, path: string): Cause[] {
   if (schema.type === 'array' && schema.items === undefined)
     return [requiredValue(`${path}.items`, 'must be specified')];
   const listType = schema['x-kubernetes-list-type'];
@@ -71,7 +71,7 @@ function listProblems(schema: Schema, path: string): Cause[] {
   return keys.flatMap((key) => keyProblems(schema.items ?? {}, key, `${path}.items`));
 }
 
-function keyProblems(items: Schema, key: string, path: string): Cause[] {
+function keyProblems(items: OpenApiSchema, key: string, path: string): Cause[] {
   const described = items.properties?.[key];
   if (described === undefined)
     return [invalidValue(`${path}.x-kubernetes-list-map-keys`, key, 'entries must all be names of item properties')];
@@ -85,7 +85,7 @@ function keyProblems(items: Schema, key: string, path: string): Cause[] {
 }
 
 /** Inside logic (allOf, not …) only values may be restricted: types and structure must be outside of it. */
-function logicProblems(schema: Schema, path: string): Cause[] {
+function logicProblems(schema: OpenApiSchema, path: string): Cause[] {
   if (schema['x-kubernetes-int-or-string'] === true) return [];
   const parts = (['allOf', 'anyOf', 'oneOf'] as const).flatMap((word) =>
     (schema[word] ?? []).map((one, index) => ({ one, at: `${path}.${word}[${index}]` })),
@@ -102,7 +102,7 @@ const tooCostly =
   'estimated rule cost exceeds budget by factor of more than 100x (try simplifying the rule, or adding maxItems, ' +
   'maxProperties, and maxLength where arrays, maps, and strings are declared)';
 
-function boundsProblems(schema: Schema, path: string, isUnbounded: boolean): Cause[] {
+function boundsProblems(schema: OpenApiSchema, path: string, isUnbounded: boolean): Cause[] {
   const rules = schema['x-kubernetes-validations'] ?? [];
   const own = isUnbounded
     ? rules.map((_, index) => forbiddenValue(`${path}.x-kubernetes-validations[${index}].rule`, tooCostly))
@@ -116,7 +116,7 @@ function boundsProblems(schema: Schema, path: string, isUnbounded: boolean): Cau
     ),
     ...(schema.items === undefined ? [] : boundsProblems(schema.items, `${path}.items`, inList)),
     ...(isRecord(schema.additionalProperties)
-      ? boundsProblems(schema.additionalProperties as Schema, `${path}.additionalProperties`, inMap)
+      ? boundsProblems(schema.additionalProperties as OpenApiSchema, `${path}.additionalProperties`, inMap)
       : []),
   ];
 }

@@ -3,16 +3,17 @@
  * Pure. Updates are ratcheting: an unchanged value passes even when the schema has become stricter, so that an old
  * object can still be changed elsewhere.
  */
-import { isRecord, isSame, type JsonRecord } from '../../lib/json.ts';
-import { duplicateValue, invalidValue, requiredValue, shown, unsupportedValue, type Cause } from './cause.ts';
+import { isRecord } from '../../api/record.ts';
+import { isSame, type JsonRecord } from '../../lib/json.ts';
+import { duplicateValue, invalidValue, requiredValue, shownValue, unsupportedValue, type Cause } from './cause.ts';
 import { hasFormat } from './formats.ts';
-import { listTypeOf, schemaOfField, schemaOfItems, stepOfItem, type Schema } from './schema.ts';
+import { listTypeOf, schemaOfField, schemaOfItems, stepOfItem, type OpenApiSchema } from './schema.ts';
 
 /**
  * @param old the same place before an update; undefined where there was no value
  * @param path `spec.parts[0]`; '' for the root
  */
-export function validateValue(value: unknown, schema: Schema, path: string, old?: unknown): Cause[] {
+export function validateValue(value: unknown, schema: OpenApiSchema, path: string, old?: unknown): Cause[] {
   if (old !== undefined && isSame(value, old)) return [];
   if (value === null && schema.nullable === true) return [];
   const wrongType = typeProblem(value, schema, path);
@@ -24,7 +25,7 @@ export function validateValue(value: unknown, schema: Schema, path: string, old?
   ];
 }
 
-function ofKind(value: unknown, schema: Schema, path: string, old: unknown): Cause[] {
+function ofKind(value: unknown, schema: OpenApiSchema, path: string, old: unknown): Cause[] {
   if (typeof value === 'string') return stringProblems(value, schema, path);
   if (typeof value === 'number') return numberProblems(value, schema, path);
   if (Array.isArray(value)) return listProblems(value, schema, path, old);
@@ -38,7 +39,7 @@ export function typeName(value: unknown): string {
   return typeof value;
 }
 
-function typeProblem(value: unknown, schema: Schema, path: string): Cause | undefined {
+function typeProblem(value: unknown, schema: OpenApiSchema, path: string): Cause | undefined {
   const actual = typeName(value);
   const wanted =
     schema['x-kubernetes-int-or-string'] === true
@@ -56,7 +57,7 @@ function typeProblem(value: unknown, schema: Schema, path: string): Cause | unde
 }
 
 /** Reports only the first problem of a string. */
-function stringProblems(value: string, schema: Schema, path: string): Cause[] {
+function stringProblems(value: string, schema: OpenApiSchema, path: string): Cause[] {
   const length = Array.from(value).length;
   if (schema.maxLength !== undefined && length > schema.maxLength)
     return [
@@ -67,10 +68,11 @@ function stringProblems(value: string, schema: Schema, path: string): Cause[] {
   if (schema.pattern !== undefined && !new RegExp(schema.pattern, 'u').test(value))
     return [invalidValue(path, value, `${path} in body should match '${schema.pattern}'`)];
   if (schema.format !== undefined && !hasFormat(value, schema.format)) {
+    const text = shownValue(value);
     return [
       {
         reason: 'FieldValueTypeInvalid',
-        message: `Invalid value: ${shown(value)}: ${path} in body must be of type ${schema.format}: ${shown(value)}`,
+        message: `Invalid value: ${text}: ${path} in body must be of type ${schema.format}: ${text}`,
         field: path,
       },
     ];
@@ -78,26 +80,26 @@ function stringProblems(value: string, schema: Schema, path: string): Cause[] {
   return [];
 }
 
-function numberProblems(value: number, schema: Schema, path: string): Cause[] {
+function numberProblems(value: number, schema: OpenApiSchema, path: string): Cause[] {
   const problem = lowProblem(value, schema) ?? highProblem(value, schema) ?? oddProblem(value, schema);
   return problem === undefined ? [] : [invalidValue(path, value, `${path} in body should be ${problem}`)];
 }
 
-function lowProblem(value: number, { minimum, exclusiveMinimum }: Schema): string | undefined {
+function lowProblem(value: number, { minimum, exclusiveMinimum }: OpenApiSchema): string | undefined {
   if (minimum === undefined || value > minimum || (value === minimum && exclusiveMinimum !== true)) return undefined;
   return `greater than ${exclusiveMinimum === true ? '' : 'or equal to '}${minimum}`;
 }
 
-function highProblem(value: number, { maximum, exclusiveMaximum }: Schema): string | undefined {
+function highProblem(value: number, { maximum, exclusiveMaximum }: OpenApiSchema): string | undefined {
   if (maximum === undefined || value < maximum || (value === maximum && exclusiveMaximum !== true)) return undefined;
   return `less than ${exclusiveMaximum === true ? '' : 'or equal to '}${maximum}`;
 }
 
-function oddProblem(value: number, { multipleOf }: Schema): string | undefined {
+function oddProblem(value: number, { multipleOf }: OpenApiSchema): string | undefined {
   return multipleOf === undefined || Number.isInteger(value / multipleOf) ? undefined : `a multiple of ${multipleOf}`;
 }
 
-function listProblems(value: readonly unknown[], schema: Schema, path: string, old: unknown): Cause[] {
+function listProblems(value: readonly unknown[], schema: OpenApiSchema, path: string, old: unknown): Cause[] {
   if (schema.maxItems !== undefined && value.length > schema.maxItems)
     return [tooMany(path, value.length, schema.maxItems)];
   if (schema.minItems !== undefined && value.length < schema.minItems)
@@ -109,7 +111,7 @@ function listProblems(value: readonly unknown[], schema: Schema, path: string, o
 }
 
 /** The items of the old list, by their keys. Empty for an atomic list, whose items have no keys. */
-function correlated(old: unknown, schema: Schema): Map<string, unknown> | undefined {
+function correlated(old: unknown, schema: OpenApiSchema): Map<string, unknown> | undefined {
   if (!Array.isArray(old) || listTypeOf(schema) === 'atomic') return undefined;
   return new Map(old.map((item) => [stepOfItem(item, schema), item as unknown]));
 }
@@ -118,7 +120,7 @@ function tooMany(path: string, count: number, most: number): Cause {
   return { reason: 'FieldValueTooMany', message: `Too many: ${count}: must have at most ${most} items`, field: path };
 }
 
-function objectProblems(value: JsonRecord, schema: Schema, path: string, old: unknown): Cause[] {
+function objectProblems(value: JsonRecord, schema: OpenApiSchema, path: string, old: unknown): Cause[] {
   const count = Object.keys(value).length;
   if (schema.maxProperties !== undefined && count > schema.maxProperties)
     return [tooMany(path, count, schema.maxProperties)];
@@ -140,13 +142,13 @@ function objectProblems(value: JsonRecord, schema: Schema, path: string, old: un
   ];
 }
 
-function enumProblem(value: unknown, schema: Schema, path: string): Cause[] {
+function enumProblem(value: unknown, schema: OpenApiSchema, path: string): Cause[] {
   if (schema.enum === undefined || schema.enum.some((allowed) => isSame(allowed, value))) return [];
   return [unsupportedValue(path, value, schema.enum.map(String))];
 }
 
-function combinations(value: unknown, schema: Schema, path: string): Cause[] {
-  const fits = (one: Schema): boolean => validateValue(value, one, path).length === 0;
+function combinations(value: unknown, schema: OpenApiSchema, path: string): Cause[] {
+  const fits = (one: OpenApiSchema): boolean => validateValue(value, one, path).length === 0;
   const problems = [
     ...(schema.anyOf === undefined || schema.anyOf.some(fits) ? [] : ['must validate at least one schema (anyOf)']),
     ...(schema.oneOf === undefined ? [] : notExactlyOne(schema.oneOf.filter(fits).length)),
@@ -165,7 +167,7 @@ function notExactlyOne(count: number): string[] {
 }
 
 /** Duplicate items of sets and map lists anywhere in a value; the schema's own checks do not find them. */
-export function duplicatesIn(value: unknown, schema: Schema, path: string): Cause[] {
+export function duplicatesIn(value: unknown, schema: OpenApiSchema, path: string): Cause[] {
   if (isRecord(value)) {
     return Object.entries(value).flatMap(([field, item]) =>
       duplicatesIn(item, schemaOfField(schema, field) ?? {}, path === '' ? field : `${path}.${field}`),

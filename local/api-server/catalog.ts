@@ -3,7 +3,7 @@
  * Owns: finding a resource by its path or kind. Built-in resources always exist; custom ones are added and removed with
  * their definitions by crd/controller.ts.
  */
-import { apiVersionOf, type Resource } from './resource.ts';
+import { groupVersionOf, type Resource } from './resource.ts';
 
 export class Catalog {
   readonly #byPath = new Map<string, Resource>();
@@ -11,7 +11,7 @@ export class Catalog {
   generation = 0;
 
   constructor(resources: readonly Resource[]) {
-    for (const resource of resources) this.#byPath.set(`${apiVersionOf(resource)}/${resource.plural}`, resource);
+    for (const resource of resources) this.#byPath.set(`${groupVersionOf(resource)}/${resource.plural}`, resource);
   }
 
   /** @param apiVersion `v1` or `group/version` */
@@ -20,7 +20,7 @@ export class Catalog {
   }
 
   findKind(apiVersion: string, kind: string): Resource | undefined {
-    return this.all().find((resource) => resource.kind === kind && apiVersionOf(resource) === apiVersion);
+    return this.all().find((resource) => resource.kind === kind && groupVersionOf(resource) === apiVersion);
   }
 
   all(): readonly Resource[] {
@@ -36,7 +36,7 @@ export class Catalog {
   setCustom(table: string, versions: readonly Resource[]): void {
     for (const [path, resource] of this.#byPath)
       if (resource.custom && resource.table === table) this.#byPath.delete(path);
-    for (const resource of versions) this.#byPath.set(`${apiVersionOf(resource)}/${resource.plural}`, resource);
+    for (const resource of versions) this.#byPath.set(`${groupVersionOf(resource)}/${resource.plural}`, resource);
     this.generation += 1;
   }
 }

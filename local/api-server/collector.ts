@@ -5,20 +5,20 @@
  * Rule: changes trigger a step, but each step reads what is stored, so a repeated or late step is harmless.
  */
 import type { Logger } from '../../lib/log.ts';
-import type { KubeObject, OwnerReference } from '../objects.ts';
+import type { StoredObject, StoredOwner } from '../objects.ts';
 import type { Catalog } from './catalog.ts';
 import { foregroundFinalizer, orphanFinalizer, type Deletes } from './deletes.ts';
 import { copyOf } from '../../lib/json.ts';
-import type { Draft, Resource } from './resource.ts';
+import type { ObjectDraft, Resource } from './resource.ts';
 import { StatusError } from './status.ts';
-import { keyOf, type Change, type Store } from './store.ts';
+import { storeKeyOf, type StoreChange, type Store } from './store.ts';
 import type { Writes } from './writes.ts';
 
 type Place = { readonly table: string; readonly key: string };
 
 const manager = 'kube-controller-manager';
 
-export class Collector {
+export class GarbageCollector {
   readonly #parts: {
     readonly store: Store;
     readonly catalog: Catalog;
@@ -52,7 +52,7 @@ export class Collector {
     return end;
   }
 
-  #follow(change: Change): void {
+  #follow(change: StoreChange): void {
     const { table, type, object, previous } = change;
     this.#index(table, previous, type === 'DELETED' ? undefined : object);
     try {
@@ -64,20 +64,20 @@ export class Collector {
     }
   }
 
-  #index(table: string, before: KubeObject | undefined, now: KubeObject | undefined): void {
+  #index(table: string, before: StoredObject | undefined, now: StoredObject | undefined): void {
     if (before !== undefined) {
       for (const owner of ownersOf(before)) this.#dependentsOfUid.get(owner.uid)?.delete(idOf(table, before));
       this.#placeOfUid.delete(before.metadata.uid);
     }
     if (now === undefined) return;
-    this.#placeOfUid.set(now.metadata.uid, { table, key: keyOf(now.metadata.namespace, now.metadata.name) });
+    this.#placeOfUid.set(now.metadata.uid, { table, key: storeKeyOf(now.metadata.namespace, now.metadata.name) });
     for (const owner of ownersOf(now)) {
       const dependents = this.#dependentsOfUid.get(owner.uid) ?? new Set();
       this.#dependentsOfUid.set(owner.uid, dependents.add(idOf(table, now)));
     }
   }
 
-  #look(table: string, object: KubeObject): void {
+  #look(table: string, object: StoredObject): void {
     if (table === 'namespaces') this.#keepNamespace(object);
     const finalizers = object.metadata.finalizers ?? [];
     if (object.metadata.deletionTimestamp !== undefined && finalizers.includes(foregroundFinalizer))
@@ -87,7 +87,7 @@ export class Collector {
     if ((object.metadata.ownerReferences ?? []).length > 0) this.#settle(table, object);
   }
 
-  #afterDeletion(gone: KubeObject): void {
+  #afterDeletion(gone: StoredObject): void {
     for (const { table, object } of this.#dependents(gone.metadata.uid)) this.#settle(table, object);
     this.#dependentsOfUid.delete(gone.metadata.uid);
     for (const owner of gone.metadata.ownerReferences ?? []) {
@@ -97,15 +97,15 @@ export class Collector {
     }
     const namespace = gone.metadata.namespace;
     if (namespace === undefined) return;
-    if (this.#parts.store.get('namespaces', keyOf(undefined, namespace))?.metadata.deletionTimestamp !== undefined)
+    if (this.#parts.store.get('namespaces', storeKeyOf(undefined, namespace))?.metadata.deletionTimestamp !== undefined)
       this.#sweep(namespace);
   }
 
   /** Creates the default service account in a namespace, and empties a namespace that is being deleted. */
-  #keepNamespace(namespace: KubeObject): void {
+  #keepNamespace(namespace: StoredObject): void {
     const { name, deletionTimestamp } = namespace.metadata;
     if (deletionTimestamp !== undefined) this.#sweep(name);
-    else if (this.#parts.store.get('serviceaccounts', keyOf(name, 'default')) === undefined)
+    else if (this.#parts.store.get('serviceaccounts', storeKeyOf(name, 'default')) === undefined)
       this.#createServiceAccount(name);
   }
 
@@ -122,7 +122,7 @@ export class Collector {
   }
 
   /** Deletes an object when all its owners are gone; when some are left, removes the references to the others. */
-  #settle(table: string, object: KubeObject): void {
+  #settle(table: string, object: StoredObject): void {
     const owners = object.metadata.ownerReferences ?? [];
     const living = owners.filter((owner) => this.#isThere(owner, object));
     if (living.length === owners.length || object.metadata.deletionTimestamp !== undefined) return;
@@ -131,7 +131,7 @@ export class Collector {
   }
 
   /** An owner reference to another namespace is invalid. */
-  #isThere(owner: OwnerReference, dependent: KubeObject): boolean {
+  #isThere(owner: StoredOwner, dependent: StoredObject): boolean {
     const found = this.#stored(this.#placeOfUid.get(owner.uid))?.object;
     return (
       found !== undefined &&
@@ -139,7 +139,7 @@ export class Collector {
     );
   }
 
-  #endInForeground(table: string, owner: KubeObject): void {
+  #endInForeground(table: string, owner: StoredObject): void {
     for (const dependent of this.#dependents(owner.metadata.uid)) {
       const others = (dependent.object.metadata.ownerReferences ?? []).filter(
         (one) => one.uid !== owner.metadata.uid && this.#isThere(one, dependent.object),
@@ -159,7 +159,7 @@ export class Collector {
     if (!blocking) this.#dropFinalizer(table, owner, foregroundFinalizer);
   }
 
-  #orphan(table: string, owner: KubeObject): void {
+  #orphan(table: string, owner: StoredObject): void {
     for (const { table: of, object } of this.#dependents(owner.metadata.uid)) {
       const others = (object.metadata.ownerReferences ?? []).filter((one) => one.uid !== owner.metadata.uid);
       this.#rewrite(of, object, (draft) => void (draft.metadata['ownerReferences'] = copyOf(others)));
@@ -167,7 +167,7 @@ export class Collector {
     this.#dropFinalizer(table, owner, orphanFinalizer);
   }
 
-  #dropFinalizer(table: string, object: KubeObject, finalizer: string): void {
+  #dropFinalizer(table: string, object: StoredObject, finalizer: string): void {
     this.#rewrite(table, object, (draft) => {
       draft.metadata['finalizers'] = (object.metadata.finalizers ?? []).filter((name) => name !== finalizer);
     });
@@ -182,19 +182,19 @@ export class Collector {
         if (object.metadata.deletionTimestamp === undefined) this.#delete(resource.table, object);
     }
     if (tables.some((resource) => store.list(resource.table, namespace).length > 0)) return;
-    const found = store.get('namespaces', keyOf(undefined, namespace));
+    const found = store.get('namespaces', storeKeyOf(undefined, namespace));
     if (found !== undefined && (found.metadata.finalizers ?? []).length === 0)
-      store.remove('namespaces', keyOf(undefined, namespace));
+      store.remove('namespaces', storeKeyOf(undefined, namespace));
   }
 
-  #dependents(uid: string): readonly { readonly table: string; readonly object: KubeObject }[] {
+  #dependents(uid: string): readonly { readonly table: string; readonly object: StoredObject }[] {
     return [...(this.#dependentsOfUid.get(uid) ?? [])].flatMap((id) => {
       const [table = '', key = ''] = JSON.parse(id) as string[];
       return this.#stored({ table, key }) ?? [];
     });
   }
 
-  #stored(place: Place | undefined): { readonly table: string; readonly object: KubeObject } | undefined {
+  #stored(place: Place | undefined): { readonly table: string; readonly object: StoredObject } | undefined {
     const object = place === undefined ? undefined : this.#parts.store.get(place.table, place.key);
     return place === undefined || object === undefined ? undefined : { table: place.table, object };
   }
@@ -203,7 +203,7 @@ export class Collector {
     return this.#parts.catalog.tables().find((resource) => resource.table === table);
   }
 
-  #delete(table: string, object: KubeObject, inForeground = false): void {
+  #delete(table: string, object: StoredObject, inForeground = false): void {
     const resource = this.#resource(table);
     if (resource === undefined) return;
     const { uid, namespace, name } = object.metadata;
@@ -216,11 +216,11 @@ export class Collector {
     );
   }
 
-  #rewrite(table: string, object: KubeObject, change: (draft: Draft) => void): void {
+  #rewrite(table: string, object: StoredObject, change: (draft: ObjectDraft) => void): void {
     const resource = this.#resource(table);
     if (resource === undefined) return;
-    const compute = (old: KubeObject): Draft => {
-      const draft = copyOf(old) as unknown as Draft;
+    const compute = (old: StoredObject): ObjectDraft => {
+      const draft = copyOf(old) as unknown as ObjectDraft;
       change(draft);
       return draft;
     };
@@ -233,12 +233,12 @@ export class Collector {
   }
 }
 
-function ownersOf(object: KubeObject): readonly OwnerReference[] {
+function ownersOf(object: StoredObject): readonly StoredOwner[] {
   return object.metadata.ownerReferences ?? [];
 }
 
-function idOf(table: string, object: KubeObject): string {
-  return JSON.stringify([table, keyOf(object.metadata.namespace, object.metadata.name)]);
+function idOf(table: string, object: StoredObject): string {
+  return JSON.stringify([table, storeKeyOf(object.metadata.namespace, object.metadata.name)]);
 }
 
 /** Another request has deleted or changed it already. */

@@ -8,7 +8,7 @@ import { silentLogger, type Logger } from '../../lib/log.ts';
 import type { Objects } from '../objects.ts';
 import { builtinResources } from './builtin/resources.ts';
 import { Catalog } from './catalog.ts';
-import { Collector } from './collector.ts';
+import { GarbageCollector } from './collector.ts';
 import { serveDefinitions } from './crd/controller.ts';
 import { Deletes } from './deletes.ts';
 import { stringAt } from '../../lib/json.ts';
@@ -60,7 +60,7 @@ export function createCore(options: CoreOptions): Core {
   const definitions = catalog.find('apiextensions.k8s.io/v1', 'customresourcedefinitions');
   if (definitions === undefined) throw new Error('definitions are built in');
   serveDefinitions({ store, catalog, writes, deletes, definitions });
-  const end = new Collector({ store, catalog, writes, deletes, logger }).start();
+  const end = new GarbageCollector({ store, catalog, writes, deletes, logger }).start();
   const objects = new DirectObjects({ store, catalog, writes, deletes });
   for (const name of firstNamespaces) {
     const type = { apiVersion: 'v1', plural: 'namespaces' };

@@ -8,12 +8,13 @@ import { parse as parseYaml } from 'yaml';
 import { messageOf } from '../../api/errors.ts';
 import { conformMeta, conformObject } from './builtin/conform.ts';
 import { duplicateKeys } from './duplicate-keys.ts';
-import { depthOf, isRecord, stringAt, type JsonRecord } from '../../lib/json.ts';
+import { isRecord } from '../../api/record.ts';
+import { depthOf, stringAt, type JsonRecord } from '../../lib/json.ts';
 import { decodeProtobuf } from './protobuf.ts';
-import { apiVersionOf, type Draft, type Resource } from './resource.ts';
+import { groupVersionOf, type ObjectDraft, type Resource } from './resource.ts';
 import { pruneObject } from '../../kube/schema/prune.ts';
 import { invalidValue } from '../../kube/schema/cause.ts';
-import { badRequest, invalid, unsupportedMediaType } from './status.ts';
+import { badRequest, invalidObject, unsupportedMediaType } from './status.ts';
 
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
 
@@ -95,7 +96,7 @@ export type DecodeOptions = { readonly validation: FieldValidation; readonly war
  * The object of a POST or PUT.
  * @throws StatusError 400, 415, 422
  */
-export function decodeObject(resource: Resource, parsed: Parsed, options: DecodeOptions): Draft {
+export function decodeObject(resource: Resource, parsed: Parsed, options: DecodeOptions): ObjectDraft {
   const { value } = parsed;
   if (!isRecord(value))
     throw badRequest(
@@ -119,13 +120,13 @@ export function decodeObject(resource: Resource, parsed: Parsed, options: Decode
 /** Checks that the object has the resource's type. */
 export function checkType(resource: Resource, value: JsonRecord): void {
   const apiVersion = stringAt(value, 'apiVersion') ?? '';
-  const wanted = apiVersionOf(resource);
+  const wanted = groupVersionOf(resource);
   if (apiVersion !== wanted)
     throw badRequest(`the API version in the data (${apiVersion}) does not match the expected API version (${wanted})`);
   if (value['kind'] === resource.kind) return;
   const kind = String(value['kind']);
   if (resource.custom)
-    throw invalid({ ...resource, kind }, stringAt(value, 'metadata', 'name') ?? '', [
+    throw invalidObject({ ...resource, kind }, stringAt(value, 'metadata', 'name') ?? '', [
       invalidValue('kind', kind, `must be ${resource.kind}`),
     ]);
   throw badRequest(
@@ -139,7 +140,7 @@ export function shapeObject(
   resource: Resource,
   value: JsonRecord,
   options: DecodeOptions & { readonly duplicates: readonly string[] },
-): Draft {
+): ObjectDraft {
   conformMeta(value);
   const unknown = pruneObject(value, resource.schema);
   const problems = [
@@ -149,7 +150,7 @@ export function shapeObject(
   if (problems.length > 0) reportProblems(resource, problems, options);
   const object = resource.custom ? value : conformObject(value, resource.schema);
   object['metadata'] ??= {};
-  return object as Draft;
+  return object as ObjectDraft;
 }
 
 function reportProblems(resource: Resource, problems: readonly string[], options: DecodeOptions): void {
@@ -186,5 +187,7 @@ export function wordStrictProblems(error: unknown, patched?: JsonRecord): unknow
     return badRequest(
       `${resource.kind} in version "${resource.version}" cannot be handled as a ${resource.kind}: ${message}`,
     );
-  return invalid({ group: '', plural: '', kind: '' }, '', [invalidValue('patch', JSON.stringify(patched), message)]);
+  return invalidObject({ group: '', plural: '', kind: '' }, '', [
+    invalidValue('patch', JSON.stringify(patched), message),
+  ]);
 }

@@ -4,16 +4,16 @@
  * removes the last finalizer, or the kubelet deletes it with a grace of 0.
  */
 import type { Clock } from '../../lib/clock.ts';
-import type { KubeObject } from '../objects.ts';
+import type { StoredObject } from '../objects.ts';
 import { copyOf, numberAt, recordIn, stringAt } from '../../lib/json.ts';
-import type { Draft, Resource } from './resource.ts';
+import type { ObjectDraft, Resource } from './resource.ts';
 import { conflict, notFound, StatusError } from './status.ts';
-import { keyOf, type Store } from './store.ts';
+import { storeKeyOf, type Store } from './store.ts';
 import { toTime } from './times.ts';
 
 export type Propagation = 'Background' | 'Foreground' | 'Orphan';
 
-export type DeleteOptions = {
+export type DeletionOptions = {
   readonly graceSeconds?: number | undefined;
   readonly propagation?: Propagation | undefined;
   readonly uid?: string | undefined;
@@ -22,7 +22,7 @@ export type DeleteOptions = {
 };
 
 /** `gone`: removed from the store; `pending`: waits for finalizers or its grace period. */
-export type Deletion = { readonly outcome: 'gone' | 'pending'; readonly object: KubeObject };
+export type Deletion = { readonly outcome: 'gone' | 'pending'; readonly object: StoredObject };
 
 export const foregroundFinalizer = 'foregroundDeletion';
 export const orphanFinalizer = 'orphan';
@@ -42,9 +42,9 @@ export class Deletes {
   delete(
     resource: Resource,
     key: { readonly namespace: string | undefined; readonly name: string },
-    options: DeleteOptions = {},
+    options: DeletionOptions = {},
   ): Deletion {
-    const old = this.#store.get(resource.table, keyOf(key.namespace, key.name));
+    const old = this.#store.get(resource.table, storeKeyOf(key.namespace, key.name));
     if (old === undefined) throw notFound(resource, key.name);
     checkPreconditions(resource, old, options);
     if (resource.table === 'namespaces') return this.#deleteNamespace(resource, old, options);
@@ -58,21 +58,21 @@ export class Deletes {
    * Removes an object after its last finalizer was removed.
    * @param last its last state
    */
-  finish(resource: Resource, last: KubeObject): void {
-    this.#store.remove(resource.table, keyOf(last.metadata.namespace, last.metadata.name), last);
+  finish(resource: Resource, last: StoredObject): void {
+    this.#store.remove(resource.table, storeKeyOf(last.metadata.namespace, last.metadata.name), last);
   }
 
-  #remove(resource: Resource, old: KubeObject, options: DeleteOptions): Deletion {
+  #remove(resource: Resource, old: StoredObject, options: DeletionOptions): Deletion {
     if (options.dryRun === true) return { outcome: 'gone', object: old };
     // Watchers of pods expect a deletion time even for a pod that is removed at once.
     const last = resource.table === 'pods' ? this.#marked(old, { finalizers: [], graceSeconds: 0 }) : undefined;
-    const gone = this.#store.remove(resource.table, keyOf(old.metadata.namespace, old.metadata.name), last);
+    const gone = this.#store.remove(resource.table, storeKeyOf(old.metadata.namespace, old.metadata.name), last);
     return { outcome: 'gone', object: gone ?? old };
   }
 
   #mark(
     resource: Resource,
-    old: KubeObject,
+    old: StoredObject,
     mark: { finalizers: readonly string[]; graceSeconds: number; dryRun: boolean },
   ): Deletion {
     const { deletionGracePeriodSeconds: before = Infinity, deletionTimestamp, finalizers: had = [] } = old.metadata;
@@ -83,10 +83,10 @@ export class Deletes {
   }
 
   /** The object marked for deletion. A shorter grace replaces the one before, a longer one does not. */
-  #marked(old: KubeObject, mark: { finalizers: readonly string[]; graceSeconds: number }): KubeObject {
+  #marked(old: StoredObject, mark: { finalizers: readonly string[]; graceSeconds: number }): StoredObject {
     const { deletionGracePeriodSeconds: before = Infinity, deletionTimestamp, generation } = old.metadata;
     const isNews = deletionTimestamp === undefined || mark.graceSeconds < before;
-    const draft = copyOf(old) as unknown as Draft;
+    const draft = copyOf(old) as unknown as ObjectDraft;
     draft.metadata['finalizers'] = mark.finalizers;
     if (mark.finalizers.length === 0) delete draft.metadata['finalizers'];
     if (isNews) {
@@ -94,10 +94,10 @@ export class Deletes {
       draft.metadata['deletionGracePeriodSeconds'] = mark.graceSeconds;
       if (generation !== undefined) draft.metadata['generation'] = generation + 1;
     }
-    return draft as unknown as KubeObject;
+    return draft as unknown as StoredObject;
   }
 
-  #deleteNamespace(resource: Resource, old: KubeObject, options: DeleteOptions): Deletion {
+  #deleteNamespace(resource: Resource, old: StoredObject, options: DeletionOptions): Deletion {
     const name = old.metadata.name;
     if (name === 'default' || name === 'kube-system' || name === 'kube-public') {
       throw new StatusError(403, 'Forbidden', `namespaces "${name}" is forbidden: this namespace may not be deleted`, {
@@ -113,15 +113,15 @@ export class Deletes {
           'automatically be purged by the system.',
       );
     }
-    const draft = copyOf(old) as unknown as Draft;
+    const draft = copyOf(old) as unknown as ObjectDraft;
     draft.metadata['deletionTimestamp'] = toTime(this.#clock.now());
     recordIn(draft, 'status')['phase'] = 'Terminating';
-    const object = draft as unknown as KubeObject;
+    const object = draft as unknown as StoredObject;
     return { outcome: 'pending', object: options.dryRun === true ? object : this.#store.put(resource.table, object) };
   }
 }
 
-function checkPreconditions(resource: Resource, old: KubeObject, options: DeleteOptions): void {
+function checkPreconditions(resource: Resource, old: StoredObject, options: DeletionOptions): void {
   const { name, uid, resourceVersion } = old.metadata;
   const byKind = { ...resource, plural: resource.kind };
   if (options.uid !== undefined && options.uid !== uid) {
@@ -143,7 +143,7 @@ function checkPreconditions(resource: Resource, old: KubeObject, options: Delete
 }
 
 /** The finalizers for the requested propagation policy; unchanged when the request does not give one. */
-function finalizersFor(old: KubeObject, propagation: Propagation | undefined): readonly string[] {
+function finalizersFor(old: StoredObject, propagation: Propagation | undefined): readonly string[] {
   const now = old.metadata.finalizers ?? [];
   if (propagation === undefined) return now;
   const others = now.filter((name) => name !== foregroundFinalizer && name !== orphanFinalizer);
@@ -158,7 +158,7 @@ function finalizersFor(old: KubeObject, propagation: Propagation | undefined): r
 }
 
 /** A pod that never ran or has ended needs no grace period. */
-function podGrace(pod: KubeObject, asked: number | undefined): number {
+function podGrace(pod: StoredObject, asked: number | undefined): number {
   const phase = stringAt(pod, 'status', 'phase');
   if (stringAt(pod, 'spec', 'nodeName') === undefined || phase === 'Succeeded' || phase === 'Failed') return 0;
   const own = numberAt(pod, 'spec', 'terminationGracePeriodSeconds') ?? defaultPodGraceSeconds;

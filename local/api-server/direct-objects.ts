@@ -3,13 +3,13 @@
  * Owns: no rules of its own: every write goes through the same code as an HTTP request, under the field manager that it
  * is created with.
  */
-import type { KubeObject, NewObject, ObjectRef, Objects, ResourceType, WatchEvent } from '../objects.ts';
+import type { StoredObject, NewObject, ObjectRef, Objects, ResourcePath, ObjectChange } from '../objects.ts';
 import type { Catalog } from './catalog.ts';
 import type { Deletes } from './deletes.ts';
 import { copyOf } from '../../lib/json.ts';
-import { apiVersionOf, type Draft, type Resource, type Subresource } from './resource.ts';
+import { groupVersionOf, type ObjectDraft, type Resource, type Subresource } from './resource.ts';
 import { StatusError, unknownPath } from './status.ts';
-import { keyOf, type Store } from './store.ts';
+import { storeKeyOf, type Store } from './store.ts';
 import { namespaceOf, type Writes } from './writes.ts';
 
 export class DirectObjects implements Objects {
@@ -30,19 +30,19 @@ export class DirectObjects implements Objects {
     this.#manager = manager;
   }
 
-  get(ref: ObjectRef): KubeObject | undefined {
+  get(ref: ObjectRef): StoredObject | undefined {
     const resource = this.#resource(ref);
     const stored = this.#parts.store.get(
       resource.table,
-      keyOf(resource.namespaced ? ref.namespace : undefined, ref.name),
+      storeKeyOf(resource.namespaced ? ref.namespace : undefined, ref.name),
     );
     return stored === undefined ? undefined : shown(resource, stored);
   }
 
   list(
-    type: ResourceType,
+    type: ResourcePath,
     filter: { readonly namespace?: string; readonly labels?: Readonly<Record<string, string>> } = {},
-  ): readonly KubeObject[] {
+  ): readonly StoredObject[] {
     const resource = this.#resource(type);
     const wanted = Object.entries(filter.labels ?? {});
     return this.#parts.store
@@ -51,7 +51,7 @@ export class DirectObjects implements Objects {
       .map((object) => shown(resource, object));
   }
 
-  create(type: ResourceType, object: NewObject): KubeObject {
+  create(type: ResourcePath, object: NewObject): StoredObject {
     const resource = this.#resource(type);
     return shown(
       resource,
@@ -59,11 +59,11 @@ export class DirectObjects implements Objects {
     );
   }
 
-  update(type: ResourceType, object: KubeObject): KubeObject {
+  update(type: ResourcePath, object: StoredObject): StoredObject {
     return this.#replace(type, object, '');
   }
 
-  updateStatus(type: ResourceType, object: KubeObject): KubeObject {
+  updateStatus(type: ResourcePath, object: StoredObject): StoredObject {
     return this.#replace(type, object, 'status');
   }
 
@@ -83,14 +83,14 @@ export class DirectObjects implements Objects {
     }
   }
 
-  watch(type: ResourceType, handler: (event: WatchEvent) => void): () => void {
+  watch(type: ResourcePath, handler: (event: ObjectChange) => void): () => void {
     const resource = this.#resource(type);
     return this.#parts.store.watch(resource.table, (change) =>
       handler({ type: change.type, object: shown(resource, change.object) }),
     );
   }
 
-  #replace(type: ResourceType, object: KubeObject, subresource: Subresource): KubeObject {
+  #replace(type: ResourcePath, object: StoredObject, subresource: Subresource): StoredObject {
     const resource = this.#resource(type);
     const draft = this.#draft(resource, object);
     const key = { namespace: namespaceOf(object), name: object.metadata.name };
@@ -104,12 +104,16 @@ export class DirectObjects implements Objects {
     );
   }
 
-  #draft(resource: Resource, object: NewObject): Draft {
-    const draft = { ...copyOf(object), apiVersion: apiVersionOf(resource), kind: resource.kind } as unknown as Draft;
+  #draft(resource: Resource, object: NewObject): ObjectDraft {
+    const draft = {
+      ...copyOf(object),
+      apiVersion: groupVersionOf(resource),
+      kind: resource.kind,
+    } as unknown as ObjectDraft;
     return resource.conversion?.stored(draft) ?? draft;
   }
 
-  #resource(type: ResourceType): Resource {
+  #resource(type: ResourcePath): Resource {
     const found = this.#parts.catalog.find(type.apiVersion, type.plural);
     if (found === undefined) throw unknownPath();
     return found;
@@ -117,9 +121,9 @@ export class DirectObjects implements Objects {
 }
 
 /** A stored object in the form of one version of its resource. */
-export function shown(resource: Resource, stored: KubeObject): KubeObject {
+export function shown(resource: Resource, stored: StoredObject): StoredObject {
   if (resource.conversion !== undefined) return resource.conversion.shown(stored);
-  return resource.custom && stored.apiVersion !== apiVersionOf(resource)
-    ? { ...stored, apiVersion: apiVersionOf(resource) }
+  return resource.custom && stored.apiVersion !== groupVersionOf(resource)
+    ? { ...stored, apiVersion: groupVersionOf(resource) }
     : stored;
 }

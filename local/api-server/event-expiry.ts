@@ -3,9 +3,9 @@
  * Owns: when an Event expires: an hour after it was last written.
  */
 import type { Core } from './core.ts';
-import type { KubeObject } from '../objects.ts';
+import type { StoredObject } from '../objects.ts';
 import { stringAt } from '../../lib/json.ts';
-import { keyOf } from './store.ts';
+import { storeKeyOf } from './store.ts';
 
 const lifeMs = 3_600_000;
 const sweepEveryMs = 60_000;
@@ -17,7 +17,7 @@ export function expireEvents(core: Core): () => void {
     const nowMs = core.clock.now();
     for (const event of core.store.list('events')) {
       if (nowMs - lastToldMs(event) > lifeMs)
-        core.store.remove('events', keyOf(event.metadata.namespace, event.metadata.name));
+        core.store.remove('events', storeKeyOf(event.metadata.namespace, event.metadata.name));
     }
     end = core.clock.after(sweepEveryMs, sweep);
   };
@@ -26,7 +26,7 @@ export function expireEvents(core: Core): () => void {
 }
 
 /** When an Event was last written: a series or a count that goes on keeps it. */
-function lastToldMs(event: KubeObject): number {
+function lastToldMs(event: StoredObject): number {
   const times = [
     event.metadata.creationTimestamp,
     stringAt(event, 'lastTimestamp'),

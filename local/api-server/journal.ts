@@ -10,9 +10,10 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, messageOf } from '../../api/errors.ts';
 import type { Logger } from '../../lib/log.ts';
-import type { KubeObject } from '../objects.ts';
-import { isRecord, listOf, numberAt, recordOf, stringAt } from '../../lib/json.ts';
-import { keyOf, type Change, type Store, type StoreSnapshot } from './store.ts';
+import type { StoredObject } from '../objects.ts';
+import { isRecord } from '../../api/record.ts';
+import { listOf, numberAt, recordOf, stringAt } from '../../lib/json.ts';
+import { storeKeyOf, type StoreChange, type Store, type StoreSnapshot } from './store.ts';
 
 export interface Journal {
   readonly loaded: StoreSnapshot;
@@ -63,7 +64,7 @@ class DiskJournal implements Journal {
     this.#file = undefined;
   }
 
-  #append(change: Change): void {
+  #append(change: StoreChange): void {
     if (this.#file === undefined) return;
     const { type, table, revision, object } = change;
     const line = Buffer.from(`${JSON.stringify({ type, table, revision, object })}\n`);
@@ -114,7 +115,7 @@ async function readSnapshot(path: string): Promise<StoreSnapshot> {
   try {
     const found: unknown = JSON.parse(text);
     const tables = Object.entries(recordOf(isRecord(found) ? found['tables'] : undefined)).map(
-      ([table, objects]) => [table, listOf(objects) as KubeObject[]] as const,
+      ([table, objects]) => [table, listOf(objects) as StoredObject[]] as const,
     );
     return { revision: numberAt(found, 'revision') ?? 1, tables: new Map(tables) };
   } catch (error) {
@@ -131,7 +132,7 @@ function replay(snapshot: StoreSnapshot, text: string, logger: Logger): StoreSna
   const tables = new Map(
     [...snapshot.tables].map(([table, objects]) => [
       table,
-      new Map(objects.map((object) => [keyOf(object.metadata.namespace, object.metadata.name), object])),
+      new Map(objects.map((object) => [storeKeyOf(object.metadata.namespace, object.metadata.name), object])),
     ]),
   );
   let { revision } = snapshot;
@@ -144,16 +145,16 @@ function replay(snapshot: StoreSnapshot, text: string, logger: Logger): StoreSna
     // Already in the snapshot.
     if (change.revision <= snapshot.revision) continue;
     revision = Math.max(revision, change.revision);
-    const rows = tables.get(change.table) ?? new Map<string, KubeObject>();
+    const rows = tables.get(change.table) ?? new Map<string, StoredObject>();
     tables.set(change.table, rows);
-    const key = keyOf(change.object.metadata.namespace, change.object.metadata.name);
+    const key = storeKeyOf(change.object.metadata.namespace, change.object.metadata.name);
     if (change.type === 'DELETED') rows.delete(key);
     else rows.set(key, change.object);
   }
   return { revision, tables: new Map([...tables].map(([table, rows]) => [table, [...rows.values()]])) };
 }
 
-type Line = { readonly type: string; readonly table: string; readonly revision: number; readonly object: KubeObject };
+type Line = { readonly type: string; readonly table: string; readonly revision: number; readonly object: StoredObject };
 
 function parseLine(line: string): Line | undefined {
   try {
@@ -161,7 +162,7 @@ function parseLine(line: string): Line | undefined {
     const [type, table, revision] = [stringAt(found, 'type'), stringAt(found, 'table'), numberAt(found, 'revision')];
     const object = isRecord(found) ? found['object'] : undefined;
     if (type === undefined || table === undefined || revision === undefined || !isRecord(object)) return undefined;
-    return { type, table, revision, object: object as unknown as KubeObject };
+    return { type, table, revision, object: object as unknown as StoredObject };
   } catch {
     return undefined;
   }

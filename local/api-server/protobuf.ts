@@ -6,7 +6,8 @@
  * Limits: types without a table are refused with 415 and the advice to use kubectl apply. Answers are never protobuf.
  */
 import { readFileSync } from 'node:fs';
-import { isRecord, type JsonRecord } from '../../lib/json.ts';
+import { isRecord } from '../../api/record.ts';
+import { type JsonRecord } from '../../lib/json.ts';
 import { badRequest, StatusError } from './status.ts';
 import { toMicroTime } from './times.ts';
 

@@ -3,13 +3,13 @@
  * Owns: the description that every part uses. Built-in resources are rows of a table (builtin/resources.ts); a
  * CustomResourceDefinition is converted to one (crd/resource.ts).
  */
-import type { KubeObject } from '../objects.ts';
+import type { StoredObject } from '../objects.ts';
 import type { JsonRecord } from '../../lib/json.ts';
-import type { Schema } from '../../kube/schema/schema.ts';
+import type { OpenApiSchema } from '../../kube/schema/schema.ts';
 import type { Cause } from '../../kube/schema/cause.ts';
 
 /** An object that is being prepared: plain JSON that may be changed. */
-export type Draft = JsonRecord & { metadata: JsonRecord };
+export type ObjectDraft = JsonRecord & { metadata: JsonRecord };
 
 /** A column of `kubectl get`. Columns for `-o wide` have a priority above 0. */
 export type Column = {
@@ -19,7 +19,7 @@ export type Column = {
   readonly description?: string;
   readonly priority: number;
   /** @returns the content of the cell; undefined for an empty cell */
-  readonly cell: (object: KubeObject, nowMs: number) => unknown;
+  readonly cell: (object: StoredObject, nowMs: number) => unknown;
 };
 
 /** The part of an object that a write is for; '' is the object itself. */
@@ -34,11 +34,11 @@ export type ScalePaths = {
 /** Behaviour of a resource beyond storage. Each function may change the draft; none may keep a reference to it. */
 export type Rules = {
   /** Fills in defaults; called after decoding, before anything else reads the object. */
-  readonly setDefaults?: (draft: Draft) => void;
-  readonly beforeCreate?: (draft: Draft) => void;
-  readonly beforeUpdate?: (draft: Draft, old: KubeObject) => void;
+  readonly setDefaults?: (draft: ObjectDraft) => void;
+  readonly beforeCreate?: (draft: ObjectDraft) => void;
+  readonly beforeUpdate?: (draft: ObjectDraft, old: StoredObject) => void;
   /** @param old absent on create */
-  readonly validate?: (object: Draft, old: KubeObject | undefined) => readonly Cause[];
+  readonly validate?: (object: ObjectDraft, old: StoredObject | undefined) => readonly Cause[];
   /**
    * Paths in `spec` and beside it whose changes increase `metadata.generation`; absent: the resource has no generation.
    */
@@ -46,7 +46,7 @@ export type Rules = {
   /** Whether changes of annotations increase it too, as for a Deployment. */
   readonly countsAnnotations?: boolean;
   /** Field selectors beside metadata.name and metadata.namespace, with the object's values. */
-  readonly selectable?: (object: KubeObject) => Readonly<Record<string, string>>;
+  readonly selectable?: (object: StoredObject) => Readonly<Record<string, string>>;
 };
 
 export type Resource = {
@@ -61,7 +61,7 @@ export type Resource = {
   readonly namespaced: boolean;
   /** The store's table. All versions of a resource share one, and so do the two APIs of Events. */
   readonly table: string;
-  readonly schema: Schema;
+  readonly schema: OpenApiSchema;
   readonly custom: boolean;
   readonly hasStatus: boolean;
   readonly scale?: ScalePaths;
@@ -70,8 +70,8 @@ export type Resource = {
   readonly verbs: readonly string[];
   /** Conversion between the stored form and this version, where they differ. */
   readonly conversion?: {
-    readonly shown: (stored: KubeObject) => KubeObject;
-    readonly stored: (draft: Draft) => Draft;
+    readonly shown: (stored: StoredObject) => StoredObject;
+    readonly stored: (draft: ObjectDraft) => ObjectDraft;
   };
   /** A warning for every client that uses this resource. */
   readonly deprecation?: string;
@@ -80,7 +80,7 @@ export type Resource = {
 };
 
 /** `v1`, `apps/v1`. */
-export function apiVersionOf(resource: { readonly group: string; readonly version: string }): string {
+export function groupVersionOf(resource: { readonly group: string; readonly version: string }): string {
   return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
 }
 

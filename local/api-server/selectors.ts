@@ -3,12 +3,12 @@
  *
  * Pure.
  */
-import type { KubeObject } from '../objects.ts';
+import type { StoredObject } from '../objects.ts';
 import { labelValueProblem, qualifiedNameProblem } from '../../kube/schema/metadata.ts';
 import type { Resource } from './resource.ts';
 import { badRequest } from './status.ts';
 
-export type Matcher = (object: KubeObject) => boolean;
+export type Matcher = (object: StoredObject) => boolean;
 
 type Labels = Readonly<Record<string, string>>;
 type Requirement = (labels: Labels) => boolean;
@@ -155,9 +155,9 @@ const emptyObject = {
   apiVersion: '',
   kind: '',
   metadata: { name: '', uid: '', resourceVersion: '', creationTimestamp: '' },
-} satisfies KubeObject;
+} satisfies StoredObject;
 
-function fieldsOf(resource: Resource, object: KubeObject): Readonly<Record<string, string>> {
+function fieldsOf(resource: Resource, object: StoredObject): Readonly<Record<string, string>> {
   return {
     ...resource.rules.selectable?.(object),
     'metadata.name': object.metadata.name,

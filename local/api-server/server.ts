@@ -14,7 +14,7 @@ import type { Logger } from '../../lib/log.ts';
 import type { LogSource, Objects } from '../objects.ts';
 import { createCore, type Core } from './core.ts';
 import { expireEvents } from './event-expiry.ts';
-import { Exchange } from './http/exchange.ts';
+import { ApiExchange } from './http/exchange.ts';
 import { Faults } from './http/faults.ts';
 import { PortForwards, wantsPortForward } from './http/port-forward.ts';
 import { OpenApi } from './http/openapi.ts';
@@ -157,9 +157,9 @@ type Context = {
 
 /** Never rejects: every error becomes an answer. */
 async function answer(context: Context, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  let exchange: Exchange | undefined;
+  let exchange: ApiExchange | undefined;
   try {
-    exchange = new Exchange(request, response);
+    exchange = new ApiExchange(request, response);
     if (!openPaths.has(exchange.path)) mustBeAllowed(request, context.token);
     if (await context.faults.pass(exchange)) await route(context.services, exchange);
   } catch (error) {
@@ -167,7 +167,7 @@ async function answer(context: Context, request: IncomingMessage, response: Serv
   }
 }
 
-function refuse(context: Context, exchange: Exchange | undefined, response: ServerResponse, error: unknown): void {
+function refuse(context: Context, exchange: ApiExchange | undefined, response: ServerResponse, error: unknown): void {
   if (response.destroyed) return;
   // The client closed the connection in the middle of a request: do not answer.
   const hasLeft = exchange !== undefined && exchange.request.destroyed && !exchange.request.complete;

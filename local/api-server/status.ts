@@ -92,7 +92,7 @@ export function forbidden(subject: Subject, name: string, why: string, causes?: 
 }
 
 /** 422 with every cause. As on the real server, one cause is printed bare, several in brackets. */
-export function invalid(subject: Subject, name: string, causes: readonly Cause[]): StatusError {
+export function invalidObject(subject: Subject, name: string, causes: readonly Cause[]): StatusError {
   const lines = [
     ...new Set(causes.map((cause) => (cause.field === undefined ? cause.message : `${cause.field}: ${cause.message}`))),
   ];

@@ -6,41 +6,44 @@
  * Limits: a table remembers `ringSize` events. A watcher that asks for older ones gets `expired`.
  */
 import { freeze, type JsonRecord } from '../../lib/json.ts';
-import type { KubeObject } from '../objects.ts';
+import type { StoredObject } from '../objects.ts';
 
-export type Change = {
+export type StoreChange = {
   readonly revision: number;
   readonly table: string;
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
   /** For DELETED: the last state, with the revision of the deletion. */
-  readonly object: KubeObject;
+  readonly object: StoredObject;
   /** The object before the change: selectors need it to detect that an object enters or leaves. */
-  readonly previous: KubeObject | undefined;
+  readonly previous: StoredObject | undefined;
 };
 
-export type ChangeHandler = (change: Change) => void;
+export type ChangeHandler = (change: StoreChange) => void;
 
-export type StoreSnapshot = { readonly revision: number; readonly tables: ReadonlyMap<string, readonly KubeObject[]> };
+export type StoreSnapshot = {
+  readonly revision: number;
+  readonly tables: ReadonlyMap<string, readonly StoredObject[]>;
+};
 
 type Watcher = { readonly table: string | undefined; readonly since: number; readonly handler: ChangeHandler };
 
 const defaultRingSize = 2_000;
 
 /** The key of an object within its table. Sorted keys give the order of lists: namespace, then name. */
-export function keyOf(namespace: string | undefined, name: string): string {
+export function storeKeyOf(namespace: string | undefined, name: string): string {
   return `${namespace ?? ''}/${name}`;
 }
 
 export class Store {
   #revision: number;
-  readonly #tables = new Map<string, Map<string, KubeObject>>();
-  readonly #rings = new Map<string, Change[]>();
+  readonly #tables = new Map<string, Map<string, StoredObject>>();
+  readonly #rings = new Map<string, StoreChange[]>();
   readonly #ringSize: number;
   /** Events up to this revision are forgotten, for all tables and per table. */
   #floor: number;
   readonly #floors = new Map<string, number>();
   readonly #watchers = new Set<Watcher>();
-  readonly #pending: Change[] = [];
+  readonly #pending: StoreChange[] = [];
   #flushing = false;
   readonly #listeners: ChangeHandler[] = [];
 
@@ -50,8 +53,9 @@ export class Store {
     this.#revision = options.loaded?.revision ?? 1;
     this.#floor = this.#revision;
     for (const [table, objects] of options.loaded?.tables ?? []) {
-      const rows = new Map<string, KubeObject>();
-      for (const object of objects) rows.set(keyOf(object.metadata.namespace, object.metadata.name), freeze(object));
+      const rows = new Map<string, StoredObject>();
+      for (const object of objects)
+        rows.set(storeKeyOf(object.metadata.namespace, object.metadata.name), freeze(object));
       this.#tables.set(table, rows);
     }
   }
@@ -65,7 +69,7 @@ export class Store {
     return this.#revision;
   }
 
-  get(table: string, key: string): KubeObject | undefined {
+  get(table: string, key: string): StoredObject | undefined {
     return this.#tables.get(table)?.get(key);
   }
 
@@ -73,7 +77,7 @@ export class Store {
    * Sorted by namespace and name.
    * @param namespace absent means all
    */
-  list(table: string, namespace?: string): KubeObject[] {
+  list(table: string, namespace?: string): StoredObject[] {
     const rows = this.#tables.get(table);
     if (rows === undefined) return [];
     const all = [...rows.entries()].filter(([key]) => namespace === undefined || key.startsWith(`${namespace}/`));
@@ -95,9 +99,9 @@ export class Store {
    * Stores the object under its own namespace and name, with the next revision.
    * @returns the stored object, frozen
    */
-  put(table: string, object: KubeObject): KubeObject {
+  put(table: string, object: StoredObject): StoredObject {
     const rows = this.#rowsOf(table);
-    const key = keyOf(object.metadata.namespace, object.metadata.name);
+    const key = storeKeyOf(object.metadata.namespace, object.metadata.name);
     const previous = rows.get(key);
     const stored = this.#stamp(object);
     rows.set(key, stored);
@@ -115,7 +119,7 @@ export class Store {
    * Removes the object.
    * @param last the state that watchers get; absent: as it was stored
    */
-  remove(table: string, key: string, last?: KubeObject): KubeObject | undefined {
+  remove(table: string, key: string, last?: StoredObject): StoredObject | undefined {
     const previous = this.#tables.get(table)?.get(key);
     if (previous === undefined) return undefined;
     this.#tables.get(table)?.delete(key);
@@ -130,7 +134,7 @@ export class Store {
   }
 
   /** The remembered events of a table after `revision`, oldest first. */
-  changesSince(table: string, revision: number): readonly Change[] {
+  changesSince(table: string, revision: number): readonly StoreChange[] {
     return (this.#rings.get(table) ?? []).filter((change) => change.revision > revision);
   }
 
@@ -155,21 +159,21 @@ export class Store {
     return () => this.#watchers.delete(watcher);
   }
 
-  #rowsOf(table: string): Map<string, KubeObject> {
+  #rowsOf(table: string): Map<string, StoredObject> {
     const found = this.#tables.get(table);
     if (found !== undefined) return found;
-    const made = new Map<string, KubeObject>();
+    const made = new Map<string, StoredObject>();
     this.#tables.set(table, made);
     return made;
   }
 
-  #stamp(object: KubeObject): KubeObject {
+  #stamp(object: StoredObject): StoredObject {
     this.#revision += 1;
     const metadata: JsonRecord = { ...object.metadata, resourceVersion: String(this.#revision) };
-    return freeze({ ...object, metadata } as unknown as KubeObject);
+    return freeze({ ...object, metadata } as unknown as StoredObject);
   }
 
-  #record(change: Change): void {
+  #record(change: StoreChange): void {
     for (const listener of this.#listeners) listener(change);
     const ring = this.#rings.get(change.table) ?? [];
     this.#rings.set(change.table, ring);
@@ -200,7 +204,7 @@ export class Store {
 }
 
 /** A handler must not throw. When one does, the error is reported, and the other handlers still get the change. */
-function tell(handler: ChangeHandler, change: Change): void {
+function tell(handler: ChangeHandler, change: StoreChange): void {
   try {
     handler(change);
   } catch (error) {

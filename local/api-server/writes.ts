@@ -7,18 +7,26 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Clock } from '../../lib/clock.ts';
-import type { KubeObject } from '../objects.ts';
+import type { StoredObject } from '../objects.ts';
 import { copyOf, isSame, listOf, recordOf, stringAt, type JsonRecord } from '../../lib/json.ts';
 import { recordWrite, withoutTimes } from './managed-fields/track.ts';
 import { validateMeta, validateMetaUpdate } from '../../kube/schema/metadata.ts';
-import { apiVersionOf, type Draft, type Resource, type Subresource } from './resource.ts';
+import { groupVersionOf, type ObjectDraft, type Resource, type Subresource } from './resource.ts';
 import { checkCustomObject } from '../../kube/schema/check-object.ts';
 import { invalidValue, type Cause } from '../../kube/schema/cause.ts';
-import { alreadyExists, conflict, forbidden, invalid, modifiedMeanwhile, notFound, StatusError } from './status.ts';
-import { keyOf, type Store } from './store.ts';
+import {
+  alreadyExists,
+  conflict,
+  forbidden,
+  invalidObject,
+  modifiedMeanwhile,
+  notFound,
+  StatusError,
+} from './status.ts';
+import { storeKeyOf, type Store } from './store.ts';
 import { toTime } from './times.ts';
 
-export type WriteOptions = {
+export type StoreWriteOptions = {
   /** The field manager, for managedFields. */
   readonly manager: string;
   readonly dryRun?: boolean;
@@ -33,7 +41,7 @@ const nameAlphabet = 'bcdfghjklmnpqrstvwxz2456789';
 const maxGeneratedPrefix = 58;
 
 /** Called when an update removes the last finalizer of an object that is being deleted. */
-export type FinishDeletion = (resource: Resource, object: KubeObject) => void;
+export type FinishDeletion = (resource: Resource, object: StoredObject) => void;
 
 export class Writes {
   readonly #store: Store;
@@ -49,7 +57,7 @@ export class Writes {
    * @param draft decoded; owned by this call from now on
    * @throws StatusError 409 AlreadyExists, 422 Invalid, 404 and 403 of the namespace
    */
-  create(resource: Resource, draft: Draft, options: WriteOptions): KubeObject {
+  create(resource: Resource, draft: ObjectDraft, options: StoreWriteOptions): StoredObject {
     this.#checkNamespace(resource, draft);
     const object = this.#prepareNew(resource, draft);
     if (options.applied !== true)
@@ -58,10 +66,10 @@ export class Writes {
     const name = stringAt(object.metadata, 'name') ?? '';
     const causes = problems(resource, object, undefined);
     if (causes.length > 0)
-      throw invalid(resource, name === '' ? (stringAt(object.metadata, 'generateName') ?? '') : name, causes);
-    if (this.#store.get(resource.table, keyOf(namespaceOf(object), name)) !== undefined)
+      throw invalidObject(resource, name === '' ? (stringAt(object.metadata, 'generateName') ?? '') : name, causes);
+    if (this.#store.get(resource.table, storeKeyOf(namespaceOf(object), name)) !== undefined)
       throw alreadyExists(resource, name);
-    const finished = object as unknown as KubeObject;
+    const finished = object as unknown as StoredObject;
     return options.dryRun === true ? finished : this.#store.put(resource.table, finished);
   }
 
@@ -72,25 +80,25 @@ export class Writes {
   update(
     resource: Resource,
     key: { readonly namespace: string | undefined; readonly name: string },
-    compute: (old: KubeObject) => Draft,
-    options: WriteOptions,
-  ): KubeObject {
-    const old = this.#store.get(resource.table, keyOf(key.namespace, key.name));
+    compute: (old: StoredObject) => ObjectDraft,
+    options: StoreWriteOptions,
+  ): StoredObject {
+    const old = this.#store.get(resource.table, storeKeyOf(key.namespace, key.name));
     if (old === undefined) throw notFound(resource, key.name);
     const draft = compute(old);
     checkVersion(resource, draft, old, options);
     const object = this.#prepareChanged(resource, draft, old, options.subresource ?? '');
     const causes = problems(resource, object, old);
-    if (causes.length > 0) throw invalid(resource, key.name, causes);
+    if (causes.length > 0) throw invalidObject(resource, key.name, causes);
     if (options.applied !== true)
       recordWrite({ resource, before: old, after: object, ...options, time: toTime(this.#clock.now()) });
     return this.#finish(resource, object, old, options);
   }
 
-  #finish(resource: Resource, object: Draft, old: KubeObject, options: WriteOptions): KubeObject {
+  #finish(resource: Resource, object: ObjectDraft, old: StoredObject, options: StoreWriteOptions): StoredObject {
     object.metadata['resourceVersion'] = old.metadata.resourceVersion;
-    if (isSame(withoutTimes(object), withoutTimes(old as unknown as Draft))) return old;
-    const finished = object as unknown as KubeObject;
+    if (isSame(withoutTimes(object), withoutTimes(old as unknown as ObjectDraft))) return old;
+    const finished = object as unknown as StoredObject;
     if (options.dryRun === true) return finished;
     const deleted =
       finished.metadata.deletionTimestamp !== undefined &&
@@ -102,11 +110,11 @@ export class Writes {
     return finished;
   }
 
-  #checkNamespace(resource: Resource, draft: Draft): void {
+  #checkNamespace(resource: Resource, draft: ObjectDraft): void {
     if (!resource.namespaced) return;
     const namespace = namespaceOf(draft) ?? '';
     const namespaces = { group: '', plural: 'namespaces', kind: 'Namespace' };
-    const found = this.#store.get('namespaces', keyOf(undefined, namespace));
+    const found = this.#store.get('namespaces', storeKeyOf(undefined, namespace));
     if (found === undefined) throw notFound(namespaces, namespace);
     if (found.metadata.deletionTimestamp === undefined) return;
     const why = `unable to create new content in namespace ${namespace} because it is being terminated`;
@@ -118,7 +126,7 @@ export class Writes {
     throw forbidden(resource, stringAt(draft.metadata, 'name') ?? '', why, [cause]);
   }
 
-  #prepareNew(resource: Resource, draft: Draft): Draft {
+  #prepareNew(resource: Resource, draft: ObjectDraft): ObjectDraft {
     const metadata = draft.metadata;
     if ((stringAt(metadata, 'resourceVersion') ?? '') !== '')
       throw new StatusError(500, '', 'resourceVersion should not be set on objects to be created');
@@ -141,13 +149,16 @@ export class Writes {
     return draft;
   }
 
-  #prepareChanged(resource: Resource, draft: Draft, old: KubeObject, subresource: Subresource): Draft {
+  #prepareChanged(resource: Resource, draft: ObjectDraft, old: StoredObject, subresource: Subresource): ObjectDraft {
     resource.rules.setDefaults?.(draft);
     const next = subresource === 'status' ? withStatusOnly(resource, draft, old) : draft;
     keepSystemFields(next, old);
     if (subresource === '' && resource.hasStatus) keepStatus(next, old);
     resource.rules.beforeUpdate?.(next, old);
-    if (resource.rules.hasGeneration && !isSame(content(next, resource), content(old as unknown as Draft, resource))) {
+    if (
+      resource.rules.hasGeneration &&
+      !isSame(content(next, resource), content(old as unknown as ObjectDraft, resource))
+    ) {
       next.metadata['generation'] = (old.metadata.generation ?? 0) + 1;
     }
     return next;
@@ -155,7 +166,7 @@ export class Writes {
 }
 
 /** Ignores the client's status on create: a custom resource has no status then, a built-in one an empty status. */
-function startStatus(resource: Resource, draft: Draft): void {
+function startStatus(resource: Resource, draft: ObjectDraft): void {
   if (!resource.hasStatus) return;
   if (resource.custom) delete draft['status'];
   else draft['status'] = {};
@@ -168,30 +179,30 @@ function generateName(metadata: JsonRecord): void {
 }
 
 /** 409 for a stale version or another uid, 422 for another uid in a patch. */
-function checkVersion(resource: Resource, draft: Draft, old: KubeObject, options: WriteOptions): void {
+function checkVersion(resource: Resource, draft: ObjectDraft, old: StoredObject, options: StoreWriteOptions): void {
   const { name, resourceVersion } = old.metadata;
   checkUid(resource, draft, old, options);
   const asked = stringAt(draft.metadata, 'resourceVersion') ?? '';
   const needsVersion = options.strictVersion ?? (resource.custom || resource.kind === 'Lease');
   if (asked === '' && needsVersion)
-    throw invalid({ ...resource, kind: resource.plural }, name, [
+    throw invalidObject({ ...resource, kind: resource.plural }, name, [
       invalidValue('metadata.resourceVersion', 0, 'must be specified for an update'),
     ]);
   if (asked !== '' && asked !== resourceVersion) throw conflict(resource, name, modifiedMeanwhile);
 }
 
 /** In a patch the uid is an immutable field like others; in an update it is a precondition. */
-function checkUid(resource: Resource, draft: Draft, old: KubeObject, options: WriteOptions): void {
+function checkUid(resource: Resource, draft: ObjectDraft, old: StoredObject, options: StoreWriteOptions): void {
   const { name, uid } = old.metadata;
   const asked = stringAt(draft.metadata, 'uid') ?? '';
   if (asked === '' || asked === uid) return;
   if (options.strictVersion === false)
-    throw invalid(resource, name, [invalidValue('metadata.uid', asked, 'field is immutable')]);
+    throw invalidObject(resource, name, [invalidValue('metadata.uid', asked, 'field is immutable')]);
   throw conflict(resource, name, `Precondition failed: UID in precondition: ${asked}, UID in object meta: ${uid}`);
 }
 
 /** Restores metadata that only the server writes, without an error. */
-function keepSystemFields(draft: Draft, old: KubeObject): void {
+function keepSystemFields(draft: ObjectDraft, old: StoredObject): void {
   const before = recordOf(old.metadata);
   for (const field of [
     'name',
@@ -219,14 +230,14 @@ function dropEmpty(metadata: Record<string, unknown>): void {
   for (const field of ['generateName', 'namespace', 'name']) if (metadata[field] === '') delete metadata[field];
 }
 
-function keepStatus(draft: Draft, old: KubeObject): void {
+function keepStatus(draft: ObjectDraft, old: StoredObject): void {
   if (old['status'] === undefined) delete draft['status'];
   else draft['status'] = old['status'];
 }
 
 /** A write to /status: the old object with the new status. For a custom resource, changes of metadata are ignored. */
-function withStatusOnly(resource: Resource, draft: Draft, old: KubeObject): Draft {
-  const next = copyOf(old) as unknown as Draft;
+function withStatusOnly(resource: Resource, draft: ObjectDraft, old: StoredObject): ObjectDraft {
+  const next = copyOf(old) as unknown as ObjectDraft;
   if (draft['status'] === undefined) delete next['status'];
   else next['status'] = draft['status'];
   const managedFields = draft.metadata['managedFields'];
@@ -237,7 +248,7 @@ function withStatusOnly(resource: Resource, draft: Draft, old: KubeObject): Draf
 }
 
 /** The fields that count for the generation: by default all but metadata and status. */
-function content(draft: Draft, resource: Resource): Record<string, unknown> {
+function content(draft: ObjectDraft, resource: Resource): Record<string, unknown> {
   const { metadata: _metadata, status: _status, ...rest } = draft;
   const counted =
     resource.rules.countsAnnotations === true ? { ...rest, annotations: draft.metadata['annotations'] ?? {} } : rest;
@@ -245,7 +256,7 @@ function content(draft: Draft, resource: Resource): Record<string, unknown> {
 }
 
 /** Pods wait for their grace period even without finalizers. */
-function isDue(object: KubeObject): boolean {
+function isDue(object: StoredObject): boolean {
   return (object.metadata.deletionGracePeriodSeconds ?? 0) === 0;
 }
 
@@ -254,7 +265,7 @@ export function namespaceOf(object: { readonly metadata: unknown }): string | un
   return namespace === '' ? undefined : namespace;
 }
 
-function problems(resource: Resource, object: Draft, old: KubeObject | undefined): readonly Cause[] {
+function problems(resource: Resource, object: ObjectDraft, old: StoredObject | undefined): readonly Cause[] {
   const ofMeta = [
     ...validateMeta(object, nameShape(resource)),
     ...(old === undefined ? [] : validateMetaUpdate(object, old)),
@@ -273,5 +284,5 @@ function randomSuffix(): string {
 
 /** `widgets.example.com`; for messages. */
 export function describe(resource: Resource): string {
-  return `${apiVersionOf(resource)}, Resource=${resource.plural}`;
+  return `${groupVersionOf(resource)}, Resource=${resource.plural}`;
 }

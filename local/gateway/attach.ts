@@ -4,14 +4,14 @@
  * reference, with its reasons.
  * Pure.
  */
-import type { Service } from '../workloads/resources.ts';
-import type { BackendRef, Gateway, HttpRoute, Listener, ParentRef } from './resources.ts';
+import type { StoredService } from '../workloads/resources.ts';
+import type { BackendRef, StoredGateway, StoredHttpRoute, Listener, RouteParentRef } from './resources.ts';
 
 export type AttachVerdict = { readonly ok: boolean; readonly reason: string; readonly message: string };
 
 /** The result for one parent reference of a route. */
 export type Attachment = {
-  readonly parentRef: ParentRef;
+  readonly parentRef: RouteParentRef;
   /** Listeners that serve the route, with its hostnames there; undefined: every host. */
   readonly listeners: readonly { readonly name: string; readonly hostnames: readonly string[] | undefined }[];
   readonly accepted: AttachVerdict;
@@ -20,7 +20,7 @@ export type Attachment = {
 const good = (reason: string, message: string): AttachVerdict => ({ ok: true, reason, message });
 const bad = (reason: string, message: string): AttachVerdict => ({ ok: false, reason, message });
 
-export function attach(route: HttpRoute, parentRef: ParentRef, gateway: Gateway): Attachment {
+export function attach(route: StoredHttpRoute, parentRef: RouteParentRef, gateway: StoredGateway): Attachment {
   const none = (reason: string, message: string): Attachment => ({
     parentRef,
     listeners: [],
@@ -41,7 +41,7 @@ export function attach(route: HttpRoute, parentRef: ParentRef, gateway: Gateway)
   return { parentRef, listeners, accepted: good('Accepted', 'requests are routed by it') };
 }
 
-function isAllowed({ allowedRoutes }: Listener, route: HttpRoute, gateway: Gateway): boolean {
+function isAllowed({ allowedRoutes }: Listener, route: StoredHttpRoute, gateway: StoredGateway): boolean {
   return allowedRoutes?.namespaces?.from === 'All' || route.metadata.namespace === gateway.metadata.namespace;
 }
 
@@ -63,8 +63,8 @@ export function covers(pattern: string, hostname: string): boolean {
 
 /** Whether every backend of the route exists. */
 export function resolveRefs(
-  route: HttpRoute,
-  serviceOf: (namespace: string, name: string) => Service | undefined,
+  route: StoredHttpRoute,
+  serviceOf: (namespace: string, name: string) => StoredService | undefined,
 ): AttachVerdict {
   const refs = (route.spec.rules ?? []).flatMap((rule) => rule.backendRefs ?? []);
   const problem = refs.map((ref) => problemOf(ref, route, serviceOf)).find((verdict) => verdict !== undefined);
@@ -73,8 +73,8 @@ export function resolveRefs(
 
 export function problemOf(
   ref: BackendRef,
-  route: HttpRoute,
-  serviceOf: (namespace: string, name: string) => Service | undefined,
+  route: StoredHttpRoute,
+  serviceOf: (namespace: string, name: string) => StoredService | undefined,
 ): AttachVerdict | undefined {
   const namespace = route.metadata.namespace ?? '';
   if (ref.group !== '' || ref.kind !== 'Service') return bad('InvalidKind', `a backend is a Service, not ${ref.kind}`);

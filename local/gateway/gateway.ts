@@ -6,27 +6,28 @@
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import type { NewObject, Objects, ResourceType } from '../objects.ts';
+import type { NewObject, Objects, ResourcePath } from '../objects.ts';
 import { ServiceSlices } from '../router/service-slices.ts';
-import { startController, type Controller } from '../workloads/controller.ts';
-import { gatewayNameLabel, services, toApiTime, type Service } from '../workloads/resources.ts';
+import { startController, type WorkloadController } from '../workloads/controller.ts';
+import { toApiTime } from '../../api/conditions.ts';
+import { gatewayNameLabel, servicesPath, type StoredService } from '../workloads/resources.ts';
 import { attach, problemOf, resolveRefs, type Attachment, type AttachVerdict } from './attach.ts';
-import { bindRetryMs, Listeners, type Door } from './listeners.ts';
-import type { Entry } from './match.ts';
+import { bindRetryMs, Listeners, type ListenAddress } from './listeners.ts';
+import type { RouteEntry } from './match.ts';
 import {
   conditionsOf,
   controllerName,
-  gatewayClasses,
-  gateways,
-  httpRoutes,
+  gatewayClassesPath,
+  gatewaysPath,
+  httpRoutesPath,
   installGatewayApi,
-  type Condition,
-  type Gateway,
+  type GatewayCondition,
+  type StoredGateway,
   type GatewayClass,
-  type HttpRoute,
+  type StoredHttpRoute,
   type Listener,
   type ListenerStatus,
-  type ParentRef,
+  type RouteParentRef,
 } from './resources.ts';
 
 export type GatewayDoors = {
@@ -37,13 +38,13 @@ export type GatewayDoors = {
 };
 
 const whole = [{ namespace: '', name: 'gateways' }] as const;
-type Attached = { readonly gateway: Gateway; readonly route: HttpRoute; readonly attachment: Attachment };
+type Attached = { readonly gateway: StoredGateway; readonly route: StoredHttpRoute; readonly attachment: Attachment };
 
 export class GatewayController {
   readonly #objects: Objects;
   readonly #clock: Clock;
   readonly #listeners: Listeners;
-  readonly #controller: Controller;
+  readonly #controller: WorkloadController;
 
   constructor(doors: GatewayDoors) {
     const { objects, slices, clock } = doors;
@@ -54,7 +55,10 @@ export class GatewayController {
     this.#controller = startController({
       name: 'gateway',
       ...doors,
-      watches: [gatewayClasses, gateways, httpRoutes, services].map((type) => ({ type, keys: () => whole })),
+      watches: [gatewayClassesPath, gatewaysPath, httpRoutesPath, servicesPath].map((type) => ({
+        type,
+        keys: () => whole,
+      })),
       sync: () => this.#sync(),
     });
   }
@@ -66,10 +70,12 @@ export class GatewayController {
 
   #sync(): number | undefined {
     const ours = this.#acceptClasses();
-    const mine = this.#list<Gateway>(gateways).filter(
+    const mine = this.#list<StoredGateway>(gatewaysPath).filter(
       (gateway) => ours.has(gateway.spec.gatewayClassName) && gateway.metadata.deletionTimestamp === undefined,
     );
-    const routes = this.#list<HttpRoute>(httpRoutes).filter((route) => route.metadata.deletionTimestamp === undefined);
+    const routes = this.#list<StoredHttpRoute>(httpRoutesPath).filter(
+      (route) => route.metadata.deletionTimestamp === undefined,
+    );
     const attached = mine.flatMap((gateway) =>
       routes.flatMap((route) =>
         parentsOf(route, gateway).map((parentRef) => ({
@@ -79,7 +85,7 @@ export class GatewayController {
         })),
       ),
     );
-    const doors = new Map<string, Door & { readonly entries: readonly Entry[] }>();
+    const doors = new Map<string, ListenAddress & { readonly entries: readonly RouteEntry[] }>();
     for (const gateway of mine) {
       const host = this.#addressOf(gateway);
       for (const [port, listeners] of Map.groupBy(gateway.spec.listeners, (listener) => listener.port)) {
@@ -97,34 +103,36 @@ export class GatewayController {
     return [...doors.keys()].some((id) => typeof this.#listeners.stateOf(id) === 'object') ? bindRetryMs : undefined;
   }
 
-  #list<T>(type: ResourceType): readonly T[] {
+  #list<T>(type: ResourcePath): readonly T[] {
     return this.#objects.list(type) as readonly T[];
   }
 
   /** @returns names of the classes that this controller serves */
   #acceptClasses(): ReadonlySet<string> {
-    const mine = this.#list<GatewayClass>(gatewayClasses).filter(({ spec }) => spec.controllerName === controllerName);
+    const mine = this.#list<GatewayClass>(gatewayClassesPath).filter(
+      ({ spec }) => spec.controllerName === controllerName,
+    );
     for (const one of mine) {
       const conditions = this.#conditions(one, one.status?.conditions, [
         { type: 'Accepted', ok: true, reason: 'Accepted', message: 'local mode serves its Gateways' },
       ]);
-      this.#objects.updateStatus(gatewayClasses, { ...one, status: { ...one.status, conditions } });
+      this.#objects.updateStatus(gatewayClassesPath, { ...one, status: { ...one.status, conditions } });
     }
     return new Set(mine.map(({ metadata }) => metadata.name));
   }
 
   /** A Service without pods, only for its address. */
-  #addressOf({ metadata: { name, namespace = '', uid }, spec }: Gateway): string {
+  #addressOf({ metadata: { name, namespace = '', uid }, spec }: StoredGateway): string {
     const ports = [...new Set(spec.listeners.map(({ port }) => port))].map((port) => ({
       name: `http-${port}`,
       port,
       protocol: 'TCP',
     }));
-    const ref = { ...services, namespace, name: `${name}-gateway` };
-    const stored = this.#objects.get(ref) as Service | undefined;
+    const ref = { ...servicesPath, namespace, name: `${name}-gateway` };
+    const stored = this.#objects.get(ref) as StoredService | undefined;
     if (stored === undefined) {
       const owner = {
-        apiVersion: gateways.apiVersion,
+        apiVersion: gatewaysPath.apiVersion,
         kind: 'Gateway',
         name,
         uid,
@@ -137,16 +145,16 @@ export class GatewayController {
         metadata: { name: ref.name, namespace, labels: { [gatewayNameLabel]: name }, ownerReferences: [owner] },
         spec: { ports },
       };
-      return (this.#objects.create(services, made) as Service).spec.clusterIP ?? '';
+      return (this.#objects.create(servicesPath, made) as StoredService).spec.clusterIP ?? '';
     }
     const isSame =
       stored.spec.ports?.length === ports.length &&
       ports.every(({ port }) => stored.spec.ports?.some((one) => one.port === port));
-    if (!isSame) this.#objects.update(services, { ...stored, spec: { ...stored.spec, ports } } as Service);
+    if (!isSame) this.#objects.update(servicesPath, { ...stored, spec: { ...stored.spec, ports } } as StoredService);
     return stored.spec.clusterIP ?? '';
   }
 
-  #entriesOf(gateway: Gateway, listener: Listener, attached: readonly Attached[]): readonly Entry[] {
+  #entriesOf(gateway: StoredGateway, listener: Listener, attached: readonly Attached[]): readonly RouteEntry[] {
     return attached.flatMap(({ gateway: its, route, attachment }) => {
       const here = its === gateway ? attachment.listeners.find(({ name }) => name === listener.name) : undefined;
       return here === undefined
@@ -156,10 +164,10 @@ export class GatewayController {
   }
 
   #entryOf(
-    route: HttpRoute,
-    { matches = [], backendRefs = [] }: NonNullable<HttpRoute['spec']['rules']>[number],
+    route: StoredHttpRoute,
+    { matches = [], backendRefs = [] }: NonNullable<StoredHttpRoute['spec']['rules']>[number],
     hostnames: readonly string[] | undefined,
-  ): Entry {
+  ): RouteEntry {
     const { name, namespace = '', creationTimestamp } = route.metadata;
     return {
       hostnames,
@@ -178,10 +186,10 @@ export class GatewayController {
     };
   }
 
-  readonly #serviceOf = (namespace: string, name: string): Service | undefined =>
-    this.#objects.get({ ...services, namespace, name }) as Service | undefined;
+  readonly #serviceOf = (namespace: string, name: string): StoredService | undefined =>
+    this.#objects.get({ ...servicesPath, namespace, name }) as StoredService | undefined;
 
-  #tellGateway(gateway: Gateway, attached: readonly Attached[]): void {
+  #tellGateway(gateway: StoredGateway, attached: readonly Attached[]): void {
     const listeners = gateway.spec.listeners.map((listener): ListenerStatus => {
       const before = gateway.status?.listeners?.find(({ name }) => name === listener.name);
       return {
@@ -206,10 +214,10 @@ export class GatewayController {
       this.#programmed(gateway, gateway.spec.listeners),
     ]);
     const addresses = [{ type: 'IPAddress', value: this.#addressOf(gateway) }];
-    this.#objects.updateStatus(gateways, { ...gateway, status: { addresses, conditions, listeners } });
+    this.#objects.updateStatus(gatewaysPath, { ...gateway, status: { addresses, conditions, listeners } });
   }
 
-  #programmed(gateway: Gateway, listeners: readonly Listener[]): AttachVerdict & { readonly type: string } {
+  #programmed(gateway: StoredGateway, listeners: readonly Listener[]): AttachVerdict & { readonly type: string } {
     const states = listeners.map(({ port }) => this.#listeners.stateOf(doorOf(gateway, port)));
     const failed = states.find((state) => typeof state === 'object');
     if (failed !== undefined)
@@ -219,7 +227,7 @@ export class GatewayController {
     return { type: 'Programmed', ok: true, reason: 'Programmed', message: 'requests are taken' };
   }
 
-  #tellRoute(route: HttpRoute, mine: readonly Attached[]): void {
+  #tellRoute(route: StoredHttpRoute, mine: readonly Attached[]): void {
     const before = route.status?.parents ?? [];
     const others = before.filter((parent) => parent.controllerName !== controllerName);
     const resolved = { type: 'ResolvedRefs', ...resolveRefs(route, this.#serviceOf) };
@@ -234,14 +242,14 @@ export class GatewayController {
       };
     });
     if (before.length + parents.length === 0) return;
-    this.#objects.updateStatus(httpRoutes, { ...route, status: { parents: [...others, ...parents] } });
+    this.#objects.updateStatus(httpRoutesPath, { ...route, status: { parents: [...others, ...parents] } });
   }
 
   #conditions(
     { metadata }: { readonly metadata: { readonly generation?: number } },
-    before: readonly Condition[] | undefined,
+    before: readonly GatewayCondition[] | undefined,
     verdicts: readonly (AttachVerdict & { readonly type: string })[],
-  ): readonly Condition[] {
+  ): readonly GatewayCondition[] {
     const claims = verdicts.map(({ type, ok, reason, message }) => ({
       type,
       status: ok ? ('True' as const) : ('False' as const),
@@ -254,7 +262,7 @@ export class GatewayController {
 
 const accepted = { type: 'Accepted', ok: true, reason: 'Accepted', message: 'local mode serves it' } as const;
 
-function parentsOf(route: HttpRoute, { metadata }: Gateway): readonly ParentRef[] {
+function parentsOf(route: StoredHttpRoute, { metadata }: StoredGateway): readonly RouteParentRef[] {
   return (route.spec.parentRefs ?? []).filter(
     (ref) =>
       ref.group === 'gateway.networking.k8s.io' &&
@@ -264,10 +272,10 @@ function parentsOf(route: HttpRoute, { metadata }: Gateway): readonly ParentRef[
   );
 }
 
-function isSame(a: ParentRef, b: ParentRef): boolean {
+function isSame(a: RouteParentRef, b: RouteParentRef): boolean {
   return a.namespace === b.namespace && a.name === b.name && a.sectionName === b.sectionName && a.port === b.port;
 }
 
-function doorOf({ metadata }: Gateway, port: number): string {
+function doorOf({ metadata }: StoredGateway, port: number): string {
   return `${metadata.namespace}/${metadata.name}:${port}`;
 }

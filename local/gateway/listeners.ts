@@ -9,18 +9,18 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Objects } from '../objects.ts';
 import { backendsOf, tryOrder } from '../router/backends.ts';
 import type { ServiceSlices } from '../router/service-slices.ts';
-import { services, type Service } from '../workloads/resources.ts';
+import { servicesPath, type StoredService } from '../workloads/resources.ts';
 import { forward, refuse } from './http-proxy.ts';
-import { drawBackend, matchRequest, type Entry, type WeightedBackend } from './match.ts';
+import { drawBackend, matchRequest, type RouteEntry, type WeightedBackend } from './match.ts';
 
 /** Milliseconds until a port that could not be bound is tried again. */
 export const bindRetryMs = 2000;
 /** Longer than most clients keep an idle connection, so that the client closes it first. */
 const keepAliveMs = 75_000;
 
-export type Door = { readonly host: string; readonly port: number };
+export type ListenAddress = { readonly host: string; readonly port: number };
 type State = 'Opening' | 'Open' | { readonly problem: string; readonly atMs: number };
-type Opened = { readonly server: Server; entries: readonly Entry[]; state: State };
+type Opened = { readonly server: Server; entries: readonly RouteEntry[]; state: State };
 
 export class Listeners {
   readonly #objects: Objects;
@@ -43,7 +43,7 @@ export class Listeners {
   }
 
   /** Uses these rules from the next request on, and opens exactly these ports. */
-  set(wanted: ReadonlyMap<string, Door & { readonly entries: readonly Entry[] }>): void {
+  set(wanted: ReadonlyMap<string, ListenAddress & { readonly entries: readonly RouteEntry[] }>): void {
     for (const [id, opened] of this.#opened) {
       if (wanted.has(id)) continue;
       opened.server.close();
@@ -78,7 +78,7 @@ export class Listeners {
     );
   }
 
-  #open(id: string, { host, port }: Door, entries: readonly Entry[]): void {
+  #open(id: string, { host, port }: ListenAddress, entries: readonly RouteEntry[]): void {
     const server = createServer({ keepAliveTimeout: keepAliveMs, requestTimeout: 0 });
     const opened: Opened = { server, entries, state: 'Opening' };
     this.#opened.set(id, opened);
@@ -108,7 +108,7 @@ export class Listeners {
   }
 
   #podsOf({ namespace, name, port }: WeightedBackend): ReturnType<typeof backendsOf> {
-    const service = this.#objects.get({ ...services, namespace, name }) as Service | undefined;
+    const service = this.#objects.get({ ...servicesPath, namespace, name }) as StoredService | undefined;
     const found = service?.spec.ports?.find((one) => one.port === port);
     return found === undefined ? [] : backendsOf(found, this.#slices.of({ namespace, name }));
   }

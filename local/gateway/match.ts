@@ -8,7 +8,7 @@ import { covers } from './attach.ts';
 import type { BackendRef, PathMatch } from './resources.ts';
 
 /** One rule of one route on one listener. */
-export type Entry = {
+export type RouteEntry = {
   /** Absent: every host. */
   readonly hostnames: readonly string[] | undefined;
   readonly paths: readonly PathMatch[];
@@ -27,7 +27,7 @@ export type WeightedBackend = Pick<BackendRef, 'name' | 'port' | 'weight'> & {
  * @param host of the request, without a port
  * @param path without the query
  */
-export function matchRequest(entries: readonly Entry[], host: string, path: string): Entry | undefined {
+export function matchRequest(entries: readonly RouteEntry[], host: string, path: string): RouteEntry | undefined {
   const scored = entries.flatMap((entry) => {
     const hostScore = hostScoreOf(entry.hostnames, host.toLowerCase());
     const pathScore = Math.max(-1, ...entry.paths.map((match) => pathScoreOf(match, path)));

@@ -5,19 +5,20 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import type { KubeObject, NewObject, Objects, ResourceType } from '../objects.ts';
-import { customResources, type ConditionStatus } from '../workloads/resources.ts';
+import type { StoredObject, NewObject, Objects, ResourcePath } from '../objects.ts';
+import type { ConditionStatus } from '../../api/conditions.ts';
+import { definitionsPath } from '../workloads/resources.ts';
 
 const apiVersion = 'gateway.networking.k8s.io/v1';
-export const gatewayClasses = { apiVersion, plural: 'gatewayclasses' } as const satisfies ResourceType;
-export const gateways = { apiVersion, plural: 'gateways' } as const satisfies ResourceType;
-export const httpRoutes = { apiVersion, plural: 'httproutes' } as const satisfies ResourceType;
+export const gatewayClassesPath = { apiVersion, plural: 'gatewayclasses' } as const satisfies ResourcePath;
+export const gatewaysPath = { apiVersion, plural: 'gateways' } as const satisfies ResourcePath;
+export const httpRoutesPath = { apiVersion, plural: 'httproutes' } as const satisfies ResourcePath;
 
 /** The controller's name, and the class that always exists. */
 export const controllerName = 'onnx-operator.dev/local-gateway';
 export const className = 'local';
 
-export type Condition = {
+export type GatewayCondition = {
   readonly type: string;
   readonly status: ConditionStatus;
   readonly reason: string;
@@ -25,7 +26,7 @@ export type Condition = {
   readonly observedGeneration: number;
   readonly lastTransitionTime: string;
 };
-export type ParentRef = {
+export type RouteParentRef = {
   readonly group: string;
   readonly kind: string;
   readonly namespace?: string;
@@ -48,35 +49,38 @@ export type BackendRef = {
   readonly weight: number;
 };
 export type PathMatch = { readonly type: 'Exact' | 'PathPrefix'; readonly value: string };
-export type Rule = {
+export type RouteRule = {
   readonly matches?: readonly { readonly path?: PathMatch }[];
   readonly backendRefs?: readonly BackendRef[];
 };
 
-export type GatewayClass = KubeObject & {
+export type GatewayClass = StoredObject & {
   readonly spec: { readonly controllerName: string };
-  readonly status?: { readonly conditions?: readonly Condition[] };
+  readonly status?: { readonly conditions?: readonly GatewayCondition[] };
 };
 export type ListenerStatus = {
   readonly name: string;
   readonly attachedRoutes: number;
   readonly supportedKinds: readonly object[];
-  readonly conditions: readonly Condition[];
+  readonly conditions: readonly GatewayCondition[];
 };
-export type Gateway = KubeObject & {
+export type StoredGateway = StoredObject & {
   readonly spec: { readonly gatewayClassName: string; readonly listeners: readonly Listener[] };
-  readonly status?: { readonly conditions?: readonly Condition[]; readonly listeners?: readonly ListenerStatus[] };
+  readonly status?: {
+    readonly conditions?: readonly GatewayCondition[];
+    readonly listeners?: readonly ListenerStatus[];
+  };
 };
 export type ParentStatus = {
-  readonly parentRef: ParentRef;
+  readonly parentRef: RouteParentRef;
   readonly controllerName: string;
-  readonly conditions: readonly Condition[];
+  readonly conditions: readonly GatewayCondition[];
 };
-export type HttpRoute = KubeObject & {
+export type StoredHttpRoute = StoredObject & {
   readonly spec: {
-    readonly parentRefs?: readonly ParentRef[];
+    readonly parentRefs?: readonly RouteParentRef[];
     readonly hostnames?: readonly string[];
-    readonly rules?: readonly Rule[];
+    readonly rules?: readonly RouteRule[];
   };
   readonly status?: { readonly parents?: readonly ParentStatus[] };
 };
@@ -86,12 +90,12 @@ export function installGatewayApi(objects: Objects): void {
   const dir = join(import.meta.dirname, 'definitions');
   for (const file of readdirSync(dir).sort()) {
     const wanted = parse(readFileSync(join(dir, file), 'utf8')) as NewObject;
-    const stored = objects.get({ ...customResources, name: wanted.metadata.name ?? '' });
-    if (stored === undefined) objects.create(customResources, wanted);
-    else objects.update(customResources, { ...stored, spec: wanted['spec'] });
+    const stored = objects.get({ ...definitionsPath, name: wanted.metadata.name ?? '' });
+    if (stored === undefined) objects.create(definitionsPath, wanted);
+    else objects.update(definitionsPath, { ...stored, spec: wanted['spec'] });
   }
-  if (objects.get({ ...gatewayClasses, name: className }) !== undefined) return;
-  objects.create(gatewayClasses, {
+  if (objects.get({ ...gatewayClassesPath, name: className }) !== undefined) return;
+  objects.create(gatewayClassesPath, {
     apiVersion,
     kind: 'GatewayClass',
     metadata: { name: className },
@@ -99,17 +103,17 @@ export function installGatewayApi(objects: Objects): void {
   });
 }
 
-type Claim = Omit<Condition, 'lastTransitionTime' | 'observedGeneration'>;
+type Claim = Omit<GatewayCondition, 'lastTransitionTime' | 'observedGeneration'>;
 
 /**
  * @param now as the API writes times
  * @returns the conditions, each with the time of its last change of status
  */
 export function conditionsOf(
-  before: readonly Condition[] | undefined,
+  before: readonly GatewayCondition[] | undefined,
   claims: readonly Claim[],
   at: { readonly generation: number | undefined; readonly now: string },
-): readonly Condition[] {
+): readonly GatewayCondition[] {
   return claims.map((claim) => {
     const same = before?.find((one) => one.type === claim.type && one.status === claim.status);
     return { ...claim, observedGeneration: at.generation ?? 0, lastTransitionTime: same?.lastTransitionTime ?? at.now };

@@ -7,7 +7,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-export type Limits = {
+export type ContainerLimits = {
   readonly memoryBytes: number | undefined;
   /** Cores. */
   readonly cpu: number | undefined;
@@ -27,7 +27,7 @@ export interface ContainerGroup {
 export interface Cgroups {
   readonly version: 1 | 2;
   /** @param name unique, a valid folder name */
-  create(name: string, limits: Limits): ContainerGroup;
+  create(name: string, limits: ContainerLimits): ContainerGroup;
   remove(): void;
 }
 

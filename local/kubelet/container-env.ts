@@ -5,11 +5,11 @@
  * CreateContainerConfigError.
  */
 import { parseQuantity } from '../../api/quantities.ts';
-import type { Container, EnvVar, Pod } from './pod.ts';
+import type { Container, EnvVar, StoredPod } from './pod.ts';
 import { ownValue } from '../../api/record.ts';
 
 export type EnvFacts = {
-  readonly pod: Pod;
+  readonly pod: StoredPod;
   readonly podIp: string;
   readonly hostIp: string;
   /** The node's allocatable amounts, used for containers without a limit. */

@@ -8,12 +8,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseQuantity } from '../../api/quantities.ts';
-import { configMaps } from '../workloads/resources.ts';
-import type { Limits } from './cgroups.ts';
+import { configMapsPath } from '../workloads/resources.ts';
+import type { ContainerLimits } from './cgroups.ts';
 import { containerEnv, expandVariables } from './container-env.ts';
 import { commandLine, findImage, pullProblem } from './images.ts';
 import { hostIp, podDir, type KubeletDoors } from './kubelet-doors.ts';
-import { defaultTerminationLog, type Container, type Pod } from './pod.ts';
+import { defaultTerminationLog, type Container, type StoredPod } from './pod.ts';
 import { pathRewriter, type PathMapping } from './rewrite-paths.ts';
 import { mountsOf } from './volumes.ts';
 
@@ -21,7 +21,7 @@ export type Launch = {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
-  readonly limits: Limits;
+  readonly limits: ContainerLimits;
   readonly terminationLog: string;
   readonly rewrite: (word: string) => string;
 };
@@ -37,17 +37,17 @@ export type LaunchOutcome =
 
 const basePath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-export function containerDir(dataDir: string, pod: Pod, container: Container): string {
+export function containerDir(dataDir: string, pod: StoredPod, container: Container): string {
   return join(podDir(dataDir, pod), 'containers', container.name);
 }
 
 /** Prepares one run. Creates the container's folders and an empty termination log. */
-export function prepareLaunch(doors: KubeletDoors, pod: Pod, container: Container, podIp: string): LaunchOutcome {
+export function prepareLaunch(doors: KubeletDoors, pod: StoredPod, container: Container, podIp: string): LaunchOutcome {
   const image = findImage(doors.images, container.image);
   if (image === undefined) return { kind: 'no-image', problem: pullProblem(container.image) };
   const namespace = pod.metadata.namespace ?? '';
   const configMap = (name: string): Readonly<Record<string, string>> | undefined => {
-    const stored = doors.objects.get({ ...configMaps, namespace, name });
+    const stored = doors.objects.get({ ...configMapsPath, namespace, name });
     return stored === undefined ? undefined : ((stored['data'] ?? {}) as Record<string, string>);
   };
   const outcome = containerEnv(container, { pod, podIp, hostIp, capacity: doors.capacity, configMap });
@@ -85,7 +85,7 @@ export function prepareLaunch(doors: KubeletDoors, pod: Pod, container: Containe
 
 type EnvironmentParts = {
   doors: KubeletDoors;
-  pod: Pod;
+  pod: StoredPod;
   mounts: readonly PathMapping[];
   imageEnv: Readonly<Record<string, string>>;
   own: Readonly<Record<string, string>>;

@@ -8,7 +8,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import { StringDecoder } from 'node:string_decoder';
 import { messageOf } from '../../api/errors.ts';
-import type { Cgroups, ContainerGroup, Limits } from './cgroups.ts';
+import type { Cgroups, ContainerGroup, ContainerLimits } from './cgroups.ts';
 import type { StreamName } from './container-log.ts';
 import type { MemoryWatch } from './memory-watch.ts';
 import { killGroup, type ProcessRecords } from './process-records.ts';
@@ -25,7 +25,7 @@ export type ProcessOrder = {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
-  readonly limits: Limits;
+  readonly limits: ContainerLimits;
   readonly onOutput: (stream: StreamName, text: string) => void;
 };
 

@@ -2,9 +2,9 @@
  * The kubelet's record of one container: the current run, the previous run, and the results of its probes.
  * Owns: the states of a container. pod-plan.ts decides by them, pod-status.ts prints them, pod-worker.ts changes them.
  */
-import { toApiTime } from '../workloads/resources.ts';
+import { toApiTime } from '../../api/conditions.ts';
 import type { BackoffEntry } from './backoff.ts';
-import type { ContainerStatus, Terminated } from './pod.ts';
+import type { StoredContainerStatus, TerminatedState } from './pod.ts';
 
 export type ContainerPhase =
   /** Not started yet since the pod was started on this node. */
@@ -12,12 +12,12 @@ export type ContainerPhase =
   /** Its image or configuration is missing; tried again at `retryAtMs`. */
   | { readonly kind: 'blocked'; readonly reason: string; readonly message: string; readonly retryAtMs: number }
   | { readonly kind: 'running'; readonly startedMs: number; readonly containerId: string }
-  | { readonly kind: 'exited'; readonly end: Terminated; readonly endedMs: number };
+  | { readonly kind: 'exited'; readonly end: TerminatedState; readonly endedMs: number };
 
 export type ContainerRecord = {
   readonly phase: ContainerPhase;
   /** The exit of the run before the one in `phase`. */
-  readonly last: Terminated | undefined;
+  readonly last: TerminatedState | undefined;
   readonly restarts: number;
   readonly backoff: BackoffEntry | undefined;
   /** The startup probe passed, or the container runs and does not have one. */
@@ -44,7 +44,7 @@ export const newRecord: ContainerRecord = {
  * @param nowMs milliseconds since the epoch
  */
 export function recordAfterReboot(
-  status: ContainerStatus | undefined,
+  status: StoredContainerStatus | undefined,
   runsAgain: boolean,
   nowMs: number,
 ): ContainerRecord {
@@ -63,7 +63,7 @@ export function restartsAtStart(record: ContainerRecord): number {
   return record.phase.kind === 'exited' || record.last !== undefined ? record.restarts + 1 : record.restarts;
 }
 
-function endBeforeReboot({ state, lastState }: ContainerStatus, at: string): Terminated | undefined {
+function endBeforeReboot({ state, lastState }: StoredContainerStatus, at: string): TerminatedState | undefined {
   if ('terminated' in state) return state.terminated;
   if ('running' in state) {
     return {

@@ -7,7 +7,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../api/errors.ts';
-import { toApiTime } from '../workloads/resources.ts';
+import { toApiTime } from '../../api/conditions.ts';
 import { afterRestart } from './backoff.ts';
 import { containerDir, prepareLaunch, type Launch } from './container-launch.ts';
 import { ContainerLog } from './container-log.ts';
@@ -18,7 +18,7 @@ import type { KubeletDoors } from './kubelet-doors.ts';
 import { lastWordsOfLog } from './log-output.ts';
 import { askContainer } from './probe-container.ts';
 import { Prober } from './prober.ts';
-import { defaultGraceSeconds, type Container, type Pod, type Terminated } from './pod.ts';
+import { defaultGraceSeconds, type Container, type StoredPod, type TerminatedState } from './pod.ts';
 
 /** Kubernetes truncates a message to this many bytes: of the file, or of the log that replaces it. */
 const messageLimitBytes = 4096;
@@ -28,7 +28,7 @@ const retryMs = 1000;
 export type RunnerContext = {
   readonly doors: KubeletDoors;
   /** The pod as it is stored now. */
-  readonly pod: () => Pod;
+  readonly pod: () => StoredPod;
   readonly podIp: () => string;
   /** Called when the record has changed. */
   readonly changed: () => void;
@@ -153,9 +153,9 @@ export class ContainerRunner {
     return { restarts, last: phase.end, backoff: afterRestart(backoff, phase.endedMs, clock.now(), limits) };
   }
 
-  #exited(end: ProcessEnd, more: Partial<Terminated>): void {
+  #exited(end: ProcessEnd, more: Partial<TerminatedState>): void {
     const nowMs = this.#context.doors.clock.now();
-    const terminated: Terminated = {
+    const terminated: TerminatedState = {
       exitCode: end.exitCode,
       ...(end.signal === undefined ? {} : { signal: end.signal }),
       reason: end.reason,

@@ -4,12 +4,12 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Objects } from '../objects.ts';
 import type { ClaimFolders } from '../workloads/claims.ts';
-import type { EventRecorder } from '../workloads/event-recorder.ts';
+import type { LocalEventRecorder } from '../workloads/event-recorder.ts';
 import type { BackoffLimits } from './backoff.ts';
 import type { ProcessDoors } from './container-process.ts';
 import type { ImageTable } from './images.ts';
 import type { LoopbackAddresses } from './loopback-addresses.ts';
-import type { Pod } from './pod.ts';
+import type { StoredPod } from './pod.ts';
 
 export type Capacity = { readonly cpu: number; readonly memoryBytes: number };
 
@@ -17,7 +17,7 @@ export type KubeletDoors = {
   readonly objects: Objects;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly events: EventRecorder;
+  readonly events: LocalEventRecorder;
   readonly images: ImageTable;
   readonly addresses: LoopbackAddresses;
   readonly processes: ProcessDoors;
@@ -39,6 +39,6 @@ export function podsDir(dataDir: string): string {
   return join(dataDir, 'pods');
 }
 
-export function podDir(dataDir: string, pod: Pod): string {
+export function podDir(dataDir: string, pod: StoredPod): string {
   return join(podsDir(dataDir), pod.metadata.uid);
 }

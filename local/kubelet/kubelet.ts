@@ -7,12 +7,12 @@
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { KubeObject, LogOptions, LogSource } from '../objects.ts';
-import { configMaps, pods } from '../workloads/resources.ts';
+import type { StoredObject, LogOptions, LogSource } from '../objects.ts';
+import { configMapsPath, podsPath } from '../workloads/resources.ts';
 import { nodeName, podsDir, type KubeletDoors } from './kubelet-doors.ts';
 import { readLog } from './log-output.ts';
 import { PodWorker } from './pod-worker.ts';
-import type { Pod } from './pod.ts';
+import type { StoredPod } from './pod.ts';
 
 /** The grace period, in milliseconds, of a pod that was removed from the API at once. */
 const forcedGraceMs = 1000;
@@ -26,12 +26,12 @@ export class Kubelet implements LogSource {
   constructor(doors: KubeletDoors) {
     this.#doors = doors;
     this.#unwatch = [
-      doors.objects.watch(pods, ({ type, object }) =>
-        type === 'DELETED' ? this.#removed(object as Pod) : this.#seen(object as Pod),
+      doors.objects.watch(podsPath, ({ type, object }) =>
+        type === 'DELETED' ? this.#removed(object as StoredPod) : this.#seen(object as StoredPod),
       ),
-      doors.objects.watch(configMaps, ({ object }) => this.#configChanged(object)),
+      doors.objects.watch(configMapsPath, ({ object }) => this.#configChanged(object)),
     ];
-    const known = doors.objects.list(pods) as readonly Pod[];
+    const known = doors.objects.list(podsPath) as readonly StoredPod[];
     removeOrphans(doors.dataDir, new Set(known.map((pod) => pod.metadata.uid)));
     for (const pod of known) this.#seen(pod);
   }
@@ -45,7 +45,7 @@ export class Kubelet implements LogSource {
     pod: { readonly namespace: string; readonly name: string },
     options: LogOptions,
   ): AsyncIterable<Uint8Array> | undefined {
-    const stored = this.#doors.objects.get({ ...pods, ...pod });
+    const stored = this.#doors.objects.get({ ...podsPath, ...pod });
     const log =
       stored === undefined
         ? undefined
@@ -59,7 +59,7 @@ export class Kubelet implements LogSource {
     await Promise.all([...this.#workers.values()].map((worker) => worker.kill(graceMs)));
   }
 
-  #seen(pod: Pod): void {
+  #seen(pod: StoredPod): void {
     if (this.#closed) return;
     const { uid, deletionTimestamp, name, namespace = '' } = pod.metadata;
     const worker = this.#workers.get(uid);
@@ -68,19 +68,19 @@ export class Kubelet implements LogSource {
       this.#workers.set(uid, new PodWorker(pod, this.#doors, () => this.#workers.delete(uid)));
     } else if (pod.spec.nodeName === undefined && deletionTimestamp !== undefined) {
       // The pod is not assigned to a node, so only this code can remove it.
-      setImmediate(() => this.#doors.objects.delete({ ...pods, namespace, name }, { graceSeconds: 0 }));
+      setImmediate(() => this.#doors.objects.delete({ ...podsPath, namespace, name }, { graceSeconds: 0 }));
     }
   }
 
-  #removed(pod: Pod): void {
+  #removed(pod: StoredPod): void {
     const worker = this.#workers.get(pod.metadata.uid);
     void worker
       ?.kill(forcedGraceMs)
       .catch((error: unknown) => this.#doors.logger.warn('pod not ended', { pod: pod.metadata.name, err: error }));
   }
 
-  #configChanged({ metadata }: KubeObject): void {
-    for (const pod of this.#doors.objects.list(pods, { namespace: metadata.namespace ?? '' })) {
+  #configChanged({ metadata }: StoredObject): void {
+    for (const pod of this.#doors.objects.list(podsPath, { namespace: metadata.namespace ?? '' })) {
       const worker = this.#workers.get(pod.metadata.uid);
       if (worker?.mounts(metadata.name) === true) setImmediate(() => worker.refreshVolumes());
     }

@@ -6,7 +6,8 @@
 import { release } from 'node:os';
 import type { Clock } from '../../lib/clock.ts';
 import type { NewObject, Objects } from '../objects.ts';
-import { nodes, toApiTime } from '../workloads/resources.ts';
+import { toApiTime } from '../../api/conditions.ts';
+import { nodesPath } from '../workloads/resources.ts';
 import { hostIp, nodeName, type Capacity } from './kubelet-doors.ts';
 
 const maxPods = 110;
@@ -22,8 +23,8 @@ export type NodeFacts = {
 /** Creates the Node or brings it up to date. */
 export function writeNode(objects: Objects, clock: Clock, facts: NodeFacts): void {
   const wanted = nodeObject(facts, toApiTime(clock.now()));
-  const stored = objects.get({ ...nodes, name: nodeName }) ?? objects.create(nodes, wanted);
-  objects.updateStatus(nodes, { ...stored, status: wanted['status'] });
+  const stored = objects.get({ ...nodesPath, name: nodeName }) ?? objects.create(nodesPath, wanted);
+  objects.updateStatus(nodesPath, { ...stored, status: wanted['status'] });
 }
 
 export function nodeObject({ capacity, cgroupVersion }: NodeFacts, now: string): NewObject {

@@ -4,7 +4,7 @@
  * Pure: `nowMs` is passed in. A condition keeps its transition time while its status is the same, so an unchanged
  * status is equal JSON and is not written.
  */
-import { toApiTime, type ConditionStatus } from '../workloads/resources.ts';
+import { toApiTime, type ConditionStatus } from '../../api/conditions.ts';
 import { formatWait, nextStart, type BackoffLimits } from './backoff.ts';
 import { newRecord, type ContainerRecord } from './container-record.ts';
 import { hasFailed, isInitialized, type Records } from './pod-plan.ts';
@@ -12,16 +12,16 @@ import {
   isSidecar,
   type Container,
   type ContainerState,
-  type ContainerStatus,
-  type Pod,
+  type StoredContainerStatus,
+  type StoredPod,
   type PodCondition,
   type PodPhase,
   type PodSpec,
   type PodStatus,
 } from './pod.ts';
 
-export type StatusInputs = {
-  readonly pod: Pod;
+export type PodStatusInputs = {
+  readonly pod: StoredPod;
   readonly records: Records;
   /** Undefined until the pod has its address. */
   readonly podIp: string | undefined;
@@ -38,7 +38,7 @@ export type StatusInputs = {
   readonly imageId: (image: string) => string;
 };
 
-export function describePod(inputs: StatusInputs): PodStatus {
+export function describePod(inputs: PodStatusInputs): PodStatus {
   const { pod, records, podIp } = inputs;
   const { spec } = pod;
   const initialized = isInitialized(spec, records);
@@ -61,7 +61,11 @@ export function describePod(inputs: StatusInputs): PodStatus {
   };
 }
 
-function describeContainer(inputs: StatusInputs, container: Container, waitingReason: string): ContainerStatus {
+function describeContainer(
+  inputs: PodStatusInputs,
+  container: Container,
+  waitingReason: string,
+): StoredContainerStatus {
   const record = inputs.records.get(container.name) ?? newRecord;
   const { state, last } = stateOf(inputs, container, record, waitingReason);
   const main = inputs.pod.spec.containers.includes(container);
@@ -86,7 +90,7 @@ function describeContainer(inputs: StatusInputs, container: Container, waitingRe
 }
 
 function stateOf(
-  inputs: StatusInputs,
+  inputs: PodStatusInputs,
   container: Container,
   record: ContainerRecord,
   waitingReason: string,
@@ -111,13 +115,13 @@ function restarts(spec: PodSpec, container: Container, exitCode: number): boolea
   return always || (exitCode !== 0 && policy !== 'Never');
 }
 
-export function crashMessage(pod: Pod, container: Container, waitMs: number): string {
+export function crashMessage(pod: StoredPod, container: Container, waitMs: number): string {
   const { name, namespace, uid } = pod.metadata;
   const failed = `container=${container.name} pod=${name}_${namespace}(${uid})`;
   return `back-off ${formatWait(waitMs)} restarting failed ${failed}`;
 }
 
-function phaseOf({ pod: { spec }, records, stopping }: StatusInputs, initialized: boolean): PodPhase {
+function phaseOf({ pod: { spec }, records, stopping }: PodStatusInputs, initialized: boolean): PodPhase {
   if (hasFailed(spec, records)) return 'Failed';
   const seen = spec.containers.map((container) => records.get(container.name) ?? newRecord);
   const ends = seen.flatMap((record) => (record.phase.kind === 'exited' ? [record.phase.end.exitCode] : []));
@@ -138,7 +142,7 @@ function neverRan({ phase, last }: ContainerRecord): boolean {
   return (phase.kind === 'new' || phase.kind === 'blocked') && last === undefined;
 }
 
-function conditionsOf(inputs: StatusInputs, initialized: boolean): readonly PodCondition[] {
+function conditionsOf(inputs: PodStatusInputs, initialized: boolean): readonly PodCondition[] {
   const {
     pod: { spec },
     records,
@@ -169,7 +173,7 @@ function namesOf(containers: readonly Container[]): string {
 }
 
 function settle(
-  { pod, nowMs }: StatusInputs,
+  { pod, nowMs }: PodStatusInputs,
   type: string,
   holds: boolean,
   why?: { reason: string; message: string },

@@ -7,7 +7,7 @@
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { messageOf } from '../../api/errors.ts';
-import { pods } from '../workloads/resources.ts';
+import { podsPath } from '../workloads/resources.ts';
 import type { ContainerLog } from './container-log.ts';
 import { newRecord, recordAfterReboot, type ContainerRecord } from './container-record.ts';
 import { ContainerRunner } from './container-runner.ts';
@@ -16,7 +16,7 @@ import { hostIp, podDir, type KubeletDoors } from './kubelet-doors.ts';
 import { planPod } from './pod-plan.ts';
 import { crashMessage, describePod } from './pod-status.ts';
 import { nextStart } from './backoff.ts';
-import { defaultGraceSeconds, isFinished, isSidecar, type Container, type Pod } from './pod.ts';
+import { defaultGraceSeconds, isFinished, isSidecar, type Container, type StoredPod } from './pod.ts';
 import { mountedConfigMaps, setUpVolumes } from './volumes.ts';
 
 const setUpRetryMs = 1000;
@@ -29,14 +29,14 @@ export class PodWorker {
   readonly #runners: readonly ContainerRunner[];
   readonly #startedMs: number;
   readonly #onGone: () => void;
-  #pod: Pod;
+  #pod: StoredPod;
   #stage: Stage;
   #podIp: string | undefined;
   #stepAsked = false;
   #callOffRecheck: (() => void) | undefined;
 
   /** @param onGone called when the worker is finished */
-  constructor(pod: Pod, doors: KubeletDoors, onGone: () => void) {
+  constructor(pod: StoredPod, doors: KubeletDoors, onGone: () => void) {
     this.#pod = pod;
     this.#doors = doors;
     this.#onGone = onGone;
@@ -50,7 +50,7 @@ export class PodWorker {
   }
 
   /** Call it when the stored pod has changed. */
-  update(pod: Pod): void {
+  update(pod: StoredPod): void {
     this.#pod = pod;
     this.#ask();
   }
@@ -171,8 +171,8 @@ export class PodWorker {
         this.#stage = 'gone';
         this.#release();
         const { name, namespace = '', uid } = this.#pod.metadata;
-        if (this.#doors.objects.get({ ...pods, namespace, name })?.metadata.uid === uid)
-          this.#doors.objects.delete({ ...pods, namespace, name }, { graceSeconds: 0 });
+        if (this.#doors.objects.get({ ...podsPath, namespace, name })?.metadata.uid === uid)
+          this.#doors.objects.delete({ ...podsPath, namespace, name }, { graceSeconds: 0 });
       })
       .catch((error: unknown) =>
         this.#doors.logger.warn('pod not removed', { pod: this.#pod.metadata.name, err: error }),
@@ -220,7 +220,7 @@ export class PodWorker {
 
   #publish(): void {
     const { name, namespace = '', uid } = this.#pod.metadata;
-    const stored = this.#doors.objects.get({ ...pods, namespace, name }) as Pod | undefined;
+    const stored = this.#doors.objects.get({ ...podsPath, namespace, name }) as StoredPod | undefined;
     if (stored?.metadata.uid !== uid) return;
     const status = describePod({
       pod: stored,
@@ -234,7 +234,7 @@ export class PodWorker {
       imageId: (image) => imageId(this.#doors.images, image),
     });
     try {
-      this.#doors.objects.updateStatus(pods, { ...stored, status });
+      this.#doors.objects.updateStatus(podsPath, { ...stored, status });
     } catch (error) {
       this.#doors.logger.warn('pod status was not written', { pod: name, namespace, err: error });
     }
@@ -248,6 +248,6 @@ export class PodWorker {
   }
 }
 
-function allContainers(pod: Pod): readonly Container[] {
+function allContainers(pod: StoredPod): readonly Container[] {
   return [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
 }

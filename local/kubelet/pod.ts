@@ -4,8 +4,9 @@
  * Limits: an unsupported volume, envFrom or a secret keeps a container from starting, with a message. Lifecycle hooks,
  * security contexts, host networking and ephemeral containers are ignored.
  */
-import type { KubeObject } from '../objects.ts';
-import type { ConditionStatus, Labels } from '../workloads/resources.ts';
+import type { StoredObject } from '../objects.ts';
+import type { ConditionStatus } from '../../api/conditions.ts';
+import type { Labels } from '../workloads/resources.ts';
 
 export type EnvVar = {
   readonly name: string;
@@ -89,7 +90,7 @@ export type PodSpec = {
   readonly terminationGracePeriodSeconds?: number;
 };
 
-export type Terminated = {
+export type TerminatedState = {
   readonly exitCode: number;
   readonly signal?: number;
   readonly reason: string;
@@ -102,9 +103,9 @@ export type Terminated = {
 export type ContainerState =
   | { readonly waiting: { readonly reason: string; readonly message?: string } }
   | { readonly running: { readonly startedAt: string } }
-  | { readonly terminated: Terminated };
+  | { readonly terminated: TerminatedState };
 
-export type ContainerStatus = {
+export type StoredContainerStatus = {
   readonly name: string;
   readonly state: ContainerState;
   readonly lastState: ContainerState | Readonly<Record<string, never>>;
@@ -137,29 +138,29 @@ export type PodStatus = {
   readonly startTime?: string;
   readonly qosClass?: string;
   readonly conditions?: readonly PodCondition[];
-  readonly initContainerStatuses?: readonly ContainerStatus[];
-  readonly containerStatuses?: readonly ContainerStatus[];
+  readonly initContainerStatuses?: readonly StoredContainerStatus[];
+  readonly containerStatuses?: readonly StoredContainerStatus[];
 };
 
-export type Pod = KubeObject & { readonly spec: PodSpec; readonly status?: PodStatus };
+export type StoredPod = StoredObject & { readonly spec: PodSpec; readonly status?: PodStatus };
 
 export const defaultGraceSeconds = 30;
 export const defaultTerminationLog = '/dev/termination-log';
 
 /** Neither finished nor being deleted: the pods that a ReplicaSet counts. */
-export function isActive(pod: Pod): boolean {
+export function isActive(pod: StoredPod): boolean {
   return pod.metadata.deletionTimestamp === undefined && !isFinished(pod);
 }
 
-export function isFinished(pod: Pod): boolean {
+export function isFinished(pod: StoredPod): boolean {
   return pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
 }
 
-export function condition(pod: Pod, type: string): PodCondition | undefined {
+export function condition(pod: StoredPod, type: string): PodCondition | undefined {
   return pod.status?.conditions?.find((one) => one.type === type);
 }
 
-export function isReady(pod: Pod): boolean {
+export function isPodReady(pod: StoredPod): boolean {
   return condition(pod, 'Ready')?.status === 'True';
 }
 

@@ -18,10 +18,10 @@ import {
 } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { AppError } from '../../api/errors.ts';
-import type { KubeObject, Objects } from '../objects.ts';
+import type { StoredObject, Objects } from '../objects.ts';
 import { claimFolder, type ClaimFolders } from '../workloads/claims.ts';
-import { configMaps } from '../workloads/resources.ts';
-import type { Container, Pod, Volume } from './pod.ts';
+import { configMapsPath } from '../workloads/resources.ts';
+import type { Container, StoredPod, Volume } from './pod.ts';
 import type { PathMapping } from './rewrite-paths.ts';
 
 export type VolumeDoors = { readonly objects: Objects; readonly folders: ClaimFolders };
@@ -32,7 +32,7 @@ export type VolumeDoors = { readonly objects: Objects; readonly folders: ClaimFo
  * @param podDir the pod's own folder
  * @throws AppError VOLUME_MISSING when a required ConfigMap does not exist
  */
-export function setUpVolumes(doors: VolumeDoors, pod: Pod, podDir: string): void {
+export function setUpVolumes(doors: VolumeDoors, pod: StoredPod, podDir: string): void {
   for (const volume of pod.spec.volumes ?? []) {
     if ((volume.configMap ?? volume.emptyDir ?? volume.persistentVolumeClaim) === undefined) {
       throw new AppError('VOLUME_MISSING', {
@@ -48,12 +48,17 @@ export function setUpVolumes(doors: VolumeDoors, pod: Pod, podDir: string): void
 }
 
 /** The names of the ConfigMaps that the pod mounts. */
-export function mountedConfigMaps(pod: Pod): readonly string[] {
+export function mountedConfigMaps(pod: StoredPod): readonly string[] {
   return (pod.spec.volumes ?? []).flatMap((volume) => (volume.configMap === undefined ? [] : [volume.configMap.name]));
 }
 
 /** The folder of this machine for each mount path of the container. */
-export function mountsOf(doors: VolumeDoors, pod: Pod, podDir: string, container: Container): readonly PathMapping[] {
+export function mountsOf(
+  doors: VolumeDoors,
+  pod: StoredPod,
+  podDir: string,
+  container: Container,
+): readonly PathMapping[] {
   return (container.volumeMounts ?? []).flatMap(({ name, mountPath, subPath = '' }) => {
     const volume = pod.spec.volumes?.find((one) => one.name === name);
     if (volume === undefined) return [];
@@ -61,7 +66,7 @@ export function mountsOf(doors: VolumeDoors, pod: Pod, podDir: string, container
   });
 }
 
-function volumeFolder({ folders }: VolumeDoors, pod: Pod, podDir: string, volume: Volume): string {
+function volumeFolder({ folders }: VolumeDoors, pod: StoredPod, podDir: string, volume: Volume): string {
   const claim = volume.persistentVolumeClaim;
   if (claim !== undefined)
     return claimFolder(folders, { namespace: pod.metadata.namespace ?? '', name: claim.claimName });
@@ -71,8 +76,8 @@ function volumeFolder({ folders }: VolumeDoors, pod: Pod, podDir: string, volume
 type Files = ReadonlyMap<string, string | Buffer>;
 type ConfigVolume = NonNullable<Volume['configMap']>;
 
-function configFiles(objects: Objects, pod: Pod, volume: string, source: ConfigVolume): Files {
-  const stored = objects.get({ ...configMaps, namespace: pod.metadata.namespace ?? '', name: source.name });
+function configFiles(objects: Objects, pod: StoredPod, volume: string, source: ConfigVolume): Files {
+  const stored = objects.get({ ...configMapsPath, namespace: pod.metadata.namespace ?? '', name: source.name });
   if (stored !== undefined) return pickFiles(contentOf(stored), volume, source);
   if (source.optional === true) return new Map();
   throw new AppError('VOLUME_MISSING', { volume, why: `configmap "${source.name}" not found` });
@@ -91,7 +96,7 @@ function pickFiles(all: Files, volume: string, { items, optional }: ConfigVolume
   return picked;
 }
 
-function contentOf(stored: KubeObject): Files {
+function contentOf(stored: StoredObject): Files {
   const files = new Map<string, string | Buffer>(Object.entries((stored['data'] ?? {}) as Record<string, string>));
   for (const [key, base64] of Object.entries((stored['binaryData'] ?? {}) as Record<string, string>))
     files.set(key, Buffer.from(base64, 'base64'));

@@ -4,7 +4,7 @@
  * empty list.
  * Pure: the random number is passed in.
  */
-import type { EndpointSlice, ServicePort } from '../workloads/resources.ts';
+import type { EndpointSlice, StoredServicePort } from '../workloads/resources.ts';
 
 export type Backend = { readonly host: string; readonly port: number };
 
@@ -12,7 +12,7 @@ export type Backend = { readonly host: string; readonly port: number };
  * @param slices those of the Service
  * @returns the backends that accept new connections of this port now
  */
-export function backendsOf(port: ServicePort, slices: readonly EndpointSlice[]): readonly Backend[] {
+export function backendsOf(port: StoredServicePort, slices: readonly EndpointSlice[]): readonly Backend[] {
   const ready: Backend[] = [];
   const leaving: Backend[] = [];
   for (const slice of slices) {

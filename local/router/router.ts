@@ -10,9 +10,9 @@ import { messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Objects } from '../objects.ts';
-import { startController, type Controller, type Key } from '../workloads/controller.ts';
-import type { EventRecorder } from '../workloads/event-recorder.ts';
-import { gatewayNameLabel, services, type Service, type ServicePort } from '../workloads/resources.ts';
+import { startController, type WorkloadController, type Key } from '../workloads/controller.ts';
+import type { LocalEventRecorder } from '../workloads/event-recorder.ts';
+import { gatewayNameLabel, servicesPath, type StoredService, type StoredServicePort } from '../workloads/resources.ts';
 import { backendsOf, tryOrder } from './backends.ts';
 import { carry } from './proxy.ts';
 import type { ServiceSlices } from './service-slices.ts';
@@ -22,13 +22,13 @@ export type RouterDoors = {
   readonly slices: ServiceSlices;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly events: EventRecorder;
+  readonly events: LocalEventRecorder;
 };
 
 type Entry = {
   readonly key: Key;
   readonly address: string;
-  port: ServicePort;
+  port: StoredServicePort;
   readonly server: Server;
   state: 'opening' | 'open' | 'failed';
 };
@@ -39,7 +39,7 @@ export class Router {
   readonly #doors: RouterDoors;
   readonly #entries = new Map<string, Entry>();
   readonly #sockets = new Set<Socket>();
-  readonly #controller: Controller;
+  readonly #controller: WorkloadController;
 
   constructor(doors: RouterDoors) {
     this.#doors = doors;
@@ -47,7 +47,7 @@ export class Router {
       name: 'router',
       ...doors,
       watches: [
-        { type: services, keys: ({ metadata }) => [{ namespace: metadata.namespace ?? '', name: metadata.name }] },
+        { type: servicesPath, keys: ({ metadata }) => [{ namespace: metadata.namespace ?? '', name: metadata.name }] },
       ],
       sync: (key) => this.#sync(key),
     });
@@ -61,7 +61,7 @@ export class Router {
   }
 
   #sync(key: Key): undefined {
-    const service = this.#doors.objects.get({ ...services, ...key }) as Service | undefined;
+    const service = this.#doors.objects.get({ ...servicesPath, ...key }) as StoredService | undefined;
     const wanted = new Map(listeners(key, service).map((one) => [`${one.address}:${one.port.port}`, one]));
     for (const [id, entry] of this.#entries) {
       if (entry.key.namespace !== key.namespace || entry.key.name !== key.name || wanted.has(id)) continue;
@@ -88,7 +88,7 @@ export class Router {
   #failed(entry: Entry, error: Error): void {
     entry.state = 'failed';
     const { key, address, port } = entry;
-    const service = this.#doors.objects.get({ ...services, ...key });
+    const service = this.#doors.objects.get({ ...servicesPath, ...key });
     this.#doors.logger.warn('service port was not bound', {
       ...key,
       address,
@@ -118,13 +118,13 @@ export class Router {
   }
 }
 
-type Listener = { readonly key: Key; readonly address: string; readonly port: ServicePort };
+type Listener = { readonly key: Key; readonly address: string; readonly port: StoredServicePort };
 
 /**
  * Empty for a Service that was deleted, has no ClusterIP, is an ExternalName, or belongs to a Gateway (local/gateway
  * listens for it).
  */
-function listeners(key: Key, service: Service | undefined): readonly Listener[] {
+function listeners(key: Key, service: StoredService | undefined): readonly Listener[] {
   const address = service?.spec.clusterIP ?? '';
   if (service === undefined || service.metadata.labels?.[gatewayNameLabel] !== undefined) return [];
   if (address === '' || address === 'None' || service.spec.type === 'ExternalName') return [];

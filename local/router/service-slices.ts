@@ -2,10 +2,10 @@
  * The EndpointSlices of each Service, read from the store once per change instead of once per connection.
  * Ends: `close` stops following changes.
  */
-import type { KubeObject, Objects } from '../objects.ts';
+import type { StoredObject, Objects } from '../objects.ts';
 import type { Key } from '../workloads/controller.ts';
 import { serviceNameLabel, slicesOf } from '../workloads/endpoints.ts';
-import { endpointSlices, type EndpointSlice } from '../workloads/resources.ts';
+import { endpointSlicesPath, type EndpointSlice } from '../workloads/resources.ts';
 
 export class ServiceSlices {
   readonly #objects: Objects;
@@ -14,7 +14,7 @@ export class ServiceSlices {
 
   constructor(objects: Objects) {
     this.#objects = objects;
-    this.close = objects.watch(endpointSlices, ({ object }) => this.#known.delete(serviceOf(object)));
+    this.close = objects.watch(endpointSlicesPath, ({ object }) => this.#known.delete(serviceOf(object)));
   }
 
   /** @param key of the Service */
@@ -26,6 +26,6 @@ export class ServiceSlices {
   }
 }
 
-function serviceOf({ metadata }: KubeObject): string {
+function serviceOf({ metadata }: StoredObject): string {
   return `${metadata.namespace}/${metadata.labels?.[serviceNameLabel]}`;
 }

@@ -7,7 +7,7 @@
 import { join } from 'node:path';
 import type { Objects } from '../objects.ts';
 import type { Key } from './controller.ts';
-import { claims, type Claim } from './resources.ts';
+import { claimsPath, type VolumeClaim } from './resources.ts';
 
 export type ClaimFolders = {
   /** Claim name → an existing folder. */
@@ -22,26 +22,26 @@ export function claimFolder(folders: ClaimFolders, { namespace, name }: Key): st
 
 /** One pass over one claim. */
 export function syncClaim(objects: Objects, { namespace, name }: Key): undefined {
-  const claim = objects.get({ ...claims, namespace, name }) as Claim | undefined;
+  const claim = objects.get({ ...claimsPath, namespace, name }) as VolumeClaim | undefined;
   if (claim === undefined || claim.status?.phase === 'Bound') return undefined;
-  const bound = objects.update(claims, {
+  const bound = objects.update(claimsPath, {
     ...claim,
     spec: { ...claim.spec, volumeName: claim.spec.volumeName ?? `local-${claim.metadata.uid}` },
-  } as Claim);
+  } as VolumeClaim);
   const status = {
     phase: 'Bound',
     accessModes: claim.spec.accessModes ?? ['ReadWriteOnce'],
     capacity: claim.spec.resources?.requests ?? {},
   };
-  objects.updateStatus(claims, { ...bound, status });
+  objects.updateStatus(claimsPath, { ...bound, status });
   return undefined;
 }
 
 /** Creates the claims of `--volume` flags in the default namespace if they do not exist. */
 export function createGivenClaims(objects: Objects, folders: ClaimFolders): void {
   for (const name of folders.given.keys()) {
-    if (objects.get({ ...claims, namespace: 'default', name }) !== undefined) continue;
-    objects.create(claims, {
+    if (objects.get({ ...claimsPath, namespace: 'default', name }) !== undefined) continue;
+    objects.create(claimsPath, {
       apiVersion: 'v1',
       kind: 'PersistentVolumeClaim',
       metadata: { name, namespace: 'default' },

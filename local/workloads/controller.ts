@@ -8,17 +8,17 @@ import { messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { backoffMs } from '../../lib/retry.ts';
-import type { KubeObject, Objects, ResourceType } from '../objects.ts';
+import type { StoredObject, Objects, ResourcePath } from '../objects.ts';
 
 export type Key = { readonly namespace: string; readonly name: string };
 
-export type ControllerOptions = {
+export type WorkloadControllerOptions = {
   readonly name: string;
   readonly objects: Objects;
   readonly clock: Clock;
   readonly logger: Logger;
   /** The type to watch, and the keys that an object of this type affects. */
-  readonly watches: readonly { readonly type: ResourceType; readonly keys: (object: KubeObject) => readonly Key[] }[];
+  readonly watches: readonly { readonly type: ResourcePath; readonly keys: (object: StoredObject) => readonly Key[] }[];
   /**
    * One pass.
    * @returns milliseconds until the next pass even without a change
@@ -26,7 +26,7 @@ export type ControllerOptions = {
   readonly sync: (key: Key) => number | undefined;
 };
 
-export interface Controller {
+export interface WorkloadController {
   /** Adds the key to the queue. */
   enqueue(key: Key): void;
   close(): void;
@@ -35,12 +35,12 @@ export interface Controller {
 const retry = { baseMs: 50, maxMs: 10_000 };
 
 /** Starts with a pass for every key that existing objects affect. */
-export function startController(options: ControllerOptions): Controller {
+export function startController(options: WorkloadControllerOptions): WorkloadController {
   return new KeyedLoop(options);
 }
 
-class KeyedLoop implements Controller {
-  readonly #options: ControllerOptions;
+class KeyedLoop implements WorkloadController {
+  readonly #options: WorkloadControllerOptions;
   readonly #waiting = new Map<string, Key>();
   readonly #failures = new Map<string, number>();
   readonly #timers = new Map<string, () => void>();
@@ -48,7 +48,7 @@ class KeyedLoop implements Controller {
   #scheduled = false;
   #closed = false;
 
-  constructor(options: ControllerOptions) {
+  constructor(options: WorkloadControllerOptions) {
     this.#options = options;
     this.#unwatch = options.watches.map(({ type, keys }) => {
       const stop = options.objects.watch(type, ({ object }) => this.#add(keys(object)));

@@ -5,7 +5,7 @@
  * Limits: a Deployment that is scaled during a rollout is not scaled in proportion; the rollout continues with the new
  * size and ends in the same state.
  */
-import type { Deployment, IntOrPercent } from './resources.ts';
+import type { StoredDeployment, IntOrPercent } from './resources.ts';
 
 /** One ReplicaSet in numbers. */
 export type SetSeen = {
@@ -127,7 +127,7 @@ function scale(set: SetSeen, to: number): readonly DeploymentStep[] {
  * A percentage of maxSurge is rounded up, one of maxUnavailable down. When both are 0, one pod may be unavailable,
  * because otherwise the rollout could not proceed.
  */
-export function resolveRollingUpdate(spec: Deployment['spec']): {
+export function resolveRollingUpdate(spec: StoredDeployment['spec']): {
   readonly maxSurge: number;
   readonly maxUnavailable: number;
 } {

@@ -3,16 +3,11 @@
  * Owns: when a Deployment is complete and when its progress deadline has passed.
  * Pure: `nowMs` is passed in. The same inputs give the same status, so an unchanged one is not written.
  */
-import {
-  toApiTime,
-  type Deployment,
-  type DeploymentStatus,
-  type ReplicaSet,
-  type WorkloadCondition,
-} from './resources.ts';
+import { toApiTime } from '../../api/conditions.ts';
+import { type StoredDeployment, type DeploymentStatus, type ReplicaSet, type WorkloadCondition } from './resources.ts';
 
-export type StatusInputs = {
-  readonly deployment: Deployment;
+export type DeploymentStatusInputs = {
+  readonly deployment: StoredDeployment;
   readonly current: ReplicaSet | undefined;
   readonly sets: readonly ReplicaSet[];
   readonly maxUnavailable: number;
@@ -20,7 +15,7 @@ export type StatusInputs = {
 };
 
 /** @returns the status, and milliseconds until the progress deadline would change it */
-export function describeDeployment(inputs: StatusInputs): {
+export function describeDeployment(inputs: DeploymentStatusInputs): {
   readonly status: DeploymentStatus;
   readonly recheckMs: number | undefined;
 } {
@@ -40,7 +35,7 @@ type Counts = Required<
   Pick<DeploymentStatus, 'replicas' | 'updatedReplicas' | 'readyReplicas' | 'availableReplicas' | 'unavailableReplicas'>
 >;
 
-function countPods({ current, sets }: StatusInputs): Counts {
+function countPods({ current, sets }: DeploymentStatusInputs): Counts {
   const total = (of: (set: ReplicaSet) => number | undefined): number =>
     sets.reduce((sum, set) => sum + (of(set) ?? 0), 0);
   const availableReplicas = total((set) => set.status?.availableReplicas);
@@ -58,7 +53,7 @@ type Claim = Pick<WorkloadCondition, 'type' | 'status' | 'reason' | 'message'> &
   readonly moved?: boolean;
 };
 
-function judgeAvailability({ deployment, maxUnavailable }: StatusInputs, available: number): Claim {
+function judgeAvailability({ deployment, maxUnavailable }: DeploymentStatusInputs, available: number): Claim {
   return available >= (deployment.spec.replicas ?? 1) - maxUnavailable
     ? {
         type: 'Available',
@@ -74,7 +69,7 @@ function judgeAvailability({ deployment, maxUnavailable }: StatusInputs, availab
       };
 }
 
-function judgeProgress(inputs: StatusInputs, counts: Counts): Claim {
+function judgeProgress(inputs: DeploymentStatusInputs, counts: Counts): Claim {
   const { deployment, nowMs } = inputs;
   const before = deployment.status ?? {};
   const previous = before.conditions?.find((one) => one.type === 'Progressing');
@@ -114,15 +109,15 @@ function judgeProgress(inputs: StatusInputs, counts: Counts): Claim {
   };
 }
 
-function subject({ deployment, current }: StatusInputs): string {
+function subject({ deployment, current }: DeploymentStatusInputs): string {
   return current === undefined ? `Deployment "${deployment.metadata.name}"` : `ReplicaSet "${current.metadata.name}"`;
 }
 
-function isNewTemplate(deployment: Deployment, counts: Counts): boolean {
+function isNewTemplate(deployment: StoredDeployment, counts: Counts): boolean {
   return deployment.status?.observedGeneration !== deployment.metadata.generation && counts.updatedReplicas === 0;
 }
 
-function isComplete(deployment: Deployment, counts: Counts): boolean {
+function isComplete(deployment: StoredDeployment, counts: Counts): boolean {
   const desired = deployment.spec.replicas ?? 1;
   return counts.updatedReplicas === desired && counts.replicas === desired && counts.availableReplicas === desired;
 }
@@ -137,19 +132,19 @@ function hasMoved(before: DeploymentStatus, now: Counts): boolean {
   );
 }
 
-function deadlineMs(deployment: Deployment, progressing: WorkloadCondition): number {
+function deadlineMs(deployment: StoredDeployment, progressing: WorkloadCondition): number {
   return (
     Date.parse(progressing.lastUpdateTime ?? progressing.lastTransitionTime) +
     (deployment.spec.progressDeadlineSeconds ?? 600) * 1000
   );
 }
 
-function isLate(deployment: Deployment, progressing: WorkloadCondition, nowMs: number): boolean {
+function isLate(deployment: StoredDeployment, progressing: WorkloadCondition, nowMs: number): boolean {
   return progressing.reason === 'ProgressDeadlineExceeded' || nowMs >= deadlineMs(deployment, progressing);
 }
 
 function untilDeadline(
-  deployment: Deployment,
+  deployment: StoredDeployment,
   conditions: readonly WorkloadCondition[],
   nowMs: number,
 ): number | undefined {

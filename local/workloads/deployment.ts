@@ -4,16 +4,23 @@
  * deployment-plan.ts decides, deployment-status.ts makes the status; this file reads and writes.
  */
 import type { Clock } from '../../lib/clock.ts';
-import type { KubeObject, Objects } from '../objects.ts';
-import { isFinished, type Pod } from '../kubelet/pod.ts';
+import type { StoredObject, Objects } from '../objects.ts';
+import { isFinished, type StoredPod } from '../kubelet/pod.ts';
 import type { Key } from './controller.ts';
 import { planDeployment, resolveRollingUpdate, type DeploymentSeen, type DeploymentStep } from './deployment-plan.ts';
 import { describeDeployment } from './deployment-status.ts';
-import type { EventRecorder } from './event-recorder.ts';
-import { controllerUid, deployments, pods, replicaSets, type Deployment, type ReplicaSet } from './resources.ts';
+import type { LocalEventRecorder } from './event-recorder.ts';
+import {
+  controllerUid,
+  deploymentsPath,
+  podsPath,
+  replicaSetsPath,
+  type StoredDeployment,
+  type ReplicaSet,
+} from './resources.ts';
 import { hashLabel, sameTemplate, templateHash } from './template-hash.ts';
 
-export type DeploymentDoors = { readonly objects: Objects; readonly clock: Clock; readonly events: EventRecorder };
+export type DeploymentDoors = { readonly objects: Objects; readonly clock: Clock; readonly events: LocalEventRecorder };
 
 const revisionAnnotation = 'deployment.kubernetes.io/revision';
 
@@ -22,7 +29,7 @@ const revisionAnnotation = 'deployment.kubernetes.io/revision';
  * @returns milliseconds until the progress deadline, when it has one
  */
 export function syncDeployment(doors: DeploymentDoors, { namespace, name }: Key): number | undefined {
-  const deployment = doors.objects.get({ ...deployments, namespace, name }) as Deployment | undefined;
+  const deployment = doors.objects.get({ ...deploymentsPath, namespace, name }) as StoredDeployment | undefined;
   // The garbage collector deletes the sets of a deleted Deployment.
   if (deployment === undefined || deployment.metadata.deletionTimestamp !== undefined) return undefined;
   const { maxSurge, maxUnavailable } = resolveRollingUpdate(deployment.spec);
@@ -32,7 +39,7 @@ export function syncDeployment(doors: DeploymentDoors, { namespace, name }: Key)
 
   const sets = setsOf(doors.objects, deployment);
   const current = sets.find((set) => sameTemplate(set.spec.template, deployment.spec.template));
-  const latest = doors.objects.get({ ...deployments, namespace, name }) as Deployment | undefined;
+  const latest = doors.objects.get({ ...deploymentsPath, namespace, name }) as StoredDeployment | undefined;
   if (latest === undefined) return undefined;
   const { status, recheckMs } = describeDeployment({
     deployment: latest,
@@ -41,23 +48,26 @@ export function syncDeployment(doors: DeploymentDoors, { namespace, name }: Key)
     maxUnavailable,
     nowMs: doors.clock.now(),
   });
-  doors.objects.updateStatus(deployments, { ...latest, status });
+  doors.objects.updateStatus(deploymentsPath, { ...latest, status });
   return recheckMs;
 }
 
 /** The key of the Deployment that an object (the Deployment itself, a set or a pod) belongs to. */
-export function deploymentKeys(objects: Objects, object: KubeObject): readonly Key[] {
+export function deploymentKeys(objects: Objects, object: StoredObject): readonly Key[] {
   const namespace = object.metadata.namespace ?? '';
   if (object.kind === 'Deployment') return [{ namespace, name: object.metadata.name }];
   const owner = object.metadata.ownerReferences?.find((one) => one.controller === true);
   if (owner === undefined) return [];
   if (owner.kind === 'Deployment') return [{ namespace, name: owner.name }];
-  const set = owner.kind === 'ReplicaSet' ? objects.get({ ...replicaSets, namespace, name: owner.name }) : undefined;
+  const set =
+    owner.kind === 'ReplicaSet' ? objects.get({ ...replicaSetsPath, namespace, name: owner.name }) : undefined;
   return set === undefined ? [] : deploymentKeys(objects, set);
 }
 
-function setsOf(objects: Objects, deployment: Deployment): readonly ReplicaSet[] {
-  const all = objects.list(replicaSets, { namespace: deployment.metadata.namespace ?? '' }) as readonly ReplicaSet[];
+function setsOf(objects: Objects, deployment: StoredDeployment): readonly ReplicaSet[] {
+  const all = objects.list(replicaSetsPath, {
+    namespace: deployment.metadata.namespace ?? '',
+  }) as readonly ReplicaSet[];
   return all.filter(
     (set) => controllerUid(set) === deployment.metadata.uid && set.metadata.deletionTimestamp === undefined,
   );
@@ -65,13 +75,15 @@ function setsOf(objects: Objects, deployment: Deployment): readonly ReplicaSet[]
 
 function look(
   { objects }: DeploymentDoors,
-  deployment: Deployment,
+  deployment: StoredDeployment,
   bounds: { maxSurge: number; maxUnavailable: number },
 ): DeploymentSeen {
   const sets = setsOf(objects, deployment);
   const isCurrent = (set: ReplicaSet): boolean => sameTemplate(set.spec.template, deployment.spec.template);
   const oldUids = new Set(sets.filter((set) => !isCurrent(set)).map((set) => set.metadata.uid));
-  const namespacePods = objects.list(pods, { namespace: deployment.metadata.namespace ?? '' }) as readonly Pod[];
+  const namespacePods = objects.list(podsPath, {
+    namespace: deployment.metadata.namespace ?? '',
+  }) as readonly StoredPod[];
   return {
     desired: deployment.spec.replicas ?? 1,
     strategy: deployment.spec.strategy?.type ?? 'RollingUpdate',
@@ -90,13 +102,13 @@ function look(
   };
 }
 
-function apply(doors: DeploymentDoors, deployment: Deployment, step: DeploymentStep): void {
+function apply(doors: DeploymentDoors, deployment: StoredDeployment, step: DeploymentStep): void {
   const namespace = deployment.metadata.namespace ?? '';
-  if (step.do === 'forget') return doors.objects.delete({ ...replicaSets, namespace, name: step.set });
+  if (step.do === 'forget') return doors.objects.delete({ ...replicaSetsPath, namespace, name: step.set });
   if (step.do === 'create') return create(doors, deployment, step.replicas);
-  const set = doors.objects.get({ ...replicaSets, namespace, name: step.set }) as ReplicaSet | undefined;
+  const set = doors.objects.get({ ...replicaSetsPath, namespace, name: step.set }) as ReplicaSet | undefined;
   if (set === undefined) return;
-  doors.objects.update(replicaSets, { ...set, spec: { ...set.spec, replicas: step.to } });
+  doors.objects.update(replicaSetsPath, { ...set, spec: { ...set.spec, replicas: step.to } });
   const direction = step.to > step.from ? 'up' : 'down';
   doors.events.record(
     deployment,
@@ -106,12 +118,12 @@ function apply(doors: DeploymentDoors, deployment: Deployment, step: DeploymentS
   );
 }
 
-function create(doors: DeploymentDoors, deployment: Deployment, replicas: number): void {
+function create(doors: DeploymentDoors, deployment: StoredDeployment, replicas: number): void {
   const { metadata, spec } = deployment;
   const hash = templateHash(spec.template);
   const labelled = { ...spec.template.metadata?.labels, [hashLabel]: hash };
   const name = `${metadata.name}-${hash}`;
-  doors.objects.create(replicaSets, {
+  doors.objects.create(replicaSetsPath, {
     apiVersion: 'apps/v1',
     kind: 'ReplicaSet',
     metadata: {
@@ -150,20 +162,20 @@ function create(doors: DeploymentDoors, deployment: Deployment, replicas: number
  * The Deployment and the set of its template have the same revision; a return to an old template gives its set the
  * newest revision.
  */
-function keepRevision({ objects }: DeploymentDoors, deployment: Deployment): void {
+function keepRevision({ objects }: DeploymentDoors, deployment: StoredDeployment): void {
   const sets = setsOf(objects, deployment);
   const current = sets.find((set) => sameTemplate(set.spec.template, deployment.spec.template));
   if (current === undefined) return;
   const newestOther = newestRevision(sets.filter((set) => set !== current));
   const revision = String(Math.max(revisionOf(current), newestOther + 1));
-  annotate(objects, replicaSets, current, revision);
-  annotate(objects, deployments, deployment, revision);
+  annotate(objects, replicaSetsPath, current, revision);
+  annotate(objects, deploymentsPath, deployment, revision);
 }
 
 function annotate(
   objects: Objects,
-  type: typeof replicaSets | typeof deployments,
-  object: KubeObject,
+  type: typeof replicaSetsPath | typeof deploymentsPath,
+  object: StoredObject,
   revision: string,
 ): void {
   if (object.metadata.annotations?.[revisionAnnotation] === revision) return;

@@ -4,20 +4,20 @@
  * may differ between pods) and the older Endpoints object. `planSlices` is pure.
  * Rule: a terminating pod is never ready, but still serves while its readiness probe passes.
  */
-import { isFinished, isReady, portNumber, type Pod } from '../kubelet/pod.ts';
-import type { KubeObject, NewObject, Objects, ResourceType } from '../objects.ts';
+import { isFinished, isPodReady, portNumber, type StoredPod } from '../kubelet/pod.ts';
+import type { StoredObject, NewObject, Objects, ResourcePath } from '../objects.ts';
 import { canonicalJson } from '../../lib/canonical-json.ts';
 import type { Key } from './controller.ts';
 import {
-  endpoints,
-  endpointSlices,
-  pods,
+  endpointsPath,
+  endpointSlicesPath,
+  podsPath,
   selects,
-  services,
+  servicesPath,
   type Endpoint,
   type EndpointPort,
   type EndpointSlice,
-  type Service,
+  type StoredService,
 } from './resources.ts';
 
 export const serviceNameLabel = 'kubernetes.io/service-name';
@@ -27,7 +27,7 @@ const managedBy = 'endpointslice-controller.k8s.io';
 export type SlicePlan = { readonly ports: readonly EndpointPort[]; readonly endpoints: readonly Endpoint[] };
 
 /** @param candidates pods of the Service's namespace, sorted by name */
-export function planSlices(service: Service, candidates: readonly Pod[]): readonly SlicePlan[] {
+export function planSlices(service: StoredService, candidates: readonly StoredPod[]): readonly SlicePlan[] {
   const slices = new Map<string, { ports: readonly EndpointPort[]; endpoints: Endpoint[] }>();
   for (const pod of candidates) {
     if (!selects(service.spec.selector, pod.metadata.labels) || isFinished(pod) || pod.status?.podIP === undefined)
@@ -42,15 +42,15 @@ export function planSlices(service: Service, candidates: readonly Pod[]): readon
   return slices.size === 0 ? [{ ports: [], endpoints: [] }] : [...slices.values()];
 }
 
-function portsOf(service: Service, pod: Pod): readonly EndpointPort[] {
+function portsOf(service: StoredService, pod: StoredPod): readonly EndpointPort[] {
   return (service.spec.ports ?? []).flatMap(({ name, port, targetPort, protocol = 'TCP' }) => {
     const number = portNumber(pod.spec.containers, targetPort ?? port);
     return number === undefined ? [] : [{ ...(name === undefined ? {} : { name }), port: number, protocol }];
   });
 }
 
-function endpointOf(service: Service, pod: Pod, ip: string): Endpoint {
-  const serving = isReady(pod);
+function endpointOf(service: StoredService, pod: StoredPod, ip: string): Endpoint {
+  const serving = isPodReady(pod);
   const terminating = pod.metadata.deletionTimestamp !== undefined;
   return {
     addresses: [ip],
@@ -66,19 +66,19 @@ function endpointOf(service: Service, pod: Pod, ip: string): Endpoint {
 
 /** One pass over one Service. */
 export function syncEndpoints(objects: Objects, { namespace, name }: Key): undefined {
-  const service = objects.get({ ...services, namespace, name }) as Service | undefined;
+  const service = objects.get({ ...servicesPath, namespace, name }) as StoredService | undefined;
   if (service === undefined || service.metadata.deletionTimestamp !== undefined || service.spec.selector === undefined)
     return undefined;
-  const plans = planSlices(service, objects.list(pods, { namespace }) as readonly Pod[]);
+  const plans = planSlices(service, objects.list(podsPath, { namespace }) as readonly StoredPod[]);
   const wanted = plans.map((plan, index) => sliceObject(service, plan, index));
-  for (const slice of wanted) put(objects, endpointSlices, slice);
+  for (const slice of wanted) put(objects, endpointSlicesPath, slice);
   const names = new Set(wanted.map((slice) => slice.metadata.name));
   for (const slice of slicesOf(objects, { namespace, name })) {
     const ours = slice.metadata.labels?.[managedByLabel] === managedBy;
     if (ours && !names.has(slice.metadata.name))
-      objects.delete({ ...endpointSlices, namespace, name: slice.metadata.name });
+      objects.delete({ ...endpointSlicesPath, namespace, name: slice.metadata.name });
   }
-  put(objects, endpoints, endpointsObject(service, plans));
+  put(objects, endpointsPath, endpointsObject(service, plans));
   return undefined;
 }
 
@@ -86,20 +86,23 @@ export function syncEndpoints(objects: Objects, { namespace, name }: Key): undef
  * For a Service its own key; for a pod the keys of all Services of its namespace that select it or may have selected
  * it.
  */
-export function endpointKeys(objects: Objects, object: KubeObject): readonly Key[] {
+export function endpointKeys(objects: Objects, object: StoredObject): readonly Key[] {
   const namespace = object.metadata.namespace ?? '';
   if (object.kind === 'Service') return [{ namespace, name: object.metadata.name }];
   // A pod that lost a label no longer matches, so every Service with a selector gets a pass: passes are cheap.
-  return (objects.list(services, { namespace }) as readonly Service[])
+  return (objects.list(servicesPath, { namespace }) as readonly StoredService[])
     .filter((service) => service.spec.selector !== undefined)
     .map((service) => ({ namespace, name: service.metadata.name }));
 }
 
 export function slicesOf(objects: Objects, { namespace, name }: Key): readonly EndpointSlice[] {
-  return objects.list(endpointSlices, { namespace, labels: { [serviceNameLabel]: name } }) as readonly EndpointSlice[];
+  return objects.list(endpointSlicesPath, {
+    namespace,
+    labels: { [serviceNameLabel]: name },
+  }) as readonly EndpointSlice[];
 }
 
-function sliceObject(service: Service, plan: SlicePlan, index: number): NewObject {
+function sliceObject(service: StoredService, plan: SlicePlan, index: number): NewObject {
   return {
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
@@ -124,7 +127,7 @@ function sliceObject(service: Service, plan: SlicePlan, index: number): NewObjec
   };
 }
 
-function endpointsObject(service: Service, plans: readonly SlicePlan[]): NewObject {
+function endpointsObject(service: StoredService, plans: readonly SlicePlan[]): NewObject {
   const address = (endpoint: Endpoint): object => ({
     ip: endpoint.addresses[0],
     nodeName: endpoint.nodeName,
@@ -153,7 +156,7 @@ function endpointsObject(service: Service, plans: readonly SlicePlan[]): NewObje
 }
 
 /** Creates or replaces the object, and does not write when nothing differs. */
-function put(objects: Objects, type: ResourceType, wanted: NewObject): void {
+function put(objects: Objects, type: ResourcePath, wanted: NewObject): void {
   const { name = '', namespace = '', labels = {} } = wanted.metadata;
   const stored = objects.get({ ...type, namespace, name });
   if (stored === undefined) {

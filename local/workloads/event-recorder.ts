@@ -4,26 +4,27 @@
  * Limits: keeps the last 1000; the oldest is deleted. Recording never throws: an Event is information, not state.
  */
 import type { Clock } from '../../lib/clock.ts';
-import type { KubeObject, Objects } from '../objects.ts';
-import { events, toApiTime } from './resources.ts';
+import type { StoredObject, Objects } from '../objects.ts';
+import { toApiTime } from '../../api/conditions.ts';
+import { eventsPath } from './resources.ts';
 
 export type EventType = 'Normal' | 'Warning';
 
-export interface EventRecorder {
-  record(about: KubeObject, type: EventType, reason: string, message: string): void;
+export interface LocalEventRecorder {
+  record(about: StoredObject, type: EventType, reason: string, message: string): void;
 }
 
 const keptEvents = 1000;
 
 /** @param component the reporting component: `kubelet`, `deployment-controller` … */
-export function createEventRecorder(objects: Objects, clock: Clock, component: string): EventRecorder {
+export function createEventRecorder(objects: Objects, clock: Clock, component: string): LocalEventRecorder {
   const names = new Map<string, { namespace: string; name: string }>();
   let serial = 0;
 
   const repeat = (place: { namespace: string; name: string }): boolean => {
-    const stored = objects.get({ ...events, ...place });
+    const stored = objects.get({ ...eventsPath, ...place });
     if (stored === undefined) return false;
-    objects.update(events, {
+    objects.update(eventsPath, {
       ...stored,
       count: Number(stored['count'] ?? 1) + 1,
       lastTimestamp: toApiTime(clock.now()),
@@ -31,7 +32,7 @@ export function createEventRecorder(objects: Objects, clock: Clock, component: s
     return true;
   };
 
-  const tell = (about: KubeObject, type: EventType, reason: string, message: string): void => {
+  const tell = (about: StoredObject, type: EventType, reason: string, message: string): void => {
     const key = JSON.stringify([about.metadata.uid, reason, message]);
     const known = names.get(key);
     if (known !== undefined && repeat(known)) return;
@@ -41,13 +42,16 @@ export function createEventRecorder(objects: Objects, clock: Clock, component: s
       namespace,
       name: `${about.metadata.name.slice(0, 200)}.${clock.now().toString(16)}${serial.toString(16).padStart(4, '0')}`,
     };
-    objects.create(events, newEvent({ about, type, reason, message, component, at: toApiTime(clock.now()), ...place }));
+    objects.create(
+      eventsPath,
+      newEvent({ about, type, reason, message, component, at: toApiTime(clock.now()), ...place }),
+    );
     names.delete(key);
     names.set(key, place);
     for (const [oldest, oldPlace] of names) {
       if (names.size <= keptEvents) break;
       names.delete(oldest);
-      objects.delete({ ...events, ...oldPlace });
+      objects.delete({ ...eventsPath, ...oldPlace });
     }
   };
 
@@ -63,7 +67,7 @@ export function createEventRecorder(objects: Objects, clock: Clock, component: s
 }
 
 type NewEvent = {
-  about: KubeObject;
+  about: StoredObject;
   type: EventType;
   reason: string;
   message: string;

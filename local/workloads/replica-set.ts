@@ -5,19 +5,20 @@
  */
 import { messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { condition, isActive, isReady, type Pod } from '../kubelet/pod.ts';
-import type { KubeObject, Objects } from '../objects.ts';
+import { condition, isActive, isPodReady, type StoredPod } from '../kubelet/pod.ts';
+import type { StoredObject, Objects } from '../objects.ts';
 import type { Key } from './controller.ts';
-import type { EventRecorder } from './event-recorder.ts';
-import { controllerUid, pods, replicaSets, toApiTime, type ReplicaSet, type ReplicaSetStatus } from './resources.ts';
+import type { LocalEventRecorder } from './event-recorder.ts';
+import { toApiTime } from '../../api/conditions.ts';
+import { controllerUid, podsPath, replicaSetsPath, type ReplicaSet, type ReplicaSetStatus } from './resources.ts';
 
-export type ReplicaSetDoors = { readonly objects: Objects; readonly clock: Clock; readonly events: EventRecorder };
+export type ReplicaSetDoors = { readonly objects: Objects; readonly clock: Clock; readonly events: LocalEventRecorder };
 
 /** @returns how many pods to create, or which ones to delete */
 export function planReplicas(
   wanted: number,
-  active: readonly Pod[],
-): { readonly create: number; readonly remove: readonly Pod[] } {
+  active: readonly StoredPod[],
+): { readonly create: number; readonly remove: readonly StoredPod[] } {
   const surplus = active.length - wanted;
   if (surplus <= 0) return { create: wanted - active.length, remove: [] };
   return { create: 0, remove: [...active].sort(byUsefulness).slice(0, surplus) };
@@ -26,14 +27,14 @@ export function planReplicas(
 /**
  * Deletion order: not scheduled, then not running, then not ready, then the youngest, so that the least work is lost.
  */
-function byUsefulness(a: Pod, b: Pod): number {
+function byUsefulness(a: StoredPod, b: StoredPod): number {
   return rank(a) - rank(b) || Date.parse(b.metadata.creationTimestamp) - Date.parse(a.metadata.creationTimestamp);
 }
 
-function rank(pod: Pod): number {
+function rank(pod: StoredPod): number {
   if (pod.spec.nodeName === undefined) return 0;
   if (pod.status?.phase !== 'Running') return 1;
-  return isReady(pod) ? 3 : 2;
+  return isPodReady(pod) ? 3 : 2;
 }
 
 /**
@@ -42,11 +43,11 @@ function rank(pod: Pod): number {
  */
 export function describeReplicaSet(
   set: ReplicaSet,
-  active: readonly Pod[],
+  active: readonly StoredPod[],
   nowMs: number,
   failure?: string,
 ): { readonly status: ReplicaSetStatus; readonly recheckMs: number | undefined } {
-  const waits = active.filter(isReady).map((pod) => untilAvailable(pod, set.spec.minReadySeconds ?? 0, nowMs));
+  const waits = active.filter(isPodReady).map((pod) => untilAvailable(pod, set.spec.minReadySeconds ?? 0, nowMs));
   const before = set.status?.conditions?.find((one) => one.type === 'ReplicaFailure');
   const conditions =
     failure === undefined
@@ -74,22 +75,22 @@ export function describeReplicaSet(
   };
 }
 
-function untilAvailable(pod: Pod, minReadySeconds: number, nowMs: number): number {
+function untilAvailable(pod: StoredPod, minReadySeconds: number, nowMs: number): number {
   const since = Date.parse(condition(pod, 'Ready')?.lastTransitionTime ?? '') || nowMs;
   return Math.max(0, since + minReadySeconds * 1000 - nowMs);
 }
 
 /** One pass over one ReplicaSet. @returns milliseconds until a ready pod becomes available */
 export function syncReplicaSet(doors: ReplicaSetDoors, { namespace, name }: Key): number | undefined {
-  const set = doors.objects.get({ ...replicaSets, namespace, name }) as ReplicaSet | undefined;
+  const set = doors.objects.get({ ...replicaSetsPath, namespace, name }) as ReplicaSet | undefined;
   if (set === undefined || set.metadata.deletionTimestamp !== undefined) return undefined;
   const plan = planReplicas(set.spec.replicas ?? 1, activePods(doors.objects, set));
   for (const pod of plan.remove) {
-    doors.objects.delete({ ...pods, namespace, name: pod.metadata.name });
+    doors.objects.delete({ ...podsPath, namespace, name: pod.metadata.name });
     doors.events.record(set, 'Normal', 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`);
   }
   const failure = createPods(doors, set, plan.create);
-  const latest = doors.objects.get({ ...replicaSets, namespace, name }) as ReplicaSet | undefined;
+  const latest = doors.objects.get({ ...replicaSetsPath, namespace, name }) as ReplicaSet | undefined;
   if (latest === undefined) return undefined;
   const { status, recheckMs } = describeReplicaSet(
     latest,
@@ -97,28 +98,28 @@ export function syncReplicaSet(doors: ReplicaSetDoors, { namespace, name }: Key)
     doors.clock.now(),
     failure?.message,
   );
-  doors.objects.updateStatus(replicaSets, { ...latest, status });
+  doors.objects.updateStatus(replicaSetsPath, { ...latest, status });
   // Throw only after the status was written, so that the loop retries with back-off.
   if (failure !== undefined) throw failure;
   return recheckMs;
 }
 
-export function replicaSetKeys(object: KubeObject): readonly Key[] {
+export function replicaSetKeys(object: StoredObject): readonly Key[] {
   const namespace = object.metadata.namespace ?? '';
   if (object.kind === 'ReplicaSet') return [{ namespace, name: object.metadata.name }];
   const owner = object.metadata.ownerReferences?.find((one) => one.controller === true && one.kind === 'ReplicaSet');
   return owner === undefined ? [] : [{ namespace, name: owner.name }];
 }
 
-function activePods(objects: Objects, set: ReplicaSet): readonly Pod[] {
-  const all = objects.list(pods, { namespace: set.metadata.namespace ?? '' }) as readonly Pod[];
+function activePods(objects: Objects, set: ReplicaSet): readonly StoredPod[] {
+  const all = objects.list(podsPath, { namespace: set.metadata.namespace ?? '' }) as readonly StoredPod[];
   return all.filter((pod) => controllerUid(pod) === set.metadata.uid && isActive(pod));
 }
 
 function createPods(doors: ReplicaSetDoors, set: ReplicaSet, count: number): Error | undefined {
   for (let made = 0; made < count; made += 1) {
     try {
-      const pod = doors.objects.create(pods, newPod(set));
+      const pod = doors.objects.create(podsPath, newPod(set));
       doors.events.record(set, 'Normal', 'SuccessfulCreate', `Created pod: ${pod.metadata.name}`);
     } catch (error) {
       doors.events.record(set, 'Warning', 'FailedCreate', `Error creating: ${messageOf(error)}`);

@@ -4,31 +4,31 @@
  * where it reads the field.
  * Why: the client library's types are mutable classes with dates; stored objects are frozen JSON.
  */
-import type { KubeObject, ResourceType } from '../objects.ts';
+import type { ConditionStatus } from '../../api/conditions.ts';
+import type { StoredObject, ResourcePath } from '../objects.ts';
 
-export const pods = { apiVersion: 'v1', plural: 'pods' } as const satisfies ResourceType;
-export const services = { apiVersion: 'v1', plural: 'services' } as const satisfies ResourceType;
-export const endpoints = { apiVersion: 'v1', plural: 'endpoints' } as const satisfies ResourceType;
-export const events = { apiVersion: 'v1', plural: 'events' } as const satisfies ResourceType;
-export const nodes = { apiVersion: 'v1', plural: 'nodes' } as const satisfies ResourceType;
-export const namespaces = { apiVersion: 'v1', plural: 'namespaces' } as const satisfies ResourceType;
-export const configMaps = { apiVersion: 'v1', plural: 'configmaps' } as const satisfies ResourceType;
-export const claims = { apiVersion: 'v1', plural: 'persistentvolumeclaims' } as const satisfies ResourceType;
-export const deployments = { apiVersion: 'apps/v1', plural: 'deployments' } as const satisfies ResourceType;
-export const replicaSets = { apiVersion: 'apps/v1', plural: 'replicasets' } as const satisfies ResourceType;
-export const endpointSlices = {
+export const podsPath = { apiVersion: 'v1', plural: 'pods' } as const satisfies ResourcePath;
+export const servicesPath = { apiVersion: 'v1', plural: 'services' } as const satisfies ResourcePath;
+export const endpointsPath = { apiVersion: 'v1', plural: 'endpoints' } as const satisfies ResourcePath;
+export const eventsPath = { apiVersion: 'v1', plural: 'events' } as const satisfies ResourcePath;
+export const nodesPath = { apiVersion: 'v1', plural: 'nodes' } as const satisfies ResourcePath;
+export const namespacesPath = { apiVersion: 'v1', plural: 'namespaces' } as const satisfies ResourcePath;
+export const configMapsPath = { apiVersion: 'v1', plural: 'configmaps' } as const satisfies ResourcePath;
+export const claimsPath = { apiVersion: 'v1', plural: 'persistentvolumeclaims' } as const satisfies ResourcePath;
+export const deploymentsPath = { apiVersion: 'apps/v1', plural: 'deployments' } as const satisfies ResourcePath;
+export const replicaSetsPath = { apiVersion: 'apps/v1', plural: 'replicasets' } as const satisfies ResourcePath;
+export const endpointSlicesPath = {
   apiVersion: 'discovery.k8s.io/v1',
   plural: 'endpointslices',
-} as const satisfies ResourceType;
-export const customResources = {
+} as const satisfies ResourcePath;
+export const definitionsPath = {
   apiVersion: 'apiextensions.k8s.io/v1',
   plural: 'customresourcedefinitions',
-} as const satisfies ResourceType;
+} as const satisfies ResourcePath;
 
 /** On the Service for a Gateway's address. */
 export const gatewayNameLabel = 'gateway.networking.k8s.io/gateway-name';
 
-export type ConditionStatus = 'True' | 'False' | 'Unknown';
 export type IntOrPercent = number | string;
 export type Labels = Readonly<Record<string, string>>;
 export type LabelSelector = { readonly matchLabels?: Labels };
@@ -46,7 +46,7 @@ export type WorkloadCondition = {
   readonly lastTransitionTime: string;
 };
 
-export type Deployment = KubeObject & {
+export type StoredDeployment = StoredObject & {
   readonly spec: {
     readonly replicas?: number;
     readonly selector: LabelSelector;
@@ -73,7 +73,7 @@ export type DeploymentStatus = {
   readonly conditions?: readonly WorkloadCondition[];
 };
 
-export type ReplicaSet = KubeObject & {
+export type ReplicaSet = StoredObject & {
   readonly spec: {
     readonly replicas?: number;
     readonly selector: LabelSelector;
@@ -92,18 +92,18 @@ export type ReplicaSetStatus = {
   readonly conditions?: readonly Omit<WorkloadCondition, 'lastUpdateTime'>[];
 };
 
-export type ServicePort = {
+export type StoredServicePort = {
   readonly name?: string;
   readonly protocol?: string;
   readonly port: number;
   readonly targetPort?: number | string;
 };
-export type Service = KubeObject & {
+export type StoredService = StoredObject & {
   readonly spec: {
     readonly type?: string;
     readonly clusterIP?: string;
     readonly selector?: Labels;
-    readonly ports?: readonly ServicePort[];
+    readonly ports?: readonly StoredServicePort[];
     readonly publishNotReadyAddresses?: boolean;
   };
 };
@@ -120,13 +120,13 @@ export type Endpoint = {
   };
 };
 export type EndpointPort = { readonly name?: string; readonly port: number; readonly protocol: string };
-export type EndpointSlice = KubeObject & {
+export type EndpointSlice = StoredObject & {
   readonly addressType: string;
   readonly endpoints: readonly Endpoint[];
   readonly ports?: readonly EndpointPort[];
 };
 
-export type Claim = KubeObject & {
+export type VolumeClaim = StoredObject & {
   readonly spec: {
     readonly accessModes?: readonly string[];
     readonly volumeName?: string;
@@ -145,11 +145,6 @@ export function selects(selector: Labels | undefined, labels: Labels | undefined
 }
 
 /** The owner that is the controller, if any. */
-export function controllerUid(object: KubeObject): string | undefined {
+export function controllerUid(object: StoredObject): string | undefined {
   return object.metadata.ownerReferences?.find((owner) => owner.controller === true)?.uid;
-}
-
-/** Times in the API have whole seconds. */
-export function toApiTime(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }

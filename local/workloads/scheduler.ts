@@ -7,11 +7,12 @@
  */
 import { parseQuantity } from '../../api/quantities.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { isFinished, isSidecar, type Container, type Pod, type PodCondition } from '../kubelet/pod.ts';
-import type { KubeObject, Objects } from '../objects.ts';
+import { isFinished, isSidecar, type Container, type StoredPod, type PodCondition } from '../kubelet/pod.ts';
+import type { StoredObject, Objects } from '../objects.ts';
 import type { Key } from './controller.ts';
-import type { EventRecorder } from './event-recorder.ts';
-import { claims, nodes, pods, toApiTime, type Labels } from './resources.ts';
+import type { LocalEventRecorder } from './event-recorder.ts';
+import { toApiTime } from '../../api/conditions.ts';
+import { claimsPath, nodesPath, podsPath, type Labels } from './resources.ts';
 
 export type Amounts = Readonly<Record<string, number>>;
 
@@ -26,7 +27,7 @@ export type PlacementFacts = {
 };
 
 /** @returns undefined when the pod fits; else the scheduler's message */
-export function planPlacement(pod: Pod, facts: PlacementFacts): string | undefined {
+export function planPlacement(pod: StoredPod, facts: PlacementFacts): string | undefined {
   for (const volume of pod.spec.volumes ?? []) {
     const name = volume.persistentVolumeClaim?.claimName;
     if (name !== undefined && !facts.claimExists(name))
@@ -54,7 +55,7 @@ function unschedulable(why: string, preemption: string): string {
 }
 
 /** The larger of the sum of the main containers and the largest init container; sidecars count in both. */
-export function podRequests(pod: Pod): Amounts {
+export function podRequests(pod: StoredPod): Amounts {
   const total: Record<string, number> = {};
   for (const container of pod.spec.containers) add(total, requestsOf(container));
   const sidecars: Record<string, number> = {};
@@ -84,25 +85,25 @@ function add(total: Record<string, number>, amounts: Amounts): void {
 export type SchedulerDoors = {
   readonly objects: Objects;
   readonly clock: Clock;
-  readonly events: EventRecorder;
+  readonly events: LocalEventRecorder;
   readonly nodeName: string;
 };
 
 /** One pass over one pod. */
 export function syncPlacement(doors: SchedulerDoors, { namespace, name }: Key): undefined {
-  const pod = doors.objects.get({ ...pods, namespace, name }) as Pod | undefined;
+  const pod = doors.objects.get({ ...podsPath, namespace, name }) as StoredPod | undefined;
   if (pod === undefined || pod.spec.nodeName !== undefined || pod.metadata.deletionTimestamp !== undefined)
     return undefined;
-  const node = doors.objects.get({ ...nodes, name: doors.nodeName });
+  const node = doors.objects.get({ ...nodesPath, name: doors.nodeName });
   if (node === undefined) return undefined;
   const problem = planPlacement(pod, placementFacts(doors, node, namespace));
   if (problem !== undefined) return refuse(doors, pod, problem);
-  doors.objects.update(pods, { ...pod, spec: { ...pod.spec, nodeName: doors.nodeName } } as Pod);
+  doors.objects.update(podsPath, { ...pod, spec: { ...pod.spec, nodeName: doors.nodeName } } as StoredPod);
   doors.events.record(pod, 'Normal', 'Scheduled', `Successfully assigned ${namespace}/${name} to ${doors.nodeName}`);
   return undefined;
 }
 
-function refuse(doors: SchedulerDoors, pod: Pod, problem: string): undefined {
+function refuse(doors: SchedulerDoors, pod: StoredPod, problem: string): undefined {
   const before = pod.status?.conditions?.find((one) => one.type === 'PodScheduled');
   const lastTransitionTime = before?.status === 'False' ? before.lastTransitionTime : toApiTime(doors.clock.now());
   const condition: PodCondition = {
@@ -113,26 +114,29 @@ function refuse(doors: SchedulerDoors, pod: Pod, problem: string): undefined {
     lastProbeTime: null,
     lastTransitionTime,
   };
-  doors.objects.updateStatus(pods, { ...pod, status: { ...pod.status, phase: 'Pending', conditions: [condition] } });
+  doors.objects.updateStatus(podsPath, {
+    ...pod,
+    status: { ...pod.status, phase: 'Pending', conditions: [condition] },
+  });
   if (before?.message !== problem) doors.events.record(pod, 'Warning', 'FailedScheduling', problem);
   return undefined;
 }
 
 /** The pod itself while it is pending; all pending pods when a change may have freed capacity. */
-export function placementKeys(objects: Objects, object: KubeObject): readonly Key[] {
-  const pod = object as Pod;
+export function placementKeys(objects: Objects, object: StoredObject): readonly Key[] {
+  const pod = object as StoredPod;
   const waits = object.kind === 'Pod' && pod.spec.nodeName === undefined;
   const freesNothing = object.kind === 'Pod' && !isFinished(pod) && pod.metadata.deletionTimestamp === undefined;
   const waiting = waits
     ? [pod]
     : freesNothing
       ? []
-      : (objects.list(pods) as readonly Pod[]).filter((one) => one.spec.nodeName === undefined);
+      : (objects.list(podsPath) as readonly StoredPod[]).filter((one) => one.spec.nodeName === undefined);
   return waiting.map(({ metadata }) => ({ namespace: metadata.namespace ?? '', name: metadata.name }));
 }
 
-function placementFacts({ objects, nodeName }: SchedulerDoors, node: KubeObject, namespace: string): PlacementFacts {
-  const there = (objects.list(pods) as readonly Pod[]).filter(
+function placementFacts({ objects, nodeName }: SchedulerDoors, node: StoredObject, namespace: string): PlacementFacts {
+  const there = (objects.list(podsPath) as readonly StoredPod[]).filter(
     (pod) => pod.spec.nodeName === nodeName && !isFinished(pod),
   );
   const used: Record<string, number> = { pods: there.length };
@@ -147,6 +151,6 @@ function placementFacts({ objects, nodeName }: SchedulerDoors, node: KubeObject,
     cordoned: spec?.unschedulable === true,
     allocatable,
     used,
-    claimExists: (name) => objects.get({ ...claims, namespace, name }) !== undefined,
+    claimExists: (name) => objects.get({ ...claimsPath, namespace, name }) !== undefined,
   };
 }

@@ -1,21 +1,19 @@
 /**
- * A golden result against its limit, and the sentence with the numbers.
- *
- * Pure.
+ * Compares a golden result with its limit, and describes it in a sentence. Pure.
  */
 import { goldenMetrics } from '../../api/golden-metrics.ts';
 import type { GoldenResult } from '../../api/report.ts';
 import type { GoldenConfig } from '../../api/runtime-config.ts';
 
-/** Scores are sums of float32 numbers. */
+/** Tolerance for rounding: scores are sums of float32 numbers. */
 const slack = 1e-9;
 
-/** Without a score nothing was compared, and every number was finite: that is all that can be asked. */
+/** A result without a score passes: the answers could not be compared, but all their numbers were finite. */
 export function isGood({ score }: Pick<GoldenResult, 'score'>, { min, max }: GoldenConfig): boolean {
   return score === null || ((min === undefined || score >= min - slack) && (max === undefined || score <= max + slack));
 }
 
-/** e.g. `golden set: Cosine 0.71 in the worst of 32 cases, at least 0.99 is asked for` */
+/** e.g. `golden set: Cosine 0.71 in the worst of 32 cases, required: at least 0.99` */
 export function goldenSentence(result: GoldenResult, config: GoldenConfig): string {
   const { n, score, compared = n } = result;
   if (score === null) return nothingCompared(result, config);
@@ -23,17 +21,18 @@ export function goldenSentence(result: GoldenResult, config: GoldenConfig): stri
   const over = isWorstCase(config) ? 'in the worst of' : 'over';
   const asked = config.min === undefined ? 'at most' : 'at least';
   const numbers =
-    `${goldenName(config)}: ${config.metric} ${shownScore(score, limit)} ${over} ${compared} cases, ${asked} ` +
-    `${limit} is asked for`;
+    `${goldenName(config)}: ${config.metric} ${shownScore(score, limit)} ${over} ${compared} cases, required: ` +
+    `${asked} ${limit}`;
   return isGood(result, config) ? numbers : `${numbers}${because(result)}${hint(config)}`;
 }
 
 function nothingCompared(result: GoldenResult, config: GoldenConfig): string {
-  if (result.n === 0) return `${goldenName(config)}: ${result.problem ?? 'there is nothing to ask'}`;
-  return `${goldenName(config)}: all numbers of ${result.n} cases are finite, nothing was compared${because(result)}`;
+  if (result.n === 0) return `${goldenName(config)}: ${result.problem ?? 'the set has no cases'}`;
+  const name = goldenName(config);
+  return `${name}: all numbers of ${result.n} cases are finite; answers were not compared${because(result)}`;
 }
 
-/** What the questions are: the user's golden set, or inputs that were made up for a model without one. */
+/** "golden set", or "generated inputs" for a model without a golden set. */
 export function goldenName({ source }: GoldenConfig): string {
   return source.kind === 'Generated' ? 'generated inputs' : 'golden set';
 }
@@ -42,7 +41,7 @@ function because({ problem }: GoldenResult): string {
   return problem === undefined ? '' : `; ${problem}`;
 }
 
-/** The result that is furthest on the wrong side. Nothing compared is nothing against it. */
+/** The worst result. A result without a score is better than any score. */
 export function worstOf(results: readonly GoldenResult[], { max }: GoldenConfig): GoldenResult | undefined {
   const badness = ({ score }: GoldenResult): number =>
     score === null ? -Number.MAX_VALUE : max === undefined ? -score : score;
@@ -56,17 +55,17 @@ function isWorstCase({ metric }: GoldenConfig): boolean {
   return goldenMetrics[metric].over === 'WorstCase';
 }
 
-/** A model that is meant to answer otherwise cannot be told from a broken one by made-up inputs. */
+/** With generated inputs, an intended change of the answers looks like a broken model, so the user gets advice. */
 function hint({ source }: GoldenConfig): string {
   return source.kind === 'Generated'
-    ? "; its inputs were made up and stable's answers taken for the truth: for a model that is meant to answer " +
-        'otherwise give spec.rollout.gates.golden a set of your own'
+    ? "; the inputs were generated and compared with stable's answers: if the new answers are intended, set " +
+        'spec.rollout.gates.golden to a golden set of your own'
     : '';
 }
 
-/** Few digits, but never so few that a score looks like the limit that it misses. */
+/** Four or six digits, or all digits when the rounded score would equal the limit that it misses. */
 function shownScore(score: number, limit: number): string {
-  if (score >= Number.MAX_VALUE) return 'beyond all bounds';
+  if (score >= Number.MAX_VALUE) return 'too large to compute';
   for (const digits of [4, 6]) {
     const text = String(Number(score.toPrecision(digits)));
     if (Number(text) !== limit || score === limit) return text;

@@ -1,11 +1,9 @@
 /**
- * Freezes the golden gate of a candidate: what its answers are held against for this attempt of its rollout.
+ * Freezes the golden gate of a candidate for one attempt of its rollout.
  *
- * Owns:  when a user's ConfigMap is read - once an attempt, by GET, for the caches hold only our own objects - and what
- *        is said while it cannot be. From then on the revision's own ConfigMap holds the bytes, and a change of the
- *        user's, or of the gate, counts from the next rollout on.
- * Rule:  a candidate whose set is missing is not made: its pods would have nothing to be checked by. Nothing else of
- *        the model waits for it. One that is proven, pinned or promoted by request needs no set.
+ * Owns: reading the user's ConfigMap, once for each attempt. The bytes are copied into the revision's own ConfigMap, so
+ * later changes of the user's ConfigMap or of the gate apply from the next rollout on. A candidate whose set is missing
+ * gets no pods; stable is not affected. A proven, pinned or force-promoted revision needs no set.
  */
 import { createHash } from 'node:crypto';
 import { generatedGolden } from '../../api/defaults.ts';
@@ -29,22 +27,22 @@ import { candidateOf, stableOf, type Revision, type RolloutState, type Trouble }
 type Hands = { readonly client: Pick<KubeClient, 'get'>; readonly call: CallOptions; readonly frozen?: FrozenMemory };
 
 /**
- * What this process knows to be frozen of a model's revisions. It outweighs what the objects say, which anybody can
- * change and which is told nowhere else; a process that begins believes the objects.
+ * The frozen sets of a model's revisions that this process knows. They have priority over the objects in the cluster,
+ * which users can change. A new process starts with the sets in the objects.
  */
 export type FrozenMemory = Map<Revision, { readonly generation?: number; readonly golden?: FrozenGolden }>;
 
 export type Frozen = {
-  /** What is known to be frozen, of every revision that is remembered. */
+  /** The frozen sets of all remembered revisions. */
   readonly frozen: KnownFrozen;
-  /** The candidate whose set cannot be had. */
+  /** The candidate whose set is not available, with its trouble. */
   readonly held?: Held;
 };
 
-/** How soon a pass looks again for a set that was missing: nobody tells us of it. */
+/** How soon a pass reads a missing set again: the operator does not watch users' ConfigMaps. */
 export const goldenRecheckMs = 5_000;
 
-/** @throws only when the pass was ended */
+/** @throws only when the pass was aborted */
 export async function freezeGolden(hands: Hands, seen: Observed): Promise<Frozen> {
   const memory = hands.frozen ?? new Map();
   learnFrozen(memory, seen);
@@ -58,7 +56,7 @@ export async function freezeGolden(hands: Hands, seen: Observed): Promise<Frozen
   return { frozen: new Map(memory) };
 }
 
-/** What is remembered stays as it is; what is not is read from the revisions' own objects. */
+/** Adds sets from the revisions' own objects to the memory, and removes revisions that are no longer remembered. */
 function learnFrozen(memory: FrozenMemory, { records, children, model }: Observed): void {
   for (const revision of memory.keys()) if (!records.has(revision)) memory.delete(revision);
   for (const object of children) {
@@ -77,7 +75,7 @@ function frozenIn(
   return golden !== undefined && isWhole(golden) ? { golden } : {};
 }
 
-/** Somebody may have changed our ConfigMap by hand: then it is not what was frozen. */
+/** False when the ConfigMap was changed by hand: its content no longer matches the id. */
 function isWhole({ config: { id, ...config }, file }: FrozenGolden): boolean {
   return goldenId(config, file) === id;
 }
@@ -92,7 +90,7 @@ function isNeeded(seen: Observed, record: RevisionRecord): boolean {
   return record.golden.attempt !== attemptOf(memory, target);
 }
 
-/** Proven, or a person answers for it: what helps in an incident must not wait for a ConfigMap. */
+/** Proven, pinned or promoted by request: a rollback during an incident must not wait for a ConfigMap. */
 function needsNone({ plan, rollout }: Observed): boolean {
   return isExempt(rollout.target, { seen: rollout, plan }) || plan.promoteRevision === rollout.target;
 }
@@ -102,16 +100,11 @@ function isRetried({ memory, plan, rollout }: Observed): boolean {
   return (plan.retryToken !== undefined && plan.retryToken !== memory.handledRetryToken) || memory.stable === null;
 }
 
-/**
- * Of the rollout under way; of one that is about to begin, the first. A refused candidate keeps what it was refused by
- * until it is tried again.
- */
+/** The attempt of the rollout in progress; 1 for a rollout that is about to begin. A failed one keeps its attempt. */
 function attemptOf(memory: RolloutState, target: Revision): number {
   if (candidateOf(memory) !== target || !('attempt' in memory)) return 1;
   return memory.attempt;
 }
-
-// ── freezing ──
 
 type Gate = NonNullable<NonNullable<NonNullable<OnnxModelSpec['rollout']>['gates']>['golden']>;
 
@@ -151,7 +144,7 @@ async function pick(
     return pickGoldenFile(await client.get<KubeObject & ConfigMap>(configMaps, name, call));
   } catch (error) {
     if (call.signal?.aborted === true) throw error;
-    // Stable is looked after all the same: the candidate alone waits.
+    // Do not throw: the pass continues for stable, only the candidate waits.
     const problem = isNotFound(error)
       ? `there is no ConfigMap ${name.name} in namespace ${name.namespace}`
       : `ConfigMap ${name.name} cannot be read: ${messageOf(error)}`;
@@ -159,7 +152,7 @@ async function pick(
   }
 }
 
-/** A claim is mounted only where the model comes from it. */
+/** A pod mounts a volume claim only if its model comes from that claim. */
 function freezeUri(
   gate: Gate,
   { uri, digest }: { readonly uri: string; readonly digest: string },
@@ -167,17 +160,20 @@ function freezeUri(
 ): FrozenGolden | Trouble {
   const [claim, mounted] = [volumeClaimOf(uri), volumeClaimOf(record.spec.model.uri)];
   if (claim !== undefined && claim !== mounted) {
-    const problem = mounted === undefined ? 'the model comes from no claim' : `the model comes from claim '${mounted}'`;
+    const problem =
+      mounted === undefined
+        ? 'the model is not in a volume claim'
+        : `the model is in volume claim '${mounted}'; use the same claim for both`;
     return {
       reason: 'GoldenSetInvalid',
-      message: `golden set: ${uri} is in claim '${claim}', which the pods do not mount: ${problem}`,
+      message: `golden set: ${uri} is in volume claim '${claim}', which the pods do not mount: ${problem}`,
       fatal: false,
     };
   }
   return frozen({ ...limitOf(gate), source: { kind: 'Uri', uri, digest } }, attempt);
 }
 
-/** The CRD has let only numbers in, and each metric only its own limit. */
+/** No checks here: the CRD accepts only numbers, and only the limit that fits the metric. */
 function limitOf({ metric, min, max }: Gate): Pick<GoldenConfig, 'metric' | 'min' | 'max'> {
   return {
     metric,
@@ -191,7 +187,7 @@ function frozen(config: Omit<GoldenConfig, 'id'>, attempt: number, file?: Golden
   return { config: { id: goldenId(config, file), ...config }, attempt, ...(file === undefined ? {} : { file }) };
 }
 
-/** @returns `sha256:<64 hex>` over gate and bytes */
+/** @returns `sha256:<64 hex>` of the gate and the bytes of the set */
 function goldenId({ metric, min, max, source }: Omit<GoldenConfig, 'id'>, file: GoldenFile | undefined): string {
   const hash = createHash('sha256').update(JSON.stringify([metric, min ?? null, max ?? null, source]));
   if (file !== undefined) hash.update('text' in file ? file.text : Buffer.from(file.base64, 'base64'));

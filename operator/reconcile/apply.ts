@@ -1,12 +1,9 @@
 /**
- * Makes the cluster what is wanted: server-side apply of what differs, deletion of what is left over.
+ * Applies the wanted manifests (server-side apply), then deletes leftovers. Skips writes that would change nothing.
  *
- * Owns:  the order of writes and which leftovers may go. Writes nothing that would change nothing.
- * Rule:  leftovers go only after everything wanted is there, so that nothing loses its pods before traffic has
- *        left it; nothing that is wanted is a leftover, whatever its labels say. A manifest that is refused holds up
- *        its own revision only; the pass then fails and names it.
- * Traffic: the entry Service selects by the serving mark only once the pods have it (serving-pods.ts); a route is
- *        written only where the cluster has routes.
+ * Owns:  the order of writes and which leftovers may be deleted. Leftovers are deleted only after every wanted object
+ *        was applied. A refused manifest delays only its own revision; the pass then fails and names the manifest.
+ *        The entry Service selects by the serving mark only once the pods have it (serving-pods.ts).
  */
 import { AppError, kindOf, messageOf } from '../../api/errors.ts';
 import { annotations, childName, labels } from '../../api/names.ts';
@@ -26,15 +23,15 @@ import { isRouterKind, routerOf } from '../traffic/router.ts';
 
 export type Applied = {
   readonly writes: number;
-  /** Somebody had changed the weights of this object; they were put back: "HTTPRoute m". */
+  /** The object whose weights another writer had changed and this pass reverted: "HTTPRoute m". */
   readonly reverted?: string;
-  /** Something is to be waited for. */
+  /** When to run the next pass, because the cluster needs time for a change. */
   readonly recheckMs?: number;
   readonly failure?: ApplyFailure;
   readonly error?: unknown;
-  /** What was refused is tried again after this long; absent: as every failure is. */
+  /** Delay before a refused write is retried; absent: the back-off of the work queue applies. */
   readonly retryMs?: number;
-  /** What in the children is not as wanted and stays, a sentence each. */
+  /** Differences of children that the operator leaves in place, one sentence each. */
   readonly told?: readonly string[];
 };
 
@@ -69,14 +66,14 @@ async function putAll(hands: Hands, seen: Seen, { decision, manifests }: Wanted)
   return { writes, told, ...present({ reverted }), ...failed };
 }
 
-/** How the putting of one pass goes. */
+/** The progress of one pass over the manifests. */
 class Course {
   writes = 0;
   reverted: string | undefined;
   failed: Failed | undefined;
   readonly told: string[] = [];
   readonly #decision: Decision;
-  /** Revisions whose frozen template no cache has shown yet. */
+  /** Revisions whose stored ControllerRevision is not in the cache yet. */
   readonly #unread = new Set<Revision | undefined>();
 
   constructor(decision: Decision) {
@@ -84,8 +81,8 @@ class Course {
   }
 
   /**
-   * What belongs to a revision that was refused waits; the others and their traffic do not wait for it. A frozen
-   * template is read before pods are made by it: applying another one would restart them.
+   * True for a manifest that must wait: one of a revision with a refused manifest, or of a revision whose stored
+   * ControllerRevision was not read yet. A Deployment made from another template would restart that revision's pods.
    */
   isHeldUp(manifest: Manifest): boolean {
     return (
@@ -125,12 +122,12 @@ async function putOne(hands: Hands, manifest: Manifest, known: KubeObject | unde
   }
 }
 
-/** Trying again at once cannot help, and nobody tells us when it would. */
+/** True when an immediate retry would fail too, and the operator cannot watch for the end of the cause. */
 function isLasting(error: unknown): boolean {
   return kindOf(error) === 'invalid' || (error instanceof AppError && error.code === 'NAME_TAKEN');
 }
 
-/** The route that we applied last is the one that is wanted, and yet it differs: somebody else has written it. */
+/** True when the wanted route is the one applied last, but the live one differs: another writer changed it. */
 function isRevert(manifest: Manifest, known: KubeObject | undefined): boolean {
   return (
     isRouterKind(manifest.kind) &&
@@ -155,7 +152,7 @@ async function clearAway(
   return { ...unmarking, writes: writes + unmarking.writes + leftovers.length };
 }
 
-/** Pods that may not be marked hold up the sharing of traffic, nothing else. */
+/** A failure to mark pods delays only the sharing of traffic, so the other writes of the pass continue. */
 async function tryToMark(
   hands: Hands,
   seen: Seen,
@@ -172,13 +169,13 @@ function notMarked(error: unknown): ApplyFailure {
   return {
     trouble: {
       reason: 'ApplyFailed',
-      message: `pods cannot be marked to share the traffic: ${messageOf(error)}`,
+      message: `cannot set the serving label of pods that share the traffic: ${messageOf(error)}`,
       fatal: kindOf(error) === 'invalid',
     },
   };
 }
 
-/** Whether it may be written now. */
+/** Whether the manifest may be applied in this pass. */
 function isDue(
   manifest: Manifest,
   seen: Seen,
@@ -190,7 +187,7 @@ function isDue(
   return !isEntry || sharing(seen, decision).length === 0 || selectsMarks(seen) || marking.isSafe;
 }
 
-/** The rest of the refused revision, and what moves traffic if that revision is to get any. */
+/** True for manifests of the refused revision, and for traffic objects if that revision is to get traffic. */
 function concerns(failure: ApplyFailure, manifest: Manifest, decision: Decision): boolean {
   const revision = manifest.metadata.labels[labels.revision];
   const concerned = revision === undefined ? [decision.serve, decision.canary?.revision] : [revision];
@@ -199,15 +196,16 @@ function concerns(failure: ApplyFailure, manifest: Manifest, decision: Decision)
 
 function failureOf(manifest: Manifest, error: unknown): ApplyFailure {
   const revision = manifest.metadata.labels[labels.revision];
-  const message = `${manifest.kind} ${manifest.metadata.name} cannot be applied: ${messageOf(error)}`;
+  const message = `cannot apply ${manifest.kind} ${manifest.metadata.name}: ${messageOf(error)}`;
   const trouble = { reason: 'ApplyFailed', message, fatal: kindOf(error) === 'invalid' } as const;
   return revision === undefined ? { trouble } : { revision, trouble };
 }
 
 /**
- * Children of revisions that the decision does not run, the oldest revisions past the limit, a route that is not asked
- * for, and what was kept of a rollout (operator/gates) that is over. What is wanted is known by kind and name, and a
- * child's revision by its name: labels may be changed by anybody, and a cache may show an old one.
+ * Children to delete: those of revisions that the decision does not run, ControllerRevisions beyond
+ * revisionHistoryLimit, a route that the spec does not ask for, and the stored ledger (operator/gates) of a finished
+ * rollout. Wanted objects are matched by kind and name, and a child's revision by its name, because other writers can
+ * change labels and a cache may show old ones.
  */
 export function leftoversOf(seen: Seen, { decision, manifests }: Wanted): readonly KubeObject[] {
   const model = seen.model.metadata.name;
@@ -227,7 +225,7 @@ export function leftoversOf(seen: Seen, { decision, manifests }: Wanted): readon
   });
 }
 
-/** Also of a revision whose record is missing, which has no manifests. */
+/** Names all children, because a revision without a record has no manifests but keeps its children. */
 function namesOf(model: string, revision: Revision): readonly string[] {
   return ['ControllerRevision', 'ConfigMap', 'Service', 'Deployment'].map(
     (kind) => `${kind}/${childName(model, revision)}`,
@@ -256,7 +254,7 @@ async function remove(client: KubeClient, object: KubeObject, call: CallOptions)
       { ...call, propagation: 'Background', ...(uid === undefined ? {} : { uid }) },
     );
   } catch (error) {
-    // Somebody was faster.
+    // The object was already deleted.
     if (!isNotFound(error)) throw error;
   }
 }

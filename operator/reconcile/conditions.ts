@@ -1,9 +1,8 @@
 /**
- * What the conditions say after a pass.
+ * Computes the conditions after a pass.
  *
- * Owns:  which facts feed which condition, with the same reasons as the decision. kstatus reads Ready,
- *        Reconciling and Stalled (present only while True, never both).
- * Pure.
+ * Owns: which facts determine which condition; reasons are those of the decision. kstatus reads Ready, Reconciling and
+ *       Stalled: the latter two exist only while True, and never together. Pure.
  */
 import type { Claim, ConditionStatus, ConditionType } from '../../api/conditions.ts';
 import { isReasonOf, type DecisionReason, type Reason, type ReasonIn } from '../../api/reasons.ts';
@@ -25,12 +24,12 @@ export type Facts = {
   readonly decision: Decision;
   readonly seen: Observation;
   readonly plan: RolloutPlan;
-  /** The revision that conditions speak of: the candidate while there is one, else stable. */
+  /** The revision that the conditions describe: the candidate while there is one, else stable. */
   readonly record: RevisionRecord | undefined;
   readonly reports: readonly Report[];
-  /** An object that could not be written in the pass before. */
+  /** An object that could not be written in the previous pass. */
   readonly failure?: Trouble;
-  /** What in the children is not as wanted and stays, a sentence each. */
+  /** Differences of children that the operator leaves in place, one sentence each. */
   readonly told?: readonly string[];
 };
 
@@ -50,7 +49,7 @@ export function claimsOf(facts: Facts): readonly Claim<Reason>[] {
   return speakers.map((speak) => speak(facts)).filter((claim) => claim !== undefined);
 }
 
-/** The spec as it is now is the one that serves, with all its pods. */
+/** True when the revision of the current spec serves and all its pods are ready. */
 function isServedInFull(facts: Facts): boolean {
   const { decision, seen, plan, failure } = facts;
   const { phase } = decision.next;
@@ -73,7 +72,7 @@ function isFullyReady({ decision, seen, plan }: Facts): boolean {
   return stable !== null && (seen.pods[stable]?.ready ?? 0) >= plan.replicas;
 }
 
-/** Draining alone is not "in progress" for a waiter: the spec is served in full. */
+/** Not set while only old pods drain: the spec is served in full, so `kubectl wait` need not wait. */
 function reconciling(facts: Facts): Claim<Reason> | undefined {
   if (isStalled(facts) || isServedInFull(facts)) return undefined;
   const { reason, message } = troubleOrDecision(facts);
@@ -106,7 +105,7 @@ function available(facts: Facts): Claim<Reason> {
       'Available',
       'False',
       'NoReadyPods',
-      serve === null ? 'no revision exists yet' : `no pod of ${serve} is ready`,
+      serve === null ? 'no revision exists yet' : `no pod of revision ${serve} is ready`,
     );
   const problem = routerOf(facts.plan).outage(seen.traffic);
   if (problem !== undefined)
@@ -114,12 +113,12 @@ function available(facts: Facts): Claim<Reason> {
       'Available',
       'False',
       'NotSelected',
-      `${plural(pods, 'ready pod')} of ${serve} cannot be reached: ${problem}`,
+      `clients cannot reach the ${plural(pods, 'ready pod')} of revision ${serve}: ${problem}`,
     );
-  return claim('Available', 'True', 'Serving', `${serve} serves with ${plural(pods, 'ready pod')}`);
+  return claim('Available', 'True', 'Serving', `revision ${serve} serves with ${plural(pods, 'ready pod')}`);
 }
 
-/** A pause is expected, and no fault: Reconciling stays. */
+/** A pause is expected and not a failure, so Reconciling stays True. */
 function paused({ decision }: Facts): Claim<Reason> | undefined {
   const { next, reason, message } = decision;
   return next.phase === 'Paused' || 'heldAt' in next ? claim('Paused', 'True', reason, message) : undefined;
@@ -130,8 +129,8 @@ function artifactReady({ decision, seen, record }: Facts): Claim<Reason> {
   if (record?.resolved !== undefined) {
     const { digest, served = digest, leftOut } = record.resolved;
     const without =
-      leftOut === undefined ? '' : `; its answers do not have the outputs ${leftOut}, which are not tensors`;
-    return claim('ArtifactReady', 'True', 'Resolved', `${record.revision} serves ${served}${without}`);
+      leftOut === undefined ? '' : `; outputs left out of answers because they are not tensors: ${leftOut}`;
+    return claim('ArtifactReady', 'True', 'Resolved', `revision ${record.revision} serves ${served}${without}`);
   }
   return trouble === undefined
     ? claim('ArtifactReady', 'Unknown', 'Preparing', 'no pod has fetched and checked the model yet')
@@ -156,37 +155,47 @@ function isAboutArtifact(told: Told<string>): told is Told<ReasonIn<'ArtifactRea
 function modelLoaded({ decision, seen, record }: Facts): Claim<Reason> {
   const revision = record?.revision ?? '';
   if ((seen.pods[revision]?.ready ?? 0) > 0)
-    return claim('ModelLoaded', 'True', 'Warm', `${revision} is loaded and warmed${passedChecks(seen, revision)}`);
+    return claim(
+      'ModelLoaded',
+      'True',
+      'Warm',
+      `revision ${revision} is loaded and warmed up${passedChecks(seen, revision)}`,
+    );
   if (decision.next.phase === 'Failed') return claim('ModelLoaded', 'False', decision.next.cause, decision.next.detail);
-  return claim('ModelLoaded', 'Unknown', 'NotReady', `no pod of ${revision} is ready yet`);
+  return claim('ModelLoaded', 'Unknown', 'NotReady', `no pod of revision ${revision} is ready yet`);
 }
 
-/** What a candidate has shown before its traffic. */
+/** The result of the checks that a candidate passed before it got traffic. */
 function passedChecks(seen: Observation, revision: string): string {
   const checks = seen.pods[revision]?.checks;
   return checks?.verdict === 'Pass' ? `; ${checks.message}` : '';
 }
 
-/** The provider that pods say they run on, against the first that was asked for. */
+/** Compares the execution providers that pods report with the first one in the spec. */
 function providersActive({ record, reports }: Facts): Claim<Reason> {
   const wanted = record?.spec.execution.providers[0]?.name;
   const actual = reports.flatMap((report) => report.providers?.actual ?? []);
   const known = actual.length > 0 ? actual.map((use) => use.provider) : provenBy(record);
   const others = [...new Set(known.filter((provider) => provider !== wanted))];
   if (wanted === undefined || known.length === 0)
-    return claim('ProvidersActive', 'Unknown', 'NotReported', 'no pod has said which execution provider it uses');
+    return claim('ProvidersActive', 'Unknown', 'NotReported', 'no pod has reported which execution provider it uses');
   if (others.length === 0) return claim('ProvidersActive', 'True', 'AsAsked', `${wanted} runs the whole graph`);
-  return claim('ProvidersActive', 'False', 'Fallback', `${wanted} was asked for, ${others.join(' and ')} is used too`);
+  return claim(
+    'ProvidersActive',
+    'False',
+    'Fallback',
+    `part of the graph runs on ${others.join(' and ')} instead of ${wanted}`,
+  );
 }
 
-/** Without a report only this is known: under Forbid `prepare` has refused a graph that needs another provider. */
+/** Without a report the provider is known only under Forbid, where `prepare` refuses a graph that needs another one. */
 function provenBy(record: RevisionRecord | undefined): readonly string[] {
   return record?.resolved !== undefined && record.spec.execution.fallbackPolicy === 'Forbid'
     ? [record.resolved.provider]
     : [];
 }
 
-/** Whoever is to get traffic gets it, and a route has taken the very weights. */
+/** True when every revision receives its decided share and the route reports those weights. */
 function routeReady({ decision, seen, plan }: Facts): Claim<Reason> {
   const { shares, reason, problem } = seen.traffic ?? {};
   if (shares === undefined)
@@ -195,7 +204,7 @@ function routeReady({ decision, seen, plan }: Facts): Claim<Reason> {
     .map(([revision, share]) => `${revision} ${Math.round(share)}%`)
     .join(', ');
   if (!isAsDecided(shares, decision, plan))
-    return claim('RouteReady', 'False', 'RouteMoving', `traffic is on its way; now: ${now}`);
+    return claim('RouteReady', 'False', 'RouteMoving', `traffic is moving to the decided shares; currently: ${now}`);
   return claim(
     'RouteReady',
     'True',
@@ -213,18 +222,18 @@ function isAsDecided(
   return sharingOf(plan).isNear(shares[canary.revision] ?? 0, canary.weight);
 }
 
-/** Others' containers, variables, volumes, ports and files stay; whoever wonders about a pod has to know of them. */
+/** Reports containers, variables, volumes, ports and files of other writers, which can explain a pod's behaviour. */
 function childrenModified({ told = [] }: Facts): Claim<Reason> | undefined {
   if (told.length === 0) return undefined;
   return claim(
     'ChildrenModified',
     'True',
     'ForeignFields',
-    `not as the operator wants it, and left so: ${told.join('; ')}`,
+    `differs from the operator's manifests and is left unchanged: ${told.join('; ')}`,
   );
 }
 
-/** A word that the table does not give the condition does not compile. */
+/** A reason that api/reasons.ts does not list for the condition does not compile. */
 function claim<T extends ConditionType>(
   type: T,
   status: ConditionStatus,

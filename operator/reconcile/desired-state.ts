@@ -1,9 +1,8 @@
 /**
- * Model + decision → every object that should exist.
+ * All objects that should exist for a model and a decision.
  *
- * Owns:  the list and its order: a revision's record and config before its pods, what moves traffic last, so
- *        that an apply that fails half-way has moved none.
- * Pure.
+ * Owns: the order: a revision's record and config before its pods; objects that move traffic last, so that an apply
+ * that fails before them moves no traffic. Pure.
  */
 import { present } from '../../api/present.ts';
 import { routerOf } from '../traffic/router.ts';
@@ -15,8 +14,8 @@ import { configMap, controllerRevision } from '../resources/revisions.ts';
 import { revisionService } from '../resources/services.ts';
 
 /**
- * @param records what is known of the revisions that the decision runs; one that is missing (its
- *        ControllerRevision was deleted by somebody) gets no manifests, and apply.ts leaves its children alone
+ * @param records the records of the revisions that run. A revision without a record (its ControllerRevision was
+ *   deleted) gets no manifests; apply.ts does not change or delete its existing children
  */
 export function desiredState(
   model: OnnxModel,

@@ -1,13 +1,9 @@
 /**
- * Whether a live object already is what is wanted.
+ * Decides whether a live object already matches its manifest, so that a quiet cluster sees no writes.
  *
- * Owns:  the comparison that lets a quiet cluster see no write: every field that is wanted has its value, by the
- *        API's own structure (reconcile/shape.ts): maps and lists that are one value exactly, items of the other
- *        lists by their keys, whoever else has items in them. The hash of what was applied last is an annotation,
- *        so that a field that is no longer wanted is a difference, too.
- * Rule:  what the API server made of our last apply counts as wanted: it rounds quantities, drops nulls, and a
- *        webhook may change anything. A later change by somebody else differs from both.
- * Pure:  but for the hash function. Quantities (limits, requests, sizes) compare by value.
+ * Owns: the comparison by the API's structure (reconcile/shape.ts): atomic maps and lists exactly, other lists by their
+ *       items' keys, quantities by value. The applied hash, an annotation, reveals fields that were removed since.
+ *       The server's answer to the last apply also counts as a match: servers round, and webhooks mutate. Pure.
  */
 import { createHash } from 'node:crypto';
 import { annotations } from '../../api/names.ts';
@@ -19,7 +15,7 @@ import { isAtomicMapField, itemKey, itemKeysOf } from './shape.ts';
 import type { Manifest } from '../resources/objects.ts';
 import { canonicalJson } from '../../lib/canonical-json.ts';
 
-/** The manifest with the hash of itself among its annotations: what is really applied. */
+/** Adds the hash of the manifest as an annotation; the result is what is applied. */
 export function stamped(wanted: Manifest): Manifest {
   const hash = createHash('sha256').update(canonicalJson(wanted)).digest('hex').slice(0, 16);
   return {
@@ -29,15 +25,15 @@ export function stamped(wanted: Manifest): Manifest {
 }
 
 /**
- * @param wanted as `stamped` made it
- * @param live as the API server shows it
- * @param answered what the API server answered when `wanted` was applied last, if that is known
+ * @param wanted the result of `stamped`
+ * @param live the object in the API server
+ * @param answered the API server's answer to the last apply of `wanted`, if known
  */
 export function isApplied(wanted: Manifest, live: KubeObject | undefined, answered?: KubeObject): boolean {
   return live !== undefined && differencesOf(wanted, live, answered).length === 0;
 }
 
-/** The fields that are not as wanted, as paths: `spec.ports[8080].name`. */
+/** Paths of the fields that differ, such as `spec.ports[8080].name`. */
 export function differencesOf(wanted: Manifest, live: KubeObject, answered?: KubeObject): readonly string[] {
   return differences({ wanted, live, answered }, { path: '', field: '' });
 }
@@ -45,13 +41,13 @@ export function differencesOf(wanted: Manifest, live: KubeObject, answered?: Kub
 type Values = { readonly wanted: unknown; readonly live: unknown; readonly answered: unknown };
 type Place = {
   readonly path: string;
-  /** Name of the field that holds the value. */
+  /** The name of the field that holds the value. */
   readonly field: string;
-  /** The value is a Kubernetes quantity, which the server rewrites. */
+  /** The value is a Kubernetes quantity, which the server may rewrite. */
   readonly isQuantity?: boolean;
 };
 
-/** Maps of quantities, and single ones. */
+/** Fields that hold a map of quantities, and fields that hold one quantity. */
 const quantityMaps: ReadonlySet<string> = new Set(['limits', 'requests']);
 const quantityFields: ReadonlySet<string> = new Set(['sizeLimit', 'divisor']);
 
@@ -68,8 +64,8 @@ function isSameValue(live: unknown, wanted: unknown, { isQuantity = false }: Pla
 }
 
 /**
- * Fields whose false and 0 the server does not keep. Others have a meaning of their own there, as
- * `allowPrivilegeEscalation: false`.
+ * Fields that the server omits when they are false or 0. In other fields false differs from absent:
+ * `allowPrivilegeEscalation: false`, for example.
  */
 const omittedWhenZero: ReadonlySet<string> = new Set([
   'hostNetwork',
@@ -81,7 +77,7 @@ const omittedWhenZero: ReadonlySet<string> = new Set([
   'readOnly',
 ]);
 
-/** Null, an empty text, list and map are one to the server, which keeps none of them. */
+/** The server drops null and empty texts, lists and maps, so they equal an absent field. */
 function isNothing(value: unknown, field: string): boolean {
   if (Array.isArray(value)) return value.length === 0;
   if (value === false || value === 0) return omittedWhenZero.has(field);
@@ -142,12 +138,12 @@ function mapDifferences(
   });
 }
 
-/** The few fields of a map that is one value which the server itself fills in. */
+/** Fields of atomic maps that the server sets by default. */
 function isDefaulted(field: string, name: string): boolean {
   return (field === 'fieldRef' && name === 'apiVersion') || (field === 'resourceFieldRef' && name === 'divisor');
 }
 
-/** The server keeps billionths, and of requests and limits thousandths: it rounds up what is finer. */
+/** The server keeps nine decimals, and three for requests and limits; it rounds up: 1.0001m becomes 2m. */
 function sameQuantity(live: unknown, wanted: unknown): boolean {
   const [first, second] = [amountOf(live), amountOf(wanted)];
   if (first === undefined || second === undefined) return false;

@@ -1,11 +1,9 @@
 /**
- * Which fields of a child other writers have set, as its managedFields tell, and what becomes of them.
+ * Finds the fields of a child that other writers set, by managedFields, and decides which ones the operator removes.
  *
- * Owns:  the rule. A container, variable, volume, mount, port, file, label or annotation of somebody else stays and is
- *        told in the status. Any other foreign field of what the operator makes (hostNetwork, paused, sessionAffinity,
- *        a second probe handler …) is taken out, as is a port whose name or number ours needs: serving depends on it.
- * Rule:  what nobody but the API server or a webhook filled in at our own apply has no foreign owner, and stays.
- * Pure.
+ * Owns: the rule. Foreign containers, variables, volumes, mounts, ports, files, labels and annotations stay and appear
+ *       in the status. Other foreign fields (hostNetwork, paused …) are removed, and so are ports that conflict.
+ *       Fields that the API server or a webhook set during our own apply are not foreign. Pure.
  */
 import { fieldManager } from '../../api/names.ts';
 import { isRecord } from '../../api/record.ts';
@@ -14,25 +12,25 @@ import type { KubeObject, ManagedFieldsEntry } from '../../kube/client/object.ts
 import type { Manifest } from '../resources/objects.ts';
 import { isAtomicMapField, itemKey, itemKeysOf } from './shape.ts';
 
-/** Owns what a repair had to write beside the apply. */
+/** The field manager of repairs, which a merge patch writes in addition to the apply. */
 export const repairManager = 'onnx-operator-repair';
 
-/** A place in an object: field names, and `{ keys, key }` for an item of a list with keys. */
+/** One step of a path in an object: a field name, or `{ keys, key }` for an item of a keyed list. */
 type Step = string | ItemStep;
 type ItemStep = { readonly keys: readonly string[]; readonly key: string };
 type ForeignField = { readonly path: readonly Step[]; readonly manager: string };
 
 export type ForeignFields = {
-  /** What serving or weights depend on: to be taken out. */
+  /** Foreign fields to remove, because serving or weights depend on them. */
   readonly takeOut: readonly ForeignField[];
-  /** What stays. */
+  /** Foreign fields that stay. */
   readonly kept: readonly ForeignField[];
-  /** Ours, and one value to the API (a list of rules, a selector): who else owns it may have changed any part of it. */
+  /** Our atomic fields (a list of rules, a selector) with another owner, which may have changed any part of them. */
   readonly shared: readonly ForeignField[];
 };
 type Found = { readonly [kind in keyof ForeignFields]: ForeignField[] };
 
-/** Parts of a child that are not compared field by field: metadata has its own rules, status is others'. */
+/** Parts that are not compared by field: other rules apply to metadata, and controllers write status. */
 const passedOver: ReadonlySet<string> = new Set(['f:metadata', 'f:status', 'f:apiVersion', 'f:kind']);
 /** Lists whose foreign items stay. */
 const toleratedItems: ReadonlySet<string> = new Set([
@@ -48,7 +46,7 @@ const toleratedItems: ReadonlySet<string> = new Set([
 ]);
 /** Maps whose foreign keys stay. */
 const toleratedKeys: ReadonlySet<string> = new Set(['labels', 'annotations', 'data', 'binaryData']);
-/** Fields that the API server does not let anybody take back, or hands out itself. */
+/** Fields that cannot be unset, or that the API server assigns. */
 const irrevocable: ReadonlySet<string> = new Set([
   'immutable',
   'clusterIP',
@@ -57,14 +55,14 @@ const irrevocable: ReadonlySet<string> = new Set([
   'ipFamilyPolicy',
 ]);
 
-/** Entries that may hold foreign fields: ours and those of subresources do not. */
+/** Entries that may hold foreign fields: all except the operator's own and those of subresources. */
 export function foreignEntries(entries: readonly ManagedFieldsEntry[] | undefined): readonly ManagedFieldsEntry[] {
   return (entries ?? []).filter(
     ({ manager, subresource }) => manager !== fieldManager && manager !== repairManager && (subresource ?? '') === '',
   );
 }
 
-/** Of a child, a cache keeps who else wrote it and nothing else of managedFields, which are often half of an object. */
+/** Removes all other managedFields from a cached child to save memory: they are often half of an object. */
 export function keepForeignEntries<T extends KubeObject>(object: T): T {
   const { managedFields, ...metadata } = object.metadata;
   if (managedFields === undefined) return object;
@@ -85,7 +83,7 @@ export function foreignFieldsOf(wanted: Manifest, live: KubeObject): ForeignFiel
   return found;
 }
 
-/** Items of ours that are there twice: the API allows it of variables, and the last one counts. */
+/** Finds duplicates of our items. The API allows two variables of one name, and the last one is effective. */
 function duplicatesOf(
   { wanted, live }: { readonly wanted: unknown; readonly live: unknown },
   path: readonly Step[],
@@ -110,7 +108,7 @@ function duplicatesOf(
 type Node = { readonly step: string; readonly below: unknown; readonly wanted: unknown; readonly live: unknown };
 type Walk = {
   readonly path: readonly Step[];
-  /** The field that holds the node. */ readonly field: string;
+  /** The name of the field that holds the node. */ readonly field: string;
   readonly manager: string;
   readonly found: Found;
 };
@@ -121,16 +119,16 @@ function walk({ step, below, wanted, live }: Node, at: Walk): void {
 }
 
 function walkField(name: string, { below, wanted, live }: Omit<Node, 'step'>, at: Walk): void {
-  const [mine, theirs] = [isRecord(wanted) ? wanted[name] : undefined, isRecord(live) ? live[name] : undefined];
-  if (theirs === undefined) return;
+  const [ours, current] = [isRecord(wanted) ? wanted[name] : undefined, isRecord(live) ? live[name] : undefined];
+  if (current === undefined) return;
   const path = [...at.path, name];
-  if (mine === undefined) {
+  if (ours === undefined) {
     const stays =
       toleratedKeys.has(at.field) || toleratedKeys.has(name) || toleratedItems.has(name) || irrevocable.has(name);
     (stays ? at.found.kept : at.found.takeOut).push({ path, manager: at.manager });
     return;
   }
-  walkBelow({ below, wanted: mine, live: theirs }, { ...at, path, field: name });
+  walkBelow({ below, wanted: ours, live: current }, { ...at, path, field: name });
 }
 
 function walkItem(keyText: string, { below, wanted, live }: Omit<Node, 'step'>, at: Walk): void {
@@ -140,14 +138,14 @@ function walkItem(keyText: string, { below, wanted, live }: Omit<Node, 'step'>, 
   const key = itemKey(theKey, keys);
   const find = (items: unknown): unknown =>
     Array.isArray(items) ? (items.find((item) => itemKey(item, keys) === key) as unknown) : undefined;
-  const [mine, theirs] = [find(wanted), find(live)];
-  if (theirs === undefined) return;
+  const [ours, current] = [find(wanted), find(live)];
+  if (current === undefined) return;
   const path = [...at.path, { keys, key }];
-  if (mine !== undefined) {
-    walkBelow({ below, wanted: mine, live: theirs }, { ...at, path, field: '' });
+  if (ours !== undefined) {
+    walkBelow({ below, wanted: ours, live: current }, { ...at, path, field: '' });
     return;
   }
-  const stays = toleratedItems.has(at.field) && !(at.field === 'ports' && isInTheWay(theirs, wanted));
+  const stays = toleratedItems.has(at.field) && !(at.field === 'ports' && isInTheWay(current, wanted));
   (stays ? at.found.kept : at.found.takeOut).push({ path, manager: at.manager });
 }
 
@@ -158,7 +156,7 @@ function walkBelow({ below, wanted, live }: Omit<Node, 'step'>, at: Walk): void 
   for (const [step, deeper] of Object.entries(below)) if (step !== '.') walk({ step, below: deeper, wanted, live }, at);
 }
 
-/** Ports of one object have names that differ, and all have one where there are several. */
+/** An additional port conflicts with ours if it has no name or the same name: the API requires unique names. */
 function isInTheWay(port: unknown, wanted: unknown): boolean {
   const name = isRecord(port) ? port['name'] : undefined;
   return name === undefined || (Array.isArray(wanted) && wanted.some((one) => isRecord(one) && one['name'] === name));
@@ -172,7 +170,7 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Whether the two objects have the same value at the field's place. */
+/** Whether the two objects have the same value at the field's path. */
 export function isSameAt({ path }: ForeignField, one: KubeObject, other: KubeObject): boolean {
   return isSame(valueAt(one, path), valueAt(other, path));
 }
@@ -188,11 +186,9 @@ function valueAt(object: unknown, [step, ...rest]: readonly Step[]): unknown {
     : undefined;
 }
 
-// ── taking out ───────────────────────────────────────────────────────────────────────────────────
-
 /**
- * A JSON merge patch that takes foreign fields out and puts ours in their place, in one write: one without the other
- * may be refused, as a Service without ports is.
+ * A JSON merge patch that removes foreign fields and sets ours in the same write. Two writes could fail half-way: the
+ * API refuses a Service without ports, for example.
  */
 export function repairPatch(wanted: Manifest, live: KubeObject, takeOut: readonly ForeignField[]): JsonRecord {
   const {
@@ -230,7 +226,7 @@ function removeAt(object: unknown, [step, ...rest]: readonly Step[]): void {
   }
 }
 
-/** What an apply of `mine` over `live` gives: maps field by field, items by their keys, all else replaced. */
+/** The result of applying `mine` over `live`: maps merge by field, keyed lists by item, other values are replaced. */
 function merged(live: unknown, mine: unknown, field: string): unknown {
   if (isRecord(mine) && isRecord(live) && !isAtomicMapField(field)) {
     const out: JsonRecord = { ...live };
@@ -248,7 +244,7 @@ function merged(live: unknown, mine: unknown, field: string): unknown {
   ];
 }
 
-/** RFC 7386: what turns one value into the other. A list is replaced as a whole. */
+/** The merge patch (RFC 7386) that turns `from` into `to`. Lists are replaced as a whole. */
 function mergePatch(from: JsonRecord, to: JsonRecord): JsonRecord {
   const patch: JsonRecord = {};
   for (const name of Object.keys(from)) if (!(name in to)) patch[name] = null;
@@ -260,9 +256,7 @@ function mergePatch(from: JsonRecord, to: JsonRecord): JsonRecord {
   return patch;
 }
 
-// ── telling ──────────────────────────────────────────────────────────────────────────────────────
-
-/** `spec.template.spec.containers[log-agent] (kubectl-edit)` */
+/** For example `spec.template.spec.containers[log-agent] (kubectl-edit)`. */
 export function foreignText({ path, manager }: ForeignField): string {
   const place = path.reduce<string>(
     (text, step) =>

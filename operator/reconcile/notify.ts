@@ -1,9 +1,8 @@
 /**
- * What the operator tells others after a pass: an Event for people, the pods to ask for the reports.
+ * Publishes a decision after a pass: emits an Event and tells the report puller which pods to ask for what.
  *
- * Owns: which decision is an Event (by api/reasons.ts), how closely a model's pods are followed, and what their
- *       sidecars are to do: a candidate's ask stable's for their answers and pair service times, stable's keep some of
- *       their requests for it.
+ * Owns: which decisions become Events (by api/reasons.ts), how often a model's pods are polled, and the tasks of their
+ *       sidecars: those of the candidate replay stable's samples and pair service times; those of stable keep samples.
  */
 import { rolloutDefaults } from '../../api/defaults.ts';
 import { agreesFrom } from '../../api/golden-metrics.ts';
@@ -20,7 +19,7 @@ import type { ReportPuller, WatchedPod } from '../reports/puller.ts';
 import { stepsOf } from '../rollout/decisions.ts';
 import type { Decision, Phase, Revision, RolloutState } from '../rollout/state.ts';
 
-/** Phases in which the pods of a model are asked every few seconds. */
+/** Phases in which the pods of a model are polled every few seconds. */
 const closelyFollowed: readonly Phase[] = [
   'New',
   'Preparing',
@@ -31,12 +30,12 @@ const closelyFollowed: readonly Phase[] = [
   'Promoting',
   'Settling',
 ];
-/** Phases in which a candidate has or is about to have traffic. */
+/** Phases in which a candidate has traffic or is about to get it. */
 const underTraffic: readonly Phase[] = ['Shifting', 'Analyzing', 'Paused'];
 
 /**
- * An Event on the model, unless its reason is one that is only read in the status. What gives a candidate up is always
- * a warning.
+ * Emits an Event on the model, unless api/reasons.ts marks the reason as Silent. A decision that fails a candidate is
+ * always a Warning.
  */
 export function announceTo(events: EventSink): (model: OnnxModel, decision: Decision) => void {
   return (model, { next, reason, message }) => {
@@ -66,7 +65,7 @@ export function followWith(
   };
 }
 
-/** Every pod with an address, and what its sidecar is to do. */
+/** Every pod that has an IP address, with the tasks of its sidecar. */
 export function watchedPods(seen: Seen, { next }: Decision): readonly WatchedPod[] {
   return [...seen.pods].flatMap(([revision, pods]) => {
     const ask = askOf(revision, next, seen);
@@ -98,7 +97,7 @@ function restartsOf({ status }: Pod): number {
   );
 }
 
-/** Reads as the sidecar does: api/report.ts, reportQuery. */
+/** The fields correspond to reportQuery in api/report.ts, which the sidecar parses. */
 function askOf(revision: Revision, next: RolloutState, seen: Seen): WatchedPod['ask'] {
   if (!('candidate' in next) || next.stable === null) return undefined;
   const tokenOf = (one: Revision): string | undefined => seen.records.get(one)?.token;
@@ -116,7 +115,7 @@ function askOf(revision: Revision, next: RolloutState, seen: Seen): WatchedPod['
 
 type Tasks = Pick<ReportAsk, 'sample' | 'agreement' | 'pairs' | 'probes'>;
 
-/** What both revisions are to do for the gates: stable's pods keep samples, the candidate's replay and probe. */
+/** Tasks of both revisions for the gates: stable's pods keep samples; the candidate's pods replay them and probe. */
 function tasksOf(next: RolloutState & { readonly candidate: Revision }, seen: Seen): Tasks {
   if (!underTraffic.includes(next.phase)) return {};
   const { gates: { quality } = {} } = seen.model.spec.rollout ?? {};
@@ -133,7 +132,7 @@ function tasksOf(next: RolloutState & { readonly candidate: Revision }, seen: Se
   return { ...samples, ...(shadow === undefined ? {} : { sample: shadow, pairs: 'Shadow' }), ...present({ probes }) };
 }
 
-/** Whether replays for quality give service times, too. */
+/** The source of pairs when replays for the quality gate also measure service times. */
 function replaysGive({
   model: {
     spec: { rollout = {} },
@@ -142,14 +141,14 @@ function replaysGive({
   return { ...rolloutDefaults.probes, ...rollout.probes }.mode === 'Off' ? undefined : 'Replay';
 }
 
-/** The share that a shadow step asks for; undefined in any other. */
+/** The share of a shadow step; undefined in any other step. */
 function shadowIn(next: RolloutState, { rollout, plan }: Seen): number | undefined {
   if (next.phase !== 'Analyzing' && next.phase !== 'Paused') return undefined;
   const step = stepsOf(next.candidate, { seen: rollout, plan })[next.step];
   return step?.kind === 'shadow' ? step.share : undefined;
 }
 
-/** What the gates ask for, over the pods that are there to ask. */
+/** The gates' number of probes per minute, divided among the candidate's ready pods. */
 function probesOf(candidate: Revision, { rollout, pods }: Seen): ReportAsk['probes'] {
   const perMinute = rollout.gates?.probes;
   return perMinute === undefined
@@ -157,7 +156,7 @@ function probesOf(candidate: Revision, { rollout, pods }: Seen): ReportAsk['prob
     : { perMinute, pods: Math.max(1, (pods.get(candidate) ?? []).filter(isReady).length) };
 }
 
-/** The CRD has let only percentages in. */
+/** The CRD schema admits only percentages, so the fallback is not reached. */
 function shareOf(percentage: string): number {
   return parsePercent(percentage) ?? 0;
 }

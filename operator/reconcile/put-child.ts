@@ -1,9 +1,9 @@
 /**
- * Makes one child what is wanted: at most one apply, and a repair before it where a foreign field is in the way.
+ * Applies one child: at most one apply, preceded by a repair if a foreign field conflicts.
  *
- * Owns:   when a child is written. Not when it is as wanted, or as the API server made our last apply; not while a
- *         refusal of the same write is to be waited for.
- * Throws: AppError NAME_TAKEN for an object that belongs to somebody else; KUBE_STATUS for what the server refuses.
+ * Owns:   when a child is written: not if it matches the manifest or the server's answer to our last apply, and not
+ *         during the back-off of a refusal of the same write.
+ * Throws: AppError NAME_TAKEN for an object with another owner; KUBE_STATUS for a write that the server refuses.
  */
 import { AppError } from '../../api/errors.ts';
 import { annotations, fieldManager } from '../../api/names.ts';
@@ -28,14 +28,14 @@ export type Putter = {
 
 export type Put = {
   readonly writes: number;
-  /** No cache had shown it, and yet it was there: what it says is known from the next pass on. */
+  /** The object existed but was not in the cache, so this pass could not use its content; the next pass can. */
   readonly isNews?: boolean;
 };
 
-/** What is to be done with a child. `refused`: nothing, until then. */
+/** The action for a child. `refused`: do nothing until the back-off of the refusal has ended. */
 export type Due = { readonly kind: 'none' | 'put' } | { readonly kind: 'refused'; readonly refusal: Refusal };
 
-/** @param known as the newest source shows it; undefined: none does */
+/** @param known the newest known version of the child; undefined: neither the cache nor an answer has it */
 export function dueOf({ recent, clock }: Putter, manifest: Manifest, known: KubeObject | undefined): Due {
   const identity = identityOf(manifest);
   const before = known === undefined ? undefined : recent.converged(identity, hashOf(manifest), known);
@@ -46,14 +46,14 @@ export function dueOf({ recent, clock }: Putter, manifest: Manifest, known: Kube
   return refusal === undefined ? { kind: 'put' } : { kind: 'refused', refusal };
 }
 
-/** Whether somebody else has put something in that may not stay, or may have. */
+/** Whether another writer has set a field that must be removed, or may have changed one of our atomic fields. */
 function isTouched(manifest: Manifest, known: KubeObject | undefined, answer: KubeObject | undefined): boolean {
   if (known === undefined) return false;
   const { takeOut, shared } = foreignFieldsOf(manifest, known);
   return takeOut.length > 0 || shared.some((field) => answer === undefined || !isSameAt(field, known, answer));
 }
 
-/** What a refusal is about: another manifest, or an object that somebody changed since, is tried at once. */
+/** Identifies a refused write: a changed manifest or a changed object has another key and is tried at once. */
 export function refusalKey(manifest: Manifest, known: KubeObject | undefined): string {
   const { generation, resourceVersion = '' } = known?.metadata ?? {};
   return `${hashOf(manifest)} ${generation ?? resourceVersion}`;
@@ -80,7 +80,7 @@ export async function putChild(hands: Putter, manifest: Manifest, known: KubeObj
   return { writes: repairs + 1, isNews: known === undefined && found !== undefined };
 }
 
-/** @returns how many writes it took */
+/** @returns the number of writes */
 async function repair({ client, call }: Putter, wanted: Manifest, found: KubeObject): Promise<number> {
   const { name, namespace } = wanted.metadata;
   if (isStuck(wanted, found)) {
@@ -104,8 +104,8 @@ async function repair({ client, call }: Putter, wanted: Manifest, found: KubeObj
 }
 
 /**
- * Somebody made the ConfigMap immutable, which nobody can take back: with other content it has to be made anew. Pods
- * keep what they have mounted.
+ * True for a ConfigMap that another writer made immutable, if its content must change: the API does not allow either
+ * to be undone, so it is deleted and recreated. Running pods keep the mounted content.
  */
 function isStuck(wanted: Manifest, found: KubeObject): boolean {
   if (wanted.kind !== 'ConfigMap' || recordOf(found)['immutable'] !== true) return false;
@@ -113,8 +113,8 @@ function isStuck(wanted: Manifest, found: KubeObject): boolean {
 }
 
 /**
- * What a revision was frozen as can never change: one that is there, made perhaps by an earlier operator, keeps its
- * data, and what its first pod learned, where this pass does not know it because no cache showed the object.
+ * Keeps the data of a ControllerRevision that exists but was not in the cache, since data is immutable and an earlier
+ * operator version may have written it. Also keeps the annotation with the result of its first pod's `prepare`.
  */
 function withStoredData(manifest: Manifest, found: KubeObject | undefined): Manifest {
   if (manifest.kind !== 'ControllerRevision' || found === undefined) return manifest;
@@ -130,8 +130,8 @@ function withStoredData(manifest: Manifest, found: KubeObject | undefined): Mani
 }
 
 /**
- * Our fields are applied by force, so a name that somebody else uses must not be touched: a user's Service of
- * that name, or a child of a model that was deleted a moment ago and is being collected.
+ * Reads the live object before the first apply. Applies are forced, so they must not touch an object of another owner:
+ * a user's Service of that name, or a child of a deleted model that is still being collected.
  *
  * @returns undefined when the name is free
  * @throws AppError NAME_TAKEN
@@ -159,7 +159,7 @@ async function findOwn(
 }
 
 /**
- * Sentences for the status: what somebody else put into a child and stays, and what the API server made of our fields.
+ * Sentences for the status: fields of other writers that stay, and our fields that the API server or a webhook changed.
  */
 export function toldOf({ recent }: Putter, manifest: Manifest, live: KubeObject | undefined): readonly string[] {
   if (live === undefined) return [];

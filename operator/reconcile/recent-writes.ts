@@ -1,24 +1,23 @@
 /**
- * What one process remembers of its own writes to a model's children. Nothing of it has to survive a restart.
+ * Remembers the operator's own writes to a model's children. In-memory only; a restart loses nothing that matters.
  *
- * Owns:  the rule that a cache which is behind is not written against twice; what the API server made of the last
- *        apply (it rounds, drops nulls, and webhooks change things), which counts as wanted from then on; what was
- *        deleted but is still in a cache; and when a refused write may be tried again.
- * Limits: an answer is believed for a few seconds only: what somebody deleted at once has to be made again.
+ * Owns:   preference of the answer to our last write over an older cache; the server's answer to the last apply, which
+ *         counts as wanted from then on; deleted uids that caches still show; the back-off of refused writes.
+ * Limits: an answer is preferred for 5 s only, so that an object that was deleted right after the write is recreated.
  */
 import { doubledMs } from '../../lib/retry.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
 
 const believedMs = 5000;
-/** A refused write is tried again after the first of these, then after twice the time, up to the second. */
+/** Back-off of a refused write: it starts at baseMs and doubles up to maxMs. */
 const refusedMs = { baseMs: 5_000, maxMs: 300_000 } as const;
 
-/** How the last apply of an object ended. */
+/** The result of the last apply of an object. */
 type Converged = {
   readonly uid: string | undefined;
   readonly version: string | undefined;
   readonly hash: string;
-  /** Absent: just as it was wanted. */ readonly answer?: KubeObject;
+  /** Absent: the answer equalled the manifest. */ readonly answer?: KubeObject;
 };
 export type Refusal = {
   readonly of: string;
@@ -38,14 +37,14 @@ export class RecentWrites {
     this.#writes.set(identity, { object, untilMs: nowMs + believedMs });
   }
 
-  /** We deleted it: what we were answered before is past, and its uid is not to be deleted twice. */
+  /** Call after deleting an object: drops its answer, and records its uid so that it is not deleted again. */
   forget(identity: string, uid?: string): void {
     this.#writes.delete(identity);
     this.#converged.delete(identity);
     if (uid !== undefined) this.#deleted.add(uid);
   }
 
-  /** The newer of what the cache shows and what we were answered. */
+  /** The newer of the cached object and the answer to our last write. */
   newest(identity: string, cached: KubeObject | undefined, nowMs: number): KubeObject | undefined {
     const written = this.#writes.get(identity);
     if (written === undefined) return cached;
@@ -56,14 +55,15 @@ export class RecentWrites {
     return written.object;
   }
 
-  /** Whether something is believed that no cache has shown yet: the pass is to look again. */
+  /** True while an answer is newer than the cache; the caller should schedule another pass. */
   isPending(nowMs: number): boolean {
     for (const [identity, { untilMs }] of this.#writes) if (nowMs >= untilMs) this.#writes.delete(identity);
     return this.#writes.size > 0;
   }
 
   /**
-   * @param hash of what was applied. @param isExact whether the answer is what was wanted, so that it need not be kept
+   * @param hash of the applied manifest
+   * @param isExact whether the answer equals the manifest, so that it need not be kept
    */
   noteApplied(identity: string, hash: string, answer: KubeObject, isExact: boolean): void {
     const { uid, resourceVersion: version } = answer.metadata;
@@ -71,7 +71,7 @@ export class RecentWrites {
     this.#refusals.delete(identity);
   }
 
-  /** What the last apply of this very manifest to this very object came to; undefined: not known. */
+  /** The result of the last apply, if it was of the same manifest (by hash) to the same object (by uid). */
   converged(
     identity: string,
     hash: string,
@@ -83,9 +83,7 @@ export class RecentWrites {
     return known.answer === undefined ? { isUntouched } : { isUntouched, answer: known.answer };
   }
 
-  /**
-   * @param of what was refused: the manifest's hash and the object's state, so that a change of either is tried at once
-   */
+  /** @param of the manifest's hash and the object's version: after a change of either the write is retried at once */
   noteRefused(identity: string, of: string, error: unknown, nowMs: number): Refusal {
     const before = this.#refusals.get(identity);
     const times = before?.of === of ? before.times + 1 : 1;
@@ -94,13 +92,17 @@ export class RecentWrites {
     return refusal;
   }
 
-  /** The refusal that is still to be waited for. */
+  /** The refusal of the same write, while its back-off lasts. */
   refusal(identity: string, of: string, nowMs: number): Refusal | undefined {
     const known = this.#refusals.get(identity);
     return known !== undefined && known.of === of && nowMs < known.untilMs ? known : undefined;
   }
 
-  /** Whether we deleted this object before. @param present uids that caches still show; others are forgotten */
+  /**
+   * Whether the operator deleted this object already.
+   *
+   * @param present uids that caches still show; this method forgets all others
+   */
   wasDeleted(uid: string | undefined, present: ReadonlySet<string>): boolean {
     for (const known of this.#deleted) if (!present.has(known)) this.#deleted.delete(known);
     return uid !== undefined && this.#deleted.has(uid);
@@ -108,7 +110,7 @@ export class RecentWrites {
 }
 
 function isAhead(written: KubeObject, cached: KubeObject | undefined): boolean {
-  // One that was going away when we wrote it is gone when the cache has none.
+  // The cache has no such object. If it was terminating when we wrote it, it is deleted by now.
   if (cached === undefined) return written.metadata.deletionTimestamp === undefined;
   return (
     cached.metadata.uid === written.metadata.uid &&
@@ -116,7 +118,7 @@ function isAhead(written: KubeObject, cached: KubeObject | undefined): boolean {
   );
 }
 
-/** Resource versions are decimal numbers that grow (KEP-5504); of what is not a number nothing is known. */
+/** Resource versions are increasing decimal numbers (KEP-5504). Returns false when either is not a number. */
 export function isOlder(version: string, than: string): boolean {
   return /^\d+$/.test(version) && /^\d+$/.test(than) && BigInt(version) < BigInt(than);
 }

@@ -1,11 +1,9 @@
 /**
- * Brings one model one step closer to its spec.
+ * Runs one pass for one model: observe, decide, report, build, apply.
  *
- * Owns:   the order - see, decide, report, build, apply - and nothing inside any of them.
- * Level:  it is told a key, never an event. Running it twice does no more than running it once.
- * Safe:   what was decided is written to the status first, with the resourceVersion it was decided on; a 409
- *         ends the pass. A crash between any two steps is repeated from the status by whoever comes next. A
- *         cache that is behind our own last write makes the pass wait, for it would decide on the past.
+ * Owns: the order of these stages, not their content. A pass gets a key, not an event, and may be repeated. It writes
+ *       the decision to the status first, with the resourceVersion that it read; a 409 ends the pass. So the next pass
+ *       can resume after a crash at any point. A cache older than our last status write makes the pass wait.
  */
 import { kindOf } from '../../api/errors.ts';
 import type { OnnxModel, OnnxModelStatus } from '../../api/onnxmodel.ts';
@@ -51,25 +49,25 @@ export type World = {
   readonly settings: Settings;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Tells people: an Event on the model. Never fails. */
+  /** Emits an Event on the model. Never fails. */
   readonly announce: (model: OnnxModel, decision: Decision) => void;
-  /** The judge of candidates under traffic; absent: nothing is judged. */
+  /** Judges candidates under traffic; absent: candidates are not judged. */
   readonly gates?: Gates;
-  /** Makes the token of a revision; absent: of 32 random bytes. */
+  /** Makes the token of a revision; absent: 32 random bytes. */
   readonly makeToken?: () => string;
-  /** Counts what a pass saw and wrote. Never fails. */
+  /** Updates metrics from what a pass saw and wrote. Never fails. */
   readonly measure?: (key: string, pass: Pass | undefined) => void;
-  /** The pass's picture, for who follows the pods' reports. */
+  /** Passes the result to the report puller; undefined when the model is gone. */
   readonly follow: (key: string, seen: Seen | undefined, decision: Decision | undefined) => void;
 };
 
-/** What is decided in a pass, and when. */
+/** The decision of a pass and its time. */
 type Turn = {
   readonly decision: Decision;
   readonly now: number;
   readonly call: CallOptions;
 };
-/** What a pass saw, decided and wrote, or would have written. */
+/** What a pass observed and decided, and its status, written or unchanged. */
 export type Pass = {
   readonly seen: Seen;
   readonly decision: Decision;
@@ -77,29 +75,26 @@ export type Pass = {
   readonly now: number;
 };
 
-/** How long a pass waits for the cache to show our own last write before it looks again. */
+/** Delay before the next pass when the cache does not show our own last write yet. */
 const staleRecheckMs = 1000;
-/**
- * A status that is refused as invalid is written again after the first of these, then after twice the time, up to the
- * second.
- */
+/** Back-off of a status write that the server refuses as invalid: it starts at baseMs and doubles up to maxMs. */
 const statusRetryMs = { baseMs: 1_000, maxMs: 60_000 } as const;
-/** Past this the versions themselves went back: the cluster was restored from a backup. */
+/** After this time the cache is trusted again: the cluster was probably restored from a backup with older versions. */
 const staleLimitMs = 60_000;
 
 export class Reconciler {
   readonly #world: World;
-  /** What could not be applied in the last pass of a model: the next pass reports it. */
+  /** The apply failure of the last pass of each model; the next pass reports it. */
   readonly #failures = new Map<string, ApplyFailure>();
-  /** Our last status write of a model: a cache that is older is not to be decided on. */
+  /** Our last status write of each model; a pass does not decide on an older cache. */
   readonly #written = new Map<string, { readonly version: string; readonly atMs: number }>();
-  /** Our last writes of a model's children. */
+  /** Our last writes of each model's children. */
   readonly #recent = new Map<string, RecentWrites>();
   readonly #traffic = new Map<string, TrafficMemory>();
-  /** What in a model's children is not as wanted and stays: the next pass reports it. */
+  /** Differences of each model's children that the operator leaves in place; the next pass reports them. */
   readonly #told = new Map<string, readonly string[]>();
   readonly #frozen = new Map<string, FrozenMemory>();
-  /** How often in a row a model's status was refused as invalid. */
+  /** Number of consecutive refusals of each model's status as invalid. */
   readonly #statusRefusals = new Map<string, number>();
   readonly #tokens: Tokens;
 
@@ -108,7 +103,7 @@ export class Reconciler {
     this.#tokens = new Tokens(world.makeToken);
   }
 
-  /** @param signal ends the pass's requests: it has run too long, or the process ends */
+  /** @param signal aborts the pass's requests, after its time limit or when the process ends */
   async reconcile(key: string, signal?: AbortSignal): Promise<{ readonly recheckMs?: number }> {
     const { caches, settings, clock } = this.#world;
     const observed = observe(key, caches, settings, {
@@ -128,7 +123,7 @@ export class Reconciler {
     try {
       await this.#report(key, seen, { decision, now, call, ...present({ shown }) });
     } catch (error) {
-      // The model was deleted a moment ago; its going is watched.
+      // The model was deleted; its watch event triggers the cleanup.
       if (isNotFound(error)) return {};
       if (kindOf(error) === 'invalid') return { recheckMs: this.#statusRefused(key, observed.model, error) };
       throw error;
@@ -145,7 +140,7 @@ export class Reconciler {
     return rechecks.length === 0 ? {} : { recheckMs: Math.min(...rechecks) };
   }
 
-  /** What was observed, with what this process knows and judges of it. */
+  /** Adds to the observed data this process's tokens, frozen golden sets, checks and gate verdicts. */
   async #see(
     key: string,
     observed: Observed,
@@ -161,7 +156,7 @@ export class Reconciler {
     return { seen, ...present({ shown: judged?.shown }) };
   }
 
-  /** One write, and only when the status says something new. */
+  /** Writes the status once, and only if it changed. */
   async #report(
     key: string,
     seen: Seen,
@@ -189,8 +184,9 @@ export class Reconciler {
   }
 
   /**
-   * The definition in the cluster is older than this operator, or a webhook refuses: nobody tells us when that is over.
-   * Nothing is applied meanwhile, for a decision counts once it is written.
+   * Handles a status that is refused as invalid: the installed CRD is older than this operator, or a webhook refuses
+   * it. The operator cannot watch for the end of that, so it retries. Until the status is written, the decision is not
+   * applied.
    *
    * @returns when to try again, in milliseconds
    */
@@ -220,9 +216,9 @@ export class Reconciler {
   }
 
   /**
-   * @returns when to look again at what takes a moment; and when to try again what the API server refuses as invalid
-   *   and what has a name that is taken (RecentWrites, refusedMs): at once the first time, for the status to say so.
-   *   Whatever else fails is thrown, and tried again with backoff.
+   * @returns the delay until the next pass: for changes that need time, or to retry a write that was refused as invalid
+   *   or whose name is taken (RecentWrites, refusedMs). 0 after the first such refusal, so that the status reports it.
+   * @throws all other errors; the work queue retries them with back-off
    */
   async #apply(key: string, seen: Seen, { decision, now, call }: Turn): Promise<number | undefined> {
     const { client, clock, gates } = this.#world;
@@ -254,7 +250,7 @@ export class Reconciler {
     return 0;
   }
 
-  /** @returns whether it is not what the status just written says */
+  /** @returns whether the list differs from the one in the status just written */
   #keepTold(key: string, told: readonly string[]): boolean {
     const before = this.#told.get(key) ?? [];
     this.#told.set(key, told);
@@ -262,7 +258,7 @@ export class Reconciler {
   }
 
   #tellOfDrift(model: OnnxModel, decision: Decision, reverted: string): void {
-    const message = `somebody changed ${reverted}; it is as the rollout wants it again`;
+    const message = `another writer changed the weights of ${reverted}; the operator reverted them`;
     this.#world.logger.warn('route put back', { model: model.metadata.name, namespace: model.metadata.namespace });
     this.#world.announce(model, { ...decision, reason: 'WeightDrift', message });
   }
@@ -310,12 +306,12 @@ function hasMoved(before: OnnxModelStatus | undefined, after: OnnxModelStatus): 
   return before?.rollout?.reason !== after.rollout?.reason || before?.phase !== after.phase;
 }
 
-/** Without a record a revision gets no manifests, and what it has of them stays. */
+/** Omits the record of a held revision: without a record it gets no manifests, and its children stay. */
 function recordsToMake({ held, records }: Seen): Seen['records'] {
   return held === undefined ? records : new Map([...records].filter(([revision]) => revision !== held));
 }
 
-/** Records of revisions that do not run and that nothing owns: without an owner they would stay for good. */
+/** Applies records of idle revisions that lost their owner, to restore it; otherwise they would never be collected. */
 function orphanedRecords({ model, children, records }: Seen, { run }: Decision): readonly Manifest[] {
   const orphans = children.filter(
     ({ kind, metadata: { ownerReferences = [] } }) => kind === controllerRevisions.kind && ownerReferences.length === 0,

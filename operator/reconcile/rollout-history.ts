@@ -1,9 +1,8 @@
 /**
- * One line for each rollout that ended, latest first.
+ * Maintains status.history: one line for each rollout that ended, latest first.
  *
- * Owns:  which move ends a rollout, and as what. A rollback is told when it is decided, with the verdicts that it
- *        rests on, not when the traffic has left.
- * Pure.
+ * Owns: which transition ends a rollout, and with which outcome. A rollback is recorded when it is decided, with its
+ *       verdicts, not when the traffic has moved back. Pure.
  */
 import { toApiTime } from '../../api/conditions.ts';
 import type { OnnxModelStatus, RolloutOutcome } from '../../api/onnxmodel.ts';
@@ -25,10 +24,10 @@ const messageLimit = 1000;
 export type Ended = Omit<RolloutOutcome, 'at'>;
 
 export type Telling = {
-  /** The status that the decision was made on. */
+  /** The status on which the decision was based. */
   readonly before: OnnxModelStatus | undefined;
   readonly now: number;
-  /** The verdicts that a rollout which ends now ends on. */
+  /** The verdicts at the end of a rollout that ends in this pass. */
   readonly gates?: RolloutOutcome['gates'];
 };
 
@@ -40,12 +39,12 @@ export function historyAfter(
   const previous = before?.history ?? [];
   const ended = endedBy(state, decision);
   if (ended === undefined) return previous;
-  // By pods a candidate gets another share than it was to get.
+  // When pods share the traffic, the actual share can differ from the target.
   const had = ended.weight === undefined ? {} : { weight: before?.rollout?.actualWeight ?? ended.weight };
   return [{ ...ended, ...had, at: toApiTime(now), ...present({ gates }) }, ...previous].slice(0, historyLimit);
 }
 
-/** What a move ends; undefined when the rollout goes on or none was under way. */
+/** The rollout that a transition ends; undefined when the rollout continues or there was not one. */
 export function endedBy(before: RolloutState, decision: Decision): Ended | undefined {
   const { next } = decision;
   if (next.phase === before.phase) return replacedBy(before, decision);
@@ -71,7 +70,7 @@ const ending: Ending = {
     message: cut(next.detail, messageLimit),
     ...weightOf(before),
   }),
-  // From Aborting it was told already. What to do now is the status's to say: history has the cause alone.
+  // Aborting has already recorded the rollout. History names the cause; the status says what to do.
   Failed: (next, before) =>
     before.phase === 'Aborting'
       ? undefined
@@ -83,13 +82,13 @@ const ending: Ending = {
         },
 };
 
-/** What was not checked of a revision that was promoted, or else what was shown of it. */
+/** For a promoted revision: which check was skipped, or else what its gates have shown. */
 function heldAgainst({ skipped, shown }: Partial<Became> = {}): string | undefined {
   const words = skipped === undefined ? shown : `not checked: ${skipped}`;
   return words === undefined ? undefined : cut(words, messageLimit);
 }
 
-/** A candidate that comes up when another is wanted. */
+/** A candidate in Preparing that another revision replaces. */
 function replacedBy(before: RolloutState, { next, reason }: Decision): Ended | undefined {
   if (before.phase !== 'Preparing' || candidateOf(next) === before.candidate || next.phase === 'Promoting')
     return undefined;
@@ -100,7 +99,7 @@ function isReplaced(cause: DecisionReason): boolean {
   return cause === 'RevisionSuperseded' || cause === 'RevisionReverted';
 }
 
-/** Weights never decrease: who is judged or waits without one, as in a shadow step, never met a user. */
+/** True when the candidate never served a user: weights never decrease, so weight 0 was its weight in all steps. */
 function isUnseen(before: RolloutState): boolean {
   return (before.phase === 'Analyzing' || before.phase === 'Paused') && before.weight === 0;
 }

@@ -1,10 +1,9 @@
 /**
- * Rollouts as metrics: how they end, where they are, what their gates say, who is silent.
+ * Exports rollouts as metrics: outcomes, progress, verdicts and silent pods.
  *
- * Owns:   the onnx_operator_* series and their labels. docs/metrics.md lists them.
- * Limits: every label comes from a closed set, but for models, namespaces and gates: a model has five series of gauges
- *         and one for each of its gates; all but one go when its rollout ends, and that one when the model goes.
- * Rule:   counted is what was written to a status, so that what a crash repeats is not counted twice.
+ * Owns:   the onnx_operator_* series and their labels (docs/metrics.md). Counts only what a status write recorded, so
+ *         that a repeated pass is not counted twice.
+ * Limits: five gauges per model and one per gate; all but one are removed when the rollout ends.
  */
 import {
   counter,
@@ -21,19 +20,19 @@ import type { Pass } from './reconcile.ts';
 type Model = { readonly namespace: string; readonly model: string };
 type Verdict = Model & { readonly gate: string; readonly verdict: string };
 
-/** What is remembered of a model between passes. */
+/** State of one model between passes. */
 type Followed = {
   readonly model: Model;
   candidate: string | undefined;
-  /** When the candidate first got traffic; undefined: it has not yet, or had it when this process first saw it. */
+  /** When the candidate first got traffic; undefined before that, or if it had traffic when this process started. */
   firstTrafficMs: number | undefined;
-  /** The candidate was seen before it got any. */
+  /** This process saw the candidate before it got traffic. */
   isSeenFromTheStart: boolean;
   verdicts: readonly Verdict[];
 };
 
 const names = ['namespace', 'model'] as const;
-/** From the shortest that a window can be to a night of waiting for a person. */
+/** From the shortest possible window to twelve hours, for a rollout that waits overnight for approval. */
 const decisionSeconds = [30, 60, 120, 180, 300, 450, 600, 900, 1200, 1800, 2700, 3600, 7200, 14_400, 43_200];
 
 export class RolloutMetrics {
@@ -47,7 +46,7 @@ export class RolloutMetrics {
   readonly #verdict: Gauge<'namespace' | 'model' | 'gate' | 'verdict'>;
   readonly #silent: Gauge<'namespace' | 'model'>;
 
-  /** @param isSilent whether a watched pod did not answer when it was asked last */
+  /** @param isSilent whether a watched pod did not answer the last request for its report */
   constructor(registry: Registry, isSilent: (podUid: string) => boolean) {
     this.#isSilent = isSilent;
     this.#ended = counter(registry, {
@@ -63,11 +62,11 @@ export class RolloutMetrics {
     });
     this.#reports = counter(registry, {
       name: 'onnx_operator_reports_total',
-      help: 'Reports with counts that pods gave',
+      help: 'Reports with counts received from pods',
     });
     this.#step = gauge(registry, {
       name: 'onnx_operator_rollout_step',
-      help: 'Index of the step under way, from 0',
+      help: 'Index of the current step, from 0',
       labels: names,
     });
     this.#weight = gauge(registry, {
@@ -77,12 +76,12 @@ export class RolloutMetrics {
     });
     this.#verdict = gauge(registry, {
       name: 'onnx_operator_gate_verdict',
-      help: '1 for the verdict that a gate has now',
+      help: '1 for the current verdict of a gate',
       labels: [...names, 'gate', 'verdict'],
     });
     this.#silent = gauge(registry, {
       name: 'onnx_operator_silent_pods',
-      help: 'Pods that gave no report when they were asked last',
+      help: 'Pods that did not answer the last request for their report',
       labels: names,
     });
     this.#reports.inc(0);
@@ -142,7 +141,7 @@ export class RolloutMetrics {
     for (const verdict of followed.verdicts) this.#verdict.set(verdict, 1);
   }
 
-  /** Of the candidate as it was known before this pass: promoted, it is none any more. */
+  /** Uses the candidate known before this pass, because a promoted revision is not the candidate any more. */
   #noteEnd(followed: Followed, { seen, status, now }: Pass): void {
     const ended = newest(status.history, seen.model.status?.history);
     if (ended === undefined) return;
@@ -178,7 +177,7 @@ function noteTraffic(followed: Followed, { status: { candidate, rollout }, now }
 
 const kinds = ['desired', 'set', 'actual'] as const;
 
-/** The line that is new in a history. */
+/** The newest line of the history, if this pass added it. */
 function newest(
   after: readonly RolloutOutcome[] = [],
   before: readonly RolloutOutcome[] = [],

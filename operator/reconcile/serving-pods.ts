@@ -1,10 +1,9 @@
 /**
- * The label by which ready pods of two revisions share the traffic of the entry Service.
+ * Sets the serving label, by which ready pods of two revisions share the traffic of the entry Service.
  *
- * Owns:  which pods are marked, and when the entry Service may select by the mark. Marks are put before the Service
- *        selects by them and taken off after it does so no longer, and not at once: the endpoints controller hears
- *        of pods and of Services by two ways, of which either may be the slower one.
- * Rule:  a pod that is not ready any more keeps its mark: no Service sends anything to it, and it may come back.
+ * Owns: which pods get the label, and when the entry Service may select by it. The label is set before the Service
+ *       selects by it and removed some seconds after it stops, because the endpoints controller sees pods and
+ *       Services in either order. A pod that becomes unready keeps it: Services do not send it traffic.
  */
 import { labels } from '../../api/names.ts';
 import { isReady, pods as podType, type Pod } from '../../kube/kinds.ts';
@@ -18,31 +17,31 @@ import type { TrafficMemory } from '../traffic/traffic-memory.ts';
 import { isMarked } from '../traffic/by-pods.ts';
 import { routerOf } from '../traffic/router.ts';
 
-/** Owns the mark and nothing else, so that taking it off is applying nothing. */
+/** Field manager of the label alone, so that an apply without labels removes it. */
 const markManager = 'onnx-operator-traffic';
-/** For how long marks have been there before the Service selects by them. */
+/** How long pods must have been marked before the Service selects by the mark. */
 const markedForMs = 1_000;
-/** For how long the Service has selected otherwise before they go. */
+/** How long the Service must not have selected by the mark before marks are removed. */
 const restedForMs = 5_000;
 
-/** What a pass writes with. */
+/** What a pass needs for its writes. */
 export type Hands = Putter & { readonly traffic: TrafficMemory };
 
 export type Marking = {
   readonly writes: number;
-  /** The entry Service may select by the mark: whoever is to serve has it, and nobody else. */
+  /** The entry Service may select by the mark: exactly the pods that should serve have had it for long enough. */
   readonly isSafe: boolean;
-  /** Something is to be waited for. */
+  /** When to run the next pass to continue. */
   readonly recheckMs?: number;
 };
 
-/** Revisions that share the traffic by marks on their pods; none at rest. */
+/** Revisions that share the traffic by marks on their pods; empty when one revision has all traffic. */
 export function sharing(seen: Seen, decision: Decision): readonly Revision[] {
   return routerOf(seen.plan).marked(decision);
 }
 
 /**
- * Before anything else of a pass is applied.
+ * Marks and unmarks pods. Call it before any other write of a pass.
  *
  * @throws AppError KUBE_STATUS when pods may not be written
  */
@@ -64,8 +63,8 @@ export async function markPods(hands: Hands, seen: Seen, decision: Decision): Pr
 }
 
 /**
- * All ready pods of whoever serves. Of the candidate as many as are decided: one that comes back to a lower weight may
- * still have those of before. A Deployment that shrinks lets its youngest go first, so the oldest are taken.
+ * All ready pods of the serving revision, and as many of the candidate as decided: after a return to a lower weight it
+ * may still have more. The oldest are chosen, because a Deployment that scales down deletes its youngest pods first.
  */
 function toMark(those: readonly Pod[], { serve, canary, run }: Decision): readonly Pod[] {
   const decided = run.find(({ revision }) => revision === canary?.revision)?.replicas ?? 0;
@@ -80,7 +79,7 @@ function byAge({ metadata: one }: Pod, { metadata: other }: Pod): number {
   return one.name < other.name ? -1 : 1;
 }
 
-/** After everything else of a pass was applied: marks that nobody selects by go. */
+/** Removes marks that the entry Service does not select by. Call it after the other writes of a pass. */
 export async function unmarkPods(
   hands: Hands,
   seen: Seen,
@@ -115,7 +114,7 @@ async function writeMarks(
   for (const { metadata } of those) {
     const { name, namespace, uid } = metadata;
     if (namespace === undefined || uid === undefined) continue;
-    // With the uid: a pod that is gone by now is not made anew.
+    // With the uid, so that an apply to a deleted pod fails instead of creating a new one.
     const config: KubeObject = {
       apiVersion: 'v1',
       kind: 'Pod',

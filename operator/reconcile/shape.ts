@@ -1,17 +1,17 @@
 /**
- * How the API server merges what several writers say about one place of a child.
+ * Describes how the API server merges fields that several writers set.
  *
- * Owns: the one table of lists whose items have keys, and of maps that are one value. It is the API's own
- *       structure (`x-kubernetes-list-map-keys`, `x-kubernetes-map-type`); a test holds it against the schemas.
- * Pure. A list that is not here is one value, a map that is not here is merged field by field.
+ * Owns: the table of keyed lists and atomic maps, copied from the API (`x-kubernetes-list-map-keys`,
+ *       `x-kubernetes-map-type`); a test compares it with the schemas. Lists that are not in the table are atomic;
+ *       maps that are not in it merge by field. Pure.
  */
 
 import { ownValue } from '../../api/record.ts';
 
-/** Fields that identify an item of a list, in the order in which managedFields writes them. */
+/** Fields that identify an item of a list, in the order of managedFields. */
 export type ItemKeys = readonly string[];
 
-/** By the list's field name. Two lists are named `ports`: a container's and a Service's. */
+/** Keys by the list's field name. Two lists are named `ports`: a container's and a Service's. */
 const keyedLists: Readonly<Record<string, readonly ItemKeys[]>> = {
   containers: [['name']],
   initContainers: [['name']],
@@ -33,7 +33,7 @@ const keyedLists: Readonly<Record<string, readonly ItemKeys[]>> = {
   ownerReferences: [['uid']],
 };
 
-/** By the map's field name. `selector` is a Service's map and a workload's LabelSelector: both are one value. */
+/** Names of atomic maps. `selector` is a Service's map or a workload's LabelSelector; both are atomic. */
 const atomicMaps: ReadonlySet<string> = new Set([
   'selector',
   'nodeSelector',
@@ -47,13 +47,13 @@ const atomicMaps: ReadonlySet<string> = new Set([
   'fileKeyRef',
 ]);
 
-/** What an item has where a key is left out. */
+/** The default of a key that an item omits. */
 const keyDefaults: Readonly<Record<string, unknown>> = { protocol: 'TCP' };
 
 /**
  * @param field name of the list's field
- * @param items of the list, wanted or live: they tell the two lists named `ports` apart
- * @returns undefined when the list is one value
+ * @param items of the list, wanted or live: they distinguish the two lists named `ports`
+ * @returns undefined when the list is atomic
  */
 export function itemKeysOf(field: string, items: readonly unknown[]): ItemKeys | undefined {
   const candidates = ownValue(keyedLists, field);
@@ -62,16 +62,16 @@ export function itemKeysOf(field: string, items: readonly unknown[]): ItemKeys |
   return candidates.find(([key = '']) => key in first) ?? candidates[0];
 }
 
-/** Whether the map at a field of this name is one value: a key more or less makes it another. */
+/** Whether the map in a field of this name is atomic: an additional key is a difference. */
 export function isAtomicMapField(field: string): boolean {
   return atomicMaps.has(field);
 }
 
-/** The item's identity as text; items of one list with the same text are the same item. */
+/** The item's identity as text. Items of one list with equal texts are the same item. */
 export function itemKey(item: unknown, keys: ItemKeys): string {
   const fields = (typeof item === 'object' && item !== null ? item : {}) as Readonly<Record<string, unknown>>;
   return JSON.stringify(keys.map((key) => fields[key] ?? ownValue(keyDefaults, key)));
 }
 
-/** For the test that holds this table against the API's schemas. */
+/** Exported for the test that compares this table with the API's schemas. */
 export const shapeTable = { keyedLists, atomicMaps } as const;

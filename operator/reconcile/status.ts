@@ -1,9 +1,8 @@
 /**
- * The status after a pass: what was decided and what was seen.
+ * Computes the status after a pass from the decision and the observed facts.
  *
- * Owns:  every field of `status`. Nothing else in the project writes it. Only values that change by steps go
- *        in: a status that says the same is the same object, so that the caller skips the write.
- * Pure.
+ * Owns: every field of `status`; no other code writes it. Values change in coarse steps only, so that an unchanged
+ *       status is an equal object and the caller can skip the write. Pure.
  */
 import { claimConditions, type Condition } from '../../api/conditions.ts';
 import { labels } from '../../api/names.ts';
@@ -34,9 +33,9 @@ export type ModelStatusInputs = {
   readonly reports: Reports;
   readonly settings: Settings;
   readonly failure?: Trouble;
-  /** What in the children is not as wanted and stays, a sentence each. */
+  /** Differences of children that the operator leaves in place, one sentence each. */
   readonly told?: readonly string[];
-  /** What the gates say, as often as it is to be shown anew. */
+  /** The verdicts of the gates, refreshed at a limited rate. */
   readonly shown?: Shown;
   /** Milliseconds since the epoch. */
   readonly now: number;
@@ -74,7 +73,7 @@ export function modelStatusOf(inputs: ModelStatusInputs): OnnxModelStatus {
   };
 }
 
-/** Of all revisions now; at first there is one pod, and the spec's number is what is wanted. */
+/** Wanted pods of all revisions, at least the spec's number: a new revision starts with one pod. */
 function wantedPods({ seen: { plan }, decision: { run } }: ModelStatusInputs): number {
   return Math.max(
     plan.replicas,
@@ -82,7 +81,7 @@ function wantedPods({ seen: { plan }, decision: { run } }: ModelStatusInputs): n
   );
 }
 
-/** How a revision became stable: by this decision, or as it is known. */
+/** How a revision became stable: from this decision, or from the record of an earlier one. */
 function provenanceOf(
   stable: Revision,
   { seen: { model, rollout }, decision: { became } }: ModelStatusInputs,
@@ -96,7 +95,7 @@ function provenanceOf(
   });
 }
 
-/** How many steps there are, and what the candidate really gets. */
+/** The number of steps, and the actual weight of the candidate. */
 function weights({
   seen: { rollout, plan },
   decision: { next },
@@ -143,7 +142,7 @@ function revisionStatus(
   };
 }
 
-/** What a revision is made of: as its first pod resolved it, and what its pods say they run on. */
+/** The content of a revision, as its first pod resolved it, and the provider that its pods report. */
 function madeOf(record: RevisionRecord, reports: readonly Report[]): Partial<RevisionStatus> {
   const { generation, spec, resolved } = record;
   const provider = reports.map(mainProvider).find((name) => name !== undefined) ?? resolved?.provider;
@@ -172,14 +171,14 @@ function mainProvider(report: Report): string | undefined {
   return [...(report.providers?.actual ?? [])].sort((a, b) => b.nodes - a.nodes)[0]?.provider;
 }
 
-/** A report that is missing for a moment does not take the number away. */
+/** Keeps the previous peak while reports are missing. */
 function peak(reports: readonly Report[], before: RevisionStatus | undefined): { peak?: string } {
   const steps = reports.map(memoryPeakStep).filter((step) => step !== undefined);
   if (steps.length === 0) return before?.memory?.peak === undefined ? {} : { peak: before.memory.peak };
   return { peak: formatBytes(Math.max(...steps)) };
 }
 
-/** A candidate that was given up has no pods any more; what they said stays to be read. */
+/** Keeps the last messages of the pods of a failed candidate after the pods were deleted. */
 function failing(pods: readonly Pod[], before: RevisionStatus | undefined): { pods?: readonly FailingPod[] } {
   if (pods.length === 0) return before?.pods === undefined ? {} : { pods: before.pods };
   const troubled = pods.map((pod) => ({ pod, trouble: troubleOf(pod) })).filter(({ trouble }) => trouble !== undefined);

@@ -1,10 +1,9 @@
 /**
- * The token of each revision: who has it may name peers, turn sampling on and take samples (api/access.ts).
+ * Keeps the access token of each revision. A client with the token may name peers, enable sampling and read samples
+ * (api/access.ts).
  *
- * Owns:  that a revision keeps its token: what this process knows counts, so that a change of the ConfigMap by somebody
- *        else is put back; a process that begins believes the ConfigMap.
- * Limits: one token a revision of the models that this process follows; `forget` and revisions that are gone clear
- *         them.
+ * Owns: the stability of tokens: the one in memory wins, so that a foreign change of the ConfigMap is reverted. A new
+ *       process reads them from the ConfigMaps. One token per revision with a record, until `forget`.
  */
 import { randomBytes } from 'node:crypto';
 import { parseAccess } from '../../api/access.ts';
@@ -16,15 +15,15 @@ import type { Revision } from '../rollout/state.ts';
 
 export class Tokens {
   readonly #make: () => string;
-  /** Made, or read from the revision's ConfigMap when it was seen first; by model. */
+  /** By model: tokens that were made here, or read from the ConfigMap when the revision was first seen. */
   readonly #made = new Map<string, ReadonlyMap<Revision, string>>();
 
-  /** @param make 32 random bytes in base64url */
+  /** @param make makes a token; by default 32 random bytes in base64url */
   constructor(make: () => string = () => randomBytes(32).toString('base64url')) {
     this.#make = make;
   }
 
-  /** A token for every revision that is remembered. */
+  /** A token for every revision that has a record. */
   of(key: string, seen: Observed): ReadonlyMap<Revision, string> {
     const stored = storedIn(seen);
     const before = this.#made.get(key);

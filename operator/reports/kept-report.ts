@@ -1,21 +1,20 @@
 /**
- * What is kept of a report, and what of it is shown.
+ * The part of a report that the operator keeps, and the part that the status shows.
  *
- * Limits: without its counts a report is at most about 10 KiB; api/parse-report.ts bounds its words and lists.
- * Pure.
+ * Limits: a kept report has at most about 10 KiB; api/parse-report.ts bounds its texts and lists. Pure.
  */
 import { present } from '../../api/present.ts';
 import type { Report } from '../../api/report.ts';
 import { cut } from '../../api/text.ts';
 
-/** Memory is shown rounded up to this share of the limit, so that it changes by steps. */
+/** The peak of memory is shown in sixteenths of the limit, so that the status changes rarely. */
 export const memorySteps = 16;
-/** Characters; what a sidecar writes is shorter. */
+/** Maximum length of kept texts in characters; the texts of our sidecar are shorter. */
 const textLimit = 2000;
 
 /**
- * The fields that are read after a report was handed on. The counts, and fields that this reader does not know, can be
- * a megabyte; ten thousand pods are watched.
+ * Removes the counts and unknown fields, which can have a megabyte and are not needed after the listeners were called.
+ * The operator may watch ten thousand pods.
  */
 export function withoutCounts(report: Report): Report {
   const { schema, bootId, seq, revision, providers, golden } = report;
@@ -67,9 +66,7 @@ function pickIn<T extends object, K extends keyof T>(
   return value === undefined ? undefined : pick(value, names);
 }
 
-/**
- * Peak memory rounded up to a sixteenth of the limit, in bytes; undefined when there is no limit to take a share of.
- */
+/** Peak memory in bytes, rounded up to a sixteenth of the limit; undefined without a limit. */
 export function memoryPeakStep(report: Report): number | undefined {
   const limitBytes = report.memory?.limitBytes;
   if (report.memory === undefined || limitBytes === undefined || limitBytes === null || limitBytes === 0)
@@ -78,7 +75,7 @@ export function memoryPeakStep(report: Report): number | undefined {
   return Math.ceil(report.memory.peakBytes / stepBytes) * stepBytes;
 }
 
-/** What status shows of a report, or a decision waits for, as one string to compare. */
+/** The fields that the status shows or a decision waits for, as one string to compare. */
 export function shownOf(report: Report): string {
   return JSON.stringify([
     report.revision,
@@ -89,10 +86,10 @@ export function shownOf(report: Report): string {
     report.providers?.actual.map((use) => use.provider),
     report.memory?.limitBytes,
     memoryPeakStep(report),
-    // What is to be known before a candidate gets traffic.
+    // Decisions before traffic wait for the golden run.
     report.golden?.id,
     report.golden?.state,
-    // Done twice: stable was named after the first time.
+    // A second run, after stable's pods became known, changes only the score.
     report.golden?.score,
   ]);
 }

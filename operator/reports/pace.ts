@@ -1,48 +1,46 @@
 /**
- * When a pod is asked again: by what it answered, and ever later while it does not answer.
- *
- * Pure.
+ * The time until the next pull of a pod's report. Doubles while the pod does not answer. Pure.
  */
 import type { Report } from '../../api/report.ts';
 import { doubledMs } from '../../lib/retry.ts';
 
-/** How often the pods of a model are asked: closely while a revision has to prove itself. */
+/** How often the pods of a model are pulled: more often during a rollout. */
 export type PullPace = 'rollout' | 'rest';
 
 export const paceMs = { rollout: 5_000, rest: 30_000 } as const satisfies Record<PullPace, number>;
-/** How soon a ready pod is asked again while its golden run is under way in a rollout. */
+/** Pause for a ready pod with a golden run in progress during a rollout. */
 const soonMs = 1_500;
-/** How long a pod that says it is not ready is followed closely at rest. */
+/** At rest, a pod that is not ready is pulled at the pace of a rollout for this long. */
 const closelyMs = 300_000;
-/** The longest back-off of a ready pod whose model is in a rollout: its silence freezes the rollout. */
+/** The longest back-off of a ready pod during a rollout, which pauses while reports are missing. */
 const rolloutBackoffMs = 30_000;
 const restBackoffMs = 300_000;
 
 export type PodPace = {
   readonly pace: PullPace;
-  /** By its condition in the API. */
+  /** The pod's condition Ready in the API. */
   readonly isReady: boolean;
   /** Pulls without an answer since the last answer or restart. */
   readonly misses: number;
-  /** Since when it is watched or has restarted, in milliseconds. */
+  /** Milliseconds since the pod was first watched or last restarted. */
   readonly ageMs: number;
-  /** What it answered last. */
+  /** The last report. */
   readonly report?: Pick<Report, 'ready' | 'golden'> | undefined;
 };
 
-/** Milliseconds until a pod is asked again. */
+/** Milliseconds until the next pull. */
 export function pauseMs({ pace, isReady, misses, ageMs, report }: PodPace): number {
   if (misses > 0)
     return doubledMs(
       { baseMs: paceMs.rollout, maxMs: pace === 'rollout' && isReady ? rolloutBackoffMs : restBackoffMs },
       misses,
     );
-  // A pod that says it is not ready is about to say something new.
+  // A pod that reports "not ready" is expected to change soon.
   if (report?.ready !== true) return ageMs < closelyMs ? paceMs.rollout : paceMs[pace];
   return pace === 'rollout' && isAnswering(report) ? soonMs : paceMs[pace];
 }
 
-/** Its golden run takes a second or two, and a rollout waits for nothing else. */
+/** A golden run takes one or two seconds, and the rollout waits for it. */
 function isAnswering({ golden }: Pick<Report, 'golden'>): boolean {
   return golden?.state === 'Waiting' || golden?.state === 'Running';
 }

@@ -1,15 +1,12 @@
 /**
- * Report pulling as metrics: how pulls end, how many pods are silent, how late the schedule is.
+ * Metrics of report pulls: outcomes, silent pods, lag of the schedule.
  *
- * Owns: the onnx_operator_report_* series. No label names a pod, a model or a namespace. docs/metrics.md lists them.
+ * Owns: the onnx_operator_report_* series. Labels never contain pods, models or namespaces. Listed in docs/metrics.md.
  */
 import type { Pulled } from './report-client.ts';
 import { counter, sampledGauge, type Registry } from '../../lib/metrics.ts';
 
-/**
- * Report: one that could be read. Timeout: not within the deadline. Unreachable: no connection. Unusable: any other
- * answer.
- */
+/** Report: a valid report. Timeout: deadline exceeded. Unreachable: no connection. Unusable: any other answer. */
 export type PullOutcome = 'Report' | 'Timeout' | 'Unreachable' | 'Unusable';
 
 const outcomes: readonly PullOutcome[] = ['Report', 'Timeout', 'Unreachable', 'Unusable'];
@@ -20,7 +17,7 @@ export type PullFacts = {
   readonly lagSeconds: () => number;
 };
 
-/** @param registry absent: nothing is measured. @returns counts a pull that ended */
+/** @param registry absent: no metrics. @returns a function that counts a finished pull */
 export function measurePulls(
   registry: Registry | undefined,
   { watched, silent, lagSeconds }: PullFacts,
@@ -28,14 +25,14 @@ export function measurePulls(
   if (registry === undefined) return () => {};
   const pulls = counter(registry, {
     name: 'onnx_operator_report_pulls_total',
-    help: 'Requests for reports of pods, by how they ended',
+    help: 'Requests for reports of pods, by outcome',
     labels: ['outcome'],
   });
   for (const outcome of outcomes) pulls.inc({ outcome }, 0);
-  sampledGauge(registry, { name: 'onnx_operator_report_pods', help: 'Pods that are asked for reports' }, {}, watched);
+  sampledGauge(registry, { name: 'onnx_operator_report_pods', help: 'Pods whose reports are pulled' }, {}, watched);
   sampledGauge(
     registry,
-    { name: 'onnx_operator_report_silent_pods', help: 'Pods that gave no report when they were asked last' },
+    { name: 'onnx_operator_report_silent_pods', help: 'Pods whose last pull gave no report' },
     {},
     silent,
   );
@@ -43,7 +40,7 @@ export function measurePulls(
     registry,
     {
       name: 'onnx_operator_report_lag_seconds',
-      help: 'How long the pod that has waited longest for its turn has been due',
+      help: 'Time since the most overdue pull was due',
     },
     {},
     lagSeconds,
@@ -51,7 +48,7 @@ export function measurePulls(
   return (outcome) => pulls.inc({ outcome });
 }
 
-/** @param isLate the deadline had passed */
+/** @param isLate whether the deadline passed */
 export function pullOutcomeOf(pulled: Pulled, isLate: boolean): PullOutcome {
   if (pulled.kind === 'report') return 'Report';
   if (isLate) return 'Timeout';

@@ -1,13 +1,9 @@
 /**
- * Pulls the reports of pods and keeps the latest of each.
+ * Pulls the reports of pods and keeps the latest report of each pod, without its counts.
  *
- * Owns:   what a pod is asked for, and which report is worth a pass of its model: one that changed what status shows,
- *         and during a rollout one with news of blocks. At rest live numbers never are, so a quiet cluster stays quiet
- *         however its memory breathes. When a pod is asked: operator/reports/schedule.ts, which is fair, and pace.ts.
- * Limits: `pullLimits`, `deadlineMs` a request; of a report without its counts, one a pod; pods no longer watched are
- *         forgotten.
- * Rule:   silence is no information. A pod that does not answer keeps its last report, with its age and the reason
- *         beside it; it is neither failed nor good for that. Whether the pod is ready, the API server says.
+ * Owns: when a report triggers a pass of its model: when it changes the status, or has new blocks during a rollout.
+ * A pod that does not answer keeps its last report, with the reason of its silence; it is not treated as failed.
+ * Limits: `pullLimits`; `deadlineMs` for a request.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -23,26 +19,26 @@ export type WatchedPod = {
   readonly uid: string;
   readonly ip: string;
   readonly name: string;
-  /** By its condition in the API; absent: it is. */
+  /** The pod's condition Ready in the API; absent: ready. */
   readonly isReady?: boolean;
-  /** How often its containers have restarted. After a restart its silence before counts no more. */
+  /** Number of restarts of its containers. A restart resets the back-off. */
   readonly restarts?: number;
-  /** What its sidecar is to do; `blocksFrom` is the puller's own to say. Absent: nothing beside reporting. */
+  /** Instructions for its sidecar; the puller adds `blocksFrom`. Absent: report only. */
   readonly ask?: Omit<ReportAsk, 'blocksFrom'>;
 };
 
-/** Hears every report that came with blocks, also when nothing in it is new, before any pass is asked for. */
+/** Called for every report with blocks, also without new blocks, before a pass is triggered. */
 export type ReportListener = (modelKey: string, podName: string, report: Report) => void;
 
 export type PulledReport = {
   readonly report: Report;
   /** Milliseconds since the epoch. */
   readonly receivedAtMs: number;
-  /** Why the pod was silent when it was asked last; absent when it answered. */
+  /** Why the last pull gave no report; absent when the pod answered. */
   readonly silence?: string;
 };
 
-/** @property registry where pulls are counted; absent: nowhere */
+/** @property registry absent: no metrics */
 export type ReportPullerOptions = {
   readonly fetch: FetchReport;
   readonly clock: Clock;
@@ -51,7 +47,10 @@ export type ReportPullerOptions = {
 };
 
 export const deadlineMs = 2_000;
-/** Pulls of pods that answer take milliseconds: a namespace's slots are enough for a thousand pods in a rollout. */
+/**
+ * A pull of a healthy pod takes a few milliseconds, so 8 slots of a namespace are enough for a thousand pods in a
+ * rollout.
+ */
 export const pullLimits: PullLimits = {
   slots: 32,
   unheardSlots: 24,
@@ -59,11 +58,9 @@ export const pullLimits: PullLimits = {
   namespaceUnheardSlots: 4,
   pullMs: deadlineMs,
 };
-/**
- * Blocks asked for again: the one that was being counted, and two before it, for clocks that were set back a little.
- */
+/** A pull repeats the last block, which was incomplete, and two blocks before it: the pod's clock may be set back. */
 const blocksAgain = 2;
-/** A clock that is further off than this puts its counts at no time that they could be compared at. */
+/** Blocks of a pod whose clock differs more from the operator's are ignored: they cannot be compared. */
 export const clockToleranceMs = 3_600_000;
 
 type Entry = {
@@ -72,7 +69,7 @@ type Entry = {
   readonly name: string;
   /** Milliseconds since the epoch. */
   readonly watchedSinceMs: number;
-  /** Monotonic milliseconds: since when it is watched, or has restarted. */
+  /** Monotonic milliseconds: when the pod was first watched or last restarted. */
   bornMs: number;
   ip: string;
   ask: Omit<ReportAsk, 'blocksFrom'>;
@@ -83,10 +80,11 @@ type Entry = {
   misses: number;
   latest?: PulledReport;
   silence?: string;
-  /** Up to which block of which boot this pod has told, and the highest number of a change. */
+  /** The position up to which this pod's blocks were received; absent: request all blocks. */
   heard?: Heard;
 };
 
+/** `until`: the last block of boot `bootId`. `seq`: the highest change number of its blocks. */
 type Heard = { readonly bootId: string; readonly until: number; readonly seq: number };
 
 export class ReportPuller {
@@ -94,7 +92,7 @@ export class ReportPuller {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #entries = new Map<string, Entry>();
-  /** Model key → uids of its pods, so that a model that is asked about every second costs only its own pods. */
+  /** Model key → uids of its pods, so that the cost of `watch` depends only on the model's own pods. */
   readonly #pods = new Map<string, ReadonlySet<string>>();
   readonly #listeners = new Set<(modelKey: string) => void>();
   readonly #reportListeners = new Set<ReportListener>();
@@ -115,9 +113,9 @@ export class ReportPuller {
   }
 
   /**
-   * Says which pods a model has now. Pods that are new are asked at once; the model's others are forgotten.
+   * Sets the pods of a model. New pods are pulled at once; pods that are not in the list are forgotten.
    *
-   * @param pods those with an IP; an empty list ends the watch of the model
+   * @param pods the pods with an IP address; an empty list ends the watch of the model
    */
   watch(modelKey: string, pods: readonly WatchedPod[], pace: PullPace): void {
     if (this.#ended.signal.aborted) return;
@@ -129,19 +127,19 @@ export class ReportPuller {
     this.#pump();
   }
 
-  /** The latest report of a pod; undefined when none was ever had: no information. */
+  /** The latest report of a pod; undefined when the pod has never answered. */
   latest(uid: string): PulledReport | undefined {
     return this.#entries.get(uid)?.latest;
   }
 
-  /** Why a watched pod gave no report when it was asked last; undefined when it did, or was not asked yet. */
+  /** Why the last pull of a pod gave no report; undefined when it did, or before the first pull. */
   silence(uid: string): string | undefined {
     return this.#entries.get(uid)?.silence;
   }
 
   /**
-   * When a watched pod was heard last; of one that never answered, since when it is watched. Milliseconds since the
-   * epoch; undefined when it is not watched.
+   * The time of a pod's last report, or the start of its watch if it never answered, in milliseconds since the epoch;
+   * undefined when the pod is not watched.
    */
   heardAtMs(uid: string): number | undefined {
     const entry = this.#entries.get(uid);
@@ -149,8 +147,8 @@ export class ReportPuller {
   }
 
   /**
-   * Asks a model's pods now, and for their whole rings: for who has lost, or never had, what they told before. Pods
-   * that do not answer are asked when their turn comes.
+   * Requests all blocks of a model's pods again, at once, for a caller that does not have the earlier blocks. Silent
+   * pods keep their back-off.
    */
   hearAnew(modelKey: string): void {
     for (const uid of this.#pods.get(modelKey) ?? []) {
@@ -162,22 +160,22 @@ export class ReportPuller {
     this.#pump();
   }
 
-  /** @returns ends it */
+  /** @returns a function that removes the listener */
   onReport(listener: ReportListener): () => void {
     this.#reportListeners.add(listener);
     return () => this.#reportListeners.delete(listener);
   }
 
   /**
-   * @param listener gets the model's key when a report changed what status shows, or has news of blocks while the model
-   *                 is followed at the pace of a rollout. @returns ends it
+   * @param listener gets the model's key when a report changes the status, or has new blocks during a rollout
+   * @returns a function that removes the listener
    */
   onChange(listener: (modelKey: string) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Ends every pull. Nothing is watched any more. */
+  /** Ends all pulls and watches. */
   close(): void {
     this.#ended.abort(new Error('the operator is ending'));
     this.#stopTimer();
@@ -211,7 +209,7 @@ export class ReportPuller {
   }
 
   #renew(entry: Entry, facts: Pick<Entry, 'ip' | 'ask' | 'isReady' | 'restarts' | 'pace'>, nowMs: number): void {
-    // A rollout that begins does not wait for the end of a long pause.
+    // At the start of a rollout, replace the long pause by a short one.
     const isSooner = facts.pace === 'rollout' && entry.pace !== 'rollout';
     const isAnew = facts.restarts !== entry.restarts || facts.ip !== entry.ip || (facts.isReady && !entry.isReady);
     Object.assign(entry, facts);
@@ -219,7 +217,7 @@ export class ReportPuller {
     else if (isSooner) this.#schedule.hasten(entry.uid, nowMs + this.#pauseMs(entry, nowMs));
   }
 
-  /** The pod has restarted or has become ready: it is asked at once, and is not silent before it was. */
+  /** The pod restarted, became ready or changed its address: pull it at once and reset its back-off. */
   #beginAnew(entry: Entry, nowMs: number): void {
     entry.bornMs = nowMs;
     const wasSilent = entry.misses > 0;
@@ -232,7 +230,7 @@ export class ReportPuller {
     this.#schedule.remove(uid, this.#clock.monotonic());
   }
 
-  /** Begins every pull that is due and has a slot, then sleeps until the next one is due. */
+  /** Starts the pulls that are due and have a slot, then sets a timer for the next. */
   #pump(): void {
     this.#stopTimer();
     if (this.#ended.signal.aborted) return;
@@ -250,11 +248,11 @@ export class ReportPuller {
     const begunMs = this.#clock.monotonic();
     const pulled = await this.#ask(entry);
     const nowMs = this.#clock.monotonic();
-    // `hearAnew` came while it was asked: this answer is not from the start.
+    // `hearAnew` was called during the pull: this answer does not have all blocks, so pull again.
     const stale = entry.heard !== heard;
-    // It restarted while it was asked: the silence is that of the boot before.
+    // The pod restarted during the pull: the failure belongs to the previous boot, so pull again.
     const isPast = pulled.kind === 'nothing' && entry.restarts !== restarts;
-    // The pod may have gone, or another begun in its name, while it was asked.
+    // The pod may have been removed, or replaced by a pod with the same uid, during the pull.
     if (this.#entries.get(entry.uid) === entry) this.#keep(entry, pulled);
     if (stale) delete entry.heard;
     if (isPast) entry.misses = 0;
@@ -306,7 +304,7 @@ export class ReportPuller {
     for (const listener of this.#listeners) listener(entry.modelKey);
   }
 
-  /** @returns whether there is anything in the blocks that was not heard before */
+  /** @returns whether the report has new blocks or new counts */
   #hearBlocks(entry: Entry, report: Report): boolean {
     const { blocks, bootId } = report;
     if (blocks === undefined) return false;
@@ -318,7 +316,7 @@ export class ReportPuller {
     const heard = heardIn(bootId, blocks, entry.heard);
     const news =
       heard.bootId !== entry.heard?.bootId || heard.until !== entry.heard.until || heard.seq !== entry.heard.seq;
-    // The request said from where another boot had been heard; the next one asks from the start.
+    // A new boot: `blocksFrom` of this request was for the previous boot, so the next request asks for all blocks.
     if (entry.heard === undefined || entry.heard.bootId === bootId) entry.heard = heard;
     else delete entry.heard;
     for (const listener of this.#reportListeners) listener(entry.modelKey, entry.name, report);

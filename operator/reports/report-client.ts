@@ -1,9 +1,9 @@
 /**
- * Fetches one pod's report: `GET http://POD_IP:8081/report`, saying what the pod is to do beside.
+ * Fetches one pod's report: `GET http://POD_IP:8081/report`, with instructions for its sidecar in the query.
  *
- * Owns:   the request and its bounds. What comes back is a report or the reason why it is no information; a pod that is
- *         starting, cut off or not ours is nothing to throw about.
- * Limits: `reportLimitBytes` on the wire and again after decompression, so that a few KiB cannot become gigabytes.
+ * Owns: the request. Returns a report, or the reason why there is none; never throws, because pods that start, are
+ * unreachable or are not ours are normal.
+ * Limits: `reportLimitBytes` for the body, before and after decompression.
  */
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
@@ -20,10 +20,11 @@ export type Pulled =
   | {
       readonly kind: 'nothing';
       readonly reason: string;
-      /** No connection came about, or it broke off. */ readonly isUnreachable?: boolean;
+      /** The connection failed or broke. */
+      readonly isUnreachable?: boolean;
     };
 
-/** What goes with the request for a report (api/report.ts says what each does); what is absent is off. */
+/** Instructions in the request for a report, explained in api/report.ts; absent fields are off. */
 export type ReportAsk = {
   readonly blocksFrom?: number;
   readonly peers?: readonly string[];
@@ -33,23 +34,23 @@ export type ReportAsk = {
   readonly agreement?: string;
   readonly pairs?: PairSource;
   readonly probes?: { readonly perMinute: number; readonly pods: number };
-  /** Of the pod's own revision: without it a sidecar reports and does nothing else. */
+  /** The token of the pod's own revision: without it the sidecar ignores the other instructions. */
   readonly token?: string;
-  /** Of the revision whose pods `peers` names. */
+  /** The token of the revision of the pods in `peers`. */
   readonly peersToken?: string;
 };
 
-/** Never rejects. An abort is told as its reason. */
+/** Never rejects: an abort gives `nothing` with the signal's reason. */
 export type FetchReport = (ip: string, signal: AbortSignal, ask?: ReportAsk) => Promise<Pulled>;
 
 const unzip = promisify(gunzip);
 
 export type ReportClient = { readonly fetch: FetchReport; readonly close: () => void };
 
-/** Longer than the pace of a rollout: connections are used again then, and at rest none are kept. */
+/** Longer than the pace of a rollout and shorter than the pace at rest: only connections of rollouts are reused. */
 const idleMs = 8_000;
 
-/** A client that keeps one connection per pod, closed after `idleMs` without a request. Redirects are not followed. */
+/** Keeps one connection for each pod, closed after `idleMs` without a request. Does not follow redirects. */
 export function createReportClient(port: number = ports.sidecar): ReportClient {
   const agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1, timeout: idleMs });
   const fetch: FetchReport = async (ip, signal, ask = {}) => {
@@ -76,7 +77,7 @@ function queryOf({ blocksFrom, peers, sample, agreement, pairs, probes }: Report
   return query.size === 0 ? '' : `?${query.toString()}`;
 }
 
-/** Tokens go into headers: URLs are logged on the way. */
+/** Tokens are headers and not in the URL, because proxies log URLs. */
 function headersOf({ token, peersToken }: ReportAsk): Readonly<Record<string, string>> {
   return {
     accept: 'application/json',
@@ -104,7 +105,7 @@ function open({ ip, port, path, headers, agent, signal }: Target): Promise<Incom
 async function read(response: IncomingMessage): Promise<Pulled> {
   if (response.statusCode !== 200) {
     response.destroy();
-    return { kind: 'nothing', reason: `the sidecar answered ${response.statusCode ?? 0}` };
+    return { kind: 'nothing', reason: `the sidecar answered with HTTP status ${response.statusCode ?? 0}` };
   }
   const body = await readBounded(response, reportLimitBytes);
   return body === undefined ? tooLarge() : await unpack(Buffer.from(body.buffer), response.headers['content-encoding']);
@@ -132,5 +133,5 @@ async function unpack(body: Buffer, encoding: string | undefined): Promise<Pulle
 }
 
 function tooLarge(): Pulled {
-  return { kind: 'nothing', reason: `the report has more than ${reportLimitBytes} bytes` };
+  return { kind: 'nothing', reason: `the report has more than ${reportLimitBytes} bytes, the limit` };
 }

@@ -1,30 +1,30 @@
 /**
- * Which pod is asked for its report next.
+ * Decides which pod's report is pulled next: first the namespace with the least recent slot time, in it the model with
+ * the least, in it the most overdue pod. Silent pods get one in `silentEvery` turns of their model.
  *
- * Owns:   due times, slots and fairness. The namespace that used the fewest slot-seconds lately goes first, in it the
- *         model that did, in it the pod that has been due longest. Of silent pods one in `silentEvery` turns of a
- *         model.
- * Limits: `PullLimits`. Pods that did not answer last time never hold all slots, of the cluster or of a namespace.
- * Pure:   time is passed in. Memory: O(pods); a choice costs O(models that have a due pod).
+ * Limits: `PullLimits`; silent pods never hold all slots. Memory O(pods); a choice costs O(models with a due pod).
+ * Pure: time is a parameter.
  */
 import { DueHeap } from '../../lib/due-heap.ts';
 
-/** heard: answered last time. new: not asked yet, or restarted since. silent: did not answer last time. */
+/** heard: the last pull succeeded. new: not pulled since its start or restart. silent: the last pull failed. */
 export type PullLane = 'heard' | 'new' | 'silent';
 
 export type PullLimits = {
-  /** Pods asked at the same time; of them new or silent ones; both also for one namespace. */
+  /** Maximum number of concurrent pulls. */
   readonly slots: number;
+  /** Maximum number of concurrent pulls of new and silent pods. */
   readonly unheardSlots: number;
+  /** The same limits for one namespace. */
   readonly namespaceSlots: number;
   readonly namespaceUnheardSlots: number;
-  /** The most that a pull can take. Charged for a pull under way. */
+  /** The longest duration of a pull; counted as used time for pulls in progress. */
   readonly pullMs: number;
 };
 
-/** After this long half of the slot time that was used is forgotten. */
+/** Half-life of used slot time. */
 const halfLifeMs = 30_000;
-/** A model's silent pods get one turn in so many while others of its pods are due. */
+/** While other pods of a model are due, its silent pods get one turn in this many. */
 const silentEvery = 4;
 const lanes: readonly PullLane[] = ['heard', 'new', 'silent'];
 const heardOnly: readonly PullLane[] = ['heard'];
@@ -53,7 +53,7 @@ type Pod = {
   state: 'Waiting' | 'Due' | 'Asked' | 'Gone';
 };
 
-/** A pull that may begin. It holds its slots until `done`. */
+/** A pull that may start. It holds its slots until `done`. */
 export type PullTurn = { readonly uid: string; readonly pod: Pod; readonly lane: PullLane };
 
 export class PullSchedule {
@@ -74,7 +74,7 @@ export class PullSchedule {
     return this.#pods.size;
   }
 
-  /** A pod to be asked from now on. @param modelKey `namespace/name` */
+  /** Adds a pod, which is due at once. @param modelKey `namespace/name` */
   add(uid: string, modelKey: string, nowMs: number): void {
     const model = this.#modelOf(modelKey);
     model.pods += 1;
@@ -97,10 +97,7 @@ export class PullSchedule {
     if (model.namespace.pods === 0) this.#sweep(nowMs);
   }
 
-  /**
-   * A waiting pod is asked at `dueMs` if that is sooner than planned. @param lane given when it is no longer what it
-   * was
-   */
+  /** Makes a waiting pod due at `dueMs` unless it is due earlier. @param lane its new lane; absent: unchanged */
   hasten(uid: string, dueMs: number, lane?: PullLane): void {
     const pod = this.#pods.get(uid);
     if (pod === undefined || pod.state === 'Asked') return;
@@ -111,7 +108,7 @@ export class PullSchedule {
     this.#wait(pod, at);
   }
 
-  /** The pod to ask now; undefined when none is due or no slot is free for those that are. */
+  /** The pod to pull now; undefined when no pod is due, or no slot is free for the due pods. */
   take(nowMs: number): PullTurn | undefined {
     this.#wake(nowMs);
     if (this.#inFlight >= this.#limits.slots) return undefined;
@@ -128,7 +125,7 @@ export class PullSchedule {
     return pod === undefined ? undefined : this.#begin(pod);
   }
 
-  /** A pull is over. Its pod is asked again at `dueMs`, unless it was removed meanwhile. */
+  /** Ends a pull. Its pod is due again at `dueMs`, unless it was removed meanwhile. */
   done(
     turn: PullTurn,
     {
@@ -155,7 +152,7 @@ export class PullSchedule {
     this.#wait(pod, dueMs);
   }
 
-  /** When `take` may find something that is not due yet, on the clock of `nowMs`; Infinity: never. */
+  /** When the next pod becomes due, on the clock of `nowMs`; Infinity without a waiting pod. */
   nextMs(): number {
     for (let first = this.#waiting.first(); first !== undefined; first = this.#waiting.first()) {
       if (isCurrent(first)) return first.dueMs;
@@ -164,7 +161,7 @@ export class PullSchedule {
     return Infinity;
   }
 
-  /** How long the pod that has waited longest for its turn has been due, in milliseconds; 0 when none waits. */
+  /** How long the most overdue pod has been due, in milliseconds; 0 when no pod is due. */
   lagMs(nowMs: number): number {
     this.#wake(nowMs);
     let oldestMs = nowMs;
@@ -250,14 +247,14 @@ export class PullSchedule {
     return { uid: pod.uid, pod, lane };
   }
 
-  /** A namespace keeps what it used while that still counts: deleting a model and making it anew clears nothing. */
+  /** Forgets empty namespaces only when their used time has decayed, so that recreating a model does not reset it. */
   #sweep(nowMs: number): void {
     for (const [name, { pods, usage }] of this.#namespaces)
       if (pods === 0 && usage.inFlight === 0 && usedMs(usage, nowMs) < 1) this.#namespaces.delete(name);
   }
 }
 
-/** Due pods of a lane are in the order in which they became due. */
+/** The next due pod of a model. The sets keep the order in which pods became due. */
 function nextOf({ due, turns }: Model, open: readonly PullLane[]): Pod | undefined {
   const [heard, fresh, silent] = lanes.map((lane) =>
     open.includes(lane) ? due[lane].values().next().value : undefined,
@@ -281,12 +278,12 @@ function usedMs({ ms, atMs }: Usage, nowMs: number): number {
   return ms === 0 ? 0 : ms * 0.5 ** (Math.max(0, nowMs - atMs) / halfLifeMs);
 }
 
-/** Whether an entry of the heap is what is planned for its pod now. */
+/** False for an outdated entry of the heap: its pod has been rescheduled or removed. */
 function isCurrent({ dueMs, item }: { readonly dueMs: number; readonly item: Pod }): boolean {
   return item.state === 'Waiting' && item.dueMs === dueMs;
 }
 
-/** The one with the least use among those that may be chosen; the first of several. */
+/** The item with the least used time among those that `mayBeChosen` accepts; the first of several. */
 function least<T extends { readonly usage: Usage }>(
   all: Iterable<T>,
   mayBeChosen: (one: T) => boolean,

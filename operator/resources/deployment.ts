@@ -1,10 +1,8 @@
 /**
- * The Deployment that one revision of a model should have.
+ * The Deployment of one revision.
  *
- * Owns:   the pod's shape: containers, probes, grace periods, volumes, security. Not how many (the decision
- *         says) and not whether to write it (apply.ts does).
- * Pure:   the whole object, every time. It is applied server-side, so a field left out here is given up.
- *         Golden: test/golden/deployment.*.yaml.
+ * Owns: the pod template: containers, probes, grace periods, volumes, security.
+ * Pure: always the whole object, because it is applied server-side: a field left out here loses its value.
  */
 import {
   childName,
@@ -37,16 +35,14 @@ export function deployment(model: OnnxModel, record: RevisionRecord, replicas: n
       progressDeadlineSeconds: 600,
       revisionHistoryLimit: 0,
       selector: { matchLabels: selector },
-      // A model server has a cold start: never take a warm pod away before its successor is ready.
+      // A new pod needs time to load and warm up: remove an old pod only when its successor is ready.
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
       template: withServingDefaults(record.template ?? podTemplate(model, record)),
     },
   };
 }
 
-/**
- * What a pod of the revision looks like. It is frozen with the revision, so that a later operator moves no pod of it.
- */
+/** The pod template of a revision. Stored with the revision, so that a newer operator does not replace its pods. */
 export function podTemplate(model: OnnxModel, record: RevisionRecord): PodTemplateManifest {
   const name = childName(model.metadata.name, record.revision);
   const meta = record.spec.template.metadata ?? {};
@@ -60,9 +56,9 @@ export function podTemplate(model: OnnxModel, record: RevisionRecord): PodTempla
 }
 
 /**
- * Kubernetes' own defaults of what decides whether and where a pod serves, said so that a change of them is put back.
- * They are added when the template is applied, not to what a revision froze; a default that is said is stored as one
- * that is not, so that no pod of an older revision is replaced for it.
+ * Adds Kubernetes' defaults of fields that decide whether and where a pod runs, so that a manual change is reverted.
+ * They are added at each apply and not stored with the revision. Kubernetes stores an explicit default like an absent
+ * field, so existing pods are not replaced.
  */
 function withServingDefaults({ metadata, spec }: PodTemplateManifest): PodTemplateManifest {
   const defaults = {
@@ -117,7 +113,7 @@ function mounts(record: RevisionRecord): readonly object[] {
   ];
 }
 
-/** Everything that does not depend on which container it is. */
+/** The fields that all containers share. */
 function common(record: RevisionRecord): Readonly<Record<string, unknown>> {
   return {
     image: record.spec.runtime.image,
@@ -128,7 +124,7 @@ function common(record: RevisionRecord): Readonly<Record<string, unknown>> {
       runAsNonRoot: true,
       capabilities: { drop: ['ALL'] },
     },
-    // What a container could not say itself, its last log lines do.
+    // A container that writes no termination message gets its last log lines as the message.
     terminationMessagePath: paths.terminationLog,
     terminationMessagePolicy: 'FallbackToLogsOnError',
     env: environment(record),
@@ -150,9 +146,7 @@ function environment(record: RevisionRecord): readonly object[] {
   ];
 }
 
-/**
- * The spec's CPU and devices, with the memory limit as request and limit both: no overcommitment, no surprise eviction.
- */
+/** CPU and devices of the spec. Memory has the same request and limit, so that the pod is not evicted for memory. */
 function runtimeResources({ spec }: RevisionRecord): Readonly<Record<string, unknown>> {
   const memory = spec.memory.limit === undefined ? {} : { memory: spec.memory.limit };
   const requests = { ...spec.resources.requests, ...memory };
@@ -183,7 +177,7 @@ function runtimeContainer(record: RevisionRecord): object {
       { name: 'http', containerPort: ports.runtime, protocol: 'TCP' },
       { name: 'metrics', containerPort: ports.metrics, protocol: 'TCP' },
     ],
-    // Loading comes before warming; a minute more than warming is allowed to take.
+    // The warm-up timeout, and one minute for loading the model before that.
     startupProbe: {
       ...httpProbe('/v2/health/ready'),
       periodSeconds: startupPeriodSeconds,
@@ -214,7 +208,10 @@ function sidecarContainer(record: RevisionRecord): object {
 const sidecarDefaults = { requests: { cpu: '10m', memory: '96Mi' }, limits: { cpu: '500m', memory: '192Mi' } } as const;
 type Amounts = Readonly<Record<string, string | number>>;
 
-/** What the spec says in place of the defaults. A default gives way where it would put a request above its limit. */
+/**
+ * The spec's amounts, and defaults for the rest. A default that would make a request exceed its limit is replaced by
+ * the other amount: with a limit of 64Mi memory the default request of 96Mi becomes 64Mi.
+ */
 function sidecarResources({ requests = {}, limits = {} }: NonNullable<RevisionSpec['resources']>): {
   readonly requests: Amounts;
   readonly limits: Amounts;

@@ -1,8 +1,7 @@
 /**
- * Manifests as plain data: what the builders make and apply.ts writes.
+ * Manifests as plain data, made by the builders and written by apply.ts.
  *
- * Owns:  the types that all builders share, and the metadata that every child carries.
- * Pure.
+ * Owns: the shared types of the builders, and the metadata of children. Pure.
  */
 import type { FrozenSpec } from '../../api/defaults.ts';
 import type { Resolved } from '../../api/last-words.ts';
@@ -33,46 +32,46 @@ export type Manifest = {
   readonly [field: string]: unknown;
 };
 
-/** Of a Deployment: metadata and spec of its pods. */
+/** Metadata and spec of a Deployment's pods. */
 export type PodTemplateManifest = { readonly metadata: object; readonly spec: object };
 
-/** A revision as its ControllerRevision holds it. */
+/** The content of a revision's ControllerRevision and ConfigMap. */
 export type RevisionRecord = {
   readonly revision: Revision;
-  /** Generation of the spec that it was made from. */
+  /** The generation of the spec that first had this revision. */
   readonly generation: number;
-  /** The hashed fields as the user wrote them: what puts this revision back when it is applied again. */
+  /** The hashed fields as the user wrote them: applying them again gives the same revision. */
   readonly written: RevisionSpec;
-  /** With the defaults and the image that were in force then. */
+  /** The hashed fields with the defaults and the image at that time. */
   readonly spec: FrozenSpec;
-  /** Its pods as the operator that made it built them; absent until it is written down. */
+  /** The pod template at that time; absent until the ControllerRevision is written. */
   readonly template?: PodTemplateManifest;
-  /** Once the first pod's `prepare` has said it. */
+  /** Set after the first pod's `prepare` has reported it. */
   readonly resolved?: Resolved;
-  /** What its answers are held against before it gets traffic; absent for what an earlier operator made. */
+  /** The golden set that pods run before traffic; absent in revisions of earlier operators. */
   readonly golden?: FrozenGolden;
-  /** Who has it may name peers and take samples at the revision's pods (api/access.ts). */
+  /** Authorises requests to the revision's sidecars to name peers or to return samples (api/access.ts). */
   readonly token?: string;
 };
 
-/** A golden gate as it was when the revision's rollout began, with the bytes that it was about. */
+/** The golden gate at the start of the revision's rollout, with the bytes of its set. */
 export type FrozenGolden = {
   readonly config: GoldenConfig;
-  /** For which attempt of the rollout it was frozen. */
+  /** The attempt of the rollout that the set was frozen for. */
   readonly attempt: number;
-  /** Of a set from a ConfigMap: what goes into the revision's own one, as text or as base64. */
+  /** For a set from a ConfigMap: its copy for the revision's own ConfigMap. */
   readonly file?: GoldenFile;
 };
 
 export type GoldenFile =
   { readonly name: string; readonly text: string } | { readonly name: string; readonly base64: string };
 
-/** Labels that select the pods of one revision, or with only a model those of all its revisions. */
+/** Labels that select the pods of one revision, or the pods of all revisions when `revision` is absent. */
 export function selectorOf(model: string, revision?: Revision): Readonly<Record<string, string>> {
   return { [labels.model]: model, ...(revision === undefined ? {} : { [labels.revision]: revision }) };
 }
 
-/** Metadata of a child: owned by the model, so that it goes when the model goes. */
+/** Metadata of a child. The model owns the child, so that Kubernetes deletes the child with the model. */
 export function childMeta(model: OnnxModel, name: string, revision?: Revision): Manifest['metadata'] {
   return {
     name,

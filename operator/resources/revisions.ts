@@ -1,9 +1,8 @@
 /**
- * A revision as two objects: the ControllerRevision that remembers it, the ConfigMap that its pods read.
+ * The two objects that store a revision: a ControllerRevision, and the ConfigMap that its pods read.
  *
- * Owns:  what a ControllerRevision's `data` looks like, and reading it back. Its data can never change, so
- *        everything that is learned later is an annotation.
- * Pure.
+ * Owns: the format of the ControllerRevision's `data`, and reading it. The data is immutable, so facts that become
+ * known later are annotations. Pure.
  */
 import { printAccess } from '../../api/access.ts';
 import { rolloutDefaults, type FrozenSpec } from '../../api/defaults.ts';
@@ -41,7 +40,7 @@ export function controllerRevision(model: OnnxModel, record: RevisionRecord): Ma
   };
 }
 
-/** What a ControllerRevision holds, as it comes from outside: any part may be missing. */
+/** The unchecked data of a ControllerRevision: any part may be missing. */
 type Data = {
   readonly schema?: unknown;
   readonly written?: RevisionSpec;
@@ -60,7 +59,7 @@ export function readControllerRevision(object: {
   readonly data?: unknown;
 }): RevisionRecord | undefined {
   const { name = '', labels: marks = {}, annotations: notes = {} } = object.metadata;
-  // The name never changes; a label may be changed by anybody.
+  // Prefer the name, which is immutable; users can change labels.
   const revision = revisionAtEnd(name) ?? marks[labels.revision];
   const data = frozenIn(object.data);
   if (revision === undefined || typeof object.revision !== 'number' || data === undefined) return undefined;
@@ -76,7 +75,7 @@ function frozenIn(
     : { written, spec, template };
 }
 
-/** What every pod of the revision reads at its start. */
+/** The ConfigMap that every pod of the revision reads at its start. */
 export function configMap(model: OnnxModel, record: RevisionRecord): Manifest {
   const metadata = childMeta(model, childName(model.metadata.name, record.revision), record.revision);
   const { golden, resolved, token } = record;
@@ -100,7 +99,7 @@ export function configMap(model: OnnxModel, record: RevisionRecord): Manifest {
   };
 }
 
-/** Live requests are sampled for a quality gate or a shadow step, and for nothing else. */
+/** The share of live requests to sample: the highest of the quality gate's and the shadow steps'. Absent: none. */
 function sampling({ spec: { rollout = {} } }: OnnxModel): { readonly sampleRate?: number } {
   const shadows = (rollout.steps ?? []).flatMap(({ shadow }) =>
     shadow === undefined ? [] : [shadow.share ?? rolloutDefaults.shadowShare],
@@ -110,15 +109,15 @@ function sampling({ spec: { rollout = {} } }: OnnxModel): { readonly sampleRate?
   return sampleRate === 0 ? {} : { sampleRate };
 }
 
-/** Pods compare bytes alone; what the model takes and gives may be long. */
+/** Leaves out the model's I/O signature, which pods do not need and which may be long. */
 function briefly(resolved: Resolved): Resolved {
   const { io: _io, ...rest } = resolved;
   return rest;
 }
 
 /**
- * The golden set that a revision's ConfigMap holds.
- * @returns undefined when it holds none: it was made by an earlier operator, or for a revision that needs none
+ * The golden set in a revision's ConfigMap.
+ * @returns undefined without a set: the ConfigMap is of an earlier operator, or the revision needs no golden set
  */
 export function readFrozenGolden({
   metadata,
@@ -139,7 +138,7 @@ export function readFrozenGolden({
   return base64 === undefined ? undefined : { config, attempt, file: { name, base64 } };
 }
 
-/** The file is our own; whoever changed it is found out by its digest. */
+/** Not validated, because the operator wrote the file. The caller compares the digest to detect manual changes. */
 function goldenIn(text: string | undefined): GoldenConfig | undefined {
   try {
     return (JSON.parse(text ?? '{}') as { readonly golden?: GoldenConfig }).golden;

@@ -1,10 +1,9 @@
 /**
- * The HTTPRoute of a model: exact weights, by the Gateway API (gateway.networking.k8s.io/v1).
+ * The HTTPRoute of a model, with exact weights (gateway.networking.k8s.io/v1).
  *
- * Owns:  the whole route. One rule without conditions; a backend for every revision that has a Service, so that a
- *        gateway knows of it before it gets its first request. No timeout, no retry: a gateway that repeats requests
- *        would hide a candidate's errors from the judge.
- * Pure.
+ * One rule without matches. Every revision with a Service is a backend, also at weight 0, so that the gateway knows its
+ * endpoints before its first request. No timeouts and no retries: a gateway that retries hides a candidate's errors
+ * from the judge. Pure.
  */
 import { childName, ports } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
@@ -14,7 +13,7 @@ import { childMeta, type Manifest } from './objects.ts';
 export const routeApiVersion = 'gateway.networking.k8s.io/v1';
 
 /**
- * @param serve gets the rest of the traffic
+ * @param serve the revision that gets the rest of the traffic
  * @param reachable revisions that have a Service
  */
 export function httpRoute(

@@ -1,5 +1,5 @@
 /**
- * The runtime's config file of one revision: the frozen spec with units resolved.
+ * The runtime's config file of one revision: the frozen spec, with durations in ms and quantities in bytes.
  *
  * Pure. The reader is runtime/config/command-line.ts; the contract is api/runtime-config.ts.
  */
@@ -37,8 +37,8 @@ export function runtimeConfig(model: OnnxModel, record: RevisionRecord): Runtime
 }
 
 /**
- * The same with its fields in the order of their names: the API server gives a ControllerRevision back like that, and
- * the file is to be the same text before it is written down and after.
+ * Sorts the fields by name. The API server returns a ControllerRevision with sorted fields; the file must have the same
+ * text before and after the spec was stored there.
  */
 function inOrder<T>(value: T): T {
   if (Array.isArray(value)) return value.map(inOrder) as T;
@@ -63,7 +63,7 @@ function warmupOf({ timeout, ...same }: FrozenSpec['warmup']): RuntimeConfig['wa
   return inOrder({ ...same, timeoutMs: milliseconds(timeout) });
 }
 
-/** The CRD's pattern has let only durations in. */
+/** Throws only for a bug: the CRD's pattern accepts only durations. */
 function milliseconds(text: string): number {
   const ms = parseDurationMs(text);
   if (ms === undefined) throw new Error(`not a duration: ${text}`);

@@ -1,9 +1,9 @@
 /**
- * The Services of a model: the entry that clients call, and one for each revision.
+ * The Services of a model: the entry Service that clients call, and one for each revision.
  *
- * Pure. At rest the entry Service selects by the revision label of the pod template, so that replaced pods
- * serve even while the operator is down. While two revisions share its traffic it selects by a label that the
- * operator sets on their ready pods (operator/reconcile/serving-pods.ts).
+ * At rest the entry Service selects pods by the revision label of the pod template, so that replacement pods serve even
+ * while the operator is down. While two revisions share the traffic, it selects the serving label, which the operator
+ * sets on ready pods (operator/reconcile/serving-pods.ts). Pure.
  */
 import { annotations, childName, labels, ports } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
@@ -14,10 +14,10 @@ import { childMeta, selectorOf, type Manifest } from './objects.ts';
 export const servingValue = 'true';
 
 /**
- * Named as the model.
+ * The entry Service, which has the name of the model.
  *
- * @param serve the revision that gets the traffic; `Shared`: whichever pods carry the serving label
- * @param stable noted where the selector does not say it: so that it is known even after the status was lost
+ * @param serve the revision that gets the traffic; `Shared`: the pods with the serving label
+ * @param stable stored as an annotation unless the selector contains it, so that it is known if the status is lost
  */
 export function entryService(
   model: OnnxModel,
@@ -35,10 +35,7 @@ export function entryService(
   );
 }
 
-/**
- * Named as the revision's other children: for looking at one revision, whoever serves, and what a route sends its share
- * to.
- */
+/** The Service of one revision, a backend of the HTTPRoute. Also lets users call one revision directly. */
 export function revisionService(model: OnnxModel, revision: Revision): Manifest {
   return service(
     childMeta(model, childName(model.metadata.name, revision), revision),
@@ -55,7 +52,7 @@ function service(metadata: Manifest['metadata'], selector: Readonly<Record<strin
       type: 'ClusterIP',
       selector,
       ports: [{ name: 'http', port: ports.runtime, targetPort: ports.runtime, protocol: 'TCP' }],
-      // Kubernetes' own defaults, said so that a change of them is put back: each decides which pod gets a request.
+      // Kubernetes' defaults of fields that decide which pod gets a request; explicit, so that changes are reverted.
       sessionAffinity: 'None',
       internalTrafficPolicy: 'Cluster',
       publishNotReadyAddresses: false,

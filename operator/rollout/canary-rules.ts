@@ -1,8 +1,9 @@
 /**
- * Rules of a candidate that has its place among the steps: Shifting, Analyzing, Paused.
+ * Rules of a candidate under its steps: Shifting, Analyzing, Paused.
  *
- * Owns:  what outweighs progress (a new spec, an intent, lost pods, a failed gate, a pause) and when a step is done.
- * Rule:  a pause holds back progress, never the way back: gates go on failing while a rollout is held.
+ * Owns:  what has priority over progress (a new spec, an intent, lost pods, a failed gate, a pause), and when a step
+ *        ends.
+ * Rule:  a pause stops progress but never a rollback: a failed gate still ends a held rollout.
  * Pure.
  */
 import { blockSeconds } from '../../api/report.ts';
@@ -28,9 +29,9 @@ import {
   without,
 } from './steps.ts';
 
-/** Somebody else's weights put back so often in ten minutes: no fight without end. */
+/** The rollout pauses when another client's weights were reverted this often in ten minutes. */
 const revertLimit = 3;
-/** Whether stable keeps its limits again is asked in a new window after this long. */
+/** A wait for a healthy stable gets a new window after this long. */
 const lookAnewMs = 600_000;
 
 // ── what outweighs progress, in every canary phase ───────────────────────────────────────────────
@@ -51,7 +52,7 @@ export function abortOnRequest(state: CanaryState, at: At): Decision | undefined
   return abortRollout(state, { reason: 'Aborted', message: 'spec.rollout.abortRevision names it' }, at);
 }
 
-/** Its steps are none then (decisions.ts, stepsOf), so that the next one is the last. */
+/** stepsOf() (decisions.ts) is empty once promotion was requested, so enterStep promotes at once. */
 export function promoteOnRequest(state: CanaryState, at: At): Decision | undefined {
   const { plan } = at;
   if (
@@ -68,8 +69,8 @@ export function promoteOnRequest(state: CanaryState, at: At): Decision | undefin
 }
 
 /**
- * Without a ready pod a candidate gets nothing at once (decisions.ts, trafficFor); one that does not come back is given
- * up.
+ * A candidate without a ready pod gets no traffic (serving.ts, trafficFor). If it has no ready pod for `lostForMs`, it
+ * is given up.
  */
 export function withdrawWhenLost(state: CanaryState, at: At): Decision | undefined {
   const { seen, plan, now } = at;
@@ -79,7 +80,7 @@ export function withdrawWhenLost(state: CanaryState, at: At): Decision | undefin
     if (lostAt === undefined) return undefined;
     return setAnew(rest, 0, at, { reason: 'WeightMoving', message: `${state.candidate} has ready pods again` });
   }
-  // Nobody is to blame for an outage that takes both.
+  // An outage of both revisions is not blamed on the candidate.
   if (podsOf(seen, state.stable).ready === 0)
     return keep(
       rest,
@@ -97,7 +98,7 @@ export function withdrawWhenLost(state: CanaryState, at: At): Decision | undefin
   );
 }
 
-/** A pod that came up under way fails its checks: a model can be right on one CPU and wrong on another. */
+/** A pod that starts during the rollout is checked too: a model can be right on one CPU and wrong on another. */
 export function abortOnFailedChecks(state: CanaryState, at: At): Decision | undefined {
   const { seen, plan } = at;
   const { checks } = podsOf(seen, state.candidate);
@@ -110,11 +111,12 @@ export function pauseOnConflict(state: CanaryState, at: At): Decision | undefine
   const { seen } = at;
   if ((seen.traffic?.reverts ?? 0) < revertLimit || isOffSteps(state)) return undefined;
   const message =
-    `somebody else changed the weights of the route ${revertLimit} times in ten minutes; ` + 'they were put back';
+    `another client changed the weights of the route ${revertLimit} times in ten minutes; ` +
+    'the operator restored them';
   return pauseRollout(state, 'WeightConflict', { reason: 'WeightConflict', message }, at);
 }
 
-/** Weight, pods and clocks stand still. */
+/** A held rollout keeps its weight, its pods and its clocks. */
 export function holdWhilePaused(state: CanaryState, at: At): Decision | undefined {
   const { seen, plan, now } = at;
   const { heldAt, ...rest } = state;
@@ -132,7 +134,7 @@ export function holdWhilePaused(state: CanaryState, at: At): Decision | undefine
     );
   if (heldAt === undefined) return undefined;
   const next = { ...rest, since: state.since + now - heldAt };
-  return keep(next, { reason: 'Resumed', message: `the rollout of ${state.candidate} goes on` }, at, 0);
+  return keep(next, { reason: 'Resumed', message: `the rollout of ${state.candidate} continues` }, at, 0);
 }
 
 export function followChangedSteps(state: CanaryState, at: At): Decision | undefined {
@@ -141,7 +143,7 @@ export function followChangedSteps(state: CanaryState, at: At): Decision | undef
 
 // ── Shifting ─────────────────────────────────────────────────────────────────────────────────────
 
-/** What ready pods carry was asked for, and traffic has it: from there on stable's pods may follow. */
+/** Once traffic matches the weight that the ready pods can carry, stable's pods may follow. */
 export function moveWeight(state: StateIn<'Shifting'>, at: At): Decision | undefined {
   const { seen } = at;
   const carried = weightNow(state, at);
@@ -164,8 +166,8 @@ export function reachWhenVerified(state: StateIn<'Shifting'>, at: At): Decision 
 }
 
 /**
- * By pods a share is only as large as their number; a route has its share with fewer, and they are waited for as long
- * as they may take.
+ * By pods, the number of ready pods makes the share, so no more are needed. A route reaches its weight with fewer pods;
+ * the others are waited for until the progress deadline.
  */
 function hasPodsFor(state: StateIn<'Shifting'>, { seen, plan }: At): boolean {
   return (
@@ -185,7 +187,7 @@ export function abortWhenLate(state: StateIn<'Shifting'>, at: At): Decision | un
       state,
       {
         reason: 'RouteNotAccepted',
-        message: `the weight of ${state.weight} % was not taken within ${within}: ${problem}`,
+        message: `the traffic did not reach the target of ${state.weight} % within ${within}: ${problem}`,
       },
       at,
     );
@@ -202,7 +204,7 @@ export function waitForWeight(state: StateIn<'Shifting'>, at: At): Decision {
   const { ready } = podsOf(seen, state.candidate);
   const needed = splitFor(state.weight, fleetOf(state, plan)).candidate;
   const missing =
-    ready < needed ? `${ready} of ${needed} pods are ready` : (seen.traffic?.problem ?? 'the route is being set');
+    ready < needed ? `${ready} of ${needed} pods are ready` : (seen.traffic?.problem ?? 'the route is being updated');
   return keep(
     state,
     {
@@ -220,7 +222,7 @@ export function pauseWhenSilent(state: StateIn<'Analyzing'>, at: At): Decision |
   const { seen } = at;
   const reading = readingOf(state, seen);
   if (reading === undefined || reading.silent.length === 0) return undefined;
-  const message = `no pod of ${reading.silent.join(' and ')} has reported for a while: nothing can be judged`;
+  const message = `no pod of ${reading.silent.join(' or ')} has reported recently, so the gates cannot decide`;
   return pauseRollout(state, 'ReportsStale', { reason: 'ReportsStale', message }, at);
 }
 
@@ -230,7 +232,7 @@ export function goOnWhenDone(state: StateIn<'Analyzing'>, at: At): Decision | un
   return reading?.step === 'Done' ? enterStep(judgedBy(state, reading), state.step + 1, at) : undefined;
 }
 
-/** Too little traffic is no failure, and no success either: the spec says what it is. */
+/** Too little traffic is neither a failure nor a success; spec.rollout.onUndecided decides. */
 export function endWhenUndecided(state: StateIn<'Analyzing'>, at: At): Decision | undefined {
   const { seen, plan, now } = at;
   const step = judgedStep(state, at);
@@ -238,12 +240,12 @@ export function endWhenUndecided(state: StateIn<'Analyzing'>, at: At): Decision 
   if (step === undefined || now - state.since < step.maxDurationMs || reading?.pending === true) return undefined;
   const message =
     `undecided after ${secondsWords(step.maxDurationMs)}: ` +
-    `${noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'no report has come'}`;
+    `${noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'no pod has reported'}`;
   if (plan.onUndecided === 'Rollback') return abortRollout(state, { reason: 'Undecided', message }, at);
   if (plan.onUndecided === 'Promote')
     return enterStep(without(state, 'PromotedUndecided'), state.step + 1, at, {
       reason: 'Undecided',
-      message: `${message}; spec.rollout.onUndecided lets it go on`,
+      message: `${message}; spec.rollout.onUndecided is Promote, so the rollout continues`,
     });
   return pauseRollout(state, 'Undecided', { reason: 'Undecided', message }, at);
 }
@@ -269,8 +271,8 @@ function knownWords(state: StateIn<'Analyzing'>, seen: Observation, now: Millis)
   const { problem } = seen.traffic ?? {};
   return [
     noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'waiting for reports',
-    // Whoever sees no request come wants to know of a Gateway that is gone.
-    ...(problem === undefined ? [] : [`its traffic is in doubt: ${problem}`]),
+    // A missing Gateway explains why no request arrives.
+    ...(problem === undefined ? [] : [`traffic problem: ${problem}`]),
     ...(reading?.promise === undefined ? [] : [`foreseen: ${reading.promise}`]),
   ];
 }
@@ -282,7 +284,7 @@ function judgedStep(state: CanaryState, at: At): JudgedStep | undefined {
 
 // ── Paused ───────────────────────────────────────────────────────────────────────────────────────
 
-/** Weights that are fought over are set anew only once the fight is over: else it would wait again in the next pass. */
+/** A WeightConflict pause resumes only once the reverts have stopped: otherwise the next pass would pause it again. */
 export function resumeOnRequest(state: StateIn<'Paused'>, at: At): Decision | undefined {
   const { seen, plan } = at;
   if (plan.resumeStep !== `${state.candidate}/${state.step}`) return undefined;
@@ -302,7 +304,7 @@ export function resumeOnRequest(state: StateIn<'Paused'>, at: At): Decision | un
 
 type Ends = { readonly [W in PauseReason]: (state: StateIn<'Paused'>, at: At) => Decision | undefined };
 
-/** How each pause ends by itself. */
+/** How each kind of pause ends without a request. */
 const ends: Ends = {
   Step: (state, at) => {
     const step = stepsOf(state.candidate, at)[state.step];
@@ -312,9 +314,9 @@ const ends: Ends = {
   Undecided: (state, at) => {
     const reading = readingOf(state, at.seen);
     const message =
-      reading?.step === 'Done' ? `decided after all: ${reading.message}` : 'spec.rollout.onUndecided lets it go on';
+      reading?.step === 'Done' ? `the gates have decided: ${reading.message}` : 'spec.rollout.onUndecided is Promote';
     if (at.plan.onUndecided === 'Rollback')
-      return abortRollout(state, { reason: 'Undecided', message: 'spec.rollout.onUndecided takes it back' }, at);
+      return abortRollout(state, { reason: 'Undecided', message: 'spec.rollout.onUndecided is Rollback' }, at);
     if (reading?.step !== 'Done' && at.plan.onUndecided !== 'Promote') return undefined;
     const reached = reading?.step === 'Done' ? judgedBy(state, reading) : without(state, 'PromotedUndecided');
     return enterStep(reached, state.step + 1, at, { reason: 'Resumed', message });
@@ -332,15 +334,15 @@ const ends: Ends = {
       reason: 'Resumed',
       message:
         reading?.stableSick === undefined
-          ? `${state.stable} is well again`
-          : `whether ${state.stable} is well again is looked at anew`,
+          ? `${state.stable} is healthy again`
+          : `a new window begins to check whether ${state.stable} is healthy again`,
     });
   },
   WeightConflict: (state, at) =>
     (at.seen.traffic?.reverts ?? 0) === 0
       ? setAnew(state, state.weight, at, {
           reason: 'Resumed',
-          message: 'nobody else has changed the weights for ten minutes',
+          message: 'no other client has changed the weights for ten minutes',
         })
       : undefined,
 };
@@ -357,17 +359,18 @@ const pauseWords: Readonly<Record<PauseReason, Why['reason']>> = {
   WeightConflict: 'WeightConflict',
 };
 
-/** What the way out is, for whoever reads the status. */
+/** What ends each kind of pause, for the status message. */
 const wayOut: { readonly [W in PauseReason]: (state: StateIn<'Paused'>) => string } = {
-  Step: ({ candidate, step }) => `as its step asks for; spec.rollout.resumeStep ${candidate}/${step} goes on at once`,
-  Undecided: ({ candidate, step }) => `until its gates are decided or spec.rollout.resumeStep is ${candidate}/${step}`,
+  Step: ({ candidate, step }) =>
+    `as its step defines; set spec.rollout.resumeStep to ${candidate}/${step} to continue at once`,
+  Undecided: ({ candidate, step }) => `until its gates decide or spec.rollout.resumeStep is ${candidate}/${step}`,
   ReportsStale: ({ candidate, step }) =>
-    `until its pods and those of stable report again, or spec.rollout.resumeStep is ${candidate}/${step}`,
+    `until its pods and the pods of stable report again, or spec.rollout.resumeStep is ${candidate}/${step}`,
   StableUnhealthy: ({ stable, candidate, step }) =>
-    `until ${stable} is well, or spec.rollout.resumeStep is ${candidate}/${step}`,
+    `until ${stable} is healthy, or spec.rollout.resumeStep is ${candidate}/${step}`,
   WeightConflict: ({ candidate, step }) =>
-    'until nobody else has changed the weights for ten minutes; with that ended, spec.rollout.resumeStep ' +
-    `${candidate}/${step} goes on sooner`,
+    'until no other client has changed the weights for ten minutes; once no client changes them any more, set ' +
+    `spec.rollout.resumeStep to ${candidate}/${step} to continue sooner`,
 };
 
 export function stayPaused(state: StateIn<'Paused'>, at: At): Decision {
@@ -377,7 +380,7 @@ export function stayPaused(state: StateIn<'Paused'>, at: At): Decision {
   const leftMs = durationMs === undefined ? lookMs : Math.min(lookMs, state.since + durationMs - now);
   const isAlone = podsOf(seen, state.stable).ready === 0 && state.weight < 100;
   const has = isAlone
-    ? `${state.candidate} serves alone, for ${state.stable} has no ready pod, and stays paused`
+    ? `${state.candidate} serves alone because ${state.stable} has no ready pod; it stays paused`
     : `${state.candidate} is paused: ${shareWords(state.candidate, state.weight, seen)},`;
   const idle =
     state.why === 'Undecided'

@@ -1,7 +1,7 @@
 /**
- * How decisions are put together: which phase is next, and why.
+ * Builds decisions: the next phase and its reason.
  *
- * Owns:  every way into a phase, and which revisions are exempt from checks and gates. Traffic and pods: serving.ts.
+ * Owns:  every transition into a phase, and which revisions skip checks and gates. Traffic and pods: serving.ts.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -28,18 +28,18 @@ import { servesWords } from './words.ts';
 
 export type Why = { readonly reason: DecisionReason; readonly message: string };
 
-/** How long a revision that has traffic may be without a ready pod before it is given up; it gets none meanwhile. */
+/** A revision with traffic is given up after it had no ready pod for this long; until then it gets no traffic. */
 export const lostForMs = 30_000;
 
-/** Going back to a proven revision takes three jumps and no judging; a request to promote takes one. */
+/** A return to a proven revision takes three weight steps without gates; a requested promotion takes one. */
 export function stepsOf(candidate: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): readonly Step[] {
   if (plan.promoteRevision === candidate) return [];
   return plan.steps.length > 0 && isExempt(candidate, { seen, plan }) ? provenSteps : plan.steps;
 }
 
 /**
- * Whether a revision takes over without checks and gates: it is proven, or it is pinned. A pin does not exempt a
- * revision that was given up: a retry under a pin would take it to all the traffic unjudged.
+ * Whether a revision becomes stable without checks and gates: it is proven or pinned. A pin does not exempt a revision
+ * that was given up; otherwise a retry under a pin would give it all the traffic without a check.
  */
 export function isExempt(
   revision: Revision,
@@ -55,7 +55,7 @@ function isProven(revision: Revision, { provenance }: Pick<Observation, 'provena
   return proves(provenance?.[revision]);
 }
 
-/** Nothing moves: traffic and pods stay as the state has them. */
+/** Keeps the phase: traffic and pods follow from the state. */
 export function keep(next: CanaryState, why: Why, at: Pick<At, 'seen' | 'plan'>, recheckMs?: Millis): Decision {
   return {
     next,
@@ -67,7 +67,7 @@ export function keep(next: CanaryState, why: Why, at: Pick<At, 'seen' | 'plan'>,
 
 export type RevisionPair = { readonly stable: Revision | null; readonly candidate: Revision };
 
-/** Weight 0 first: whatever was wrong, users feel it no longer. */
+/** Sets weight 0 first, so that users do not get any more answers of the candidate. */
 export function abortRollout(state: CanaryState, { reason, message }: Why, { seen, plan, now }: At): Decision {
   const { stable, candidate, attempt } = state;
   const next = {
@@ -106,7 +106,7 @@ export function rollingBack(
   };
 }
 
-/** How a candidate becomes stable that has nothing left to wait for. @param skipped what its attempt went on without */
+/** The provenance of a candidate that is promoted now. @param skipped what its attempt went on without */
 function provenanceOf(
   revision: Revision,
   retiring: Revision | null,
@@ -122,7 +122,7 @@ function provenanceOf(
   return seen.provenance?.[revision] === 'Asleep' ? 'Woken' : 'First';
 }
 
-/** @param judged what its attempt went on without, and what its gates have shown */
+/** @param judged what the attempt skipped, and what its gates have shown */
 export function makeStable(
   revision: Revision,
   retiring: Revision | null,
@@ -150,7 +150,7 @@ export function makeStable(
   };
 }
 
-/** What is to be remembered of a revision that becomes stable. A check that had not passed is named. */
+/** The record of a revision that becomes stable. It names a check that had not passed. */
 export function becomes(revision: Revision, provenance: Provenance, { seen }: Pick<At, 'seen'>): Became {
   const why = skippedBy(provenance);
   if (why === undefined) return { revision, provenance };
@@ -165,10 +165,10 @@ export function becomes(revision: Revision, provenance: Provenance, { seen }: Pi
 type Rejected = RevisionPair & { readonly attempt: number };
 
 /**
- * Without a stable revision the rejected one keeps its pods: nothing is harmed and it may yet recover. Beside one,
- * ready pods stay for a while where there is room, so that a retry finds them warm.
+ * Without a stable revision, the rejected revision keeps its pods: they do no harm and may recover. Beside a stable
+ * revision, its ready pods stay for a while if there is capacity, so that a retry is warm.
  *
- * @param handled what was asked for before the refusal, where that was not just now
+ * @param handled the retry token at the time of the refusal, if the refusal was not decided in this pass
  */
 export function giveUp(
   { stable, candidate, attempt }: Rejected,
@@ -203,7 +203,7 @@ export function failed(next: StateIn<'Failed'>, { seen, plan, now }: At): Decisi
   return { next, serve: stable, run, ...why, ...(warm === 0 ? {} : { recheckMs: since + plan.retainMs - now }) };
 }
 
-/** A pin does not serve a revision that was given up; a person who pinned it has to read why. */
+/** A pin does not serve a revision that was given up; the message tells the person who pinned it. */
 function failureMessage(
   { rejected, stable, detail }: StateIn<'Failed'>,
   seen: Observation,
@@ -213,14 +213,14 @@ function failureMessage(
     return (
       `spec.rollout.pinRevision names ${rejected}, which was given up and is not served by a pin; ` +
       `${servesWords(stable, seen)}. ` +
-      `"kubectl-onnx unpin" ends the pin, "kubectl-onnx promote --revision ${rejected}" serves it nevertheless: ` +
+      `"kubectl-onnx unpin" removes the pin, "kubectl-onnx promote --revision ${rejected}" serves it anyway: ` +
       `${detail}`
     );
   }
   if (stable === null) {
     const goesOn = podsOf(seen, rejected).deployed
-      ? ', but its pods go on trying'
-      : ' and has no pods; making them is tried again by itself';
+      ? ', but its pods keep trying to start'
+      : ' and has no pods; the operator keeps trying to create them';
     return `${rejected} was given up${goesOn}: ${detail}`;
   }
   return (
@@ -237,7 +237,7 @@ export function settled(stable: Revision, { seen, plan }: Pick<At, 'seen' | 'pla
   };
 }
 
-/** How a revision does that serves alone. */
+/** Reason and message for a revision that serves alone. */
 export function atRest(stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): Why {
   const { ready, trouble } = podsOf(seen, stable);
   if (plan.replicas === 0) return { reason: 'ScaledToZero', message: 'spec.replicas is 0' };
@@ -254,12 +254,12 @@ export function atRest(stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan
   return { reason, message: trouble === undefined ? message : `${message}: ${trouble.message}` };
 }
 
-/** A reading of the state's own window; undefined before that begins. */
+/** The gate reading of the state's own window; undefined before the window begins. */
 export function readingOf(state: CanaryState, seen: Observation): GateReading | undefined {
   return 'window' in state && seen.gates?.window === state.window ? seen.gates : undefined;
 }
 
-/** The first whole block from now on, where a state has a window; a state without one keeps none. */
+/** The first whole block from now on if the state has a window; otherwise `window` unchanged. */
 export function windowFrom(window: number, now: Millis): number {
   return window === 0 ? 0 : firstWholeBlockAfter(now);
 }

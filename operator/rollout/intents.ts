@@ -1,11 +1,10 @@
 /**
  * When an intent of the spec has had its effect.
  *
- * Owns:  which intents are spent: `promoteRevision` and `resumeStep` are said for one moment, and stay in the spec
- *        until somebody takes them out. A revision that comes back later was not meant: it is judged again.
- * Rule:  an intent is spent once its revision is not the one that is wanted, is stable, or was given up with it
- *        (`promoteRevision` only: an approval holds for another attempt). It asks for something again once it was taken
- *        out, or names another revision, in between.
+ * Owns:  which intents are spent. `promoteRevision` and `resumeStep` mean one moment, but stay in the spec until a
+ *        client removes them; they must not promote a revision that comes back later.
+ * Rule:  an intent is spent once its revision is stable or not the target, or was given up with the intent in the spec
+ *        (`promoteRevision` only: an approval holds for a retry). Removing it, or naming another revision, renews it.
  * Pure.
  */
 import type { OnnxModelStatus } from '../../api/onnxmodel.ts';
@@ -13,7 +12,7 @@ import { present } from '../../api/present.ts';
 import type { RolloutPlan } from './plan.ts';
 import { stableOf, type At, type Decision, type Revision, type RolloutState, type Spent } from './state.ts';
 
-/** The plan without the intents that are spent. */
+/** The plan without the spent intents. */
 export function livePlan(plan: RolloutPlan, spent: Spent): RolloutPlan {
   const { promoteRevision, resumeStep, ...rest } = plan;
   return {
@@ -26,10 +25,10 @@ export function livePlan(plan: RolloutPlan, spent: Spent): RolloutPlan {
 }
 
 /**
- * The intents of the spec that a status knows to be spent. Operators up to 0.1.0 remembered that of a failed attempt
- * only, and did not say how stable became so: from them on an intent counts where its revision is the candidate.
+ * The intents of the spec that a status records as spent. Operators up to 0.1.0 recorded them only for a failed attempt
+ * and did not record the provenance of stable: for such a status an intent counts if its revision is the candidate.
  *
- * @param plan as the spec has it
+ * @param plan with all intents of the spec
  */
 export function spentIn(
   status: Pick<OnnxModelStatus, 'rollout' | 'stable' | 'candidate'> | undefined,
@@ -50,9 +49,9 @@ export function spentIn(
 }
 
 /**
- * What is spent after a decision.
+ * The spent intents after a decision.
  *
- * @param plan without what was spent before
+ * @param plan without the intents that were spent before
  */
 export function spentAfter(before: RolloutState, { next }: Decision, { seen, plan }: At): Spent {
   const { promoteRevision, resumeStep } = plan;

@@ -1,5 +1,5 @@
 /**
- * What a status knows last of each revision: how it became stable, or that it was given up.
+ * The latest outcome of each revision in the status: its provenance, or that it was given up.
  *
  * Pure.
  */
@@ -8,8 +8,8 @@ import { readProvenance } from './provenance.ts';
 import type { Observation, Provenance, Revision } from './state.ts';
 
 /**
- * What is known last of each revision, as far as the status goes back. What it does not know of is judged like a new
- * one. A rollout that was superseded says nothing about its revision.
+ * The latest outcome of each revision in the history. A revision that is not in the history is judged like a new one. A
+ * superseded rollout does not count as an outcome.
  */
 export function lastKnownOf({ history = [], stable }: Pick<OnnxModelStatus, 'history' | 'stable'> = {}): Required<
   Pick<Observation, 'provenance' | 'refused'>
@@ -19,7 +19,7 @@ export function lastKnownOf({ history = [], stable }: Pick<OnnxModelStatus, 'his
     if (entry.outcome === 'Promoted') last.set(entry.revision, provenanceIn(entry));
     else if (entry.outcome !== 'Superseded') last.set(entry.revision, 'Refused');
   }
-  // The history has an end, and does not tell of a revision that stands in for another.
+  // The history is bounded, and does not record a revision that stood in for stable.
   if (stable?.provenance !== undefined) last.set(stable.revision, readProvenance(stable.provenance));
   const known = [...last];
   const provenance = Object.fromEntries(
@@ -29,9 +29,9 @@ export function lastKnownOf({ history = [], stable }: Pick<OnnxModelStatus, 'his
 }
 
 /**
- * Operators up to 0.1.0 did not record how a revision was promoted. Gates are asked only of a candidate that has passed
- * its checks and was neither forced nor pinned: where all of them passed, it is proven. Of anything else it is not
- * known.
+ * Operators up to 0.1.0 did not record how a revision was promoted. Only a candidate that passed its checks and was
+ * neither forced nor pinned has gate results: if all of them passed, the revision is proven. Otherwise its provenance
+ * is unknown.
  */
 function provenanceIn({ provenance, gates = [] }: RolloutOutcome): Provenance {
   if (provenance !== undefined) return readProvenance(provenance);

@@ -1,16 +1,16 @@
 /**
- * What is said of a candidate under analysis that no request has come to.
+ * The message about a candidate under analysis that received no requests.
  *
  * Pure.
  */
 import type { GateReading, Millis, Revision } from './state.ts';
 
-/** Minutes that the sentence names: few, so that a model without traffic does not get a new status every minute. */
+/** Minutes that the message may name: only a few, so that an idle model's status does not change every minute. */
 const namedMinutes = [30, 10, 5, 3, 2, 1];
 
 /**
- * The sentence, with what the user can do. Undefined when a request came, when it is not known, or within the first
- * minute.
+ * The message, with the user's next command. Undefined when a request arrived, when that is unknown, or within the
+ * first minute.
  *
  * @param waitedMs since the weight was reached
  */

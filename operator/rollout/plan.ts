@@ -1,8 +1,8 @@
 /**
- * What the spec asks of a rollout, read into numbers.
+ * Parses `spec.rollout` and `spec.replicas` into numbers.
  *
- * Owns:  the meaning of spec.rollout and replicas: strategy, steps and what holds where the spec is silent.
- * Pure:  the CRD has let only valid text in; what it cannot check is AppError FIELD_INVALID, with the path.
+ * Owns:  the meaning of those fields: strategy, steps and the defaults of absent fields.
+ * Pure:  the CRD accepts only valid text; what it cannot check throws AppError FIELD_INVALID with the field's path.
  */
 import { rolloutDefaults } from '../../api/defaults.ts';
 import { AppError } from '../../api/errors.ts';
@@ -14,37 +14,37 @@ import { lentAhead, type RolloutCapacity } from './replicas.ts';
 
 export type Step =
   | { readonly kind: 'weight'; readonly weight: number }
-  /** After maxDurationMs an undecided gate is treated as spec.rollout.onUndecided says. */
+  /** After maxDurationMs, spec.rollout.onUndecided decides about an undecided gate. */
   | { readonly kind: 'analyze'; readonly require: 'NoFail' | 'Pass'; readonly maxDurationMs: number }
-  /** Before any weight; the candidate answers copies of this share, 0..1, of stable's requests. */
+  /** A shadow step comes before any weight; the candidate answers copies of this share, 0..1, of stable's requests. */
   | {
       readonly kind: 'shadow';
       readonly share: number;
       readonly require: 'NoFail' | 'Pass';
       readonly maxDurationMs: number;
     }
-  /** Without a duration: until it is resumed. */
+  /** Without durationMs, the pause lasts until a client resumes it. */
   | { readonly kind: 'pause'; readonly durationMs?: number };
 
 export type Strategy = 'Canary' | 'BlueGreen' | 'Immediate';
 
-/** What the spec asks for beside the revision. */
+/** What the spec says about a rollout, apart from the revision itself. */
 export type RolloutPlan = {
   readonly replicas: number;
   readonly strategy: Strategy;
-  /** Of a Canary or a judged BlueGreen; empty: all traffic at once. */
+  /** Steps of a Canary or a judged BlueGreen; empty: all traffic moves at once. */
   readonly steps: readonly Step[];
   readonly capacity: RolloutCapacity;
   readonly onUndecided: 'Hold' | 'Promote' | 'Rollback';
   /** A candidate whose pods are not ready after this long is given up. */
   readonly readyWithinMs: number;
-  /** How long traffic is given to leave a replaced revision before its pods go. */
+  /** Traffic is given this long to leave a replaced revision before its pods are deleted. */
   readonly settleMs: number;
-  /** How long a replaced revision keeps its pods for an instant way back; a refused one for a warm retry. */
+  /** A replaced revision keeps its pods this long for a fast rollback; a refused one for a warm retry. */
   readonly retainMs: number;
-  /** What shares the traffic; the rules ask sharing.ts what follows from it. */
+  /** The router that shares the traffic; sharing.ts defines what depends on it. */
   readonly router: RouterName;
-  /** Intents. Each names the revision that it means. */
+  /** Intents, each with the revision that it means. */
   readonly paused: boolean;
   readonly abortRevision?: string;
   readonly promoteRevision?: string;
@@ -54,18 +54,18 @@ export type RolloutPlan = {
   readonly retryToken?: string;
 };
 
-/** A step in which a window is judged. */
+/** A step with gates. */
 export type JudgedStep = Extract<Step, { readonly maxDurationMs: number }>;
 
 export function isJudged(step: Step | undefined): step is JudgedStep {
   return step?.kind === 'analyze' || step?.kind === 'shadow';
 }
 
-/** Three jumps for a proven revision: capacity follows, nothing is judged. */
+/** Three weights for a proven revision: capacity follows, no gate is asked. */
 export const provenSteps: readonly Step[] = [34, 67, 100].map((weight) => ({ kind: 'weight', weight }));
 
 /**
- * @param settleMs how long the operator gives traffic to leave a pod
+ * @param settleMs how long traffic is given to leave a pod
  * @throws AppError FIELD_INVALID
  */
 export function rolloutPlanOf(
@@ -108,13 +108,14 @@ function intentsOf({
 function capacityOf({ capacity = {} }: RolloutSpec, replicas: number): RolloutCapacity {
   const { mode = rolloutDefaults.capacityMode, maxSurge = rolloutDefaults.maxSurge } = capacity;
   const pods = typeof maxSurge === 'number' ? maxSurge : Math.ceil((replicas * Number(maxSurge.slice(0, -1))) / 100);
-  // A candidate needs somewhere to be, and its weight moves by whole percents.
+  // A candidate needs at least one pod, and its weight moves by whole percents.
   return { mode, surge: Math.max(lentAhead(replicas), pods) };
 }
 
 /**
- * A canary's are its own. A blue-green rollout has both revisions in full; under all the traffic the new one is held to
- * its absolute limits, if it has any. Without room for both in full, traffic follows the pods in a few moves.
+ * The steps of a canary come from the spec. A blue-green rollout has both revisions at full capacity; the candidate
+ * gets all the traffic and must keep its absolute limits, if it has any. Without capacity for both, traffic moves in
+ * steps.
  */
 function plannedSteps(
   rollout: RolloutSpec & { readonly strategy: Strategy },

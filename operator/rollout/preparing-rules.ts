@@ -1,7 +1,7 @@
 /**
- * Rules before traffic: a candidate's pods come up, are checked, and begin.
+ * Rules before traffic: a candidate's pods start, are checked, and get their first weight.
  *
- * Owns:  when a candidate may have traffic at all, and which trouble ends it before.
+ * Owns:  when a candidate may get traffic, and which trouble ends its rollout before.
  * Pure.
  */
 import { giveUp, isExempt, makeStable, settled, stepsOf, type RevisionPair, type Why } from './decisions.ts';
@@ -22,7 +22,7 @@ export function prepareCandidate(
   return { next, ...servingWhile(next, at), ...why, recheckMs: at.plan.readyWithinMs };
 }
 
-/** Pods while a candidate comes up. What it needs for its first step is all it gets until then. */
+/** Traffic and pods while a candidate starts. It gets only the pods that its first step needs. */
 function servingWhile(state: Preparing, at: Pick<At, 'seen' | 'plan'>): Pick<Decision, 'serve' | 'run'> {
   const { stable, candidate } = state;
   const { seen, plan } = at;
@@ -42,7 +42,7 @@ function splitWhile(
   return splitBetween(0, firstWeight(state, { seen, plan }), fleetOf(state, plan));
 }
 
-/** One after the other. A held rollout that has not taken stable's pods yet leaves them. */
+/** Recreate: the revisions' pods take turns. A held rollout that has not taken stable's pods yet leaves them. */
 function splitInTurn(
   present: number,
   { replicas, paused }: RolloutPlan,
@@ -51,7 +51,7 @@ function splitInTurn(
   return { stable: paused ? replicas : 0, candidate: 0 };
 }
 
-/** In a shadow step a candidate has no weight, and one pod. */
+/** The weight of the first step. A shadow step has no weight; its candidate has one pod. */
 function firstWeight(state: Preparing, at: Pick<At, 'seen' | 'plan'>): number {
   const first = stepsOf(state.candidate, at).find((step) => step.kind === 'weight' || step.kind === 'shadow');
   return first?.kind === 'shadow' ? 0 : (first?.weight ?? 100);
@@ -83,7 +83,7 @@ export function giveUpOnRequest(state: Preparing, at: At): Decision | undefined 
   return giveUp(state, { reason: 'Aborted', message: 'spec.rollout.abortRevision names it' }, at);
 }
 
-/** A person who asks for this very revision by promoteRevision answers for what the checks say. */
+/** A person who names this revision in promoteRevision overrides its failed checks. */
 export function giveUpOnFailedChecks(state: Preparing, at: At): Decision | undefined {
   const { seen, plan } = at;
   const { checks } = podsOf(seen, state.candidate);
@@ -93,8 +93,8 @@ export function giveUpOnFailedChecks(state: Preparing, at: At): Decision | undef
 }
 
 /**
- * What a container said before this attempt began is no word about it: its cause may be gone, and its pod still in
- * back-off.
+ * Ignores termination messages older than this attempt: the pod may still be in back-off from the previous one, and the
+ * cause may be gone.
  */
 export function giveUpOnFatalTrouble(state: Preparing, at: At): Decision | undefined {
   const { seen } = at;
@@ -103,7 +103,7 @@ export function giveUpOnFatalTrouble(state: Preparing, at: At): Decision | undef
   return trouble?.fatal && !isOld ? giveUp(state, trouble, at) : undefined;
 }
 
-/** A rollout that is held stands still with its clock. */
+/** A held rollout keeps its pods and stops its clock. */
 export function standStill(state: Preparing, at: At): Decision | undefined {
   const { plan, now } = at;
   if (!plan.paused) return resume(state, at);
@@ -117,8 +117,8 @@ export function standStill(state: Preparing, at: At): Decision | undefined {
 }
 
 /**
- * Remembers since when stable is away: a golden set that needs its answers waits for them as long as a candidate may be
- * without a ready pod. Stable's pods are taken on purpose under Recreate, and when the model is scaled to zero.
+ * Records since when stable has no ready pod: a golden set that needs stable's answers waits for them for `lostForMs`.
+ * Not under Recreate and not when the model is scaled to zero, where the operator itself removes stable's pods.
  */
 export function noteStableLoss(state: Preparing, at: At): Decision | undefined {
   const { seen, plan, now } = at;
@@ -132,7 +132,7 @@ export function noteStableLoss(state: Preparing, at: At): Decision | undefined {
   return { ...waitForCandidate(isAway ? { ...rest, stableLostAt: now } : rest, at), recheckMs: 0 };
 }
 
-/** Nothing was judged yet: the rollout's pods are those that are asked for now. */
+/** Resumes with the number of pods that the spec asks for now, because no gate has judged the old number. */
 function resume({ heldAt, ...state }: Preparing, at: At): Decision | undefined {
   if (heldAt === undefined) return undefined;
   const next = {
@@ -144,16 +144,16 @@ function resume({ heldAt, ...state }: Preparing, at: At): Decision | undefined {
     next,
     ...servingWhile(next, at),
     reason: 'Resumed',
-    message: `the rollout of ${state.candidate} goes on`,
+    message: `the rollout of ${state.candidate} continues`,
     recheckMs: 0,
   };
 }
 
 /**
- * A candidate begins when its first step's pods are ready and its checks have passed; one that takes all the traffic at
- * once needs all its pods. A first revision harms nobody and serves from its first ready pod on. While the model is
- * scaled to zero a candidate becomes stable at once; one that began with pods is judged beside the old one when they
- * are back.
+ * A candidate begins when the pods of its first step are ready and its checks have passed; if it takes all the traffic
+ * at once, it needs all its pods. A first revision serves from its first ready pod on, because no other revision
+ * serves. While the model is scaled to zero, a candidate becomes stable at once; one that began with pods is judged
+ * beside the old one when the model has pods again.
  */
 export function beginWhenReady(state: Preparing, at: At): Decision | undefined {
   const { seen, plan } = at;
@@ -165,7 +165,7 @@ export function beginWhenReady(state: Preparing, at: At): Decision | undefined {
   return enterStep({ stable, candidate, attempt, floor, weight: 0, window: 0 }, 0, at);
 }
 
-/** Without steps, and with the capacity for both in full or for one alone, traffic goes over in one move. */
+/** Without steps, and with capacity for both revisions in full or for one alone, all traffic moves at once. */
 function beginsWithAll(state: Preparing, at: At): boolean {
   return (
     at.plan.replicas === 0 ||
@@ -204,7 +204,7 @@ export function giveUpWhenLate(state: Preparing, at: At): Decision | undefined {
   return giveUp(state, { reason: 'ProgressDeadlineExceeded', message }, at);
 }
 
-/** A first revision serves from its first pod on, but people have asked for all of them. */
+/** A first revision serves from its first pod on, but the message counts all pods that the spec asks for. */
 function podsShown({ stable }: Preparing, needed: number, plan: RolloutPlan): number {
   return stable === null ? plan.replicas : needed;
 }

@@ -1,7 +1,7 @@
 /**
  * Rules of a revision that has all the traffic and becomes stable: Promoting, Settling.
  *
- * Owns:  the way back while the old pods are still there, and when they may go.
+ * Owns:  the rollback while the old pods still exist, and when they may be deleted.
  * Pure.
  */
 import { atRest, giveUp, isExempt, lostForMs, makeStable, rollingBack, settled } from './decisions.ts';
@@ -14,13 +14,13 @@ import { servesWords } from './words.ts';
 type Taking = StateIn<'Promoting'> | StateIn<'Settling'>;
 
 /**
- * The new stable has no ready pod while the old one still has some: the old one serves again, and for good if that
- * lasts.
+ * If the new stable has no ready pod while the old one has some, the old one serves again; after `lostForMs` the new
+ * one is given up.
  */
 export function fallBackWhenLost(state: Taking, at: At): Decision | undefined {
   const { seen, plan, now } = at;
   const { lostAt, ...rest } = state;
-  // Scaled to zero, both lose theirs, in any order.
+  // Scaled to zero, both revisions lose their pods in any order.
   if (state.retiring === null || plan.replicas === 0) return undefined;
   const { ready, trouble } = podsOf(seen, state.stable);
   if (ready > 0) return lostAt === undefined ? undefined : takeOverAgain({ ...rest, since: now }, at);
@@ -65,8 +65,8 @@ function serving(state: Taking, at: At): Pick<Decision, 'serve' | 'run'> {
 }
 
 /**
- * The spec went back while the old pods are all there: they serve again at once. A revision that is not proven is
- * judged first, like any other: it may have failed its golden set and been forced.
+ * The spec went back while all old pods exist: they serve again at once. A revision that is not proven is judged first,
+ * like any other: it may have failed its golden set and been forced.
  */
 export function turnBackOnRevert(state: StateIn<'Promoting'> | StateIn<'Settling'>, at: At): Decision | undefined {
   const { seen, plan } = at;
@@ -83,29 +83,30 @@ export function settleWhenRouted(state: StateIn<'Promoting'>, at: At): Decision 
   return drain({ phase: 'Settling', stable: state.stable, retiring: state.retiring, since: now }, at);
 }
 
-/** The entry Service selects it, and a route gives it everything. */
+/** True when the entry Service selects the revision and a route sends all traffic to it. */
 function hasAll(stable: string, { seen, plan }: At): boolean {
   return seen.routed === stable && sharingOf(plan).hasAll(seen.traffic?.shares?.[stable]);
 }
 
-/** A route is always in doubt for a moment; one that stays so is worth its own word. */
+/** A route is unsettled for a moment after every change; the message warns only if that lasts. */
 export function waitForRoute(state: StateIn<'Promoting'>, at: At): Decision {
   const { seen, plan, now } = at;
   const reason = now - state.since < plan.settleMs ? 'RouteMoving' : (seen.traffic?.reason ?? 'RouteMoving');
   const message =
     seen.routed === state.stable
-      ? `the route is to send everything to ${state.stable}: ${seen.traffic?.problem ?? 'it is being set'}`
-      : `the entry Service is to select ${state.stable}`;
+      ? `waiting until the route sends all traffic to ${state.stable}: ` +
+        (seen.traffic?.problem ?? 'it is being updated')
+      : `waiting until the entry Service selects ${state.stable}`;
   return { next: state, ...serving(state, at), reason, message, recheckMs: 1000 };
 }
 
-/** Under real traffic the new stable could not keep its pods: whoever has more of them serves. */
+/** The new stable could not keep its pods ready under traffic: the revision with more ready pods serves. */
 export function fallBackWhenTooWeak(state: StateIn<'Settling'>, at: At): Decision | undefined {
   const { seen, plan, now } = at;
   if (now - state.since < settlingMs(plan) + plan.readyWithinMs) return undefined;
-  const [mine, theirs] = [podsOf(seen, state.stable).ready, podsOf(seen, state.retiring).ready];
-  if (mine >= plan.replicas || theirs <= mine) return undefined;
-  const detail = `${mine} of ${plan.replicas} pods of ${state.stable} stayed ready under traffic`;
+  const [newReady, oldReady] = [podsOf(seen, state.stable).ready, podsOf(seen, state.retiring).ready];
+  if (newReady >= plan.replicas || oldReady <= newReady) return undefined;
+  const detail = `${newReady} of ${plan.replicas} pods of ${state.stable} stayed ready under traffic`;
   return rollingBack(
     {
       phase: 'Aborting',
@@ -121,7 +122,7 @@ export function fallBackWhenTooWeak(state: StateIn<'Settling'>, at: At): Decisio
   );
 }
 
-/** Another revision is wanted: it does not wait until the old pods' time is over. */
+/** A new target does not wait until the old pods' retention is over. */
 export function startWhileRetaining(state: StateIn<'Settling'>, at: At): Decision | undefined {
   const { seen, plan, now } = at;
   if (seen.target === state.stable || now - state.since < plan.settleMs || !hasAll(state.stable, at)) return undefined;
@@ -132,7 +133,7 @@ export function startWhileRetaining(state: StateIn<'Settling'>, at: At): Decisio
   return prepareCandidate({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, at);
 }
 
-/** The old pods go once traffic has left them, their time is over, and the new ones can carry it all. */
+/** Deletes the old pods once traffic has left them, their retention is over, and the new pods can carry all of it. */
 export function finishWhenDrained(state: StateIn<'Settling'>, at: At): Decision | undefined {
   const { seen, plan, now } = at;
   if (isAsleep(state, at) || now - state.since < settlingMs(plan) || !hasAll(state.stable, at)) return undefined;
@@ -141,8 +142,8 @@ export function finishWhenDrained(state: StateIn<'Settling'>, at: At): Decision 
 }
 
 /**
- * What became stable in the middle of its rollout, while the model was scaled to zero, keeps the old one to be judged
- * beside.
+ * A revision that became stable during its rollout because the model was scaled to zero keeps the old revision, to be
+ * judged beside it later.
  */
 function isAsleep({ stable }: StateIn<'Settling'>, { seen, plan }: At): boolean {
   return plan.replicas === 0 && seen.provenance?.[stable] === 'Asleep';
@@ -159,7 +160,7 @@ function drain(next: StateIn<'Settling'>, at: At): Decision {
     return {
       ...base,
       reason: 'ScaledToZero',
-      message: `spec.replicas is 0; with pods again ${next.stable} is judged beside ${next.retiring}`,
+      message: `spec.replicas is 0; with pods again, ${next.stable} is judged beside ${next.retiring}`,
     };
   const leftMs = next.since + settlingMs(plan) - now;
   if (now - next.since < plan.settleMs || plan.retainMs <= plan.settleMs) {
@@ -172,8 +173,7 @@ function drain(next: StateIn<'Settling'>, at: At): Decision {
     };
   }
   const { reason, message } = atRest(next.stable, at);
-  const kept =
-    podsOf(seen, next.retiring).present === 0 ? '' : `; ${next.retiring} keeps its pods for a quick way back`;
+  const kept = podsOf(seen, next.retiring).present === 0 ? '' : `; ${next.retiring} keeps its pods for a fast rollback`;
   return { ...base, reason, message: `${message}${kept}`, recheckMs: Math.max(1000, leftMs) };
 }
 
@@ -182,8 +182,8 @@ function settlingMs(plan: RolloutPlan): Millis {
 }
 
 /**
- * A revision became stable while there were no pods to check it by, and now there are. Beside the one before it is
- * judged as any candidate; alone it is checked as a first revision.
+ * A revision became stable while there were no pods to check, and now there are. If the previous revision is kept, the
+ * new one is judged beside it as a candidate; otherwise it is checked as a first revision.
  */
 export function wakeUnchecked(state: Taking | StateIn<'Stable'>, at: At): Decision | undefined {
   const { seen, plan } = at;

@@ -1,13 +1,13 @@
 /**
  * How a revision became stable, and whether that proves it.
  *
- * Owns: the closed table of provenances. A proven revision may come back without being judged; any other is judged
+ * Owns: the table of provenances. A proven revision may come back without being judged; any other revision is judged
  *       like a new one.
  * Pure.
  */
 import { reasons, type ReasonFrom } from '../../api/reasons.ts';
 
-/** `proves`: every check that the spec asked for has passed. `why`: what was not checked, for a person. */
+/** `proves`: every check that the spec asks for has passed. `why`: what was not checked, as a message. */
 type Row = { readonly proves: boolean; readonly why?: string };
 
 // prettier-ignore
@@ -33,29 +33,29 @@ export const provenances = {
 } as const satisfies Readonly<Record<string, Row>>;
 
 export type Provenance = keyof typeof provenances;
-/** What an attempt can go on without. */
+/** The provenances of an attempt that went on without a judgement. */
 export type Skip = Extract<Provenance, 'ResumedUndecided' | 'PromotedUndecided' | 'StableLost'>;
 
 export const skips: readonly Skip[] = ['ResumedUndecided', 'PromotedUndecided', 'StableLost'];
 export const provenanceNames = Object.keys(provenances) as readonly Provenance[];
 
-/** Whether a revision that became stable like this may come back unjudged. */
+/** Whether a revision with this provenance may come back without being judged. */
 export function proves(provenance: Provenance | undefined): boolean {
   return provenance !== undefined && provenances[provenance].proves;
 }
 
-/** @returns what was not checked, in words; undefined when nothing was skipped */
+/** @returns what was not checked, as a message; undefined when nothing was skipped */
 export function skippedBy(provenance: Provenance): string | undefined {
   const row: Row = provenances[provenance];
   return row.why;
 }
 
-/** The reason that an Event and the history give for the promotion: the provenance, where checks were skipped. */
+/** The promotion reason for the Event and the history: the provenance if checks were skipped. */
 export function promotionReason(provenance: Provenance): ReasonFrom<'promotion'> {
   return Object.hasOwn(reasons, provenance) ? (provenance as ReasonFrom<'promotion'> & Provenance) : 'Promoted';
 }
 
-/** Reads a stored word; one that this version does not know is Unrecorded. */
+/** Reads a stored provenance; an unknown word is Unrecorded. */
 export function readProvenance(word: string): Provenance {
   return provenanceNames.find((name) => name === word) ?? 'Unrecorded';
 }

@@ -1,10 +1,10 @@
 /**
  * How many pods each revision gets for a weight.
  *
- * Owns:  the arithmetic of capacity: what a weight needs, what a rollout may have on top, and how far the weight may
- *        move with the pods that are ready.
- * Rule:  stable keeps what its share of the traffic needs at every moment. Under Surge it keeps all it may, so that
- *        the traffic can come back at once; under Borrow the two share the number that was asked for.
+ * Owns:  the arithmetic of capacity: the pods that a weight needs, the limit of a rollout, and the weight that the
+ *        ready pods can carry.
+ * Rule:  stable always keeps the pods that its share needs. Under Surge it keeps as many as fit, for a fast rollback;
+ *        under Borrow both revisions together have `replicas` pods.
  * Pure.
  */
 export type RolloutCapacity = {
@@ -14,23 +14,22 @@ export type RolloutCapacity = {
 };
 
 export type Split = { readonly stable: number; readonly candidate: number };
-/** `replicas`: pods that the model is to have at rest. */
+/** `replicas`: pods of the model without a rollout. */
 export type Fleet = {
   readonly replicas: number;
   readonly capacity: RolloutCapacity;
-  /** Shares are exact, whatever the numbers of pods (a route). Absent: each pod has the same share. */
+  /** True: a route makes exact shares, whatever the numbers of pods. Absent: each pod has the same share. */
   readonly isByWeight?: boolean;
 };
 
 /**
- * The numbers under which both revisions' pods carry about the same load, as near as the capacity allows: a batching
- * server's latency depends on its load, so unequal ones are not compared.
+ * The split under which the load per pod of both revisions is as equal as the capacity allows. Latency of a batching
+ * server depends on its load, so the judge does not compare latencies under unequal loads.
  *
- * Where a route gives each revision its share whatever its pods are, a candidate has two from the start if there is
- * room: a slow node under its only pod looks like a slow revision, and its slowness like a slow node
- * (operator/analysis/pod-spread.ts).
+ * With a route, a candidate has two pods from the start if they fit: with one pod, a slow node cannot be told from a
+ * slow revision (operator/analysis/pod-spread.ts).
  *
- * @param weight percent of the candidate, 0 to 100; under 0 percent a candidate has one pod to be looked at
+ * @param weight percent of the candidate, 0 to 100; at 0 percent a candidate has one pod
  */
 export function splitFor(weight: number, fleet: Fleet): Split {
   const { replicas, capacity } = fleet;
@@ -48,22 +47,22 @@ export function splitFor(weight: number, fleet: Fleet): Split {
   return best;
 }
 
-/** Of a candidate with a share of the traffic. */
+/** The minimum for a candidate with a share of the traffic. */
 function fewestOf(weight: number, { capacity: { mode, surge }, isByWeight = false }: Fleet): number {
   return isByWeight && weight > 0 && mode === 'Surge' && surge > 1 ? 2 : 1;
 }
 
 /**
- * Pods for a share of the traffic. Weights are whole percents: what a third of three pods carries is 33 as well as 34,
- * so that up to a percent of the traffic, and less than a pod's, asks for no further pod.
+ * Pods for a share of the traffic. Weights are whole percents, so one pod of three carries 33 % as well as 34 %: up to
+ * one percent of the traffic, if that is less than a pod carries, does not need another pod.
  */
 function podsFor(percent: number, replicas: number): number {
   return Math.max(0, Math.ceil((replicas * percent) / 100 - Math.min(1, replicas / 100) + 1e-9));
 }
 
 /**
- * Of the candidate while stable serves too. One pod cannot be shared: borrowing from a single one would leave nobody to
- * serve.
+ * The maximum for the candidate while stable serves too. Under Borrow with one replica, stable would have no pod, so
+ * the candidate gets one in addition.
  */
 function mostBeside(replicas: number, { mode }: RolloutCapacity): number {
   return mode === 'Borrow' ? Math.max(1, replicas - 1) : replicas;
@@ -73,13 +72,13 @@ function stableBeside(candidate: number, { replicas, capacity: { mode, surge } }
   return mode === 'Borrow' ? Math.max(1, replicas - candidate) : Math.min(replicas, replicas + surge - candidate);
 }
 
-/** What the rest of the traffic needs. Lent pods make it fewer, by what the next percent takes. */
+/** The minimum for stable. Under Borrow it is lower by the pods lent ahead for the next percent. */
 function leastStable(weight: number, { replicas, capacity: { mode } }: Fleet): number {
   const needed = podsFor(100 - weight, replicas);
   return Math.max(1, mode === 'Borrow' ? needed - lentAhead(replicas) : needed);
 }
 
-/** One pod; with more than a hundred as many as carry one percent, the least that a weight moves by. */
+/** One pod; with more than a hundred replicas, the pods of one percent, which is the smallest change of a weight. */
 export function lentAhead(replicas: number): number {
   return Math.max(1, Math.ceil(replicas / 100));
 }
@@ -87,8 +86,8 @@ export function lentAhead(replicas: number): number {
 /**
  * |ln| of the ratio of the two revisions' loads per pod; 0 is equal.
  *
- * A candidate whose pods carry more than is comparable could not fail by latency (operator/analysis/judge.ts): anything
- * else is better, if it is less, for then it still can.
+ * If a candidate's pods carry more load than the judge compares, its latency gates cannot fail
+ * (operator/analysis/judge.ts). Such a split ranks after every split in which the candidate carries less.
  */
 function imbalance({ stable, candidate }: Split, weight: number): number {
   if (weight === 0) return candidate;
@@ -97,16 +96,16 @@ function imbalance({ stable, candidate }: Split, weight: number): number {
 }
 
 /**
- * ln of the ratio of loads per pod from which on latencies are not compared: that of the judge
- * (operator/analysis/constants.ts, equalLoadLn).
+ * From this |ln| of the ratio of loads per pod, the judge does not compare latencies (operator/analysis/constants.ts,
+ * equalLoadLn).
  */
 export const comparableLn = 0.3;
-/** A hundred percent on one of a thousand pods is ln 100,000. */
+/** More than any |ln| of interest: a hundred percent on one of a thousand pods is ln 100,000 = 11.5. */
 const worseThanAnyLess = 12;
 
 /**
- * The numbers while the weight is on its way from one that was reached to another: as many of the candidate's as
- * fit beside what stable still needs.
+ * The split while the weight moves from `reached` to `asked`: as many of the candidate's pods as fit beside the pods
+ * that stable still needs.
  */
 export function splitBetween(reached: number, asked: number, fleet: Fleet): Split {
   const { replicas, capacity } = fleet;
@@ -119,8 +118,8 @@ export function splitBetween(reached: number, asked: number, fleet: Fleet): Spli
 }
 
 /**
- * How far the weight may go now, at least what was reached: all the way once the candidate has the pods for it, else
- * as far as its ready pods carry. Under Borrow the last of stable's pods are lent only when they have nothing to do.
+ * The weight that the candidate may get now, at least `reached`: `asked` once it has the pods for that, else what its
+ * ready pods can carry. Under Borrow the last of stable's pods is lent only when stable has no traffic.
  */
 export function carriedWeight(reached: number, asked: number, ready: number, fleet: Fleet): number {
   const { replicas, capacity } = fleet;

@@ -1,7 +1,7 @@
 /**
  * Rules without a rollout under way: New, Stable, Aborting, Failed.
  *
- * Owns:  what begins a rollout, and what an ended one leaves.
+ * Owns:  what starts a rollout, and what follows its end.
  * Pure.
  */
 import { becomes, failed, giveUp, lostForMs, makeStable, rollingBack, settled } from './decisions.ts';
@@ -10,12 +10,12 @@ import { prepareCandidate } from './preparing-rules.ts';
 import type { At, Decision, Observation, StateIn } from './state.ts';
 import { servesWords, wantedWords } from './words.ts';
 
-/** A burst of changes under traffic becomes one rollout. */
+/** Several changes of the spec within this time become one rollout. */
 const debounceMs = 5000;
 
 /**
- * The status was lost (a restored backup): the entry Service still says which revision is stable, whether its pods are
- * ready or not. Another one that may have traffic gives it back first, and then begins anew if the spec asks for it.
+ * The status was lost (a restored backup): the entry Service still names the stable revision, even if its pods are not
+ * ready. A candidate that may have traffic loses it first; if it is the target, its rollout then restarts.
  */
 export function adoptWhatServes(_state: StateIn<'New'>, at: At): Decision | undefined {
   const { seen, now } = at;
@@ -62,8 +62,8 @@ export function stayStable(state: StateIn<'Stable'>, at: At): Decision {
 // ── Aborting ─────────────────────────────────────────────────────────────────────────────────────
 
 /**
- * Only once no traffic is left on the candidate, and what it had was given its time to end, may its pods be touched or
- * another revision begin.
+ * The candidate keeps its pods, and another rollout waits, until no traffic is left on the candidate and its requests
+ * had time to finish.
  */
 export function leaveWhenWeightIsGone(state: StateIn<'Aborting'>, at: At): Decision | undefined {
   const { seen, plan, now } = at;
@@ -88,22 +88,22 @@ export function leaveWhenWeightIsGone(state: StateIn<'Aborting'>, at: At): Decis
   if (cameBack)
     return prepareCandidate(
       { stable, candidate: rejected, attempt: attempt + 1 },
-      { reason: 'RevisionCreated', message: `${wantedWords(rejected, plan)}: it begins anew` },
+      { reason: 'RevisionCreated', message: `${wantedWords(rejected, plan)}: its rollout restarts` },
       at,
     );
   return giveUp({ stable, candidate: rejected, attempt }, { reason: cause, message: detail }, at, handled);
 }
 
 /**
- * Stable does not come back, the refused one serves in its place, and the spec is a third: that must not wait for what
- * may never be.
+ * Stable has no ready pod, the rejected revision serves in its place, and the spec names a third revision: the rollout
+ * of the third revision must not wait for stable, which may never recover.
  */
 export function leaveStableBehind(state: StateIn<'Aborting'>, at: At): Decision | undefined {
   const { seen, now } = at;
   const { stable, rejected, since } = state;
   if (seen.target === stable || seen.target === rejected || now - since < lostForMs) return undefined;
   if (podsOf(seen, stable).ready > 0 || podsOf(seen, rejected).ready === 0) return undefined;
-  const message = `preparing ${seen.target}; ${rejected} serves, for ${stable} has no ready pod`;
+  const message = `preparing ${seen.target}; ${rejected} serves because ${stable} has no ready pod`;
   const begun = prepareCandidate(
     { stable: rejected, candidate: seen.target, attempt: 1 },
     { reason: 'RevisionSuperseded', message },
@@ -134,8 +134,8 @@ export function retryOnNewTarget(state: StateIn<'Failed'>, at: At): Decision | u
 }
 
 /**
- * A token that was there when it failed asks for nothing; a new one does, and so does a request to promote this very
- * revision that is not spent (intents.ts): else it would be tried without end.
+ * Retries when the token differs from the one at the failure, or when promoteRevision names this revision and is not
+ * spent (intents.ts). A handled token or a spent intent does not count; otherwise the retries would never end.
  */
 export function retryOnRequest(state: StateIn<'Failed'>, at: At): Decision | undefined {
   const { plan } = at;
@@ -143,11 +143,11 @@ export function retryOnRequest(state: StateIn<'Failed'>, at: At): Decision | und
   if (abortRevision === state.rejected) return undefined;
   const isAsked = retryToken !== undefined && retryToken !== state.handledRetryToken;
   if (!isAsked && promoteRevision !== state.rejected) return undefined;
-  const why = { reason: 'Retried', message: `${state.rejected} is tried again: attempt ${state.attempt + 1}` } as const;
+  const why = { reason: 'Retried', message: `retrying ${state.rejected}: attempt ${state.attempt + 1}` } as const;
   return prepareCandidate({ stable: state.stable, candidate: state.rejected, attempt: state.attempt + 1 }, why, at);
 }
 
-/** With nothing stable to protect, a first revision goes on trying: its source or image may come back. */
+/** If there is no stable revision, a given-up first revision keeps trying: its source or image may come back. */
 export function recoverFirstRevision(state: StateIn<'Failed'>, at: At): Decision | undefined {
   const { seen, plan } = at;
   if (state.stable !== null || plan.abortRevision === state.rejected) return undefined;

@@ -1,7 +1,7 @@
 /**
- * Who gets the traffic and who has how many pods, in a state and in view of the cluster.
+ * The traffic and the numbers of pods that follow from a state and the observed cluster.
  *
- * Owns:  the one place where traffic is shared out (`trafficFor`), so that no rule can give any to a revision
+ * Owns:  `trafficFor`, the only function that shares out traffic, so that no rule can give traffic to a revision
  *        without ready pods while another has some.
  * Pure.
  */
@@ -18,19 +18,19 @@ export function podsOf(seen: Observation, revision: Revision): RevisionPods {
   return ownValue(seen.pods, revision) ?? nothing;
 }
 
-/** While somebody else writes the weights none is moved. */
+/** Whether another client writes the weights; they are not moved meanwhile. */
 export function isFought(state: CanaryState): boolean {
   return state.phase === 'Paused' && state.why === 'WeightConflict';
 }
 
-/** A pause of its own is no step; when it ends the weight is set anew, by the steps as they are then. */
+/** These pauses do not belong to a step; when they end, the weight is set again by the current steps. */
 export function isOffSteps(state: CanaryState): boolean {
   return state.phase === 'Paused' && (state.why === 'StableUnhealthy' || state.why === 'WeightConflict');
 }
 
 /**
- * An autoscaler may add pods during a rollout, not take any: verdicts would rest on another load. Room for both in full
- * stays that.
+ * During a rollout an autoscaler may add pods but not remove any: otherwise the verdicts would compare different loads.
+ * If there was capacity for both revisions in full, keep it after scaling up.
  */
 export function fleetOf({ floor }: { readonly floor: number }, plan: RolloutPlan): Fleet {
   const { replicas, capacity } = plan;
@@ -43,8 +43,8 @@ export function fleetOf({ floor }: { readonly floor: number }, plan: RolloutPlan
 }
 
 /**
- * Percent that the candidate is to have at this moment. On its way to more that is what its ready pods carry; held,
- * what was reached.
+ * The candidate's weight now, in percent. While the weight rises, it is what the ready pods can carry; while the
+ * rollout is held, the weight that was reached.
  */
 export function weightNow(state: CanaryState, { seen, plan }: Pick<At, 'seen' | 'plan'>): number {
   if (state.phase !== 'Shifting') return state.weight;
@@ -52,7 +52,7 @@ export function weightNow(state: CanaryState, { seen, plan }: Pick<At, 'seen' | 
   return carriedWeight(state.set, state.weight, podsOf(seen, state.candidate).ready, fleetOf(state, plan));
 }
 
-/** Who gets traffic when the candidate is to have `weight` percent of it. */
+/** The traffic when the candidate has a weight of `weight` percent. */
 export function trafficFor(
   { stable, candidate }: { readonly stable: Revision; readonly candidate: Revision },
   weight: number,
@@ -64,7 +64,7 @@ export function trafficFor(
 }
 
 /**
- * Until the first pod of a revision has said what it is made of, there is one: later ones are to serve the same bytes.
+ * One pod until the first pod of a revision has reported its digests, so that later pods serve the same bytes.
  */
 export function withPods(revision: Revision, replicas: number, seen: Observation): Decision['run'][number] {
   const { resolved, ready } = podsOf(seen, revision);
@@ -72,8 +72,8 @@ export function withPods(revision: Revision, replicas: number, seen: Observation
 }
 
 /**
- * Traffic and pods of a candidate that has its place among the steps. Stable's pods follow the share that it was seen
- * to have, never one that is only asked for: a route may be slow to take it.
+ * Traffic and pods of a candidate under its steps. Stable's pods follow the share that was seen, not the target: a
+ * route may take time to apply a weight.
  */
 export function servingBoth(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): TrafficAndPods {
   const { stable, candidate } = state;
@@ -101,21 +101,21 @@ function splitNow(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): Split {
   };
 }
 
-/** Whether a candidate may have more of the traffic than it has reached: on its way up, or back. */
+/** Whether a candidate may get more of the traffic than it has reached: while its weight rises or is restored. */
 function mayHaveMore(candidate: Revision, reached: number, { seen, plan }: Pick<At, 'seen' | 'plan'>): boolean {
   const shares = seen.traffic?.shares;
   return shares === undefined || sharingOf(plan).isAbove(shares[candidate] ?? 0, reached);
 }
 
-/** Stable has no ready pod: the candidate gets what there is room for, and keeps what it has. */
+/** Stable has no ready pod: the candidate gets as many pods as fit and keeps those it has. */
 function carryingAll({ stable, candidate }: Split, present: number, { replicas, capacity }: Fleet): Split {
   const room = capacity.mode === 'Borrow' ? replicas - stable : replicas + capacity.surge - stable;
   return { stable, candidate: Math.max(candidate, Math.min(replicas, Math.max(room, present))) };
 }
 
 /**
- * `stable` gets all the traffic. Until that has left the retiring one for sure it keeps the pods that it has, and after
- * that what the capacity allows.
+ * `stable` gets all the traffic. The retiring revision keeps its pods until the traffic has left it, and then as many
+ * as the capacity allows.
  */
 export function servingOne(
   stable: Revision,
@@ -135,7 +135,7 @@ export function servingOne(
   return { serve: stable, run: [withPods(stable, own, seen), withPods(retiring.revision, kept, seen)] };
 }
 
-/** Whether traffic is shared out as it is to be. */
+/** Whether the traffic is shared as decided. */
 export function hasTaken(
   state: Pick<CanaryState, 'stable' | 'candidate'>,
   weight: number,

@@ -1,25 +1,25 @@
 /**
- * What the rules may ask of a router: how shares, weights and pods belong together.
+ * How shares, weights and numbers of pods are related under each kind of router.
  *
- * Owns:  the two ways to share traffic. A router is of one of them (api/routers.ts); no rule tests for a router's name.
+ * Owns:  the two kinds of sharing. Every router has one of them (api/routers.ts); no rule tests for a router's name.
  * Pure.
  */
 import { routers, type RouterName, type SharingKind } from '../../api/routers.ts';
 
-/** Two revisions while both get traffic. `share` in percent, 0 to 100; ready pods of each. */
+/** Two revisions that both get traffic. `share` in percent, 0 to 100; `ready`: ready pods of each. */
 type Beside = { readonly share: number; readonly weight: number; readonly ready: ReadyPods };
 type ReadyPods = { readonly candidate: number; readonly stable: number };
 
 export type Sharing = {
-  /** A weight is reached whatever the number of pods. False: the numbers of ready pods make the share. */
+  /** True: a weight can be reached with any number of pods. False: the numbers of ready pods make the share. */
   readonly isByWeight: boolean;
-  /** Whether traffic is shared as the weight asks. */
+  /** Whether the traffic matches the weight. */
   readonly isTaken: (beside: Beside) => boolean;
-  /** The same without a look at the pods: about where the share is to be. */
+  /** Whether the share is close to the weight, without the numbers of pods. */
   readonly isNear: (share: number, weight: number) => boolean;
-  /** Whether a candidate may get more than the weight that was reached. */
+  /** Whether the share is more than the weight that was reached. */
   readonly isAbove: (share: number, reached: number) => boolean;
-  /** Whether a revision that the entry Service selects alone has all the traffic. @param share undefined: not known */
+  /** Whether a revision that the entry Service alone selects has all the traffic. @param share undefined: not known */
   readonly hasAll: (share: number | undefined) => boolean;
   /** The part of the traffic, 0 to 1, that a candidate gets under a weight. */
   readonly partOf: (weight: number, ready: ReadyPods) => number;
@@ -31,7 +31,7 @@ const kinds: Readonly<Record<SharingKind, Sharing>> = {
     isTaken: ({ share, ready: { candidate, stable } }) =>
       share > 0 && Math.abs(share - (100 * candidate) / (candidate + stable)) <= 1,
     isNear: (share) => share > 0,
-    // Pods of both get traffic whatever the weight: only a whole share is more.
+    // Pods of both get traffic whatever the weight is: only a share of 100 % is more.
     isAbove: (share) => share > 99.5,
     hasAll: () => true,
     partOf: (_, { candidate, stable }) => candidate / Math.max(1, candidate + stable),

@@ -2,8 +2,8 @@
  * Rules of a canary whose stable revision is in trouble: it has no ready pod, breaks its own limits, or the model is
  * scaled to zero.
  *
- * Owns:  when a candidate goes on without being compared with stable. A pause step and a hold are never left for that:
- *        the candidate carries the traffic meanwhile (decisions.ts, trafficFor), and an approval stays an approval.
+ * Owns:  when a candidate continues without being compared with stable. It never leaves a pause step or a hold for
+ *        that: the candidate carries the traffic meanwhile (serving.ts, trafficFor), and an approval is still needed.
  * Pure.
  */
 import { abortRollout, keep, lostForMs, makeStable, readingOf, stepsOf, windowFrom, type Why } from './decisions.ts';
@@ -14,12 +14,12 @@ import { secondsWords } from './words.ts';
 import { enterStep, pauseRollout, reachedBy, setAnew, shift, without, type Reached } from './steps.ts';
 
 /**
- * Stable is away: the candidate carries the traffic. For as long as a candidate may be without a ready pod nothing else
- * happens. After that a candidate goes on that is not judged, or that keeps its own limits: it may be the repair.
+ * Stable has no ready pod: the candidate carries the traffic. The rollout waits for `lostForMs`. After that a candidate
+ * continues if it is not judged or keeps its own limits: it may be the repair.
  */
 export function carryForStable(state: CanaryState, at: At): Decision | undefined {
   const { seen, plan, now } = at;
-  // With all the traffic on the candidate nothing depends on stable, which may have no pods by now.
+  // A candidate with all the traffic does not depend on stable, which may have no pods any more.
   if (plan.replicas === 0 || state.weight === 100 || isFought(state)) return undefined;
   if (podsOf(seen, state.stable).ready > 0) return returnToWeight(state, at);
   const lostAt = state.stableLostAt ?? now;
@@ -27,14 +27,14 @@ export function carryForStable(state: CanaryState, at: At): Decision | undefined
   const leftMs = lostAt + lostForMs - now;
   if (leftMs > 0) {
     const message =
-      `${because}: ${state.candidate} carries the traffic, and the rollout stands still for up to ` +
+      `${because}: ${state.candidate} carries the traffic, and the rollout waits for up to ` +
       `${secondsWords(lostForMs)}`;
     return keep({ ...state, stableLostAt: lostAt }, { reason: 'StableUnhealthy', message }, at, leftMs);
   }
   return mayGoOn(state, plan) ? goOnAlone(state, because, at) : undefined;
 }
 
-/** Stable has ready pods again. What was counted while the candidate carried its traffic is not compared. */
+/** Stable has ready pods again. A new window begins: what was counted meanwhile is not compared. */
 function returnToWeight({ stableLostAt, ...state }: CanaryState, at: At): Decision | undefined {
   if (stableLostAt === undefined) return undefined;
   const why: Why = {
@@ -50,7 +50,7 @@ function returnToWeight({ stableLostAt, ...state }: CanaryState, at: At): Decisi
     : undefined;
 }
 
-/** A hold by hand, a pause step, and gates that are undecided or silent wait for what they wait for, not for stable. */
+/** False during a hold by hand, a pause step, and undecided or silent gates: these have their own exits. */
 function mayGoOn(state: CanaryState, { paused }: RolloutPlan): boolean {
   return (
     !paused &&
@@ -64,7 +64,7 @@ function goOnAlone(state: CanaryState, because: string, at: At): Decision | unde
   const hasGates = stepsOf(state.candidate, at).some(isJudged);
   const reading = readingOf(state, at.seen);
   if (!hasGates) return hurry(state, because, at);
-  // It kept its own limits already, and is on its way to the weight of an approval.
+  // The candidate has kept its own limits already, and is on its way to the weight of an approval.
   if (state.phase === 'Shifting' && state.skipped === 'StableLost') return undefined;
   if (reading?.absolute === 'Fail') return undefined;
   if (reading?.absolute === 'Pass') return hurry(state, `${because}, and ${state.candidate} keeps its own limits`, at);
@@ -72,12 +72,12 @@ function goOnAlone(state: CanaryState, because: string, at: At): Decision | unde
   return pauseRollout(
     state,
     'StableUnhealthy',
-    { reason: 'StableUnhealthy', message: `${because}: ${state.candidate} serves until it has` },
+    { reason: 'StableUnhealthy', message: `${because}; ${state.candidate} serves until it does` },
     at,
   );
 }
 
-/** To the next pause step, else to all the traffic. @returns undefined when that is what the state does already */
+/** Goes to the next pause step, else to all the traffic. @returns undefined when the state already does that */
 function hurry(state: CanaryState, because: string, at: At): Decision | undefined {
   const steps = stepsOf(state.candidate, at);
   const stop = steps.findIndex(({ kind }, index) => index >= state.step && kind === 'pause');
@@ -85,7 +85,7 @@ function hurry(state: CanaryState, because: string, at: At): Decision | undefine
   const reached = left.some(isJudged) ? without(state, 'StableLost') : reachedBy(state);
   const said = (to: string): Why => ({
     reason: 'StableUnhealthy',
-    message: `${because}: ${state.candidate} goes on to ${to}`,
+    message: `${because}: ${state.candidate} continues to ${to}`,
   });
   if (stop < 0) return shift(withoutMark(reached), { step: steps.length, weight: 100 }, at, said('all the traffic'));
   const asked = steps.slice(0, stop).findLastIndex((step) => step.kind === 'weight' && step.weight > reached.weight);
@@ -99,8 +99,8 @@ function withoutMark(reached: Reached): Reached {
 }
 
 /**
- * A gate that fails takes the traffic back. While stable is away or breaks a limit, a candidate is held to its own
- * limits only: a repair must be able to ship.
+ * A failed gate rolls back. While stable has no ready pod or breaks a limit, only the candidate's own limits count: a
+ * repair must be able to ship.
  */
 export function abortOnFailedGate(state: CanaryState, at: At): Decision | undefined {
   const { seen } = at;
@@ -115,7 +115,7 @@ export function abortOnFailedGate(state: CanaryState, at: At): Decision | undefi
 
 /** Why a candidate is not compared with stable now. */
 function troubleOf(state: CanaryState, { stableSick }: GateReading, seen: Observation): string | undefined {
-  if (stableSick !== undefined) return `${state.stable} itself fails: ${stableSick}`;
+  if (stableSick !== undefined) return `${state.stable} breaks its own limits: ${stableSick}`;
   const isAway = state.weight < 100 && (state.stableLostAt !== undefined || podsOf(seen, state.stable).ready === 0);
   return isAway ? `${state.stable} has no ready pod` : undefined;
 }
@@ -138,8 +138,8 @@ function judgeAlone(state: CanaryState, reading: GateReading, because: string, a
 }
 
 /**
- * There is nobody to serve and nothing to judge: the candidate becomes stable, unproven. The old stable revision is
- * kept (promotion-rules.ts, finishWhenDrained), and with pods again the candidate begins anew beside it.
+ * Scaled to zero, no pod can be judged: the candidate becomes stable, unproven. The old stable revision is kept
+ * (promotion-rules.ts, finishWhenDrained); once the model has pods again, the candidate's rollout restarts beside it.
  */
 export function sleepWhenScaledToZero(state: CanaryState, at: At): Decision | undefined {
   const { plan } = at;

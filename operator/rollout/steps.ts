@@ -1,8 +1,8 @@
 /**
- * From step to step of a canary.
+ * The transitions from step to step of a canary.
  *
- * Owns:  what entering a step does, where a rollout goes on after its weight had to be set anew, and which step a
- *        changed list of steps leaves it in.
+ * Owns:  what entering a step does, where a rollout continues after its weight was set again, and which step follows a
+ *        change of the steps.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -14,7 +14,7 @@ import { secondsWords, shadowWords, shareWords } from './words.ts';
 import type { Skip } from './provenance.ts';
 import type { At, Block, CanaryState, Decision, GateReading, PauseReason, Revision } from './state.ts';
 
-/** A rollout between two steps: what was reached, and since which block the weight is what it is. */
+/** A rollout between two steps: the weight that was reached, and the first block with that weight. */
 export type Reached = {
   readonly stable: Revision;
   readonly candidate: Revision;
@@ -24,7 +24,7 @@ export type Reached = {
   readonly window: Block;
 } & Pick<CanaryState, 'stableLostAt' | 'skipped' | 'shown'>;
 
-/** What a state has reached so far. A weight on its way has reached what was set. */
+/** What a state has reached so far. A weight that is moving has reached `set`. */
 export function reachedBy(state: CanaryState): Reached {
   const { stable, candidate, attempt, floor, stableLostAt, skipped, shown } = state;
   const weight = state.phase === 'Shifting' ? state.set : state.weight;
@@ -39,20 +39,20 @@ export function reachedBy(state: CanaryState): Reached {
   };
 }
 
-/** The first judgement that an attempt goes on without is the one that counts. */
+/** Records the first judgement that an attempt skipped; later ones do not replace it. */
 export function without(state: CanaryState, skip: Skip): Reached {
   const reached = reachedBy(state);
   return { ...reached, skipped: reached.skipped ?? skip };
 }
 
-/** A judgement that is done has shown what it has shown; the last one counts. */
+/** Records what a completed analysis has shown; the latest one counts. */
 export function judgedBy(state: CanaryState, { shown }: Pick<GateReading, 'shown'>): Reached {
   return { ...reachedBy(state), ...present({ shown }) };
 }
 
 /**
- * Begins step `from`, or the first after it that asks for something new; past the last one all traffic is the
- * candidate's.
+ * Begins step `from`, or the first step after it that changes anything; after the last step all traffic goes to the
+ * candidate.
  */
 export function enterStep(reached: Reached, from: number, at: At, why?: Why): Decision {
   const steps = stepsOf(reached.candidate, at);
@@ -105,7 +105,7 @@ function pauseAt(
   );
 }
 
-/** Moves the weight; the window begins anew once the new one is verified. */
+/** Moves the weight; a new window begins once the new weight is verified. */
 export function shift(
   reached: Reached,
   { step, weight }: { readonly step: number; readonly weight: number },
@@ -122,7 +122,7 @@ export function shift(
   );
 }
 
-/** Everything that was asked for is there: the next step, in a window of its own. */
+/** The weight and its pods are reached: enters the next step with a new window. */
 export function reach(state: CanaryState & { readonly phase: 'Shifting' }, at: At): Decision {
   return enterStep(
     { ...reachedBy(state), weight: state.weight, window: firstWholeBlockAfter(at.now) },
@@ -132,8 +132,8 @@ export function reach(state: CanaryState & { readonly phase: 'Shifting' }, at: A
 }
 
 /**
- * Sets the weight anew, from a share that may be less, and goes on after the step that asked for it: what was judged
- * before is a closed window.
+ * Moves the weight from a share that may be lower, and continues after the step that asked for the weight: earlier
+ * windows are closed.
  */
 export function setAnew(state: CanaryState, from: number, at: At, why: Why): Decision {
   const reached = { ...reachedBy(state), weight: from };
@@ -160,7 +160,8 @@ export function fitsPlan(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): boo
 }
 
 /**
- * The steps were changed under a rollout: it keeps its weight and goes on after the last step that asks for no more.
+ * The steps were changed during a rollout: it keeps its weight and continues after the last step with at most that
+ * weight.
  */
 export function followPlan(state: CanaryState, at: At): Decision {
   const reached = reachedBy(state);
@@ -168,13 +169,13 @@ export function followPlan(state: CanaryState, at: At): Decision {
   const why = {
     reason: 'StepsChanged',
     message:
-      `spec.rollout.steps has changed: ${state.candidate} goes on from ` +
+      `spec.rollout.steps has changed: ${state.candidate} continues from ` +
       `${shareWords(state.candidate, reached.weight, at.seen)}`,
   } as const;
   return enterStep(reached, index, at, why);
 }
 
-/** The candidate's pods broke before or under its traffic. */
+/** The candidate's pods failed before or under its traffic. */
 export function abortLost(state: CanaryState, at: At): Decision {
   const { trouble } = podsOf(at.seen, state.candidate);
   return abortRollout(
@@ -187,10 +188,10 @@ export function abortLost(state: CanaryState, at: At): Decision {
   );
 }
 
-/** How often a pass looks at reports, besides when one says something new. */
+/** A pass reads the reports at least this often, and when a report changes. */
 export const lookMs = 5000;
 
-/** In the middle of a shift a window begins with the pause: what happens in it is looked at too. */
+/** A pause during a shift begins a window, so that the gates also judge during the pause. */
 export function pauseRollout(state: CanaryState, why: PauseReason, words: Why, at: At): Decision {
   const { window, ...reached } = reachedBy(state);
   return keep(

@@ -1,7 +1,7 @@
 /**
- * What a pass observes of one model, read from caches into plain data. The picture that is made of it: seen.ts.
+ * Reads one model and its children from the caches into plain data. seen.ts combines the parts.
  *
- * Owns:  which objects count as a model's, and what of them is a fact. Reads caches only: no request is made.
+ * Owns: which objects belong to a model, and which facts are derived from them. Reads caches only; sends no requests.
  */
 import { withDefaults } from '../../api/defaults.ts';
 import { present } from '../../api/present.ts';
@@ -23,7 +23,7 @@ import { routerOf, trafficSeen } from '../traffic/router.ts';
 import type { Revision, RevisionPods, Trouble } from '../rollout/state.ts';
 import type { ApplyFailure, Before, Caches, Observed, Settings } from './seen.ts';
 
-/** @returns undefined when the model is gone or going: its children go by their owner references */
+/** @returns undefined when the model is deleted or terminating: the garbage collector deletes its children */
 export function observe(
   key: string,
   caches: Caches,
@@ -85,8 +85,8 @@ function selectedBy(entry: Service | undefined): Revision | null {
 }
 
 /**
- * A pod says of its revision only what is so since its Deployment was made: one that is left of a Deployment deleted
- * a moment ago, or of a deleted namesake, is as good as gone.
+ * False for a pod that is older than its revision's current Deployment: the pod belongs to a deleted Deployment, or to
+ * a deleted model of the same name, and is being collected.
  */
 function madeFor(pod: Pod, deployments: readonly Deployment[], model: OnnxModel): boolean {
   const own = deployments.find((deployment) => revisionOfChild(deployment, model.metadata.name) === revisionLabel(pod));
@@ -97,7 +97,7 @@ function madeFor(pod: Pod, deployments: readonly Deployment[], model: OnnxModel)
   );
 }
 
-/** Evicted, or run to its end: it counts for nothing until it is collected. */
+/** An evicted or completed pod is ignored until the garbage collector deletes it. */
 function hasEnded(pod: Pod): boolean {
   return pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded';
 }
@@ -106,7 +106,7 @@ function revisionLabel(object: Pod): Revision | undefined {
   return object.metadata.labels?.[labels.revision];
 }
 
-/** A pin outweighs the spec, as long as what it names is remembered. */
+/** A pin takes precedence over the spec while a record of the pinned revision exists. */
 function wantedRevision(
   target: Revision,
   pin: Revision | undefined,
@@ -138,7 +138,7 @@ function recordsOf({
     if (record !== undefined) records.set(record.revision, record);
   }
   if (!records.has(target)) {
-    // Its record may have been deleted under running pods: the image that they run stays in force.
+    // The ControllerRevision may have been deleted while pods run: keep the image that they run.
     const image =
       imageOf(deployments.find((deployment) => revisionOfChild(deployment, model.metadata.name) === target)) ??
       settings.runtimeImage;
@@ -162,7 +162,7 @@ function imageOf(deployment: Deployment | undefined): string | undefined {
     ?.image;
 }
 
-/** What the first pod whose `prepare` is through has said. The oldest pod counts, so that all readers agree. */
+/** The result of the oldest pod whose `prepare` succeeded. The oldest, so that every pass picks the same pod. */
 function learnedFrom(pods: readonly Pod[]): Resolved | undefined {
   const bornAt = (pod: Pod): string => pod.metadata.creationTimestamp ?? '';
   const oldestFirst = [...pods].sort((a, b) => (bornAt(a) < bornAt(b) ? -1 : 1));
@@ -190,9 +190,9 @@ function groupByRevision(pods: readonly Pod[]): ReadonlyMap<Revision, readonly P
 
 type PodSources = {
   readonly model: OnnxModel;
-  /** Those that run or are on their way. */
+  /** Pods that are running or pending. */
   readonly pods: ReadonlyMap<Revision, readonly Pod[]>;
-  /** These, and those that ended. */
+  /** The same pods and those that failed or completed. */
   readonly present: readonly Pod[];
   readonly records: ReadonlyMap<Revision, RevisionRecord>;
   readonly deployments: readonly Deployment[];
@@ -230,7 +230,7 @@ function podFacts({
   );
 }
 
-/** Quota, admission or Pod Security refused the pods: the Deployment's controller says so. */
+/** ReplicaFailure: quota, admission or Pod Security refused the pods. */
 function podsNotCreated(deployment: Deployment): Trouble | undefined {
   const failing = deployment.status?.conditions?.find(
     (condition) => condition.type === 'ReplicaFailure' && condition.status === 'True',

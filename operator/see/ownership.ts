@@ -1,10 +1,9 @@
 /**
- * Which objects are a model's children, and of which revision.
+ * Decides which objects are a model's children, and of which revision.
  *
- * Owns: the rule that an object belongs to the model whose uid owns it; that one without any owner which carries the
- *       operator's labels and its hash is adopted (`kubectl delete --cascade=orphan`, or somebody removed the owner);
- *       and that a child's revision is in its name, whatever its labels say.
- * Pure.
+ * Owns: an object belongs to the model whose uid is in its owner references. An object without an owner that has the
+ *       operator's labels and applied hash is adopted (after `kubectl delete --cascade=orphan`, for example).
+ *       The name of a child determines its revision; its labels do not. Pure.
  */
 import { annotations, fieldManager, labels, revisionInName } from '../../api/names.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
@@ -12,7 +11,7 @@ import type { Revision } from '../rollout/state.ts';
 
 type Model = { readonly metadata: { readonly name: string; readonly uid: string } };
 
-/** A label is not enough: a child of a namesake that was deleted a moment ago is being collected. */
+/** Labels alone do not suffice: a child of a deleted model of the same name has them too, until it is collected. */
 export function isChildOf(object: KubeObject, model: Model): boolean {
   return isOwnedBy(object, model.metadata.uid) || isOrphanOf(object, model.metadata.name);
 }
@@ -21,7 +20,7 @@ export function isOwnedBy(object: KubeObject, uid: string | undefined): boolean 
   return object.metadata.ownerReferences?.some((owner) => owner.uid === uid) ?? false;
 }
 
-/** The operator made it for a model of this name, and nothing owns it now. */
+/** True when the operator created the object for a model of this name and the object has no owner. */
 export function isOrphanOf({ metadata }: KubeObject, model: string): boolean {
   const { labels: marks = {}, annotations: notes = {}, ownerReferences = [] } = metadata;
   return (
@@ -33,8 +32,9 @@ export function isOrphanOf({ metadata }: KubeObject, model: string): boolean {
 }
 
 /**
- * Nothing owns it now, and our hash tells that we made it, also where somebody took the labels away (`kubectl replace`
- * by a manifest without them). For an object of a child's own name only; caches do not see one without labels.
+ * True when the object has no owner and its applied hash shows that the operator created it, even if another writer
+ * removed the labels (`kubectl replace` with a manifest without them). Call it only for an object with the exact name
+ * of a child; caches select by label and do not contain such an object.
  */
 export function isStripped({ metadata }: KubeObject, model: string | undefined): boolean {
   const { labels: marks = {}, annotations: notes = {}, ownerReferences = [] } = metadata;
@@ -45,7 +45,7 @@ export function isStripped({ metadata }: KubeObject, model: string | undefined):
   );
 }
 
-/** @returns undefined of what belongs to the model as a whole */
+/** @returns undefined for an object that belongs to the whole model, such as the entry Service */
 export function revisionOfChild({ metadata }: KubeObject, model: string): Revision | undefined {
   return metadata.name === model
     ? undefined

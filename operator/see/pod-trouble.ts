@@ -1,10 +1,9 @@
 /**
- * What is wrong with a pod, in one word and one sentence.
+ * Derives from a pod's status what is wrong with the pod: a reason, a sentence, and whether it is fatal.
  *
- * Owns:   how container states, last words and scheduling turn into a Trouble, and which of them are fatal:
- *         trying the same revision again cannot help.
- * Pure:   a pod's status in, a Trouble or nothing out.
- * Source: the words of kubelet and scheduler are those of Kubernetes 1.35; codes are api/error-codes.ts.
+ * Owns: how container states, termination messages and scheduling map to a Trouble. Fatal: a retry of the same
+ *       revision cannot succeed. Pure. Reasons of kubelet and scheduler are those of Kubernetes 1.35; codes are
+ *       api/error-codes.ts.
  */
 import { codes, type ErrorCode } from '../../api/error-codes.ts';
 import { parseLastWords } from '../../api/last-words.ts';
@@ -14,31 +13,32 @@ import { cut } from '../../api/text.ts';
 import type { ContainerStatus, Pod, Terminated } from '../../kube/kinds.ts';
 import type { Trouble } from '../rollout/state.ts';
 
-/** A container that dies this often on its way up, without saying why, is not going to come up. */
+/** After this many exits before readiness without an error code, the container is not expected to start. */
 const crashesThatAreFatal = 3;
-/** The kernel's first kill may have met an unlucky moment; the second was the limit. */
+/** One OOM kill may be a coincidence; a second one shows that the memory limit is too low. */
 const oomKillsThatAreFatal = 2;
 const messageLimit = 1000;
 
-/** What a refusal of the API server asks for, in fields of the spec. */
+/** Maps the API server's refusal to the spec fields that the user can change. */
 const whatToChange: readonly { readonly words: RegExp; readonly advice: string }[] = [
   {
     words: / per (Container|Pod) is /,
     advice:
-      'a LimitRange of the namespace; the containers prepare and runtime have what spec.resources and ' +
-      'spec.memory.limit say, sidecar what spec.runtime.sidecar.resources says',
+      'set by a LimitRange of the namespace; spec.resources and spec.memory.limit set the resources of the ' +
+      'containers prepare and runtime, spec.runtime.sidecar.resources those of sidecar',
   },
   {
     words: /exceeded quota|failed quota/,
     advice:
-      'a ResourceQuota of the namespace; lower spec.resources, spec.memory.limit, spec.runtime.sidecar.resources ' +
-      'or spec.replicas, or raise the quota',
+      'set by a ResourceQuota of the namespace; lower spec.resources, spec.memory.limit, ' +
+      'spec.runtime.sidecar.resources or spec.replicas, or raise the quota',
   },
 ];
 
 /**
- * No pod could be made. Not fatal: a limit of the namespace may be changed. @param message of the Deployment's
- * controller
+ * The pods could not be created. Not fatal, because a limit of the namespace can be changed.
+ *
+ * @param message from the Deployment's ReplicaFailure condition
  */
 export function podsRefused(message: string): Trouble {
   const found = whatToChange.find(({ words }) => words.test(message));
@@ -57,20 +57,20 @@ export function troubleOf(pod: Pod): Trouble | undefined {
   return undefined;
 }
 
-/** The worst of several: the latest fatal one first, for an older may be of an earlier attempt; else the first. */
+/** Selects the latest fatal trouble, because an older one may be from an earlier attempt; otherwise the first. */
 export function worstTrouble(troubles: readonly (Trouble | undefined)[]): Trouble | undefined {
   const found = troubles.filter((trouble) => trouble !== undefined);
   const fatal = found
     .filter((trouble) => trouble.fatal)
     .toSorted((one, other) => (other.at ?? Infinity) - (one.at ?? Infinity) || 0);
   const worst = fatal[0] ?? found[0];
-  // Of schedulers, registries and admission comes text of any length; a status has room for some of it.
+  // Messages of schedulers, registries and admission can have any length; the status field is limited.
   return worst === undefined ? undefined : { ...worst, message: cut(worst.message, messageLimit) };
 }
 
 function evicted(pod: Pod): Trouble | undefined {
   if (pod.status?.phase !== 'Failed') return undefined;
-  const why = pod.status.message ?? pod.status.reason ?? 'no reason given';
+  const why = pod.status.message ?? pod.status.reason ?? 'no reason was reported';
   return { reason: 'PodFailed', message: `the pod failed: ${why}`, fatal: false };
 }
 
@@ -96,12 +96,12 @@ function troubleOfContainer(status: ContainerStatus): Trouble | undefined {
   return reason === 'CrashLoopBackOff' ? endedTooSoon(status) : undefined;
 }
 
-/** It was told to end, and did in good order: by its startup probe, mostly. */
+/** The container was terminated and exited with 0, usually because its startup probe failed. */
 function endedTooSoon(status: ContainerStatus): Trouble {
   const ends = endsOf(status);
   const message =
-    `${status.name} ended with 0 before it was ready, ${times(ends)}: the startup probe allows ` +
-    'spec.warmup.timeout and a minute for loading';
+    `${status.name} exited with 0 before it was ready, ${times(ends)}: the startup probe allows ` +
+    'spec.warmup.timeout plus one minute for loading';
   return { reason: 'CrashLoopBackOff', message, fatal: ends >= crashesThatAreFatal };
 }
 
@@ -115,7 +115,7 @@ const waitingTroubles: Readonly<Record<string, { readonly reason: Trouble['reaso
   RunContainerError: { reason: 'ContainerConfigError', fatal: false },
 };
 
-/** How a container that is not up ended last. One that is up again, and ready, is no trouble any more. */
+/** The latest termination of a container that is not ready; undefined once the container is ready again. */
 function lastEndOf(status: ContainerStatus): Terminated | undefined {
   return status.ready ? undefined : (status.state?.terminated ?? status.lastState?.terminated);
 }
@@ -136,29 +136,29 @@ function troubleOfEnd(status: ContainerStatus, ended: Terminated): Trouble {
   }
   const words = parseLastWords(ended.message ?? '');
   if (words?.kind !== 'failed') return troubleWithoutCode(status, ended, lastLine(ended.message));
-  // Found only while it runs: it is the end that counts, and how often.
+  // RUN_STUCK occurs under load, so one exit does not prove a bad revision: count exits as for a crash.
   return Object.hasOwn(codes, words.code) && words.code !== 'RUN_STUCK'
     ? troubleOfCode(status.name, words.code as ErrorCode, words.message)
     : troubleWithoutCode(status, ended, words.message);
 }
 
 function endsOf(status: ContainerStatus): number {
-  // The count of restarts is that of ends, less the one that has not been followed by a restart yet.
+  // restartCount does not yet include a termination that was not followed by a restart.
   return status.restartCount + (status.state?.terminated === undefined ? 0 : 1);
 }
 
 function troubleWithoutCode(status: ContainerStatus, ended: Terminated, said: string): Trouble {
-  const how = (ended.signal ?? 0) === 0 ? `exited with ${ended.exitCode}` : `was ended by signal ${ended.signal}`;
+  const how = (ended.signal ?? 0) === 0 ? `exited with ${ended.exitCode}` : `was terminated by signal ${ended.signal}`;
   const reason = status.name === containers.prepare ? 'PrepareFailed' : 'CrashLoopBackOff';
   const ends = endsOf(status);
   return {
     reason,
-    message: `${status.name} ${how}, ${times(ends)}${said === '' ? '' : `; its last words: ${said}`}`,
+    message: `${status.name} ${how}, ${times(ends)}${said === '' ? '' : `; last message: ${said}`}`,
     fatal: ends >= crashesThatAreFatal,
   };
 }
 
-/** What the user has to change is fatal; what may come back is not. */
+/** Fatal when the user has to change the spec or the model; an outage that may end is not fatal. */
 function troubleOfCode(container: string, code: ErrorCode, message: string): Trouble {
   const row = codes[code];
   const other = container === containers.prepare ? 'PrepareFailed' : 'LoadFailed';
@@ -177,7 +177,7 @@ function times(ends: number): string {
   return ends === 1 ? 'once' : `${ends} times`;
 }
 
-/** With FallbackToLogsOnError the message is the log's end, JSON lines mostly. */
+/** With FallbackToLogsOnError the message is the end of the log, usually JSON lines. */
 function lastLine(message: string | undefined): string {
   return cut(message?.trim().split('\n').at(-1) ?? '', 400);
 }

@@ -1,9 +1,9 @@
 /**
- * Which revision a spec is.
+ * Computes the revision of a spec.
  *
- * Owns:  the hash: the first 10 hex digits of SHA-256 over the canonical JSON (RFC 8785) of the hashed part of
- *        the spec as the user wrote it, with durations and quantities normalised. Defaults are not in it: a new
- *        default must not change the revision of a spec that nobody touched.
+ * Owns: the hash: the first 10 hex digits of SHA-256 over the canonical JSON (RFC 8785) of the hashed part of the
+ *       spec as the user wrote it, with durations and quantities normalised. Defaults are not hashed, so that a new
+ *       default does not change the revision of an unchanged spec.
  */
 import { createHash } from 'node:crypto';
 import { revisionFieldNames, type OnnxModelSpec, type RevisionSpec } from '../../api/onnxmodel.ts';
@@ -12,7 +12,7 @@ import { parseDurationMs } from '../../api/units.ts';
 import { canonicalJson } from '../../lib/canonical-json.ts';
 import type { Revision } from '../rollout/state.ts';
 
-/** The part of a spec that makes a revision. */
+/** The part of a spec that determines the revision. */
 export function revisionSpecOf(spec: OnnxModelSpec): RevisionSpec {
   return Object.fromEntries(
     revisionFieldNames.filter((name) => spec[name] !== undefined).map((name) => [name, spec[name]]),
@@ -26,7 +26,7 @@ export function revisionOf(spec: OnnxModelSpec): Revision {
     .slice(0, 10);
 }
 
-/** Where the hashed spec holds text that can be written in several ways. `*` is any key. */
+/** Paths in the hashed spec whose value can be written in several equivalent ways. `*` matches any key. */
 const sameInOtherWords: readonly {
   readonly path: readonly string[];
   readonly parse: (text: string) => number | undefined;
@@ -53,7 +53,7 @@ function walk(value: unknown, path: readonly string[]): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, walk(inner, [...path, key])]));
 }
 
-/** The amount, the text where it is none. An amount beyond the largest number is null, as JSON writes it. */
+/** The parsed amount, or the text if it does not parse. Infinity becomes null, as in JSON. */
 function amountOf(parsed: number | undefined, text: unknown): unknown {
   if (parsed === undefined) return text;
   return Number.isFinite(parsed) ? parsed : null;

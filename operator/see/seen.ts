@@ -1,14 +1,13 @@
 /**
- * The picture that a pass has of one model.
+ * The complete input of one pass for one model.
  *
- * Owns:  its type, the types of what it is made from, and the one place where the parts are put together: nothing
- *        changes a picture afterwards.
- * Pure.
+ * Owns: the type Seen, the types of its parts, and seenOf, the only place that combines the parts. No other code
+ *       changes the result. Pure.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
 import type { Report } from '../../api/report.ts';
-import type { Presence } from '../../kube/cache/optional-watch.ts';
+import type { TypePresence } from '../../kube/cache/optional-watch.ts';
 import type { KubeObject, ObjectName } from '../../kube/client/object.ts';
 import type { ConfigMap, ControllerRevision, Deployment, Gateway, HttpRoute, Pod, Service } from '../../kube/kinds.ts';
 import type { FrozenGolden, RevisionRecord } from '../resources/objects.ts';
@@ -23,75 +22,75 @@ import type {
   Trouble,
 } from '../rollout/state.ts';
 
-/** What the operator remembers of the cluster. `key` is `namespace/name` of a model. */
+/** The operator's caches of cluster objects. `key` is `namespace/name` of a model. */
 export interface Caches {
   model(key: string): OnnxModel | undefined;
-  /** Children by the label that names their model. */
+  /** Children, indexed by the label that names their model. */
   pods(key: string): readonly Pod[];
   deployments(key: string): readonly Deployment[];
   services(key: string): readonly Service[];
   configMaps(key: string): readonly ConfigMap[];
   controllerRevisions(key: string): readonly ControllerRevision[];
   httpRoutes(key: string): readonly HttpRoute[];
-  /** Anybody's. */
+  /** Any Gateway of the cluster; Gateways are not children of a model. */
   gateway(name: ObjectName): Gateway | undefined;
   /** Whether the cluster has HTTPRoutes. */
-  readonly gatewayApi: Presence;
+  readonly gatewayApi: TypePresence;
 }
 
 export type Settings = {
-  /** Image of a revision whose spec names none. */
+  /** The image of a revision whose spec does not name one. */
   readonly runtimeImage: string;
   readonly settleMs: number;
   /** How `status.address.url` names the entry Service. */
   readonly serviceAddress: 'DNS' | 'ClusterIP';
 };
 
-/** A manifest that could not be applied in the pass before. */
+/** A manifest that could not be applied in the previous pass. */
 export type ApplyFailure = { readonly revision?: Revision; readonly trouble: Trouble };
 
-/** What the caches tell of a model. */
+/** What `observe` read from the caches about a model. */
 export type Observed = {
   readonly model: OnnxModel;
   readonly memory: RolloutState;
   readonly plan: RolloutPlan;
   readonly rollout: Observation;
-  /** Every revision that is remembered, and the one of the spec as it is now. */
+  /** Every revision that has a record, and the revision of the current spec. */
   readonly records: ReadonlyMap<Revision, RevisionRecord>;
-  /** Pods that are not going away, by revision. */
+  /** Pods that are not terminating and have not ended, by revision. */
   readonly pods: ReadonlyMap<Revision, readonly Pod[]>;
   readonly entry: Service | undefined;
-  /** Where clients call; undefined while it is not known. */
+  /** The URL for clients; undefined while it is unknown. */
   readonly url: string | undefined;
   /** Whether the cluster has HTTPRoutes. */
-  readonly gatewayApi: Presence;
-  /** Children as they are, to compare with what is wanted. */
+  readonly gatewayApi: TypePresence;
+  /** The live children, to compare with the wanted manifests. */
   readonly children: readonly KubeObject[];
 };
 
-/** A candidate that is not to be made yet, because its golden set could not be frozen. */
+/** A candidate whose objects are not created yet, because its golden set could not be frozen. */
 export type Held = { readonly revision: Revision; readonly trouble: Trouble };
 
-/** What is known to be frozen of each revision (operator/golden/golden-set.ts). */
+/** The frozen golden set of each revision, if known (operator/golden/golden-set.ts). */
 export type KnownFrozen = ReadonlyMap<
   Revision,
   { readonly generation?: number | undefined; readonly golden?: FrozenGolden | undefined }
 >;
 
-/** What a pass adds to what it observed. */
+/** What a pass adds to the observed data. */
 export type SeenParts = {
-  /** Of every revision that is remembered. */
+  /** The record of every known revision. */
   readonly records: ReadonlyMap<Revision, RevisionRecord>;
   readonly held?: Held | undefined;
-  /** Of candidates. */
+  /** The checks of candidates. */
   readonly checks: Readonly<Record<Revision, Checks>>;
   readonly gates?: GateReading | undefined;
 };
 
-/** Everything that a pass decides on. */
+/** The complete input of the decision of a pass. */
 export type Seen = Observed & { readonly held?: Revision };
 
-/** The records with the tokens and golden sets of their revisions. */
+/** Adds to each record the token and the frozen golden set of its revision. */
 export function wholeRecords(
   { records }: Pick<Observed, 'records'>,
   tokens: ReadonlyMap<Revision, string>,
@@ -120,7 +119,7 @@ export function seenOf(observed: Observed, { records, held, checks, gates }: See
   };
 }
 
-/** Trouble of the pods themselves comes first. */
+/** Trouble of the pods takes precedence over trouble of the golden set. */
 function withParts(
   facts: RevisionPods,
   { checks, trouble }: { readonly checks: Checks | undefined; readonly trouble: Trouble | undefined },
@@ -128,12 +127,12 @@ function withParts(
   return { ...facts, ...present({ checks, trouble: facts.trouble ?? trouble }) };
 }
 
-/** What the process remembers of the passes before. */
+/** What the process remembers from previous passes. */
 export type Before = {
   readonly failure?: ApplyFailure;
-  /** How often in the last ten minutes somebody else's weights were put back. */
+  /** How often in the last ten minutes the operator reverted another writer's weights. */
   readonly reverts: number;
 };
 
-/** The latest report of each pod, by uid. Absent: no information. */
+/** The latest report of a pod, by its uid; undefined when no report is known. */
 export type Reports = (uid: string) => Report | undefined;

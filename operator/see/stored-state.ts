@@ -1,10 +1,9 @@
 /**
- * The rollout's state as the status remembers it.
+ * Reads and writes the rollout state in the status.
  *
- * Owns:  writing a state into `status.rollout` (with the revisions beside it) and reading it back, so that a
- *        new leader goes on where the last one stopped. What cannot be read is New: the entry Service then
- *        says what serves (rollout/decide.ts, adoptWhatServes).
- * Pure.
+ * Owns: the mapping between a RolloutState and `status.rollout` (with the revisions beside it), so that a new leader
+ *       continues where the previous one stopped. An unreadable state becomes New; then the entry Service tells which
+ *       revision serves (rollout/decide.ts, adoptWhatServes). Pure.
  */
 import { toApiTime } from '../../api/conditions.ts';
 import type { OnnxModelStatus } from '../../api/onnxmodel.ts';
@@ -14,7 +13,7 @@ import { cut } from '../../api/text.ts';
 import { skips } from '../rollout/provenance.ts';
 import type { Decision, PauseReason, Phase, RolloutState } from '../rollout/state.ts';
 
-/** The schema's bound, with room to spare. */
+/** In characters; the schema's bound is higher. */
 const messageLimit = 2000;
 
 export type RolloutStatus = NonNullable<OnnxModelStatus['rollout']>;
@@ -29,7 +28,7 @@ export function readState(status: OnnxModelStatus | undefined): RolloutState {
 
 type Reader = (rollout: RolloutStatus, stable: string | null, candidate: string | null) => RolloutState | undefined;
 
-/** A phase whose revisions or place are missing was not written by us: undefined. */
+/** A reader returns undefined if the revisions or the step of its phase are missing: the operator never writes that. */
 const readers: { readonly [P in Phase]: Reader } = {
   New: () => ({ phase: 'New' }),
   Preparing: (rollout, stable, candidate) =>
@@ -103,7 +102,7 @@ function placeOf(rollout: RolloutStatus, stable: string | null, candidate: strin
 
 function endingOf({ reason, message, attempt = 1, since }: RolloutStatus) {
   return {
-    // A word of another version is kept as it is: what was refused stays refused.
+    // Keep a reason that only another operator version knows, so that a failed revision stays failed.
     cause: (reason ?? 'ProgressDeadlineExceeded') as DecisionReason,
     detail: message ?? '',
     attempt,
@@ -120,7 +119,7 @@ function msOf(text: string | undefined): number {
   return Number.isNaN(ms) ? 0 : ms;
 }
 
-/** What a state remembers, by the status's names. What the gates say beside it is operator/gates/gate-status.ts's. */
+/** Maps a decision to `status.rollout`, except the gates' fields, which operator/gates/gate-status.ts adds. */
 export function writeState({ next, reason, message, spent = {} }: Decision): RolloutStatus {
   const ended = 'cause' in next ? next : undefined;
   return {

@@ -1,8 +1,8 @@
 /**
- * Router Service: each ready pod behind the entry Service gets the same, so that shares follow from numbers of pods.
+ * Router Service: each ready pod behind the entry Service gets an equal part, so the numbers of pods make the shares.
  *
- * Owns:  how the entry Service selects, and when a share counts as known: by ready pods that it really selects, by its
- *        live selector and ports. Marks on pods are set in operator/reconcile (serving-pods.ts).
+ * Owns:  the selector of the entry Service, and the shares: counted from the ready pods that its live selector and
+ *        ports reach. operator/reconcile/serving-pods.ts sets the marks on pods.
  * Pure.
  */
 import { labels, ports } from '../../api/names.ts';
@@ -47,7 +47,7 @@ function shares({ model, entry, pods }: TrafficSources): TrafficFacts | undefine
   return sharesAmong(marked, 'no ready pod is marked to share the traffic');
 }
 
-/** @param problem when there is none to share among */
+/** @param problem reported when no pod is counted */
 function sharesAmong(counts: ReadonlyMap<Revision, number>, problem: string): TrafficFacts {
   const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
   if (total === 0) return { shares: undefined, reason: 'RouteMoving', problem };
@@ -62,7 +62,7 @@ function servesNow(pod: Pod): boolean {
   return isMarked(pod) && isReady(pod);
 }
 
-/** The entry Service, by its name in a cluster, or by its address where there is no DNS. */
+/** The URL of the entry Service: by DNS name in a cluster, by IP address in local mode. */
 function entryUrl({ metadata: { name, namespace } }: OnnxModel, { entry, style }: AddressSources): string | undefined {
   if (style === 'DNS') return `http://${name}.${namespace}.svc:${ports.runtime}`;
   const clusterIp = entry?.spec?.clusterIP ?? '';

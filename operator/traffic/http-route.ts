@@ -1,15 +1,14 @@
 /**
  * Router HTTPRoute: exact weights, by the Gateway API.
  *
- * Owns:  when the weights of a route count as shares: once every parent has accepted it at its generation and its
- *        backends lead to pods. The entry Service is for clients that do not come through the gateway: it selects the
- *        revision that is proven.
- * Limits: a gateway that accepted a route tells its proxies a moment later; the API does not tell when.
+ * Owns:  when the weights of a route count as shares: every parent has accepted the route at its current generation,
+ *        and its backends select ready pods. The entry Service selects stable, for clients that bypass the gateway.
+ * Limits: a gateway updates its proxies shortly after it accepts a route; the API does not report when.
  * Pure.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { ownValue } from '../../api/record.ts';
-import type { Presence } from '../../kube/cache/optional-watch.ts';
+import type { TypePresence } from '../../kube/cache/optional-watch.ts';
 import type { Gateway, HttpRoute, ParentRef, RouteCondition, Service } from '../../kube/kinds.ts';
 import { httpRoute } from '../resources/route.ts';
 import { entryService } from '../resources/services.ts';
@@ -31,14 +30,14 @@ export const byHttpRoute: TrafficRouter = {
   url: routedUrl,
 };
 
-const noApi: Readonly<Record<Exclude<Presence, 'Served'>, string>> = {
+const noApi: Readonly<Record<Exclude<TypePresence, 'Served'>, string>> = {
   Missing:
     'the cluster has no HTTPRoute (gateway.networking.k8s.io/v1): install the Gateway API and a gateway ' +
     'controller, or use router Service',
   Forbidden:
     'the operator may not read httproutes.gateway.networking.k8s.io: give its role get, list, watch, create, ' +
     'patch and delete on them',
-  Unknown: 'it is not known yet whether the cluster has HTTPRoute',
+  Unknown: 'the operator has not yet found out whether the cluster has HTTPRoute',
 };
 
 function shares({ model, entry, route, gatewayApi, services, pods }: TrafficSources): TrafficFacts | undefined {
@@ -55,7 +54,7 @@ function shares({ model, entry, route, gatewayApi, services, pods }: TrafficSour
     : { shares: undefined, reason: 'RouteMoving', problem: lost };
 }
 
-/** A backend with weight whose Service leads to no pod, because somebody else changed the Service. */
+/** The problem of the first backend with weight whose Service reaches no pod: another client changed the Service. */
 function backendProblem(
   route: HttpRoute,
   { services = [], pods, model }: Pick<TrafficSources, 'services' | 'pods'> & { readonly model: string },
@@ -80,7 +79,7 @@ function serviceProblem(service: Service, pods: TrafficSources['pods'], model: s
   );
 }
 
-/** The first thing that keeps a parent from sending traffic by this very route; undefined: all of them do. */
+/** Why a parent does not route by the current generation of the route; undefined: every parent does. */
 function problemOf(route: HttpRoute): string | undefined {
   const parents = route.spec?.parentRefs ?? [];
   if (parents.length === 0) return `HTTPRoute ${route.metadata.name} has no parent`;
@@ -94,10 +93,10 @@ function parentProblem(route: HttpRoute, parent: ParentRef): string | undefined 
   const name = `${parent.kind ?? 'Gateway'} ${parent.name}`;
   if (told.length === 0)
     return (
-      `${name} has said nothing of HTTPRoute ${route.metadata.name}: no gateway controller serves it, or it does ` +
-      'not exist'
+      `${name} has not reported a status for HTTPRoute ${route.metadata.name}: no gateway controller serves ` +
+      `${name}, or it does not exist`
     );
-  // Several controllers may speak of one parent; one that takes the route is enough.
+  // Several controllers may report on one parent; one that accepts the route is enough.
   const problems = told.map(({ conditions }) =>
     conditionProblem(name, conditions ?? [], route.metadata.generation ?? 0),
   );
@@ -112,7 +111,7 @@ function conditionProblem(
   for (const type of ['Accepted', 'ResolvedRefs']) {
     const condition = conditions.find((one) => one.type === type);
     if (condition === undefined || (condition.observedGeneration ?? 0) < generation)
-      return `${parent} has not taken generation ${generation} of the route yet`;
+      return `${parent} has not accepted generation ${generation} of the route yet`;
     if (condition.status !== 'True') return `${parent}: ${type} is ${condition.status}${wordsOf(condition)}`;
   }
   return undefined;
@@ -125,7 +124,7 @@ function wordsOf({ reason, message }: RouteCondition): string {
     .join('');
 }
 
-/** @param namespace the route's own, where none is named */
+/** @param namespace the route's namespace, the default for a reference without one */
 function isSameParent(a: ParentRef, b: ParentRef, namespace: string | undefined): boolean {
   const whole = (ref: ParentRef): string =>
     [
@@ -139,7 +138,7 @@ function isSameParent(a: ParentRef, b: ParentRef, namespace: string | undefined)
   return whole(a) === whole(b);
 }
 
-/** Percent of each revision; a backend without a weight counts 1, as the Gateway API has it. */
+/** Percent of each revision; a backend without a weight counts 1, as the Gateway API defines. */
 function sharesOf(route: HttpRoute, model: string): Readonly<Record<Revision, number>> {
   const backends = (route.spec?.rules ?? []).flatMap(({ backendRefs }) => backendRefs ?? []);
   const total = backends.reduce((sum, { weight = 1 }) => sum + weight, 0);
@@ -151,7 +150,7 @@ function sharesOf(route: HttpRoute, model: string): Readonly<Record<Revision, nu
   return shares;
 }
 
-/** The host that the route answers to, else the gateway's own address. */
+/** The first hostname of the route or listener that is not a wildcard, else the gateway's address. */
 function routedUrl(model: OnnxModel, { gatewayOf }: AddressSources): string | undefined {
   const { parentRefs: [parent] = [], hostnames = [] } = model.spec.traffic ?? {};
   if (parent === undefined) return undefined;

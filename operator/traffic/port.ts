@@ -1,10 +1,10 @@
 /**
- * The port of a router: what the operator asks of whatever shares the traffic of a model.
+ * The port of a router, which shares the traffic of a model between two revisions.
  *
  * Owns:  the types. The routers are by-pods.ts and http-route.ts; router.ts has the table that chooses one.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
-import type { Presence } from '../../kube/cache/optional-watch.ts';
+import type { TypePresence } from '../../kube/cache/optional-watch.ts';
 import type { ObjectName } from '../../kube/client/object.ts';
 import type { Gateway, HttpRoute, Pod, Service } from '../../kube/kinds.ts';
 import type { Manifest } from '../resources/objects.ts';
@@ -15,10 +15,10 @@ export type TrafficSources = {
   readonly model: OnnxModel;
   readonly entry: Service | undefined;
   readonly route: HttpRoute | undefined;
-  /** All of the model's; absent: they are as they should be. */
+  /** All Services of the model; absent: they are assumed to be as the operator wrote them. */
   readonly services?: readonly Service[] | undefined;
-  readonly gatewayApi: Presence;
-  /** Pods that are not going away, by revision. */
+  readonly gatewayApi: TypePresence;
+  /** Pods that are not being deleted, by revision. */
   readonly pods: ReadonlyMap<Revision, readonly Pod[]>;
 };
 
@@ -27,34 +27,34 @@ export type TrafficFacts = Omit<TrafficSeen, 'reverts'>;
 /** A decision under which a revision serves. */
 export type ServedDecision = Pick<Decision, 'next' | 'canary'> & { readonly serve: Revision };
 
-/** Where the address of a model is found. */
+/** What a router needs to find the address of a model. */
 export type AddressSources = {
   readonly entry: Service | undefined;
   readonly gatewayOf: (name: ObjectName) => Gateway | undefined;
-  /** How an entry Service is named: local mode has no DNS. */
+  /** How clients address an entry Service: local mode has no DNS. */
   readonly style: 'DNS' | 'ClusterIP';
 };
 
-/** Pure functions of their arguments, all of them. How shares, weights and pods belong together: rollout/sharing.ts. */
+/** All methods are pure. rollout/sharing.ts defines how shares, weights and numbers of pods are related. */
 export interface TrafficRouter {
-  /** What gives the traffic, as in "the entry Service gives a 75%, b 25%". */
+  /** The subject of messages, as in "the entry Service gives a 75%, b 25%". */
   readonly subject: string;
-  /** Kinds of children that this router alone makes, beside the entry Service. */
+  /** Kinds of children that only this router makes, in addition to the entry Service. */
   readonly kinds: readonly string[];
-  /** Whether objects of `kinds` can be written: the cluster may not have them. */
-  isWritable(gatewayApi: Presence): boolean;
+  /** Whether objects of `kinds` can be written; false when the cluster does not serve the kinds. */
+  isWritable(gatewayApi: TypePresence): boolean;
   /**
-   * What moves the traffic.
+   * The objects that share the traffic as decided.
    *
    * @param reachable revisions that have a Service
    */
   manifests(model: OnnxModel, decision: ServedDecision, reachable: readonly Revision[]): readonly Manifest[];
   /** Revisions that share the traffic by a mark on their ready pods; empty: no pod is marked. */
   marked(decision: Decision): readonly Revision[];
-  /** @returns undefined while nothing serves yet */
+  /** @returns undefined while no revision serves yet */
   shares(sources: TrafficSources): TrafficFacts | undefined;
-  /** Why clients reach no pod at all; undefined: they do, or the router cannot tell. */
+  /** Why clients cannot reach any pod; undefined: they can, or the router cannot tell. */
   outage(traffic: TrafficSeen | undefined): string | undefined;
-  /** Where clients send requests; undefined while it is not known. */
+  /** The address that clients send requests to; undefined while it is not known. */
   url(model: OnnxModel, sources: AddressSources): string | undefined;
 }

@@ -1,7 +1,7 @@
 /**
- * The routers, and which one a model has.
+ * The table of routers, and the router of a model.
  *
- * Owns:  the table: outside of it and of the routers' own modules no code names a router.
+ * Owns:  the names of the routers; only this table and the routers' own modules use them.
  * Pure.
  */
 import { defaultRouter, type RouterName } from '../../api/routers.ts';
@@ -12,21 +12,21 @@ import type { TrafficRouter, TrafficSources } from './port.ts';
 
 export const routersByName: Readonly<Record<RouterName, TrafficRouter>> = { Service: byPods, HTTPRoute: byHttpRoute };
 
-/** By `spec.traffic` or a rollout's plan. */
+/** The router that `spec.traffic` or a rollout plan names. */
 export function routerOf({ router = defaultRouter }: { readonly router?: RouterName | undefined } = {}): TrafficRouter {
   return routersByName[router];
 }
 
-/** Whether an object is the work of a router; the entry Service is the work of every one and is left out. */
+/** Whether only some routers make objects of this kind. Every router makes the entry Service, so it does not count. */
 export function isRouterKind(kind: string): boolean {
   return Object.values(routersByName).some(({ kinds }) => kinds.includes(kind));
 }
 
 /**
- * What traffic really does, as far as the API tells.
+ * The actual shares of the traffic, as far as the API shows them.
  *
- * @param reverts how often in the last ten minutes somebody else's weights were put back
- * @returns undefined while nothing serves yet
+ * @param reverts how often in the last ten minutes the operator undid another client's weights
+ * @returns undefined while no revision serves yet
  */
 export function trafficSeen(sources: TrafficSources, reverts: number): TrafficSeen | undefined {
   const facts = routerOf(sources.model.spec.traffic).shares(sources);

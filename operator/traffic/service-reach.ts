@@ -1,18 +1,19 @@
 /**
- * Which pods a Service really sends requests to, by its selector and ports as they are, whoever wrote them last.
+ * The pods that a Service sends requests to, by its live selector and ports, even if another client wrote them.
  *
- * Pure. The EndpointSlices would say the same a moment later; the operator needs no right to read those.
+ * Pure. EndpointSlices report the same shortly after, but the operator has no permission to read them.
  */
 import { labels, ports } from '../../api/names.ts';
 import { isReady, type Pod, type Service } from '../../kube/kinds.ts';
 import type { Revision } from '../rollout/state.ts';
 
-/** Keys that the operator selects by; their values are judged where they are read. */
+/** Label keys that the operator selects by; the callers check their values. */
 const ownKeys: ReadonlySet<string> = new Set([labels.model, labels.revision, labels.serving]);
 
-/** Why requests to the Service's port reach no pod's runtime, whatever it selects; undefined: they do. */
+/** Why requests to the Service's port cannot reach a runtime, whatever pods it selects; undefined: they can. */
 export function portProblem({ metadata, spec }: Service): string | undefined {
-  if (spec?.type === 'ExternalName') return `Service ${metadata.name} has type ExternalName: it sends nothing to pods`;
+  if (spec?.type === 'ExternalName')
+    return `Service ${metadata.name} has type ExternalName, so no request reaches a pod`;
   const given = spec?.ports;
   if (given === undefined) return undefined;
   const found = given.find(({ port, protocol = 'TCP' }) => port === ports.runtime && protocol === 'TCP');
@@ -20,10 +21,10 @@ export function portProblem({ metadata, spec }: Service): string | undefined {
   const target = found.targetPort ?? found.port;
   return target === ports.runtime || target === 'http'
     ? undefined
-    : `port ${ports.runtime} of Service ${metadata.name} leads to port ${target} of the pods, where nothing listens`;
+    : `port ${ports.runtime} of Service ${metadata.name} leads to port ${target} of the pods, where no process listens`;
 }
 
-/** Whether the selector is one that the operator writes: no key more, and this model's. */
+/** Whether the operator could have written the selector: it names this model and has no foreign key. */
 export function isOwnSelector(selector: Readonly<Record<string, string>>, model: string): boolean {
   return (
     selector[labels.model] === model &&
@@ -32,7 +33,7 @@ export function isOwnSelector(selector: Readonly<Record<string, string>>, model:
   );
 }
 
-/** Ready pods that the selector takes, by revision; revisions with none are left out. */
+/** The number of ready pods that the selector matches, by revision; revisions without such a pod are left out. */
 export function selectedPods(
   selector: Readonly<Record<string, string>>,
   pods: ReadonlyMap<Revision, readonly Pod[]>,
@@ -46,7 +47,7 @@ export function selectedPods(
   );
 }
 
-/** `team=x`: what others ask of the pods. */
+/** A selector as kubectl writes it: `team=x, tier=y`. */
 export function selectorText(selector: Readonly<Record<string, string>>): string {
   return Object.entries(selector)
     .map(([key, value]) => `${key}=${value}`)

@@ -1,11 +1,10 @@
 /**
- * What one process remembers of a model's traffic between passes. Nothing of it has to survive: who starts anew counts
- * anew.
+ * What one process remembers of a model's traffic between passes. In-memory only; counts restart with the process.
  *
- * Owns:  how often somebody else's weights were put back, and since when a thing has been as it is.
+ * Owns:  how often the operator undid another client's weights, and since when a condition has held.
  */
 
-/** A fight with whoever else writes the route is counted over this long. */
+/** Weights that another client changed are counted over this long. */
 const revertWindowMs = 600_000;
 
 export class TrafficMemory {
@@ -22,7 +21,7 @@ export class TrafficMemory {
     return this.#revertsMs.length;
   }
 
-  /** For how long, in milliseconds, it has held in every pass that asked; 0 when it does not. */
+  /** For how many milliseconds `what` has held in every pass that asked; 0 when it does not hold. */
   heldMs(what: string, holds: boolean, nowMs: number): number {
     if (!holds) {
       this.#since.delete(what);

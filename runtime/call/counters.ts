@@ -12,7 +12,7 @@ import { isInference } from './handler.ts';
 import type { AnsweredCall, Observer } from './observer.ts';
 import type { RequestTrace } from './trace.ts';
 
-export type Outcome =
+export type CallOutcome =
   | {
       readonly is: 'Ok';
       readonly elements: number;
@@ -52,7 +52,7 @@ export class Counters implements Observer {
     else if (call.kind === 'Failed') this.record({ is: 'Error', elements, kind: call.outcome }, tier);
   }
 
-  record(outcome: Outcome, tier: Tier = 'interactive'): void {
+  record(outcome: CallOutcome, tier: Tier = 'interactive'): void {
     const cell = this.#cell(tier, sizeClassOf(outcome.elements));
     if (outcome.is === 'Ok') {
       cell.ok += 1;
@@ -106,7 +106,7 @@ export function sizeClassOf(elements: number): number {
   return elements <= 0 ? 0 : 2 ** Math.ceil(Math.log2(elements));
 }
 
-function okOf({ elements, totalMs, firstByteMs, units }: RequestTrace): Outcome {
+function okOf({ elements, totalMs, firstByteMs, units }: RequestTrace): CallOutcome {
   const ok = { is: 'Ok', elements, seconds: totalMs / 1000 } as const;
   return firstByteMs === undefined ? ok : { ...ok, stream: { firstByteSeconds: firstByteMs / 1000, units } };
 }

@@ -3,7 +3,7 @@
  *
  * Owns: the two unions, and the list of buffers that a message transfers.
  */
-import type { EngineBatch, EngineResult } from './port.ts';
+import type { EngineBatch, EngineResult, SequenceStep, StepResult } from './port.ts';
 import type { SessionOptions } from './session-options.ts';
 import type { NamedTensors } from './tensor.ts';
 
@@ -14,12 +14,24 @@ export type WorkerTask = {
   readonly nice: number;
 };
 
-export type ToWorker = { readonly say: 'run'; readonly batch: EngineBatch } | { readonly say: 'release' };
+/** A step whose sequence is named by its id. */
+export type WorkerStep = Omit<SequenceStep, 'sequence'> & { readonly id: number };
+
+/** Begin and end of a sequence's state in a worker. */
+export type SequenceNews =
+  | { readonly say: 'open'; readonly id: number; readonly maxBytes: number }
+  | { readonly say: 'close'; readonly id: number };
+
+export type ToWorker =
+  | { readonly say: 'run'; readonly batch: EngineBatch }
+  | { readonly say: 'step'; readonly steps: readonly WorkerStep[] }
+  | SequenceNews
+  | { readonly say: 'release' };
 
 export type FromWorker =
   | { readonly say: 'loaded'; readonly loadMs: number }
   | { readonly say: 'loadFailed'; readonly why: string }
-  | { readonly say: 'ran'; readonly result: EngineResult }
+  | { readonly say: 'ran'; readonly result: EngineResult | StepResult }
   | { readonly say: 'broke'; readonly why: string };
 
 /** Every buffer behind these tensors, once each. They are transferred to the other thread, not copied. */

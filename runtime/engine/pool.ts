@@ -14,7 +14,9 @@ import { backoffMs } from '../../lib/retry.ts';
 import { loadWords } from './load-words.ts';
 import { beginNativeWork } from './native-work.ts';
 import { buffersOf, type FromWorker, type ToWorker, type WorkerTask } from './messages.ts';
-import type { Engine, EngineBatch, EngineResult } from './port.ts';
+import type { Engine, EngineBatch, EngineResult, StepResult } from './port.ts';
+import { SlotSequences } from './sequences.ts';
+import type { NamedTensors } from './tensor.ts';
 
 export type PoolOptions = {
   /** The model's name, for error messages. */
@@ -23,11 +25,13 @@ export type PoolOptions = {
   readonly task: WorkerTask;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Limit of the state of all sequences, in bytes. Without it no sequence can be opened that keeps state. */
+  readonly stateBytes?: number;
   /** The worker's program; tests of failures replace it. */
   readonly program?: URL;
 };
 
-type Run = { readonly resolve: (result: EngineResult) => void; readonly reject: (error: unknown) => void };
+type Run = { readonly resolve: (result: EngineResult | StepResult) => void; readonly reject: (error: unknown) => void };
 type Seat = {
   worker: Worker | undefined;
   state: 'Loading' | 'Idle' | 'Busy' | 'Leaving';
@@ -45,9 +49,12 @@ export class WorkerPool implements Engine {
   #onFree: () => void = () => {};
   #closing = false;
   #wakeCloser: (() => void) | undefined;
+  /** Slots are the positions of `#seats`. */
+  readonly sequences: SlotSequences;
 
   private constructor(options: PoolOptions) {
     this.#options = options;
+    this.sequences = this.#makeSequences();
     this.#seats = Array.from({ length: options.workers }, () => ({
       worker: undefined,
       state: 'Loading',
@@ -95,13 +102,7 @@ export class WorkerPool implements Engine {
   run(batch: EngineBatch): Promise<EngineResult> {
     const seat = this.#closing ? undefined : this.#seats.find(({ state }) => state === 'Idle');
     if (seat === undefined) return Promise.reject(new AppError('NOT_READY', { state: 'no worker is free' }));
-    return new Promise((resolve, reject) => {
-      // Throws for a buffer that was already transferred: a mistake of the caller. The worker stays free.
-      tell(seat, { say: 'run', batch }, buffersOf(batch.parts));
-      seat.state = 'Busy';
-      seat.run = { resolve, reject };
-      seat.returned = beginNativeWork();
-    });
+    return work(seat, { say: 'run', batch }, batch.parts);
   }
 
   recycle(): void {
@@ -110,8 +111,9 @@ export class WorkerPool implements Engine {
       this.#seats.some((seat) => seat.recycle || seat.state === 'Loading' || seat.state === 'Leaving')
     )
       return;
+    const seats = this.#seats.filter((_, slot) => !this.sequences.holds(slot));
     // Prefer a busy worker: an idle one has already freed its buffers, unless it uses an arena.
-    const seat = this.#seats.find(({ state }) => state === 'Busy') ?? this.#seats[0];
+    const seat = seats.find(({ state }) => state === 'Busy') ?? seats[0];
     if (seat === undefined) return;
     seat.recycle = true;
     this.#settle(seat);
@@ -124,6 +126,26 @@ export class WorkerPool implements Engine {
       await new Promise<void>((resolve) => {
         this.#wakeCloser = resolve;
       });
+  }
+
+  #makeSequences(): SlotSequences {
+    const { model, stateBytes = 0 } = this.#options;
+    // A worker that is about to be replaced takes no new sequences.
+    const isOpen = ({ state, recycle }: Seat): boolean => !recycle && (state === 'Idle' || state === 'Busy');
+    return new SlotSequences({
+      model,
+      limitBytes: stateBytes,
+      openSlots: () => (this.#closing ? [] : this.#seats.flatMap((seat, slot) => (isOpen(seat) ? [slot] : []))),
+      isFree: (slot) => !this.#closing && this.#seats[slot]?.state === 'Idle',
+      tell: (slot, news) => tell(this.#seats[slot], news),
+      step: (slot, steps) =>
+        // The sequences have checked that the slot exists and is free.
+        work<StepResult>(
+          this.#seats[slot] as Seat,
+          { say: 'step', steps },
+          steps.map(({ inputs }) => inputs),
+        ),
+    });
   }
 
   /** Resolves when the worker has loaded the model; rejects when it cannot. */
@@ -185,6 +207,7 @@ export class WorkerPool implements Engine {
     } satisfies Partial<Seat>);
     run?.reject(new AppError('ENGINE_LOST', { model: this.#options.model }));
     if (this.#closing) return this.#wakeCloser?.();
+    this.sequences.loseSlot(this.#seats.indexOf(seat));
     return this.#replace(seat, wanted && recycle);
   }
 
@@ -205,6 +228,21 @@ export class WorkerPool implements Engine {
   }
 }
 
-function tell(seat: Seat, message: ToWorker, transfer: ArrayBuffer[] = []): void {
-  seat.worker?.postMessage(message, transfer);
+function tell(seat: Seat | undefined, message: ToWorker, transfer: ArrayBuffer[] = []): void {
+  seat?.worker?.postMessage(message, transfer);
+}
+
+/**
+ * Gives an idle worker something to run.
+ * @param inputs whose buffers are transferred
+ */
+function work<T extends EngineResult>(seat: Seat, message: ToWorker, inputs: readonly NamedTensors[]): Promise<T> {
+  return new Promise((resolve, reject) => {
+    // Throws for a buffer that was already transferred: a mistake of the caller. The worker stays free.
+    tell(seat, message, buffersOf(inputs));
+    seat.state = 'Busy';
+    // A worker answers `run` with an EngineResult and `step` with a StepResult.
+    seat.run = { resolve: (result) => resolve(result as T), reject };
+    seat.returned = beginNativeWork();
+  });
 }

@@ -1,5 +1,5 @@
 /**
- * The engine as the batcher sees it: slots that run batches.
+ * The engine as the batcher sees it: slots that run batches, and that hold the state of sequences.
  *
  * Owns:  the port. pool.ts implements it with worker threads and ONNX Runtime, the tests' fake without them;
  *        test/conformance/engine runs the same tests against both.
@@ -30,6 +30,79 @@ export type EngineResult = {
   readonly together: boolean;
 };
 
+/** One use of the model over many runs, such as one answer of a language model. `open` returns it. */
+export type Sequence = {
+  readonly id: number;
+  /** The slot that holds the state until the sequence is closed. Only sequences of one slot can be in one step. */
+  readonly slot: number;
+};
+
+/** One run of the model for one sequence. */
+export type SequenceStep = {
+  readonly sequence: Sequence;
+  /**
+   * The inputs that are not in the state; the first step gives all of them, such as an empty past. An input that is in
+   * the state too is used instead of it. Their buffers are transferred to the worker.
+   */
+  readonly inputs: NamedTensors;
+  /**
+   * Outputs that stay in the worker, each with the input that it becomes in the next step:
+   * `{ 'present.0.key': 'past_key_values.0.key' }`. State that no output replaces is kept as it is.
+   */
+  readonly keep: Readonly<Record<string, string>>;
+  /** Outputs that are returned. An output that is kept too is copied. */
+  readonly outputs: readonly string[];
+};
+
+/**
+ * `parts` has one result for each step, in the caller's order. A part that is not `Done` leaves the state of its
+ * sequence as it was. `Refused` also means that the new state is larger than the sequence's `maxBytes`.
+ */
+export type StepResult = EngineResult & {
+  /** Bytes of each sequence's state after the step, in the same order. */
+  readonly stateBytes: readonly number[];
+};
+
+/** Bytes are those of the tensors. During a step the old and the new state of its sequences exist side by side. */
+export type StateUsage = {
+  readonly sequences: number;
+  /** Sum of `maxBytes` of all open sequences; at most `limitBytes`. */
+  readonly reservedBytes: number;
+  /** Bytes of all state after the latest steps. */
+  readonly heldBytes: number;
+  readonly limitBytes: number;
+};
+
+/** Sequences of one engine. Every sequence that was opened must be closed, also after it was lost. */
+export interface Sequences {
+  readonly usage: StateUsage;
+  /** True when a step can start in this slot at once. `onFree` of the engine tells when a slot becomes free. */
+  isFree(slot: number): boolean;
+  /**
+   * The listener is told the sequences whose state was lost with their worker. There is one listener; a later call
+   * replaces it.
+   */
+  onLost(listener: (sequences: readonly Sequence[]) => void): void;
+  /**
+   * Reserves `maxBytes` for the state of a sequence, in the slot with the fewest reserved bytes.
+   * @throws AppError REQUEST_TOO_LARGE when `maxBytes` is over the limit, STATE_FULL when it does not fit beside the
+   *   open sequences, NOT_READY without a ready worker
+   */
+  open(needs: { readonly maxBytes: number }): Sequence;
+  /**
+   * Runs the model once for each step, on the slot of their sequences. Steps are joined row by row into one run when
+   * they name the same outputs and all their inputs, state included, have the same types and the same dimensions except
+   * the first; the caller guarantees that the rows of such steps are independent. Other steps, such as those with
+   * different past lengths, run one after the other: joining them needs padding or a model that takes ragged rows.
+   * @throws AppError SEQUENCE_UNKNOWN, SEQUENCE_LOST, NOT_READY when the slot is not free or the engine is closed,
+   *   ENGINE_LOST when the worker ended during the step; ENGINE_FAILED when the worker could not answer, and the
+   *   sequences of the step are lost. TypeError when the steps are of several slots or name a sequence twice.
+   */
+  step(steps: readonly SequenceStep[]): Promise<StepResult>;
+  /** Frees the state, after the step in progress if there is one. Closing a sequence again does nothing. */
+  close(sequence: Sequence): void;
+}
+
 export interface Engine {
   /** Number of batches that `run` would start at once. */
   readonly freeSlots: number;
@@ -42,8 +115,15 @@ export interface Engine {
    * @throws AppError ENGINE_LOST when the worker ended during the run, NOT_READY without a free slot or after close
    */
   run(batch: EngineBatch): Promise<EngineResult>;
-  /** Frees a worker's memory by replacing it between runs. Does nothing while another worker is being replaced. */
+  readonly sequences: Sequences;
+  /**
+   * Frees a worker's memory by replacing it between runs. Does nothing while another worker is being replaced, or when
+   * every worker holds sequences.
+   */
   recycle(): void;
-  /** Waits for all runs, releases every session and ends every worker. A worker is never ended during a run. */
+  /**
+   * Waits for all runs and steps, releases every session and ends every worker. A worker is never ended during a run.
+   * The state of sequences ends with it.
+   */
   close(): Promise<void>;
 }

@@ -6,7 +6,7 @@
  * Limits: a run may take max(`leastMs`, 10 × the longest run of the warm-up).
  */
 import type { Clock } from '../../lib/clock.ts';
-import type { Engine, EngineBatch, EngineResult } from './port.ts';
+import type { Engine, Sequences } from './port.ts';
 
 const factor = 10;
 
@@ -23,9 +23,11 @@ export class RunWatch {
     this.#leastMs = leastMs;
   }
 
-  /** The same engine; runs through it are watched. */
+  /** The same engine; runs and steps through it are watched. */
   watched(engine: Engine): Engine {
+    const sequences = this.#watchedSequences(engine.sequences);
     return {
+      sequences,
       get freeSlots() {
         return engine.freeSlots;
       },
@@ -33,7 +35,7 @@ export class RunWatch {
         return engine.workers;
       },
       onFree: (listener) => engine.onFree(listener),
-      run: (batch) => this.#run(engine, batch),
+      run: (batch) => this.#watch(() => engine.run(batch)),
       recycle: () => engine.recycle(),
       close: () => engine.close(),
     };
@@ -69,11 +71,24 @@ export class RunWatch {
     return chosen === undefined ? 0 : this.#clock.monotonic() - chosen.atMs;
   }
 
-  async #run(engine: Engine, batch: EngineBatch): Promise<EngineResult> {
+  #watchedSequences(sequences: Sequences): Sequences {
+    return {
+      get usage() {
+        return sequences.usage;
+      },
+      isFree: (slot) => sequences.isFree(slot),
+      onLost: (listener) => sequences.onLost(listener),
+      open: (needs) => sequences.open(needs),
+      step: (steps) => this.#watch(() => sequences.step(steps)),
+      close: (sequence) => sequences.close(sequence),
+    };
+  }
+
+  async #watch<T>(run: () => Promise<T>): Promise<T> {
     const begin = { atMs: this.#clock.monotonic() };
     this.#begins.add(begin);
     try {
-      return await engine.run(batch);
+      return await run();
     } finally {
       this.#begins.delete(begin);
       if (this.#learning) this.#longestMs = Math.max(this.#longestMs, this.#clock.monotonic() - begin.atMs);

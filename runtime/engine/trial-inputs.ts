@@ -17,7 +17,7 @@ export const fills = [8, 32, 1, 64, 320] as const;
 /** Numbers of rows to compare: kernels for one row differ from those for several. */
 export const rowCounts = [1, 2, 4] as const;
 
-export type Sample = {
+export type TrialSample = {
   readonly fill: number;
   readonly rows: number;
   readonly seed: number;
@@ -28,7 +28,7 @@ export type Sample = {
 const maxElements = 4_000_000;
 
 /** @returns undefined when the shape is too large to generate */
-export function trialInputs(inputs: readonly TensorSpec[], sample: Sample): NamedTensors | undefined {
+export function trialInputs(inputs: readonly TensorSpec[], sample: TrialSample): NamedTensors | undefined {
   if (inputs.some((input) => elementCount(dimsOf(input, sample)) > maxElements)) return undefined;
   const random = randomFrom(sample.seed);
   return Object.fromEntries(
@@ -43,12 +43,12 @@ export function trialInputs(inputs: readonly TensorSpec[], sample: Sample): Name
 }
 
 /** An input of unknown rank gets one dimension. */
-function dimsOf(input: TensorSpec, sample: Sample): number[] {
+function dimsOf(input: TensorSpec, sample: TrialSample): number[] {
   return (input.dims ?? ['batch', '']).map((dim, axis) => sizeOf(dim, axis, sample));
 }
 
 /** Treats the first free dimension as the batch, as the batcher does, and so every dimension of the same name. */
-function sizeOf(dim: number | string, axis: number, { fill, rows }: Sample): number {
+function sizeOf(dim: number | string, axis: number, { fill, rows }: TrialSample): number {
   if (typeof dim === 'number') return dim;
   return axis === 0 || /batch/i.test(dim) ? rows : fill;
 }

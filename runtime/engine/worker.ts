@@ -1,8 +1,8 @@
 /**
  * One worker thread with one session of ONNX Runtime.
  *
- * Owns:  the session: loads at once, runs one batch at a time, releases the session on request. It has its own thread
- *        because `session.run` blocks the thread until the run ends.
+ * Owns:  the session: loads at once, runs one batch or step at a time, releases the session on request; and the state
+ *        of its sequences. It has its own thread because `session.run` blocks the thread until the run ends.
  * Ends:  by itself after the session is released and the port closed. Ending it during a run would take the whole
  *        process down, because ONNX Runtime's binding throws into the dying thread.
  */
@@ -11,8 +11,9 @@ import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 import { InferenceSession } from 'onnxruntime-node';
 import { messageOf } from '../../api/errors.ts';
 import { buffersOf, type FromWorker, type ToWorker, type WorkerTask } from './messages.ts';
-import type { EngineBatch } from './port.ts';
-import { runParts } from './rows.ts';
+import type { EngineResult, StepResult } from './port.ts';
+import { runParts, type RunOnce } from './rows.ts';
+import { SequenceStates } from './sequence-states.ts';
 import { makeTensor, type ArrayOf, type NamedTensors, type TensorType } from './tensor.ts';
 
 type OrtSession = {
@@ -43,25 +44,26 @@ async function serve(port: MessagePort, task: WorkerTask): Promise<void> {
     port.close();
     return;
   }
+  const states = new SequenceStates();
+  const run: RunOnce = (inputs, outputs) => runSession(session, inputs, outputs);
+  const now = (): number => performance.now();
   port.on('message', (message: ToWorker) => {
-    if (message.say === 'run') void answer(session, message.batch, say);
-    else void session.release().finally(() => port.close());
+    if (message.say === 'run') {
+      const { parts, outputs } = message.batch;
+      void answer(() => runParts(parts, outputs, run, now), say);
+    } else if (message.say === 'step') void answer(() => states.step(message.steps, run, now), say);
+    else if (message.say === 'release') void session.release().finally(() => port.close());
+    else states.hear(message);
   });
   say({ say: 'loaded', loadMs: performance.now() - began });
 }
 
 async function answer(
-  session: OrtSession,
-  batch: EngineBatch,
+  work: () => Promise<EngineResult | StepResult>,
   say: (message: FromWorker, transfer?: ArrayBuffer[]) => void,
 ): Promise<void> {
   try {
-    const result = await runParts(
-      batch.parts,
-      batch.outputs,
-      (inputs, outputs) => runSession(session, inputs, outputs),
-      () => performance.now(),
-    );
+    const result = await work();
     say({ say: 'ran', result }, buffersOf(result.parts.map((part) => (part.is === 'Done' ? part.outputs : {}))));
   } catch (error) {
     say({ say: 'broke', why: messageOf(error) });

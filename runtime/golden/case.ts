@@ -46,9 +46,9 @@ export type RawCase = {
  * @throws AppError GOLDEN_SET_INVALID
  */
 export function caseOf(raw: RawCase, where: string, model: string): GoldenCase {
-  if (!isRecord(raw.request)) throw invalid(where, 'request is missing or not a JSON object');
+  if (!isRecord(raw.request)) throw invalidCase(where, 'request is missing or not a JSON object');
   const expected = raw.expected ?? undefined;
-  if (expected !== undefined && !isRecord(expected)) throw invalid(where, 'expected is not a JSON object');
+  if (expected !== undefined && !isRecord(expected)) throw invalidCase(where, 'expected is not a JSON object');
   return isAbsent(raw.request['inputs']) && !isAbsent(raw.request['input'])
     ? textCase(raw.request, { expected, where, model })
     : tensorCase(raw, { where, model });
@@ -61,7 +61,7 @@ function tensorCase({ request, requestBlob, expected, expectedBlob }: RawCase, {
   const right = isAbsent(expected)
     ? undefined
     : within(where, 'expected', () => outputsOf(expected, expectedBlob, caseLimits.tensors));
-  if (right !== undefined && Object.keys(right).length === 0) throw invalid(where, 'expected: outputs is empty');
+  if (right !== undefined && Object.keys(right).length === 0) throw invalidCase(where, 'expected: outputs is empty');
   // Only request the outputs that will be compared.
   const outputs = right === undefined ? asked.outputs.map(({ name }) => name) : Object.keys(right);
   return {
@@ -85,7 +85,10 @@ function textCase(
 ): GoldenCase {
   const unknown = Object.keys(request).find((key) => !textFields.includes(key));
   if (unknown !== undefined)
-    throw invalid(where, `request: unknown field '${unknown.slice(0, 64)}'; known fields: ${textFields.join(', ')}`);
+    throw invalidCase(
+      where,
+      `request: unknown field '${unknown.slice(0, 64)}'; known fields: ${textFields.join(', ')}`,
+    );
   const right =
     expected === undefined
       ? undefined
@@ -109,7 +112,7 @@ export function textQuestion(input: unknown, model: string, dimensions?: unknown
   return { method: 'POST', path: embeddingsPath, body: Buffer.from(body) };
 }
 
-export function invalid(where: string, problem: string): AppError {
+export function invalidCase(where: string, problem: string): AppError {
   return new AppError('GOLDEN_SET_INVALID', { where, problem });
 }
 

@@ -8,7 +8,7 @@
 import { isRecord } from '../../api/record.ts';
 import { parseJson } from '../protocol/json.ts';
 import { lineRanges, type Bytes } from './bytes.ts';
-import { caseDepth, caseLimits, caseOf, invalid, within, type GoldenCase } from './case.ts';
+import { caseDepth, caseLimits, caseOf, invalidCase, within, type GoldenCase } from './case.ts';
 
 export const setLimits = { bytes: 32 * 2 ** 20, cases: 1000 } as const;
 
@@ -24,11 +24,11 @@ export const frameMagic = 'OIPGOLD1';
 /** @param model name of the model in URLs */
 export function openSet(bytes: Bytes, model: string): GoldenSet {
   if (bytes.length > setLimits.bytes)
-    throw invalid('the file', `has ${bytes.length} bytes, more than the limit of ${setLimits.bytes}`);
+    throw invalidCase('the file', `has ${bytes.length} bytes, more than the limit of ${setLimits.bytes}`);
   const parts = isFrames(bytes) ? framesOf(bytes) : linesOf(bytes);
-  if (parts.length === 0) throw invalid('the file', 'has no cases');
+  if (parts.length === 0) throw invalidCase('the file', 'has no cases');
   if (parts.length > setLimits.cases)
-    throw invalid('the file', `has ${parts.length} cases, more than the limit of ${setLimits.cases}`);
+    throw invalidCase('the file', `has ${parts.length} cases, more than the limit of ${setLimits.cases}`);
   return {
     n: parts.length,
     *cases() {
@@ -50,7 +50,7 @@ function linesOf(bytes: Bytes): readonly Part[] {
     if (blank) continue;
     const where = `line ${line}`;
     if (to - from > caseLimits.bytes)
-      throw invalid(where, `has ${to - from} bytes, more than the limit of ${caseLimits.bytes}`);
+      throw invalidCase(where, `has ${to - from} bytes, more than the limit of ${caseLimits.bytes}`);
     parts.push((model) => parseLine(bytes.slice(from, to), where, model));
     if (parts.length > setLimits.cases) break;
   }
@@ -61,10 +61,10 @@ const lineFields = ['request', 'expected'];
 
 function parseLine(text: Uint8Array, where: string, model: string): GoldenCase {
   const value = within(where, 'it', () => parseJson(text, { maxDepth: caseDepth }, 'the line'));
-  if (!isRecord(value)) throw invalid(where, 'is not a JSON object');
+  if (!isRecord(value)) throw invalidCase(where, 'is not a JSON object');
   const unknown = Object.keys(value).find((key) => !lineFields.includes(key));
   if (unknown !== undefined)
-    throw invalid(where, `unknown field '${unknown.slice(0, 64)}'; known fields: ${lineFields.join(' and ')}`);
+    throw invalidCase(where, `unknown field '${unknown.slice(0, 64)}'; known fields: ${lineFields.join(' and ')}`);
   return caseOf(
     { request: value['request'], requestBlob: none, expected: value['expected'], expectedBlob: none },
     where,
@@ -88,7 +88,7 @@ function framesOf(bytes: Bytes): readonly Part[] {
     const where = `case ${parts.length + 1}`;
     const request = frameAt(bytes, at, `${where}, request`);
     const expected = frameAt(bytes, request.to, `${where}, expected`);
-    if (request.jsonTo === request.from) throw invalid(where, 'the request is empty');
+    if (request.jsonTo === request.from) throw invalidCase(where, 'the request is empty');
     at = expected.to;
     parts.push((model) => parseFrames(bytes, { request, expected }, { where, model }));
     if (parts.length > setLimits.cases) break;
@@ -101,14 +101,14 @@ type Frame = { readonly from: number; readonly jsonTo: number; readonly to: numb
 
 function frameAt(bytes: Bytes, at: number, where: string): Frame {
   const from = at + 8;
-  if (from > bytes.length) throw invalid(where, 'the file ends before this frame');
+  if (from > bytes.length) throw invalidCase(where, 'the file ends before this frame');
   const head = bytes.slice(at, from);
   const view = new DataView(head.buffer, head.byteOffset, 8);
   const [jsonBytes, allBytes] = [view.getUint32(0, true), view.getUint32(4, true)];
   if (allBytes > caseLimits.bytes)
-    throw invalid(where, `the frame has ${allBytes} bytes, more than the limit of ${caseLimits.bytes}`);
+    throw invalidCase(where, `the frame has ${allBytes} bytes, more than the limit of ${caseLimits.bytes}`);
   if (jsonBytes > allBytes || from + allBytes > bytes.length)
-    throw invalid(
+    throw invalidCase(
       where,
       `the frame declares ${jsonBytes} bytes of JSON in ${allBytes} bytes, but the file has ` +
         `${bytes.length - from} left`,

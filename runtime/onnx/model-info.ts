@@ -67,7 +67,7 @@ export function leftOutOf({ otherOutputs }: Pick<ModelInfo, 'otherOutputs'>): st
  *
  * @returns 64 hex digits
  */
-export function signatureOf(info: Pick<ModelInfo, 'inputs' | 'outputs'>): string {
+export function signatureHash(info: Pick<ModelInfo, 'inputs' | 'outputs'>): string {
   const row = (tensor: TensorInfo): unknown[] => [tensor.name, tensor.type, tensor.dims ?? null];
   return createHash('sha256')
     .update(JSON.stringify([info.inputs.map(row), info.outputs.map(row)]))

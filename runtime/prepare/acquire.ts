@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { AppError } from '../../api/errors.ts';
 import type { SourceConfig } from '../../api/runtime-config.ts';
 import { sourceRowOf } from '../../api/sources.ts';
-import type { Cache } from './cache/cache.ts';
+import type { ModelCache } from './cache/cache.ts';
 import { checkDigest, folderDigest } from './cache/digest.ts';
 import type { FetchContext } from './fetch/download.ts';
 import type { HttpOptions } from './fetch/http-client.ts';
@@ -34,7 +34,7 @@ export type Acquired = {
 };
 
 export type AcquireOptions = {
-  readonly cache: Cache;
+  readonly cache: ModelCache;
   /** Mount path of the volume claim of a pvc:// URI. */
   readonly sourceDir: string | undefined;
   readonly allowFile: boolean;

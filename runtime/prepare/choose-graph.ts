@@ -33,8 +33,8 @@ export function chooseGraph(
     return only;
   const instead =
     graphs.length === 0
-      ? `it has no .onnx file; it has ${listed(acquired.files.map((file) => file.path))}`
-      : `it has ${listed(graphs)}: name one in spec.model.graphs`;
+      ? `the source has no .onnx file, but ${listed(acquired.files.map((file) => file.path))}`
+      : `the source has ${listed(graphs)}: name one in spec.model.graphs`;
   throw new AppError('SOURCE_MISSING', { uri: `${acquired.uri}${path}`, why: instead });
 }
 

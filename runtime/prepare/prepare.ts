@@ -17,10 +17,10 @@ import { readKernelFile, readLimits } from '../config/cgroup.ts';
 import { buildCache, type BuildResult } from './optimise/build-cache.ts';
 import { buildKey } from './optimise/build-key.ts';
 import { inspectModel } from '../onnx/inspect.ts';
-import { leftOutOf, signatureOf, type ModelInfo } from '../onnx/model-info.ts';
+import { leftOutOf, signatureHash, type ModelInfo } from '../onnx/model-info.ts';
 import { acquire, type Acquired, type AcquireOptions } from './acquire.ts';
 import { lockCache } from './cache/cache-lock.ts';
-import { Cache } from './cache/cache.ts';
+import { ModelCache } from './cache/cache.ts';
 import { checkFits, chooseGraph } from './choose-graph.ts';
 import { engineEnvironment, npmMachine } from './config.ts';
 import { folderDigest } from './cache/digest.ts';
@@ -30,7 +30,7 @@ import type { NpmMachine } from './fetch/npm-settings.ts';
 import { openPart, type OpenPart } from './fetch/part-file.ts';
 import { readPrepared, writePrepared, type Prepared } from './prepared.ts';
 import { Progress } from './progress.ts';
-import { defaultLimits, type Limits } from './fetch/source.ts';
+import { defaultLimits, type SourceLimits } from './fetch/source.ts';
 
 export type PrepareOptions = {
   readonly cacheDir: string;
@@ -44,7 +44,7 @@ export type PrepareOptions = {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /** The fields below have defaults; tests and special callers set them. */
-  readonly limits?: Limits;
+  readonly limits?: SourceLimits;
   /** Bytes that the cache may hold in addition to entries in use. */
   readonly maxCacheBytes?: number;
   /** Minimum bytes of weights for which an optimised form is built. */
@@ -65,7 +65,7 @@ export async function prepare(config: RuntimeConfig, options: PrepareOptions): P
   await mkdir(cacheDir, { recursive: true });
   const lock = await lockCache(cacheDir, { clock, logger, signal });
   try {
-    const cache = await Cache.open(cacheDir, {
+    const cache = await ModelCache.open(cacheDir, {
       maxBytes: options.maxCacheBytes ?? defaultMaxCacheBytes,
       clock,
       logger,
@@ -86,7 +86,7 @@ export async function prepare(config: RuntimeConfig, options: PrepareOptions): P
   }
 }
 
-type Place = { readonly cache: Cache; readonly options: PrepareOptions };
+type Place = { readonly cache: ModelCache; readonly options: PrepareOptions };
 
 /** On a full disk, evicts unused entries and tries once more, resuming the download. */
 async function acquireWithRoom(config: RuntimeConfig, place: Place & { readonly cacheDir: string }): Promise<Acquired> {
@@ -103,7 +103,7 @@ async function acquireWithRoom(config: RuntimeConfig, place: Place & { readonly 
   }
 }
 
-function acquireOptions(cache: Cache, options: PrepareOptions): AcquireOptions {
+function acquireOptions(cache: ModelCache, options: PrepareOptions): AcquireOptions {
   const { logger, clock, signal } = options;
   return {
     cache,
@@ -178,7 +178,7 @@ function describe(config: RuntimeConfig, acquired: Acquired, { graph, info, buil
       digest: acquired.digest,
       served: servedDigest(acquired, graph, info),
       bytes: acquired.bytes,
-      signature: signatureOf(info),
+      signature: signatureHash(info),
       opset: info.opset,
       precision: config.execution.precision,
       provider: built.providerChain[0] ?? 'CPU',

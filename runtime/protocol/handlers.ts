@@ -7,7 +7,7 @@ import type { InferStats } from '../call/tally.ts';
 import type { InferenceResult, Inference } from '../batching/port.ts';
 import { checkInputs, chooseOutputs, type Signature } from '../engine/signature.ts';
 import { elementCount, type NamedTensors } from '../engine/tensor.ts';
-import { datatypeOf, invalid } from './oip/datatypes.ts';
+import { datatypeOf, invalidRequest } from './oip/datatypes.ts';
 import type { InferRequest } from './oip/decode.ts';
 import { modelConfig, modelMetadata, modelStatistics, repositoryIndex, serverMetadata } from './oip/describe.ts';
 import { noJsonForm, type InferResponse } from './oip/encode.ts';
@@ -21,7 +21,7 @@ import type { Call, Handler, RouteName } from '../call/handler.ts';
 import type { Readiness } from '../call/readiness.ts';
 
 /** The loaded model, as the endpoints show it. */
-export type LoadedModel = {
+export type ProtocolModel = {
   readonly signature: Signature;
   readonly inference: Inference;
   readonly codec: Codec;
@@ -38,7 +38,7 @@ export type ProtocolDeps = {
   readonly startedSeconds: number;
   readonly readiness: Readiness;
   /** @throws AppError NOT_READY until it is loaded */
-  readonly model: () => LoadedModel;
+  readonly model: () => ProtocolModel;
 };
 
 /** What can be asked of a server whatever its task. */
@@ -103,7 +103,7 @@ function readyAnswer(readiness: Readiness): Answer {
   );
 }
 
-async function infer(served: ProtocolDeps['served'], model: LoadedModel, call: Call): Promise<Answer> {
+async function infer(served: ProtocolDeps['served'], model: ProtocolModel, call: Call): Promise<Answer> {
   const { trace, signal } = call;
   const beganMs = call.nowMs();
   const request = await decodeRequest(model, call);
@@ -125,12 +125,12 @@ async function infer(served: ProtocolDeps['served'], model: LoadedModel, call: C
 }
 
 /** The bound of a text's tokens is one of [batch, sequence] tensors, too. @throws AppError REQUEST_INVALID */
-function checkLength({ maxTokens }: LoadedModel, inputs: NamedTensors): void {
+function checkLength({ maxTokens }: ProtocolModel, inputs: NamedTensors): void {
   if (maxTokens === undefined) return;
   for (const [name, { dims }] of Object.entries(inputs)) {
     const [, length = 0] = dims;
     if (dims.length === 2 && length > maxTokens)
-      throw invalid(
+      throw invalidRequest(
         `input '${name}' has sequences of ${length} tokens, spec.model.embedding.maxTokens is ${maxTokens}: send ` +
           'shorter ones, or text to /v1/embeddings',
       );
@@ -138,18 +138,18 @@ function checkLength({ maxTokens }: LoadedModel, inputs: NamedTensors): void {
 }
 
 /** An infer request in any of its three forms: JSON, JSON with binary data behind it, raw bytes. */
-async function decodeRequest(model: LoadedModel, call: Call): Promise<InferRequest> {
+async function decodeRequest(model: ProtocolModel, call: Call): Promise<InferRequest> {
   const jsonBytes = jsonBytesOf(call.headers['inference-header-content-length']);
   const body = await call.readBody(jsonBytes ?? 0);
   if (jsonBytes === 0) return decodeRaw(body, model.signature);
-  if (body.length === 0) throw invalid('the body is empty: an infer request is a JSON object with inputs');
+  if (body.length === 0) throw invalidRequest('the body is empty: an infer request is a JSON object with inputs');
   return model.codec.decode(body, jsonBytes ?? body.length);
 }
 
 function jsonBytesOf(header: string | undefined): number | undefined {
   if (header === undefined) return undefined;
   if (!/^\d{1,15}$/.test(header))
-    throw invalid(`Inference-Header-Content-Length is '${header.slice(0, 40)}', not a number of bytes`);
+    throw invalidRequest(`Inference-Header-Content-Length is '${header.slice(0, 40)}', not a number of bytes`);
   return Number(header);
 }
 

@@ -1,9 +1,9 @@
 /** docs/reference/reasons.md: every reason with its meaning and what to do, a section for each source. */
-import { decisionConditions, reasons, sources, type Reason, type Source } from '../../api/reasons.ts';
+import { decisionConditions, reasons, sources, type Reason, type ReasonSource } from '../../api/reasons.ts';
 
 /** A row with all its columns; absent ones are undefined. */
 type Row = {
-  readonly from: readonly Source[];
+  readonly from: readonly ReasonSource[];
   readonly event?: string;
   readonly in?: readonly string[];
   readonly says: string;
@@ -27,13 +27,13 @@ export function reasonReference(): string {
     'The column *Event*: `Warning` and `Milestone` Events are never dropped; `Normal` ones have a budget of 25 for',
     'each model, then one in five minutes; a reason without a word there is read in the status only. What gives a',
     'candidate up is a `Warning`, whatever its reason. To Kubernetes a `Milestone` is an Event of type Normal.',
-    ...(Object.keys(sources) as Source[]).flatMap(sectionOf),
+    ...(Object.keys(sources) as ReasonSource[]).flatMap(sectionOf),
     '',
   ].join('\n');
 }
 
 /** A reason with several sources is listed with the first one. */
-function sectionOf(source: Source): readonly string[] {
+function sectionOf(source: ReasonSource): readonly string[] {
   const own = (Object.keys(rows) as Reason[]).filter((reason) => rows[reason].from[0] === source);
   return [
     '',

@@ -25,34 +25,22 @@ const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[]
 
 /** Folders whose text was not gone through yet. The list may only shrink. */
 const later: readonly string[] = [
-  'api/',
-  'operator/',
-  'runtime/batching/',
-  'runtime/config/',
-  'runtime/prepare/fetch/npm-package.ts',
-  'runtime/sampling/',
-  'runtime/serve/',
+  'operator/analysis/',
+  'operator/gates/',
   'scripts/mutation/mutants/rollout.ts',
-  'test/integration-real/',
-  'test/integration/argocd-lua.test.ts',
   'test/integration/examples-models.test.ts',
   'test/integration/local-gateway.test.ts',
   'test/integration/local-kubectl-verbs.test.ts',
   'test/integration/local-kubectl.test.ts',
   'test/integration/local-main.test.ts',
   'test/integration/local-workloads.test.ts',
-  'test/integration/operator-kube-client.test.ts',
-  'test/integration/operator-report-tarpits.test.ts',
   'test/integration/paired-pods.test.ts',
   'test/integration/sidecar-blocks.test.ts',
   'test/integration/sidecar.test.ts',
   'test/story/',
-  'test/unit/api/',
   'test/unit/docs/',
-  'test/unit/operator/',
-  'test/unit/runtime/batching/',
-  'test/unit/runtime/config/',
-  'test/unit/runtime/sampling/',
+  'test/unit/operator/analysis/',
+  'test/unit/operator/gates/',
 ];
 
 function filesBelow(folder: string): readonly string[] {

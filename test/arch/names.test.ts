@@ -7,19 +7,6 @@ import { withoutComments } from '../support/imports.ts';
 const root = join(import.meta.dirname, '..', '..');
 const folders = ['api', 'lib', 'kube', 'operator', 'runtime', 'cli', 'local'];
 
-/** Names that several files export today. The list only gets shorter. */
-const several = `
-  Access Answer Cache CacheOptions Call Change Claim Collector Condition ConditionStatus ContainerStatus
-  Controller ControllerOptions DeleteOptions Deployment Dim Door Draft Entry EventRecorder Exchange Fault Fields
-  Gateway Handler HttpRoute KubeObject Lease Limits ListQuery ObjectMeta Outcome OwnerReference ParentRef Piece Pod
-  Presence ResourceType Rule Sample Schema Service ServicePort Source Stage StatusInputs Terminated
-  WatchEvent WriteOptions apiVersionOf configMaps deployments differenceOf events flatten
-  gateways httpRoutes invalid isReady isRecord keyOf metaSchema nameOf pods readConfig rowsOf
-  services shown signatureOf tableOf toApiTime
-`
-  .trim()
-  .split(/\s+/);
-
 /** A file → its text. */
 type Files = ReadonlyMap<string, string>;
 
@@ -32,13 +19,13 @@ function exportsOf(text: string): readonly string[] {
   return [...new Set([...withoutComments(text).matchAll(declaration)].map(([, name = '']) => name))];
 }
 
-/** `name: a.ts, b.ts` for every name that more than one file exports, apart from the exceptions. */
-function duplicatesIn(files: Files, exceptions: readonly string[] = []): readonly string[] {
+/** `name: a.ts, b.ts` for every name that more than one file exports. */
+function duplicatesIn(files: Files): readonly string[] {
   const homes = new Map<string, string[]>();
   for (const [path, text] of files)
     for (const name of exportsOf(text)) homes.set(name, [...(homes.get(name) ?? []), path]);
   return [...homes]
-    .filter(([name, paths]) => paths.length > 1 && !exceptions.includes(name))
+    .filter(([, paths]) => paths.length > 1)
     .map(([name, paths]) => `${name}: ${paths.join(', ')}`)
     .sort();
 }
@@ -53,15 +40,7 @@ describe('exported names', () => {
       .map((path) => [path, readFileSync(join(root, path), 'utf8')]),
   );
 
-  it('are unique in the repository', () => assert.deepEqual(duplicatesIn(files, several), []));
-
-  it('have no exception that is not needed any more', () => {
-    const today = new Set(duplicatesIn(files).map((line) => line.split(':', 1)[0]));
-    assert.deepEqual(
-      several.filter((name) => !today.has(name)),
-      [],
-    );
-  });
+  it('are unique in the repository', () => assert.deepEqual(duplicatesIn(files), []));
 
   it('are read', () => assert.ok([...files.values()].flatMap(exportsOf).length > 2000));
 

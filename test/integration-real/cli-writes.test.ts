@@ -1,6 +1,6 @@
 /**
- * The command line's writes against a real kube-apiserver: KUBECONFIG's, or one from KUBEBUILDER_ASSETS. Skipped
- * without.
+ * Writes of kubectl-onnx against a real kube-apiserver: the one of KUBECONFIG, or one started from KUBEBUILDER_ASSETS.
+ * Skipped without both.
  */
 import { describeCliWrites } from '../support/cli-writes-suite.ts';
 import { RealApiServer } from '../support/real-api-server.ts';

@@ -1,8 +1,8 @@
 /**
- * The controller's parts while a real kube-apiserver and etcd are killed, cut off and compacted.
+ * The controller's parts while a real kube-apiserver and etcd are killed, disconnected and compacted.
  *
- * Needs KUBEBUILDER_ASSETS (a folder with etcd and kube-apiserver, which it starts, kills and ends): a cluster
- * that is only lent, by KUBECONFIG, is not killed. Skipped without.
+ * Needs KUBEBUILDER_ASSETS, a folder with etcd and kube-apiserver, which the test starts and kills. A cluster of
+ * KUBECONFIG is not used, because it must not be killed. Skipped without KUBEBUILDER_ASSETS.
  */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -22,14 +22,14 @@ describe('a real API server that is killed', function () {
   this.timeout(180_000);
   let server: RealApiServer;
   let proxy: TcpProxy;
-  /** Through the proxy; the tests' own hand goes directly. */
+  /** Connects through the proxy; the client of the test itself connects directly. */
   let client: HttpKubeClient;
   let hand: HttpKubeClient;
   let watching: Watching;
 
   before(async function () {
     if (assets === undefined) {
-      console.log('    skipped: KUBEBUILDER_ASSETS is not set, and a cluster that is only lent is not killed');
+      console.log('    skipped: KUBEBUILDER_ASSETS is not set (the cluster of KUBECONFIG must not be killed)');
       return this.skip();
     }
     server = await RealApiServer.start(assets);
@@ -52,7 +52,7 @@ describe('a real API server that is killed', function () {
     for (const { metadata } of (await hand.list(probes, { namespace })).items) await hand.delete(probes, metadata);
     await hand.create(probes, probe('a'));
     watching = await follow(client, 4000);
-    // Made after the list: when it is told, the watch is there.
+    // Created after the list: when its event arrives, the watch is open.
     await hand.create(probes, probe('w'));
     await eventually('the watch', () => watching.told.includes('added w'));
   });
@@ -70,7 +70,7 @@ describe('a real API server that is killed', function () {
     );
   const isTold = (what: string): Promise<true> => eventually(what, () => watching.told.includes(what), 30_000);
 
-  it('misses nothing over twenty cut connections, and lists once', async () => {
+  it('misses no event over twenty cut connections, and lists once', async () => {
     for (let i = 0; i < 20; i += 1) {
       await put(`cut${i}`);
       proxy.cut();
@@ -80,25 +80,25 @@ describe('a real API server that is killed', function () {
     assert.equal(await watching.metric('reflector_lists_total'), 1);
   });
 
-  it('comes back from connections that are open and dead', async () => {
+  it('recovers from connections that are open but dead', async () => {
     proxy.stall();
     await put('b');
     await isTold('added b');
     assert.equal(await watching.metric('reflector_lists_total'), 1);
   });
 
-  it('misses nothing when the API server is killed', async () => {
+  it('misses no event when the API server is killed', async () => {
     await put('before');
     await server.kill('kube-apiserver');
     await server.revive('kube-apiserver');
     await put('after');
     await hand.delete(probes, probe('before').metadata);
     for (const what of ['added before', 'added after', 'deleted before']) await isTold(what);
-    // Whether by the old position or by a new list, which tells deletions first.
+    // Sorted: after a new list, deletions are reported first; after a resumed watch, they are not.
     assert.deepEqual(watching.told.toSorted(), ['added a', 'added after', 'added before', 'added w', 'deleted before']);
   });
 
-  it('misses nothing when etcd is killed', async () => {
+  it('misses no event when etcd is killed', async () => {
     await put('before');
     await server.kill('etcd');
     await server.revive('etcd');
@@ -107,7 +107,7 @@ describe('a real API server that is killed', function () {
     assert.deepEqual(watching.told, ['added a', 'added w', 'added before', 'added after']);
   });
 
-  it('lists anew when its position was compacted away, and tells what was deleted and made meanwhile', async () => {
+  it('lists again after its resourceVersion was compacted, and reports deletions and creations meanwhile', async () => {
     proxy.refuse(true);
     proxy.cut();
     await hand.delete(probes, probe('a').metadata);
@@ -123,14 +123,14 @@ describe('a real API server that is killed', function () {
     assert.equal(await watching.metric('reflector_lists_total'), 2);
   });
 
-  it('has one leader at any moment while the API server is killed', async () => {
+  it('never has two leaders while the API server is killed', async () => {
     const lease = { namespace, name: 'election' };
     const stop = new AbortController();
     const current = new Set<Term>();
     const overlaps: number[] = [];
     const look = setInterval(() => overlaps.push([...current].filter((term) => term.isCurrent()).length), 5);
     const replica = async (identity: string): Promise<void> => {
-      // A process whose lease is lost ends and is started anew; here it campaigns again.
+      // A real process that loses its lease exits and is restarted; here it campaigns again.
       while (!stop.signal.aborted) {
         const elector = new LeaderElector({
           client: hand,
@@ -158,7 +158,7 @@ describe('a real API server that is killed', function () {
     await eventually('a leader', () => current.size > 0);
     await server.kill('kube-apiserver');
     await systemClock.sleep(4500);
-    assert.equal([...current].filter((term) => term.isCurrent()).length, 0, 'nobody can renew: nobody leads');
+    assert.equal([...current].filter((term) => term.isCurrent()).length, 0, 'without renewals there is no leader');
     await server.revive('kube-apiserver');
     await eventually('a leader again', () => [...current].some((term) => term.isCurrent()), 30_000);
     stop.abort();

@@ -1,8 +1,8 @@
 /**
  * The controller's parts against a real kube-apiserver.
  *
- * Needs KUBECONFIG (any cluster; it makes a namespace and a definition of its own and removes both), or
- * KUBEBUILDER_ASSETS (a folder with etcd and kube-apiserver, which it starts and ends). Skipped without.
+ * Needs KUBECONFIG (any cluster; the test creates and removes its own namespace and CRD), or KUBEBUILDER_ASSETS (a
+ * folder with etcd and kube-apiserver, which the test starts and ends). Skipped without both.
  */
 import { describeKubeParts } from '../support/kube-parts-suite.ts';
 import { clientOf } from '../support/probes.ts';

@@ -1,10 +1,8 @@
 /**
- * The operator's process with a definition that is older than it: the real API server refuses its statuses, with 422
- * what does not fit and with 400 what it does not know.
+ * The operator's process with an older CRD: a real API server refuses its statuses, invalid values with 422 and unknown
+ * fields with 400. The operator backs off, creates no children meanwhile, and continues after an upgrade of the CRD.
  *
- * Owns: that it tries more and more rarely, makes nothing meanwhile, and goes on by itself once the definition is
- *       today's.
- * Needs KUBEBUILDER_ASSETS. No controller manager runs: no pod is made.
+ * Needs KUBEBUILDER_ASSETS. No controller manager runs, so no pods are created.
  */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -28,10 +26,10 @@ const children = [
   '/api/v1/namespaces/default/services',
 ];
 const waitMs = 60_000;
-/** Timers and an audit log are exact to some milliseconds. */
+/** Tolerance for the precision of timers and of the audit log. */
 const toleranceMs = 100;
 
-/** Ways in which an earlier definition can say something else of the status. */
+/** Differences of an earlier CRD's status schema. */
 const older: readonly (readonly [name: string, change: (status: Json) => void, code?: number])[] = [
   [
     'lacks a field',
@@ -47,7 +45,7 @@ const older: readonly (readonly [name: string, change: (status: Json) => void, c
     },
   ],
   [
-    'demands a field that is not written any more',
+    'requires a field that is no longer written',
     ({ properties: { rollout } }) => {
       rollout.required = ['summary'];
       rollout.properties.summary = { type: 'string' };
@@ -61,7 +59,7 @@ const older: readonly (readonly [name: string, change: (status: Json) => void, c
   ],
 ];
 
-describe('an operator that is newer than the definition, on a real API server', function () {
+describe('an operator that is newer than the CRD, on a real API server', function () {
   this.timeout(240_000);
   let server: RealApiServer;
   let api: KubeApi;
@@ -89,7 +87,7 @@ describe('an operator that is newer than the definition, on a real API server', 
   });
 
   for (const [index, [name, change, code = 422]] of older.entries()) {
-    it(`tries a status ever more rarely, and makes nothing, when it ${name}; then goes on by itself`, async () => {
+    it(`backs off and creates no children when the CRD ${name}; continues after the upgrade`, async () => {
       const model = `ranker-of-${index}`;
       const today = customResourceDefinition('published') as Json;
       const before = structuredClone(today);
@@ -147,7 +145,7 @@ describe('an operator that is newer than the definition, on a real API server', 
     });
   }
 
-  /** When the model's status was refused with this code, in milliseconds. */
+  /** Times at which the model's status was refused with this code, in milliseconds. */
   async function refusals(model: string, code: number): Promise<readonly number[]> {
     const entries = (await readFile(server.auditLog, 'utf8'))
       .trim()

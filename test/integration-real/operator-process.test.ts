@@ -1,8 +1,8 @@
 /**
- * The operator's process against a real API server: what it makes of a model, that it goes on after the server and
- * etcd were killed, that of two replicas one works, and that it writes nothing in a quiet time.
+ * The operator's process against a real API server: children of a model, recovery after the API server and etcd were
+ * killed, leader election between two replicas, and no writes without a change.
  *
- * Needs KUBEBUILDER_ASSETS. No controller manager runs: no pod is made, and a revision stays in Preparing.
+ * Needs KUBEBUILDER_ASSETS. No controller manager runs, so no pods are created and a revision stays in Preparing.
  */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -44,7 +44,7 @@ describe('the operator against a real API server', function () {
     return child;
   }
 
-  /** The revision that the status names as candidate, once the Deployment of that name exists. */
+  /** Waits until the Deployment of the status's candidate exists. @returns the candidate's revision */
   async function candidate(name: string, not?: string): Promise<string> {
     let revision: string | undefined;
     await eventually(
@@ -99,7 +99,7 @@ describe('the operator against a real API server', function () {
     await server?.stop();
   });
 
-  it('makes the children of a revision', async () => {
+  it('creates the children of a revision', async () => {
     const revision = await candidate('ranker');
     for (const path of [
       `/apis/apps/v1/namespaces/default/controllerrevisions/ranker-${revision}`,
@@ -107,17 +107,17 @@ describe('the operator against a real API server', function () {
       `/api/v1/namespaces/default/services/ranker-${revision}`,
       '/api/v1/namespaces/default/services/ranker',
     ]) {
-      // The status comes first, then the children, one after the other.
+      // The operator writes the status first, then the children, one after the other.
       await eventually(path, async () => (await api('GET', path)).status === 200, waitMs);
     }
   });
 
-  it('lets kubectl apply again without a conflict', async () => {
+  it('does not cause a conflict for a second kubectl apply', async () => {
     await applyModel('ranker', 2);
     await candidate('ranker');
   });
 
-  it('writes nothing but its Lease in a quiet time', async () => {
+  it('writes only its Lease without a change', async () => {
     await eventually('quiet', async () => (await writesOfLast(4000)).length === 0, waitMs);
     const since = Date.now();
     await eventually(
@@ -132,7 +132,7 @@ describe('the operator against a real API server', function () {
   });
 
   for (const component of ['kube-apiserver', 'etcd'] as const) {
-    it(`goes on after ${component} was killed and came back`, async () => {
+    it(`continues after ${component} was killed and restarted`, async () => {
       const before = await candidate('ranker');
       await server.kill(component);
       await server.revive(component);
@@ -146,7 +146,7 @@ describe('the operator against a real API server', function () {
     });
   }
 
-  it('hands over to a second replica when the first is killed, and ends with 0 on SIGTERM', async () => {
+  it('is replaced by a second replica when it is killed, and exits with 0 on SIGTERM', async () => {
     const [first] = operators;
     const second = startOperator();
     first?.kill('SIGKILL');

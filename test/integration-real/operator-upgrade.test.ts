@@ -1,5 +1,6 @@
 /**
- * What an earlier operator left, on a real API server. No controller manager runs: nobody else makes pods.
+ * The upgrade of objects of an earlier operator, on a real API server. No controller manager runs, so only the test
+ * creates pods.
  *
  * Needs KUBEBUILDER_ASSETS.
  */

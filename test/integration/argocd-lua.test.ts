@@ -1,4 +1,4 @@
-/** The Lua that is shipped for Argo CD, run: health in every phase, and what the actions of its menu write. */
+/** Runs the Lua scripts for Argo CD: the health in every phase, and the fields that its actions write. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,7 +35,7 @@ const promised: Readonly<Record<Phase, string>> = {
 
 describe('the Lua for Argo CD', () => {
   before(function () {
-    // Where there is no interpreter nothing can be said; CI installs one.
+    // Skip without a Lua interpreter; CI installs one.
     if (lua === undefined) this.skip();
   });
 
@@ -48,24 +48,24 @@ describe('the Lua for Argo CD', () => {
     const rows: readonly { readonly name: string; readonly model: () => object; readonly want: Health }[] = [
       { name: 'says why a revision was given up', model: () => told(states.Failed),
         want: { status: 'Degraded', message: 'LatencyGateFailed: Failed it is' } },
-      { name: 'is Suspended while a rollout is held by hand',
+      { name: 'is Suspended during a manual pause',
         model: () => told({ ...states.Analyzing, heldAt: 1 }, { reason: 'PausedManually' }),
         want: { status: 'Suspended', message: 'PausedManually: Analyzing it is' } },
       { name: 'is Suspended while a revision is pinned',
         model: () => told(states.Stable, { rollout: { pinRevision: stableRevision } }),
         want: { status: 'Suspended', message: `${stableRevision} is pinned` } },
-      { name: 'waits for the operator to see a newer spec, whatever was said before',
+      { name: 'is Progressing until the operator has observed a new spec',
         model: () => { const model = told(states.Stable);
           return { ...model, metadata: { ...model.metadata, generation: 4 } }; },
         want: { status: 'Progressing', message: 'the operator has not seen generation 4 yet' } },
-      { name: 'waits for the operator to see a new model', model: () => given.model(),
+      { name: 'is Progressing until the operator has observed a new model', model: () => given.model(),
         want: { status: 'Progressing', message: 'the operator has not seen generation 3 yet' } },
-      { name: 'believes no condition of an older spec',
+      { name: 'ignores conditions of an older spec',
         model: () => { const { status, ...model } = told(states.Stable);
           return { ...model, status: { ...status, conditions:
           status?.conditions?.map((one) => ({ ...one, observedGeneration: 2 })) } }; },
         want: { status: 'Progressing',
-          message: 'NoReadyCondition: the operator has not said yet whether it is ready' } },
+          message: 'NoReadyCondition: the operator has not set the condition Ready yet' } },
     ];
     for (const { name, model, want } of rows) it(name, () => assert.deepEqual(healthOf(model()), want));
   });
@@ -88,10 +88,11 @@ describe('the Lua for Argo CD', () => {
       { phase: 'Failed', want: ['retry'] },
     ];
     for (const { phase, telling, want } of rows)
-      it(`offers ${want.join(', ') || 'nothing'} in ${phase}${telling === undefined ? '' : ', held by hand'}`, () =>
+      it(`offers ${want.join(', ') || 'nothing'} in ${phase}${telling === undefined ? '' : ', while paused'}`, () =>
         assert.deepEqual(enabled(told(states[phase], telling)), want));
 
-    it('offers nothing for a model that nobody has seen', () => assert.deepEqual(enabled(given.model()), []));
+    it('offers nothing for a model that the operator has not observed', () =>
+      assert.deepEqual(enabled(given.model()), []));
 
     const rolloutAfter = (action: string, model: OnnxModel): unknown => {
       const script = actions.definitions.find(({ name }) => name === action)?.['action.lua'] ?? '';
@@ -113,10 +114,10 @@ describe('the Lua for Argo CD', () => {
     ];
     for (const { action, phase, rollout, want } of writes) {
       const given = rollout === undefined ? '' : ` with ${Object.keys(rollout).join(' and ')}`;
-      it(`${action} in ${phase}${given} writes what the command line writes`, () =>
+      it(`${action} in ${phase}${given} writes the same fields as the command line`, () =>
         assert.deepEqual(rolloutAfter(action, told(states[phase], rollout === undefined ? {} : { rollout })), want));
     }
-    it('retry writes a time as the token, and takes the abort away', () => {
+    it('retry writes a time as the token, and removes the abort', () => {
       const after = rolloutAfter(
         'retry',
         told(states.Failed, { rollout: { abortRevision: candidateRevision } }),

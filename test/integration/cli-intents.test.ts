@@ -192,7 +192,7 @@ describe('kubectl-onnx intents', () => {
     await assert.rejects(start('promote', name).code, {
       code: 'INTENT_REFUSED',
       kind: 'invalid',
-      message: `ml/${name}: promote is refused: no rollout is in progress: ${A} serves`,
+      message: `ml/${name}: promote refused: no rollout is in progress: ${A} serves`,
     });
     await assert.rejects(start('abort', 'absent').code, { kind: 'missing' });
     await assert.rejects(start('pause', name, '--wait').code, {

@@ -77,7 +77,7 @@ describe('/v1/embeddings over HTTP', () => {
   const refused: readonly { name: string; body: unknown; status: number;
     param: string | null; code: string; message: RegExp }[] = [
     { name: 'refuses an unknown model', body: { model: 'gpt', input: 'a' }, status: 404,
-      param: 'model', code: 'model_not_found', message: /unknown model 'gpt': this server serves 'tiny'/ },
+      param: 'model', code: 'model_not_found', message: /unknown model 'gpt'; available: 'tiny'/ },
     { name: 'names the empty text that it refuses', body: { model: 'tiny', input: ['a', ''] },
       status: 400, param: 'input[1]', code: 'field_invalid', message: /input\[1\]: is empty/ },
     { name: 'refuses a text that is too long', body: { model: 'tiny', input: 'a '.repeat(15) }, status: 400,

@@ -6,8 +6,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startLocalCluster } from '../../local/cluster.ts';
-import { isReady, type Pod } from '../../local/kubelet/pod.ts';
-import { customResources, pods } from '../../local/workloads/resources.ts';
+import { isPodReady, type StoredPod } from '../../local/kubelet/pod.ts';
+import { definitionsPath, podsPath } from '../../local/workloads/resources.ts';
 import { container, programs } from '../support/local-world.ts';
 
 describe('startLocalCluster', () => {
@@ -16,16 +16,16 @@ describe('startLocalCluster', () => {
     try {
       assert.equal(statSync(cluster.kubeconfig).mode & 0o077, 0);
       assert.ok(readFileSync(cluster.kubeconfig, 'utf8').includes(cluster.server));
-      assert.notEqual(cluster.objects.get({ ...customResources, name: 'onnxmodels.onnx-operator.dev' }), undefined);
-      cluster.objects.create(pods, {
+      assert.notEqual(cluster.objects.get({ ...definitionsPath, name: 'onnxmodels.onnx-operator.dev' }), undefined);
+      cluster.objects.create(podsPath, {
         apiVersion: 'v1',
         kind: 'Pod',
         metadata: { name: 'web', namespace: 'default' },
         spec: { containers: [container({ args: ['stay'] })] },
       });
       await new Promise<void>((resolve) => {
-        const stop = cluster.objects.watch(pods, ({ object }) => {
-          if (!isReady(object as Pod)) return;
+        const stop = cluster.objects.watch(podsPath, ({ object }) => {
+          if (!isPodReady(object as StoredPod)) return;
           stop();
           resolve();
         });

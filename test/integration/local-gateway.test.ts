@@ -9,21 +9,21 @@ import { createObjects } from '../../local/api-server/core.ts';
 import { GatewayController } from '../../local/gateway/gateway.ts';
 import {
   controllerName,
-  gatewayClasses,
-  gateways,
-  httpRoutes,
-  type Condition,
-  type Gateway,
-  type HttpRoute,
+  gatewayClassesPath,
+  gatewaysPath,
+  httpRoutesPath,
+  type GatewayCondition,
+  type StoredGateway,
+  type StoredHttpRoute,
 } from '../../local/gateway/resources.ts';
 import type { Objects } from '../../local/objects.ts';
 import { ServiceSlices } from '../../local/router/service-slices.ts';
-import { endpointSlices, services, type Service } from '../../local/workloads/resources.ts';
+import { endpointSlicesPath, servicesPath, type StoredService } from '../../local/workloads/resources.ts';
 import { eventually } from '../support/eventually.ts';
 
 const port = 18_080;
 const apiVersion = 'gateway.networking.k8s.io/v1';
-const statusOf = (conditions: readonly Condition[] | undefined, type: string): string => {
+const statusOf = (conditions: readonly GatewayCondition[] | undefined, type: string): string => {
   const found = conditions?.find((one) => one.type === type);
   return `${found?.status} ${found?.reason} ${found?.observedGeneration}`;
 };
@@ -56,13 +56,13 @@ class World {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const target = (server.address() as AddressInfo).port;
-    this.objects.create(services, {
+    this.objects.create(servicesPath, {
       apiVersion: 'v1',
       kind: 'Service',
       metadata: { name, namespace: 'default' },
       spec: { ports: [{ port: 8080 }] },
     });
-    this.objects.create(endpointSlices, {
+    this.objects.create(endpointSlicesPath, {
       apiVersion: 'discovery.k8s.io/v1',
       kind: 'EndpointSlice',
       metadata: { name: `${name}-1`, namespace: 'default', labels: { 'kubernetes.io/service-name': name } },
@@ -73,7 +73,7 @@ class World {
   }
 
   async gateway(name: string): Promise<string> {
-    this.objects.create(gateways, {
+    this.objects.create(gatewaysPath, {
       apiVersion,
       kind: 'Gateway',
       metadata: { name, namespace: 'default' },
@@ -84,29 +84,29 @@ class World {
       () => statusOf(this.gatewayNow(name)?.status?.conditions, 'Programmed').startsWith('True'),
       5_000,
     );
-    const { status } = this.gatewayNow(name) as Gateway & {
+    const { status } = this.gatewayNow(name) as StoredGateway & {
       readonly status: { readonly addresses: readonly { readonly value: string }[] };
     };
     return status.addresses[0]?.value ?? '';
   }
 
-  gatewayNow(name: string): Gateway | undefined {
-    return this.objects.get({ ...gateways, namespace: 'default', name }) as Gateway | undefined;
+  gatewayNow(name: string): StoredGateway | undefined {
+    return this.objects.get({ ...gatewaysPath, namespace: 'default', name }) as StoredGateway | undefined;
   }
 
   /** Creates or replaces a route of the Gateway `public`. @returns once it is accepted at its generation */
-  async route(name: string, backends: Readonly<Record<string, number>>, more: object = {}): Promise<HttpRoute> {
+  async route(name: string, backends: Readonly<Record<string, number>>, more: object = {}): Promise<StoredHttpRoute> {
     const backendRefs = Object.entries(backends).map(([service, weight]) => ({ name: service, port: 8080, weight }));
     const spec = { parentRefs: [{ name: 'public' }], rules: [{ backendRefs }], ...more };
     const stored = this.routeNow(name);
     if (stored === undefined)
-      this.objects.create(httpRoutes, {
+      this.objects.create(httpRoutesPath, {
         apiVersion,
         kind: 'HTTPRoute',
         metadata: { name, namespace: 'default' },
         spec,
       });
-    else this.objects.update(httpRoutes, { ...stored, spec });
+    else this.objects.update(httpRoutesPath, { ...stored, spec });
     return eventually(
       `${name} accepted`,
       () => {
@@ -118,8 +118,8 @@ class World {
     );
   }
 
-  routeNow(name: string): HttpRoute | undefined {
-    return this.objects.get({ ...httpRoutes, namespace: 'default', name }) as HttpRoute | undefined;
+  routeNow(name: string): StoredHttpRoute | undefined {
+    return this.objects.get({ ...httpRoutesPath, namespace: 'default', name }) as StoredHttpRoute | undefined;
   }
 
   /** One request. */
@@ -157,13 +157,14 @@ describe('the local gateway', () => {
   afterEach(() => world.end());
 
   it('accepts its class and gives a Gateway an address', () => {
-    const [gatewayClass] = world.objects.list(gatewayClasses) as readonly (Gateway & {
-      readonly status: { readonly conditions: readonly Condition[] };
+    const [gatewayClass] = world.objects.list(gatewayClassesPath) as readonly (StoredGateway & {
+      readonly status: { readonly conditions: readonly GatewayCondition[] };
     })[];
     assert.equal(statusOf(gatewayClass?.status.conditions, 'Accepted'), 'True Accepted 1');
     assert.match(world.address, /^127\.96\./);
     assert.equal(
-      (world.objects.get({ ...services, namespace: 'default', name: 'public-gateway' }) as Service).spec.clusterIP,
+      (world.objects.get({ ...servicesPath, namespace: 'default', name: 'public-gateway' }) as StoredService).spec
+        .clusterIP,
       world.address,
     );
   });
@@ -290,7 +291,7 @@ describe('the local gateway', () => {
 
   it('says when a port cannot be bound, and binds it once it is free', async () => {
     const spec = { clusterIP: '127.96.77.7', ports: [{ name: `http-${port}`, port }] };
-    world.objects.create(services, {
+    world.objects.create(servicesPath, {
       apiVersion: 'v1',
       kind: 'Service',
       metadata: {
@@ -303,7 +304,7 @@ describe('the local gateway', () => {
     const squatter = createServer(says('mine'));
     squatter.listen(port, '127.96.77.7');
     await once(squatter, 'listening');
-    world.objects.create(gateways, {
+    world.objects.create(gatewaysPath, {
       apiVersion,
       kind: 'Gateway',
       metadata: { name: 'busy', namespace: 'default' },
@@ -316,13 +317,13 @@ describe('the local gateway', () => {
   });
 
   it("leaves other people's Gateways alone", async () => {
-    world.objects.create(gatewayClasses, {
+    world.objects.create(gatewayClassesPath, {
       apiVersion,
       kind: 'GatewayClass',
       metadata: { name: 'theirs' },
       spec: { controllerName: 'example.com/gateways' },
     });
-    world.objects.create(gateways, {
+    world.objects.create(gatewaysPath, {
       apiVersion,
       kind: 'Gateway',
       metadata: { name: 'theirs', namespace: 'default' },
@@ -332,14 +333,14 @@ describe('the local gateway', () => {
     assert.deepEqual(
       [
         world.gatewayNow('theirs')?.status,
-        world.objects.get({ ...services, namespace: 'default', name: 'theirs-gateway' }),
+        world.objects.get({ ...servicesPath, namespace: 'default', name: 'theirs-gateway' }),
       ],
       [undefined, undefined],
     );
   });
 
   it('closes its port with its Gateway', async () => {
-    world.objects.delete({ ...gateways, namespace: 'default', name: 'public' });
+    world.objects.delete({ ...gatewaysPath, namespace: 'default', name: 'public' });
     await eventually(
       'the port closed',
       async () =>

@@ -13,7 +13,7 @@ import { Agent, fetch } from 'undici';
 import { parse } from 'yaml';
 import packageJson from '../../package.json' with { type: 'json' };
 import { systemClock } from '../../lib/clock.ts';
-import type { Pod } from '../../local/kubelet/pod.ts';
+import type { StoredPod } from '../../local/kubelet/pod.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 const nobody = 65534;
@@ -108,10 +108,10 @@ class Client {
     assert.equal(made['kind'], 'Pod', JSON.stringify(made));
   }
 
-  pod = async (name: string): Promise<Pod> =>
-    (await this.call(`/api/v1/namespaces/default/pods/${name}`)) as unknown as Pod;
+  pod = async (name: string): Promise<StoredPod> =>
+    (await this.call(`/api/v1/namespaces/default/pods/${name}`)) as unknown as StoredPod;
 
-  async running(name: string, restarts = 0): Promise<Pod> {
+  async running(name: string, restarts = 0): Promise<StoredPod> {
     let pod = await this.pod(name);
     await until(
       async () => {
@@ -281,7 +281,7 @@ describe('npm run local', function () {
     await first.ready();
     const second = local(['--data', join(dir, 'data')]);
     assert.equal(await second.code(), 4);
-    assert.match(second.stderr, new RegExp(`is used by process ${first.child.pid}`));
+    assert.match(second.stderr, new RegExp(`is in use by another local mode \\(process ${first.child.pid}\\)`));
     assert.equal(await first.end(), 0);
   });
 

@@ -5,23 +5,23 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { ContainerStatus, EnvVar, Pod, Terminated } from '../../local/kubelet/pod.ts';
-import { condition, isReady } from '../../local/kubelet/pod.ts';
-import { claims, configMaps, events, pods } from '../../local/workloads/resources.ts';
+import type { StoredContainerStatus, EnvVar, StoredPod, TerminatedState } from '../../local/kubelet/pod.ts';
+import { condition, isPodReady } from '../../local/kubelet/pod.ts';
+import { claimsPath, configMapsPath, eventsPath, podsPath } from '../../local/workloads/resources.ts';
 import { LocalWorld } from '../support/local-world.ts';
 
 const podIp: EnvVar = { name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } };
 
-const main = (pod: Pod): ContainerStatus | undefined => pod.status?.containerStatuses?.[0];
-const waiting = (pod: Pod): string | undefined => {
+const main = (pod: StoredPod): StoredContainerStatus | undefined => pod.status?.containerStatuses?.[0];
+const waiting = (pod: StoredPod): string | undefined => {
   const state = main(pod)?.state;
   return state !== undefined && 'waiting' in state ? state.waiting.reason : undefined;
 };
-const terminated = (pod: Pod): Terminated | undefined => {
+const terminated = (pod: StoredPod): TerminatedState | undefined => {
   const state = main(pod)?.state;
   return state !== undefined && 'terminated' in state ? state.terminated : undefined;
 };
-const lastEnd = (pod: Pod): Terminated | undefined => {
+const lastEnd = (pod: StoredPod): TerminatedState | undefined => {
   const last = main(pod)?.lastState;
   return last !== undefined && 'terminated' in last ? last.terminated : undefined;
 };
@@ -38,15 +38,18 @@ describe('kubelet', () => {
     rmSync(shared, { recursive: true, force: true });
   });
 
-  const http = async (pod: Pod, path: string): Promise<string> =>
+  const http = async (pod: StoredPod, path: string): Promise<string> =>
     (await fetch(`http://${pod.status?.podIP}:8080${path}`)).text();
   const remove = async (name: string, graceSeconds?: number): Promise<void> => {
-    world.objects.delete({ ...pods, namespace: 'default', name }, graceSeconds === undefined ? {} : { graceSeconds });
+    world.objects.delete(
+      { ...podsPath, namespace: 'default', name },
+      graceSeconds === undefined ? {} : { graceSeconds },
+    );
     await world.gone(name);
   };
   const told = (pod: string): readonly string[] =>
     world.objects
-      .list(events)
+      .list(eventsPath)
       .filter((event) => (event['involvedObject'] as { name: string }).name === pod)
       .map((event) => String(event['reason']));
 
@@ -56,7 +59,7 @@ describe('kubelet', () => {
       [{ args: ['stay'], volumeMounts: [{ name: 'cover', mountPath: dirname(process.execPath) }] }],
       { volumes: [{ name: 'cover', emptyDir: {} }] },
     );
-    await world.podUntil('covered', isReady, 'covered to be ready');
+    await world.podUntil('covered', isPodReady, 'covered to be ready');
     await remove('covered');
   });
 
@@ -83,7 +86,7 @@ describe('kubelet', () => {
         volumes: [{ name: 'shared', emptyDir: {} }],
       },
     );
-    const pod = await world.podUntil('inits', isReady, 'inits to be ready');
+    const pod = await world.podUntil('inits', isPodReady, 'inits to be ready');
     assert.deepEqual(
       pod.status?.initContainerStatuses?.map(({ name, ready, state }) => [
         name,
@@ -230,21 +233,21 @@ describe('kubelet', () => {
         },
       ]);
     for (const name of ['left', 'right'])
-      assert.equal(await http(await world.podUntil(name, isReady, `${name} to be ready`), '/'), name);
+      assert.equal(await http(await world.podUntil(name, isPodReady, `${name} to be ready`), '/'), name);
     await Promise.all([remove('left'), remove('right')]);
   });
 
   it('mounts a ConfigMap and shows its changes to the running container at once', async () => {
     const put = (text: string): void => {
-      const stored = world.objects.get({ ...configMaps, namespace: 'default', name: 'settings' });
+      const stored = world.objects.get({ ...configMapsPath, namespace: 'default', name: 'settings' });
       if (stored === undefined)
-        world.objects.create(configMaps, {
+        world.objects.create(configMapsPath, {
           apiVersion: 'v1',
           kind: 'ConfigMap',
           metadata: { name: 'settings', namespace: 'default' },
           data: { 'runtime.json': text },
         });
-      else world.objects.update(configMaps, { ...stored, data: { 'runtime.json': text } });
+      else world.objects.update(configMapsPath, { ...stored, data: { 'runtime.json': text } });
     };
     world.createPod(
       'config',
@@ -259,12 +262,12 @@ describe('kubelet', () => {
       { volumes: [{ name: 'config', configMap: { name: 'settings' } }] },
     );
     await world.until(
-      events,
+      eventsPath,
       () => (told('config').includes('FailedMount') ? true : undefined),
       'the missing ConfigMap to be told',
     );
     put('one');
-    const pod = await world.podUntil('config', isReady, 'config to be ready');
+    const pod = await world.podUntil('config', isPodReady, 'config to be ready');
     const path = (await world.log('config')).split('CONFIG=')[1]?.split('\n')[0] ?? '';
     assert.equal(await http(pod, `/file?${path}`), 'one');
     put('two');
@@ -298,7 +301,7 @@ describe('kubelet', () => {
       condition(pod, 'PodScheduled')?.message ?? '',
       /^0\/1 nodes are available: persistentvolumeclaim "later" not found\./,
     );
-    world.objects.create(claims, {
+    world.objects.create(claimsPath, {
       apiVersion: 'v1',
       kind: 'PersistentVolumeClaim',
       metadata: { name: 'later', namespace: 'default' },
@@ -333,11 +336,11 @@ describe('kubelet', () => {
     ]);
     await world.logUntil('probed', 'serving');
     const pod = await world.podUntil('probed', (one) => main(one)?.started === true, 'probed to run');
-    assert.equal(isReady(pod), false);
+    assert.equal(isPodReady(pod), false);
     await http(pod, '/be-ready');
-    await world.podUntil('probed', isReady, 'probed to be ready');
+    await world.podUntil('probed', isPodReady, 'probed to be ready');
     await http(pod, '/be-unready');
-    const after = await world.podUntil('probed', (one) => !isReady(one), 'probed to be unready');
+    const after = await world.podUntil('probed', (one) => !isPodReady(one), 'probed to be unready');
     assert.equal(main(after)?.restartCount, 0);
     await remove('probed');
   });
@@ -359,10 +362,10 @@ describe('kubelet', () => {
     world.createPod('gentle', [
       { args: ['serve', '8080'], env: [podIp], startupProbe: { httpGet: { port: 8080 }, periodSeconds: 1 } },
     ]);
-    const pod = await world.podUntil('gentle', isReady, 'gentle to be ready');
+    const pod = await world.podUntil('gentle', isPodReady, 'gentle to be ready');
     const slow = http(pod, '/slow');
     await http(pod, '/');
-    world.objects.delete({ ...pods, namespace: 'default', name: 'gentle' });
+    world.objects.delete({ ...podsPath, namespace: 'default', name: 'gentle' });
     assert.notEqual(world.pod('gentle')?.metadata.deletionTimestamp, undefined);
     assert.equal(await slow, 'slow');
     await world.gone('gentle');
@@ -371,7 +374,7 @@ describe('kubelet', () => {
 
   it('kills what does not end within its grace, with its children', async () => {
     world.createPod('deaf', [{ args: ['deaf', 'fork', 'say', 'set', 'stay'] }], { terminationGracePeriodSeconds: 1 });
-    await world.podUntil('deaf', isReady, 'deaf to run');
+    await world.podUntil('deaf', isPodReady, 'deaf to run');
     const child = Number(/child (\d+)/.exec(await world.logUntil('deaf', 'set'))?.[1]);
     assert.ok(isAlive(child));
     await remove('deaf');
@@ -380,12 +383,12 @@ describe('kubelet', () => {
 
   it('starts pods of an earlier run again, as after a reboot', async () => {
     world.createPod('survivor', [{ args: ['say', 'up', 'stay'] }]);
-    const before = await world.podUntil('survivor', isReady, 'survivor to run');
+    const before = await world.podUntil('survivor', isPodReady, 'survivor to run');
     await world.stop();
     world.start();
     const after = await world.podUntil(
       'survivor',
-      (pod) => isReady(pod) && (main(pod)?.restartCount ?? 0) === 1,
+      (pod) => isPodReady(pod) && (main(pod)?.restartCount ?? 0) === 1,
       'survivor to run again',
     );
     assert.equal(after.metadata.uid, before.metadata.uid);

@@ -5,17 +5,17 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { request } from 'node:http';
 import { createServer } from 'node:net';
-import { isReady, type Pod } from '../../local/kubelet/pod.ts';
+import { isPodReady, type StoredPod } from '../../local/kubelet/pod.ts';
 import {
-  deployments,
-  endpointSlices,
-  events,
-  pods,
-  replicaSets,
-  services,
-  type Deployment,
+  deploymentsPath,
+  endpointSlicesPath,
+  eventsPath,
+  podsPath,
+  replicaSetsPath,
+  servicesPath,
+  type StoredDeployment,
   type EndpointSlice,
-  type Service,
+  type StoredService,
 } from '../../local/workloads/resources.ts';
 import { container, LocalWorld } from '../support/local-world.ts';
 
@@ -39,7 +39,7 @@ describe('local workloads', () => {
 
   const deploy = (name: string, spec: Record<string, unknown> = {}, template: object = serving): void => {
     const labels = { app: name };
-    world.objects.create(deployments, {
+    world.objects.create(deploymentsPath, {
       apiVersion: 'apps/v1',
       kind: 'Deployment',
       metadata: { name, namespace: 'default' },
@@ -51,15 +51,19 @@ describe('local workloads', () => {
       },
     });
   };
-  const deployment = (name: string): Deployment =>
-    world.objects.get({ ...deployments, namespace: 'default', name }) as Deployment;
+  const deployment = (name: string): StoredDeployment =>
+    world.objects.get({ ...deploymentsPath, namespace: 'default', name }) as StoredDeployment;
   const change = (name: string, spec: object): void => {
     const stored = deployment(name);
-    world.objects.update(deployments, { ...stored, spec: { ...stored.spec, ...spec } } as Deployment);
+    world.objects.update(deploymentsPath, { ...stored, spec: { ...stored.spec, ...spec } } as StoredDeployment);
   };
-  const until = (name: string, wanted: (deployment: Deployment) => boolean, what: string): Promise<Deployment> =>
-    world.until(deployments, () => (wanted(deployment(name)) ? deployment(name) : undefined), what);
-  const available = (name: string, count: number): Promise<Deployment> =>
+  const until = (
+    name: string,
+    wanted: (deployment: StoredDeployment) => boolean,
+    what: string,
+  ): Promise<StoredDeployment> =>
+    world.until(deploymentsPath, () => (wanted(deployment(name)) ? deployment(name) : undefined), what);
+  const available = (name: string, count: number): Promise<StoredDeployment> =>
     until(
       name,
       ({ status, metadata }) =>
@@ -69,13 +73,13 @@ describe('local workloads', () => {
         status.replicas === count,
       `${name} to have ${count}`,
     );
-  const podsOf = (name: string): readonly Pod[] =>
-    world.objects.list(pods, { namespace: 'default', labels: { app: name } }) as readonly Pod[];
-  const conditions = (one: Deployment): Record<string, string> =>
+  const podsOf = (name: string): readonly StoredPod[] =>
+    world.objects.list(podsPath, { namespace: 'default', labels: { app: name } }) as readonly StoredPod[];
+  const conditions = (one: StoredDeployment): Record<string, string> =>
     Object.fromEntries((one.status?.conditions ?? []).map(({ type, status, reason }) => [type, `${status} ${reason}`]));
 
   /** One request on a connection of its own. */
-  const ask = (service: Service, path = '/'): Promise<string> =>
+  const ask = (service: StoredService, path = '/'): Promise<string> =>
     new Promise((resolve, reject) => {
       const sent = request({ host: service.spec.clusterIP, port: 8080, path, agent: false }, (response) => {
         let text = '';
@@ -100,10 +104,10 @@ describe('local workloads', () => {
     await available('scaled', 1);
     change('scaled', { replicas: 0 });
     await available('scaled', 0);
-    world.objects.delete({ ...deployments, namespace: 'default', name: 'scaled' }, { propagation: 'Background' });
+    world.objects.delete({ ...deploymentsPath, namespace: 'default', name: 'scaled' }, { propagation: 'Background' });
     await world.until(
-      replicaSets,
-      () => (world.objects.list(replicaSets, { labels: { app: 'scaled' } }).length === 0 ? true : undefined),
+      replicaSetsPath,
+      () => (world.objects.list(replicaSetsPath, { labels: { app: 'scaled' } }).length === 0 ? true : undefined),
       'the ReplicaSets to be collected',
     );
   });
@@ -121,7 +125,7 @@ describe('local workloads', () => {
         answered += 1;
         fewest = Math.min(
           fewest,
-          podsOf('rolled').filter((pod) => isReady(pod) && pod.metadata.deletionTimestamp === undefined).length,
+          podsOf('rolled').filter((pod) => isPodReady(pod) && pod.metadata.deletionTimestamp === undefined).length,
         );
       }
     })();
@@ -129,7 +133,7 @@ describe('local workloads', () => {
     change('rolled', { template: { ...template, metadata: { ...template.metadata, annotations: { version: '2' } } } });
     const after = await available('rolled', 2);
     await world.until(
-      pods,
+      podsPath,
       () => (podsOf('rolled').some((pod) => first.has(pod.metadata.name)) ? undefined : true),
       'the old pods to be gone',
     );
@@ -138,7 +142,7 @@ describe('local workloads', () => {
     assert.ok(answered > 0);
     assert.equal(fewest, 2, 'fewer pods than wanted were ready on the way');
     assert.equal(after.metadata.annotations?.['deployment.kubernetes.io/revision'], '2');
-    const sets = world.objects.list(replicaSets, { labels: { app: 'rolled' } });
+    const sets = world.objects.list(replicaSetsPath, { labels: { app: 'rolled' } });
     assert.deepEqual(
       sets.map((set) => (set['spec'] as { replicas: number }).replicas).sort((a, b) => a - b),
       [0, 2],
@@ -149,15 +153,15 @@ describe('local workloads', () => {
     deploy('recreated', { replicas: 1, strategy: { type: 'Recreate' } });
     await available('recreated', 1);
     let most = 1;
-    const stop = world.objects.watch(pods, () => (most = Math.max(most, podsOf('recreated').length)));
+    const stop = world.objects.watch(podsPath, () => (most = Math.max(most, podsOf('recreated').length)));
     const { template } = deployment('recreated').spec;
     const before = podsOf('recreated')[0]?.metadata.name;
     change('recreated', {
       template: { ...template, metadata: { ...template.metadata, annotations: { version: '2' } } },
     });
     await world.until(
-      pods,
-      () => (podsOf('recreated').some((pod) => isReady(pod) && pod.metadata.name !== before) ? true : undefined),
+      podsPath,
+      () => (podsOf('recreated').some((pod) => isPodReady(pod) && pod.metadata.name !== before) ? true : undefined),
       'the new pod',
     );
     stop();
@@ -188,11 +192,11 @@ describe('local workloads', () => {
   it('replaces a pod that is deleted', async () => {
     const [victim] = podsOf('rolled');
     assert.ok(victim !== undefined);
-    world.objects.delete({ ...pods, namespace: 'default', name: victim.metadata.name });
+    world.objects.delete({ ...podsPath, namespace: 'default', name: victim.metadata.name });
     await world.until(
-      pods,
+      podsPath,
       () =>
-        podsOf('rolled').filter((pod) => pod.metadata.name !== victim.metadata.name && isReady(pod)).length === 2
+        podsOf('rolled').filter((pod) => pod.metadata.name !== victim.metadata.name && isPodReady(pod)).length === 2
           ? true
           : undefined,
       'a new pod',
@@ -209,9 +213,9 @@ describe('local workloads', () => {
     const [one, other] = podsOf('spread');
     assert.ok(one?.status?.podIP !== undefined && other !== undefined);
     await fetch(`http://${one.status.podIP}:8080/be-unready`);
-    await world.podUntil(one.metadata.name, (pod) => !isReady(pod), 'the pod to be unready');
+    await world.podUntil(one.metadata.name, (pod) => !isPodReady(pod), 'the pod to be unready');
     await world.until(
-      endpointSlices,
+      endpointSlicesPath,
       () => (slice('spread').endpoints.filter((end) => end.conditions.ready === true).length === 1 ? true : undefined),
       'the slice to say so',
     );
@@ -219,7 +223,7 @@ describe('local workloads', () => {
   });
 
   const slice = (service: string): EndpointSlice =>
-    world.objects.list(endpointSlices, { labels: { 'kubernetes.io/service-name': service } })[0] as EndpointSlice;
+    world.objects.list(endpointSlicesPath, { labels: { 'kubernetes.io/service-name': service } })[0] as EndpointSlice;
 
   it('tries another pod when one refuses the connection', async () => {
     // Nobody listens behind the second pod, and no probe tells.
@@ -227,9 +231,9 @@ describe('local workloads', () => {
     world.createPod('half-dead', [{ args: ['stay'] }], {}, { app: 'half' });
     const service = world.createService('half', { app: 'half' });
     await available('half', 1);
-    await world.podUntil('half-dead', isReady, 'the silent pod');
+    await world.podUntil('half-dead', isPodReady, 'the silent pod');
     await world.until(
-      endpointSlices,
+      endpointSlicesPath,
       () => (slice('half')?.endpoints.length === 2 ? true : undefined),
       'two endpoints',
     );
@@ -256,7 +260,7 @@ describe('local workloads', () => {
     const slow = ask(service, '/slow');
     await new Promise((resolve) => setTimeout(resolve, 50));
     for (const pod of podsOf('leaving'))
-      world.objects.delete({ ...pods, namespace: 'default', name: pod.metadata.name });
+      world.objects.delete({ ...podsPath, namespace: 'default', name: pod.metadata.name });
     assert.equal(await slow, 'slow');
   });
 
@@ -264,13 +268,13 @@ describe('local workloads', () => {
     const echo = createServer({ allowHalfOpen: true }, (socket) => void socket.pipe(socket));
     await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve));
     const { port } = echo.address() as { port: number };
-    const service = world.objects.create(services, {
+    const service = world.objects.create(servicesPath, {
       apiVersion: 'v1',
       kind: 'Service',
       metadata: { name: 'echo', namespace: 'default' },
       spec: { ports: [{ port: 7000 }] },
-    }) as Service;
-    world.objects.create(endpointSlices, {
+    }) as StoredService;
+    world.objects.create(endpointSlicesPath, {
       apiVersion: 'discovery.k8s.io/v1',
       kind: 'EndpointSlice',
       metadata: { name: 'echo', namespace: 'default', labels: { 'kubernetes.io/service-name': 'echo' } },
@@ -299,15 +303,15 @@ describe('local workloads', () => {
     const address = `127.97.${process.pid % 250}.${1 + (process.hrtime()[1] % 250)}`;
     const squatter = createServer();
     await new Promise<void>((resolve) => squatter.listen(8080, address, resolve));
-    world.objects.create(services, {
+    world.objects.create(servicesPath, {
       apiVersion: 'v1',
       kind: 'Service',
       metadata: { name: 'squatted', namespace: 'default' },
       spec: { clusterIP: address, selector: { app: 'nobody' }, ports: [{ port: 8080 }] },
     });
     await world.until(
-      events,
-      () => world.objects.list(events).find((event) => event['reason'] === 'FailedToBindPort'),
+      eventsPath,
+      () => world.objects.list(eventsPath).find((event) => event['reason'] === 'FailedToBindPort'),
       'the event',
     );
     await new Promise((resolve) => squatter.close(resolve));

@@ -1,4 +1,4 @@
-/** Who we are to the server, by kubeconfig; and what we tell those who ask how we are. */
+/** Credentials from a kubeconfig, and the operator's health endpoints. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -34,7 +34,7 @@ describe('loadAccess', () => {
     return path;
   };
 
-  it('sends the token of a kubeconfig, and knows its namespace', async () => {
+  it('sends the token of a kubeconfig, and reads its namespace', async () => {
     const { api, client } = await hostileWorld({
       access: async (server) =>
         loadAccess({ kubeconfig: await kubeconfig(server, { token: 'secret-1' }) }, systemClock),
@@ -47,7 +47,7 @@ describe('loadAccess', () => {
     );
   });
 
-  it('reads the credentials anew when the server no longer takes them, and tries once more', async () => {
+  it('reads the credentials again after a 401, and retries once', async () => {
     let rotate = (): Promise<unknown> => Promise.resolve();
     const { api, client } = await hostileWorld({
       access: async (server) => {
@@ -85,7 +85,7 @@ describe('loadAccess', () => {
     assert.equal(api.lastAuthorization, 'Bearer from-plugin');
   });
 
-  it('says what is wrong with an exec plugin that fails, and does not hang on one that never ends', async () => {
+  it('reports the error of an exec plugin that fails, and ends a plugin that hangs', async () => {
     const exec = {
       apiVersion: 'client.authentication.k8s.io/v1',
       command: process.execPath,
@@ -103,7 +103,7 @@ describe('loadAccess', () => {
     await assert.rejects(slow.client.list(things, {}, { deadlineMs: 200 }), { code: 'KUBE_UNREACHABLE' });
   });
 
-  it('refuses a file that is not there, and a context that names nothing', async () => {
+  it('refuses a missing file, and a context whose cluster is missing', async () => {
     await assert.rejects(loadAccess({ kubeconfig: join(folder, 'nope') }, systemClock), {
       code: 'BAD_CONFIG',
       message: /nope.*no such file/,
@@ -117,7 +117,7 @@ describe('loadAccess', () => {
 });
 
 describe('healthApp', () => {
-  it('is ready once the caches are, alive while they hear something, and exposes metrics', async () => {
+  it('is ready when the caches are synced, is live while they receive events, and exposes metrics', async () => {
     const pods = { synced: false, silentMs: 0 };
     const app = healthApp({
       registry: createRegistry(),

@@ -1,4 +1,4 @@
-/** The Kubernetes client over real sockets: what it sends, what it bears, and what it says when it cannot go on. */
+/** The Kubernetes client over real sockets: its requests, its retries, and its errors. */
 import assert from 'node:assert/strict';
 import type { HttpKubeClient } from '../../kube/client/http-client.ts';
 import { isConflict, isNotFound, statusOf } from '../../kube/client/kube-error.ts';
@@ -13,14 +13,14 @@ describe('HttpKubeClient', () => {
   const ok: Misdeed = (_, response) =>
     void response.end(JSON.stringify({ ...thing, metadata: { ...thing.metadata, uid: 'u', resourceVersion: '1' } }));
 
-  it('waits as Retry-After says and sends a write again', async () => {
+  it('repeats a write after the time in Retry-After', async () => {
     const { api, client } = await hostileWorld();
     api.nextOthers.push(misdeeds.status(429, 'TooManyRequests', { headers: { 'retry-after': '1' } }), ok);
     assert.equal((await client.apply(things, thing, { fieldManager: 'x', force: true })).metadata.uid, 'u');
     assert.equal(api.seen.others, 2);
   });
 
-  it('leaves a long pause to its caller', async () => {
+  it('returns a long Retry-After to its caller', async () => {
     const { api, client } = await hostileWorld();
     api.nextOthers.push(misdeeds.status(429, 'TooManyRequests', { headers: { 'retry-after': '60' } }));
     await assert.rejects(
@@ -30,7 +30,7 @@ describe('HttpKubeClient', () => {
     assert.equal(api.seen.others, 1);
   });
 
-  it('reads again once when a kept connection turns out to be dead, and never writes twice', async () => {
+  it('repeats a read once when a reused connection is dead, but never a write', async () => {
     const { api, client } = await hostileWorld();
     api.nextOthers.push(misdeeds.reset(), ok);
     assert.equal((await client.get(things, thing.metadata)).metadata.uid, 'u');
@@ -39,7 +39,7 @@ describe('HttpKubeClient', () => {
     assert.equal(api.seen.others, 3);
   });
 
-  it('gives up on a request that is not answered in time, and says what it was', async () => {
+  it('fails at the deadline, and names the request', async () => {
     const { api, client } = await hostileWorld({ deadlineMs: 100 });
     api.nextOthers.push(misdeeds.noAnswer());
     await assert.rejects(client.get(things, thing.metadata), {
@@ -49,7 +49,7 @@ describe('HttpKubeClient', () => {
     await eventually('the connection to be given up', () => api.openConnections === 0);
   });
 
-  it('leaves every kept connection when one gives no answer, and reads again on a new one', async () => {
+  it('closes all reused connections when one does not answer, and repeats the read on a new connection', async () => {
     const { api, client } = await hostileWorld({ deadlineMs: 2000 });
     api.nextOthers.push(ok);
     await client.get(things, thing.metadata);
@@ -61,7 +61,7 @@ describe('HttpKubeClient', () => {
     assert.deepEqual([api.seen.others, api.seen.connections], [3, before + 1]);
   });
 
-  it('gives up on an answer that never ends in time', async () => {
+  it('fails at the deadline when the body does not end', async () => {
     const { api, client } = await hostileWorld({ deadlineMs: 100 });
     api.nextOthers.push((_, response) => {
       response.write('{"a":');
@@ -69,7 +69,7 @@ describe('HttpKubeClient', () => {
     await assert.rejects(client.get(things, thing.metadata), { code: 'KUBE_UNREACHABLE' });
   });
 
-  it('ends with the reason of the caller who aborted it', async () => {
+  it("fails with the signal's reason when the caller aborts", async () => {
     const { api, client } = await hostileWorld();
     api.nextOthers.push(misdeeds.noAnswer());
     const stop = new AbortController();
@@ -79,7 +79,7 @@ describe('HttpKubeClient', () => {
     await assert.rejects(call, /enough/);
   });
 
-  it('reads no more of an answer than an object may have', async () => {
+  it('stops reading at the size limit of an object', async () => {
     const { api, client } = await hostileWorld();
     api.nextOthers.push(misdeeds.flood(64 * 2 ** 20));
     await assert.rejects(client.get(things, thing.metadata), {
@@ -88,7 +88,7 @@ describe('HttpKubeClient', () => {
     });
   });
 
-  it('explains an error page that is no Status', async () => {
+  it('explains an error page that is not a Status', async () => {
     const { api, client } = await hostileWorld();
     api.nextOthers.push((_, response) => void response.writeHead(502).end('<html>Bad gateway</html>'));
     await assert.rejects(
@@ -97,7 +97,7 @@ describe('HttpKubeClient', () => {
     );
   });
 
-  it('refuses an answer that is no object', async () => {
+  it('refuses an answer that is not an object', async () => {
     const { api, client } = await hostileWorld();
     api.nextOthers.push((_, response) => void response.end('[]'));
     await assert.rejects(client.get(things, thing.metadata), {
@@ -106,7 +106,7 @@ describe('HttpKubeClient', () => {
     });
   });
 
-  it('says that nobody listens, and where', async () => {
+  it('reports a refused connection with the address', async () => {
     const { api, client, server } = await hostileWorld();
     await api.stop();
     await assert.rejects(client.get(things, thing.metadata), {
@@ -131,7 +131,7 @@ describe('HttpKubeClient', () => {
       type: 'application/apply-patch+yaml',
     },
     {
-      name: 'writes status with the version it saw and nothing else',
+      name: 'writes only the status, with the resourceVersion of the object',
       call: (c) =>
         c.replaceStatus(
           things,
@@ -148,7 +148,7 @@ describe('HttpKubeClient', () => {
       type: 'application/json',
     },
     {
-      name: 'removes a finalizer only from the version it saw',
+      name: 'removes a finalizer, guarded by the resourceVersion',
       call: (c) =>
         c.patchMetadata(
           things,
@@ -160,7 +160,7 @@ describe('HttpKubeClient', () => {
       type: 'application/merge-patch+json',
     },
     {
-      name: 'deletes the very object it means',
+      name: 'deletes an object, guarded by its uid',
       call: (c) => c.delete(things, thing.metadata, { uid: 'u', propagation: 'Foreground' }),
       want: 'DELETE /apis/test.dev/v1/namespaces/default/things/x',
       body: { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Foreground', preconditions: { uid: 'u' } },
@@ -197,7 +197,7 @@ describe('HttpKubeClient', () => {
     });
   }
 
-  it('tells whether a deleted object is gone or held', async () => {
+  it('distinguishes deleted objects from objects with finalizers', async () => {
     const { api, client } = await hostileWorld();
     api.nextOthers.push((_, response) => void response.end(JSON.stringify({ kind: 'Status', status: 'Success' })));
     assert.equal(await client.delete(things, thing.metadata), true);

@@ -1,4 +1,4 @@
-/** The controller's parts against local mode's API server: the very suite that a real one has to pass. */
+/** The controller suite against local mode's API server; a real API server has to pass the same suite. */
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { createRegistry } from '../../lib/metrics.ts';

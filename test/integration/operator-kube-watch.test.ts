@@ -1,6 +1,6 @@
 /**
- * The reflector over real sockets, against a server that misbehaves: every way in which watches are known to
- * die silently, what each costs, and how many connections it takes.
+ * The reflector over real sockets, against a server that misbehaves: all known failures of watches, with the number of
+ * lists and connections that each needs.
  */
 import assert from 'node:assert/strict';
 import { systemClock } from '../../lib/clock.ts';
@@ -26,7 +26,7 @@ describe('the reflector against a server that misbehaves', () => {
     { name: 'a clean close', cut: 'close', lists: 1 },
     { name: 'a socket reset', cut: 'reset', lists: 1 },
     { name: 'a reset before any header', watch: times(2, misdeeds.reset()), lists: 1 },
-    { name: 'a page of HTML where events should be', watch: [misdeeds.garbage()], lists: 1 },
+    { name: 'HTML instead of events', watch: [misdeeds.garbage()], lists: 1 },
     { name: 'an event cut in half', watch: [misdeeds.halfEvent()], lists: 1 },
     { name: 'an event without an end', watch: [misdeeds.flood(Number.POSITIVE_INFINITY)], lists: 1 },
     {
@@ -43,7 +43,7 @@ describe('the reflector against a server that misbehaves', () => {
     },
   ];
   for (const row of rows) {
-    it(`misses nothing after ${row.name}`, async () => {
+    it(`misses no event after ${row.name}`, async () => {
       const w = await hostileWorld();
       w.api.put('a');
       const watching = await follow(w);
@@ -63,7 +63,7 @@ describe('the reflector against a server that misbehaves', () => {
     });
   }
 
-  it('closes its connection when its reader leaves in the middle', async () => {
+  it('closes its connection when its reader stops early', async () => {
     const w = await hostileWorld();
     w.api.put('a');
     for await (const event of w.client.watch(
@@ -77,7 +77,7 @@ describe('the reflector against a server that misbehaves', () => {
     await eventually('the end of the watch', () => w.api.openWatches === 0);
   });
 
-  it('comes back after a watch that went silent, and from one that never answered', async () => {
+  it('recovers from a watch that became silent, and from a watch that never answered', async () => {
     const w = await hostileWorld();
     w.api.put('a');
     w.api.nextWatches.push(misdeeds.silence(), misdeeds.noAnswer());
@@ -89,7 +89,7 @@ describe('the reflector against a server that misbehaves', () => {
     assert.equal(w.api.seen.lists, 1);
   });
 
-  it('does not storm a server that closes every watch at once', async () => {
+  it('backs off from a server that closes every watch at once', async () => {
     const w = await hostileWorld();
     w.api.nextWatches.push(...times(1000, misdeeds.cleanClose()));
     const watching = await follow(w);
@@ -100,7 +100,7 @@ describe('the reflector against a server that misbehaves', () => {
     await isTold(watching, 'added b');
   });
 
-  it('stays away for as long as the server asks', async () => {
+  it('waits for the time in Retry-After', async () => {
     const w = await hostileWorld();
     w.api.nextWatches.push(misdeeds.status(429, 'TooManyRequests', { retryAfterSeconds: 0.4 }));
     const watching = await follow(w);
@@ -121,7 +121,7 @@ describe('the reflector against a server that misbehaves', () => {
     assert.deepEqual([w.api.seen.watches, w.api.openWatches], [1, 0]);
   });
 
-  it('closes its connection when it is stopped in the middle of a watch', async () => {
+  it('closes its connection when it is stopped during a watch', async () => {
     const w = await hostileWorld();
     const { stop } = await follow(w);
     await eventually('the watch', () => w.api.openWatches === 1);
@@ -129,7 +129,7 @@ describe('the reflector against a server that misbehaves', () => {
     await eventually('the end of the watch', () => w.api.openWatches === 0);
   });
 
-  it('starts while the server is not there yet, page by page once it is', async () => {
+  it('waits for a server that is not running yet, then lists page by page', async () => {
     const w = await hostileWorld();
     for (let i = 0; i < 25; i += 1) w.api.put(`t${i}`);
     w.api.nextLists.push(
@@ -144,7 +144,7 @@ describe('the reflector against a server that misbehaves', () => {
     assert.equal(w.api.seen.lists, 4 + 3);
   });
 
-  it('takes one connection for a watch and a few for hundreds of requests', async () => {
+  it('uses one connection for a watch and a few for hundreds of requests', async () => {
     const w = await hostileWorld();
     await follow(w);
     await eventually('the watch', () => w.api.openWatches === 1);

@@ -1,4 +1,4 @@
-/** Report pulling over real sockets, beside pods that accept connections and never answer properly. */
+/** Report pulls over real sockets, beside pods that accept connections but never send a report. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
@@ -19,7 +19,7 @@ const pods = (prefix: string, subnet: string, number: number): WatchedPod[] =>
     ip: `${subnet}.${i + 1}`,
   }));
 
-/** A server on the loopback addresses SUBNET.1 to SUBNET.NUMBER, all on one port. */
+/** Servers on several loopback addresses, all on one port. */
 class Addresses {
   readonly #servers: (Server | net.Server)[] = [];
   readonly #sockets = new Set<net.Socket>();
@@ -42,10 +42,10 @@ class Addresses {
   }
 }
 
-/** Every way of not answering: `nobody` refuses connections, the others accept them. */
+/** Pods that do not answer. Without `server` connections are refused; the other servers accept them. */
 // prettier-ignore
 const misbehaviour: readonly { readonly name: string; readonly server?: () => Server | net.Server }[] = [
-  { name: 'accept and say nothing', server: () => net.createServer() },
+  { name: 'accept and send no answer', server: () => net.createServer() },
   { name: 'reset every connection', server: () => net.createServer((socket) => socket.resetAndDestroy()) },
   { name: 'send their answer byte by byte', server: () => createServer(trickle) },
   { name: 'send headers without end', server:
@@ -53,7 +53,7 @@ const misbehaviour: readonly { readonly name: string; readonly server?: () => Se
       endlessly(socket, 'x-more: y\r\n'.repeat(500)); }) },
   { name: 'send a body without end', server:
       () => createServer((_request, response) => endlessly(response, Buffer.alloc(1 << 16, '[').toString())) },
-  { name: 'are not there' },
+  { name: 'refuse connections' },
 ];
 
 const trickle: RequestListener = (_request, response) => {
@@ -70,9 +70,9 @@ function endlessly(to: NodeJS.WritableStream, text: string): void {
   more();
 }
 
-describe('report pulling beside pods of somebody else', () => {
+describe('report pulls beside hostile pods of another model', () => {
   for (const { name, server } of misbehaviour) {
-    it(`hears every pod that answers within a deadline, while ${count} pods ${name}`, async () => {
+    it(`receive the report of every healthy pod within a deadline, while ${count} pods ${name}`, async () => {
       const addresses = new Addresses();
       const port = await addresses.listen(
         0,
@@ -97,7 +97,7 @@ describe('report pulling beside pods of somebody else', () => {
         await eventually('a report of every pod that answers', () =>
           honest.every(({ uid }) => puller.latest(uid) !== undefined),
         );
-        // The honest ones did not wait for a deadline of the others: most of those were not even asked yet.
+        // Healthy pods did not wait for the deadlines of hostile pods: most hostile pods were not pulled yet.
         assert.ok(hostile.filter(({ uid }) => puller.silence(uid) === 'no answer within 2000 ms').length <= 4);
         assert.ok(hostile.every(({ uid }) => puller.latest(uid) === undefined));
         assert.match(await registry.metrics(), /onnx_operator_report_pulls_total\{outcome="Report"\} 5/);

@@ -263,7 +263,7 @@ describe('prepare', () => {
   const broken: { name: string; made?: Model; bytes?: Uint8Array;
     change?: Change; want: ErrorCode; message: RegExp }[] = [
     { name: 'an int4 output', made: int4Output(), want: 'MODEL_INVALID',
-      message: /model\.onnx is not a model this runtime can serve: .*int4/ },
+      message: /model\.onnx is not a model that this runtime can serve: .*int4/ },
     { name: 'random bytes', bytes: new Uint8Array(noise(1000, 1).buffer),
       want: 'MODEL_INVALID', message: /model\.onnx is not a model/ },
     { name: 'a model with an unknown operator', made: unknownOperator(),
@@ -272,7 +272,7 @@ describe('prepare', () => {
       want: 'MODEL_TOO_LARGE', message: /model\.onnx needs about 218Mi of memory, the limit is 96Mi/ },
     { name: 'an unavailable provider', made: matmul(),
       change: { execution: { providers: [{ name: 'CUDA', options: {} }] } },
-      want: 'PROVIDER_UNAVAILABLE', message: /provider CUDA cannot be used here: / },
+      want: 'PROVIDER_UNAVAILABLE', message: /provider CUDA cannot be used: / },
     { name: 'a precision without a file in the spec', made: matmul(),
       change: { execution: { precision: 'FP16' } }, want: 'PRECISION_MISSING', message: /FP16/ },
   ];
@@ -303,7 +303,7 @@ describe('prepare', () => {
       }),
     );
     assert.deepEqual([prepared.providerChain, prepared.resolved.provider], [['CPU'], 'CPU']);
-    assert.match(prepared.notes[0] ?? '', /CUDA cannot be used here/);
+    assert.match(prepared.notes[0] ?? '', /CUDA cannot be used/);
   });
 
   it('reports that a model could not be run on generated inputs, and serves it', async () => {

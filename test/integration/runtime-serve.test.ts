@@ -113,7 +113,7 @@ describe('runtime/main.ts', function () {
       says: /^error: --cache: cannot write to .*bad\.yaml\/cache \(.*\): choose another folder/ },
     { name: 'a file that is not a model', args: () =>
         ['serve', join(folder, 'matmul', 'notes.txt'), '--cache', join(folder, 'cache')],
-      says: /^error: notes\.txt is not a model this runtime can serve: / },
+      says: /^error: notes\.txt is not a model that this runtime can serve: / },
   ];
   for (const { name, args, says } of mistakes) {
     it(`reports ${name} in one sentence`, async () => {

@@ -78,7 +78,10 @@ describe('model server without room', () => {
       notes: string[];
     };
     assert.equal(config.execution.workers, 2);
-    assert.match(config.notes.join(), /4 workers of about \d+ bytes each do not fit into 1048576000: there are 2/);
+    assert.match(
+      config.notes.join(),
+      /4 workers of about \w+ each do not fit into the memory limit of 1000Mi: .* reduced to 2/,
+    );
     await running.end();
   });
 });
@@ -168,7 +171,7 @@ describe('model server under load', () => {
     assert.match(String(third.headers['retry-after']), /^[1-9]\d*$/);
     assert.deepEqual(
       [third.headers['x-error-code'], jsonOf(third)],
-      ['QUEUE_FULL', { error: 'the queue holds its limit of 1 requests' }],
+      ['QUEUE_FULL', { error: 'the queue is full (limit: 1 requests); retry later' }],
     );
     gate.letGo();
     assert.deepEqual([(await first).status, (await second).status], [200, 200]);

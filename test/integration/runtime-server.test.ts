@@ -32,22 +32,22 @@ describe('model server', () => {
     { path: `/v2/models/m/versions/${revision}/ready`, want: { name: 'm', ready: true } },
     { path: '/v2/repository/index', method: 'POST',
       want: [{ name: 'm', version: revision, state: 'READY', reason: '' }] },
-    { path: '/v2/models/other', status: 404, want: { error: "unknown model 'other': this server serves 'm'" } },
+    { path: '/v2/models/other', status: 404, want: { error: "unknown model 'other'; available: 'm'" } },
     { path: '/v2/models/m/versions/1', status: 404,
-      want: { error: `unknown model 'm version 1': this server serves 'm version ${revision}'` } },
-    { path: '/v2/models/m/nothing', status: 404, want: { error: 'no such endpoint: GET /v2/models/m/nothing' } },
+      want: { error: `unknown model 'm version 1'; available: 'm version ${revision}'` } },
+    { path: '/v2/models/m/nothing', status: 404, want: { error: 'unknown endpoint: GET /v2/models/m/nothing' } },
     { path: infer, status: 405, want: { error: `${infer} does not take GET: use POST` } },
     { path: '/v2/health/ready/', want: { ready: true, live: true } },
     { path: '/v1/models/other', status: 404, want: {
-        error: { message: "unknown model 'other': this server serves 'm'",
+        error: { message: "unknown model 'other'; available: 'm'",
         type: 'invalid_request_error', param: 'model', code: 'model_not_found' } } },
     { path: '/v1/models', method: 'POST', status: 405,
       want: { error: { message: '/v1/models does not take POST: use GET',
         type: 'invalid_request_error', param: null, code: 'method_unknown' } } },
     { path: '/v1/nothing', status: 404, want: {
-        error: { message: 'no such endpoint: GET /v1/nothing',
+        error: { message: 'unknown endpoint: GET /v1/nothing',
         type: 'invalid_request_error', param: null, code: 'path_unknown' } } },
-    { path: '/', status: 404, want: { error: 'no such endpoint: GET /' } },
+    { path: '/', status: 404, want: { error: 'unknown endpoint: GET /' } },
   ];
   for (const { path, method = 'GET', status = 200, want } of endpoints) {
     it(`answers ${method} ${path} with ${status}`, async () => {

@@ -175,8 +175,8 @@ describe('Immediate rollouts', () => {
     assert.match(
       ready?.message ?? '',
       new RegExp(
-        "Service named ranker exists and has no owner and not the operator's labels: delete " +
-          'it or give the model another name',
+        "Service named ranker already exists and has neither an owner nor the operator's labels: delete " +
+          'it or rename the model',
       ),
     );
   });

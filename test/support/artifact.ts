@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { systemClock, type Clock } from '../../lib/clock.ts';
-import type { Fields, Logger } from '../../lib/log.ts';
+import type { LogFields, Logger } from '../../lib/log.ts';
 import type { NpmMachine } from '../../runtime/prepare/fetch/npm-settings.ts';
 
 /** The machine's clock, but waits between tries end at once; `slept` records their lengths. */
@@ -23,14 +23,14 @@ export function hastyClock(): Clock & { readonly slept: number[] } {
   };
 }
 
-export type Line = { readonly level: string; readonly message: string; readonly fields: Fields };
+export type Line = { readonly level: string; readonly message: string; readonly fields: LogFields };
 
 /** Records log lines. */
 export function keepingLogger(): Logger & { readonly lines: Line[] } {
   const lines: Line[] = [];
   const at =
     (level: string) =>
-    (message: string, fields: Fields = {}): void => {
+    (message: string, fields: LogFields = {}): void => {
       lines.push({ level, message, fields });
     };
   const logger: Logger & { readonly lines: Line[] } = {

@@ -11,6 +11,7 @@ const say = (message: FromWorker): void => port?.postMessage(message);
 
 port?.on('message', (message: ToWorker) => {
   if (message.say === 'release') return port.close();
+  if (message.say !== 'run') throw new Error(`this worker cannot ${message.say}`);
   const parts = message.batch.parts.map((part) => {
     if (part['x']?.data[0] === -1) throw new Error('the worker broke');
     return {

@@ -3,8 +3,11 @@
  * Owns: the same contract as the real pool; test/conformance/engine checks both.
  */
 import { AppError } from '../../api/errors.ts';
-import type { Engine, EngineBatch, EngineResult } from '../../runtime/engine/port.ts';
+import type { WorkerStep } from '../../runtime/engine/messages.ts';
+import type { Engine, EngineBatch, EngineResult, StepResult } from '../../runtime/engine/port.ts';
 import { runParts } from '../../runtime/engine/rows.ts';
+import { SequenceStates } from '../../runtime/engine/sequence-states.ts';
+import { SlotSequences } from '../../runtime/engine/sequences.ts';
 import type { NamedTensors } from '../../runtime/engine/tensor.ts';
 
 export type FakeModel = (inputs: NamedTensors, outputs: readonly string[]) => NamedTensors;
@@ -12,33 +15,47 @@ export type FakeModel = (inputs: NamedTensors, outputs: readonly string[]) => Na
 export type FakeEngineOptions = {
   readonly model: FakeModel;
   readonly slots?: number;
-  /** Called before each batch runs; the batch runs when the promise resolves. */
+  /** Limit of the state of all sequences, in bytes. */
+  readonly stateBytes?: number;
+  /** The worker ends instead of running a step with such inputs. */
+  readonly isFatal?: (inputs: NamedTensors) => boolean;
+  /** Called before each batch or step runs, with its inputs; it runs when the promise resolves. */
   readonly gate?: (batch: EngineBatch) => Promise<void>;
 };
 
+type FakeSlot = { lose: ((error: AppError) => void) | undefined; states: SequenceStates };
+
 export class FakeEngine implements Engine {
   readonly #options: FakeEngineOptions;
-  readonly #slots: number;
-  #running = 0;
+  /** `lose` is set while a slot runs something. */
+  readonly #slots: readonly FakeSlot[];
+  readonly sequences: SlotSequences;
   #onFree: () => void = () => {};
   #closing = false;
   #wakeCloser: () => void = () => {};
-  #lost: ((error: AppError) => void)[] = [];
   /** The batches that were run, in order. */
   readonly batches: EngineBatch[] = [];
   recycled = 0;
 
   constructor(options: FakeEngineOptions) {
     this.#options = options;
-    this.#slots = options.slots ?? 1;
+    this.#slots = Array.from({ length: options.slots ?? 1 }, () => ({ lose: undefined, states: new SequenceStates() }));
+    this.sequences = new SlotSequences({
+      model: 'fake',
+      limitBytes: options.stateBytes ?? 0,
+      openSlots: () => (this.#closing ? [] : [...this.#slots.keys()]),
+      isFree: (slot) => !this.#closing && this.#slots[slot] !== undefined && this.#slots[slot].lose === undefined,
+      tell: (slot, news) => this.#slots[slot]?.states.hear(news),
+      step: (slot, steps) => this.#occupy(slot, (states) => this.#step(slot, states, steps)),
+    });
   }
 
   get freeSlots(): number {
-    return this.#closing ? 0 : this.#slots - this.#running;
+    return this.#closing ? 0 : this.#slots.filter(({ lose }) => lose === undefined).length;
   }
 
   get workers(): { readonly ready: number; readonly wanted: number } {
-    return { ready: this.#slots, wanted: this.#slots };
+    return { ready: this.#slots.length, wanted: this.#slots.length };
   }
 
   onFree(listener: () => void): void {
@@ -47,20 +64,25 @@ export class FakeEngine implements Engine {
 
   async run(batch: EngineBatch): Promise<EngineResult> {
     if (this.freeSlots <= 0) throw new AppError('NOT_READY', { state: 'no worker is free' });
-    this.#running += 1;
     this.batches.push(batch);
-    try {
-      return await Promise.race([this.#compute(batch), new Promise<never>((_, reject) => this.#lost.push(reject))]);
-    } finally {
-      this.#running -= 1;
-      this.#wakeCloser();
-      this.#onFree();
-    }
+    return this.#occupy(
+      this.#slots.findIndex(({ lose }) => lose === undefined),
+      () => this.#compute(batch),
+    );
   }
 
-  /** As if the worker had ended during a run: running batches are lost, and the slot becomes free again. */
-  lose(): void {
-    for (const reject of this.#lost.splice(0)) reject(new AppError('ENGINE_LOST', { model: 'fake' }));
+  /**
+   * As if the workers had ended during a run: running batches and the state of sequences are lost, and the slots become
+   * free again.
+   * @param only the slot whose worker ends; absent: all
+   */
+  lose(only?: number): void {
+    for (const [index, slot] of this.#slots.entries()) {
+      if (only !== undefined && only !== index) continue;
+      slot.states = new SequenceStates();
+      slot.lose?.(new AppError('ENGINE_LOST', { model: 'fake' }));
+      this.sequences.loseSlot(index);
+    }
   }
 
   recycle(): void {
@@ -69,10 +91,35 @@ export class FakeEngine implements Engine {
 
   async close(): Promise<void> {
     this.#closing = true;
-    while (this.#running > 0)
+    while (this.#slots.some(({ lose }) => lose !== undefined))
       await new Promise<void>((resolve) => {
         this.#wakeCloser = resolve;
       });
+  }
+
+  /** Does some work in a free slot; `lose` ends it early. */
+  async #occupy<T>(index: number, work: (states: SequenceStates) => Promise<T>): Promise<T> {
+    const slot = this.#slots[index];
+    if (slot === undefined) throw new Error(`there is no slot ${index}`);
+    const lost = Promise.withResolvers<never>();
+    slot.lose = lost.reject;
+    try {
+      return await Promise.race([work(slot.states), lost.promise]);
+    } finally {
+      slot.lose = undefined;
+      this.#wakeCloser();
+      this.#onFree();
+    }
+  }
+
+  async #step(slot: number, states: SequenceStates, steps: readonly WorkerStep[]): Promise<StepResult> {
+    if (steps.some(({ inputs }) => this.#options.isFatal?.(inputs) === true)) this.lose(slot);
+    await this.#options.gate?.({ parts: steps.map(({ inputs }) => inputs), outputs: [] });
+    return states.step(
+      steps,
+      (inputs, outputs) => Promise.resolve(this.#options.model(inputs, outputs)),
+      () => performance.now(),
+    );
   }
 
   async #compute(batch: EngineBatch): Promise<EngineResult> {

@@ -9,16 +9,16 @@ import { join } from 'node:path';
 import { AppError, type ErrorCode } from '../../api/errors.ts';
 import type { SourceConfig } from '../../api/runtime-config.ts';
 import { acquire, type Acquired, type AcquireOptions } from '../../runtime/prepare/acquire.ts';
-import { Cache } from '../../runtime/prepare/cache/cache.ts';
+import { ModelCache } from '../../runtime/prepare/cache/cache.ts';
 import { openPart, type OpenPart } from '../../runtime/prepare/fetch/part-file.ts';
 import { Progress } from '../../runtime/prepare/progress.ts';
-import { defaultLimits, type Limits } from '../../runtime/prepare/fetch/source.ts';
+import { defaultLimits, type SourceLimits } from '../../runtime/prepare/fetch/source.ts';
 import { hastyClock, keepingLogger, npmWith } from './artifact.ts';
 import { FileServer } from './file-server.ts';
 import { noise } from './onnx-models.ts';
 
 export type Given = Partial<AcquireOptions> & {
-  readonly limits?: Partial<Limits>;
+  readonly limits?: Partial<SourceLimits>;
   readonly openPart?: OpenPart;
   readonly signal?: AbortSignal;
 };
@@ -55,7 +55,7 @@ export class FetchWorld {
   async fetchFrom(source: Partial<SourceConfig>, given: Given = {}): Promise<Acquired> {
     const clock = hastyClock();
     const { logger } = this;
-    const cache = await Cache.open(join(this.folder, 'cache'), { maxBytes: 1e9, clock, logger });
+    const cache = await ModelCache.open(join(this.folder, 'cache'), { maxBytes: 1e9, clock, logger });
     return await acquire(
       { uri: `${this.server.origin}/m.onnx`, variants: [], ...source },
       {

@@ -2,7 +2,7 @@
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { createRegistry, expose } from '../../lib/metrics.ts';
-import { openAccess, type Access } from '../../kube/client/access.ts';
+import { openAccess, type ClusterAccess } from '../../kube/client/access.ts';
 import { HttpKubeClient } from '../../kube/client/http-client.ts';
 import { Reflector } from '../../kube/cache/reflector.ts';
 import { HostileApi, things, type Thing } from './hostile-api.ts';
@@ -17,7 +17,7 @@ export type World = {
 const ends: (() => Promise<unknown>)[] = [];
 
 export async function hostileWorld(
-  options: { access?: (server: string) => Access | Promise<Access>; deadlineMs?: number } = {},
+  options: { access?: (server: string) => ClusterAccess | Promise<ClusterAccess>; deadlineMs?: number } = {},
 ): Promise<World> {
   const api = new HostileApi();
   const server = await api.start();

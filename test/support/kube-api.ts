@@ -4,7 +4,7 @@ import { systemClock } from '../../lib/clock.ts';
 import { createRegistry } from '../../lib/metrics.ts';
 import { loadAccess } from '../../kube/client/access.ts';
 import { statusOf } from '../../kube/client/kube-error.ts';
-import { Transport, type Call } from '../../kube/client/transport.ts';
+import { Transport, type ApiCall } from '../../kube/client/transport.ts';
 import type { Api } from '../conformance/onnxmodel/suite.ts';
 
 export async function openApi(kubeconfig: string): Promise<{ readonly api: Api; readonly close: () => Promise<void> }> {
@@ -18,7 +18,7 @@ export async function openApi(kubeconfig: string): Promise<{ readonly api: Api; 
       query: Object.fromEntries(new URLSearchParams(query)),
       ...(body === undefined ? {} : { body }),
       ...(contentType === undefined ? {} : { contentType }),
-    } as Call;
+    } as ApiCall;
     try {
       return { status: method === 'POST' ? 201 : 200, body: (await transport.request(call)) as never };
     } catch (error) {

@@ -11,9 +11,9 @@ import { silentLogger } from '../../lib/log.ts';
 import { createObjects } from '../../local/api-server/core.ts';
 import { startControlPlane, type ControlPlane, type ControlPlaneOptions } from '../../local/control-plane.ts';
 import type { Image } from '../../local/kubelet/images.ts';
-import type { Container, Pod } from '../../local/kubelet/pod.ts';
-import type { KubeObject, Objects, ResourceType } from '../../local/objects.ts';
-import { pods, services, type Service } from '../../local/workloads/resources.ts';
+import type { Container, StoredPod } from '../../local/kubelet/pod.ts';
+import type { StoredObject, Objects, ResourcePath } from '../../local/objects.ts';
+import { podsPath, servicesPath, type StoredService } from '../../local/workloads/resources.ts';
 
 export const programs: ReadonlyMap<string, Image> = new Map([
   ['test/program', { entrypoint: [process.execPath, join(import.meta.dirname, 'programs', 'program.mjs')] }],
@@ -60,8 +60,8 @@ export class LocalWorld {
     rmSync(this.dir, { recursive: true, force: true });
   }
 
-  pod(name: string): Pod | undefined {
-    return this.objects.get({ ...pods, namespace: 'default', name }) as Pod | undefined;
+  pod(name: string): StoredPod | undefined {
+    return this.objects.get({ ...podsPath, namespace: 'default', name }) as StoredPod | undefined;
   }
 
   /** @param spec fields of the pod's spec beside the containers */
@@ -71,7 +71,7 @@ export class LocalWorld {
     spec: Record<string, unknown> = {},
     labels: Record<string, string> = {},
   ): void {
-    this.objects.create(pods, {
+    this.objects.create(podsPath, {
       apiVersion: 'v1',
       kind: 'Pod',
       metadata: { name, namespace: 'default', labels },
@@ -79,20 +79,20 @@ export class LocalWorld {
     });
   }
 
-  createService(name: string, selector: Record<string, string>, targetPort: number | string = 8080): Service {
+  createService(name: string, selector: Record<string, string>, targetPort: number | string = 8080): StoredService {
     const spec = { selector, ports: [{ port: 8080, targetPort }] };
-    return this.objects.create(services, {
+    return this.objects.create(servicesPath, {
       apiVersion: 'v1',
       kind: 'Service',
       metadata: { name, namespace: 'default' },
       spec,
-    }) as Service;
+    }) as StoredService;
   }
 
   /** The pod once it satisfies the check. */
-  podUntil(name: string, wanted: (pod: Pod) => boolean, what: string): Promise<Pod> {
+  podUntil(name: string, wanted: (pod: StoredPod) => boolean, what: string): Promise<StoredPod> {
     return this.until(
-      pods,
+      podsPath,
       () => {
         const pod = this.pod(name);
         return pod !== undefined && wanted(pod) ? pod : undefined;
@@ -102,11 +102,11 @@ export class LocalWorld {
   }
 
   gone(name: string): Promise<true> {
-    return this.until(pods, () => (this.pod(name) === undefined ? true : undefined), `pod ${name} to be gone`);
+    return this.until(podsPath, () => (this.pod(name) === undefined ? true : undefined), `pod ${name} to be gone`);
   }
 
   /** Checks after each change of the type until the check returns a value. */
-  until<T>(type: ResourceType, check: () => T | undefined, what: string): Promise<T> {
+  until<T>(type: ResourcePath, check: () => T | undefined, what: string): Promise<T> {
     return new Promise((resolve, reject) => {
       const first = check();
       if (first !== undefined) return resolve(first);
@@ -167,6 +167,6 @@ export function container(parts: Partial<Container> = {}): Container {
   return { name: 'main', image: 'test/program', ...parts };
 }
 
-function brief({ kind, metadata, spec, status }: KubeObject): object {
+function brief({ kind, metadata, spec, status }: StoredObject): object {
   return { kind, name: metadata.name, spec, status };
 }

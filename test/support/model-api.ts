@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import type { Claim } from '../../api/conditions.ts';
 import { claimConditions } from '../../api/conditions.ts';
 import { customResourceDefinition, type OnnxModelStatus } from '../../api/onnxmodel.ts';
-import type { Stage } from '../../api/schema/builder.ts';
+import type { SchemaStage } from '../../api/schema/builder.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { startApiServer, type LocalApiServer } from '../../local/api-server/server.ts';
-import type { KubeObject, NewObject } from '../../local/objects.ts';
+import type { StoredObject, NewObject } from '../../local/objects.ts';
 import { eventually } from './eventually.ts';
 
 export const models = { apiVersion: 'onnx-operator.dev/v1alpha1', plural: 'onnxmodels' } as const;
@@ -20,7 +20,7 @@ export class ModelApi {
   readonly #folder: string;
 
   /** @param stage `whole`: includes planned fields */
-  static async start(namespace: string, stage: Stage = 'published'): Promise<ModelApi> {
+  static async start(namespace: string, stage: SchemaStage = 'published'): Promise<ModelApi> {
     const api = new ModelApi(await startApiServer({ clock: systemClock, logger: silentLogger, bookmarkMs: 50 }));
     api.server.objects.create(
       { apiVersion: 'apiextensions.k8s.io/v1', plural: 'customresourcedefinitions' },
@@ -41,7 +41,7 @@ export class ModelApi {
     writeFileSync(this.kubeconfig, server.kubeconfig(), { mode: 0o600 });
   }
 
-  create(namespace: string, name: string): KubeObject {
+  create(namespace: string, name: string): StoredObject {
     return this.server.objects.create(models, {
       apiVersion: models.apiVersion,
       kind: 'OnnxModel',
@@ -50,7 +50,7 @@ export class ModelApi {
     });
   }
 
-  get(namespace: string, name: string): KubeObject {
+  get(namespace: string, name: string): StoredObject {
     const found = this.server.objects.get({ ...models, namespace, name });
     if (found === undefined) throw new Error(`${name} does not exist`);
     return found;

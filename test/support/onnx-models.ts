@@ -51,6 +51,32 @@ export function add(): Model {
   };
 }
 
+/**
+ * x[batch, new] and past[batch, length] → present[batch, length + new] = past, then x; sum[batch, 1] = the sum of
+ * present. `present` is the `past` of the next step, and grows as a cache of keys and values does.
+ */
+export function accumulator(): Model {
+  return {
+    opset: 17,
+    graph: {
+      name: 'accumulator',
+      nodes: [
+        { op: 'Concat', inputs: ['past', 'x'], outputs: ['present'], attributes: { axis: { int: 1 } } },
+        { op: 'ReduceSum', inputs: ['present', 'axes'], outputs: ['sum'] },
+      ],
+      inputs: [
+        { name: 'x', type: 'float32', shape: ['batch', 'new'] },
+        { name: 'past', type: 'float32', shape: ['batch', 'length'] },
+      ],
+      outputs: [
+        { name: 'present', type: 'float32', shape: ['batch', 'length + new'] },
+        { name: 'sum', type: 'float32', shape: ['batch', 1] },
+      ],
+      weights: [weight('axes', 'int64', [1], BigInt64Array.of(1n))],
+    },
+  };
+}
+
 /** x[batch, 4] · W[4, 2] → y[batch, 2] with W = [[1,0],[0,1],[1,1],[2,-1]]: y = [x0+x2+2x3, x1+x2-x3]. */
 export function matmul(scale = 1): Model {
   const values = Float32Array.from([1, 0, 0, 1, 1, 1, 2, -1], (value) => value * scale);

@@ -3,7 +3,7 @@
  * Owns: the columns per kind, as the real server prints them. Kinds without a row show name and age.
  */
 import { at, listOf, numberAt, recordOf, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
-import type { KubeObject } from '../../objects.ts';
+import type { StoredObject } from '../../objects.ts';
 import type { Column } from '../resource.ts';
 import { ageOf } from '../times.ts';
 
@@ -217,16 +217,16 @@ function pairs(labels: unknown): string {
   );
 }
 
-function countOf(object: KubeObject, fields: readonly string[]): number {
+function countOf(object: StoredObject, fields: readonly string[]): number {
   return fields.reduce((sum, field) => sum + Object.keys(recordOf(object[field])).length, 0);
 }
 
-function containerStatuses(pod: KubeObject): readonly JsonRecord[] {
+function containerStatuses(pod: StoredObject): readonly JsonRecord[] {
   return recordsOf(at(pod, 'status', 'containerStatuses'));
 }
 
 /** The STATUS column: why a container waits or ended, else the pod's phase. */
-function podStatus(pod: KubeObject): string {
+function podStatus(pod: StoredObject): string {
   const inits = recordsOf(at(pod, 'status', 'initContainerStatuses'));
   const total = listOf(at(pod, 'spec', 'initContainers')).length;
   const pending = inits.findIndex((one) => numberAt(one, 'state', 'terminated', 'exitCode') !== 0);
@@ -247,13 +247,13 @@ function reasonOf(status: JsonRecord): string | undefined {
   return code === undefined ? undefined : `ExitCode:${code}`;
 }
 
-function nodeStatus(node: KubeObject): string {
+function nodeStatus(node: StoredObject): string {
   const ready = recordsOf(at(node, 'status', 'conditions')).find((condition) => condition['type'] === 'Ready');
   const word = ready === undefined ? 'Unknown' : ready['status'] === 'True' ? 'Ready' : 'NotReady';
   return at(node, 'spec', 'unschedulable') === true ? `${word},SchedulingDisabled` : word;
 }
 
-function nodeAddress(node: KubeObject, type: string): string {
+function nodeAddress(node: StoredObject, type: string): string {
   return (
     stringAt(
       recordsOf(at(node, 'status', 'addresses')).find((one) => one['type'] === type),
@@ -262,12 +262,12 @@ function nodeAddress(node: KubeObject, type: string): string {
   );
 }
 
-function nodeInfo(node: KubeObject, field: string): string {
+function nodeInfo(node: StoredObject, field: string): string {
   return stringAt(node, 'status', 'nodeInfo', field) || '<unknown>';
 }
 
 /** Local mode does not provide load balancers: a Service of that type stays pending. */
-function externalAddress(service: KubeObject): string {
+function externalAddress(service: StoredObject): string {
   const type = stringAt(service, 'spec', 'type');
   if (type === 'ExternalName') return stringAt(service, 'spec', 'externalName') ?? '<none>';
   const given = listOf(at(service, 'spec', 'externalIPs'))
@@ -281,7 +281,7 @@ function portText(port: JsonRecord): string {
   return `${String(port['port'])}${node === 0 ? '' : `:${node}`}/${String(port['protocol'])}`;
 }
 
-function endpointsText(object: KubeObject): string {
+function endpointsText(object: StoredObject): string {
   const texts = recordsOf(object['subsets']).flatMap((subset) =>
     recordsOf(subset['addresses']).flatMap((address) =>
       recordsOf(subset['ports']).map((port) => `${String(address['ip'])}:${String(port['port'])}`),
@@ -290,14 +290,14 @@ function endpointsText(object: KubeObject): string {
   return texts.join(',') || '<none>';
 }
 
-function controllerOf(object: KubeObject): string {
+function controllerOf(object: StoredObject): string {
   const owner = object.metadata.ownerReferences?.find((one) => one.controller === true);
   if (owner === undefined) return '<none>';
   const [group] = owner.apiVersion.includes('/') ? owner.apiVersion.split('/') : [''];
   return `${owner.kind.toLowerCase()}${group === '' ? '' : `.${group ?? ''}`}/${owner.name}`;
 }
 
-function lastSeen(event: KubeObject): string | undefined {
+function lastSeen(event: StoredObject): string | undefined {
   return (
     stringAt(event, 'series', 'lastObservedTime') ??
     stringAt(event, 'lastTimestamp') ??

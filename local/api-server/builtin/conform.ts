@@ -3,11 +3,12 @@
  * and empty lists and maps, and rewrites quantities in their canonical form.
  * Owns: these checks and their messages, for built-in types and for the metadata of every object.
  */
-import { isRecord, type JsonRecord } from '../../../lib/json.ts';
+import { isRecord } from '../../../api/record.ts';
+import { type JsonRecord } from '../../../lib/json.ts';
 import { canonicalQuantity, nanosOf, quantityRule } from '../../../api/quantities.ts';
-import { isDescribed, schemaOfField, schemaOfItems, type Schema } from '../../../kube/schema/schema.ts';
+import { isDescribed, schemaOfField, schemaOfItems, type OpenApiSchema } from '../../../kube/schema/schema.ts';
 import { badRequest } from '../status.ts';
-import { metaSchema } from './schemas.ts';
+import { builtinMetaSchema } from './schemas.ts';
 
 const microTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)$/;
 const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
@@ -18,11 +19,11 @@ type Place = { readonly owner: string; readonly path: string };
  * @returns a new object
  * @throws StatusError 400 naming the field that has a wrong type
  */
-export function conformObject(object: JsonRecord, schema: Schema): JsonRecord {
+export function conformObject(object: JsonRecord, schema: OpenApiSchema): JsonRecord {
   try {
     return conformRecord(
       object,
-      { ...schema, properties: { ...schema.properties, metadata: metaSchema } },
+      { ...schema, properties: { ...schema.properties, metadata: builtinMetaSchema } },
       { owner: '', path: '' },
     );
   } catch (error) {
@@ -37,7 +38,7 @@ export function conformMeta(object: JsonRecord): void {
     return;
   }
   try {
-    object['metadata'] = conform(object['metadata'], metaSchema, { owner: 'ObjectMeta', path: '' });
+    object['metadata'] = conform(object['metadata'], builtinMetaSchema, { owner: 'ObjectMeta', path: '' });
   } catch (error) {
     throw refused(object, error);
   }
@@ -52,7 +53,7 @@ function refused(object: JsonRecord, error: unknown): unknown {
   return badRequest(`${kind} in version "${version}" cannot be handled as a ${kind}: ${error.message}`);
 }
 
-function conform(value: unknown, schema: Schema, place: Place): unknown {
+function conform(value: unknown, schema: OpenApiSchema, place: Place): unknown {
   if (schema.title === 'Quantity') return quantityValue(value);
   if (schema['x-kubernetes-int-or-string'] === true) return intOrString(value);
   if (schema.title === 'MicroTime') return timeValue(value, microTime, '2006-01-02T15:04:05.000000Z07:00', '.000000');
@@ -66,7 +67,7 @@ function conform(value: unknown, schema: Schema, place: Place): unknown {
   return isRecord(value) ? conformRecord(value, schema, place) : value;
 }
 
-function conformRecord(value: JsonRecord, schema: Schema, place: Place): JsonRecord {
+function conformRecord(value: JsonRecord, schema: OpenApiSchema, place: Place): JsonRecord {
   const out: JsonRecord = {};
   for (const [field, item] of Object.entries(value)) {
     const below = schemaOfField(schema, field);
@@ -82,7 +83,7 @@ function conformRecord(value: JsonRecord, schema: Schema, place: Place): JsonRec
 }
 
 /** The path as Go's decoder prints it: entries of maps and items of lists are reported as the field that holds them. */
-function placeBelow(schema: Schema, field: string, place: Place): Place {
+function placeBelow(schema: OpenApiSchema, field: string, place: Place): Place {
   if (!isDescribed(schema, field)) return place;
   return { owner: schema.title ?? '', path: place.path === '' ? field : `${place.path}.${field}` };
 }
@@ -110,12 +111,12 @@ function isOmitted(field: string, value: unknown): boolean {
 }
 
 /** Empty lists and maps are not stored. */
-function isLeftOut(value: unknown, schema: Schema): boolean {
+function isLeftOut(value: unknown, schema: OpenApiSchema): boolean {
   if (Array.isArray(value)) return value.length === 0;
   return isRecord(value) && schema.additionalProperties !== undefined && Object.keys(value).length === 0;
 }
 
-function hasType(value: unknown, schema: Schema): boolean {
+function hasType(value: unknown, schema: OpenApiSchema): boolean {
   switch (schema.type) {
     case 'string':
       return typeof value === 'string';
@@ -141,7 +142,7 @@ function jsonType(value: unknown): string {
   return typeof value;
 }
 
-function goType(schema: Schema): string {
+function goType(schema: OpenApiSchema): string {
   switch (schema.type) {
     case 'integer':
       return schema.format ?? 'int';
@@ -151,7 +152,7 @@ function goType(schema: Schema): string {
       return `[]${goType(schemaOfItems(schema))}`;
     case 'object':
       return isRecord(schema.additionalProperties)
-        ? `map[string]${goType(schema.additionalProperties as Schema)}`
+        ? `map[string]${goType(schema.additionalProperties as OpenApiSchema)}`
         : `v1.${schema.title ?? 'object'}`;
     default:
       return schema.type ?? 'interface {}';

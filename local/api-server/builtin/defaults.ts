@@ -4,10 +4,11 @@
  * Why: the operator compares live objects with wanted ones; a default that is missing here would hide an endless update
  * that a real cluster shows.
  */
-import { at, recordIn, recordsOf, setDefault, stringAt, isRecord, type JsonRecord } from '../../../lib/json.ts';
-import type { Draft } from '../resource.ts';
+import { isRecord } from '../../../api/record.ts';
+import { at, recordIn, recordsOf, setDefault, stringAt, type JsonRecord } from '../../../lib/json.ts';
+import type { ObjectDraft } from '../resource.ts';
 
-export function podDefaults(draft: Draft): void {
+export function podDefaults(draft: ObjectDraft): void {
   const spec = recordIn(draft, 'spec');
   // Only for a pod itself: in a template, limits without requests stay as they are.
   for (const field of ['containers', 'initContainers'])
@@ -101,7 +102,7 @@ function fieldRefDefaults(item: JsonRecord): void {
   if (isRecord(item['fieldRef'])) setDefault(item['fieldRef'], 'apiVersion', 'v1');
 }
 
-export function deploymentDefaults(draft: Draft): void {
+export function deploymentDefaults(draft: ObjectDraft): void {
   const spec = recordIn(draft, 'spec');
   setDefault(spec, 'replicas', 1);
   setDefault(spec, 'revisionHistoryLimit', 10);
@@ -116,7 +117,7 @@ export function deploymentDefaults(draft: Draft): void {
   templateDefaults(spec);
 }
 
-export function replicaSetDefaults(draft: Draft): void {
+export function replicaSetDefaults(draft: ObjectDraft): void {
   const spec = recordIn(draft, 'spec');
   setDefault(spec, 'replicas', 1);
   templateDefaults(spec);
@@ -126,7 +127,7 @@ function templateDefaults(spec: JsonRecord): void {
   podSpecDefaults(recordIn(recordIn(spec, 'template'), 'spec'));
 }
 
-export function serviceDefaults(draft: Draft): void {
+export function serviceDefaults(draft: ObjectDraft): void {
   const spec = recordIn(draft, 'spec');
   setDefault(spec, 'sessionAffinity', 'None');
   setDefault(spec, 'type', 'ClusterIP');
@@ -138,7 +139,7 @@ export function serviceDefaults(draft: Draft): void {
   }
 }
 
-export function secretDefaults(draft: Draft): void {
+export function secretDefaults(draft: ObjectDraft): void {
   setDefault(draft, 'type', 'Opaque');
   // `stringData` is write-only: it becomes base64 in `data`.
   const plain = draft['stringData'];
@@ -148,11 +149,11 @@ export function secretDefaults(draft: Draft): void {
   delete draft['stringData'];
 }
 
-export function claimDefaults(draft: Draft): void {
+export function claimDefaults(draft: ObjectDraft): void {
   setDefault(recordIn(draft, 'spec'), 'volumeMode', 'Filesystem');
 }
 
-export function endpointSliceDefaults(draft: Draft): void {
+export function endpointSliceDefaults(draft: ObjectDraft): void {
   for (const endpoint of recordsOf(draft['endpoints'])) setDefault(endpoint, 'conditions', {});
   for (const port of recordsOf(draft['ports'])) {
     setDefault(port, 'name', '');

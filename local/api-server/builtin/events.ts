@@ -4,8 +4,8 @@
  * Pure.
  */
 import { copyOf, recordOf, setDefault, stringAt, type JsonRecord } from '../../../lib/json.ts';
-import type { KubeObject } from '../../objects.ts';
-import type { Draft, Resource, Rules } from '../resource.ts';
+import type { StoredObject } from '../../objects.ts';
+import type { ObjectDraft, Resource, Rules } from '../resource.ts';
 import { invalidValue, requiredValue, type Cause } from '../../../kube/schema/cause.ts';
 
 /** Field of core/v1 → field of events.k8s.io/v1. The other fields have the same name in both. */
@@ -24,7 +24,7 @@ export const eventConversion: NonNullable<Resource['conversion']> = {
     const event = { ...rename(stored, renamed), apiVersion: 'events.k8s.io/v1' };
     // events.k8s.io/v1 omits empty fields.
     const entries = Object.entries(event).filter(([field, value]) => !(field.startsWith('reporting') && value === ''));
-    return Object.fromEntries(entries) as unknown as KubeObject;
+    return Object.fromEntries(entries) as unknown as StoredObject;
   },
   stored: (draft) =>
     ({
@@ -33,10 +33,10 @@ export const eventConversion: NonNullable<Resource['conversion']> = {
         renamed.map(([old, now]) => [now, old] as const),
       ),
       apiVersion: 'v1',
-    }) as unknown as Draft,
+    }) as unknown as ObjectDraft,
 };
 
-function rename(object: JsonRecord | KubeObject, names: readonly (readonly [string, string])[]): JsonRecord {
+function rename(object: JsonRecord | StoredObject, names: readonly (readonly [string, string])[]): JsonRecord {
   const out: JsonRecord = { ...object };
   for (const [from] of names) delete out[from];
   for (const [from, to] of names) {
@@ -93,7 +93,7 @@ export const newEventRules: Rules = {
   },
 };
 
-function validateEvent(draft: Draft): readonly Cause[] {
+function validateEvent(draft: ObjectDraft): readonly Cause[] {
   const involved = stringAt(draft, 'involvedObject', 'namespace') ?? '';
   const own = stringAt(draft.metadata, 'namespace') ?? '';
   // Events of cluster-scoped objects are in the namespace `default`.

@@ -3,10 +3,10 @@
  * Pure.
  */
 import { numberAt } from '../../../lib/json.ts';
-import type { Draft } from '../resource.ts';
+import type { ObjectDraft } from '../resource.ts';
 import { invalidValue, type Cause } from '../../../kube/schema/cause.ts';
 
-export function validateLease(draft: Draft): readonly Cause[] {
+export function validateLease(draft: ObjectDraft): readonly Cause[] {
   const causes: Cause[] = [];
   const seconds = numberAt(draft, 'spec', 'leaseDurationSeconds');
   if (seconds !== undefined && seconds <= 0)

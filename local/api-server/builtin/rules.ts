@@ -13,8 +13,8 @@ import {
   stringAt,
   type JsonRecord,
 } from '../../../lib/json.ts';
-import type { KubeObject } from '../../objects.ts';
-import type { Draft, Rules } from '../resource.ts';
+import type { StoredObject } from '../../objects.ts';
+import type { ObjectDraft, Rules } from '../resource.ts';
 import { forbiddenValue, invalidValue, requiredValue, type Cause } from '../../../kube/schema/cause.ts';
 import {
   claimDefaults,
@@ -153,7 +153,7 @@ export const configMapRules: Rules = {
   validate: (draft, old) => [...validKeys(draft), ...immutableData(draft, old)],
 };
 
-function validKeys(draft: Draft): readonly Cause[] {
+function validKeys(draft: ObjectDraft): readonly Cause[] {
   const keys = ['data', 'binaryData'].flatMap((field) =>
     Object.keys(recordOf(draft[field])).map((key) => ({ field: `${field}[${key}]`, key })),
   );
@@ -169,7 +169,7 @@ function validKeys(draft: Draft): readonly Cause[] {
     );
 }
 
-function immutableData(draft: Draft, old: KubeObject | undefined): readonly Cause[] {
+function immutableData(draft: ObjectDraft, old: StoredObject | undefined): readonly Cause[] {
   if (old?.['immutable'] !== true) return [];
   const changed = ['data', 'binaryData'].filter((field) => !isSame(draft[field], old[field]));
   return [

@@ -3,21 +3,22 @@
  * Owns: loading them and resolving their references. A type without declared fields accepts any value.
  */
 import { readFileSync } from 'node:fs';
-import { isRecord, type JsonRecord } from '../../../lib/json.ts';
-import type { Schema } from '../../../kube/schema/schema.ts';
+import { isRecord } from '../../../api/record.ts';
+import { type JsonRecord } from '../../../lib/json.ts';
+import type { OpenApiSchema } from '../../../kube/schema/schema.ts';
 
 /** As in the file, with unresolved references: for /openapi/v3. */
 export const definitions = JSON.parse(readFileSync(new URL('./schemas.json', import.meta.url), 'utf8')) as Readonly<
   Record<string, JsonRecord>
 >;
 
-const resolvedByName = new Map<string, Schema>();
+const resolvedByName = new Map<string, OpenApiSchema>();
 
 /**
  * @param name the type's full name in Kubernetes' OpenAPI documents
  * @throws Error when the file does not contain it
  */
-export function builtinSchema(name: string): Schema {
+export function builtinSchema(name: string): OpenApiSchema {
   const known = resolvedByName.get(name);
   if (known !== undefined) return known;
   const definition = definitions[name];
@@ -30,7 +31,7 @@ export function builtinSchema(name: string): Schema {
 }
 
 /** The schema of every object's metadata. */
-export const metaSchema = builtinSchema('io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta');
+export const builtinMetaSchema = builtinSchema('io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta');
 
 function resolve(node: JsonRecord): JsonRecord {
   const { $ref: reference, ...own } = node;

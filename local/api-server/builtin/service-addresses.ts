@@ -5,15 +5,15 @@
  */
 import { randomInt } from 'node:crypto';
 import { copyOf, listOf, recordOf, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
-import type { KubeObject } from '../../objects.ts';
-import type { Draft } from '../resource.ts';
+import type { StoredObject } from '../../objects.ts';
+import type { ObjectDraft } from '../resource.ts';
 import { duplicateValue, invalidValue, requiredValue, type Cause } from '../../../kube/schema/cause.ts';
 import { StatusError } from '../status.ts';
 
 export type ServiceAddresses = {
   readonly give: (spec: JsonRecord) => void;
   readonly keep: (spec: JsonRecord, old: JsonRecord) => void;
-  readonly validate: (draft: Draft, old: KubeObject | undefined) => readonly Cause[];
+  readonly validate: (draft: ObjectDraft, old: StoredObject | undefined) => readonly Cause[];
 };
 
 const tries = 1_000;
@@ -44,7 +44,7 @@ export function serviceAddresses(range: string, taken: () => ReadonlySet<string>
   };
 }
 
-function validatePorts(draft: Draft): readonly Cause[] {
+function validatePorts(draft: ObjectDraft): readonly Cause[] {
   const spec = recordOf(draft['spec']);
   const ports = recordsOf(spec['ports']);
   const mayHaveNone = spec['clusterIP'] === 'None' || spec['type'] === 'ExternalName';

@@ -4,20 +4,20 @@
  * Kubernetes' checks.
  */
 import { at, isSame, numberAt, recordOf, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
-import type { KubeObject } from '../../objects.ts';
-import type { Draft } from '../resource.ts';
+import type { StoredObject } from '../../objects.ts';
+import type { ObjectDraft } from '../resource.ts';
 import { duplicateValue, forbiddenValue, invalidValue, requiredValue, type Cause } from '../../../kube/schema/cause.ts';
 import { validateLabels } from '../../../kube/schema/metadata.ts';
 
-export function validateDeployment(draft: Draft, old: KubeObject | undefined): readonly Cause[] {
+export function validateDeployment(draft: ObjectDraft, old: StoredObject | undefined): readonly Cause[] {
   return validateSelectingWorkload(draft, old);
 }
 
-export function validateReplicaSet(draft: Draft, old: KubeObject | undefined): readonly Cause[] {
+export function validateReplicaSet(draft: ObjectDraft, old: StoredObject | undefined): readonly Cause[] {
   return validateSelectingWorkload(draft, old);
 }
 
-function validateSelectingWorkload(draft: Draft, old: KubeObject | undefined): readonly Cause[] {
+function validateSelectingWorkload(draft: ObjectDraft, old: StoredObject | undefined): readonly Cause[] {
   const spec = recordOf(draft['spec']);
   const selector = recordOf(spec['selector']);
   const causes: Cause[] = [];
@@ -41,7 +41,7 @@ function validateSelectingWorkload(draft: Draft, old: KubeObject | undefined): r
   ];
 }
 
-export function validatePod(draft: Draft): readonly Cause[] {
+export function validatePod(draft: ObjectDraft): readonly Cause[] {
   return validatePodSpec(recordOf(draft['spec']), 'spec');
 }
 
@@ -166,7 +166,7 @@ function kindsOf(sources: JsonRecord): readonly string[] {
 const mutablePodFields = new Set(['activeDeadlineSeconds', 'tolerations', 'terminationGracePeriodSeconds']);
 
 /** Of a pod's spec only images and a few times may change. */
-export function validatePodChange(draft: Draft, old: KubeObject): readonly Cause[] {
+export function validatePodChange(draft: ObjectDraft, old: StoredObject): readonly Cause[] {
   const fixed = (object: unknown): JsonRecord => {
     const spec = { ...recordOf(at(object, 'spec')) };
     for (const field of mutablePodFields) delete spec[field];

@@ -3,15 +3,15 @@
  * deleted.
  * Owns: a custom resource is served from the write that defines it; its objects are deleted before it is.
  */
-import type { KubeObject } from '../../objects.ts';
+import type { StoredObject } from '../../objects.ts';
 import type { Catalog } from '../catalog.ts';
 import type { Deletes } from '../deletes.ts';
 import { copyOf } from '../../../lib/json.ts';
-import type { Draft, Resource } from '../resource.ts';
-import { keyOf, type Change, type Store } from '../store.ts';
+import type { ObjectDraft, Resource } from '../resource.ts';
+import { storeKeyOf, type StoreChange, type Store } from '../store.ts';
 import type { Writes } from '../writes.ts';
 import { cleanupFinalizer } from './definition-rules.ts';
-import { resourcesOf, tableOf } from './resource.ts';
+import { resourcesOf, tableNameOf } from './resource.ts';
 
 export const definitionsTable = 'customresourcedefinitions.apiextensions.k8s.io';
 
@@ -27,38 +27,38 @@ type Parts = {
 export function serveDefinitions(parts: Parts): void {
   const { store, catalog } = parts;
   for (const definition of store.list(definitionsTable))
-    catalog.setCustom(tableOf(definition), resourcesOf(definition));
+    catalog.setCustom(tableNameOf(definition), resourcesOf(definition));
   // Synchronously, not as an event: the client may request the new resource as soon as its POST is answered.
   store.onWrite((change) => {
     if (change.table === definitionsTable) follow(parts, change);
   });
   store.watch(undefined, (change) => {
-    const table = change.table === definitionsTable ? tableOf(change.object) : change.table;
-    const definition = store.get(definitionsTable, keyOf(undefined, table));
+    const table = change.table === definitionsTable ? tableNameOf(change.object) : change.table;
+    const definition = store.get(definitionsTable, storeKeyOf(undefined, table));
     if (definition?.metadata.deletionTimestamp !== undefined) empty(parts, definition);
   });
   for (const definition of store.list(definitionsTable))
     if (definition.metadata.deletionTimestamp !== undefined) empty(parts, definition);
 }
 
-function follow({ catalog, store }: Parts, change: Change): void {
-  if (change.type === 'ADDED') store.begin(tableOf(change.object));
-  if (change.type === 'DELETED') catalog.setCustom(tableOf(change.object), []);
+function follow({ catalog, store }: Parts, change: StoreChange): void {
+  if (change.type === 'ADDED') store.begin(tableNameOf(change.object));
+  if (change.type === 'DELETED') catalog.setCustom(tableNameOf(change.object), []);
   else if (change.previous === undefined || change.previous['spec'] !== change.object['spec'])
-    catalog.setCustom(tableOf(change.object), resourcesOf(change.object));
+    catalog.setCustom(tableNameOf(change.object), resourcesOf(change.object));
 }
 
-function empty(parts: Parts, definition: KubeObject): void {
+function empty(parts: Parts, definition: StoredObject): void {
   const { store, deletes, writes, definitions } = parts;
-  const table = tableOf(definition);
+  const table = tableNameOf(definition);
   const [resource] = resourcesOf(definition);
   for (const object of store.list(table)) {
     if (resource !== undefined && object.metadata.deletionTimestamp === undefined)
       deletes.delete(resource, { namespace: object.metadata.namespace, name: object.metadata.name });
   }
   if (store.list(table).length > 0 || definition.metadata.finalizers?.includes(cleanupFinalizer) !== true) return;
-  const compute = (old: KubeObject): Draft => {
-    const draft = copyOf(old) as unknown as Draft;
+  const compute = (old: StoredObject): ObjectDraft => {
+    const draft = copyOf(old) as unknown as ObjectDraft;
     draft.metadata['finalizers'] = (old.metadata.finalizers ?? []).filter((name) => name !== cleanupFinalizer);
     return draft;
   };

@@ -3,7 +3,7 @@
  * Owns: default names, the conditions Established and NamesAccepted, stored versions, the checks of schemas and rules.
  */
 import type { Clock } from '../../../lib/clock.ts';
-import type { KubeObject } from '../../objects.ts';
+import type { StoredObject } from '../../objects.ts';
 import {
   at,
   copyOf,
@@ -16,9 +16,9 @@ import {
   stringAt,
   type JsonRecord,
 } from '../../../lib/json.ts';
-import type { Draft, Rules } from '../resource.ts';
+import type { ObjectDraft, Rules } from '../resource.ts';
 import { ruleProblems } from '../../../kube/schema/cel.ts';
-import type { Schema } from '../../../kube/schema/schema.ts';
+import type { OpenApiSchema } from '../../../kube/schema/schema.ts';
 import { invalidValue, requiredValue, unsupportedValue, type Cause } from '../../../kube/schema/cause.ts';
 import { toTime } from '../times.ts';
 import { structuralProblems } from '../../../kube/schema/structural.ts';
@@ -66,7 +66,7 @@ function condition(type: string, reason: string, message: string, clock: Clock):
   return { type, status: 'True', lastTransitionTime: toTime(clock.now()), reason, message };
 }
 
-function storageVersion(draft: Draft): string {
+function storageVersion(draft: ObjectDraft): string {
   return (
     stringAt(
       recordsOf(at(draft, 'spec', 'versions')).find((version) => version['storage'] === true),
@@ -75,7 +75,7 @@ function storageVersion(draft: Draft): string {
   );
 }
 
-function validateDefinition(draft: Draft, old: KubeObject | undefined): readonly Cause[] {
+function validateDefinition(draft: ObjectDraft, old: StoredObject | undefined): readonly Cause[] {
   return [
     ...validateNames(draft),
     ...validateVersions(draft),
@@ -85,7 +85,7 @@ function validateDefinition(draft: Draft, old: KubeObject | undefined): readonly
 
 const scopes = ['Cluster', 'Namespaced'];
 
-function validateNames(draft: Draft): Cause[] {
+function validateNames(draft: ObjectDraft): Cause[] {
   const name = stringAt(draft.metadata, 'name') ?? '';
   const group = stringAt(draft, 'spec', 'group') ?? '';
   const plural = stringAt(draft, 'spec', 'names', 'plural') ?? '';
@@ -100,7 +100,7 @@ function validateNames(draft: Draft): Cause[] {
   ];
 }
 
-function validateVersions(draft: Draft): Cause[] {
+function validateVersions(draft: ObjectDraft): Cause[] {
   const versions = recordsOf(at(draft, 'spec', 'versions'));
   const stored = versions.filter((version) => version['storage'] === true);
   const causes = versions.flatMap((version, index) => validateVersion(version, index, versions));
@@ -125,11 +125,11 @@ function validateVersion(version: JsonRecord, index: number, all: readonly JsonR
   const isShared = all.every((other) => isSame(at(other, 'schema', 'openAPIV3Schema'), schema));
   if (isShared && index > 0) return [];
   const path = isShared ? 'spec.validation.openAPIV3Schema' : `spec.versions[${index}].schema.openAPIV3Schema`;
-  const structural = structuralProblems(schema as Schema, path);
-  return structural.length > 0 ? structural : ruleProblems(schema as Schema, path);
+  const structural = structuralProblems(schema as OpenApiSchema, path);
+  return structural.length > 0 ? structural : ruleProblems(schema as OpenApiSchema, path);
 }
 
-function validateChange(draft: Draft, old: KubeObject): Cause[] {
+function validateChange(draft: ObjectDraft, old: StoredObject): Cause[] {
   return ['group', 'scope'].flatMap((field) => {
     const now = at(draft, 'spec', field);
     return isSame(now, at(old, 'spec', field)) ? [] : [invalidValue(`spec.${field}`, now, 'field is immutable')];

@@ -3,7 +3,8 @@
  *
  * Pure.
  */
-import { at, isRecord } from '../../../lib/json.ts';
+import { isRecord } from '../../../api/record.ts';
+import { at } from '../../../lib/json.ts';
 
 type Step = (value: unknown) => readonly unknown[];
 

@@ -2,29 +2,30 @@
  * Turns a CustomResourceDefinition into the resources that it defines, one per served version.
  * Pure.
  */
-import type { KubeObject } from '../../objects.ts';
-import { at, isRecord, listOf, numberAt, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
+import type { StoredObject } from '../../objects.ts';
+import { isRecord } from '../../../api/record.ts';
+import { at, listOf, numberAt, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import { nameColumn, ageColumn } from '../builtin/columns.ts';
-import { metaSchema } from '../builtin/schemas.ts';
+import { builtinMetaSchema } from '../builtin/schemas.ts';
 import { allVerbs, type Column, type Resource, type Rules, type ScalePaths } from '../resource.ts';
 import { applyDefaults } from '../../../kube/schema/defaults.ts';
-import type { Schema } from '../../../kube/schema/schema.ts';
+import type { OpenApiSchema } from '../../../kube/schema/schema.ts';
 import { ageOf } from '../times.ts';
 import { parseJsonPath } from './json-path.ts';
 
 /** The store's table for the objects of a definition: the definition's name. */
-export function tableOf(definition: KubeObject): string {
+export function tableNameOf(definition: StoredObject): string {
   return definition.metadata.name;
 }
 
-export function resourcesOf(definition: KubeObject): readonly Resource[] {
+export function resourcesOf(definition: StoredObject): readonly Resource[] {
   return recordsOf(at(definition, 'spec', 'versions'))
     .filter((version) => version['served'] === true)
     .map((version) => resourceOf(definition, version));
 }
 
-function resourceOf(definition: KubeObject, version: JsonRecord): Resource {
-  const schema = withMeta((at(version, 'schema', 'openAPIV3Schema') ?? {}) as Schema);
+function resourceOf(definition: StoredObject, version: JsonRecord): Resource {
+  const schema = withMeta((at(version, 'schema', 'openAPIV3Schema') ?? {}) as OpenApiSchema);
   const scale = scaleOf(at(version, 'subresources', 'scale'));
   const names = at(definition, 'spec', 'names');
   const kind = stringAt(names, 'kind') ?? '';
@@ -38,7 +39,7 @@ function resourceOf(definition: KubeObject, version: JsonRecord): Resource {
     shortNames: listOf(at(names, 'shortNames')).map(String),
     categories: listOf(at(names, 'categories')).map(String),
     namespaced: at(definition, 'spec', 'scope') !== 'Cluster',
-    table: tableOf(definition),
+    table: tableNameOf(definition),
     schema,
     custom: true,
     hasStatus: isRecord(at(version, 'subresources', 'status')),
@@ -50,8 +51,8 @@ function resourceOf(definition: KubeObject, version: JsonRecord): Resource {
 }
 
 /** Metadata has the same schema as in built-in objects, so that its fields have owners in the same way. */
-function withMeta(schema: Schema): Schema {
-  return { ...schema, properties: { ...schema.properties, metadata: metaSchema } };
+function withMeta(schema: OpenApiSchema): OpenApiSchema {
+  return { ...schema, properties: { ...schema.properties, metadata: builtinMetaSchema } };
 }
 
 function scaleOf(scale: unknown): ScalePaths | undefined {
@@ -65,7 +66,7 @@ function scaleOf(scale: unknown): ScalePaths | undefined {
   };
 }
 
-function rulesOf(schema: Schema, version: JsonRecord): Rules {
+function rulesOf(schema: OpenApiSchema, version: JsonRecord): Rules {
   const paths = recordsOf(version['selectableFields']).map((field) => stringAt(field, 'jsonPath') ?? '');
   return {
     hasGeneration: true,

@@ -2,7 +2,7 @@
  * Discovery: the list of served resources, as plain lists and in the aggregated form that kubectl prefers.
  * Pure: computed from the catalogue for each request, because the catalogue is small.
  */
-import { apiVersionOf, type Resource } from '../resource.ts';
+import { groupVersionOf, type Resource } from '../resource.ts';
 import type { JsonRecord } from '../../../lib/json.ts';
 import { reviews } from './reviews.ts';
 
@@ -141,7 +141,7 @@ function groupOf(name: string, versions: readonly Version[]): JsonRecord {
 
 /** @param apiVersion `v1` or `group/version` */
 export function resourceList(resources: readonly Resource[], apiVersion: string): JsonRecord | undefined {
-  const found = resources.filter((resource) => apiVersionOf(resource) === apiVersion);
+  const found = resources.filter((resource) => groupVersionOf(resource) === apiVersion);
   const answered = reviews.filter((review) => `${review.group}/v1` === apiVersion);
   if (found.length === 0 && answered.length === 0) return undefined;
   const reviewed = answered.map((review) => ({

@@ -8,7 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FieldValidation } from '../decode.ts';
 import type { Resource, Subresource } from '../resource.ts';
 import { unsupportedValue, type Cause } from '../../../kube/schema/cause.ts';
-import { invalid, StatusError } from '../status.ts';
+import { invalidObject, StatusError } from '../status.ts';
 
 export const maxBodyBytes = 3 * 1024 * 1024;
 
@@ -21,7 +21,7 @@ export type Target = {
   readonly subresource: string;
 };
 
-export class Exchange {
+export class ApiExchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly path: string;
@@ -113,7 +113,7 @@ export type WriteQuery = { readonly dryRun: boolean; readonly validation: FieldV
  * @param kind `CreateOptions`, `UpdateOptions` or `PatchOptions`, for the error
  * @throws StatusError 422
  */
-export function writeQuery(exchange: Exchange, kind: string): WriteQuery {
+export function writeQuery(exchange: ApiExchange, kind: string): WriteQuery {
   const causes: Cause[] = [];
   const dryRun = exchange.query.getAll('dryRun').filter((value) => value !== '');
   if (dryRun.some((value) => value !== 'All'))
@@ -132,7 +132,7 @@ export function writeQuery(exchange: Exchange, kind: string): WriteQuery {
       message: 'Too long: may not be more than 128 bytes',
       field: 'fieldManager',
     });
-  if (causes.length > 0) throw invalid({ group: 'meta.k8s.io', plural: '', kind }, '', causes);
+  if (causes.length > 0) throw invalidObject({ group: 'meta.k8s.io', plural: '', kind }, '', causes);
   return {
     dryRun: dryRun.length > 0,
     validation: validation === '' ? 'Warn' : (validation as FieldValidation),

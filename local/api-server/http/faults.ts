@@ -5,7 +5,7 @@
 import type { Clock } from '../../../lib/clock.ts';
 import type { Store } from '../store.ts';
 import { StatusError } from '../status.ts';
-import type { Exchange } from './exchange.ts';
+import type { ApiExchange } from './exchange.ts';
 import type { Watches } from './watch.ts';
 
 export type FaultEffect =
@@ -24,7 +24,7 @@ export type FaultEffect =
   /** Never answers, and keeps the connection open. */
   | { readonly effect: 'silence' };
 
-export type Fault = FaultEffect & {
+export type InjectedFault = FaultEffect & {
   /** The requests that it applies to; absent: all. */
   readonly matches?: (request: {
     readonly method: string;
@@ -39,7 +39,7 @@ export class Faults {
   readonly #watches: Watches;
   readonly #store: Store;
   readonly #clock: Clock;
-  readonly #active = new Map<Fault, number>();
+  readonly #active = new Map<InjectedFault, number>();
 
   constructor(parts: { readonly watches: Watches; readonly store: Store; readonly clock: Clock }) {
     this.#watches = parts.watches;
@@ -48,7 +48,7 @@ export class Faults {
   }
 
   /** @returns a function that removes the fault */
-  add(fault: Fault): () => void {
+  add(fault: InjectedFault): () => void {
     this.#active.set(fault, fault.times ?? Infinity);
     return () => this.#active.delete(fault);
   }
@@ -82,7 +82,7 @@ export class Faults {
    * @returns false when the fault has already ended the request
    * @throws StatusError of the fault
    */
-  async pass(exchange: Exchange): Promise<boolean> {
+  async pass(exchange: ApiExchange): Promise<boolean> {
     for (const [fault, left] of this.#active) {
       if (fault.matches?.({ method: exchange.method, path: exchange.path, query: exchange.query }) === false) continue;
       if (left <= 1) this.#active.delete(fault);
@@ -92,7 +92,7 @@ export class Faults {
     return true;
   }
 
-  async #strike(fault: Fault, exchange: Exchange): Promise<boolean> {
+  async #strike(fault: InjectedFault, exchange: ApiExchange): Promise<boolean> {
     switch (fault.effect) {
       case 'delay':
         await this.#clock.sleep(fault.ms);

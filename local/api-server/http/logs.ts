@@ -8,19 +8,19 @@ import type { Core } from '../core.ts';
 import { present } from '../../../api/present.ts';
 import { at, recordsOf } from '../../../lib/json.ts';
 import { forbiddenValue, invalidValue, type Cause } from '../../../kube/schema/cause.ts';
-import { badRequest, invalid, notFound } from '../status.ts';
-import { keyOf } from '../store.ts';
-import type { Exchange, Target } from './exchange.ts';
+import { badRequest, invalidObject, notFound } from '../status.ts';
+import { storeKeyOf } from '../store.ts';
+import type { ApiExchange, Target } from './exchange.ts';
 import { integerOf } from './read.ts';
 
 export async function streamLog(
   core: Core,
-  exchange: Exchange,
+  exchange: ApiExchange,
   target: Target,
   source: LogSource | undefined,
 ): Promise<void> {
   const { namespace = '', name = '' } = target;
-  const pod = core.store.get('pods', keyOf(namespace, name));
+  const pod = core.store.get('pods', storeKeyOf(namespace, name));
   if (pod === undefined) throw notFound(target.resource, name);
   const names = (field: string): string[] => recordsOf(at(pod, 'spec', field)).map((one) => String(one['name']));
   const container = chooseContainer(exchange.query.get('container') ?? '', {
@@ -65,7 +65,7 @@ type Bounds = {
 };
 
 /** @throws StatusError 400 when a parameter is not a number, 422 when the number is out of range */
-function boundsOf(exchange: Exchange, pod: string, nowMs: number): Bounds {
+function boundsOf(exchange: ApiExchange, pod: string, nowMs: number): Bounds {
   const asked = (name: string): string => exchange.query.get(name) ?? '';
   const [tailLines, seconds, limitBytes] = [
     integerOf(asked('tailLines')),
@@ -81,7 +81,7 @@ function boundsOf(exchange: Exchange, pod: string, nowMs: number): Bounds {
       ? [forbiddenValue('[]', 'at most one of `sinceTime` or `sinceSeconds` may be specified')]
       : []),
   ];
-  if (causes.length > 0) throw invalid({ group: '', plural: '', kind: 'PodLogOptions' }, pod, causes);
+  if (causes.length > 0) throw invalidObject({ group: '', plural: '', kind: 'PodLogOptions' }, pod, causes);
   return {
     tailLines,
     sinceMs: seconds === undefined ? time : nowMs - seconds * 1000,
@@ -114,7 +114,7 @@ async function* limited(chunks: AsyncIterable<Uint8Array>, limitBytes: number): 
   }
 }
 
-async function pump(lines: AsyncIterable<Uint8Array>, exchange: Exchange, gone: AbortSignal): Promise<void> {
+async function pump(lines: AsyncIterable<Uint8Array>, exchange: ApiExchange, gone: AbortSignal): Promise<void> {
   for await (const chunk of lines) {
     if (gone.aborted) return;
     // Waits while the client reads slowly, so that a long log is not held in memory.

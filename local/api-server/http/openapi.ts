@@ -5,8 +5,9 @@
 import { createHash } from 'node:crypto';
 import { definitions } from '../builtin/schemas.ts';
 import type { Catalog } from '../catalog.ts';
-import { isRecord, type JsonRecord } from '../../../lib/json.ts';
-import { apiVersionOf, type Resource } from '../resource.ts';
+import { isRecord } from '../../../api/record.ts';
+import { type JsonRecord } from '../../../lib/json.ts';
+import { groupVersionOf, type Resource } from '../resource.ts';
 
 const objectMeta = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta';
 const prefix = '#/components/schemas/';
@@ -43,7 +44,7 @@ export class OpenApi {
     if (this.#generation === this.#catalog.generation) return this.#documents;
     const byPath = Map.groupBy(
       this.#catalog.all(),
-      (resource) => `${resource.group === '' ? 'api' : 'apis'}/${apiVersionOf(resource)}`,
+      (resource) => `${resource.group === '' ? 'api' : 'apis'}/${groupVersionOf(resource)}`,
     );
     this.#documents = new Map([...byPath].map(([path, resources]) => [path, documentOf(path, resources)]));
     this.#generation = this.#catalog.generation;

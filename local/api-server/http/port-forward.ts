@@ -15,7 +15,7 @@ import type { Core } from '../core.ts';
 import { dataFrame, FrameReader, pingFrame, replyFrame, type Frame } from '../spdy/frames.ts';
 import { HeaderReader, HeaderWriter } from '../spdy/header-blocks.ts';
 import { badRequest, notFound, StatusError } from '../status.ts';
-import { keyOf } from '../store.ts';
+import { storeKeyOf } from '../store.ts';
 
 const protocol = 'portforward.k8s.io';
 const maxConnections = 256;
@@ -96,7 +96,7 @@ function hostOf(core: Core, request: IncomingMessage): string {
     throw badRequest(
       `unable to negotiate protocol: client supports [${offered.join(' ')}], server supports [${protocol}]`,
     );
-  const pod = core.store.get('pods', keyOf(namespace, name));
+  const pod = core.store.get('pods', storeKeyOf(namespace, name));
   if (pod === undefined) throw notFound({ group: '', plural: 'pods', kind: 'Pod' }, name);
   const host = stringAt(pod, 'status', 'podIP');
   if (host === undefined || stringAt(pod, 'status', 'phase') !== 'Running')

@@ -3,21 +3,22 @@
  * Owns: selectors, pages, and the revision that a list shows. Later pages show the state as of the first page,
  * reconstructed from remembered changes.
  */
-import type { KubeObject } from '../../objects.ts';
+import type { StoredObject } from '../../objects.ts';
 import type { Core } from '../core.ts';
 import { shown } from '../direct-objects.ts';
-import { isRecord, numberAt, stringAt, type JsonRecord } from '../../../lib/json.ts';
+import { isRecord } from '../../../api/record.ts';
+import { numberAt, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import type { Resource } from '../resource.ts';
 import { matchAll, parseFieldSelector, parseLabelSelector, type Matcher } from '../selectors.ts';
 import { forbiddenValue, unsupportedValue, type Cause } from '../../../kube/schema/cause.ts';
-import { badRequest, expired, invalid, notFound, StatusError } from '../status.ts';
-import { keyOf, type Store } from '../store.ts';
-import type { Exchange, Target } from './exchange.ts';
+import { badRequest, expired, invalidObject, notFound, StatusError } from '../status.ts';
+import { storeKeyOf, type Store } from '../store.ts';
+import type { ApiExchange, Target } from './exchange.ts';
 import { formOf, listOfObjects, metadataOf, tableOf, type Form } from './table.ts';
 
-export function getObject(core: Core, exchange: Exchange, target: Target): void {
+export function getObject(core: Core, exchange: ApiExchange, target: Target): void {
   const { resource, namespace, name = '' } = target;
-  const stored = core.store.get(resource.table, keyOf(namespace, name));
+  const stored = core.store.get(resource.table, storeKeyOf(namespace, name));
   if (stored === undefined) throw notFound(resource, name);
   sendObject(core, exchange, { resource, stored, code: 200 });
 }
@@ -25,15 +26,15 @@ export function getObject(core: Core, exchange: Exchange, target: Target): void 
 /** Answers with one object in the requested form. */
 export function sendObject(
   core: Core,
-  exchange: Exchange,
-  answer: { readonly resource: Resource; readonly stored: KubeObject; readonly code: number },
+  exchange: ApiExchange,
+  answer: { readonly resource: Resource; readonly stored: StoredObject; readonly code: number },
 ): void {
   const { resource, stored, code } = answer;
   const form = formOf(exchange.accept, exchange.query.get('includeObject'));
   exchange.sendJson(code, presented(core, form, resource, stored));
 }
 
-function presented(core: Core, form: Form, resource: Resource, stored: KubeObject): unknown {
+function presented(core: Core, form: Form, resource: Resource, stored: StoredObject): unknown {
   const object = shown(resource, stored);
   switch (form.as) {
     case 'object':
@@ -49,7 +50,7 @@ function presented(core: Core, form: Form, resource: Resource, stored: KubeObjec
   }
 }
 
-export function listObjects(core: Core, exchange: Exchange, target: Target): void {
+export function listObjects(core: Core, exchange: ApiExchange, target: Target): void {
   const { resource } = target;
   const options = listQuery(exchange, resource);
   const page = pageOf(core.store, target, options);
@@ -66,7 +67,7 @@ function presentedList(
   core: Core,
   form: Form,
   resource: Resource,
-  page: { readonly items: readonly KubeObject[]; readonly metadata: JsonRecord },
+  page: { readonly items: readonly StoredObject[]; readonly metadata: JsonRecord },
 ): JsonRecord {
   const objects = page.items.map((stored) => ({ stored, shown: shown(resource, stored) }));
   switch (form.as) {
@@ -93,7 +94,7 @@ function presentedList(
   }
 }
 
-export type ListQuery = {
+export type ListRequest = {
   readonly matches: Matcher;
   readonly isSelective: boolean;
   readonly limit: number;
@@ -103,7 +104,7 @@ export type ListQuery = {
 };
 
 /** @throws StatusError 400, 422 */
-export function listQuery(exchange: Exchange, resource: Resource): ListQuery {
+export function listQuery(exchange: ApiExchange, resource: Resource): ListRequest {
   const text = (name: string): string => exchange.query.get(name) ?? '';
   const labels = text('labelSelector');
   const fields = text('fieldSelector');
@@ -137,7 +138,7 @@ function checkMatch(version: string, match: string, next: string): void {
     causes.push(
       forbiddenValue('resourceVersionMatch', 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'),
     );
-  if (causes.length > 0) throw invalid({ group: 'meta.k8s.io', plural: '', kind: 'ListOptions' }, '', causes);
+  if (causes.length > 0) throw invalidObject({ group: 'meta.k8s.io', plural: '', kind: 'ListOptions' }, '', causes);
 }
 
 export function integerOf(text: string): number | undefined {
@@ -158,13 +159,13 @@ function revisionOf(text: string): number | undefined {
 }
 
 type Page = {
-  readonly items: readonly KubeObject[];
+  readonly items: readonly StoredObject[];
   readonly revision: number;
   readonly next?: string;
   readonly remaining?: number;
 };
 
-function pageOf(store: Store, target: Target, query: ListQuery): Page {
+function pageOf(store: Store, target: Target, query: ListRequest): Page {
   const { resource, namespace } = target;
   const token = query.continueFrom === '' ? undefined : readToken(query.continueFrom);
   const revision = token?.revision ?? wantedRevision(store, query);
@@ -183,11 +184,11 @@ function pageOf(store: Store, target: Target, query: ListQuery): Page {
   return { items, revision, next, ...(query.isSelective ? {} : { remaining: rest.length - items.length }) };
 }
 
-function keyOfObject(object: KubeObject): string {
-  return keyOf(object.metadata.namespace, object.metadata.name);
+function keyOfObject(object: StoredObject): string {
+  return storeKeyOf(object.metadata.namespace, object.metadata.name);
 }
 
-function wantedRevision(store: Store, query: ListQuery): number {
+function wantedRevision(store: Store, query: ListRequest): number {
   if (query.revision === undefined || query.revision === 0) return store.revision;
   if (query.revision > store.revision) throw tooLarge(query.revision, store.revision);
   return query.match === 'Exact' ? query.revision : store.revision;
@@ -232,7 +233,7 @@ const tokenTooOld =
  * All objects of a table as of a revision.
  * @throws StatusError 410 when the revision is too old
  */
-function stateAt(store: Store, table: string, revision: number, token: Token | undefined): readonly KubeObject[] {
+function stateAt(store: Store, table: string, revision: number, token: Token | undefined): readonly StoredObject[] {
   if (revision === store.revision) return store.list(table);
   if (!store.remembers(table, revision))
     throw expired(token === undefined ? `The resourceVersion for the provided list is too old.` : tokenTooOld);

@@ -4,20 +4,21 @@
  */
 import type { Core } from '../core.ts';
 import { parseBody } from '../decode.ts';
-import type { DeleteOptions, Deletion, Propagation } from '../deletes.ts';
+import type { DeletionOptions, Deletion, Propagation } from '../deletes.ts';
 import { shown } from '../direct-objects.ts';
-import { isRecord, listOf, numberAt, stringAt, type JsonRecord } from '../../../lib/json.ts';
+import { isRecord } from '../../../api/record.ts';
+import { listOf, numberAt, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import type { Resource } from '../resource.ts';
 import { unsupportedValue } from '../../../kube/schema/cause.ts';
-import { badRequest, invalid } from '../status.ts';
-import type { Exchange, Target } from './exchange.ts';
+import { badRequest, invalidObject } from '../status.ts';
+import type { ApiExchange, Target } from './exchange.ts';
 import { integerOf, listQuery, sendObject } from './read.ts';
 import { listOfObjects } from './table.ts';
 
 /** Kinds whose deletion is answered with the object; for the others the answer is a Status. */
 const answersWithObject = new Set(['Pod', 'Service', 'ServiceAccount', 'PersistentVolumeClaim']);
 
-export async function deleteObject(core: Core, exchange: Exchange, target: Target): Promise<void> {
+export async function deleteObject(core: Core, exchange: ApiExchange, target: Target): Promise<void> {
   const { resource, namespace, name = '' } = target;
   const deletion = core.deletes.delete(resource, { namespace, name }, await deleteOptions(exchange));
   if (deletion.outcome === 'pending' || answersWithObject.has(resource.kind))
@@ -31,7 +32,7 @@ function goneStatus(resource: Resource, deletion: Deletion): JsonRecord {
   return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details };
 }
 
-export async function deleteCollection(core: Core, exchange: Exchange, target: Target): Promise<void> {
+export async function deleteCollection(core: Core, exchange: ApiExchange, target: Target): Promise<void> {
   const { resource, namespace } = target;
   const options = await deleteOptions(exchange);
   const { matches } = listQuery(exchange, resource);
@@ -49,7 +50,7 @@ export async function deleteCollection(core: Core, exchange: Exchange, target: T
 }
 
 /** The options of the body; the query adds those that the body omits. */
-async function deleteOptions(exchange: Exchange): Promise<DeleteOptions> {
+async function deleteOptions(exchange: ApiExchange): Promise<DeletionOptions> {
   const bytes = await exchange.readBody();
   const body = bytes.byteLength === 0 ? {} : parseBody(bytes, exchange.mediaType, 'DeleteOptions').value;
   if (!isRecord(body)) throw badRequest('the body of a DELETE is DeleteOptions');
@@ -65,7 +66,7 @@ async function deleteOptions(exchange: Exchange): Promise<DeleteOptions> {
 }
 
 /** The deprecated field for the propagation policy. */
-function orphanWish(body: JsonRecord, exchange: Exchange): string | undefined {
+function orphanWish(body: JsonRecord, exchange: ApiExchange): string | undefined {
   const wish = body['orphanDependents'] ?? exchange.query.get('orphanDependents');
   if (wish === true || wish === 'true') return 'Orphan';
   return wish === false || wish === 'false' ? 'Background' : undefined;
@@ -73,7 +74,7 @@ function orphanWish(body: JsonRecord, exchange: Exchange): string | undefined {
 
 function asPropagation(text: string): Propagation {
   if (text === 'Background' || text === 'Foreground' || text === 'Orphan') return text;
-  throw invalid({ group: 'meta.k8s.io', plural: '', kind: 'DeleteOptions' }, '', [
+  throw invalidObject({ group: 'meta.k8s.io', plural: '', kind: 'DeleteOptions' }, '', [
     unsupportedValue('propagationPolicy', text, ['Foreground', 'Background', 'Orphan', 'nil']),
   ]);
 }

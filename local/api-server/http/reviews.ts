@@ -5,7 +5,7 @@
 import { parseBody } from '../decode.ts';
 import { recordOf } from '../../../lib/json.ts';
 import { methodNotAllowed } from '../status.ts';
-import type { Exchange } from './exchange.ts';
+import type { ApiExchange } from './exchange.ts';
 
 export type Review = { readonly group: string; readonly kind: string; readonly plural: string };
 
@@ -22,7 +22,7 @@ const everything = {
   incomplete: false,
 };
 
-export async function answerReview(exchange: Exchange, review: Review): Promise<void> {
+export async function answerReview(exchange: ApiExchange, review: Review): Promise<void> {
   if (exchange.method !== 'POST') throw methodNotAllowed();
   const asked = recordOf(parseBody(await exchange.readBody(), exchange.mediaType, review.kind).value);
   exchange.sendJson(201, {

@@ -6,7 +6,7 @@ import type { LogSource } from '../../objects.ts';
 import type { Core } from '../core.ts';
 import { badRequest, forbidden, methodNotAllowed, notServed, StatusError, unknownPath } from '../status.ts';
 import { aggregated, aggregatedType, apiVersions, group, groupList, isAggregated, resourceList } from './discovery.ts';
-import type { Exchange, Target } from './exchange.ts';
+import type { ApiExchange, Target } from './exchange.ts';
 import { streamLog } from './logs.ts';
 import type { OpenApi } from './openapi.ts';
 import { getObject, listObjects } from './read.ts';
@@ -37,7 +37,7 @@ const version = {
   platform: `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`,
 };
 
-export async function route(services: Services, exchange: Exchange): Promise<void> {
+export async function route(services: Services, exchange: ApiExchange): Promise<void> {
   refuseImpersonation(exchange);
   const segments = exchange.path
     .split('/')
@@ -69,7 +69,7 @@ export async function route(services: Services, exchange: Exchange): Promise<voi
  * Impersonation is refused: its purpose is to test a user's permissions, and local mode would answer that every user
  * may do everything.
  */
-function refuseImpersonation(exchange: Exchange): void {
+function refuseImpersonation(exchange: ApiExchange): void {
   const user = exchange.request.headers['impersonate-user'];
   if (user === undefined) return;
   throw forbidden(
@@ -79,7 +79,7 @@ function refuseImpersonation(exchange: Exchange): void {
   );
 }
 
-function serveHealth(exchange: Exchange, name: string, checks: readonly string[]): void {
+function serveHealth(exchange: ApiExchange, name: string, checks: readonly string[]): void {
   const isKnown = checks.length === 0 || (checks.length === 1 && checks[0] === 'ping');
   const text = exchange.query.has('verbose') ? `[+]ping ok\n${name} check passed\n` : 'ok';
   exchange.send(isKnown ? 200 : 404, isKnown ? text : '404 page not found\n', 'text/plain; charset=utf-8');
@@ -93,7 +93,7 @@ function decode(segment: string): string {
   }
 }
 
-function serveOpenApi(services: Services, exchange: Exchange, rest: readonly string[]): void {
+function serveOpenApi(services: Services, exchange: ApiExchange, rest: readonly string[]): void {
   const [generation, ...path] = rest;
   if (generation !== 'v3') throw unknownPath();
   if (path.length === 0) {
@@ -108,7 +108,7 @@ function serveOpenApi(services: Services, exchange: Exchange, rest: readonly str
 /** `/api`, `/apis`, a group, a version, or a path below a version. */
 async function routeApi(
   services: Services,
-  exchange: Exchange,
+  exchange: ApiExchange,
   root: 'api' | 'apis',
   rest: readonly string[],
 ): Promise<void> {
@@ -123,7 +123,7 @@ async function routeApi(
   }
 }
 
-function serveRoot(services: Services, exchange: Exchange, isCore: boolean): void {
+function serveRoot(services: Services, exchange: ApiExchange, isCore: boolean): void {
   const resources = services.core.catalog.all();
   const form = isAggregated(exchange.accept);
   if (form !== undefined) exchange.sendJson(200, aggregated(resources, form, isCore), aggregatedType(form));
@@ -137,7 +137,7 @@ function found<T>(value: T | undefined): T {
 
 async function routeVersion(
   services: Services,
-  exchange: Exchange,
+  exchange: ApiExchange,
   apiVersion: string,
   rest: readonly string[],
 ): Promise<void> {
@@ -173,7 +173,7 @@ function isInScope({ resource, namespace, name }: Target): boolean {
   return namespace === undefined ? name === undefined || !resource.namespaced : resource.namespaced;
 }
 
-async function serveTarget(services: Services, exchange: Exchange, target: Target): Promise<void> {
+async function serveTarget(services: Services, exchange: ApiExchange, target: Target): Promise<void> {
   const { core } = services;
   if (target.resource.deprecation !== undefined) exchange.warn(target.resource.deprecation);
   switch (target.subresource) {
@@ -193,7 +193,7 @@ async function serveTarget(services: Services, exchange: Exchange, target: Targe
   }
 }
 
-async function servePodSubresource(services: Services, exchange: Exchange, target: Target): Promise<void> {
+async function servePodSubresource(services: Services, exchange: ApiExchange, target: Target): Promise<void> {
   if (target.resource.table !== 'pods') throw notServed(`${target.resource.plural}/${target.subresource}`);
   if (target.subresource === 'log' && exchange.method === 'GET')
     await streamLog(services.core, exchange, target, services.logs());
@@ -208,7 +208,7 @@ async function servePodSubresource(services: Services, exchange: Exchange, targe
   else throw notServed(`pods/${target.subresource}`);
 }
 
-async function serveStatus(core: Core, exchange: Exchange, target: Target): Promise<void> {
+async function serveStatus(core: Core, exchange: ApiExchange, target: Target): Promise<void> {
   switch (exchange.method) {
     case 'GET':
       getObject(core, exchange, target);
@@ -224,7 +224,7 @@ async function serveStatus(core: Core, exchange: Exchange, target: Target): Prom
   }
 }
 
-async function serveObjects(services: Services, exchange: Exchange, target: Target): Promise<void> {
+async function serveObjects(services: Services, exchange: ApiExchange, target: Target): Promise<void> {
   if (exchange.method === 'GET') {
     read(services, exchange, target);
     return;
@@ -236,12 +236,12 @@ async function serveObjects(services: Services, exchange: Exchange, target: Targ
   await handle(services.core, exchange, target);
 }
 
-type Handler = (core: Core, exchange: Exchange, target: Target) => Promise<void>;
+type Handler = (core: Core, exchange: ApiExchange, target: Target) => Promise<void>;
 
 const ofCollections: Readonly<Record<string, Handler>> = { POST: createObject, DELETE: deleteCollection };
 const ofObjects: Readonly<Record<string, Handler>> = { PUT: replaceObject, PATCH: patchObject, DELETE: deleteObject };
 
-function read(services: Services, exchange: Exchange, target: Target): void {
+function read(services: Services, exchange: ApiExchange, target: Target): void {
   const wanted = exchange.query.get('watch');
   if (wanted === 'true' || wanted === '1')
     services.watches.start(services.core, exchange, target, services.watchOptions);

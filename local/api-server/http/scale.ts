@@ -2,21 +2,22 @@
  * The scale subresource: the replicas of any scalable resource, as one type.
  * Owns: the Scale object, built from the paths that a resource declares, and writing its replicas back.
  */
-import type { KubeObject } from '../../objects.ts';
+import type { StoredObject } from '../../objects.ts';
 import type { Core } from '../core.ts';
 import { parseBody } from '../decode.ts';
-import { at, copyOf, isRecord, numberAt, recordIn, recordOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
+import { isRecord } from '../../../api/record.ts';
+import { at, copyOf, numberAt, recordIn, recordOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import { applyMergePatch } from '../patch/merge-patch.ts';
 import { applyJsonPatch } from '../patch/json-patch.ts';
-import type { Draft, Resource } from '../resource.ts';
+import type { ObjectDraft, Resource } from '../resource.ts';
 import { invalidValue } from '../../../kube/schema/cause.ts';
-import { badRequest, invalid, methodNotAllowed, notFound, unsupportedMediaType } from '../status.ts';
-import { keyOf } from '../store.ts';
+import { badRequest, invalidObject, methodNotAllowed, notFound, unsupportedMediaType } from '../status.ts';
+import { storeKeyOf } from '../store.ts';
 import { scaleColumns } from '../builtin/columns.ts';
-import { writeQuery, type Exchange, type Target } from './exchange.ts';
+import { writeQuery, type ApiExchange, type Target } from './exchange.ts';
 import { formOf, tableOf } from './table.ts';
 
-export async function serveScale(core: Core, exchange: Exchange, target: Target): Promise<void> {
+export async function serveScale(core: Core, exchange: ApiExchange, target: Target): Promise<void> {
   switch (exchange.method) {
     case 'GET':
       sendScale(core, exchange, scaleOf(target.resource, storedObject(core, target)));
@@ -31,9 +32,9 @@ export async function serveScale(core: Core, exchange: Exchange, target: Target)
 }
 
 /** `kubectl get --subresource=scale` requests a table. */
-function sendScale(core: Core, exchange: Exchange, scale: JsonRecord): void {
+function sendScale(core: Core, exchange: ApiExchange, scale: JsonRecord): void {
   const form = formOf(exchange.accept, exchange.query.get('includeObject'));
-  const object = scale as KubeObject;
+  const object = scale as StoredObject;
   if (form.as !== 'table') exchange.sendJson(200, scale);
   else
     exchange.sendJson(
@@ -46,24 +47,24 @@ function sendScale(core: Core, exchange: Exchange, scale: JsonRecord): void {
     );
 }
 
-function storedObject(core: Core, target: Target): KubeObject {
-  const stored = core.store.get(target.resource.table, keyOf(target.namespace, target.name ?? ''));
+function storedObject(core: Core, target: Target): StoredObject {
+  const stored = core.store.get(target.resource.table, storeKeyOf(target.namespace, target.name ?? ''));
   if (stored === undefined) throw notFound(target.resource, target.name ?? '');
   return stored;
 }
 
-async function writeScale(core: Core, exchange: Exchange, target: Target): Promise<void> {
+async function writeScale(core: Core, exchange: ApiExchange, target: Target): Promise<void> {
   const { resource, namespace, name = '' } = target;
   const query = writeQuery(exchange, exchange.method === 'PUT' ? 'UpdateOptions' : 'PatchOptions');
   const bytes = await exchange.readBody();
-  const compute = (old: KubeObject): Draft => {
+  const compute = (old: StoredObject): ObjectDraft => {
     const wanted = wantedScale(exchange, bytes, scaleOf(resource, old));
     const replicas = numberAt(wanted, 'spec', 'replicas') ?? 0;
     if (replicas < 0 && !resource.custom)
-      throw invalid({ group: 'autoscaling', plural: '', kind: 'Scale' }, name, [
+      throw invalidObject({ group: 'autoscaling', plural: '', kind: 'Scale' }, name, [
         invalidValue('spec.replicas', replicas, 'must be greater than or equal to 0'),
       ]);
-    const draft = copyOf(old) as unknown as Draft;
+    const draft = copyOf(old) as unknown as ObjectDraft;
     draft.metadata['resourceVersion'] = stringAt(wanted, 'metadata', 'resourceVersion') ?? '';
     setAt(draft, resource.scale?.spec ?? [], replicas);
     return draft;
@@ -76,7 +77,7 @@ async function writeScale(core: Core, exchange: Exchange, target: Target): Promi
   sendScale(core, exchange, scaleOf(resource, stored));
 }
 
-function wantedScale(exchange: Exchange, bytes: Uint8Array, live: JsonRecord): JsonRecord {
+function wantedScale(exchange: ApiExchange, bytes: Uint8Array, live: JsonRecord): JsonRecord {
   const media = exchange.mediaType;
   const isPut = exchange.method === 'PUT';
   const { value } = parseBody(bytes, isPut ? media : 'application/json', 'Scale');
@@ -98,7 +99,7 @@ function setAt(draft: JsonRecord, path: readonly string[], value: unknown): void
   else setAt(recordIn(draft, field), rest, value);
 }
 
-function scaleOf(resource: Resource, stored: KubeObject): JsonRecord {
+function scaleOf(resource: Resource, stored: StoredObject): JsonRecord {
   const { name, namespace, uid, resourceVersion, creationTimestamp } = stored.metadata;
   const paths = resource.scale ?? { spec: [], status: [] };
   const replicas = numberAt(stored, ...paths.spec) ?? 0;

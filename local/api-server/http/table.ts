@@ -2,9 +2,9 @@
  * Tables, which `kubectl get` requests instead of objects.
  * Owns: reading the Accept header, and turning objects into rows.
  */
-import type { KubeObject } from '../../objects.ts';
+import type { StoredObject } from '../../objects.ts';
 import type { JsonRecord } from '../../../lib/json.ts';
-import { apiVersionOf, type Column, type Resource } from '../resource.ts';
+import { groupVersionOf, type Column, type Resource } from '../resource.ts';
 
 export type Form =
   | { readonly as: 'object' }
@@ -45,7 +45,7 @@ export type TableOptions = {
 };
 
 export function tableOf(
-  objects: readonly { readonly stored: KubeObject; readonly shown: KubeObject }[],
+  objects: readonly { readonly stored: StoredObject; readonly shown: StoredObject }[],
   metadata: JsonRecord,
   options: TableOptions,
 ): JsonRecord {
@@ -70,7 +70,7 @@ export function tableOf(
   };
 }
 
-function included(object: KubeObject, include: TableOptions['include']): JsonRecord {
+function included(object: StoredObject, include: TableOptions['include']): JsonRecord {
   switch (include) {
     case 'None':
       return {};
@@ -81,16 +81,16 @@ function included(object: KubeObject, include: TableOptions['include']): JsonRec
   }
 }
 
-export function metadataOf(object: KubeObject): JsonRecord {
+export function metadataOf(object: StoredObject): JsonRecord {
   return { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: object.metadata };
 }
 
 /** A list. Items of built-in types omit apiVersion and kind, those of custom types have them. */
-export function listOfObjects(resource: Resource, items: readonly KubeObject[], metadata: JsonRecord): JsonRecord {
+export function listOfObjects(resource: Resource, items: readonly StoredObject[], metadata: JsonRecord): JsonRecord {
   const shown = resource.custom ? items : items.map(({ apiVersion: _apiVersion, kind: _kind, ...item }) => item);
   return {
     kind: resource.listKind,
-    apiVersion: apiVersionOf(resource),
+    apiVersion: groupVersionOf(resource),
     metadata: resource.custom ? { continue: '', ...metadata } : metadata,
     items: shown,
   };

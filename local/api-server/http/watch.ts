@@ -6,15 +6,15 @@
  * Ends: at its timeout, with its connection, with the server, or when a test ends it.
  */
 import { randomInt } from 'node:crypto';
-import type { KubeObject } from '../../objects.ts';
+import type { StoredObject } from '../../objects.ts';
 import type { Core } from '../core.ts';
 import { shown } from '../direct-objects.ts';
-import { apiVersionOf } from '../resource.ts';
+import { groupVersionOf } from '../resource.ts';
 import { forbiddenValue } from '../../../kube/schema/cause.ts';
-import { expired, invalid, StatusError, type StatusBody } from '../status.ts';
-import type { Change } from '../store.ts';
-import type { Exchange, Target } from './exchange.ts';
-import { integerOf, listQuery, type ListQuery } from './read.ts';
+import { expired, invalidObject, StatusError, type StatusBody } from '../status.ts';
+import type { StoreChange } from '../store.ts';
+import type { ApiExchange, Target } from './exchange.ts';
+import { integerOf, listQuery, type ListRequest } from './read.ts';
 import { formOf, metadataOf, tableOf, type Form } from './table.ts';
 
 export type WatchOptions = { readonly bookmarkMs: number };
@@ -26,7 +26,7 @@ const minDefaultSeconds = 1_800;
 export class Watches {
   readonly #open = new Set<Watch>();
 
-  start(core: Core, exchange: Exchange, target: Target, options: WatchOptions): void {
+  start(core: Core, exchange: ApiExchange, target: Target, options: WatchOptions): void {
     const watch = new Watch(core, exchange, target);
     this.#open.add(watch);
     exchange.response.once('close', () => {
@@ -58,9 +58,9 @@ export class Watches {
 
 class Watch {
   readonly #core: Core;
-  readonly #exchange: Exchange;
+  readonly #exchange: ApiExchange;
   readonly #target: Target;
-  readonly #query: ListQuery;
+  readonly #query: ListRequest;
   readonly #form: Form;
   readonly #sendsInitial: boolean;
   readonly #bookmarks: boolean;
@@ -68,7 +68,7 @@ class Watch {
   readonly #endings: (() => void)[] = [];
   #columnsSent = false;
 
-  constructor(core: Core, exchange: Exchange, target: Target) {
+  constructor(core: Core, exchange: ApiExchange, target: Target) {
     this.#core = core;
     this.#exchange = exchange;
     this.#target = target;
@@ -129,7 +129,7 @@ class Watch {
     if (this.#sendsInitial && this.#bookmarks) this.#sendBookmark({ 'k8s.io/initial-events-end': 'true' });
   }
 
-  #follow(change: Change, from: number): void {
+  #follow(change: StoreChange, from: number): void {
     const { namespace } = this.#target;
     const isHere = namespace === undefined || change.object.metadata.namespace === namespace;
     if (change.revision <= from || !isHere) return;
@@ -141,7 +141,7 @@ class Watch {
       this.#send('DELETED', change.type === 'DELETED' ? change.object : withRevision(before, change.revision));
   }
 
-  #selected(object: KubeObject | undefined): KubeObject | undefined {
+  #selected(object: StoredObject | undefined): StoredObject | undefined {
     return object !== undefined && this.#query.matches(object) ? object : undefined;
   }
 
@@ -160,15 +160,15 @@ class Watch {
       creationTimestamp: null,
       ...(annotations === undefined ? {} : { annotations }),
     };
-    const object = { kind: resource.kind, apiVersion: apiVersionOf(resource), metadata };
+    const object = { kind: resource.kind, apiVersion: groupVersionOf(resource), metadata };
     this.#write({ type: 'BOOKMARK', object: this.#form.as === 'table' ? this.#table([], metadata) : object });
   }
 
-  #send(type: 'ADDED' | 'MODIFIED' | 'DELETED', stored: KubeObject): void {
+  #send(type: 'ADDED' | 'MODIFIED' | 'DELETED', stored: StoredObject): void {
     this.#write({ type, object: this.#presented(stored) });
   }
 
-  #presented(stored: KubeObject): unknown {
+  #presented(stored: StoredObject): unknown {
     const object = shown(this.#target.resource, stored);
     switch (this.#form.as) {
       case 'object':
@@ -180,7 +180,10 @@ class Watch {
     }
   }
 
-  #table(objects: readonly { stored: KubeObject; shown: KubeObject }[], metadata: Record<string, unknown>): unknown {
+  #table(
+    objects: readonly { stored: StoredObject; shown: StoredObject }[],
+    metadata: Record<string, unknown>,
+  ): unknown {
     const include = this.#form.as === 'table' ? this.#form.include : 'None';
     const table = tableOf(objects, metadata, {
       columns: this.#target.resource.columns,
@@ -205,22 +208,22 @@ class Watch {
   }
 }
 
-function withRevision(object: KubeObject, revision: number): KubeObject {
+function withRevision(object: StoredObject, revision: number): StoredObject {
   return { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } };
 }
 
-function checkInitial(exchange: Exchange): boolean {
+function checkInitial(exchange: ApiExchange): boolean {
   const asked = exchange.query.get('sendInitialEvents');
   if (asked === null) return false;
   if (exchange.query.get('resourceVersionMatch') !== 'NotOlderThan') {
-    throw invalid({ group: 'meta.k8s.io', plural: '', kind: 'ListOptions' }, '', [
+    throw invalidObject({ group: 'meta.k8s.io', plural: '', kind: 'ListOptions' }, '', [
       forbiddenValue('resourceVersionMatch', 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'),
     ]);
   }
   return asked === 'true';
 }
 
-function watchQuery(exchange: Exchange, target: Target): ListQuery {
+function watchQuery(exchange: ApiExchange, target: Target): ListRequest {
   // resourceVersionMatch has no further effect on an initial state, which does not need a resourceVersion.
   exchange.query.delete('resourceVersionMatch');
   const version = exchange.query.get('resourceVersion') ?? '';

@@ -3,21 +3,22 @@
  * Owns: the consistency of path, query and body. writes.ts executes the write.
  */
 import { parse as parseYaml } from 'yaml';
-import type { KubeObject } from '../../objects.ts';
+import type { StoredObject } from '../../objects.ts';
 import type { Core } from '../core.ts';
 import { checkType, decodeObject, parseBody, parseYamlText, shapeObject, wordStrictProblems } from '../decode.ts';
 import { shown } from '../direct-objects.ts';
-import { copyOf, isRecord, sorted, stringAt, type JsonRecord } from '../../../lib/json.ts';
+import { isRecord } from '../../../api/record.ts';
+import { copyOf, sorted, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import { applyConfig } from '../managed-fields/apply.ts';
 import { applyJsonPatch } from '../patch/json-patch.ts';
 import { applyMergePatch } from '../patch/merge-patch.ts';
 import { applyStrategicMergePatch } from '../patch/strategic-merge-patch.ts';
-import type { Draft, Resource } from '../resource.ts';
+import type { ObjectDraft, Resource } from '../resource.ts';
 import { requiredValue } from '../../../kube/schema/cause.ts';
-import { badRequest, conflict, invalid, unsupportedMediaType } from '../status.ts';
-import { keyOf } from '../store.ts';
+import { badRequest, conflict, invalidObject, unsupportedMediaType } from '../status.ts';
+import { storeKeyOf } from '../store.ts';
 import { toTime } from '../times.ts';
-import { asSubresource, writeQuery, type Exchange, type Target, type WriteQuery } from './exchange.ts';
+import { asSubresource, writeQuery, type ApiExchange, type Target, type WriteQuery } from './exchange.ts';
 import { sendObject } from './read.ts';
 
 const patchTypes = {
@@ -30,7 +31,7 @@ const patchTypes = {
 /** Resources that a PUT may create. */
 const createdByPut = new Set(['Lease', 'Event', 'Endpoints', 'Service']);
 
-export async function createObject(core: Core, exchange: Exchange, target: Target): Promise<void> {
+export async function createObject(core: Core, exchange: ApiExchange, target: Target): Promise<void> {
   const { resource } = target;
   const query = writeQuery(exchange, 'CreateOptions');
   const draft = await readDraft(exchange, target, query);
@@ -38,7 +39,7 @@ export async function createObject(core: Core, exchange: Exchange, target: Targe
   sendObject(core, exchange, { resource, stored, code: 201 });
 }
 
-export async function replaceObject(core: Core, exchange: Exchange, target: Target): Promise<void> {
+export async function replaceObject(core: Core, exchange: ApiExchange, target: Target): Promise<void> {
   const { resource, namespace, name = '' } = target;
   const query = writeQuery(exchange, 'UpdateOptions');
   const draft = await readDraft(exchange, target, query);
@@ -49,7 +50,7 @@ export async function replaceObject(core: Core, exchange: Exchange, target: Targ
         ? 'name must be provided'
         : `the name of the object (${named}) does not match the name on the URL (${name})`,
     );
-  const isNew = core.store.get(resource.table, keyOf(namespace, name)) === undefined;
+  const isNew = core.store.get(resource.table, storeKeyOf(namespace, name)) === undefined;
   if (isNew && createdByPut.has(resource.kind) && target.subresource === '') {
     sendObject(core, exchange, {
       resource,
@@ -65,7 +66,7 @@ export async function replaceObject(core: Core, exchange: Exchange, target: Targ
   sendObject(core, exchange, { resource, stored, code: 200 });
 }
 
-async function readDraft(exchange: Exchange, target: Target, query: WriteQuery): Promise<Draft> {
+async function readDraft(exchange: ApiExchange, target: Target, query: WriteQuery): Promise<ObjectDraft> {
   const { resource } = target;
   const parsed = parseBody(await exchange.readBody(), exchange.mediaType, resource.kind);
   const draft = worded(() =>
@@ -76,14 +77,14 @@ async function readDraft(exchange: Exchange, target: Target, query: WriteQuery):
 }
 
 /** The namespace is in the path; the object may repeat it. */
-function placeInNamespace(target: Target, draft: Draft): void {
+function placeInNamespace(target: Target, draft: ObjectDraft): void {
   const own = stringAt(draft.metadata, 'namespace') ?? '';
   if (own !== '' && own !== (target.namespace ?? ''))
     throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
   if (target.namespace !== undefined) draft.metadata['namespace'] = target.namespace;
 }
 
-function toStored(resource: Resource, draft: Draft): Draft {
+function toStored(resource: Resource, draft: ObjectDraft): ObjectDraft {
   return resource.conversion?.stored(draft) ?? draft;
 }
 
@@ -95,7 +96,7 @@ function worded<T>(step: () => T, patched?: JsonRecord): T {
   }
 }
 
-export async function patchObject(core: Core, exchange: Exchange, target: Target): Promise<void> {
+export async function patchObject(core: Core, exchange: ApiExchange, target: Target): Promise<void> {
   const { resource } = target;
   const { mediaType } = exchange;
   const accepted = [
@@ -111,11 +112,11 @@ export async function patchObject(core: Core, exchange: Exchange, target: Target
     return;
   }
   if (exchange.query.get('force') !== null)
-    throw invalid({ group: 'meta.k8s.io', plural: '', kind: 'PatchOptions' }, '', [
+    throw invalidObject({ group: 'meta.k8s.io', plural: '', kind: 'PatchOptions' }, '', [
       { reason: 'FieldValueForbidden', message: 'Forbidden: may not be specified for non-apply patch', field: 'force' },
     ]);
   const patch = parsePatch(Buffer.from(await exchange.readBody()).toString('utf8'));
-  const compute = (old: KubeObject): Draft =>
+  const compute = (old: StoredObject): ObjectDraft =>
     patchedDraft(exchange, target, query, patched(resource, old, patch, mediaType));
   const key = { namespace: target.namespace, name: target.name ?? '' };
   const stored = core.writes.update(resource, key, compute, {
@@ -135,7 +136,7 @@ function parsePatch(text: string): unknown {
 }
 
 /** Applies the patch to the object in the form of this version of the resource. */
-function patched(resource: Resource, old: KubeObject, patch: unknown, mediaType: string): unknown {
+function patched(resource: Resource, old: StoredObject, patch: unknown, mediaType: string): unknown {
   const live = shown(resource, old);
   switch (mediaType) {
     case patchTypes.json:
@@ -155,7 +156,7 @@ function goOrder<T>(resource: Resource, object: T): T {
   return resource.custom ? object : sorted(object);
 }
 
-function patchedDraft(exchange: Exchange, target: Target, query: WriteQuery, whole: unknown): Draft {
+function patchedDraft(exchange: ApiExchange, target: Target, query: WriteQuery, whole: unknown): ObjectDraft {
   const { resource, name = '' } = target;
   const made = copyOf(whole);
   if (!isRecord(whole) || !isRecord(made)) throw badRequest('the patched object is not an object');
@@ -173,22 +174,22 @@ function patchedDraft(exchange: Exchange, target: Target, query: WriteQuery, who
   return toStored(resource, draft);
 }
 
-function checkNames(target: Target, draft: Draft, name: string): void {
+function checkNames(target: Target, draft: ObjectDraft, name: string): void {
   const named = stringAt(draft.metadata, 'name') ?? '';
   if (named !== name)
     throw badRequest(`the name of the object (${named}) does not match the name on the URL (${name})`);
   placeInNamespace(target, draft);
 }
 
-async function applyObject(core: Core, exchange: Exchange, target: Target, query: WriteQuery): Promise<void> {
+async function applyObject(core: Core, exchange: ApiExchange, target: Target, query: WriteQuery): Promise<void> {
   const { resource, namespace, name = '' } = target;
   if ((exchange.query.get('fieldManager') ?? '') === '')
-    throw invalid({ group: 'meta.k8s.io', plural: '', kind: 'PatchOptions' }, '', [
+    throw invalidObject({ group: 'meta.k8s.io', plural: '', kind: 'PatchOptions' }, '', [
       requiredValue('fieldManager', 'is required for apply patch'),
     ]);
   const subresource = asSubresource(target.subresource);
   const config = readConfig(target, Buffer.from(await exchange.readBody()).toString('utf8'));
-  const applied = (old: KubeObject | undefined): Draft => {
+  const applied = (old: StoredObject | undefined): ObjectDraft => {
     const live = old === undefined ? undefined : shown(resource, old);
     const force = exchange.query.get('force') === 'true';
     const wanted = applyConfig({
@@ -215,7 +216,7 @@ async function applyObject(core: Core, exchange: Exchange, target: Target, query
       ),
     );
   };
-  const isNew = core.store.get(resource.table, keyOf(namespace, name)) === undefined;
+  const isNew = core.store.get(resource.table, storeKeyOf(namespace, name)) === undefined;
   if (isNew && subresource === '') {
     sendObject(core, exchange, {
       resource,
@@ -233,7 +234,7 @@ async function applyObject(core: Core, exchange: Exchange, target: Target, query
   sendObject(core, exchange, { resource, stored, code: 200 });
 }
 
-function newDraft(resource: Resource, draft: Draft, name: string): Draft {
+function newDraft(resource: Resource, draft: ObjectDraft, name: string): ObjectDraft {
   const uid = stringAt(draft.metadata, 'uid') ?? '';
   if (uid !== '')
     throw conflict(
@@ -245,7 +246,7 @@ function newDraft(resource: Resource, draft: Draft, name: string): Draft {
   return draft;
 }
 
-function readConfig(target: Target, text: string): Draft {
+function readConfig(target: Target, text: string): ObjectDraft {
   const { resource, name = '' } = target;
   const value = text.trimStart().startsWith('{') ? parseConfigJson(text) : parseYamlText(text);
   if (!isRecord(value)) throw badRequest('error decoding YAML: the configuration is not an object');
@@ -256,7 +257,7 @@ function readConfig(target: Target, text: string): Draft {
   if (!isRecord(metadata)) throw badRequest('metadata is not an object');
   if (metadata['managedFields'] !== undefined) throw badRequest('metadata.managedFields must be nil');
   metadata['name'] ??= name;
-  const draft: Draft = { ...value, metadata };
+  const draft: ObjectDraft = { ...value, metadata };
   checkNames(target, { ...draft, metadata: { ...metadata } }, name);
   return draft;
 }

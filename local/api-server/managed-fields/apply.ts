@@ -3,13 +3,13 @@
  * Owns: conflicts, force, and releasing fields. The result must still be defaulted and validated.
  * Pure: time is passed in.
  */
-import type { KubeObject } from '../../objects.ts';
+import type { StoredObject } from '../../objects.ts';
 import { copyOf, recordOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
-import { apiVersionOf, type Draft, type Resource, type Subresource } from '../resource.ts';
+import { groupVersionOf, type ObjectDraft, type Resource, type Subresource } from '../resource.ts';
 import type { Cause } from '../../../kube/schema/cause.ts';
 import { StatusError } from '../status.ts';
 import { configProblems } from './check-config.ts';
-import { isSameManager, readEntries, type Entry } from './entries.ts';
+import { isSameManager, readEntries, type ManagedEntry } from './entries.ts';
 import { pathText, type FieldSet } from './field-set.ts';
 import { excusedConflicts, renewLastApplied } from './last-applied.ts';
 import { mergeValue, removeGivenUp } from './merge.ts';
@@ -18,9 +18,9 @@ import { differenceOf, fieldsOf } from './walk.ts';
 
 export type Application = {
   readonly resource: Resource;
-  readonly live: KubeObject | undefined;
+  readonly live: StoredObject | undefined;
   /** The configuration; its type and name were checked. */
-  readonly config: Draft;
+  readonly config: ObjectDraft;
   readonly manager: string;
   readonly force: boolean;
   readonly subresource: Subresource;
@@ -31,24 +31,26 @@ export type Application = {
  * @returns the resulting object with its managedFields
  * @throws StatusError 409 with every conflict, 500 when the configuration does not fit the schema
  */
-export function applyConfig(application: Application): Draft {
+export function applyConfig(application: Application): ObjectDraft {
   const { resource, live, config, manager, subresource, time } = application;
   checkConfig(resource, config);
   const untracked = notTracked(resource, subresource);
-  const who = { manager, operation: 'Apply', apiVersion: apiVersionOf(resource), subresource } as const;
+  const who = { manager, operation: 'Apply', apiVersion: groupVersionOf(resource), subresource } as const;
   const known = knownEntries(application);
   const own = known.find((entry) => isSameManager(entry, who));
   const fields = fieldsOf(config, resource.schema).without(untracked);
   const others = known.filter((entry) => entry !== own);
   const merged = mergeValue(live ?? {}, config, resource.schema);
   const owned = others.reduce((all, entry) => all.union(entry.fields), fields);
-  const wanted = (own === undefined ? merged : removeGivenUp(merged, resource.schema, own.fields, owned)) as Draft;
+  const wanted = (
+    own === undefined ? merged : removeGivenUp(merged, resource.schema, own.fields, owned)
+  ) as ObjectDraft;
   const { added, modified, removed } = differenceOf(live ?? {}, wanted, resource.schema);
   const changed = added.union(modified).without(untracked);
   if (!application.force) refuseConflicts(others, changed, excusedConflicts(resource, live, manager));
   // As on the real server, the time changes only when the object changes.
   const isUnchanged = live !== undefined && changed.isEmpty() && removed.isEmpty();
-  const entry: Entry = { ...who, fields, time: isUnchanged ? (own?.time ?? '') : time };
+  const entry: ManagedEntry = { ...who, fields, time: isUnchanged ? (own?.time ?? '') : time };
   const draft = copyOf(wanted);
   renewLastApplied(draft, config, manager);
   setEntries(draft, [...others.map((other) => lessened(other, changed, removed)), entry]);
@@ -56,7 +58,7 @@ export function applyConfig(application: Application): Draft {
 }
 
 /** The live object's owners. Fields that were written before ownership was tracked belong to one placeholder. */
-function knownEntries(application: Application): readonly Entry[] {
+function knownEntries(application: Application): readonly ManagedEntry[] {
   const { resource, live } = application;
   if (live === undefined) return [];
   const known = readEntries(recordOf(live.metadata)['managedFields']);
@@ -66,7 +68,7 @@ function knownEntries(application: Application): readonly Entry[] {
     {
       manager: 'before-first-apply',
       operation: 'Update',
-      apiVersion: apiVersionOf(resource),
+      apiVersion: groupVersionOf(resource),
       subresource: '',
       time: application.time,
       fields,
@@ -74,7 +76,7 @@ function knownEntries(application: Application): readonly Entry[] {
   ];
 }
 
-function checkConfig(resource: Resource, config: Draft): void {
+function checkConfig(resource: Resource, config: ObjectDraft): void {
   const { metadata: _metadata, apiVersion: _apiVersion, kind: _kind, ...body } = config as JsonRecord;
   const problems = configProblems(body, resource.schema, '');
   if (problems.length === 0) return;
@@ -83,12 +85,12 @@ function checkConfig(resource: Resource, config: Draft): void {
   throw new StatusError(
     500,
     '',
-    `failed to create typed patch object (${name}; ${apiVersionOf(resource)}, Kind=${resource.kind}): ${list}`,
+    `failed to create typed patch object (${name}; ${groupVersionOf(resource)}, Kind=${resource.kind}): ${list}`,
   );
 }
 
 /** @throws StatusError 409 with every conflict that is not excused; without one, the apply may take the fields over */
-function refuseConflicts(others: readonly Entry[], changed: FieldSet, excused: FieldSet): void {
+function refuseConflicts(others: readonly ManagedEntry[], changed: FieldSet, excused: FieldSet): void {
   const conflicts = others.flatMap((entry) => {
     const paths = [...entry.fields.intersection(changed).difference(excused).paths()].map(pathText);
     return paths.length === 0 ? [] : [{ who: ownerText(entry), paths }];
@@ -113,7 +115,7 @@ function conflictText(conflicts: readonly { who: string; paths: readonly string[
     .join('\n');
 }
 
-function ownerText(entry: Entry): string {
+function ownerText(entry: ManagedEntry): string {
   const name = JSON.stringify(entry.manager);
   const subresource = entry.subresource === '' ? '' : ` with subresource ${JSON.stringify(entry.subresource)}`;
   return entry.operation === 'Apply' ? `${name}${subresource}` : `${name}${subresource} using ${entry.apiVersion}`;

@@ -2,23 +2,22 @@
  * Checks whether an applied configuration fits the schema, so that its fields can have owners.
  * Pure: unknown fields, wrong types and items without distinct keys, in the words of structured-merge-diff.
  */
-import { isRecord } from '../../../lib/json.ts';
 import {
   keepsUnknown,
   listTypeOf,
   schemaOfField,
   schemaOfItems,
   stepOfItem,
-  type Schema,
+  type OpenApiSchema,
 } from '../../../kube/schema/schema.ts';
 import { pathText } from './field-set.ts';
-import { ownValue } from '../../../api/record.ts';
+import { ownValue, isRecord } from '../../../api/record.ts';
 
 /**
  * @param path such as `.spec.parts[name="a"]`
  * @returns one sentence per problem
  */
-export function configProblems(value: unknown, schema: Schema, path: string): string[] {
+export function configProblems(value: unknown, schema: OpenApiSchema, path: string): string[] {
   if (value === null || value === undefined) return [];
   const wrong = typeProblem(value, schema);
   if (wrong !== undefined) return [`${path}: ${wrong}`];
@@ -32,7 +31,7 @@ export function configProblems(value: unknown, schema: Schema, path: string): st
   return Array.isArray(value) ? listProblems(value, schema, path) : [];
 }
 
-function listProblems(value: readonly unknown[], schema: Schema, path: string): string[] {
+function listProblems(value: readonly unknown[], schema: OpenApiSchema, path: string): string[] {
   const type = listTypeOf(schema);
   const keys = schema['x-kubernetes-list-map-keys'] ?? [];
   const problems: string[] = [];
@@ -58,7 +57,7 @@ function listProblems(value: readonly unknown[], schema: Schema, path: string): 
   return problems;
 }
 
-function typeProblem(value: unknown, schema: Schema): string | undefined {
+function typeProblem(value: unknown, schema: OpenApiSchema): string | undefined {
   const expected = ownValue(expectations, schema.type ?? '');
   return expected === undefined || expected.fits(value)
     ? undefined

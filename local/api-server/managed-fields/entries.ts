@@ -4,10 +4,11 @@
  * version; each has one per subresource.
  * Limits: ten updaters have entries; older ones share the entry `ancient-changes`.
  */
-import { isRecord, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
+import { isRecord } from '../../../api/record.ts';
+import { recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import { FieldSet } from './field-set.ts';
 
-export type Entry = {
+export type ManagedEntry = {
   readonly manager: string;
   readonly operation: 'Apply' | 'Update';
   readonly apiVersion: string;
@@ -39,7 +40,7 @@ export const unowned: readonly (readonly string[])[] = [
   ].map((field) => ['f:metadata', `f:${field}`]),
 ];
 
-export function readEntries(managedFields: unknown): Entry[] {
+export function readEntries(managedFields: unknown): ManagedEntry[] {
   return recordsOf(managedFields).map((entry) => ({
     manager: stringAt(entry, 'manager') ?? '',
     operation: entry['operation'] === 'Apply' ? 'Apply' : 'Update',
@@ -50,7 +51,7 @@ export function readEntries(managedFields: unknown): Entry[] {
   }));
 }
 
-export function writeEntries(entries: readonly Entry[]): JsonRecord[] {
+export function writeEntries(entries: readonly ManagedEntry[]): JsonRecord[] {
   const kept = capped(entries.filter((entry) => !entry.fields.isEmpty()));
   return kept.sort(inOrder).map((entry) => ({
     manager: entry.manager,
@@ -64,8 +65,8 @@ export function writeEntries(entries: readonly Entry[]): JsonRecord[] {
 }
 
 export function isSameManager(
-  entry: Entry,
-  other: Pick<Entry, 'manager' | 'operation' | 'apiVersion' | 'subresource'>,
+  entry: ManagedEntry,
+  other: Pick<ManagedEntry, 'manager' | 'operation' | 'apiVersion' | 'subresource'>,
 ): boolean {
   if (entry.manager !== other.manager || entry.operation !== other.operation || entry.subresource !== other.subresource)
     return false;
@@ -73,7 +74,7 @@ export function isSameManager(
 }
 
 /** The managedFields that a client sent: entries, a request to reset them, or undefined. */
-export function askedEntries(metadata: JsonRecord): 'keep' | 'reset' | readonly Entry[] {
+export function askedEntries(metadata: JsonRecord): 'keep' | 'reset' | readonly ManagedEntry[] {
   const sent = metadata['managedFields'];
   if (!Array.isArray(sent)) return 'keep';
   const entries = sent.filter(isRecord);
@@ -81,8 +82,8 @@ export function askedEntries(metadata: JsonRecord): 'keep' | 'reset' | readonly 
   return readEntries(entries);
 }
 
-function inOrder(a: Entry, b: Entry): number {
-  const keys = (entry: Entry): readonly string[] => [
+function inOrder(a: ManagedEntry, b: ManagedEntry): number {
+  const keys = (entry: ManagedEntry): readonly string[] => [
     entry.operation,
     entry.time,
     entry.manager,
@@ -97,12 +98,12 @@ function inOrder(a: Entry, b: Entry): number {
   return 0;
 }
 
-function capped(entries: readonly Entry[]): Entry[] {
+function capped(entries: readonly ManagedEntry[]): ManagedEntry[] {
   const updaters = entries.filter((entry) => entry.operation === 'Update').sort(inOrder);
   const tooMany = updaters.length - maxUpdaters;
   if (tooMany <= 0) return [...entries];
   const old = new Set(updaters.slice(0, tooMany + 1));
-  const merged = new Map<string, Entry>();
+  const merged = new Map<string, ManagedEntry>();
   for (const entry of old) {
     const soFar = merged.get(entry.apiVersion);
     merged.set(entry.apiVersion, {

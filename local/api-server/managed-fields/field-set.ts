@@ -3,7 +3,8 @@
  * Owns: the tree and its set operations. A step is written as in FieldsV1: `f:name` a field, `k:{...}` an item of a
  * list by its keys, `v:...` an item of a set by its value. A node is a member itself, or only leads to members.
  */
-import { isRecord, type JsonRecord } from '../../../lib/json.ts';
+import { isRecord } from '../../../api/record.ts';
+import { type JsonRecord } from '../../../lib/json.ts';
 
 export class FieldSet {
   /** Whether this node's path is a member. */

@@ -4,10 +4,11 @@
  * on the server, so that a later client-side apply finds what was applied last.
  * Rule: this applies to the manager `kubectl` only.
  */
-import { copyOf, isRecord, recordOf, sorted, stringAt, type JsonRecord } from '../../../lib/json.ts';
+import { isRecord } from '../../../api/record.ts';
+import { copyOf, recordOf, sorted, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import { isWithinAnnotationLimit } from '../../../kube/schema/metadata.ts';
-import type { KubeObject } from '../../objects.ts';
-import { apiVersionOf, type Draft, type Resource } from '../resource.ts';
+import type { StoredObject } from '../../objects.ts';
+import { groupVersionOf, type ObjectDraft, type Resource } from '../resource.ts';
 import { FieldSet } from './field-set.ts';
 import { differenceOf, fieldsOf } from './walk.ts';
 
@@ -15,11 +16,11 @@ const annotation = 'kubectl.kubernetes.io/last-applied-configuration';
 const manager = 'kubectl';
 
 /** Fields that client-side apply set last and whose value is unchanged: kubectl may take them over without force. */
-export function excusedConflicts(resource: Resource, live: KubeObject | undefined, who: string): FieldSet {
+export function excusedConflicts(resource: Resource, live: StoredObject | undefined, who: string): FieldSet {
   const text = live?.metadata.annotations?.[annotation] ?? '';
   if (who !== manager || live === undefined || text === '') return new FieldSet();
   const applied = parse(text);
-  if (applied === undefined || applied['apiVersion'] !== apiVersionOf(resource)) return new FieldSet();
+  if (applied === undefined || applied['apiVersion'] !== groupVersionOf(resource)) return new FieldSet();
   const { added, modified, removed } = differenceOf(applied, live, resource.schema);
   return fieldsOf(applied, resource.schema).difference(modified).difference(added).difference(removed);
 }
@@ -28,7 +29,7 @@ export function excusedConflicts(resource: Resource, live: KubeObject | undefine
  * Writes the configuration into the annotation if the object has one.
  * @param draft is changed
  */
-export function renewLastApplied(draft: Draft, config: Draft, who: string): void {
+export function renewLastApplied(draft: ObjectDraft, config: ObjectDraft, who: string): void {
   const annotations = recordOf(draft.metadata['annotations']);
   if (who !== manager || (stringAt(annotations, annotation) ?? '') === '') return;
   const applied = copyOf(config);

@@ -2,7 +2,8 @@
  * Merges an applied configuration into the live object, and removes what its applier no longer includes.
  * Pure: the two steps of server-side apply that change the object. apply.ts decides whether they are allowed.
  */
-import { copyOf, isRecord, put, type JsonRecord } from '../../../lib/json.ts';
+import { isRecord } from '../../../api/record.ts';
+import { copyOf, put, type JsonRecord } from '../../../lib/json.ts';
 import {
   anything,
   isAtomicMap,
@@ -11,12 +12,12 @@ import {
   schemaOfField,
   schemaOfItems,
   stepOfItem,
-  type Schema,
+  type OpenApiSchema,
 } from '../../../kube/schema/schema.ts';
 import type { FieldSet } from './field-set.ts';
 
 /** @returns a copy with the configuration's values, and the live object's elsewhere */
-export function mergeValue(live: unknown, config: unknown, schema: Schema): unknown {
+export function mergeValue(live: unknown, config: unknown, schema: OpenApiSchema): unknown {
   if (isRecord(live) && isRecord(config) && !isAtomicMap(schema)) {
     const out: JsonRecord = { ...live };
     for (const [field, value] of Object.entries(config)) {
@@ -31,7 +32,7 @@ export function mergeValue(live: unknown, config: unknown, schema: Schema): unkn
 }
 
 /** Items of the configuration keep its order; an item that only the live list has stays before its live successor. */
-function mergeLists(live: readonly unknown[], config: readonly unknown[], schema: Schema): unknown[] {
+function mergeLists(live: readonly unknown[], config: readonly unknown[], schema: OpenApiSchema): unknown[] {
   const liveByStep = new Map(live.map((item) => [stepOfItem(item, schema), item]));
   const wanted = config.map((item) => ({ step: stepOfItem(item, schema), item }));
   const wantedSteps = new Set(wanted.map(({ step }) => step));
@@ -60,7 +61,12 @@ function mergeLists(live: readonly unknown[], config: readonly unknown[], schema
  * @param last its earlier claims
  * @param owned the claims of all managers, its new ones included
  */
-export function removeGivenUp(value: unknown, schema: Schema, last: FieldSet, owned: FieldSet | undefined): unknown {
+export function removeGivenUp(
+  value: unknown,
+  schema: OpenApiSchema,
+  last: FieldSet,
+  owned: FieldSet | undefined,
+): unknown {
   if (isRecord(value) && !isAtomicMap(schema)) {
     const entries = Object.entries(value).flatMap(([field, item]) => {
       const kept = keep(item, {
@@ -83,7 +89,7 @@ export function removeGivenUp(value: unknown, schema: Schema, last: FieldSet, ow
 }
 
 type Part = {
-  readonly schema: Schema;
+  readonly schema: OpenApiSchema;
   readonly step: string;
   readonly last: FieldSet;
   readonly owned: FieldSet | undefined;

@@ -3,18 +3,18 @@
  * Owns: managedFields for every write except apply: the writer gets the fields that it added or changed, other managers
  * lose those, and all managers lose removed fields.
  */
-import type { KubeObject } from '../../objects.ts';
+import type { StoredObject } from '../../objects.ts';
 import { recordOf, type JsonRecord } from '../../../lib/json.ts';
-import { apiVersionOf, type Draft, type Resource, type Subresource } from '../resource.ts';
-import { askedEntries, isSameManager, readEntries, unowned, writeEntries, type Entry } from './entries.ts';
+import { groupVersionOf, type ObjectDraft, type Resource, type Subresource } from '../resource.ts';
+import { askedEntries, isSameManager, readEntries, unowned, writeEntries, type ManagedEntry } from './entries.ts';
 import { FieldSet } from './field-set.ts';
 import { differenceOf } from './walk.ts';
 
 export type Write = {
   readonly resource: Resource;
-  readonly before: KubeObject | undefined;
+  readonly before: StoredObject | undefined;
   /** Its managedFields are replaced. */
-  readonly after: Draft;
+  readonly after: ObjectDraft;
   readonly manager: string;
   readonly subresource?: Subresource;
   /** Written to the writer's entry when the entry changes. */
@@ -32,9 +32,9 @@ export function recordWrite(write: Write): void {
   }
   const { added, modified, removed } = differenceOf(before ?? nothing(resource), after, resource.schema);
   const changed = added.union(modified).without(notTracked(resource, subresource));
-  const who = { manager, operation: 'Update', apiVersion: apiVersionOf(resource), subresource } as const;
+  const who = { manager, operation: 'Update', apiVersion: groupVersionOf(resource), subresource } as const;
   const own = known.find((entry) => isSameManager(entry, who)) ?? { ...who, fields: new FieldSet(), time: write.time };
-  const entry: Entry = {
+  const entry: ManagedEntry = {
     ...own,
     fields: own.fields.difference(removed).union(changed),
     time: changed.isEmpty() ? own.time : write.time,
@@ -50,7 +50,10 @@ function nothing(resource: Resource): JsonRecord {
   return resource.custom ? { metadata: {} } : { metadata: {}, spec: {}, status: {} };
 }
 
-function knownEntries(asked: ReturnType<typeof askedEntries>, before: KubeObject | undefined): readonly Entry[] {
+function knownEntries(
+  asked: ReturnType<typeof askedEntries>,
+  before: StoredObject | undefined,
+): readonly ManagedEntry[] {
   if (asked === 'reset') return [];
   return asked === 'keep' ? readEntries(recordOf(before?.metadata)['managedFields']) : asked;
 }
@@ -65,18 +68,18 @@ export function notTracked(resource: Resource, subresource: Subresource): readon
 /**
  * An entry without fields that another writer changed or removed. Its time stays, because its manager did not write.
  */
-export function lessened(entry: Entry, changed: FieldSet, removed: FieldSet): Entry {
+export function lessened(entry: ManagedEntry, changed: FieldSet, removed: FieldSet): ManagedEntry {
   return { ...entry, fields: entry.fields.difference(changed).difference(removed) };
 }
 
-export function setEntries(object: Draft, entries: readonly Entry[]): void {
+export function setEntries(object: ObjectDraft, entries: readonly ManagedEntry[]): void {
   const written = writeEntries(entries);
   if (written.length === 0) delete object.metadata['managedFields'];
   else object.metadata['managedFields'] = written;
 }
 
 /** The object without the times of its entries, for comparison. */
-export function withoutTimes(object: Draft): JsonRecord {
+export function withoutTimes(object: ObjectDraft): JsonRecord {
   const managed = object.metadata['managedFields'];
   if (!Array.isArray(managed)) return object;
   const entries = (managed as JsonRecord[]).map(({ time: _time, ...entry }) => entry);

@@ -3,7 +3,8 @@
  * Pure: follows the schema's list and map types by the rules of structured-merge-diff v6, which the real server uses. A
  * list without a list type is one value, a map is owned key by key.
  */
-import { isRecord, isSame } from '../../../lib/json.ts';
+import { isRecord } from '../../../api/record.ts';
+import { isSame } from '../../../lib/json.ts';
 import {
   anything,
   isAtomicMap,
@@ -12,14 +13,14 @@ import {
   schemaOfField,
   schemaOfItems,
   stepOfItem,
-  type Schema,
+  type OpenApiSchema,
 } from '../../../kube/schema/schema.ts';
 import { FieldSet } from './field-set.ts';
 
-export type Child = { readonly value: unknown; readonly schema: Schema };
+export type Child = { readonly value: unknown; readonly schema: OpenApiSchema };
 
 /** The parts of a value that can have different owners, by step, in order; undefined when the value has one owner. */
-export function childrenOf(value: unknown, schema: Schema): Map<string, Child> | undefined {
+export function childrenOf(value: unknown, schema: OpenApiSchema): Map<string, Child> | undefined {
   if (isRecord(value)) {
     if (isAtomicMap(schema)) return undefined;
     return new Map(
@@ -35,13 +36,13 @@ export function childrenOf(value: unknown, schema: Schema): Map<string, Child> |
 }
 
 /** The fields that an applied configuration claims: its leaves, the keys of its maps and the items of its lists. */
-export function fieldsOf(value: unknown, schema: Schema): FieldSet {
+export function fieldsOf(value: unknown, schema: OpenApiSchema): FieldSet {
   const set = new FieldSet();
   claim(set, [], value, schema);
   return set;
 }
 
-function claim(set: FieldSet, path: readonly string[], value: unknown, schema: Schema): void {
+function claim(set: FieldSet, path: readonly string[], value: unknown, schema: OpenApiSchema): void {
   const children = childrenOf(value, schema);
   if (children === undefined) {
     if (path.length > 0) set.add(path);
@@ -63,13 +64,13 @@ function isNothing(value: unknown): boolean {
 export type Difference = { readonly added: FieldSet; readonly modified: FieldSet; readonly removed: FieldSet };
 
 /** The fields that are added, changed or removed in `after`. */
-export function differenceOf(before: unknown, after: unknown, schema: Schema): Difference {
+export function differenceOf(before: unknown, after: unknown, schema: OpenApiSchema): Difference {
   const out: Difference = { added: new FieldSet(), modified: new FieldSet(), removed: new FieldSet() };
   compare(out, [], { before, after, schema });
   return out;
 }
 
-type Pair = { readonly before: unknown; readonly after: unknown; readonly schema: Schema };
+type Pair = { readonly before: unknown; readonly after: unknown; readonly schema: OpenApiSchema };
 
 function compare(out: Difference, path: readonly string[], pair: Pair): void {
   const { before, after, schema } = pair;

@@ -3,7 +3,8 @@
  * Pure. When one operation cannot be applied, the whole patch is refused.
  * Limits: 10,000 operations.
  */
-import { copyOf, isRecord, isSame, put, type JsonRecord } from '../../../lib/json.ts';
+import { isRecord } from '../../../api/record.ts';
+import { copyOf, isSame, put, type JsonRecord } from '../../../lib/json.ts';
 import { badRequest, StatusError } from '../status.ts';
 
 const maxOperations = 10_000;

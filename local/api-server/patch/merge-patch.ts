@@ -2,7 +2,8 @@
  * JSON Merge Patch (RFC 7386): objects are merged, null removes a field, any other value replaces it.
  * Pure.
  */
-import { copyOf, isRecord, put, type JsonRecord } from '../../../lib/json.ts';
+import { isRecord } from '../../../api/record.ts';
+import { copyOf, put, type JsonRecord } from '../../../lib/json.ts';
 import { badRequest } from '../status.ts';
 
 /**

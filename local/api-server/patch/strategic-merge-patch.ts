@@ -3,8 +3,9 @@
  * Pure. Uses the patch-merge-keys of the built-in types' schemas, and the directives `$patch`, `$retainKeys`,
  * `$setElementOrder/FIELD` and `$deleteFromPrimitiveList/FIELD`.
  */
-import { copyOf, isRecord, isSame, listOf, type JsonRecord } from '../../../lib/json.ts';
-import { anything, schemaOfField, schemaOfItems, type Schema } from '../../../kube/schema/schema.ts';
+import { isRecord } from '../../../api/record.ts';
+import { copyOf, isSame, listOf, type JsonRecord } from '../../../lib/json.ts';
+import { anything, schemaOfField, schemaOfItems, type OpenApiSchema } from '../../../kube/schema/schema.ts';
 import { badRequest } from '../status.ts';
 
 const orderPrefix = '$setElementOrder/';
@@ -14,7 +15,7 @@ const deletePrefix = '$deleteFromPrimitiveList/';
  * @returns the patched copy
  * @throws StatusError 400 when the patch is not an object or its directives are invalid
  */
-export function applyStrategicMergePatch(target: unknown, patch: unknown, schema: Schema): unknown {
+export function applyStrategicMergePatch(target: unknown, patch: unknown, schema: OpenApiSchema): unknown {
   if (!isRecord(patch))
     throw badRequest(
       `error decoding patch: json: cannot unmarshal ${Array.isArray(patch) ? 'array' : typeof patch} into Go ` +
@@ -23,7 +24,7 @@ export function applyStrategicMergePatch(target: unknown, patch: unknown, schema
   return mergeObject(isRecord(target) ? target : {}, patch, schema);
 }
 
-function mergeObject(target: JsonRecord, patch: JsonRecord, schema: Schema): JsonRecord {
+function mergeObject(target: JsonRecord, patch: JsonRecord, schema: OpenApiSchema): JsonRecord {
   if (patch['$patch'] === 'replace') return plain(patch);
   if (patch['$patch'] === 'delete') return {};
   const retained = patch['$retainKeys'];
@@ -49,7 +50,7 @@ function mergeDirectiveOnly(
   out: JsonRecord,
   directive: string,
   value: unknown,
-  of: { patch: JsonRecord; schema: Schema },
+  of: { patch: JsonRecord; schema: OpenApiSchema },
 ): void {
   const prefix = [orderPrefix, deletePrefix].find((one) => directive.startsWith(one));
   const field = prefix === undefined ? '' : directive.slice(prefix.length);
@@ -62,7 +63,7 @@ function mergeDirectiveOnly(
   out[field] = mergeField(out[field], [], how);
 }
 
-type How = { readonly schema: Schema; readonly order: unknown; readonly removed: unknown };
+type How = { readonly schema: OpenApiSchema; readonly order: unknown; readonly removed: unknown };
 
 function mergeField(target: unknown, value: unknown, how: How): unknown {
   if (isRecord(value)) return mergeObject(isRecord(target) ? target : {}, value, how.schema);

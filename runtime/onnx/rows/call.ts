@@ -7,7 +7,7 @@
 import type { GraphAttribute, GraphNode } from '../graph.ts';
 import { hasRows, isOne, isSameSize, mixed, numberOf, type RowsValue, type Size, type Value } from './value.ts';
 
-export type Call = {
+export type NodeCall = {
   readonly node: GraphNode;
   /** Undefined: an omitted optional input. */
   readonly inputs: readonly (Value | undefined)[];
@@ -21,18 +21,18 @@ export type Call = {
  * Called when at least one input has rows and no input is mixed. A single returned value is the first output's; the
  * other outputs are then unknown.
  */
-export type Rule = (call: Call) => Value | readonly Value[];
+export type RowsRule = (call: NodeCall) => Value | readonly Value[];
 
-export function attributeOf({ node }: Call, name: string): GraphAttribute | undefined {
+export function attributeOf({ node }: NodeCall, name: string): GraphAttribute | undefined {
   return node.attributes.get(name);
 }
 
-export function intOf(call: Call, name: string, otherwise: number): number {
+export function intOf(call: NodeCall, name: string, otherwise: number): number {
   return attributeOf(call, name)?.int ?? otherwise;
 }
 
 /** The numbers of a constant input, or of the attribute that older versions use instead; undefined when unknown. */
-export function numbersOf(call: Call, input: number, attribute?: string): readonly number[] | undefined {
+export function numbersOf(call: NodeCall, input: number, attribute?: string): readonly number[] | undefined {
   const found = attribute === undefined ? undefined : attributeOf(call, attribute);
   if (found !== undefined) return found.ints ?? found.floats ?? (found.int === undefined ? undefined : [found.int]);
   const values = sizesOf(call, input)?.map(numberOf);
@@ -40,19 +40,19 @@ export function numbersOf(call: Call, input: number, attribute?: string): readon
 }
 
 /** Like numbersOf, for sizes that may be symbolic. */
-export function sizesOf(call: Call, input: number): readonly (Size | undefined)[] | undefined {
+export function sizesOf(call: NodeCall, input: number): readonly (Size | undefined)[] | undefined {
   const value = call.inputs[input];
   return value?.is === 'Plain' ? value.values : undefined;
 }
 
 /** The input if it has rows. */
-export function rowsOf(call: Call, input: number): RowsValue | undefined {
+export function rowsInput(call: NodeCall, input: number): RowsValue | undefined {
   const value = call.inputs[input];
   return value?.is === 'Rows' ? value : undefined;
 }
 
 /** True if all other inputs are the same for all rows. */
-export function othersArePlain(call: Call, input: number): boolean {
+export function othersArePlain(call: NodeCall, input: number): boolean {
   return call.inputs.every(
     (value, at) => at === input || value === undefined || (value.is === 'Plain' && !value.countsRows),
   );
@@ -63,7 +63,7 @@ export function othersArePlain(call: Call, input: number): boolean {
  * each row's result would then depend on how many rows there are.
  * @param at the entry of the rows' axis; absent: no entry
  */
-export function countsElsewhere(call: Call, input: number, at?: number): boolean {
+export function countsElsewhere(call: NodeCall, input: number, at?: number): boolean {
   const value = call.inputs[input];
   if (value?.is !== 'Plain' || !value.countsRows) return false;
   return (
@@ -77,19 +77,19 @@ export function axisOf(axis: number, rank: number): number {
   return axis < 0 ? axis + rank : axis;
 }
 
-export function nameOf({ node }: Pick<Call, 'node'>): string {
+export function nodeNameOf({ node }: Pick<NodeCall, 'node'>): string {
   const op = node.domain === '' ? node.op : `${node.domain}.${node.op}`;
   return node.name === '' ? op : `${op} '${node.name.slice(0, 100)}'`;
 }
 
 /** Rejects the node: the operator is known to mix rows. */
-export function joins(call: Call, how = 'works across the rows'): Value {
-  return mixed(`${nameOf(call)} ${how}`);
+export function joins(call: NodeCall, how = 'works across the rows'): Value {
+  return mixed(`${nodeNameOf(call)} ${how}`);
 }
 
 /** Rejects the node: it cannot be shown that the operator keeps rows apart. */
-export function unsure(call: Call, why = 'its effect on the rows is unknown'): Value {
-  return mixed(`${nameOf(call)}: ${why}`);
+export function unsure(call: NodeCall, why = 'its effect on the rows is unknown'): Value {
+  return mixed(`${nodeNameOf(call)}: ${why}`);
 }
 
 /** The rows stay on the same axis; `dims` are the input's unless given. */
@@ -101,7 +101,7 @@ export function sameRows(value: RowsValue, dims: readonly Size[] = value.dims): 
  * The result of an element-wise operator with NumPy's broadcasting. Every input with rows must have them on the same
  * axis, and no other input may have more than one entry there.
  */
-export function broadcast(call: Call, inputs: readonly (Value | undefined)[] = call.inputs): Value {
+export function broadcast(call: NodeCall, inputs: readonly (Value | undefined)[] = call.inputs): Value {
   const given = inputs.filter((value) => value !== undefined);
   const withRows = given.filter((value) => value.is === 'Rows');
   const rank = Math.max(0, ...given.map((value) => (value.is === 'Mixed' ? 0 : (value.dims?.length ?? 0))));

@@ -8,7 +8,7 @@
  */
 import type { GraphBody, GraphFile, GraphNode } from '../graph.ts';
 import type { RowsVerdict, TensorInfo } from '../model-info.ts';
-import { nameOf, unsure, type Call } from './call.ts';
+import { nodeNameOf, unsure, type NodeCall } from './call.ts';
 import { plainResult, sizeOf } from './sizes.ts';
 import { rules } from './table.ts';
 import {
@@ -78,7 +78,7 @@ function evaluate(body: GraphBody, scope: Scope, walk: Walk): void {
   for (const node of body.nodes) {
     const results = resultsOf(node, scope, walk).map((value) => sound(value, node));
     node.outputs.forEach((name, at) => {
-      if (name !== '') scope.set(name, results[at] ?? mixed(`${nameOf({ node })}: its output ${at} is unknown`));
+      if (name !== '') scope.set(name, results[at] ?? mixed(`${nodeNameOf({ node })}: its output ${at} is unknown`));
     });
   }
 }
@@ -91,14 +91,14 @@ function sound(value: Value, node: GraphNode): Value {
   );
   return fits
     ? value
-    : mixed(`${nameOf({ node })} has an output whose shape depends on the number of rows in more than one axis`);
+    : mixed(`${nodeNameOf({ node })} has an output whose shape depends on the number of rows in more than one axis`);
 }
 
 function resultsOf(node: GraphNode, scope: Scope, walk: Walk): readonly Value[] {
   const inputs = node.inputs.map((name) =>
     name === '' ? undefined : (scope.get(name) ?? mixed(`no node produces '${name.slice(0, 100)}'`)),
   );
-  const call: Call = { node, inputs, opset: walk.file.opset, fresh: walk.fresh };
+  const call: NodeCall = { node, inputs, opset: walk.file.opset, fresh: walk.fresh };
   const captured = [...node.attributes.values()]
     .flatMap(({ graph }) => (graph === undefined ? [] : namesIn(graph)))
     .map((name) => scope.get(name));
@@ -106,7 +106,7 @@ function resultsOf(node: GraphNode, scope: Scope, walk: Walk): readonly Value[] 
   const bad = all.find((value) => value.is === 'Mixed');
   if (bad !== undefined) return node.outputs.map(() => bad);
   if (node.op.startsWith('Random') || node.op === 'Multinomial' || node.op === 'Bernoulli')
-    return node.outputs.map(() => mixed(`${nameOf(call)} draws random numbers`));
+    return node.outputs.map(() => mixed(`${nodeNameOf(call)} draws random numbers`));
   const inner =
     walk.file.functions.get(`${node.domain === '' ? 'ai.onnx' : node.domain}.${node.op}`) ??
     walk.file.functions.get(`${node.domain}.${node.op}`);
@@ -116,7 +116,7 @@ function resultsOf(node: GraphNode, scope: Scope, walk: Walk): readonly Value[] 
 }
 
 /** Outputs that are weights or sizes. Loops and branches over them are not followed. */
-function plainOutputs(call: Call, all: readonly PlainValue[]): readonly Value[] {
+function plainOutputs(call: NodeCall, all: readonly PlainValue[]): readonly Value[] {
   const result = plainResult(call, call.inputs as readonly (PlainValue | undefined)[]);
   if (call.node.outputs.length === 1) return [result];
   return call.node.outputs.map(() =>
@@ -128,7 +128,7 @@ function plainOutputs(call: Call, all: readonly PlainValue[]): readonly Value[] 
   );
 }
 
-function ofOperator(call: Call, scope: Scope, walk: Walk): readonly Value[] {
+function ofOperator(call: NodeCall, scope: Scope, walk: Walk): readonly Value[] {
   const {
     node,
     inputs: [first],
@@ -141,14 +141,14 @@ function ofOperator(call: Call, scope: Scope, walk: Walk): readonly Value[] {
 }
 
 /** Both branches must have the rows on the same axis, and the condition must not depend on the rows. */
-function ofBranches(call: Call, scope: Scope, walk: Walk): readonly Value[] {
+function ofBranches(call: NodeCall, scope: Scope, walk: Walk): readonly Value[] {
   const [condition] = call.inputs;
   const bodies = ['then_branch', 'else_branch'].map((name) => call.node.attributes.get(name)?.graph);
   const [one, other] = bodies;
   if (one === undefined || other === undefined || walk.depth >= maxDepth)
     return call.node.outputs.map(() => unsure(call));
   if (condition?.is !== 'Plain' || condition.countsRows)
-    return call.node.outputs.map(() => mixed(`${nameOf(call)} chooses one branch for all rows`));
+    return call.node.outputs.map(() => mixed(`${nodeNameOf(call)} chooses one branch for all rows`));
   const [left = [], right = []] = [one, other].map((body) =>
     inScope(body, new Map(scope), { ...walk, depth: walk.depth + 1 }),
   );
@@ -169,7 +169,7 @@ function inScope(body: GraphBody, scope: Scope, walk: Walk): readonly Value[] {
 }
 
 /** One of the model's own functions: evaluates its body with the caller's inputs and attributes. */
-function ofFunction(call: Call, body: GraphBody, walk: Walk): readonly Value[] {
+function ofFunction(call: NodeCall, body: GraphBody, walk: Walk): readonly Value[] {
   if (walk.depth >= maxDepth) return call.node.outputs.map(() => unsure(call, 'its functions are nested too deeply'));
   const scope: Scope = new Map();
   body.inputs.forEach((name, at) => {

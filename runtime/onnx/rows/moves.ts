@@ -12,12 +12,12 @@ import {
   joins,
   numbersOf,
   othersArePlain,
-  rowsOf,
+  rowsInput,
   sameRows,
   sizesOf,
   unsure,
-  type Call,
-  type Rule,
+  type NodeCall,
+  type RowsRule,
 } from './call.ts';
 import {
   hasRows,
@@ -34,16 +34,16 @@ import {
   type Value,
 } from './value.ts';
 
-export const transpose: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const transpose: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   if (value === undefined) return unsure(call);
   const order = attributeOf(call, 'perm')?.ints ?? value.dims.map((_, axis) => axis).toReversed();
   if (order.length !== value.dims.length) return unsure(call);
   return { is: 'Rows', axis: order.indexOf(value.axis), dims: order.map((axis) => value.dims[axis] ?? one) };
 };
 
-export const unsqueeze: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const unsqueeze: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   const axes = numbersOf(call, 1, 'axes');
   if (value === undefined || axes === undefined) return unsure(call);
   const rank = value.dims.length + axes.length;
@@ -59,8 +59,8 @@ export const unsqueeze: Rule = (call) => {
   return { is: 'Rows', axis: rowsAt, dims };
 };
 
-export const squeeze: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const squeeze: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   const axes = numbersOf(call, 1, 'axes')?.map((axis) => axisOf(axis, value?.dims.length ?? 0));
   // Without axes it would drop the rows' axis if there is a single row.
   if (value === undefined || axes === undefined) return unsure(call, 'it drops every axis with one entry');
@@ -72,15 +72,15 @@ export const squeeze: Rule = (call) => {
   };
 };
 
-export const flatten: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const flatten: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   if (value === undefined) return unsure(call);
   const axis = axisOf(intOf(call, 'axis', 1), value.dims.length);
   return reshaped(call, value, [product(value.dims.slice(0, axis)), product(value.dims.slice(axis))]);
 };
 
-export const reshape: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const reshape: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   if (value === undefined) return unsure(call);
   const asked = attributeOf(call, 'shape')?.ints?.map(numberSize) ?? sizesOf(call, 1);
   if (asked === undefined) return unsure(call, 'its output shape is unknown');
@@ -103,7 +103,7 @@ export const reshape: Rule = (call) => {
  * then contiguous in memory and remains so.
  * @param dims one may be undefined: the remaining size, if it is unknown
  */
-function reshaped(call: Call, value: RowsValue, dims: readonly (Size | undefined)[]): Value {
+function reshaped(call: NodeCall, value: RowsValue, dims: readonly (Size | undefined)[]): Value {
   const before = value.dims.slice(0, value.axis).filter((dim) => !isOne(dim));
   let at = 0;
   for (const dim of before) {
@@ -117,7 +117,7 @@ function reshaped(call: Call, value: RowsValue, dims: readonly (Size | undefined
   return { is: 'Rows', axis: at, dims: dims.map((dim) => dim ?? call.fresh()) };
 }
 
-export const concat: Rule = (call) => {
+export const concat: RowsRule = (call) => {
   const given = call.inputs.filter((value) => value !== undefined);
   const first = given.find((value) => value.is === 'Rows');
   if (first?.is !== 'Rows') return unsure(call);
@@ -141,8 +141,8 @@ export const concat: Rule = (call) => {
   );
 };
 
-export const split: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const split: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
   const axis = axisOf(intOf(call, 'axis', 0), value.dims.length);
   if (axis === value.axis) return joins(call, 'splits the axis of the rows');
@@ -162,8 +162,8 @@ export const split: Rule = (call) => {
 const farAway = 2 ** 31 - 1;
 const countsRows = 'the part that it keeps depends on the number of rows';
 
-export const slice: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const slice: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   if (value === undefined || !othersArePlainSizes(call)) return unsure(call);
   const cuts = cutsOf(call, value.dims.length);
   if (cuts === undefined) return unsure(call, 'its axes are unknown');
@@ -178,7 +178,7 @@ export const slice: Rule = (call) => {
 };
 
 /** The cut along each axis: from attributes in old versions, from inputs in newer ones. */
-function cutsOf(call: Call, rank: number): readonly (Cut & { readonly axis: number })[] | undefined {
+function cutsOf(call: NodeCall, rank: number): readonly (Cut & { readonly axis: number })[] | undefined {
   const starts = numbersOf(call, 1, 'starts') ?? [];
   const ends = attributeOf(call, 'ends')?.ints?.map(numberSize) ?? sizesOf(call, 2) ?? [];
   const axes = axesOf(call, Math.max(starts.length, ends.length));
@@ -186,7 +186,7 @@ function cutsOf(call: Call, rank: number): readonly (Cut & { readonly axis: numb
   return axes?.map((axis, at) => ({ axis: axisOf(axis, rank), start: starts[at], end: ends[at], step: steps?.[at] }));
 }
 
-function axesOf(call: Call, count: number): readonly number[] | undefined {
+function axesOf(call: NodeCall, count: number): readonly number[] | undefined {
   const given = numbersOf(call, 3, 'axes');
   if (given !== undefined || call.inputs[3] !== undefined || count === 0) return given;
   return Array.from({ length: count }, (_, at) => at);
@@ -208,12 +208,12 @@ function lengthOf({ start, end, step }: Cut, dim: Size | undefined): Size | unde
 }
 
 /** The position of a cut may be a symbolic size, but must not depend on the rows' content. */
-function othersArePlainSizes(call: Call): boolean {
+function othersArePlainSizes(call: NodeCall): boolean {
   return call.inputs.every((value, at) => at === 0 || value === undefined || value.is === 'Plain');
 }
 
-export const pad: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const pad: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   const pads = numbersOf(call, 1, attributeOf(call, 'paddings') === undefined ? 'pads' : 'paddings');
   if (value === undefined || pads === undefined || call.inputs[3] !== undefined || !othersArePlain(call, 0))
     return unsure(call);
@@ -229,8 +229,8 @@ export const pad: Rule = (call) => {
   );
 };
 
-export const tile: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const tile: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   const repeats = sizesOf(call, 1);
   if (value === undefined || !isOne(repeats?.[value.axis])) return unsure(call, 'it may repeat the rows');
   if (countsElsewhere(call, 1)) return unsure(call, countsRows);
@@ -240,8 +240,8 @@ export const tile: Rule = (call) => {
   );
 };
 
-export const expand: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const expand: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   const target = sizesOf(call, 1);
   if (value === undefined || target === undefined) return unsure(call, 'its output shape is unknown');
   const rank = Math.max(target.length, value.dims.length);
@@ -262,14 +262,14 @@ function widened(own: Size | undefined, target: Size | undefined): Size | undefi
   return own === undefined || isOne(own) ? target : own;
 }
 
-export const gather: Rule = (call) => {
+export const gather: RowsRule = (call) => {
   const [data, indices] = call.inputs;
   if (data?.is === 'Rows' && indices?.is === 'Plain') return gatherFromRows(call, data, indices.dims);
   return data?.is === 'Plain' && indices?.is === 'Rows' ? gatherByRows(call, data, indices) : unsure(call);
 };
 
 /** A table lookup: the result has the rows on the axis where the indices have them. */
-function gatherByRows(call: Call, { dims, countsRows }: PlainValue, indices: RowsValue): Value {
+function gatherByRows(call: NodeCall, { dims, countsRows }: PlainValue, indices: RowsValue): Value {
   if (countsRows || dims === undefined) return unsure(call);
   const axis = axisOf(intOf(call, 'axis', 0), dims.length);
   return {
@@ -279,7 +279,7 @@ function gatherByRows(call: Call, { dims, countsRows }: PlainValue, indices: Row
   };
 }
 
-function gatherFromRows(call: Call, data: RowsValue, indices: readonly Size[] | undefined): Value {
+function gatherFromRows(call: NodeCall, data: RowsValue, indices: readonly Size[] | undefined): Value {
   const axis = axisOf(intOf(call, 'axis', 0), data.dims.length);
   if (axis === data.axis) return joins(call, 'takes only some of the rows');
   if (countsElsewhere(call, 1)) return unsure(call, countsRows);
@@ -289,20 +289,20 @@ function gatherFromRows(call: Call, data: RowsValue, indices: readonly Size[] | 
 }
 
 /** GatherElements and ScatterElements: all inputs have the same rank, and the axis is not that of the rows. */
-export const elementsAlong: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const elementsAlong: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   if (value === undefined || axisOf(intOf(call, 'axis', 0), value.dims.length) === value.axis) return unsure(call);
   const fits = call.inputs.every(
     (input) =>
       input?.is === 'Rows' && input.axis === value.axis && isSameSize(input.dims[input.axis], value.dims[value.axis]),
   );
   // The result of GatherElements has the indices' shape, that of ScatterElements the data's.
-  const shape = call.node.op === 'GatherElements' ? rowsOf(call, 1) : value;
+  const shape = call.node.op === 'GatherElements' ? rowsInput(call, 1) : value;
   return fits ? sameRows(value, (shape ?? value).dims) : unsure(call);
 };
 
-export const oneHot: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const oneHot: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
   const axis = axisOf(intOf(call, 'axis', -1), value.dims.length + 1);
   return {
@@ -312,4 +312,4 @@ export const oneHot: Rule = (call) => {
   };
 };
 
-export const positionwise: Rule = (call) => broadcast(call);
+export const positionwise: RowsRule = (call) => broadcast(call);

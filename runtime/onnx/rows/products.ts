@@ -11,12 +11,12 @@ import {
   joins,
   numbersOf,
   othersArePlain,
-  rowsOf,
+  rowsInput,
   sameRows,
   sizesOf,
   unsure,
-  type Call,
-  type Rule,
+  type NodeCall,
+  type RowsRule,
 } from './call.ts';
 import {
   isOne,
@@ -33,7 +33,7 @@ import {
 /**
  * @param at indexes of the inputs that are multiplied; other inputs (scales, zero points) must be the same for all rows
  */
-export function matMul(at: readonly [number, number] = [0, 1]): Rule {
+export function matMul(at: readonly [number, number] = [0, 1]): RowsRule {
   return (call) => {
     if (
       !call.inputs.every(
@@ -53,7 +53,7 @@ function isMatrix(value: Value | undefined): value is Known {
   return value !== undefined && value.is !== 'Mixed' && value.dims !== undefined && value.dims.length >= 2;
 }
 
-function multiply(call: Call, a: Value | undefined, b: Value | undefined): Value {
+function multiply(call: NodeCall, a: Value | undefined, b: Value | undefined): Value {
   if (!isMatrix(a) || !isMatrix(b)) return unsure(call, 'the rank of an input is unknown, or 1');
   const shape = [a.dims.at(-2) ?? one, b.dims.at(-1) ?? one];
   if (a.is === 'Rows')
@@ -64,7 +64,7 @@ function multiply(call: Call, a: Value | undefined, b: Value | undefined): Value
 }
 
 /** Multiplies row by row: the axis of the rows is the same in both inputs and is not among the last two. */
-function multiplyRows(call: Call, [a, b]: readonly [RowsValue, RowsValue], shape: readonly Size[]): Value {
+function multiplyRows(call: NodeCall, [a, b]: readonly [RowsValue, RowsValue], shape: readonly Size[]): Value {
   if (a.axis >= a.dims.length - 2 || b.axis >= b.dims.length - 2)
     return joins(call, 'multiplies the rows with each other');
   const outer = broadcast(call, [
@@ -82,7 +82,7 @@ type Product = {
   readonly shape: readonly Size[];
 };
 
-function multiplyPlain(call: Call, { own, other, summed, shape }: Product): Value {
+function multiplyPlain(call: NodeCall, { own, other, summed, shape }: Product): Value {
   if (own.axis === summed) return joins(call, 'sums over the rows');
   if (other.countsRows) return unsure(call, 'an input depends on the number of rows');
   const rank = Math.max(own.dims.length, other.dims.length);
@@ -105,13 +105,13 @@ function isWeight(value: Value): boolean {
 }
 
 /** Images: rows first, then channels and spatial axes; all other inputs are the same for all rows. */
-function imagesOf(call: Call): RowsValue | undefined {
-  const value = rowsOf(call, 0);
+function imagesOf(call: NodeCall): RowsValue | undefined {
+  const value = rowsInput(call, 0);
   return value?.axis === 0 && value.dims.length >= 3 && othersArePlain(call, 0) ? value : undefined;
 }
 
 /** A · B + C, with the rows on the first axis of A. */
-export const gemm: Rule = (call) => {
+export const gemm: RowsRule = (call) => {
   const [a, b, c] = call.inputs;
   if (a?.is !== 'Rows' || !isMatrix(b) || !isWeight(b)) return unsure(call);
   const rowsAt = intOf(call, 'transA', 0) === 0 ? 0 : 1;
@@ -129,7 +129,7 @@ function known(size: Size | undefined): Size {
 }
 
 /** The inputs after the first are weights and scales: they must be the same for all rows. */
-export const convolve: Rule = (call) => {
+export const convolve: RowsRule = (call) => {
   const value = imagesOf(call);
   if (value === undefined) return unsure(call);
   const weights = call.inputs[call.node.op === 'QLinearConv' ? 3 : 1];
@@ -141,7 +141,7 @@ export const convolve: Rule = (call) => {
 };
 
 /** Pooling: only the first output. The second, indexes into the whole tensor, depends on the other rows. */
-export const pool: Rule = (call) => {
+export const pool: RowsRule = (call) => {
   const value = imagesOf(call);
   if (value === undefined) return unsure(call);
   const sizes = windows(call, value.dims.slice(2), attributeOf(call, 'kernel_shape')?.ints ?? []);
@@ -152,7 +152,7 @@ export const pool: Rule = (call) => {
 };
 
 /** Sizes after a sliding window; unknown sizes become fresh ones. */
-function windows(call: Call, dims: readonly Size[], kernel: readonly (number | undefined)[]): readonly Size[] {
+function windows(call: NodeCall, dims: readonly Size[], kernel: readonly (number | undefined)[]): readonly Size[] {
   const auto = attributeOf(call, 'auto_pad')?.text ?? 'NOTSET';
   const told = ['NOTSET', 'VALID'].includes(auto) && intOf(call, 'ceil_mode', 0) === 0;
   const pads = auto === 'VALID' ? [] : (attributeOf(call, 'pads')?.ints ?? []);
@@ -166,13 +166,13 @@ function windows(call: Call, dims: readonly Size[], kernel: readonly (number | u
   });
 }
 
-function entryOf(call: Call, attribute: string, at: number): number {
+function entryOf(call: NodeCall, attribute: string, at: number): number {
   return attributeOf(call, attribute)?.ints?.[at] ?? 1;
 }
 
 /** Resize and Upsample: rows first, and their axis keeps its size. */
-export const resize: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const resize: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   const isFirst =
     value?.axis === 0 && call.inputs.every((input, at) => at === 0 || input === undefined || input.is === 'Plain');
   if (
@@ -190,20 +190,20 @@ export const resize: Rule = (call) => {
 };
 
 /** True if each axis is resized on its own and in order, independent of the other axes. */
-function resizesAsAsked(call: Call): boolean {
+function resizesAsAsked(call: NodeCall): boolean {
   return (
     (attributeOf(call, 'keep_aspect_ratio_policy')?.text ?? 'stretch') === 'stretch' &&
     attributeOf(call, 'axes') === undefined
   );
 }
 
-function firstScale(call: Call): number | undefined {
+function firstScale(call: NodeCall): number | undefined {
   const given = attributeOf(call, 'scales')?.floats ?? numbersOf(call, call.node.op === 'Upsample' ? 1 : 2);
   return given?.[0];
 }
 
 /** Every input with rows uses the same letter for their axis, and the result has that letter too. */
-export const einsum: Rule = (call) => {
+export const einsum: RowsRule = (call) => {
   const equation = (attributeOf(call, 'equation')?.text ?? '').replace(/\s/g, '');
   const [left = '', right] = equation.split('->');
   const terms = left.split(',');
@@ -224,7 +224,7 @@ export const einsum: Rule = (call) => {
 };
 
 /** @returns undefined when inputs use different letters for the rows */
-function letterOfRows(call: Call, terms: readonly string[]): string | undefined {
+function letterOfRows(call: NodeCall, terms: readonly string[]): string | undefined {
   const letters = new Set(call.inputs.flatMap((value, at) => (value?.is === 'Rows' ? [terms[at]?.[value.axis]] : [])));
   return letters.size === 1 ? [...letters][0] : undefined;
 }
@@ -235,9 +235,9 @@ function namedSizes(value: Value | undefined, term: string): readonly (readonly 
 }
 
 /** RNN, GRU, LSTM: the rows are the second axis of the input, or the first if `layout` is set. */
-export const recurrent: Rule = (call) => {
+export const recurrent: RowsRule = (call) => {
   const rowsFirst = intOf(call, 'layout', 0) === 1;
-  const value = rowsOf(call, 0);
+  const value = rowsInput(call, 0);
   if (value === undefined) return unsure(call);
   if (value.axis !== (rowsFirst ? 0 : 1) || value.dims.length !== 3)
     return joins(call, 'treats the rows as time steps');
@@ -268,16 +268,16 @@ function fitsRecurrent(input: Value | undefined, at: number, rowsFirst: boolean)
 }
 
 /** ONNX Runtime's fused attention: every input with rows has them on the first axis. */
-export const attention: Rule = (call) => {
-  const first = rowsOf(call, 0);
+export const attention: RowsRule = (call) => {
+  const first = rowsInput(call, 0);
   if (first === undefined || first.axis !== 0 || first.dims.length !== 3) return unsure(call);
   const fits = call.inputs.every(isPlainOrRowsFirst);
   return fits ? [sameRows(first, [first.dims[0] ?? one, first.dims[1] ?? one, call.fresh()])] : unsure(call);
 };
 
 /** EmbedLayerNormalization: token ids, segments, tables, mask. */
-export const embed: Rule = (call) => {
-  const ids = rowsOf(call, 0);
+export const embed: RowsRule = (call) => {
+  const ids = rowsInput(call, 0);
   const fits = call.inputs.every(isPlainOrRowsFirst);
   if (ids?.axis !== 0 || ids.dims.length !== 2 || !fits) return unsure(call);
   const [size = one, length = one] = ids.dims;
@@ -292,9 +292,9 @@ function isPlainOrRowsFirst(value: Value | undefined): boolean {
 }
 
 /** SkipLayerNormalization adds two tensors with rows, then normalises along the last axis. */
-export const skipNormalise: Rule = (call) => {
-  const first = rowsOf(call, 0);
-  const second = rowsOf(call, 1);
+export const skipNormalise: RowsRule = (call) => {
+  const first = rowsInput(call, 0);
+  const second = rowsInput(call, 1);
   if (
     first === undefined ||
     second === undefined ||
@@ -307,14 +307,14 @@ export const skipNormalise: Rule = (call) => {
 };
 
 /** Rotary embedding: the first input has the rows; the others are positions and tables of angles. */
-export const rotate: Rule = (call) => {
-  const first = rowsOf(call, 0);
+export const rotate: RowsRule = (call) => {
+  const first = rowsInput(call, 0);
   return first?.axis === 0 && call.inputs.every(isPlainOrRowsFirst) ? first : unsure(call);
 };
 
 /** A product with packed weights: it sums over the last axis. */
-export const packedMatMul: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const packedMatMul: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
   if (value.axis === value.dims.length - 1) return joins(call, 'sums over the rows');
   return sameRows(

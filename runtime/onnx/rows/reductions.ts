@@ -10,17 +10,17 @@ import {
   joins,
   numbersOf,
   othersArePlain,
-  rowsOf,
+  rowsInput,
   sameRows,
   unsure,
-  type Call,
-  type Rule,
+  type NodeCall,
+  type RowsRule,
 } from './call.ts';
 import { one, type RowsValue, type Value } from './value.ts';
 
 /** ReduceSum and similar: axes from an attribute or an input; without axes, all. */
-export const reduce: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const reduce: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
   const asked = numbersOf(call, 1, 'axes');
   if (asked === undefined && call.inputs[1] !== undefined) return unsure(call, 'its axes are unknown');
@@ -30,14 +30,14 @@ export const reduce: Rule = (call) => {
   return reduced(call, value, axes);
 };
 
-export const argReduce: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const argReduce: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   return value === undefined ? unsure(call) : reduced(call, value, [axisOf(intOf(call, 'axis', 0), value.dims.length)]);
 };
 
 /** GlobalAveragePool and similar: all axes except the first two. */
-export const poolAll: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const poolAll: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   if (value?.axis !== 0) return unsure(call);
   return sameRows(
     value,
@@ -45,7 +45,7 @@ export const poolAll: Rule = (call) => {
   );
 };
 
-function reduced(call: Call, value: RowsValue, axes: readonly number[]): Value {
+function reduced(call: NodeCall, value: RowsValue, axes: readonly number[]): Value {
   if (axes.includes(value.axis)) return joins(call, 'reduces all rows to one value');
   if (intOf(call, 'keepdims', 1) === 1)
     return sameRows(
@@ -60,8 +60,8 @@ function reduced(call: Call, value: RowsValue, axes: readonly number[]): Value {
 }
 
 /** Softmax: along one axis since version 13, before that over all axes from the given one on. */
-export const softmax: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const softmax: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   if (value === undefined) return unsure(call);
   const axis = axisOf(intOf(call, 'axis', call.opset >= 13 ? -1 : 1), value.dims.length);
   const touches = call.opset >= 13 ? value.axis === axis : value.axis >= axis;
@@ -69,8 +69,8 @@ export const softmax: Rule = (call) => {
 };
 
 /** LayerNormalization and similar: over all axes from one on; scale and bias are the same for all rows. */
-export const normalise: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const normalise: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
   return value.axis >= axisOf(intOf(call, 'axis', -1), value.dims.length)
     ? joins(call)
@@ -78,24 +78,24 @@ export const normalise: Rule = (call) => {
 };
 
 /** Along the axis of an attribute. */
-export function along(attribute: string, otherwise: number): Rule {
+export function along(attribute: string, otherwise: number): RowsRule {
   return (call) => {
-    const value = rowsOf(call, 0);
+    const value = rowsInput(call, 0);
     if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
     return value.axis === axisOf(intOf(call, attribute, otherwise), value.dims.length) ? joins(call) : sameRows(value);
   };
 }
 
 /** Along the axis of the second input. */
-export const cumSum: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const cumSum: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   const [axis] = numbersOf(call, 1) ?? [];
   if (value === undefined || axis === undefined) return unsure(call);
   return value.axis === axisOf(axis, value.dims.length) ? joins(call) : sameRows(value);
 };
 
-export const topK: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const topK: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
   const axis = axisOf(intOf(call, 'axis', -1), value.dims.length);
   if (value.axis === axis) return joins(call, 'selects among the rows');
@@ -110,9 +110,9 @@ export const topK: Rule = (call) => {
 };
 
 /** Each row on its own, with the rows on the first axis; other sizes are unknown. */
-export function byRow(rank?: number): Rule {
+export function byRow(rank?: number): RowsRule {
   return (call) => {
-    const value = rowsOf(call, 0);
+    const value = rowsInput(call, 0);
     if (value?.axis !== 0 || !othersArePlain(call, 0) || (rank !== undefined && value.dims.length !== rank))
       return unsure(call);
     const size = value.dims[0] ?? call.fresh();
@@ -123,8 +123,8 @@ export function byRow(rank?: number): Rule {
 }
 
 /** BatchNormalization computes its own statistics only in training mode. */
-export const batchNorm: Rule = (call) => {
-  const value = rowsOf(call, 0);
+export const batchNorm: RowsRule = (call) => {
+  const value = rowsInput(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
   const trains = intOf(call, 'training_mode', 0) === 1 || (call.opset < 7 && attributeOf(call, 'is_test')?.int !== 1);
   if (trains) return joins(call, 'in training mode computes its statistics over all rows');

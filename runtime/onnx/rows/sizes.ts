@@ -5,7 +5,7 @@
  *        unknown numbers, which count rows if one of their inputs does.
  * Pure.
  */
-import { attributeOf, axisOf, intOf, numbersOf, type Call } from './call.ts';
+import { attributeOf, axisOf, intOf, numbersOf, type NodeCall } from './call.ts';
 import {
   hasRows,
   isOne,
@@ -30,7 +30,7 @@ type Facts = {
   readonly countsRows: boolean;
 };
 /** Gets facts for as many inputs as a rule may use; missing inputs have the facts `nothing`. */
-type PlainRule = (call: Call, inputs: readonly Facts[]) => Value | undefined;
+type PlainRule = (call: NodeCall, inputs: readonly Facts[]) => Value | undefined;
 
 const mostInputs = 5;
 const nothing: Facts = { dims: undefined, values: undefined, countsRows: false };
@@ -52,14 +52,14 @@ function listed(dims: readonly Size[] | undefined, values: Numbers | undefined, 
  * @param inputs must not have rows or be mixed
  * @returns the output
  */
-export function plainResult(call: Call, inputs: readonly (PlainValue | undefined)[]): Value {
+export function plainResult(call: NodeCall, inputs: readonly (PlainValue | undefined)[]): Value {
   const rule = call.node.domain === '' ? plainRules.get(call.node.op) : undefined;
   const facts = Array.from({ length: Math.max(mostInputs, inputs.length) }, (_, at) => factsOf(inputs[at]));
   return rule?.(call, facts) ?? plain(undefined, undefined, anyCounts(facts));
 }
 
 /** `Shape` and `Size` of any tensor with known axes, also of one with rows. */
-export function sizeOf(call: Call, { dims: all }: { readonly dims?: readonly Size[] | undefined }): Value {
+export function sizeOf(call: NodeCall, { dims: all }: { readonly dims?: readonly Size[] | undefined }): Value {
   if (all === undefined) return plain(undefined, undefined, true);
   if (call.node.op === 'Size') return plain([], [product(all)]);
   const dims = all.slice(
@@ -102,12 +102,12 @@ const constant: PlainRule = (call) => {
   return constantList(call) ?? constantNumber(call);
 };
 
-function constantList(call: Call): Value | undefined {
+function constantList(call: NodeCall): Value | undefined {
   const list = attributeOf(call, 'value_ints')?.ints ?? attributeOf(call, 'value_floats')?.floats;
   return list === undefined ? undefined : plain([numberSize(list.length)], list.map(numberSize));
 }
 
-function constantNumber(call: Call): Value | undefined {
+function constantNumber(call: NodeCall): Value | undefined {
   const int = attributeOf(call, 'value_int')?.int;
   if (int !== undefined) return plain([], [numberSize(int)]);
   return attributeOf(call, 'value_float') === undefined ? undefined : plain([]);
@@ -212,7 +212,7 @@ const slice: PlainRule = (call, [data = nothing, ...others]) => {
   return values === undefined ? slicedTable(call, data, others) : plain([numberSize(values.length)], values);
 };
 
-function stepOf(call: Call): number | undefined {
+function stepOf(call: NodeCall): number | undefined {
   return call.inputs[4] === undefined ? 1 : onlyNumber(numbersOf(call, 4));
 }
 
@@ -226,7 +226,7 @@ function onlyNumber(numbers: readonly number[] | undefined): number | undefined 
 }
 
 /** A slice from the start of a table, such as positions: its length is the requested one. */
-function slicedTable(call: Call, { dims, countsRows }: Facts, others: readonly Facts[]): Value {
+function slicedTable(call: NodeCall, { dims, countsRows }: Facts, others: readonly Facts[]): Value {
   const axis = onlyNumber(numbersOf(call, 3, 'axes'));
   const counts = countsRows || anyCounts(others);
   if (dims === undefined || axis === undefined)
@@ -244,7 +244,7 @@ function slicedTable(call: Call, { dims, countsRows }: Facts, others: readonly F
 }
 
 /** The length of a slice from 0 to a symbolic end. */
-function beginning(call: Call, { values }: Facts): Size | undefined {
+function beginning(call: NodeCall, { values }: Facts): Size | undefined {
   const end = onlyNumber(numbersOf(call, 1)) === 0 ? values?.[0] : undefined;
   return end === undefined || numberOf(end) !== undefined ? undefined : end;
 }
@@ -310,7 +310,7 @@ const constantOfShape: PlainRule = (call, [{ values } = nothing]) => {
       );
 };
 
-function fillOf(call: Call): number {
+function fillOf(call: NodeCall): number {
   return attributeOf(call, 'value')?.tensor?.values?.[0] ?? 0;
 }
 

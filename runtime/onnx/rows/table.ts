@@ -4,7 +4,7 @@
  * Owns:  the table. Keys are operators of ai.onnx; other operators have their domain as a prefix.
  * Pure.
  */
-import { axisOf, intOf, joins, othersArePlain, unsure, type Rule } from './call.ts';
+import { axisOf, intOf, joins, othersArePlain, unsure, type RowsRule } from './call.ts';
 import {
   concat,
   elementsAlong,
@@ -163,7 +163,7 @@ const joining: Readonly<Record<string, string>> = {
  * Scale and zero point of quantisation: the same for all rows, either one for the tensor or along an axis other than
  * the rows'.
  */
-const quantise: Rule = (call) => {
+const quantise: RowsRule = (call) => {
   const [value, scale] = call.inputs;
   if (value?.is !== 'Rows' || !othersArePlain(call, 0)) return unsure(call);
   const sizes = scale?.is === 'Plain' ? scale.dims : undefined;
@@ -173,7 +173,7 @@ const quantise: Rule = (call) => {
   return { is: 'Rows', axis: value.axis, dims: value.dims };
 };
 
-const dropout: Rule = (call) => {
+const dropout: RowsRule = (call) => {
   const trains = call.inputs[2];
   const off = trains === undefined || (trains.is === 'Plain' && trains.values?.[0]?.factor === 0);
   return off && call.inputs[0] !== undefined
@@ -182,31 +182,31 @@ const dropout: Rule = (call) => {
 };
 
 /** DepthToSpace and SpaceToDepth move values within a row. */
-const withinRow: Rule = (call) => {
+const withinRow: RowsRule = (call) => {
   const [value] = call.inputs;
   if (value?.is !== 'Rows' || value.axis !== 0 || !othersArePlain(call, 0)) return unsure(call);
   return { is: 'Rows', axis: 0, dims: value.dims.map((dim, axis) => (axis === 0 ? dim : call.fresh())) };
 };
 
 /** The triangle is taken from the last two axes. */
-const triangle: Rule = (call) => {
+const triangle: RowsRule = (call) => {
   const [value] = call.inputs;
   if (value?.is !== 'Rows' || !othersArePlain(call, 0)) return unsure(call);
   return value.axis < value.dims.length - 2 ? value : joins(call);
 };
 
-const perInstance: Rule = (call) => {
+const perInstance: RowsRule = (call) => {
   const [value, ...others] = call.inputs;
   if (value?.is !== 'Rows' || value.axis !== 0 || others.some((other) => other !== undefined && other.is !== 'Plain'))
     return unsure(call);
   return value;
 };
 
-export const rules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+export const rules: ReadonlyMap<string, RowsRule> = new Map<string, RowsRule>([
   ...elementwise.map((op) => [op, positionwise] as const),
   ...reductions.map((op) => [`Reduce${op}`, reduce] as const),
   ...ofTables.map((op) => [`ai.onnx.ml.${op}`, byRow(2)] as const),
-  ...Object.entries(joining).map(([op, how]) => [op, ((call) => joins(call, how)) satisfies Rule] as const),
+  ...Object.entries(joining).map(([op, how]) => [op, ((call) => joins(call, how)) satisfies RowsRule] as const),
   ['ArgMax', argReduce],
   ['ArgMin', argReduce],
   ['Softmax', softmax],

@@ -16,7 +16,7 @@ import type { SourceFile } from '../prepared.ts';
 import { fateOf, ownMark, parseMark } from './process-mark.ts';
 import { Staging } from './staging.ts';
 
-export type CacheOptions = { readonly maxBytes: number; readonly clock: Clock; readonly logger: Logger };
+export type ModelCacheOptions = { readonly maxBytes: number; readonly clock: Clock; readonly logger: Logger };
 
 type StoredFile = SourceFile & { readonly mtimeMs: number };
 type EntryFile = { readonly digest: string; readonly files: readonly StoredFile[]; readonly verifiedAtMs: number };
@@ -27,20 +27,20 @@ const forgetUserMs = 30 * 24 * 3_600_000;
 const kinds = ['models', 'optimised', 'partial'] as const;
 type Kind = (typeof kinds)[number];
 
-export class Cache {
+export class ModelCache {
   readonly folder: string;
-  readonly #options: CacheOptions;
+  readonly #options: ModelCacheOptions;
   /** Entries that this process uses, such as `models/…`. */
   readonly #used = new Set<string>();
 
-  private constructor(folder: string, options: CacheOptions) {
+  private constructor(folder: string, options: ModelCacheOptions) {
     this.folder = folder;
     this.#options = options;
   }
 
-  static async open(folder: string, options: CacheOptions): Promise<Cache> {
+  static async open(folder: string, options: ModelCacheOptions): Promise<ModelCache> {
     for (const kind of [...kinds, 'users']) await mkdir(join(folder, kind), { recursive: true });
-    return new Cache(folder, options);
+    return new ModelCache(folder, options);
   }
 
   async staging(key: string): Promise<Staging> {

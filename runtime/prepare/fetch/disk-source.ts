@@ -14,7 +14,7 @@ import { errnoOf } from '../cache/durable-file.ts';
 import { isInside, leftovers, nearby } from '../../../lib/nearby.ts';
 import type { SourceFile } from '../prepared.ts';
 import type { Progress } from '../progress.ts';
-import type { Limits } from './source.ts';
+import type { SourceLimits } from './source.ts';
 
 export type DiskPlace = {
   /** The URI, for messages. */
@@ -28,7 +28,7 @@ export type DiskPlace = {
 export type Found = { readonly root: string; readonly files: readonly SourceFile[] };
 
 type Wanted = readonly { readonly path: string; readonly digest: string }[];
-type Tools = { readonly limits: Limits; readonly progress: Progress; readonly signal: AbortSignal };
+type Tools = { readonly limits: SourceLimits; readonly progress: Progress; readonly signal: AbortSignal };
 
 const maxDepth = 32;
 
@@ -65,7 +65,7 @@ async function checkKind(place: DiskPlace): Promise<void> {
   });
 }
 
-async function pathsOf(place: DiskPlace, wanted: Wanted | undefined, limits: Limits): Promise<string[]> {
+async function pathsOf(place: DiskPlace, wanted: Wanted | undefined, limits: SourceLimits): Promise<string[]> {
   if (!place.folder) return [basename(place.path)];
   return wanted === undefined ? await listFiles(place, limits) : wanted.map(({ path }) => path);
 }
@@ -115,7 +115,7 @@ async function measure(
   return sized.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-async function listFiles(place: DiskPlace, limits: Limits): Promise<string[]> {
+async function listFiles(place: DiskPlace, limits: SourceLimits): Promise<string[]> {
   const paths: string[] = [];
   // Folders that were not read yet. Links may form cycles, so folders count towards the limit.
   const waiting = [''];

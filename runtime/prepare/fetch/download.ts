@@ -14,13 +14,13 @@ import { checkDigest, digestOf, hashFile, newDigest } from '../cache/digest.ts';
 import type { OpenPart, PartFile } from './part-file.ts';
 import type { SourceFile } from '../prepared.ts';
 import type { Progress } from '../progress.ts';
-import type { Limits, OpenAt, Opened, Source, Validator } from './source.ts';
+import type { SourceLimits, OpenAt, Opened, Source, Validator } from './source.ts';
 import type { Kept, Staging } from '../cache/staging.ts';
 
 export type FetchContext = {
   readonly staging: Staging;
   readonly openPart: OpenPart;
-  readonly limits: Limits;
+  readonly limits: SourceLimits;
   readonly clock: Clock;
   readonly random: () => number;
   readonly logger: Logger;

@@ -20,7 +20,7 @@ export type HttpOptions = {
   readonly timeouts?: { readonly connectMs: number; readonly headersMs: number; readonly idleMs: number };
 };
 
-export type Answer = {
+export type SourceResponse = {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Dispatcher.ResponseData['body'];
@@ -57,7 +57,7 @@ export class HttpClient {
    * @returns a response with status 200 or 206; the caller must read or destroy its body
    * @throws SOURCE_MISSING (404, 410, 401, 403), SOURCE_INVALID (bad redirect target), SOURCE_UNAVAILABLE (all else)
    */
-  async get(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Answer> {
+  async get(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<SourceResponse> {
     let at = url;
     for (let hops = 0; hops <= maxRedirects; hops += 1) {
       const answer = await this.#once(at, headersFor(url, at, headers), signal);
@@ -72,7 +72,7 @@ export class HttpClient {
     });
   }
 
-  async #once(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<Answer> {
+  async #once(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<SourceResponse> {
     // Node does not look up literal addresses, so the guard in the look-up does not check them.
     if (!this.#allowLinkLocal && isBlockedAddress(url.hostname)) {
       throw new AppError('SOURCE_INVALID', { uri: showUri(url.href), problem: blockedMessage(url.hostname) });
@@ -116,7 +116,7 @@ function next(from: URL, location: string): URL {
   return to;
 }
 
-async function accept(answer: Answer, url: URL): Promise<Answer> {
+async function accept(answer: SourceResponse, url: URL): Promise<SourceResponse> {
   const { status } = answer;
   if (status === 200 || status === 206 || status === 416) return answer;
   discard(answer);
@@ -129,14 +129,14 @@ async function accept(answer: Answer, url: URL): Promise<Answer> {
 }
 
 /** Discards the body without reading it. */
-export function abandon(answer: Answer): void {
+export function abandon(answer: SourceResponse): void {
   // undici reports this as an error, and an error event without a listener would end the process.
   answer.body.on('error', () => {});
   answer.body.destroy();
 }
 
 /** Reads a short remaining body, so that the connection can be reused; aborts a long one. */
-function discard(answer: Answer): void {
+function discard(answer: SourceResponse): void {
   answer.body.dump({ limit: 16_384 }).catch(() => {});
 }
 

@@ -6,7 +6,7 @@
  */
 import { AppError } from '../../../api/errors.ts';
 import { eagerly } from './eager-body.ts';
-import { abandon, fault, type Answer, type HttpClient } from './http-client.ts';
+import { abandon, fault, type SourceResponse, type HttpClient } from './http-client.ts';
 import type { OpenAt, Opened, Source, Validator } from './source.ts';
 import { showUri } from './uri.ts';
 
@@ -55,7 +55,7 @@ function rangeHeaders({ offset, validator }: OpenAt): Record<string, string> {
 type Judged = Omit<Opened, 'bytes'>;
 
 /** @returns undefined when the response cannot be used */
-function judge(answer: Answer, at: OpenAt): Judged | undefined {
+function judge(answer: SourceResponse, at: OpenAt): Judged | undefined {
   const validator = validatorOf(answer);
   const known = validator === undefined ? {} : { validator };
   if (answer.status === 200) {
@@ -86,7 +86,7 @@ function rangeOf(header = ''): { start: number; totalBytes: number } | undefined
 }
 
 /** Weak ETags identify equivalent content, not equal bytes, so ranges must not be joined by them. */
-function validatorOf({ headers }: Answer): Validator | undefined {
+function validatorOf({ headers }: SourceResponse): Validator | undefined {
   const { etag, 'last-modified': modified } = headers;
   if (etag !== undefined) return etag.startsWith('W/') || etag.length > 1024 ? undefined : etag;
   return modified !== undefined && modified.length <= 64 ? modified : undefined;

@@ -35,7 +35,7 @@ export interface Source {
   open(path: string, at: OpenAt, signal: AbortSignal): Promise<Opened>;
 }
 
-export type Limits = {
+export type SourceLimits = {
   /** Bytes of one source, unpacked. */
   readonly sourceBytes: number;
   /** Files of one folder. */
@@ -44,4 +44,4 @@ export type Limits = {
   readonly tries: number;
 };
 
-export const defaultLimits: Limits = { sourceBytes: 64 * 2 ** 30, files: 10_000, tries: 6 };
+export const defaultLimits: SourceLimits = { sourceBytes: 64 * 2 ** 30, files: 10_000, tries: 6 };

@@ -15,7 +15,7 @@ const tolerances = {
 } as const;
 
 /** @returns a message about the first difference; undefined without one */
-export function differenceOf(want: NamedTensors, got: NamedTensors): string | undefined {
+export function outputDifference(want: NamedTensors, got: NamedTensors): string | undefined {
   for (const [name, tensor] of Object.entries(want)) {
     const other = got[name];
     if (other === undefined) return `output '${name}' is missing`;

@@ -8,8 +8,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { deserialize, serialize } from 'node:v8';
 import { InferenceSession } from 'onnxruntime-node';
 import { messageOf } from '../../../api/errors.ts';
-import { differenceOf } from './compare-outputs.ts';
-import { trialInputs, type Sample } from '../../engine/trial-inputs.ts';
+import { outputDifference } from './compare-outputs.ts';
+import { trialInputs, type TrialSample } from '../../engine/trial-inputs.ts';
 import { makeTensor, type ArrayOf, type NamedTensors, type TensorType } from '../../engine/tensor.ts';
 import type { TrialMessage, TrialTask } from './trial-messages.ts';
 
@@ -22,7 +22,7 @@ type OrtSession = {
   run(feeds: object, fetches: readonly string[]): Promise<Readonly<Record<string, OrtTensor>>>;
   release(): Promise<void>;
 };
-type Made = { readonly sample: Sample; readonly outputs: NamedTensors };
+type Made = { readonly sample: TrialSample; readonly outputs: NamedTensors };
 
 async function tryModel(task: TrialTask): Promise<TrialMessage> {
   await say({ say: 'loading' });
@@ -74,13 +74,13 @@ async function runFill(
 
 async function runAgain(session: OrtSession, { runs }: TrialTask, reference: string): Promise<TrialMessage> {
   const before = deserialize(await readFile(reference)) as readonly Made[];
-  const made: Sample[] = [];
+  const made: TrialSample[] = [];
   for (const { sample, outputs } of before) {
     const result = await runOnce(session, sample, runs);
     if (!('outputs' in result))
       return { say: 'done', made, difference: `it fails on inputs that the original runs: ${result.why}` };
     made.push(sample);
-    const difference = differenceOf(outputs, result.outputs);
+    const difference = outputDifference(outputs, result.outputs);
     if (difference !== undefined) return { say: 'done', made, difference };
   }
   return { say: 'done', made };
@@ -88,7 +88,7 @@ async function runAgain(session: OrtSession, { runs }: TrialTask, reference: str
 
 async function runOnce(
   session: OrtSession,
-  sample: Sample,
+  sample: TrialSample,
   runs: TrialTask['runs'],
 ): Promise<{ outputs: NamedTensors } | { why: string }> {
   const inputs = trialInputs(runs?.inputs ?? [], sample);

@@ -3,7 +3,7 @@
  *
  * Owns: the messages between trial.ts and trial-child.ts. Node's IPC channel carries them as JSON.
  */
-import type { Sample } from '../../engine/trial-inputs.ts';
+import type { TrialSample } from '../../engine/trial-inputs.ts';
 import type { TensorSpec } from '../../engine/signature.ts';
 
 export type TrialTask = {
@@ -28,5 +28,5 @@ export type TrialMessage =
   | { readonly say: 'loading' }
   | { readonly say: 'loaded'; readonly loadMs: number }
   /** `made` are the runs that succeeded; `why` is the message of the last one that failed. */
-  | { readonly say: 'done'; readonly made: readonly Sample[]; readonly why?: string; readonly difference?: string }
+  | { readonly say: 'done'; readonly made: readonly TrialSample[]; readonly why?: string; readonly difference?: string }
   | { readonly say: 'failed'; readonly why: string };

@@ -7,7 +7,7 @@
 import type { Signature, TensorSpec } from '../../engine/signature.ts';
 import type { NamedTensors } from '../../engine/tensor.ts';
 import { parseJson } from '../json.ts';
-import { datatypeOf, invalid, tensorTypeOf } from './datatypes.ts';
+import { datatypeOf, invalidRequest, tensorTypeOf } from './datatypes.ts';
 import { readTensors, type DecodeLimits } from './decode.ts';
 import { bytesOf } from './encode.ts';
 
@@ -70,7 +70,7 @@ export function decodeMetadata(body: Uint8Array): Signature {
 }
 
 function specsOf(value: unknown, where: string): readonly TensorSpec[] {
-  if (!Array.isArray(value) || value.length > 4096) throw invalid(`the model's metadata has no usable ${where}`);
+  if (!Array.isArray(value) || value.length > 4096) throw invalidRequest(`the model's metadata has no usable ${where}`);
   return value.map((item: unknown) => {
     const { name, datatype, shape } = (item ?? {}) as {
       readonly name?: unknown;
@@ -79,7 +79,7 @@ function specsOf(value: unknown, where: string): readonly TensorSpec[] {
     };
     const type = typeof datatype === 'string' ? tensorTypeOf(datatype) : undefined;
     if (typeof name !== 'string' || type === undefined || !Array.isArray(shape))
-      throw invalid(`the model's metadata has no usable ${where}`);
+      throw invalidRequest(`the model's metadata has no usable ${where}`);
     return { name, type, dims: shape.map((dim: unknown) => (typeof dim === 'number' && dim >= 0 ? dim : '')) };
   });
 }

@@ -57,7 +57,7 @@ const readers: { readonly [T in TensorType]: Reader<T> } = {
     ),
   bool: (values, where) => Uint8Array.from(readEach(values, where, 'BOOL', readBool)),
   float16: (_, where) => {
-    throw invalid(`${where} is FP16, which JSON cannot express: send it as binary data (binary_data_size)`);
+    throw invalidRequest(`${where} is FP16, which JSON cannot express: send it as binary data (binary_data_size)`);
   },
   float32: (values, where) => readFloats(new Float32Array(values.length), values, where),
   float64: (values, where) => readFloats(new Float64Array(values.length), values, where),
@@ -136,7 +136,7 @@ function readWide<T extends BigInt64Array | BigUint64Array>(
 function exact(value: unknown, where: string, index: number): bigint | undefined {
   if (typeof value !== 'number' || !Number.isInteger(value)) return undefined;
   if (!Number.isSafeInteger(value)) {
-    throw invalid(
+    throw invalidRequest(
       `${where}: element ${index} is beyond 2^53, where JSON numbers lose digits: send it as a string ` +
         `("${BigInt(value)}") or as binary data`,
     );
@@ -165,7 +165,7 @@ export function arrayOfBytes(
   if (type === 'bool') {
     const index = (view as Uint8Array).findIndex((value) => value > 1);
     if (index >= 0)
-      throw invalid(`${where}: element ${index} is the byte ${String(view[index])}, but a BOOL is 0 or 1`);
+      throw invalidRequest(`${where}: element ${index} is the byte ${String(view[index])}, but a BOOL is 0 or 1`);
   }
   return view;
 }
@@ -184,13 +184,13 @@ export function stringsOfBytes(bytes: Uint8Array<ArrayBuffer>, count: number, wh
   while (at < bytes.length) {
     const sizeBytes = at + 4 <= bytes.length ? view.getUint32(at, true) : Infinity;
     if (at + 4 + sizeBytes > bytes.length)
-      throw invalid(`${where}: element ${strings.length} extends past the end of its binary data`);
+      throw invalidRequest(`${where}: element ${strings.length} extends past the end of its binary data`);
     strings.push(textOf(bytes.subarray(at + 4, at + 4 + sizeBytes), where, strings.length));
     at += 4 + sizeBytes;
     if (strings.length > count) break;
   }
   if (strings.length !== count)
-    throw invalid(
+    throw invalidRequest(
       `${where}: its binary data has ${strings.length > count ? 'more' : String(strings.length)} elements, but its ` +
         `shape needs ${count}`,
     );
@@ -218,24 +218,24 @@ function checkText(text: string, where: string, index: number): string {
   if (!text.isWellFormed()) throw notUtf8(where, index);
   const at = text.indexOf('\0');
   if (at < 0) return text;
-  throw invalid(
+  throw invalidRequest(
     `${where}: element ${index} has a NUL character at position ${at}, which ONNX Runtime's binding cannot carry: ` +
       'remove it',
   );
 }
 
 function notUtf8(where: string, index: number): AppError {
-  return invalid(`${where}: element ${index} is not UTF-8, which ONNX models require for strings`);
+  return invalidRequest(`${where}: element ${index} is not UTF-8, which ONNX models require for strings`);
 }
 
 function wrongValue(where: string, index: number, value: unknown, datatype: Datatype): AppError {
   // JSON.stringify would print infinity as null.
   const shown = typeof value === 'number' ? String(value) : JSON.stringify(value);
-  return invalid(
+  return invalidRequest(
     `${where}: element ${index} is ${shown.length > 40 ? `${shown.slice(0, 40)}…` : shown}, which is not ${datatype}`,
   );
 }
 
-export function invalid(problem: string): AppError {
+export function invalidRequest(problem: string): AppError {
   return new AppError('REQUEST_INVALID', { problem });
 }

@@ -16,8 +16,8 @@ import {
   type TensorType,
 } from '../../engine/tensor.ts';
 import { parseJson } from '../json.ts';
-import { arrayOfBytes, arrayOfJson, datatypes, invalid, stringsOfBytes, tensorTypeOf } from './datatypes.ts';
-import { flatten } from './nested.ts';
+import { arrayOfBytes, arrayOfJson, datatypes, invalidRequest, stringsOfBytes, tensorTypeOf } from './datatypes.ts';
+import { flattenNested } from './nested.ts';
 
 export type DecodeLimits = {
   readonly maxTensors: number;
@@ -58,7 +58,7 @@ type Fields = Readonly<Record<string, unknown>>;
  */
 export function decodeInfer(body: Uint8Array<ArrayBuffer>, jsonBytes: number, limits: DecodeLimits): InferRequest {
   if (jsonBytes > body.length)
-    throw invalid(`Inference-Header-Content-Length is ${jsonBytes}, but the body has only ${body.length} bytes`);
+    throw invalidRequest(`Inference-Header-Content-Length is ${jsonBytes}, but the body has only ${body.length} bytes`);
   const rules = {
     maxDepth: limits.maxRank + 8,
     memoryBytes: limits.jsonMemoryBytes ?? Infinity,
@@ -102,13 +102,13 @@ export function readTensors(value: unknown, blob: Uint8Array<ArrayBuffer>, rules
   let elements = 0;
   for (const [position, item] of listOf(value, `${noun}s`, rules.maxTensors).entries()) {
     const head = readHead(item, position, rules);
-    if (tensors.has(head.name)) throw invalid(`${head.where} is given twice`);
+    if (tensors.has(head.name)) throw invalidRequest(`${head.where} is given twice`);
     elements += head.count;
     if (elements > rules.maxElements)
       throw new AppError('REQUEST_TOO_LARGE', { what: `the ${noun}s' ${elements} elements`, limit: rules.maxElements });
     const size = head.binaryBytes ?? 0;
     if (at + size > blob.length)
-      throw invalid(
+      throw invalidRequest(
         `${head.where}: binary_data_size ${size} extends past the end of the body, which has ${blob.length - at} ` +
           'bytes left',
       );
@@ -119,7 +119,7 @@ export function readTensors(value: unknown, blob: Uint8Array<ArrayBuffer>, rules
     at += size;
   }
   if (at !== blob.length)
-    throw invalid(
+    throw invalidRequest(
       `the body has ${blob.length} bytes of binary data, but the ${noun}s' binary_data_size add up to ${at}`,
     );
   return Object.fromEntries(tensors);
@@ -141,7 +141,8 @@ function readHead(value: unknown, position: number, { noun, maxRank }: TensorRul
   const where = `${noun} '${name}'`;
   const datatype = tensor['datatype'];
   const type = typeof datatype === 'string' ? tensorTypeOf(datatype) : undefined;
-  if (type === undefined) throw invalid(`${where}: datatype ${shown(datatype)} is not one of ${datatypes.join(', ')}`);
+  if (type === undefined)
+    throw invalidRequest(`${where}: datatype ${shown(datatype)} is not one of ${datatypes.join(', ')}`);
   const dims = shapeOf(tensor['shape'], where, maxRank);
   const count = dims.reduce((product, dim) => product * dim, 1);
   const parameters = parametersOf(tensor, where, refusedOfInputs);
@@ -158,12 +159,14 @@ function readHead(value: unknown, position: number, { noun, maxRank }: TensorRul
 
 /** @throws AppError REQUEST_INVALID for an invalid shape */
 export function shapeOf(value: unknown, where: string, maxRank: number): readonly number[] {
-  if (!Array.isArray(value)) throw invalid(`${where}: shape is missing or not a list of integers`);
+  if (!Array.isArray(value)) throw invalidRequest(`${where}: shape is missing or not a list of integers`);
   if (value.length > maxRank)
-    throw invalid(`${where}: shape has ${value.length} dimensions, more than the limit of ${maxRank}`);
+    throw invalidRequest(`${where}: shape has ${value.length} dimensions, more than the limit of ${maxRank}`);
   const wrong = value.findIndex((dim) => !Number.isSafeInteger(dim) || (dim as number) < 0);
   if (wrong >= 0)
-    throw invalid(`${where}: dimension ${wrong} of its shape is ${shown(value[wrong])}, not an integer of 0 or more`);
+    throw invalidRequest(
+      `${where}: dimension ${wrong} of its shape is ${shown(value[wrong])}, not an integer of 0 or more`,
+    );
   return value as number[];
 }
 
@@ -171,16 +174,18 @@ function binarySizeOf(parameters: Fields, data: unknown, where: string): number 
   const size = parameters['binary_data_size'];
   if (isAbsent(size)) return undefined;
   if (!Number.isSafeInteger(size) || (size as number) < 0)
-    throw invalid(`${where}: binary_data_size is ${shown(size)}, not a number of bytes`);
-  if (!isAbsent(data)) throw invalid(`${where} has both data and binary_data_size: send one of them`);
+    throw invalidRequest(`${where}: binary_data_size is ${shown(size)}, not a number of bytes`);
+  if (!isAbsent(data)) throw invalidRequest(`${where} has both data and binary_data_size: send one of them`);
   return size as number;
 }
 
 function fromJson({ type, dims, count, data, where }: Head): Tensor {
-  if (!Array.isArray(data)) throw invalid(`${where}: data is missing or not a list`);
-  const values = flatten(data, dims, where);
+  if (!Array.isArray(data)) throw invalidRequest(`${where}: data is missing or not a list`);
+  const values = flattenNested(data, dims, where);
   if (values.length !== count)
-    throw invalid(`${where}: data has ${values.length} elements, but its shape [${dims.join(',')}] needs ${count}`);
+    throw invalidRequest(
+      `${where}: data has ${values.length} elements, but its shape [${dims.join(',')}] needs ${count}`,
+    );
   return makeTensor(type, dims, arrayOfJson(type, values, where));
 }
 
@@ -198,7 +203,7 @@ export function readBytes(
   if (type === 'string') return stringsOfBytes(bytes, count, where);
   const want = count * (bytesPerElement(type) ?? 0);
   if (bytes.length !== want)
-    throw invalid(`${where} has ${bytes.length} bytes of binary data, but its shape and datatype need ${want}`);
+    throw invalidRequest(`${where} has ${bytes.length} bytes of binary data, but its shape and datatype need ${want}`);
   return arrayOfBytes(type, bytes, where);
 }
 
@@ -209,7 +214,7 @@ function readOutputs(list: readonly unknown[]): readonly OutputChoice[] {
   return list.map((value, position) => {
     const output = fieldsOf(value, `outputs[${position}]`);
     const name = nameOf(output, `outputs[${position}]`);
-    if (names.has(name)) throw invalid(`output '${name}' is requested twice`);
+    if (names.has(name)) throw invalidRequest(`output '${name}' is requested twice`);
     names.add(name);
     const binary = flagOf(
       parametersOf(output, `output '${name}'`, refusedOfOutputs),
@@ -234,7 +239,8 @@ function parametersOf(holder: Fields, where: string, refused: Readonly<Record<st
   const parameters = fieldsOf(value, `parameters of ${where}`);
   for (const [name, why] of Object.entries(refused)) {
     // A sequence id of 0 means "no sequence".
-    if (!isAbsent(parameters[name]) && parameters[name] !== 0) throw invalid(`parameter ${name} of ${where}: ${why}`);
+    if (!isAbsent(parameters[name]) && parameters[name] !== 0)
+      throw invalidRequest(`parameter ${name} of ${where}: ${why}`);
   }
   return parameters;
 }
@@ -242,7 +248,7 @@ function parametersOf(holder: Fields, where: string, refused: Readonly<Record<st
 function flagOf(parameters: Fields, name: string, where: string): boolean | undefined {
   const value = parameters[name] ?? undefined;
   if (value !== undefined && typeof value !== 'boolean')
-    throw invalid(`parameter ${name} of ${where} is ${shown(value)}, not true or false`);
+    throw invalidRequest(`parameter ${name} of ${where} is ${shown(value)}, not true or false`);
   return value;
 }
 
@@ -250,7 +256,7 @@ function timeoutOf(parameters: Fields): number | undefined {
   const micros = parameters['timeout'];
   if (isAbsent(micros) || micros === 0) return undefined;
   if (!Number.isSafeInteger(micros) || (micros as number) < 0)
-    throw invalid(`parameter timeout is ${shown(micros)}, not a number of microseconds`);
+    throw invalidRequest(`parameter timeout is ${shown(micros)}, not a number of microseconds`);
   return (micros as number) / 1000;
 }
 
@@ -260,26 +266,26 @@ function isAbsent(value: unknown): value is undefined | null {
 
 function fieldsOf(value: unknown, where: string): Fields {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw invalid(`${where} is not a JSON object`);
+    throw invalidRequest(`${where} is not a JSON object`);
   return value as Fields;
 }
 
 function listOf(value: unknown, where: string, max: number): readonly unknown[] {
-  if (!Array.isArray(value)) throw invalid(`${where} is missing or not a list`);
-  if (value.length > max) throw invalid(`${where} has ${value.length} entries, more than the limit of ${max}`);
+  if (!Array.isArray(value)) throw invalidRequest(`${where} is missing or not a list`);
+  if (value.length > max) throw invalidRequest(`${where} has ${value.length} entries, more than the limit of ${max}`);
   return value;
 }
 
 function nameOf(holder: Fields, where: string): string {
   const name = holder['name'];
   if (typeof name !== 'string' || name === '' || name.length > 512)
-    throw invalid(`${where}: name is ${shown(name)}, not a text of 1 to 512 characters`);
+    throw invalidRequest(`${where}: name is ${shown(name)}, not a text of 1 to 512 characters`);
   return name;
 }
 
 function textOrNone(value: unknown, where: string): string | undefined {
   if (isAbsent(value)) return undefined;
-  if (typeof value !== 'string') throw invalid(`${where} is ${shown(value)}, not a text`);
+  if (typeof value !== 'string') throw invalidRequest(`${where} is ${shown(value)}, not a text`);
   return value;
 }
 

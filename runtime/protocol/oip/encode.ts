@@ -4,7 +4,7 @@
  * Owns:  the JSON form of every datatype, the order and sizes of binary data.
  * Pure.  Binary data are views of the tensors' memory; only strings are copied.
  */
-import { datatypeOf, invalid } from './datatypes.ts';
+import { datatypeOf, invalidRequest } from './datatypes.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 
 export type InferResponse = {
@@ -57,7 +57,7 @@ function jsonOf(tensor: Tensor, name: string): string {
 
 /** For FP16 outputs: refused before the model runs if the type is known, otherwise here. */
 export function noJsonForm(name: string): Error {
-  return invalid(
+  return invalidRequest(
     `output '${name}' is FP16, which JSON cannot express: request binary data (parameters: {"binary_data": true})`,
   );
 }
@@ -65,7 +65,7 @@ export function noJsonForm(name: string): Error {
 function jsonOfFloats(values: Float32Array | Float64Array, name: string): string {
   const wrong = values.findIndex((value) => !Number.isFinite(value));
   if (wrong >= 0) {
-    throw invalid(
+    throw invalidRequest(
       `output '${name}': element ${wrong} is ${String(values[wrong])}, which JSON cannot express: request binary ` +
         'data (parameters: {"binary_data": true})',
     );

@@ -5,7 +5,7 @@
  */
 import { bytesPerElement, makeTensor } from '../../engine/tensor.ts';
 import { printDims, type Signature } from '../../engine/signature.ts';
-import { datatypeOf, invalid, textOf } from './datatypes.ts';
+import { datatypeOf, invalidRequest, textOf } from './datatypes.ts';
 import { readBytes, type InferRequest } from './decode.ts';
 
 /**
@@ -14,7 +14,7 @@ import { readBytes, type InferRequest } from './decode.ts';
 export function decodeRaw(body: Uint8Array<ArrayBuffer>, signature: Signature): InferRequest {
   const [spec, ...others] = signature.inputs;
   if (spec === undefined || others.length > 0)
-    throw invalid(
+    throw invalidRequest(
       'a raw binary request (Inference-Header-Content-Length: 0) needs a model with one input, but this model has ' +
         `${signature.inputs.length}`,
     );
@@ -22,7 +22,7 @@ export function decodeRaw(body: Uint8Array<ArrayBuffer>, signature: Signature): 
   const width = bytesPerElement(spec.type);
   const elements = width === undefined ? 1 : body.length / width;
   if (!Number.isInteger(elements))
-    throw invalid(
+    throw invalidRequest(
       `${where}: a raw body of ${body.length} bytes does not contain whole elements of ${datatypeOf(spec.type)}`,
     );
   const dims = shapeFor(spec.dims, elements, where);
@@ -36,7 +36,7 @@ function shapeFor(dims: readonly (number | string)[] | undefined, elements: numb
   const fixed = dims.reduce<number>((product, dim) => (typeof dim === 'number' ? product * dim : product), 1);
   const rest = elements / fixed;
   if (free > 1 || !Number.isInteger(rest) || (free === 0 && rest !== 1)) {
-    throw invalid(
+    throw invalidRequest(
       `${where}: ${elements} elements do not determine a shape ${printDims(dims)}: send a JSON header with the shape`,
     );
   }

@@ -44,7 +44,7 @@ export class PodGolden {
     let ended = new AbortController();
     let running = Promise.resolve();
     while (!stop.aborted) {
-      const config = readConfig(this.#options.configDir);
+      const config = podRuntimeConfig(this.#options.configDir);
       if (config?.golden !== undefined && config.golden.id !== this.#id) {
         ended.abort();
         await running;
@@ -69,7 +69,7 @@ export class PodGolden {
 }
 
 /** Undefined when the config is missing or invalid; the runtime reports that error. */
-export function readConfig(configDir: string): RuntimeConfig | undefined {
+export function podRuntimeConfig(configDir: string): RuntimeConfig | undefined {
   const file = join(configDir, paths.configFile);
   try {
     return statSync(file).size > configLimitBytes

@@ -12,7 +12,7 @@ import { askRuntime, type Question } from '../../protocol/ask-runtime.ts';
 import type { Asked } from '../asked.ts';
 import { findSet } from '../golden/golden-source.ts';
 import type { Ask } from '../golden/golden-pass.ts';
-import { readConfig } from '../golden/pod-golden.ts';
+import { podRuntimeConfig } from '../golden/pod-golden.ts';
 
 export type PodProberOptions = Pick<ProberOptions, 'clock' | 'random' | 'self' | 'pairs'> & {
   readonly asked: () => Asked;
@@ -80,7 +80,7 @@ type Where = {
  * reports the error.
  */
 async function inputsOf(where: Where): Promise<ProbeInputs> {
-  const config = readConfig(where.configDir);
+  const config = podRuntimeConfig(where.configDir);
   if (config?.golden === undefined) return { kind: 'later' };
   try {
     const found = await findSet({ ...where, golden: config.golden, model: config.name, task: config.task });

@@ -9,7 +9,7 @@ import type { IncomingMessage } from 'node:http';
 import { createGunzip, createInflate } from 'node:zlib';
 import type { Transform } from 'node:stream';
 import { AppError } from '../../../api/errors.ts';
-import type { Lease } from './transfers.ts';
+import type { BodyLease } from './transfers.ts';
 
 const firstBytes = 64 * 1024;
 const growth = 4;
@@ -20,7 +20,7 @@ export type BodyRules = {
   readonly limitBytes: number;
   /** Length of the head in bytes; the data after it is aligned to 8 bytes. 0 without a head. */
   readonly headBytes: number;
-  readonly lease: Lease;
+  readonly lease: BodyLease;
 };
 
 /**

@@ -15,7 +15,7 @@ import { perform, type CallDeps } from '../../call/perform.ts';
 import { readBody } from './body.ts';
 import { handlerAt, type RouteTable } from './routes.ts';
 import { sendBody } from './send.ts';
-import type { Lease, Transfers } from './transfers.ts';
+import type { BodyLease, Transfers } from './transfers.ts';
 
 export type HttpDeps = {
   readonly routes: () => RouteTable;
@@ -98,7 +98,7 @@ function bodyOf(request: IncomingMessage, rules: Parameters<typeof readBody>[1])
 }
 
 /** Charges the memory of an answer while it is made. Once it is written, send.ts charges the part not yet sent. */
-function holdOf({ transfers }: HttpDeps, lease: Lease): Call['hold'] {
+function holdOf({ transfers }: HttpDeps, lease: BodyLease): Call['hold'] {
   let held = 0;
   return (bytes) => {
     held += bytes;

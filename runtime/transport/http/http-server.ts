@@ -14,7 +14,7 @@ import { ownValue } from '../../../api/record.ts';
 import { Arrivals } from './arrivals.ts';
 import { errorBodyAt } from './routes.ts';
 
-export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 export type Listen = {
   readonly addresses: readonly string[];
@@ -79,7 +79,7 @@ export class HttpServers {
    * @param handler never rejects
    * @throws AppError PORT_TAKEN, BAD_CONFIG for an address that this machine does not have
    */
-  static async listen(where: Listen, handler: Handler): Promise<HttpServers> {
+  static async listen(where: Listen, handler: HttpHandler): Promise<HttpServers> {
     const connections = new Connections({ ...where, spare: spareConnections });
     const servers = where.addresses.map(() => makeServer(handler, where, connections));
     try {
@@ -136,7 +136,7 @@ export class HttpServers {
   }
 }
 
-function makeServer(handler: Handler, { patience = usualPatience }: Listen, connections: Connections): Server {
+function makeServer(handler: HttpHandler, { patience = usualPatience }: Listen, connections: Connections): Server {
   const server = createServer({
     headersTimeout: headersTimeoutMs,
     requestTimeout: requestTimeoutMs,

@@ -7,7 +7,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import { isStream, type Answer, type WholeBody } from '../../call/answer.ts';
-import type { Lease, Transfers, Watch } from './transfers.ts';
+import type { BodyLease, Transfers, Watch } from './transfers.ts';
 
 /** Size of one write. It bounds what Node buffers per socket, and the client's pace is measured per piece. */
 const pieceBytes = 64 * 1024;
@@ -19,7 +19,7 @@ export function sendBody(response: ServerResponse, body: Answer['body'], transfe
   else sendWhole(response, body, lease);
 }
 
-function sendWhole(response: ServerResponse, { chunks, bytes }: WholeBody, lease: Lease): void {
+function sendWhole(response: ServerResponse, { chunks, bytes }: WholeBody, lease: BodyLease): void {
   lease.take(bytes);
   const watch = lease.watch(() => response.destroy());
   response.once('close', () => {
@@ -59,7 +59,7 @@ async function sendPieces(
 }
 
 /** Never rejects. */
-async function sendStream(response: ServerResponse, body: AsyncIterable<Uint8Array>, lease: Lease): Promise<void> {
+async function sendStream(response: ServerResponse, body: AsyncIterable<Uint8Array>, lease: BodyLease): Promise<void> {
   const chunks = body[Symbol.asyncIterator]();
   const out = new StreamWriter(response, lease);
   response.once('close', () => {
@@ -83,11 +83,11 @@ async function sendStream(response: ServerResponse, body: AsyncIterable<Uint8Arr
 /** Charges each chunk until the kernel has accepted it, and checks the client's pace only while chunks wait. */
 class StreamWriter {
   readonly #response: ServerResponse;
-  readonly #lease: Lease;
+  readonly #lease: BodyLease;
   #waitingBytes = 0;
   #watch: Watch | undefined;
 
-  constructor(response: ServerResponse, lease: Lease) {
+  constructor(response: ServerResponse, lease: BodyLease) {
     this.#response = response;
     this.#lease = lease;
   }

@@ -9,7 +9,7 @@ import { AppError } from '../../../api/errors.ts';
 import type { Clock } from '../../../lib/clock.ts';
 
 /** The share of the budget that the body of one request, or its answer, holds. */
-export type Lease = {
+export type BodyLease = {
   /** @throws AppError BODIES_FULL */
   readonly grow: (bytes: number) => void;
   /** Charges bytes that are in memory already, without a check of the budget. */
@@ -73,7 +73,7 @@ export class Transfers {
     return this.#options.limitBytes();
   }
 
-  lease(): Lease {
+  lease(): BodyLease {
     const own: Transfer = { heldBytes: 0, movedBytes: 0, cut: undefined, marks: [], ended: false };
     const take = (bytes: number): void => {
       if (own.ended) return;

@@ -3,7 +3,7 @@
  * with an extra key, each list with an extra item.
  * Pure: makes JSON patches for an object.
  */
-import { isRecord } from '../../../lib/json.ts';
+import { isRecord } from '../../../api/record.ts';
 import type { Json } from '../kube/api.ts';
 
 /** `ours`: is restored. `foreign`: stays and costs one write at most. */

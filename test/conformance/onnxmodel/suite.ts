@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
 import { customResourceDefinition } from '../../../api/onnxmodel.ts';
-import type { Stage } from '../../../api/schema/builder.ts';
+import type { SchemaStage } from '../../../api/schema/builder.ts';
 
 /**
  * One request to the server under test.
@@ -107,9 +107,9 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
       model: { uri: 'pvc://m/x/', graphs: [{ name: 'model',
       path: '../secret' }] } }, says: /spec\.model\.graphs\[0\]\.path/ },
   { name: 'an https folder without a list', spec: { model: { uri: 'https://x/folder/' } },
-    says: /spec\.model\.files.*name its files/ },
+    says: /spec\.model\.files.*model\.files is required/ },
   { name: 'variants beside a file', spec: { model: { ...https, variants: [{ precision: 'INT8', path: 'a.onnx' }] } },
-    says: /spec\.model\.uri.*end the uri/ },
+    says: /spec\.model\.uri.*end model\.uri with/ },
   { name: 'an embedding section for tensors', spec: { model: { uri: 'pvc://m/x/', embedding: {} } },
     says: /spec\.model\.embedding.*task Embedding/ },
   { name: 'an embedding model that is one file',
@@ -125,7 +125,7 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
   { name: 'a memory limit in thousandths of a byte',
     spec: { model: https, memory: { limit: '512m' } }, says: /spec\.memory\.limit.*not m/ },
   { name: 'a route without a Gateway', spec: { model: https, traffic: { router: 'HTTPRoute' } },
-    says: /spec\.traffic\.parentRefs.*needs parentRefs/ },
+    says: /spec\.traffic\.parentRefs.*parentRefs is required/ },
   { name: 'a Gateway without a route', spec: { model: https, traffic: { parentRefs: [{ name: 'public' }] } },
     says: /spec\.traffic\.router.*parentRefs and hostnames are for router HTTPRoute/ },
   { name: 'hostnames by pods', spec: { model: https, traffic: { router: 'Service', hostnames: ['a.example.com'] } },
@@ -136,35 +136,35 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
       traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }],
       hostnames: ['http://a'] } }, says: /spec\.traffic\.hostnames\[0\]/ },
   { name: 'a warm-up time of 0', spec: { model: https, warmup: { timeout: '0s' } },
-    says: /spec\.warmup\.timeout.*time to warm up/ },
+    says: /spec\.warmup\.timeout.*must be above 0s/ },
   { name: 'more than a day to warm up', spec: { model: https, warmup: { timeout: '24h1ms' } },
-    says: /spec\.warmup\.timeout.*timeout must be at most 24h/ },
+    says: /spec\.warmup\.timeout.*timeout must be at most 24h \(given: / },
   { name: 'more than a day in the queue', spec: { model: https, batching: { maxQueueDelay: '25h' } },
     says: /spec\.batching\.maxQueueDelay.*maxQueueDelay must be at most 24h/ },
   { name: 'a start-up time of 0', spec: { model: https, rollout: { progressDeadline: '0s' } },
-    says: /spec\.rollout\.progressDeadline.*time to come up/ },
+    says: /spec\.rollout\.progressDeadline.*must be above 0s/ },
   { name: 'a request above its limit', spec: { model: https,
       resources: { requests: { cpu: 2 }, limits: { cpu: '500m' } } },
-    says: /spec\.resources\.requests.*the request of cpu, 2, is above its limit, 500m/ },
+    says: /spec\.resources\.requests.*cpu request 2 exceeds its limit 500m/ },
   { name: 'ephemeral storage above its limit',
     spec: { model: https, resources: { requests: { 'ephemeral-storage': '1Gi' },
       limits: { 'ephemeral-storage': '1G' } } },
-    says: /the request of ephemeral-storage, 1Gi, is above its limit, 1G/ },
+    says: /ephemeral-storage request 1Gi exceeds its limit 1G/ },
   { name: 'a device without a limit', spec: { model: https, resources: { requests: { 'nvidia.com/gpu': 1 } } },
     says: /spec\.resources\.requests.*cannot be overcommitted/ },
   { name: 'fewer devices than the limit', spec: { model: https,
       resources: { requests: { 'nvidia.com/gpu': 1 },
       limits: { 'nvidia.com/gpu': 2 } } }, says: /cannot be overcommitted/ },
   { name: 'half a device', spec: { model: https, resources: { limits: { 'nvidia.com/gpu': '500m' } } },
-    says: /spec\.resources\.limits.*whole numbers/ },
+    says: /spec\.resources\.limits.*must be integers/ },
   { name: 'a resource that containers cannot have', spec: { model: https, resources: { limits: { cores: 2 } } },
-    says: /spec\.resources\.limits.*only cpu, memory/ },
+    says: /spec\.resources\.limits.*allowed: cpu, memory/ },
   { name: 'a sidecar that could not start',
     spec: { model: https, runtime: { sidecar: { resources: { limits: { memory: '64Mi' } } } } },
-    says: /spec\.runtime\.sidecar\.resources\.limits.*96Mi at the least/ },
+    says: /spec\.runtime\.sidecar\.resources\.limits.*at least 96Mi \(given: / },
   { name: 'a request of the sidecar above its limit',
     spec: { model: https, runtime: { sidecar: { resources: { requests: { cpu: 1 }, limits: { cpu: '.5' } } } } },
-    says: /the request of cpu, 1, is above its limit, \.5/ },
+    says: /cpu request 1 exceeds its limit \.5/ },
   { name: 'half a core without quotes', spec: { model: https,
       resources: { limits: { cpu: 0.5 } } }, says: /spec\.resources\.limits\.cpu/ },
   ...['1K', '1GiB', '1e', '--1', '1 Gi', '-1', 'Gi', '1,5', '0x10'].map(
@@ -182,10 +182,10 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
       replicas: -1 }, says: /spec\.replicas.*greater than or equal to 0/ },
   { name: 'a label of ours', spec: { model: https,
       template: { metadata: { labels: { 'onnx-operator.dev/revision': 'x' } } } },
-    says: /spec\.template\.metadata\.labels.*set by the operator/ },
+    says: /spec\.template\.metadata\.labels.*the operator sets them/ },
   { name: 'a golden set from two places', spec: golden(
       { configMapRef: { name: 'set' }, uri: 'https://x/y', digest,
-      metric: 'Cosine' }), says: /gates\.golden\.uri.*not from both/ },
+      metric: 'Cosine' }), says: /gates\.golden\.uri.*not both/ },
   { name: 'a golden set at a URI without a digest', spec: golden({ uri: 'https://x/y', metric: 'Cosine' }),
     says: /gates\.golden\.digest.*go together/ },
   { name: 'a digest of no golden set', spec: golden({ configMapRef: { name: 'set' }, digest, metric: 'Cosine' }),
@@ -196,41 +196,41 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
     says: /gates\.golden\.metric: Required value/ },
   { name: 'a min for an error', spec: golden(
       { configMapRef: { name: 'set' }, metric: 'MaxAbsError', min: '0.9',
-      max: '1' }), says: /gates\.golden\.min.*an error has a max/ },
+      max: '1' }), says: /gates\.golden\.min.*min is not allowed with metric/ },
   { name: 'a max for a share', spec: golden({ configMapRef: { name: 'set' }, metric: 'Cosine', max: '0.9' }),
-    says: /gates\.golden\.max.*this metric has a min/ },
+    says: /gates\.golden\.max.*max is only allowed with metric/ },
   { name: 'an error without a max', spec: golden({ configMapRef: { name: 'set' }, metric: 'MaxAbsError' }),
-    says: /gates\.golden\.max.*MaxAbsError needs a max/ },
+    says: /gates\.golden\.max.*MaxAbsError requires max/ },
   { name: 'an accuracy without a min', spec: golden({ configMapRef: { name: 'set' }, metric: 'Accuracy' }),
-    says: /gates\.golden\.min.*Accuracy needs a min/ },
+    says: /gates\.golden\.min.*Accuracy requires min/ },
   { name: 'generated inputs with labels', spec: golden(
-      { metric: 'Accuracy', min: '0.9' }), says: /gates\.golden\.metric.*give a set/ },
+      { metric: 'Accuracy', min: '0.9' }), says: /gates\.golden\.metric.*metric Accuracy needs a golden set/ },
   { name: 'a cosine above 1', spec: golden(
       { configMapRef: { name: 'set' }, metric: 'Cosine', min: '1.1' }), says: /gates\.golden\.min/ },
   { name: 'an unknown confidence', spec: gates({ confidence: 'High' }),
     says: /gates\.confidence: Unsupported value: "High"/ },
   { name: 'a least for what is not compared', spec: p95({ max: '60ms', minDetectable: '50%' }),
-    says: /latency\[0\]\.minDetectable.*goes with maxIncrease/ },
+    says: /latency\[0\]\.minDetectable.*only allowed with maxIncrease/ },
   { name: 'a least below the limit', spec: p95({ maxIncrease: '15%', minDetectable: '9.5%' }),
     says: /latency\[0\]\.minDetectable.*at least maxIncrease/ },
   { name: 'a least without a percent sign', spec: p95({ maxIncrease: '15%', minDetectable: '50' }),
     says: /latency\[0\]\.minDetectable/ },
   { name: 'a least of errors for what is not compared', spec: gates({ errors: { max: '2%', minDetectable: '5%' } }),
-    says: /errors\.minDetectable.*goes with maxIncrease/ },
+    says: /errors\.minDetectable.*only allowed with maxIncrease/ },
   { name: 'a least of errors below the limit', spec: gates({ errors: { maxIncrease: '1%', minDetectable: '0.5%' } }),
     says: /errors\.minDetectable.*at least maxIncrease/ },
   { name: 'a latency gate by the name of another',
     spec: gates({ latency: [{ name: 'errors', quantile: '0.95',
-      maxIncrease: '15%' }] }), says: /latency\[0\]\.name.*the names of other gates/ },
+      maxIncrease: '15%' }] }), says: /latency\[0\]\.name.*names of other gates/ },
   { name: 'classes for a limit in milliseconds', spec: p95({ max: '60ms', eachClass: true }),
-    says: /latency\[0\]\.eachClass.*goes with maxIncrease/ },
+    says: /latency\[0\]\.eachClass.*only allowed with maxIncrease/ },
   { name: 'a field that does not exist', spec: { model: https,
       batchSize: 3 }, says: /unknown field "spec\.batchSize"/ },
   { name: 'a field that is only planned', spec: { model: https,
       autoscaling: { maxReplicas: 2 } }, says: /unknown field "spec\.autoscaling"/ },
   { name: 'a shadow step after a weight', spec: { model: https,
       rollout: { strategy: 'Canary', steps: [{ weight: 5 }, { shadow: { require: 'Pass' } }] } },
-    says: /spec\.rollout\.steps.*shadow steps come before the first weight/ },
+    says: /spec\.rollout\.steps.*shadow steps must come before the first weight/ },
   { name: 'a step of two kinds', spec: { model: https,
       rollout: { strategy: 'Canary', steps: [{ shadow: { require: 'Pass' }, pause: {} }] } },
     says: /spec\.rollout\.steps\[0\].*one of weight, analyze, shadow and pause/ },
@@ -241,11 +241,11 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
   { name: 'an unknown strategy', spec: { model: https, rollout: { strategy: 'Shadow' } },
     says: /spec\.rollout\.strategy: Unsupported value: "Shadow"/ },
   { name: 'a name that is too long', spec: { model: https },
-    modelName: 'a'.repeat(41), says: /metadata\.name has at most 40 characters/ },
+    modelName: 'a'.repeat(41), says: /metadata\.name must have at most 40 characters/ },
   { name: 'a name that another model\'s revision may have', spec: { model: https },
-    modelName: 'ranker-0123456789', says: /metadata\.name may not end in "-" and ten hex digits/ },
+    modelName: 'ranker-0123456789', says: /metadata\.name must not end in "-" and ten hex digits/ },
   { name: 'a name with a dot', spec: { model: https }, modelName: 'a.b',
-    says: /metadata\.name has at most 40 characters/ },
+    says: /metadata\.name must have at most 40 characters/ },
 ];
 
 export function onnxModelSuite(open: () => Promise<{ readonly api: Api; readonly close: () => Promise<void> }>): void {
@@ -253,7 +253,7 @@ export function onnxModelSuite(open: () => Promise<{ readonly api: Api; readonly
   let close: () => Promise<void>;
   const namespace = `om-${Math.random().toString(36).slice(2, 8)}`;
 
-  async function install(stage: Stage): Promise<void> {
+  async function install(stage: SchemaStage): Promise<void> {
     const crd = customResourceDefinition(stage);
     const applied = await api(
       'PATCH',
@@ -361,7 +361,7 @@ export function onnxModelSuite(open: () => Promise<{ readonly api: Api; readonly
         falling.spec.rollout.steps = [{ weight: 50 }, { weight: 5 }];
         const { status, body } = await create(falling);
         assert.equal(status, 422);
-        assert.match(body.message ?? '', /spec\.rollout\.steps.*weights never decrease/);
+        assert.match(body.message ?? '', /spec\.rollout\.steps.*weights must not decrease/);
       } finally {
         await install('published');
       }

@@ -1,4 +1,4 @@
-/** What counts as the file that carries a revision's token. */
+/** The access file of a revision. */
 import assert from 'node:assert/strict';
 import { isToken, parseAccess, printAccess } from '../../../api/access.ts';
 
@@ -13,7 +13,7 @@ const rows: readonly { readonly name: string; readonly text: string; readonly wa
     text: JSON.stringify({ schema: 1, token, sampleRate: 2 }), want: { schema: 1, token } },
   { name: 'samples nothing at a rate that is not a number',
     text: JSON.stringify({ schema: 1, token, sampleRate: '1' }), want: { schema: 1, token } },
-  { name: 'lets be what it does not know', text: JSON.stringify(
+  { name: 'ignores unknown fields', text: JSON.stringify(
       { schema: 1, token, more: true }), want: { schema: 1, token } },
   { name: 'refuses another schema', text: JSON.stringify({ schema: 2, token }), want: undefined },
   { name: 'refuses a short token', text: JSON.stringify({ schema: 1, token: token.slice(1) }), want: undefined },

@@ -19,7 +19,7 @@ describe('claimConditions', () => {
     assert.equal(changed[0]?.lastTransitionTime, '2026-01-01T12:01:00Z');
   });
 
-  it('drops a condition that nobody claims any more', () => {
+  it('removes a condition without a claim', () => {
     const first = claimConditions([], [ready, reconciling], at);
     assert.deepEqual(
       claimConditions(first, [ready], at).map((c) => c.type),

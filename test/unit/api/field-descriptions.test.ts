@@ -83,7 +83,7 @@ describe('descriptions of fields', () => {
       "begins with the field's own name",
     ],
     ['one that begins with a name of two words', { maxSurge: text.doc('Max surge in pods.') }, "the field's own name"],
-    ['one that is no sentence', { a: text.doc('Something') }, 'does not end with a full stop'],
+    ['one that is not a sentence', { a: text.doc('Something') }, 'does not end with a full stop'],
     ['a number without its range', { a: number.doc('How many.') }, 'does not name its range'],
   ];
   for (const [what, fields, problem] of cases) {
@@ -94,7 +94,7 @@ describe('descriptions of fields', () => {
     });
   }
 
-  it('a default is part of the description, whoever fills it in', () => {
+  it('a default is part of the description, also when the API server fills it in', () => {
     const fields = { a: text.doc('Some.').defaultsTo('none'), b: number.doc('How many.').serverDefault(5) };
     const { properties = {} } = k.object(fields).json('published');
     assert.equal(properties['a']?.description, 'Some. Default: none.');

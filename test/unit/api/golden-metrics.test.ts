@@ -1,4 +1,4 @@
-/** The table of golden metrics: its rows are whole, and the schema, the runtime and the docs have the same ones. */
+/** The table of golden metrics: the schema, the runtime and the docs have the same rows. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

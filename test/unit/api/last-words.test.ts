@@ -13,7 +13,7 @@ const resolved: Resolved = {
 };
 
 describe('last words', () => {
-  it('are read back as they were said', () => {
+  it('are read back as they were printed', () => {
     for (const words of [
       { kind: 'resolved', resolved } as const,
       { kind: 'failed', code: 'DIGEST_MISMATCH', message: 'no' } as const,
@@ -22,7 +22,7 @@ describe('last words', () => {
     }
   });
 
-  it('name the outputs that no answer has, in bounds', () => {
+  it('name the outputs that are not returned, up to a limit', () => {
     const resolved: Resolved = {
       digest: `sha256:${'a'.repeat(64)}`,
       bytes: 1,
@@ -52,7 +52,7 @@ describe('last words', () => {
     );
   });
 
-  it('say what the model takes and gives as long as that is short enough', () => {
+  it('have the inputs and outputs of the model if they are short enough', () => {
     const io = { inputs: { x: 'float32[?,4]' }, outputs: { y: 'float32[?,2]' } };
     assert.deepEqual(parseLastWords(printLastWords({ kind: 'resolved', resolved: { ...resolved, io } })), {
       kind: 'resolved',
@@ -69,7 +69,7 @@ describe('last words', () => {
     assert.deepEqual(parseLastWords(text), { kind: 'resolved', resolved });
   });
 
-  it('takes what an older runtime says, and no digest that is none', () => {
+  it('may come from an older runtime; an invalid digest is ignored', () => {
     const served = `sha256:${'b'.repeat(64)}`;
     assert.deepEqual(parseLastWords(printLastWords({ kind: 'resolved', resolved: { ...resolved, served } })), {
       kind: 'resolved',

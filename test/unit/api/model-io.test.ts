@@ -3,8 +3,8 @@ import { ioChange, modelIo, readModelIo, type ModelIo } from '../../../api/model
 
 const stable: ModelIo = { inputs: { x: 'float32[?,4]' }, outputs: { y: 'float32[?,2]' } };
 
-describe('what a model takes and gives', () => {
-  it('is written shortly, without the names of free dimensions', () => {
+describe('the inputs and outputs of a model', () => {
+  it('are written shortly, without the names of free dimensions', () => {
     const io = modelIo(
       [
         { name: 'x', type: 'float32', dims: ['batch', 4] },
@@ -26,7 +26,7 @@ describe('what a model takes and gives', () => {
     { inputs: { x: 1 }, outputs: {} },
     { inputs: { x: 'y'.repeat(300) }, outputs: {} },
   ]) {
-    it(`is not ${JSON.stringify(value)?.slice(0, 40)}`, () => assert.equal(readModelIo(value), undefined));
+    it(`are not read from ${JSON.stringify(value)?.slice(0, 40)}`, () => assert.equal(readModelIo(value), undefined));
   }
 
   type Row = {
@@ -41,32 +41,37 @@ describe('what a model takes and gives', () => {
   const rows: readonly Row[] = [
     { name: 'nothing' },
     { name: 'an input of another type', inputs: { x: 'int64[?,4]' },
-      compatible: /^input 'x' is int64\[\?,4\], stable takes float32\[\?,4\]$/, exact: /int64/ },
-    { name: 'an input that takes less', inputs: { x: 'float32[1,4]' },
+      compatible: /^input 'x' is int64\[\?,4\], stable has float32\[\?,4\]$/, exact: /int64/ },
+    { name: 'an input that accepts fewer shapes', inputs: { x: 'float32[1,4]' },
       compatible: /input 'x' is float32\[1,4\]/, exact: /input 'x'/ },
-    { name: 'an input that takes more', inputs: { x: 'float32[?,?]' }, exact: /input 'x' is float32\[\?,\?\]/ },
+    { name: 'an input that accepts more shapes', inputs: { x: 'float32[?,?]' },
+      exact: /input 'x' is float32\[\?,\?\]/ },
     { name: 'an input of any rank', inputs: { x: 'float32' }, exact: /input 'x' is float32,/ },
     { name: 'an input of another rank', inputs: { x: 'float32[?,4,1]' }, compatible: /input 'x'/, exact: /input 'x'/ },
     { name: 'another size', inputs: { x: 'float32[?,5]' }, compatible: /input 'x'/, exact: /input 'x'/ },
     { name: 'one input more', inputs: { x: 'float32[?,4]', z: 'float32[1]' },
-      compatible: /^input 'z' is new: stable takes 'x'$/, exact: /'z' is new/ },
-    { name: 'one input less', inputs: {}, compatible: /input 'x' is gone/, exact: /input 'x' is gone/ },
+      compatible: /^input 'z' is new: stable has 'x'$/, exact: /'z' is new/ },
+    { name: 'one input less', inputs: {},
+      compatible: /^input 'x' is missing: the candidate has no inputs$/, exact: /input 'x' is missing/ },
     { name: 'another name', inputs: { input: 'float32[?,4]' },
       compatible: /input 'input' is new/, exact: /input 'input' is new/ },
     { name: 'one output more', outputs: { y: 'float32[?,2]', z: 'int64[?]' }, exact: /^output 'z' is new$/ },
-    { name: 'one output less', outputs: {}, compatible: /^output 'y' is gone: it gives $/, exact: /'y' is gone/ },
+    { name: 'one output less', outputs: {},
+      compatible: /^output 'y' is missing: the candidate has no outputs$/, exact: /'y' is missing/ },
+    { name: 'another output', outputs: { z: 'float32[?,2]' },
+      compatible: /^output 'y' is missing: the candidate has 'z'$/, exact: /'y' is missing/ },
     { name: 'an output of another type', outputs: { y: 'float16[?,2]' },
-      compatible: /^output 'y' is float16\[\?,2\], stable gives float32\[\?,2\]$/, exact: /float16/ },
+      compatible: /^output 'y' is float16\[\?,2\], stable has float32\[\?,2\]$/, exact: /float16/ },
     { name: 'an output of another size', outputs: { y: 'float32[?,3]' },
       compatible: /output 'y'/, exact: /output 'y'/ },
     { name: 'an output of a size that is free with stable', from: { ...stable, outputs: { y: 'float32[?,?]' } },
       outputs: { y: 'float32[?,2]' }, exact: /output 'y'/ },
     { name: 'an output whose size is free now', outputs: { y: 'float32[?,?]' },
-      compatible: /output 'y' is float32\[\?,\?\], stable gives float32\[\?,2\]/, exact: /output 'y'/ },
+      compatible: /output 'y' is float32\[\?,\?\], stable has float32\[\?,2\]/, exact: /output 'y'/ },
   ];
   for (const { name, inputs = stable.inputs, outputs = stable.outputs, from = stable, compatible, exact } of rows) {
     const change = `${compatible === undefined ? '' : 'not '}compatible, ${exact === undefined ? '' : 'not '}the same`;
-    it(`changes by ${name}: ${change}`, () => {
+    it(`change by ${name}: ${change}`, () => {
       const candidate = { inputs, outputs };
       for (const [policy, says] of [
         ['Compatible', compatible],

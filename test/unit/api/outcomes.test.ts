@@ -1,4 +1,4 @@
-/** Whose fault it is that a request got no result. */
+/** The outcomes of failed requests, and whose fault they are. */
 import assert from 'node:assert/strict';
 import { codes, type ErrorCode } from '../../../api/error-codes.ts';
 import { kinds } from '../../../api/error-kinds.ts';
@@ -28,7 +28,7 @@ const rows: readonly { readonly name: string; readonly code: ErrorCode; readonly
   { name: 'a lost worker', code: 'ENGINE_LOST', want: 'transient', against: true },
 ];
 
-describe('the outcome of a request that got no result', () => {
+describe('the outcome of a failed request', () => {
   for (const { name, code, clientDeadlineMs, want, against } of rows) {
     it(`of ${name} is ${want}, which counts ${against ? 'against' : 'neither for nor against'} the revision`, () => {
       const kind = outcomeKindOf({ code, kind: codes[code].kind, clientDeadlineMs, ownDeadlineMs });
@@ -42,7 +42,7 @@ describe('the outcome of a request that got no result', () => {
       [],
     ));
 
-  it('of a kind that is not known counts neither for nor against the revision', () => {
+  it('of an unknown kind counts neither for nor against the revision', () => {
     for (const name of [...inheritedNames, 'a kind of tomorrow'])
       assert.equal(countsAgainstRevision(name), false, name);
   });

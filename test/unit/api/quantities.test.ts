@@ -1,10 +1,10 @@
-/** Quantities, held against what kube-apiserver 1.35 takes in a container's resources. */
+/** Quantities, compared with what kube-apiserver 1.35 accepts in a container's resources. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { canonicalQuantity, nanosOf, parseQuantity, quantityPattern } from '../../../api/quantities.ts';
 
 describe('canonicalQuantity', () => {
-  // What kube-apiserver 1.35 answers with.
+  // Answers of kube-apiserver 1.35.
   const rows: readonly (readonly [string, string])[] = [
     ['1024Mi', '1Gi'],
     ['1000m', '1'],
@@ -34,7 +34,7 @@ describe('nanosOf', () => {
     assert.equal(nanosOf('1e3'), nanosOf('1k'));
   });
   for (const text of ['', '1Zi', 'x', '1 Gi', '--1', '1.2.3', '1e', '0x10'])
-    it(`takes ${JSON.stringify(text)} for no quantity`, () => assert.equal(nanosOf(text), undefined));
+    it(`refuses ${JSON.stringify(text)}`, () => assert.equal(nanosOf(text), undefined));
 });
 
 describe('parseQuantity', () => {
@@ -76,8 +76,8 @@ describe('parseQuantity, of CPU', () => {
 });
 
 describe('the grammar', () => {
-  // Answers of kube-apiserver 1.35 to a Deployment with this text as a request; test/conformance/onnxmodel/suite.ts
-  // asks one again.
+  // Answers of kube-apiserver 1.35 to a Deployment with this text as a request. test/conformance/onnxmodel/suite.ts
+  // repeats this against a real API server.
   const taken = [
     '0',
     '1',
@@ -188,9 +188,9 @@ describe('the grammar', () => {
       assert.equal(new RegExp(quantityPattern).test(text) && !text.startsWith('1e99'), false);
     });
   }
-  // Kubernetes reads these as 0, because its parser does not ask for a digit.
+  // Kubernetes reads these as 0, because its parser does not require a digit.
   for (const text of ['Gi', 'm', '.', '+'])
-    it(`refuses ${text}, which nobody means`, () => assert.equal(parseQuantity(text), undefined));
+    it(`refuses ${text}, which is likely a mistake`, () => assert.equal(parseQuantity(text), undefined));
 
   const written = fc
     .tuple(
@@ -200,7 +200,7 @@ describe('the grammar', () => {
       fc.constantFrom('n', 'u', 'm', '', 'k', 'M', 'G', 'Ki', 'Mi', 'Gi', 'e3', 'E-2', 'e+1'),
     )
     .map(([sign, whole, fraction, suffix]) => `${sign}${whole}.${fraction}${suffix}`);
-  it('gives one number and one count of billionths, to within one billionth', () => {
+  it('gives a number and billionths that differ by at most one billionth', () => {
     fc.assert(
       fc.property(written, (text) => {
         const [number, nanos] = [parseQuantity(text) ?? NaN, Number(nanosOf(text)) / 1e9];

@@ -1,8 +1,8 @@
-/** The table of reasons is closed: what is emitted is in it, and what is in it is emitted and tested. */
+/** Every emitted reason is in the table, and every reason in the table is emitted and tested. */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { eventClassOf, isReasonOf, reasons, type Reason, type Source } from '../../../api/reasons.ts';
+import { eventClassOf, isReasonOf, reasons, type Reason, type ReasonSource } from '../../../api/reasons.ts';
 import type { OnnxModel } from '../../../api/onnxmodel.ts';
 import { withoutComments } from '../../support/imports.ts';
 
@@ -15,7 +15,7 @@ const textOf = (pattern: string, but = ''): string =>
     .map((path) => withoutComments(text(path)))
     .join('\n');
 
-/** The sources that emit, and the tests. A word in a comment counts for nothing. */
+/** The files that emit reasons, and the tests, without comments. */
 const sources = ['operator/**/*.ts', 'cli/cluster/outcome.ts', 'api/error-codes.ts']
   .map((pattern) => textOf(pattern))
   .join('\n');
@@ -59,7 +59,7 @@ describe('the table of reasons', () => {
     assert.deepEqual(unknown(found), []);
   });
 
-  it('has every word in what an operator 0.1.0 left in a cluster', () => {
+  it('has every word in statuses of operator 0.1.0', () => {
     const objects = globSync('test/fixtures/upgrade/*.jsonl', { cwd: root })
       .flatMap((path) => text(path).trim().split('\n'))
       .map((line) => JSON.parse(line) as OnnxModel)
@@ -104,15 +104,15 @@ describe('the table of reasons', () => {
     );
   });
 
-  it('gives an Event to what gives a candidate up before or under traffic', () => {
-    const giving: readonly Source[] = ['pod', 'gate'];
+  it('gives a Warning Event to reasons for which a candidate is given up', () => {
+    const giving: readonly ReasonSource[] = ['pod', 'gate'];
     assert.deepEqual(
       words.filter((word) => giving.includes(reasons[word].from[0]) && eventClassOf(word) !== 'Warning'),
       [],
     );
   });
 
-  it('tells which words speak of the artifact', () => {
+  it('knows the reasons of ArtifactReady', () => {
     const own = words.filter((word) => isReasonOf('ArtifactReady', word)).toSorted();
     assert.deepEqual(own, [
       'DigestMismatch',
@@ -127,7 +127,7 @@ describe('the table of reasons', () => {
       'SourceUnavailable',
     ]);
   });
-  it('knows nothing of a name that every object inherits', () => {
+  it('does not have a name that every object inherits', () => {
     assert.equal(isReasonOf('ArtifactReady', 'constructor'), false);
     assert.equal(eventClassOf('constructor'), 'Warning');
   });

@@ -1,4 +1,4 @@
-/** Names from outside are looked up in what an object itself has, never in what it inherits. */
+/** Names from untrusted input are looked up among an object's own properties, not inherited ones. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -32,29 +32,29 @@ describe('a name that every object inherits', () => {
     { where: 'the scheme of a model URI', check:
         (name) => assert.throws(() => parseSourceUri(`${name}:x`,
         { allowFile: false, pinned: true }), { code: 'SOURCE_INVALID' }) },
-    { where: 'an input that a candidate lost',
+    { where: 'an input that the candidate does not have',
       check: (name) => assert.match(ioChange(modelIo([{ name, type: 'float32' }],
-        []), modelIo([], []), 'Compatible') ?? '', /is gone/) },
-    { where: 'an output that a candidate lost',
+        []), modelIo([], []), 'Compatible') ?? '', /is missing/) },
+    { where: 'an output that the candidate does not have',
       check: (name) => assert.match(ioChange(modelIo([], [{ name, type: 'float32' }]),
-        modelIo([], []), 'Compatible') ?? '', /is gone/) },
+        modelIo([], []), 'Compatible') ?? '', /is missing/) },
     { where: 'the key of a binary golden set',
       check: (name) => assert.deepEqual(pickGoldenFile(
         { metadata: { name: 'g' }, binaryData: Object.fromEntries([[name, 'AAAA']]) }),
         { kind: 'file', file: { name: 'golden.bin', base64: 'AAAA' } }) },
     { where: 'a string format', check: (name) => assert.equal(hasFormat('text', name), true) },
-    { where: 'a field that is not there', check: (name) => assert.equal(at({}, name), undefined) },
+    { where: 'a missing field', check: (name) => assert.equal(at({}, name), undefined) },
   ];
   for (const { where, check } of uses) {
-    it(`means nothing as ${where}`, () => {
+    it(`is not found as ${where}`, () => {
       for (const name of inheritedNames) check(name);
     });
   }
 });
 
-/** `const x: Readonly<Record<string, …>> = {…}` is a table by text: `x[name]` would find what it inherits. */
+/** Finds `x[name]` for `const x: Readonly<Record<string, …>> = {…}`: it would also find inherited properties. */
 function plainLookups(path: string): readonly string[] {
-  // A grammar has matched the unit before it is looked up.
+  // These files look up a unit only after the grammar has matched it.
   if (/(?:units|quantit\w+)\.ts$/.test(path)) return [];
   const source = withoutComments(readFileSync(path, 'utf8'));
   const tables = [
@@ -68,7 +68,7 @@ function plainLookups(path: string): readonly string[] {
 }
 
 describe('tables of constants', () => {
-  it('are asked by ownValue or Object.hasOwn, never by a plain lookup', () => {
+  it('are read with ownValue or Object.hasOwn, never with a plain lookup', () => {
     const files = ['api', 'lib', 'operator', 'runtime', 'cli', 'local'].flatMap((home) =>
       readdirSync(join(root, home), { recursive: true, encoding: 'utf8' })
         .filter((path) => path.endsWith('.ts'))

@@ -5,7 +5,7 @@ import { parse } from 'yaml';
 import { openApiSchema, type OnnxModel } from '../../../api/onnxmodel.ts';
 import { pruneObject } from '../../../kube/schema/prune.ts';
 import { runRules } from '../../../kube/schema/cel.ts';
-import type { Schema } from '../../../kube/schema/schema.ts';
+import type { OpenApiSchema } from '../../../kube/schema/schema.ts';
 import { validateValue } from '../../../kube/schema/validate.ts';
 
 const folder = fileURLToPath(new URL('../../../examples', import.meta.url));
@@ -13,7 +13,7 @@ const folder = fileURLToPath(new URL('../../../examples', import.meta.url));
 const read = (file: string): OnnxModel =>
   parse(readFileSync(`${folder}/${file}`, 'utf8'), { version: '1.1' }) as OnnxModel;
 const files = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
-const schema = openApiSchema('published') as Schema;
+const schema = openApiSchema('published') as OpenApiSchema;
 
 describe('the example manifests', () => {
   for (const file of files) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { machineEnvironment, readConfig, type LocalConfig } from '../../../local/config.ts';
+import { machineEnvironment, readLocalConfig, type LocalConfig } from '../../../local/config.ts';
 
 describe('local readConfig', () => {
   let dir: string;
@@ -13,7 +13,7 @@ describe('local readConfig', () => {
   after(() => rmSync(dir, { recursive: true, force: true }));
 
   const read = (...flags: readonly string[]): LocalConfig => {
-    const config = readConfig(flags, {});
+    const config = readLocalConfig(flags, {});
     assert.ok(config !== 'help');
     return config;
   };
@@ -52,7 +52,7 @@ describe('local readConfig', () => {
     });
   });
 
-  it('offers help', () => assert.equal(readConfig(['--help'], {}), 'help'));
+  it('offers help', () => assert.equal(readLocalConfig(['--help'], {}), 'help'));
 
   // prettier-ignore
   const wrong: readonly (readonly [string, () => readonly string[], RegExp])[] = [
@@ -72,7 +72,7 @@ describe('local readConfig', () => {
       /--log-level: 'loud' is not debug, info, warn or error/],
   ];
   for (const [name, flags, problem] of wrong)
-    it(`refuses ${name}`, () => assert.throws(() => readConfig(flags(), {}), problem));
+    it(`refuses ${name}`, () => assert.throws(() => readLocalConfig(flags(), {}), problem));
 });
 
 describe('machineEnvironment', () => {

@@ -22,7 +22,7 @@ describe("the operator's flags", () => {
     );
   });
 
-  it('give two processes two identities', () => {
+  it('give each process another identity', () => {
     const [one, other] = [readOperatorConfig([]), readOperatorConfig([])];
     assert.ok(one !== 'help' && other !== 'help' && one.identity !== other.identity);
   });
@@ -51,7 +51,7 @@ describe("the operator's flags", () => {
     assert.ok(config !== 'help' && config.listen === undefined);
   });
 
-  it('take an IPv6 address', () => {
+  it('accept an IPv6 address', () => {
     const config = readOperatorConfig(['--listen', '[::1]:8083']);
     assert.ok(config !== 'help');
     assert.deepEqual(config.listen, { host: '::1', port: 8083 });

@@ -12,7 +12,7 @@ import { makeNormalizer, type Normalizer } from './normalizers.ts';
 import { Options, TokenizerUnsupported } from './options.ts';
 import { makePreTokenizer, type PreTokenizer } from './pre-tokenizers.ts';
 import { specialTokens, type Around } from './special-tokens.ts';
-import type { Piece } from './split.ts';
+import type { TextPiece } from './split.ts';
 import { unigram } from './unigram.ts';
 import { wordLevel, wordPiece } from './word-models.ts';
 
@@ -85,7 +85,7 @@ export class TokenPipeline {
     }
   }
 
-  #encodePieces(whole: Piece, ids: number[]): void {
+  #encodePieces(whole: TextPiece, ids: number[]): void {
     if (whole.text === '') return;
     for (const { text } of this.#preTokenizer.apply(whole)) {
       if (text !== '') this.#model.add(text, ids);

@@ -9,11 +9,11 @@ import { byteLetters } from './bytes.ts';
 import { patternOf } from './normalizers.ts';
 import { Options } from './options.ts';
 import { literalRegex, translateRegex } from './regex.ts';
-import { behaviours, splitBy, type Behaviour, type Piece } from './split.ts';
+import { behaviours, splitBy, type Behaviour, type TextPiece } from './split.ts';
 import { punctuation, wordCharacter } from './unicode.ts';
 
 export type PreTokenizer = {
-  readonly apply: (piece: Piece) => readonly Piece[];
+  readonly apply: (piece: TextPiece) => readonly TextPiece[];
   /** True if it depends on whether a piece is at the start of the request's text. */
   readonly asksForStart: boolean;
 };
@@ -40,7 +40,7 @@ function splitting(pattern: RegExp, behaviour: Behaviour, invert = false): PreTo
 function sequence(parts: readonly PreTokenizer[]): PreTokenizer {
   return {
     apply: (piece) =>
-      parts.reduce<readonly Piece[]>(
+      parts.reduce<readonly TextPiece[]>(
         (pieces, { apply }) => pieces.flatMap((one) => (one.text === '' ? [] : apply(one))),
         [piece],
       ),

@@ -7,7 +7,7 @@
 export const behaviours = ['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'] as const;
 export type Behaviour = (typeof behaviours)[number];
 
-export type Piece = {
+export type TextPiece = {
   readonly text: string;
   /** True if the piece is at the start of the request's text; Metaspace can depend on it. */
   readonly first: boolean;
@@ -22,7 +22,7 @@ export type Splitter = {
 type Span = { start: number; end: number; match: boolean };
 
 /** @param pattern with the flag g */
-export function splitBy(piece: Piece, { pattern, behaviour, invert }: Splitter): readonly Piece[] {
+export function splitBy(piece: TextPiece, { pattern, behaviour, invert }: Splitter): readonly TextPiece[] {
   const { text } = piece;
   const kept = mergers[behaviour](spansOf(text, pattern, invert)).filter(({ start, end }) => end > start);
   return kept.map(({ start, end }) => ({ text: text.slice(start, end), first: piece.first && start === 0 }));

@@ -1,4 +1,4 @@
-/** What a value may be, by a schema, and what is said about one that is wrong. */
+/** Checks of values by a schema, and their messages. */
 import assert from 'node:assert/strict';
 import { openApiSchema } from '../../../../api/onnxmodel.ts';
 import { k, type AnySchema, type JsonSchema } from '../../../../api/schema/builder.ts';
@@ -20,7 +20,7 @@ type Row = {
   readonly name: string;
   readonly schema: AnySchema;
   readonly value: unknown;
-  /** `path: problem`; absent: the value is right. */
+  /** `path: problem`. Absent: the value is valid. */
   readonly says?: string;
   readonly unknown?: UnknownFields;
 };
@@ -40,28 +40,28 @@ const rows: readonly Row[] = [
   { name: 'takes a fraction as a number', schema: c.number(), value: -0.5 },
   { name: 'refuses infinity', schema: c.number(), value: Infinity, says: ': null is not a number' },
   { name: 'refuses NaN', schema: c.number({ min: 0 }), value: NaN, says: ': null is not a number of at least 0' },
-  { name: 'refuses a number of text', schema: c.number(), value: '1', says: ': "1" is not a number' },
+  { name: 'refuses text as a number', schema: c.number(), value: '1', says: ': "1" is not a number' },
   { name: 'refuses a number that is not above its bound', schema: c.number({ above: 1 }), value: 1,
     says: ': 1 is not a number above 1' },
   { name: 'takes a number above its bound', schema: c.number({ above: 1 }), value: 1.02 },
-  { name: 'takes null where it may be', schema: c.orNull(c.number()), value: null },
+  { name: 'takes null where null is allowed', schema: c.orNull(c.number()), value: null },
   { name: 'says that null is possible', schema: c.orNull(c.number()), value: 'x',
     says: ': "x" is neither a number, nor null' },
   { name: 'refuses null elsewhere', schema: k.boolean(), value: null, says: ': null is neither true nor false' },
-  { name: 'takes the one value', schema: c.only(1), value: 1 },
+  { name: 'takes the only allowed value', schema: c.only(1), value: 1 },
   { name: 'refuses another value', schema: c.only(1), value: 2, says: ': 2 is not one of 1' },
   { name: 'refuses a word that is not listed', schema: k.oneOf(['On', 'Off']), value: 'Maybe',
     says: ': "Maybe" is not one of On, Off' },
   { name: 'refuses a planned word', schema: k.oneOf(['On'], ['Auto']), value: 'Auto',
     says: ': "Auto" is not one of On' },
-  { name: 'counts characters, not halves of them', schema: k.string({ max: 2 }), value: '\u{1f600}\u{1f600}' },
+  { name: 'counts code points, not UTF-16 units', schema: k.string({ max: 2 }), value: '\u{1f600}\u{1f600}' },
   { name: 'refuses a text that is too long', schema: k.string({ max: 2 }), value: 'abc',
     says: ': is longer than 2 characters' },
   { name: 'refuses a text that is too short', schema: k.string({ min: 1, max: 2 }), value: '',
     says: ': is shorter than 1 characters' },
   { name: 'refuses a number as text', schema: k.string({ max: 2 }), value: 5, says: ': 5 is not text' },
-  { name: 'calls a form by its name', schema: duration, value: '5', says: ': "5" is not a duration such as 5s' },
-  { name: 'calls a form by its name where the value is not text', schema: duration, value: 5,
+  { name: 'names a pattern by its name', schema: duration, value: '5', says: ': "5" is not a duration such as 5s' },
+  { name: 'names a pattern by its name when the value is not text', schema: duration, value: 5,
     says: ': 5 is not a duration such as 5s' },
   { name: 'takes an amount as a number', schema: amount, value: 5 },
   { name: 'takes an amount as text', schema: amount, value: '5Mi' },
@@ -88,13 +88,13 @@ const rows: readonly Row[] = [
   { name: 'refuses a list as an object', schema: pair, value: [], says: ': [] is not an object' },
   { name: 'names a field that is close to an unknown one', schema: pair, value: { fromm: 1 },
     says: 'fromm: unknown field; did you mean from? available fields: from, until' },
-  { name: 'refuses an unknown field that is close to none', schema: pair, value: { from: 1, x: 1 },
+  { name: 'refuses an unknown field that is not close to a known one', schema: pair, value: { from: 1, x: 1 },
     says: 'x: unknown field; available fields: from, until' },
-  { name: 'ignores an unknown field where a later version may write', schema: pair, value: { from: 1, x: 1 },
+  { name: 'ignores an unknown field if told to', schema: pair, value: { from: 1, x: 1 },
     unknown: 'Ignore' },
-  { name: 'applies a rule when the parts are right', schema: inOrder, value: { from: 3, until: 2 },
+  { name: 'applies a rule when all fields are valid', schema: inOrder, value: { from: 3, until: 2 },
     says: 'until: is before 3' },
-  { name: 'names the part rather than the rule', schema: inOrder, value: { from: 30, until: 2 },
+  { name: 'reports an invalid field before the rule', schema: inOrder, value: { from: 30, until: 2 },
     says: 'from: 30 is not an integer from 0 to 9' },
   { name: 'takes each variant', schema: source, value: { kind: 'Seed', seed: 7 } },
   { name: 'refuses an unknown variant', schema: source, value: { kind: 'Air' },
@@ -128,7 +128,7 @@ describe('checkOf', () => {
     }
   });
 
-  it('leaves the value as it is', () => {
+  it('does not change the value', () => {
     const value = Object.freeze({ from: 1 });
     assert.equal(checkOf(pair, 'Refuse')(value), undefined);
     assert.deepEqual(value, { from: 1 });
@@ -148,13 +148,13 @@ describe('the words of contracts', () => {
     assert.deepEqual(found, []);
   });
 
-  it('fill in what has a default, and leave open what is named', () => {
+  it('make fields with defaults required, except the named ones', () => {
     const fields = { a: k.boolean().optional(), b: k.boolean().optional(), d: k.boolean().planned() };
     assert.deepEqual(k.object(c.filled(fields, ['b'])).json('published').required, ['a']);
     assert.deepEqual(Object.keys(k.object(c.filled(fields)).json('published').properties ?? {}), ['a', 'b']);
   });
 
-  it('do not say what the absence of a field means that is filled in', () => {
+  it('do not describe the absence of a required field', () => {
     const field = k.boolean().doc('Whether it runs. Absent: false.').optional();
     const { properties = {} } = k.object(c.filled({ field })).json('published');
     assert.equal(properties['field']?.description, 'Whether it runs.');

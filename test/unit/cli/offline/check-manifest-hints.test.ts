@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { checkManifest } from '../../../../cli/offline/check-manifest.ts';
 import type { OperatorFinding } from '../../../../cli/offline/operator-checks.ts';
 import { openApiSchema } from '../../../../api/onnxmodel.ts';
-import { schemaOfField, schemaOfItems, type Schema } from '../../../../kube/schema/schema.ts';
+import { schemaOfField, schemaOfItems, type OpenApiSchema } from '../../../../kube/schema/schema.ts';
 
 type Path = readonly (string | number)[];
 type Json = Record<string | number, unknown>;
 
 /** The paths of all string fields of the spec, with one item in each list and one key in each map. */
-function textFields(schema: Schema, path: Path): readonly Path[] {
+function textFields(schema: OpenApiSchema, path: Path): readonly Path[] {
   if (schema.type === 'string') return [path];
   if (schema.type === 'array') return textFields(schemaOfItems(schema), [...path, 0]);
   const fields = Object.keys(schema.properties ?? {});
@@ -43,7 +43,7 @@ const written = (path: Path): string =>
   );
 const at = (findings: readonly OperatorFinding[], path: Path): readonly OperatorFinding[] =>
   findings.filter((finding) => finding.path === written(path) && finding.severity === 'error');
-const spec = schemaOfField(openApiSchema('published') as Schema, 'spec') ?? {};
+const spec = schemaOfField(openApiSchema('published') as OpenApiSchema, 'spec') ?? {};
 const fields = textFields(spec, ['spec']);
 
 describe('a hint to write a value in quotes', () => {

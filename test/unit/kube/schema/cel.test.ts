@@ -1,9 +1,9 @@
 /** Rules of a schema: cases that the conformance suite does not have. */
 import assert from 'node:assert/strict';
 import { ruleProblems, runRules } from '../../../../kube/schema/cel.ts';
-import type { Schema } from '../../../../kube/schema/schema.ts';
+import type { OpenApiSchema } from '../../../../kube/schema/schema.ts';
 
-const schema = (rule: string, more: Partial<Schema> = {}): Schema => ({
+const schema = (rule: string, more: Partial<OpenApiSchema> = {}): OpenApiSchema => ({
   type: 'object',
   properties: {
     name: { type: 'string' },
@@ -100,7 +100,7 @@ describe('a rule with an optional oldSelf', () => {
     'x-kubernetes-validations': [
       { rule: "oldSelf.hasValue() || self.name != 'taken'", message: 'taken', optionalOldSelf: true },
     ],
-  } as unknown as Schema;
+  } as unknown as OpenApiSchema;
 
   it('runs on creation', () => {
     assert.equal(runRules({ name: 'taken', count: 1 }, named, '', undefined).length, 1);

@@ -1,7 +1,7 @@
 /** The schema of metadata equals the published one. */
 import assert from 'node:assert/strict';
 import { metaSchema } from '../../../../kube/schema/object-meta.ts';
-import { metaSchema as published } from '../../../../local/api-server/builtin/schemas.ts';
+import { builtinMetaSchema as published } from '../../../../local/api-server/builtin/schemas.ts';
 
 /** Without descriptions, which only messages and documents use. */
 function plain(value: unknown): unknown {

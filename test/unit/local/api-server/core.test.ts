@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { StatusError } from '../../../../local/api-server/status.ts';
 import { createObjects } from '../../../../local/api-server/core.ts';
-import type { KubeObject, NewObject, Objects, WatchEvent } from '../../../../local/objects.ts';
+import type { StoredObject, NewObject, Objects, ObjectChange } from '../../../../local/objects.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';
 
 const pods = { apiVersion: 'v1', plural: 'pods' };
@@ -26,7 +26,7 @@ function pod(name: string, more: Partial<Record<string, unknown>> = {}): NewObje
   };
 }
 
-function configMap(name: string, owners: readonly KubeObject[] = []): NewObject {
+function configMap(name: string, owners: readonly StoredObject[] = []): NewObject {
   const ownerReferences = owners.map((owner) => ({
     apiVersion: owner.apiVersion,
     kind: owner.kind,
@@ -124,7 +124,7 @@ describe('Objects', () => {
   it('tells a watch of each write after it, in order', async () => {
     const { objects } = world();
     const seen: string[] = [];
-    const end = objects.watch(configMaps, (event: WatchEvent) =>
+    const end = objects.watch(configMaps, (event: ObjectChange) =>
       seen.push(`${event.type} ${event.object.metadata.name}`),
     );
     const first = objects.create(configMaps, configMap('a'));
@@ -170,8 +170,8 @@ describe('Objects', () => {
     assert.notEqual(ending?.metadata.deletionTimestamp, undefined);
     assert.notEqual(ending?.metadata.resourceVersion, first.metadata.resourceVersion);
     objects.update(configMaps, {
-      ...(ending as KubeObject),
-      metadata: { ...(ending as KubeObject).metadata, finalizers: [] },
+      ...(ending as StoredObject),
+      metadata: { ...(ending as StoredObject).metadata, finalizers: [] },
     });
     assert.equal(objects.get(ref), undefined);
   });
@@ -202,7 +202,7 @@ describe('Objects', () => {
     await settle();
     objects.delete({ ...configMaps, ...inDefault, name: 'owner' }, { propagation: 'Foreground' });
     await settle();
-    const child = objects.get({ ...configMaps, ...inDefault, name: 'child' }) as KubeObject;
+    const child = objects.get({ ...configMaps, ...inDefault, name: 'child' }) as StoredObject;
     assert.notEqual(child.metadata.deletionTimestamp, undefined);
     assert.notEqual(objects.get({ ...configMaps, ...inDefault, name: 'owner' }), undefined);
     objects.update(configMaps, { ...child, metadata: { ...child.metadata, finalizers: [] } });

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { createCore } from '../../../../local/api-server/core.ts';
 import { parseFieldSelector, parseLabelSelector } from '../../../../local/api-server/selectors.ts';
 import { StatusError } from '../../../../local/api-server/status.ts';
-import type { KubeObject } from '../../../../local/objects.ts';
+import type { StoredObject } from '../../../../local/objects.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
-function labelled(labels: Readonly<Record<string, string>>): KubeObject {
+function labelled(labels: Readonly<Record<string, string>>): StoredObject {
   return {
     apiVersion: 'v1',
     kind: 'Pod',

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { attach, commonHostnames, resolveRefs } from '../../../../local/gateway/attach.ts';
-import type { BackendRef, Gateway, HttpRoute, Listener, ParentRef } from '../../../../local/gateway/resources.ts';
-import type { Service } from '../../../../local/workloads/resources.ts';
+import type {
+  BackendRef,
+  StoredGateway,
+  StoredHttpRoute,
+  Listener,
+  RouteParentRef,
+} from '../../../../local/gateway/resources.ts';
+import type { StoredService } from '../../../../local/workloads/resources.ts';
 
 const meta = (name: string, namespace = 'ml') => ({
   name,
@@ -16,7 +22,7 @@ const listener = (more: Partial<Listener> = {}): Listener => ({
   allowedRoutes: { namespaces: { from: 'Same' } },
   ...more,
 });
-const gateway = (...listeners: readonly Listener[]): Gateway => ({
+const gateway = (...listeners: readonly Listener[]): StoredGateway => ({
   apiVersion: 'g/v1',
   kind: 'Gateway',
   metadata: meta('public'),
@@ -26,13 +32,13 @@ const route = (
   hostnames: readonly string[] = [],
   namespace = 'ml',
   backendRefs: readonly BackendRef[] = [],
-): HttpRoute => ({
+): StoredHttpRoute => ({
   apiVersion: 'g/v1',
   kind: 'HTTPRoute',
   metadata: meta('r', namespace),
   spec: { hostnames, rules: [{ backendRefs }] },
 });
-const parent = (more: Partial<ParentRef> = {}): ParentRef => ({
+const parent = (more: Partial<RouteParentRef> = {}): RouteParentRef => ({
   group: 'gateway.networking.k8s.io',
   kind: 'Gateway',
   name: 'public',
@@ -91,8 +97,8 @@ describe('commonHostnames', () => {
 });
 
 describe('resolveRefs', () => {
-  const service = { metadata: meta('s'), spec: { ports: [{ port: 80 }] } } as unknown as Service;
-  const look = (namespace: string, name: string): Service | undefined =>
+  const service = { metadata: meta('s'), spec: { ports: [{ port: 80 }] } } as unknown as StoredService;
+  const look = (namespace: string, name: string): StoredService | undefined =>
     namespace === 'ml' && name === 's' ? service : undefined;
   const ref = (more: Partial<BackendRef> = {}): BackendRef => ({
     group: '',

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { drawBackend, matchRequest, type Entry, type WeightedBackend } from '../../../../local/gateway/match.ts';
+import { drawBackend, matchRequest, type RouteEntry, type WeightedBackend } from '../../../../local/gateway/match.ts';
 
 const entry = (
   order: string,
   hostnames: readonly string[] | undefined,
   path = '/',
   type: 'Exact' | 'PathPrefix' = 'PathPrefix',
-): Entry => ({ hostnames, paths: [{ type, value: path }], backends: [], order });
+): RouteEntry => ({ hostnames, paths: [{ type, value: path }], backends: [], order });
 
 describe('matchRequest takes', () => {
   const all = [

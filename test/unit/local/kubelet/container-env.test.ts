@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { containerEnv, expandVariables, type EnvFacts } from '../../../../local/kubelet/container-env.ts';
-import type { Container, EnvVar, Pod } from '../../../../local/kubelet/pod.ts';
+import type { Container, EnvVar, StoredPod } from '../../../../local/kubelet/pod.ts';
 
-const pod: Pod = {
+const pod: StoredPod = {
   apiVersion: 'v1',
   kind: 'Pod',
   metadata: {

@@ -7,7 +7,7 @@ import {
   type ContainerRecord,
 } from '../../../../local/kubelet/container-record.ts';
 import { planPod } from '../../../../local/kubelet/pod-plan.ts';
-import type { Container, ContainerStatus, PodSpec } from '../../../../local/kubelet/pod.ts';
+import type { Container, StoredContainerStatus, PodSpec } from '../../../../local/kubelet/pod.ts';
 
 const limits: BackoffLimits = { baseMs: 10_000, maxMs: 300_000 };
 const box = (name: string, parts: Partial<Container> = {}): Container => ({ name, image: 'i', ...parts });
@@ -98,7 +98,7 @@ describe('planPod', () => {
 });
 
 describe('recordAfterReboot', () => {
-  const status = (state: ContainerStatus['state'], restartCount = 2): ContainerStatus => ({
+  const status = (state: StoredContainerStatus['state'], restartCount = 2): StoredContainerStatus => ({
     name: 'a',
     state,
     lastState: {},

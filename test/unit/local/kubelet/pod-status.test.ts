@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { newRecord, type ContainerRecord } from '../../../../local/kubelet/container-record.ts';
 import { describePod, qosOf } from '../../../../local/kubelet/pod-status.ts';
-import type { Container, Pod, PodSpec, PodStatus } from '../../../../local/kubelet/pod.ts';
+import type { Container, StoredPod, PodSpec, PodStatus } from '../../../../local/kubelet/pod.ts';
 
 const t0 = Date.UTC(2026, 0, 1);
 const box = (name: string, parts: Partial<Container> = {}): Container => ({ name, image: 'i', ...parts });
@@ -26,7 +26,7 @@ function describeWith(
   spec: Partial<PodSpec> = {},
   more: { stopping?: boolean; before?: PodStatus; nowMs?: number } = {},
 ): PodStatus {
-  const pod: Pod = {
+  const pod: StoredPod = {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: {

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { systemClock } from '../../../../lib/clock.ts';
 import { createObjects } from '../../../../local/api-server/core.ts';
 import { mountsOf, setUpVolumes, writeFiles } from '../../../../local/kubelet/volumes.ts';
-import type { Pod, PodSpec } from '../../../../local/kubelet/pod.ts';
-import { configMaps } from '../../../../local/workloads/resources.ts';
+import type { StoredPod, PodSpec } from '../../../../local/kubelet/pod.ts';
+import { configMapsPath } from '../../../../local/workloads/resources.ts';
 
-const pod = (spec: Partial<PodSpec>): Pod => ({
+const pod = (spec: Partial<PodSpec>): StoredPod => ({
   apiVersion: 'v1',
   kind: 'Pod',
   metadata: {
@@ -63,7 +63,7 @@ describe('volumes', () => {
 
   it('writes the selected keys of a ConfigMap under their paths', () => {
     const parts = doors();
-    parts.objects.create(configMaps, {
+    parts.objects.create(configMapsPath, {
       apiVersion: 'v1',
       kind: 'ConfigMap',
       metadata: { name: 'c', namespace: 'default' },

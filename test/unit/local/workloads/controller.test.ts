@@ -4,14 +4,14 @@ import { createObjects } from '../../../../local/api-server/core.ts';
 import { startController, type Key } from '../../../../local/workloads/controller.ts';
 import { createEventRecorder } from '../../../../local/workloads/event-recorder.ts';
 import { claimFolder, createGivenClaims, syncClaim } from '../../../../local/workloads/claims.ts';
-import { claims, configMaps, events, type Claim } from '../../../../local/workloads/resources.ts';
+import { claimsPath, configMapsPath, eventsPath, type VolumeClaim } from '../../../../local/workloads/resources.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';
 
 describe('startController', () => {
   const clock = new HandClock();
   const objects = createObjects({ clock });
   const create = (name: string): unknown =>
-    objects.create(configMaps, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default' } });
+    objects.create(configMapsPath, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default' } });
   const keys = ({ metadata }: { metadata: { namespace?: string; name: string } }): readonly Key[] =>
     metadata.namespace === 'default' ? [{ namespace: 'default', name: metadata.name }] : [];
   const start = (sync: (key: Key) => number | undefined): ReturnType<typeof startController> =>
@@ -20,7 +20,7 @@ describe('startController', () => {
       objects,
       clock,
       logger: silentLogger,
-      watches: [{ type: configMaps, keys }],
+      watches: [{ type: configMapsPath, keys }],
       sync,
     });
 
@@ -30,8 +30,8 @@ describe('startController', () => {
     const controller = start(({ name }) => void seen.push(name));
     await settle();
     for (const label of ['a', 'b', 'c']) {
-      const stored = objects.get({ ...configMaps, namespace: 'default', name: 'first' });
-      objects.update(configMaps, { ...stored, data: { label } } as never);
+      const stored = objects.get({ ...configMapsPath, namespace: 'default', name: 'first' });
+      objects.update(configMapsPath, { ...stored, data: { label } } as never);
     }
     create('second');
     await settle();
@@ -73,7 +73,7 @@ describe('createEventRecorder', () => {
   it('counts a repeated event and adds a new one', () => {
     const clock = new HandClock();
     const objects = createObjects({ clock });
-    const about = objects.create(configMaps, {
+    const about = objects.create(configMapsPath, {
       apiVersion: 'v1',
       kind: 'ConfigMap',
       metadata: { name: 'c', namespace: 'default' },
@@ -81,7 +81,7 @@ describe('createEventRecorder', () => {
     const recorder = createEventRecorder(objects, clock, 'test');
     for (const reason of ['Same', 'Same', 'Other']) recorder.record(about, 'Warning', reason, 'it happened');
     const told = objects
-      .list(events)
+      .list(eventsPath)
       .map((event) => [event['reason'], event['count'], (event['involvedObject'] as { name: string }).name].join(' '));
     assert.deepEqual(told.sort(), ['Other 1 c', 'Same 2 c']);
   });
@@ -89,14 +89,14 @@ describe('createEventRecorder', () => {
   it('keeps at most a thousand events', () => {
     const clock = new HandClock();
     const objects = createObjects({ clock });
-    const about = objects.create(configMaps, {
+    const about = objects.create(configMapsPath, {
       apiVersion: 'v1',
       kind: 'ConfigMap',
       metadata: { name: 'c', namespace: 'default' },
     });
     const recorder = createEventRecorder(objects, clock, 'test');
     for (let turn = 0; turn < 1003; turn += 1) recorder.record(about, 'Normal', 'Turn', `turn ${turn}`);
-    assert.equal(objects.list(events).length, 1000);
+    assert.equal(objects.list(eventsPath).length, 1000);
   });
 
   it('never throws', () => {
@@ -114,7 +114,7 @@ describe('createEventRecorder', () => {
       },
     };
     createEventRecorder(objects, clock, 'test').record(about, 'Normal', 'Reason', 'message');
-    assert.equal(objects.list(events).length, 0);
+    assert.equal(objects.list(eventsPath).length, 0);
   });
 });
 
@@ -132,7 +132,7 @@ describe('claims', () => {
     for (let turn = 0; turn < 2; turn += 1) {
       createGivenClaims(objects, folders);
       syncClaim(objects, key);
-      const claim = objects.get({ ...claims, ...key }) as Claim;
+      const claim = objects.get({ ...claimsPath, ...key }) as VolumeClaim;
       assert.equal(claim.status?.phase, 'Bound');
     }
   });

@@ -7,7 +7,7 @@ import {
   type DeploymentStep,
   type SetSeen,
 } from '../../../../local/workloads/deployment-plan.ts';
-import type { Deployment } from '../../../../local/workloads/resources.ts';
+import type { StoredDeployment } from '../../../../local/workloads/resources.ts';
 
 const set = (name: string, parts: Partial<SetSeen> = {}): SetSeen => {
   const wanted = parts.wanted ?? 3;
@@ -136,14 +136,15 @@ describe('planDeployment', () => {
 });
 
 describe('resolveRollingUpdate', () => {
-  const spec = (replicas: number, rollingUpdate?: object): Deployment['spec'] => ({
+  const spec = (replicas: number, rollingUpdate?: object): StoredDeployment['spec'] => ({
     replicas,
     selector: {},
     template: { spec: {} },
     ...(rollingUpdate === undefined ? {} : { strategy: { rollingUpdate } }),
   });
   // prettier-ignore
-  const cases: readonly (readonly [string, Deployment['spec'], { maxSurge: number; maxUnavailable: number }])[] = [
+  const cases: readonly (readonly [string, StoredDeployment['spec'],
+    { maxSurge: number; maxUnavailable: number }])[] = [
     ['rounds a surge up and unavailability down', spec(3), { maxSurge: 1, maxUnavailable: 0 }],
     ['uses absolute numbers', spec(3, { maxSurge: 2, maxUnavailable: 1 }), { maxSurge: 2, maxUnavailable: 1 }],
     ['allows one unavailable pod when both are 0',

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describeDeployment } from '../../../../local/workloads/deployment-status.ts';
+import { toApiTime } from '../../../../api/conditions.ts';
 import {
-  toApiTime,
-  type Deployment,
+  type StoredDeployment,
   type DeploymentStatus,
   type ReplicaSet,
 } from '../../../../local/workloads/resources.ts';
@@ -16,7 +16,7 @@ const meta = {
   creationTimestamp: toApiTime(t0),
   generation: 2,
 };
-const deployment = (status?: DeploymentStatus): Deployment => ({
+const deployment = (status?: DeploymentStatus): StoredDeployment => ({
   apiVersion: 'apps/v1',
   kind: 'Deployment',
   metadata: meta,

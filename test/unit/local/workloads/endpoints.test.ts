@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import type { Pod } from '../../../../local/kubelet/pod.ts';
+import type { StoredPod } from '../../../../local/kubelet/pod.ts';
 import { planSlices } from '../../../../local/workloads/endpoints.ts';
-import type { Service } from '../../../../local/workloads/resources.ts';
+import type { StoredService } from '../../../../local/workloads/resources.ts';
 
 const at = '2026-01-01T00:00:00Z';
 const defaults = {
@@ -17,7 +17,7 @@ type PodParts = Partial<Omit<typeof defaults, 'labels' | 'ip'>> & {
   readonly ip?: string | undefined;
 };
 
-function pod(name: string, parts: PodParts = {}): Pod {
+function pod(name: string, parts: PodParts = {}): StoredPod {
   const { ready, leaving, labels, phase, containerPort, ip } = { ...defaults, ...parts };
   return {
     apiVersion: 'v1',
@@ -40,7 +40,7 @@ function pod(name: string, parts: PodParts = {}): Pod {
   };
 }
 
-const service = (spec: Partial<Service['spec']> = {}): Service => ({
+const service = (spec: Partial<StoredService['spec']> = {}): StoredService => ({
   apiVersion: 'v1',
   kind: 'Service',
   metadata: {
@@ -56,8 +56,8 @@ const service = (spec: Partial<Service['spec']> = {}): Service => ({
 describe('planSlices', () => {
   const rows: readonly {
     name: string;
-    pods: readonly Pod[];
-    spec?: Partial<Service['spec']>;
+    pods: readonly StoredPod[];
+    spec?: Partial<StoredService['spec']>;
     want: readonly (readonly [string, boolean, boolean, boolean])[];
   }[] = [
     { name: 'has a ready pod as ready and serving', pods: [pod('a')], want: [['a', true, true, false]] },

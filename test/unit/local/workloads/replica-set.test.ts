@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import type { Pod } from '../../../../local/kubelet/pod.ts';
+import type { StoredPod } from '../../../../local/kubelet/pod.ts';
 import { describeReplicaSet, planReplicas } from '../../../../local/workloads/replica-set.ts';
-import { toApiTime, type ReplicaSet } from '../../../../local/workloads/resources.ts';
+import { toApiTime } from '../../../../api/conditions.ts';
+import { type ReplicaSet } from '../../../../local/workloads/resources.ts';
 
 const t0 = Date.UTC(2026, 0, 1);
 
-function pod(name: string, state: 'waiting' | 'pending' | 'running' | 'ready', ageMs = 0): Pod {
+function pod(name: string, state: 'waiting' | 'pending' | 'running' | 'ready', ageMs = 0): StoredPod {
   const at = toApiTime(t0 - ageMs);
   return {
     apiVersion: 'v1',
@@ -23,7 +24,7 @@ function pod(name: string, state: 'waiting' | 'pending' | 'running' | 'ready', a
 
 describe('planReplicas', () => {
   // prettier-ignore
-  const rows: readonly { name: string; wanted: number; active: readonly Pod[];
+  const rows: readonly { name: string; wanted: number; active: readonly StoredPod[];
     want: { create: number; remove: readonly string[] } }[] = [
     { name: 'creates missing pods', wanted: 3, active: [pod('a', 'ready')], want: { create: 2, remove: [] } },
     { name: 'does nothing with enough pods', wanted: 1, active: [pod('a', 'ready')], want: { create: 0, remove: [] } },

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import type { Pod, PodSpec } from '../../../../local/kubelet/pod.ts';
+import type { StoredPod, PodSpec } from '../../../../local/kubelet/pod.ts';
 import { planPlacement, podRequests, type PlacementFacts } from '../../../../local/workloads/scheduler.ts';
 
-const pod = (spec: Partial<PodSpec>): Pod => ({
+const pod = (spec: Partial<PodSpec>): StoredPod => ({
   apiVersion: 'v1',
   kind: 'Pod',
   metadata: { name: 'p', uid: 'p', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' },

@@ -1,6 +1,4 @@
-/**
- * Freezing a golden set: when the user's ConfigMap is read, what is said while it cannot be, what holds from then on.
- */
+/** Freezing a golden set: when the user's ConfigMap is read, what happens without it, and which changes take effect. */
 import assert from 'node:assert/strict';
 import { labels, paths } from '../../../../api/names.ts';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
@@ -19,9 +17,9 @@ const key = 'ml/ranker';
 
 class World {
   readonly cluster = new FakeCluster(new HandClock());
-  /** Names of ConfigMaps that the operator asked for. */
+  /** Names of the users' ConfigMaps that the operator has read. */
   readonly asked: string[] = [];
-  /** What the next GETs of a user's ConfigMap fail with. */
+  /** The error of each GET of a user's ConfigMap. Undefined: no error. */
   failing: Error | undefined;
   #reconciler = this.#start();
 
@@ -97,7 +95,7 @@ class World {
     return (JSON.parse(this.mapOf(revision)?.data?.[paths.configFile] ?? '{}') as Partial<RuntimeConfig>).golden;
   }
 
-  /** The set as the revision's own ConfigMap holds it. */
+  /** The set in the revision's own ConfigMap. */
   frozenText(revision = this.candidate): string | undefined {
     return this.mapOf(revision)?.data?.['golden.jsonl'];
   }
@@ -126,7 +124,7 @@ describe('a golden set', () => {
     assert.match(world.says, /^Stable UpToDate/);
   });
 
-  it('does not change when the user changes it, nor when the operator begins anew; the next one has it', async () => {
+  it("does not change with the user's ConfigMap or a restart of the operator, only for the next rollout", async () => {
     world.userSet({ data: { 'golden.jsonl': 'one' } });
     world.apply('ok', fromMap);
     await world.live(10);
@@ -145,7 +143,7 @@ describe('a golden set', () => {
     );
   });
 
-  it('goes as base64 where it is binary, under a name of ours', async () => {
+  it('is stored as base64 under a fixed name when it is binary', async () => {
     world.userSet({ binaryData: { 'runtime.json': Buffer.from('OIPGOLD1').toString('base64') } });
     world.apply('ok', fromMap);
     await world.live(10);
@@ -155,7 +153,7 @@ describe('a golden set', () => {
     assert.deepEqual(world.goldenOf(world.candidate)?.source, { kind: 'File', file: 'golden.bin' });
   });
 
-  it('from a URI is left to prepare', async () => {
+  it('from a URI is fetched by prepare, not by the operator', async () => {
     const digest = `sha256:${'3'.repeat(64)}`;
     world.apply('ok', { uri: 'https://models.example/golden.jsonl', digest, metric: 'MaxAbsError', max: '0.02' });
     await world.live(10);
@@ -168,7 +166,7 @@ describe('a golden set', () => {
     assert.deepEqual(world.asked, []);
   });
 
-  it("is made up where there is none, with a limit of its own or the user's", async () => {
+  it("is generated when the spec has none, with the default limit or the user's", async () => {
     world.apply('ok', undefined);
     await world.live(10);
     assert.deepEqual(
@@ -187,7 +185,7 @@ describe('a golden set', () => {
     );
   });
 
-  it('that is made up is the same for every revision', async () => {
+  it('that is generated is the same for every revision', async () => {
     world.apply('ok', undefined);
     await world.live(60);
     const first = world.goldenOf(world.candidate);
@@ -199,23 +197,23 @@ describe('a golden set', () => {
   // prettier-ignore
   const troubles: readonly { readonly of: string; readonly content?: Pick<ConfigMap, 'data' | 'binaryData'>;
     readonly failing?: Error; readonly golden?: Gate; readonly says: RegExp }[] = [
-    { of: 'a ConfigMap that is not there', says:
+    { of: 'a missing ConfigMap', says:
         /^Preparing GoldenSetMissing: .*golden set: there is no ConfigMap set in namespace ml/ },
     { of: 'an empty ConfigMap', content: {}, says:
-        /GoldenSetMissing: .*ConfigMap set is empty: it is to have one key, or golden\.jsonl or golden\.bin/ },
-    { of: 'a ConfigMap with several keys, none of which is meant', content: { data: { a: '1', b: '2' } },
-      says: /GoldenSetMissing: .*ConfigMap set has the keys a, b/ },
+        /GoldenSetMissing: .*ConfigMap set must contain one key, or .* golden\.jsonl or golden\.bin \(found: none\)/ },
+    { of: 'a ConfigMap with several keys of other names', content: { data: { a: '1', b: '2' } },
+      says: /GoldenSetMissing: .*ConfigMap set must contain one key.*\(found: a, b\)/ },
     { of: 'a set that is too large', content: { data: { 'golden.jsonl': 'x'.repeat(goldenLimitBytes + 1) } },
-      says: /GoldenSetInvalid: .*key golden\.jsonl of ConfigMap set has 921601 bytes, at most 921600/ },
-    { of: 'a ConfigMap that may not be read',
+      says: /GoldenSetInvalid: .*key golden\.jsonl of ConfigMap set has 921601 bytes, the limit is 921600/ },
+    { of: 'a ConfigMap without permission to read it',
       failing: statusError({ status: 403, reason: 'Forbidden', message: 'cannot get configmaps' }),
       says: /GoldenSetMissing: .*ConfigMap set cannot be read: .*403/ },
-    { of: 'a claim that the pods do not mount',
+    { of: 'a volume claim that the pods do not mount',
       golden: { uri: 'pvc://other/golden.bin', digest: `sha256:${'3'.repeat(64)}`, metric: 'Cosine' },
-      says: /GoldenSetInvalid: .*is in claim 'other', which the pods do not mount: the model comes from no claim/ },
+      says: /GoldenSetInvalid: .*is in volume claim 'other', which the pods do not mount: the model is not in/ },
   ];
   for (const { of, content, failing, golden = fromMap, says } of troubles) {
-    it(`holds a candidate for ${of}, and leaves stable alone`, async () => {
+    it(`holds the candidate, but not stable, for ${of}`, async () => {
       world.apply('ok', undefined);
       await world.live(60);
       const stable = world.candidate;
@@ -231,7 +229,7 @@ describe('a golden set', () => {
     });
   }
 
-  it('that comes late is taken then', async () => {
+  it('that is created late is then used', async () => {
     world.apply('ok', fromMap);
     await world.live(30);
     assert.match(world.says, /GoldenSetMissing/);
@@ -241,7 +239,7 @@ describe('a golden set', () => {
     assert.equal(world.frozenText(), 'one');
   });
 
-  it('that never comes fails the rollout at its deadline', async () => {
+  it('that is never created fails the rollout at its deadline', async () => {
     world.apply('ok', undefined);
     await world.live(60);
     world.apply('ok-2', fromMap, { progressDeadline: '1m' });
@@ -249,7 +247,7 @@ describe('a golden set', () => {
     assert.match(world.says, /^Failed GoldenSetMissing/);
   });
 
-  it('that the model passes is told of while its other pods come up', async () => {
+  it('that the model passes is reported while other pods start', async () => {
     world.apply('ok', undefined, {}, 2);
     await world.live(60);
     world.apply('ok-2', { metric: 'Cosine', min: '0.5' }, {}, 2);
@@ -258,7 +256,7 @@ describe('a golden set', () => {
     const loaded = world.cluster.status.conditions?.find(({ type }) => type === 'ModelLoaded');
     assert.match(
       loaded?.message ?? '',
-      /is loaded and warmed; generated inputs: Cosine 1 in the worst of 16 cases, at least 0\.5 is asked for$/,
+      /is loaded and warmed up; generated inputs: Cosine 1 in the worst of 16 cases, required: at least 0\.5$/,
     );
   });
 
@@ -271,14 +269,14 @@ describe('a golden set', () => {
     await world.live(40);
     assert.match(
       world.says,
-      /^Failed GoldenFailed: .*golden set: Cosine 0\.31 in the worst of 16 cases, at least 0\.95 is asked for/,
+      /^Failed GoldenFailed: .*golden set: Cosine 0\.31 in the worst of 16 cases, required: at least 0\.95/,
     );
     assert.equal(world.cluster.routed, stable);
     assert.equal(world.cluster.status.history?.[0]?.reason, 'GoldenFailed');
     assert.match(world.cluster.status.history?.[0]?.message ?? '', /^golden set: Cosine 0\.31/);
   });
 
-  it('is read anew when the rollout is tried again', async () => {
+  it('is read again when the rollout is retried', async () => {
     world.userSet({ data: { 'golden.jsonl': 'one' } });
     world.apply('ok', fromMap);
     await world.live(60);
@@ -299,8 +297,8 @@ describe('a golden set', () => {
     ['is gone', (at: World) => at.cluster.objects.delete('ConfigMap/set')],
     ['has grown too large', (at: World) => at.userSet({ data: { 'golden.jsonl': ' '.repeat(goldenLimitBytes + 1) } })],
   ] as const) {
-    it(`that ${how} when a refused rollout is tried again is waited for: the older one says nothing`, async () => {
-      // What is refused keeps its pods, which speak of the set that they have.
+    it(`that ${how} at a retry holds the candidate: results of the previous set do not count`, async () => {
+      // retainStable keeps the failed candidate's pods, which still report results of the previous set.
       const capacity = { retainStable: '5m' };
       world.userSet({ data: { 'golden.jsonl': 'one' } });
       world.apply('ok', fromMap);
@@ -317,7 +315,7 @@ describe('a golden set', () => {
     });
   }
 
-  it("is read again when somebody changed the revision's own copy", async () => {
+  it("is read again when a user changed the revision's own copy", async () => {
     world.userSet({ data: { 'golden.jsonl': 'one' } });
     world.apply('ok', fromMap);
     await world.live(10);
@@ -331,7 +329,7 @@ describe('a golden set', () => {
     assert.equal(world.frozenText(), 'one');
   });
 
-  it('is not waited for when somebody answers for the revision', async () => {
+  it('is not required for a revision that is promoted by request', async () => {
     world.apply('ok', undefined);
     await world.live(60);
     world.apply('ok-2', fromMap);
@@ -343,7 +341,7 @@ describe('a golden set', () => {
     assert.equal(world.goldenOf(world.candidate), undefined);
   });
 
-  it('is not asked of a revision that was promoted before', async () => {
+  it('is not required for a proven revision', async () => {
     world.apply('ok', undefined);
     await world.live(60);
     world.apply('ok-2', undefined);

@@ -1,7 +1,4 @@
-/**
- * The route among the writes of a pass: when it is written, put back, left alone and taken away; and what RouteReady
- * says.
- */
+/** Writes, reverts and deletions of the HTTPRoute in a pass, and the condition RouteReady. */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
 import { silentLogger } from '../../../../lib/log.ts';
@@ -11,7 +8,7 @@ import type { HttpRoute } from '../../../../kube/kinds.ts';
 import { observe } from '../../../../operator/see/observe.ts';
 import type { Caches } from '../../../../operator/see/seen.ts';
 import { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
-import type { Presence } from '../../../../kube/cache/optional-watch.ts';
+import type { TypePresence } from '../../../../kube/cache/optional-watch.ts';
 import { RecentWrites } from '../../../../operator/reconcile/recent-writes.ts';
 import { desiredState } from '../../../../operator/reconcile/desired-state.ts';
 import type { Decision, TrafficSeen } from '../../../../operator/rollout/state.ts';
@@ -41,7 +38,7 @@ class Stage {
   readonly cluster = new FakeCluster(this.clock);
   readonly traffic = new TrafficMemory();
   readonly #recent = new RecentWrites();
-  gatewayApi: Presence = 'Served';
+  gatewayApi: TypePresence = 'Served';
 
   constructor(spec: Partial<OnnxModelSpec> = routed) {
     this.cluster.put(given.spec(spec));
@@ -70,7 +67,7 @@ class Stage {
     return (this.route?.spec?.rules?.[0]?.backendRefs ?? []).map(({ weight }) => weight);
   }
 
-  /** Somebody else writes the weights; the annotation of what we applied stays, as with `kubectl edit`. */
+  /** Another writer changes the weights and keeps the applied hash, like `kubectl edit`. */
   edit(weights: readonly number[]): void {
     const route = this.route;
     assert.ok(route);
@@ -88,7 +85,7 @@ class Stage {
 }
 
 describe('a pass with router HTTPRoute', () => {
-  it('writes the weights that are decided, and nothing once they are there', async () => {
+  it('writes the decided weights once', async () => {
     const stage = new Stage();
     await stage.pass(rest);
     assert.deepEqual(stage.weights, [100]);
@@ -99,7 +96,7 @@ describe('a pass with router HTTPRoute', () => {
     assert.deepEqual([stage.cluster.writes.length, reverted], [before, undefined]);
   });
 
-  it('leaves the entry Service with the stable revision all the while', async () => {
+  it('keeps the stable revision as the selector of the entry Service', async () => {
     const stage = new Stage();
     await stage.pass(rest);
     await stage.pass(share(50));
@@ -107,7 +104,7 @@ describe('a pass with router HTTPRoute', () => {
     assert.deepEqual(stage.cluster.writes.filter((what) => what === 'apply Service/ranker').length, 1);
   });
 
-  it("puts somebody else's weights back and counts that", async () => {
+  it("reverts another writer's weights and counts the reverts", async () => {
     const stage = new Stage();
     await stage.pass(share(5));
     for (const times of [1, 2, 3]) {
@@ -117,7 +114,7 @@ describe('a pass with router HTTPRoute', () => {
     }
   });
 
-  it("tells of somebody else's weights as WeightDrift, once for each time", async () => {
+  it('announces each change of weights by another writer once, as WeightDrift', async () => {
     const stage = new Stage();
     const said: string[] = [];
     const reconciler = new Reconciler({
@@ -145,20 +142,20 @@ describe('a pass with router HTTPRoute', () => {
     assert.deepEqual(stage.weights, [100]);
   });
 
-  it("does not take its own next weight for somebody else's doing", async () => {
+  it('does not count its own next weight as a change by another writer', async () => {
     const stage = new Stage();
     for (const weight of [5, 20, 60, 20]) assert.equal((await stage.pass(share(weight))).reverted, undefined);
     assert.equal(stage.traffic.reverts(stage.clock.monotonic()), 0);
   });
 
-  it('writes no route where the cluster has none, and the rest all the same', async () => {
+  it('writes all objects except the route in a cluster without HTTPRoutes', async () => {
     const stage = new Stage();
     stage.gatewayApi = 'Missing';
     const { error } = await stage.pass(rest);
     assert.deepEqual([error, stage.route, stage.cluster.routed], [undefined, undefined, a]);
   });
 
-  it('takes the route away when it is not asked for any more', async () => {
+  it('deletes the route when the spec does not ask for it any more', async () => {
     const stage = new Stage();
     await stage.pass(rest);
     const route = stage.route;
@@ -173,23 +170,23 @@ describe('RouteReady', () => {
   // prettier-ignore
   const rows: readonly { name: string; router?: 'HTTPRoute'; decision: Decision;
     traffic: Omit<TrafficSeen, 'reverts'> | undefined; want: string }[] = [
-    { name: 'is not before anything serves', decision: rest, traffic: undefined,
+    { name: 'is False before a revision serves', decision: rest, traffic: undefined,
       want: 'False RouteMoving: there is no entry Service yet' },
-    { name: 'is when the entry Service selects whom it should', decision: rest,
+    { name: 'is True when the entry Service selects the decided revision', decision: rest,
       traffic: { shares: { [a]: 100 } }, want: `True Selected: the entry Service gives ${a} 100%` },
-    { name: 'is not while another revision has traffic', decision: rest, traffic: { shares: { [b]: 100 } },
-      want: `False RouteMoving: traffic is on its way; now: ${b} 100%` },
-    { name: 'is with any share by pods', decision: share(5), traffic: { shares: { [a]: 75, [b]: 25 } },
+    { name: 'is False while another revision has traffic', decision: rest, traffic: { shares: { [b]: 100 } },
+      want: `False RouteMoving: traffic is moving to the decided shares; currently: ${b} 100%` },
+    { name: 'is True with any share by pods', decision: share(5), traffic: { shares: { [a]: 75, [b]: 25 } },
       want: `True Shared: the entry Service gives ${a} 75%, ${b} 25%` },
-    { name: 'is with the exact weight by a route', router: 'HTTPRoute', decision: share(5),
+    { name: 'is True with the exact weight of a route', router: 'HTTPRoute', decision: share(5),
       traffic: { shares: { [a]: 95, [b]: 5 } }, want: `True Shared: the HTTPRoute gives ${a} 95%, ${b} 5%` },
-    { name: 'is not with another weight by a route', router: 'HTTPRoute',
+    { name: 'is False with another weight of a route', router: 'HTTPRoute',
       decision: share(5), traffic: { shares: { [a]: 75, [b]: 25 } },
-      want: `False RouteMoving: traffic is on its way; now: ${a} 75%, ${b} 25%` },
-    { name: 'says what to install', router: 'HTTPRoute', decision: rest,
+      want: `False RouteMoving: traffic is moving to the decided shares; currently: ${a} 75%, ${b} 25%` },
+    { name: 'names what to install', router: 'HTTPRoute', decision: rest,
       traffic: { shares: undefined, reason: 'GatewayApiMissing',
         problem: 'install it' }, want: 'False GatewayApiMissing: install it' },
-    { name: 'says why a route is not accepted', router: 'HTTPRoute', decision: rest,
+    { name: 'contains the reason why a route was not accepted', router: 'HTTPRoute', decision: rest,
       traffic: { shares: undefined, reason: 'RouteNotAccepted',
         problem: 'no such listener' }, want: 'False RouteNotAccepted: no such listener' },
   ];

@@ -1,4 +1,4 @@
-/** Children that others changed, lost or took: what the operator repairs, adopts, waits with, and never deletes. */
+/** Children that other writers changed, orphaned or own: the operator repairs, adopts, or waits and never deletes. */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
 import { silentLogger } from '../../../../lib/log.ts';
@@ -15,11 +15,11 @@ type Stored = KubeObject & { readonly [field: string]: unknown };
 class Stage {
   readonly clock = new HandClock();
   readonly cluster = new FakeCluster(this.clock);
-  /** How often an object was looked up past the caches. */
+  /** Number of GET requests that bypassed the caches. */
   gets = 0;
   operator = this.#newOperator();
 
-  /** With the first revision at rest. */
+  /** The stage after the first revision became stable. */
   static async atRest(): Promise<Stage> {
     const stage = new Stage();
     stage.cluster.put(given.spec());
@@ -48,7 +48,7 @@ class Stage {
     }
   }
 
-  /** Caches show what carries the model's label, as real ones do. */
+  /** Like the real caches, shows only objects with the model's label. */
   hideUnlabelled(): void {
     const { caches } = this.cluster;
     const seen =
@@ -63,7 +63,7 @@ class Stage {
     });
   }
 
-  /** A change by somebody else. */
+  /** A change by another writer. */
   change(key: string, change: (object: Stored) => object): void {
     const object = this.cluster.objects.get(key) ?? assert.fail(`no ${key}`);
     const changed = change(object) as Stored;
@@ -73,7 +73,7 @@ class Stage {
     });
   }
 
-  /** What a pass writes. */
+  /** Runs a pass and returns its writes. */
   async writes(passes = 1): Promise<readonly string[]> {
     const from = this.cluster.writes.length;
     for (let i = 0; i < passes; i += 1) await this.operator.reconcile('ml/ranker');
@@ -139,7 +139,7 @@ describe('a child with a wrong revision label', () => {
 });
 
 describe('a leftover', () => {
-  it('is deleted once, although the cache goes on showing it', async () => {
+  it('is deleted once, even while the cache still shows it', async () => {
     const stage = await Stage.atRest();
     const [child] = stage.children.filter(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name !== 'ranker');
     assert.ok(child);
@@ -150,8 +150,8 @@ describe('a leftover', () => {
   });
 });
 
-describe('a ConfigMap that somebody made immutable', () => {
-  it('is made anew when it is to hold something else, and stays otherwise', async () => {
+describe('a ConfigMap that another writer made immutable', () => {
+  it('is recreated when its content must change, and stays otherwise', async () => {
     const stage = await Stage.atRest();
     const [map] = stage.children.filter(({ kind }) => kind === 'ConfigMap');
     assert.ok(map);
@@ -163,7 +163,7 @@ describe('a ConfigMap that somebody made immutable', () => {
 });
 
 describe('children without an owner', () => {
-  it('are adopted by a model that is made again, and its pods stay', async () => {
+  it('are adopted by a recreated model, and the pods stay', async () => {
     const stage = await Stage.atRest();
     const pods = stage.cluster.of('Pod').map(({ metadata }) => metadata.uid);
     const templates = stage.children
@@ -190,7 +190,7 @@ describe('children without an owner', () => {
     assert.equal(stage.ready, 'True');
   });
 
-  it('are adopted, too, when they belong to a revision that does not run', async () => {
+  it('are also adopted when their revision does not run', async () => {
     const stage = await Stage.atRest();
     stage.cluster.put(given.spec({ batching: { maxBatchSize: 16 } }));
     await stage.live(20);
@@ -208,7 +208,7 @@ describe('children without an owner', () => {
 
 describe('a child that lost its owner and its labels at once', () => {
   for (const kind of ['Service/ranker', 'Deployment', 'ConfigMap', 'ControllerRevision']) {
-    it(`is put back and not refused as somebody else's: ${kind}`, async () => {
+    it(`is repaired and not refused as another owner's: ${kind}`, async () => {
       const stage = await Stage.atRest();
       const child = stage.children.find((object) => keyOf(object).startsWith(kind)) ?? assert.fail('no child');
       stage.hideUnlabelled();
@@ -226,7 +226,7 @@ describe('a child that lost its owner and its labels at once', () => {
     });
   }
 
-  it('is left alone when another model has it', async () => {
+  it('is not changed when its label names another model', async () => {
     const stage = await Stage.atRest();
     stage.hideUnlabelled();
     stage.change('Service/ranker', (object) => ({
@@ -239,12 +239,12 @@ describe('a child that lost its owner and its labels at once', () => {
 });
 
 describe('a name that is taken', () => {
-  it('is asked for again after 5 s, then 10 s, and said at once', async () => {
+  it('is reported at once and retried after 5 s, then 10 s', async () => {
     const stage = new Stage();
     stage.cluster.objects.set('Service/ranker', {
       apiVersion: 'v1',
       kind: 'Service',
-      metadata: { name: 'ranker', namespace: 'ml', uid: 'theirs', resourceVersion: '1' },
+      metadata: { name: 'ranker', namespace: 'ml', uid: 'other', resourceVersion: '1' },
     });
     stage.cluster.put(given.spec());
     await stage.live(8);
@@ -253,12 +253,12 @@ describe('a name that is taken', () => {
     assert.ok(stage.gets - before <= 1, `${stage.gets - before} look-ups`);
     assert.match(
       stage.cluster.status.conditions?.find(({ type }) => type === 'Ready')?.message ?? '',
-      /Service named ranker exists and has no owner/,
+      /Service named ranker already exists and has neither an owner/,
     );
   });
 });
 
-describe('what the API server refuses for good', () => {
+describe('a write that the API server always refuses', () => {
   const row = {
     status: 500,
     reason: '',
@@ -267,7 +267,7 @@ describe('what the API server refuses for good', () => {
       '.spec.template.spec.affinity.nodeAffinity: expected map, got &{x}',
   };
 
-  it('is not tried again at once, also when it is answered with 500', async () => {
+  it('is not retried at once, even if the answer is 500', async () => {
     const stage = new Stage();
     stage.cluster.put(given.spec());
     stage.cluster.beforeWrite = (what) => {
@@ -287,7 +287,7 @@ describe('what the API server refuses for good', () => {
     );
   });
 
-  it('is ApplyFailed in the conditions and in the decision alike', async () => {
+  it('is ApplyFailed in the conditions and in the decision', async () => {
     const stage = await Stage.atRest();
     stage.cluster.put(given.spec({ model: { uri: 'https://models.example/other.onnx' } }));
     stage.cluster.beforeWrite = (what) => {
@@ -302,7 +302,7 @@ describe('what the API server refuses for good', () => {
     assert.deepEqual([rollout?.reason, history[0]?.reason], ['ApplyFailed', 'ApplyFailed']);
   });
 
-  it('is tried again with back-off when it is the status', async () => {
+  it('is retried with back-off when it is the status', async () => {
     const stage = new Stage();
     stage.cluster.put(given.spec());
     stage.cluster.beforeWrite = (what) => {
@@ -319,7 +319,7 @@ describe('what the API server refuses for good', () => {
   });
 });
 
-/** The runtime's memory, as a webhook would have it. */
+/** Changes the runtime's memory limit, like a webhook. */
 function withLess(spec: unknown): object {
   const changed = structuredClone(spec) as {
     template: { spec: { containers: { name: string; resources: { limits: Record<string, string> } }[] } };
@@ -329,8 +329,8 @@ function withLess(spec: unknown): object {
   return changed;
 }
 
-describe('what the API server makes of an apply', () => {
-  it('counts as wanted: no second write, and a later change by somebody else is put back', async () => {
+describe('an answer of the API server that differs from the manifest', () => {
+  it('counts as wanted: it is not written again, and a later change by another writer is reverted', async () => {
     const stage = new Stage();
     stage.cluster.put(given.spec({ memory: { limit: '512Mi' } }));
     const rounded = (object: Stored): Stored =>
@@ -348,7 +348,7 @@ describe('what the API server makes of an apply', () => {
     assert.deepEqual(await stage.writes(3), []);
     const [deployment] = stage.children.filter(({ kind }) => kind === 'Deployment');
     assert.ok(deployment);
-    // Another version of the object, with what the server made of ours still in it.
+    // A new version of the object that still has the server's change.
     stage.change(keyOf(deployment), (object) => ({
       ...object,
       metadata: { ...object.metadata, annotations: { ...object.metadata.annotations, 'example.com/note': 'x' } },
@@ -369,7 +369,7 @@ describe('what the API server makes of an apply', () => {
     );
   });
 
-  it('costs nothing more while a finalizer holds a child that is being deleted', async () => {
+  it('does not cause more writes while a finalizer delays the deletion of a child', async () => {
     const stage = await Stage.atRest();
     const [deployment] = stage.children.filter(({ kind }) => kind === 'Deployment');
     assert.ok(deployment);

@@ -1,4 +1,4 @@
-/** What Flux, Helm and `kubectl-onnx wait` make of a model in every phase: all of them the same. */
+/** The kstatus of a model in every phase, as computed for Flux, Helm and `kubectl-onnx wait`: all agree. */
 import assert from 'node:assert/strict';
 import { modelOutcomeOf, type ModelOutcome } from '../../../../cli/cluster/outcome.ts';
 import type { Phase } from '../../../../operator/rollout/state.ts';
@@ -6,7 +6,7 @@ import { given } from '../../../support/given.ts';
 import { kstatusOf, type KStatus } from '../../../support/kstatus.ts';
 import { candidateRevision, stableRevision, states, told, type Telling } from '../../../support/told-models.ts';
 
-/** What is promised; a phase that is not here does not compile. */
+/** The expected kstatus; a phase that is missing here does not compile. */
 const promised: Readonly<Record<Phase, KStatus>> = {
   New: 'InProgress',
   Preparing: 'InProgress',
@@ -30,26 +30,26 @@ const sameToWait: Readonly<Record<KStatus, ModelOutcome['outcome'] | undefined>>
 type Row = { readonly name: string; readonly phase: Phase; readonly telling: Telling; readonly want: KStatus };
 // prettier-ignore
 const rows: readonly Row[] = [
-  { name: 'a pause by hand is no failure', phase: 'Analyzing',
+  { name: 'a manual pause is not a failure', phase: 'Analyzing',
     telling: { rollout: { strategy: 'Canary', paused: true }, reason: 'PausedManually' }, want: 'InProgress' },
-  { name: 'a stable revision that lacks pods is on its way', phase: 'Stable',
+  { name: 'a stable revision that lacks pods is in progress', phase: 'Stable',
     telling: { ready: { [stableRevision]: 1 }, reason: 'Scaling' }, want: 'InProgress' },
-  { name: 'a promoted one whose pods are not all ready is on its way', phase: 'Settling',
+  { name: 'a promoted revision whose pods are not all ready is in progress', phase: 'Settling',
     telling: { ready: { [candidateRevision]: 1 } }, want: 'InProgress' },
-  { name: 'a spec that has changed again is on its way', phase: 'Stable',
+  { name: 'a spec that has changed again is in progress', phase: 'Stable',
     telling: { target: candidateRevision }, want: 'InProgress' },
-  { name: 'a pinned revision is not what the spec says', phase: 'Stable',
+  { name: 'a pinned revision is not the revision of the spec', phase: 'Stable',
     telling: { rollout: { pinRevision: stableRevision } }, want: 'InProgress' },
   { name: 'an object that can never be written is a failure', phase: 'Stable',
     telling: { failure: { reason: 'ApplyFailed', message: 'a name is taken', fatal: true } }, want: 'Failed' },
-  { name: 'an object that could not be written this time is on its way',
+  { name: 'an object whose write may succeed on retry is in progress',
     phase: 'Stable', telling: { failure: { reason: 'ApplyFailed',
       message: 'the server was away', fatal: false } }, want: 'InProgress' },
 ];
 
 describe('kstatus of a model', () => {
   for (const [phase, want] of Object.entries(promised) as [Phase, KStatus][]) {
-    it(`is ${want} in ${phase}, and so it is to wait`, () => {
+    it(`is ${want} in ${phase}, for kubectl-onnx wait too`, () => {
       const model = told(states[phase]);
       assert.equal(kstatusOf(model), want);
       assert.equal(modelOutcomeOf(model).outcome, sameToWait[want]);
@@ -63,7 +63,7 @@ describe('kstatus of a model', () => {
     });
   }
 
-  it('never finds Reconciling and Stalled together', () => {
+  it('never has Reconciling and Stalled together', () => {
     for (const phase of Object.keys(states) as Phase[]) {
       const types =
         told(states[phase])
@@ -72,7 +72,7 @@ describe('kstatus of a model', () => {
       assert.ok(!(types.includes('Reconciling') && types.includes('Stalled')), phase);
     }
   });
-  it('is not Current before the operator has seen the model, nor for a newer spec', () => {
+  it('is not Current before the operator has observed the model or its newest spec', () => {
     assert.equal(kstatusOf(given.model({}, { status: { observedGeneration: -1 } })), 'InProgress');
     const model = told(states.Stable);
     assert.equal(kstatusOf({ ...model, metadata: { ...model.metadata, generation: 4 } }), 'InProgress');

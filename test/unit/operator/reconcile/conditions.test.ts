@@ -1,4 +1,4 @@
-/** The words that stand in one condition alone, and what makes the operator say each. */
+/** The reasons that occur in one condition only, and the facts that cause each. */
 import assert from 'node:assert/strict';
 import type { ConditionType } from '../../../../api/conditions.ts';
 import type { Report } from '../../../../api/report.ts';
@@ -62,39 +62,40 @@ function claimOf(type: ConditionType, { next = stable, decision, seen: more, ...
 // prettier-ignore
 const rows: readonly (readonly [sentence: string, type: ConditionType, given: Given, want: RegExp])[] = [
   ['a revision with ready pods serves', 'Available', {}, /^True Serving: .* 2 ready pods$/],
-  ['without a ready pod nothing serves', 'Available', { seen: { pods: { [a]: down } } }, /^False NoReadyPods: /],
-  ['ready pods that the entry Service does not lead to are not reached', 'Available',
+  ['no revision serves without a ready pod', 'Available', { seen: { pods: { [a]: down } } }, /^False NoReadyPods: /],
+  ['clients cannot reach ready pods that the entry Service does not select', 'Available',
     { seen: { traffic: { shares: undefined, problem: 'Service ranker selects others', reverts: 0 } } },
-    /^False NotSelected: 2 ready pods .*: Service ranker selects others$/],
-  ['a model is resolved once a pod has said so', 'ArtifactReady', { record: { ...record, resolved } },
+    /^False NotSelected: clients cannot reach the 2 ready pods of .*: Service ranker selects others$/],
+  ['a model is resolved once a pod has reported it', 'ArtifactReady', { record: { ...record, resolved } },
     /^True Resolved: .* sha256:00$/],
-  ['a model is prepared until then', 'ArtifactReady', {}, /^Unknown Preparing: /],
-  ['a trouble of the model is shown', 'ArtifactReady',
+  ['a model is being prepared before a pod has reported it', 'ArtifactReady', {}, /^Unknown Preparing: /],
+  ['trouble of the model is shown', 'ArtifactReady',
     { seen: { pods: { [a]: { ...down, trouble: trouble('PrecisionMissing') } } } },
     /^False PrecisionMissing: prepare: words$/],
-  ['a trouble of the pod alone is not one of the model', 'ArtifactReady',
+  ['trouble of the pod is not trouble of the model', 'ArtifactReady',
     { seen: { pods: { [a]: { ...down, trouble: trouble('ProviderUnavailable') } } } }, /^Unknown Preparing: /],
-  ['a model that a candidate was given up for stays to be read', 'ArtifactReady', { next: failed },
+  ['trouble of the model stays visible after the candidate has failed', 'ArtifactReady', { next: failed },
     /^False SourceInvalid: prepare: no such scheme$/],
-  ['a model is warm with a ready pod', 'ModelLoaded', {}, /^True Warm: /],
-  ['a model is not loaded without one', 'ModelLoaded', { seen: { pods: { [a]: down } } }, /^Unknown NotReady: /],
-  ['a model that was given up says why', 'ModelLoaded', { next: failed, seen: { pods: { [a]: down } } },
+  ['a model is warm when a pod is ready', 'ModelLoaded', {}, /^True Warm: /],
+  ['a model is not loaded without a ready pod', 'ModelLoaded', { seen: { pods: { [a]: down } } },
+    /^Unknown NotReady: /],
+  ['a failed candidate shows the cause', 'ModelLoaded', { next: failed, seen: { pods: { [a]: down } } },
     /^False SourceInvalid: /],
-  ['a provider is not known before a report', 'ProvidersActive', {}, /^Unknown NotReported: /],
-  ['a provider that runs the whole graph is as asked', 'ProvidersActive', { reports: runsOn('CPU') },
+  ['the provider is unknown before the first report', 'ProvidersActive', {}, /^Unknown NotReported: /],
+  ['a provider that runs the whole graph is as requested', 'ProvidersActive', { reports: runsOn('CPU') },
     /^True AsAsked: CPU /],
-  ['another provider beside it is a fallback', 'ProvidersActive', { reports: runsOn('CPU', 'WebGPU') },
-    /^False Fallback: CPU was asked for, WebGPU is used too$/],
-  ['what others added is named', 'ChildrenModified', { told: ['Deployment m has a volume of kubectl'] },
+  ['an additional provider is a fallback', 'ProvidersActive', { reports: runsOn('CPU', 'WebGPU') },
+    /^False Fallback: part of the graph runs on WebGPU instead of CPU$/],
+  ['fields of other writers are named', 'ChildrenModified', { told: ['Deployment m has a volume of kubectl'] },
     /^True ForeignFields: .*Deployment m has a volume of kubectl$/],
-  ['nothing is named where nothing was added', 'ChildrenModified', {}, /^$/],
-  ['an object that cannot be written outweighs the decision', 'Ready',
+  ['the condition is absent when there are no fields of other writers', 'ChildrenModified', {}, /^$/],
+  ['an object that cannot be written takes precedence over the decision', 'Ready',
     { failure: { reason: 'ApplyFailed', message: 'Service m cannot be applied', fatal: false } },
     /^False ApplyFailed: Service m cannot be applied$/],
-  ['a word of another version is shown as it is', 'Ready',
+  ['a reason of another version is shown unchanged', 'Ready',
     { decision: { reason: 'StepDone' as Decision['reason'] } }, /^True StepDone: /],
 ];
 
-describe('what conditions say', () => {
+describe('conditions', () => {
   for (const [sentence, type, facts, want] of rows) it(sentence, () => assert.match(claimOf(type, facts), want));
 });

@@ -40,40 +40,40 @@ const copy = (change: (live: Live) => void): KubeObject => {
 const rows: readonly { name: string; live: KubeObject | undefined; want: boolean }[] = [
   { name: 'is missing', live: undefined, want: false },
   { name: 'is the same', live: copy(() => {}), want: true },
-  { name: 'has defaults of the server beside',
+  { name: 'also has defaults of the server',
     live: copy((o: Live) => { o.spec.template.spec.containers[0].imagePullPolicy = 'Always';
       o.status = {}; }), want: true },
-  { name: 'has quantities as the server writes them',
+  { name: 'has quantities in the form of the server',
     live: copy((o: Live) => { o.spec.template.spec.containers[0].resources.limits = {
       cpu: '1', memory: '1Gi' }; }), want: true },
-  { name: 'lacks what was asked for as nothing',
+  { name: 'lacks a field that was wanted empty',
     live: copy((o: Live) => { delete o.spec.template.spec.tolerations; }), want: true },
-  { name: 'was scaled by somebody', live: copy((o: Live) => { o.spec.replicas = 5; }), want: false },
-  { name: 'has a container of somebody else',
+  { name: 'was scaled by another writer', live: copy((o: Live) => { o.spec.replicas = 5; }), want: false },
+  { name: 'has a container of another writer',
     live: copy((o: Live) => { o.spec.template.spec.containers.unshift({ name: 'x' }); }), want: true },
   { name: 'lacks a container', live: copy((o: Live) => { o.spec.template.spec.containers = [
       { name: 'x' }]; }), want: false },
-  { name: 'has a key more in a map that is one value',
+  { name: 'has an additional key in an atomic map',
     live: copy((o: Live) => { o.spec.template.spec.nodeSelector.team = 'x'; }), want: false },
-  { name: 'has a key more in a map that is merged',
+  { name: 'has an additional key in a merged map',
     live: copy((o: Live) => { o.metadata.labels.team = 'x'; }), want: true },
-  { name: 'has an argument more', live: copy(
+  { name: 'has an additional argument', live: copy(
       (o: Live) => { o.spec.template.spec.containers[0].args.push('--x'); }), want: false },
-  { name: 'lacks what was asked for as null or false',
+  { name: 'lacks a field that was wanted null or false',
     live: copy((o: Live) => { delete o.spec.template.spec.hostNetwork;
       delete o.spec.template.spec.affinity; }), want: true },
-  { name: 'has what was asked for as false',
+  { name: 'has a field that was wanted false',
     live: copy((o: Live) => { o.spec.template.spec.hostNetwork = true; }), want: false },
-  { name: 'has a variable that is the same number in other words',
+  { name: 'has a variable with the same number written differently',
     live: copy((o: Live) => { o.spec.template.spec.containers[0].env[0].value = '4Mi'; }), want: false },
-  { name: 'was applied by another version with a field more',
+  { name: 'was applied by another version with an additional field',
     live: copy((o: Live) => { o.metadata.annotations['onnx-operator.dev/applied'] = 'other'; }), want: false },
-  { name: 'is held by a finalizer while it goes away',
+  { name: 'is terminating and held by a finalizer',
     live: copy((o: Live) => { o.metadata.deletionTimestamp = '2026-01-01T00:00:00Z'; }), want: true },
 ];
 
 describe('isApplied', () => {
-  it('counts what the API server made of the last apply as wanted', () => {
+  it('accepts the answer of the API server to the last apply', () => {
     const answered = copy((o: Live) => {
       o.spec.template.spec.containers[0].resources.limits.cpu = '1001m';
     });
@@ -100,7 +100,7 @@ describe('isApplied', () => {
     ['1000m', '1001m', false],
   ];
   for (const [asked, live, same] of rounding) {
-    it(`takes ${live} for ${same ? 'what the server makes of' : 'another amount than'} ${asked}`, () => {
+    it(`${same ? 'accepts' : 'does not accept'} ${live} for ${asked}`, () => {
       const limits = (cpu: string | number): Manifest =>
         ({
           apiVersion: 'v1',

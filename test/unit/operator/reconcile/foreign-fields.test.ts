@@ -1,4 +1,4 @@
-/** What becomes of fields that other managers own: kept, taken out, or looked at again. */
+/** Which fields of other managers are kept, removed, or compared again. */
 import assert from 'node:assert/strict';
 import type { KubeObject } from '../../../../kube/client/object.ts';
 import {
@@ -23,7 +23,7 @@ const route: Manifest = {
   spec: { parentRefs: [{ name: 'public' }], rules: [{ backendRefs: [{ name: 'm-a', weight: 100 }] }] },
 };
 
-/** The manifest as it is after somebody wrote `spec`, owning these fields. */
+/** The manifest after another manager wrote `spec` and owns these fields. */
 function written(manifest: Manifest, spec: object, fields: object, more: object = {}): KubeObject {
   const own = { manager: 'onnx-operator', operation: 'Apply', fieldsV1: { 'f:spec': {} } };
   const managedFields = [
@@ -60,30 +60,30 @@ type Row = {
 const rows: readonly Row[] = [
   { name: 'a port of another name stays', live: written(service, ports(port(8080, 'http'), port(9999, 'admin')),
       portFields(9999)), kept: ['spec.ports[9999/TCP] (kubectl-edit)'] },
-  { name: 'a port that has our name goes', live: written(service, ports(port(9999, 'http')),
+  { name: 'a port with the name of ours is removed', live: written(service, ports(port(9999, 'http')),
       portFields(9999)), takeOut: ['spec.ports[9999/TCP] (kubectl-edit)'] },
-  { name: 'a port without a name goes', live: written(service, ports(port(9999)),
+  { name: 'a port without a name is removed', live: written(service, ports(port(9999)),
       portFields(9999)), takeOut: ['spec.ports[9999/TCP] (kubectl-edit)'] },
-  { name: 'a field that decides about traffic goes',
+  { name: 'a field that affects traffic is removed',
     live: written(service, { ...ports(port(8080, 'http')), externalIPs: ['192.0.2.1'] },
       { 'f:externalIPs': {} }), takeOut: ['spec.externalIPs (kubectl-edit)'] },
-  { name: 'a field that is gone again is nothing',
+  { name: 'a field that is not there any more is ignored',
     live: written(service, ports(port(8080, 'http')), { 'f:externalIPs': {} }) },
-  { name: 'a selector that somebody else owns is looked at again',
+  { name: 'a selector with another owner is compared again',
     live: written(service, { ...ports(port(8080, 'http')), selector: { a: 'b', c: 'd' } },
       { 'f:selector': {} }), shared: ['spec.selector (kubectl-edit)'] },
-  { name: 'the rules of a route that somebody else owns are looked at again', manifest: route,
+  { name: 'route rules with another owner are compared again', manifest: route,
     live: written(route, { rules: [{ filters: [{ type: 'RequestMirror' }] }] },
       { 'f:rules': {} }), shared: ['spec.rules (kubectl-edit)'] },
-  { name: 'hostnames that nobody asked for go', manifest: route,
+  { name: 'hostnames that the manifest does not have are removed', manifest: route,
     live: written(route, { ...(route['spec'] as object), hostnames: ['a.example.com'] },
       { 'f:hostnames': {} }), takeOut: ['spec.hostnames (kubectl-edit)'] },
-  { name: 'what is written to a subresource is not looked at',
+  { name: 'fields of a subresource are ignored',
     live: written(service, { ...ports(port(8080, 'http')), externalIPs: ['192.0.2.1'] },
       { 'f:externalIPs': {} }, { subresource: 'status' }) },
 ];
 
-describe('of fields that others own', () => {
+describe('fields of other managers', () => {
   for (const { name, manifest = service, live, takeOut = [], kept = [], shared = [] } of rows) {
     it(name, () => {
       const found = foreignFieldsOf(manifest, keepForeignEntries(live));
@@ -94,7 +94,7 @@ describe('of fields that others own', () => {
     });
   }
 
-  it('one patch takes out and puts back, for this very version', () => {
+  it('are removed and replaced by one patch with the resourceVersion', () => {
     const live = written(service, ports(port(9999, 'http')), portFields(9999));
     assert.deepEqual(repairPatch(service, live, foreignFieldsOf(service, live).takeOut), {
       metadata: { uid: 'u', resourceVersion: '7' },
@@ -102,7 +102,7 @@ describe('of fields that others own', () => {
     });
   });
 
-  it('a cache keeps nothing of managedFields when only we wrote', () => {
+  it('are the only managedFields that a cache keeps', () => {
     const live = written(service, ports(port(8080, 'http')), {});
     const ours = {
       ...live,

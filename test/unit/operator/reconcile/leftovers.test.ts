@@ -1,4 +1,4 @@
-/** What a pass deletes: when, by which uid, and which revisions are remembered. */
+/** Which leftovers a pass deletes, when and by which uid, and which revisions it keeps. */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
@@ -32,7 +32,7 @@ const childKinds = { Deployment: 'apps/v1', Service: 'v1', ConfigMap: 'v1' } as 
 class Stage {
   readonly clock = new HandClock();
   readonly cluster = new FakeCluster(this.clock);
-  /** What each deletion asked for. */
+  /** The options of each deletion. */
   readonly deletions: { readonly what: string; readonly options: DeleteOptions }[] = [];
 
   constructor(spec: Partial<OnnxModelSpec> = {}) {
@@ -41,7 +41,7 @@ class Stage {
       this.#put({ apiVersion, kind, metadata: this.#metadata(`ranker-${old}`, old) });
   }
 
-  /** The cluster as the caches show it. */
+  /** The caches of the cluster. */
   get seen(): Seen {
     return observe('ml/ranker', this.cluster.caches, settings) ?? assert.fail('no model');
   }
@@ -109,7 +109,7 @@ const serve = (revision: Revision): Decision => ({
 const leftovers = new Set(Object.keys(childKinds).map((kind) => `${kind}/ranker-${old}`));
 
 describe('a pass deletes leftovers', () => {
-  it('once everything that is wanted is there', async () => {
+  it('after every wanted object exists', async () => {
     const stage = new Stage();
     assert.equal((await stage.pass()).error, undefined);
     assert.deepEqual(stage.deleted, leftovers);
@@ -131,7 +131,7 @@ describe('a pass deletes leftovers', () => {
     });
   }
 
-  it('not again while they are going away', async () => {
+  it('once, even while they are terminating', async () => {
     const stage = new Stage();
     const name = `Deployment/ranker-${old}`;
     const leaving = stage.cluster.objects.get(name) ?? assert.fail('no Deployment');
@@ -170,10 +170,10 @@ describe('a pass keeps', () => {
     },
   };
   for (const [when, isWanted] of [
-    ['while a rollout is judged', true],
-    ['once it is over', false],
+    ['during a rollout', true],
+    ['after the rollout', false],
   ] as const) {
-    it(`${isWanted ? '' : 'no longer '}what the gates have counted ${when}`, () => {
+    it(`${isWanted ? '' : 'not '}the stored ledger of the gates ${when}`, () => {
       const stage = new Stage();
       stage.cluster.objects.set('ConfigMap/ranker-gates', gates as never);
       const { seen } = stage;
@@ -207,19 +207,19 @@ describe('a pass finds the name of a child taken', () => {
     { name: 'by a child of another model', object: foreign([{ ...owner, name: 'other', uid: 'uid-other' }]) },
   ];
   for (const { name, object } of rows) {
-    it(`${name}: it says so and leaves it as it is`, async () => {
+    it(`${name}: reports it and does not change the object`, async () => {
       const stage = new Stage();
       stage.cluster.objects.set('Service/ranker', object as never);
       const { failure, error } = await stage.pass();
       assert.ok(error !== undefined && failure !== undefined);
-      assert.match(failure.trouble.message, /Service ranker cannot be applied: a Service named ranker exists/);
+      assert.match(failure.trouble.message, /cannot apply Service ranker: a Service named ranker already exists/);
       assert.deepEqual(stage.cluster.objects.get('Service/ranker'), object);
     });
   }
 });
 
 describe('a pass whose candidate is refused', () => {
-  it('still applies what belongs to the revision that serves', async () => {
+  it('still applies the objects of the serving revision', async () => {
     const stage = new Stage();
     stage.remember(old, 1);
     const { seen } = stage;
@@ -252,18 +252,18 @@ describe('a pass remembers', () => {
   const letters = ['b', 'c', 'd', 'e', 'f', '1', '2', '3'] as const;
   // prettier-ignore
   const rows = [
-    { name: 'the five latest revisions beside those in use', spec: {},
+    { name: 'the five latest revisions besides those in use', spec: {},
       forgotten: ['bbbbbbbbbb', 'cccccccccc', 'dddddddddd'] },
-    { name: 'as many as spec.revisionHistoryLimit says', spec: { revisionHistoryLimit: 2 },
+    { name: 'as many as spec.revisionHistoryLimit', spec: { revisionHistoryLimit: 2 },
       forgotten: letters.slice(0, 6).map((letter) => letter.repeat(10)) },
-    { name: 'none with a limit of 0', spec: { revisionHistoryLimit: 0 },
+    { name: 'no idle revision with a limit of 0', spec: { revisionHistoryLimit: 0 },
       forgotten: letters.map((letter) => letter.repeat(10)) },
-    { name: 'all of them with room', spec: { revisionHistoryLimit: 8 }, forgotten: [] },
+    { name: 'all revisions below the limit', spec: { revisionHistoryLimit: 8 }, forgotten: [] },
   ];
   for (const { name, spec, forgotten } of rows) {
     it(name, () => {
       const stage = new Stage(spec);
-      // Not in the order of their age.
+      // Not ordered by age.
       for (const index of [3, 0, 7, 5, 1, 6, 2, 4]) stage.remember((letters[index] ?? '').repeat(10), index + 1);
       const { seen } = stage;
       const decision = serve(seen.rollout.target);
@@ -279,7 +279,7 @@ describe('a pass remembers', () => {
     });
   }
 
-  it('stable, candidate and whatever runs, however old they are and whatever the limit', () => {
+  it('stable, candidate and every running revision, regardless of age and limit', () => {
     const stage = new Stage({ revisionHistoryLimit: 0 });
     for (const [index, letter] of letters.entries()) stage.remember(letter.repeat(10), index + 1);
     const { seen } = stage;

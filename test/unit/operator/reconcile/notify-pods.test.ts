@@ -1,4 +1,4 @@
-/** How closely the pods of a model are asked. */
+/** How often a model's pods are polled. */
 import assert from 'node:assert/strict';
 import type { Seen } from '../../../../operator/see/seen.ts';
 import type { ReportPuller } from '../../../../operator/reports/puller.ts';
@@ -24,8 +24,8 @@ function paceOf(next: RolloutState | undefined): string {
 describe('the pods of a model', () => {
   for (const next of Object.values(states)) {
     const isAtRest = next.phase === 'Stable' || next.phase === 'Failed';
-    it(`are asked ${isAtRest ? 'now and then' : 'every few seconds'} while it is ${next.phase}`, () =>
+    it(`are polled ${isAtRest ? 'slowly' : 'every few seconds'} in phase ${next.phase}`, () =>
       assert.equal(paceOf(next), isAtRest ? 'rest' : 'rollout'));
   }
-  it('are asked now and then once the model is gone', () => assert.equal(paceOf(undefined), 'rest'));
+  it('are polled slowly once the model is deleted', () => assert.equal(paceOf(undefined), 'rest'));
 });

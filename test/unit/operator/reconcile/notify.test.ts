@@ -11,7 +11,7 @@ import { announceTo, watchedPods } from '../../../../operator/reconcile/notify.t
 
 const course = { stable: 'stable', candidate: 'candidate', attempt: 1, floor: 2, since: 0 } as const;
 const analyzing: RolloutState = { phase: 'Analyzing', ...course, step: 1, weight: 50, window: 9 };
-/** The candidate's pods take what stable's hand out. */
+/** The candidate's pods request samples from these pods of stable. */
 const tokens = { token: 'token of candidate', peersToken: 'token of stable' } as const;
 const quality = { sampleRate: '5%', metric: 'Cosine', min: '0.98' } as const;
 
@@ -27,7 +27,7 @@ function pod(name: string, ip?: string, ready = true): Pod {
   };
 }
 
-/** What else the spec says, and what the gates ask for. */
+/** Further fields of the spec, and the number of probes that the gates ask for. */
 type Told = NonNullable<OnnxModelSpec['rollout']> & { readonly wanted?: number };
 
 function asksIn(
@@ -57,8 +57,8 @@ function asksIn(
   return Object.fromEntries(watchedPods(seen, { next } as Decision).map(({ name, ask }) => [name, ask]));
 }
 
-describe('what sidecars are asked to do', () => {
-  it("each with the token of its own revision, the candidate's also with that of its peers", () => {
+describe('the tasks of sidecars', () => {
+  it("contain the token of their revision, and for the candidate also stable's token", () => {
     const { c0, s0 } = asksIn(analyzing);
     assert.deepEqual(
       [c0?.token, c0?.peersToken, s0?.token, s0?.peersToken],
@@ -66,7 +66,7 @@ describe('what sidecars are asked to do', () => {
     );
   });
 
-  it("under traffic: stable's keep samples, the candidate's replay them; a pod without an address is not asked", () => {
+  it('under traffic: stable keeps samples, the candidate replays them; a pod without an address is skipped', () => {
     const candidate = { peers: ['10.0.0.1', '10.0.0.2'], agreement: 'Cosine:0.99', pairs: 'Replay', ...tokens };
     const stable = { sample: 0.05, token: 'token of stable' };
     assert.deepEqual(asksIn(analyzing), { s0: stable, s1: stable, s2: stable, c0: candidate, o0: undefined });
@@ -74,17 +74,18 @@ describe('what sidecars are asked to do', () => {
 
   // prettier-ignore
   const rows: readonly (readonly [string, RolloutState, Parameters<typeof asksIn>[1], unknown, unknown])[] = [
-    ['before traffic the candidate\'s pods know whom to ask for golden answers', { phase: 'Preparing', ...course },
+    ['before traffic the candidate\'s pods get the addresses of stable\'s for golden answers',
+      { phase: 'Preparing', ...course },
       { quality }, { peers: ['10.0.0.1', '10.0.0.2'], ...tokens }, undefined],
-    ['without a gate for quality nothing is sampled', analyzing, {},
+    ['without a quality gate there is no sampling', analyzing, {},
       { peers: ['10.0.0.1', '10.0.0.2'], ...tokens }, undefined],
-    ['a first revision has nobody to ask', { phase: 'Preparing',
+    ['a first revision has no peers', { phase: 'Preparing',
       ...course, stable: null }, { quality }, undefined, undefined],
-    ['at rest nobody does anything', { phase: 'Stable', stable: 'stable' }, { quality }, undefined, undefined],
-    ['after a rollback nobody does anything',
+    ['at rest there are no tasks', { phase: 'Stable', stable: 'stable' }, { quality }, undefined, undefined],
+    ['after a rollback there are no tasks',
       { phase: 'Failed', stable: 'stable', rejected: 'candidate', cause: 'LatencyGateFailed',
       detail: '', attempt: 1, since: 0 }, { quality }, undefined, undefined],
-    ['answers agree as a whole or not at all by the other metrics', analyzing,
+    ['with other metrics an answer agrees only as a whole', analyzing,
       { quality: { ...quality, metric: 'ExactMatch', sampleRate: '0.5%' } },
       { peers: ['10.0.0.1', '10.0.0.2'], agreement: 'ExactMatch:1', pairs: 'Replay',
       ...tokens }, { sample: 0.005, token: 'token of stable' }],
@@ -102,19 +103,19 @@ describe('what sidecars are asked to do', () => {
   type OfPairs = readonly [string, RolloutState, Parameters<typeof asksIn>[1], Told, object, object | undefined];
   // prettier-ignore
   const ofPairs: readonly OfPairs[] = [
-    ['probes as many as the gates ask for, over the pods that are there', analyzing,
+    ['the gates\' number of probes, divided among the ready pods', analyzing,
       {}, { wanted: 40 }, { probes: { perMinute: 40, pods: 1 } }, undefined],
     ['no probes before traffic', { phase: 'Preparing', ...course }, {}, { wanted: 40 }, {}, undefined],
-    ['replays for quality alone where probes are off', analyzing, { quality },
+    ['only replays for quality when probes are off', analyzing, { quality },
       { probes: { mode: 'Off' } }, { agreement: 'Cosine:0.99' }, { sample: 0.05 }],
-    ['in a shadow step its share of stable\'s requests, and their times', shadowing,
+    ['the share of a shadow step, and service times', shadowing,
       {}, { steps: shadowSteps }, { pairs: 'Shadow' }, { sample: 0.2 }],
-    ['in a shadow step also the answers, where quality is judged', shadowing, { quality },
+    ['also answers in a shadow step with a quality gate', shadowing, { quality },
       { steps: shadowSteps }, { agreement: 'Cosine:0.99', pairs: 'Shadow' }, { sample: 0.2 }],
-    ['the same while an undecided shadow step is paused, which more pairs may yet decide',
+    ['the same while an undecided shadow step is paused, because more pairs may decide it',
       { ...shadowing, phase: 'Paused', why: 'Undecided' }, {}, { steps: shadowSteps },
       { pairs: 'Shadow' }, { sample: 0.2 }],
-    ['nothing for a shadow step that is over', { ...analyzing, step: 1 }, {}, { steps: shadowSteps }, {}, undefined],
+    ['no sampling after a shadow step', { ...analyzing, step: 1 }, {}, { steps: shadowSteps }, {}, undefined],
   ];
   for (const [name, next, gates, told, candidate, stable] of ofPairs) {
     it(`asks for ${name}`, () => {
@@ -129,12 +130,12 @@ describe('what sidecars are asked to do', () => {
     });
   }
 
-  it('names sixteen peers at most', () => {
+  it('names at most sixteen peers', () => {
     const many = Array.from({ length: 20 }, (_, i) => pod(`s${i}`, `10.0.0.${i}`));
     assert.equal(asksIn(analyzing, { quality }, many)['c0']?.peers?.length, 16);
   });
 
-  it('speaks the language of the sidecar', () => {
+  it('is understood by the sidecar', () => {
     const { c0 } = asksIn(analyzing);
     const asked = askedIn(new URLSearchParams({ peers: c0?.peers?.join(',') ?? '', agreement: c0?.agreement ?? '' }));
     assert.deepEqual(asked, {
@@ -145,7 +146,7 @@ describe('what sidecars are asked to do', () => {
   });
 });
 
-describe('what becomes an Event', () => {
+describe('the Event of a decision', () => {
   const said = (reason: DecisionReason, phase: RolloutState['phase'] = 'Analyzing'): readonly Happening[] => {
     const all: Happening[] = [];
     announceTo({ say: (happening) => all.push(happening) })(
@@ -156,14 +157,14 @@ describe('what becomes an Event', () => {
   };
   const rows: readonly (readonly [string, DecisionReason, RolloutState['phase'], string])[] = [
     ['a failed gate is a warning', 'GoldenFailed', 'Failed', 'Warning kept'],
-    ['whatever gives a candidate up is a warning', 'Aborted', 'Failed', 'Warning kept'],
+    ['each cause that fails a candidate is a warning', 'Aborted', 'Failed', 'Warning kept'],
     ['a promotion is kept', 'Promoted', 'Promoting', 'Normal kept'],
     ['a promotion that skipped checks is a warning', 'Forced', 'Promoting', 'Warning kept'],
     ['a step may be dropped', 'Analyzing', 'Analyzing', 'Normal'],
-    ['pods that start are read in the status', 'RevisionStarting', 'Preparing', ''],
-    ['pods that warm up are read there', 'RevisionWarming', 'Preparing', ''],
-    ['a golden set that is waited for is read there', 'GoldenWaiting', 'Preparing', ''],
-    ['a report that is waited for is read there', 'ReportMissing', 'Preparing', ''],
+    ['starting pods do not cause an Event', 'RevisionStarting', 'Preparing', ''],
+    ['pods that warm up do not cause an Event', 'RevisionWarming', 'Preparing', ''],
+    ['waiting for a golden set does not cause an Event', 'GoldenWaiting', 'Preparing', ''],
+    ['waiting for a report does not cause an Event', 'ReportMissing', 'Preparing', ''],
   ];
   for (const [name, reason, phase, want] of rows) {
     it(name, () =>
@@ -176,7 +177,7 @@ describe('what becomes an Event', () => {
     );
   }
 
-  it('is a warning for a word that only another version of the operator has', () => {
+  it('is a warning for a reason that only another version of the operator knows', () => {
     assert.deepEqual(
       said('WordOfTomorrow' as DecisionReason).map(({ type, reason }) => [type, reason]),
       [['Warning', 'WordOfTomorrow']],

@@ -1,4 +1,4 @@
-/** A child that no cache has shown: it is looked up before it is written. */
+/** A child that is not in the cache is read from the API server before it is written. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import { annotations, fieldManager, labels } from '../../../../api/names.ts';
@@ -33,7 +33,7 @@ const manifest = stamped({
   spec: { selector: { app: 'x' } },
 } as unknown as Manifest);
 
-/** @param found what the API server has under the name */
+/** @param found metadata of the object with that name in the API server */
 async function put(found: Partial<KubeObject['metadata']> | undefined): Promise<readonly string[]> {
   const writes: string[] = [];
   const client = {
@@ -55,7 +55,7 @@ async function put(found: Partial<KubeObject['metadata']> | undefined): Promise<
   return writes;
 }
 
-describe('putChild, of a child that no cache has shown', () => {
+describe('putChild, of a child that is not in the cache', () => {
   const marks = {
     labels: { [labels.model]: 'ranker', [labels.managedBy]: fieldManager },
     annotations: { [annotations.applied]: 'abc' },
@@ -63,15 +63,15 @@ describe('putChild, of a child that no cache has shown', () => {
   // prettier-ignore
   const rows: readonly { readonly name: string;
     readonly found: Partial<KubeObject['metadata']> | undefined; readonly isWritten: boolean }[] = [
-    { name: 'makes it where there is none', found: undefined, isWritten: true },
-    { name: 'writes its own', found: { ownerReferences: [owner] }, isWritten: true },
-    { name: 'adopts one that the operator made and nothing owns',
+    { name: 'creates it if it does not exist', found: undefined, isWritten: true },
+    { name: 'writes a child that the model owns', found: { ownerReferences: [owner] }, isWritten: true },
+    { name: 'adopts an object of the operator that has no owner',
       found: { ...marks, ownerReferences: [] }, isWritten: true },
-    { name: 'leaves one that nothing owns and somebody else made', found: { ownerReferences: [] }, isWritten: false },
-    { name: 'leaves an orphan of another model',
+    { name: 'does not write an ownerless object of another creator', found: { ownerReferences: [] }, isWritten: false },
+    { name: 'does not write an orphan of another model',
       found: { ...marks, labels: { ...marks.labels, [labels.model]: 'other' },
         ownerReferences: [] }, isWritten: false },
-    { name: 'leaves one of a namesake that is being collected',
+    { name: 'does not write a child of a deleted model of the same name',
       found: { ...marks, ownerReferences: [{ ...owner, uid: 'uid-before' }] }, isWritten: false },
   ];
   for (const { name, found, isWritten } of rows) {
@@ -83,7 +83,7 @@ describe('putChild, of a child that no cache has shown', () => {
   }
 });
 
-describe('the record of a revision that no cache shows', () => {
+describe('the ControllerRevision that is not in the cache', () => {
   const metadata = { name: 'ranker-aaaaaaaaaa', namespace: 'ml' };
   const learned = (digest: string): string => JSON.stringify({ digest });
 
@@ -106,7 +106,7 @@ describe('the record of a revision that no cache shows', () => {
     return client.get(controllerRevisions, metadata);
   }
 
-  it('keeps what it was frozen as and what its first pod learned', async () => {
+  it('keeps its data and the result of its first pod', async () => {
     const stored = await putOver(record('before', 'sha256:1'), record('now'));
     assert.deepEqual(stored.data, { schema: 1, made: 'before' });
     assert.deepEqual(stored.metadata.annotations, {
@@ -115,7 +115,7 @@ describe('the record of a revision that no cache shows', () => {
     });
   });
 
-  it('takes what a pod has said since', async () => {
+  it('accepts a newer result of a pod', async () => {
     const stored = await putOver(record('before', 'sha256:1'), record('now', 'sha256:2'));
     assert.equal(stored.metadata.annotations?.[annotations.resolved], learned('sha256:2'));
   });

@@ -1,4 +1,4 @@
-/** Our own last writes, until the caches show them. */
+/** The operator's own last writes are remembered until the caches show them. */
 import assert from 'node:assert/strict';
 import type { KubeObject } from '../../../../kube/client/object.ts';
 import { RecentWrites } from '../../../../operator/reconcile/recent-writes.ts';
@@ -17,20 +17,30 @@ describe('RecentWrites', () => {
     readonly nowMs: number;
     readonly believes: 'answer' | 'cache';
   }[] = [
-    { name: 'believe the answer while the cache shows nothing', cached: undefined, nowMs: 1000, believes: 'answer' },
-    { name: 'believe it while the cache shows an older version', cached: object('9'), nowMs: 1000, believes: 'answer' },
-    { name: 'compare versions as numbers', cached: object('9'), nowMs: 0, believes: 'answer' },
-    { name: 'believe a cache that shows the same version', cached: object('10'), nowMs: 1000, believes: 'cache' },
-    { name: 'believe a cache that is ahead', cached: object('11'), nowMs: 1000, believes: 'cache' },
     {
-      name: 'believe a cache that shows another object of the name',
+      name: 'prefer the answer while the cache does not have the object',
+      cached: undefined,
+      nowMs: 1000,
+      believes: 'answer',
+    },
+    {
+      name: 'prefer the answer while the cache has an older version',
+      cached: object('9'),
+      nowMs: 1000,
+      believes: 'answer',
+    },
+    { name: 'compare versions as numbers', cached: object('9'), nowMs: 0, believes: 'answer' },
+    { name: 'prefer a cache with the same version', cached: object('10'), nowMs: 1000, believes: 'cache' },
+    { name: 'prefer a cache with a newer version', cached: object('11'), nowMs: 1000, believes: 'cache' },
+    {
+      name: 'prefer a cache with another object of the same name',
       cached: object('9', 'other'),
       nowMs: 1000,
       believes: 'cache',
     },
-    { name: 'believe the answer for five seconds', cached: undefined, nowMs: 4999, believes: 'answer' },
+    { name: 'prefer the answer for five seconds', cached: undefined, nowMs: 4999, believes: 'answer' },
     {
-      name: 'believe it no longer: what somebody deleted at once has to be made again',
+      name: 'prefer the cache after that, so that a deleted object is recreated',
       cached: undefined,
       nowMs: 5000,
       believes: 'cache',
@@ -45,7 +55,7 @@ describe('RecentWrites', () => {
     });
   }
 
-  it('are pending until a cache shows them or their time is over', () => {
+  it('are pending until a cache shows them or five seconds have passed', () => {
     const recent = new RecentWrites();
     recent.remember(id, object('10'), 0);
     assert.equal(recent.isPending(4999), true);
@@ -54,7 +64,7 @@ describe('RecentWrites', () => {
 });
 
 describe('a refused write', () => {
-  it('is waited with for 5 s, then 10 s, up to 5 min; another manifest or object is tried at once', () => {
+  it('is retried after 5 s, then 10 s, up to 5 min; another manifest or object is tried at once', () => {
     const recent = new RecentWrites();
     recent.noteRefused(id, 'hash 1', new Error('no'), 0);
     assert.ok(recent.refusal(id, 'hash 1', 4999));

@@ -1,4 +1,4 @@
-/** The history in the status: one line for each rollout that ended, the latest first, ten at the most. */
+/** status.history has one line for each ended rollout, the latest first, at most ten. */
 import assert from 'node:assert/strict';
 import type { OnnxModelStatus, RolloutOutcome } from '../../../../api/onnxmodel.ts';
 import { endedBy, historyAfter, historyLimit } from '../../../../operator/reconcile/rollout-history.ts';
@@ -47,7 +47,7 @@ const outcome = (index: number): RolloutOutcome =>
 describe('historyAfter', () => {
   const full = Array.from({ length: historyLimit }, (_, index) => outcome(index));
 
-  it('puts the latest first and drops the oldest past the limit', () => {
+  it('puts the latest line first and drops the oldest beyond the limit', () => {
     const history = historyAfter(analyzing, decision(promoting, 'Promoted'), { before: before(full), now });
     assert.deepEqual(
       history.map(({ revision }) => revision),
@@ -56,11 +56,11 @@ describe('historyAfter', () => {
     assert.equal(history[0]?.at, '2026-01-02T03:04:05Z');
   });
 
-  it('is as it was while a rollout goes on', () => {
+  it('does not change during a rollout', () => {
     assert.equal(historyAfter(analyzing, decision(analyzing, 'Analyzing'), { before: before(full), now }), full);
   });
 
-  it('tells a rollback once: when it is decided, not when the traffic has left', () => {
+  it('records a rollback once: when it is decided, not when the traffic has moved back', () => {
     assert.equal(endedBy(analyzing, decision(aborting, 'LatencyGateFailed'))?.outcome, 'RolledBack');
     assert.equal(endedBy(aborting, decision(failed, 'LatencyGateFailed')), undefined);
   });

@@ -1,4 +1,4 @@
-/** What a status says of how its revisions became stable, and what follows from it. */
+/** What the status records about how revisions became stable, and the consequences. */
 import assert from 'node:assert/strict';
 import type { OnnxModelStatus, RolloutOutcome } from '../../../../api/onnxmodel.ts';
 import { lastKnownOf } from '../../../../operator/rollout/last-words.ts';
@@ -14,7 +14,7 @@ const p95 = (verdict: 'Pass' | 'Undecided'): NonNullable<RolloutOutcome['gates']
 
 type Row = {
   readonly name: string;
-  /** Latest first. */ readonly history: readonly Entry[];
+  /** The latest entry is first. */ readonly history: readonly Entry[];
   readonly stable?: OnnxModelStatus['stable'];
   readonly is: string | undefined;
   readonly unjudged: boolean;
@@ -23,35 +23,37 @@ type Row = {
 
 // prettier-ignore
 const rows: readonly Row[] = [
-  { name: 'one that nothing is known of is judged', history: [], is: undefined, unjudged: false, pinned: true },
-  { name: 'one whose gates passed comes back unjudged', history: [{ outcome: 'Promoted', provenance: 'GatesPassed' }],
+  { name: 'an unknown revision is judged', history: [], is: undefined, unjudged: false, pinned: true },
+  { name: 'a revision whose gates passed returns without being judged',
+    history: [{ outcome: 'Promoted', provenance: 'GatesPassed' }],
     is: 'GatesPassed', unjudged: true, pinned: true },
-  { name: 'one that was forced is judged', history: [{ outcome: 'Promoted', provenance: 'Forced' },
+  { name: 'a forced revision is judged', history: [{ outcome: 'Promoted', provenance: 'Forced' },
       refused], is: 'Forced', unjudged: false, pinned: true },
-  { name: 'one that was pinned is judged', history: [{ outcome: 'Promoted', provenance: 'Pinned' }],
+  { name: 'a pinned revision is judged', history: [{ outcome: 'Promoted', provenance: 'Pinned' }],
     is: 'Pinned', unjudged: false, pinned: true },
-  { name: 'one that was given up is not served by a pin',
+  { name: 'a failed revision cannot be pinned',
     history: [refused, { outcome: 'Promoted', provenance: 'GatesPassed' }],
     is: undefined, unjudged: false, pinned: false },
-  { name: 'a rollout that was superseded says nothing of it',
+  { name: 'a superseded rollout does not count',
     history: [{ outcome: 'Superseded', reason: 'RevisionSuperseded' },
       refused], is: undefined, unjudged: false, pinned: false },
-  { name: 'a word of a later version proves nothing', history: [{ outcome: 'Promoted', provenance: 'Blessed' }],
+  { name: 'a provenance of a later version does not prove the revision',
+    history: [{ outcome: 'Promoted', provenance: 'Blessed' }],
     is: 'Unrecorded', unjudged: false, pinned: true },
-  { name: 'the status keeps what the history has forgotten', history: [],
+  { name: 'the status keeps the provenance after the history has dropped the line', history: [],
     stable: { revision: b, provenance: 'GatesPassed' }, is: 'GatesPassed', unjudged: true, pinned: true },
-  { name: 'one that stands in for another is stable and not proven', history: [refused],
+  { name: 'a revision that replaces a failed stable is not proven', history: [refused],
     stable: { revision: b, provenance: 'StoodIn' }, is: 'StoodIn', unjudged: false, pinned: true },
-  // An operator up to 0.1.0 wrote no provenance.
-  { name: 'of an old promotion it is not known how it came', history: [{ outcome: 'Promoted' }],
+  // Operators up to 0.1.0 did not write the provenance.
+  { name: 'the provenance of an old promotion is unknown', history: [{ outcome: 'Promoted' }],
     stable: { revision: b }, is: 'Unrecorded', unjudged: false, pinned: true },
-  { name: 'an old promotion with gates that all passed is proven',
+  { name: 'an old promotion whose gates all passed is proven',
     history: [{ outcome: 'Promoted', gates: p95('Pass') }], is: 'GatesPassed', unjudged: true, pinned: true },
-  { name: 'an old promotion with a gate that was open is not',
+  { name: 'an old promotion with an undecided gate is not proven',
     history: [{ outcome: 'Promoted', gates: p95('Undecided') }], is: 'Unrecorded', unjudged: false, pinned: true },
 ];
 
-describe('what is known last of a revision', () => {
+describe('the last known outcome of a revision', () => {
   for (const { name, history, stable, is, unjudged, pinned } of rows) {
     it(name, () => {
       const seen = lastKnownOf({ history: history.map(entry), ...(stable === undefined ? {} : { stable }) });
@@ -61,7 +63,7 @@ describe('what is known last of a revision', () => {
     });
   }
 
-  it('proves a revision by what was checked only, and has words and a reason of its own for everything else', () => {
+  it('proves a revision only by checks, and has a reason and a message for every other provenance', () => {
     assert.deepEqual(provenanceNames.filter(proves), ['GatesPassed', 'First', 'Returned']);
     for (const name of provenanceNames) {
       assert.equal(skippedBy(name) === undefined, proves(name), name);

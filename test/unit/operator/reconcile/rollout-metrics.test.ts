@@ -32,7 +32,7 @@ class Scraped {
     assert.fail(`it never came to that: ${this.world.cluster.status.phase}`);
   }
 
-  /** The series of our own, without buckets. */
+  /** The onnx_operator_* series without buckets. */
   async series(): Promise<readonly string[]> {
     const { body } = await expose(this.registry);
     return body.split('\n').filter((line) => line.startsWith('onnx_operator_') && !line.includes('_bucket'));
@@ -40,7 +40,7 @@ class Scraped {
 }
 
 describe('metrics of rollouts', () => {
-  it('say where a rollout is while it lasts, and how it ended', async () => {
+  it('show the progress of a rollout and its outcome', async () => {
     const scraped = new Scraped(3);
     scraped.world.cluster.put(spec('ok-first'));
     await scraped.live((phase) => phase === 'Stable');
@@ -79,7 +79,7 @@ describe('metrics of rollouts', () => {
     );
   });
 
-  it('count silent pods, and forget a model that is gone', async () => {
+  it('count silent pods and remove the series of a deleted model', async () => {
     const scraped = new Scraped(4);
     scraped.world.cluster.put(spec('ok-first'));
     await scraped.live((phase) => phase === 'Stable');

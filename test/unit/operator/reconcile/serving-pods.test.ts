@@ -1,6 +1,4 @@
-/**
- * Two revisions share the entry Service by marked pods: the order of writes, with a crash in the place of each of them.
- */
+/** Two revisions share the entry Service by marked pods: the order of writes, with a crash instead of each of them. */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
 import { apply } from '../../../../operator/reconcile/apply.ts';
@@ -33,13 +31,13 @@ const share = (serve: Revision, canary: Revision): Decision => ({
 });
 const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
 
-/** What a rollout may decide, one after the other, and for how many seconds. */
+/** Consecutive decisions of a rollout, and the seconds that each lasts. */
 const course: readonly { readonly decision: Decision; readonly seconds: number }[] = [
   { decision: rest(a), seconds: 2 },
   { decision: share(a, b), seconds: 4 },
   { decision: rest(a), seconds: 8 },
   { decision: share(a, c), seconds: 4 },
-  // A crash begins the waiting anew.
+  // A crash restarts the waiting times.
   { decision: rest(c), seconds: 16 },
 ];
 
@@ -92,7 +90,7 @@ class Stage {
     this.cluster.objects.set(`${object.kind}/${object.metadata.name}`, object as KubeObject & Record<string, unknown>);
   }
 
-  /** A new process: what was remembered is gone. */
+  /** Simulates a new process without the in-memory state. */
   restart(): void {
     this.#traffic = new TrafficMemory();
     this.#recent = new RecentWrites();
@@ -117,7 +115,7 @@ class Stage {
     if (applied.error !== undefined) throw new Error('the pass failed', { cause: applied.error });
   }
 
-  /** Ready pods that the entry Service sends requests to, by revision. */
+  /** Number of ready pods that the entry Service selects, by revision. */
   get served(): Readonly<Record<Revision, number>> {
     const selector = Object.entries(
       (this.cluster.objects.get('Service/ranker') as Service | undefined)?.spec?.selector ?? { none: 'yet' },
@@ -142,7 +140,7 @@ class Stage {
   }
 }
 
-/** @param crashAt the write, counted from 1, in whose place the process dies */
+/** @param crashAt the number of the write, from 1, instead of which the process crashes */
 async function tell(crashAt = 0): Promise<Stage> {
   const stage = new Stage();
   let count = 0;
@@ -152,7 +150,7 @@ async function tell(crashAt = 0): Promise<Stage> {
       .filter(([, ready]) => ready > 0)
       .map(([revision]) => revision);
     if (stage.cluster.objects.has('Service/ranker'))
-      assert.notEqual(served.length, 0, 'the entry Service selects nobody');
+      assert.notEqual(served.length, 0, 'the entry Service does not select a pod');
     for (const revision of served) assert.ok(allowed.includes(revision), `${revision} gets traffic`);
   };
   stage.cluster.beforeWrite = (what) => {
@@ -162,7 +160,7 @@ async function tell(crashAt = 0): Promise<Stage> {
     stage.log.push({ atMs: stage.clock.monotonic(), what });
   };
   for (const { decision, seconds } of course) {
-    // Until the pass has moved it, traffic is where it was.
+    // The traffic does not move before the pass has moved it.
     allowed = [...new Set([...allowed.slice(-2), decision.serve ?? '', decision.canary?.revision ?? ''])];
     for (let half = 0; half < 2 * seconds; half += 1) {
       await stage.pass(decision).catch(() => stage.restart());
@@ -176,7 +174,7 @@ async function tell(crashAt = 0): Promise<Stage> {
 }
 
 describe('pods that share the traffic', () => {
-  it('are marked when they are ready, and only then does the entry Service select by the mark', async () => {
+  it('are marked when ready, before the entry Service selects by the mark', async () => {
     const stage = new Stage();
     await stage.pass(rest(a));
     await stage.pass(share(a, b));
@@ -196,7 +194,7 @@ describe('pods that share the traffic', () => {
     assert.deepEqual(stage.served, { [a]: 4, [b]: 1, [c]: 0 });
   });
 
-  it('are of the candidate no more than were decided, the oldest', async () => {
+  it('include only the decided number of pods of the candidate, the oldest first', async () => {
     const stage = await until(share(a, b));
     stage.addPod(b, 'left over', true);
     await stage.pass(share(a, b));
@@ -208,7 +206,7 @@ describe('pods that share the traffic', () => {
     assert.deepEqual([stage.served[b], stage.marked.filter((name) => name.startsWith(b))], [1, [`${b}-0`]]);
   });
 
-  it('keep their mark while they are not ready, and get nothing', async () => {
+  it('keep their mark while not ready, and get no traffic', async () => {
     const stage = await until(share(a, b));
     const before = stage.cluster.writes.length;
     const pod = stage.cluster.objects.get(`Pod/${b}-0`);
@@ -217,7 +215,7 @@ describe('pods that share the traffic', () => {
     assert.deepEqual([stage.served[b], stage.cluster.writes.length], [0, before]);
   });
 
-  it('give the traffic back by one write, and lose their marks later', async () => {
+  it('return the traffic by one write, and lose their marks later', async () => {
     const stage = await until(share(a, b));
     const before = stage.cluster.writes.length;
     await stage.pass(rest(a));
@@ -230,7 +228,7 @@ describe('pods that share the traffic', () => {
     assert.deepEqual(stage.marked, []);
   });
 
-  it('keep their marks as long as a cache shows that the Service selects by them', async () => {
+  it('keep their marks while a cache shows that the Service selects by them', async () => {
     const stage = await until(share(a, b));
     const hands: Hands = {
       client: stage.cluster.client,
@@ -246,7 +244,7 @@ describe('pods that share the traffic', () => {
     assert.equal(stage.marked.length, 4);
   });
 
-  it('are not waited for when there is nothing to wait for: a quiet pass writes nothing', async () => {
+  it('do not cause writes or rechecks in a pass without changes', async () => {
     const stage = await until(share(a, b));
     const before = stage.cluster.writes.length;
     for (let pass = 0; pass < 5; pass += 1) {
@@ -256,7 +254,7 @@ describe('pods that share the traffic', () => {
     assert.deepEqual(stage.cluster.writes.slice(before), []);
   });
 
-  it('have had their marks for a second before the Service selects by them, and keep them for five after', async () => {
+  it('have marks for one second before the Service selects by them, and for five seconds after it stops', async () => {
     const { log } = await tell();
     const services = log.filter(({ what }) => what === 'apply Service/ranker').map(({ atMs }) => atMs);
     const marks = log.filter(({ what }) => what.startsWith('apply Pod/')).map(({ atMs }) => atMs);
@@ -264,16 +262,16 @@ describe('pods that share the traffic', () => {
     const [, first = 0, back = 0] = services;
     assert.ok(
       marks.filter((atMs) => atMs < first).every((atMs) => first - atMs >= 1000),
-      'selected by fresh marks',
+      'the Service selected by marks younger than one second',
     );
     assert.ok(marks.filter((atMs) => atMs > first && atMs < back).length === 0, 'marks changed under the selector');
     assert.ok(
       marks.filter((atMs) => atMs >= back).every((atMs) => atMs - back >= 5000),
-      'marks went too early',
+      'marks were removed too early',
     );
   });
 
-  it('never leave the entry Service without ready pods, wherever the process dies', async () => {
+  it('never leave the entry Service without ready pods, at whichever write the process crashes', async () => {
     const whole = await tell();
     assert.ok(whole.log.length > 15);
     for (let at = 1; at <= whole.log.length; at += 1) {
@@ -287,7 +285,7 @@ describe('pods that share the traffic', () => {
   });
 });
 
-/** A stage at which this has been decided for long enough. */
+/** A stage after this decision was in effect long enough to be complete. */
 async function until(decision: Decision): Promise<Stage> {
   const stage = new Stage();
   await stage.pass(rest(a));

@@ -1,12 +1,12 @@
-/** The operator's table of keyed lists and of maps that are one value, held against the API's own schemas. */
+/** Compares the operator's table of keyed lists and atomic maps with the API's schemas. */
 import assert from 'node:assert/strict';
 import { definitions } from '../../../../local/api-server/builtin/schemas.ts';
-import { isRecord } from '../../../../lib/json.ts';
+import { isRecord } from '../../../../api/record.ts';
 import { shapeTable } from '../../../../operator/reconcile/shape.ts';
 
 type Found = { readonly keyed: Map<string, Set<string>>; readonly atomic: Set<string> };
 
-/** Every list with keys and every map that is one value, by field name, that is below the children's specs. */
+/** All keyed lists and atomic maps in the specs of children, by field name. */
 function shapesBelow(roots: readonly string[]): Found {
   const found: Found = { keyed: new Map(), atomic: new Set() };
   const seen = new Set<string>();
@@ -34,7 +34,7 @@ function noteShape({ keyed, atomic }: Found, field: string, property: Record<str
     atomic.add(field);
 }
 
-/** The name of the type that a node refers to; empty: none. */
+/** The name of the type that a node refers to, or an empty string. */
 function typeOf(node: unknown): string {
   const reference = isRecord(node) ? node['$ref'] : undefined;
   return typeof reference === 'string' ? reference.slice(reference.lastIndexOf('/') + 1) : '';
@@ -47,24 +47,24 @@ const { keyed, atomic } = shapesBelow(
 );
 
 describe('the table of shapes', () => {
-  it('has every list whose items have keys, with its keys', () => {
+  it('contains every keyed list with its keys', () => {
     for (const [field, keys] of keyed)
       assert.deepEqual((shapeTable.keyedLists[field] ?? []).map((one) => one.join()).sort(), [...keys].sort(), field);
   });
 
-  it('knows no list with keys that the API does not', () => {
+  it('does not contain a keyed list that the API does not have', () => {
     assert.deepEqual(
       Object.keys(shapeTable.keyedLists).filter((field) => !keyed.has(field)),
       [],
     );
   });
 
-  it('has every map of strings that is one value', () => {
+  it('contains every atomic map of strings', () => {
     for (const field of ['selector', 'nodeSelector'])
       assert.ok(atomic.has(field) && shapeTable.atomicMaps.has(field), field);
   });
 
-  it('knows no map as one value that the API merges', () => {
+  it('does not contain a map that the API merges', () => {
     const parts = ['matchLabels'];
     assert.deepEqual(
       [...shapeTable.atomicMaps].filter((field) => !atomic.has(field) && !parts.includes(field)),

@@ -1,4 +1,4 @@
-/** A cache that is behind the operator's own last write of the status: nothing is decided on it. */
+/** A pass does not decide on a cache that is older than the operator's last status write. */
 import assert from 'node:assert/strict';
 import type { OnnxModel } from '../../../../api/onnxmodel.ts';
 import { silentLogger } from '../../../../lib/log.ts';
@@ -11,7 +11,7 @@ import { HandClock } from '../../../support/hand-clock.ts';
 class Stage {
   readonly clock = new HandClock();
   readonly cluster = new FakeCluster(this.clock);
-  /** What the cache shows of the model, where that is not what the cluster has. */
+  /** The cached model, if it differs from the one in the cluster. */
   shown: OnnxModel | undefined;
   readonly #operator: Reconciler;
 
@@ -35,7 +35,7 @@ class Stage {
     return this.cluster.caches.model('ml/ranker') ?? assert.fail('no model');
   }
 
-  /** @returns what a pass wrote, also one that failed, and when it wants to be looked at again */
+  /** @returns the writes of a pass, even of a failed one, and its recheck delay */
   async pass(): Promise<{ readonly writes: readonly string[]; readonly recheckMs?: number }> {
     const before = this.cluster.writes.length;
     const { recheckMs } = await this.#operator.reconcile('ml/ranker').catch(() => ({ recheckMs: undefined }));
@@ -44,7 +44,7 @@ class Stage {
 }
 
 describe('a cache that is behind the last status', () => {
-  it('is waited for: no write, and another look after a second', async () => {
+  it('makes the pass wait: no write, and a recheck after one second', async () => {
     const stage = new Stage();
     const before = stage.model;
     assert.ok((await stage.pass()).writes.includes('status OnnxModel/ranker'));
@@ -52,25 +52,25 @@ describe('a cache that is behind the last status', () => {
     assert.deepEqual(await stage.pass(), { writes: [], recheckMs: 1000 });
   });
 
-  it('is waited for even when the cache of children has moved on', async () => {
+  it('makes the pass wait even if the cache of children is current', async () => {
     const stage = new Stage();
     const before = stage.model;
     await stage.pass();
     stage.shown = before;
-    // Were it decided on, the Deployment that is missing would be written again.
+    // A decision on it would write the missing Deployment again.
     stage.cluster.objects.delete([...stage.cluster.objects.keys()].find((key) => key.startsWith('Deployment/')) ?? '');
     await stage.clock.advance(6_000);
     assert.deepEqual((await stage.pass()).writes, []);
   });
 
-  it('is decided on once it shows that status', async () => {
+  it('is used once it shows that status', async () => {
     const stage = new Stage();
     await stage.pass();
     stage.cluster.put(given.spec({ replicas: 3 }));
     assert.notDeepEqual((await stage.pass()).writes, []);
   });
 
-  it('is waited for a minute at most: a cluster that was restored counts from an older version', async () => {
+  it('is used after one minute, because a restored cluster has older versions', async () => {
     const stage = new Stage();
     const before = stage.model;
     await stage.pass();

@@ -1,4 +1,4 @@
-/** A revision keeps its token, whatever the caches show of it, and shows it to its pods and nobody else. */
+/** A revision keeps its token even if the caches do not show it, and only its pods can read it. */
 import assert from 'node:assert/strict';
 import { isToken, parseAccess } from '../../../../api/access.ts';
 import { paths } from '../../../../api/names.ts';
@@ -19,9 +19,9 @@ const quality = { sampleRate: '5%', metric: 'Cosine', min: '0.98' } as const;
 class Stage {
   readonly clock = new HandClock();
   readonly cluster = new FakeCluster(this.clock);
-  /** Everything that was logged or announced. */
+  /** All log lines and announcements. */
   readonly said: unknown[] = [];
-  /** Whether the caches show nothing of what was written. */
+  /** Whether the caches hide all writes. */
   isBehind = false;
   #operator = this.begin();
 
@@ -93,7 +93,7 @@ describe('the token of a revision', () => {
     assert.notEqual(other.access?.token, token);
   });
 
-  it('stays while the caches do not show it yet', async () => {
+  it('does not change while the caches do not show it yet', async () => {
     const stage = new Stage();
     stage.isBehind = true;
     await stage.pass();
@@ -102,7 +102,7 @@ describe('the token of a revision', () => {
     assert.equal(stage.access?.token, token);
   });
 
-  it('stays when another process takes over', async () => {
+  it('does not change when another process takes over', async () => {
     const stage = new Stage();
     await stage.pass();
     const token = stage.access?.token;
@@ -111,7 +111,7 @@ describe('the token of a revision', () => {
     assert.deepEqual([stage.access?.token, stage.configMapWrites], [token, 1]);
   });
 
-  it('is put back when somebody takes it out, and replaced when it is not one', async () => {
+  it('is restored after another writer removed it, and replaced when it is invalid', async () => {
     const stage = new Stage();
     await stage.pass();
     const { [paths.accessFile]: access = '', ...rest } = stage.configMap.data ?? {};
@@ -125,7 +125,7 @@ describe('the token of a revision', () => {
     assert.ok(isToken(stage.access?.token));
   });
 
-  it('is given to a revision that an earlier operator made, beside a config that stays as it is', async () => {
+  it('is added to a revision of an earlier operator without a change of its config', async () => {
     const stage = new Stage();
     await stage.pass();
     const { [paths.accessFile]: _, ...old } = stage.configMap.data ?? {};
@@ -142,7 +142,7 @@ describe('the token of a revision', () => {
     );
   });
 
-  it('comes with leave to sample only while a quality gate or shadow step asks for it, as much as either', async () => {
+  it('permits sampling only for a quality gate or a shadow step, at the larger of their rates', async () => {
     const stage = new Stage();
     await stage.pass();
     assert.equal(stage.access?.sampleRate, undefined);
@@ -165,7 +165,7 @@ describe('the token of a revision', () => {
     }
   });
 
-  it('is in no status, no Event and no log', async () => {
+  it('does not appear in the status, Events or logs', async () => {
     const stage = new Stage({ rollout: { gates: { quality } } });
     stage.cluster.beforeWrite = (what) => {
       if (what.startsWith('apply Deployment/')) throw new Error('admission webhook "x" denied the request');
@@ -181,7 +181,7 @@ describe('the token of a revision', () => {
 });
 
 describe('Tokens', () => {
-  it('forgets what it made for a model that is gone', () => {
+  it('forgets the tokens of a deleted model', () => {
     let made = 0;
     const tokens = new Tokens(() => String((made += 1)));
     const stage = new Stage();

@@ -1,4 +1,4 @@
-/** What is kept of a report: the fields that are read later, and no more than a few kilobytes. */
+/** The operator keeps only the fields of a report that it needs later, a few kilobytes. */
 import assert from 'node:assert/strict';
 import type { Report } from '../../../../api/report.ts';
 import { memoryPeakStep, withoutCounts } from '../../../../operator/reports/kept-report.ts';
@@ -13,8 +13,8 @@ describe('memoryPeakStep', () => {
     assert.equal(memoryPeakStep({ ...fullReport, memory: { ...memory, limitBytes: null } }), undefined));
 });
 
-describe('what is kept of a report', () => {
-  it('is all but the counts and what is not known', () => {
+describe('a kept report', () => {
+  it('has all fields except counts and unknown fields', () => {
     const { traffic: _traffic, node: _node, ...kept } = fullReport;
     const blocks = { since: 1, until: 1, counts: [] };
     assert.deepEqual(

@@ -1,4 +1,4 @@
-/** How long a pod is left alone after it was asked. */
+/** The pause between two pulls of a pod. */
 import assert from 'node:assert/strict';
 import { pauseMs, type PodPace } from '../../../../operator/reports/pace.ts';
 
@@ -9,10 +9,10 @@ const golden = { id: 'a', state: 'Running', n: 1, done: 0, passed: 0, score: nul
 const rows: readonly { readonly name: string; readonly pod: Partial<PodPace>; readonly wantMs: number }[] = [
   { name: 'a pod at rest', pod: {}, wantMs: 30_000 },
   { name: 'a pod in a rollout', pod: { pace: 'rollout' }, wantMs: 5_000 },
-  { name: 'a pod in a rollout whose golden run is under way',
+  { name: 'a pod in a rollout with a golden run in progress',
     pod: { pace: 'rollout', report: { ready: true, golden } }, wantMs: 1_500 },
-  { name: 'a pod that says it is not ready', pod: { report: { ready: false } }, wantMs: 5_000 },
-  { name: 'a pod that has said so for five minutes',
+  { name: 'a pod that reports it is not ready', pod: { report: { ready: false } }, wantMs: 5_000 },
+  { name: 'a pod that has not been ready for five minutes',
     pod: { report: { ready: false }, ageMs: 300_000 }, wantMs: 30_000 },
   { name: 'a pod that was silent once', pod: { misses: 1 }, wantMs: 5_000 },
   { name: 'a pod that was silent twice', pod: { misses: 2 }, wantMs: 10_000 },

@@ -1,4 +1,4 @@
-/** When pods are asked for their reports, and which change of a report wakes the model's pass. */
+/** When pods are pulled, and which changes of a report trigger a pass. */
 import assert from 'node:assert/strict';
 import type { Report } from '../../../../api/report.ts';
 import type { Pulled } from '../../../../operator/reports/report-client.ts';
@@ -10,7 +10,7 @@ import { model, never, pod, pullerWorld } from '../../../support/report-puller.t
 import { fullReport } from '../../../support/reports.ts';
 
 describe('ReportPuller', () => {
-  it('asks a new pod at once', async () => {
+  it('pulls a new pod at once', async () => {
     const { puller, changes } = pullerWorld();
     puller.watch(model, [pod], 'rollout');
     await settle();
@@ -22,7 +22,7 @@ describe('ReportPuller', () => {
     ['rollout', 1, 13],
     ['rest', 1, 3],
   ] as const) {
-    it(`asks every ${paceMs[pace] / 1000} seconds at the pace of ${pace}`, async () => {
+    it(`pulls every ${paceMs[pace] / 1000} seconds at the pace of ${pace}`, async () => {
       const { puller, clock, asked } = pullerWorld();
       puller.watch(model, [pod], pace);
       await clock.advance(minutes * 60_000);
@@ -30,7 +30,7 @@ describe('ReportPuller', () => {
     });
   }
 
-  it('follows a pod closely until it is ready, whatever its model is at', async () => {
+  it('pulls a pod at the pace of a rollout until it is ready, also at rest', async () => {
     const { puller, clock, asked, answer } = pullerWorld();
     answer({ kind: 'report', report: { ...fullReport, ready: false } });
     puller.watch(model, [pod], 'rest');
@@ -41,7 +41,7 @@ describe('ReportPuller', () => {
     assert.equal(asked.length, 5);
   });
 
-  it('does not wait out a long pause when a rollout begins', async () => {
+  it('shortens the pause when a rollout begins', async () => {
     const { puller, clock, asked } = pullerWorld();
     puller.watch(model, [pod], 'rest');
     await clock.advance(1_000);
@@ -50,7 +50,7 @@ describe('ReportPuller', () => {
     assert.equal(asked.length, 2);
   });
 
-  it('forgets a pod that is gone', async () => {
+  it('forgets a removed pod', async () => {
     const { puller, clock, asked } = pullerWorld();
     puller.watch(model, [pod], 'rollout');
     await settle();
@@ -61,7 +61,7 @@ describe('ReportPuller', () => {
     assert.equal(clock.pending, 0);
   });
 
-  it('leaves the pods of other models alone', async () => {
+  it('does not forget the pods of other models', async () => {
     const { puller } = pullerWorld();
     puller.watch(model, [pod], 'rest');
     puller.watch('ranking/other', [{ uid: 'uid-2', ip: '10.0.0.2', name: 'other-1' }], 'rest');
@@ -71,7 +71,7 @@ describe('ReportPuller', () => {
     assert.equal(puller.latest('uid-2'), undefined);
   });
 
-  it('does not take the answer of a pod that went meanwhile', async () => {
+  it('ignores the answer of a pod that was removed meanwhile', async () => {
     const { puller, changes, answer } = pullerWorld();
     let say: (pulled: Pulled) => void = () => {};
     answer(
@@ -89,7 +89,7 @@ describe('ReportPuller', () => {
     assert.deepEqual(changes, []);
   });
 
-  it('asks no more at once than a namespace may have slots for pods that were not heard', async () => {
+  it('pulls at most as many new pods at once as a namespace has slots for them', async () => {
     const { puller, clock, asked, answer } = pullerWorld();
     answer(never);
     puller.watch(
@@ -105,7 +105,7 @@ describe('ReportPuller', () => {
     assert.equal(new Set(asked).size, 12);
   });
 
-  it('asks a silent pod ever later, and at its pace again once it answers', async () => {
+  it('backs off from a silent pod, and returns to its pace when it answers', async () => {
     const { puller, clock, asked, answer } = pullerWorld();
     answer({ kind: 'nothing', reason: 'connect ECONNREFUSED' });
     puller.watch(model, [pod], 'rest');
@@ -127,7 +127,7 @@ describe('ReportPuller', () => {
     ['became ready', { ...silent, isReady: true }],
     ['got another address', { ...silent, ip: '10.0.0.9' }],
   ] as const) {
-    it(`asks a silent pod at once that ${name}`, async () => {
+    it(`pulls a silent pod at once after it ${name}`, async () => {
       const { puller, clock, asked, answer } = pullerWorld();
       answer({ kind: 'nothing', reason: 'connect ECONNREFUSED' });
       puller.watch(model, [silent], 'rest');
@@ -144,7 +144,7 @@ describe('ReportPuller', () => {
     });
   }
 
-  it('does not shorten the back-off of a silent pod with every pass, but when a rollout begins', async () => {
+  it('shortens the back-off of a silent pod when a rollout begins, but not at every pass', async () => {
     const { puller, clock, asked, answer } = pullerWorld();
     answer({ kind: 'nothing', reason: 'connect ECONNREFUSED' });
     puller.watch(model, [pod], 'rest');
@@ -162,7 +162,7 @@ describe('ReportPuller', () => {
     assert.equal(asked.length, before + 2);
   });
 
-  it('keeps the last report of a silent pod, says why it is silent, wakes nobody', async () => {
+  it('keeps the last report of a silent pod with the reason of its silence, without a pass', async () => {
     const { puller, clock, changes, answer } = pullerWorld();
     puller.watch(model, [pod], 'rollout');
     await settle();
@@ -178,7 +178,7 @@ describe('ReportPuller', () => {
     assert.deepEqual(changes, [model]);
   });
 
-  it('has no information of a pod that never answered', async () => {
+  it('has no report of a pod that never answered', async () => {
     const { puller, changes, answer } = pullerWorld();
     answer({ kind: 'nothing', reason: 'bootId is not a string' });
     puller.watch(model, [pod], 'rollout');
@@ -188,7 +188,7 @@ describe('ReportPuller', () => {
     assert.deepEqual(changes, []);
   });
 
-  it('ends what is in flight when it is closed', async () => {
+  it('ends pulls in progress when it is closed', async () => {
     const { puller, clock, answer } = pullerWorld();
     answer(never);
     puller.watch(model, [pod], 'rollout');
@@ -210,14 +210,14 @@ const changeRows: readonly ChangeRow[] = [
   { name: 'traffic', change: { seq: 42, traffic: [] }, wakes: false },
   { name: 'queue and event loop', change: { queue: { depth: 9, oldestMs: 80 },
       eventLoopLagMs: { p50: 1, p99: 9, max: 40 } }, wakes: false },
-  { name: 'living memory', change: { memory: { ...memory,
+  { name: 'current memory', change: { memory: { ...memory,
       anonymousBytes: memory.anonymousBytes + (40 << 20) } }, wakes: false },
   { name: 'a peak within the same sixteenth of the limit',
     change: { memory: { ...memory, peakBytes: memory.peakBytes + 1 } }, wakes: false },
   { name: 'a peak in the next sixteenth of the limit',
     change: { memory: { ...memory, peakBytes: memory.peakBytes + stepBytes } }, wakes: true },
   { name: 'readiness', change: { ready: false }, wakes: true },
-  { name: 'the provider really used', change: {
+  { name: 'the actual provider', change: {
       providers: { requested: ['CUDA', 'CPU'], actual: [{ provider: 'CPU', nodes: 1, time: 1 }] } }, wakes: true },
   { name: 'the share of a provider', change: {
       providers: { requested: ['CPU'], actual: [{ provider: 'CPU', nodes: 0.9, time: 0.8 }] } }, wakes: false },
@@ -229,7 +229,7 @@ const changeRows: readonly ChangeRow[] = [
 
 describe('ReportPuller.onChange', () => {
   for (const { name, change, wakes } of changeRows) {
-    it(`${wakes ? 'tells of' : 'keeps quiet about'} ${name}`, async () => {
+    it(`${wakes ? 'is called' : 'is not called'} for a change of ${name}`, async () => {
       const { puller, clock, changes, answer } = pullerWorld();
       puller.watch(model, [pod], 'rollout');
       await settle();
@@ -241,8 +241,8 @@ describe('ReportPuller.onChange', () => {
   }
 });
 
-describe('ReportPuller, of a golden run', () => {
-  it('asks again soon while a rollout waits for it, and at the usual pace once it is done', async () => {
+describe('ReportPuller, during a golden run', () => {
+  it('pulls after 1.5 s in a rollout, and at the usual pace after the run', async () => {
     const { puller, clock, changes, answer } = pullerWorld();
     answer({ kind: 'report', report: { ...fullReport, golden: { ...golden, state: 'Running' } } });
     puller.watch(model, [pod], 'rollout');
@@ -257,7 +257,7 @@ describe('ReportPuller, of a golden run', () => {
     assert.equal(changes.length, 3);
   });
 
-  it('tells of one that is done a second time, once stable was there to compare with', async () => {
+  it('triggers a pass for a second run, which compared with stable', async () => {
     const { puller, clock, changes, answer } = pullerWorld();
     answer({ kind: 'report', report: { ...fullReport, golden: { ...golden, state: 'Done' } } });
     puller.watch(model, [pod], 'rollout');

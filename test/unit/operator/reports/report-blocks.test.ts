@@ -1,4 +1,4 @@
-/** Which blocks of a pod are asked for, who hears of them, and when they are worth a pass. */
+/** Which blocks are requested from a pod, when listeners are called, and when blocks trigger a pass. */
 import assert from 'node:assert/strict';
 import { blockSeconds, type Report } from '../../../../api/report.ts';
 import type { Pulled } from '../../../../operator/reports/report-client.ts';
@@ -7,7 +7,7 @@ import { settle } from '../../../support/hand-clock.ts';
 import { model, never, pod, pullerWorld, type World } from '../../../support/report-puller.ts';
 import { fullReport } from '../../../support/reports.ts';
 
-/** A report at the hand clock's beginning, with one block whose count changed `seq` times. */
+/** A report at the start of the hand clock, with one block whose count changed `seq` times. */
 function withBlocks(seq: number, change: Partial<Report> = {}, until = 85_000_000): Report {
   return {
     ...fullReport,
@@ -28,7 +28,7 @@ describe('ReportPuller with blocks', () => {
     return { ...all, heard };
   };
 
-  it('hands on every report with blocks, of which pod it is, also when nothing is new', async () => {
+  it('passes every report with blocks to listeners, with the name of the pod, also without new blocks', async () => {
     const { puller, clock, heard, answer } = started();
     answer({ kind: 'report', report: withBlocks(1) });
     puller.watch(model, [pod], 'rollout');
@@ -39,10 +39,10 @@ describe('ReportPuller with blocks', () => {
   });
 
   for (const [name, second, pace, want] of [
-    ['asks for a pass when a count changed during a rollout', withBlocks(2), 'rollout', 2],
-    ['asks for a pass when a block began during a rollout', withBlocks(1, {}, 85_000_001), 'rollout', 2],
-    ['asks for no pass when nothing changed', withBlocks(1), 'rollout', 1],
-    ['asks for no pass at rest', withBlocks(2), 'rest', 1],
+    ['triggers a pass when a count changed during a rollout', withBlocks(2), 'rollout', 2],
+    ['triggers a pass when a block began during a rollout', withBlocks(1, {}, 85_000_001), 'rollout', 2],
+    ['triggers no pass without a change', withBlocks(1), 'rollout', 1],
+    ['triggers no pass at rest', withBlocks(2), 'rest', 1],
   ] as const) {
     it(name, async () => {
       const { puller, clock, changes, answer } = started();
@@ -55,7 +55,7 @@ describe('ReportPuller with blocks', () => {
     });
   }
 
-  it('has handed the report on before it asks for the pass', async () => {
+  it('passes the report to listeners before it triggers the pass', async () => {
     const { puller, answer } = pullerWorld();
     const order: string[] = [];
     puller.onChange(() => order.push('pass'));
@@ -66,7 +66,7 @@ describe('ReportPuller with blocks', () => {
     assert.deepEqual(order, ['report', 'pass']);
   });
 
-  it('asks for what it has not heard, and from the start after another boot', async () => {
+  it('requests only new blocks, and all blocks after a restart of the pod', async () => {
     const { puller, clock, asks, answer } = started();
     answer({ kind: 'report', report: withBlocks(1) });
     puller.watch(model, [pod], 'rollout');
@@ -79,7 +79,7 @@ describe('ReportPuller with blocks', () => {
     );
   });
 
-  it("asks a model's pods for everything again, at once, for who never heard it", async () => {
+  it("hearAnew requests all blocks of a model's pods again, at once", async () => {
     const { puller, clock, asks, answer } = started();
     answer({ kind: 'report', report: withBlocks(1) });
     puller.watch(model, [pod], 'rollout');
@@ -98,7 +98,7 @@ describe('ReportPuller with blocks', () => {
     );
   });
 
-  it('asks for everything also when it was about to hear the rest', async () => {
+  it('hearAnew during a pull requests all blocks after that pull', async () => {
     const { puller, clock, asks, answer } = started();
     answer({ kind: 'report', report: withBlocks(1) });
     puller.watch(model, [pod], 'rollout');
@@ -121,7 +121,7 @@ describe('ReportPuller with blocks', () => {
     );
   });
 
-  it('says to each pod what it is to do, and changes it with the next request', async () => {
+  it('sends each pod its instructions, and changed instructions with the next request', async () => {
     const { puller, clock, asks } = started();
     const stable = { ...pod, ask: { sample: 0.05 } };
     const candidate = {
@@ -137,7 +137,7 @@ describe('ReportPuller with blocks', () => {
     assert.deepEqual(asks, [{ sample: 0.05 }, candidate.ask, {}, candidate.ask]);
   });
 
-  it('takes no blocks from a clock that is hours off', async () => {
+  it('ignores the blocks of a pod whose clock is hours off', async () => {
     const { puller, heard, changes, answer } = started();
     answer({ kind: 'report', report: withBlocks(1, {}, 85_000_000 + (2 * 3600) / blockSeconds) });
     puller.watch(model, [pod], 'rollout');
@@ -147,7 +147,7 @@ describe('ReportPuller with blocks', () => {
     assert.deepEqual(changes, [model]);
   });
 
-  it('knows when a pod was heard last, or since when it is waited for', async () => {
+  it('knows the time of the last report, or the start of the watch', async () => {
     const { puller, clock, answer } = started();
     assert.equal(puller.heardAtMs('uid-1'), undefined);
     answer(never);

@@ -1,7 +1,4 @@
-/**
- * Fair turns: whatever the pods of others do, a pod that answers is asked in time, and one namespace never has all
- * slots.
- */
+/** Fairness: pods of other models cannot delay a healthy pod, and one namespace never holds all slots. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { DueHeap } from '../../../../lib/due-heap.ts';
@@ -9,7 +6,7 @@ import { pullLimits } from '../../../../operator/reports/puller.ts';
 import { paceMs, pauseMs } from '../../../../operator/reports/pace.ts';
 import { PullSchedule, type PullTurn } from '../../../../operator/reports/schedule.ts';
 
-/** answers: at once. silent: never. moody: answers and is silent by turns. */
+/** answers: always. silent: never. moody: every second time. */
 type Behaviour = 'answers' | 'silent' | 'moody';
 type Group = { readonly model: string; readonly pods: number; readonly behaviour: Behaviour };
 type Pulled = { readonly uid: string; readonly atMs: number };
@@ -49,7 +46,7 @@ class Simulation {
     this.#nowMs = endMs;
   }
 
-  /** The longest time between two pulls of a pod, its joining and the end included. */
+  /** The longest time between two pulls of a pod, including the times from its start and to the end. */
   longestGapMs(uid: string, joinedMs: number): number {
     const times = [joinedMs, ...this.pulls.filter((pull) => pull.uid === uid).map(({ atMs }) => atMs), this.#nowMs];
     return Math.max(...times.slice(1).map((atMs, i) => atMs - times[i]!));
@@ -112,7 +109,7 @@ const hostile = fc.array(
 );
 
 describe('the schedule of pulls', () => {
-  it('asks every pod that answers within two intervals, whatever the pods of other models do', () => {
+  it('pulls every healthy pod within two intervals beside any pods of other models', () => {
     fc.assert(
       fc.property(
         hostile,
@@ -135,7 +132,7 @@ describe('the schedule of pulls', () => {
     );
   });
 
-  it('keeps to its bounds, and never gives one namespace all slots', () => {
+  it('respects its limits, and never gives one namespace all slots', () => {
     fc.assert(
       fc.property(hostile, (groups) => {
         const simulation = new Simulation();
@@ -153,7 +150,7 @@ describe('the schedule of pulls', () => {
     );
   });
 
-  it('asks the heard pods of a model beside a thousand silent ones of the same model', () => {
+  it('pulls healthy pods on time beside a thousand silent pods of the same namespace', () => {
     const simulation = new Simulation();
     simulation.join({ model: 'victim/m', pods: 5, behaviour: 'answers' });
     simulation.runUntil(1_000);
@@ -164,7 +161,7 @@ describe('the schedule of pulls', () => {
       assert.ok(simulation.longestGapMs(uid, 0) <= 5_100, `${simulation.longestGapMs(uid, 0)} ms`);
   });
 
-  it('gives a silent pod its turn in a model whose other pods are always due', () => {
+  it('gives a silent pod every fourth turn when other pods of its model are always due', () => {
     const schedule = new PullSchedule({
       slots: 1,
       unheardSlots: 1,
@@ -183,7 +180,7 @@ describe('the schedule of pulls', () => {
     assert.ok(turns >= 9 && turns <= 11, `${turns} of 40`);
   });
 
-  it('asks every silent pod, too, in its turn', () => {
+  it('pulls every silent pod', () => {
     const simulation = new Simulation();
     simulation.join({ model: 'evil/a', pods: 40, behaviour: 'silent' });
     simulation.runUntil(60_000);
@@ -199,7 +196,7 @@ describe('the schedule of pulls', () => {
     assert.equal(turns('evil'), turns('few'));
   });
 
-  it('does not forget what a namespace used when its models are made anew', () => {
+  it('keeps the used time of a namespace when its models are deleted and created again', () => {
     const schedule = new PullSchedule({
       slots: 1,
       unheardSlots: 1,
@@ -216,7 +213,7 @@ describe('the schedule of pulls', () => {
     assert.equal(schedule.take(2_001)?.uid, 'v1');
   });
 
-  it('gives the slots of a pod back that went while it was asked, also when one of its name came', () => {
+  it('frees the slots of a pod that was removed during its pull, also when its uid was added again', () => {
     const schedule = new PullSchedule({
       slots: 1,
       unheardSlots: 1,
@@ -234,7 +231,7 @@ describe('the schedule of pulls', () => {
     assert.deepEqual([schedule.size, schedule.take(1e9)], [1, undefined]);
   });
 
-  it('says when it is to be asked again, and how late it is', () => {
+  it('knows when the next pod is due, and the lag', () => {
     const schedule = new PullSchedule({ ...pullLimits, slots: 1 });
     assert.deepEqual([schedule.nextMs(), schedule.lagMs(0)], [Infinity, 0]);
     schedule.add('a', 'ns/m', 100);
@@ -248,7 +245,7 @@ describe('the schedule of pulls', () => {
     assert.equal(schedule.nextMs(), 3_000);
   });
 
-  it('hears five thousand pods of five namespaces beside five thousand silent ones of five others', () => {
+  it('pulls five thousand healthy pods of five namespaces beside five thousand silent pods of five others', () => {
     const simulation = new Simulation();
     for (let i = 0; i < 100; i += 1)
       simulation.join({ model: `ns-${i % 10}/m-${i}`, pods: 100, behaviour: i % 2 === 0 ? 'silent' : 'answers' });
@@ -260,7 +257,7 @@ describe('the schedule of pulls', () => {
 });
 
 describe('DueHeap', () => {
-  it('gives everything in the order of time', () => {
+  it('returns all items in the order of time', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.boolean(), fc.integer({ min: 0, max: 50 }))), (moves) => {
         const heap = new DueHeap<number>();

@@ -1,4 +1,4 @@
-/** Every builder's whole output, as YAML that a person reviews. */
+/** The complete output of every builder, compared with golden YAML files. */
 import assert from 'node:assert/strict';
 import { stringify } from 'yaml';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
@@ -66,9 +66,9 @@ describe('desiredState', () => {
 
   // prettier-ignore
   const sidecars: readonly (readonly [sentence: string, said: object | undefined, gets: object])[] = [
-    ['its own amounts where the spec is silent', undefined,
+    ['the default amounts without amounts in the spec', undefined,
       { requests: { cpu: '10m', memory: '96Mi' }, limits: { cpu: '500m', memory: '192Mi' } }],
-    ['what a LimitRange asks for, amount by amount', { requests: { cpu: '100m' }, limits: { memory: '128Mi' } },
+    ['the amounts of the spec, and defaults for the rest', { requests: { cpu: '100m' }, limits: { memory: '128Mi' } },
       { requests: { cpu: '100m', memory: '96Mi' }, limits: { cpu: '500m', memory: '128Mi' } }],
     ['no request above a lower limit', { limits: { memory: '96Mi', cpu: '5m' } },
       { requests: { cpu: '5m', memory: '96Mi' }, limits: { cpu: '5m', memory: '96Mi' } }],
@@ -85,7 +85,7 @@ describe('desiredState', () => {
     });
   }
 
-  it('leaves a revision alone whose record is lost', () => {
+  it('builds no children for a revision without a record', () => {
     const decision: Decision = {
       next: { phase: 'Stable', stable: 'aaaaaaaaaa' },
       serve: 'aaaaaaaaaa',
@@ -99,7 +99,7 @@ describe('desiredState', () => {
     );
   });
 
-  it('moves traffic last', () => {
+  it('has the object that moves traffic last', () => {
     const model = given.model();
     const record = given.record(model);
     const decision: Decision = {
@@ -118,7 +118,7 @@ describe('desiredState', () => {
   });
 });
 
-describe('what moves traffic', () => {
+describe('the objects that move traffic', () => {
   const model = given.model({
     traffic: {
       router: 'HTTPRoute',
@@ -141,7 +141,7 @@ describe('what moves traffic', () => {
       decision: { ...base, serve: 'aaaaaaaaaa', canary: { revision: 'bbbbbbbbbb', weight: 5 } } },
   ];
   for (const { name, router, decision } of rows) {
-    it(`is what test/golden/${name}.yaml shows`, () => {
+    it(`are equal to test/golden/${name}.yaml`, () => {
       const asked = router === 'HTTPRoute' ? model : given.model();
       const moving = desiredState(asked, decision, records).filter(
         ({ metadata }) => metadata.labels['onnx-operator.dev/revision'] === undefined,
@@ -153,7 +153,7 @@ describe('what moves traffic', () => {
     });
   }
 
-  it('names no revision whose record is lost, for it has no Service', () => {
+  it('do not name a revision without a record, which has no Service', () => {
     const [, route] = desiredState(model, { ...base, serve: 'aaaaaaaaaa' }, new Map([...records].slice(0, 1))).slice(
       -2,
     );
@@ -172,7 +172,7 @@ describe('readControllerRevision', () => {
     assert.deepEqual(read, { ...record, template: podTemplate(given.model(), record) });
   });
 
-  it('keeps the pods as they were written down, whatever a later operator would build', () => {
+  it('keeps the stored pod template, although a newer operator builds another one', () => {
     const template = { metadata: { labels: { of: 'an older operator' } }, spec: { containers: [] } };
     const [, , , deployed] = desiredState(
       given.model(),
@@ -185,7 +185,7 @@ describe('readControllerRevision', () => {
       },
       new Map([['x', given.record(given.model(), { revision: 'x', template })]]),
     );
-    // Beside it stand Kubernetes' own defaults, which change no stored object (drift suite, on a real API server too).
+    // Kubernetes' defaults are added; the drift suite checks that they do not change a stored object.
     const defaults = {
       hostNetwork: false,
       hostPID: false,
@@ -206,7 +206,7 @@ describe('readControllerRevision', () => {
     { name: 'without data', change: { data: undefined } },
   ];
   for (const { name, change } of notOurs) {
-    it(`is nothing for an object ${name}`, () =>
+    it(`is undefined for an object ${name}`, () =>
       assert.equal(
         readControllerRevision({ ...controllerRevision(given.model(), given.record(given.model())), ...change }),
         undefined,

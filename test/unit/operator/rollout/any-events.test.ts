@@ -1,4 +1,4 @@
-/** Whatever happens, in whatever order: what must hold on the way, and where it ends (docs/rollouts.md). */
+/** Invariants of a rollout over random events in random order, and where it ends (docs/rollouts.md). */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
@@ -72,7 +72,7 @@ const intend =
     world.spec = { ...world.spec, rollout: { ...world.spec.rollout, ...more } };
   };
 
-/** Each with its words, for a counterexample that can be read. */
+/** Each event with a description, so that a counterexample can be read. */
 const event: fc.Arbitrary<{ readonly say: string; readonly does: Event }> = fc.oneof(
   anyRevision.map((target) => ({
     say: `spec of ${target[0]}`,
@@ -177,11 +177,10 @@ function startedWith(first: Shape): RolloutWorld {
 const readyIn = (seen: Observation, of: Revision | null | undefined): number => seen.pods[of ?? '']?.ready ?? 0;
 
 /**
- * Weights sum to 100, and go to ready pods while there are any. Nobody is to have pods of a model that is scaled to
- * zero.
+ * Weights sum to 100, and go to ready pods while there are any. A model that is scaled to zero must not be given pods.
  */
 function assertServed({ plan }: RolloutWorld, { next, serve, canary }: Decision, seen: Observation): void {
-  assert.notEqual(serve, null, 'somebody serves');
+  assert.notEqual(serve, null, 'a revision serves');
   if (canary !== undefined) {
     assert.ok(
       canary.weight >= 1 && canary.weight <= 99 && canary.revision !== serve,
@@ -189,16 +188,16 @@ function assertServed({ plan }: RolloutWorld, { next, serve, canary }: Decision,
     );
     assert.ok(
       readyIn(seen, canary.revision) > 0 && readyIn(seen, serve) > 0,
-      `shared with who has no ready pod in ${next.phase}`,
+      `traffic for a revision without a ready pod in ${next.phase}`,
     );
   }
   assert.ok(
     plan.replicas === 0 || readyIn(seen, serve) > 0 || admittedIn(next).every((of) => readyIn(seen, of) === 0),
-    `${serve} has no ready pod, another one that may serve has some, in ${next.phase}`,
+    `${serve} has no ready pod, another revision that may serve has some, in ${next.phase}`,
   );
 }
 
-/** Revisions that passed what comes before traffic, or had it. */
+/** Revisions that passed the checks before traffic, or had traffic already. */
 function admittedIn(next: RolloutState): readonly (Revision | null)[] {
   if (next.phase === 'Shifting' || next.phase === 'Analyzing' || next.phase === 'Paused')
     return [next.stable, next.candidate];
@@ -207,15 +206,15 @@ function admittedIn(next: RolloutState): readonly (Revision | null)[] {
 }
 
 /**
- * Who has traffic keeps the pods that it needs for it, as far as it had them: nothing is taken before its traffic is
- * gone.
+ * A revision with traffic keeps the pods that it needs, as far as it had them: no pod is removed before its traffic has
+ * moved.
  */
 function assertCarried(world: RolloutWorld, before: RolloutState, decision: Decision, seen: Observation): void {
   const { capacity, router } = world.plan;
   const isInTurn = capacity.mode === 'Recreate' || !('stable' in before) || before.stable === null;
   if (isInTurn) return;
   if (router === 'Service' && world.taken.canary !== undefined) assertCarriedTogether(world, decision, seen);
-  // Any other revision has traffic only because a route stands still, which nobody waits for without end.
+  // Any other revision has traffic only because the route does not move; its pods are not kept for that.
   else
     for (const revision of new Set([before.stable, ...admittedIn(before)]))
       if (revision !== null) assertCarriedBy(revision, world, decision, seen);
@@ -228,12 +227,12 @@ function assertCarriedBy(revision: Revision, world: RolloutWorld, { next, run }:
   const wanted = run.find((each) => each.revision === revision)?.replicas ?? 0;
   assert.ok(
     wanted >= Math.min(needed, readyIn(seen, revision)),
-    `${revision} has ${share}% of the traffic, needs ${needed} of ${readyIn(seen, revision)} pods and is to have ` +
+    `${revision} has ${share}% of the traffic, needs ${needed} of ${readyIn(seen, revision)} pods, but is given ` +
       `${wanted} in ${next.phase}`,
   );
 }
 
-/** Each pod has the same share: together they are as many as it takes. */
+/** By pods, each pod has the same share: both revisions together need enough pods for all the traffic. */
 function assertCarriedTogether(
   { plan: { replicas, capacity } }: RolloutWorld,
   { next, run }: Decision,
@@ -250,7 +249,7 @@ function assertCarriedTogether(
   );
 }
 
-/** Nothing changed, no time passed: it comes to rest. */
+/** Without an event and without time passing, the decisions must stop changing. */
 function assertNoChurn(world: RolloutWorld, seen: Observation): void {
   const known = new Set<string>();
   const before = world.status;
@@ -264,10 +263,10 @@ function assertNoChurn(world: RolloutWorld, seen: Observation): void {
     }
     known.add(`${state.phase}: ${decision.reason}`);
   }
-  assert.fail(`goes on changing: ${[...known].join(', ')}`);
+  assert.fail(`the decisions keep changing: ${[...known].join(', ')}`);
 }
 
-/** What is read from the very status that the state is read from. */
+/** Observations that are read from the same status as the state. */
 function fromStatus(world: RolloutWorld): Pick<Observation, 'gates' | 'provenance' | 'refused' | 'spent'> {
   const { gates, provenance = {}, refused = [], spent = {} } = world.observe();
   return { provenance, refused, spent, ...(gates === undefined ? {} : { gates }) };
@@ -277,13 +276,13 @@ function assertStatus({ status }: RolloutWorld): void {
   const { step = 0, desiredWeight = 0, attempt = 1 } = status?.rollout ?? {};
   assert.ok(
     step >= 0 && step <= 1000 && desiredWeight >= 0 && desiredWeight <= 100 && attempt >= 1,
-    'the status is one that the API server takes',
+    'the API server accepts the status',
   );
 }
 
 // ── the end ──────────────────────────────────────────────────────────────────────────────────────
 
-/** Everybody is well, nobody asks for anything: each pause ends by what the status says ends it. */
+/** All revisions are healthy and no intent is set: each pause ends by the event that the status names. */
 function calmDown(world: RolloutWorld): void {
   const { abortRevision: _a, promoteRevision: _b, pinRevision: _c, paused: _d, ...rollout } = world.spec.rollout ?? {};
   world.spec = { ...world.spec, rollout, replicas: 3 };
@@ -330,8 +329,8 @@ function tell(first: Shape, happenings: readonly Happening[]): void {
   assert.ok(isAtRest(world), `ends in ${JSON.stringify(world.state)} for ${world.target}`);
 }
 
-describe('a rollout, over any run of events', () => {
-  it('serves from ready pods, takes none from who has traffic, rests after events, ends as the spec asks', function () {
+describe('a rollout, over any sequence of events', () => {
+  it('serves from ready pods, keeps the pods of traffic, comes to rest, and ends as the spec asks', function () {
     this.timeout(60_000);
     fc.assert(
       fc.property(shape, fc.array(happening, { minLength: 1, maxLength: 40, size: 'max' }), (first, happenings) => {
@@ -344,7 +343,7 @@ describe('a rollout, over any run of events', () => {
           throw new Error(`${(error as Error).message} <- ${JSON.stringify(first)}: ${story}`, { cause: error });
         }
       }),
-      // The same runs each time; others with ROLLOUT_RUNS.
+      // The seed is fixed; ROLLOUT_RUNS runs other seeds.
       process.env['ROLLOUT_RUNS'] === undefined
         ? { numRuns: 500, seed: 1 }
         : { numRuns: Number(process.env['ROLLOUT_RUNS']) },

@@ -1,4 +1,4 @@
-/** What waits for a person stays what it is, whatever becomes of stable. */
+/** A rollout that waits for a person keeps waiting, whatever happens to stable. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
@@ -74,7 +74,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
     .map((ms) => ({ say: `${ms} ms pass`, does: (world: RolloutWorld) => world.tick(ms) })),
 );
 
-/** A canary that has begun, of a model that has served. */
+/** A canary of a model that has served before, after its first steps. */
 function begun(first: Partial<RolloutWorld['spec']>): RolloutWorld {
   const world = new RolloutWorld();
   world.spec = { replicas: 3, ...first };
@@ -110,7 +110,7 @@ const runs = {
 };
 
 describe('a rollout that waits for a person', () => {
-  it('is never promoted, and never goes past its approval, without one', function () {
+  it('is not promoted, and does not pass its approval, without one', function () {
     this.timeout(60_000);
     fc.assert(
       fc.property(shape, events, (first, happenings) => {
@@ -141,7 +141,7 @@ describe('a rollout that waits for a person', () => {
     );
   });
 
-  it('stays where it is while spec.rollout.paused holds it', function () {
+  it('keeps its phase and step while spec.rollout.paused holds it', function () {
     this.timeout(60_000);
     fc.assert(
       fc.property(shape, events, (first, happenings) => {
@@ -166,7 +166,7 @@ describe('a rollout that waits for a person', () => {
     );
   });
 
-  it('carries the traffic for a stable that is away for seconds, and gives it back', () => {
+  it('carries the traffic while stable has no ready pod for seconds, and returns it', () => {
     const world = begun({ rollout: { strategy: 'Canary', steps: withApproval[0] } });
     for (let i = 0; i < 20; i += 1) {
       world.tick();

@@ -1,4 +1,4 @@
-/** Every transition of the rollout, one row each; then what must hold whatever happens. */
+/** Every transition of the rollout in one row each, then invariants over random events. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { DecisionReason } from '../../../../api/reasons.ts';
@@ -70,7 +70,7 @@ const failedFirst: RolloutState = {
 type Row = {
   name: string;
   state: RolloutState;
-  /** What differs from one healthy stable revision `a`. */
+  /** The difference from one healthy stable revision `a`. */
   seen?: Partial<Observation>;
   plan?: Partial<RolloutPlan>;
   afterMs?: number;
@@ -83,22 +83,22 @@ const rows: Row[] = [
     want: { phase: 'Preparing', serve: a, run: { [a]: 1 }, reason: 'RevisionCreated' } },
   { name: 'adopts the revision that the entry Service selects when the status was lost', state: { phase: 'New' },
     seen: { target: b, routed: a }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'UpToDate' } },
-  { name: 'adopts it also while its pods are starting, as after a restore', state: { phase: 'New' },
+  { name: 'adopts it also while its pods are starting, as after a restored backup', state: { phase: 'New' },
     seen: { target: b, routed: a, pods: { [a]: pods(0, { resolved: true }) } },
     want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'NoReadyPods' } },
   { name: 'does not adopt a revision that has no Deployment', state: { phase: 'New' },
     seen: { target: b, routed: a, pods: {} },
     want: { phase: 'Preparing', serve: b, run: { [b]: 1 }, reason: 'RevisionCreated' } },
 
-  { name: 'gives a candidate all its pods once the first has said what it is made of',
+  { name: 'gives a candidate all its pods once the first pod has reported its digests',
     state: preparing, seen: { target: b, pods: { [a]: pods(2), [b]: pods(0, { resolved: true }) } },
     want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 2 }, reason: 'RevisionWarming' } },
-  { name: 'keeps a candidate at one pod until then', state: preparing, seen: { target: b },
+  { name: 'keeps a candidate at one pod until the first pod has reported', state: preparing, seen: { target: b },
     want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'RevisionStarting' } },
-  { name: 'says what holds a candidate up', state: preparing,
+  { name: 'names the trouble that delays a candidate', state: preparing,
     seen: { target: b, pods: { [a]: pods(2), [b]: pods(0, { trouble: imageTrouble }) } },
     want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'ImagePullBackOff' } },
-  { name: 'does not promote a candidate that could carry only half', state: preparing,
+  { name: 'does not promote a candidate whose ready pods can carry only half of the traffic', state: preparing,
     seen: { target: b, pods: { [a]: pods(2), [b]: pods(1) } },
     want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 2 }, reason: 'RevisionWarming' } },
   { name: 'promotes a candidate that is ready', state: preparing,
@@ -106,19 +106,19 @@ const rows: Row[] = [
     want: { phase: 'Promoting', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Promoted' } },
   { name: 'promotes a first revision at its first ready pod', state: preparingFirst,
     seen: { pods: { [a]: pods(1) } }, want: { phase: 'Promoting', serve: a, run: { [a]: 2 }, reason: 'Promoted' } },
-  { name: 'promotes at once when no pod is asked for', state: preparing, seen: { target: b },
+  { name: 'promotes at once when spec.replicas is 0', state: preparing, seen: { target: b },
     plan: { replicas: 0 }, want: { phase: 'Promoting', serve: b, run: { [a]: 0, [b]: 0 }, reason: 'Asleep' } },
-  { name: 'takes a third revision instead of the candidate', state: preparing, seen: { target: c },
+  { name: 'prepares a third revision instead of the candidate', state: preparing, seen: { target: c },
     want: { phase: 'Preparing', serve: a, run: { [a]: 2, [c]: 1 }, reason: 'RevisionSuperseded' } },
   { name: 'drops the candidate when the spec goes back to stable', state: preparing, seen: { target: a },
     want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'RevisionReverted' } },
-  { name: 'gives up at once on a trouble that trying again cannot mend', state: preparing,
+  { name: 'gives up at once on a fatal trouble', state: preparing,
     seen: { target: b, pods: { [a]: pods(2), [b]: pods(0, { trouble: digestTrouble }) } },
     want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'DigestMismatch' } },
-  { name: 'does not take what a pod said before a retry for a word about it', state: { ...preparingFirst, attempt: 2 },
+  { name: 'ignores a termination message from before the retry', state: { ...preparingFirst, attempt: 2 },
     seen: { pods: { [a]: pods(0, { trouble: { ...digestTrouble, at: t0 - 1000 } }) } },
     want: { phase: 'Preparing', serve: a, run: { [a]: 1 }, reason: 'DigestMismatch' } },
-  { name: 'gives a retry up on what a pod said since', state: { ...preparingFirst, attempt: 2 },
+  { name: 'gives up a retry on a termination message since the retry', state: { ...preparingFirst, attempt: 2 },
     seen: { pods: { [a]: pods(0, { trouble: { ...digestTrouble, at: t0 } }) } },
     want: { phase: 'Failed', serve: a, run: { [a]: 1 }, reason: 'DigestMismatch' } },
   { name: 'gives up at the deadline with the trouble as the reason', state: preparing,
@@ -126,86 +126,86 @@ const rows: Row[] = [
     want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'ImagePullBackOff' } },
   { name: 'gives up at the deadline without a trouble', state: preparing, seen: { target: b }, afterMs: 600_000,
     want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'ProgressDeadlineExceeded' } },
-  { name: 'waits a millisecond before the deadline', state: preparing, seen: { target: b }, afterMs: 599_999,
+  { name: 'waits until a millisecond before the deadline', state: preparing, seen: { target: b }, afterMs: 599_999,
     want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'RevisionStarting' } },
-  { name: 'keeps a first revision trying after it was given up', state: preparingFirst,
+  { name: 'keeps the pods of a first revision that was given up', state: preparingFirst,
     seen: { pods: { [a]: pods(0, { trouble: imageTrouble }) } }, afterMs: 600_000,
     want: { phase: 'Failed', serve: a, run: { [a]: 1 }, reason: 'ImagePullBackOff' } },
 
-  { name: 'keeps both revisions until the entry Service follows', state: promoting,
+  { name: 'keeps both revisions until the entry Service selects the new one', state: promoting,
     seen: { target: b, routed: a, pods: { [a]: pods(2), [b]: pods(2) } }, afterMs: 3_600_000,
     want: { phase: 'Promoting', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'RouteMoving' } },
-  { name: 'starts the settling time when the entry Service follows', state: promoting,
+  { name: 'starts the settling time when the entry Service selects the new one', state: promoting,
     seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(2) } },
     want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
   { name: 'finishes a first promotion without settling',
     state: { phase: 'Promoting', stable: a, retiring: null, since: t0 },
     want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'UpToDate' } },
-  { name: 'finishes a move in progress before it looks at a new target', state: promoting,
+  { name: 'finishes a promotion before it prepares a new target', state: promoting,
     seen: { target: c, routed: a, pods: { [a]: pods(2), [b]: pods(2) } },
     want: { phase: 'Promoting', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'RouteMoving' } },
   { name: 'lets the old revision serve when the new stable loses every pod', state: promoting,
     seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(0, { resolved: true }) } },
     want: { phase: 'Promoting', serve: a, run: { [a]: 2, [b]: 2 }, reason: 'CandidateUnavailable' } },
-  { name: 'goes back for good when that lasts', state: { ...settling, lostAt: t0 },
+  { name: 'goes back for good when the new stable stays without a ready pod', state: { ...settling, lostAt: t0 },
     seen: { target: b, routed: a, pods: { [a]: pods(2), [b]: pods(0, { resolved: true }) } },
     afterMs: 30_000, want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'LateRollback' } },
   { name: 'goes back for good at once when the pods cannot recover', state: settling,
     seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(0, { trouble: digestTrouble }) } },
     want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'LateRollback' } },
-  { name: 'gives the traffic to the new stable again when its pods are back',
+  { name: 'returns the traffic to the new stable when its pods are ready again',
     state: { ...settling, lostAt: t0 }, seen: { target: b, routed: a, pods: { [a]: pods(2), [b]: pods(2) } },
     want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'RouteMoving' } },
-  { name: 'stays when both lost every pod', state: settling,
+  { name: 'stays when both revisions lost every pod', state: settling,
     seen: { target: b, routed: b, pods: { [a]: pods(0, { resolved: true }), [b]: pods(0, { resolved: true }) } },
     want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
 
-  { name: 'does not go back when both are scaled to zero', state: settling,
+  { name: 'does not go back when both revisions are scaled to zero', state: settling,
     seen: { target: b, routed: b, pods: { [a]: pods(1), [b]: pods(0, { resolved: true }) } },
     plan: { replicas: 0 }, want: { phase: 'Settling', serve: b, run: { [a]: 0, [b]: 0 }, reason: 'Draining' } },
-  { name: 'turns back at once when the spec does, while the old pods are all there', state: settling,
+  { name: 'turns back at once when the spec goes back while all old pods exist', state: settling,
     seen: { target: a, routed: b, pods: { [a]: pods(2), [b]: pods(2) }, provenance: { [a]: 'GatesPassed' } },
     want: { phase: 'Promoting', serve: a, run: { [a]: 2, [b]: 2 }, reason: 'Promoted' } },
-  { name: 'judges what is not proven before it turns back to it', state: settling,
+  { name: 'judges a revision that is not proven before it turns back to it', state: settling,
     seen: { target: a, routed: b, pods: { [a]: pods(2), [b]: pods(2) }, provenance: { [a]: 'Forced' } },
     afterMs: 10_000, want: { phase: 'Preparing', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'RevisionCreated' } },
-  { name: 'does not turn back to pods that are going', state: settling,
+  { name: 'does not turn back to pods that are being deleted', state: settling,
     seen: { target: a, routed: b, pods: { [a]: pods(1), [b]: pods(2) } },
     want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
-  { name: 'keeps the retiring pods while the new ones cannot carry it all', state: settling,
+  { name: 'keeps the retiring pods while the new pods cannot carry all the traffic', state: settling,
     seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(1) } }, afterMs: 60_000,
     want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
-  { name: 'goes back when the new ones stay fewer for as long as a candidate may take', state: settling,
+  { name: 'goes back when too few new pods are ready until the progress deadline', state: settling,
     seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(1) } }, afterMs: 610_000,
     want: { phase: 'Aborting', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'LateRollback' } },
-  { name: 'lets the retiring pods finish', state: settling,
+  { name: 'lets the retiring pods finish their requests', state: settling,
     seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(2) } }, afterMs: 9_999,
     want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
-  { name: 'takes the retiring pods away after the settling time', state: settling,
+  { name: 'deletes the retiring pods after the settling time', state: settling,
     seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(2) } }, afterMs: 10_000,
     want: { phase: 'Stable', serve: b, run: { [b]: 2 }, reason: 'UpToDate' } },
-  { name: 'keeps them while somebody has turned the entry Service back', state: settling,
+  { name: 'keeps the retiring pods while another client has turned the entry Service back', state: settling,
     seen: { target: b, routed: a, pods: { [a]: pods(2), [b]: pods(2) } }, afterMs: 60_000,
     want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
 
-  { name: 'stays as it is', state: { phase: 'Stable', stable: a },
+  { name: 'stays Stable while nothing changes', state: { phase: 'Stable', stable: a },
     want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'UpToDate' } },
   { name: 'scales', state: { phase: 'Stable', stable: a }, plan: { replicas: 5 },
     want: { phase: 'Stable', serve: a, run: { [a]: 5 }, reason: 'Scaling' } },
-  { name: 'says that it is scaled to zero', state: { phase: 'Stable', stable: a }, seen: { pods: {} },
+  { name: 'reports that the model is scaled to zero', state: { phase: 'Stable', stable: a }, seen: { pods: {} },
     plan: { replicas: 0 }, want: { phase: 'Stable', serve: a, run: { [a]: 0 }, reason: 'ScaledToZero' } },
-  { name: 'says that no pod is ready', state: { phase: 'Stable', stable: a },
+  { name: 'reports that no pod is ready', state: { phase: 'Stable', stable: a },
     seen: { pods: { [a]: pods(0, { resolved: true }) } },
     want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'NoReadyPods' } },
-  { name: 'says what is wrong with a stable pod', state: { phase: 'Stable', stable: a },
+  { name: 'reports the trouble of a stable pod', state: { phase: 'Stable', stable: a },
     seen: { pods: { [a]: pods(1, { trouble: { reason: 'OOMKilled', message: 'killed',
       fatal: true } }) } }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'OOMKilled' } },
   { name: 'prepares a changed spec beside stable', state: { phase: 'Stable', stable: a }, seen: { target: b },
     want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'RevisionCreated' } },
 
-  { name: 'stays failed with stable serving', state: failed, seen: { target: b }, afterMs: 3_600_000,
+  { name: 'stays Failed while stable serves', state: failed, seen: { target: b }, afterMs: 3_600_000,
     want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'DigestMismatch' } },
-  { name: 'is well again when the spec goes back to stable', state: failed, seen: { target: a },
+  { name: 'becomes Stable when the spec goes back to stable', state: failed, seen: { target: a },
     want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'RevisionReverted' } },
   { name: 'tries a third revision after a failure', state: failed, seen: { target: c },
     want: { phase: 'Preparing', serve: a, run: { [a]: 2, [c]: 1 }, reason: 'RevisionCreated' } },
@@ -226,29 +226,32 @@ describe('decide', () => {
     });
   }
 
-  it('asks to be called again when the deadline comes, not before', () => {
+  it('asks to be called again at the deadline, not before', () => {
     const { recheckMs } = decide(preparing, { ...healthy, target: b }, plan, t0 + 1000);
     assert.equal(recheckMs, 599_000);
   });
 
-  it('does not ask for another spec while a first revision goes on trying', () => {
+  it('does not ask for another spec while a first revision keeps trying', () => {
     const { message } = decide(
       preparingFirst,
       { ...healthy, pods: { [a]: pods(0, { trouble: digestTrouble }) } },
       plan,
       t0,
     );
-    assert.equal(message, `${a} was given up, but its pods go on trying: other bytes`);
+    assert.equal(message, `${a} was given up, but its pods keep trying to start: other bytes`);
     const none = decide(
       preparingFirst,
       { ...healthy, pods: { [a]: pods(0, { deployed: false, trouble: digestTrouble }) } },
       plan,
       t0,
     );
-    assert.equal(none.message, `${a} was given up and has no pods; making them is tried again by itself: other bytes`);
+    assert.equal(
+      none.message,
+      `${a} was given up and has no pods; the operator keeps trying to create them: other bytes`,
+    );
   });
 
-  it('keeps the reason of a failure when asked again', () => {
+  it('keeps the reason of a failure in later passes', () => {
     const { message } = decide(failed, { ...healthy, target: b }, plan, t0);
     assert.equal(
       message,
@@ -257,7 +260,7 @@ describe('decide', () => {
   });
 });
 
-describe('decide, over any run of events', () => {
+describe('decide, over any sequence of events', () => {
   const revision = fc.constantFrom(a, b, c);
   const event = fc.record({
     target: revision,
@@ -268,17 +271,17 @@ describe('decide, over any run of events', () => {
     passedMs: fc.integer({ min: 0, max: 700_000 }),
   });
 
-  it('never takes ready pods from the revision that has the traffic, and moves it to ready pods only', () => {
+  it('keeps the ready pods of the revision with the traffic, and moves traffic only to ready pods', () => {
     fc.assert(
       fc.property(fc.array(event, { maxLength: 30 }), (events) => {
         let state: RolloutState = { phase: 'Stable', stable: a };
-        // What the entry Service selects, and what the cache says it does: it may be a pass behind.
+        // What the entry Service selects, and what the cache shows, which may be one pass behind.
         let [routed, shown]: string[] = [a, a];
         let running: readonly string[] = [a];
         let now = t0;
         for (const { target, ready: wished, fatal, cacheIsBehind, passedMs } of events) {
           now += passedMs;
-          // Only what was to have pods can have ready ones.
+          // Only a revision that was given pods can have ready ones.
           const readyOf = (r: string | undefined): number =>
             r !== undefined && running.includes(r) ? (wished[r] ?? 0) : 0;
           const seenPods = Object.fromEntries(
@@ -286,8 +289,8 @@ describe('decide, over any run of events', () => {
           );
           const decision = decide(state, { target, routed: shown ?? a, pods: seenPods }, plan, now);
           const kept = decision.run.map((r) => r.revision);
-          assert.ok(decision.serve !== null && kept.includes(decision.serve), 'what serves has pods');
-          // A rollback takes the failed revision away; its pods drain as any pod does.
+          assert.ok(decision.serve !== null && kept.includes(decision.serve), 'the serving revision has pods');
+          // A rollback removes the rejected revision; its pods drain like any pod.
           assert.ok(
             kept.includes(routed ?? a) || readyOf(routed) === 0 || decision.reason === 'LateRollback',
             `${routed} has the traffic and loses its pods in ${decision.next.phase}`,
@@ -295,7 +298,7 @@ describe('decide, over any run of events', () => {
           if (decision.serve !== routed)
             assert.ok(
               readyOf(decision.serve) > 0 || readyOf(routed) === 0,
-              'traffic does not leave ready pods for none',
+              'traffic does not leave ready pods for a revision without one',
             );
           shown = cacheIsBehind ? routed : decision.serve;
           routed = decision.serve;
@@ -307,7 +310,7 @@ describe('decide, over any run of events', () => {
     );
   });
 
-  it('comes to rest on the target once it is ready and nothing else happens', () => {
+  it('comes to rest on the target once its pods are ready and no event follows', () => {
     fc.assert(
       fc.property(fc.array(event, { maxLength: 10 }), revision, (events, goal) => {
         let state: RolloutState = { phase: 'Stable', stable: a };

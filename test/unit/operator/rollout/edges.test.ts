@@ -1,4 +1,4 @@
-/** The moments just before a rule speaks: what the tables of transitions would not notice if it spoke too early. */
+/** The moments just before and after a rule applies, which the tables of transitions do not cover. */
 import assert from 'node:assert/strict';
 import { decide } from '../../../../operator/rollout/decide.ts';
 import { lastKnownOf } from '../../../../operator/rollout/last-words.ts';
@@ -60,16 +60,16 @@ describe('a pause of a minute', () => {
   }
 });
 
-describe('a candidate that comes up', () => {
+describe('a candidate whose pods start', () => {
   const preparing = { phase: 'Preparing', stable: a, candidate: b, attempt: 1, floor: 4, since: t0 } as const;
   // prettier-ignore
   const rows: readonly { readonly name: string; readonly candidate: RevisionPods; readonly phase: string }[] = [
-    { name: 'has no traffic before a pod has said what the model is made of',
+    { name: 'gets no traffic before a pod has reported its digests',
       candidate: pods(4, { resolved: false }), phase: 'Preparing' },
-    { name: 'has none while its checks wait',
+    { name: 'gets no traffic while its checks wait',
       candidate: pods(4, { checks: { verdict: 'Waiting',
         reason: 'GoldenWaiting', message: '3 of 8' } }), phase: 'Preparing' },
-    { name: 'begins once both are there', candidate: pods(4,
+    { name: 'begins once the digests are reported and the checks have passed', candidate: pods(4,
         { checks: { verdict: 'Pass', reason: 'ChecksPassed', message: 'passed' } }), phase: 'Shifting' },
   ];
   for (const { name, candidate, phase } of rows) {
@@ -79,7 +79,7 @@ describe('a candidate that comes up', () => {
   }
 });
 
-describe('a weight on its way', () => {
+describe('a weight that is moving', () => {
   const shifting = {
     phase: 'Shifting',
     stable: a,
@@ -103,7 +103,7 @@ describe('a weight on its way', () => {
 });
 
 describe('an autoscaler', () => {
-  it('takes no pods from a rollout under way: it began with four, and two are asked for now', () => {
+  it('does not remove pods during a rollout that began with four, when two are asked for now', () => {
     const analyzing = {
       phase: 'Analyzing',
       stable: a,
@@ -139,7 +139,7 @@ describe('a refused revision', () => {
     [retainMs - 1, [a, b]],
     [retainMs, [a]],
   ] as const) {
-    it(`${runs.length === 2 ? 'keeps' : 'has no'} pods after ${ms} ms`, () =>
+    it(`${runs.length === 2 ? 'keeps its pods' : 'has no pods'} after ${ms} ms`, () =>
       assert.deepEqual(
         after(ms, failed).run.map(({ revision }) => revision),
         runs,
@@ -147,7 +147,7 @@ describe('a refused revision', () => {
   }
 });
 
-describe('a step that asks for no more than was reached', () => {
+describe('a step with at most the weight that was reached', () => {
   const paused = {
     phase: 'Paused',
     stable: a,
@@ -161,7 +161,7 @@ describe('a step that asks for no more than was reached', () => {
     why: 'Step',
   } as const;
   for (const weight of [5, 20, 21]) {
-    it(`${weight > 20 ? 'moves the weight' : 'is passed by'}: ${weight} after 20`, () => {
+    it(`${weight > 20 ? 'moves the weight' : 'is skipped'}: ${weight} after 20`, () => {
       const rollout = {
         resumeStep: `${b}/1`,
         steps: [{ weight: 20 }, { pause: {} }, { weight }, { analyze: { require: 'Pass' as const } }],
@@ -171,7 +171,7 @@ describe('a step that asks for no more than was reached', () => {
   }
 });
 
-describe('weights that somebody else changes', () => {
+describe('weights that another client changes', () => {
   const analyzing = {
     phase: 'Analyzing',
     stable: a,
@@ -195,8 +195,8 @@ describe('weights that somebody else changes', () => {
   }
 });
 
-describe('stable that comes back', () => {
-  it('begins a new window: what was counted while the candidate carried its traffic is not compared', () => {
+describe('a stable revision with ready pods again', () => {
+  it('gets a new window: what was counted while the candidate carried its traffic is not compared', () => {
     const paused = {
       phase: 'Paused',
       stable: a,
@@ -218,8 +218,8 @@ describe('stable that comes back', () => {
   });
 });
 
-describe('a candidate that comes back', () => {
-  it('gets the weight of the last step that it had reached, not of the first', () => {
+describe('a candidate with ready pods again', () => {
+  it('gets the weight of the last step that it had reached, not of the first step', () => {
     const analyzing = {
       phase: 'Analyzing',
       stable: a,
@@ -244,7 +244,7 @@ describe('a candidate that comes back', () => {
   });
 });
 
-describe('an old promotion', () => {
+describe('a promotion recorded by operator 0.1.0', () => {
   const at = '2026-01-01T00:00:00Z';
   const promoted = (...verdicts: readonly ('Pass' | 'Undecided')[]) =>
     lastKnownOf({
@@ -258,7 +258,7 @@ describe('an old promotion', () => {
         },
       ],
     }).provenance[b];
-  it('is proven by gates that all passed, not by some of them', () => {
+  it('is proven when all gates passed, not when some of them did', () => {
     assert.deepEqual(
       [promoted('Pass', 'Pass'), promoted('Pass', 'Undecided'), promoted()],
       ['GatesPassed', 'Unrecorded', 'Unrecorded'],

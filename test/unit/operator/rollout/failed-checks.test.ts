@@ -1,4 +1,4 @@
-/** A pod of a candidate that comes up while it has traffic, and fails its checks. */
+/** A candidate's pod that starts while the candidate has traffic, and fails its checks. */
 import assert from 'node:assert/strict';
 import { decide } from '../../../../operator/rollout/decide.ts';
 import type { CanaryState, Checks, Observation, RolloutPlan } from '../../../../operator/rollout/state.ts';
@@ -30,7 +30,7 @@ const states: readonly CanaryState[] = [
 const failed: Checks = {
   verdict: 'Fail',
   reason: 'GoldenFailed',
-  message: 'golden set: Cosine 0.2 in the worst of 16 cases, at least 0.9 is asked for (pod p-3)',
+  message: 'golden set: Cosine 0.2 in the worst of 16 cases, required: at least 0.9 (pod p-3)',
 };
 
 function seenWith(checks: Checks, stableReady = 4): Observation {
@@ -43,7 +43,7 @@ function seenWith(checks: Checks, stableReady = 4): Observation {
 
 describe('a candidate with traffic', () => {
   for (const state of states) {
-    it(`is taken back from ${state.phase} when a pod of it fails its checks, with the reason`, () => {
+    it(`is rolled back from ${state.phase} when one of its pods fails its checks, with the reason`, () => {
       const decision = decide(state, seenWith(failed), plan, t0 + 60_000);
       assert.deepEqual([decision.next.phase, decision.serve, decision.canary], ['Aborting', a, undefined]);
       assert.ok(
@@ -53,12 +53,12 @@ describe('a candidate with traffic', () => {
       );
     });
 
-    it(`goes on in ${state.phase} while checks wait, or have passed`, () => {
+    it(`stays in ${state.phase} while checks wait, or have passed`, () => {
       for (const verdict of ['Waiting', 'Pass'] as const)
         assert.notEqual(decide(state, seenWith({ ...failed, verdict }), plan, t0 + 60_000).next.phase, 'Aborting');
     });
 
-    it(`is not taken back from ${state.phase} when it was asked for, promoted before, or stable is down`, () => {
+    it(`is not rolled back from ${state.phase} when promoteRevision names it, it is proven, or stable is down`, () => {
       assert.notEqual(
         decide(state, seenWith(failed), { ...plan, promoteRevision: b }, t0 + 60_000).next.phase,
         'Aborting',

@@ -1,4 +1,4 @@
-/** An intent is said for one moment: what is left of it in the spec decides no later rollout. */
+/** An intent means one moment: if it stays in the spec, it does not affect a later rollout. */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec, OnnxModelStatus } from '../../../../api/onnxmodel.ts';
 import { livePlan, spentIn } from '../../../../operator/rollout/intents.ts';
@@ -39,13 +39,13 @@ function takeOut(world: RolloutWorld, field: 'promoteRevision' | 'resumeStep'): 
   world.spec = { ...world.spec, rollout: rest };
 }
 
-/** The spec becomes that of a revision, and what follows. */
+/** The spec changes to that of a revision, and the rollout runs to its end. */
 function go(world: RolloutWorld, target: Revision): void {
   world.target = target;
   live(world);
 }
 
-/** The revision b was forced although its golden set failed, and a serves again, judged. */
+/** Revision b was forced although its golden set failed; then a serves again after it was judged. */
 function forcedOnce(): RolloutWorld {
   const world = serving();
   world.checks = golden;
@@ -66,10 +66,10 @@ type Row = { readonly name: string; readonly between?: (world: RolloutWorld) => 
 
 // prettier-ignore
 const comingBack: readonly Row[] = [
-  { name: 'is judged, whatever still names it', phase: 'Failed' },
+  { name: 'is judged, although the spec still names it', phase: 'Failed' },
   { name: 'is judged after a retry', between:
       (world) => { go(world, b); set(world, { retryToken: '1' }); }, phase: 'Failed' },
-  { name: 'is judged after another restart of the operator in an older version', between: (world) => {
+  { name: 'is judged after a restart with an older operator version', between: (world) => {
     const { provenance: _, ...stable } = { ...world.status?.stable, revision: a };
     const { handledPromoteRevision: _p, handledResumeStep:
         _r, ...rollout } = world.status?.rollout ?? { phase: 'Stable' };
@@ -77,12 +77,12 @@ const comingBack: readonly Row[] = [
   }, phase: 'Failed' },
   { name: 'is judged when the status was lost',
     between: (world) => { world.status = undefined; live(world, 3); }, phase: 'Failed' },
-  { name: 'is judged when the request was taken out',
+  { name: 'is judged when the request was removed from the spec',
     between: (world) => takeOut(world, 'promoteRevision'), phase: 'Failed' },
-  { name: 'is promoted when it is asked for anew',
+  { name: 'is promoted when promotion is requested again',
     between: (world) => { takeOut(world, 'promoteRevision'); world.target = b;
       live(world, 4); set(world, { promoteRevision: b }); }, phase: 'Stable' },
-  { name: 'is promoted when it is asked for before a pass has seen it',
+  { name: 'is promoted when the request comes before a pass has seen the revision',
     between: (world) => { takeOut(world, 'promoteRevision'); live(world, 1);
       set(world, { promoteRevision: b }); }, phase: 'Stable' },
 ];
@@ -97,7 +97,7 @@ describe('a revision that was forced once and comes back', () => {
     });
   }
 
-  it('is judged when it comes back at once, while its pods are kept', () => {
+  it('is judged when it comes back at once, while its pods still exist', () => {
     const world = serving();
     set(world, { capacity: { retainStable: '1h' } });
     world.checks = golden;
@@ -113,8 +113,8 @@ describe('a revision that was forced once and comes back', () => {
   });
 });
 
-describe('a request that names another revision than the one that is wanted', () => {
-  it('is spent: it does not promote that one when it comes', () => {
+describe('a request that does not name the target', () => {
+  it('is spent: it does not promote that revision when it becomes the target', () => {
     const world = serving();
     set(world, { promoteRevision: c });
     live(world, 1);
@@ -123,7 +123,7 @@ describe('a request that names another revision than the one that is wanted', ()
     assert.equal(world.state.phase, 'Failed');
   });
 
-  it('waits while the traffic of a third one goes back', () => {
+  it('waits while traffic leaves a third revision', () => {
     const world = serving();
     world.gate = 'Waiting';
     world.target = b;
@@ -140,7 +140,7 @@ describe('a request that names another revision than the one that is wanted', ()
 });
 
 describe('an approval', () => {
-  /** b waits at its pause, is let through, and a serves again. */
+  /** Revision b waits at its pause, is approved, and then a serves again. */
   function approvedOnce(): RolloutWorld {
     const world = serving();
     go(world, b);
@@ -148,7 +148,7 @@ describe('an approval', () => {
     set(world, { resumeStep: `${b}/2` });
     live(world);
     assert.deepEqual(world.state, { phase: 'Stable', stable: b });
-    // As if the way back to it were not free.
+    // The history is removed, so that the return to b is not exempt from judging.
     const status = world.status as OnnxModelStatus;
     world.status = { ...status, history: status.history?.filter(({ revision }) => revision !== b) ?? [] };
     go(world, a);
@@ -157,13 +157,13 @@ describe('an approval', () => {
     return world;
   }
 
-  it('is not one for the same revision when it comes back', () => {
+  it('does not approve the same revision when it comes back', () => {
     const world = approvedOnce();
     go(world, b);
     assert.deepEqual([world.state.phase, world.asked.canary?.weight], ['Paused', 34]);
   });
 
-  it('does not end a wait for its gates then either', () => {
+  it('does not end the wait for its gates either when it comes back', () => {
     const world = serving();
     world.gate = 'Waiting';
     go(world, b);
@@ -176,7 +176,7 @@ describe('an approval', () => {
     assert.deepEqual([state.phase, 'why' in state && state.why], ['Paused', 'Undecided']);
   });
 
-  it('holds for another attempt of it', () => {
+  it('holds for a retry of the same revision', () => {
     const world = serving();
     go(world, b);
     set(world, { resumeStep: `${b}/2` });
@@ -190,28 +190,28 @@ describe('an approval', () => {
   });
 });
 
-describe('what a status knows of intents', () => {
+describe('the spent intents in a status', () => {
   const asked = rolloutPlanOf({ rollout: { promoteRevision: b, resumeStep: `${b}/2` } }, settleMs);
   const both = { promoteRevision: b, resumeStep: `${b}/2` };
   // prettier-ignore
   const rows: readonly { readonly name: string;
     readonly status: Parameters<typeof spentIn>[0]; readonly spent: object }[] = [
-    { name: 'nothing without one', status: undefined, spent: {} },
-    { name: 'what it names', status: { stable: { revision: a, provenance: 'First' },
+    { name: 'empty without a status', status: undefined, spent: {} },
+    { name: 'those that the status names', status: { stable: { revision: a, provenance: 'First' },
         rollout: { phase: 'Stable', handledPromoteRevision: b, handledResumeStep: `${b}/2` } }, spent: both },
-    { name: 'nothing of another revision or step',
+    { name: 'empty when the status names another revision or step',
       status: { stable: { revision: a, provenance: 'First' },
         rollout: { phase: 'Stable', handledPromoteRevision: c, handledResumeStep: `${b}/1` } }, spent: {} },
-    { name: 'of 0.1.0, that it is no request of the candidate',
+    { name: 'for a status of 0.1.0, a request that does not name the candidate',
       status: { stable: { revision: a }, rollout: { phase: 'Stable' } }, spent: both },
-    { name: 'of 0.1.0, one of the candidate that counts',
+    { name: 'for a status of 0.1.0, empty when the request names the candidate',
       status: { stable: { revision: a }, candidate: { revision: b }, rollout: { phase: 'Paused' } }, spent: {} },
-    { name: 'of 0.1.0, one that its candidate failed with',
+    { name: 'for a status of 0.1.0, a request that its candidate failed with',
       status: { stable: { revision: a }, candidate: { revision: b },
         rollout: { phase: 'Failed', handledPromoteRevision: b } }, spent: { promoteRevision: b } },
   ];
   for (const { name, status, spent } of rows) {
-    it(`is ${name}`, () => {
+    it(`are ${name}`, () => {
       assert.deepEqual(spentIn(status, asked), spent);
       const { promoteRevision, resumeStep } = livePlan(asked, spentIn(status, asked));
       assert.deepEqual(

@@ -11,9 +11,9 @@ describe('a candidate without requests', () => {
     waitedMs: number,
     says: RegExp | undefined,
   ])[] = [
-    ['is not spoken of within its first minute', reading, 59_999, undefined],
+    ['gets no message within its first minute', reading, 59_999, undefined],
     [
-      'is told with the time and the next command',
+      'gets a message with the time and the next command',
       reading,
       60_000,
       new RegExp(
@@ -22,15 +22,15 @@ describe('a candidate without requests', () => {
       ),
     ],
     [
-      'is told with few different times, so that the status is not written every minute',
+      'gets only a few different messages, so that the status is not written every minute',
       reading,
       4.9 * 60_000,
       / in 3 min;/,
     ],
-    ['is told for as long as it lasts', reading, 24 * 3_600_000, / in 30 min;/],
-    ['is not claimed while pods have yet to be asked', { ...reading, pending: true }, 180_000, undefined],
-    ['is not claimed without a reading', undefined, 180_000, undefined],
-    ['is not claimed when a request came', { ...reading, idle: false }, 180_000, undefined],
+    ['gets the message as long as no request comes', reading, 24 * 3_600_000, / in 30 min;/],
+    ['gets no message while pods have yet to be asked', { ...reading, pending: true }, 180_000, undefined],
+    ['gets no message without a reading', undefined, 180_000, undefined],
+    ['gets no message when a request came', { ...reading, idle: false }, 180_000, undefined],
   ];
   for (const [sentence, read, waitedMs, says] of rows) {
     it(sentence, () => {

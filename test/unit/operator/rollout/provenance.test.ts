@@ -1,4 +1,4 @@
-/** How a promotion is remembered, by what it went on without. */
+/** The provenance of a promotion, by what the attempt skipped. */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec, RolloutOutcome } from '../../../../api/onnxmodel.ts';
 import { a, b, RolloutWorld } from '../../../support/rollout-world.ts';
@@ -28,7 +28,7 @@ function set(world: RolloutWorld, more: Partial<Rollout>): void {
 
 const golden = { verdict: 'Fail', reason: 'GoldenFailed', message: 'golden set: Cosine 0.31' } as const;
 
-/** The status as 0.1.0 wrote it: nothing of how revisions became stable, or since when stable is away. */
+/** The status as 0.1.0 wrote it: without provenance and without the time since when stable has no ready pod. */
 function asWrittenBefore(world: RolloutWorld): void {
   const text = JSON.stringify(world.status, (key, value: unknown) =>
     ['provenance', 'skipped', 'stableLostAt'].includes(key) ? undefined : value,
@@ -51,7 +51,7 @@ type Row = {
 // prettier-ignore
 const rows: readonly Row[] = [
   { name: 'its gates have passed', does: () => {}, provenance: 'GatesPassed', reason: 'Promoted' },
-  { name: 'a request promoted it after its golden set had failed',
+  { name: 'promoteRevision names it after its golden set had failed',
     does: (world) => { world.checks = golden; set(world, { promoteRevision: b }); }, provenance: 'Forced',
     reason: 'Forced', says: /promoteRevision names it.*failed: golden set: Cosine 0\.31/ },
   { name: 'a pin named it', does: (world) => set(world, { pinRevision: b }),
@@ -59,16 +59,16 @@ const rows: readonly Row[] = [
   { name: 'a person ended the wait for its gates',
     does: (world) => { world.gate = 'Waiting'; set(world, { resumeStep: `${b}/1` }); },
     provenance: 'ResumedUndecided', reason: 'ResumedUndecided', says: /resumeStep/ },
-  { name: 'the spec promotes what stays undecided',
+  { name: 'onUndecided promotes an undecided candidate',
     does: (world) => { world.gate = 'Waiting'; set(world, { onUndecided: 'Promote' }); },
     provenance: 'PromotedUndecided', reason: 'PromotedUndecided', says: /onUndecided/ },
   { name: 'stable breaks its own limits', does: (world) => { world.gate = 'SickAndPass'; },
     provenance: 'StableLost', reason: 'StableLost', says: /stable had no ready pod or broke/ },
-  { name: 'there were no pods to check', does: (world) => { world.spec = { ...world.spec, replicas: 0 }; },
+  { name: 'the model was scaled to zero', does: (world) => { world.spec = { ...world.spec, replicas: 0 }; },
     provenance: 'Asleep', reason: 'Asleep', says: /spec\.replicas is 0/ },
 ];
 
-describe('a promotion is remembered as what it was when', () => {
+describe('a promotion has the right provenance when', () => {
   for (const { name, does, provenance, reason, says } of rows) {
     it(name, () => {
       const world = serving();
@@ -85,7 +85,7 @@ describe('a promotion is remembered as what it was when', () => {
     });
   }
 
-  it('nothing served before it, or the status was lost', () => {
+  it('no revision served before it, or the status was lost', () => {
     const world = serving();
     assert.equal(world.status?.history?.[0]?.provenance, 'First');
     world.status = undefined;
@@ -93,7 +93,7 @@ describe('a promotion is remembered as what it was when', () => {
     assert.deepEqual(world.status?.['stable' as never], { revision: a, provenance: 'Adopted' });
   });
 
-  it('it comes back after its gates had passed: three jumps, and proven as before', () => {
+  it('the revision comes back after its gates had passed: three steps, and proven as before', () => {
     const world = serving();
     world.target = b;
     live(world, 40);
@@ -103,7 +103,7 @@ describe('a promotion is remembered as what it was when', () => {
     assert.deepEqual([latest?.revision, latest?.provenance, latest?.reason], [a, 'Returned', 'Promoted']);
   });
 
-  it('an operator that did not record it began the rollout, and promoted the one before', () => {
+  it('operator 0.1.0 began the rollout and promoted the previous revision', () => {
     const world = serving();
     asWrittenBefore(world);
     world.target = b;
@@ -119,11 +119,11 @@ describe('a promotion is remembered as what it was when', () => {
       live(world, 1);
       phases.add(world.state.phase);
     }
-    assert.ok(phases.has('Analyzing'), 'it is not known how it was promoted then: it is judged');
+    assert.ok(phases.has('Analyzing'), 'its provenance is unknown, so it is judged');
     assert.deepEqual([newest(world).revision, newest(world).provenance], [a, 'GatesPassed']);
   });
 
-  it('it failed its golden set, was forced, and is applied again later: it is judged, and refused', () => {
+  it('it failed its golden set, was forced, and is applied again later: it is judged and rejected', () => {
     const world = serving();
     world.target = b;
     world.checks = golden;
@@ -145,7 +145,7 @@ describe('a promotion is remembered as what it was when', () => {
     );
   });
 
-  it('it failed, is pinned, and is tried again under the pin: it is judged, and refused', () => {
+  it('it failed, is pinned, and is retried under the pin: it is judged and rejected', () => {
     const world = serving();
     world.target = b;
     world.checks = golden;

@@ -1,4 +1,4 @@
-/** Pods of two revisions: numbers that people can check, then what holds for all numbers. */
+/** Pods of two revisions: a table of numbers that can be checked by hand, then invariants over all numbers. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { rolloutDefaults } from '../../../../api/defaults.ts';
@@ -18,22 +18,22 @@ const borrow = (replicas: number): Fleet => ({ replicas, capacity: { mode: 'Borr
 // prettier-ignore
 const rows: readonly { readonly name: string; readonly fleet: Fleet;
   readonly pods: Readonly<Record<number, readonly [candidate: number, stable: number]>> }[] = [
-  { name: 'three pods with room for all: stable keeps its own', fleet: surge(3, 3),
+  { name: 'three pods with capacity for both in full: stable keeps its own', fleet: surge(3, 3),
     pods: { 0: [1, 3], 5: [1, 3], 33: [2, 3], 50: [3, 3], 67: [3, 3], 100: [3, 3] } },
-  { name: 'three pods with room for one more', fleet: surge(3, 1),
+  { name: 'three pods with a surge of one', fleet: surge(3, 1),
     pods: { 5: [1, 3], 34: [2, 2], 50: [2, 2], 67: [3, 1], 100: [3, 1] } },
-  { name: 'ten pods with room for three more', fleet: surge(10, 3),
+  { name: 'ten pods with a surge of three', fleet: surge(10, 3),
     pods: { 5: [1, 10], 50: [6, 7], 90: [10, 3], 100: [10, 3] } },
   { name: 'three pods by a route: the candidate has two from the start',
     fleet: { ...surge(3, 3), isByWeight: true }, pods: { 0: [1, 3], 5: [2, 3], 50: [3, 3] } },
-  { name: 'three pods by a route with room for one more',
+  { name: 'three pods by a route with a surge of one',
     fleet: { ...surge(3, 1), isByWeight: true }, pods: { 5: [1, 3] } },
   { name: 'one pod by a route', fleet: { ...surge(1, 1), isByWeight: true }, pods: { 5: [1, 1] } },
-  { name: 'four pods, borrowed', fleet: borrow(4),
+  { name: 'four replicas under Borrow', fleet: borrow(4),
     pods: { 0: [1, 3], 5: [1, 3], 25: [1, 3], 50: [2, 2], 75: [3, 1], 99: [3, 1], 100: [4, 0] } },
-  { name: 'two pods, borrowed: one each until the end',
+  { name: 'two replicas under Borrow: one pod each until the end',
     fleet: borrow(2), pods: { 5: [1, 1], 67: [1, 1], 100: [2, 0] } },
-  { name: 'one pod cannot be shared', fleet: borrow(1), pods: { 5: [1, 1], 50: [1, 1], 100: [1, 0] } },
+  { name: 'one replica under Borrow: one pod each', fleet: borrow(1), pods: { 5: [1, 1], 50: [1, 1], 100: [1, 0] } },
   { name: 'no pods', fleet: surge(0, 1), pods: { 5: [0, 0], 100: [0, 0] } },
 ];
 
@@ -45,7 +45,7 @@ const fleets = fc.oneof(
   fc.constantFrom(surge(1000, 10), surge(1000, 250), surge(333, 4), surge(150, 2)),
 );
 const weight = fc.integer({ min: 1, max: 100 });
-/** Pods that a share needs, but for the percent and the part of a pod that may be missing. */
+/** The least pods for a share, allowing for one percent of the traffic or a part of a pod. */
 const needed = (percent: number, { replicas }: Fleet): number =>
   (replicas * percent) / 100 - Math.min(1, replicas / 100);
 const most = ({ replicas, capacity }: Fleet): number =>
@@ -53,7 +53,7 @@ const most = ({ replicas, capacity }: Fleet): number =>
 
 describe('the pods of two revisions', () => {
   for (const { name, fleet, pods } of rows) {
-    it(`are as they should be for ${name}`, () => {
+    it(`match the table for ${name}`, () => {
       const got = Object.fromEntries(
         Object.keys(pods).map((at) => [
           at,
@@ -66,14 +66,14 @@ describe('the pods of two revisions', () => {
 
   describe('at the default weights', () => {
     const capacities: readonly { readonly name: string; readonly of: (replicas: number) => Fleet }[] = [
-      { name: 'a pod more for each', of: (replicas) => surge(replicas, replicas) },
-      { name: 'half as many more', of: (replicas) => surge(replicas, Math.ceil(replicas / 2)) },
-      { name: 'a quarter more', of: (replicas) => surge(replicas, Math.ceil(replicas / 4)) },
-      { name: 'one more', of: (replicas) => surge(replicas, 1) },
+      { name: 'a surge of 100 %', of: (replicas) => surge(replicas, replicas) },
+      { name: 'a surge of 50 %', of: (replicas) => surge(replicas, Math.ceil(replicas / 2)) },
+      { name: 'a surge of 25 %', of: (replicas) => surge(replicas, Math.ceil(replicas / 4)) },
+      { name: 'a surge of one pod', of: (replicas) => surge(replicas, 1) },
       { name: 'borrowed pods', of: borrow },
     ];
     for (const { name, of } of capacities) {
-      it(`carry about the same, or the candidate's less, with ${name}`, () => {
+      it(`pods of both carry about the same load, or the candidate's carry less, with ${name}`, () => {
         for (const step of rolloutDefaults.steps.flatMap((each) =>
           'weight' in each && each.weight < 100 ? [each.weight] : [],
         )) {
@@ -82,15 +82,15 @@ describe('the pods of two revisions', () => {
             const ln = Math.log(step / candidate / ((100 - step) / stable));
             assert.ok(ln <= 0.3, `${step}% of ${replicas}: ${candidate} and ${stable}, ln ${ln.toFixed(2)}`);
             if (step === 50 && candidate + stable === 2 * replicas)
-              assert.equal(ln, 0, 'with room for both in full they are equal');
+              assert.equal(ln, 0, 'with capacity for both in full the loads are equal');
           }
         }
       });
     }
 
-    it('are comparable where the judge says so', () => assert.equal(comparableLn, equalLoadLn));
+    it('are comparable up to the limit of the judge', () => assert.equal(comparableLn, equalLoadLn));
 
-    it('are more for the candidate rather than for stable, where one of them has to have fewer', () => {
+    it('are more for the candidate than for stable when one of them must have fewer', () => {
       assert.deepEqual(
         [splitFor(50, surge(2, 1)), splitFor(50, surge(3, 2)), splitFor(50, surge(4, 1))],
         [
@@ -102,7 +102,7 @@ describe('the pods of two revisions', () => {
     });
   });
 
-  it('are never more than there is room for, nor the candidate more than the model is to have', () => {
+  it('never exceed the capacity, nor the candidate spec.replicas', () => {
     fc.assert(
       fc.property(fleets, weight, fc.integer({ min: 0, max: 100 }), (fleet, asked, part) => {
         const { candidate, stable } = splitBetween(Math.floor((asked * part) / 100), asked, fleet);
@@ -112,7 +112,7 @@ describe('the pods of two revisions', () => {
     );
   });
 
-  it('are enough for what is left to stable, one pod lent ahead where pods are borrowed', () => {
+  it('are enough for the share of stable, with one pod lent ahead under Borrow', () => {
     fc.assert(
       fc.property(fleets, weight, fc.integer({ min: 0, max: 100 }), (fleet, asked, part) => {
         const reached = Math.floor((asked * part) / 100);
@@ -122,7 +122,7 @@ describe('the pods of two revisions', () => {
     );
   });
 
-  it('lead to the weight that is asked for, however little fits at once', () => {
+  it('reach the target weight, however few pods fit at once', () => {
     fc.assert(
       fc.property(fleets, weight, (fleet, asked) => {
         let reached = 0;
@@ -136,7 +136,7 @@ describe('the pods of two revisions', () => {
     );
   });
 
-  it('carry no more than their number, but for the last step of borrowed ones', () => {
+  it('carry no more than their number allows, except for the last step under Borrow', () => {
     fc.assert(
       fc.property(fleets, weight, fc.integer({ min: 0, max: 120 }), (fleet, asked, ready) => {
         const carried = carriedWeight(0, asked, ready, fleet);
@@ -149,7 +149,7 @@ describe('the pods of two revisions', () => {
     );
   });
 
-  it('take nothing back of a weight that was reached', () => {
+  it('do not reduce a weight that was reached', () => {
     assert.equal(carriedWeight(50, 75, 0, surge(4, 4)), 50);
     assert.equal(carriedWeight(5, 100, 2, surge(4, 1)), 50);
     assert.equal(carriedWeight(67, 100, 1, borrow(2)), 100);

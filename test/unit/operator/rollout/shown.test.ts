@@ -1,4 +1,4 @@
-/** What the gates have shown goes with a rollout, and is told when it ends well. */
+/** What the gates have shown is stored with the rollout and reported at the promotion. */
 import assert from 'node:assert/strict';
 import { historyAfter } from '../../../../operator/reconcile/rollout-history.ts';
 import { decide } from '../../../../operator/rollout/decide.ts';
@@ -52,7 +52,7 @@ const analyzing: RolloutState = {
   window,
 };
 
-/** The step is done, all the traffic is asked for, and taken. */
+/** A step that is done: all the traffic is asked for, and the candidate gets it. */
 function promoted(
   from: RolloutState,
   reading: Partial<GateReading>,
@@ -68,7 +68,7 @@ const historyOf = ({ decision, before }: ReturnType<typeof promoted>) =>
   historyAfter(before, decision, { before: undefined, now: t0 })[0];
 
 describe('what the gates have shown', () => {
-  it('is told with the promotion, and stays in the history', () => {
+  it('is in the message of the promotion and in the history', () => {
     const end = promoted(analyzing, { shown: words });
     assert.deepEqual(
       [end.decision.next.phase, end.decision.reason, end.decision.message],
@@ -77,28 +77,28 @@ describe('what the gates have shown', () => {
     assert.deepEqual([historyOf(end)?.outcome, historyOf(end)?.message], ['Promoted', words]);
   });
 
-  it('is that of the last judgement', () => {
+  it('is the result of the last analysis', () => {
     const end = promoted({ ...analyzing, shown: 'nothing worse than +90 % p95 shown' }, { shown: words });
     assert.equal(historyOf(end)?.message, words);
     assert.equal(
       historyOf(promoted({ ...analyzing, shown: words }, {}))?.message,
       words,
-      'a judgement that shows nothing takes nothing back',
+      'an analysis that shows nothing does not remove an earlier result',
     );
   });
 
-  it('is told of a hold that is decided after all', () => {
+  it('is reported when the gates of a held rollout have decided', () => {
     const end = promoted({ ...analyzing, phase: 'Paused', why: 'Undecided' }, { shown: words });
     assert.equal(historyOf(end)?.message, words);
   });
 
-  it('is not told of a promotion that went on without its gates', () => {
+  it('is not reported for a promotion without gates', () => {
     const end = promoted({ ...analyzing, skipped: 'ResumedUndecided' }, { shown: words });
     assert.equal(end.decision.reason, 'ResumedUndecided');
     assert.match(historyOf(end)?.message ?? '', /^not checked: /);
   });
 
-  it('is foreseen in the message of a step', () => {
+  it('is promised in the message of a step', () => {
     const { message } = decide(
       analyzing,
       seenAt(50, {

@@ -1,20 +1,20 @@
-/** A message never gives a share of the traffic that was only asked for. */
+/** A message states the actual share of the traffic, not only the target. */
 import assert from 'node:assert/strict';
 import { secondsWords, servesWords, shareWords, wantedWords } from '../../../../operator/rollout/words.ts';
 import { a, b, RolloutWorld } from '../../../support/rollout-world.ts';
 
 describe('a share of the traffic', () => {
   const rows: readonly (readonly [string, number, Readonly<Record<string, number>> | undefined, string])[] = [
-    ['is one number where it is what was asked for', 34, { [a]: 66.4, [b]: 33.6 }, '34 % of the traffic'],
-    ['is two where pods make it another one', 5, { [a]: 67, [b]: 33 }, 'target 5 %, actual 33 % of the traffic'],
-    ['is nothing for who is not there', 5, { [a]: 100 }, 'target 5 %, actual 0 % of the traffic'],
-    ['is not known while the route moves', 50, undefined, 'target 50 %, actual share of the traffic unknown'],
+    ['is one number where actual share and target are equal', 34, { [a]: 66.4, [b]: 33.6 }, '34 % of the traffic'],
+    ['is two numbers where they differ', 5, { [a]: 67, [b]: 33 }, 'target 5 %, actual 33 % of the traffic'],
+    ['is 0 % for a revision without a share', 5, { [a]: 100 }, 'target 5 %, actual 0 % of the traffic'],
+    ['is unknown while the route moves', 50, undefined, 'target 50 %, actual share of the traffic unknown'],
   ];
   for (const [name, weight, shares, says] of rows) {
     it(name, () => assert.equal(shareWords(b, weight, { traffic: { shares, reverts: 0 } }), says));
   }
 
-  it('is told of as it is in every message of a canary by pods', () => {
+  it('is the actual one in every message of a canary by pods', () => {
     const world = new RolloutWorld();
     world.spec = {
       replicas: 3,
@@ -52,18 +52,18 @@ describe('a share of the traffic', () => {
     assert.equal(world.state.phase, 'Settling');
   });
 
-  it('is not said to be served by who has no ready pod', () => {
+  it('is not claimed for a revision without a ready pod', () => {
     const pods = { ready: 1, present: 1, deployed: true, resolved: true };
     assert.equal(servesWords(a, { pods: { [a]: pods } }), `${a} serves`);
     assert.equal(servesWords(a, { pods: { [a]: { ...pods, ready: 0 } } }), `${a} is stable and has no ready pod`);
     assert.equal(servesWords(a, { pods: {} }), `${a} is stable and has no ready pod`);
   });
 
-  it('is not said to be asked for by the spec where a pin names it', () => {
-    assert.equal(wantedWords(a, {}), `the spec is that of ${a}`);
-    assert.equal(wantedWords(a, { pinRevision: b }), `the spec is that of ${a}`);
+  it('is not attributed to the spec when a pin names the revision', () => {
+    assert.equal(wantedWords(a, {}), `the spec describes ${a}`);
+    assert.equal(wantedWords(a, { pinRevision: b }), `the spec describes ${a}`);
     assert.equal(wantedWords(a, { pinRevision: a }), `spec.rollout.pinRevision names ${a}`);
   });
 
-  it('and a time are round', () => assert.equal(secondsWords(299_900.0000000003), '300 s'));
+  it('comes with times in whole seconds', () => assert.equal(secondsWords(299_900.0000000003), '300 s'));
 });

@@ -17,61 +17,62 @@ const said = (code: string, message: string): string => printLastWords({ kind: '
 // prettier-ignore
 const rows: readonly { name: string; status: Status;
   want: { reason: string; fatal: boolean; message?: RegExp } | undefined }[] = [
-  { name: 'nothing of a pod that runs', status: runtime({ ready: true, state: { running: {} } }), want: undefined },
-  { name: 'nothing of a pod that is being created',
+  { name: 'no trouble for a running pod', status: runtime({ ready: true, state: { running: {} } }), want: undefined },
+  { name: 'no trouble for a pod that is being created',
     status: prepare({ state: { waiting: { reason: 'PodInitializing' } } }), want: undefined },
-  { name: 'nothing of a container that died once and is well again',
+  { name: 'no trouble for a container that is ready after one restart',
     status: runtime({ ready: true, restartCount: 1, state: { running: {} },
       lastState: { terminated: { exitCode: 1 } } }), want: undefined },
   { name: 'an image that cannot be pulled',
     status: prepare({ state: { waiting: { reason: 'ErrImagePull', message: 'not found' } } }),
     want: { reason: 'ImagePullBackOff', fatal: false, message: /not found/ } },
-  { name: 'an image name that nobody can pull', status: prepare({ state: { waiting: { reason: 'InvalidImageName' } } }),
+  { name: 'an invalid image name as fatal', status: prepare({ state: { waiting: { reason: 'InvalidImageName' } } }),
     want: { reason: 'InvalidImageName', fatal: true } },
   { name: 'a container that cannot be created',
     status: prepare({ state: { waiting: { reason: 'CreateContainerConfigError', message: 'secret "s" not found' } } }),
     want: { reason: 'ContainerConfigError', fatal: false, message: /secret "s"/ } },
-  { name: 'a digest that differs, at once fatal',
+  { name: 'a digest mismatch as fatal at the first exit',
     status: prepare({ state: { terminated: { exitCode: 2, message: said('DIGEST_MISMATCH', 'other bytes') } } }),
     want: { reason: 'DigestMismatch', fatal: true, message: /other bytes/ } },
-  { name: 'the last words of a container in back-off',
+  { name: 'the termination message of a container in back-off',
     status: prepare({ restartCount: 3, state: { waiting: { reason: 'CrashLoopBackOff' } },
       lastState: { terminated: { exitCode: 4, message: said('SOURCE_UNAVAILABLE', 'timed out') } } }),
     want: { reason: 'SourceUnavailable', fatal: false, message: /timed out/ } },
   { name: 'a model that cannot be loaded', status: runtime(
       { state: { terminated: { exitCode: 2, message: said('ENGINE_LOAD_FAILED',
       'opset 99') } } }), want: { reason: 'LoadFailed', fatal: true, message: /opset 99/ } },
-  { name: 'a first kill for memory', status: runtime({ state: { terminated: { exitCode: 137, reason: 'OOMKilled' } } }),
+  { name: 'a first OOM kill as not fatal',
+    status: runtime({ state: { terminated: { exitCode: 137, reason: 'OOMKilled' } } }),
     want: { reason: 'OOMKilled', fatal: false, message: /once/ } },
-  { name: 'a second kill for memory, fatal',
+  { name: 'a second OOM kill as fatal',
     status: runtime({ restartCount: 1, state: { terminated: { exitCode: 137, reason: 'OOMKilled' } } }),
     want: { reason: 'OOMKilled', fatal: true, message: /2 times/ } },
-  { name: 'a crash without a word, from the log',
+  { name: 'a crash without an error code, from the log',
     status: runtime({ state: { terminated: { exitCode: 134, message: 'line\nterminate called after throwing' } } }),
     want: { reason: 'CrashLoopBackOff', fatal: false, message: /terminate called/ } },
-  { name: 'a third crash, fatal', status: runtime(
+  { name: 'a third crash as fatal', status: runtime(
       { restartCount: 3, state: { waiting: { reason: 'CrashLoopBackOff' } },
       lastState: { terminated: { exitCode: 1 } } }), want: { reason: 'CrashLoopBackOff', fatal: true } },
-  { name: 'a container that ends in good order again and again before it is ready',
+  { name: 'a container that repeatedly exits with 0 before it is ready',
     status: runtime({ restartCount: 5, state: { waiting: { reason: 'CrashLoopBackOff' } },
       lastState: { terminated: { exitCode: 0 } } }),
     want: { reason: 'CrashLoopBackOff', fatal: true, message: /warmup\.timeout/ } },
-  { name: 'nothing of a container that ended once in good order',
+  { name: 'no trouble for a container that exited once with 0',
     status: runtime({ restartCount: 1, state: { running: {} },
       lastState: { terminated: { exitCode: 0 } } }), want: undefined },
-  { name: 'an end by a signal', status: runtime({ state: { terminated: { exitCode: 139, signal: 11 } } }),
+  { name: 'a termination by a signal', status: runtime({ state: { terminated: { exitCode: 139, signal: 11 } } }),
     want: { reason: 'CrashLoopBackOff', fatal: false, message: /signal 11/ } },
-  { name: 'a code of a later version', status: prepare(
+  { name: 'an error code of a later version', status: prepare(
       { state: { terminated: { exitCode: 1, message: said('CODE_OF_TOMORROW', 'new trouble') } } }),
     want: { reason: 'PrepareFailed', fatal: false, message: /new trouble/ } },
-  { name: 'a run that did not end, by how often it happened',
+  { name: 'a stuck run as fatal by the number of exits',
     status: runtime({ restartCount: 1, lastState: {
       terminated: { exitCode: 137, message: said('RUN_STUCK', 'a run of m has not ended after 61 s') } } }),
     want: { reason: 'CrashLoopBackOff', fatal: false, message: /exited with 137.*a run of m has not ended/ } },
-  { name: 'a code that every object inherits',
+  { name: 'an error code that is a property of every object',
     status: prepare({ state: { terminated: { exitCode: 1, message: said('constructor', 'no code') } } }),
     want: { reason: 'PrepareFailed', fatal: false, message: /no code/ } },
-  { name: 'a node that is missing', status: {
+  { name: 'a pod that does not fit on any node', status: {
       conditions: [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable',
       message: '0/3 nodes are available' }] }, want: { reason: 'Unschedulable', fatal: false, message: /0\/3/ } },
   { name: 'an eviction', status: { phase: 'Failed', reason: 'Evicted', message: 'node was low on disk' },
@@ -80,7 +81,7 @@ const rows: readonly { name: string; status: Status;
 
 describe('troubleOf', () => {
   for (const { name, status, want } of rows) {
-    it(`tells ${name}`, () => {
+    it(`reports ${name}`, () => {
       const trouble = troubleOf(pod(status));
       if (want === undefined || trouble === undefined) {
         assert.equal(trouble, want);
@@ -95,12 +96,12 @@ describe('troubleOf', () => {
     ([, { reason }]) => reason !== undefined,
   );
   for (const [code, { kind, reason }] of codesWithReason) {
-    it(`tells ${code} as ${reason}`, () => {
+    it(`reports ${code} as ${reason}`, () => {
       const found = troubleOf(pod(prepare({ state: { terminated: { exitCode: 1, message: said(code, 'words') } } })));
       assert.deepEqual(found, { reason, message: 'prepare: words', fatal: kind === 'invalid' });
     });
   }
-  it('has reasons of their own for what users mend', () =>
+  it('has a specific reason for each error that users can fix', () =>
     assert.deepEqual(
       codesWithReason.map(([, { reason = '' }]) => reason).toSorted((one, other) => (one < other ? -1 : 1)),
       [
@@ -118,42 +119,43 @@ describe('troubleOf', () => {
       ],
     ));
 
-  it('is nothing for a pod without status', () =>
+  it('returns undefined for a pod without status', () =>
     assert.equal(troubleOf({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' } }), undefined));
 });
 
 describe('podsRefused', () => {
-  // What kube-controller-manager 1.35 wrote.
+  // Messages of kube-controller-manager 1.35.
   // prettier-ignore
   const rows: readonly (readonly [sentence: string, message: string, says: RegExp])[] = [
     ['names the fields behind a LimitRange',
       'pods "m-1" is forbidden: [minimum cpu usage per Container is 100m, but request is 10m, maximum memory ' +
         'usage per Container is 128Mi, but limit is 192Mi]',
-      /192Mi\] \(a LimitRange .*spec\.runtime\.sidecar\.resources says\)$/],
+      /192Mi\] \(set by a LimitRange .*spec\.runtime\.sidecar\.resources those of sidecar\)$/],
     ['names the fields behind a ResourceQuota',
       'pods "m-1" is forbidden: exceeded quota: q, requested: requests.cpu=2, used: requests.cpu=1, limited: ' +
         'requests.cpu=2',
-      /\(a ResourceQuota .*spec\.replicas/],
-    ['leaves other words alone', 'admission webhook "x" denied the request',
+      /\(set by a ResourceQuota .*spec\.replicas/],
+    ['does not change other messages', 'admission webhook "x" denied the request',
       /^admission webhook "x" denied the request$/],
-    ['fits into a status', `pods "m-1" is forbidden: minimum cpu usage per Container is ${'9'.repeat(
+    ['shortens the message to the limit of the status field',
+      `pods "m-1" is forbidden: minimum cpu usage per Container is ${'9'.repeat(
         2000)}`, /^.{900,1000}$/],
   ];
   for (const [sentence, message, says] of rows) it(sentence, () => assert.match(podsRefused(message).message, says));
-  it('may pass: a limit of the namespace can be changed', () => {
+  it('is not fatal, because a limit of the namespace can be changed', () => {
     const { reason, fatal } = podsRefused('exceeded quota');
     assert.deepEqual([reason, fatal], ['PodsNotCreated', false]);
   });
 });
 
 describe('worstTrouble', () => {
-  it('fits into a status whatever was said', () => {
+  it('shortens messages of any length to the limit of the status field', () => {
     const long = { reason: 'Unschedulable', message: '\u{1f600}'.repeat(5000), fatal: false } as const;
     const message = worstTrouble([long])?.message ?? '';
     assert.ok(message.length <= 1000 && message.isWellFormed());
   });
 
-  it('puts a fatal one first', () => {
+  it('prefers a fatal trouble, and of several the latest', () => {
     const mild = { reason: 'Unschedulable', message: 'a', fatal: false } as const;
     const bad = { reason: 'OOMKilled', message: 'b', fatal: true } as const;
     assert.deepEqual(worstTrouble([undefined, mild, bad]), bad);
@@ -168,7 +170,7 @@ describe('worstTrouble', () => {
     );
   });
 
-  it('knows when a container ended, where the kubelet says it', () => {
+  it('contains the time when a container ended, if the kubelet reports it', () => {
     const end = { exitCode: 2, message: said('DIGEST_MISMATCH', 'other bytes'), finishedAt: '2026-01-02T03:04:05Z' };
     assert.equal(troubleOf(pod(prepare({ lastState: { terminated: end } })))?.at, Date.parse(end.finishedAt));
   });

@@ -5,11 +5,11 @@ import { revisionOf } from '../../../../operator/see/revision.ts';
 const spec: OnnxModelSpec = { model: { uri: 'https://models.example/m.onnx' }, replicas: 1 };
 
 describe('revisionOf', () => {
-  it('is ten hex digits that do not change between versions of the operator', () => {
+  it('is ten hex digits and equal in all versions of the operator', () => {
     assert.equal(revisionOf(spec), '665e022270');
   });
 
-  // Computed by 0.1.0: another way to read amounts would start a rollout of every model that has them.
+  // Computed by 0.1.0. If amounts were parsed differently, every model with amounts would start a rollout.
   for (const [cpu, limit, revision] of [
     ['700m', '64.123456789123456Mi', '2498845f66'],
     ['1.0005', '1.5Gi', 'fd77368538'],
@@ -30,12 +30,13 @@ describe('revisionOf', () => {
   const same: readonly { name: string; one: Partial<OnnxModelSpec>; other: Partial<OnnxModelSpec> }[] = [
     { name: 'another number of replicas', one: { replicas: 1 }, other: { replicas: 9 } },
     { name: 'another progress deadline', one: {}, other: { rollout: { progressDeadline: '1m' } } },
-    { name: 'a duration in other words', one: { warmup: { timeout: '1m' } }, other: { warmup: { timeout: '60s' } } },
-    { name: 'a memory limit in other words', one: { memory: { limit: '1Gi' } },
+    { name: 'an equal duration written differently', one: { warmup: { timeout: '1m' } },
+      other: { warmup: { timeout: '60s' } } },
+    { name: 'an equal memory limit written differently', one: { memory: { limit: '1Gi' } },
       other: { memory: { limit: '1024Mi' } } },
     { name: 'a memory limit as a number', one: { memory: { limit: '1Gi' } },
       other: { memory: { limit: 1_073_741_824 } } },
-    { name: 'a CPU limit in other words', one: { resources: { limits: { cpu: '1000m' } } },
+    { name: 'an equal CPU limit written differently', one: { resources: { limits: { cpu: '1000m' } } },
       other: { resources: { limits: { cpu: 1 } } } },
     { name: 'fields in another order', one: { batching: { maxBatchSize: 4, maxQueueDepth: 8 } },
       other: { batching: { maxQueueDepth: 8, maxBatchSize: 4 } } },
@@ -47,7 +48,7 @@ describe('revisionOf', () => {
   const different: readonly { name: string; other: Partial<OnnxModelSpec> }[] = [
     { name: 'another URI', other: { model: { uri: 'https://models.example/n.onnx' } } },
     {
-      name: 'a default written out: a later default must not move who wrote it',
+      name: 'an explicit default, which a later change of the default must not affect',
       other: { batching: { maxBatchSize: 8 } },
     },
     { name: 'another order of providers', other: { execution: { providers: [{ name: 'CUDA' }, { name: 'CPU' }] } } },

@@ -1,4 +1,4 @@
-/** The picture of a pass: its parts are put in once, and what was observed stays. */
+/** seenOf combines the parts of a pass once and does not change the observed data. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,14 +20,15 @@ const checks: Checks = { verdict: 'Waiting', reason: 'GoldenWaiting', message: '
 const gates = { window: 1, step: 'Waiting', message: '', absolute: 'None', silent: [] } as GateReading;
 const none: SeenParts = { records: observed.records, checks: {} };
 
-describe('the picture of a pass', () => {
-  it('is what was observed, where nothing is added', () => assert.deepEqual(seenOf(observed, none), observed));
+describe('the input of a decision', () => {
+  it('equals the observed data when there are no other parts', () =>
+    assert.deepEqual(seenOf(observed, none), observed));
 
   // prettier-ignore
   const rows: readonly { readonly name: string; readonly parts: Partial<SeenParts>; readonly want: unknown }[] = [
-    { name: 'checks at the pods of their revision', parts: { checks: { [target]: checks } },
+    { name: 'checks in the facts of their revision', parts: { checks: { [target]: checks } },
       want: [{ checks, trouble: undefined }, undefined, undefined] },
-    { name: 'the trouble of a candidate that is held', parts: { held: { revision: target, trouble } },
+    { name: 'the trouble of a held candidate', parts: { held: { revision: target, trouble } },
       want: [{ checks: undefined, trouble }, undefined, target] },
     { name: 'the reading of the gates', parts: { gates },
       want: [{ checks: undefined, trouble: undefined }, gates, undefined] },
@@ -40,7 +41,7 @@ describe('the picture of a pass', () => {
     });
   }
 
-  it('has the trouble of the pods before that of a golden set', () => {
+  it('prefers the trouble of the pods to the trouble of a golden set', () => {
     const own: Trouble = { reason: 'OOMKilled', message: 'killed', fatal: false };
     const facts = observed.rollout.pods[target] ?? assert.fail('no pods');
     const pods = { [target]: { ...facts, trouble: own } };
@@ -49,7 +50,7 @@ describe('the picture of a pass', () => {
     assert.deepEqual(seen.rollout.pods[target]?.trouble, own);
   });
 
-  it('has the token and what is frozen in the record of each revision', () => {
+  it('has the token and the frozen golden set in the record of each revision', () => {
     const golden = { config: { id: 'sha256:0' }, attempt: 2 } as never;
     const records = wholeRecords(
       observed,
@@ -59,7 +60,7 @@ describe('the picture of a pass', () => {
     assert.deepEqual(records.get(target), { ...observed.records.get(target), token: 'secret', golden, generation: 9 });
   });
 
-  it('is changed nowhere else', () => {
+  it('is built by seen.ts only', () => {
     const root = join(import.meta.dirname, '..', '..', '..', '..', 'operator');
     const changing = readdirSync(root, { recursive: true, encoding: 'utf8' })
       .filter((path) => path.endsWith('.ts') && path !== 'see/seen.ts')

@@ -1,4 +1,4 @@
-/** A state that is written into a status and read back is the same, to the second. */
+/** A rollout state that is written to the status and read back is equal, to the second. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { DecisionReason } from '../../../../api/reasons.ts';
@@ -80,15 +80,15 @@ function writtenAndRead(next: RolloutState): RolloutState {
   });
 }
 
-describe('the memory of a rollout', () => {
-  it('reads every state back as it was written', () => {
+describe('the stored state of a rollout', () => {
+  it('is equal after it was written and read', () => {
     fc.assert(
       fc.property(state, (next) => assert.deepEqual(writtenAndRead(next), next)),
       { numRuns: 1000 },
     );
   });
 
-  it('keeps whole seconds', () => {
+  it('has a resolution of one second', () => {
     assert.deepEqual(writtenAndRead({ phase: 'Settling', stable: 'a', retiring: 'b', since: 1_700_000_000_900 }), {
       phase: 'Settling',
       stable: 'a',
@@ -100,28 +100,28 @@ describe('the memory of a rollout', () => {
   // prettier-ignore
   const others: readonly { readonly name: string; readonly status: Parameters<typeof readState>[0] }[] = [
     { name: 'no status', status: undefined },
-    { name: 'a phase that it does not know', status: { observedGeneration: 1,
+    { name: 'an unknown phase', status: { observedGeneration: 1,
         rollout: { phase: 'Dancing' }, stable: { revision: 'a' } } },
-    { name: 'a name that every object has', status: { observedGeneration: 1,
+    { name: 'a phase that is a property of every object', status: { observedGeneration: 1,
         rollout: { phase: 'constructor' }, stable: { revision: 'a' } } },
-    { name: 'a shift without its revisions', status: { observedGeneration: 1,
+    { name: 'a shift without revisions', status: { observedGeneration: 1,
         rollout: { phase: 'Shifting', step: 0, desiredWeight: 5 } } },
-    { name: 'a shift without its step', status: { observedGeneration: 1,
+    { name: 'a shift without a step', status: { observedGeneration: 1,
         rollout: { phase: 'Shifting', desiredWeight: 5 }, stable: { revision: 'a' }, candidate: { revision: 'b' } } },
-    { name: 'a pause for no reason', status: { observedGeneration: 1,
+    { name: 'a pause without a reason', status: { observedGeneration: 1,
         rollout: { phase: 'Paused', step: 0, desiredWeight: 5 },
         stable: { revision: 'a' }, candidate: { revision: 'b' } } },
     { name: 'a stable phase without a stable revision',
       status: { observedGeneration: 1, rollout: { phase: 'Stable' } } },
   ];
   for (const { name, status } of others) {
-    it(`begins anew from ${name}`, () => assert.deepEqual(readState(status), { phase: 'New' }));
+    it(`becomes New when it is ${name}`, () => assert.deepEqual(readState(status), { phase: 'New' }));
   }
 });
 
-describe('a status with a word that this version does not have', () => {
+describe('a status with a reason that this version does not know', () => {
   for (const reason of ['RevisionReady', 'StepDone']) {
-    it(`is read, and keeps it: ${reason}`, () => {
+    it(`keeps the reason ${reason}`, () => {
       const rollout = {
         phase: 'Failed',
         reason,

@@ -1,4 +1,4 @@
-/** What every router keeps to: what it writes it reads back as the shares that the rules ask for. */
+/** The contract of every router: it reads back from its own objects the shares that the rules ask for. */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
 import { routerNames, type RouterName } from '../../../../api/routers.ts';
@@ -38,7 +38,7 @@ function pod(revision: Revision, isMarked: boolean): Pod {
   };
 }
 
-/** A cluster in which a decision was carried out, every controller has followed, and each revision has a ready pod. */
+/** A cluster after a decision was applied: all controllers are up to date and each revision has a ready pod. */
 function clusterAfter(router: RouterName, decision: Decision): TrafficSources {
   const model = modelWith(router);
   const manifests = desiredState(model, decision, new Map([a, b].map((revision) => [revision, given.record(model)])));
@@ -66,7 +66,7 @@ for (const router of routerNames) {
       assert.deepEqual([shares, sharing.hasAll(shares?.[a])], [{ [a]: 100 }, true]);
     });
 
-    it('gives two revisions what the rules take for the weight', () => {
+    it('gives two revisions shares that the rules accept for the weight', () => {
       const shares = port.shares(clusterAfter(router, shared))?.shares;
       const ready = { candidate: 1, stable: 1 };
       assert.deepEqual(shares, { [a]: 50, [b]: 50 });
@@ -75,14 +75,14 @@ for (const router of routerNames) {
       assert.equal(sharing.partOf(50, ready), 0.5);
     });
 
-    it('is not taken for sharing before it does', () => {
+    it('does not report a share for the candidate before it shares the traffic', () => {
       const share = port.shares(clusterAfter(router, rest))?.shares?.[b] ?? 0;
       assert.equal(sharing.isTaken({ share, weight: 50, ready: { candidate: 1, stable: 1 } }), false);
       assert.equal(sharing.isNear(share, 50), false);
       assert.equal(sharing.isAbove(share, 0), false);
     });
 
-    it('writes the entry Service and kinds of its own, all named as the model', () => {
+    it('writes the entry Service and its own kinds, all with the name of the model', () => {
       for (const decision of [rest, shared]) {
         const { serve } = decision;
         assert.ok(serve);
@@ -92,21 +92,22 @@ for (const router of routerNames) {
       }
     });
 
-    it('marks no pod at rest', () => assert.deepEqual(port.marked(rest), []));
+    it('marks no pod while one revision serves alone', () => assert.deepEqual(port.marked(rest), []));
 
-    it('tells nothing before there is anything', () => {
+    it('reports no shares before it has written an object', () => {
       const empty = { model: modelWith(router), entry: undefined, route: undefined, pods: new Map() };
       assert.equal(port.shares({ ...empty, gatewayApi: 'Served' }), undefined);
     });
 
-    it('can write whatever the cluster has', () => assert.equal(port.isWritable('Served'), true));
+    it('can write its kinds when the cluster serves the Gateway API', () =>
+      assert.equal(port.isWritable('Served'), true));
 
     it('sees no outage while a revision has all the traffic', () => {
       const facts = port.shares(clusterAfter(router, rest));
       assert.equal(port.outage(facts && { ...facts, reverts: 0 }), undefined);
     });
 
-    it('knows the address, or that there is none yet', () => {
+    it('gives the address, or undefined while there is no address', () => {
       const sources = { entry: undefined, style: 'DNS', gatewayOf: () => undefined } as const;
       const url = port.url(
         given.model({ traffic: { router, hostnames: ['ranker.example.com'], parentRefs: [{ name: 'x' }] } }),
@@ -118,7 +119,7 @@ for (const router of routerNames) {
 }
 
 describe('the kinds of the routers', () => {
-  it('are of one router each', () => {
+  it('belong to one router each', () => {
     const kinds = routerNames.flatMap((router) => routerOf({ router }).kinds);
     assert.deepEqual(kinds, [...new Set(kinds)]);
   });

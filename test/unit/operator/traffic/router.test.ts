@@ -1,4 +1,4 @@
-/** What the API tells of the traffic, as a table; and where clients call. */
+/** The shares that the API shows, as a table; and the address of a model. */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
@@ -63,25 +63,25 @@ type Row = {
 };
 // prettier-ignore
 const rows: readonly Row[] = [
-  { name: 'nothing, before there is an entry Service', see: {}, want: undefined },
-  { name: 'everything for the revision that the entry Service selects',
+  { name: 'undefined before there is an entry Service', see: {}, want: undefined },
+  { name: '100 % for the revision that the entry Service selects',
     see: { entry: alone }, want: { shares: { a: 100 } } },
-  { name: 'shares by ready pods that carry the mark',
+  { name: 'shares in proportion to the ready pods with the mark',
     see: { entry: shared, pods: new Map([['a', [pod(true, true), pod(true, true), pod(true, true)]],
       ['b', [pod(true, true)]]]) }, want: { shares: { a: 75, b: 25 } } },
-  { name: 'nothing for pods without the mark and pods that are not ready',
+  { name: 'no share for pods without the mark and pods that are not ready',
     see: { entry: shared, pods: new Map([['a', [pod(true, true)]],
       ['b', [pod(true, false), pod(false, true)]]]) }, want: { shares: { a: 100 } } },
   { name: 'no shares while no ready pod carries the mark',
     see: { entry: shared, pods: new Map([['a', [pod(true, false)]]]) },
     want: { shares: undefined, reason: 'RouteMoving', problem: 'no ready pod is marked to share the traffic' } },
-  { name: 'no shares while somebody\'s key more selects no pod',
+  { name: 'no shares while a foreign key in the selector matches no pod',
     see: { entry: entry({ [labels.model]: 'ranker', [labels.revision]: 'a', team: 'x' }),
       pods: new Map([['a', [of('a')]]]) }, want: { shares: undefined, reason: 'RouteMoving',
       problem:
       `Service ranker selects pods by ${labels.model}=ranker, ${labels.revision}=a, team=x: no ready pod of the ` +
         'model has these labels' } },
-  { name: 'the pods that somebody\'s selector takes',
+  { name: 'shares by the pods that a foreign selector matches',
     see: { entry: entry({ [labels.model]: 'ranker' }),
       pods: new Map([['a', [of('a'), of('a'), of('a')]], ['b', [of('b')]]]) }, want: { shares: { a: 75, b: 25 } } },
   { name: 'no shares while the entry Service has another port',
@@ -90,10 +90,10 @@ const rows: readonly Row[] = [
   { name: 'no shares while its port leads elsewhere',
     see: { entry: { ...alone, spec: { ...alone.spec, ports: [{ port: 8080, targetPort: 9999 }] } } },
     want: { shares: undefined,
-      problem: 'port 8080 of Service ranker leads to port 9999 of the pods, where nothing listens' } },
-  { name: 'no shares while it is a name elsewhere',
+      problem: 'port 8080 of Service ranker leads to port 9999 of the pods, where no process listens' } },
+  { name: 'no shares while the entry Service has type ExternalName',
     see: { entry: { ...alone, spec: { ...alone.spec, type: 'ExternalName' } } },
-    want: { shares: undefined, problem: 'Service ranker has type ExternalName: it sends nothing to pods' } },
+    want: { shares: undefined, problem: 'Service ranker has type ExternalName, so no request reaches a pod' } },
   { name: 'no shares while a backend of the route selects no pod', spec: { traffic: routed },
     see: { route: route([{ parentRef: { name: 'public' }, conditions: good }]),
       services: [{ ...alone, metadata: { name: 'ranker-b' },
@@ -101,31 +101,32 @@ const rows: readonly Row[] = [
     want: { shares: undefined, reason: 'RouteMoving',
       problem:
       `Service ranker-b selects pods by ${labels.model}=ranker, team=x: no ready pod of the model has these labels` } },
-  { name: 'no shares while the selector is somebody else\'s',
+  { name: 'no shares while the selector names another model',
     see: { entry: entry({ app: 'shop' }) }, want: { shares: undefined, reason: 'RouteMoving' } },
-  { name: 'weights of a route that its parent took', spec: { traffic: routed },
+  { name: 'the weights of a route that its parent accepted', spec: { traffic: routed },
     see: { entry: alone, route: route([{ parentRef: { name: 'public' },
       conditions: good }]) }, want: { shares: { a: 95, b: 5 } } },
   { name: 'no share for a backend of weight 0', spec: { traffic: routed },
     see: { route: route([{ parentRef: { name: 'public' }, conditions: good }],
       { a: 100, b: 0 }) }, want: { shares: { a: 100 } } },
-  { name: 'a weight of 1 where none is written', spec: { traffic: routed },
+  { name: 'a weight of 1 for a backend without a weight', spec: { traffic: routed },
     see: { route: route([{ parentRef: { name: 'public' }, conditions: good }],
       { a: undefined, b: 3 }) }, want: { shares: { a: 25, b: 75 } } },
-  { name: 'a parent told by its full name as the one meant', spec: { traffic: routed },
+  { name: 'the weights when the status names the parent by its full reference', spec: { traffic: routed },
     see: { route: route([{ parentRef: { group: 'gateway.networking.k8s.io', kind: 'Gateway',
       namespace: 'ml', name: 'public' }, conditions: good }]) }, want: { shares: { a: 95, b: 5 } } },
-  { name: 'no shares before any parent spoke', spec: { traffic: routed },
+  { name: 'no shares before a parent has reported a status', spec: { traffic: routed },
     see: { route: route([]) }, want: { shares: undefined, reason: 'RouteNotAccepted',
       problem:
-      'Gateway public has said nothing of HTTPRoute ranker: no gateway controller serves it, or it does not exist' } },
-  { name: 'no shares while the parent speaks of an older generation', spec: { traffic: routed },
+      'Gateway public has not reported a status for HTTPRoute ranker: no gateway controller serves Gateway public, ' +
+      'or it does not exist' } },
+  { name: 'no shares while the parent reports on an older generation', spec: { traffic: routed },
     see: { route: route([{ parentRef: { name: 'public' },
       conditions: [condition('Accepted', 'True', 3), condition('ResolvedRefs')] }]) },
-    want: { shares: undefined, problem: 'Gateway public has not taken generation 4 of the route yet' } },
+    want: { shares: undefined, problem: 'Gateway public has not accepted generation 4 of the route yet' } },
   { name: 'no shares while the backends are not resolved at this generation', spec: { traffic: routed },
     see: { route: route([{ parentRef: { name: 'public' }, conditions: [condition('Accepted')] }]) },
-    want: { shares: undefined, problem: 'Gateway public has not taken generation 4 of the route yet' } },
+    want: { shares: undefined, problem: 'Gateway public has not accepted generation 4 of the route yet' } },
   { name: 'why a route is not accepted', spec: { traffic: routed },
     see: { route: route([{ parentRef: { name: 'public' },
       conditions: [condition('Accepted', 'False', 4, { reason: 'NotAllowedByListeners', message: 'another namespace' }),
@@ -135,25 +136,27 @@ const rows: readonly Row[] = [
     see: { route: route([{ parentRef: { name: 'public' },
       conditions: [condition('Accepted'), condition('ResolvedRefs', 'False', 4, { reason: 'BackendNotFound' })] }]) },
     want: { shares: undefined, problem: 'Gateway public: ResolvedRefs is False: BackendNotFound' } },
-  { name: 'no shares until every parent took it', spec: { traffic: routed },
+  { name: 'no shares until every parent has accepted the route', spec: { traffic: routed },
     see: { route: route([{ parentRef: { name: 'public' },
       conditions: good }], { a: 1 }, [{ name: 'public' },
       { name: 'inner' }]) }, want: { shares: undefined,
       problem:
-      'Gateway inner has said nothing of HTTPRoute ranker: no gateway controller serves it, or it does not exist' } },
-  { name: 'shares when one of two controllers took it', spec: { traffic: routed },
+      'Gateway inner has not reported a status for HTTPRoute ranker: no gateway controller serves Gateway inner, ' +
+      'or it does not exist' } },
+  { name: 'shares when one of two controllers has accepted the route', spec: { traffic: routed },
     see: { route: route([{ parentRef: { name: 'public' }, conditions: [condition('Accepted', 'False')] },
       { parentRef: { name: 'public' }, conditions: good }]) }, want: { shares: { a: 95, b: 5 } } },
   { name: 'that there is no route yet', spec: { traffic: routed }, see: { entry: alone },
     want: { shares: undefined, reason: 'RouteMoving', problem: 'there is no HTTPRoute ranker yet' } },
-  { name: 'nothing with a route, before there is anything', spec: { traffic: routed }, see: {}, want: undefined },
+  { name: 'undefined for a routed model before any object exists',
+    spec: { traffic: routed }, see: {}, want: undefined },
   { name: 'that the cluster has no Gateway API', spec: { traffic: routed },
     see: { gatewayApi: 'Missing' }, want: { shares: undefined, reason: 'GatewayApiMissing' } },
   { name: 'that routes may not be read', spec: { traffic: routed },
     see: { gatewayApi: 'Forbidden' }, want: { shares: undefined, reason: 'GatewayApiMissing' } },
 ];
 
-describe('trafficSeen tells', () => {
+describe('trafficSeen returns', () => {
   for (const { name, spec, see, want } of rows) {
     it(name, () => {
       const model = given.model(spec);
@@ -194,18 +197,18 @@ describe('the address of a model with a route is', () => {
     { name: 'a hostname even where the Gateway cannot be read',
       traffic: { ...routed, hostnames: ['ranker.example.com'] },
       gateway: undefined, want: 'http://ranker.example.com' },
-    { name: 'no wildcard, but what can be called', traffic: { ...routed, hostnames: ['*.example.com'] },
+    { name: 'the listener\'s hostname instead of a wildcard', traffic: { ...routed, hostnames: ['*.example.com'] },
       gateway: gateway([http]), want: 'http://10.0.0.7' },
     { name: 'the hostname of the listener', gateway: gateway(
         [{ ...http, hostname: 'models.example.com' }]), want: 'http://models.example.com' },
-    { name: 'the address of the Gateway, with the port that is not the usual one',
+    { name: 'the address of the Gateway, with a port that is not the default',
       gateway: gateway([{ ...http, port: 8080 }]), want: 'http://10.0.0.7:8080' },
-    { name: 'https where the listener takes nothing else', traffic: { ...routed, hostnames: ['ranker.example.com'] },
+    { name: 'https where the listener accepts only https', traffic: { ...routed, hostnames: ['ranker.example.com'] },
       gateway: gateway([{ name: 'tls', port: 443, protocol: 'HTTPS' }]), want: 'https://ranker.example.com' },
-    { name: 'of the listener that the route attaches to',
+    { name: 'the address of the listener that the route attaches to',
       traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public', sectionName: 'inner' }] },
       gateway: gateway([http, { name: 'inner', port: 8081, protocol: 'HTTP' }]), want: 'http://10.0.0.7:8081' },
-    { name: 'an address of version 6 in brackets', gateway: gateway([http], ['fd00::7']), want: 'http://[fd00::7]' },
+    { name: 'an IPv6 address in brackets', gateway: gateway([http], ['fd00::7']), want: 'http://[fd00::7]' },
     { name: 'unknown while the Gateway has no address', gateway: gateway([http], []), want: undefined },
     { name: 'unknown without hostname and Gateway', gateway: undefined, want: undefined },
   ];
@@ -227,8 +230,9 @@ describe('the address of a model that is shared by pods', () => {
   const urlOf = (entry: Service | undefined, style: 'DNS' | 'ClusterIP'): string | undefined =>
     routerOf().url(given.model(), { entry, style, gatewayOf: () => undefined });
 
-  it('names the entry Service by DNS', () => assert.equal(urlOf(undefined, 'DNS'), 'http://ranker.ml.svc:8080'));
-  it('names its address, once it has one', () => {
+  it('gives the DNS name of the entry Service', () =>
+    assert.equal(urlOf(undefined, 'DNS'), 'http://ranker.ml.svc:8080'));
+  it('gives the IP address of the entry Service once it has one', () => {
     assert.equal(urlOf(undefined, 'ClusterIP'), undefined);
     assert.equal(urlOf({ ...alone, spec: { clusterIP: '10.1.2.3' } }, 'ClusterIP'), 'http://10.1.2.3:8080');
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { TrafficMemory } from '../../../../operator/traffic/traffic-memory.ts';
 
 describe('TrafficMemory', () => {
-  it('counts what was put back in the last ten minutes', () => {
+  it('counts the reverts of the last ten minutes', () => {
     const memory = new TrafficMemory();
     for (const atMs of [0, 1_000, 500_000]) memory.noteRevert(atMs);
     assert.deepEqual(
@@ -11,7 +11,7 @@ describe('TrafficMemory', () => {
     );
   });
 
-  it('knows since when something holds, and begins anew when it did not', () => {
+  it('measures how long a condition has held, and restarts when it did not hold', () => {
     const memory = new TrafficMemory();
     const asked = [
       memory.heldMs('x', true, 100),

@@ -34,7 +34,7 @@ describe('MemoryGuard', () => {
     const { world, guard } = given(100 * mib);
     world.anonymousMib = 95;
     await guard.look();
-    assert.throws(() => guard.admit(), /memory is short: 99614720 of 104857600 bytes/);
+    assert.throws(() => guard.admit(), /not enough memory: 95Mi of 100Mi are in use/);
     world.anonymousMib = 50;
     await guard.look();
     guard.admit();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { encodeModel, modelBytes, weight } from '../../../../runtime/onnx/build.ts';
 import { inspectBytes } from '../../../../runtime/onnx/inspect.ts';
-import { signatureOf, type ModelInfo } from '../../../../runtime/onnx/model-info.ts';
+import { signatureHash, type ModelInfo } from '../../../../runtime/onnx/model-info.ts';
 import { add, heavy, matmul } from '../../../support/onnx-models.ts';
 
 describe('encodeModel', () => {
@@ -45,11 +45,14 @@ describe('signatureOf', () => {
       same: false },
   ];
   for (const { name, other, same } of rows)
-    it(`is ${name}`, () => assert.equal(signatureOf(other) === signatureOf(base), same));
+    it(`is ${name}`, () => assert.equal(signatureHash(other) === signatureHash(base), same));
 
   it('does not depend on weights', () => {
-    assert.equal(signatureOf(inspectBytes(modelBytes(matmul(1)))), signatureOf(inspectBytes(modelBytes(matmul(2)))));
+    assert.equal(
+      signatureHash(inspectBytes(modelBytes(matmul(1)))),
+      signatureHash(inspectBytes(modelBytes(matmul(2)))),
+    );
   });
 
-  it('has 64 hex digits', () => assert.match(signatureOf(base), /^[0-9a-f]{64}$/));
+  it('has 64 hex digits', () => assert.match(signatureHash(base), /^[0-9a-f]{64}$/));
 });

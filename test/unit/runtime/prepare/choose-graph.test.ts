@@ -39,15 +39,15 @@ describe('chooseGraph', () => {
   // prettier-ignore
   const refused: (Omit<Row, 'want'> & { code: ErrorCode; want: RegExp })[] = [
     { name: 'a precision without a variant', precision: 'INT4', code: 'PRECISION_MISSING',
-      want: /no file of precision INT4: list it in spec\.model\.variants/ },
+      want: /no file of precision INT4: add it to spec\.model\.variants/ },
     { name: 'a variant that the source lacks', precision: 'FP16', code: 'SOURCE_MISSING',
-      want: /gone\.onnx: it has model\.onnx, model\.int8\.onnx: name one/ },
+      want: /gone\.onnx does not exist: the source has model\.onnx, model\.int8\.onnx: name one/ },
     { name: 'a folder without a graph', acquired: { uri: 'pvc://m/', folder: true, files: files('a.txt') },
-      code: 'SOURCE_MISSING', want: /it has no \.onnx file; it has a\.txt$/ },
+      code: 'SOURCE_MISSING', want: /the source has no \.onnx file, but a\.txt$/ },
     { name: 'a folder with several graphs of other names',
       acquired: { uri: 'pvc://m/', folder: true,
         files: files(...Array.from({ length: 12 }, (_, index) => `${index}.onnx`)) }, code: 'SOURCE_MISSING',
-      want: /it has 0\.onnx, .*9\.onnx and 2 more: name one in spec\.model\.graphs/ },
+      want: /the source has 0\.onnx, .*9\.onnx and 2 more: name one in spec\.model\.graphs/ },
   ];
   for (const { name, acquired = folder, precision = 'Source', code, want } of refused) {
     it(`refuses ${name}`, () =>

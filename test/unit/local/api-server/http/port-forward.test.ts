@@ -7,11 +7,11 @@ import type { Duplex } from 'node:stream';
 import { systemClock } from '../../../../../lib/clock.ts';
 import { silentLogger } from '../../../../../lib/log.ts';
 import { startApiServer, type LocalApiServer } from '../../../../../local/api-server/server.ts';
-import type { KubeObject } from '../../../../../local/objects.ts';
+import type { StoredObject } from '../../../../../local/objects.ts';
 
 const pods = { apiVersion: 'v1', plural: 'pods' };
 
-function create(server: LocalApiServer, name: string): KubeObject {
+function create(server: LocalApiServer, name: string): StoredObject {
   return server.objects.create(pods, {
     apiVersion: 'v1',
     kind: 'Pod',

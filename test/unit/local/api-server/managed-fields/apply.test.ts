@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { applyConfig } from '../../../../../local/api-server/managed-fields/apply.ts';
 import { createCore } from '../../../../../local/api-server/core.ts';
-import type { Draft, Resource } from '../../../../../local/api-server/resource.ts';
-import type { KubeObject } from '../../../../../local/objects.ts';
+import type { ObjectDraft, Resource } from '../../../../../local/api-server/resource.ts';
+import type { StoredObject } from '../../../../../local/objects.ts';
 import { HandClock } from '../../../../support/hand-clock.ts';
 
 const found = createCore({ clock: new HandClock() }).catalog.find('v1', 'services');
@@ -27,13 +27,13 @@ const spec = fc.record(
   { requiredKeys: [], noNullPrototype: true },
 );
 
-function apply(live: KubeObject | undefined, manager: string, wanted: object, force = true): KubeObject {
+function apply(live: StoredObject | undefined, manager: string, wanted: object, force = true): StoredObject {
   const config = {
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { name: 's' },
     spec: structuredClone(wanted),
-  } as unknown as Draft;
+  } as unknown as ObjectDraft;
   return applyConfig({
     resource: services,
     live,
@@ -42,7 +42,7 @@ function apply(live: KubeObject | undefined, manager: string, wanted: object, fo
     force,
     subresource: '',
     time: '2026-01-01T00:00:00Z',
-  }) as unknown as KubeObject;
+  }) as unknown as StoredObject;
 }
 
 describe('applyConfig', () => {

@@ -6,7 +6,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '../../../../../lib/log.ts';
 import { lockCache, takeAway } from '../../../../../runtime/prepare/cache/cache-lock.ts';
-import { Cache } from '../../../../../runtime/prepare/cache/cache.ts';
+import { ModelCache } from '../../../../../runtime/prepare/cache/cache.ts';
 import { folderDigest } from '../../../../../runtime/prepare/cache/digest.ts';
 import { fateOf, ownMark } from '../../../../../runtime/prepare/cache/process-mark.ts';
 import { readPrepared, writePrepared, type Prepared } from '../../../../../runtime/prepare/prepared.ts';
@@ -21,9 +21,9 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 describe('Cache', () => {
   const open = (clock = new HandClock(Date.now()), maxBytes = 1e9) =>
-    Cache.open(folder, { maxBytes, clock, logger: silentLogger });
+    ModelCache.open(folder, { maxBytes, clock, logger: silentLogger });
 
-  async function put(cache: Cache, text: string): Promise<string> {
+  async function put(cache: ModelCache, text: string): Promise<string> {
     const staging = await cache.staging(sha256(text).slice(7, 20));
     await writeFile(staging.pathOf('m'), text);
     await cache.commit(staging, sha256(text), [{ path: 'm', bytes: text.length, digest: sha256(text) }]);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { ProviderName } from '../../../../../api/choices.ts';
 import { whyNotOptimise } from '../../../../../runtime/prepare/optimise/build-cache.ts';
 import { buildKey, cpuFlags, type KeyParts } from '../../../../../runtime/prepare/optimise/build-key.ts';
-import { differenceOf } from '../../../../../runtime/prepare/optimise/compare-outputs.ts';
+import { outputDifference } from '../../../../../runtime/prepare/optimise/compare-outputs.ts';
 import { providerShares } from '../../../../../runtime/prepare/optimise/profile.ts';
 import { planProviders, providersToProbe } from '../../../../../runtime/engine/providers.ts';
 import type { TensorSpec } from '../../../../../runtime/engine/signature.ts';
@@ -91,13 +91,13 @@ describe('differenceOf', () => {
   ];
   for (const { name, a, b, want } of rows) {
     it(`finds ${name}`, () => {
-      const difference = differenceOf(a, b);
+      const difference = outputDifference(a, b);
       if (want === undefined) assert.equal(difference, undefined);
       else assert.match(difference ?? '', want);
     });
   }
   it('finds a missing output', () =>
-    assert.match(differenceOf(t('bool', Uint8Array.of(1)), {}) ?? '', /'y' is missing/));
+    assert.match(outputDifference(t('bool', Uint8Array.of(1)), {}) ?? '', /'y' is missing/));
 });
 
 describe('planProviders', () => {

@@ -58,7 +58,7 @@ const cosine = (source: GoldenConfig['source'], min = 0.99): GoldenConfig => ({
 });
 const generated: GoldenConfig['source'] = { kind: 'Generated', seed: 7, cases: 4 };
 const file: GoldenConfig['source'] = { kind: 'File', file: 'golden.jsonl' };
-const unavailable: Answered = { kind: 'unavailable', why: '429: the queue holds its limit of 1 requests' };
+const unavailable: Answered = { kind: 'unavailable', why: '429: the queue is full' };
 
 describe('GoldenRunner', () => {
   let folder = '';
@@ -207,7 +207,7 @@ describe('GoldenRunner', () => {
     );
     assert.deepEqual(
       [waiting.state, waiting.problem, waiting.score],
-      ['Waiting', 'no pod of stable answered line 1: 429: the queue holds its limit of 1 requests', null],
+      ['Waiting', 'no pod of stable answered line 1: 429: the queue is full', null],
     );
     well = true;
     assert.equal((await ended(runner)).score, 1);

@@ -130,7 +130,7 @@ describe('a golden question', () => {
   });
 
   it('goes to the port for users when the port for sidecars answers 404', async () => {
-    await listen(ports.metrics, () => [404, '{"error":"no such endpoint"}']);
+    await listen(ports.metrics, () => [404, '{"error":"unknown endpoint"}']);
     await listen(ports.runtime, () => [200, 'there']);
     const answered = await put();
     assert.ok(answered.kind === 'answer' && Buffer.from(answered.body).toString() === 'there');

@@ -46,7 +46,7 @@ describe('readRequest', () => {
   it("refuses another model's name", () =>
     assert.rejects(read({ model: 'x'.repeat(300), input: 'a' }), {
       code: 'MODEL_UNKNOWN',
-      message: `unknown model '${'x'.repeat(256)}': this server serves 'tiny'`,
+      message: `unknown model '${'x'.repeat(256)}'; available: 'tiny'`,
     }));
 
   it('names the invalid input', () =>

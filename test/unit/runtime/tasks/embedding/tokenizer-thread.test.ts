@@ -89,7 +89,7 @@ describe('RequestReader', () => {
     });
     await assert.rejects(reader.read(body(texts, 'other'), never), {
       code: 'MODEL_UNKNOWN',
-      message: "unknown model 'other': this server serves 'tiny'",
+      message: "unknown model 'other'; available: 'tiny'",
     });
   });
 

@@ -5,12 +5,12 @@ import { Agent, request as send, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { AppError } from '../../../../../api/errors.ts';
 import { systemClock } from '../../../../../lib/clock.ts';
-import { HttpServers, type Handler } from '../../../../../runtime/transport/http/http-server.ts';
+import { HttpServers, type HttpHandler } from '../../../../../runtime/transport/http/http-server.ts';
 import { HandClock } from '../../../../support/hand-clock.ts';
 
-const listen = (handler: Handler, addresses = ['127.0.0.1'], port = 0) =>
+const listen = (handler: HttpHandler, addresses = ['127.0.0.1'], port = 0) =>
   HttpServers.listen({ addresses, port, maxConnections: 8 }, handler);
-const quick: Handler = async (_request, response) => {
+const quick: HttpHandler = async (_request, response) => {
   response.end('ok');
 };
 

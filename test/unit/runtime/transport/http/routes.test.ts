@@ -76,12 +76,12 @@ describe('findRoute', () => {
 
   it('names the field of the spec that enables the task of a path', () => {
     assert.throws(() => findRoute(table, 'POST', '/v1/embeddings'), {
-      message: /^model 'm' is not served for \/v1\/embeddings: set spec\.model\.task: Embedding/,
+      message: /^\/v1\/embeddings needs task Embedding, which model 'm' does not have: set spec\.model\.task: Emb/,
     });
   });
   it('names the methods that a path allows', () =>
     assert.throws(() => findRoute(table, 'PUT', '/v2/models/m/infer'), {
-      message: '/v2/models/m/infer does not take PUT: use POST',
+      message: '/v2/models/m/infer does not support PUT: use POST',
     }));
 });
 

@@ -1,0 +1,92 @@
+/**
+ * The state of sequences, on the side of the worker: tensors that stay beside the session between runs.
+ *
+ * Owns:   each sequence's tensors, by the name of the input that they are in the next step.
+ * Limits: state over a sequence's `maxBytes` is refused, and the sequence keeps the state from before the step.
+ */
+import type { SequenceNews, WorkerStep } from './messages.ts';
+import type { EngineResult, PartResult, StepResult } from './port.ts';
+import { runParts, type RunOnce } from './rows.ts';
+import { makeTensor, tensorBytes, type NamedTensors, type Tensor } from './tensor.ts';
+
+type State = { readonly maxBytes: number; tensors: NamedTensors };
+
+export class SequenceStates {
+  readonly #states = new Map<number, State>();
+
+  hear(news: SequenceNews): void {
+    if (news.say === 'open') this.#states.set(news.id, { maxBytes: news.maxBytes, tensors: {} });
+    else this.#states.delete(news.id);
+  }
+
+  /**
+   * Runs the steps, together if they can be joined, and replaces the state of those that succeeded.
+   * @param now milliseconds of a monotonic clock
+   */
+  async step(steps: readonly WorkerStep[], run: RunOnce, now: () => number): Promise<StepResult> {
+    const result = await this.#run(steps, run, now);
+    const parts = steps.map((step, index) => this.#store(step, result.parts[index]));
+    return { ...result, parts, stateBytes: steps.map(({ id }) => bytesOfAll(this.#of(id).tensors)) };
+  }
+
+  async #run(steps: readonly WorkerStep[], run: RunOnce, now: () => number): Promise<EngineResult> {
+    const feeds = steps.map(({ id, inputs }) => ({ ...this.#of(id).tensors, ...inputs }));
+    if (new Set(steps.map((step) => namesOf(step).join('\0'))).size === 1)
+      return runParts(feeds, namesOf(steps[0]), run, now);
+    const began = now();
+    const parts: PartResult[] = [];
+    for (const [index, step] of steps.entries())
+      parts.push(...(await runParts(feeds.slice(index, index + 1), namesOf(step), run, now)).parts);
+    return { parts, inferMs: now() - began, together: false };
+  }
+
+  #store(step: WorkerStep, part: PartResult | undefined): PartResult {
+    if (part?.is !== 'Done') return part ?? { is: 'Failed', why: 'the run has no result for this step' };
+    const { outputs } = part;
+    const missing = namesOf(step).find((name) => outputs[name] === undefined);
+    if (missing !== undefined) return { is: 'Failed', why: `output '${missing}' was not produced` };
+    const returned = Object.fromEntries(step.outputs.map((name) => [name, outputs[name] as Tensor]));
+    const state = this.#of(step.id);
+    const kept = Object.entries(step.keep).map(([output, input]) => [input, outputs[output] as Tensor] as const);
+    const tensors = { ...state.tensors, ...Object.fromEntries(kept) };
+    const bytes = bytesOfAll(tensors);
+    if (bytes > state.maxBytes)
+      return { is: 'Refused', why: `the sequence's state of ${bytes} bytes is over its limit of ${state.maxBytes}` };
+    state.tensors = { ...tensors, ...owned(Object.fromEntries(kept), returned) };
+    return { is: 'Done', outputs: returned };
+  }
+
+  /** The pool steps open sequences only. */
+  #of(id: number): State {
+    const state = this.#states.get(id);
+    if (state === undefined) throw new Error(`sequence ${id} is not open in this worker`);
+    return state;
+  }
+}
+
+/** Every output that a step needs, once each. */
+function namesOf(step: WorkerStep | undefined): readonly string[] {
+  return step === undefined ? [] : [...new Set([...step.outputs, ...Object.keys(step.keep)])];
+}
+
+/**
+ * The same tensors, each with a buffer that belongs to its sequence alone. Two kinds are copied: a piece of a joined
+ * run, because it would keep the buffer of all sequences, and what shares a buffer with a returned output, because
+ * returning transfers the buffer.
+ */
+function owned(tensors: NamedTensors, returned: NamedTensors): NamedTensors {
+  const leaving = new Set(
+    Object.values(returned).map(({ data }) => (ArrayBuffer.isView(data) ? data.buffer : undefined)),
+  );
+  const own = (tensor: Tensor): Tensor => {
+    if (tensor.type === 'string') return tensor;
+    const { data, type, dims } = tensor;
+    const isWhole = data.byteLength === data.buffer.byteLength;
+    return isWhole && !leaving.has(data.buffer) ? tensor : makeTensor(type, dims, data.slice());
+  };
+  return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, own(tensor)]));
+}
+
+function bytesOfAll(tensors: NamedTensors): number {
+  return Object.values(tensors).reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
+}

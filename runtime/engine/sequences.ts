@@ -1,0 +1,159 @@
+/**
+ * The sequences of an engine, on the side of the caller: which are open, in which slot, and what they may keep.
+ *
+ * Owns:   the handles, their bytes, and every refusal of the port. The state itself is in the slot's worker
+ *         (sequence-states.ts); this class never sees it.
+ * Limits: the sum of `maxBytes` of the open sequences is at most `limitBytes`.
+ */
+import { AppError } from '../../api/errors.ts';
+import type { SequenceNews, WorkerStep } from './messages.ts';
+import type { Sequence, Sequences, SequenceStep, StateUsage, StepResult } from './port.ts';
+
+/** What the sequences need of their engine. */
+export type SlotHost = {
+  /** The model's name, for error messages. */
+  readonly model: string;
+  readonly limitBytes: number;
+  /** Slots that a new sequence may be opened in. */
+  readonly openSlots: () => readonly number[];
+  readonly isFree: (slot: number) => boolean;
+  readonly tell: (slot: number, news: SequenceNews) => void;
+  readonly step: (slot: number, steps: readonly WorkerStep[]) => Promise<StepResult>;
+};
+
+type Entry = {
+  readonly maxBytes: number;
+  heldBytes: number;
+  /**
+   * Steps in progress. It may be 2 for a moment: the slot becomes free, and starts the next step, just before the
+   * promise of the step that ended is resolved.
+   */
+  steps: number;
+  isClosed: boolean;
+  isLost: boolean;
+};
+
+export class SlotSequences implements Sequences {
+  readonly #host: SlotHost;
+  readonly #entries = new Map<Sequence, Entry>();
+  #lastId = 0;
+  #onLost: (sequences: readonly Sequence[]) => void = () => {};
+
+  constructor(host: SlotHost) {
+    this.#host = host;
+  }
+
+  get usage(): StateUsage {
+    const living = [...this.#entries.values()].filter(({ isLost }) => !isLost);
+    return {
+      sequences: living.length,
+      reservedBytes: living.reduce((sum, { maxBytes }) => sum + maxBytes, 0),
+      heldBytes: living.reduce((sum, { heldBytes }) => sum + heldBytes, 0),
+      limitBytes: this.#host.limitBytes,
+    };
+  }
+
+  isFree(slot: number): boolean {
+    return this.#host.isFree(slot);
+  }
+
+  onLost(listener: (sequences: readonly Sequence[]) => void): void {
+    this.#onLost = listener;
+  }
+
+  open({ maxBytes }: { readonly maxBytes: number }): Sequence {
+    const { limitBytes, openSlots } = this.#host;
+    if (maxBytes > limitBytes)
+      throw new AppError('REQUEST_TOO_LARGE', { what: `the sequence's state of ${maxBytes} bytes`, limit: limitBytes });
+    const { reservedBytes } = this.usage;
+    if (reservedBytes + maxBytes > limitBytes)
+      throw new AppError('STATE_FULL', { needBytes: maxBytes, reservedBytes, limitBytes });
+    const [slot] = openSlots()
+      .map((index) => ({ index, bytes: this.#reservedIn(index) }))
+      .sort((a, b) => a.bytes - b.bytes);
+    if (slot === undefined) throw new AppError('NOT_READY', { state: 'no worker is ready' });
+    const sequence: Sequence = { id: (this.#lastId += 1), slot: slot.index };
+    this.#host.tell(sequence.slot, { say: 'open', id: sequence.id, maxBytes });
+    this.#entries.set(sequence, { maxBytes, heldBytes: 0, steps: 0, isClosed: false, isLost: false });
+    return sequence;
+  }
+
+  async step(steps: readonly SequenceStep[]): Promise<StepResult> {
+    const slot = this.#slotOf(steps);
+    const entries = steps.map(({ sequence }) => this.#openEntry(sequence));
+    if (!this.#host.isFree(slot)) throw new AppError('NOT_READY', { state: "the sequence's worker is not free" });
+    for (const entry of entries) entry.steps += 1;
+    try {
+      const result = await this.#host.step(
+        slot,
+        steps.map(({ sequence, ...step }) => ({ ...step, id: sequence.id })),
+      );
+      for (const [index, entry] of entries.entries()) entry.heldBytes = result.stateBytes[index] ?? 0;
+      return result;
+    } catch (error) {
+      // The worker lives, but whether it has replaced the state is unknown: a second try could count a step twice.
+      if (error instanceof AppError && error.code === 'ENGINE_FAILED')
+        this.#lose(steps.map(({ sequence }) => sequence));
+      throw error;
+    } finally {
+      for (const entry of entries) entry.steps -= 1;
+      for (const { sequence } of steps) this.#releaseIfDone(sequence);
+    }
+  }
+
+  close(sequence: Sequence): void {
+    const entry = this.#entries.get(sequence);
+    if (entry === undefined) return;
+    entry.isClosed = true;
+    this.#releaseIfDone(sequence);
+  }
+
+  /** True while a slot holds state that would be lost with its worker. */
+  holds(slot: number): boolean {
+    return [...this.#entries].some(([sequence, { isLost }]) => sequence.slot === slot && !isLost);
+  }
+
+  /** The worker of a slot has ended, and the state of its sequences with it. */
+  loseSlot(slot: number): void {
+    this.#lose([...this.#entries.keys()].filter((sequence) => sequence.slot === slot));
+  }
+
+  #lose(sequences: readonly Sequence[]): void {
+    const lost = sequences.filter((sequence) => this.#entries.get(sequence)?.isLost === false);
+    for (const sequence of lost) {
+      const entry = this.#entries.get(sequence);
+      if (entry !== undefined) Object.assign(entry, { isLost: true, heldBytes: 0 } satisfies Partial<Entry>);
+      this.#host.tell(sequence.slot, { say: 'close', id: sequence.id });
+    }
+    if (lost.length > 0) this.#onLost(lost);
+  }
+
+  #reservedIn(slot: number): number {
+    return [...this.#entries].reduce(
+      (sum, [sequence, { maxBytes, isLost }]) => sum + (sequence.slot === slot && !isLost ? maxBytes : 0),
+      0,
+    );
+  }
+
+  #openEntry(sequence: Sequence): Entry {
+    const entry = this.#entries.get(sequence);
+    if (entry === undefined || entry.isClosed) throw new AppError('SEQUENCE_UNKNOWN', { sequence: sequence.id });
+    if (entry.isLost) throw new AppError('SEQUENCE_LOST', { model: this.#host.model, sequence: sequence.id });
+    return entry;
+  }
+
+  #slotOf(steps: readonly SequenceStep[]): number {
+    const [first, ...others] = new Set(steps.map(({ sequence }) => sequence.slot));
+    if (first === undefined || others.length > 0) throw new TypeError('a step needs sequences of exactly one slot');
+    if (new Set(steps.map(({ sequence }) => sequence)).size < steps.length)
+      throw new TypeError('a sequence can be in a step only once');
+    return first;
+  }
+
+  #releaseIfDone(sequence: Sequence): void {
+    const entry = this.#entries.get(sequence);
+    if (entry === undefined || !entry.isClosed || entry.steps > 0) return;
+    this.#entries.delete(sequence);
+    if (!entry.isLost) this.#host.tell(sequence.slot, { say: 'close', id: sequence.id });
+  }
+}

@@ -1,0 +1,10 @@
+/** The real engine worker, which ends instead of running a step whose input `x` begins with -1. */
+import { parentPort } from 'node:worker_threads';
+import type { ToWorker } from '../../runtime/engine/messages.ts';
+
+// Listen before the real worker does: the thread must end before ONNX Runtime begins the run.
+parentPort?.on('message', (message: ToWorker) => {
+  if (message.say === 'step' && message.steps.some(({ inputs }) => inputs['x']?.data[0] === -1)) process.exit(1);
+});
+
+await import('../../runtime/engine/worker.ts');
