@@ -25,9 +25,7 @@ const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[]
 
 /** Folders whose text was not gone through yet. The list may only shrink. */
 const later: readonly string[] = [
-  'operator/analysis/',
   'operator/gates/',
-  'scripts/mutation/mutants/rollout.ts',
   'test/integration/examples-models.test.ts',
   'test/integration/local-gateway.test.ts',
   'test/integration/local-kubectl-verbs.test.ts',
@@ -39,7 +37,6 @@ const later: readonly string[] = [
   'test/integration/sidecar.test.ts',
   'test/story/',
   'test/unit/docs/',
-  'test/unit/operator/analysis/',
   'test/unit/operator/gates/',
 ];
 

@@ -122,12 +122,7 @@ describe('Replayer', () => {
   for (const [name, answered, asked, why] of [
     ['that this pod refuses', { kind: 'refused', status: 400, why: '400: no' }, sample(), 'Refused'],
     ['whose answer cannot be read', says(bytes('<html>')), sample(), 'Unreadable'],
-    [
-      'that the metric cannot compare',
-      says(text),
-      sample({ answer: { body: text, jsonBytes: undefined } }),
-      'Unfit',
-    ],
+    ['that the metric cannot compare', says(text), sample({ answer: { body: text, jsonBytes: undefined } }), 'Unfit'],
   ] as const) {
     it(`skips and counts a sample ${name}`, async () => {
       const { clock, replayer, counted } = world({ answer: answered }, asked);
