@@ -25,10 +25,10 @@ export type BatcherLimits = Omit<BatchLimits, 'maxBytes'> & {
   readonly maxRequestElements: number;
 };
 
-/** What the batcher tells the metrics. */
+/** Events for metrics. */
 export type BatchNews = {
   readonly batch: (batch: { readonly rows: number; readonly requests: number; readonly inferMs: number }) => void;
-  /** A batch failed as a whole, or its result could not be taken apart, and its requests ran one by one. */
+  /** A batch failed, or its result could not be split, so its requests ran one by one. */
   readonly fellApart: (requests: number) => void;
 };
 
@@ -57,7 +57,7 @@ export class Batcher implements Inference {
   #runningBytes = 0;
   #callOffTimer: () => void = () => {};
   #idleWaiters: (() => void)[] = [];
-  /** Smoothed time that one request takes from the engine; says how long a full queue needs. */
+  /** Smoothed engine time per request, from which the waiting time is estimated. */
   #msPerRequest = 0;
 
   constructor(options: BatcherOptions) {
@@ -66,7 +66,7 @@ export class Batcher implements Inference {
     options.engine.onFree(() => this.#pump());
   }
 
-  /** Requests that wait, and how long the oldest has waited. */
+  /** Number of queued requests, and how long the oldest has waited. */
   get queue(): { readonly depth: number; readonly oldestMs: number } {
     const [oldest] = this.#queue;
     return {
@@ -75,7 +75,7 @@ export class Batcher implements Inference {
     };
   }
 
-  /** How long a request that came now would wait, by what the last ones took. */
+  /** Estimated waiting time of a new request, from the times of recent ones. */
   get expectedWaitMs(): number {
     return this.#queue.length * this.#msPerRequest;
   }
@@ -89,7 +89,7 @@ export class Batcher implements Inference {
     return this.#options.limits.maxRequestElements;
   }
 
-  /** Rows of one run from now on: 1 for a model whose rows turned out not to be independent. */
+  /** Sets the most rows of one run: 1 when the warm-up found that rows depend on each other. */
   limitRows(maxRows: number): void {
     this.#maxRows = maxRows;
   }
@@ -98,7 +98,7 @@ export class Batcher implements Inference {
     return this.#room;
   }
 
-  /** What runs may take from now on. */
+  /** Sets the memory that runs may take. */
   limitMemory(room: RunRoom): void {
     this.#room = room;
   }
@@ -141,8 +141,8 @@ export class Batcher implements Inference {
   }
 
   /**
-   * Fails the requests of every run that is older than `ranMs`, and with `queued` those that wait, too. The runs go on:
-   * they cannot be stopped.
+   * Fails the requests of every run that is older than `ranMs`; with `queued`, also all queued requests. The runs
+   * continue, because they cannot be stopped.
    */
   giveUp({ ranMs, queued }: { readonly ranMs: number; readonly queued: boolean }, error: AppError): void {
     const now = this.#options.clock.monotonic();
@@ -152,7 +152,7 @@ export class Batcher implements Inference {
     if (queued) for (const ticket of this.#queue.splice(0)) ticket.reject(error);
   }
 
-  /** Resolves once nothing waits and nothing runs. */
+  /** Resolves when the queue is empty and no run is in progress. */
   async idle(): Promise<void> {
     while (this.#queue.length > 0 || this.#running > 0)
       await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
@@ -188,7 +188,8 @@ export class Batcher implements Inference {
   }
 
   /**
-   * The end of a run calls back; until then only deadlines matter. Nobody overtakes: a large run would wait for ever.
+   * Waits for the end of a run, or for the next deadline. Smaller requests do not overtake, because a large one would
+   * wait forever.
    */
   #waitForRoom(now: number): void {
     const plan = planWhileBusy(this.#queue, now);
@@ -262,11 +263,11 @@ export class Batcher implements Inference {
   #errorOf(part: Exclude<PartResult, { is: 'Done' }> | undefined): AppError {
     const why = part?.why ?? 'the engine gave no answer';
     if (part?.is === 'Refused')
-      return new AppError('REQUEST_INVALID', { problem: `the model cannot take this input: ${why}` });
+      return new AppError('REQUEST_INVALID', { problem: `the model does not accept this input: ${why}` });
     return new AppError('ENGINE_FAILED', { model: this.#options.model, why });
   }
 
-  /** Frees the place of a caller that left. One whose run has begun is past this: its result goes nowhere. */
+  /** Removes the request of a caller that left. If its run has begun, the result is dropped instead. */
   #forget(ticket: Ticket): void {
     if (!this.#queue.includes(ticket)) return;
     this.#queue = this.#queue.filter((other) => other !== ticket);
@@ -280,7 +281,7 @@ export class Batcher implements Inference {
   }
 }
 
-/** Requests with the same text here can be joined row by row: inputs, types, all dimensions but the first, outputs. */
+/** A key of inputs, types, all dimensions but the first, and outputs. Requests with equal keys can share a run. */
 export function groupOf({ inputs, outputs }: Pick<InferenceRequest, 'inputs' | 'outputs'>): string {
   const names = Object.keys(inputs);
   if (names.length > 1) names.sort((a, b) => (a < b ? -1 : 1));

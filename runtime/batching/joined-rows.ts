@@ -1,10 +1,9 @@
 /**
- * The answer of a request that runs in pieces, put together as the pieces come.
+ * Joins the outputs of a request that is split into several runs.
  *
- * Owns:   one tensor for each output, made for all rows when the first piece comes. A piece is copied to its place and
- *         nothing is kept of it: a request of a few megabytes may run in tens of thousands of pieces.
- * Limits: what all rows take is charged before it is made; strings are charged as they come.
- * Throws: REQUEST_INVALID when a piece does not fit to the others, and what `hold` throws.
+ * Owns:   one tensor for each output, allocated for all rows at the first run. Each run's output is copied into it and
+ *         released, because a request of a few megabytes may be split into tens of thousands of runs.
+ * Throws: REQUEST_INVALID when the shapes of runs differ, and the errors of `hold`.
  */
 import { AppError } from '../../api/errors.ts';
 import {
@@ -19,10 +18,12 @@ import {
 } from '../engine/tensor.ts';
 
 export type JoinedRowsOptions = {
-  /** Of the request; `atOnce` of them in one piece, the last may have fewer. */
+  /** Rows of the request. Each run has `atOnce` of them; the last run may have fewer. */
   readonly rows: number;
   readonly atOnce: number;
-  /** Told the bytes of outputs. What it throws ends the request. */
+  /**
+   * Reserves memory for outputs: for numbers before allocation, for strings when they arrive. Throws without memory.
+   */
   readonly hold?: ((bytes: number) => void) | undefined;
 };
 
@@ -34,12 +35,12 @@ export class JoinedRows {
     this.#options = options;
   }
 
-  /** Of all rows, once every piece was added. */
+  /** The outputs of all rows, after every run was added. */
   get outputs(): NamedTensors {
     return Object.fromEntries(this.#whole);
   }
 
-  /** @param from the first row of the piece @param count its rows */
+  /** Adds the outputs of one run. @param from its first row @param count its number of rows */
   add(from: number, count: number, outputs: NamedTensors): void {
     for (const [name, piece] of Object.entries(outputs)) {
       const whole = this.#whole.get(name) ?? this.#make(name, piece);
@@ -79,8 +80,8 @@ export class JoinedRows {
     const { rows, atOnce } = this.#options;
     return new AppError('REQUEST_INVALID', {
       problem:
-        `output '${name}' has another shape for other rows, so that ${Math.ceil(rows / atOnce)} runs of one ` +
-        `request cannot be joined: send at most ${atOnce} rows in one request`,
+        `the shape of output '${name}' depends on the rows, so the ${Math.ceil(rows / atOnce)} runs of this request ` +
+        `cannot be joined: send at most ${atOnce} rows in one request`,
     });
   }
 }

@@ -14,11 +14,11 @@ import type { Tier } from '../../api/tiers.ts';
 /** One request in the queue, oldest first. */
 export type Waiting = {
   readonly tier: Tier;
-  /** Requests of one group may share a run; undefined: runs alone. */
+  /** Requests of one group may share a run. Undefined: the request runs alone. */
   readonly group: string | undefined;
   readonly rows: number;
   readonly elements: number;
-  /** Memory that it takes in a run; those of one run add up. */
+  /** Memory of the request in a run. The memory of a run is the sum of its requests'. */
   readonly bytes: number;
   readonly enqueuedAtMs: number;
   readonly deadlineMs: number | undefined;
@@ -31,15 +31,15 @@ export type BatchLimits = {
   readonly maxElements: number;
   /** Memory of one run. */
   readonly maxBytes: number;
-  /** How long the oldest of a group may wait for company. 0: never. */
+  /** How long the oldest request of a group may wait for others. 0: not at all. */
   readonly maxDelayMs: number;
 };
 
-/** `take` and `drop` are positions in the queue, rising. */
+/** `take` and `drop` are ascending positions in the queue. */
 export type BatchPlan =
   | { readonly do: 'drop'; readonly drop: readonly number[] }
   | { readonly do: 'run'; readonly take: readonly number[]; readonly because: 'alone' | 'full' | 'aged' }
-  /** Nothing to do before then, unless somebody joins. */
+  /** Plan again after `forMs`, or when a request arrives. */
   | { readonly do: 'wait'; readonly forMs: number }
   | { readonly do: 'rest' };
 
@@ -62,19 +62,19 @@ export function planBatch(queue: readonly Waiting[], limits: BatchLimits, nowMs:
   return { do: 'wait', forMs: soonestMs };
 }
 
-/** With every slot taken only a deadline can make a difference: a free slot calls back by itself. */
+/** The plan while every slot is in use: only deadlines matter until the engine reports a free slot. */
 export function planWhileBusy(queue: readonly Waiting[], nowMs: number): Exclude<BatchPlan, { do: 'run' }> {
   if (queue.length === 0) return { do: 'rest' };
   const drop = expired(queue, nowMs);
   return drop.length > 0 ? { do: 'drop', drop } : { do: 'wait', forMs: timeLeft(queue, nowMs) };
 }
 
-/** Positions of those whose deadline has come. */
+/** Positions of the requests whose deadline has passed. */
 function expired(queue: readonly Waiting[], nowMs: number): readonly number[] {
   return positions(queue, ({ deadlineMs }) => deadlineMs !== undefined && deadlineMs <= nowMs);
 }
 
-/** Milliseconds until the next deadline in the queue; Infinity without one. */
+/** Milliseconds until the next deadline in the queue; Infinity without deadlines. */
 function timeLeft(queue: readonly Waiting[], nowMs: number): number {
   return queue.reduce((least, { deadlineMs }) => Math.min(least, (deadlineMs ?? Infinity) - nowMs), Infinity);
 }
@@ -96,7 +96,9 @@ function groupsOf(queue: readonly Waiting[], turn: Tier): readonly (readonly num
   return [...groups.values()];
 }
 
-/** The longest run of the group's oldest that fits. Nobody is overtaken by a smaller one of the same group. */
+/**
+ * The oldest requests of the group that fit into one run. A smaller request does not overtake one that does not fit.
+ */
 function fill(queue: readonly Waiting[], group: readonly number[], limits: BatchLimits): readonly number[] {
   const sum = { rows: 0, elements: 0, bytes: 0 };
   let count = 0;
@@ -105,7 +107,7 @@ function fill(queue: readonly Waiting[], group: readonly number[], limits: Batch
     sum.rows += rows;
     sum.elements += elements;
     sum.bytes += bytes;
-    // The first always goes, even if it alone is over the limit: it would wait for ever.
+    // The first request always runs, even above the limits; otherwise it would wait forever.
     if (count > 0 && (sum.rows > limits.maxRows || sum.elements > limits.maxElements || sum.bytes > limits.maxBytes))
       break;
     count += 1;

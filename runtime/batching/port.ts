@@ -1,24 +1,24 @@
 /**
- * How work reaches the model: the port that protocols and tasks submit to.
+ * The port through which protocols and tasks submit requests to the model. batcher.ts and split.ts implement it.
  *
- * Owns:  the shape of one request and its result. The batcher implements it (batcher.ts).
- * Ends:  every submit settles exactly once: a result, an AppError, or the reason of the caller's abort.
+ * Owns: the form of a request and of its result. Every submit settles exactly once: with a result, an AppError, or the
+ *       reason of the caller's abort.
  */
 import type { Tier } from '../../api/tiers.ts';
 import type { NamedTensors } from '../engine/tensor.ts';
 
 export type InferenceRequest = {
-  /** Already checked against the signature. Their buffers are transferred: the caller must not touch them again. */
+  /** Checked against the signature by the caller. Their buffers are transferred and cannot be used afterwards. */
   readonly inputs: NamedTensors;
-  /** Names of the outputs to fetch; each costs a copy, so no more than needed. */
+  /** Names of the outputs to return. Each costs a copy. */
   readonly outputs: readonly string[];
-  /** On the clock's monotonic scale; work that has not begun by then is dropped with REQUEST_EXPIRED. */
+  /** On the clock's monotonic scale. A request whose run has not begun by then fails with REQUEST_EXPIRED. */
   readonly deadlineMs?: number;
   /** Interactive unless given. */
   readonly tier?: Tier;
-  /** Told the bytes of outputs as they come. What it throws ends the request: there is no room for them. */
+  /** Reserves memory for outputs, in bytes. Throws when there is not enough, which fails the request. */
   readonly hold?: (bytes: number) => void;
-  /** Aborted when the client is gone; work that has not begun is dropped. A run that began cannot be stopped. */
+  /** Aborted when the client is gone. A queued request is dropped; a run cannot be stopped. */
   readonly signal: AbortSignal;
 };
 
@@ -26,19 +26,16 @@ export type InferenceResult = {
   readonly outputs: NamedTensors;
   /** From submit to the start of the run. */
   readonly queueMs: number;
-  /** The run itself, shared with the batch's other requests. */
+  /** Time of the run, which other requests may share. */
   readonly inferMs: number;
-  /** Rows of the whole batch this request ran in; 1 for a model that takes no batches. */
+  /** Rows of the whole batch. */
   readonly batchRows: number;
-  /** Other requests were in the same run. */
+  /** True when other requests were in the same run. */
   readonly isShared?: boolean;
 };
 
 export interface Inference {
-  /**
-   * Rows of one run. Who cuts a request into pieces keeps to it: 1 for a model whose rows were found, as it was warmed,
-   * to depend on each other.
-   */
+  /** Most rows of one run, also for callers that split requests. 1 when the warm-up found that rows are dependent. */
   readonly maxRows: number;
   /**
    * @throws AppError QUEUE_FULL, REQUEST_TOO_LARGE, REQUEST_EXPIRED, REQUEST_INVALID, ENGINE_FAILED, ENGINE_LOST,

@@ -1,20 +1,20 @@
 /**
- * The memory that runs may take, and what a request's run takes of it.
+ * The memory that runs may take, and the memory that a request needs. Pure.
  *
- * Owns:  how a request is sized, and the words of a refusal. Pure.
+ * Owns: the estimate for a request, and the error for one that can never fit.
  */
 import { AppError } from '../../api/errors.ts';
 import { formatBytes } from '../../api/units.ts';
 import { unknownRunMemory, type RunMemory } from '../engine/run-memory.ts';
 
 export type RunRoom = {
-  /** All runs under way. */
+  /** Limit of all current runs together. */
   readonly totalBytes: number;
-  /** One run of several requests: every worker's run fits beside the others. */
+  /** Limit of one run of several requests, so that every worker's run fits. */
   readonly runBytes: number;
-  /** @param rows undefined for inputs without rows in common @param elements of all inputs */
+  /** @param rows undefined when inputs have different numbers of rows @param elements of all inputs */
   readonly bytesOf: (rows: number | undefined, elements: number) => number;
-  /** Rows of a request that may run at once, 1 or more. */
+  /** How many rows of a request may be in one run; at least 1. */
   readonly rowsThatFit: (rows: number, elements: number) => number;
   /** The error for a request that can never fit. */
   readonly refusal: (rows: number | undefined, elements: number) => AppError;

@@ -1,10 +1,10 @@
 /**
- * Runs a request of many rows as several runs, and puts the answer together again.
+ * Splits a request of many rows into several runs, and joins their outputs. Only for models with independent rows.
  *
- * Owns:   where a request is cut: at the plan's rows of one run, and at what memory holds.
- * Limits: four runs of one request are in the queue at a time, so that a long request leaves room for others. Only for
- *         models whose rows do not influence each other; any other request runs whole.
- * Ends:   the first run that fails ends the request and calls off the others.
+ * Owns:   the number of rows of a run, by maxBatchSize and memory. The first failed run ends the request and cancels
+ *         the
+ *         others.
+ * Limits: four runs of one request are in the queue at a time, so that a large request leaves slots for others.
  */
 import { cutRows, rowsOf } from '../engine/rows.ts';
 import { elementCount, makeTensor, type NamedTensors } from '../engine/tensor.ts';
@@ -18,7 +18,7 @@ export class RowSplitter implements Inference {
   readonly #batcher: Pick<Batcher, 'submit' | 'maxRows' | 'room' | 'maxRequestElements'>;
   #splits: boolean;
 
-  /** @param splits whether rows of one request may run apart */
+  /** @param splits whether a request may be split */
   constructor(batcher: Pick<Batcher, 'submit' | 'maxRows' | 'room' | 'maxRequestElements'>, splits: boolean) {
     this.#batcher = batcher;
     this.#splits = splits;
@@ -28,7 +28,7 @@ export class RowSplitter implements Inference {
     return this.#batcher.maxRows;
   }
 
-  /** From now on every request runs whole: rows turned out to depend on each other. */
+  /** Stops splitting requests, because the warm-up found that rows depend on each other. */
   keepWhole(): void {
     this.#splits = false;
   }
@@ -45,7 +45,7 @@ export class RowSplitter implements Inference {
         (elements / rows) * Math.min(rows, this.#batcher.maxRows),
       ),
     );
-    // One that is over the limit of elements is refused as a whole.
+    // The batcher refuses a request with too many elements.
     if (atOnce >= rows || elements > this.#batcher.maxRequestElements) return this.#batcher.submit(request);
     return this.#runApart(request, rows, atOnce);
   }
@@ -78,7 +78,7 @@ export class RowSplitter implements Inference {
   }
 }
 
-/** Rows are views of the request's buffer; what is handed to a worker has to be its own. */
+/** Copies the rows, because their buffer is transferred to a worker and the request's buffer is still needed. */
 function rowsFrom(inputs: NamedTensors, from: number, count: number): NamedTensors {
   return Object.fromEntries(
     Object.entries(inputs).map(([name, whole]) => {

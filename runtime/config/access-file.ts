@@ -1,8 +1,9 @@
 /**
- * The token of this pod's revision, as the operator mounts it (api/access.ts).
+ * The token of this pod's revision, from the mounted access file (api/access.ts).
  *
- * Owns:  reading the file again when it may have changed, and comparing what a request carries in constant time.
- * Rule:  without a readable file nobody is let in, and nothing is sampled: `serve` has none.
+ * Owns: reading the file again when it may have changed, and comparing tokens in constant time. Without a readable
+ *       file,
+ *       as in `serve`, every request is refused and no request is sampled.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
@@ -11,20 +12,20 @@ import { bearer, parseAccess, type Access } from '../../api/access.ts';
 import { paths } from '../../api/names.ts';
 import type { Clock } from '../../lib/clock.ts';
 
-/** The kubelet replaces the file under a running pod, when a gate changes. */
+/** The file of a running pod changes when the quality gate changes, because it contains the sample rate. */
 const rereadMs = 2_000;
 const limitBytes = 4_096;
 
 export interface Door {
-  /** Whether a request with this `authorization` header comes from who knows the revision's token. */
+  /** Whether the `authorization` header has the revision's token. */
   isOpenTo(authorization: string | undefined): boolean;
-  /** The most that may be sampled, 0..1. */
+  /** Largest share of requests that may be sampled, 0 to 1. */
   readonly sampleRate: number;
-  /** Undefined: this pod has none. */
+  /** Undefined: this pod does not have a token. */
   readonly token: string | undefined;
 }
 
-/** Nobody comes in. */
+/** Refuses every request. */
 export const closedDoor: Door = { isOpenTo: () => false, sampleRate: 0, token: undefined };
 
 export class AccessFile implements Door {
@@ -33,7 +34,7 @@ export class AccessFile implements Door {
   #readAtMs = -Infinity;
   #access: Access | undefined;
 
-  /** @param configDir where the revision's ConfigMap is mounted */
+  /** @param configDir the folder of the revision's ConfigMap */
   constructor(configDir: string, clock: Clock) {
     this.#path = join(configDir, paths.accessFile);
     this.#clock = clock;
@@ -69,7 +70,7 @@ function read(path: string): Access | undefined {
   }
 }
 
-/** Digests have one length, so that the time tells nothing of what was compared. */
+/** Compares digests, which have equal lengths, so that the time does not depend on the texts. */
 function isSame(a: string, b: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(a), digest(b));

@@ -1,19 +1,18 @@
 /**
- * What the kernel lets this process use: CPU time and memory, from cgroup v2 or v1 files.
+ * The CPU and memory limits of this process, from files of cgroup v2 or v1. Pure except for readKernelFile.
  *
- * Owns:  finding the files of our group and of the groups around it, and reading numbers from their text.
- * Pure:  files come in through `read`; readLimits(readKernelFile) is the real thing.
- * Limits: a limit anywhere above binds, too: the smallest wins. What cannot be read is no limit.
+ * Owns: finding the files of the process's group and of its parents, whose limits also apply: the smallest is used. A
+ *       file that cannot be read means no limit.
  */
 import { readFileSync } from 'node:fs';
 
 export type CgroupLimits = {
-  /** CPUs' worth of time per second; absent without a quota. */
+  /** CPU seconds per second. Absent: no quota. */
   readonly cpuQuota?: number;
   readonly memoryBytes?: number;
 };
 
-/** @returns the file's text, undefined when there is none */
+/** @returns the file's text; undefined when it cannot be read */
 export type ReadFile = (path: string) => string | undefined;
 
 export const readKernelFile: ReadFile = (path) => {
@@ -24,7 +23,7 @@ export const readKernelFile: ReadFile = (path) => {
   }
 };
 
-/** v1 writes "no limit" as the largest multiple of a page in 63 bits. Nothing real comes near. */
+/** cgroup v1 writes "no limit" as the largest multiple of the page size in 63 bits; real limits are below this. */
 const unlimitedBytes = 2 ** 60;
 const root = '/sys/fs/cgroup';
 
@@ -43,7 +42,9 @@ export function readLimits(read: ReadFile): CgroupLimits {
   return { ...(cpu === undefined ? {} : { cpuQuota: cpu }), ...(memory === undefined ? {} : { memoryBytes: memory }) };
 }
 
-/** Seconds this group was held back by its CPU quota since it was made; undefined where the kernel does not tell. */
+/**
+ * Seconds for which the CPU quota throttled this group since its start; undefined when the kernel does not report it.
+ */
 export function readThrottledSeconds(read: ReadFile): number | undefined {
   const groups = parseGroups(read('/proc/self/cgroup') ?? '');
   for (const folder of [...folders(root, groups.unified), ...foldersV1('cpu', groups)]) {
@@ -58,7 +59,7 @@ export function readThrottledSeconds(read: ReadFile): number | undefined {
 
 type Groups = { readonly unified?: string; readonly v1: ReadonlyMap<string, string> };
 
-/** Lines are `0::/path` in v2 and `4:cpu,cpuacct:/path` in v1; a machine may have both. */
+/** Lines are `0::/path` in v2 and `4:cpu,cpuacct:/path` in v1. A machine may have both. */
 export function parseGroups(text: string): Groups {
   const v1 = new Map<string, string>();
   let unified: string | undefined;
@@ -72,9 +73,9 @@ export function parseGroups(text: string): Groups {
 }
 
 /**
- * The group's folder and those around it, innermost first. Inside a container with its own cgroup
- * namespace the path is "/"; without one it names folders that are not mounted, and the mount's root,
- * which comes last, is the container's.
+ * The group's folder and its parents, innermost first. In a container with its own cgroup namespace the path is "/".
+ * Without one, the path names folders that are not mounted, and the root of the mount, which is last, is the
+ * container's group.
  */
 function folders(base: string, path: string | undefined): string[] {
   if (path === undefined) return [];
@@ -87,7 +88,7 @@ function foldersV1(controller: string, groups: Groups): string[] {
   return mounts.flatMap((mount) => folders(`${root}/${mount}`, groups.v1.get(controller)));
 }
 
-/** "150000 100000" is 1.5 CPUs, "max 100000" none. */
+/** "150000 100000" is 1.5 CPUs; "max 100000" is undefined, no quota. */
 export function parseCpuMax(text: string | undefined): number | undefined {
   const [, quota, period] = /^(\d+) (\d+)\s*$/.exec(text ?? '') ?? [];
   return quota === undefined || Number(period) === 0 ? undefined : Number(quota) / Number(period);

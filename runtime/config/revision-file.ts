@@ -1,9 +1,8 @@
 /**
- * Reads the config of one revision (api/runtime-config.ts) and trusts none of it.
+ * Checks the config of a revision (api/runtime-config.ts). Pure.
  *
- * Owns:  how a fault of a file becomes an error. The operator's file has every field: one that is missing is an error,
- *        and so is one that is not known. What a person writes for `serve` is in serve-file.ts.
- * Pure.
+ * Owns: the error for an invalid file. Missing and unknown fields are errors, because the operator writes every field.
+ *       serve-file.ts reads the config of `serve`.
  */
 import { AppError } from '../../api/errors.ts';
 import { runtimeConfigSchema, type RuntimeConfig } from '../../api/runtime-config.ts';
@@ -11,10 +10,8 @@ import { checkOf } from '../../api/schema/check.ts';
 import type { Schema } from '../../api/schema/builder.ts';
 
 /**
- * The reader of a file. The value itself is returned.
- *
- * @returns a function whose `where` is what is read, for messages, e.g. "runtime.json"; it throws AppError BAD_CONFIG
- *          with the first field at fault
+ * @returns a function that checks a value and returns it. It throws AppError BAD_CONFIG with the first invalid field.
+ *          `where` names the file in messages, e.g. "runtime.json"
  */
 export function fileReader<T>(schema: Schema<T>): (value: unknown, where: string) => T {
   const check = checkOf(schema, 'Refuse');

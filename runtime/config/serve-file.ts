@@ -1,9 +1,8 @@
 /**
- * What a person may write for `serve --config FILE`, and the whole config that it becomes.
+ * The file of `serve --config FILE`, and how it becomes a whole RuntimeConfig. Pure.
  *
- * Owns:  the reading of an OnnxModel's words (a manifest, its spec, or parts of it) and of a RuntimeConfig's:
- *        both spell the same things, the one in durations and quantities, the other in numbers.
- * Pure.  Defaults are api/defaults.ts', so that what was tried here is what a cluster does.
+ * Owns: the format: a manifest of an OnnxModel, its spec, a RuntimeConfig, or parts of them. Times and amounts may be
+ *       text, as in a spec, or numbers, as in a RuntimeConfig. Defaults are those of a cluster (api/defaults.ts).
  */
 import { bounds } from '../../api/bounds.ts';
 import { withDefaults } from '../../api/defaults.ts';
@@ -33,7 +32,7 @@ const amount = c
 const { graphPath: _path, ...modelFields } = sourceFields;
 const providers = k.list(k.object(providerSpec), bounds.providers).optional();
 
-/** An OnnxModel's spec or a pod's config, any part of which may be left out. */
+/** The fields of an OnnxModel's spec and of a RuntimeConfig, all optional. */
 const partsSchema = k.object({
   model: k
     .object({
@@ -55,7 +54,7 @@ const partsSchema = k.object({
 });
 const readParts = fileReader(partsSchema);
 
-/** What only means something on a cluster; a manifest may have it and is served all the same. */
+/** Fields of a manifest that `serve` ignores, because they only apply to a cluster. */
 const clusterOnly = new Set([
   'replicas',
   'rollout',
@@ -69,9 +68,9 @@ const clusterOnly = new Set([
 
 /**
  * @param value the parsed file
- * @param where its name, for messages
- * @param given what the command line says
- * @throws AppError BAD_CONFIG naming the first field at fault
+ * @param where the file's name, for messages
+ * @param given URI and name from the command line
+ * @throws AppError BAD_CONFIG with the first invalid field
  */
 export function completeConfig(
   value: unknown,
@@ -99,7 +98,7 @@ export function completeConfig(
 type Parts = Infer<typeof partsSchema>;
 type Defaults = ReturnType<typeof withDefaults>;
 
-/** Task, source and embedding. Whoever says how text becomes a vector wants the task Embedding. */
+/** Task, source and embedding. A file with `embedding` and without `task` has the task Embedding. */
 function modelOf(parts: Parts, uri: string): object {
   const { uri: _, graphs, task: specTask, embedding: specEmbedding, ...model } = parts.model ?? {};
   const vectors = specEmbedding ?? parts.embedding;
@@ -139,7 +138,7 @@ function warmupOf({ timeout, ...given }: NonNullable<Parts['warmup']>, { warmup 
   return { requests: warmup.requests, timeoutMs: parseDurationMs(timeout ?? warmup.timeout), ...given };
 }
 
-/** A whole manifest stands for its spec, without what only a cluster can do. */
+/** The spec of a manifest without `clusterOnly` fields; other values unchanged. */
 function specOf(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || !('kind' in value || 'spec' in value)) return value;
   const found = (value as { readonly spec?: unknown }).spec;

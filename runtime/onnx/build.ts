@@ -1,10 +1,8 @@
 /**
- * Builds ONNX files from plain data: what tests and the examples' converter write models with.
+ * Builds ONNX files from plain data, for tests and the examples' converter. Pure: the same model gives the same bytes.
  *
- * Owns:  the plain form and how it becomes messages of onnx.proto. It does not check a graph: ONNX Runtime does, and
- *        tests want broken ones, too.
- * Pure:  the same model gives the same bytes, so that what is built can be named by its digest.
- * Use:   `await writeFile(path, encodeModel({ opset: 17, graph }))`; weights are written from where they lie.
+ * Owns: the plain form and its conversion to messages of onnx.proto. Graphs are not checked, because tests also need
+ *       invalid ones. Use: `await writeFile(path, encodeModel({ opset: 17, graph }))`.
  */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { elementTypes, type ElementType } from './element-type.ts';
@@ -36,7 +34,7 @@ export type ValueSpec =
 /** A map from one scalar type to tensors of unknown rank. */
 export type MapSpec = { readonly key: ElementType; readonly value: ElementType };
 
-/** A constant tensor: its bytes here (little-endian, row-major), or a place in a file beside the model. */
+/** A constant tensor: its bytes (little-endian, row-major), or a range of an external file in the model's folder. */
 export type Weight = {
   readonly name: string;
   readonly type: ElementType;
@@ -47,7 +45,7 @@ export type Weight = {
         readonly location: string;
         readonly offset?: number;
         readonly length?: number;
-        /** Further entries, as some writers add them. */ readonly entries?: Readonly<Record<string, string>>;
+        /** Further entries, as some writers add. */ readonly entries?: Readonly<Record<string, string>>;
       };
 };
 
@@ -63,7 +61,7 @@ export type Attribute =
 
 export type Node = {
   readonly op: string;
-  /** '' or absent is ai.onnx. */
+  /** '' or absent: ai.onnx. */
   readonly domain?: string;
   readonly name?: string;
   readonly inputs: readonly string[];
@@ -91,14 +89,14 @@ export type Model = {
 };
 
 /**
- * @returns the file, piece by piece, ready for `writeFile`; the data of large weights is not copied
- * @throws RangeError when the file would reach protobuf's 2 GiB; use external data then
+ * @returns the file as pieces, ready for `writeFile`; the data of large weights is not copied
+ * @throws RangeError when the file would reach protobuf's limit of 2 GiB; use external data instead
  */
 export function encodeModel(model: Model): readonly Uint8Array[] {
   return encodeProto(modelProto(model));
 }
 
-/** The file as one piece. For models that are small. */
+/** The file as one array, for small models. */
 export function modelBytes(model: Model): Uint8Array {
   return Buffer.concat(encodeModel(model));
 }
@@ -112,7 +110,7 @@ export function weight(name: string, type: ElementType, dims: readonly number[],
 export function modelProto(model: Model): ModelProto {
   const { producer } = model;
   return create(ModelProtoSchema, {
-    // IR version 8 is what opset 15 to 18 came with; every current ONNX Runtime reads it.
+    // Opsets 15 to 18 were released with IR version 8; every current ONNX Runtime reads it.
     irVersion: BigInt(model.irVersion ?? 8),
     ...(producer === undefined ? {} : { producerName: producer.name, producerVersion: producer.version }),
     opsetImport: Object.entries({ '': model.opset, ...model.domains }).map(([domain, version]) => ({
@@ -145,7 +143,7 @@ function nodeOf(node: Node): MessageInitShape<typeof NodeProtoSchema> {
   };
 }
 
-/** AttributeProto says twice what it holds: by the field that is set, and by its type. */
+/** AttributeProto needs both the value's field and the matching `type`. */
 function attributeOf(attribute: Attribute): MessageInitShape<typeof AttributeProtoSchema> {
   if ('int' in attribute) return { type: AttributeType.INT, i: BigInt(attribute.int) };
   if ('float' in attribute) return { type: AttributeType.FLOAT, f: attribute.float };
@@ -192,7 +190,7 @@ function mapType({ key, value }: MapSpec): TypeInit {
   return { value: { case: 'mapType', value: map } };
 }
 
-/** An empty shape is a scalar; an absent one means that the rank is unknown. */
+/** An empty shape is a scalar. Absent: the rank is unknown. */
 function tensorType(type: ElementType, shape?: readonly Dim[]): TypeInit {
   const elemType = elementTypes[type].code;
   const tensor = shape === undefined ? { elemType } : { elemType, shape: { dim: shape.map(dimOf) } };

@@ -1,10 +1,9 @@
 /**
- * An ONNX model as protobuf messages: read for editing, and written without copying what is large.
+ * Converts a ModelProto from and to the bytes of a file, without copying the raw data of weights.
  *
- * Owns:   the way between a ModelProto and the bytes of a file. The raw data of weights is never copied: read, it is a
- *         view into the bytes that were given; written, it is a piece of its own.
- * Limits: a file stays under 2 GiB - 1, protobuf's own bound. What is read has at most 20 million fields, as many bytes
- *         of packed numbers, and messages nested at most 64 deep; both are counted before anything is allocated.
+ * Limits: files below 2 GiB (protobuf). Input may have 20 million fields, as many bytes of packed numbers, and 64
+ *         levels
+ *         of messages; these are counted before objects are allocated.
  * Throws: WireError for bytes that are not a model, RangeError for a model that is too large for a file.
  */
 import { fromBinary, ScalarType, toBinary, type DescField, type DescMessage } from '@bufbuild/protobuf';
@@ -23,14 +22,14 @@ export const maxMessageBytes = 2 ** 31 - 1;
 
 const defaultMaxValues = 20_000_000;
 const maxDepth = 64;
-/** Below this, raw data is cheaper to copy than to keep as a piece. */
+/** Smaller raw data is copied, which costs less than another piece. */
 const copyBelowBytes = 4096;
 
 /**
- * The model in the bytes of a file. Fields that onnx.proto does not have are kept and written again.
+ * Decodes a file. Unknown fields are kept and written again.
  *
- * @param bytes stay in use: do not change them until the model has been written
- * @param maxValues of fields, and of bytes in packed lists of numbers
+ * @param bytes must not change until the model has been written, because raw data are views of them
+ * @param maxValues limit of fields, and of bytes in packed lists of numbers
  */
 export function decodeModel(bytes: Uint8Array, maxValues = defaultMaxValues): ModelProto {
   if (bytes.length > maxMessageBytes) throw new WireError('a protobuf message must stay under 2 GiB');
@@ -38,7 +37,7 @@ export function decodeModel(bytes: Uint8Array, maxValues = defaultMaxValues): Mo
   const reader = new WireReader({ sizeBytes: bytes.length, readInto }, maxValues);
   new Counter(reader, maxValues).count(reader.whole, ModelProtoSchema, 0);
   try {
-    // Of a Buffer the views would be Buffers, whose slice() is another one.
+    // Views of a Buffer would be Buffers, whose slice() does not copy.
     return fromBinary(ModelProtoSchema, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length), {
       recursionLimit: maxDepth + 1,
     });
@@ -47,7 +46,7 @@ export function decodeModel(bytes: Uint8Array, maxValues = defaultMaxValues): Mo
   }
 }
 
-/** Counts what a message holds, before objects are made of it: two bytes of a file can become an object. */
+/** Counts fields before objects are allocated, because two bytes of a file can become an object. */
 class Counter {
   readonly #reader: WireReader;
   readonly #maxPackedBytes: number;
@@ -59,7 +58,7 @@ class Counter {
   }
 
   count(range: Range, message: DescMessage, depth: number): void {
-    if (depth > maxDepth) throw new WireError(`its messages are nested more than ${maxDepth} deep`);
+    if (depth > maxDepth) throw new WireError(`messages are nested more than ${maxDepth} deep`);
     for (const field of this.#reader.fields(range)) {
       if (field.kind !== 'bytes') continue;
       const known = message.fields.find(({ number }) => number === field.number);
@@ -68,21 +67,21 @@ class Counter {
     }
   }
 
-  /** A packed number has at least one byte. */
+  /** A packed number has at least one byte, so the bytes limit the numbers. */
   #countPacked({ range }: Extract<Field, { kind: 'bytes' }>): void {
     this.#packedBytes += range.end - range.start;
     if (this.#packedBytes > this.#maxPackedBytes)
-      throw new WireError(`its lists of numbers have more than ${this.#maxPackedBytes} bytes`);
+      throw new WireError(`lists of numbers have more than ${this.#maxPackedBytes} bytes`);
   }
 }
 
-/** A list of numbers, which may be packed into one field. */
+/** Whether the field is a list of numbers, which may be packed. */
 function isPackable(field: DescField | undefined): boolean {
   return field?.fieldKind === 'list' && field.scalar !== ScalarType.STRING && field.scalar !== ScalarType.BYTES;
 }
 
 /**
- * The file, piece by piece, ready for `writeFile`. Of each message, raw data and what holds it come last.
+ * The file as pieces, ready for `writeFile`. Raw data and the fields that contain it are last in their message.
  *
  * @throws RangeError
  */
@@ -106,7 +105,7 @@ function tensorParts(tensor: TensorProto): readonly Uint8Array[] {
   return [head, ...fieldOf(TensorProtoSchema.field.rawData.number, [rawData])];
 }
 
-/** The parts of a message as one field of the message around it. */
+/** The parts of a message as one field of its parent. */
 function fieldOf(number: number, parts: readonly Uint8Array[]): readonly Uint8Array[] {
   const sizeBytes = parts.reduce((sum, part) => sum + part.length, 0);
   if (sizeBytes > maxMessageBytes)

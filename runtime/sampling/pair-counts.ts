@@ -1,11 +1,7 @@
-/**
- * Pairs of service times as they are found: what is told of each, and the counts of this pod since it began.
- *
- * Owns: the sums that the report carries.
- */
+/** Pairs of service times, and this pod's counts of them since its start, for the report. */
 import { pairSources, type Pairs, type PairSource } from '../../api/report.ts';
 
-/** The same request, answered by both: how long this pod's runtime took over how long stable's did. */
+/** One request that both revisions answered. `ratio`: service time of this pod's runtime divided by stable's. */
 export type Pair = {
   readonly tier: string;
   readonly sizeClass: number;
@@ -14,15 +10,15 @@ export type Pair = {
 };
 
 /**
- * Why a probe or a replay gave no pair. StableNotAlone, NotAlone: that runtime was not idle, shared the run, or is of a
- * version that does not say. Busy: no room beside users. Refused: one would not answer, or failed. NoInputs: there is
- * nothing to ask. Unreachable: no pod of stable answered.
+ * Why a probe or a replay gave no pair. StableNotAlone, NotAlone: that runtime was not idle, shared the run, or has a
+ * version that does not report this. Busy: a runtime serves users' requests. Refused: a runtime refused or failed.
+ * NoInputs: no golden input is available. Unreachable: no pod of stable answered.
  */
 export type PairSkip = 'StableNotAlone' | 'NotAlone' | 'Busy' | 'Refused' | 'NoInputs' | 'Unreachable';
 
 export type PairNews = { readonly paired: (pair: Pair) => void; readonly skipped: (why: PairSkip) => void };
 
-/** Counts what is found, and passes pairs on. */
+/** Counts pairs, and passes them on. */
 export class PairCounts implements PairNews {
   readonly #pass: (pair: Pair) => void;
   readonly #paired = new Map<PairSource, number>();
@@ -34,7 +30,7 @@ export class PairCounts implements PairNews {
     this.#pass = pass;
   }
 
-  /** Undefined while nothing was ever asked for. */
+  /** Undefined before the first probe or replay. */
   get pairs(): Pairs | undefined {
     if (!this.#asked) return undefined;
     const paired = Object.fromEntries(
@@ -54,7 +50,7 @@ export class PairCounts implements PairNews {
     this.#skipped.set(why, (this.#skipped.get(why) ?? 0) + 1);
   };
 
-  /** @param share of one pod's time, 0..1 */
+  /** @param share of one pod's time that a probe took, 0 to 1 */
   loaded(share: number): void {
     this.#probeLoad = Number(share.toPrecision(3));
   }

@@ -1,36 +1,35 @@
 /**
- * A request that a runtime answered, with its answer, for another revision to answer too; and how several travel.
+ * Samples (requests with their answers, for another revision to answer), and their format between pods. Pure.
  *
- * Owns:   the form: one line of JSON with what each sample is, then all their bytes in the same order.
- * Limits: `takenLimitBytes` in one transfer. What comes from another pod is checked before it is believed.
- * Pure.   Samples may be private data: nobody writes them anywhere.
+ * Owns:   the format: one line of JSON about all samples, then their bytes in the same order. Input is checked.
+ * Limits: `takenLimitBytes` in one transfer. Samples may be private data and are never written to disk or a log.
  */
 import { present } from '../../api/present.ts';
 import { k, type Infer } from '../../api/schema/builder.ts';
 import { checkOf } from '../../api/schema/check.ts';
 import { c } from '../../api/schema/contract.ts';
 
-/** Bytes of a body; how many of them are JSON, when binary data follow. */
+/** A body. `jsonBytes`: length of its JSON part when binary data follow. */
 export type Message = { readonly body: Uint8Array<ArrayBuffer>; readonly jsonBytes: number | undefined };
 
 export type Sample = {
-  /** Path without a version: that of the revision that answered would be another's for the one that is asked. */
+  /** Path without the model version, because the other revision has another version. */
   readonly path: string;
   readonly request: Message;
   readonly answer: Message;
   readonly tier: string;
   readonly sizeClass: number;
   /**
-   * Milliseconds inside the runtime that answered, the queue's apart; absent when they are comparable with no others
+   * Service time in milliseconds, without the queue. Absent: it cannot be compared, because the runtime was not idle
    * (beside.ts).
    */
   readonly serviceMs?: number;
 };
 
-/** What one taking gave: every sample is handed out once. */
+/** The result of one take. Each sample is returned once. */
 export type Taken = {
   readonly samples: readonly Sample[];
-  /** Requests that were chosen since the last taking, and were too large to be kept. */
+  /** Requests since the last take that were chosen but too large. */
   readonly tooLarge: number;
 };
 
@@ -57,7 +56,7 @@ const headSchema = k.object({
   tooLarge: c.count(),
   samples: k.list(
     k.object({
-      // It goes into a request line of ours: nothing but a path, and of these two protocols.
+      // The path becomes part of a request, so only paths of the two protocols are accepted.
       path: k.string({ max: 204, pattern: '^/v[12]/[\\w\\-./%]{1,200}$' }),
       tier: k.string({ max: headLimitBytes }),
       sizeClass: c.count(),
@@ -72,7 +71,7 @@ type MessageHead = Infer<typeof messageHead>;
 type Head = Infer<typeof headSchema>;
 const check = checkOf(headSchema, 'Ignore');
 
-/** @returns undefined when these are no samples */
+/** @returns undefined when the bytes do not have this format */
 export function readTaken(bytes: Uint8Array<ArrayBuffer>): Taken | undefined {
   const end = bytes.subarray(0, headLimitBytes).indexOf(0x0a);
   const value = end < 0 ? undefined : parse(bytes.subarray(0, end));
@@ -98,7 +97,7 @@ function messageOf({ bytes, jsonBytes }: MessageHead, rest: Cutter): Message | u
   return body === undefined ? undefined : { body, jsonBytes };
 }
 
-/** Cuts bytes off the front, as copies that lie aligned. */
+/** Takes bytes from the front, as aligned copies. */
 class Cutter {
   readonly #bytes: Uint8Array<ArrayBuffer>;
   #at = 0;

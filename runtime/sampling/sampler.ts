@@ -1,11 +1,9 @@
 /**
- * Keeps a few of the requests that were answered, with their answers, while somebody asks for them.
+ * Keeps some answered requests with their answers, while the sidecar asks for samples.
  *
- * Owns:   which requests are kept: by chance, the same chance for each, but no more than one every `spacingMs`; and who
- *         gets them: each is handed out once, so that over all pods of a candidate every sample counts once.
- * Limits: `maxSamples`, and bytes that follow from the memory limit; the oldest go first. A request in whose time it is
- *         turned off, or that was not answered well, is not kept. Not asked for, it costs one comparison a request.
- * Why:    bodies are copied: the tensors in them are handed to another thread. The spacing bounds what that costs.
+ * Owns:   the choice, at random and at most one every `spacingMs`, which limits the cost of copying bodies. Each sample
+ *         is returned once, so that all pods of a candidate together count it once.
+ * Limits: `maxSamples`, and bytes that follow from the memory limit; the oldest samples are dropped first.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { maxTaken, takenLimitBytes, type Message, type Sample, type Taken } from './sample.ts';
@@ -14,11 +12,11 @@ export type SamplerOptions = {
   readonly clock: Clock;
   /** Chance in [0, 1). */
   readonly random: () => number;
-  /** Of all that is kept. */
+  /** Limit of all samples together. */
   readonly limitBytes: number;
 };
 
-/** What the sampler makes of a request whose answer is still to come. Exactly one of these is called, once. */
+/** A chosen request without its answer. The caller calls exactly one of the functions, once. */
 export type Draft = {
   readonly answered: (what: Omit<Sample, 'request'>) => void;
   readonly dropped: () => void;
@@ -28,13 +26,13 @@ export type Draft = {
 
 export const maxSamples = 64;
 export const spacingMs = 50;
-/** The sidecar asks every second; when it is gone, sampling ends by itself. */
+/** Sampling ends this long after the sidecar's last request. The sidecar asks every second. */
 export const lapseMs = 10_000;
-/** A sample has at most this share of all bytes. */
+/** A sample may have at most this share of the limit. */
 const sampleShare = 1 / 8;
 const mib = 2 ** 20;
 
-/** @param memoryBytes the server's limit; undefined for none */
+/** @param memoryBytes the server's limit; undefined: no limit */
 export function samplerLimitBytes(memoryBytes: number | undefined): number {
   return Math.min(8 * mib, Math.floor((memoryBytes ?? Infinity) / 64));
 }
@@ -45,18 +43,18 @@ export class Sampler {
   #callOffLapse: () => void = () => {};
   #samples: Sample[] = [];
   #heldBytes = 0;
-  /** Of requests whose answers are still to come. */
+  /** Bytes of requests without an answer yet. */
   #draftBytes = 0;
   #chosenAtMs = -Infinity;
   #tooLarge = 0;
-  /** Drafts of an earlier asking are not kept any more. */
+  /** Increases when sampling is turned off, so that older drafts are dropped. */
   #asking = 0;
 
   constructor(options: SamplerOptions) {
     this.#options = options;
   }
 
-  /** Whether any request is kept now. */
+  /** Whether sampling is turned on. */
   get on(): boolean {
     return this.#share > 0;
   }
@@ -70,7 +68,7 @@ export class Sampler {
     return { samples: this.#samples.length, bytes: this.#heldBytes + this.#draftBytes };
   }
 
-  /** Keeps this share of requests (0..1) for the next `lapseMs`; 0 turns it off and forgets everything. */
+  /** Samples this share of requests (0 to 1) for the next `lapseMs`. 0 turns sampling off and drops all samples. */
   ask(share: number): void {
     this.#callOffLapse();
     this.#share = share;
@@ -93,7 +91,7 @@ export class Sampler {
     return this.#draft({ body: body.body.slice(), jsonBytes: body.jsonBytes });
   }
 
-  /** Hands out the oldest samples, for good. @param max up to `maxTaken` */
+  /** Removes and returns the oldest samples. @param max up to `maxTaken` */
   take(max: number): Taken {
     const samples: Sample[] = [];
     let roomBytes = takenLimitBytes;

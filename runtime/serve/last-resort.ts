@@ -1,10 +1,8 @@
 /**
- * The end of a process that was told to end and cannot: a run of ONNX Runtime that does not return holds its thread,
- * and a process with such a thread does not exit.
+ * Ends a process that cannot exit after SIGTERM because a run of ONNX Runtime does not return.
  *
- * Owns:  two moments before the grace period is over: requests are answered, then the process kills itself. Whoever
- *        sent SIGTERM would kill it a little later, without an answer for anybody and without last words.
- * Ends:  with SIGKILL, unless the process has exited before.
+ * Owns: the last seconds of the grace period: first all requests are answered with an error, then the process kills
+ *       itself with SIGKILL. The kubelet would kill it a little later, without answers and without last words.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -15,27 +13,26 @@ export type LastResort = {
   readonly logger: Logger;
   /** The model's name, for messages. */
   readonly model: string;
-  /** From the signal to SIGKILL by whoever sent it. */
+  /** From SIGTERM to the kubelet's SIGKILL. */
   readonly graceMs: number;
   readonly runs: () => { readonly oldestMs: number; readonly limitMs: number };
-  /** Answers every open request with the error. @returns how many there were */
+  /** Answers every open request with the error. @returns the number of requests */
   readonly giveUp: (error: AppError) => number;
   readonly sayLast: (code: 'RUN_STUCK', message: string) => void;
   readonly kill: () => void;
 };
 
-/** Answers need a moment to be written, and the kill has to come before the kubelet's. */
+/** Times before the end of the grace period: clients need time to receive the answers, and the kubelet kills later. */
 const answerBeforeMs = 3000;
 const killBeforeMs = 1000;
 
-/** Begins to count. Long grace periods leave all but 3 s for the ordinary end, short ones half of them. */
+/** Starts the timers. An ordinary end has all but the last 3 s of the grace period, or half of a short one. */
 export function endAfterGrace({ clock, logger, model, graceMs, runs, giveUp, sayLast, kill }: LastResort): void {
   const answerAtMs = Math.max(graceMs / 2, graceMs - answerBeforeMs);
   const killAtMs = Math.max(answerAtMs, graceMs - killBeforeMs);
   clock.after(answerAtMs, () => {
     const { oldestMs, limitMs } = runs();
-    // A run that began lately is one of many, of a request that needs more time than is left: nothing says that it does
-    // not end.
+    // A run that began recently is not stuck: its request may only need more time than is left.
     const stuck = oldestMs > 0 && oldestMs >= Math.min(limitMs, answerAtMs);
     const requests = giveUp(
       stuck ? new AppError('RUN_STUCK', { model, ranMs: oldestMs, limitMs }) : new AppError('DRAINING', undefined),
@@ -44,8 +41,9 @@ export function endAfterGrace({ clock, logger, model, graceMs, runs, giveUp, say
     if (stuck)
       sayLast(
         'RUN_STUCK',
-        `${Math.round(answerAtMs / 1000)} s after the signal to end a run of ${model} had not ended ` +
-          `(${Math.round(oldestMs / 1000)} s old): ${requests} requests were given up and the process killed itself`,
+        `a run of ${model} had not ended ${Math.round(answerAtMs / 1000)} s after SIGTERM ` +
+          `(age of the run: ${Math.round(oldestMs / 1000)} s): ${requests} requests were given up and the process ` +
+          'killed itself',
       );
     clock.after(killAtMs - answerAtMs, kill);
   });

@@ -1,8 +1,7 @@
 /**
- * Everything that serves one model once its file is there: engine, batcher, codec, task.
+ * The parts that serve one prepared model: engine, batcher, codec, task.
  *
- * Owns:  how these are put together, warmed, and taken apart again.
- * Ends:  close() waits for runs under way; nothing is ended in mid-run.
+ * Owns: their construction, warm-up and release. close() waits for current runs.
  */
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { formatBytes } from '../../api/units.ts';
@@ -30,7 +29,7 @@ import type { Tally } from '../call/tally.ts';
 import type { Task } from '../tasks/task.ts';
 import { tasks } from '../tasks/registry.ts';
 
-/** What follows from config, model and machine before anything is loaded. */
+/** Settings that follow from config, model and machine before the model is loaded. */
 export type ServingPlan = {
   readonly config: RuntimeConfig;
   readonly signature: Signature;
@@ -38,11 +37,11 @@ export type ServingPlan = {
   readonly threads: Threads;
   readonly session: SessionOptions;
   readonly limits: ServerLimits;
-  /** The container's memory; undefined for no limit. */
+  /** The container's memory limit; undefined: no limit. */
   readonly memoryBytes: number | undefined;
-  /** Why rows of several requests may not share a run, nor those of one request run apart; undefined when they may. */
+  /** Why requests are neither batched nor split; undefined when they are. */
   readonly alone: string | undefined;
-  /** Sentences for people: what is done differently from what one might expect, and why. */
+  /** Messages about settings that are not applied as configured, with the reason. */
   readonly notes: readonly string[];
 };
 
@@ -51,7 +50,7 @@ export type Room = Machine & { readonly memoryBytes: number | undefined; readonl
 export function planServing(config: RuntimeConfig, prepared: Prepared, machine: Room): ServingPlan {
   const { threads, notes } = planWorkers(config, prepared, machine);
   const signature = signatureOf(prepared.info);
-  // Those that prepare found to exist here; it has refused the model where that was not allowed.
+  // `prepare` found these providers to work here. It refuses the model when fallbackPolicy forbids a fallback.
   const providers = config.execution.providers.filter(({ name }) => prepared.providerChain.includes(name));
   const session = sessionOptions({
     execution: {
@@ -78,9 +77,9 @@ export function planServing(config: RuntimeConfig, prepared: Prepared, machine: 
   };
 }
 
-/** @param rows absent where another version has prepared the model */
+/** @param rows undefined when another version has prepared the model */
 function becauseOf(rows: RowsVerdict | undefined): string | undefined {
-  if (rows === undefined) return 'prepare has not looked at the graph';
+  if (rows === undefined) return 'this version of prepare does not check whether rows are independent';
   return rows.independent ? undefined : rows.because;
 }
 
@@ -90,9 +89,7 @@ function aloneNotes({ batching: { maxBatchSize } }: RuntimeConfig, because: stri
     : [`requests are not batched although batching.maxBatchSize is ${maxBatchSize}: ${because}`];
 }
 
-/**
- * As many as the CPUs can feed, unless memory holds fewer; a number that was asked for is kept to, and doubted aloud.
- */
+/** One worker per core by profile, but not more than memory allows. An explicit number is honoured, with a warning. */
 function planWorkers(
   { execution }: RuntimeConfig,
   { resolved }: Prepared,
@@ -102,11 +99,12 @@ function planWorkers(
   const fitting = fittingWorkers(machine.memoryBytes, resolved.memoryEstimateBytes);
   if (threads.workers <= fitting) return { threads, notes: [] };
   const why =
-    `${threads.workers} workers of about ${resolved.memoryEstimateBytes} bytes each do not fit into ` +
-    `${machine.memoryBytes ?? 0}`;
+    `${threads.workers} workers of about ${formatBytes(resolved.memoryEstimateBytes)} each do not fit into the ` +
+    `memory limit of ${formatBytes(machine.memoryBytes ?? 0)}`;
   if (execution.workers !== undefined)
     return { threads, notes: [`${why}: requests may be refused for lack of memory`] };
-  return { threads: planThreads({ ...execution, workers: fitting }, machine), notes: [`${why}: there are ${fitting}`] };
+  const reduced = planThreads({ ...execution, workers: fitting }, machine);
+  return { threads: reduced, notes: [`${why}: the number of workers is reduced to ${fitting}`] };
 }
 
 export type EngineRequest = {
@@ -129,19 +127,16 @@ export type LoadingWorld = {
   readonly logger: Logger;
 };
 
-const differsInTrial = 'in a trial, rows of one run gave other answers than alone';
-/** What runs beside the HTTP thread gives way to it. */
+const differsInTrial = 'in a trial, rows in one run gave other answers than separate runs';
+/** Workers have a lower priority than the HTTP thread. */
 const workerNice = 5;
-/** Rows of the runs whose memory is measured: the usual batch. */
+/** Rows of the runs whose memory is measured: the default batch size. */
 const measuredRows = 8;
-/**
- * Measuring takes this share of the time that warming may take, at most this much CPU time, and on a busy node that
- * long.
- */
+/** Measuring may take this share of the warm-up's timeout, and at most this CPU time and this wall-clock time. */
 const measuringShare = 1 / 4;
 const measuringMs = 4000;
 const measuringPatienceMs = 40_000;
-/** Share of the memory for runs that a measurement may be foreseen to take. */
+/** Share of the memory for runs that a measured run may be expected to take. */
 const measuringRoom = 1 / 2;
 
 export class LoadedModel implements ProtocolModel {
@@ -171,7 +166,7 @@ export class LoadedModel implements ProtocolModel {
     this.task = parts.task;
   }
 
-  /** @throws AppError ENGINE_LOAD_FAILED, and what the task refuses */
+  /** @throws AppError ENGINE_LOAD_FAILED, and errors of the task */
   static async load(plan: ServingPlan, world: LoadingWorld): Promise<LoadedModel> {
     const { config, signature, threads, session, limits, graphPath } = plan;
     const { clock, logger, sourceFile } = world;
@@ -186,7 +181,7 @@ export class LoadedModel implements ProtocolModel {
     );
     const batcher = makeBatcher(plan, world, engine);
     const splitter = new RowSplitter(batcher, plan.alone === undefined);
-    // What the model takes shows when it is warmed; no request is taken before.
+    // The memory of the model is known after the warm-up; no request is served before.
     const shares = { now: shareMemory(plan.memoryBytes, 0) };
     const codec = new ThreadedCodec({
       limits: { ...defaultDecodeLimits, maxElements: limits.requestElements },
@@ -207,7 +202,7 @@ export class LoadedModel implements ProtocolModel {
     }
   }
 
-  /** @throws AppError WARMUP_TIMEOUT, DRAINING when it was stopped */
+  /** @throws AppError WARMUP_TIMEOUT; DRAINING when `stop` is aborted */
   async warm(stop: AbortSignal): Promise<void> {
     const { warmup, batching } = this.#plan.config;
     const { clock, logger } = this.#world;
@@ -226,9 +221,9 @@ export class LoadedModel implements ProtocolModel {
     });
     this.#world.runs.warmed();
     if (result.problem !== undefined)
-      logger.warn('model could not be warmed, no generated input suits it', { problem: result.problem });
+      logger.warn('model not warmed up: it accepts no generated input', { problem: result.problem });
     if (!result.batches) {
-      // What the graph tells was noted before.
+      // The plan has a note when the graph is the reason.
       if (this.#alone === undefined)
         logger.warn('requests are not batched', { because: differsInTrial, maxBatchSize: batching.maxBatchSize });
       this.#alone ??= differsInTrial;
@@ -241,17 +236,17 @@ export class LoadedModel implements ProtocolModel {
     for (const note of this.notes) logger.warn('serving with a note', { note });
   }
 
-  /** Why rows may not share a run; undefined when they may. */
+  /** Why requests are neither batched nor split; undefined when they are. */
   get alone(): string | undefined {
     return this.#alone;
   }
 
-  /** What runs may take, JSON and bodies: from what the warmed model leaves free. */
+  /** Shares of the memory that the warmed model leaves free. */
   get shares(): MemoryShares {
     return this.#shares.now;
   }
 
-  /** What the limit does not allow although the model does. */
+  /** Messages about requests that the model would accept and the memory limit does not allow. */
   get notes(): readonly string[] {
     const {
       maxTokens,
@@ -261,18 +256,18 @@ export class LoadedModel implements ProtocolModel {
     const bytes = maxTokens === undefined ? 0 : room.bytesOf(1, maxTokens * signature.inputs.length);
     if (maxTokens === undefined || bytes <= room.totalBytes) return [];
     return [
-      `a text of maxTokens ${maxTokens} takes about ${formatBytes(bytes)} to run, there are ` +
-        `${formatBytes(room.totalBytes)}: long texts are refused, raise spec.memory.limit or lower ` +
+      `a text of ${maxTokens} tokens (maxTokens) needs about ${formatBytes(bytes)} for a run, ` +
+        `${formatBytes(room.totalBytes)} are available: long texts are refused; raise spec.memory.limit or lower ` +
         'spec.model.embedding.maxTokens',
     ];
   }
 
-  /** Longest sequence that a request may have; undefined for a task without one. */
+  /** Most tokens of a text; undefined for tasks without text. */
   get maxTokens(): number | undefined {
     return this.task.maxTokens;
   }
 
-  /** How much memory runs take, as measured. */
+  /** Measured memory of runs. */
   get runMemory(): RunMemory {
     return this.#runMemory;
   }
@@ -285,7 +280,7 @@ export class LoadedModel implements ProtocolModel {
     const { clock, readAnonymous } = this.#world;
     const { runBytes } = shareMemory(memoryBytes, (await readAnonymous()) ?? 0);
     return measureRuns({
-      // A size that was not tried before may be one that does not end.
+      // A run with a new size may not end, so it has a timeout.
       engine: boundedEngine(
         { engine: this.engine, clock, timeoutMs: warmup.timeoutMs, stop },
         clock.monotonic() + warmup.timeoutMs,
@@ -329,7 +324,7 @@ export class LoadedModel implements ProtocolModel {
     };
   }
 
-  /** Waits until nothing waits and nothing runs, then releases everything. */
+  /** Waits for queued requests and current runs, then releases everything. */
   async close(): Promise<void> {
     await this.batcher.idle();
     await this.task.close?.();
@@ -347,7 +342,7 @@ type Parts = {
   readonly shares: { now: MemoryShares };
 };
 
-/** A task reads its requests itself, on a thread of its own: each of the two gets half. */
+/** Memory of the codec. A task other than Tensor parses requests on its own thread, so each of the two gets half. */
 function codecBytes({ task }: RuntimeConfig, { parseBytes }: MemoryShares): number {
   return task === 'Tensor' ? parseBytes : Math.floor(parseBytes / 2);
 }
@@ -379,7 +374,7 @@ function makeBatcher(
   });
 }
 
-/** CPU time of this process, all threads together. */
+/** CPU time of all threads of this process. */
 function cpuMs(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;

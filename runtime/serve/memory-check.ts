@@ -1,7 +1,8 @@
 /**
- * Refuses a memory limit that a model would break, with one that will do.
+ * Refuses a memory limit that is too low for the model, and recommends a sufficient one.
  *
- * Throws: MODEL_TOO_LARGE: the kernel would kill the process without a word, or a server would refuse every request.
+ * Throws: MODEL_TOO_LARGE. Otherwise the kernel would kill the process without a message, or every request would be
+ *         refused.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Prepared } from '../prepare/prepared.ts';
@@ -15,7 +16,7 @@ export function checkLoad(prepared: Prepared, limitBytes: number | undefined, he
     throw tooLarge(prepared, limitBytes, heldBytes + loadBytes);
 }
 
-/** @param reading of the process with the model loaded and warmed */
+/** @param reading memory of the process with the model loaded and warmed */
 export function checkServing(prepared: Prepared, { limitBytes, anonymousBytes }: MemoryReading): void {
   if (limitBytes !== null && !servingFits(limitBytes, anonymousBytes))
     throw tooLarge(prepared, limitBytes, anonymousBytes);

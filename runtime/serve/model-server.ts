@@ -1,9 +1,10 @@
 /**
- * One model's server, from an open port to the last answer.
+ * The server of one model.
  *
- * Owns:  the order of a life: listen, load, warm, serve, drain, release. Health is answered from the first moment on.
- * Ends:  drain() loses no request: readiness goes first, requests are answered while clients learn of it, then the
- *        sockets close, the queue empties, sessions are released.
+ * Owns: the order listen, load, warm up, serve, drain, release. Health endpoints answer from the start. drain() loses
+ *       no
+ *       request: first readiness goes, requests are served until clients stop sending them, then the sockets close, the
+ *       queue empties, and sessions are released.
  */
 import { AppError } from '../../api/errors.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
@@ -42,26 +43,23 @@ export type ServerOptions = Pick<LoadingWorld, 'loadEngine' | 'sourceFile' | 'cl
   readonly metricsPort: number;
   readonly maxConnections: number;
   readonly bodyLimitBytes: number;
-  /** Once readiness has gone, the sockets close when no request and no connection has come for this long … */
+  /** During a drain, the sockets close when no request and no connection has arrived for this long. */
   readonly drainMs: number;
-  /** … but within this time after readiness went. */
+  /** The sockets close after this time of a drain at the latest. */
   readonly drainMostMs: number;
-  /**
-   * A run may always take this long; readiness goes when every worker has been in one run for longer
-   * (engine/run-watch.ts).
-   */
+  /** A run counts as stuck only after this time. When every worker is stuck, readiness goes (engine/run-watch.ts). */
   readonly stuckAfterMs: number;
   readonly machine: Machine;
-  /** Undefined: no limit is known. */
+  /** Undefined: no limit. */
   readonly memoryLimitBytes: number | undefined;
   readonly serverVersion: string;
   readonly cpuFeatures: readonly string[];
   readonly throttledSeconds: () => number | undefined;
-  /** Who may take samples and ask uncounted; absent: nobody. */
+  /** Decides which requests may take samples or are not counted. Absent: none of them. */
   readonly door?: Door;
-  /** Text of /proc/self/status; another source in tests. */
+  /** Reads /proc/self/status; replaced in tests. */
   readonly readMemory?: () => Promise<string>;
-  /** Told once when liveness has gone because no run ends. */
+  /** Called once when liveness goes because runs are stuck. */
   readonly onStuck?: (error: AppError) => void;
 };
 
@@ -105,7 +103,7 @@ export class ModelServer {
       () => this.#workers,
       () => this.#runsSeen,
     );
-    // Not while it warms: that counts on its workers, and with one that left it would fail.
+    // Not during the warm-up, which would fail when a worker ends.
     const recycle = (): void => {
       if (this.#readiness.startedUp) this.#model?.engine.recycle();
     };
@@ -114,7 +112,7 @@ export class ModelServer {
   }
 
   /**
-   * Opens the ports; probes are answered from here on.
+   * Opens the ports and answers probes from now on.
    * @throws AppError PORT_TAKEN
    */
   async listen(): Promise<void> {
@@ -185,9 +183,9 @@ export class ModelServer {
   }
 
   /**
-   * Loads and warms the model, then takes requests.
-   * @param stop aborted when the server is no longer wanted; what has begun is finished
-   * @throws AppError ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, MODEL_TOO_LARGE, DRAINING, what the task refuses
+   * Loads and warms up the model, then serves requests.
+   * @param stop aborted when the server should end; current runs are finished
+   * @throws AppError ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, MODEL_TOO_LARGE, DRAINING, and errors of the task
    */
   async load(stop: AbortSignal = new AbortController().signal): Promise<void> {
     checkLoad(this.#options.prepared, this.#options.memoryLimitBytes, (await this.#guard.anonymousBytes()) ?? 0);
@@ -208,8 +206,8 @@ export class ModelServer {
   }
 
   /**
-   * Takes the server away without losing a request, and releases everything.
-   * @param hurry aborted when there is no time to let clients learn of it
+   * Ends the server without losing a request, and releases everything.
+   * @param hurry aborted to close the sockets at once
    */
   async drain(hurry?: AbortSignal): Promise<void> {
     const { drainMs, drainMostMs, logger } = this.#options;
@@ -221,8 +219,8 @@ export class ModelServer {
   }
 
   /**
-   * Answers every open request with this error; what runs for them goes on, it cannot be stopped. @returns how many
-   * there were
+   * Answers every open request with this error. Current runs continue, because they cannot be stopped. @returns the
+   * number of requests
    */
   giveUp(error: AppError): number {
     const { size } = this.#open;
@@ -230,22 +228,22 @@ export class ModelServer {
     return size;
   }
 
-  /** False once only a new process can help. */
+  /** False when only a restart of the process can help. */
   get alive(): boolean {
     return this.#readiness.alive;
   }
 
-  /** Why requests are not batched; undefined when they may be. */
+  /** Why requests are not batched; undefined when they are. */
   get alone(): string | undefined {
     return this.#model === undefined ? this.#plan.alone : this.#model.alone;
   }
 
-  /** Age of the oldest run under way and what a run may take, in milliseconds. */
+  /** Age of the oldest current run and the limit of a run, in milliseconds. */
   get runs(): { readonly oldestMs: number; readonly limitMs: number } {
     return this.#runs;
   }
 
-  /** Answers what is under way, then releases everything. */
+  /** Answers current requests, then releases everything. */
   async close(): Promise<void> {
     this.#readiness.moveTo('Draining');
     await this.#servers?.close();
@@ -255,7 +253,7 @@ export class ModelServer {
     await this.#debug?.close();
   }
 
-  /** A server that would refuse every request must not call itself ready. */
+  /** Prevents a server that would refuse every request from becoming ready. @throws AppError MODEL_TOO_LARGE */
   async #checkRoom(): Promise<void> {
     await this.#guard.look();
     checkServing(this.#options.prepared, this.#guard.reading);
@@ -284,7 +282,7 @@ export class ModelServer {
       logger,
       model: config.name,
       onHopeless: onStuck,
-      // Until it is warm nobody has asked, and the warm-up has its own time-out.
+      // The warm-up has its own timeout.
       runs: () => (this.#readiness.startedUp ? this.#runsSeen : { oldestMs: 0, stuckMs: 0, limitMs: Infinity }),
       giveUp: (which, error) => this.#model?.batcher.giveUp(which, error),
     });
@@ -348,8 +346,8 @@ export class ModelServer {
   }
 
   /**
-   * Whether what must not be in a user's way may come in: only while nobody waits and, where there are several workers,
-   * one more is free. The queue alone would not do: a run of bulk work that began cannot be stopped.
+   * Whether a sidecar's request may run: no request is queued, and with several workers two of them are free. An empty
+   * queue is not enough, because a run of bulk requests cannot be stopped.
    */
   get #isIdle(): boolean {
     const { freeSlots = 0, workers } = this.#model?.engine ?? {};

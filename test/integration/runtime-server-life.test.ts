@@ -78,7 +78,10 @@ describe('model server without room', () => {
       notes: string[];
     };
     assert.equal(config.execution.workers, 2);
-    assert.match(config.notes.join(), /4 workers of about \d+ bytes each do not fit into 1048576000: there are 2/);
+    assert.match(
+      config.notes.join(),
+      /4 workers of about \w+ each do not fit into the memory limit of 1000Mi: .* reduced to 2/,
+    );
     await running.end();
   });
 });

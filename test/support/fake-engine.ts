@@ -19,7 +19,7 @@ export type FakeEngineOptions = {
   readonly stateBytes?: number;
   /** The worker ends instead of running a step with such inputs. */
   readonly isFatal?: (inputs: NamedTensors) => boolean;
-  /** Called before each batch runs; the batch runs when the promise resolves. */
+  /** Called before each batch or step runs, with its inputs; it runs when the promise resolves. */
   readonly gate?: (batch: EngineBatch) => Promise<void>;
 };
 
@@ -112,8 +112,9 @@ export class FakeEngine implements Engine {
     }
   }
 
-  #step(slot: number, states: SequenceStates, steps: readonly WorkerStep[]): Promise<StepResult> {
+  async #step(slot: number, states: SequenceStates, steps: readonly WorkerStep[]): Promise<StepResult> {
     if (steps.some(({ inputs }) => this.#options.isFatal?.(inputs) === true)) this.lose(slot);
+    await this.#options.gate?.({ parts: steps.map(({ inputs }) => inputs), outputs: [] });
     return states.step(
       steps,
       (inputs, outputs) => Promise.resolve(this.#options.model(inputs, outputs)),

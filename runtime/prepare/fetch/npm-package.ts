@@ -1,10 +1,9 @@
 /**
- * A file or folder inside a version of an npm package.
+ * Fetches a file or folder from a version of an npm package.
  *
- * Owns:   fetching the archive, checking it against the registry's integrity before a byte of it is parsed, and
- *         unpacking what was asked for.
- * Limits: an archive unpacks to at most 200 times its size and 64 MiB, and to the source's limit; no entry may be
- *         named out of the package, none that is wanted may be a link.
+ * Owns:   fetching the archive, checking its integrity before it is parsed, and unpacking the requested files.
+ * Limits: an archive unpacks to at most 200 times its size plus 64 MiB, and to the source's limit. Entries must stay in
+ *         the package, and requested files must not be links.
  */
 import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -20,11 +19,11 @@ import { readTar, TarError, type TarEntry } from './tar.ts';
 import { isInnerPath } from './uri.ts';
 
 const maxInflation = 200;
-/** Small archives of text may well shrink by more. */
+/** Small archives of text may have a higher compression ratio. */
 const freeInflationBytes = 64 * 2 ** 20;
 const archiveName = '.package.tgz';
 
-/** @returns the files as they lie in the staging folder; of a single file its base name is the path */
+/** @returns the files in the staging folder; the path of a single file is its base name */
 export async function fetchNpm(uri: NpmUri, tools: NpmTools, context: FetchContext): Promise<SourceFile[]> {
   const found = await findPackage(uri, tools, context);
   const archiveBytes = await fetchArchive(found, context);
@@ -52,7 +51,7 @@ async function fetchArchive(found: NpmPackage, context: FetchContext): Promise<n
   throw missing;
 }
 
-/** Checks the strongest of the hashes that the registry gives; several of one algorithm are alternatives. */
+/** Checks the strongest hash of the registry. Several hashes of one algorithm are alternatives. */
 async function checkIntegrity(path: string, found: NpmPackage, context: FetchContext): Promise<void> {
   const { integrity } = found;
   const archive = createReadStream(path, { highWaterMark: 1 << 20, signal: context.signal });
@@ -70,7 +69,7 @@ type Unpacking = { readonly uri: NpmUri; readonly show: string; readonly archive
 
 async function unpack(archive: string, job: Unpacking, context: FetchContext): Promise<SourceFile[]> {
   const gunzip = createGunzip();
-  // Whoever reads gunzip meets its errors there, in order; here they must only not go unhandled.
+  // The reader of gunzip gets its errors; this only prevents an unhandled rejection.
   pipeline(createReadStream(archive), gunzip, { signal: context.signal }).catch(() => {});
   try {
     return await storeWanted(gunzip, job, context);
@@ -79,7 +78,7 @@ async function unpack(archive: string, job: Unpacking, context: FetchContext): P
     if (!(error instanceof TarError) && !isZlibError(error)) throw error;
     throw new AppError(
       'SOURCE_INVALID',
-      { uri: job.show, problem: `its archive cannot be read: ${messageOf(error)}` },
+      { uri: job.show, problem: `the archive cannot be read: ${messageOf(error)}` },
       { cause: error },
     );
   } finally {
@@ -96,34 +95,34 @@ async function storeWanted(
   const capBytes = Math.min(context.limits.sourceBytes, job.archiveBytes * maxInflation + freeInflationBytes);
   const files = new Map<string, SourceFile>();
   for await (const entry of readTar(
-    bounded(unzipped, capBytes, () => invalid(`its archive unpacks to more than ${capBytes} bytes`)),
+    bounded(unzipped, capBytes, () => invalid(`the archive unpacks to more than ${capBytes} bytes`)),
   )) {
     const inner = innerPath(entry, job.uri, invalid);
     if (inner === undefined) continue;
-    if (files.size >= context.limits.files) throw invalid(`it holds more than ${context.limits.files} files`);
-    if (files.has(inner)) throw invalid(`its archive holds '${inner}' twice`);
+    if (files.size >= context.limits.files) throw invalid(`the package has more than ${context.limits.files} files`);
+    if (files.has(inner)) throw invalid(`the archive contains '${inner}' twice`);
     files.set(inner, await store(entry, inner, context));
   }
   if (files.size > 0) return [...files.values()];
   throw new AppError('SOURCE_MISSING', {
     uri: `${job.show}/${job.uri.path}`,
-    why: `the package has no such ${job.uri.folder ? 'folder' : 'file'}`,
+    why: `the package does not have this ${job.uri.folder ? 'folder' : 'file'}`,
   });
 }
 
-/** @returns the path below what was asked for, undefined for an entry that is not part of it */
+/** @returns the entry's path below the requested path; undefined for an entry that was not requested */
 function innerPath(entry: TarEntry, uri: NpmUri, invalid: (problem: string) => AppError): string | undefined {
   if (entry.kind === 'folder' || entry.kind === 'other') return undefined;
   const path = entry.path.replace(/^\.\//, '');
   if (!isInnerPath(path))
     throw invalid(
-      `its archive holds an entry named ${JSON.stringify(entry.path.slice(0, 200))}, which leads out of the package`,
+      `the archive contains the entry ${JSON.stringify(entry.path.slice(0, 200))}, which is outside the package`,
     );
-  // The first folder is "package" by custom, but any name does.
+  // The first folder is usually called "package", but npm accepts any name.
   const inPackage = path.slice(path.indexOf('/') + 1);
   const wanted = uri.folder ? uri.path === '' || inPackage.startsWith(`${uri.path}/`) : inPackage === uri.path;
   if (!wanted) return undefined;
-  if (entry.kind === 'link') throw invalid(`'${inPackage}' is a link in its archive, not a file`);
+  if (entry.kind === 'link') throw invalid(`'${inPackage}' is a link in the archive, not a file`);
   if (!uri.folder) return inPackage.slice(inPackage.lastIndexOf('/') + 1);
   return uri.path === '' ? inPackage : inPackage.slice(uri.path.length + 1);
 }

@@ -1,9 +1,9 @@
 /**
- * Finds a package version's archive in the npm registry that this machine is set to.
+ * Finds the archive of a package version and its integrity in the configured npm registry.
  *
- * Owns:   what the registry says: where the archive is and which integrity vouches for it.
- * Limits: a registry's answer 64 MiB, an integrity 4096 characters.
- *         Credentials go only to where the settings give them for.
+ * Limits: 64 MiB for the registry's answer, 4096 characters for an integrity. Credentials are only sent to the URLs
+ *         that
+ *         the settings name.
  * Throws: SOURCE_MISSING, SOURCE_INVALID, SOURCE_UNAVAILABLE.
  */
 import { readFile } from 'node:fs/promises';
@@ -28,7 +28,7 @@ export type NpmTools = { readonly client: HttpClient; readonly settings: NpmSett
 export type NpmPackage = {
   /** `npm:name@version` */
   readonly uri: string;
-  /** Where the archive may be, to be tried in order. */
+  /** Sources of the archive, in the order in which they are tried. */
   readonly archives: readonly Source[];
   /** Subresource integrity of the archive: hashes of SHA-512, SHA-384 or SHA-256, at least one. */
   readonly integrity: Integrity;
@@ -53,15 +53,15 @@ export async function findPackage(uri: NpmUri, tools: NpmTools, context: FetchCo
   if (integrity === undefined)
     throw new AppError('SOURCE_INVALID', {
       uri: show,
-      problem: 'the registry gives no SHA-2 integrity for it, so nothing vouches for its bytes',
+      problem: 'the registry has no SHA-2 integrity for this version, so its archive cannot be verified',
     });
   if (tarball === undefined || !URL.canParse(tarball))
-    throw new AppError('SOURCE_INVALID', { uri: show, problem: 'the registry gives no address for its archive' });
+    throw new AppError('SOURCE_INVALID', { uri: show, problem: 'the registry has no valid URL of the archive' });
   return { uri: show, integrity, archives: archiveUrls(new URL(tarball), registry).map((at) => sourceAt(at, tools)) };
 }
 
 /**
- * A mirror may hand out addresses of the registry it mirrors, which are out of reach: the one that is set comes first.
+ * A mirror may return URLs of the original registry, which may be unreachable, so the configured host is tried first.
  */
 function archiveUrls(tarball: URL, registry: URL): URL[] {
   if (tarball.host === registry.host) return [tarball];
@@ -75,9 +75,7 @@ function sourceAt(url: URL, { client, settings }: NpmTools, headers: Readonly<Re
   return new HttpSource(client, url, authorization === undefined ? headers : { ...headers, authorization });
 }
 
-/**
- * Fetched by the same path as everything else, so that it is retried and bounded alike, and thrown away after reading.
- */
+/** Downloads the package's metadata to the staging folder, with the retries and limits of files, and parses it. */
 async function readPackument(source: Source, show: string, context: FetchContext): Promise<unknown> {
   const as = '.packument.json';
   await context.staging.forget(as);
@@ -94,11 +92,7 @@ async function readPackument(source: Source, show: string, context: FetchContext
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new AppError(
-      'SOURCE_UNAVAILABLE',
-      { uri: show, why: 'the registry answered with something that is not JSON' },
-      { cause: error },
-    );
+    throw new AppError('SOURCE_UNAVAILABLE', { uri: show, why: "the registry's answer is not JSON" }, { cause: error });
   }
 }
 
@@ -112,16 +106,16 @@ function distOf(packument: unknown, version: string): Dist | undefined {
   return { tarball: textOf(memberOf(dist, 'tarball')), integrity: integrityOf(textOf(memberOf(dist, 'integrity'))) };
 }
 
-/** Strict: what is not SHA-2 of full length is passed over. SHA-1 alone does not vouch for an archive. */
+/** Ignores hashes that are not SHA-2 of full length. SHA-1 is not secure enough. */
 function integrityOf(text = ''): Integrity | undefined {
   if (text.length > maxIntegrityLength) return undefined;
-  // null when no hash is left, which the types do not say.
+  // ssri returns null when no hash is left; its types omit this.
   return (ssri.parse(text, { strict: true }) as Integrity | null) ?? undefined;
 }
 
 function newest(packument: unknown): string {
   const latest = textOf(memberOf(memberOf(packument, 'dist-tags'), 'latest'));
-  return latest !== undefined && latest.length < 64 ? ` (the newest is ${latest})` : '';
+  return latest !== undefined && latest.length < 64 ? ` (the latest is ${latest})` : '';
 }
 
 function memberOf(value: unknown, name: string): unknown {

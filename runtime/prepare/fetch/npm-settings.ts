@@ -1,11 +1,11 @@
 /**
- * The npm registry that this machine is set to, and the credentials for it.
+ * The npm registry of this machine, and the credentials for it (docs.npmjs.com/cli/configuring-npm/npmrc).
  *
- * Owns:  reading what npm reads: `npm_config_*` variables, then the .npmrc of the project, the user and the machine,
- *        the first that speaks wins; registries of scopes; tokens and passwords by registry.
- * Why:   `npm config` shows no credentials, and the runtime's image has no npm. Only where none of the files names a
- *        registry, npm itself is asked for its default.
- * Read:  docs.npmjs.com/cli/configuring-npm/npmrc
+ * Owns: reading the settings of npm: `npm_config_*` variables, then the .npmrc of the project, the user and the
+ *       machine;
+ *       the first one that has a key is used. Needed because `npm config` hides credentials, and the runtime's image
+ *       has
+ *       no npm. npm is only asked for its default registry.
  */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -19,18 +19,16 @@ export type NpmMachine = {
   /** Folder whose .npmrc is the project's. */
   readonly cwd: string;
   readonly home: string;
-  /** The machine's npmrc, where npm may look for it, when `npm_config_globalconfig` does not say. */
+  /** Possible paths of the machine's npmrc when `npm_config_globalconfig` is not set. */
   readonly globalFiles: readonly string[];
-  /** npm's own answer for a key; undefined when there is no npm. */
+  /** Asks npm for the value of a key; undefined when npm is not installed. */
   readonly ask: (key: string) => Promise<string | undefined>;
 };
 
 export type NpmSettings = {
-  /** Where packages of this name come from, ending with "/". @throws SOURCE_INVALID when no registry is known */
+  /** The registry of a package, ending with "/". @throws SOURCE_INVALID when no registry is known */
   registryOf(name: string): URL;
-  /**
-   * The Authorization header for this URL; undefined without one. Only for URLs below the registry it was given for.
-   */
+  /** The Authorization header for a URL below a registry with credentials; otherwise undefined. */
   authorizationFor(url: URL): string | undefined;
   /** Certificates to trust, PEM. */
   readonly ca: readonly string[];
@@ -50,7 +48,7 @@ export async function readNpmSettings(machine: NpmMachine): Promise<NpmSettings>
   };
 }
 
-/** Runs the machine's npm; undefined when it has none or it does not answer. */
+/** Runs `npm config get`; undefined when npm is not installed or fails. */
 export async function askNpm(key: string): Promise<string | undefined> {
   try {
     const { stdout } = await promisify(execFile)('npm', ['config', 'get', key], {
@@ -85,13 +83,13 @@ function fromEnvironment(environment: NpmMachine['environment']): Map<string, st
   for (const [name, value] of Object.entries(environment)) {
     const key = /^npm_config_(.+)$/i.exec(name)?.[1];
     if (key === undefined || value === undefined || value === '') continue;
-    // Keys that begin with "//" or "@" are written as they are; in others npm takes "_" for "-".
+    // npm reads "_" as "-", except in keys that begin with "//" or "@".
     config.set(/^(\/\/|@)/.test(key) ? key : key.toLowerCase().replace(/(?!^)_/g, '-'), value);
   }
   return config;
 }
 
-/** The keys this program uses; `${NAME}` is taken from the environment, as npm does. The last of equal keys wins. */
+/** Reads keys and values, and replaces `${NAME}` from the environment, as npm does. The last of equal keys is used. */
 export function parseNpmrc(text: string, environment: NpmMachine['environment']): Map<string, string> {
   const config = new Map<string, string>();
   for (const line of text.slice(0, 1 << 20).split(/\r?\n/)) {
@@ -115,14 +113,14 @@ function registryUrl(text: string | undefined, name: string): URL {
   if (text === undefined)
     throw new AppError('SOURCE_INVALID', {
       uri,
-      problem: 'this machine names no npm registry: set npm_config_registry',
+      problem: 'no npm registry is configured: set npm_config_registry',
     });
   if (!URL.canParse(text) || !/^https?:/i.test(text))
-    throw new AppError('SOURCE_INVALID', { uri, problem: 'the npm registry of this machine is not an http(s) URL' });
+    throw new AppError('SOURCE_INVALID', { uri, problem: 'the configured npm registry is not an http(s) URL' });
   return new URL(text.endsWith('/') ? text : `${text}/`);
 }
 
-/** npm keeps credentials under `//host/path/:key` and uses those of the longest path above the URL. */
+/** npm stores credentials under `//host/path/:key` and uses those of the longest path that contains the URL. */
 function authorization(config: Config, url: URL): string | undefined {
   const segments = url.pathname.split('/').slice(0, -1);
   for (let count = segments.length; count >= 1; count -= 1) {

@@ -1,10 +1,9 @@
 /**
- * Reads a tar archive as a stream: entry by entry, with at most a header and a few pieces in memory.
+ * Reads a tar archive (ustar, pax, GNU's long names) as a stream of entries, with tar-stream.
  *
- * Owns:   the entry as the fetcher sees it. It writes nothing; names are given as the archive has them, the caller
- *         decides what is safe. The format (ustar, pax, GNU's long names) is read by tar-stream.
- * Limits: pax and long-name records 4 MiB, which is tar-stream's bound.
- * Throws: TarError for an archive that is damaged or cut off. Errors of the stream that is read pass unchanged.
+ * Owns:   the form of an entry. Names are not checked; the caller decides which are safe.
+ * Limits: a header and a few pieces in memory; 4 MiB for pax and long-name records.
+ * Throws: TarError for a damaged or truncated archive. Errors of the input stream are passed on unchanged.
  */
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -18,12 +17,12 @@ export type TarEntry = {
   readonly path: string;
   readonly kind: 'file' | 'folder' | 'link' | 'other';
   readonly sizeBytes: number;
-  /** The file's content, once. What is not read is skipped when the next entry is asked for. */
+  /** The file's content, readable once. Requesting the next entry skips the rest. */
   readonly bytes: AsyncIterable<Uint8Array>;
 };
 
 export async function* readTar(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<TarEntry, void, void> {
-  // The oldest archives have no format mark; their headers are read alike.
+  // Very old archives have no format mark, but the same headers.
   const archive = extract({ allowUnknownFormat: true } as Parameters<typeof extract>[0]);
   const source = new Source(pieces);
   // The errors of both ends reach the reader through the archive.
@@ -31,7 +30,7 @@ export async function* readTar(pieces: AsyncIterable<Uint8Array>): AsyncGenerato
   try {
     for await (const content of archive) {
       yield { ...describe(content.header), bytes: bytesOf(content, source) };
-      // Drop what the caller left: the next header follows it.
+      // Skip the rest of the content, to reach the next header.
       content.resume();
     }
   } catch (error) {
@@ -39,7 +38,7 @@ export async function* readTar(pieces: AsyncIterable<Uint8Array>): AsyncGenerato
   }
 }
 
-/** Ends without closing the content, so that a caller may leave the rest of an entry. */
+/** Does not close the content at the end, so that a caller may stop reading an entry. */
 async function* bytesOf(content: AsyncIterable<unknown>, source: Source): AsyncGenerator<Uint8Array, void, void> {
   const iterator = content[Symbol.asyncIterator]();
   try {
@@ -50,7 +49,7 @@ async function* bytesOf(content: AsyncIterable<unknown>, source: Source): AsyncG
   }
 }
 
-/** Keeps the error of the stream that is read: the archive passes on only that it was destroyed. */
+/** Keeps the error of the input stream, because tar-stream only reports that it was destroyed. */
 class Source {
   readonly #pieces: AsyncIterable<Uint8Array>;
   #failure: { readonly error: unknown } | undefined;
@@ -59,7 +58,7 @@ class Source {
     this.#pieces = pieces;
   }
 
-  /** The outer loop takes what a stream throws into its source, so that only errors of the pieces are kept. */
+  /** Two generators, so that only errors of the input are noted, not errors that the archive throws into this one. */
   async *pieces(): AsyncGenerator<Uint8Array, void, void> {
     for await (const piece of this.#noted()) yield piece;
   }
@@ -80,12 +79,12 @@ class Source {
 }
 
 function describe({ name, size, type }: Header): Omit<TarEntry, 'bytes'> {
-  // tar-stream gives null for a negative size, and would wait for the end of its content forever.
-  if (!Number.isSafeInteger(size) || size < 0) throw new TarError('a header has no readable size');
+  // tar-stream returns null for a negative size and then never ends the content.
+  if (!Number.isSafeInteger(size) || size < 0) throw new TarError('the size in a header is invalid');
   return { path: name, sizeBytes: size, kind: kindOf(type) };
 }
 
-/** tar-stream gives null for a type that it does not know. */
+/** tar-stream returns null for an unknown type. */
 function kindOf(type: Header['type'] | null): TarEntry['kind'] {
   switch (type) {
     case 'file':
@@ -102,9 +101,9 @@ function kindOf(type: Header['type'] | null): TarEntry['kind'] {
 }
 
 function problemOf(error: unknown): string {
-  const said = error instanceof Error ? error.message : String(error);
-  if (said.startsWith('Invalid tar header'))
-    return 'a header has a wrong checksum: this is not a tar archive, or a damaged one';
-  if (said === 'Unexpected end of data') return 'it is cut off';
-  return said === 'Header exceeds max size' ? 'a name or pax record is longer than 4 MiB' : said;
+  const text = error instanceof Error ? error.message : String(error);
+  if (text.startsWith('Invalid tar header'))
+    return 'a header has a wrong checksum: the file is not a tar archive, or is damaged';
+  if (text === 'Unexpected end of data') return 'the archive is truncated';
+  return text === 'Header exceeds max size' ? 'a name or pax record is longer than 4 MiB' : text;
 }

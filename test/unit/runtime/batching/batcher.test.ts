@@ -1,4 +1,4 @@
-/** The queue in front of the engine: every submit settles once, whatever happens. */
+/** The queue of the engine. Every submit settles exactly once. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { AppError } from '../../../../api/errors.ts';
@@ -78,7 +78,7 @@ const codeOf = async (promise: Promise<unknown>): Promise<string> =>
   );
 
 describe('Batcher', () => {
-  it('never runs a request whose caller has left already', async () => {
+  it('does not run a request whose caller has left', async () => {
     const world = new World({ gated: false });
     const gone = AbortSignal.abort(new Error('left'));
     assert.match(await codeOf(world.submit(input(1), { signal: gone })), /left/);
@@ -86,14 +86,14 @@ describe('Batcher', () => {
     assert.deepEqual([world.ran, world.batcher.queue.depth], [[], 0]);
   });
 
-  it('runs what comes to an idle engine at once', async () => {
+  it('runs a request at once when the engine is idle', async () => {
     const world = new World({ gated: false });
     const { outputs, batchRows } = await world.submit(input(3));
     assert.deepEqual(valuesOf(outputs), [6, 6]);
     assert.equal(batchRows, 1);
   });
 
-  it('joins what waits into one run and gives each its own rows', async () => {
+  it('joins queued requests into one run and returns each its own rows', async () => {
     const world = new World();
     const first = world.submit(input(1));
     const rest = [world.submit(input(2, 1)), world.submit(input(3, 2))];
@@ -115,7 +115,7 @@ describe('Batcher', () => {
     );
   });
 
-  it('takes no more rows than the limit, and nothing of another shape', async () => {
+  it('keeps the limit of rows, and does not mix shapes', async () => {
     const world = new World();
     const all = [
       world.submit(input(1)),
@@ -132,7 +132,7 @@ describe('Batcher', () => {
     );
   });
 
-  it('runs what has no row count of its own alone', async () => {
+  it('runs a request without common rows alone', async () => {
     const world = new World();
     const odd: NamedTensors = { ...input(1, 2), z: { type: 'float32', dims: [1], data: new Float32Array(1) } };
     const all = [world.submit(input(9)), world.submit(odd), world.submit(odd)];
@@ -196,7 +196,7 @@ describe('Batcher', () => {
     assert.deepEqual(world.ran, [1]);
   });
 
-  it('waits for company when a delay was asked for', async () => {
+  it('waits for other requests when there is a delay', async () => {
     const world = new World({ limits: { maxDelayMs: 10 }, gated: false });
     const all = [world.submit(input(1)), world.submit(input(2))];
     await settle();
@@ -234,7 +234,7 @@ describe('Batcher', () => {
     assert.deepEqual(world.ran, [1, 1, 1]);
   });
 
-  it('is idle once nothing waits and nothing runs', async () => {
+  it('is idle when the queue is empty and no run is in progress', async () => {
     const world = new World();
     void world.submit(input(1));
     let idle = false;

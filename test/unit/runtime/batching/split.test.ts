@@ -117,7 +117,7 @@ describe('RowSplitter', () => {
     };
     await assert.rejects(
       world({ model: ragged }).submit(input(8)),
-      /output 'y' has another shape for other rows, .*: send at most 4 rows/,
+      /shape of output 'y' depends on the rows, .*: send at most 4 rows/,
     );
   });
 

@@ -1,4 +1,4 @@
-/** Who is let in: with the token of the file that is mounted now, and nobody without such a file. */
+/** Only requests with the token of the mounted file are accepted; without the file, none is. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -30,7 +30,7 @@ describe('AccessFile', () => {
     'Bearer',
   ];
 
-  it('lets in who has the token, and nobody else', async () => {
+  it('accepts only requests with the token', async () => {
     await writeAccess(folder, givenToken, 0.25);
     const file = new AccessFile(folder, clock);
     assert.ok(file.isOpenTo(bearer(givenToken)));
@@ -46,7 +46,7 @@ describe('AccessFile', () => {
     ['has an empty token', '{"schema":1,"token":""}'],
     ['is too long', `${' '.repeat(5_000)}{"schema":1,"token":"${givenToken}"}`],
   ] as const) {
-    it(`lets nobody in when the file ${name}`, () => {
+    it(`refuses every request when the file ${name}`, () => {
       if (text !== undefined) writeFileSync(join(folder, paths.accessFile), text);
       const file = new AccessFile(folder, clock);
       for (const header of [bearer(givenToken), ...refused]) assert.ok(!file.isOpenTo(header));
@@ -54,7 +54,7 @@ describe('AccessFile', () => {
     });
   }
 
-  it('follows the file when it is replaced, and when it goes', async () => {
+  it('reads the file again when it is replaced or deleted', async () => {
     const file = new AccessFile(folder, clock);
     assert.equal(file.sampleRate, 0);
     await writeAccess(folder, givenToken, 0.1);
@@ -73,7 +73,7 @@ describe('AccessFile', () => {
 });
 
 describe('closedDoor', () => {
-  it('lets nobody in', () =>
+  it('refuses every request', () =>
     assert.deepEqual(
       [closedDoor.isOpenTo('Bearer undefined'), closedDoor.sampleRate, closedDoor.token],
       [false, 0, undefined],

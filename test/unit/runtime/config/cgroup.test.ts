@@ -1,13 +1,13 @@
-/** Reading limits from the kernel's files, both versions of them, nested and absent. */
+/** Limits from cgroup files of both versions, nested and absent. */
 import assert from 'node:assert/strict';
 import { parseCpuMax, readLimits, readThrottledSeconds, type CgroupLimits } from '../../../../runtime/config/cgroup.ts';
 
 type Row = { readonly name: string; readonly files: Readonly<Record<string, string>>; readonly want: CgroupLimits };
 
 const rows: readonly Row[] = [
-  { name: 'nothing where there is no cgroup', files: {}, want: {} },
+  { name: 'nothing without a cgroup', files: {}, want: {} },
   {
-    name: 'v2: a quota and a limit, in a container that sees itself as the root',
+    name: 'v2: a quota and a limit, in a container with its own cgroup namespace',
     files: {
       '/proc/self/cgroup': '0::/\n',
       '/sys/fs/cgroup/cpu.max': '150000 100000\n',
@@ -30,7 +30,7 @@ const rows: readonly Row[] = [
     want: { cpuQuota: 0.5 },
   },
   {
-    name: 'v2: the smallest limit on the way up',
+    name: 'v2: the smallest limit of the group and its parents',
     files: {
       '/proc/self/cgroup': '0::/kubepods/pod1/abc\n',
       '/sys/fs/cgroup/kubepods/pod1/abc/cpu.max': '400000 100000',
@@ -86,7 +86,7 @@ const rows: readonly Row[] = [
     want: { cpuQuota: 2, memoryBytes: 100 },
   },
   {
-    name: 'nothing in files that make no sense',
+    name: 'nothing in invalid files',
     files: {
       '/proc/self/cgroup': 'nonsense\n0::/\n',
       '/sys/fs/cgroup/cpu.max': 'a b',
@@ -106,7 +106,7 @@ describe('readLimits', () => {
 });
 
 describe('parseCpuMax', () => {
-  it('divides by no zero', () => assert.equal(parseCpuMax('100 0'), undefined));
+  it('returns undefined for a period of 0', () => assert.equal(parseCpuMax('100 0'), undefined));
 });
 
 describe('readThrottledSeconds', () => {
@@ -129,7 +129,7 @@ describe('readThrottledSeconds', () => {
       ),
       2.5,
     ));
-  it('knows when it does not know', () =>
+  it('returns undefined when the kernel does not report it', () =>
     assert.equal(
       readThrottledSeconds(() => undefined),
       undefined,

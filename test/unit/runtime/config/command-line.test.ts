@@ -36,7 +36,7 @@ describe('readCommand', () => {
     });
   }
 
-  it('knows the containers of a pod', () =>
+  it("reads the commands of a pod's containers", () =>
     assert.deepEqual(
       ['prepare', 'run', 'sidecar'].map((name) => readCommand([name], { ONNX_LOG_LEVEL: 'debug' })),
       ['prepare', 'run', 'sidecar'].map((is) => ({ is, logLevel: 'debug' })),
@@ -65,10 +65,10 @@ describe('readCommand', () => {
   const wrong: readonly { readonly argv: readonly string[];
     readonly environment?: Record<string, string>; readonly says: RegExp }[] = [
     { argv: ['fly'], says: /fly: unknown command; available commands: / },
-    { argv: ['serve'], says: /MODEL: is missing/ },
+    { argv: ['serve'], says: /MODEL: is required/ },
     { argv: ['serve', '/no/such/file'], says:
         /cannot read \/no\/such\/file: there is no such file or folder; \/ has .*, / },
-    { argv: ['serve', 'npm:a@1.0.0/m.onnx', 'b'], says: /b: is one argument too many/ },
+    { argv: ['serve', 'npm:a@1.0.0/m.onnx', 'b'], says: /b: unexpected argument; serve takes one MODEL/ },
     { argv: ['serve', 'npm:a@1.0.0/m.onnx', '--port', 'http'], says: /--port: 'http' is not a port/ },
     { argv: ['serve', 'npm:a@1.0.0/m.onnx', '--port', '70000'], says: /--port: '70000' is not a port/ },
     { argv: ['serve', 'npm:a@1.0.0/m.onnx', '--name', 'A_b'], says: /--name: 'A_b' is not a name/ },
@@ -91,9 +91,9 @@ describe('readCommand', () => {
 describe('podSettings', () => {
   it("listens at the pod's address and on loopback", () =>
     assert.deepEqual(podSettings({ POD_IP: '10.1.2.3' }).addresses, ['10.1.2.3', '127.0.0.1']));
-  it('leaves 127.0.0.1 to the machine where the pod has a loopback address of its own', () =>
+  it('does not listen at 127.0.0.1 when the pod has its own loopback address', () =>
     assert.deepEqual(podSettings({ POD_IP: '127.0.3.4' }).addresses, ['127.0.3.4']));
-  it('serves from local files only where that is said', () =>
+  it('allows file:/// URIs only when the environment says so', () =>
     assert.deepEqual([podSettings({}).allowFile, podSettings({ ONNX_ALLOW_FILE: 'true' }).allowFile], [false, true]));
 
   it('drains for five seconds', () => {
@@ -101,6 +101,6 @@ describe('podSettings', () => {
     assert.deepEqual([drainMs, port, metricsPort, bodyLimitBytes], [5000, 8080, 8082, 64 * 2 ** 20]);
   });
 
-  it('refuses an address that is none', () =>
+  it('refuses an invalid address', () =>
     assert.throws(() => podSettings({ POD_IP: 'here' }), /POD_IP: 'here' is not an IP address/));
 });

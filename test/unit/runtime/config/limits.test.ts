@@ -1,4 +1,4 @@
-/** The shares of memory, and what a limit has to hold. */
+/** The shares of memory, and sufficient limits. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { loadBytesOf, loadFits, servingFits, shareMemory, sufficientLimit } from '../../../../runtime/config/limits.ts';
@@ -7,7 +7,7 @@ const mib = 2 ** 20;
 const amount = (mostMib: number) => fc.integer({ min: 1, max: mostMib }).map((count) => count * mib);
 
 describe('shareMemory', () => {
-  it('never gives away more than the model leaves', () => {
+  it('never gives more than the model leaves free', () => {
     fc.assert(
       fc.property(amount(65_536), amount(65_536), (limit, held) => {
         const { runBytes, parseBytes, bodiesBytes } = shareMemory(limit, held);
@@ -26,8 +26,8 @@ describe('shareMemory', () => {
   });
 });
 
-describe('what a limit has to hold', () => {
-  it('tells a limit with which the model loads and serves', () => {
+describe('a memory limit', () => {
+  it('is sufficient to load and serve the model when sufficientLimit returns it', () => {
     fc.assert(
       fc.property(amount(4096), amount(4096), amount(4096), (held, estimate, weights) => {
         const load = loadBytesOf(estimate);
@@ -39,14 +39,14 @@ describe('what a limit has to hold', () => {
   });
 
   const rows: readonly { readonly name: string; readonly limit: number; readonly loads: boolean }[] = [
-    // A process of 65 MiB, and 162 MiB for a process with the session: 246 to 256 MiB were seen.
-    { name: 'refuses to load what would be killed while it loads', limit: 250, loads: false },
-    { name: 'loads what fits', limit: 275, loads: true },
+    // The process has 65 MiB, a process with the session 162 MiB; loading was measured to need 246 to 256 MiB.
+    { name: 'refuses a model whose loading would be killed', limit: 250, loads: false },
+    { name: 'accepts a model that fits', limit: 275, loads: true },
   ];
   for (const { name, limit, loads } of rows)
     it(name, () => assert.equal(loadFits(limit * mib, 65 * mib, loadBytesOf(162 * mib)), loads));
 
-  it('refuses a warmed model that leaves nothing for requests', () => {
+  it('refuses a warmed model that leaves no memory for requests', () => {
     assert.deepEqual(
       [256, 320].map((limit) => servingFits(limit * mib, 240 * mib)),
       [false, true],

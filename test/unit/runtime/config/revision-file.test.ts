@@ -1,4 +1,4 @@
-/** Which configs are taken, and what is said about the others. */
+/** Which configs are accepted, and the messages about others. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import { checkRuntimeConfig } from '../../../../runtime/config/revision-file.ts';
@@ -12,7 +12,7 @@ const saying =
     error instanceof AppError && error.code === 'BAD_CONFIG' && says.test(error.message);
 
 describe('checkRuntimeConfig', () => {
-  it('takes a whole config as it is', () =>
+  it('takes a whole config unchanged', () =>
     assert.deepEqual(checkRuntimeConfig(JSON.parse(JSON.stringify(config)), 'f'), config));
 
   const embedding = {
@@ -41,14 +41,14 @@ describe('checkRuntimeConfig', () => {
 
   // prettier-ignore
   const rows: readonly { readonly name: string; readonly value: unknown; readonly says: RegExp }[] = [
-    { name: 'a golden set from nowhere', value: { ...config, golden: { ...golden, source: { kind: 'Air' } } },
+    { name: 'a golden set of an unknown kind', value: { ...config, golden: { ...golden, source: { kind: 'Air' } } },
       says: /golden\.source\.kind: "Air" is not one of File, Uri, Generated/ },
     { name: 'a golden set outside of the mounted folder',
       value: { ...config, golden: { ...golden, source: { kind: 'File', file: '../x' } } },
       says: /golden\.source\.file: "\.\.\/x" is not the name of a file/ },
-    { name: 'a golden limit that is none', value: { ...config, golden: { ...golden, min: 1.5 } },
+    { name: 'an invalid golden limit', value: { ...config, golden: { ...golden, min: 1.5 } },
       says: /golden\.min: 1\.5 is not a number from -1 to 1/ },
-    { name: 'what is no object', value: [], says: /^f: \[\] is not an object$/ },
+    { name: 'a list', value: [], says: /^f: \[\] is not an object$/ },
     { name: 'a missing field', value: { ...config, warmup: undefined }, says: /^f: warmup: is missing$/ },
     { name: 'a misspelt field', value: { ...config, batching: { ...config.batching, maxBatchsize: 3 } },
       says: /^f: batching\.maxBatchsize: unknown field; did you mean maxBatchSize\? available fields: maxBatchSize, / },
@@ -57,7 +57,7 @@ describe('checkRuntimeConfig', () => {
       says: /maxBatchSize: 0 is not an integer from 1 to 1024/ },
     { name: 'a fraction', value: { ...config, execution: { ...config.execution, workers: 1.5 } },
       says: /execution\.workers: 1\.5 is not an integer/ },
-    { name: 'a word that is none', value: { ...config, memory: { arena: 'Sometimes' } },
+    { name: 'an unknown word', value: { ...config, memory: { arena: 'Sometimes' } },
       says: /memory\.arena: "Sometimes" is not one of Auto, On, Off/ },
     { name: 'an empty list of providers', value: { ...config,
         execution: { ...config.execution, providers: [] } }, says: /execution\.providers: has 0 entries/ },
@@ -67,12 +67,12 @@ describe('checkRuntimeConfig', () => {
       says: /execution\.providers\[1\]\.name: "TPU" is not one of/ },
     { name: 'a number among texts', value: { ...config, execution: { ...config.execution, sessionConfig: { a: 1 } } },
       says: /execution\.sessionConfig\.a: 1 is not text/ },
-    { name: 'a digest that is none', value: { ...config, source: { ...config.source, digest: 'md5:1' } },
+    { name: 'an invalid digest', value: { ...config, source: { ...config.source, digest: 'md5:1' } },
       says: /source\.digest: "md5:1" is not a digest/ },
-    { name: 'a name that no URL should have', value: { ...config, name: 'M/x' }, says: /name: "M\/x" is not a name/ },
-    { name: 'an embedding task without its part', value: { ...config, task: 'Embedding' },
+    { name: 'a name with other characters', value: { ...config, name: 'M/x' }, says: /name: "M\/x" is not a name/ },
+    { name: 'task Embedding without embedding', value: { ...config, task: 'Embedding' },
       says: /embedding: is required with task Embedding/ },
-    { name: 'an embedding part without its task',
+    { name: 'embedding with another task',
       value: { ...config, embedding }, says: /embedding: is only allowed with task Embedding \(task: Tensor\)/ },
   ];
   for (const { name, value, says } of rows)
@@ -82,7 +82,7 @@ describe('checkRuntimeConfig', () => {
 describe('completeConfig', () => {
   const complete = (value: unknown) => completeConfig(value, 'f', { uri: 'file:///m.onnx', name: 'm' });
 
-  it('makes a whole config of nothing', () => {
+  it('fills in all defaults', () => {
     const { batching, warmup, task, execution } = complete(undefined);
     assert.deepEqual(
       [batching, warmup, task, execution.providers],
@@ -95,7 +95,7 @@ describe('completeConfig', () => {
     );
   });
 
-  it('takes a manifest for its spec, and serves the model of the command line', () => {
+  it('reads the spec of a manifest, with the URI of the command line', () => {
     const manifest = {
       apiVersion: 'onnx-operator.dev/v1alpha1',
       kind: 'OnnxModel',
@@ -131,9 +131,9 @@ describe('completeConfig', () => {
     );
   });
 
-  it("takes the words of a pod's config, too", () =>
+  it("also reads the fields of a pod's config", () =>
     assert.equal(complete({ batching: { maxQueueDelayMs: 5 } }).batching.maxQueueDelayMs, 5));
-  it('takes a manifest without its kind for its spec, too', () =>
+  it('also reads the spec of a manifest without kind', () =>
     assert.equal(complete({ spec: { batching: { maxBatchSize: 3 } } }).batching.maxBatchSize, 3));
   it('finds the graph in a folder', () =>
     assert.equal(
@@ -147,7 +147,7 @@ describe('completeConfig', () => {
       says: /batching\.maxQueueDely: unknown field; did you mean maxQueueDelay\?/ },
     { name: 'a duration without a unit', value: { batching: { maxQueueDelay: 5 } },
       says: /batching\.maxQueueDelay: 5 is not a duration/ },
-    { name: 'an amount that is none', value: { memory: { limit: 'lots' } },
+    { name: 'an invalid amount', value: { memory: { limit: 'lots' } },
       says: /memory\.limit: "lots" is not an amount of memory/ },
     { name: 'a list', value: [], says: /\[\] is not an object/ },
     { name: 'an embedding part with another task',

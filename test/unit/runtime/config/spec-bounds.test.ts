@@ -13,7 +13,7 @@ import { checkRuntimeConfig } from '../../../../runtime/config/revision-file.ts'
 import { given } from '../../../support/given.ts';
 
 type Json = Readonly<Record<string, unknown>>;
-/** Where in the spec, and what stands there. */
+/** A path in the spec, and its value. */
 type Sample = readonly [where: string, value: unknown];
 
 const schema = openApiSchema('published');
@@ -25,11 +25,11 @@ const model = {
   variants: ['FP32', 'FP16', 'INT8', 'INT4'].map((precision) => ({ precision, path: `${precision}.onnx` })),
 };
 
-/** Fields that the runtime does not get, or not as they are written; uri has tests of its own. */
+/** Fields that the runtime does not get, or gets in another form; uri has its own tests. */
 const apart = new Set(['model.uri', 'model.task', 'model.graphs', 'model.schemaPolicy']);
 const parts = ['model', 'execution', 'batching', 'memory', 'warmup'] as const;
 
-/** Values of fields that have a pattern: the first is plain, the others lie at a bound or beyond it. */
+/** Values of fields with a pattern: the first is ordinary, the others are at a bound or beyond it. */
 const written: readonly { readonly field: RegExp; readonly values: readonly string[] }[] = [
   { field: /digest$/, values: [`sha256:${'0'.repeat(64)}`, `sha256:${'0'.repeat(63)}`, `sha256:${'0'.repeat(65)}`] },
   { field: /maxQueueDelay$/, values: ['0ms', '1s', '24h', '24h1ms', '2400h'] },
@@ -97,12 +97,12 @@ function samplesOfText(where: string, json: JsonSchema): readonly Sample[] {
   );
 }
 
-/** The bounds and what is just beyond them. */
+/** Values at the bounds and just beyond them. */
 function around(least: number, most: number): readonly number[] {
   return [least - 1, least, most, most + 1].filter((count) => count >= 0);
 }
 
-/** A value with nothing special about it; the `i`th has another key than those before. */
+/** An ordinary value. Each `i` gives another key. */
 function plain(where: string, json: JsonSchema, i: number): unknown {
   const found = written.find(({ field }) => field.test(where))?.values[0];
   if (json.enum !== undefined) return json.enum[i % json.enum.length];

@@ -30,6 +30,25 @@ function given(leastMs = 30_000) {
 }
 
 describe('RunWatch', () => {
+  it('watches steps of sequences as it watches runs', async () => {
+    const clock = new HandClock();
+    const watch = new RunWatch(clock, 30_000);
+    const gate = Promise.withResolvers<void>();
+    const fake = new FakeEngine({
+      model: ({ x }) => (x === undefined ? {} : { y: x }),
+      stateBytes: 8,
+      gate: () => gate.promise,
+    });
+    const { sequences } = watch.watched(fake);
+    const sequence = sequences.open({ maxBytes: 8 });
+    const running = sequences.step([{ sequence, inputs: {}, keep: {}, outputs: [] }]);
+    await clock.advance(5000);
+    assert.equal(watch.oldestMs, 5000);
+    gate.resolve();
+    await running;
+    assert.equal(watch.oldestMs, 0);
+  });
+
   it('reports the age of the oldest run', async () => {
     const { clock, watch, begin, end } = given();
     assert.equal(watch.oldestMs, 0);

@@ -1,4 +1,4 @@
-/** Which bucket a ratio of service times belongs to, and what a pod tells of its pairs. */
+/** Buckets of ratios of service times, and a pod's counts of pairs. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { ratioBucketOf, ratioBuckets } from '../../../../api/report.ts';
@@ -12,7 +12,7 @@ describe('ratioBucketOf', () => {
     assert.deepEqual([ratioBucketOf(1.011), ratioBucketOf(1 / 1.011)], [bucket + 1, bucket - 1]);
   });
 
-  it('covers 1/50 to 50, and puts what is beyond into the end buckets', () => {
+  it('covers 1/50 to 50, and counts other ratios in the first and last bucket', () => {
     assert.deepEqual([ratioBucketOf(1e-9), ratioBucketOf(0.02), ratioBucketOf(1e9)], [0, 0, ratioBuckets.most]);
     assert.ok(ratioBucketOf(49) < ratioBuckets.most);
   });
@@ -20,7 +20,7 @@ describe('ratioBucketOf', () => {
   it('favours neither revision: the bucket of a ratio mirrors that of its inverse', () => {
     fc.assert(
       fc.property(fc.double({ min: -3.8, max: 3.8, noNaN: true }), (ln) => {
-        // At a bound between two buckets either is right.
+        // At the bound of two buckets, either is correct.
         const off = (((ln / Math.log(1.02)) % 1) + 1.5) % 1;
         fc.pre(off > 1e-6 && off < 1 - 1e-6);
         assert.equal(ratioBucketOf(Math.exp(ln)) + ratioBucketOf(Math.exp(-ln)), 2 * ratioBucketOf(1));
@@ -31,9 +31,9 @@ describe('ratioBucketOf', () => {
 });
 
 describe('PairCounts', () => {
-  it('says nothing while nothing was asked for', () => assert.equal(new PairCounts(() => {}).pairs, undefined));
+  it('is undefined before the first probe or replay', () => assert.equal(new PairCounts(() => {}).pairs, undefined));
 
-  it('counts pairs by source and what gave none by reason, and passes pairs on', () => {
+  it('counts pairs by source and skipped ones by reason, and passes pairs on', () => {
     const passed: Pair[] = [];
     const counts = new PairCounts((pair) => passed.push(pair));
     const pair = { tier: 'default', sizeClass: 0, source: 'Probe', ratio: 1.2 } as const;

@@ -1,4 +1,4 @@
-/** Samples on their way from one pod to another: whole, or refused. */
+/** The format of samples between pods. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { maxTaken, printTaken, readTaken, type Sample, type Taken } from '../../../../runtime/sampling/sample.ts';
@@ -24,7 +24,7 @@ const one: Sample = {
   answer: { body: new Uint8Array([1, 2]), jsonBytes: undefined },
 };
 
-/** A message made of a head and bytes, as a stranger would. */
+/** A message of any head and bytes. */
 function made(head: unknown, body: string = ''): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Buffer.from(`${typeof head === 'string' ? head : JSON.stringify(head)}\n${body}`));
 }
@@ -33,7 +33,7 @@ const head = { path: '/v2/models/m/infer', tier: 'default', sizeClass: 4, reques
 
 const strange: readonly (readonly [string, Uint8Array<ArrayBuffer>])[] = [
   ['without a head', new Uint8Array(200_000)],
-  ['with a head that is no JSON', made('{', '')],
+  ['with a head that is not JSON', made('{', '')],
   [
     'with more samples than are asked for',
     made({
@@ -41,16 +41,19 @@ const strange: readonly (readonly [string, Uint8Array<ArrayBuffer>])[] = [
       samples: Array.from({ length: maxTaken + 1 }, () => ({ ...head, request: { bytes: 0 }, answer: { bytes: 0 } })),
     }),
   ],
-  ['with fewer bytes than it says', made({ tooLarge: 0, samples: [head] }, 'ab')],
-  ['with more bytes than it says', made({ tooLarge: 0, samples: [head] }, 'abcd')],
-  ['with a path to somewhere else', made({ tooLarge: 0, samples: [{ ...head, path: '/metrics' }] }, 'abc')],
+  ['with fewer bytes than the head says', made({ tooLarge: 0, samples: [head] }, 'ab')],
+  ['with more bytes than the head says', made({ tooLarge: 0, samples: [head] }, 'abcd')],
+  ['with another path', made({ tooLarge: 0, samples: [{ ...head, path: '/metrics' }] }, 'abc')],
   [
     'with a path that is more than a path',
     made({ tooLarge: 0, samples: [{ ...head, path: '/v2/models/m/infer HTTP/1.1\r\nx: y' }] }, 'abc'),
   ],
   ['with a negative length', made({ tooLarge: 0, samples: [{ ...head, request: { bytes: -2 } }] }, 'abc')],
-  ['with a length beyond all numbers', made({ tooLarge: 0, samples: [{ ...head, request: { bytes: 1e300 } }] }, 'abc')],
-  ['with a time that is none', made({ tooLarge: 0, samples: [{ ...head, serviceMs: -1 }] }, 'abc')],
+  [
+    'with a length that is not an integer',
+    made({ tooLarge: 0, samples: [{ ...head, request: { bytes: 1e300 } }] }, 'abc'),
+  ],
+  ['with a negative time', made({ tooLarge: 0, samples: [{ ...head, serviceMs: -1 }] }, 'abc')],
   ['with a time in words', made({ tooLarge: 0, samples: [{ ...head, serviceMs: '3ms' }] }, 'abc')],
   ['without a size class', made({ tooLarge: 0, samples: [{ ...head, sizeClass: 'large' }] }, 'abc')],
 ];
@@ -65,7 +68,7 @@ describe('readTaken', () => {
     );
   });
 
-  it('gives bodies of their own, which may be handed to another thread', () => {
+  it('copies bodies, so that they can be transferred to another thread', () => {
     const read = readTaken(new Uint8Array(printTaken({ samples: [one], tooLarge: 0 })))!;
     assert.equal(read.samples[0]!.request.body.buffer.byteLength, 3);
   });
@@ -73,6 +76,6 @@ describe('readTaken', () => {
   for (const [name, bytesOf] of strange)
     it(`refuses a message ${name}`, () => assert.equal(readTaken(bytesOf), undefined));
 
-  it("reads a stranger's message when it is right", () =>
+  it('reads a valid message', () =>
     assert.equal(readTaken(made({ tooLarge: 3, samples: [head] }, 'abc'))?.samples.length, 1));
 });

@@ -1,4 +1,4 @@
-/** Which requests are kept, for how long, and within what. */
+/** Which requests are sampled, for how long, and within which limits. */
 import assert from 'node:assert/strict';
 import { lapseMs, maxSamples, Sampler, samplerLimitBytes, spacingMs } from '../../../../runtime/sampling/sampler.ts';
 import { maxTaken } from '../../../../runtime/sampling/sample.ts';
@@ -43,13 +43,13 @@ function world(limitBytes = 8 * mib): World {
   };
 }
 
-/** First byte of each body: which request it was. */
+/** The first byte of each body identifies the request. */
 function numbers(sampler: Sampler, max = maxTaken): number[] {
   return sampler.take(max).samples.map(({ request }) => request.body[0] ?? -1);
 }
 
 describe('Sampler', () => {
-  it('keeps nothing until it is asked to', async () => {
+  it('keeps no request before it is turned on', async () => {
     const { sampler, serve } = world();
     assert.equal(await serve(), false);
     sampler.ask(1);
@@ -57,7 +57,7 @@ describe('Sampler', () => {
     assert.deepEqual(sampler.held, { samples: 1, bytes: 20 });
   });
 
-  it('keeps each request with the chance that was asked for', async () => {
+  it('keeps the requested share of requests', async () => {
     const { sampler, serve, chance } = world();
     sampler.ask(0.05);
     chance(0.0499);
@@ -66,7 +66,7 @@ describe('Sampler', () => {
     assert.equal(await serve(), false);
   });
 
-  it('copies bodies, which their handlers hand away', () => {
+  it('copies bodies, because handlers transfer them', () => {
     const { sampler } = world();
     sampler.ask(1);
     const body = new Uint8Array([7, 8]);
@@ -80,7 +80,7 @@ describe('Sampler', () => {
     assert.deepEqual([...sampler.take(1).samples[0]!.request.body], [7, 8]);
   });
 
-  it('hands each sample out once, oldest first', async () => {
+  it('returns each sample once, oldest first', async () => {
     const { sampler, serve } = world();
     sampler.ask(1);
     for (let i = 0; i < 5; i += 1) await serve();
@@ -91,7 +91,7 @@ describe('Sampler', () => {
     assert.deepEqual(sampler.held, { samples: 0, bytes: 0 });
   });
 
-  it('leaves time between two, so that copying has a bound', async () => {
+  it('leaves time between two samples, to limit copying', async () => {
     const { sampler, serve, clock } = world();
     sampler.ask(1);
     assert.equal(await serve(), true);
@@ -110,7 +110,7 @@ describe('Sampler', () => {
     assert.deepEqual(numbers(sampler, 1), [4]);
   });
 
-  it('stays within its bytes, those of answers to come included', async () => {
+  it('stays within its limit of bytes, including requests without an answer yet', async () => {
     const { sampler, serve, clock } = world(mib);
     for (let i = 0; i < 20; i += 1) {
       sampler.ask(1);
@@ -127,7 +127,7 @@ describe('Sampler', () => {
     for (const draft of drafts) draft?.dropped();
   });
 
-  it('keeps none that is too large, and says how many there were, once', async () => {
+  it('drops samples that are too large, and reports their number once', async () => {
     const { sampler, serve } = world(mib);
     sampler.ask(1);
     await serve(mib / 8 + 1, 1);
@@ -135,7 +135,7 @@ describe('Sampler', () => {
     assert.deepEqual([sampler.take(5).tooLarge, sampler.take(5).tooLarge, sampler.held.bytes], [2, 0, 0]);
   });
 
-  it('keeps none whose answer never came', async () => {
+  it('drops a request without an answer', async () => {
     const { sampler, clock } = world();
     sampler.ask(1);
     const draft = sampler.choose({ body: new Uint8Array(9), jsonBytes: undefined });
@@ -146,7 +146,7 @@ describe('Sampler', () => {
     await clock.advance(0);
   });
 
-  it('forgets everything when it is turned off, also what is under way', async () => {
+  it('drops everything when it is turned off, also current requests', async () => {
     const { sampler, serve, clock } = world();
     sampler.ask(1);
     await serve();
@@ -164,7 +164,7 @@ describe('Sampler', () => {
     assert.deepEqual(sampler.held, { samples: 0, bytes: 0 });
   });
 
-  it('ends by itself when nobody asks any more', async () => {
+  it('turns itself off when the sidecar stops asking', async () => {
     const { sampler, serve, clock } = world();
     sampler.ask(1);
     await serve();
@@ -174,7 +174,7 @@ describe('Sampler', () => {
     assert.deepEqual([sampler.on, sampler.held.samples], [false, 0]);
   });
 
-  it('takes no more of a small pod than it has', () => {
+  it('keeps a limit that follows from the memory limit', () => {
     assert.deepEqual(
       [samplerLimitBytes(undefined), samplerLimitBytes(64 * 2 ** 30), samplerLimitBytes(128 * mib)],
       [8 * mib, 8 * mib, 2 * mib],

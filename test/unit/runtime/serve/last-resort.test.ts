@@ -32,9 +32,9 @@ const rows: readonly { readonly name: string; readonly graceMs: number;
     want: ['RUN_STUCK after 57000', 'words RUN_STUCK, true after 57000', 'kill after 59000'] },
   { name: 'within a short one', graceMs: 2000, oldestMs: 1500,
     want: ['RUN_STUCK after 1000', 'words RUN_STUCK, true after 1000', 'kill after 1000'] },
-  { name: 'without blame for a run that began lately', graceMs: 60_000,
+  { name: 'with another error for a recent run', graceMs: 60_000,
     oldestMs: 100, want: ['DRAINING after 57000', 'kill after 59000'] },
-  { name: 'without a run that could be blamed', graceMs: 60_000,
+  { name: 'without a current run', graceMs: 60_000,
     oldestMs: 0, want: ['DRAINING after 57000', 'kill after 59000'] },
 ];
 

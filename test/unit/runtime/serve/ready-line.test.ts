@@ -1,4 +1,4 @@
-/** The example that `serve` prints: one that works. */
+/** The example request that `serve` prints. */
 import assert from 'node:assert/strict';
 import type { TensorSpec } from '../../../../runtime/engine/signature.ts';
 import { readyLine } from '../../../../runtime/serve/ready-line.ts';
@@ -24,7 +24,7 @@ describe('readyLine', () => {
     );
   });
 
-  it('asks for an embedding where that is the task', () =>
+  it('asks for an embedding with task Embedding', () =>
     assert.match(line([], 'Embedding'), /\/v1\/embeddings .*'\{"model":"m","input":"hello world"\}'/));
   it('shows the metadata of a model with large inputs', () =>
     assert.match(
@@ -33,7 +33,7 @@ describe('readyLine', () => {
     ));
   it('shows the metadata of a model without a JSON form', () =>
     assert.match(line([{ name: 'x', type: 'float16', dims: [1] }]), /curl -s http:\/\/h:1\/v2\/models\/m\n$/));
-  it('says which outputs no answer has', () => {
+  it('names outputs that are not returned', () => {
     const signature = { inputs: [], outputs: [], otherOutputs: [{ name: 'scores', kind: 'sequence' as const }] };
     assert.match(
       readyLine({ config: { name: 'm', task: 'Tensor' }, signature, url: 'http://h:1', metricsUrl: 'http://h:3' }),

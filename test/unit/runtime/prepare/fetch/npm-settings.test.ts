@@ -65,7 +65,7 @@ describe('readNpmSettings', () => {
 
   it('reports that no registry is known', async () => {
     const got = await settings({});
-    assert.throws(() => got.registryOf('pkg'), /names no npm registry: set npm_config_registry/);
+    assert.throws(() => got.registryOf('pkg'), /no npm registry is configured: set npm_config_registry/);
   });
 
   it('refuses a registry that is not a web address', async () => {
