@@ -36,8 +36,8 @@ function startOver(): void {
   });
 }
 
-function execute(command: Exclude<Command, { is: 'help' }>, logger: Logger, stop: AbortSignal): Promise<ExitCode> {
-  switch (command.is) {
+function execute(command: Exclude<Command, { kind: 'help' }>, logger: Logger, stop: AbortSignal): Promise<ExitCode> {
+  switch (command.kind) {
     case 'serve':
       return serve(command.settings, logger, stop);
     case 'prepare':
@@ -198,13 +198,13 @@ function main(): Promise<never> {
   } catch (error) {
     return run(quiet, () => Promise.reject(error instanceof Error ? error : new Error(String(error))));
   }
-  if (command.is === 'help') {
+  if (command.kind === 'help') {
     process.stdout.write(command.text);
     return run(quiet, () => Promise.resolve(exitCodes.ok));
   }
   startOver();
   const known = command;
-  const logger = createLogger(known.is, known.logLevel);
+  const logger = createLogger(known.kind, known.logLevel);
   return run(logger, (stop) => execute(known, logger, stop), quit);
 }
 

@@ -10,12 +10,12 @@ import type { Random } from './random.ts';
 export const sliceSeconds = 5;
 
 export type Arrivals =
-  | { readonly process: 'even' }
+  | { readonly kind: 'even' }
   /** The rate is drawn from a gamma distribution every so many seconds: counts are negative binomial. */
-  | { readonly process: 'gamma'; readonly shape: number; readonly seconds: number }
+  | { readonly kind: 'gamma'; readonly shape: number; readonly seconds: number }
   /** Calm and busy periods of exponential length alternate (a Markov-modulated Poisson process). */
   | {
-      readonly process: 'switching';
+      readonly kind: 'switching';
       readonly busy: number;
       readonly busySeconds: number;
       readonly calmSeconds: number;
@@ -24,7 +24,7 @@ export type Arrivals =
 export type Rate = { /** The current factor on the rate. */ readonly at: (seconds: number) => number };
 
 export function rateOf(arrivals: Arrivals, random: Random): Rate {
-  switch (arrivals.process) {
+  switch (arrivals.kind) {
     case 'even':
       return { at: () => 1 };
     case 'gamma':
@@ -41,7 +41,7 @@ class Switching implements Rate {
   #isBusy: boolean;
   #until: number;
 
-  constructor({ busy, busySeconds, calmSeconds }: Extract<Arrivals, { process: 'switching' }>, random: Random) {
+  constructor({ busy, busySeconds, calmSeconds }: Extract<Arrivals, { kind: 'switching' }>, random: Random) {
     const share = busySeconds / (busySeconds + calmSeconds);
     this.#random = random;
     this.#seconds = { busy: busySeconds, calm: calmSeconds };

@@ -10,7 +10,7 @@ export type Noise = { readonly at: (seconds: number) => number };
 
 /** How minutes are correlated. Independent ones are the scenario's `revisionNoise` and `podNoise`. */
 export type Lasting = {
-  readonly process: 'none' | 'autoregressive' | 'fractional';
+  readonly kind: 'none' | 'autoregressive' | 'fractional';
   /** Standard deviation of ln(latency) in a minute, per revision and per pod. */
   readonly revision: number;
   readonly pod: number;
@@ -52,7 +52,7 @@ export class Held {
  * The draws of a process, one a minute.
  * @param sd standard deviation of each; 0 means no noise
  */
-export function minutesOf(process: Lasting['process'], sd: number): (random: Random) => number {
+export function minutesOf(process: Lasting['kind'], sd: number): (random: Random) => number {
   if (process === 'none' || sd === 0) return () => 0;
   const next = process === 'autoregressive' ? autoregressive() : fractional();
   return (random) => sd * next(random);

@@ -20,7 +20,7 @@ export const lasting: readonly Scenario[] = (
   ] as const
 ).flatMap(([short, process]) =>
   [0.1, 0.2].flatMap((sd) => {
-    const byRevision: Lasting = { process, revision: sd, pod: 0 };
+    const byRevision: Lasting = { kind: process, revision: sd, pod: 0 };
     return [
       named(`${short}${sd * 100}`, { lasting: byRevision }),
       named(`${short}Pods${sd * 100}`, { lasting: { ...byRevision, revision: 0, pod: sd } }),
@@ -53,11 +53,11 @@ export const queues: readonly Scenario[] = [0.5, 0.7, 0.9].map((utilisation) =>
 /** Clients that time out and retry when a pod stalls; language models: bursts of requests, answers of any length. */
 export const storms: readonly Scenario[] = [
   named('retryStorms', { bursts: true, queue: { utilisation: 0.6, patience: 20, retries: 2 } }),
-  named('gammaArrivals', { shape: 'lengths', arrivals: { process: 'gamma', shape: 0.5, seconds: 20 } }),
+  named('gammaArrivals', { shape: 'lengths', arrivals: { kind: 'gamma', shape: 0.5, seconds: 20 } }),
   named('languageModel', {
     shape: 'lengths',
     queue: { utilisation: 0.5, patience: 0, retries: 0 },
-    arrivals: { process: 'switching', busy: 1.8, busySeconds: 30, calmSeconds: 60 },
+    arrivals: { kind: 'switching', busy: 1.8, busySeconds: 30, calmSeconds: 60 },
   }),
 ];
 
@@ -70,8 +70,8 @@ export const passingStorms: readonly Scenario[] = [
 export const machines: readonly Scenario[] = [
   named('unlike7', { lastingPodNoise: 0.07 }),
   named('unlike10', { lastingPodNoise: 0.1 }),
-  named('burstableMachines', { lastingPodNoise: 0.085, lasting: { process: 'autoregressive', revision: 0, pod: 0.1 } }),
-  named('steadyMachines', { lastingPodNoise: 0.03, lasting: { process: 'autoregressive', revision: 0, pod: 0.02 } }),
+  named('burstableMachines', { lastingPodNoise: 0.085, lasting: { kind: 'autoregressive', revision: 0, pod: 0.1 } }),
+  named('steadyMachines', { lastingPodNoise: 0.03, lasting: { kind: 'autoregressive', revision: 0, pod: 0.02 } }),
 ];
 
 /** The same with one pod of the candidate and four of stable. */

@@ -80,8 +80,8 @@ export class World {
     const { commonNoise, revisionNoise } = scenario;
     const [common, candidate] = [gaussian(commonNoise), gaussian(revisionNoise)];
     this.#noise = { common, candidate, stable: gaussian(revisionNoise) };
-    const { process, revision } = scenario.lasting;
-    const lasting = (side: Side) => new Held(this.#stream(streams.lasting, side, 0), 60, minutesOf(process, revision));
+    const { kind, revision } = scenario.lasting;
+    const lasting = (side: Side) => new Held(this.#stream(streams.lasting, side, 0), 60, minutesOf(kind, revision));
     this.#lasting = { candidate: lasting('candidate'), stable: lasting('stable') };
     const pods = (side: Side, length: number) => Array.from({ length }, (_, i) => this.#podFrom(random, side, i));
     this.#pods = { candidate: pods('candidate', scenario.pods), stable: pods('stable', scenario.pods) };
@@ -158,8 +158,8 @@ export class World {
   #podFrom(random: Random, side: Side, number: number): Pod {
     const { scenario } = this.#setting;
     const own = podNoise(random, scenario);
-    const { process, pod } = scenario.lasting;
-    const lasting = new Held(this.#stream(streams.podLasting, side, number), 60, minutesOf(process, pod));
+    const { kind, pod } = scenario.lasting;
+    const lasting = new Held(this.#stream(streams.podLasting, side, number), 60, minutesOf(kind, pod));
     const noise = { at: (seconds: number) => own.at(seconds) + lasting.at(seconds) };
     const factor = side === 'candidate' && scenario.cold.shape === 'lazy' ? scenario.cold.factor : 1;
     return { number, noise, lazy: new LazyCompilation(factor), queue: new Queue(), since: undefined };

@@ -22,12 +22,12 @@ export type IntentFields = {
 };
 
 export type Move =
-  | { readonly do: 'Patch'; readonly set: IntentFields; readonly say: string }
+  | { readonly kind: 'Patch'; readonly set: IntentFields; readonly say: string }
   /** Remove these fields and call the intent again: the operator ignores a value that it has already handled. */
-  | { readonly do: 'TakeOut'; readonly set: IntentFields }
+  | { readonly kind: 'TakeOut'; readonly set: IntentFields }
   /** The model is already in the requested state. */
-  | { readonly do: 'Nothing'; readonly say: string }
-  | { readonly do: 'Refuse'; readonly why: string };
+  | { readonly kind: 'Nothing'; readonly say: string }
+  | { readonly kind: 'Refuse'; readonly why: string };
 
 /** @param asked values from the command line */
 export type Intent = (
@@ -35,8 +35,8 @@ export type Intent = (
   asked: { readonly revision?: string | undefined; readonly token: string },
 ) => Move;
 
-const refuse = (why: string): Move => ({ do: 'Refuse', why });
-const nothing = (say: string): Move => ({ do: 'Nothing', say });
+const refuse = (why: string): Move => ({ kind: 'Refuse', why });
+const nothing = (say: string): Move => ({ kind: 'Nothing', say });
 
 /** Gives the candidate all the traffic and skips its remaining gates. */
 export const promote: Intent = (model, { revision }) => {
@@ -63,7 +63,7 @@ export const promote: Intent = (model, { revision }) => {
 function askedBefore(model: OnnxModel, target: string, wasRefused: boolean): Move | undefined {
   const isThere = model.spec.rollout?.promoteRevision === target;
   const isSpent = model.status?.rollout?.handledPromoteRevision === target;
-  if (isSpent) return isThere ? { do: 'TakeOut', set: { promoteRevision: null } } : refuse(notObserved(model));
+  if (isSpent) return isThere ? { kind: 'TakeOut', set: { promoteRevision: null } } : refuse(notObserved(model));
   return isThere && !wasRefused ? nothing(`the promotion of ${target} is already requested`) : undefined;
 }
 
@@ -243,5 +243,5 @@ function patch(model: OnnxModel, set: IntentFields, say: string): Move {
     if (field === 'abortRevision' || field === 'promoteRevision') return rollout[field] !== candidate;
     return field === 'resumeStep' && rollout.resumeStep?.split('/')[0] !== candidate;
   });
-  return { do: 'Patch', set: { ...Object.fromEntries(stale.map((field) => [field, null])), ...set }, say };
+  return { kind: 'Patch', set: { ...Object.fromEntries(stale.map((field) => [field, null])), ...set }, say };
 }

@@ -210,15 +210,15 @@ async function carryOut({ name, cluster, ref, write, stop }: Carrying, revision:
   const decide = (model: OnnxModel): ModelChange | undefined => {
     const token = newToken(model);
     const move: Move = verb.intent(model, { revision, token });
-    if (move.do === 'Refuse')
+    if (move.kind === 'Refuse')
       throw new AppError('INTENT_REFUSED', {
         model: `${ref.namespace}/${ref.name}`,
         intent: name,
         why: plainLine(move.why),
       });
-    isTakenOut = move.do === 'TakeOut';
-    if (move.do !== 'TakeOut') said = plainLine(move.say);
-    if (move.do === 'Nothing') return undefined;
+    isTakenOut = move.kind === 'TakeOut';
+    if (move.kind !== 'TakeOut') said = plainLine(move.say);
+    if (move.kind === 'Nothing') return undefined;
     warnings = warningsOf(model, move.set);
     return {
       kind: 'Merge',

@@ -86,7 +86,7 @@ async function fetchModels(dir: string, stop: AbortSignal): Promise<void> {
   );
   await prepare(wanted, dir, {
     stop,
-    onProgress: (progress) => progress.step === 'made' && say(`  ${progress.name}: ${megabytes(progress.bytes)}`),
+    onProgress: (progress) => progress.kind === 'made' && say(`  ${progress.name}: ${megabytes(progress.bytes)}`),
   });
 }
 

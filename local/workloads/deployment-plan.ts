@@ -33,9 +33,9 @@ export type DeploymentSeen = {
 };
 
 export type DeploymentStep =
-  | { readonly do: 'create'; readonly replicas: number }
-  | { readonly do: 'scale'; readonly set: string; readonly from: number; readonly to: number }
-  | { readonly do: 'forget'; readonly set: string };
+  | { readonly kind: 'create'; readonly replicas: number }
+  | { readonly kind: 'scale'; readonly set: string; readonly from: number; readonly to: number }
+  | { readonly kind: 'forget'; readonly set: string };
 
 /** @returns the steps to take now, independent of each other. Empty: wait for the sets, or the rollout is complete. */
 export function planDeployment(seen: DeploymentSeen): readonly DeploymentStep[] {
@@ -65,7 +65,7 @@ function planRecreate(
   const shrink = old.flatMap((set) => scale(set, 0));
   if (shrink.length > 0) return shrink;
   if (seen.oldPodsLeft) return [];
-  return current === undefined ? [{ do: 'create', replicas: seen.desired }] : scale(current, seen.desired);
+  return current === undefined ? [{ kind: 'create', replicas: seen.desired }] : scale(current, seen.desired);
 }
 
 function planRollingUpdate(
@@ -74,7 +74,7 @@ function planRollingUpdate(
   old: readonly SetSeen[],
 ): readonly DeploymentStep[] {
   const room = seen.desired + seen.maxSurge - sum(seen.sets, (set) => set.wanted);
-  if (current === undefined) return [{ do: 'create', replicas: clamp(room, 0, seen.desired) }];
+  if (current === undefined) return [{ kind: 'create', replicas: clamp(room, 0, seen.desired) }];
   // Scale up first: once the new pods are available, the next pass can remove old pods.
   const grown =
     current.wanted > seen.desired ? seen.desired : Math.min(seen.desired, current.wanted + Math.max(0, room));
@@ -116,11 +116,13 @@ function forgetOldest(
 ): readonly DeploymentStep[] {
   if (current === undefined || current.available < seen.desired) return [];
   const empty = old.filter((set) => set.wanted === 0 && set.replicas === 0);
-  return empty.slice(0, Math.max(0, empty.length - seen.historyLimit)).map((set) => ({ do: 'forget', set: set.name }));
+  return empty
+    .slice(0, Math.max(0, empty.length - seen.historyLimit))
+    .map((set) => ({ kind: 'forget', set: set.name }));
 }
 
 function scale(set: SetSeen, to: number): readonly DeploymentStep[] {
-  return set.wanted === to ? [] : [{ do: 'scale', set: set.name, from: set.wanted, to }];
+  return set.wanted === to ? [] : [{ kind: 'scale', set: set.name, from: set.wanted, to }];
 }
 
 /**

@@ -104,8 +104,8 @@ function look(
 
 function apply(doors: DeploymentDoors, deployment: StoredDeployment, step: DeploymentStep): void {
   const namespace = deployment.metadata.namespace ?? '';
-  if (step.do === 'forget') return doors.objects.delete({ ...replicaSetsPath, namespace, name: step.set });
-  if (step.do === 'create') return create(doors, deployment, step.replicas);
+  if (step.kind === 'forget') return doors.objects.delete({ ...replicaSetsPath, namespace, name: step.set });
+  if (step.kind === 'create') return create(doors, deployment, step.replicas);
   const set = doors.objects.get({ ...replicaSetsPath, namespace, name: step.set }) as ReplicaSet | undefined;
   if (set === undefined) return;
   doors.objects.update(replicaSetsPath, { ...set, spec: { ...set.spec, replicas: step.to } });

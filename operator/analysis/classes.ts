@@ -1,8 +1,8 @@
 /**
- * Classes of requests (tier and size) by themselves: a small class may be much slower while the mix is not.
+ * Judges classes of requests (tier and size) one by one: a small class may be much slower while the mix is not.
  *
- * Owns:  which classes have enough requests to be looked at, the one that fares worst, and the gate that judges each.
- * Why:   a class of 3 % of the requests that is three times slower does not show in the p95 of all of them.
+ * Owns:  which classes have enough requests to be judged, the worst class, and the gate that judges each class.
+ * Why:   a class of 3 % of the requests that is three times slower does not show in the p95 of all requests.
  * Pure.
  */
 import { groupRequests } from './constants.ts';
@@ -12,27 +12,28 @@ import { samplingVariance } from './noise.ts';
 import { cellsInside, type Cell, type Both, type Window } from './series.ts';
 import type { Decided, GateNumbers, RequestClass } from './verdict.ts';
 
-/** Classes that are looked at: α is split over so many, whether they are there or not. */
+/** The number of classes that are judged at most: α is split over as many, even if fewer exist. */
 export const mostClasses = 16;
-/** Share of a gate's α that the classes have together; the mix has the rest. */
+/** The share of a gate's α for all classes together; the mix of all requests has the rest. */
 const classShare = 0.5;
 /**
- * Standard errors by which the worst class has to be above the others to be named: one in a thousand, over 16 of them.
+ * Standard errors by which the worst class must exceed the others to be named: by chance one in a thousand, over 16.
  */
 const differsBy = 3.5;
 
 /**
- * What each judgement of a gate by class may spend on a wrong Fail: a wrong Pass needs all of them to be wrong at once.
+ * α for a wrong Fail of the mix and of each class. A wrong Pass needs all of them to be wrong at once, so it is not
+ * split.
  */
 export function alphasOf(alpha: number): { readonly mix: number; readonly each: number } {
   return { mix: alpha * (1 - classShare), each: (alpha * classShare) / mostClasses };
 }
 
 /**
- * The classes that have the requests of a minute group in both revisions, the first sixteen to have had them.
+ * The classes with the requests of a minute group in both revisions: the first sixteen that reached this number.
  *
- * By counts alone, and once in always in: which classes are judged has nothing to do with how fast they were, so that
- * the split of α holds.
+ * Classes are chosen by counts alone, and a class that was chosen stays: the choice does not depend on latencies, so
+ * the split of α is valid.
  */
 export function classesWithEnough(
   { candidate, stable }: Both<readonly Cell[]>,
@@ -47,17 +48,20 @@ export function classesWithEnough(
   const enough = groupRequests(quantile);
   for (const { cell, own, other } of inOrder) {
     const key = keyOf(cell);
-    const { candidate: mine, stable: theirs } = counts.get(key) ?? { candidate: 0, stable: 0 };
-    const now = { candidate: mine + own * cell.latency.total, stable: theirs + other * cell.latency.total };
+    const { candidate: candidateCount, stable: stableCount } = counts.get(key) ?? { candidate: 0, stable: 0 };
+    const now = {
+      candidate: candidateCount + own * cell.latency.total,
+      stable: stableCount + other * cell.latency.total,
+    };
     counts.set(key, now);
-    const had = Math.min(mine, theirs) >= enough;
+    const had = Math.min(candidateCount, stableCount) >= enough;
     if (!had && Math.min(now.candidate, now.stable) >= enough)
       found.push({ tier: cell.tier, sizeClass: cell.sizeClass });
   }
   return found.slice(0, mostClasses);
 }
 
-/** Blocks in order; within one the order is of content, not of arrival. */
+/** Orders cells by block; within a block by content, so that the order of arrival does not matter. */
 function before(a: Cell, b: Cell): number {
   return a.block - b.block || a.sizeClass - b.sizeClass || (a.tier < b.tier ? -1 : a.tier > b.tier ? 1 : 0);
 }
@@ -71,15 +75,15 @@ export function cellsOfClass<T extends RequestClass>(cells: Both<readonly T[]>, 
   return { candidate: cells.candidate.filter(isOne), stable: cells.stable.filter(isOne) };
 }
 
-/** How much slower a class is, as a ratio less one, and from how many requests of the candidate that is known. */
+/** How much slower a class is, as a ratio less one, and the candidate's requests behind that estimate. */
 export type ClassEstimate = RequestClass & { readonly estimate: number; readonly candidateRequests: number };
 
 /**
- * The class that fares worst at a quantile, where it differs from the others by more than chance makes it.
+ * The worst class at a quantile, if it differs from the others by more than chance.
  *
- * Noise of minutes and pods is the revision's and shared by its classes: in the difference of two classes it cancels,
- * so that only sampling counts. An estimate for people; no verdict rests on it.
- * @returns undefined where fewer than two classes have enough requests, or they do not differ
+ * Noise of minutes and pods is the same for all classes of a revision and cancels in their difference, so only sampling
+ * counts. An estimate for people; no verdict depends on it.
+ * @returns undefined where fewer than two classes have enough requests, or where they do not differ
  */
 export function worstClass(window: Window, quantile: number): ClassEstimate | undefined {
   const cells = cellsInside(window);
@@ -107,7 +111,7 @@ function contrastIn({ candidate, stable }: Both<readonly Cell[]>, { tier, sizeCl
   };
 }
 
-/** Both have requests here. */
+/** The latencies of both revisions' cells; each revision has at least one cell here. */
 function sumOf(cells: readonly Cell[]): LatencyCounts {
   const [first] = cells;
   if (first === undefined) throw new Error('unreachable: a class with enough requests has cells');
@@ -118,7 +122,7 @@ function sumOf(cells: readonly Cell[]): LatencyCounts {
 
 type ClassJudgement = { readonly of: RequestClass; readonly judgement: LatencyJudgement };
 
-/** A gate that is judged for the mix and for each class: fails when one of them does, passes when all of them do. */
+/** A gate that is judged for the mix and for each class: fails when one of them fails, passes when all pass. */
 export class EachClass {
   readonly #mix: LatencyJudgement;
   readonly #classes: readonly ClassJudgement[];
@@ -135,7 +139,7 @@ export class EachClass {
     return { ...said, ...(isShown ? { early: 'Shown' } : {}) };
   }
 
-  /** Of the one that the verdict is of. */
+  /** The numbers of the judgement that decided. */
   numbers(): GateNumbers {
     const { judgement, of } = this.#speaker();
     return { ...judgement.numbers(), ...(of === undefined ? {} : { ofClass: of }) };
@@ -145,7 +149,7 @@ export class EachClass {
     return [{ judgement: this.#mix }, ...this.#classes];
   }
 
-  /** The first that fails, or else the first that does not pass, or else the mix. */
+  /** The first judgement that fails, else the first that does not pass, else the mix. */
   #speaker(): { readonly judgement: LatencyJudgement; readonly of?: RequestClass; readonly decided: Decided } {
     const said = this.#all().map((one) => ({ ...one, decided: one.judgement.decide() }));
     const speaker =

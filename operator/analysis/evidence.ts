@@ -1,7 +1,7 @@
 /**
- * What the judge knows of a window: the counts of both revisions, and what else bears on them.
+ * What the judge knows about a window: the counts of both revisions, their load, nodes and pairs.
  *
- * Owns:  the type that callers fill in, what is the same for every gate, and the sums over cells that gates rest on.
+ * Owns:  the type that callers fill in, the facts that all gates share, and the sums over cells.
  * Pure.
  */
 import { equalLoadLn } from './constants.ts';
@@ -21,35 +21,35 @@ import {
   type Window,
 } from './series.ts';
 
-/** Of a step that says nothing else: 30 minutes. */
+/** The blocks of a step without maxDuration: 30 minutes. */
 export const usualBlocks = 90;
 
 export type Evidence = {
   readonly window: Window;
-  /** Noise of stable before the window, by quantile (noise-history.ts, learnHistory); absent: none is known. */
+  /** Noise of stable before the window, by quantile (noise-history.ts, learnHistory); absent: unknown. */
   readonly history?: (quantile: number) => NoiseHistory;
   /**
-   * Pods of the two revisions carry about the same load each. Where not, the requests of each pod in the window say
-   * whose carry more: a slower answer under less load is the revision's, and so is a faster one under more.
+   * True: pods of the two revisions carry about the same load. False: the requests of each pod in the window show which
+   * revision's pods carry more. A slower answer under less load is the revision's fault; a faster one under more, its
+   * merit.
    */
   readonly loadIsEqual: boolean;
-  /** Where the pods run; Unlike where nothing is said. */
+  /** Whether the revisions run on the same nodes; absent: Unlike. */
   readonly nodes?: Nodes;
   /**
-   * Blocks that the step may last: how long a Pass waits for its own limit depends on it. 30 minutes where nothing is
-   * said.
+   * Blocks that the step may last: from it follows how long a Pass waits for its own limit. Absent: 30 minutes.
    */
   readonly maxBlocks?: number;
   /**
-   * The candidate has all the traffic: its requests alone are counted. The plan then has limits only (plan.ts,
+   * The candidate has all the traffic: only its requests are counted, and the plan has only absolute limits (plan.ts,
    * limitsOf).
    */
   readonly alone?: boolean;
-  /** The same requests, asked of both revisions; absent: nobody asked for that, and live requests have all of α. */
+  /** Pairs: the same requests sent to both revisions; absent: no pairs, and live requests have all of α. */
   readonly paired?: PairedSeries;
 };
 
-/** Evidence as the questions of all gates need it. */
+/** Facts about the evidence that all gates share. */
 export type WindowFacts = {
   readonly plan: GatePlan;
   readonly span: Span;
@@ -63,7 +63,9 @@ export type WindowFacts = {
   readonly paired: PairedSeries | undefined;
 };
 
-/** What a candidate's pod carries against one of stable's. Unknown: not equal, and its requests do not show how. */
+/**
+ * The load of a candidate's pod relative to stable's. Unknown: not equal, and the requests do not show which is more.
+ */
 export type Load = 'Equal' | 'Less' | 'More' | 'Unknown';
 
 export function windowFactsOf(
@@ -88,12 +90,12 @@ export function windowFactsOf(
   };
 }
 
-/** Whose pods carry more in a window. */
+/** The load of the candidate's pods relative to stable's in a window. */
 export function loadIn({ window, loadIsEqual }: Pick<Evidence, 'window' | 'loadIsEqual'>): Load {
   return loadIsEqual ? 'Equal' : loadOf(window.pods ?? cellsInside(window));
 }
 
-/** By the requests that a pod of each revision had in the window. */
+/** Compares the requests per pod of both revisions in the window. */
 function loadOf(pods: Both<readonly Cell[]>): Load {
   const [own, other] = [pods.candidate, pods.stable].map(
     (cells) => totalOf(cells, requestsOf) / Math.max(1, podCountOf(cells)),

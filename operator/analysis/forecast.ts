@@ -1,7 +1,7 @@
 /**
- * How many more requests today's estimate would need for a verdict.
+ * Estimates how many more requests a verdict needs.
  *
- * Owns:  the search. A forecast from the point estimate, not a bound: shown to people, rounded.
+ * Owns:  the search. The result follows from today's point estimate, is not a bound, and is rounded for people.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -12,7 +12,7 @@ const refinements = 12;
 
 /**
  * @param now requests of the candidate so far
- * @param decidedAt whether the verdict would be there with so many times the requests and minutes
+ * @param decidedAt whether there is a verdict with `growth` times the requests and minutes
  * @returns further candidate requests, rounded up; null when not even 1,024 times as many would do
  */
 export function forecastRequests(now: number, decidedAt: (growth: number) => boolean): number | null {
@@ -33,12 +33,12 @@ export function forecastRequests(now: number, decidedAt: (growth: number) => boo
 type Forecast = Pick<GateNumbers, 'requestsStillNeeded' | 'neededRange'>;
 
 /**
- * The forecast of the estimate, and the range of those a standard error away on either side.
+ * The forecast of the estimate, and its range for estimates one standard error lower and higher.
  *
- * The estimate's own is in the range: between one that would pass and one that would fail lies one that takes longer
- * than either, or that no number of requests decides.
- * @param needed by an estimate that is moved by so much
- * @param least requests that are missing whatever the estimate is; what is undecided needs one at least
+ * The range includes the estimate's own forecast: between an estimate that passes and one that fails there may be one
+ * that takes longer than both, or that no number of requests decides.
+ * @param needed the forecast of an estimate that is moved by the given difference
+ * @param least requests that are missing whatever the estimate is; an undecided gate needs at least one
  */
 export function forecastAround(
   needed: (shift: number) => number | null,
@@ -52,7 +52,7 @@ export function forecastAround(
   return { requestsStillNeeded: own, neededRange: rangeOf([at(-error), own, at(error)]) };
 }
 
-/** A forecast that no number of requests reaches leaves the range open. */
+/** The range of several forecasts; null (no number of requests is enough) makes its end open. */
 function rangeOf(forecasts: readonly (number | null)[]): readonly [low: number | null, high: number | null] {
   const known = forecasts.filter((each) => each !== null);
   return known.length === 0
@@ -63,8 +63,7 @@ function rangeOf(forecasts: readonly (number | null)[]): readonly [low: number |
 type Live = Pick<Forecast, 'requestsStillNeeded'> & { readonly neededRange: Forecast['neededRange'] | undefined };
 
 /**
- * What is foreseen of a gate: no number of requests makes up for unequal load, and none is needed of a gate that pairs
- * decide.
+ * The forecast of a gate: null under unequal load, because more requests do not help; 0 for a gate that pairs decide.
  */
 export function stillNeeded({ verdict, reason }: Decided, live: Live): Forecast {
   const { requestsStillNeeded, neededRange } = live;

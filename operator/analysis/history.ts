@@ -1,9 +1,9 @@
 /**
- * What is known of a model's noise before a window begins.
+ * A model's noise before a window begins.
  *
  * Owns:  which blocks of stable are history: the half hour before the window, pod by pod.
- * Why:   knowing the noise lets a verdict come minutes sooner; it spends no α, because it says nothing about the
- *        difference of the revisions.
+ * Why:   known noise lets a verdict come minutes sooner; it spends no α, because it does not depend on the difference
+ *        between the revisions.
  * Pure.
  */
 import { addInto, emptyHistogram, type LatencyCounts } from './log-histogram.ts';
@@ -11,11 +11,11 @@ import { learnHistory } from './noise-history.ts';
 import type { NoiseHistory } from './noise.ts';
 import type { Cell } from './series.ts';
 
-/** Blocks before the window that noise is learnt from: 30 minutes. */
+/** Blocks before the window from which noise is learnt: 30 minutes. */
 export const historyBlocks = 90;
 
 /**
- * Stable's noise in the half hour before a window, by quantile; each quantile is worked out once.
+ * Stable's noise in the half hour before a window, by quantile; each quantile is computed once.
  *
  * @param stable cells of the stable revision; those inside the window and those older than half an hour do not count
  */

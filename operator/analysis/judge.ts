@@ -1,11 +1,10 @@
 /**
- * The judge: a plan and what both revisions did in a window → a verdict for every gate, and for the step.
+ * The judge: from a plan and the evidence of a window to a verdict for every gate and for the step.
  *
- * Owns:   the rule by which gates end a step. Which numbers each gate looks at is in questions.ts. What happens after a
- *         verdict is operator/rollout's to decide.
- * Pure:   a function of the evidence in the window. No clock, no memory: a restart, another leader, more looks, and
- *         reports that are late, repeated or in another order give the same verdict.
- * Rule:   a Fail ends its window. The caller stores it: what comes after is shown but decides nothing.
+ * Owns:   the rule by which gates end a step. questions.ts decides which counts each gate uses.
+ * Pure:   a function of the evidence. A restart, another leader, more looks, and late, repeated or reordered reports
+ *         give the same verdict.
+ * Rule:   a Fail ends its window; the caller stores it, and later looks do not change it.
  */
 import { present } from '../../api/present.ts';
 import { tuning } from './constants.ts';
@@ -38,7 +37,7 @@ export function judge(plan: GatePlan, evidence: Evidence): readonly GateResult[]
   });
 }
 
-/** Every gate's verdict without its numbers, the same as judge's: for those that look often. */
+/** Every gate's verdict without its numbers, the same as judge's but cheaper. */
 export function verdicts(plan: GatePlan, evidence: Evidence): readonly Decided[] {
   const facts = windowFactsOf(plan, evidence);
   return plan.gates.map((gate) =>
@@ -53,10 +52,10 @@ function together(live: Decided, paired: PairedResult | undefined): Decided {
 /**
  * Whether a step may end.
  *
- * Any Fail fails it at once. NoFail is done when it has lasted long enough to see a slow candidate (constants.ts,
- * confidences), every gate could have failed, and nothing worse than the early promise is shown, or cannot be in time.
- * Pass is done when every gate passes. Either needs minRequests of both revisions, of which those that nobody wrote
- * give way where the traffic is too low for them.
+ * Any Fail fails it at once. NoFail is done when the step has lasted long enough to see a slow candidate (constants.ts,
+ * confidences), every gate could have failed, and every gate has shown its early promise or cannot show it in time.
+ * Pass is done when every gate passes. Both need minRequests of both revisions; a default minRequests is lowered when
+ * the traffic is too low for it.
  */
 export function stepVerdict(
   plan: GatePlan,
@@ -67,7 +66,7 @@ export function stepVerdict(
   if (gates.some((gate) => gate.verdict === 'Fail')) return 'Fail';
   const { window, alone = false, maxBlocks = usualBlocks } = evidence;
   const requests = requestsSeen(plan, evidence);
-  // The last block is still being counted.
+  // The last block is not complete yet.
   const span = { known: extentOf(window).known - 1, maxBlocks };
   if (span.known < tuning.minBlocks) return 'Waiting';
   if (require === 'Pass')
@@ -76,11 +75,11 @@ export function stepVerdict(
 }
 
 /**
- * What holds a NoFail step up: it is young, a gate could not have failed yet, requests are missing, or its promise is.
+ * What a NoFail step waits for: its least length, a gate that could not have failed yet, requests, or its promise.
  */
 export type StepWaits = 'Time' | 'Blind' | 'Requests' | 'Promise';
 
-/** @returns undefined when nothing does @param gates none of which fails */
+/** @returns undefined when it waits for nothing @param gates without a Fail */
 export function noFailWaitsFor(plan: GatePlan, evidence: Seen, gates: readonly Decided[]): StepWaits | undefined {
   const { window, alone = false, maxBlocks = usualBlocks } = evidence;
   return earlyStepWaits(
@@ -92,14 +91,14 @@ export function noFailWaitsFor(plan: GatePlan, evidence: Seen, gates: readonly D
 
 type Seen = Pick<Evidence, 'window' | 'alone' | 'maxBlocks' | 'paired'>;
 
-/** Of the revision that had fewer; of a candidate without traffic, what it answered beside stable. */
+/** The requests of the revision with fewer; in a shadow step the answers of the candidate beside stable. */
 function requestsSeen({ isShadow }: GatePlan, { window, alone = false, paired }: Seen): number {
   const { candidate, stable } = cellsInside(window);
   if (isShadow === true) return Math.max(paired?.series.total.total ?? 0, totalOf(candidate, comparedOf));
   return Math.min(totalOf(candidate, requestsOf), alone ? Infinity : totalOf(stable, requestsOf));
 }
 
-/** Once a Pass may show least, few requests will do where the spec does not ask for more. */
+/** In the last stage of a Pass few requests are enough, unless the spec asks for more. */
 function requestsFor(plan: GatePlan, span: Span): number {
   const {
     stages: [, second],
@@ -110,12 +109,12 @@ function requestsFor(plan: GatePlan, span: Span): number {
     : plan.minRequests;
 }
 
-/** A step that may last less than it is asked to must be able to end. */
+/** Limits a wait to less than the step's own length, so that a short step can end. */
 function within(blocks: number, maxBlocks: number): number {
   return Math.min(blocks, Math.max(tuning.minBlocks, maxBlocks - tuning.minBlocks));
 }
 
-/** Blocks that a NoFail step lasts at least, and until which it may wait for its promise. */
+/** The least blocks of a NoFail step, and the blocks until which it may wait for its promise. */
 export function noFailBlocks(
   plan: GatePlan,
   maxBlocks: number = usualBlocks,
@@ -136,7 +135,7 @@ function earlyStepWaits(
   const { least, most } = noFailBlocks(plan, maxBlocks, alone);
   if (known < least) return 'Time';
   if (gates.some(({ early }) => early === 'Blind')) return 'Blind';
-  // At this rate neither the requests nor the promise will come in time.
+  // At this rate neither the requests nor the promise will be reached in time.
   const isTooSlow = (requests * within(tuning.promiseBlocks, maxBlocks)) / known < tuning.promiseRequests;
   const isOver = known >= most || isTooSlow;
   const givesWay = plan.isMinRequestsWritten === false && isOver;
@@ -145,8 +144,8 @@ function earlyStepWaits(
 }
 
 /**
- * A server's latency grows with its load. A candidate with less of it may still Fail, but not Pass; one with more may
- * Pass, but not Fail.
+ * A server's latency grows with its load. A candidate with less load per pod may still Fail, but not Pass; one with
+ * more may Pass, but not Fail.
  */
 function decisionOf(gate: TrafficGate, { load }: WindowFacts, judgement: Judgement): Decided {
   if (!isLatencyCompared(gate) || load === 'Equal') return judgement.decide();

@@ -1,9 +1,9 @@
 /**
- * What the requests of a window say of a quantile: estimate, bounds, and on which side of a limit they are.
+ * The estimate and bounds of a quantile in a window, and their position relative to a limit.
  *
  * Owns:   the frame of a question (noise, minutes, pods), L = D - √(w_L² + m²) and U = D + √(w_U² + m²), and their
  *         forecast.
- * Method: exact sampling widths (quantile-evidence.ts), and the minute margin (noise.ts) added in quadrature.
+ * Method: exact sampling widths (quantile-evidence.ts) and the minute margin (noise.ts), added in quadrature.
  * Pure:   the same blocks give the same bounds.
  */
 import { tuning } from './constants.ts';
@@ -33,58 +33,58 @@ import type { GateNumbers, Said } from './verdict.ts';
 
 export type LatencyQuestion = {
   readonly candidate: LatencySeries;
-  /** Stable's series and how much slower the candidate may be (0.15), or a limit in milliseconds. */
+  /** Stable's series and the allowed slowdown (0.15), or a limit in milliseconds. */
   readonly against: { readonly stable: LatencySeries; readonly tolerance: number } | { readonly maxMs: number };
   /** 0..1, exclusive. */
   readonly quantile: number;
-  /** What this gate may spend in this window on a wrong Fail, and on a wrong Pass. */
+  /** The gate's α in this window, for a wrong Fail and for a wrong Pass. */
   readonly alpha: number;
   readonly passAlpha: number;
-  /** What a Pass has to show, in the unit of the limit; at least the limit, and Infinity where anything will do. */
+  /** What a Pass must show, in the unit of the limit; at least the limit; Infinity: a Pass claims nothing. */
   readonly toShow: number;
-  /** What will do instead where the estimate is good, at the end of a step (plan.ts, lastToShow). */
+  /** What is enough in the last stage of a step if the estimate is good (plan.ts, lastToShow). */
   readonly last?: Last;
-  /** What a NoFail step would like to have shown before it ends (`Decided.early`). */
+  /** What a NoFail step tries to show before it ends (`Decided.early`). */
   readonly early: number;
-  /** No Fail yet: a cold candidate is slow in its first minutes. */
+  /** True: the gate cannot fail yet, because a cold candidate is slow in its first minutes. */
   readonly isTooEarlyToFail: boolean;
-  /** Age of a window, in blocks, until which a warm-up that is not seen may go on (warming.ts). */
+  /** Age of a window, in blocks, until which an unseen warm-up may continue (warming.ts). */
   readonly warmBlocks: number;
   /** Blocks of the window that are known. */
   readonly known: number;
   /** Noise of stable before the window; used for a relative limit. */
   readonly history: NoiseHistory;
-  /** Whether both revisions' pods run on the same nodes, so that nodes do not make them differ. */
+  /** Whether both revisions' pods run on the same nodes; if so, nodes do not make them differ. */
   readonly nodes: Nodes;
-  /** Standard normal deviates of the margin for such differences where one pod stands for a revision. */
+  /** Standard normal deviates of the margin for such differences when one pod stands for a revision. */
   readonly podDeviations: Readonly<Record<Said, number>>;
 };
 
-/** All that does not change while stalls are left out or requests are imagined. */
+/** The part of a judgement that stays the same when stalls are left out or requests are imagined. */
 export type LatencyFrame = {
   readonly question: LatencyQuestion;
   readonly test: QuantileTest;
-  /** C = ln(1/α), for either verdict. */
+  /** C = ln(1/α), for a Fail and for a Pass. */
   readonly bounds: Readonly<Record<Said, number>>;
   readonly variance: number;
-  /** What a Pass has to allow for (noise.ts). */
+  /** The variance that a Pass allows for (noise.ts). */
   readonly passVariance: (minutes: number) => number;
-  /** Minutes that the variance is known from, history's among them. */
+  /** Minutes from which the variance is known, including history. */
   readonly knownMinutes: number;
   readonly podMargin: Readonly<Record<Said, number>>;
   readonly minutes: number;
   readonly enough: boolean;
-  /** What a Pass has to show of this estimate: the question's, or what will do at last. */
+  /** What a Pass must show with this estimate: the question's value, or that of the last stage. */
   readonly toShow: number;
 };
 
-/** Histograms of a comparison, possibly less some blocks. */
+/** The histograms of a comparison, possibly without some blocks. */
 export type LatencyView = {
   readonly candidate: LatencyCounts;
   readonly stable?: LatencyCounts;
   readonly minutes: number;
 };
-/** The difference of the revisions, or the distance from the limit, in ln, and how far it may be off. */
+/** The difference of the revisions, or the distance from the limit, in ln, and its margin. */
 type Estimate = { readonly contrast: Contrast; readonly margin: number };
 
 export function frameOf(question: LatencyQuestion): LatencyFrame {
@@ -128,7 +128,7 @@ export function frameOf(question: LatencyQuestion): LatencyFrame {
   return { ...frame, toShow: toShowOf(frame) };
 }
 
-/** With an estimate that is good a Pass may show less at last. */
+/** In the last stage a Pass may show less if the estimate is good. */
 function toShowOf(frame: LatencyFrame): number {
   const { last, toShow, against } = frame.question;
   if (last === undefined || !frame.enough) return toShow;
@@ -137,10 +137,10 @@ function toShowOf(frame: LatencyFrame): number {
 }
 
 /**
- * The frame in which a Fail has to stand once more, without its worst stalls.
+ * The frame in which a Fail must hold again, without its worst stalls.
  *
- * Noise is doubted there (noise.ts), and less evidence asked for: α is spent by the bounds already, and what is left
- * without a window's worst 40 s is biased towards stable. A check can only take Fails away, so it costs no α.
+ * It doubts the noise (noise.ts) and asks for less evidence: the bounds have spent α already, and a window without its
+ * worst 40 s is biased towards stable. The check can only remove Fails, so it spends no α.
  */
 export function doubting(frame: LatencyFrame): LatencyFrame {
   const known = { variance: frame.variance, minutes: frame.knownMinutes };
@@ -173,19 +173,19 @@ export function estimateOf(frame: LatencyFrame, view: LatencyView, said: Said, g
   };
 }
 
-type Imagined = { readonly growth?: number; /** Of the estimate, in ln. */ readonly shift?: number };
+type Imagined = { readonly growth?: number; /** Added to the estimate, in ln. */ readonly shift?: number };
 
 /**
  * L = D - √(w_L² + m²) over the limit.
  *
- * Written as a search that ends as soon as the width exceeds the room that is left.
+ * Written as a search that ends as soon as the width exceeds the distance from the limit.
  */
 export function fails(frame: LatencyFrame, view: LatencyView, { growth = 1, shift = 0 }: Imagined = {}): boolean {
   const { contrast, margin } = estimateOf(frame, view, 'Fail', growth);
   return isWithin(contrast, 'lower', contrast.difference + shift - limitOf(frame.question), margin);
 }
 
-/** U = D + √(w_U² + m²) within what has to be shown. */
+/** U = D + √(w_U² + m²) is at most what must be shown. */
 export function passes(
   frame: LatencyFrame,
   view: LatencyView,
@@ -205,7 +205,7 @@ function isWithin(contrast: Contrast, side: Side, distance: number, margin: numb
   return width * width < room;
 }
 
-/** A limit as a difference of ln: of a ratio less one; of milliseconds against those that the contrast is with. */
+/** A limit as a difference of ln: for a ratio ln(1 + limit); for milliseconds relative to the limit of the contrast. */
 function lnLimit(against: LatencyQuestion['against'], limit: number): number {
   return 'maxMs' in against ? Math.log(limit / against.maxMs) : Math.log1p(limit);
 }
@@ -215,14 +215,14 @@ export function limitOf({ against }: LatencyQuestion): number {
   return 'maxMs' in against ? 0 : Math.log1p(against.tolerance);
 }
 
-/** Whether so many times the requests would decide, stalls apart. */
+/** Whether `growth` times the requests would decide, apart from stalls. */
 export function holdsGrown(frame: LatencyFrame, growth: number, shift: number): boolean {
   const view = viewOf(frame);
   if (passes(frame, view, frame.toShow, { growth, shift })) return true;
   return fails(frame, view, { growth, shift }) && fails(doubting(frame), view, { growth, shift });
 }
 
-/** Standard error of the estimate: of sampling, and of the minutes. */
+/** Standard error of the estimate, from sampling and from noise of minutes. */
 export function standardError(frame: LatencyFrame): number {
   const { candidate, quantile } = frame.question;
   const sides = [candidate, stableSeriesOf(frame.question)].flatMap((series) =>

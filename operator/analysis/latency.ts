@@ -1,11 +1,10 @@
 /**
  * The latency gate: is the candidate's quantile within the limit?
  *
- * Owns:   the verdict, its numbers and the forecast of requests still needed, for a limit relative to stable and
- *         for an absolute one.
- * Method: bounds (latency-bounds.ts); a decided verdict must hold without its worst stalls (stalls.ts), a Fail also if
- *         noise is doubted, and once the candidate is warm (warming.ts). docs/canary-analysis.md explains it.
- * Pure:   the same blocks give the same verdict, whenever and however often it is asked for.
+ * Owns:   the verdict, its numbers and the forecast of requests still needed, for a relative and for an absolute limit.
+ * Method: bounds (latency-bounds.ts); a verdict must hold without its worst stalls (stalls.ts), a Fail also under
+ *         doubted noise and once the candidate is warm (warming.ts). docs/canary-analysis.md explains it.
+ * Pure:   the same blocks give the same verdict, however often it is computed.
  */
 import { tuning } from './constants.ts';
 import { forecastAround, forecastRequests } from './forecast.ts';
@@ -44,9 +43,9 @@ import { settlingOf } from './warming.ts';
 export type { LatencyQuestion } from './latency-bounds.ts';
 
 type Cleaned = { readonly view: LatencyView; readonly windows: number; readonly requests: number };
-/** A verdict, and what the bounds said before stalls were left out, with what was left then. */
+/** A verdict; `checked` has the verdict of the bounds alone, and what was left without stalls. */
 type Settled = { readonly decided: Decided; readonly checked?: { readonly verdict: Said; readonly cleaned: Cleaned } };
-/** One question with its answers, each worked out only when asked for: a look that is only a look is cheap. */
+/** One question with its answers, each computed only when asked for, so that a look without numbers is cheap. */
 export class LatencyJudgement {
   readonly #frame: LatencyFrame;
   #decided: Settled | undefined;
@@ -55,7 +54,7 @@ export class LatencyJudgement {
     this.#frame = frameOf(question);
   }
 
-  /** Fail: slower than the limit. Pass: no slower than what has to be shown. Otherwise undecided, with a reason. */
+  /** Fail: slower than the limit. Pass: not slower than what must be shown. Otherwise undecided, with a reason. */
   decide(): Decided {
     return this.#settle().decided;
   }
@@ -114,7 +113,7 @@ export class LatencyJudgement {
   }
 }
 
-/** By the margin of a Fail (pod-spread.ts). */
+/** The part of the difference that nodes may explain, by the margin of a Fail (pod-spread.ts). */
 function nodesMayDiffer({ question: { candidate, against }, podMargin }: LatencyFrame): {
   readonly nodesMayDiffer?: number;
 } {
@@ -123,8 +122,8 @@ function nodesMayDiffer({ question: { candidate, against }, podMargin }: Latency
 }
 
 /**
- * Of a Fail by the bounds that waits for time alone: while the candidate may be warming up. It may come with the next
- * block, and need not wait longer than a warm-up that is not seen may go on.
+ * The forecast of a Fail that only waits for the warm-up to end: at the earliest with the next block, at the latest
+ * when an unseen warm-up must be over.
  */
 function untilItIsWarm({
   question: { candidate, known, warmBlocks },
@@ -153,7 +152,7 @@ function settle(frame: LatencyFrame): Settled {
   };
 }
 
-/** A Fail by the bounds has to stand once more; what does not is undecided, and never a Pass. */
+/** A Fail of the bounds must hold again; otherwise the gate is undecided, never a Pass. */
 function settleFail(frame: LatencyFrame, early: Pick<Decided, 'early'>): Settled {
   const checked = { verdict: 'Fail', cleaned: cleanedView(frame, 'Fail') } as const;
   if (frame.question.isTooEarlyToFail)
@@ -164,8 +163,8 @@ function settleFail(frame: LatencyFrame, early: Pick<Decided, 'early'>): Settled
 }
 
 /**
- * No Fail while the candidate may be warming up, and no end of a step that asks for none; but where one stall makes it
- * look so, that is what a person should see.
+ * While the candidate may be warming up, the gate does not fail and a NoFail step does not end. If a single stall is
+ * the cause, the reason is OneWindow, so that a person can check.
  */
 function unsettled(frame: LatencyFrame, cleaned: Cleaned): Decided {
   const isStall = fails(doubting(frame), viewOf(frame)) && !fails(doubting(frame), cleaned.view);
@@ -174,7 +173,7 @@ function unsettled(frame: LatencyFrame, cleaned: Cleaned): Decided {
     : { verdict: 'Undecided', reason: 'Uncertain', early: 'Blind' };
 }
 
-/** A Fail, if it stands under doubt and without stalls. @param frame what the candidate is warm in */
+/** Fails if the Fail holds under doubted noise and without stalls. @param frame the part with a warm candidate */
 function confirmed(frame: LatencyFrame): Decided {
   if (!frame.enough) return { verdict: 'Undecided', reason: 'Uncertain' };
   const lasts = lastsTo(frame);
@@ -189,9 +188,9 @@ function confirmed(frame: LatencyFrame): Decided {
 /**
  * Whether the candidate is still over the limit in the latest half of the window, by its estimate.
  *
- * What was slow once - the first requests of each kind, which compile what they need - stays among the slowest of the
- * whole window for long after. It can only take Fails away.
- * @returns undefined while the half has too few requests above the quantile to say, or slow ones become fewer yet
+ * Requests that were slow once, such as the first ones of each kind, which compile what they need, stay among the
+ * slowest of the whole window for a long time. The check can only remove Fails.
+ * @returns undefined while the half has too few requests above the quantile, or while slow requests still become fewer
  */
 function lastsTo(frame: LatencyFrame): boolean | undefined {
   const { question, test } = frame;
@@ -214,7 +213,7 @@ function latestHalf(series: LatencySeries): LatencyCounts {
 }
 
 /**
- * Less than half of the share of slow requests that the first half had: of a lasting slowdown both have about the same.
+ * Whether the share of slow requests is less than half of that in the first half; in a lasting slowdown both are equal.
  */
 function isEbbing(frame: LatencyFrame, latest: LatencyCounts): boolean {
   const { total } = frame.question.candidate;
@@ -225,8 +224,8 @@ function isEbbing(frame: LatencyFrame, latest: LatencyCounts): boolean {
 }
 
 /**
- * The window less the candidate's warm-up, and its limit raised by what it may yet gain (warming.ts); undefined while
- * that goes on.
+ * The window without the candidate's warm-up, and its limit raised by what the candidate may still gain (warming.ts);
+ * undefined during the warm-up.
  */
 function settledPart(frame: LatencyFrame): LatencyFrame | undefined {
   const { question } = frame;
@@ -255,7 +254,7 @@ function partFrom(series: LatencySeries, from: number): LatencySeries {
   return { ...series, blocks, total: sumOf(series.total.scale, blocks) };
 }
 
-/** The view without the stalls that could have made the verdict: the candidate's for a Fail, stable's for a Pass. */
+/** The view without the stalls that could have caused the verdict: the candidate's for a Fail, stable's for a Pass. */
 function cleanedView(frame: LatencyFrame, verdict: Said): Cleaned {
   const { question } = frame;
   const stable = stableSeriesOf(question);

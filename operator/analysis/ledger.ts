@@ -1,18 +1,17 @@
 /**
- * What is known of every pod's blocks: reports in, cells for the judge out.
+ * The known blocks of every pod: takes reports, returns cells for the judge.
  *
- * Owns:   the rule that makes reports harmless: of one pod, boot and block the count with the larger seq is kept.
- *         So neither order, repetition, loss, lateness nor a restart of the operator shows, as long as a ring
- *         still holds the block; a block that left every ring unread is named as lost.
- * Pure:   a ledger is plain data that survives JSON; `fold` returns a new one.
- * Limits: `forgetBefore` keeps it to the blocks that a window or its history needs.
+ * Owns:   the rule that of one pod, boot and block the count with the larger seq is kept. Order, repetition, loss and
+ *         delay of reports do not matter while a ring still holds the block; a block that left every ring unread is
+ *         lost.
+ * Pure:   a ledger is plain data that survives JSON; `fold` returns a new one. `forgetBefore` bounds its size.
  */
 import { countsAgainstRevision } from '../../api/outcomes.ts';
 import type { BlockCount, BlockTraffic } from '../../api/report.ts';
 import { fromReport } from './log-histogram.ts';
 import type { Cell } from './series.ts';
 
-/** A pod's answer: every block from `since` to `until` that it served in; those between without an entry were quiet. */
+/** A pod's answer: its blocks from `since` to `until`; a block without an entry had no requests. */
 export type BlockReport = {
   readonly pod: string;
   readonly bootId: string;
@@ -25,7 +24,7 @@ export type BlockReport = {
 export type Boot = {
   readonly pod: string;
   readonly revision: string;
-  /** Block ranges heard of, both ends included, in order, apart from each other. */
+  /** Reported block ranges, both ends included, in order, with gaps between them. */
   readonly heard: readonly (readonly [number, number])[];
   readonly blocks: Readonly<Record<string, BlockCount>>;
 };
@@ -36,7 +35,7 @@ export type Ledger = Readonly<Record<string, Boot>>;
 export const emptyLedger: Ledger = {};
 
 /**
- * The ledger with a report's blocks in it. Folding the same reports in any order, any number of times, gives the same.
+ * The ledger with a report's blocks added. The same reports in any order and number give the same ledger.
  */
 export function fold(ledger: Ledger, report: BlockReport): Ledger {
   const key = `${report.pod}/${report.bootId}`;
@@ -61,8 +60,8 @@ function joinRanges(ranges: readonly (readonly [number, number])[]): (readonly [
 }
 
 /**
- * Blocks that some pod of these revisions served through and whose counts nobody has: between two ranges that were
- * heard of in one boot. They are left out on both sides, so that a gap favours neither.
+ * Blocks in which a pod of these revisions served and that were never reported: the gaps between reported ranges of one
+ * boot. They are left out for both revisions, so that a gap favours neither.
  */
 export function lostBlocks(ledger: Ledger, revisions: readonly string[]): readonly number[] {
   const lost = new Set<number>();
@@ -75,14 +74,14 @@ export function lostBlocks(ledger: Ledger, revisions: readonly string[]): readon
   return [...lost].toSorted((a, b) => a - b);
 }
 
-/** A revision's cells, in an order of their own. */
+/** A revision's cells, in an order that does not depend on the order of reports. */
 export function cellsOf(ledger: Ledger, revision: string): readonly Cell[] {
   return Object.keys(ledger)
     .toSorted()
     .flatMap((key) => bootCells(ledger[key], key, revision));
 }
 
-/** A restarted pod counts as another one: its caches are cold and its node may be new. */
+/** A restarted pod counts as another pod: its caches are cold and its node may be new. */
 function bootCells(boot: Boot | undefined, key: string, revision: string): Cell[] {
   if (boot?.revision !== revision) return [];
   return Object.values(boot.blocks).flatMap((block) => cellsOfBlock(key, block));
@@ -93,7 +92,9 @@ export function cellsOfBlock(pod: string, { index, traffic }: BlockCount): reado
   return traffic.filter(isTraffic).map((row) => cellOf(pod, index, row));
 }
 
-/** Pairs of service times are no traffic (paired-series.ts): a row with nothing else is no cell of the live gates. */
+/**
+ * Whether a row has live requests. Pairs are not live traffic (paired-series.ts): a row with only pairs gives no cell.
+ */
 function isTraffic({ ok, errors, compared, paired }: BlockTraffic): boolean {
   return paired === undefined || ok > 0 || compared !== undefined || Object.keys(errors).length > 0;
 }
@@ -116,7 +117,7 @@ function cellOf(pod: string, block: number, traffic: BlockTraffic): Cell {
   };
 }
 
-/** The ledger without blocks before one, and without boots of which nothing is left. */
+/** The ledger without blocks before `block`, and without boots that have no blocks left. */
 export function forgetBefore(ledger: Ledger, block: number): Ledger {
   const kept = Object.entries(ledger).flatMap(([key, boot]): [string, Boot][] => {
     const heard = boot.heard.flatMap(([from, to]): [number, number][] =>

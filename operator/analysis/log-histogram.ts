@@ -4,7 +4,7 @@
  * Owns:  merging, quantiles and tail counts. Counts may be fractions (requests weighted to a common mix).
  * Units: the logarithm of milliseconds. Bucket i covers lnLow + lnStep * [i, i + 1]; values outside the scale
  *        are in its end buckets.
- * Pure:  `addCount`, `addInto` and `clear` change the histogram they are given to fill; nothing else changes anything.
+ * Pure:  except `addCount`, `addInto` and `clear`, which change the histogram that they are given.
  */
 import { base, growth } from '../../api/histogram.ts';
 import type { Histogram } from '../../api/report.ts';
@@ -59,7 +59,7 @@ export function addInto(into: LatencyCounts, from: LatencyCounts, weight = 1): v
   into.total += from.total * weight;
 }
 
-/** Takes all counts out. */
+/** Sets all counts to 0. */
 export function clear(histogram: LatencyCounts): void {
   if (histogram.last >= histogram.first) histogram.counts.fill(0, histogram.first, histogram.last + 1);
   histogram.first = histogram.scale.buckets;
@@ -77,8 +77,8 @@ export function sumOf(scale: Scale, parts: Iterable<LatencyCounts>): LatencyCoun
 /**
  * A report's sparse histogram on a dense scale.
  *
- * A report with another base or growth (another version's sidecar) has each bucket put where its middle lies:
- * an error of at most half of each one's bucket.
+ * Each bucket of a report with another base or growth (another version's sidecar) is added at its middle: the error is
+ * at most half a bucket.
  */
 export function fromReport(report: Histogram, scale: Scale = reportScale): LatencyCounts {
   const dense = emptyHistogram(scale);
@@ -106,7 +106,7 @@ export function tailOf(histogram: LatencyCounts): Tail {
 }
 
 /**
- * ln(ms) of the latency that a fraction `exceeding` of the requests is above, log-linear inside its bucket.
+ * ln(ms) of the latency that a fraction `exceeding` of the requests is above; log-linear inside its bucket.
  *
  * @param exceeding 0..1: 0.05 asks for p95
  * @returns -Infinity for an empty histogram
@@ -122,7 +122,7 @@ export function lnQuantile({ histogram, sums }: Tail, exceeding: number): number
   return scale.lnLow + scale.lnStep * (bucket + 1 - inside);
 }
 
-/** The same for one quantile of one histogram: a walk from the top. */
+/** The same as `lnQuantile` for one quantile of one histogram, without tail sums. */
 export function lnQuantileOf({ scale, counts, first, last, total }: LatencyCounts, exceeding: number): number {
   if (last < first) return -Infinity;
   const wanted = exceeding * total;
@@ -135,7 +135,7 @@ export function lnQuantileOf({ scale, counts, first, last, total }: LatencyCount
   return scale.lnLow + scale.lnStep * first;
 }
 
-/** The highest bucket whose tail sum reaches `wanted`; sums never grow with the index. */
+/** The highest bucket whose tail sum reaches `wanted`; tail sums decrease with the index. */
 function lastReaching(sums: Float64Array, wanted: number, { first, last }: LatencyCounts): number {
   let low = first;
   let high = last;
@@ -147,7 +147,7 @@ function lastReaching(sums: Float64Array, wanted: number, { first, last }: Laten
   return low;
 }
 
-/** Requests above ln(ms) `level`; inside the level's bucket pro rata. */
+/** Requests above ln(ms) `level`; the level's own bucket counts in proportion. */
 export function countAbove({ scale, counts, first, last }: LatencyCounts, level: number): number {
   const exact = (level - scale.lnLow) / scale.lnStep;
   const bucket = Math.floor(exact);

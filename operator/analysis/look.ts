@@ -1,8 +1,8 @@
 /**
- * One look at a window: what is known by now → the evidence, every gate's verdict, and whether the step is over.
+ * One look at a window: from the known blocks to the evidence, every gate's verdict, and whether the step is over.
  *
- * Owns:  how far a look sees: to the last block that both revisions were heard in, so that neither is judged on
- *        minutes in which the other is not known. Live rollouts and `kubectl-onnx replay` both look through here.
+ * Owns:  the last block of a look: the last one that both revisions have reported, so that neither is judged on minutes
+ *        that are unknown for the other. Live rollouts and `kubectl-onnx replay` both use it.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -12,13 +12,13 @@ import type { GatePlan } from './plan.ts';
 import type { Cell, Both } from './series.ts';
 import type { Decided, GateResult } from './verdict.ts';
 
-/** What is known of both revisions since their weights were set. */
+/** What is known of both revisions since the weight was set. */
 export type Known = Omit<Evidence, 'window'> & {
   readonly cells: Both<readonly Cell[]>;
-  /** Where the cells are added up by block: the same by pod (merged-cells.ts). */
+  /** Required where `cells` are summed by block: the same cells summed by pod (merged-cells.ts). */
   readonly pods?: Both<readonly Cell[]>;
   readonly firstBlock: number;
-  /** The last block that anything was heard of, by revision. */
+  /** The last reported block of each revision. */
   readonly heardUntil: Both<number>;
   readonly lostBlocks?: readonly number[];
 };
@@ -51,7 +51,7 @@ export function evidenceOf(known: Known): Evidence {
   };
 }
 
-/** @param require what the step asks for; a step that asks for nothing is failed by a Fail like any other */
+/** @param require of the step; a step without `require` still fails on any Fail */
 export function lookAt(plan: GatePlan, evidence: Evidence, require: 'NoFail' | 'Pass'): Look {
   const decided = verdicts(plan, evidence);
   return { decided, step: stepVerdict(plan, evidence, decided, require) };

@@ -1,11 +1,9 @@
 /**
- * A ledger's cells with the pods of a block added up, and the blocks of a pod: all that the gates look at.
+ * A ledger's cells summed by block and summed by pod, which is all that the gates use.
  *
- * Why:    a window of hours with many pods has tens of thousands of cells, two thousand blocks and twenty pods. The
- *         gates need sums by block and sums by pod, never a cell of its own; counts are whole numbers, so that adding
- *         them beforehand changes no bit of a verdict.
- * Owns:   those sums. What is merged is told by the revision, the window and the blocks that were lost.
- * Pure:   but for a cache beside each block's counts, which are never changed once they are in a ledger.
+ * Why:    a window of hours with many pods has tens of thousands of cells, but two thousand blocks and twenty pods.
+ *         Counts are whole numbers, so the sums change no bit of a verdict.
+ * Pure:   except for a cache beside each block's counts, which never change once they are in a ledger.
  */
 import type { BlockCount } from '../../api/report.ts';
 import { cellsOfBlock, type Boot, type Ledger } from './ledger.ts';
@@ -19,10 +17,10 @@ export type MergedCells = {
   readonly pods: readonly Cell[];
 };
 
-/** Both ends included. */
+/** Both ends included; `lost` blocks are left out. */
 export type BlockSpan = { readonly first: number; readonly last: number; readonly lost?: readonly number[] };
 
-/** What a histogram's cell holds, without the room for what it does not. */
+/** A cell with its histogram reduced to the buckets that have counts. */
 type Packed = Omit<Cell, 'latency'> & {
   readonly classKey: string;
   readonly firstBucket: number;
@@ -34,7 +32,7 @@ const packedOf = new WeakMap<BlockCount, readonly Packed[]>();
 
 type Sums = Map<string, Sum>;
 
-/** @returns cells in an order of their own: by block, or by pod, then by class */
+/** @returns cells in a fixed order: by block or by pod, then by class */
 export function mergedCells(ledger: Ledger, revision: string, span: BlockSpan): MergedCells {
   const blocks = new Map<number, Sums>();
   const pods: Sum[] = [];
@@ -116,8 +114,7 @@ function inOrder(a: Cell, b: Cell): number {
 }
 
 /**
- * A revision's blocks pod by pod, in order and without gaps: what noise is learnt from. Pods that served nothing are
- * left out.
+ * A revision's blocks pod by pod, in order and without gaps, to learn noise from. Pods without requests are left out.
  */
 export function blocksByPod(ledger: Ledger, revision: string, span: BlockSpan): readonly (readonly LatencyCounts[])[] {
   return Object.keys(ledger)

@@ -1,10 +1,9 @@
 /**
- * What a model's noise was before a window began.
+ * A model's noise before a window began.
  *
- * Owns:  how it is learnt from stable's last half hour: noise that is new every minute, noise that lasts, and pods that
- *        differ for good.
- * Why:   knowing the noise lets a verdict come minutes sooner, and noise that lasts for minutes cannot be learnt from
- *        the first minutes of a window. It spends no α: it says nothing about the difference of the revisions.
+ * Owns:  how noise is learnt from stable's last half hour: noise that is new every minute, lasting noise, and lasting
+ *        differences between pods.
+ * Why:   known noise lets a verdict come minutes sooner, and the first minutes of a window cannot show lasting noise.
  * Pure.
  */
 import { blocksPerGroup, groupRequests, tuning } from './constants.ts';
@@ -24,17 +23,17 @@ import { podSpread } from './pod-spread.ts';
 /**
  * Noise of stable's pods before the window, pod by pod, from the minutes' ln(quantile).
  *
- * Two readings, of which the larger counts. The differences from one minute to the next (von Neumann's successive
- * differences, Ann. Math. Stat. 12, 1941: drift drops out) see noise that is new every minute. Noise that lasts makes
- * neighbouring minutes alike, and is what they miss: the long-run variance about a straight line, with Bartlett's
- * weights over five minutes (Newey & West, Econometrica 55, 1987), sees it. Both are of the difference of two
- * revisions: twice that of one.
- * @param pods for each pod of stable its blocks of about the last 30 minutes, in order, none left out
+ * Two estimates, of which the larger counts. Differences between successive minutes (von Neumann, Ann. Math. Stat. 12,
+ * 1941), from which drift drops out, measure noise that is new every minute. They miss lasting noise, which makes
+ * neighbouring minutes alike; the long-run variance about a straight line, with Bartlett's weights over five minutes
+ * (Newey & West, Econometrica 55, 1987), measures it. Both are for the difference of two revisions: twice that of one.
+ * @param pods for each pod of stable its blocks of about the last 30 minutes, in order, without gaps
  */
 export function learnHistory(pods: readonly (readonly LatencyCounts[])[], p: number): NoiseHistory {
   const { minutes, weightedVariance, doubtedVariance } = learnPods(pods, p);
   const spread = spreadOf(pods, p, minutes > 0 ? weightedVariance / minutes : 0);
-  // Few minutes have the requests for a far tail, and what slows one request in a hundred seldom spares the rest.
+  // Few minutes have enough requests for a far tail, and what slows one request in a hundred often slows the others
+  // too.
   const usual = p > usualQuantile ? learnPods(pods, usualQuantile) : noHistory;
   const least = (minutes * doubtedVarianceOf(usual)) / Math.max(1, usual.minutes);
   return {
@@ -45,7 +44,7 @@ export function learnHistory(pods: readonly (readonly LatencyCounts[])[], p: num
   };
 }
 
-/** Noise of tails beyond this is at least that of this one. */
+/** Noise of a higher quantile is at least that of this one. */
 const usualQuantile = 0.95;
 
 function learnPods(pods: readonly (readonly LatencyCounts[])[], p: number): Required<Omit<NoiseHistory, 'pods'>> {
@@ -68,7 +67,7 @@ function spreadOf(pods: readonly (readonly LatencyCounts[])[], p: number, varian
   return spread.freedom === 0 ? undefined : spread;
 }
 
-/** ln(quantile) of a stretch of minutes that has the requests for it. */
+/** ln(quantile) of a stretch of minutes with enough requests for it. */
 type Stretch = { readonly value: number; readonly n: number; readonly minutes: number };
 
 function learnPod(blocks: readonly LatencyCounts[], p: number): NoiseHistory {
@@ -88,12 +87,12 @@ function learnPod(blocks: readonly LatencyCounts[], p: number): NoiseHistory {
 }
 
 function stepBetween(before: Stretch, now: Stretch): { readonly square: number; readonly inverse: number } {
-  // Of one minute: a stretch of several averages over them.
+  // Of one minute: a longer stretch averages over its minutes.
   const minutes = Math.min(before.minutes, now.minutes);
   return { square: minutes * (now.value - before.value) ** 2, inverse: minutes * (1 / now.n + 1 / before.n) };
 }
 
-/** Minutes, joined where one has too few requests for its quantile to say something. */
+/** Splits blocks into minutes, and joins minutes with too few requests for a quantile. */
 function stretchesOf(blocks: readonly LatencyCounts[], scale: Scale, p: number): Stretch[] {
   const stretches: Stretch[] = [];
   let [gathered, minutes] = [emptyHistogram(scale), 0];
@@ -107,15 +106,15 @@ function stretchesOf(blocks: readonly LatencyCounts[], scale: Scale, p: number):
   return stretches;
 }
 
-/** Of a minute's ln(quantile). */
+/** Lasting noise of a minute's ln(quantile). */
 type LastingNoise = {
-  /** Less what sampling explains. */
+  /** The long-run variance, less the part that sampling explains. */
   readonly longRun: number;
-  /** The share of its variance that is not that of a few minutes. */
+  /** The share of its variance that does not come from a few minutes only. */
   readonly ordinary: number;
 };
 
-/** About a line; 0 where the stretches are too few to tell (two for each lag). */
+/** Measured about a line; 0 for fewer than two stretches per lag. */
 function lastingNoise(stretches: readonly Stretch[], perRequest: number): LastingNoise {
   const count = stretches.length;
   const each = sum(stretches, (stretch) => stretch.minutes) / Math.max(1, count);

@@ -1,39 +1,39 @@
 /**
- * How much the two revisions differ from minute to minute without any reason, and the margin that follows.
+ * The random difference between the two revisions from minute to minute, and the margin for it.
  *
  * Owns:   the variance between minutes, learnt from paired minute groups and from stable's history (noise-history.ts);
- *         the number of minutes that the requests amount to; the time-uniform margin.
+ *         the effective number of minutes; the time-uniform margin.
  * Why:    requests of one minute share noise, so precision must not grow faster than the number of minutes.
- * Pure:   functions of the window's blocks.
  */
 import { blocksPerGroup, groupRequests, tuning } from './constants.ts';
 import { addInto, clear, emptyHistogram, lnQuantileOf, type LatencyCounts } from './log-histogram.ts';
 import type { LatencySeries } from './series.ts';
 
-/** Noise known beforehand: weight in minutes and sum of weighted variances of the log ratio. */
+/** Noise known before the window: weight in minutes, and sum of weighted variances of the log ratio. */
 export type NoiseHistory = {
   readonly minutes: number;
   readonly weightedVariance: number;
   /**
-   * The same sum as a Pass has to allow for, with noise that half an hour is too short to show; absent: by passDoubt
-   * alone.
+   * The same sum for a Pass, which allows for noise that half an hour is too short to show; absent: passDoubt alone is
+   * applied.
    */
   readonly doubtedVariance?: number;
   /**
-   * Lasting differences between pods of one revision: variance of ln(quantile), and the degrees of freedom it is known
-   * from.
+   * Lasting differences between pods of one revision: variance of ln(quantile), and its degrees of freedom.
    */
   readonly pods?: PodSpread;
 };
 export type PodSpread = { readonly variance: number; readonly freedom: number };
 export const noHistory: NoiseHistory = { minutes: 0, weightedVariance: 0, doubtedVariance: 0 };
 
-/** What a variance is raised by for a Pass. @param ordinary its share that is not that of a few minutes */
+/**
+ * The factor by which a Pass raises a variance. @param ordinary the share that does not come from a few minutes only
+ */
 export function doubtFor(ordinary: number): number {
   return Math.max(1, tuning.passDoubt * ordinary);
 }
 
-/** What a Pass has to allow for of history's noise, as a weighted sum. */
+/** History's noise as a Pass allows for it, as a weighted sum. */
 export function doubtedVarianceOf({ weightedVariance, doubtedVariance }: NoiseHistory): number {
   return doubtedVariance ?? tuning.passDoubt * weightedVariance;
 }
@@ -41,9 +41,9 @@ export function doubtedVarianceOf({ weightedVariance, doubtedVariance }: NoiseHi
 export type MinuteNoise = {
   /** Variance of the difference of ln(latency) from one minute to the next. */
   readonly variance: number;
-  /** What a Pass has to allow for after so many minutes of a window: noise that lasts longer than history shows. */
+  /** The variance for a Pass after a number of minutes: allows for noise that lasts longer than history shows. */
   readonly passVariance: (minutes: number) => number;
-  /** What the window itself measured, and with which weight in minutes. */
+  /** The variance that the window itself measured, and its weight in minutes. */
   readonly measured: number;
   readonly minutes: number;
 };
@@ -75,9 +75,8 @@ type Group = { readonly difference: number; readonly weight: number; readonly sa
 /**
  * Variance of the difference between minutes, from minute groups in which both revisions were seen.
  *
- * Method of moments: the weighted variance of the groups' differences less what sampling explains, shrunk
- * towards the assumed variance by the minutes known (empirical Bayes). A candidate that is noisier than history
- * raises it at once.
+ * Method of moments: the weighted variance of the groups' differences less what sampling explains, shrunk towards the
+ * assumed variance by the known minutes (empirical Bayes). A candidate that is noisier than history raises it at once.
  */
 export function minuteNoise(compared: Compared, p: number, history: NoiseHistory): MinuteNoise {
   const assumed = assumedVariance(compared);
@@ -89,7 +88,7 @@ export function minuteNoise(compared: Compared, p: number, history: NoiseHistory
   const shrunk = (tuning.assumedMinutes * assumed + known) / weight;
   const floor = minutes > 0 ? (tuning.misalignment * measured * minutes) / (minutes + 2) : 0;
   const variance = Math.max(shrunk, floor);
-  // What history showed is doubted there (noise-history.ts); without any, what the window shows.
+  // History's variance is already raised for a Pass (noise-history.ts); without history, the window's is raised here.
   const doubt = history.minutes > 0 ? 1 : doubtFor(ordinary);
   const unseen = doubt * tuning.misalignment * minutes * measured + doubtedVarianceOf(history) - known;
   const raised = Math.max(variance, shrunk + unseen / weight, doubt * floor);
@@ -102,7 +101,7 @@ export function minuteNoise(compared: Compared, p: number, history: NoiseHistory
 }
 
 /**
- * How much more noise that lasts as long as the window may add to a mean over so many minutes.
+ * The factor by which noise that lasts as long as the window may increase the variance of a mean over `minutes`.
  *
  * The variance of a mean over T minutes is σ²/T for independent minutes, and σ² T^(2H-2) for fractional noise with
  * Hurst's exponent H: T^(2H-1) times as much. H is taken as 1, the most it can be, beyond what history can show.
@@ -129,11 +128,11 @@ function excessVariance(
 }
 
 /**
- * How much of a variance is that of ordinary minutes, 0..1: a stall now and then makes it large without lasting.
+ * The share of a variance that comes from ordinary minutes, 0..1: occasional stalls make a variance large without
+ * lasting.
  *
- * By the 70th percentile of the residuals' sizes, which is 1.036 standard deviations of a normal law, times
- * `ordinaryRoom`: of a few minutes the percentile is often too small by chance, and stalls leave it near 0 all the
- * same.
+ * Computed from the 70th percentile of the residuals' sizes, which is 1.036 standard deviations of a normal law, times
+ * `ordinaryRoom`: with few minutes the percentile is often too small by chance; with stalls it is near 0 even so.
  * @param residuals of minutes, about their mean @param sampling variance that sampling explains
  */
 export function ordinaryShare(residuals: readonly number[], sampling: number): number {
@@ -145,11 +144,11 @@ export function ordinaryShare(residuals: readonly number[], sampling: number): n
 }
 
 /**
- * Variance to hold a Fail against: the measured one, raised while little is known of it.
+ * The variance for a Fail: the measured one, raised while it is known from few minutes.
  *
- * Two doubts. A variance from ν minutes is itself uncertain, by about its size times √(2/ν): it is raised by the
- * factor 1 + doubt/ν. And before minutes can differ, blocks can: in the first five minutes the variance is at least
- * that between blocks, method of moments as for minutes. Both only widen.
+ * A variance from ν minutes is itself uncertain by about its size times √(2/ν), so it is multiplied by 1 + doubt/ν. In
+ * the first five minutes, when there are few minutes to compare, the variance is at least that between blocks, by the
+ * method of moments. Both only widen the bounds.
  */
 export function doubtedVariance(
   compared: Compared,
@@ -167,7 +166,7 @@ export function doubtedVariance(
   return Math.max(raised, (tuning.misalignment * measured * (groups.length - 1)) / (groups.length + 1));
 }
 
-/** Consecutive stretches of so many whole blocks, taken together until each revision has the requests. */
+/** Consecutive stretches of whole blocks, joined until each revision has enough requests. */
 function pairedGroups(
   { candidate, stable }: Compared,
   p: number,
@@ -218,7 +217,7 @@ export function bartlett(a: readonly number[]): number {
 }
 
 /**
- * Minutes that the requests amount to, at least 1: (Σh)² / K(h), where h_t is the block's share of the comparison's
+ * The effective number of minutes, at least 1: (Σh)² / K(h), where h_t is the block's share of the comparison's
  * precision: n_c n_s / (n_c + n_s), or n_c against a constant.
  */
 export function effectiveMinutes(candidate: readonly number[], stable?: readonly number[]): number {

@@ -1,8 +1,8 @@
 /**
- * Each revision's own quantile with its bounds, for people: what a latency gate's difference is made of.
+ * Each revision's own quantile with its bounds, shown beside the difference of a latency gate.
  *
- * Why:   "52% above stable" says nothing of whether anybody minds; 95 ms against 62 ms does.
- * Rule:  the mix of classes and the noise are those of the gate; no verdict rests on these numbers.
+ * Why:   "52% above stable" does not show whether users notice it; 95 ms against 62 ms does.
+ * Rule:  the mix of classes and the noise are those of the gate; no verdict depends on these numbers.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -14,10 +14,10 @@ import { contrastWithLimit, quantileTest, type Side } from './quantile-evidence.
 import { cellsInside, classWeights, latencySeries, type Both, type Window } from './series.ts';
 import type { GateResult } from './verdict.ts';
 
-/** Milliseconds; a bound that is not known is absent. */
+/** Milliseconds; an unknown bound is absent. */
 export type OwnLatency = { readonly estimate: number; readonly lower?: number; readonly upper?: number };
 
-/** @returns what is known of either side; nothing for a gate over rates */
+/** @returns the latencies that are known; empty for a gate on rates */
 export function ownLatencies(
   gate: TrafficGate,
   { window }: Evidence,
@@ -25,7 +25,7 @@ export function ownLatencies(
 ): Partial<Both<OwnLatency>> {
   if (!isOverLatency(gate)) return {};
   const { isCompared } = kindOfGate(gate);
-  // The noise of a comparison is that of two revisions.
+  // The noise of a comparison is the noise of two revisions.
   const bounds = { lower: Math.log(1 / (alpha - passAlpha)), upper: Math.log(1 / passAlpha) };
   const revisions = isCompared ? 2 : 1;
   const variance = { lower: noise ** 2 / revisions, upper: passNoise ** 2 / revisions };

@@ -1,10 +1,10 @@
 /**
- * Pairs of service times by block, for the judge: how many times as long the candidate took for the same request.
+ * Pairs of service times by block, for the judge: the candidate's time over stable's for the same request.
  *
- * Owns:   the scale of ratios and the fold from what the candidate's pods counted to one series. Sources are added up,
- *         for a pair says the same whoever asked; how many came from where is told beside it.
- * Rule:   pairs are never live traffic: they are in no cell (ledger.ts).
- * Units:  a ratio, as its natural logarithm; bucket i of the report is bucket i of the scale.
+ * Owns:   the scale of ratios and the fold of the candidate pods' counts into one series. Pairs of all sources are
+ *         added up, because a pair means the same from every source; the number from each source is kept too.
+ * Rule:   pairs are not live traffic: no cell contains them (ledger.ts).
+ * Units:  the natural logarithm of a ratio; bucket i of the report is bucket i of the scale.
  * Pure.
  */
 import { pairSources, ratioBuckets, type BlockCount, type BlockTraffic, type PairSource } from '../../api/report.ts';
@@ -21,7 +21,7 @@ export const ratioScale: Scale = {
   lnStep: lnGrowth,
   buckets: ratioBuckets.most + 1,
 };
-/** What to take off a value of the scale for the logarithm of a ratio. */
+/** Subtracted from a value of the scale to get the logarithm of a ratio. */
 export const lnRatioOffset = Math.log(1000);
 
 export type PairCount = Readonly<Partial<Record<PairSource, number>>>;
@@ -32,13 +32,13 @@ export type PairedSeries = {
   readonly counts: PairCount;
 };
 
-/** Pairs by block, for who has no ledger. @param blocks on `ratioScale`, in order, none left out */
+/** Pairs by block, for callers without a ledger. @param blocks on `ratioScale`, in order, without gaps */
 export function pairedOf(blocks: readonly LatencyCounts[], counts: PairCount): PairedSeries {
   const total = sumOf(ratioScale, blocks);
   return { series: { blocks, total, pods: total.total === 0 ? [] : [total] }, counts };
 }
 
-/** @returns undefined where no pair was ever counted in the span */
+/** @returns undefined when no pair was counted in the span */
 export function pairedSeries(
   ledger: Ledger,
   candidate: string,

@@ -1,5 +1,5 @@
 /**
- * What pairs of service times say of a gate, in a person's words and numbers: live, in the status, and in a replay.
+ * The message about the pairs of a gate, for the status and for a replay.
  *
  * Pure.
  */
@@ -20,15 +20,15 @@ export function pairsOf({ counts }: Pick<PairedResult, 'counts'>): string {
   return parts.length === 0 ? 'no pairs' : parts.join(' and ');
 }
 
-/** A ratio less one as people write it: +19%, -4.1%. */
+/** A ratio less one as shown to people: +19%, -4.1%. */
 export function increaseOf(value: number): string {
   const percent = Math.abs(value) < 0.1 ? Math.round(value * 1000) / 10 : Math.round(value * 100);
   return `${percent > 0 ? '+' : ''}${percent === 0 ? 0 : percent}%`;
 }
 
 /**
- * "p95 passes: at most +19% by 310 paired probes (no live traffic needed)"; what they do not decide is said as an
- * estimate.
+ * "p95 passes: at most +19% by 310 paired probes (no live traffic needed)"; an undecided gate gets its estimate and
+ * bounds.
  */
 export function pairedWords(gate: string, paired: PairedResult): string {
   const { verdict, estimate, lower, upper } = paired;

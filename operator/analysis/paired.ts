@@ -1,18 +1,10 @@
 /**
- * The paired gate: is the candidate slower for the same request?
+ * The paired gate: is the candidate slower for the same request? docs/canary-analysis.md, Paired evidence, has the
+ * method.
  *
- * Owns:   the verdict by pairs of service times and its bounds. How it goes together with the live one: judge.ts.
- * Method: every pair is a ratio, candidate's time over stable's for the same request. If the candidate takes c times as
- *         long for everything, each quantile of its latency is c times stable's, and so is c the median of the ratios,
- *         whatever the requests are: their differences fall out. Exact sampling bounds of that median
- *         (quantile-evidence.ts, one sample against a constant), the minute margin in quadrature (noise.ts), and the
- *         checks of the live gate for stalls, doubt and warm-ups. A change of slow requests alone moves no median. So a
- *         Pass has to stand for the middle of the outer ratios, too: where neither revision has more of a tail, ln
- *         ratios lie symmetrically about ln c (the two are asked in random order), and (Q(q) + Q(1-q)) / 2 is ln c as
- *         well; a candidate with slow requests of its own has it above.
- * Limits: what fewer than about one request in ten suffers is not seen by either; nor is waiting in a queue, which is
- *         no service time. docs/canary-analysis.md, Paired evidence.
- * Pure:   the same blocks give the same verdict, whenever and however often it is asked for.
+ * Owns:   the verdict by pairs of service times and its bounds, and how it is combined with the live verdict.
+ * Limits: it misses a slowdown of less than about one request in ten, and time in a queue, which is not service time.
+ * Pure:   the same blocks give the same verdict, however often it is computed.
  */
 import { tuning } from './constants.ts';
 import { addInto, countAbove, emptyHistogram, lnQuantile, sumOf, tailOf, type LatencyCounts } from './log-histogram.ts';
@@ -27,37 +19,39 @@ import { settlingOf } from './warming.ts';
 
 export type PairedQuestion = {
   readonly paired: PairedSeries;
-  /** How much slower the candidate may be (0.15), and how much a Pass and the early promise show at most. */
+  /** The allowed slowdown (0.15), and what a Pass and the early promise show at most. */
   readonly limit: number;
   readonly toShow: number;
   readonly early: number;
-  /** The gate's, 0..1, exclusive. */
+  /** The gate's quantile, 0..1, exclusive. */
   readonly quantile: number;
-  /** What a Fail and a Pass by pairs may spend in this window. */
+  /** α of a Fail and of a Pass by pairs in this window. */
   readonly alpha: number;
   readonly passAlpha: number;
   /** Blocks of the window that are known. */
   readonly known: number;
   /** Noise of stable's median before the window. */
   readonly history: NoiseHistory;
-  /** Pods of stable that answered; the candidate's are the series'. */
+  /** Pods of stable that answered; the candidate's pods are in the series. */
   readonly stablePods: number;
   readonly nodes: Nodes;
-  /** As of the live gate (pod-spread.ts). */
+  /** The same as for the live gate (pod-spread.ts). */
   readonly podDeviations: Readonly<Record<Said, number>>;
   readonly isTooEarlyToFail: boolean;
   readonly warmBlocks: number;
 };
 
-/** The outer quantiles whose middle a Pass has to stand for; a gate below asks for its own. */
+/**
+ * A Pass must hold for the middle between this quantile and its opposite; a gate with a lower quantile uses its own.
+ */
 const outerQuantile = 0.9;
-/** Beyond this quantile pairs may fail a gate, not pass it: of what one request in fifty suffers they see nothing. */
+/** Above this quantile pairs may fail a gate, but not pass it: they do not show what affects one request in fifty. */
 const passesUpTo = 0.95;
 const median = quantileTest(0.5);
 
 /**
- * What a minute's noise is taken for before it is known. minuteNoise assumes that of one series (constants.ts,
- * assumedNoise); a ratio has the noise of two revisions, and as many minutes of three times that make it so.
+ * The assumed noise of a minute before it is known. minuteNoise assumes the noise of one series (constants.ts,
+ * assumedNoise); a ratio has the noise of two revisions: as many minutes again with three times that variance.
  */
 const twoRevisions: NoiseHistory = {
   minutes: tuning.assumedMinutes,
@@ -65,10 +59,10 @@ const twoRevisions: NoiseHistory = {
 };
 
 /**
- * The live verdict of a gate and that by pairs, each of which had half of what the gate may spend.
+ * Combines the live verdict of a gate with the verdict by pairs; each had half of the gate's α.
  *
- * Fail where either fails; Pass where either passes and the other does not fail. Where neither says anything the live
- * one gives the reason, and either may show the early promise; the gate is blind only while both are.
+ * Fail if either fails; Pass if either passes and the other does not fail. If neither decides, the reason is the live
+ * one, and either may show the early promise; the gate is blind only while both are.
  */
 export function combined<D extends Pick<Decided, 'verdict'> & { readonly early?: 'Shown' | 'Blind' }>(
   live: D,
@@ -89,8 +83,8 @@ export function combined<D extends Pick<Decided, 'verdict'> & { readonly early?:
 }
 
 /**
- * Whether pairs can show what a gate asks for: they tell nothing of classes, nor of a tail. Where a Pass need show
- * nothing, none is asked of them either.
+ * Whether pairs can pass a gate: they cannot show single classes or a tail. If a Pass claims nothing, pairs need not
+ * show anything either.
  */
 export function canPassByPairs({
   quantile,
@@ -104,7 +98,7 @@ export function canPassByPairs({
   return eachClass !== true && (quantile <= passesUpTo || atMost === Infinity);
 }
 
-/** All that does not change while stalls are left out. */
+/** The part of a judgement that stays the same when stalls are left out. */
 type Frame = {
   readonly question: PairedQuestion;
   readonly series: LatencySeries;
@@ -183,8 +177,8 @@ function frameOf(question: PairedQuestion, series: LatencySeries): Frame {
 }
 
 /**
- * As for live requests: of stable only the number of its pods is known here, for pairs do not say whose the other time
- * was.
+ * The same margin as for live requests, but of stable only the number of its pods is known: pairs do not name the pod
+ * of stable.
  */
 function podMarginOf({ question, series, variance, minutes }: Omit<Frame, 'podMargin'>, said: Said): number {
   const { alpha, passAlpha, stablePods, nodes, podDeviations, history } = question;
@@ -201,7 +195,7 @@ function podMarginOf({ question, series, variance, minutes }: Omit<Frame, 'podMa
   });
 }
 
-/** ln of the ratio that half of the pairs are above. */
+/** ln of the median ratio. */
 function middleOf({ total }: Pick<View, 'total'>): number {
   return lnQuantile(tailOf(total), 0.5) - lnRatioOffset;
 }
@@ -224,9 +218,9 @@ function lowerOf({ podMargin: pods }: Frame, { total, minutes }: View, { bound, 
 }
 
 /**
- * The larger of two bounds that each hold with the chance of a Pass: of the median, and of the middle between the outer
- * quantiles, which share theirs. Both have to be within the limit, so neither spends anything of the other's
- * (intersection-union test: Berger, Technometrics 24, 1982).
+ * The larger of two bounds, each valid with the chance of a Pass: of the median, and of the middle between the outer
+ * quantiles, which share one α. Both must be within the limit, so neither spends α of the other (intersection-union
+ * test: Berger, Technometrics 24, 1982).
  */
 function upperOf({ question, variance, podMargin: pods }: Frame, { total, minutes }: View): number {
   const bound = Math.log(1 / question.passAlpha);
@@ -243,7 +237,7 @@ function upperOf({ question, variance, podMargin: pods }: Frame, { total, minute
 }
 
 /**
- * A Fail, if it stands under doubt, without stalls, and in the part of the window in which the candidate is warm
+ * Fails if the Fail holds under doubted noise, without stalls, and in the part of the window with a warm candidate
  * (latency.ts).
  */
 function confirmed(frame: Frame): Pick<Decided, 'verdict' | 'reason'> {
@@ -276,7 +270,9 @@ function partFrom(series: LatencySeries, from: number): LatencySeries {
   return { ...series, blocks, total: sumOf(series.total.scale, blocks) };
 }
 
-/** Without the stalls that could have made the verdict: the candidate's make ratios large, stable's make them small. */
+/**
+ * The view without the stalls that could have caused the verdict: of the candidate for a Fail, of stable for a Pass.
+ */
 function withoutStalls({ series, question, minutes }: Frame, verdict: 'Pass' | 'Fail'): View {
   const level =
     verdict === 'Fail' ? Math.log1p(question.limit) + lnRatioOffset : lnQuantile(tailOf(series.total), outerQuantile);

@@ -1,8 +1,8 @@
 /**
- * Which gates a rollout has, with their numbers, and what each may spend of the chance of a wrong verdict.
+ * The gates of a rollout with their numbers, and the α of each gate.
  *
- * Owns:   the reading of spec.rollout.gates and steps, the defaults of what is left out, the split of α.
- * Pure:   a plan is data. A value outside its grammar is the user's mistake: AppError FIELD_INVALID, with its path.
+ * Owns:   the parsing of spec.rollout.gates and steps, the defaults, the split of α.
+ * Pure:   a plan is data. An invalid value throws AppError FIELD_INVALID with its path.
  */
 import { rolloutDefaults } from '../../api/defaults.ts';
 import { confidences, tuning } from './constants.ts';
@@ -11,13 +11,13 @@ import { gatesIn, kindOfGate, type PartName, type PartsSpec, type TrafficGate } 
 
 export type Confidence = keyof typeof confidences;
 
-/** spec.rollout.gates as written, as far as traffic is judged by it. */
+/** The fields of spec.rollout.gates about traffic, as written. */
 export type GatesSpec = PartsSpec & {
   readonly confidence?: Confidence;
   readonly alpha?: string;
   readonly minRequests?: number;
 };
-/** spec.rollout.steps as written, as far as it matters here. */
+/** The fields of spec.rollout.steps that the plan needs, as written. */
 export type StepSpec = {
   readonly weight?: number;
   readonly analyze?: { readonly require: 'NoFail' | 'Pass' };
@@ -31,16 +31,16 @@ export type GatePlan = {
   readonly alphaPerGate: number;
   /** Standard where absent. */
   readonly confidence?: Confidence;
-  /** Whether the spec itself gives minRequests: what nobody wrote gives way where traffic is too low for it. */
+  /** Whether the spec sets minRequests; a default is lowered when traffic is too low for it. */
   readonly isMinRequestsWritten?: boolean;
-  /** Of each revision, before a step may end; holds back Pass, never Fail. */
+  /** Requests of each revision before a step may end; they delay a Pass, never a Fail. */
   readonly minRequests: number;
   readonly analyzeSteps: number;
-  /** Of a candidate without traffic: minRequests are of what it answered beside stable. */
+  /** True for a candidate without traffic: minRequests counts its answers beside stable. */
   readonly isShadow?: true;
 };
 
-/** What holds where the spec says nothing. */
+/** The values of absent fields. */
 const defaults = {
   minRequests: 200,
   confidence: 'Standard',
@@ -48,12 +48,12 @@ const defaults = {
 } as const;
 
 /**
- * The gates of a rollout whose spec has none, with the share of α that each gets.
+ * The gates of a rollout whose spec has none, with the share of α of each.
  *
- * p95 is what people feel; p99 finds what one request in a hundred feels, is allowed more, and a Pass need not wait for
- * it. It fails nobody before 2,000 requests: the first requests of each kind, which compile what they need, are slow
- * and are few. What atLast is was measured in queues, storms and noise that lasts. α is not shared evenly: p95 finds
- * most, and needs it most.
+ * p95 is what most users notice and finds most regressions, so it has the largest share. p99 is what one request in a
+ * hundred notices; it is allowed more, and a Pass does not wait for it. It does not fail before 2,000 requests, because
+ * the first requests of each kind, which compile what they need, are few and slow. The values of atLast were measured
+ * with queues, storms and lasting noise.
  */
 // prettier-ignore
 const defaultGates = [
@@ -66,16 +66,19 @@ const defaultGates = [
 /**
  * The plan of a rollout.
  *
- * Without latency gates p95 may rise by 15 % and p99 by 30 %, without error gates the error rate by one percent;
- * agreement is judged only when asked for, because it needs requests to be sampled. α is split over gates and analyze
- * steps (Bonferroni): the chance of any wrong Fail in the whole rollout is at most α for independent requests, whatever
- * the gates have to do with each other.
+ * Without latency gates p95 may rise by 15 % and p99 by 30 %; without error gates the error rate by one percentage
+ * point. Agreement is judged only if the spec asks for it, because it needs samples. α is split over gates and analyze
+ * steps (Bonferroni): the chance of any wrong Fail in the whole rollout is at most α for independent requests, even if
+ * the gates are correlated.
  */
 export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defaults.steps): GatePlan {
   const at = 'spec.rollout.gates';
   const confidence = gates.confidence ?? defaults.confidence;
   if (!Object.hasOwn(confidences, confidence))
-    throw wrongField(`${at}.confidence`, `'${String(confidence)}' is none of ${Object.keys(confidences).join(', ')}`);
+    throw wrongField(
+      `${at}.confidence`,
+      `'${String(confidence)}' is not one of ${Object.keys(confidences).join(', ')}`,
+    );
   const alpha =
     gates.alpha === undefined ? confidences[confidence].failAlpha : numberBetween(gates.alpha, `${at}.alpha`, [0, 1]);
   const analyzeSteps = Math.max(1, steps.filter((step) => (step.analyze ?? step.shadow) !== undefined).length);
@@ -95,7 +98,7 @@ export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defau
 
 type Shared = TrafficGate & { readonly share?: number };
 
-/** What was chosen for everybody, and gets less than half of α, comes after what people ask for: errors, and limits. */
+/** A default gate with less than half of α is listed after the gates that users ask for: errors, and limits. */
 function orderOf(gate: Shared): number {
   const { order, counts } = kindOfGate(gate);
   return counts === 'latency' && gate.share !== undefined && gate.share < 0.5 ? 3 : order;
@@ -105,36 +108,37 @@ function defaultsFor(part: PartName, gates: GatesSpec): readonly Shared[] {
   return gates[part] === undefined ? defaultGates.filter(({ kind }) => kind === `${part}-increase`) : [];
 }
 
-/** @param alpha of one step for all gates by their shares; absent: each gets the same */
+/** @param alpha of one step, split by the gates' shares; absent: each gate gets the same */
 function withoutShare({ share, ...gate }: Shared, alpha: number | undefined): TrafficGate {
   return alpha === undefined || share === undefined ? gate : ({ ...gate, alpha: alpha * share } as TrafficGate);
 }
 
-/** What each gate may spend on a wrong Fail in a step: "0.0125", or "0.0025 to 0.015" where their parts are unequal. */
+/** The α of a wrong Fail of each gate in a step: "0.0125", or "0.0025 to 0.015" if the gates' parts differ. */
 export function alphaWords({ gates, alphaPerGate }: GatePlan): string {
   const each = gates.map((gate) => ('alpha' in gate ? gate.alpha : undefined) ?? alphaPerGate);
   const ends = each.length === 0 ? [alphaPerGate] : [Math.min(...each), Math.max(...each)];
   return [...new Set(ends.map((alpha) => String(Number(alpha.toPrecision(3)))))].join(' to ');
 }
 
-/** The plan without what is compared with stable. */
+/** The plan without the gates that compare with stable. */
 export function limitsOf(plan: GatePlan): GatePlan {
   return { ...plan, gates: plan.gates.filter((gate) => !kindOfGate(gate).isCompared) };
 }
 
-/** The plan of a candidate without traffic: what pairs and compared answers judge, without any request of its own. */
+/** The plan of a candidate without traffic: only the gates that pairs and compared answers can judge. */
 export function shadowOf(plan: GatePlan): GatePlan {
   const gates = plan.gates.filter((gate) => kindOfGate(gate).isForShadow);
   return { ...plan, gates, minRequests: tuning.hardMinRequests, isMinRequestsWritten: true, isShadow: true };
 }
 
 /**
- * What a Pass has to show after so many blocks of a step that may last `maxBlocks`: the gate's own limit; from the
- * first stage on the geometric mean of that and `atMost`; from the second stage on `atMost`. Where anything will do,
+ * What a Pass must show after `known` blocks of a step that may last `maxBlocks`: the gate's own limit; from the first
+ * stage on the geometric mean of the limit and `atMost`; from the second stage on `atMost`. If `atMost` is Infinity,
  * that from the start.
  *
- * The bounds hold at all times at once, so that what is shown may be chosen by how long one has waited: "nothing worse
- * than X" is as true as if X had been chosen before.
+ * The bounds hold at all times at once, so what is shown may depend on the time waited: "nothing worse than X" is as
+ * true as if X had been chosen before.
+ * @returns in the unit of the limit; Infinity if a Pass need not show anything
  * @returns in the unit of the limit; Infinity where a Pass need show nothing
  */
 export function toShow(
@@ -147,23 +151,23 @@ export function toShow(
     relaxes,
     stages: [first, second],
   } = confidences[confidence];
-  // Such a gate is there to fail: it never holds a good candidate back.
+  // Such a gate exists to fail: it never delays a good candidate.
   if (atMost === Infinity) return Infinity;
   if (atMost === undefined || !relaxes || known < first * maxBlocks) return limit;
   return known < second * maxBlocks ? Math.sqrt(limit * atMost) : atMost;
 }
 
-/** The last stage of a Pass: what it may show then, of a gate whose estimate is no more than `looks`. */
+/** The last stage of a Pass: what it may show if the gate's estimate is at most `looks`. */
 export type Last = { readonly toShow: number; readonly looks: number };
 
-/** What a gate lets a Pass show beside its limit. */
+/** What a gate lets a Pass show instead of its limit. */
 export type Wider = Pick<Relative, 'atMost' | 'atLast'>;
 
 /**
- * The last stage, of gates that nobody wrote: where minutes differ too much for `atMost` to be shown, `atLast` will do
- * if the candidate looks good: its estimate is within the geometric mean of the limit and `atMost`. The condition only
- * takes Passes away, so that the bound holds as before.
- * @returns undefined before it, and where the gate or the confidence has none
+ * The last stage, for default gates: if minutes differ too much to show `atMost`, `atLast` is enough when the candidate
+ * looks good, that is, when its estimate is at most the geometric mean of the limit and `atMost`. The condition only
+ * removes Passes, so the bound stays valid.
+ * @returns undefined before the last stage, and for a gate or confidence without one
  */
 export function lastToShow(
   limit: number,
@@ -180,8 +184,8 @@ export function lastToShow(
 }
 
 /**
- * When a Pass may show less than it has to now, and what then; undefined where it never may.
- * @param estimate of the gate, null where there is none: the last stage is for one that looks good
+ * When a Pass may show less than now, and what; undefined if that will not change.
+ * @param estimate of the gate, null if there is none: the last stage needs a good estimate
  */
 export function laterToShow(
   limit: number,
@@ -210,6 +214,6 @@ export function gateTimingOf({
 }
 
 export type Span = {
-  /** Whole blocks that are known. */ readonly known: number;
-  /** That the step may last. */ readonly maxBlocks: number;
+  /** Number of whole known blocks. */ readonly known: number;
+  /** Number of blocks that the step may last. */ readonly maxBlocks: number;
 };

@@ -1,7 +1,7 @@
 /**
- * Pods of one revision that differ for good: nodes of one kind are not equally fast.
+ * Lasting differences between pods of one revision: nodes of one kind are not equally fast.
  *
- * Owns:  how large such differences are, and the margin that they add to a comparison.
+ * Owns:  the size of such differences, and the margin that they add to a comparison.
  * Pure:  functions of the window's totals by pod.
  */
 import { groupRequests, tuning } from './constants.ts';
@@ -12,9 +12,10 @@ import type { LatencySeries, Nodes } from './series.ts';
 /**
  * The square of the margin for lasting differences between pods of one revision.
  *
- * One-way analysis of variance of the pods' ln(quantile). Where one pod stands for a revision its own difference cannot
- * be seen: the variance is then what other pods show, those of stable's last half hour among them, shrunk towards what
- * virtual machines of one kind differ by (constants.ts, assumedPodSpread), unless both revisions run on the same nodes.
+ * One-way analysis of variance of the pods' ln(quantile). If a revision has one pod, its own difference cannot be seen:
+ * the variance is then estimated from other pods, including those of stable's last half hour, and shrunk towards the
+ * usual difference of virtual machines of one kind (constants.ts, assumedPodSpread), unless both revisions run on the
+ * same nodes.
  */
 export function podMargin(compared: Compared, p: number, known: PodMarginOf): number {
   const { candidate, stable } = compared;

@@ -1,13 +1,11 @@
 /**
- * What a step can promise before it begins: how long it will take at the present rate, what it will be able to show,
- * and what it would find.
+ * The promise of a step before it begins: how long it will take at the present rate, what it can show and what it
+ * finds.
  *
- * Owns:   the imagined window: both revisions as stable was in the half hour before, minute by minute as noisy, with
- *         the requests that the step's weight gives them.
- * Method: the judge itself looks at that window minute by minute (look.ts), so that a promise knows every rule that the
- *         step will be held to. It is the verdict on expected counts, hence about a median: docs/canary-analysis.md
- *         says how near it comes.
- * Pure:   numbers for people; no verdict rests on them.
+ * Owns:   the imagined window: both revisions behave like stable in the half hour before, with the same noise and with
+ *         the requests of the step's weight.
+ * Method: the judge looks at that window minute by minute (look.ts), so a promise follows every rule of the step. It is
+ *         the verdict on expected counts, hence a median (docs/canary-analysis.md). No verdict depends on it.
  */
 import { tuning } from './constants.ts';
 import type { Evidence } from './evidence.ts';
@@ -19,21 +17,21 @@ import type { GatePlan } from './plan.ts';
 import type { Cell, Nodes, Both } from './series.ts';
 import type { GateResult } from './verdict.ts';
 
-/** What is known of the traffic before a step. */
+/** The traffic before a step. */
 export type Past = {
-  /** Of both revisions together. */
+  /** Requests of both revisions together. */
   readonly requestsPerMinute: number;
-  /** Stable's: share of requests that failed, and latencies of those that were answered. */
+  /** Stable's share of failed requests, and the latencies of its answered requests. */
   readonly failureRate: number;
   readonly latency: LatencyCounts;
   readonly history: (quantile: number) => NoiseHistory;
 };
 
-/** The step that is foreseen. */
+/** The step to make a promise for. */
 export type Outlook = {
   readonly plan: GatePlan;
   readonly require: 'NoFail' | 'Pass';
-  /** Of the traffic that the candidate gets, 0 to 1. */
+  /** The candidate's share of the traffic, 0 to 1. */
   readonly share: number;
   readonly pods: Both<number>;
   readonly loadIsEqual: boolean;
@@ -44,37 +42,37 @@ export type Outlook = {
 export type GatePromise = {
   readonly gate: TrafficGate;
   /**
-   * What is shown of an identical revision when the step ends: at most so much worse, in the gate's unit; null:
+   * What the step shows for an identical revision when it ends: the upper bound in the gate's unit; null: it shows
    * nothing.
    */
   readonly shows: number | null;
-  /** The least increase that would be found in four of five; null: none would, or nothing is compared. */
+  /** The least increase that is found in four of five cases; null: no increase is, or the gate does not compare. */
   readonly finds: number | null;
 };
 
 export type StepPromise = {
   readonly requestsPerMinute: number;
   /**
-   * Until an identical revision may go on: where it looks as good as it is, and where chance makes it look worse; null:
+   * Minutes until an identical revision continues: if it looks as good as it is, and if it looks worse by chance; null:
    * not within the step's time.
    */
   readonly minutes: readonly [usual: number | null, unlucky: number | null];
-  /** How long `finds` looks. */
+  /** The minutes within which `finds` is found. */
   readonly findsWithin: number;
   readonly gates: readonly GatePromise[];
 };
 
 const blocksAMinute = 3;
-/** The largest increase that is asked about: eleven times as slow. */
+/** The largest increase that is tried: eleven times as slow. */
 const mostSlower = 10;
 const halvings = 6;
 /**
- * From what is found in half of the cases to what is in four of five: 0.84 standard errors more, where the bound itself
- * is about 3.4 of them away from the limit.
+ * The factor from what is found in half of the cases to what is found in four of five: 0.84 standard errors more, where
+ * the bound itself is about 3.4 standard errors from the limit.
  */
 const fourOfFive = 1.25;
 
-/** @returns undefined where too little is known to foresee anything */
+/** @returns undefined when too little is known for a promise */
 export function promiseOf(past: Past, asked: Outlook): StepPromise | undefined {
   if (
     past.latency.total < tuning.hardMinRequests ||
@@ -83,7 +81,7 @@ export function promiseOf(past: Past, asked: Outlook): StepPromise | undefined {
     asked.share >= 1
   )
     return undefined;
-  // How many answers will be compared, and disagree, nothing tells.
+  // The past does not show how many answers will be compared and disagree.
   const gates = asked.plan.gates.filter((gate) => isCompared(gate) || kindOfGate(gate).isForOne);
   const outlook = { ...asked, plan: { ...asked.plan, gates } };
   const world = imaginedIn(past, outlook);
@@ -105,23 +103,23 @@ export function promiseOf(past: Past, asked: Outlook): StepPromise | undefined {
 }
 
 /**
- * What a result shows: nothing worse than this, in the gate's unit. A limit that is kept is shown as such, however far
- * below the bound is.
- * @returns null where nothing is compared, or nothing is shown
+ * What a result shows, in the gate's unit. For a bound below the limit that is the limit itself, however much lower the
+ * bound is.
+ * @returns null if the gate does not compare, or shows nothing
  */
 export function shownBy(gate: TrafficGate, result: Pick<GateResult, 'limit' | 'upper'> | undefined): number | null {
   if (result === undefined || result.upper === null || !Number.isFinite(result.upper)) return null;
   if (!isCompared(gate)) return null;
-  // No rate is above 1: that is no bound.
+  // Every rate is at most 1, so such a bound shows nothing.
   if (!isOverLatency(gate) && result.upper >= 1) return null;
   return gate.atMost === Infinity && result.upper > result.limit ? null : Math.max(result.limit, result.upper);
 }
 
-/** An imagined window of so many blocks, in which the candidate may be worse. */
+/** Makes an imagined window of a number of blocks, in which the candidate may be worse. */
 type World = (blocks: number, worse?: Worse) => Evidence;
 type Worse = {
-  /** In ln(latency). */ readonly lnSlower?: number;
-  /** Share of requests. */ readonly failures?: number;
+  /** Added to ln(latency). */ readonly lnSlower?: number;
+  /** Added to the share of failed requests. */ readonly failures?: number;
 };
 
 type Search = { readonly from?: number; readonly unluckyBy?: (blocks: number) => Worse };
@@ -143,7 +141,7 @@ function minutesOf(blocks: number | undefined): number | null {
 }
 
 /**
- * How much worse than stable an identical candidate looks after so many blocks in one of four cases: 0.67 standard
+ * How much worse than stable an identical candidate looks after `blocks` blocks in one of four cases: 0.67 standard
  * errors.
  */
 function unluckyIn(
@@ -238,7 +236,7 @@ function spreadOf({ minutes, weightedVariance, pods }: NoiseHistory): {
   };
 }
 
-/** Up and down by minutes. Four minutes of both together have the variance of two revisions, and no difference. */
+/** Alternating signs by minute: every four minutes have the variance of two revisions and a mean difference of 0. */
 const fromMinute = (minute: number): number => (minute % 2 === 0 ? 1 : -1);
 const everyOther = (minute: number): number => (minute % 4 < 2 ? 1 : -1);
 
@@ -254,7 +252,7 @@ type Side = {
   readonly sign: (minute: number) => number;
 };
 
-/** One revision's expected counts, by block and by pod. The last block is still to be counted. */
+/** One revision's expected counts, by block and by pod. The last block is not complete yet. */
 function cellsOf(pod: string, side: Side): { readonly blocks: readonly Cell[]; readonly pods: readonly Cell[] } {
   const {
     past: { latency },
@@ -274,7 +272,7 @@ function cellsOf(pod: string, side: Side): { readonly blocks: readonly Cell[]; r
     compared: 0,
     disagreed: 0,
   });
-  // A minute that is louder is so in each of its blocks.
+  // Noise of a minute is the same in each of its blocks.
   const loud = [1, -1].map((sign) => cell('', 0, perBlock, sign * side.minuteSd));
   const byBlock = Array.from({ length: blocks }, (_, block) => ({
     ...(loud[side.sign(Math.floor(block / blocksAMinute)) > 0 ? 0 : 1] as Cell),
@@ -288,7 +286,7 @@ function cellsOf(pod: string, side: Side): { readonly blocks: readonly Cell[]; r
   return { blocks: byBlock, pods: byPod };
 }
 
-/** A histogram moved by so much ln(latency), and made one of so many requests. */
+/** A histogram shifted by `ln` in ln(latency) and scaled to a number of requests. */
 function moved(histogram: LatencyCounts, ln: number, requests: number): LatencyCounts {
   const { scale, counts, first, last, total } = histogram;
   const made = emptyHistogram(scale);

@@ -1,5 +1,5 @@
 /**
- * Evidence against "this threshold is the p-quantile", valid at any time, and what it says about two revisions.
+ * Evidence against "this threshold is the p-quantile", valid at any time, and bounds for two revisions.
  *
  * Source: beta-binomial mixture martingale: Robbins (1970); Howard & Ramdas, Sequential estimation of quantiles,
  *         Bernoulli 28(3), 2022, Theorem 1; mixtures: Howard, Ramdas, McAuliffe & Sekhon, Ann. Stat. 49(2), 2021.
@@ -9,7 +9,7 @@ import { lnQuantile, type Tail } from './log-histogram.ts';
 import { logGamma } from './special-functions.ts';
 import { tuning } from './constants.ts';
 
-/** What is asked about one quantile; made once per gate. */
+/** The constants of one quantile; computed once per gate. */
 export type QuantileTest = {
   /** Share of requests that lie above the quantile: 1 - p. */
   readonly share: number;
@@ -73,11 +73,11 @@ function reach(
   return far;
 }
 
-/** One revision's latencies and how many requests they speak for (a forecast asks about more than there are). */
+/** One revision's latencies and the number of requests (a forecast asks about more than were counted). */
 export type QuantileSample = { readonly tail: Tail; readonly n: number };
 export type Side = 'lower' | 'upper';
 
-/** A difference of ln(latency) with the half width that sampling leaves on either side. */
+/** A difference of ln(latency) with the half width of sampling on either side. */
 export type Contrast = {
   readonly difference: number;
   /** Infinity while the requests are too few. @param enough the search may stop once the width is over this */

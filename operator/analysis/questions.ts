@@ -1,8 +1,8 @@
 /**
- * What each gate asks of a window, and of whom.
+ * The question of each gate to a window.
  *
- * Owns:  which counts each gate looks at, how much of α it may spend, and what it has to show by now. A gate against
- *        stable's latency asks live requests and pairs of service times.
+ * Owns:  which counts each gate uses, its α, and what it must show by now. A gate against stable's latency uses live
+ *        requests and pairs of service times.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -29,7 +29,7 @@ import type { PairedResult } from './verdict.ts';
 
 export type Judgement = LatencyJudgement | EachClass | RateJudgement;
 
-/** What live requests say of a gate. */
+/** The judgement of a gate by live requests. */
 export function judgementOf(gate: TrafficGate, facts: WindowFacts): Judgement {
   if (!isOverLatency(gate)) return new RateJudgement(rateQuestion(gate, facts));
   return isLatencyCompared(gate) && gate.eachClass === true
@@ -47,8 +47,8 @@ function eachClass(gate: ComparedLatencyGate, facts: WindowFacts): EachClass {
 }
 
 /**
- * What a gate may spend, and what it has to show by now. From the window's first pair on, live requests and pairs have
- * half each of what a gate against stable's latency may spend.
+ * The α of a gate, and what it must show by now. From the window's first pair on, live requests and pairs have half
+ * each of the α of a gate against stable's latency.
  */
 function askedOf(gate: TrafficGate, { plan, span, paired, cells }: WindowFacts) {
   const { failBlocks, warmBlocks, passAlpha: whole } = gateTimingOf(plan);
@@ -61,7 +61,7 @@ function askedOf(gate: TrafficGate, { plan, span, paired, cells }: WindowFacts) 
     ...present({ last: lastToShow(limit, wider, plan, span) }),
     early: Math.max(limit, early),
   });
-  // A step that may last a few minutes only has to judge within them.
+  // A step of a few minutes must be able to judge within them.
   const isFew =
     'failsFrom' in gate && gate.failsFrom !== undefined && totalOf(cells.candidate, requestsOf) < gate.failsFrom;
   const isTooEarlyToFail = isFew || span.known < Math.min(failBlocks, span.maxBlocks / 3);
@@ -74,7 +74,7 @@ function askedOf(gate: TrafficGate, { plan, span, paired, cells }: WindowFacts) 
   };
 }
 
-/** Against stable both revisions get the same mix of classes; a limit in milliseconds is one of the mix that is. */
+/** A comparison gives both revisions the same mix of classes; a limit in milliseconds uses the actual mix. */
 function latencyQuestion(gate: LatencyGate, facts: WindowFacts): LatencyQuestion {
   const { cells, pods, extent, firstBlock, history, nodes } = facts;
   const { shown, ...asked } = askedOf(gate, facts);
@@ -101,7 +101,7 @@ function latencyQuestion(gate: LatencyGate, facts: WindowFacts): LatencyQuestion
   };
 }
 
-/** What pairs of service times say of a gate; undefined where there are none, or they say nothing of such a gate. */
+/** The result of a gate by pairs; undefined without pairs, or for a gate that pairs cannot judge. */
 export function pairedResultOf(gate: TrafficGate, facts: WindowFacts): PairedResult | undefined {
   const { paired, pods, extent, history, nodes } = facts;
   if (paired === undefined || !isLatencyCompared(gate)) return undefined;
@@ -124,20 +124,20 @@ export function pairedResultOf(gate: TrafficGate, facts: WindowFacts): PairedRes
     : said;
 }
 
-/** Half as much again at p95, and more where more is allowed. */
+/** 50 % more at p95, and more for gates that allow more. */
 function earlyOf({ atMost }: ComparedLatencyGate): number {
   return atMost === Infinity ? Infinity : earlyPromise.latency;
 }
 
 /**
- * A Fail always allows for nodes that differ. So does a Pass that may show less than its limit; one that may not is
- * about these pods: with a pod each it could never be given.
+ * A Fail always allows for nodes that differ. So does a Pass that may show less than its limit; a Pass that must show
+ * the limit is about these pods: with one pod of each revision it could never pass otherwise.
  */
 function podDeviationsOf(atMost: number | undefined): LatencyQuestion['podDeviations'] {
   return { ...tuning.podDeviations, ...(atMost === undefined ? { Pass: 0 } : {}) };
 }
 
-/** Against stable both revisions get the same mix of classes. */
+/** A comparison gives both revisions the same mix of classes. */
 function rateQuestion(gate: RateGate, facts: WindowFacts): RateQuestion {
   const what = kindOfGate(gate).counts;
   if (what === 'latency') throw new Error(`unreachable: ${gate.kind} counts no requests`);

@@ -1,11 +1,10 @@
 /**
- * Evidence against "the rate is q", tempered for events that come in bursts, for one revision and for two.
+ * Evidence against "the rate is q", tempered for events in bursts, for one revision and for two.
  *
- * Source: beta-binomial mixture: Robbins (1970); Howard et al., Ann. Stat. 49(2), 2021. Counts
- *         are divided by a design effect: Kish (1965); Rao & Scott, Biometrics 48, 1992.
- * Why:    tempering keeps the guarantee for independent requests. For fixed counts and q the function z → R is the
- *         log of a mean of exponentials in z, hence convex, and 0 at z = 0; so R(z) <= z R(1), and a z in (0, 1],
- *         however it was chosen, can only take rejections away.
+ * Source: beta-binomial mixture: Robbins (1970); Howard et al., Ann. Stat. 49(2), 2021. Counts are divided by a design
+ *         effect: Kish (1965); Rao & Scott, Biometrics 48, 1992.
+ * Why:    for fixed counts and q, z → R is the log of a mean of exponentials in z, hence convex, and 0 at z = 0; so
+ *         R(z) <= z R(1), and any z in (0, 1] can only remove rejections: the guarantee for independent requests stays.
  * Pure:   functions of counts by block.
  */
 import { tuning } from './constants.ts';
@@ -15,9 +14,9 @@ import { logBeta } from './special-functions.ts';
 
 /** How clustered one revision's events are. */
 export type Dispersion = {
-  /** Requests in a minute, about. */
+  /** Requests per minute, approximately. */
   readonly perMinute: number;
-  /** Measured square of the rate's relative standard deviation from minute to minute, and its weight in minutes. */
+  /** Measured square of the rate's relative standard deviation between minutes, and its weight in minutes. */
   readonly measured: number;
   readonly minutes: number;
 };
@@ -43,7 +42,7 @@ export function dispersionOf({ events, trials }: Counts): Dispersion {
 
 /**
  * The square of the relative standard deviation in use: measured values shrunk towards the assumed one; a candidate
- * that is worse says so at once.
+ * with more noise raises it at once.
  */
 export function clustering(candidate: Dispersion, stable?: Dispersion): number {
   let weight = tuning.assumedRateMinutes;
@@ -59,14 +58,14 @@ export function clustering(candidate: Dispersion, stable?: Dispersion): number {
   return Math.max(sum / weight, floor);
 }
 
-/** Events of trials, and how clustered they are. */
+/** Events among trials, and how clustered they are. */
 export type RateSample = {
   readonly x: number;
   readonly n: number;
-  /** clustering × requests in a minute */ readonly cluster: number;
+  /** clustering × requests per minute */ readonly cluster: number;
 };
 
-/** Mixed priors: most of the weight near 0, where error rates are; the rest as it is for any rate. */
+/** Mixed priors: most of the weight near 0, where error rates are; the rest is the same for any rate. */
 const priors = [
   { above: 0.5, below: tuning.smallRatePrior, lnWeight: Math.log(tuning.smallRateWeight) },
   { above: 0.5, below: 0.5, lnWeight: Math.log(1 - tuning.smallRateWeight) },
@@ -77,8 +76,8 @@ const tiny = 1e-9;
  * R(q) = ln Σ_j w_j B(z x + a_j, z (n - x) + b_j) / B(a_j, b_j) - z x ln q - z (n - x) ln(1 - q), with the design
  * effect 1/z = 1 + k² M min(1, q / (1 - q)) and the priors Beta(½, 50) and Beta(½, ½).
  *
- * A mixture of martingales of mean 1 is one, whatever the prior; where errors are rare the first needs half the
- * requests.
+ * A mixture of martingales of mean 1 is one too, whatever the prior; where errors are rare the first prior needs half
+ * the requests.
  * @param q 0..1 exclusive
  */
 export function rateEvidence({ x, n, cluster }: RateSample, q: number): number {
@@ -92,7 +91,7 @@ export function rateEvidence({ x, n, cluster }: RateSample, q: number): number {
   return most + Math.log1p(Math.exp(Math.min(small, any) - most)) - events * Math.log(q) - rest * Math.log1p(-q);
 }
 
-/** The rates below and above the observed one at which evidence reaches the bound; 0 and 1 where it never does. */
+/** The rates below and above the observed one at which evidence reaches the bound; 0 and 1 if it never does. */
 export function rateBounds(sample: RateSample, bound: number): { readonly lower: number; readonly upper: number } {
   const rate = sample.x / sample.n;
   const against = (q: number): boolean => rateEvidence(sample, clip(q)) >= bound;
@@ -104,7 +103,7 @@ export function rateBounds(sample: RateSample, bound: number): { readonly lower:
 const halvings = 60;
 const goldenRatio = (Math.sqrt(5) - 1) / 2;
 
-/** Where `against` begins to hold on the way from `near`, where it does not, to `far`, where it does. */
+/** The point between `near`, where `against` is false, and `far`, where it is true, at which it becomes true. */
 function edge(near: number, far: number, against: (q: number) => boolean, steps = halvings): number {
   let inside = near;
   let outside = far;
@@ -116,7 +115,7 @@ function edge(near: number, far: number, against: (q: number) => boolean, steps 
   return outside;
 }
 
-/** Two revisions: evidence against "the candidate's rate is stable's plus so much". */
+/** Two revisions: evidence against "the candidate's rate is stable's plus `increase`". */
 export type RatePair = { readonly candidate: RateSample; readonly stable: RateSample };
 
 /**
@@ -150,7 +149,7 @@ export function increaseEvidence({ candidate, stable }: RatePair, increase: numb
   return Math.min(atLeft, atRight);
 }
 
-/** The increases below and above the observed one at which evidence reaches the bound; -1 and 1 where it never does. */
+/** The increases below and above the observed one at which evidence reaches the bound; -1 and 1 if it never does. */
 export function increaseBounds(pair: RatePair, bound: number): { readonly lower: number; readonly upper: number } {
   const observed = pair.candidate.x / pair.candidate.n - pair.stable.x / pair.stable.n;
   const against = (increase: number): boolean => increaseEvidence(pair, increase, bound) >= bound;

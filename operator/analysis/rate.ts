@@ -1,10 +1,9 @@
 /**
- * The gates over rates: errors, and answers that disagree with stable's.
+ * The gates on rates: errors, and answers that disagree with stable's.
  *
- * Owns:   the verdict, its bounds and the forecast of requests still needed, for a limit of increase over stable
- *         and for an absolute one.
- * Method: tempered evidence (rate-evidence.ts); a decided verdict must hold without its worst bursts (stalls.ts).
- * Pure:   the same blocks give the same verdict, whenever and however often it is asked for.
+ * Owns:   the verdict, its bounds and the forecast of requests still needed, for a relative and for an absolute limit.
+ * Method: tempered evidence (rate-evidence.ts); a verdict must hold without its worst bursts (stalls.ts).
+ * Pure:   the same blocks give the same verdict, however often it is computed.
  */
 import { tuning } from './constants.ts';
 import { forecastAround, forecastRequests } from './forecast.ts';
@@ -28,18 +27,17 @@ import type { Decided, GateNumbers, Said } from './verdict.ts';
 export type RateQuestion = {
   readonly candidate: Counts;
   /**
-   * Stable's counts and the increase allowed over its rate (0.005 is half a percent of requests), or a limit of the
-   * rate itself.
+   * Stable's counts and the allowed increase over its rate (0.005 is half a percent of requests), or an absolute limit.
    */
   readonly against: { readonly stable: Counts; readonly increase: number } | { readonly max: number };
-  /** What may be spent in this window on a wrong Fail, and on a wrong Pass. */
+  /** α in this window for a wrong Fail, and for a wrong Pass. */
   readonly alpha: number;
   readonly passAlpha: number;
-  /** What a Pass has to show: the limit, or more; Infinity where anything will do. */
+  /** What a Pass must show: the limit, or more; Infinity: a Pass claims nothing. */
   readonly toShow: number;
-  /** What will do instead where the estimate is good, at the end of a step (plan.ts, lastToShow). */
+  /** What is enough in the last stage of a step if the estimate is good (plan.ts, lastToShow). */
   readonly last?: Last;
-  /** What a NoFail step would like to have shown before it ends (`Decided.early`). */
+  /** What a NoFail step tries to show before it ends (`Decided.early`). */
   readonly early: number;
   /** Blocks of the window that are known. */
   readonly known: number;
@@ -49,24 +47,24 @@ export type RateQuestion = {
 type Side = { readonly counts: Counts; readonly x: number; readonly n: number; readonly dispersion: Dispersion };
 type Frame = {
   readonly question: RateQuestion;
-  /** C = ln(1/α), for either verdict. */ readonly bounds: Readonly<Record<Said, number>>;
+  /** C = ln(1/α), for a Fail and for a Pass. */ readonly bounds: Readonly<Record<Said, number>>;
   readonly candidate: Side;
   readonly stable?: Side;
   readonly clustering: number;
-  /** What a Pass has to show of this estimate: the question's, or what will do at last. */
+  /** What a Pass must show with this estimate: the question's value, or that of the last stage. */
   readonly toShow: number;
 };
 type View = { readonly candidate: RateSample; readonly stable?: RateSample };
 type Cleaned = { readonly view: View; readonly windows: number; readonly requests: number };
 type Settled = {
   readonly decided: Decided;
-  /** What the bounds said before bursts were left out, and what was left then. */ readonly checked?: {
+  /** The verdict of the bounds alone, and what was left without bursts. */ readonly checked?: {
     readonly verdict: Said;
     readonly cleaned: Cleaned;
   };
 };
 
-/** One question with its answers, each worked out only when asked for. */
+/** One question with its answers, each computed only when asked for. */
 export class RateJudgement {
   readonly #frame: Frame;
   #settled: Settled | undefined;
@@ -85,7 +83,7 @@ export class RateJudgement {
     this.#frame = { ...frame, toShow: toShowOf(frame) };
   }
 
-  /** Fail: over the limit. Pass: within what has to be shown. Otherwise undecided, with a reason. */
+  /** Fail: over the limit. Pass: within what must be shown. Otherwise undecided, with a reason. */
   decide(): Decided {
     return this.#settle().decided;
   }
@@ -152,7 +150,7 @@ export class RateJudgement {
   }
 }
 
-/** With an estimate that is good a Pass may show less at last. */
+/** In the last stage a Pass may show less if the estimate is good. */
 function toShowOf(frame: Frame): number {
   const { last, toShow } = frame.question;
   return last !== undefined && observed(viewOf(frame)) <= last.looks ? Math.max(toShow, last.toShow) : toShow;
@@ -184,7 +182,7 @@ function settle(frame: Frame): Settled {
   };
 }
 
-/** What the bounds say before any second thoughts. */
+/** The verdict of the bounds alone, before bursts are left out. */
 function saidOf(frame: Frame): Said | undefined {
   const whole = viewOf(frame);
   if (fails(frame, whole)) return 'Fail';
@@ -196,14 +194,14 @@ function standsIn(frame: Frame, said: Said, view: View): boolean {
 }
 
 /**
- * Without its worst 40 s a Fail has to stand by less evidence, as for latency (constants.ts, stallEvidence): α is spent
- * by the bounds already, and what is left is biased towards stable.
+ * Without its worst 40 s a Fail needs less evidence, as for latency (constants.ts, stallEvidence): the bounds have
+ * spent α already, and what is left is biased towards stable.
  */
 function lessStrict(frame: Frame): Frame {
   return { ...frame, bounds: { ...frame.bounds, Fail: frame.bounds.Fail * tuning.stallEvidence } };
 }
 
-/** @param growth the counts times so much @param shift so many events of the candidate more, for a forecast */
+/** @param growth factor of the counts @param shift events added to the candidate's, for a forecast */
 function viewOf(frame: Frame, growth = 1, shift = 0): View {
   const sample = (side: Side, more: number): RateSample => ({
     x: Math.min(side.n, Math.max(0, side.x + more)) * growth,
@@ -222,7 +220,7 @@ function fails(frame: Frame, view: View): boolean {
   return observed(view) > limit && evidenceAgainst(view, limit, frame.bounds.Fail) >= frame.bounds.Fail;
 }
 
-/** Evidence against every rate, or increase, from what has to be shown on. */
+/** Evidence against every rate, or increase, from what must be shown on. */
 function passes(frame: Frame, view: View, toShow: number): boolean {
   if (toShow >= 1) return true;
   return observed(view) < toShow && evidenceAgainst(view, toShow, frame.bounds.Pass) >= frame.bounds.Pass;
@@ -248,7 +246,9 @@ function boundsOf(
   return { lower: low.lower, upper: Fail === Pass ? low.upper : at(Pass).upper };
 }
 
-/** The counts without the bursts that could have made the verdict: the candidate's for a Fail, stable's for a Pass. */
+/**
+ * The counts without the bursts that could have caused the verdict: the candidate's for a Fail, stable's for a Pass.
+ */
 function cleanedView(frame: Frame, verdict: Said): Cleaned {
   const view = viewOf(frame);
   const side = verdict === 'Fail' ? frame.candidate : frame.stable;

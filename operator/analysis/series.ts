@@ -1,28 +1,28 @@
 /**
- * What both revisions did in a window, block by block, with the mix of request classes made equal.
+ * The counts of both revisions in a window, block by block, with the same mix of request classes.
  *
- * Owns:   the fold from what pods counted to what the gates look at. Adding is all it does, so the order in
- *         which reports came, their repetition and the number of looks cannot show.
+ * Owns:   the fold from what pods counted to what the gates use. It only adds, so the order and repetition of reports
+ *         and the number of looks do not matter.
  * Units:  a position is a block's index less that of the window's first block.
- * Pure:   nothing is kept between calls.
+ * Pure:   no state between calls.
  */
 import { addInto, emptyHistogram, type LatencyCounts, type Scale } from './log-histogram.ts';
 
 export type Both<T> = { readonly candidate: T; readonly stable: T };
 
-/** What one pod answered in one block, of one tier and size class. */
+/** The answers of one pod in one block, of one tier and size class. */
 export type Cell = {
   readonly pod: string;
-  /** Block: floor(unix seconds / 20) by the clock of the pod's sidecar at the request's end. */
+  /** Block: floor(unix seconds / 20), by the clock of the pod's sidecar at the end of the request. */
   readonly block: number;
   readonly tier: string;
   readonly sizeClass: number;
-  /** Latencies of requests that were answered. */
+  /** Latencies of answered requests. */
   readonly latency: LatencyCounts;
-  /** Requests that count for the error rate, and those of them that failed. */
+  /** Requests that count for the error rate, and how many of them failed. */
   readonly requests: number;
   readonly failures: number;
-  /** Sampled requests whose answers were compared with stable's, and those that disagreed. */
+  /** Sampled requests whose answers were compared with stable's, and how many disagreed. */
   readonly compared: number;
   readonly disagreed: number;
 };
@@ -30,23 +30,24 @@ export type Cell = {
 export type Window = Both<readonly Cell[]> & {
   /** The first whole block after the weight was verified. */
   readonly firstBlock: number;
-  /** The block that the latest report reaches into. */
+  /** The block in which the latest report ends. */
   readonly lastBlock: number;
-  /** Blocks that some pod served in and whose counts are gone for good: left out on both sides. */
+  /** Blocks with requests whose counts are lost: left out for both revisions. */
   readonly lostBlocks?: readonly number[];
   /**
-   * The same requests added up by pod, where the cells are added up by block (merged-cells.ts): none outside the
-   * window, none in a lost block.
+   * Required where the cells are summed by block: the same requests summed by pod (merged-cells.ts), without those
+   * outside the window or in a lost block.
    */
   readonly pods?: Both<readonly Cell[]>;
 };
 
 /**
- * Where pods run: nodes of one kind differ by some percent for good, and one pod cannot tell that from its revision.
+ * Whether the revisions share nodes: nodes of one kind differ by some percent, and one pod cannot show which is the
+ * cause.
  */
 export type Nodes = 'Shared' | 'Unlike';
 
-/** Events of so many trials, by position. */
+/** Events and trials, by position. */
 export type Counts = { readonly events: readonly number[]; readonly trials: readonly number[] };
 
 /** One revision's latencies by position. */
@@ -57,7 +58,7 @@ export type LatencySeries = {
   readonly pods: readonly LatencyCounts[];
 };
 
-/** Positions of a window: how many there are, and how many have not been lost. */
+/** The number of positions of a window, and of those that are not lost. */
 export type Extent = { readonly positions: number; readonly known: number };
 
 export function extentOf(window: Window): Extent {
@@ -67,7 +68,7 @@ export function extentOf(window: Window): Extent {
   return { positions, known: positions - lostInside };
 }
 
-/** The window's cells that count: inside it, in no lost block, and of the tier asked for (all tiers when none is). */
+/** The window's cells that count: inside it, not in a lost block, and of the given tier (all tiers if undefined). */
 export function cellsInside(window: Window, tier?: string): Both<readonly Cell[]> {
   const lost = new Set(window.lostBlocks ?? []);
   const counts = (cell: Cell): boolean =>
@@ -89,11 +90,10 @@ type Weights = ReadonlyMap<string, number>;
 /**
  * Weights that give both revisions the same mix of classes (tier and size class).
  *
- * Direct standardisation: class k gets the share w_k ∝ n_ck n_sk / (n_ck + n_sk), which is where the two can be
- * compared best, and each revision counts for the effective number 1 / Σ(w_k² / n_rk) of requests (Kish, Survey
- * Sampling, 1965, 11.7). With one class, or equal mixes, every weight is 1. A class that only one revision has
- * seen is compared with nothing: weight 0.
- * @returns no weights where there is one class: every request counts once
+ * Direct standardisation: class k gets the share w_k ∝ n_ck n_sk / (n_ck + n_sk), which makes the comparison most
+ * precise, and each revision counts for the effective number 1 / Σ(w_k² / n_rk) of requests (Kish, Survey Sampling,
+ * 1965, 11.7). With one class, or equal mixes, every weight is 1. A class that only one revision has seen has weight 0.
+ * @returns no weights for a single class: every request counts once
  */
 export function classWeights(cells: Both<readonly Cell[]>, measure: Measure): Partial<Both<Weights>> {
   if (areOfOneClass(cells)) return {};
@@ -127,7 +127,7 @@ function perClass(cells: readonly Cell[], measure: Measure): Map<string, number>
     const key = classOf(cell);
     counts.set(key, (counts.get(key) ?? 0) + measure(cell));
   }
-  // Weights are sums of fractions over classes: their order is not that of arrival either.
+  // Weights are sums of fractions over classes: a fixed order makes them independent of the order of arrival.
   return new Map([...counts].toSorted(([one], [other]) => compareText(one, other)));
 }
 
@@ -162,14 +162,14 @@ export function latencySeries(
   return { blocks: blocks.map((block) => block.histogram), total: total.histogram, pods: perPod };
 }
 
-/** One revision's requests, to be added up by block and by pod: the same cells twice, or each already added up. */
+/** One revision's requests for the sums by block and by pod: the same cells twice, or each already summed. */
 export type BothWays = { readonly blocks: readonly Cell[]; readonly pods: readonly Cell[] };
 
 function weightOf(cell: Cell, weights: Weights | undefined): number {
   return weights === undefined ? 1 : (weights.get(classOf(cell)) ?? 0);
 }
 
-/** A sum of histograms that copies only when there is something to add: most blocks have one pod of one class. */
+/** A sum of histograms that copies only when a second one is added: most blocks have one pod of one class. */
 class Gathered {
   #sum: LatencyCounts;
   #owned = false;
@@ -199,7 +199,7 @@ class Gathered {
 
 const empties = new WeakMap<Scale, LatencyCounts>();
 
-/** The one empty histogram of a scale, never written to. */
+/** The shared empty histogram of a scale; it is never changed. */
 function nothing(scale: Scale): LatencyCounts {
   const known = empties.get(scale);
   if (known !== undefined) return known;
@@ -225,7 +225,7 @@ export function countSeries(
   return { events, trials };
 }
 
-/** Sums of fractions depend on their order in the last digit: the order is made one of content, not of arrival. */
+/** Sums of fractions depend on their order in the last digit: orders cells by content, not by arrival. */
 function inFixedOrder(cells: readonly Cell[]): readonly Cell[] {
   for (let i = 1; i < cells.length; i++) {
     const [one, next] = [cells[i - 1], cells[i]];

@@ -1,7 +1,7 @@
 /**
- * "Nothing worse than X": what a rollout has shown, and what a step promises to show, in a person's words.
+ * "Nothing worse than X": messages about what a rollout has shown and what a step promises to show.
  *
- * Rule:  X is rounded up, so that it stays true; a limit that is kept is said as such.
+ * Rule:  X is rounded up, so that it stays true; for a bound below the limit X is the limit.
  * Pure.
  */
 import { plural } from '../../api/text.ts';
@@ -16,7 +16,7 @@ export function increaseWords(gate: Pick<TrafficGate, 'kind'>, value: number): s
   return kindOfGate(gate).unit === 'points' ? `+${percent} ${percent === 1 ? 'point' : 'points'}` : `+${percent} %`;
 }
 
-/** Up, to two digits. */
+/** Rounded up to two digits. */
 export function roundedUp(value: number): number {
   if (!(value > 0)) return 0;
   const digit = 10 ** (Math.floor(Math.log10(value) + 1e-9) - 1);
@@ -24,10 +24,10 @@ export function roundedUp(value: number): number {
 }
 
 /**
- * "nothing worse than +38 % p95, +2.1 points errors shown; p99 not shown" of the gates against stable. What pairs have
- * shown is said to be theirs. A NoFail step may end with a gate undecided: that one has shown nothing.
+ * "nothing worse than +38 % p95, +2.1 points errors shown; p99 not shown" of the gates that compare with stable. What
+ * pairs have shown is marked "by pairs". A NoFail step may end with an undecided gate, which has shown nothing.
  *
- * @returns undefined where no gate has shown anything
+ * @returns undefined when no gate has shown anything
  */
 export function shownWords({ gates }: GatePlan, results: readonly GateResult[]): string | undefined {
   const compared = gates.flatMap((gate, i) => {
@@ -43,8 +43,8 @@ export function shownWords({ gates }: GatePlan, results: readonly GateResult[]):
 }
 
 /**
- * By the evidence that passed: pairs, or else live requests. Where a Pass shows nothing, one by pairs tells nothing of
- * the tail.
+ * What the passing evidence has shown: pairs, or else live requests. If a Pass claims nothing, a Pass by pairs does not
+ * show the tail.
  */
 function shownIn(
   gate: TrafficGate,
@@ -87,7 +87,7 @@ function timeWords([usual, unlucky]: StepPromise['minutes'], within: number): st
 function showsWords(shows: readonly string[], gates: readonly GatePromise[], isTooLate: boolean): readonly string[] {
   const compared = gates.filter(({ gate }) => isCompared(gate));
   if (compared.length === 0) return [];
-  if (shows.length === 0) return ['it can show nothing of how the revisions compare'];
+  if (shows.length === 0) return ['it cannot show how the revisions compare'];
   return [`it can show ${listed(shows)}${isTooLate ? ' by then' : ''}`];
 }
 

@@ -1,22 +1,22 @@
 /**
- * Which blocks to leave out so that a verdict does not hang on a stall or two.
+ * Which blocks to leave out so that a verdict does not depend on a few stalls.
  *
- * Owns:  the rule: the worst 40 s always, then further windows only while they are outliers among the revision's
- *        own blocks, so that a lasting slowdown loses a window and a stall loses its whole effect.
+ * Owns:  the rule: always the worst 40 s, then further windows only while they are outliers among the revision's own
+ *        blocks. A lasting slowdown loses one window; a stall loses its whole effect.
  * Pure:  a function of the counts by block.
  */
 import { tuning } from './constants.ts';
 import { total } from './rate-evidence.ts';
 
 export type StallCounts = {
-  /** By position: events (requests over a level, errors) and all requests. */
+  /** Events (requests over a level, or errors) and all requests, by position. */
   readonly events: readonly number[];
   readonly trials: readonly number[];
   /** Positions whose blocks are known. */
   readonly known: number;
 };
 
-/** @returns positions to leave out, and in how many windows they lie */
+/** @returns positions to leave out, and the number of windows they form */
 export function worstBlocks({ events, trials, known }: StallCounts): {
   readonly removed: ReadonlySet<number>;
   readonly windows: number;
@@ -42,7 +42,7 @@ function positionsOf(at: number, length: number): number[] {
   return Array.from({ length: Math.min(tuning.stallBlocks, length - at) }, (_, i) => at + i);
 }
 
-/** Start of the window with the most events; the earliest of equals. */
+/** Start of the window with the most events; the earliest if several have the same number. */
 function worstWindow(events: readonly number[]): number {
   let best = 0;
   let most = -1;
@@ -57,8 +57,8 @@ function worstWindow(events: readonly number[]): number {
 }
 
 /**
- * At least three times what its requests would have at the rate of the others, and three standard deviations above
- * (Poisson).
+ * Whether a window has at least three times the events expected from the rate of the other blocks, and at least three
+ * standard deviations more (Poisson).
  */
 function isOutlier(
   left: { readonly events: readonly number[]; readonly trials: readonly number[] },

@@ -1,16 +1,16 @@
 /**
- * What a gate says, and on which numbers.
+ * The verdict of a gate and its numbers.
  *
- * Owns:  the types; the reasons for not deciding are in api/reasons.ts. Read this before the gates.
- * Units: a relative latency gate speaks in ratios less one (0.15 is 15 % slower), an absolute one in
- *        milliseconds, rates in shares of requests (0.005 is half a percent).
+ * Owns:  the types; the reasons of undecided gates are in api/reasons.ts. Read this before the gates.
+ * Units: a relative latency gate uses ratios less one (0.15 is 15 % slower), an absolute one milliseconds, rates are
+ *        shares of requests (0.005 is half a percent).
  */
 
 import type { ReasonFrom } from '../../api/reasons.ts';
 import type { PairSource } from '../../api/report.ts';
 
 export type Verdict = 'Pass' | 'Fail' | 'Undecided';
-/** A verdict that says something. */
+/** A verdict that decides. */
 export type Said = Exclude<Verdict, 'Undecided'>;
 
 /** Why a gate is undecided. */
@@ -20,90 +20,88 @@ export type Decided = {
   readonly verdict: Verdict;
   readonly reason?: UndecidedReason;
   /**
-   * For a step that asks for NoFail. Shown: nothing worse than the early promise (constants.ts). Blind: the gate could
-   * not fail yet, whatever the candidate did. Absent: neither; a gate without such a promise says Shown.
+   * For a NoFail step. Shown: the candidate is not worse than the early promise (constants.ts). Blind: the gate could
+   * not have failed yet, whatever the candidate did. Absent: neither. A gate without an early promise reports Shown.
    */
   readonly early?: 'Shown' | 'Blind';
 };
 
-/** A class of requests. sizeClass: up to so many input elements (for text, tokens), a power of two. */
+/** A class of requests. sizeClass: the upper limit of input elements (of tokens, for text), a power of two. */
 export type RequestClass = { readonly tier: string; readonly sizeClass: number };
 
 export type GateNumbers = {
-  /** Of a gate that judges each class, where the verdict is that of one. */
+  /** The class of the verdict, for a gate that judges each class. */
   readonly ofClass?: RequestClass;
   readonly candidateRequests: number;
-  /** Absent where nothing is compared with stable. */
+  /** Absent for a gate that does not compare with stable. */
   readonly stableRequests?: number;
   readonly unit: 'ratio' | 'ms' | 'share';
-  /** Point estimate and bounds, in `unit`; null while there are none. */
+  /** Point estimate and bounds, in `unit`; null while unknown. */
   readonly estimate: number | null;
   readonly lower: number | null;
   readonly upper: number | null;
-  /** What the lower bound is held against. */
+  /** The gate fails when the lower bound is above this. */
   readonly limit: number;
   /**
-   * What the upper bound is held against: the limit, or more where the traffic cannot show that; Infinity where a Pass
-   * shows nothing.
+   * The gate passes when the upper bound is at most this: the limit, or more when the traffic cannot show the limit;
+   * Infinity when a Pass claims nothing.
    */
   readonly toShow: number;
   /**
-   * Candidate requests that today's estimate would need for a verdict: a forecast, not a bound. 0 once decided, null
-   * when no number of requests would do.
+   * Candidate requests still needed for a verdict by today's estimate: a forecast, not a bound. 0 once decided, null
+   * when no number of requests is enough.
    */
   readonly requestsStillNeeded: number | null;
   /**
-   * The same with those for estimates a standard error away on either side; null where no number would do. Absent once
-   * decided, and where no number of requests is missing.
+   * The same for estimates one standard error lower and higher; null when no number of requests is enough. Absent once
+   * decided, and when no requests are missing.
    */
   readonly neededRange?: readonly [low: number | null, high: number | null];
-  /** Chance that the bounds miss in this window: of a wrong Fail and of a wrong Pass together. */
+  /** Chance that the bounds are wrong in this window: of a wrong Fail and of a wrong Pass together. */
   readonly alpha: number;
-  /** Of these the chance of a wrong Pass, which is that of the upper bound. */
+  /** The part of `alpha` for a wrong Pass, which is that of the upper bound. */
   readonly passAlpha: number;
-  /** What made the bounds as wide as they are. */
+  /** What determines the width of the bounds. */
   readonly evidence: LatencyEvidence;
-  /** Of a latency gate against stable, where the same was asked of both revisions. */
+  /** The result by pairs, for a gate that compares latency with stable's. */
   readonly paired?: PairedResult;
 };
 
 export type LatencyEvidence = {
-  /** Minutes that the requests amount to. */
+  /** The effective number of minutes of the requests. */
   readonly minutes: number;
-  /** Standard deviation between minutes: of the compared ln(latency), or of the rate, relative to it. */
+  /** Standard deviation between minutes: of the compared ln(latency), or of the rate, relative to the rate. */
   readonly noise: number;
-  /** The same as a Pass has to allow for, where that is more. */
+  /** The same as a Pass allows for it, if that is more. */
   readonly passNoise?: number;
   readonly candidatePods: number;
   readonly stablePods?: number;
   /**
-   * Where one pod stands for a revision on nodes that may differ: how much of a difference, as a ratio less one, may be
-   * theirs.
+   * If a revision has one pod and nodes may differ: the part of the difference, as a ratio less one, that nodes may
+   * explain.
    */
   readonly nodesMayDiffer?: number;
-  /** Windows of 40 s left out to see whether the verdict still holds. */
+  /** Windows of 40 s that were left out to check whether the verdict still holds. */
   readonly windowsRemoved: number;
   /**
-   * What the bound that speaks (lower for a Fail, upper for a Pass) is without those windows, in the gate's unit; for
-   * latency a Fail asks a little less of it than of the whole (constants.ts, stallEvidence). Absent when none were left
-   * out.
+   * The deciding bound (lower for a Fail, upper for a Pass) without those windows, in the gate's unit; a latency Fail
+   * needs less evidence there (constants.ts, stallEvidence). Absent when no window was left out.
    */
   readonly boundWithoutStalls?: number;
 };
 
-/** What pairs of service times say of a latency gate (paired.ts). */
+/** The result of a latency gate by pairs of service times (paired.ts). */
 export type PairedResult = Pick<Decided, 'verdict' | 'reason'> & {
   readonly pairs: number;
-  /** Where they came from. */
+  /** The number of pairs from each source. */
   readonly counts: Readonly<Partial<Record<PairSource, number>>>;
   /**
-   * Typical slowdown of the same request: ratios less one; null while there are too few pairs. `upper` is what a Pass
-   * shows.
+   * Typical slowdown of the same request: ratios less one; null while there are too few pairs. A Pass shows `upper`.
    */
   readonly estimate: number | null;
   readonly lower: number | null;
   readonly upper: number | null;
-  /** Shown: nothing worse than the early promise. Blind: the pairs could not have failed it yet. */
+  /** Shown: not worse than the early promise. Blind: the pairs could not have failed the gate yet. */
   readonly early?: 'Shown' | 'Blind';
 };
 

@@ -1,29 +1,26 @@
 /**
- * Whether a slow candidate is on its way to be fast: caches fill, code is compiled, and then it is what it is.
+ * Whether a slow candidate is still warming up: caches fill and code is compiled, then latency settles.
  *
- * Owns:  the rule that keeps a warm-up from being taken for a regression: a Fail has to stand in the latest part of the
- *        window in which the candidate shows no trend for the better against stable, and even if what trend there may
- *        be goes on for a while.
- * Why:   a decaying excess has a trend, a lasting one has none. In a window's first minutes a trend cannot be told from
- *        none, so that "none was seen" is not enough: the slope's own error is counted for the candidate.
- * Pure:  a function of the window's blocks. It can only take Fails away, so it costs no α.
+ * Owns:  the rule that a warm-up is not a regression: a Fail must hold in the latest part of the window without a trend
+ *        towards stable, even if the largest unseen trend continued for a while. The first minutes cannot show a trend.
+ * Pure:  a function of the window's blocks. It can only remove Fails, so it spends no α.
  */
 import { tuning } from './constants.ts';
 import type { LatencyCounts } from './log-histogram.ts';
 
 type Blocks = readonly LatencyCounts[];
 
-/** Where a window is judged from, and how much faster the candidate may yet get, in ln(latency): 0 or more. */
+/** The position from which a window is judged, and how much faster the candidate may still get, in ln: 0 or more. */
 export type Settling = { readonly from: number; readonly stillToGain: number };
 
 /**
- * Drops the first half of the window, and again, as long as the candidate is getting faster in what is left. What is
- * left is then looked at as if its trend, less some of its standard errors, went on: until the window is five minutes
- * old, or, where a trend was found, for three more minutes.
+ * Drops the first half of the window, repeatedly, while the candidate gets faster in the rest. In the rest its trend,
+ * less some standard errors, is assumed to continue: until the window is five minutes old, or for three more minutes
+ * after a trend was found.
  *
- * @param stable absent where the candidate is held against a limit in milliseconds
+ * @param stable absent for a limit in milliseconds
  * @param limits.leastRequests of each revision for a point of the trend
- * @param limits.warmBlocks age of a window until which a trend that is not seen may go on
+ * @param limits.warmBlocks age of a window until which an unseen trend may continue
  * @returns undefined when less than two minutes would be left
  */
 export function settlingOf(
@@ -48,10 +45,10 @@ export function settlingOf(
   return { from, stillToGain: lnStep * Math.max(0, deviations * trend.error - trend.slope) * (until - trend.middle) };
 }
 
-/** Difference of mean ln(latency), when, and its weight: the inverse of its sampling variance. */
+/** Difference of mean ln(latency) at a position, with its weight: the inverse of its sampling variance. */
 type Point = { readonly x: number; readonly y: number; readonly w: number };
 
-/** Requests, and sums of bucket indices and their squares: the unit cancels in a slope over its error. */
+/** Number of requests, and sums of bucket indices and their squares: a slope over its error has no unit. */
 class Moments {
   n = 0;
   #sum = 0;
@@ -70,7 +67,7 @@ class Moments {
     return this.#sum / this.n;
   }
 
-  /** Of the mean; a bucket's own width (1/12) keeps it above 0. */
+  /** Variance of the mean; a bucket's own width (1/12) keeps it above 0. */
   get variance(): number {
     return Math.max(1 / 12, this.#squares / this.n - this.mean ** 2) / this.n;
   }
@@ -91,10 +88,10 @@ function pointsOf(candidate: Blocks, stable: Blocks | undefined, leastRequests: 
   return points;
 }
 
-/** Of a line through the points: its slope by the block, that slope's standard error, and the middle of the points. */
+/** A line through the points: its slope per block, the slope's standard error, and the middle of the points. */
 type Trend = { readonly slope: number; readonly error: number; readonly middle: number };
 
-/** Weighted least squares; the error is that of sampling, or that of the residuals where they are larger. */
+/** Weighted least squares; the error is from sampling, or from the residuals if that is larger. */
 function trendOf(points: readonly Point[]): Trend | undefined {
   if (points.length < 2) return undefined;
   const w = sum(points, (point) => point.w);

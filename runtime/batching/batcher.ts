@@ -172,11 +172,11 @@ export class Batcher implements Inference {
         engine.freeSlots === 0
           ? planWhileBusy(this.#queue, now)
           : planBatch(this.#queue, { ...limits, maxRows: this.#maxRows, maxBytes: this.#room.runBytes }, now);
-      if (plan.do === 'rest') return this.#wakeIfIdle();
-      if (plan.do === 'drop') {
+      if (plan.kind === 'rest') return this.#wakeIfIdle();
+      if (plan.kind === 'drop') {
         for (const ticket of this.#take(plan.drop))
           ticket.reject(new AppError('REQUEST_EXPIRED', { waitedMs: now - ticket.enqueuedAtMs }));
-      } else if (plan.do === 'wait') return this.#wakeIn(plan.forMs);
+      } else if (plan.kind === 'wait') return this.#wakeIn(plan.forMs);
       else if (!this.#fits(plan.take)) return this.#waitForRoom(now);
       else void this.#run(this.#take(plan.take));
     }
@@ -193,7 +193,7 @@ export class Batcher implements Inference {
    */
   #waitForRoom(now: number): void {
     const plan = planWhileBusy(this.#queue, now);
-    if (plan.do === 'wait') this.#wakeIn(plan.forMs);
+    if (plan.kind === 'wait') this.#wakeIn(plan.forMs);
   }
 
   #wakeIn(ms: number): void {
@@ -236,7 +236,7 @@ export class Batcher implements Inference {
     const batchRows = result.together ? totalRows(tickets) : undefined;
     tickets.forEach((ticket, position) => {
       const part = result.parts[position];
-      if (part?.is !== 'Done') return ticket.reject(this.#errorOf(part));
+      if (part?.kind !== 'Done') return ticket.reject(this.#errorOf(part));
       try {
         ticket.request.hold?.(bytesOf(part.outputs));
       } catch (error) {
@@ -260,9 +260,9 @@ export class Batcher implements Inference {
     this.#msPerRequest = this.#msPerRequest === 0 ? ms : this.#msPerRequest * 0.9 + ms * 0.1;
   }
 
-  #errorOf(part: Exclude<PartResult, { is: 'Done' }> | undefined): AppError {
+  #errorOf(part: Exclude<PartResult, { kind: 'Done' }> | undefined): AppError {
     const why = part?.why ?? 'the engine gave no answer';
-    if (part?.is === 'Refused')
+    if (part?.kind === 'Refused')
       return new AppError('REQUEST_INVALID', { problem: `the model does not accept this input: ${why}` });
     return new AppError('ENGINE_FAILED', { model: this.#options.model, why });
   }

@@ -37,36 +37,36 @@ export type BatchLimits = {
 
 /** `take` and `drop` are ascending positions in the queue. */
 export type BatchPlan =
-  | { readonly do: 'drop'; readonly drop: readonly number[] }
-  | { readonly do: 'run'; readonly take: readonly number[]; readonly because: 'alone' | 'full' | 'aged' }
+  | { readonly kind: 'drop'; readonly drop: readonly number[] }
+  | { readonly kind: 'run'; readonly take: readonly number[]; readonly because: 'alone' | 'full' | 'aged' }
   /** Plan again after `forMs`, or when a request arrives. */
-  | { readonly do: 'wait'; readonly forMs: number }
-  | { readonly do: 'rest' };
+  | { readonly kind: 'wait'; readonly forMs: number }
+  | { readonly kind: 'rest' };
 
 export function planBatch(queue: readonly Waiting[], limits: BatchLimits, nowMs: number): BatchPlan {
-  if (queue.length === 0) return { do: 'rest' };
+  if (queue.length === 0) return { kind: 'rest' };
   const drop = expired(queue, nowMs);
-  if (drop.length > 0) return { do: 'drop', drop };
+  if (drop.length > 0) return { kind: 'drop', drop };
 
   let soonestMs = Infinity;
   for (const group of groupsOf(queue, tierNow(queue))) {
     const take = fill(queue, group, limits);
     const oldest = queue[group[0] ?? 0];
-    if (oldest?.group === undefined) return { do: 'run', take, because: 'alone' };
+    if (oldest?.group === undefined) return { kind: 'run', take, because: 'alone' };
     if (take.length < group.length || rowsOf(queue, take) >= limits.maxRows)
-      return { do: 'run', take, because: 'full' };
+      return { kind: 'run', take, because: 'full' };
     const leftMs = oldest.enqueuedAtMs + limits.maxDelayMs - nowMs;
-    if (leftMs <= 0) return { do: 'run', take, because: 'aged' };
+    if (leftMs <= 0) return { kind: 'run', take, because: 'aged' };
     soonestMs = Math.min(soonestMs, leftMs, timeLeft(queue, nowMs));
   }
-  return { do: 'wait', forMs: soonestMs };
+  return { kind: 'wait', forMs: soonestMs };
 }
 
 /** The plan while every slot is in use: only deadlines matter until the engine reports a free slot. */
-export function planWhileBusy(queue: readonly Waiting[], nowMs: number): Exclude<BatchPlan, { do: 'run' }> {
-  if (queue.length === 0) return { do: 'rest' };
+export function planWhileBusy(queue: readonly Waiting[], nowMs: number): Exclude<BatchPlan, { kind: 'run' }> {
+  if (queue.length === 0) return { kind: 'rest' };
   const drop = expired(queue, nowMs);
-  return drop.length > 0 ? { do: 'drop', drop } : { do: 'wait', forMs: timeLeft(queue, nowMs) };
+  return drop.length > 0 ? { kind: 'drop', drop } : { kind: 'wait', forMs: timeLeft(queue, nowMs) };
 }
 
 /** Positions of the requests whose deadline has passed. */

@@ -15,14 +15,14 @@ import type { RequestTrace } from './trace.ts';
 
 export type CallOutcome =
   | {
-      readonly is: 'Ok';
+      readonly kind: 'Ok';
       readonly elements: number;
       readonly seconds: number;
       /** Of a streamed answer: seconds to its first chunk, and what it had in units of its task. */
       readonly stream?: { readonly firstByteSeconds: number; readonly units: number };
     }
   /** `elements` is 0 when the request was refused before its size was known. */
-  | { readonly is: 'Error'; readonly elements: number; readonly kind: OutcomeKind };
+  | { readonly kind: 'Error'; readonly elements: number; readonly outcome: OutcomeKind };
 
 /** Kinds that mean: the request was fine, there was no room or time for it, whoever is at fault. */
 const shedKinds: ReadonlySet<OutcomeKind> = new Set([
@@ -50,12 +50,12 @@ export class Counters implements Observer {
     const { elements } = call.trace;
     const { tier } = call.incoming;
     if (call.kind === 'Answered') this.record(okOf(call.trace), tier);
-    else if (call.kind === 'Failed') this.record({ is: 'Error', elements, kind: call.outcome }, tier);
+    else if (call.kind === 'Failed') this.record({ kind: 'Error', elements, outcome: call.outcome }, tier);
   }
 
   record(outcome: CallOutcome, tier: Tier = 'interactive'): void {
     const cell = this.#cell(tier, sizeClassOf(outcome.elements));
-    if (outcome.is === 'Ok') {
+    if (outcome.kind === 'Ok') {
       cell.ok += 1;
       cell.latency.observe(outcome.seconds);
       if (outcome.stream !== undefined) {
@@ -65,8 +65,8 @@ export class Counters implements Observer {
       }
       return;
     }
-    cell.errors.set(outcome.kind, (cell.errors.get(outcome.kind) ?? 0) + 1);
-    if (shedKinds.has(outcome.kind)) cell.shed += 1;
+    cell.errors.set(outcome.outcome, (cell.errors.get(outcome.outcome) ?? 0) + 1);
+    if (shedKinds.has(outcome.outcome)) cell.shed += 1;
   }
 
   snapshot(): readonly Traffic[] {
@@ -108,6 +108,6 @@ export function sizeClassOf(elements: number): number {
 }
 
 function okOf({ elements, totalMs, firstByteMs, units }: RequestTrace): CallOutcome {
-  const ok = { is: 'Ok', elements, seconds: totalMs / 1000 } as const;
+  const ok = { kind: 'Ok', elements, seconds: totalMs / 1000 } as const;
   return firstByteMs === undefined ? ok : { ...ok, stream: { firstByteSeconds: firstByteMs / 1000, units } };
 }

@@ -50,9 +50,9 @@ export type ServeSettings = ListenSettings & {
 };
 
 export type Command =
-  | { readonly is: 'help'; readonly text: string }
-  | { readonly is: 'prepare' | 'run' | 'sidecar'; readonly logLevel: LogLevel }
-  | { readonly is: 'serve'; readonly settings: ServeSettings; readonly logLevel: LogLevel };
+  | { readonly kind: 'help'; readonly text: string }
+  | { readonly kind: 'prepare' | 'run' | 'sidecar'; readonly logLevel: LogLevel }
+  | { readonly kind: 'serve'; readonly settings: ServeSettings; readonly logLevel: LogLevel };
 
 const tuning = `Environment:
   ONNX_BODY_LIMIT           largest request body, also after decompression (default: 64Mi)
@@ -129,19 +129,19 @@ const commands = ['serve', 'prepare', 'run', 'sidecar'] as const;
 export function readCommand(argv: readonly string[], environment: Environment): Command {
   const [name = 'help', ...rest] = argv;
   const asksHelp = (text: string | undefined): boolean => text === '--help' || text === '-h' || text === 'help';
-  if (asksHelp(name)) return { is: 'help', text: helps.main };
+  if (asksHelp(name)) return { kind: 'help', text: helps.main };
   const command = commands.find((one) => one === name);
   if (command === undefined)
     throw new AppError('BAD_FLAG', {
       flag: name,
       problem: `unknown command; available commands: ${commands.join(', ')}`,
     });
-  if (rest.some((text) => text.startsWith('-') && asksHelp(text))) return { is: 'help', text: helps[command] };
+  if (rest.some((text) => text.startsWith('-') && asksHelp(text))) return { kind: 'help', text: helps[command] };
   if (command === 'serve')
-    return { is: 'serve', settings: serveSettings(rest, environment), logLevel: logLevelOf(environment, 'warn') };
+    return { kind: 'serve', settings: serveSettings(rest, environment), logLevel: logLevelOf(environment, 'warn') };
   if (rest[0] !== undefined)
     throw new AppError('BAD_FLAG', { flag: rest[0], problem: `${command} takes no arguments` });
-  return { is: command, logLevel: logLevelOf(environment, 'info') };
+  return { kind: command, logLevel: logLevelOf(environment, 'info') };
 }
 
 /** @throws AppError BAD_CONFIG */

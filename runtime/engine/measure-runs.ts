@@ -192,7 +192,7 @@ async function measure(world: World, fill: number, rows: number): Promise<Measur
   const baseBytes = world.keeps ? world.baseBytes : ((await world.readBytes()) ?? world.baseBytes);
   const { result, peakBytes } = await watchRun(world, inputs);
   const [part] = result.parts;
-  if (part?.is !== 'Done') return undefined;
+  if (part?.kind !== 'Done') return undefined;
   const known = inputBytes + 2 * bytesOf(part.outputs);
   const waitedMs = world.clock.monotonic() - beganMs;
   return {

@@ -19,20 +19,20 @@ export type WorkerStep = Omit<SequenceStep, 'sequence'> & { readonly id: number 
 
 /** Begin and end of a sequence's state in a worker. */
 export type SequenceNews =
-  | { readonly say: 'open'; readonly id: number; readonly maxBytes: number }
-  | { readonly say: 'close'; readonly id: number };
+  | { readonly kind: 'open'; readonly id: number; readonly maxBytes: number }
+  | { readonly kind: 'close'; readonly id: number };
 
 export type ToWorker =
-  | { readonly say: 'run'; readonly batch: EngineBatch }
-  | { readonly say: 'step'; readonly steps: readonly WorkerStep[] }
+  | { readonly kind: 'run'; readonly batch: EngineBatch }
+  | { readonly kind: 'step'; readonly steps: readonly WorkerStep[] }
   | SequenceNews
-  | { readonly say: 'release' };
+  | { readonly kind: 'release' };
 
 export type FromWorker =
-  | { readonly say: 'loaded'; readonly loadMs: number }
-  | { readonly say: 'loadFailed'; readonly why: string }
-  | { readonly say: 'ran'; readonly result: EngineResult | StepResult }
-  | { readonly say: 'broke'; readonly why: string };
+  | { readonly kind: 'loaded'; readonly loadMs: number }
+  | { readonly kind: 'loadFailed'; readonly why: string }
+  | { readonly kind: 'ran'; readonly result: EngineResult | StepResult }
+  | { readonly kind: 'broke'; readonly why: string };
 
 /** Every buffer behind these tensors, once each. They are transferred to the other thread, not copied. */
 export function buffersOf(sets: readonly NamedTensors[]): ArrayBuffer[] {

@@ -102,7 +102,7 @@ export class WorkerPool implements Engine {
   run(batch: EngineBatch): Promise<EngineResult> {
     const seat = this.#closing ? undefined : this.#seats.find(({ state }) => state === 'Idle');
     if (seat === undefined) return Promise.reject(new AppError('NOT_READY', { state: 'no worker is free' }));
-    return work(seat, { say: 'run', batch }, batch.parts);
+    return work(seat, { kind: 'run', batch }, batch.parts);
   }
 
   recycle(): void {
@@ -142,7 +142,7 @@ export class WorkerPool implements Engine {
         // The sequences have checked that the slot exists and is free.
         work<StepResult>(
           this.#seats[slot] as Seat,
-          { say: 'step', steps },
+          { kind: 'step', steps },
           steps.map(({ inputs }) => inputs),
         ),
     });
@@ -158,9 +158,9 @@ export class WorkerPool implements Engine {
       seat.worker = worker;
       worker.on('message', (message: FromWorker) => {
         seat.returned();
-        if (message.say === 'loadFailed')
+        if (message.kind === 'loadFailed')
           return reject(new AppError('ENGINE_LOAD_FAILED', { file: task.graphPath, why: loadWords(message.why) }));
-        if (message.say === 'loaded') resolve();
+        if (message.kind === 'loaded') resolve();
         return this.#hear(seat, message);
       });
       worker.on('error', (error: unknown) => this.#options.logger.error('engine worker failed', { err: error }));
@@ -171,8 +171,8 @@ export class WorkerPool implements Engine {
     });
   }
 
-  #hear(seat: Seat, message: Exclude<FromWorker, { say: 'loadFailed' }>): void {
-    if (message.say === 'loaded') {
+  #hear(seat: Seat, message: Exclude<FromWorker, { kind: 'loadFailed' }>): void {
+    if (message.kind === 'loaded') {
       this.#options.logger.debug('engine worker loaded', { loadMs: Math.round(message.loadMs) });
       seat.state = 'Idle';
       return this.#settle(seat);
@@ -180,7 +180,7 @@ export class WorkerPool implements Engine {
     const run = seat.run;
     seat.run = undefined;
     seat.state = 'Idle';
-    if (message.say === 'ran') {
+    if (message.kind === 'ran') {
       seat.failures = 0;
       run?.resolve(message.result);
     } else run?.reject(new AppError('ENGINE_FAILED', { model: this.#options.model, why: message.why }));
@@ -192,7 +192,7 @@ export class WorkerPool implements Engine {
     if (seat.state !== 'Idle') return;
     if (!this.#closing && !seat.recycle) return this.#onFree();
     seat.state = 'Leaving';
-    return tell(seat, { say: 'release' });
+    return tell(seat, { kind: 'release' });
   }
 
   #gone(seat: Seat): void {

@@ -19,7 +19,8 @@ export type EngineBatch = {
 
 /** `Refused`: the model does not accept this input. `Failed`: any other error in the run. */
 export type PartResult =
-  { readonly is: 'Done'; readonly outputs: NamedTensors } | { readonly is: 'Refused' | 'Failed'; readonly why: string };
+  | { readonly kind: 'Done'; readonly outputs: NamedTensors }
+  | { readonly kind: 'Refused' | 'Failed'; readonly why: string };
 
 export type EngineResult = {
   /** One result for each part, in the batch's order. */

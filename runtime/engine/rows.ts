@@ -87,7 +87,11 @@ export async function runParts(
   const begin = now();
   const together = parts.length > 1 ? await runTogether(parts, outputs, run) : undefined;
   if (together !== undefined)
-    return { parts: together.map((piece) => ({ is: 'Done', outputs: piece })), inferMs: now() - begin, together: true };
+    return {
+      parts: together.map((piece) => ({ kind: 'Done', outputs: piece })),
+      inferMs: now() - begin,
+      together: true,
+    };
   const results: PartResult[] = [];
   for (const part of parts) results.push(await runAlone(part, outputs, run));
   return { parts: results, inferMs: now() - begin, together: parts.length === 1 };
@@ -118,10 +122,10 @@ function restOf(part: NamedTensors): string {
 
 async function runAlone(part: NamedTensors, outputs: readonly string[], run: RunOnce): Promise<PartResult> {
   try {
-    return { is: 'Done', outputs: await run(part, outputs) };
+    return { kind: 'Done', outputs: await run(part, outputs) };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    return { is: isInputsFault(why) ? 'Refused' : 'Failed', why: plainWords(why) };
+    return { kind: isInputsFault(why) ? 'Refused' : 'Failed', why: plainWords(why) };
   }
 }
 

@@ -15,7 +15,7 @@ export class SequenceStates {
   readonly #states = new Map<number, State>();
 
   hear(news: SequenceNews): void {
-    if (news.say === 'open') this.#states.set(news.id, { maxBytes: news.maxBytes, tensors: {} });
+    if (news.kind === 'open') this.#states.set(news.id, { maxBytes: news.maxBytes, tensors: {} });
     else this.#states.delete(news.id);
   }
 
@@ -41,19 +41,19 @@ export class SequenceStates {
   }
 
   #store(step: WorkerStep, part: PartResult | undefined): PartResult {
-    if (part?.is !== 'Done') return part ?? { is: 'Failed', why: 'the run has no result for this step' };
+    if (part?.kind !== 'Done') return part ?? { kind: 'Failed', why: 'the run has no result for this step' };
     const { outputs } = part;
     const missing = namesOf(step).find((name) => outputs[name] === undefined);
-    if (missing !== undefined) return { is: 'Failed', why: `output '${missing}' was not produced` };
+    if (missing !== undefined) return { kind: 'Failed', why: `output '${missing}' was not produced` };
     const returned = Object.fromEntries(step.outputs.map((name) => [name, outputs[name] as Tensor]));
     const state = this.#of(step.id);
     const kept = Object.entries(step.keep).map(([output, input]) => [input, outputs[output] as Tensor] as const);
     const tensors = { ...state.tensors, ...Object.fromEntries(kept) };
     const bytes = bytesOfAll(tensors);
     if (bytes > state.maxBytes)
-      return { is: 'Refused', why: `the sequence's state of ${bytes} bytes is over its limit of ${state.maxBytes}` };
+      return { kind: 'Refused', why: `the sequence's state of ${bytes} bytes is over its limit of ${state.maxBytes}` };
     state.tensors = { ...tensors, ...owned(Object.fromEntries(kept), returned) };
-    return { is: 'Done', outputs: returned };
+    return { kind: 'Done', outputs: returned };
   }
 
   /** The pool steps open sequences only. */

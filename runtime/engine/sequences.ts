@@ -73,7 +73,7 @@ export class SlotSequences implements Sequences {
       .sort((a, b) => a.bytes - b.bytes);
     if (slot === undefined) throw new AppError('NOT_READY', { state: 'no worker is ready' });
     const sequence: Sequence = { id: (this.#lastId += 1), slot: slot.index };
-    this.#host.tell(sequence.slot, { say: 'open', id: sequence.id, maxBytes });
+    this.#host.tell(sequence.slot, { kind: 'open', id: sequence.id, maxBytes });
     this.#entries.set(sequence, { maxBytes, heldBytes: 0, steps: 0, isClosed: false, isLost: false });
     return sequence;
   }
@@ -123,7 +123,7 @@ export class SlotSequences implements Sequences {
     for (const sequence of lost) {
       const entry = this.#entries.get(sequence);
       if (entry !== undefined) Object.assign(entry, { isLost: true, heldBytes: 0 } satisfies Partial<Entry>);
-      this.#host.tell(sequence.slot, { say: 'close', id: sequence.id });
+      this.#host.tell(sequence.slot, { kind: 'close', id: sequence.id });
     }
     if (lost.length > 0) this.#onLost(lost);
   }
@@ -154,6 +154,6 @@ export class SlotSequences implements Sequences {
     const entry = this.#entries.get(sequence);
     if (entry === undefined || !entry.isClosed || entry.steps > 0) return;
     this.#entries.delete(sequence);
-    if (!entry.isLost) this.#host.tell(sequence.slot, { say: 'close', id: sequence.id });
+    if (!entry.isLost) this.#host.tell(sequence.slot, { kind: 'close', id: sequence.id });
   }
 }

@@ -114,7 +114,7 @@ async function findInputs(
     if (inputs === undefined) continue;
     const { parts } = await engine.run({ parts: [inputs], outputs });
     const [part] = parts;
-    if (part?.is === 'Done')
+    if (part?.kind === 'Done')
       return { fill, make: (seed, scale) => trialInputs(signature.inputs, sample(seed, scale)) ?? {} };
     problem = part?.why ?? problem;
   }
@@ -130,7 +130,7 @@ async function rowsAreIndependent(engine: WarmEngine, outputs: readonly string[]
   for (const row of rows) {
     const [part] = (await engine.run({ parts: [row()], outputs })).parts;
     // Skip a size that the model refuses on its own: it tells nothing about batching.
-    if (part?.is === 'Done') alone.push({ row, outputs: part.outputs });
+    if (part?.kind === 'Done') alone.push({ row, outputs: part.outputs });
   }
   const together = await engine.run({ parts: alone.map(({ row }) => row()), outputs });
   return (
@@ -138,7 +138,7 @@ async function rowsAreIndependent(engine: WarmEngine, outputs: readonly string[]
     alone.length > 1 &&
     alone.every((one, position) => {
       const part = together.parts[position];
-      return part?.is === 'Done' && sameTensors(one.outputs, part.outputs);
+      return part?.kind === 'Done' && sameTensors(one.outputs, part.outputs);
     })
   );
 }

@@ -40,7 +40,7 @@ async function serve(port: MessagePort, task: WorkerTask): Promise<void> {
       task.options as InferenceSession.SessionOptions,
     )) as unknown as OrtSession;
   } catch (error) {
-    say({ say: 'loadFailed', why: messageOf(error) });
+    say({ kind: 'loadFailed', why: messageOf(error) });
     port.close();
     return;
   }
@@ -48,14 +48,14 @@ async function serve(port: MessagePort, task: WorkerTask): Promise<void> {
   const run: RunOnce = (inputs, outputs) => runSession(session, inputs, outputs);
   const now = (): number => performance.now();
   port.on('message', (message: ToWorker) => {
-    if (message.say === 'run') {
+    if (message.kind === 'run') {
       const { parts, outputs } = message.batch;
       void answer(() => runParts(parts, outputs, run, now), say);
-    } else if (message.say === 'step') void answer(() => states.step(message.steps, run, now), say);
-    else if (message.say === 'release') void session.release().finally(() => port.close());
+    } else if (message.kind === 'step') void answer(() => states.step(message.steps, run, now), say);
+    else if (message.kind === 'release') void session.release().finally(() => port.close());
     else states.hear(message);
   });
-  say({ say: 'loaded', loadMs: performance.now() - began });
+  say({ kind: 'loaded', loadMs: performance.now() - began });
 }
 
 async function answer(
@@ -64,9 +64,9 @@ async function answer(
 ): Promise<void> {
   try {
     const result = await work();
-    say({ say: 'ran', result }, buffersOf(result.parts.map((part) => (part.is === 'Done' ? part.outputs : {}))));
+    say({ kind: 'ran', result }, buffersOf(result.parts.map((part) => (part.kind === 'Done' ? part.outputs : {}))));
   } catch (error) {
-    say({ say: 'broke', why: messageOf(error) });
+    say({ kind: 'broke', why: messageOf(error) });
   }
 }
 

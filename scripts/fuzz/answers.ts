@@ -11,8 +11,8 @@ const refusals = [400, 413];
 
 /** @param tolerance of a float, relative to the largest input */
 export function checkOf(judgement: Judgement, tolerance: number): Check {
-  if (judgement.is === 'Unsure') return statusIn(200, ...refusals, 504);
-  if (judgement.is === 'Refused') {
+  if (judgement.kind === 'Unsure') return statusIn(200, ...refusals, 504);
+  if (judgement.kind === 'Refused') {
     const statuses = judgement.mayExpire === true ? [...refusals, 504] : refusals;
     return (answer) =>
       statuses.includes(answer.status)
@@ -37,7 +37,7 @@ type Head = {
 };
 
 function compareAnswer(
-  { outputs, id }: Extract<Judgement, { is: 'Answer' }>,
+  { outputs, id }: Extract<Judgement, { kind: 'Answer' }>,
   answer: Answer,
   allowed: number,
 ): string | undefined {

@@ -119,8 +119,8 @@ export class Channel {
   async #next({ head = false }: Due, deadline: number): Promise<Answer | string> {
     for (;;) {
       const found = parseAnswer(this.#pending, head, this.#closed);
-      if (found.is === 'Bad') return found.why;
-      if (found.is === 'Answer') {
+      if (found.kind === 'Bad') return found.why;
+      if (found.kind === 'Answer') {
         this.#pending = this.#pending.subarray(found.bytes);
         // 100 Continue comes before the answer.
         if (found.answer.status >= 200) return found.answer;
@@ -148,33 +148,33 @@ export class Channel {
 const closedEarly = 'the connection closed without an answer';
 
 type Parsed =
-  | { readonly is: 'Answer'; readonly answer: Answer; readonly bytes: number }
-  | { readonly is: 'Bad'; readonly why: string }
-  | { readonly is: 'More' };
+  | { readonly kind: 'Answer'; readonly answer: Answer; readonly bytes: number }
+  | { readonly kind: 'Bad'; readonly why: string }
+  | { readonly kind: 'More' };
 
 /** @param closed whether the connection has ended */
 export function parseAnswer(bytes: Buffer, head: boolean, closed: boolean): Parsed {
   const end = bytes.indexOf('\r\n\r\n');
-  if (end < 0) return { is: 'More' };
+  if (end < 0) return { kind: 'More' };
   const { status, headers, line } = parseHead(bytes.subarray(0, end).toString('latin1'));
-  if (status === undefined) return { is: 'Bad', why: `a status line ${JSON.stringify(line.slice(0, 100))}` };
+  if (status === undefined) return { kind: 'Bad', why: `a status line ${JSON.stringify(line.slice(0, 100))}` };
   const body = (to: number): Parsed => ({
-    is: 'Answer',
+    kind: 'Answer',
     answer: { status, headers, body: bytes.subarray(end + 4, to) },
     bytes: to,
   });
   const length = lengthOf(status, headers, head);
   // Without a length the answer ends with the connection.
-  if (length === undefined) return closed ? body(bytes.length) : { is: 'More' };
+  if (length === undefined) return closed ? body(bytes.length) : { kind: 'More' };
   const whole = end + 4 + length;
   if (!Number.isSafeInteger(whole))
     return {
-      is: 'Bad',
+      kind: 'Bad',
       why:
         `a ${status} with content-length '${headers.get('content-length') ?? ''}' and transfer-encoding ` +
         `'${headers.get('transfer-encoding') ?? ''}'`,
     };
-  return bytes.length < whole ? { is: 'More' } : body(whole);
+  return bytes.length < whole ? { kind: 'More' } : body(whole);
 }
 
 function parseHead(text: string): {

@@ -7,35 +7,35 @@ import type { RefTensor } from './models.ts';
 export type Wanted = RefTensor & { readonly binary: boolean };
 export type Judgement =
   | {
-      readonly is: 'Answer';
+      readonly kind: 'Answer';
       readonly outputs: readonly Wanted[];
       readonly id: string | undefined;
       readonly largest: number;
       readonly mayExpire: boolean;
     }
   | {
-      readonly is: 'Refused';
+      readonly kind: 'Refused';
       readonly why: string;
       /** The request's own time-out may come before the refusal. */ readonly mayExpire?: boolean;
     }
-  | { readonly is: 'Unsure' };
+  | { readonly kind: 'Unsure' };
 
 export type Fields = Readonly<Record<string, unknown>>;
 
 export class Stop extends Error {
   readonly judgement: Judgement;
   constructor(judgement: Judgement) {
-    super(judgement.is);
+    super(judgement.kind);
     this.judgement = judgement;
   }
 }
 
 export function refuse(why: string): never {
-  throw new Stop({ is: 'Refused', why });
+  throw new Stop({ kind: 'Refused', why });
 }
 
 export function unsure(): never {
-  throw new Stop({ is: 'Unsure' });
+  throw new Stop({ kind: 'Unsure' });
 }
 
 export function present(value: unknown): boolean {

@@ -51,7 +51,7 @@ function orExpired(read: () => Judgement): Judgement {
   try {
     return read();
   } catch (error) {
-    if (error instanceof Stop && error.judgement.is === 'Refused') return { ...error.judgement, mayExpire: true };
+    if (error instanceof Stop && error.judgement.kind === 'Refused') return { ...error.judgement, mayExpire: true };
     throw error;
   }
 }
@@ -268,7 +268,7 @@ function answerOf(
   inputs: ReadonlyMap<string, RefTensor>,
   asked: Chosen,
   byDefault: boolean,
-): { readonly is: 'Answer'; readonly outputs: readonly Wanted[]; readonly largest: number } {
+): { readonly kind: 'Answer'; readonly outputs: readonly Wanted[]; readonly largest: number } {
   checkSignature(model, inputs);
   const names = asked.size === 0 ? model.outputs.map(({ name }) => name) : [...asked.keys()];
   if (names.some((name) => !model.outputs.some((output) => output.name === name))) refuse('unknown output');
@@ -284,7 +284,7 @@ function answerOf(
     outputs.some(({ binary, datatype, values }) => !binary && (datatype === 'FP16' || hasNoJsonForm(datatype, values)))
   )
     refuse('no JSON form');
-  return { is: 'Answer', outputs, largest: largestOf(inputs) };
+  return { kind: 'Answer', outputs, largest: largestOf(inputs) };
 }
 
 function hasNoJsonForm(datatype: Datatype, values: Values): boolean {

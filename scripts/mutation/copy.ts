@@ -19,7 +19,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-export type TestRun = { readonly is: 'Passed' | 'Failed' | 'Late'; readonly output: string; readonly ms: number };
+export type TestRun = { readonly kind: 'Passed' | 'Failed' | 'Late'; readonly output: string; readonly ms: number };
 
 export class TreeCopy {
   readonly root: string;
@@ -93,7 +93,7 @@ export class TreeCopy {
       child.on('close', (code) => {
         clearTimeout(timer);
         this.#kill = () => {};
-        resolve({ is: late ? 'Late' : code === 0 ? 'Passed' : 'Failed', output, ms: performance.now() - beganMs });
+        resolve({ kind: late ? 'Late' : code === 0 ? 'Passed' : 'Failed', output, ms: performance.now() - beganMs });
       });
     });
   }

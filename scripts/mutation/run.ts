@@ -117,7 +117,7 @@ async function baseline(
       .filter(({ mine }) => mine.length > 0)
       .map(({ copy, mine }) => copy.test(mine, 10 * leastMs, { bail: false })),
   );
-  const failed = runs.find((run) => run.is !== 'Passed');
+  const failed = runs.find((run) => run.kind !== 'Passed');
   if (failed !== undefined) throw new MutantError(`the tests fail without a mutant:\n${failed.output.slice(-6000)}`);
   return Math.max(leastMs, 5 * Math.max(...runs.map(({ ms }) => ms)));
 }
@@ -139,8 +139,8 @@ async function kill(
     throw new MutantError(`mutant "${mutant.name}": the changed file cannot be loaded:\n${run.output.slice(-2000)}`);
   const seconds = (run.ms / 1000).toFixed(1);
   tell(
-    `${run.is === 'Passed' ? 'SURVIVED' : 'killed'}  ${mutant.name} (${path}, ${seconds} ` +
-      `s${run.is === 'Late' ? ', time is over' : ''})`,
+    `${run.kind === 'Passed' ? 'SURVIVED' : 'killed'}  ${mutant.name} (${path}, ${seconds} ` +
+      `s${run.kind === 'Late' ? ', time is over' : ''})`,
   );
-  return run.is !== 'Passed';
+  return run.kind !== 'Passed';
 }

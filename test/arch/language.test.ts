@@ -25,12 +25,10 @@ const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[]
 
 /** Folders whose text was not gone through yet. The list may only shrink. */
 const later: readonly string[] = [
-  'operator/analysis/',
   'runtime/call/',
   'runtime/main.ts',
   'runtime/sidecar/',
   'runtime/transport/',
-  'scripts/mutation/mutants/rollout.ts',
 
   'test/integration/examples-models.test.ts',
   'test/integration/local-gateway.test.ts',
@@ -43,7 +41,6 @@ const later: readonly string[] = [
   'test/integration/sidecar-blocks.test.ts',
   'test/integration/sidecar.test.ts',
   'test/unit/docs/',
-  'test/unit/operator/analysis/',
   'test/unit/runtime/sidecar/',
   'test/unit/runtime/transport/',
 ];

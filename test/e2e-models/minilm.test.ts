@@ -60,7 +60,7 @@ describe("the examples' models", function () {
       const {
         parts: [part],
       } = await pool.run({ parts: [inputs], outputs: [output] });
-      if (part?.is !== 'Done') throw new Error(part?.why);
+      if (part?.kind !== 'Done') throw new Error(part?.why);
       return part.outputs[output]!.data as Float32Array;
     };
   }

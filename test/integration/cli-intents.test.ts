@@ -143,7 +143,7 @@ describe('kubectl-onnx intents', () => {
     const name = newModel();
     let left = 2;
     const off = api.server.faults.add({
-      effect: 'refuse',
+      kind: 'refuse',
       code: 409,
       reason: 'Conflict',
       matches: ({ method }) => method === 'PATCH' && (left -= 1) >= 0,
@@ -157,7 +157,7 @@ describe('kubectl-onnx intents', () => {
   it('fails after six conflicts', async () => {
     const name = newModel();
     const off = api.server.faults.add({
-      effect: 'refuse',
+      kind: 'refuse',
       code: 409,
       reason: 'Conflict',
       message: 'modified',

@@ -54,7 +54,7 @@ describe('kubectl-onnx status', () => {
   it('prints its help', async () => assert.match(await shown('--help'), /^Usage: kubectl-onnx status NAME/));
 
   it('reports an unreachable server as transient', async () => {
-    const off = api.server.faults.add({ effect: 'reset' });
+    const off = api.server.faults.add({ kind: 'reset' });
     await assert.rejects(shown('ranker'), { code: 'KUBE_UNREACHABLE', kind: 'transient' });
     off();
   });

@@ -136,8 +136,8 @@ describe('kubectl-onnx wait', () => {
     {
       name: 'breaks, and the server is down for three requests',
       cut: () => {
-        api.server.faults.add({ effect: 'refuse', code: 503, reason: 'ServiceUnavailable', times: 1 });
-        api.server.faults.add({ effect: 'reset', times: 2 });
+        api.server.faults.add({ kind: 'refuse', code: 503, reason: 'ServiceUnavailable', times: 1 });
+        api.server.faults.add({ kind: 'reset', times: 2 });
         api.server.faults.resetWatches();
       },
     },
@@ -184,7 +184,7 @@ describe('kubectl-onnx wait', () => {
     const name = newModel();
     let asked = 0;
     const off = api.server.faults.add({
-      effect: 'refuse',
+      kind: 'refuse',
       code: 500,
       reason: 'InternalError',
       matches: ({ query }) => query.has('watch') && (asked += 1) > 0,
@@ -208,7 +208,7 @@ describe('kubectl-onnx wait', () => {
   });
 
   it('reports at the timeout that the server has not answered', async () => {
-    const off = api.server.faults.add({ effect: 'silence' });
+    const off = api.server.faults.add({ kind: 'silence' });
     const { code, lines } = waiting('m1', '--timeout', '1s');
     assert.equal(await code, 2);
     assert.equal(lines(), 'ml/m1: Timeout: not decided within 1s: the API server has not answered\n');
@@ -239,7 +239,7 @@ describe('kubectl-onnx wait', () => {
   });
 
   it('fails at once without permission', async () => {
-    const off = api.server.faults.add({ effect: 'refuse', code: 403, reason: 'Forbidden', message: 'you may not' });
+    const off = api.server.faults.add({ kind: 'refuse', code: 403, reason: 'Forbidden', message: 'you may not' });
     await assert.rejects(waiting('m1').code, {
       code: 'KUBE_STATUS',
       kind: 'invalid',

@@ -117,7 +117,7 @@ describe('kubectl-onnx watch', () => {
     const { text, code } = watching(live, name);
     await eventually('it watches', () => api.server.faults.openWatches === 1);
     const off = api.server.faults.add({
-      effect: 'refuse',
+      kind: 'refuse',
       code: 503,
       reason: 'ServiceUnavailable',
       message: 'gone for tea',

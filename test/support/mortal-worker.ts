@@ -4,7 +4,7 @@ import type { ToWorker } from '../../runtime/engine/messages.ts';
 
 // Listen before the real worker does: the thread must end before ONNX Runtime begins the run.
 parentPort?.on('message', (message: ToWorker) => {
-  if (message.say === 'step' && message.steps.some(({ inputs }) => inputs['x']?.data[0] === -1)) process.exit(1);
+  if (message.kind === 'step' && message.steps.some(({ inputs }) => inputs['x']?.data[0] === -1)) process.exit(1);
 });
 
 await import('../../runtime/engine/worker.ts');

@@ -10,19 +10,19 @@ import type { Watches } from './watch.ts';
 
 export type FaultEffect =
   /** Answers after this delay. */
-  | { readonly effect: 'delay'; readonly ms: number }
+  | { readonly kind: 'delay'; readonly ms: number }
   /** Answers with this status instead of executing the request. */
   | {
-      readonly effect: 'refuse';
+      readonly kind: 'refuse';
       readonly code: number;
       readonly reason: string;
       readonly message?: string;
       readonly retryAfterSeconds?: number;
     }
   /** Breaks the connection without an answer. */
-  | { readonly effect: 'reset' }
+  | { readonly kind: 'reset' }
   /** Never answers, and keeps the connection open. */
-  | { readonly effect: 'silence' };
+  | { readonly kind: 'silence' };
 
 export type InjectedFault = FaultEffect & {
   /** The requests that it applies to; absent: all. */
@@ -93,7 +93,7 @@ export class Faults {
   }
 
   async #strike(fault: InjectedFault, exchange: ApiExchange): Promise<boolean> {
-    switch (fault.effect) {
+    switch (fault.kind) {
       case 'delay':
         await this.#clock.sleep(fault.ms);
         return true;

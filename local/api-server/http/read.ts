@@ -36,7 +36,7 @@ export function sendObject(
 
 function presented(core: Core, form: Form, resource: Resource, stored: StoredObject): unknown {
   const object = shown(resource, stored);
-  switch (form.as) {
+  switch (form.kind) {
     case 'object':
       return object;
     case 'metadata':
@@ -70,7 +70,7 @@ function presentedList(
   page: { readonly items: readonly StoredObject[]; readonly metadata: JsonRecord },
 ): JsonRecord {
   const objects = page.items.map((stored) => ({ stored, shown: shown(resource, stored) }));
-  switch (form.as) {
+  switch (form.kind) {
     case 'object':
       return listOfObjects(
         resource,

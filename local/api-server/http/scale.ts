@@ -35,7 +35,7 @@ export async function serveScale(core: Core, exchange: ApiExchange, target: Targ
 function sendScale(core: Core, exchange: ApiExchange, scale: JsonRecord): void {
   const form = formOf(exchange.accept, exchange.query.get('includeObject'));
   const object = scale as StoredObject;
-  if (form.as !== 'table') exchange.sendJson(200, scale);
+  if (form.kind !== 'table') exchange.sendJson(200, scale);
   else
     exchange.sendJson(
       200,

@@ -7,9 +7,9 @@ import type { JsonRecord } from '../../../lib/json.ts';
 import { groupVersionOf, type Column, type Resource } from '../resource.ts';
 
 export type Form =
-  | { readonly as: 'object' }
-  | { readonly as: 'table'; readonly include: 'None' | 'Metadata' | 'Object' }
-  | { readonly as: 'metadata' };
+  | { readonly kind: 'object' }
+  | { readonly kind: 'table'; readonly include: 'None' | 'Metadata' | 'Object' }
+  | { readonly kind: 'metadata' };
 
 /** The first format of the Accept header that this server supports. */
 export function formOf(accept: string, includeObject: string | null): Form {
@@ -20,17 +20,17 @@ export function formOf(accept: string, includeObject: string | null): Form {
     );
     if (form !== undefined) return form;
   }
-  return { as: 'object' };
+  return { kind: 'object' };
 }
 
 function formOfRange(parts: readonly string[], includeObject: string | null): Form | undefined {
   const [type = ''] = parts;
   if (!['application/json', 'application/*', '*/*'].includes(type)) return undefined;
   const as = parts.find((one) => one.startsWith('as='))?.slice(3);
-  if (as === undefined) return { as: 'object' };
+  if (as === undefined) return { kind: 'object' };
   if (!parts.includes('g=meta.k8s.io') || !parts.includes('v=v1')) return undefined;
-  if (as === 'Table') return { as: 'table', include: asInclude(includeObject) };
-  return as.startsWith('PartialObjectMetadata') ? { as: 'metadata' } : undefined;
+  if (as === 'Table') return { kind: 'table', include: asInclude(includeObject) };
+  return as.startsWith('PartialObjectMetadata') ? { kind: 'metadata' } : undefined;
 }
 
 function asInclude(text: string | null): 'None' | 'Metadata' | 'Object' {

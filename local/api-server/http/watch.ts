@@ -161,7 +161,7 @@ class Watch {
       ...(annotations === undefined ? {} : { annotations }),
     };
     const object = { kind: resource.kind, apiVersion: groupVersionOf(resource), metadata };
-    this.#write({ type: 'BOOKMARK', object: this.#form.as === 'table' ? this.#table([], metadata) : object });
+    this.#write({ type: 'BOOKMARK', object: this.#form.kind === 'table' ? this.#table([], metadata) : object });
   }
 
   #send(type: 'ADDED' | 'MODIFIED' | 'DELETED', stored: StoredObject): void {
@@ -170,7 +170,7 @@ class Watch {
 
   #presented(stored: StoredObject): unknown {
     const object = shown(this.#target.resource, stored);
-    switch (this.#form.as) {
+    switch (this.#form.kind) {
       case 'object':
         return object;
       case 'metadata':
@@ -184,7 +184,7 @@ class Watch {
     objects: readonly { stored: StoredObject; shown: StoredObject }[],
     metadata: Record<string, unknown>,
   ): unknown {
-    const include = this.#form.as === 'table' ? this.#form.include : 'None';
+    const include = this.#form.kind === 'table' ? this.#form.include : 'None';
     const table = tableOf(objects, metadata, {
       columns: this.#target.resource.columns,
       nowMs: this.#core.clock.now(),

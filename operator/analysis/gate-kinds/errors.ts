@@ -1,5 +1,5 @@
 /**
- * Gates over the share of requests that fail: not much more than of stable, or below a number.
+ * Gates on the share of failed requests: relative to stable, or with an absolute limit.
  *
  * Pure.
  */
@@ -47,7 +47,7 @@ function gatesOf({ maxIncrease, max, minDetectable }: ErrorsSpec): readonly (Err
   if (minDetectable !== undefined && maxIncrease === undefined)
     throw wrongField(
       `${at}.minDetectable`,
-      'goes with maxIncrease: it says what a Pass has to show at least where traffic is low',
+      'requires maxIncrease: minDetectable is the least that a Pass must show when traffic is low',
     );
   const increase = maxIncrease === undefined ? 0 : percentIn(maxIncrease, `${at}.maxIncrease`);
   return [

@@ -1,9 +1,9 @@
 /**
- * What there is to know of a kind of gate under traffic.
+ * The properties of a kind of gate under traffic.
  *
- * Owns:  the types, and how the texts of spec.rollout.gates are read into numbers. The kinds are the files beside this
- *        one; kinds.ts has the table.
- * Throws: AppError FIELD_INVALID with the field's path: a value outside its grammar is the user's mistake.
+ * Owns:  the types, and the parsers for texts of spec.rollout.gates. The kinds are the files beside this one; kinds.ts
+ *        has the table.
+ * Throws: AppError FIELD_INVALID with the field's path when a value does not match its grammar.
  */
 import { AppError } from '../../../api/errors.ts';
 import type { ReasonFrom } from '../../../api/reasons.ts';
@@ -11,53 +11,52 @@ import { parsePercent } from '../../../api/units.ts';
 import type { Measure } from '../series.ts';
 
 /**
- * atMost: a Pass shows the gate's own limit; where the traffic cannot show that in time, it shows whatever it can up to
- * this (`minDetectable`). Absent: the limit, and nothing less. alpha: of this gate in one step; absent: the plan's
- * alphaPerGate. atLast: what a Pass may show at the very end, where the estimate is good (lastToShow). Absent: no more
- * than atMost.
+ * atMost: when the traffic cannot show the gate's own limit in time, a Pass shows whatever it can up to this
+ * (`minDetectable`); absent: always the limit. alpha: of this gate in one step; absent: the plan's alphaPerGate.
+ * atLast: what a Pass may show in the last stage, when the estimate is good (lastToShow); absent: at most atMost.
  */
 export type Relative = {
   readonly name: string;
   readonly atMost?: number;
   readonly atLast?: number;
   readonly alpha?: number;
-  /** Requests of the candidate before which it does not fail. */ readonly failsFrom?: number;
+  /** Requests of the candidate before which the gate does not fail. */ readonly failsFrom?: number;
 };
 
 export type GateKind = {
-  /** Place among the gates of a plan: the order in which they are shown. */
+  /** Position among the gates of a plan: the order in which they are shown. */
   readonly order: number;
-  /** Whether the candidate is compared with stable; false: it is held against a number of its own. */
+  /** True: the candidate is compared with stable. False: it has an absolute limit. */
   readonly isCompared: boolean;
-  /** Latencies, or the share of some requests among others. */
+  /** What the gate counts: latencies, or a share of events among trials. */
   readonly counts: 'latency' | { readonly events: Measure; readonly trials: Measure };
-  /** Whether a candidate without traffic can be judged by it: by pairs, and by answers that are compared. */
+  /** Whether the gate can judge a candidate without traffic: by pairs, or by answers that are compared. */
   readonly isForShadow: boolean;
-  /** Whether a revision can be held to it without another one beside it. */
+  /** Whether the gate can judge a revision without a second one. */
   readonly isForOne: boolean;
-  /** The reason of its Fail. */
+  /** The condition reason when the gate fails. */
   readonly failed: ReasonFrom<'gate'>;
-  /** What looks worse in an imagined window, to foresee what it finds; absent: that is not foreseen. */
+  /** What is made worse in an imagined window, to compute the promise; absent: the gate has no promise. */
   readonly imagined?: 'lnSlower' | 'failures';
-  /** How an increase is written: "+38 %" or "+2.1 points". Of those that are compared. */
+  /** The unit of an increase: "+38 %" or "+2.1 points". Only for gates that compare. */
   readonly unit?: '%' | 'points';
-  /** "p95 is 52%": the begin of a Fail's sentence. @param much "52%" @param name with its class of requests */
+  /** The start of a Fail's sentence: "p95 is 52%". @param much "52%" @param name with its class of requests */
   readonly fails: (much: string, name: string) => string;
   /** What a Fail's sentence counts; absent: the requests of both revisions. */
   readonly counted?: string;
 };
 
 /**
- * A part of spec.rollout.gates, which gives gates of one or more kinds.
+ * A part of spec.rollout.gates, from which gates of one or more kinds are made.
  *
  * S is the part as written, by the name of its field; G are its gates.
  */
 export type GatePart<S, G> = {
-  /** Names of its gates where the spec gives them none: a status has one entry a name. */
+  /** Names of its gates when the spec does not name them: a status has one entry per name. */
   readonly names: readonly string[];
-  /** Its fields in a file, where it is one object of texts. */
+  /** Its required and optional fields in a file, if the part is one object of texts. */
   readonly fields?: { readonly must?: readonly string[]; readonly may?: readonly string[] };
-  /** @param taken names that the gates of parts have */
+  /** @param taken names of gates from earlier parts */
   readonly read: (gates: S, taken: ReadonlySet<string>) => readonly G[];
 };
 
@@ -67,8 +66,7 @@ export function detectable(text: string | undefined, limit: number, at: string):
   if (atMost < limit)
     throw wrongField(
       at,
-      `'${text}' is less than maxIncrease: it is what a Pass may show where maxIncrease cannot be shown, and so ` +
-        'is larger',
+      `'${text}' is less than maxIncrease; it must be larger, because a Pass may show it instead when traffic is low`,
     );
   return { atMost };
 }

@@ -1,7 +1,7 @@
 /**
- * The kinds of gates under traffic, and the parts of spec.rollout.gates that give them.
+ * The kinds of gates under traffic, and the parts of spec.rollout.gates that make them.
  *
- * Owns:  the tables, and the only places where a gate's kind is asked for. A new kind is its file and its rows here.
+ * Owns:  the tables; no code outside this folder tests for a gate's kind. A new kind is its file and its rows here.
  * Pure.
  */
 import {
@@ -61,7 +61,7 @@ export type ComparedGate = Extract<TrafficGate, { readonly kind: `${string}-incr
 /** A gate over latencies. */
 export type LatencyGate = Extract<TrafficGate, { readonly quantile: number }>;
 export type ComparedLatencyGate = LatencyGate & ComparedGate;
-/** A gate over the share of some requests among others. */
+/** A gate on the share of events among requests. */
 export type RateGate = Exclude<TrafficGate, LatencyGate>;
 
 export function isCompared(gate: TrafficGate): gate is ComparedGate {
@@ -72,12 +72,12 @@ export function isOverLatency(gate: TrafficGate): gate is LatencyGate {
   return kindOfGate(gate).counts === 'latency';
 }
 
-/** Against stable's latency: what pairs of service times speak of, and what the load decides on. */
+/** Whether the gate compares latency with stable's: such a gate can use pairs and depends on the load. */
 export function isLatencyCompared(gate: TrafficGate): gate is ComparedLatencyGate {
   return isCompared(gate) && isOverLatency(gate);
 }
 
-/** How much more than of stable a gate allows: a ratio less one, or a share of requests. */
+/** The increase over stable that a gate allows: a ratio less one, or a share of requests. */
 export function increaseIn(gate: ComparedGate): number {
   return 'tolerance' in gate ? gate.tolerance : gate.increase;
 }

@@ -1,5 +1,5 @@
 /**
- * Gates over latency: not much slower than stable, or below a number of milliseconds.
+ * Gates on latency: relative to stable, or with a limit in milliseconds.
  *
  * Pure.
  */
@@ -18,7 +18,7 @@ export type LatencyIncrease = {
   readonly kind: 'latency-increase';
   readonly quantile: number;
   readonly tolerance: number;
-  /** Each class of requests by itself, too (classes.ts). */ readonly eachClass?: true;
+  /** Judges each class of requests too (classes.ts). */ readonly eachClass?: true;
 } & Relative;
 
 export type LatencyLimit = {
@@ -85,9 +85,9 @@ function gateIn(gate: LatencySpec, index: number, taken: ReadonlySet<string>): L
     };
   }
   if (gate.eachClass !== undefined)
-    throw wrongField(`${at}.eachClass`, 'goes with maxIncrease: a limit in milliseconds is one of all requests');
+    throw wrongField(`${at}.eachClass`, 'requires maxIncrease: a limit in milliseconds applies to all requests');
   if (gate.minDetectable !== undefined)
-    throw wrongField(`${at}.minDetectable`, 'goes with maxIncrease: a limit in milliseconds is shown or not');
+    throw wrongField(`${at}.minDetectable`, 'requires maxIncrease: a limit in milliseconds is never relaxed');
   const maxMs = parseDurationMs(gate.max);
   if (maxMs === undefined || maxMs <= 0)
     throw wrongField(`${at}.max`, `'${gate.max}' is not a duration above 0, such as 60ms`);

@@ -1,5 +1,5 @@
 /**
- * The gate over answers that differ from stable's, among those that were compared.
+ * The gate on the share of compared answers that differ from stable's.
  *
  * Pure.
  */
@@ -18,7 +18,7 @@ export const disagreementLimit: GateKind = {
   isForShadow: true,
   isForOne: false,
   failed: 'QualityGateFailed',
-  fails: (much) => `${much} of the answers that were compared disagree with stable's`,
+  fails: (much) => `${much} of the compared answers disagree with stable's`,
   counted: 'comparison',
 };
 

@@ -42,19 +42,19 @@ export function numbersOf(call: NodeCall, input: number, attribute?: string): re
 /** Like numbersOf, for sizes that may be symbolic. */
 export function sizesOf(call: NodeCall, input: number): readonly (Size | undefined)[] | undefined {
   const value = call.inputs[input];
-  return value?.is === 'Plain' ? value.values : undefined;
+  return value?.kind === 'Plain' ? value.values : undefined;
 }
 
 /** The input if it has rows. */
 export function rowsInput(call: NodeCall, input: number): RowsValue | undefined {
   const value = call.inputs[input];
-  return value?.is === 'Rows' ? value : undefined;
+  return value?.kind === 'Rows' ? value : undefined;
 }
 
 /** True if all other inputs are the same for all rows. */
 export function othersArePlain(call: NodeCall, input: number): boolean {
   return call.inputs.every(
-    (value, at) => at === input || value === undefined || (value.is === 'Plain' && !value.countsRows),
+    (value, at) => at === input || value === undefined || (value.kind === 'Plain' && !value.countsRows),
   );
 }
 
@@ -65,7 +65,7 @@ export function othersArePlain(call: NodeCall, input: number): boolean {
  */
 export function countsElsewhere(call: NodeCall, input: number, at?: number): boolean {
   const value = call.inputs[input];
-  if (value?.is !== 'Plain' || !value.countsRows) return false;
+  if (value?.kind !== 'Plain' || !value.countsRows) return false;
   return (
     value.values === undefined ||
     value.values.some((size, index) => index !== at && (size === undefined || hasRows(size)))
@@ -94,7 +94,7 @@ export function unsure(call: NodeCall, why = 'its effect on the rows is unknown'
 
 /** The rows stay on the same axis; `dims` are the input's unless given. */
 export function sameRows(value: RowsValue, dims: readonly Size[] = value.dims): Value {
-  return { is: 'Rows', axis: value.axis, dims };
+  return { kind: 'Rows', axis: value.axis, dims };
 }
 
 /**
@@ -103,26 +103,26 @@ export function sameRows(value: RowsValue, dims: readonly Size[] = value.dims): 
  */
 export function broadcast(call: NodeCall, inputs: readonly (Value | undefined)[] = call.inputs): Value {
   const given = inputs.filter((value) => value !== undefined);
-  const withRows = given.filter((value) => value.is === 'Rows');
-  const rank = Math.max(0, ...given.map((value) => (value.is === 'Mixed' ? 0 : (value.dims?.length ?? 0))));
+  const withRows = given.filter((value) => value.kind === 'Rows');
+  const rank = Math.max(0, ...given.map((value) => (value.kind === 'Mixed' ? 0 : (value.dims?.length ?? 0))));
   const [first] = withRows;
   if (first === undefined) return unsure(call);
   const axis = first.axis + rank - first.dims.length;
   for (const value of given) {
     const wrong =
-      value.is === 'Mixed' ? 'its rows are mixed' : misfit(value, { axis, rank, rowsSize: first.dims[first.axis] });
+      value.kind === 'Mixed' ? 'its rows are mixed' : misfit(value, { axis, rank, rowsSize: first.dims[first.axis] });
     if (wrong !== undefined) return unsure(call, wrong);
   }
   const dims = Array.from({ length: rank }, (_, at) => widest(given, at - rank) ?? call.fresh());
-  return { is: 'Rows', axis, dims };
+  return { kind: 'Rows', axis, dims };
 }
 
 type Place = { readonly axis: number; readonly rank: number; readonly rowsSize: Size | undefined };
 
-function misfit(value: Exclude<Value, { is: 'Mixed' }>, { axis, rank, rowsSize }: Place): string | undefined {
+function misfit(value: Exclude<Value, { kind: 'Mixed' }>, { axis, rank, rowsSize }: Place): string | undefined {
   if (value.dims === undefined) return 'the rank of an input is unknown';
   const own = axis - (rank - value.dims.length);
-  if (value.is === 'Rows')
+  if (value.kind === 'Rows')
     return value.axis === own && isSameSize(value.dims[own], rowsSize)
       ? undefined
       : 'its inputs have the rows on different axes';
@@ -133,7 +133,7 @@ function misfit(value: Exclude<Value, { is: 'Mixed' }>, { axis, rank, rowsSize }
 /** The size at an axis counted from the end: the one that is not 1; inputs with rows take precedence. */
 function widest(values: readonly Value[], fromEnd: number): Size | undefined {
   const sizes = values
-    .toSorted((a, b) => Number(b.is === 'Rows') - Number(a.is === 'Rows'))
-    .map((value) => (value.is === 'Mixed' ? undefined : value.dims?.at(fromEnd)));
+    .toSorted((a, b) => Number(b.kind === 'Rows') - Number(a.kind === 'Rows'))
+    .map((value) => (value.kind === 'Mixed' ? undefined : value.dims?.at(fromEnd)));
   return sizes.find((size) => size !== undefined && !isOne(size)) ?? sizes.find((size) => size !== undefined);
 }

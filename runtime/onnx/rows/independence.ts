@@ -46,8 +46,8 @@ export function rowsVerdict(
 
 function problemOf(value: Value | undefined, name: string): string | undefined {
   if (value === undefined) return `no node produces the output '${name}'`;
-  if (value.is === 'Mixed') return value.because;
-  if (value.is === 'Plain') return `the output '${name}' has no rows`;
+  if (value.kind === 'Mixed') return value.because;
+  if (value.kind === 'Plain') return `the output '${name}' has no rows`;
   return value.axis === 0 && isRowCount(value.dims[0])
     ? undefined
     : `the first dimension of the output '${name}' is not its rows`;
@@ -61,7 +61,7 @@ function inputValue({ name, dims }: TensorInfo, { fresh }: Walk): Value {
   if (first !== '' && dims.indexOf(first, 1) > 0)
     return mixed(`the input '${name}' has the dimension '${first}' twice`);
   return {
-    is: 'Rows',
+    kind: 'Rows',
     axis: 0,
     dims: dims.map((dim, axis) =>
       axis === 0 ? freeSize(rows) : typeof dim === 'number' ? numberSize(dim) : dim === '' ? fresh() : freeSize(dim),
@@ -85,7 +85,7 @@ function evaluate(body: GraphBody, scope: Scope, walk: Walk): void {
 
 /** Rows lie along one axis and have equal shapes; no other size may depend on the number of rows. */
 function sound(value: Value, node: GraphNode): Value {
-  if (value.is !== 'Rows') return value;
+  if (value.kind !== 'Rows') return value;
   const fits = value.dims.every(
     (dim, axis) => dim.free.filter((name) => name === rows).length === (axis === value.axis ? 1 : 0),
   );
@@ -103,7 +103,7 @@ function resultsOf(node: GraphNode, scope: Scope, walk: Walk): readonly Value[] 
     .flatMap(({ graph }) => (graph === undefined ? [] : namesIn(graph)))
     .map((name) => scope.get(name));
   const all = [...inputs, ...captured].filter((value) => value !== undefined);
-  const bad = all.find((value) => value.is === 'Mixed');
+  const bad = all.find((value) => value.kind === 'Mixed');
   if (bad !== undefined) return node.outputs.map(() => bad);
   if (node.op.startsWith('Random') || node.op === 'Multinomial' || node.op === 'Bernoulli')
     return node.outputs.map(() => mixed(`${nodeNameOf(call)} draws random numbers`));
@@ -111,7 +111,7 @@ function resultsOf(node: GraphNode, scope: Scope, walk: Walk): readonly Value[] 
     walk.file.functions.get(`${node.domain === '' ? 'ai.onnx' : node.domain}.${node.op}`) ??
     walk.file.functions.get(`${node.domain}.${node.op}`);
   if (inner !== undefined) return ofFunction(call, inner, walk);
-  if (!all.some((value) => value.is === 'Rows')) return plainOutputs(call, all as readonly PlainValue[]);
+  if (!all.some((value) => value.kind === 'Rows')) return plainOutputs(call, all as readonly PlainValue[]);
   return ofOperator(call, scope, walk);
 }
 
@@ -135,7 +135,7 @@ function ofOperator(call: NodeCall, scope: Scope, walk: Walk): readonly Value[] 
   } = call;
   const key = node.domain === '' ? node.op : `${node.domain}.${node.op}`;
   if (key === 'If') return ofBranches(call, scope, walk);
-  if (['Shape', 'Size'].includes(key) && first?.is === 'Rows') return [sizeOf(call, first)];
+  if (['Shape', 'Size'].includes(key) && first?.kind === 'Rows') return [sizeOf(call, first)];
   const result = rules.get(key)?.(call) ?? unsure(call);
   return Array.isArray(result) ? (result as readonly Value[]) : [result as Value];
 }
@@ -147,7 +147,7 @@ function ofBranches(call: NodeCall, scope: Scope, walk: Walk): readonly Value[] 
   const [one, other] = bodies;
   if (one === undefined || other === undefined || walk.depth >= maxDepth)
     return call.node.outputs.map(() => unsure(call));
-  if (condition?.is !== 'Plain' || condition.countsRows)
+  if (condition?.kind !== 'Plain' || condition.countsRows)
     return call.node.outputs.map(() => mixed(`${nodeNameOf(call)} chooses one branch for all rows`));
   const [left = [], right = []] = [one, other].map((body) =>
     inScope(body, new Map(scope), { ...walk, depth: walk.depth + 1 }),
@@ -160,7 +160,9 @@ function ofBranches(call: NodeCall, scope: Scope, walk: Walk): readonly Value[] 
 }
 
 function isAlike(a: Value | undefined, b: Value | undefined): boolean {
-  return a?.is === 'Rows' && b?.is === 'Rows' && a.axis === b.axis && JSON.stringify(a.dims) === JSON.stringify(b.dims);
+  return (
+    a?.kind === 'Rows' && b?.kind === 'Rows' && a.axis === b.axis && JSON.stringify(a.dims) === JSON.stringify(b.dims)
+  );
 }
 
 function inScope(body: GraphBody, scope: Scope, walk: Walk): readonly Value[] {

@@ -39,7 +39,7 @@ export const transpose: RowsRule = (call) => {
   if (value === undefined) return unsure(call);
   const order = attributeOf(call, 'perm')?.ints ?? value.dims.map((_, axis) => axis).toReversed();
   if (order.length !== value.dims.length) return unsure(call);
-  return { is: 'Rows', axis: order.indexOf(value.axis), dims: order.map((axis) => value.dims[axis] ?? one) };
+  return { kind: 'Rows', axis: order.indexOf(value.axis), dims: order.map((axis) => value.dims[axis] ?? one) };
 };
 
 export const unsqueeze: RowsRule = (call) => {
@@ -56,7 +56,7 @@ export const unsqueeze: RowsRule = (call) => {
     if (from === value.axis) rowsAt = at;
     return dim;
   });
-  return { is: 'Rows', axis: rowsAt, dims };
+  return { kind: 'Rows', axis: rowsAt, dims };
 };
 
 export const squeeze: RowsRule = (call) => {
@@ -66,7 +66,7 @@ export const squeeze: RowsRule = (call) => {
   if (value === undefined || axes === undefined) return unsure(call, 'it drops every axis with one entry');
   if (axes.includes(value.axis)) return joins(call, 'drops the axis of the rows');
   return {
-    is: 'Rows',
+    kind: 'Rows',
     axis: value.axis - axes.filter((axis) => axis < value.axis).length,
     dims: value.dims.filter((_, axis) => !axes.includes(axis)),
   };
@@ -114,24 +114,24 @@ function reshaped(call: NodeCall, value: RowsValue, dims: readonly (Size | undef
   while (at < dims.length && isOne(dims[at]) && !hasRows(dims[at])) at += 1;
   const size = dims[at];
   if (!hasRows(size)) return unsure(call, 'its output shape does not keep the rows apart');
-  return { is: 'Rows', axis: at, dims: dims.map((dim) => dim ?? call.fresh()) };
+  return { kind: 'Rows', axis: at, dims: dims.map((dim) => dim ?? call.fresh()) };
 }
 
 export const concat: RowsRule = (call) => {
   const given = call.inputs.filter((value) => value !== undefined);
-  const first = given.find((value) => value.is === 'Rows');
-  if (first?.is !== 'Rows') return unsure(call);
+  const first = given.find((value) => value.kind === 'Rows');
+  if (first?.kind !== 'Rows') return unsure(call);
   const axis = axisOf(intOf(call, 'axis', 1), first.dims.length);
   if (axis === first.axis) return joins(call, 'adds entries to the axis of the rows');
   const fits = given.every(
     (value) =>
-      value.is === 'Rows' &&
+      value.kind === 'Rows' &&
       value.axis === first.axis &&
       value.dims.length === first.dims.length &&
       isSameSize(value.dims[first.axis], first.dims[first.axis]),
   );
   if (!fits) return unsure(call, 'its inputs have the rows on different axes');
-  const sizes = given.map((value) => numberOf(value.is === 'Rows' ? value.dims[axis] : undefined));
+  const sizes = given.map((value) => numberOf(value.kind === 'Rows' ? value.dims[axis] : undefined));
   const sum = sizes.every((size) => size !== undefined)
     ? numberSize(sizes.reduce((total, size) => total + size, 0))
     : call.fresh();
@@ -209,7 +209,7 @@ function lengthOf({ start, end, step }: Cut, dim: Size | undefined): Size | unde
 
 /** The position of a cut may be a symbolic size, but must not depend on the rows' content. */
 function othersArePlainSizes(call: NodeCall): boolean {
-  return call.inputs.every((value, at) => at === 0 || value === undefined || value.is === 'Plain');
+  return call.inputs.every((value, at) => at === 0 || value === undefined || value.kind === 'Plain');
 }
 
 export const pad: RowsRule = (call) => {
@@ -255,7 +255,7 @@ export const expand: RowsRule = (call) => {
     (_, at) =>
       widened(value.dims[at - (rank - value.dims.length)], target[at - (rank - target.length)]) ?? call.fresh(),
   );
-  return { is: 'Rows', axis, dims };
+  return { kind: 'Rows', axis, dims };
 };
 
 function widened(own: Size | undefined, target: Size | undefined): Size | undefined {
@@ -264,8 +264,8 @@ function widened(own: Size | undefined, target: Size | undefined): Size | undefi
 
 export const gather: RowsRule = (call) => {
   const [data, indices] = call.inputs;
-  if (data?.is === 'Rows' && indices?.is === 'Plain') return gatherFromRows(call, data, indices.dims);
-  return data?.is === 'Plain' && indices?.is === 'Rows' ? gatherByRows(call, data, indices) : unsure(call);
+  if (data?.kind === 'Rows' && indices?.kind === 'Plain') return gatherFromRows(call, data, indices.dims);
+  return data?.kind === 'Plain' && indices?.kind === 'Rows' ? gatherByRows(call, data, indices) : unsure(call);
 };
 
 /** A table lookup: the result has the rows on the axis where the indices have them. */
@@ -273,7 +273,7 @@ function gatherByRows(call: NodeCall, { dims, countsRows }: PlainValue, indices:
   if (countsRows || dims === undefined) return unsure(call);
   const axis = axisOf(intOf(call, 'axis', 0), dims.length);
   return {
-    is: 'Rows',
+    kind: 'Rows',
     axis: axis + indices.axis,
     dims: [...dims.slice(0, axis), ...indices.dims, ...dims.slice(axis + 1)],
   };
@@ -285,7 +285,7 @@ function gatherFromRows(call: NodeCall, data: RowsValue, indices: readonly Size[
   if (countsElsewhere(call, 1)) return unsure(call, countsRows);
   if (indices === undefined || indices.some(hasRows)) return unsure(call);
   const dims = [...data.dims.slice(0, axis), ...indices, ...data.dims.slice(axis + 1)];
-  return { is: 'Rows', axis: data.axis > axis ? data.axis + indices.length - 1 : data.axis, dims };
+  return { kind: 'Rows', axis: data.axis > axis ? data.axis + indices.length - 1 : data.axis, dims };
 }
 
 /** GatherElements and ScatterElements: all inputs have the same rank, and the axis is not that of the rows. */
@@ -294,7 +294,7 @@ export const elementsAlong: RowsRule = (call) => {
   if (value === undefined || axisOf(intOf(call, 'axis', 0), value.dims.length) === value.axis) return unsure(call);
   const fits = call.inputs.every(
     (input) =>
-      input?.is === 'Rows' && input.axis === value.axis && isSameSize(input.dims[input.axis], value.dims[value.axis]),
+      input?.kind === 'Rows' && input.axis === value.axis && isSameSize(input.dims[input.axis], value.dims[value.axis]),
   );
   // The result of GatherElements has the indices' shape, that of ScatterElements the data's.
   const shape = call.node.op === 'GatherElements' ? rowsInput(call, 1) : value;
@@ -306,7 +306,7 @@ export const oneHot: RowsRule = (call) => {
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
   const axis = axisOf(intOf(call, 'axis', -1), value.dims.length + 1);
   return {
-    is: 'Rows',
+    kind: 'Rows',
     axis: value.axis >= axis ? value.axis + 1 : value.axis,
     dims: [...value.dims.slice(0, axis), call.fresh(), ...value.dims.slice(axis)],
   };

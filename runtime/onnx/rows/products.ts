@@ -37,7 +37,7 @@ export function matMul(at: readonly [number, number] = [0, 1]): RowsRule {
   return (call) => {
     if (
       !call.inputs.every(
-        (value, index) => at.includes(index) || value === undefined || (value.is === 'Plain' && !value.countsRows),
+        (value, index) => at.includes(index) || value === undefined || (value.kind === 'Plain' && !value.countsRows),
       )
     )
       return unsure(call, 'its scales depend on the rows');
@@ -47,20 +47,20 @@ export function matMul(at: readonly [number, number] = [0, 1]): RowsRule {
   };
 }
 
-type Known = Exclude<Value, { is: 'Mixed' }> & { readonly dims: readonly Size[] };
+type Known = Exclude<Value, { kind: 'Mixed' }> & { readonly dims: readonly Size[] };
 
 function isMatrix(value: Value | undefined): value is Known {
-  return value !== undefined && value.is !== 'Mixed' && value.dims !== undefined && value.dims.length >= 2;
+  return value !== undefined && value.kind !== 'Mixed' && value.dims !== undefined && value.dims.length >= 2;
 }
 
 function multiply(call: NodeCall, a: Value | undefined, b: Value | undefined): Value {
   if (!isMatrix(a) || !isMatrix(b)) return unsure(call, 'the rank of an input is unknown, or 1');
   const shape = [a.dims.at(-2) ?? one, b.dims.at(-1) ?? one];
-  if (a.is === 'Rows')
-    return b.is === 'Rows'
+  if (a.kind === 'Rows')
+    return b.kind === 'Rows'
       ? multiplyRows(call, [a, b], shape)
       : multiplyPlain(call, { own: a, other: b, summed: a.dims.length - 1, shape });
-  return b.is === 'Rows' ? multiplyPlain(call, { own: b, other: a, summed: b.dims.length - 2, shape }) : unsure(call);
+  return b.kind === 'Rows' ? multiplyPlain(call, { own: b, other: a, summed: b.dims.length - 2, shape }) : unsure(call);
 }
 
 /** Multiplies row by row: the axis of the rows is the same in both inputs and is not among the last two. */
@@ -71,7 +71,7 @@ function multiplyRows(call: NodeCall, [a, b]: readonly [RowsValue, RowsValue], s
     { ...a, dims: a.dims.slice(0, -2) },
     { ...b, dims: b.dims.slice(0, -2) },
   ]);
-  return outer.is === 'Rows' ? { ...outer, dims: [...outer.dims, ...shape] } : outer;
+  return outer.kind === 'Rows' ? { ...outer, dims: [...outer.dims, ...shape] } : outer;
 }
 
 /** `summed`: the axis that the product sums over. */
@@ -93,7 +93,7 @@ function multiplyPlain(call: NodeCall, { own, other, summed, shape }: Product): 
   const outer = Array.from({ length: rank - 2 }, (_, at) =>
     larger(own.dims[at - (rank - own.dims.length)], other.dims[at - (rank - other.dims.length)]),
   );
-  return { is: 'Rows', axis, dims: [...outer, ...shape] };
+  return { kind: 'Rows', axis, dims: [...outer, ...shape] };
 }
 
 function larger(own: Size | undefined, other: Size | undefined): Size {
@@ -101,7 +101,7 @@ function larger(own: Size | undefined, other: Size | undefined): Size {
 }
 
 function isWeight(value: Value): boolean {
-  return value.is === 'Plain' && !value.countsRows;
+  return value.kind === 'Plain' && !value.countsRows;
 }
 
 /** Images: rows first, then channels and spatial axes; all other inputs are the same for all rows. */
@@ -113,11 +113,11 @@ function imagesOf(call: NodeCall): RowsValue | undefined {
 /** A · B + C, with the rows on the first axis of A. */
 export const gemm: RowsRule = (call) => {
   const [a, b, c] = call.inputs;
-  if (a?.is !== 'Rows' || !isMatrix(b) || !isWeight(b)) return unsure(call);
+  if (a?.kind !== 'Rows' || !isMatrix(b) || !isWeight(b)) return unsure(call);
   const rowsAt = intOf(call, 'transA', 0) === 0 ? 0 : 1;
   if (a.axis !== rowsAt || a.dims.length !== 2) return joins(call, 'sums over the rows');
   const out: Value = {
-    is: 'Rows',
+    kind: 'Rows',
     axis: 0,
     dims: [a.dims[rowsAt], b.dims[intOf(call, 'transB', 0) === 0 ? 1 : 0]].map(known),
   };
@@ -174,7 +174,7 @@ function entryOf(call: NodeCall, attribute: string, at: number): number {
 export const resize: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   const isFirst =
-    value?.axis === 0 && call.inputs.every((input, at) => at === 0 || input === undefined || input.is === 'Plain');
+    value?.axis === 0 && call.inputs.every((input, at) => at === 0 || input === undefined || input.kind === 'Plain');
   if (
     !isFirst ||
     !resizesAsAsked(call) ||
@@ -212,12 +212,14 @@ export const einsum: RowsRule = (call) => {
   if (letter === undefined) return joins(call);
   if (!right.includes(letter)) return joins(call, 'sums over the rows');
   if (
-    call.inputs.some((value, at) => value?.is === 'Plain' && (value.countsRows || terms[at]?.includes(letter) === true))
+    call.inputs.some(
+      (value, at) => value?.kind === 'Plain' && (value.countsRows || terms[at]?.includes(letter) === true),
+    )
   )
     return unsure(call);
   const sizes = new Map(call.inputs.flatMap((value, at) => namedSizes(value, terms[at] ?? '')));
   return {
-    is: 'Rows',
+    kind: 'Rows',
     axis: right.indexOf(letter),
     dims: right.split('').map((name) => sizes.get(name) ?? call.fresh()),
   };
@@ -225,12 +227,14 @@ export const einsum: RowsRule = (call) => {
 
 /** @returns undefined when inputs use different letters for the rows */
 function letterOfRows(call: NodeCall, terms: readonly string[]): string | undefined {
-  const letters = new Set(call.inputs.flatMap((value, at) => (value?.is === 'Rows' ? [terms[at]?.[value.axis]] : [])));
+  const letters = new Set(
+    call.inputs.flatMap((value, at) => (value?.kind === 'Rows' ? [terms[at]?.[value.axis]] : [])),
+  );
   return letters.size === 1 ? [...letters][0] : undefined;
 }
 
 function namedSizes(value: Value | undefined, term: string): readonly (readonly [string, Size])[] {
-  const dims = value === undefined || value.is === 'Mixed' ? undefined : value.dims;
+  const dims = value === undefined || value.kind === 'Mixed' ? undefined : value.dims;
   return term.split('').flatMap((name, axis) => (dims?.[axis] === undefined ? [] : [[name, dims[axis]] as const]));
 }
 
@@ -246,12 +250,12 @@ export const recurrent: RowsRule = (call) => {
   const [first = one, second = one] = value.dims;
   if (rowsFirst)
     return statesOf(
-      { is: 'Rows', axis: 0, dims: [first, second, directions, hidden] },
-      { is: 'Rows', axis: 0, dims: [first, directions, hidden] },
+      { kind: 'Rows', axis: 0, dims: [first, second, directions, hidden] },
+      { kind: 'Rows', axis: 0, dims: [first, directions, hidden] },
     );
   return statesOf(
-    { is: 'Rows', axis: 2, dims: [first, directions, second, hidden] },
-    { is: 'Rows', axis: 1, dims: [directions, second, hidden] },
+    { kind: 'Rows', axis: 2, dims: [first, directions, second, hidden] },
+    { kind: 'Rows', axis: 1, dims: [directions, second, hidden] },
   );
 };
 
@@ -263,8 +267,8 @@ function statesOf(all: Value, last: Value): readonly Value[] {
 /** W, R, B and P are weights; lengths (4) and initial states (5, 6) have the rows on an axis of their own. */
 function fitsRecurrent(input: Value | undefined, at: number, rowsFirst: boolean): boolean {
   if (input === undefined) return true;
-  if (input.is === 'Plain') return !input.countsRows;
-  return input.is === 'Rows' && at >= 4 && at < 7 && input.axis === (at === 4 || rowsFirst ? 0 : 1);
+  if (input.kind === 'Plain') return !input.countsRows;
+  return input.kind === 'Rows' && at >= 4 && at < 7 && input.axis === (at === 4 || rowsFirst ? 0 : 1);
 }
 
 /** ONNX Runtime's fused attention: every input with rows has them on the first axis. */
@@ -282,13 +286,15 @@ export const embed: RowsRule = (call) => {
   if (ids?.axis !== 0 || ids.dims.length !== 2 || !fits) return unsure(call);
   const [size = one, length = one] = ids.dims;
   return [
-    { is: 'Rows', axis: 0, dims: [size, length, call.fresh()] },
-    { is: 'Rows', axis: 0, dims: [size] },
+    { kind: 'Rows', axis: 0, dims: [size, length, call.fresh()] },
+    { kind: 'Rows', axis: 0, dims: [size] },
   ];
 };
 
 function isPlainOrRowsFirst(value: Value | undefined): boolean {
-  return value === undefined || (value.is === 'Plain' ? !value.countsRows : value.is === 'Rows' && value.axis === 0);
+  return (
+    value === undefined || (value.kind === 'Plain' ? !value.countsRows : value.kind === 'Rows' && value.axis === 0)
+  );
 }
 
 /** SkipLayerNormalization adds two tensors with rows, then normalises along the last axis. */
@@ -302,7 +308,7 @@ export const skipNormalise: RowsRule = (call) => {
   )
     return unsure(call);
   const sum = broadcast(call, [first, second]);
-  if (sum.is !== 'Rows' || sum.axis === sum.dims.length - 1) return unsure(call);
+  if (sum.kind !== 'Rows' || sum.axis === sum.dims.length - 1) return unsure(call);
   return [sum, unsure(call), unsure(call), sum];
 };
 

@@ -53,7 +53,7 @@ function reduced(call: NodeCall, value: RowsValue, axes: readonly number[]): Val
       value.dims.map((dim, axis) => (axes.includes(axis) ? one : dim)),
     );
   return {
-    is: 'Rows',
+    kind: 'Rows',
     axis: value.axis - axes.filter((axis) => axis < value.axis).length,
     dims: value.dims.filter((_, axis) => !axes.includes(axis)),
   };
@@ -117,7 +117,7 @@ export function byRow(rank?: number): RowsRule {
       return unsure(call);
     const size = value.dims[0] ?? call.fresh();
     return call.node.outputs.map(
-      () => ({ is: 'Rows', axis: 0, dims: [size, ...value.dims.slice(1).map(() => call.fresh())] }) as const,
+      () => ({ kind: 'Rows', axis: 0, dims: [size, ...value.dims.slice(1).map(() => call.fresh())] }) as const,
     );
   };
 }

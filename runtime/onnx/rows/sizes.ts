@@ -302,7 +302,7 @@ const constantOfShape: PlainRule = (call, [{ values } = nothing]) => {
   if (dims === undefined) return undefined;
   const made = uniform(dims);
   const count = numberOf(product(dims)) ?? Infinity;
-  return made.is !== 'Plain' || count > 64
+  return made.kind !== 'Plain' || count > 64
     ? made
     : plain(
         dims,

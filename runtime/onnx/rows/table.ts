@@ -165,17 +165,17 @@ const joining: Readonly<Record<string, string>> = {
  */
 const quantise: RowsRule = (call) => {
   const [value, scale] = call.inputs;
-  if (value?.is !== 'Rows' || !othersArePlain(call, 0)) return unsure(call);
-  const sizes = scale?.is === 'Plain' ? scale.dims : undefined;
+  if (value?.kind !== 'Rows' || !othersArePlain(call, 0)) return unsure(call);
+  const sizes = scale?.kind === 'Plain' ? scale.dims : undefined;
   if (sizes === undefined || sizes.length > 1) return unsure(call);
   const byRows = axisOf(intOf(call, 'axis', 1), value.dims.length) === value.axis && !sizes.every(isOne);
   if (byRows) return unsure(call, 'an input has separate entries for each row');
-  return { is: 'Rows', axis: value.axis, dims: value.dims };
+  return { kind: 'Rows', axis: value.axis, dims: value.dims };
 };
 
 const dropout: RowsRule = (call) => {
   const trains = call.inputs[2];
-  const off = trains === undefined || (trains.is === 'Plain' && trains.values?.[0]?.factor === 0);
+  const off = trains === undefined || (trains.kind === 'Plain' && trains.values?.[0]?.factor === 0);
   return off && call.inputs[0] !== undefined
     ? [call.inputs[0], unsure(call)]
     : joins(call, 'in training mode draws random numbers');
@@ -184,20 +184,24 @@ const dropout: RowsRule = (call) => {
 /** DepthToSpace and SpaceToDepth move values within a row. */
 const withinRow: RowsRule = (call) => {
   const [value] = call.inputs;
-  if (value?.is !== 'Rows' || value.axis !== 0 || !othersArePlain(call, 0)) return unsure(call);
-  return { is: 'Rows', axis: 0, dims: value.dims.map((dim, axis) => (axis === 0 ? dim : call.fresh())) };
+  if (value?.kind !== 'Rows' || value.axis !== 0 || !othersArePlain(call, 0)) return unsure(call);
+  return { kind: 'Rows', axis: 0, dims: value.dims.map((dim, axis) => (axis === 0 ? dim : call.fresh())) };
 };
 
 /** The triangle is taken from the last two axes. */
 const triangle: RowsRule = (call) => {
   const [value] = call.inputs;
-  if (value?.is !== 'Rows' || !othersArePlain(call, 0)) return unsure(call);
+  if (value?.kind !== 'Rows' || !othersArePlain(call, 0)) return unsure(call);
   return value.axis < value.dims.length - 2 ? value : joins(call);
 };
 
 const perInstance: RowsRule = (call) => {
   const [value, ...others] = call.inputs;
-  if (value?.is !== 'Rows' || value.axis !== 0 || others.some((other) => other !== undefined && other.is !== 'Plain'))
+  if (
+    value?.kind !== 'Rows' ||
+    value.axis !== 0 ||
+    others.some((other) => other !== undefined && other.kind !== 'Plain')
+  )
     return unsure(call);
   return value;
 };

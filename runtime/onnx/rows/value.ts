@@ -14,18 +14,18 @@ export const rows = '\0rows';
 export type Value =
   /** The same whatever the rows contain, and for any number of rows unless `countsRows`. */
   | {
-      readonly is: 'Plain';
+      readonly kind: 'Plain';
       /** Absent: the rank is unknown. */ readonly dims?: readonly Size[];
       /** The numbers, row-major, if they are known and few. */ readonly values?: readonly (Size | undefined)[];
       readonly countsRows: boolean;
     }
   /** The rows lie in order along `axis`, one piece each; a piece depends on its own row only. */
-  | { readonly is: 'Rows'; readonly axis: number; readonly dims: readonly Size[] }
+  | { readonly kind: 'Rows'; readonly axis: number; readonly dims: readonly Size[] }
   /** A row may depend on other rows, or it is unknown whether it does. */
-  | { readonly is: 'Mixed'; readonly because: string };
+  | { readonly kind: 'Mixed'; readonly because: string };
 
-export type RowsValue = Extract<Value, { is: 'Rows' }>;
-export type PlainValue = Extract<Value, { is: 'Plain' }>;
+export type RowsValue = Extract<Value, { kind: 'Rows' }>;
+export type PlainValue = Extract<Value, { kind: 'Plain' }>;
 
 export const one: Size = { factor: 1, free: [] };
 
@@ -82,7 +82,7 @@ export function isRowCount(size: Size | undefined): boolean {
 export function plain(dims?: readonly Size[], values?: readonly (Size | undefined)[], countsRows = false): Value {
   const counts = countsRows || values?.some(hasRows) === true || dims?.some(hasRows) === true;
   return {
-    is: 'Plain',
+    kind: 'Plain',
     countsRows: counts,
     ...(dims === undefined ? {} : { dims }),
     ...(values === undefined || values.length > 64 ? {} : { values }),
@@ -97,10 +97,10 @@ export function uniform(dims: readonly Size[]): Value {
   const [axis] = axes;
   if (axis === undefined) return plain(dims);
   return axes.length === 1
-    ? { is: 'Rows', axis, dims }
-    : { is: 'Mixed', because: 'a tensor has the number of rows twice in its shape' };
+    ? { kind: 'Rows', axis, dims }
+    : { kind: 'Mixed', because: 'a tensor has the number of rows twice in its shape' };
 }
 
 export function mixed(because: string): Value {
-  return { is: 'Mixed', because };
+  return { kind: 'Mixed', because };
 }

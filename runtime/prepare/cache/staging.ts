@@ -12,8 +12,8 @@ import type { SourceFile } from '../prepared.ts';
 import type { Validator } from '../fetch/source.ts';
 
 type Part =
-  | { readonly is: 'Begun'; readonly bootId: string; readonly validator?: Validator; readonly totalBytes?: number }
-  | { readonly is: 'Done'; readonly file: SourceFile; readonly mtimeMs: number };
+  | { readonly kind: 'Begun'; readonly bootId: string; readonly validator?: Validator; readonly totalBytes?: number }
+  | { readonly kind: 'Done'; readonly file: SourceFile; readonly mtimeMs: number };
 
 export type Kept = { readonly bytes: number; readonly validator?: Validator; readonly totalBytes?: number };
 
@@ -44,7 +44,7 @@ export class Staging {
   /** The file, if it was completed earlier and is unchanged. */
   async finished(path: string): Promise<SourceFile | undefined> {
     const part = this.#parts.get(path);
-    if (part?.is !== 'Done') return undefined;
+    if (part?.kind !== 'Done') return undefined;
     const found = await stat(this.pathOf(path)).catch(() => undefined);
     return found?.size === part.file.bytes && found.mtimeMs === part.mtimeMs ? part.file : undefined;
   }
@@ -56,7 +56,7 @@ export class Staging {
   async kept(path: string, pinned: boolean): Promise<Kept> {
     const part = this.#parts.get(path);
     const found = await stat(this.pathOf(path)).catch(() => undefined);
-    if (part?.is !== 'Begun' || found === undefined) return nothingKept;
+    if (part?.kind !== 'Begun' || found === undefined) return nothingKept;
     const { validator, totalBytes } = part;
     const held = validator !== undefined && part.bootId === this.#bootId && part.bootId !== '';
     if ((!pinned && !held) || found.size > (totalBytes ?? Infinity)) return nothingKept;
@@ -65,13 +65,13 @@ export class Staging {
 
   /** Records what the source reported about the file. Call before writing its first byte. */
   async begin(path: string, said: { readonly validator?: Validator; readonly totalBytes?: number }): Promise<void> {
-    await this.#save(path, { is: 'Begun', bootId: this.#bootId, ...given(said) });
+    await this.#save(path, { kind: 'Begun', bootId: this.#bootId, ...given(said) });
   }
 
   /** Records that the file is complete, verified and synced to disk. */
   async finish(file: SourceFile): Promise<void> {
     const { mtimeMs } = await stat(this.pathOf(file.path));
-    await this.#save(file.path, { is: 'Done', file, mtimeMs });
+    await this.#save(file.path, { kind: 'Done', file, mtimeMs });
   }
 
   async forget(path: string): Promise<void> {

@@ -94,11 +94,11 @@ type Stored = Omit<BuildResult, 'optimisedPath'> & { readonly optimised: boolean
 async function build(job: Building, scratch: string): Promise<Stored> {
   const notes: string[] = [];
   const { plan, outcome } = await loadOriginal(job, scratch, notes);
-  const ran = outcome.is === 'Done' && outcome.result.made.length > 0;
+  const ran = outcome.kind === 'Done' && outcome.result.made.length > 0;
   if (!ran)
     notes.push(
       'no generated input could be run, so providers and memory were not measured: ' +
-        `${outcome.is === 'Done' ? (outcome.result.why ?? 'none could be generated') : wordsOf(outcome)}`,
+        `${outcome.kind === 'Done' ? (outcome.result.why ?? 'none could be generated') : wordsOf(outcome)}`,
     );
   const providers = await readShares(scratch);
   noteOtherProviders(plan, providers, notes);
@@ -173,7 +173,7 @@ async function probe(job: Building, scratch: string, notes: string[]): Promise<S
       { timeoutMs },
       job.tools,
     );
-    if (outcome.is === 'Done') continue;
+    if (outcome.kind === 'Done') continue;
     if (job.execution.fallbackPolicy === 'Forbid')
       throw new AppError('PROVIDER_UNAVAILABLE', { provider, why: wordsOf(outcome) });
     missing.add(provider);
@@ -218,13 +218,15 @@ async function forbidden(
 
 /** A process that died during a run had loaded the model; the generated input may be the cause. */
 function isLoaded(outcome: TrialOutcome): boolean {
-  return outcome.is === 'Done' || ((outcome.is === 'Died' || outcome.is === 'TooSlow') && outcome.during === 'run');
+  return (
+    outcome.kind === 'Done' || ((outcome.kind === 'Died' || outcome.kind === 'TooSlow') && outcome.during === 'run')
+  );
 }
 
 function loadFailure(job: Building, outcome: TrialOutcome): AppError {
   const { limitBytes } = job;
   // Only the kernel, when memory is short, sends SIGKILL to a child that this process did not stop.
-  const short = outcome.is === 'TooLarge' || (outcome.is === 'Died' && outcome.how.startsWith('SIGKILL'));
+  const short = outcome.kind === 'TooLarge' || (outcome.kind === 'Died' && outcome.how.startsWith('SIGKILL'));
   // The child was stopped at the limit, so the real need is estimated from the weights, plus what this process holds.
   const heldBytes = (limitBytes ?? 0) - (job.roomBytes ?? limitBytes ?? 0);
   const loadBytes = Math.max(outcome.peakBytes, guessedLoadBytes(job.info.weightsBytes));
@@ -238,7 +240,7 @@ function loadFailure(job: Building, outcome: TrialOutcome): AppError {
 }
 
 function wordsOf(outcome: TrialOutcome): string {
-  switch (outcome.is) {
+  switch (outcome.kind) {
     case 'Done':
       return 'it works';
     case 'Refused':
@@ -321,7 +323,7 @@ async function optimiseFrom(
     graphPath: job.graphPath,
     options: savingTo(graphPath, optionsFor(job, plan, false), fromBytes),
   });
-  if (written.is !== 'Done') return { problem: `the optimised form could not be written: ${wordsOf(written)}` };
+  if (written.kind !== 'Done') return { problem: `the optimised form could not be written: ${wordsOf(written)}` };
   // Whether an unaligned weight crashes depends on a request's shapes, so the trial alone cannot rule it out.
   const { externalFiles } = await inspectModel(graphPath);
   if (externalFiles.some((file) => !file.aligned)) return { problem: 'weights in the optimised form are not aligned' };
@@ -331,7 +333,7 @@ async function optimiseFrom(
     runs: runsOf(job),
     compareWith: join(scratch, 'outputs'),
   });
-  if (checked.is !== 'Done') return { problem: `the optimised form could not be run: ${wordsOf(checked)}` };
+  if (checked.kind !== 'Done') return { problem: `the optimised form could not be run: ${wordsOf(checked)}` };
   const { difference } = checked.result;
   return difference === undefined
     ? { peakBytes: checked.peakBytes }

@@ -25,7 +25,7 @@ type OrtSession = {
 type Made = { readonly sample: TrialSample; readonly outputs: NamedTensors };
 
 async function tryModel(task: TrialTask): Promise<TrialMessage> {
-  await say({ say: 'loading' });
+  await say({ kind: 'loading' });
   const began = performance.now();
   let session: OrtSession;
   try {
@@ -34,9 +34,9 @@ async function tryModel(task: TrialTask): Promise<TrialMessage> {
       task.options as InferenceSession.SessionOptions,
     )) as unknown as OrtSession;
   } catch (error) {
-    return { say: 'failed', why: messageOf(error) };
+    return { kind: 'failed', why: messageOf(error) };
   }
-  await say({ say: 'loaded', loadMs: performance.now() - began });
+  await say({ kind: 'loaded', loadMs: performance.now() - began });
   const answer =
     task.compareWith === undefined ? await runFresh(session, task) : await runAgain(session, task, task.compareWith);
   // The profile is written when the session is released.
@@ -53,7 +53,7 @@ async function runFresh(session: OrtSession, task: TrialTask): Promise<TrialMess
   }
   const { made, why } = result;
   if (task.writeTo !== undefined) await writeFile(task.writeTo, serialize(made));
-  return { say: 'done', made: made.map(({ sample }) => sample), ...(why === undefined ? {} : { why }) };
+  return { kind: 'done', made: made.map(({ sample }) => sample), ...(why === undefined ? {} : { why }) };
 }
 
 async function runFill(
@@ -78,12 +78,12 @@ async function runAgain(session: OrtSession, { runs }: TrialTask, reference: str
   for (const { sample, outputs } of before) {
     const result = await runOnce(session, sample, runs);
     if (!('outputs' in result))
-      return { say: 'done', made, difference: `it fails on inputs that the original runs: ${result.why}` };
+      return { kind: 'done', made, difference: `it fails on inputs that the original runs: ${result.why}` };
     made.push(sample);
     const difference = outputDifference(outputs, result.outputs);
-    if (difference !== undefined) return { say: 'done', made, difference };
+    if (difference !== undefined) return { kind: 'done', made, difference };
   }
-  return { say: 'done', made };
+  return { kind: 'done', made };
 }
 
 async function runOnce(
@@ -126,7 +126,7 @@ function say(message: TrialMessage): Promise<void> {
 process.once('disconnect', () => process.exit(0));
 process.once('message', (task: TrialTask) => {
   void tryModel(task)
-    .catch((error: unknown): TrialMessage => ({ say: 'failed', why: messageOf(error) }))
+    .catch((error: unknown): TrialMessage => ({ kind: 'failed', why: messageOf(error) }))
     .then(say)
     .finally(() => process.disconnect?.());
 });

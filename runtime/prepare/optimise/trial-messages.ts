@@ -25,8 +25,13 @@ export type TrialTask = {
 };
 
 export type TrialMessage =
-  | { readonly say: 'loading' }
-  | { readonly say: 'loaded'; readonly loadMs: number }
+  | { readonly kind: 'loading' }
+  | { readonly kind: 'loaded'; readonly loadMs: number }
   /** `made` are the runs that succeeded; `why` is the message of the last one that failed. */
-  | { readonly say: 'done'; readonly made: readonly TrialSample[]; readonly why?: string; readonly difference?: string }
-  | { readonly say: 'failed'; readonly why: string };
+  | {
+      readonly kind: 'done';
+      readonly made: readonly TrialSample[];
+      readonly why?: string;
+      readonly difference?: string;
+    }
+  | { readonly kind: 'failed'; readonly why: string };

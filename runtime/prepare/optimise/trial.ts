@@ -27,16 +27,16 @@ export type TrialTools = {
   readonly environment: NodeJS.ProcessEnv;
 };
 
-type Done = Extract<TrialMessage, { say: 'done' }>;
+type Done = Extract<TrialMessage, { kind: 'done' }>;
 
 /** `peakBytes`: the largest anonymous memory seen, including Node.js itself. `during`: what the child was doing. */
 export type TrialOutcome = { readonly peakBytes: number } & (
-  | { readonly is: 'Done'; readonly loadMs: number; readonly result: Done }
+  | { readonly kind: 'Done'; readonly loadMs: number; readonly result: Done }
   /** ONNX Runtime refused the model; `why` is its message. */
-  | { readonly is: 'Refused'; readonly why: string }
-  | { readonly is: 'Died'; readonly during: 'load' | 'run'; readonly how: string }
-  | { readonly is: 'TooLarge'; readonly during: 'load' | 'run' }
-  | { readonly is: 'TooSlow'; readonly during: 'load' | 'run' }
+  | { readonly kind: 'Refused'; readonly why: string }
+  | { readonly kind: 'Died'; readonly during: 'load' | 'run'; readonly how: string }
+  | { readonly kind: 'TooLarge'; readonly during: 'load' | 'run' }
+  | { readonly kind: 'TooSlow'; readonly during: 'load' | 'run' }
 );
 
 const lookMs = 10;
@@ -64,7 +64,7 @@ class Watch {
   readonly #child: ChildProcess;
   readonly #bounds: TrialBounds;
   readonly #tools: TrialTools;
-  readonly #messages = new Map<TrialMessage['say'], TrialMessage>();
+  readonly #messages = new Map<TrialMessage['kind'], TrialMessage>();
   #peakBytes = 0;
   #killed: 'TooLarge' | 'TooSlow' | undefined;
   #stderr = '';
@@ -78,8 +78,8 @@ class Watch {
     this.#tools = tools;
     this.#deadlineMs = tools.clock.monotonic() + bounds.timeoutMs;
     child.on('message', (message: TrialMessage) => {
-      this.#messages.set(message.say, message);
-      if (message.say === 'loaded')
+      this.#messages.set(message.kind, message);
+      if (message.kind === 'loaded')
         this.#deadlineMs = Math.min(this.#deadlineMs, tools.clock.monotonic() + (bounds.runsMs ?? Infinity));
     });
     child.stderr?.on('data', (piece: Buffer) => {
@@ -130,10 +130,11 @@ class Watch {
     const loaded = this.#messages.get('loaded');
     const failed = this.#messages.get('failed');
     const during = loaded === undefined ? 'load' : 'run';
-    if (done?.say === 'done' && loaded?.say === 'loaded') return { is: 'Done', loadMs: loaded.loadMs, result: done };
-    if (this.#killed !== undefined) return { is: this.#killed, during };
-    if (failed?.say === 'failed') return { is: 'Refused', why: failed.why };
-    return { is: 'Died', during, how: `${this.#end ?? ''}${lastLine(this.#stderr)}` };
+    if (done?.kind === 'done' && loaded?.kind === 'loaded')
+      return { kind: 'Done', loadMs: loaded.loadMs, result: done };
+    if (this.#killed !== undefined) return { kind: this.#killed, during };
+    if (failed?.kind === 'failed') return { kind: 'Refused', why: failed.why };
+    return { kind: 'Died', during, how: `${this.#end ?? ''}${lastLine(this.#stderr)}` };
   }
 }
 

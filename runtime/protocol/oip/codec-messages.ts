@@ -16,17 +16,17 @@ export type CodecSetup = {
 
 export type CodecTask =
   | {
-      readonly do: 'decode';
+      readonly kind: 'decode';
       readonly body: Uint8Array<ArrayBuffer>;
       readonly jsonBytes: number;
       readonly limits: DecodeLimits;
     }
-  | { readonly do: 'encode'; readonly response: InferResponse };
+  | { readonly kind: 'encode'; readonly response: InferResponse };
 
 export type CodecAnswer =
-  | { readonly is: 'Decoded'; readonly request: InferRequest }
-  | { readonly is: 'Encoded'; readonly encoded: Encoded }
-  | { readonly is: 'Refused'; readonly code: ErrorCode; readonly params: unknown };
+  | { readonly kind: 'Decoded'; readonly request: InferRequest }
+  | { readonly kind: 'Encoded'; readonly encoded: Encoded }
+  | { readonly kind: 'Refused'; readonly code: ErrorCode; readonly params: unknown };
 
 /** A body in pieces, to be written one after the other. */
 export type Encoded = {

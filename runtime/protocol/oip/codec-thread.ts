@@ -18,27 +18,27 @@ function serve(port: MessagePort, { nice }: CodecSetup): void {
   port.on('message', (task: CodecTask) => {
     try {
       const answer = work(task);
-      port.postMessage(answer, answer.is === 'Decoded' ? buffersOf([answer.request.inputs]) : buffersIn(answer));
+      port.postMessage(answer, answer.kind === 'Decoded' ? buffersOf([answer.request.inputs]) : buffersIn(answer));
     } catch (error) {
       // Any other error is a bug: it ends this thread and is logged.
       if (!(error instanceof AppError)) throw error;
-      port.postMessage({ is: 'Refused', code: error.code, params: error.params } satisfies CodecAnswer);
+      port.postMessage({ kind: 'Refused', code: error.code, params: error.params } satisfies CodecAnswer);
     }
   });
 }
 
 function work(task: CodecTask): CodecAnswer {
-  if (task.do === 'decode') return { is: 'Decoded', request: decodeInfer(task.body, task.jsonBytes, task.limits) };
+  if (task.kind === 'decode') return { kind: 'Decoded', request: decodeInfer(task.body, task.jsonBytes, task.limits) };
   const { chunks, ...rest } = joinEncoded(encodeInfer(task.response));
   // As bytes, so that they are handed over: a string would be copied here and encoded again over there.
   return {
-    is: 'Encoded',
+    kind: 'Encoded',
     encoded: { ...rest, chunks: chunks.map((chunk) => (typeof chunk === 'string' ? utf8.encode(chunk) : chunk)) },
   };
 }
 
 function buffersIn(answer: CodecAnswer): ArrayBuffer[] {
-  if (answer.is !== 'Encoded') return [];
+  if (answer.kind !== 'Encoded') return [];
   const buffers = answer.encoded.chunks.flatMap((chunk) =>
     typeof chunk === 'string' || !(chunk.buffer instanceof ArrayBuffer) ? [] : [chunk.buffer],
   );

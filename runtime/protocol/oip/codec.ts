@@ -97,8 +97,8 @@ export class ThreadedCodec implements Codec {
         limit: jsonLimitBytes,
       });
     if (Math.min(jsonBytes, body.length) <= largeJsonBytes) return decodeInfer(body, jsonBytes, limits);
-    const answer = await this.#ask({ do: 'decode', body, jsonBytes, limits }, [body.buffer]);
-    if (answer.is !== 'Decoded') throw unexpected(answer);
+    const answer = await this.#ask({ kind: 'decode', body, jsonBytes, limits }, [body.buffer]);
+    if (answer.kind !== 'Decoded') throw unexpected(answer);
     return answer.request;
   }
 
@@ -108,8 +108,8 @@ export class ThreadedCodec implements Codec {
     if (elements * printedBytes > this.#memoryBytes)
       throw tooLargeToPrint(elements, Math.floor(this.#memoryBytes / printedBytes));
     const { response: own, transfer } = toHandOver(response);
-    const answer = await this.#ask({ do: 'encode', response: own }, transfer);
-    if (answer.is !== 'Encoded') throw unexpected(answer);
+    const answer = await this.#ask({ kind: 'encode', response: own }, transfer);
+    if (answer.kind !== 'Encoded') throw unexpected(answer);
     return answer.encoded;
   }
 
@@ -159,8 +159,8 @@ export class ThreadedCodec implements Codec {
   #hear(answer: CodecAnswer): void {
     const job = this.#current;
     this.#current = undefined;
-    if (job?.task.do === 'decode' && job.task.jsonBytes > hugeJsonBytes) this.#replace();
-    if (answer.is === 'Refused') job?.reject(new AppError(answer.code, answer.params as never));
+    if (job?.task.kind === 'decode' && job.task.jsonBytes > hugeJsonBytes) this.#replace();
+    if (answer.kind === 'Refused') job?.reject(new AppError(answer.code, answer.params as never));
     else job?.resolve(answer);
     this.#next();
   }
@@ -193,7 +193,7 @@ function tooLargeToPrint(elements: number, limit: number): AppError {
 }
 
 function exhaustedBy(task: CodecTask, memoryBytes: number): AppError {
-  if (task.do === 'encode')
+  if (task.kind === 'encode')
     return tooLargeToPrint(jsonElements(task.response.outputs), Math.floor(memoryBytes / printedBytes));
   return new AppError('REQUEST_TOO_LARGE', {
     what: 'the memory to parse the request',
@@ -207,5 +207,5 @@ function jsonElements(outputs: readonly { readonly tensor: Tensor; readonly bina
 }
 
 function unexpected(answer: CodecAnswer): Error {
-  return new Error(`the codec thread answered ${answer.is}`);
+  return new Error(`the codec thread answered ${answer.kind}`);
 }

@@ -12,23 +12,23 @@ export type ThreadTask = { readonly path: string; readonly configPath: string; r
 
 export type ToThread =
   | {
-      readonly say: 'read';
+      readonly kind: 'read';
       readonly job: number;
       readonly body: Uint8Array<ArrayBuffer>;
       /** Memory limit for parsing and tokenising of all jobs together. */ readonly memoryBytes: number;
     }
-  | { readonly say: 'cancel'; readonly job: number }
+  | { readonly kind: 'cancel'; readonly job: number }
   /** The thread answers between two slices of work. If it does not answer, one text blocks it. */
-  | { readonly say: 'ping' };
+  | { readonly kind: 'ping' };
 
 export type Failure = { readonly code: ErrorCode; readonly params: AppError['params'] } | { readonly message: string };
 
 export type FromThread =
-  | { readonly say: 'loaded'; readonly vocabulary: Vocabulary }
-  | { readonly say: 'loadFailed'; readonly failure: Failure }
-  | { readonly say: 'pong' }
-  | { readonly say: 'read'; readonly job: number; readonly request: TokenRequest }
-  | { readonly say: 'refused'; readonly job: number; readonly failure: Failure };
+  | { readonly kind: 'loaded'; readonly vocabulary: Vocabulary }
+  | { readonly kind: 'loadFailed'; readonly failure: Failure }
+  | { readonly kind: 'pong' }
+  | { readonly kind: 'read'; readonly job: number; readonly request: TokenRequest }
+  | { readonly kind: 'refused'; readonly job: number; readonly failure: Failure };
 
 export function errorOf(failure: Failure): Error {
   return 'code' in failure ? new AppError(failure.code, failure.params) : new Error(failure.message);

@@ -106,7 +106,7 @@ export class RequestReader {
     this.#jobs.set(job, { bytes: body.length, resolve, reject });
     this.#waitingBytes += body.length;
     const leave = (): void => {
-      this.#worker?.postMessage({ say: 'cancel', job } satisfies ToThread);
+      this.#worker?.postMessage({ kind: 'cancel', job } satisfies ToThread);
       this.#settle(job)?.reject(signal.reason);
     };
     signal.addEventListener('abort', leave, { once: true });
@@ -120,7 +120,7 @@ export class RequestReader {
     // Copy a view of a larger buffer: transferring it would transfer the whole buffer.
     const whole = body.byteLength === body.buffer.byteLength;
     worker.postMessage(
-      { say: 'read', job, body, memoryBytes: this.#options.memoryBytes() } satisfies ToThread,
+      { kind: 'read', job, body, memoryBytes: this.#options.memoryBytes() } satisfies ToThread,
       whole ? [body.buffer] : [],
     );
     if (this.#callOffWatch === undefined) this.#watch(worker);
@@ -135,7 +135,7 @@ export class RequestReader {
         rules: { model },
       },
     } = this.#options;
-    worker.postMessage({ say: 'ping' } satisfies ToThread);
+    worker.postMessage({ kind: 'ping' } satisfies ToThread);
     this.#callOffWatch = clock.after(heldAfterMs, () => {
       this.#callOffWatch = undefined;
       this.#held = new AppError('RUN_STUCK', {
@@ -186,9 +186,9 @@ export class RequestReader {
   }
 
   #hear(message: FromThread): void {
-    if (message.say === 'pong') this.#pong();
-    if (message.say === 'read') this.#settle(message.job)?.resolve(message.request);
-    if (message.say === 'refused') this.#settle(message.job)?.reject(errorOf(message.failure));
+    if (message.kind === 'pong') this.#pong();
+    if (message.kind === 'read') this.#settle(message.job)?.resolve(message.request);
+    if (message.kind === 'refused') this.#settle(message.job)?.reject(errorOf(message.failure));
   }
 
   /** Removes a job from the list; undefined when it was already settled. */
@@ -237,10 +237,10 @@ async function startWorker({
     worker.once('exit', lose);
     worker.once('message', (message: FromThread) => {
       worker.off('error', reject).off('exit', lose);
-      if (message.say === 'loaded') return resolve({ worker, vocabulary: message.vocabulary });
+      if (message.kind === 'loaded') return resolve({ worker, vocabulary: message.vocabulary });
       void worker.terminate();
       return reject(
-        message.say === 'loadFailed'
+        message.kind === 'loadFailed'
           ? errorOf(message.failure)
           : new Error('unexpected message from the tokenizer thread'),
       );

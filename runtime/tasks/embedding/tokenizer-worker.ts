@@ -27,23 +27,23 @@ const tokenizer = await load();
 async function load(): Promise<TextTokenizer | undefined> {
   try {
     const loaded = await TextTokenizer.load(files.path, files.configPath);
-    say({ say: 'loaded', vocabulary: loaded.vocabulary });
+    say({ kind: 'loaded', vocabulary: loaded.vocabulary });
     return loaded;
   } catch (error) {
-    say({ say: 'loadFailed', failure: failureOf(error) });
+    say({ kind: 'loadFailed', failure: failureOf(error) });
     return undefined;
   }
 }
 
 if (tokenizer !== undefined) {
   port.on('message', (message: ToThread) => {
-    if (message.say === 'ping') say({ say: 'pong' });
-    else if (message.say === 'cancel') jobs.get(message.job)?.abort();
+    if (message.kind === 'ping') say({ kind: 'pong' });
+    else if (message.kind === 'cancel') jobs.get(message.job)?.abort();
     else void read(message, tokenizer);
   });
 }
 
-async function read({ job, body, memoryBytes }: Extract<ToThread, { say: 'read' }>, by: TextTokenizer): Promise<void> {
+async function read({ job, body, memoryBytes }: Extract<ToThread, { kind: 'read' }>, by: TextTokenizer): Promise<void> {
   const cancel = new AbortController();
   jobs.set(job, cancel);
   const giveBack = await allowance.take(parsedBytes(countParts(body, Infinity)), memoryBytes);
@@ -54,10 +54,10 @@ async function read({ job, body, memoryBytes }: Extract<ToThread, { say: 'read' 
       signal: cancel.signal,
       memoryBytes,
     });
-    say({ say: 'read', job, request }, [request.ids.buffer, request.ends.buffer]);
+    say({ kind: 'read', job, request }, [request.ids.buffer, request.ends.buffer]);
   } catch (error) {
     // Do not report the result of a cancelled job.
-    if (!cancel.signal.aborted) say({ say: 'refused', job, failure: failureOf(error) });
+    if (!cancel.signal.aborted) say({ kind: 'refused', job, failure: failureOf(error) });
   } finally {
     giveBack();
     jobs.delete(job);

@@ -101,7 +101,7 @@ const rules = group(tables, [
   { name: 'old pods go before the new ones can carry the traffic',
     of: 'finishWhenDrained', from: 'ready >= plan.replicas', to: 'ready >= 0' },
   { name: 'a revision that serves with fewer pods than the old one stays',
-    of: 'fallBackWhenTooWeak', from: 'oldReady <= newReady', to: 'theirs >= mine' },
+    of: 'fallBackWhenTooWeak', from: 'oldReady <= newReady', to: 'oldReady >= newReady' },
   // ── at rest ──
   { name: 'a rollback is over while the refused revision has traffic',
     of: 'leaveWhenWeightIsGone', from: '!hasNoTraffic(rejected, seen) || ', to: '' },

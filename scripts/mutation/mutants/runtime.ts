@@ -189,9 +189,9 @@ export const runtimeMutants = [
   ]),
   ...group(['test/unit/runtime/onnx/rows/*.test.ts'], [
     { name: 'an unknown operator counts as independent', of: 'unsure', from: 'return mixed(',
-      to: "return { is: 'Plain', dims: undefined, values: undefined, countsRows: false } as never; mixed(" },
+      to: "return { kind: 'Plain', dims: undefined, values: undefined, countsRows: false } as never; mixed(" },
     { name: 'a softmax over the rows counts as independent', of: 'rowsVerdict', within: 'problemOf',
-      from: "if (value.is === 'Mixed') return value.because;", to: "if (value.is === 'Mixed') return undefined;" },
+      from: "if (value.kind === 'Mixed') return value.because;", to: "if (value.is === 'Mixed') return undefined;" },
     { name: 'random numbers count as independent', of: 'rowsVerdict',
       within: 'resultsOf', from: "node.op.startsWith('Random') || ", to: '' },
     { name: 'values that depend on the rows count as weights',

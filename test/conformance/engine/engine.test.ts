@@ -74,7 +74,9 @@ for (const { name, start } of candidates) {
 
     it('runs a batch of one', async () => {
       const { parts, together, inferMs } = await engine.run({ parts: [given(1, 2, 3, 4)], outputs });
-      assert.deepEqual(parts, [{ is: 'Done', outputs: { y: makeTensor('float32', [1, 2], Float32Array.of(12, 1)) } }]);
+      assert.deepEqual(parts, [
+        { kind: 'Done', outputs: { y: makeTensor('float32', [1, 2], Float32Array.of(12, 1)) } },
+      ]);
       assert.ok(together && inferMs >= 0);
     });
 
@@ -84,7 +86,7 @@ for (const { name, start } of candidates) {
         outputs,
       });
       const values = parts.map((part) =>
-        part.is === 'Done' ? Array.from<unknown>(part.outputs['y']?.data ?? []) : part,
+        part.kind === 'Done' ? Array.from<unknown>(part.outputs['y']?.data ?? []) : part,
       );
       assert.deepEqual(values, [
         [1, 0],
@@ -96,20 +98,20 @@ for (const { name, start } of candidates) {
     it('accepts a batch without rows', async () => {
       const { parts } = await engine.run({ parts: [given()], outputs });
       assert.deepEqual(
-        parts.map((part) => (part.is === 'Done' ? part.outputs['y']?.dims : part)),
+        parts.map((part) => (part.kind === 'Done' ? part.outputs['y']?.dims : part)),
         [[0, 2]],
       );
     });
 
     it("reports an invalid input as the input's fault", async () => {
       const { parts } = await engine.run({ parts: [wide()], outputs });
-      assert.equal(parts[0]?.is, 'Refused');
+      assert.equal(parts[0]?.kind, 'Refused');
     });
 
     it('answers the other parts when one part does not fit', async () => {
       const { parts, together } = await engine.run({ parts: [given(1, 2, 3, 4), wide(), given(0, 0, 1, 0)], outputs });
       assert.deepEqual(
-        parts.map(({ is }) => is),
+        parts.map(({ kind }) => kind),
         ['Done', 'Refused', 'Done'],
       );
       assert.equal(together, false);
@@ -141,14 +143,14 @@ for (const { name, start } of candidates) {
     it('keeps serving while a worker is recycled', async () => {
       engine.recycle();
       const { parts } = await engine.run({ parts: [given(1, 2, 3, 4)], outputs });
-      assert.equal(parts[0]?.is, 'Done');
+      assert.equal(parts[0]?.kind, 'Done');
     });
 
     it('finishes running batches before it closes, and accepts none after', async () => {
       const closing = await start(1);
       const running = closing.run({ parts: [given(1, 2, 3, 4)], outputs });
       const closed = closing.close();
-      assert.equal((await running).parts[0]?.is, 'Done');
+      assert.equal((await running).parts[0]?.kind, 'Done');
       await closed;
       assert.equal(closing.freeSlots, 0);
       await assert.rejects(

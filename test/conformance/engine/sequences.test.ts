@@ -88,7 +88,7 @@ const next = (sequence: Sequence, ...x: number[]): SequenceStep => ({
 
 /** The values of one output for each step; the result itself of a step that failed. */
 function valuesOf({ parts }: StepResult, output = 'sum'): readonly unknown[] {
-  return parts.map((part) => (part.is === 'Done' ? Array.from<unknown>(part.outputs[output]?.data ?? []) : part));
+  return parts.map((part) => (part.kind === 'Done' ? Array.from<unknown>(part.outputs[output]?.data ?? []) : part));
 }
 
 for (const { name, start } of candidates) {
@@ -137,7 +137,7 @@ for (const { name, start } of candidates) {
 
     it('does not return outputs that stay', async () => {
       const { parts } = await step(first(open(), 1));
-      assert.deepEqual(parts, [{ is: 'Done', outputs: { sum: rows(1, 1) } }]);
+      assert.deepEqual(parts, [{ kind: 'Done', outputs: { sum: rows(1, 1) } }]);
     });
 
     it('can keep an output and return it too', async () => {
@@ -176,7 +176,7 @@ for (const { name, start } of candidates) {
       const inputs = { x: rows(1, 1, 2), past: makeTensor('float32', [2, 0], new Float32Array()) };
       await step({ ...first(sequence), inputs });
       const { parts } = await step({ ...next(sequence), inputs: { x: rows(1, 10, 20) } });
-      assert.deepEqual(parts, [{ is: 'Done', outputs: { sum: rows(1, 11, 22) } }]);
+      assert.deepEqual(parts, [{ kind: 'Done', outputs: { sum: rows(1, 11, 22) } }]);
     });
 
     it('runs steps of different past lengths one by one, in order', async () => {
@@ -195,7 +195,7 @@ for (const { name, start } of candidates) {
       });
       assert.equal(together, false);
       assert.deepEqual(
-        parts.map((part) => (part.is === 'Done' ? Object.keys(part.outputs) : part)),
+        parts.map((part) => (part.kind === 'Done' ? Object.keys(part.outputs) : part)),
         [['sum'], ['present', 'sum']],
       );
     });
@@ -205,7 +205,7 @@ for (const { name, start } of candidates) {
       await step(first(one, 1), first(two, 2));
       const wrong = { ...next(one), inputs: { x: rows(1, 5, 5) } };
       const { parts } = await step(wrong, next(two, 3));
-      assert.deepEqual([parts[0]?.is, parts[1]?.is], ['Refused', 'Done']);
+      assert.deepEqual([parts[0]?.kind, parts[1]?.kind], ['Refused', 'Done']);
       assert.deepEqual(valuesOf(await step(next(one, 1), next(two, 1))), [[2], [6]]);
     });
 
@@ -221,7 +221,7 @@ for (const { name, start } of candidates) {
       const sequence = open(8);
       await step(first(sequence, 1, 2));
       const { parts, stateBytes: held } = await step(next(sequence, 3));
-      assert.equal(parts[0]?.is, 'Refused');
+      assert.equal(parts[0]?.kind, 'Refused');
       assert.match(JSON.stringify(parts[0]), /12 bytes is over its limit of 8/);
       assert.deepEqual(held, [8]);
       const look = { ...next(sequence, 10), keep: {} };
@@ -278,7 +278,7 @@ for (const { name, start } of candidates) {
       await running;
       const inputs = { x: rows(1, 1), past: rows(1, 2) };
       const { parts } = await engine.run({ parts: [inputs], outputs: ['sum'] });
-      assert.deepEqual(parts[0]?.is === 'Done' && parts[0].outputs['sum'], rows(1, 3));
+      assert.deepEqual(parts[0]?.kind === 'Done' && parts[0].outputs['sum'], rows(1, 3));
     });
 
     it('does not recycle the worker of an open sequence', async () => {

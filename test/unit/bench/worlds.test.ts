@@ -68,8 +68,8 @@ describe('noise that lasts', () => {
       return Math.abs(mean(lnLatencies(last.slice(0, 1))) - mean(lnLatencies(last.slice(1))));
     };
     const process = 'autoregressive' as const;
-    near(spread({ lasting: { process, revision: 0.5, pod: 0 } }), 0, 1e-9);
-    assert.ok(spread({ lasting: { process, revision: 0, pod: 0.5 } }) > 0.05);
+    near(spread({ lasting: { kind: process, revision: 0.5, pod: 0 } }), 0, 1e-9);
+    assert.ok(spread({ lasting: { kind: process, revision: 0, pod: 0.5 } }) > 0.05);
   });
 });
 
@@ -161,11 +161,11 @@ describe('pods as queues', () => {
 
 describe('uneven arrivals', () => {
   const processes: readonly Arrivals[] = [
-    { process: 'gamma', shape: 0.5, seconds: 20 },
-    { process: 'switching', busy: 1.8, busySeconds: 30, calmSeconds: 60 },
+    { kind: 'gamma', shape: 0.5, seconds: 20 },
+    { kind: 'switching', busy: 1.8, busySeconds: 30, calmSeconds: 60 },
   ];
   for (const arrivals of processes) {
-    it(`of ${arrivals.process} keep the mean rate`, () => {
+    it(`of ${arrivals.kind} keep the mean rate`, () => {
       const rate = rateOf(arrivals, new Random(4));
       const factors = Array.from({ length: 40_000 }, (_, i) => rate.at(i * 20));
       near(mean(factors), 1, 0.03);

@@ -199,16 +199,16 @@ describe('an intent', () => {
         { revision, token },
       );
       if ('set' in want) {
-        assert.ok(move.do === 'Patch', JSON.stringify(move));
+        assert.ok(move.kind === 'Patch', JSON.stringify(move));
         assert.deepEqual(move.set, want.set);
         assert.match(move.say, want.say ?? /./);
       } else if ('takeOut' in want) {
-        assert.deepEqual(move, { do: 'TakeOut', set: want.takeOut });
+        assert.deepEqual(move, { kind: 'TakeOut', set: want.takeOut });
       } else if ('nothing' in want) {
-        assert.ok(move.do === 'Nothing', JSON.stringify(move));
+        assert.ok(move.kind === 'Nothing', JSON.stringify(move));
         assert.match(move.say, want.nothing);
       } else {
-        assert.ok(move.do === 'Refuse', JSON.stringify(move));
+        assert.ok(move.kind === 'Refuse', JSON.stringify(move));
         assert.match(move.why, want.refuse);
       }
     });

@@ -36,48 +36,48 @@ type Row = { name: string; seen: Partial<DeploymentSeen>; want: readonly Deploym
 
 // prettier-ignore
 const rows: readonly Row[] = [
-  { name: 'creates the first set at full size', seen: {}, want: [{ do: 'create', replicas: 3 }] },
+  { name: 'creates the first set at full size', seen: {}, want: [{ kind: 'create', replicas: 3 }] },
   { name: 'does nothing when the set has the desired size', seen: { sets: [set('new')] }, want: [] },
   { name: 'creates a new set no larger than maxSurge allows',
-    seen: { sets: [set('old')] }, want: [{ do: 'create', replicas: 1 }] },
+    seen: { sets: [set('old')] }, want: [{ kind: 'create', replicas: 1 }] },
   { name: 'creates a new set empty when maxSurge is used up',
-    seen: { maxSurge: 0, maxUnavailable: 1, sets: [set('old')] }, want: [{ do: 'create', replicas: 0 }] },
+    seen: { maxSurge: 0, maxUnavailable: 1, sets: [set('old')] }, want: [{ kind: 'create', replicas: 0 }] },
   { name: 'waits for the new pod before it removes an old one',
     seen: { sets: [set('old'), set('new', { wanted: 1, available: 0 })] }, want: [] },
   { name: 'removes an old pod once the new one is available', seen: { sets: [set('old'), set('new', { wanted: 1 })] },
-    want: [{ do: 'scale', set: 'old', from: 3, to: 2 }] },
+    want: [{ kind: 'scale', set: 'old', from: 3, to: 2 }] },
   { name: 'scales up the new set when an old pod is gone',
     seen: { sets: [set('old', { wanted: 2 }), set('new', { wanted: 1 })] },
-    want: [{ do: 'scale', set: 'new', from: 1, to: 2 }] },
+    want: [{ kind: 'scale', set: 'new', from: 1, to: 2 }] },
   { name: 'removes old pods at once as far as maxUnavailable allows',
     seen: { maxSurge: 0, maxUnavailable: 2, sets: [set('old'), set('new', { wanted: 0 })] },
-    want: [{ do: 'scale', set: 'old', from: 3, to: 1 }] },
+    want: [{ kind: 'scale', set: 'old', from: 3, to: 1 }] },
   {
     name: 'removes unavailable old pods first',
     seen: { sets: [set('old', { createdMs: 1, available: 3 }),
         set('broken', { createdMs: 2, wanted: 1, available: 0 }), set('new', { wanted: 0 })] },
-    want: [{ do: 'scale', set: 'broken', from: 1, to: 0 }],
+    want: [{ kind: 'scale', set: 'broken', from: 1, to: 0 }],
   },
   { name: 'scales down the new set when fewer pods are desired', seen: { desired: 1, sets: [set('new')] },
-    want: [{ do: 'scale', set: 'new', from: 3, to: 1 }] },
+    want: [{ kind: 'scale', set: 'new', from: 3, to: 1 }] },
   { name: 'deletes the oldest empty sets beyond the history limit',
     seen: { sets: [set('a', { wanted: 0, createdMs: 1 }), set('b', { wanted: 0, createdMs: 2 }),
-      set('c', { wanted: 0, createdMs: 3 }), set('new')] }, want: [{ do: 'forget', set: 'a' }] },
+      set('c', { wanted: 0, createdMs: 3 }), set('new')] }, want: [{ kind: 'forget', set: 'a' }] },
   { name: 'keeps an old set whose pods are not gone yet',
     seen: { historyLimit: 0, sets: [set('a', { wanted: 0, replicas: 1 }), set('new')] }, want: [] },
   { name: 'keeps the history while the new set is not available',
     seen: { historyLimit: 0, sets: [set('a', { wanted: 0 }), set('new', { available: 2 })] }, want: [] },
   { name: 'empties all old sets first with Recreate',
     seen: { strategy: 'Recreate', sets: [set('old'), set('older', { wanted: 1 })] },
-    want: [{ do: 'scale', set: 'old', from: 3, to: 0 }, { do: 'scale', set: 'older', from: 1, to: 0 }] },
+    want: [{ kind: 'scale', set: 'old', from: 3, to: 0 }, { kind: 'scale', set: 'older', from: 1, to: 0 }] },
   { name: 'waits for the last old pod with Recreate',
     seen: { strategy: 'Recreate', sets: [set('old', { wanted: 0, replicas: 0 })], oldPodsLeft: true }, want: [] },
   { name: 'creates the new set at full size once all old pods are gone with Recreate',
     seen: { strategy: 'Recreate', sets: [set('old', { wanted: 0, replicas: 0 })] },
-    want: [{ do: 'create', replicas: 3 }] },
+    want: [{ kind: 'create', replicas: 3 }] },
   { name: 'creates no new set while paused', seen: { paused: true, sets: [set('old')] }, want: [] },
   { name: 'scales the one active set while paused', seen: { paused: true, desired: 5, sets: [set('old')] },
-    want: [{ do: 'scale', set: 'old', from: 3, to: 5 }] },
+    want: [{ kind: 'scale', set: 'old', from: 3, to: 5 }] },
 ];
 
 describe('planDeployment', () => {
@@ -109,8 +109,8 @@ describe('planDeployment', () => {
             sets,
           });
           for (const step of steps) {
-            if (step.do === 'create') sets.push(set('new', { wanted: step.replicas, available: 0 }));
-            if (step.do === 'scale')
+            if (step.kind === 'create') sets.push(set('new', { wanted: step.replicas, available: 0 }));
+            if (step.kind === 'scale')
               sets = sets.map((one) =>
                 one.name === step.set
                   ? { ...one, wanted: step.to, replicas: step.to, available: Math.min(one.available, step.to) }

@@ -13,12 +13,12 @@ type Traffic = {
   readonly tier?: string;
   readonly sizeClass: number;
   readonly perBlock: number;
-  /** Of the candidate against stable. */ readonly factor?: number;
+  /** Factor of the candidate's latency relative to stable's. */ readonly factor?: number;
 };
 
 const blocks = 30;
 
-/** Both revisions with the same requests: classes take the longer the larger they are. */
+/** Both revisions with the same requests; larger classes take longer. */
 function windowOf(traffic: readonly Traffic[], seed = 1): Window {
   const random = new Random(seed);
   const cellsOf = (pod: string, isCandidate: boolean): Cell[] =>
@@ -51,7 +51,7 @@ const gates = (eachClass: boolean) =>
     [{ analyze: { require: 'Pass' } }],
   );
 const evidenceOf = (window: Window) => ({ window, loadIsEqual: true, nodes: 'Shared' as const });
-/** Ten minutes in which a class of a tenth of the requests is three times as slow. */
+/** Ten minutes in which a class with a tenth of the requests is three times as slow. */
 const hidden = windowOf([small, { sizeClass: 16, perBlock: 20, factor: 3 }]);
 const even = windowOf([small, { sizeClass: 16, perBlock: 20 }]);
 
@@ -62,7 +62,7 @@ describe('the worst class of requests', () => {
     assert.ok(Math.abs((worst?.estimate ?? 0) - 2) < 0.5, JSON.stringify(worst));
   });
 
-  it('is not named where classes differ by chance alone', () => {
+  it('is not named where classes differ only by chance', () => {
     const named = Array.from({ length: 40 }, (_, i) =>
       worstClass(windowOf([small, { sizeClass: 16, perBlock: 20 }, { sizeClass: 1024, perBlock: 10 }], i + 1), 0.95),
     ).filter((found) => found !== undefined);
@@ -73,7 +73,7 @@ describe('the worst class of requests', () => {
     { name: 'there is one class', traffic: [{ ...small, factor: 3 }] },
     { name: 'the other has too few requests', traffic: [small, { sizeClass: 16, perBlock: 3, factor: 3 }] },
     {
-      name: 'all of them are slower',
+      name: 'all classes are slower',
       traffic: [
         { ...small, factor: 2 },
         { sizeClass: 16, perBlock: 20, factor: 2 },
@@ -81,11 +81,11 @@ describe('the worst class of requests', () => {
     },
   ];
   for (const { name, traffic } of rows)
-    it(`is nobody where ${name}`, () => assert.equal(worstClass(windowOf(traffic), 0.95), undefined));
+    it(`is undefined where ${name}`, () => assert.equal(worstClass(windowOf(traffic), 0.95), undefined));
 });
 
 describe('a gate that judges each class', () => {
-  it('fails for a small class that the mix does not show, and says which', () => {
+  it('fails for a small class that the mix does not show, and names the class', () => {
     assert.equal(verdicts(gates(false), { ...evidenceOf(hidden), maxBlocks: 30 })[0]?.verdict, 'Pass');
     const [result] = judge(gates(true), evidenceOf(hidden));
     assert.equal(result?.verdict, 'Fail');
@@ -94,15 +94,15 @@ describe('a gate that judges each class', () => {
     assert.ok((result?.lower ?? 0) > 0.15);
   });
 
-  it('passes only when every class shows what has to be shown', () => {
+  it('passes only when every class shows what a Pass must show', () => {
     const asked = (maxBlocks: number) => judge(gates(true), { ...evidenceOf(even), maxBlocks })[0];
     assert.equal(asked(90)?.verdict, 'Undecided', 'the small class cannot show 15 % yet');
     assert.deepEqual(asked(90)?.ofClass, { tier: 'interactive', sizeClass: 16 });
-    assert.equal(asked(30)?.verdict, 'Pass', 'the step is nearly over: 100 % will do');
+    assert.equal(asked(30)?.verdict, 'Pass', 'the step is nearly over: 100 % is enough');
     assert.equal(asked(30)?.ofClass, undefined);
   });
 
-  it('is not passed by pairs, which tell nothing of classes', () => {
+  it('is not passed by pairs, which do not show classes', () => {
     const ratios = emptyHistogram(ratioScale);
     for (let i = 0; i < 600; i++) addCount(ratios, latencyBucketOf(ratioScale, ((i % 11) - 5) / 50), 1);
     const blocksOfPairs = Array.from({ length: blocks }, () => ({
@@ -125,11 +125,11 @@ describe('a gate that judges each class', () => {
     assert.deepEqual(
       [inShadow?.verdict, inShadow?.early],
       ['Undecided', 'Shown'],
-      'good pairs do not keep a NoFail step in the shadow waiting',
+      'good pairs do not delay a NoFail step in a shadow step',
     );
   });
 
-  it('is passed by pairs up to p95: a tail is not theirs to show, where it has to be shown', () => {
+  it('is passed by pairs up to p95: pairs cannot show a tail', () => {
     const of = (quantile: number, more: object = {}) => canPassByPairs({ quantile, ...more });
     assert.deepEqual(
       [
@@ -144,12 +144,12 @@ describe('a gate that judges each class', () => {
     );
   });
 
-  it('gives the mix half of its α, and each of sixteen classes a part of the other', () => {
+  it('gives the mix half of its α, and each of sixteen classes a part of the other half', () => {
     const [result] = judge(gates(true), evidenceOf(even));
     assert.equal(result?.alpha, 0.025 / 16 + 0.05);
   });
 
-  it('looks at the first sixteen classes that had enough requests, whatever comes later', () => {
+  it('judges the first sixteen classes with enough requests, whatever follows', () => {
     const many = Array.from({ length: 20 }, (_, i) => ({ sizeClass: 2 ** i, perBlock: 40 - i }));
     const window = windowOf(many);
     const until = (block: number) =>
@@ -165,7 +165,7 @@ describe('a gate that judges each class', () => {
       assert.deepEqual(until(blocks).slice(0, until(block).length), until(block));
   });
 
-  it('says the same whatever the order of the counts', () => {
+  it('gives the same result for every order of the counts', () => {
     const truth = judge(gates(true), evidenceOf(hidden));
     fc.assert(
       fc.property(fc.shuffledSubarray([...hidden.candidate], { minLength: hidden.candidate.length }), (candidate) => {

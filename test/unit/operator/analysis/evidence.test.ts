@@ -21,7 +21,7 @@ describe('evidence at the truth', () => {
   const sizes = [1, 20, 333, 2000] as const;
   for (const p of [0.5, 0.95, 0.99]) {
     for (const n of sizes) {
-      it(`has mean 1 at the ${p} quantile after ${n} requests: a martingale gains nothing`, () => {
+      it(`has mean 1 at the ${p} quantile after ${n} requests, like a martingale`, () => {
         const evidence = quantileEvidenceOf(quantileTest(p), n);
         assert.ok(Math.abs(meanEvidence(n, 1 - p, (x) => evidence(x / n)) - 1) < 1e-9);
       });
@@ -36,7 +36,7 @@ describe('evidence at the truth', () => {
     }
   }
 
-  it('loses by tempering whatever the counts, so that a measured clustering can only take rejections away', () => {
+  it('decreases by tempering for all counts, so that a measured clustering can only remove rejections', () => {
     const counts = fc
       .integer({ min: 1, max: 5000 })
       .chain((n) => fc.tuple(fc.integer({ min: 0, max: n }), fc.constant(n)));
@@ -55,7 +55,7 @@ describe('evidence at the truth', () => {
 });
 
 describe('bounds of a rate', () => {
-  it('hold the observed rate and narrow with requests', () => {
+  it('include the observed rate and narrow with requests', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 50 }), fc.double({ min: 0, max: 20, noNaN: true }), (x, cluster) => {
         const few = rateBounds({ x, n: 100, cluster }, Math.log(20));
@@ -69,22 +69,22 @@ describe('bounds of a rate', () => {
 
 describe('clustering of events', () => {
   const blocks = (events: readonly number[]) => ({ events, trials: events.map(() => 50) });
-  it('of a burst is far above that of the same events spread out', () => {
+  it('is much higher for a burst than for the same events spread out', () => {
     const burst = clustering(dispersionOf(blocks([0, 0, 0, 0, 0, 0, 12, 12, 0, 0, 0, 0, 0, 0, 0])));
     const spread = clustering(dispersionOf(blocks([2, 1, 2, 1, 2, 1, 2, 2, 1, 2, 1, 2, 1, 2, 2])));
     assert.ok(burst > 8 * spread, `${burst} against ${spread}`);
   });
-  it('of nothing is what is assumed', () =>
+  it('is the assumed value without counts', () =>
     assert.ok(Math.abs(clustering(dispersionOf({ events: [], trials: [] })) - 0.09) < 1e-12));
 });
 
 describe('the blocks to leave out', () => {
   const rows: readonly { name: string; events: readonly number[]; removed: readonly number[] }[] = [
-    { name: 'the worst two of many alike, and no more', events: [5, 5, 5, 6, 6, 5, 5, 5, 5, 5], removed: [3, 4] },
-    { name: 'the earliest of equals', events: [5, 5, 5, 5, 5, 5], removed: [0, 1] },
+    { name: 'only the worst two of many similar ones', events: [5, 5, 5, 6, 6, 5, 5, 5, 5, 5], removed: [3, 4] },
+    { name: 'the earliest of equal ones', events: [5, 5, 5, 5, 5, 5], removed: [0, 1] },
     { name: 'a second stall too', events: [2, 2, 45, 45, 2, 2, 2, 60, 60, 2, 2, 2], removed: [2, 3, 7, 8] },
-    { name: 'all of a short window', events: [3], removed: [0] },
-    { name: 'none of no blocks', events: [], removed: [] },
+    { name: 'the whole of a short window', events: [3], removed: [0] },
+    { name: 'empty without blocks', events: [], removed: [] },
   ];
   for (const { name, events, removed } of rows) {
     it(name, () =>
@@ -99,16 +99,16 @@ describe('the blocks to leave out', () => {
 });
 
 describe('the forecast', () => {
-  it('finds how many more are needed', () => {
+  it('finds how many more requests are needed', () => {
     const needed = forecastRequests(100, (growth) => growth >= 7.3) ?? NaN;
     assert.ok(needed >= 630 && needed <= 631, String(needed));
   });
-  it('is null when no number of requests would do', () =>
+  it('is null when no number of requests is enough', () =>
     assert.equal(
       forecastRequests(100, () => false),
       null,
     ));
-  it('is zero when nothing more is needed', () =>
+  it('is zero when no more requests are needed', () =>
     assert.equal(
       forecastRequests(100, () => true),
       0,

@@ -30,14 +30,14 @@ function cells(pod: string, from: number, count: number, noise: number): Cell[] 
 
 describe('the history before a window', () => {
   const first = 5000;
-  it('tells a quiet service from a noisy one', () => {
+  it('distinguishes a quiet service from a noisy one', () => {
     const quiet = historyBefore(first, cells('a', first - historyBlocks, historyBlocks, 0))(0.95);
     const noisy = historyBefore(first, cells('a', first - historyBlocks, historyBlocks, 0.3))(0.95);
     assert.ok(quiet.minutes > 5 && noisy.minutes > 5);
     assert.ok(noisy.weightedVariance / noisy.minutes > 10 * (quiet.weightedVariance / quiet.minutes));
   });
 
-  it('is nothing when stable served nothing, or only inside the window or long ago', () => {
+  it('is empty when stable had no requests, or only inside the window or long ago', () => {
     assert.deepEqual(historyBefore(first, [])(0.95), noHistory);
     assert.deepEqual(historyBefore(first, cells('a', first, 30, 0.3))(0.95), noHistory);
     assert.deepEqual(historyBefore(first, cells('a', first - 200, 100, 0.3))(0.95), noHistory);

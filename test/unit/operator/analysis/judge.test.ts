@@ -29,7 +29,7 @@ type Shape = {
   classes?: readonly (readonly [sizeClass: number, perBlock: number])[];
 };
 
-/** Reports of a revision, one a block and pod: each covers its last three blocks, the newest still growing. */
+/** Reports of a revision, one per block and pod: each has its last three blocks, of which the newest still grows. */
 function reportsOf(revision: string, shape: Shape): BlockReport[] {
   const random = new Random(shape.seed);
   const made: BlockReport[] = [];
@@ -77,7 +77,7 @@ describe('the judge', () => {
   const reports = [...reportsOf('stable', base), ...reportsOf('candidate', bad)];
   const truth = judge(plan, { window: windowOf(foldAll(reports), base.blocks), loadIsEqual: true });
 
-  it('finds a slow, failing candidate and says on which numbers', () => {
+  it('finds a slow, failing candidate and returns its numbers', () => {
     assert.deepEqual(
       truth.map(({ gate, verdict }) => ({ gate, verdict })),
       [
@@ -94,7 +94,7 @@ describe('the judge', () => {
     assert.equal(latency.evidence.candidatePods, 2);
   });
 
-  it('gives the same verdicts, bounds and forecasts whatever the order and repetition of reports', () => {
+  it('gives the same verdicts, bounds and forecasts for every order and repetition of reports', () => {
     fc.assert(
       fc.property(
         fc.shuffledSubarray(reports, { minLength: reports.length }),
@@ -110,7 +110,7 @@ describe('the judge', () => {
     );
   });
 
-  it('gives the same when reports were lost or late, as long as a later one held their blocks', () => {
+  it('gives the same when reports were lost or late, if a later one has their blocks', () => {
     fc.assert(
       fc.property(fc.array(fc.boolean(), { minLength: reports.length, maxLength: reports.length }), (lost) => {
         const kept = reports.filter(
@@ -135,7 +135,7 @@ describe('the judge', () => {
     );
   });
 
-  it('gives the same however often it is asked, and without its numbers', () => {
+  it('gives the same however often it is called, and without its numbers', () => {
     const window = windowOf(foldAll(reports), base.blocks);
     for (let i = 0; i < 3; i++) judge(plan, { window, loadIsEqual: true });
     assert.deepEqual(judge(plan, { window, loadIsEqual: true }), truth);
@@ -146,7 +146,7 @@ describe('the judge', () => {
     );
   });
 
-  it('leaves a block that is lost for good out on both sides', () => {
+  it('leaves a lost block out for both revisions', () => {
     const gone = new Set([first + 5, first + 6]);
     const unread = reports.filter(
       (report) => report.pod !== 'candidate-0' || !(report.since <= first + 6 && report.until >= first + 5),
@@ -180,8 +180,8 @@ describe('the judge', () => {
     );
   });
 
-  it('turns its bounds around when the revisions change places, if nothing is doubted', () => {
-    // Three gates in two steps: 5 % for each, as for a Pass.
+  it('mirrors its bounds when the revisions are exchanged, if no noise is doubted', () => {
+    // Three gates in two steps: α is 5 % for each, as for a Pass.
     const history = () => ({ minutes: 20, weightedVariance: 0.1, doubtedVariance: 0.1 });
     const even = planOf({ latency, errors: { maxIncrease: '0.5%', max: '2%' }, alpha: '0.3' });
     fc.assert(
@@ -210,17 +210,17 @@ describe('the judge', () => {
     );
   });
 
-  it('does not compare latencies of pods with unequal load, but judges the rest', () => {
+  it('does not compare latencies of pods with unequal load, but judges the other gates', () => {
     const results = judge(plan, { window: windowOf(foldAll(reports), base.blocks), loadIsEqual: false });
     assert.deepEqual(
       results.map(({ verdict, reason }) => reason ?? verdict),
       ['LoadUnequal', 'Fail', 'Fail'],
     );
     assert.equal(results[0]?.requestsStillNeeded, null);
-    assert.equal(results[0]?.neededRange, undefined, 'no number of requests makes up for it');
+    assert.equal(results[0]?.neededRange, undefined, 'more requests do not help');
   });
 
-  it('gives the same numbers to the last digit whatever the order of many classes', () => {
+  it('gives exactly the same numbers for every order of many classes', () => {
     const classes = Array.from({ length: 12 }, (_, i) => [2 ** i, 7 + 3 * i] as const);
     const of = (revision: string, seed: number) => reportsOf(revision, { ...base, pods: 1, blocks: 6, seed, classes });
     const window = windowOf(foldAll([...of('stable', 1), ...of('candidate', 3)]), 6);
@@ -233,7 +233,7 @@ describe('the judge', () => {
     );
   });
 
-  it('foresees requests in a range that holds its own forecast, and at least one of them', () => {
+  it('forecasts a range that includes its own forecast, and at least one request', () => {
     const shape = fc.record({
       blocks: fc.integer({ min: 4, max: 30 }),
       perBlock: fc.integer({ min: 1, max: 40 }),
@@ -264,7 +264,7 @@ describe('the judge', () => {
     );
   });
 
-  it('does not blame a revision for the mistakes of clients', () => {
+  it('does not count mistakes of clients as failures of a revision', () => {
     const cells = cellsOf(foldAll(reports), 'candidate');
     const sum = (of: (cell: (typeof cells)[number]) => number): number =>
       cells.reduce((total, cell) => total + of(cell), 0);
@@ -294,13 +294,16 @@ describe('the judge, where pods carry unequal load', () => {
   };
   // prettier-ignore
   const rows = [
-    { name: 'less on the candidate: a slow one fails', perBlock: 40, factor: 2, says: ['Fail', undefined, false] },
-    { name: 'less on the candidate: an equal one does not pass', perBlock: 60,
+    { name: 'less on the candidate: a slow candidate fails',
+      perBlock: 40, factor: 2, says: ['Fail', undefined, false] },
+    { name: 'less on the candidate: an equal candidate does not pass', perBlock: 60,
       factor: 0.8, says: ['Undecided', 'LoadUnequal', false] },
-    { name: 'more on the candidate: a slow one does not fail',
+    { name: 'more on the candidate: a slow candidate does not fail',
       perBlock: 240, factor: 2, says: ['Undecided', 'LoadUnequal', true] },
-    { name: 'more on the candidate: a fast one passes', perBlock: 240, factor: 0.8, says: ['Pass', undefined, false] },
-    { name: 'the requests do not show whose', perBlock: 120, factor: 2, says: ['Undecided', 'LoadUnequal', true] },
+    { name: 'more on the candidate: a fast candidate passes',
+      perBlock: 240, factor: 0.8, says: ['Pass', undefined, false] },
+    { name: 'unknown: a slow candidate is undecided',
+      perBlock: 120, factor: 2, says: ['Undecided', 'LoadUnequal', true] },
   ] as const;
   for (const { name, perBlock, factor, says } of rows) it(name, () => assert.deepEqual(look(perBlock, factor), says));
 });
@@ -314,8 +317,8 @@ describe('the default p99 gate', () => {
       loadIsEqual: true,
     })[2];
   };
-  it('fails a candidate by 2,000 requests and more', () => assert.equal(at(80)?.verdict, 'Fail'));
-  it('neither fails one by fewer, nor holds its step up', () =>
+  it('fails a candidate from 2,000 requests on', () => assert.equal(at(80)?.verdict, 'Fail'));
+  it('neither fails a candidate with fewer requests nor delays its step', () =>
     assert.deepEqual([at(28)?.verdict, at(28)?.early], ['Undecided', 'Shown']));
 });
 
@@ -331,7 +334,7 @@ describe('a first minute', () => {
       ),
       loadIsEqual: true,
     })[0]?.verdict;
-  it('fails no candidate by latency: it may be cold', () =>
+  it('does not fail a candidate by latency: it may be cold', () =>
     assert.deepEqual([3, 9, 10].map(at), ['Undecided', 'Undecided', 'Fail']));
   const slow = (blocks: number, maxBlocks: number) =>
     verdicts(plan, {
@@ -345,9 +348,9 @@ describe('a first minute', () => {
       loadIsEqual: true,
       maxBlocks,
     })[0];
-  it('lets no step end without a failure while a slow one may yet be warming up', () =>
+  it('does not end a NoFail step while a slow candidate may still be warming up', () =>
     assert.equal(slow(5, 90)?.early, 'Blind'));
-  it('foresees a Fail that waits for it: with the next block, or when a warm-up that is not seen would be over', () => {
+  it('forecasts the Fail that waits for the warm-up: with the next block, or at the latest end of a warm-up', () => {
     const blocks = 8;
     const reports = [
       ...reportsOf('stable', { ...base, blocks, perBlock: 30 }),
@@ -362,7 +365,7 @@ describe('a first minute', () => {
       `${low} to ${high}`,
     );
   });
-  it('is shorter in a step that may last three minutes only', () =>
+  it('is shorter in a step of at most three minutes', () =>
     assert.deepEqual(
       [90, 9].map((most) => slow(8, most)?.verdict),
       ['Undecided', 'Fail'],
@@ -370,7 +373,7 @@ describe('a first minute', () => {
 });
 
 describe('the judge, with requests of several sizes', () => {
-  /** The candidate happens to get three times as many large inputs; both serve each size alike. */
+  /** The candidate gets three times as many large inputs; both revisions serve each size equally fast. */
   function mixed(factor: number): Window {
     const stable = reportsOf('stable', {
       ...base,
@@ -394,18 +397,18 @@ describe('the judge, with requests of several sizes', () => {
     return windowOf(foldAll([...stable, ...candidate]), 45);
   }
 
-  it('does not take another mix of sizes for a slower revision', () => {
+  it('does not take a different mix of sizes for a slower revision', () => {
     const [latency] = judge(plan, { window: mixed(1), loadIsEqual: true });
     assert.ok(latency !== undefined && latency.verdict !== 'Fail');
     assert.ok(Math.abs(latency.estimate ?? 1) < 0.12, `estimate ${latency.estimate}`);
   });
 
-  it('still finds a slower one', () => {
+  it('still finds a slower revision', () => {
     const [latency] = judge(plan, { window: mixed(1.6), loadIsEqual: true });
     assert.equal(latency?.verdict, 'Fail');
   });
 
-  it('compares nothing when the revisions saw no size in common', () => {
+  it('does not compare revisions without a common size', () => {
     const ledger = foldAll([
       ...reportsOf('stable', { ...base, classes: [[64, 120]] }),
       ...reportsOf('candidate', { ...bad, classes: [[256, 120]] }),
@@ -424,7 +427,7 @@ describe('the end of a step', () => {
     base.blocks,
   );
   const rows = [
-    { name: 'any Fail fails it', gates: ['Pass', 'Fail'], require: 'Pass', verdict: 'Fail' },
+    { name: 'any Fail fails the step', gates: ['Pass', 'Fail'], require: 'Pass', verdict: 'Fail' },
     { name: 'NoFail waits five minutes', gates: ['Pass', 'Pass'], require: 'NoFail', verdict: 'Done' },
     { name: 'Pass waits for every gate', gates: ['Pass', 'Undecided'], require: 'Pass', verdict: 'Waiting' },
     { name: 'Pass is done when every gate passes', gates: ['Pass', 'Pass'], require: 'Pass', verdict: 'Done' },
@@ -454,16 +457,16 @@ describe('the end of a step', () => {
     );
   // prettier-ignore
   const early = [
-    { name: 'NoFail is done after five minutes in which nothing worse than its promise is shown',
+    { name: 'NoFail is done after five minutes in which every gate has shown its promise',
       blocks: 16, gates: shown, verdict: 'Done' },
-    { name: 'NoFail waits for five minutes', blocks: 15, gates: shown, verdict: 'Waiting' },
+    { name: 'NoFail lasts five minutes', blocks: 15, gates: shown, verdict: 'Waiting' },
     { name: 'NoFail waits for its promise', blocks: 45, gates: open, verdict: 'Waiting' },
-    { name: 'NoFail waits for its promise for fifteen minutes', blocks: 46, gates: open, verdict: 'Done' },
+    { name: 'NoFail waits for its promise for at most fifteen minutes', blocks: 46, gates: open, verdict: 'Done' },
     { name: 'NoFail does not wait for a promise that the traffic cannot show',
       blocks: 16, perBlock: 4, gates: open, verdict: 'Done' },
     { name: 'NoFail does not end while a gate could not fail', blocks: 46,
       gates: [{ verdict: 'Undecided', early: 'Blind' }], verdict: 'Waiting' },
-    { name: 'NoFail ends in time in a step that may last five minutes',
+    { name: 'NoFail ends in time in a step of at most five minutes',
       blocks: 13, gates: shown, maxBlocks: 15, verdict: 'Done' },
     { name: 'NoFail does not end without a request', blocks: 46, perBlock: 0, gates: open, verdict: 'Waiting' },
   ] as const;
@@ -473,12 +476,12 @@ describe('the end of a step', () => {
       assert.equal(stepVerdict(planOf(), { window: until(blocks, perBlock), maxBlocks }, gates, 'NoFail'), verdict),
     );
   }
-  it('waits for minRequests of both revisions, where they are written', () =>
+  it('waits for minRequests of both revisions, if the spec sets them', () =>
     assert.equal(
       stepVerdict({ ...plan, isMinRequestsWritten: true, minRequests: 1e6 }, { window }, shown, 'NoFail'),
       'Waiting',
     ));
-  it('passes with few requests late in its time, where nobody wrote how many', () => {
+  it('passes with few requests in the last stage, if the spec does not set minRequests', () => {
     const gates = [{ verdict: 'Pass' }] as const;
     assert.deepEqual(
       [60, 70].map((blocks) => stepVerdict(planOf(), { window: until(blocks, 0.4) }, gates, 'Pass')),
@@ -492,14 +495,14 @@ describe('the end of a step', () => {
       windowOf(foldAll([...enough(stable, 'stable'), ...enough(candidate, 'candidate')]), base.blocks);
     // prettier-ignore
     const sides = [
-      { name: 'waits for stable when only the candidate has them',
+      { name: 'waits for stable when only the candidate has enough',
         stable: 10, candidate: 120, alone: false, verdict: 'Waiting' },
-      { name: 'waits for the candidate when only stable has them',
+      { name: 'waits for the candidate when only stable has enough',
         stable: 120, candidate: 10, alone: false, verdict: 'Waiting' },
-      { name: 'is done when both have them', stable: 120, candidate: 120, alone: false, verdict: 'Done' },
-      { name: 'asks nothing of stable once the candidate has all the traffic',
+      { name: 'is done when both have enough', stable: 120, candidate: 120, alone: false, verdict: 'Done' },
+      { name: 'does not need requests of stable once the candidate has all the traffic',
         stable: 10, candidate: 120, alone: true, verdict: 'Done' },
-      { name: 'asks them of a candidate that has all the traffic',
+      { name: 'needs requests of a candidate that has all the traffic',
         stable: 120, candidate: 10, alone: true, verdict: 'Waiting' },
     ] as const;
     for (const { name, stable, candidate, alone, verdict } of sides) {
@@ -526,7 +529,7 @@ describe('the end of a step', () => {
   });
   it('waits for three blocks', () =>
     assert.equal(stepVerdict(plan, { window: { ...window, lastBlock: first + 1 } }, [], 'NoFail'), 'Waiting'));
-  it('does not wait to fail', () =>
+  it('fails without waiting', () =>
     assert.equal(
       stepVerdict(
         { ...plan, minRequests: 1e6 },
@@ -539,7 +542,7 @@ describe('the end of a step', () => {
 });
 
 describe('the ledger', () => {
-  it('forgets what is before a block', () => {
+  it('forgets the blocks before a given one', () => {
     const ledger = forgetBefore(foldAll(reportsOf('stable', base)), first + 10);
     assert.equal(Math.min(...cellsOf(ledger, 'stable').map((cell) => cell.block)), first + 10);
     assert.deepEqual(lostBlocks(ledger, ['stable']), []);

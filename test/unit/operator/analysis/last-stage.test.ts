@@ -1,4 +1,4 @@
-/** The last stage of a Pass: of gates that nobody wrote, at the end of a step, for a candidate that looks good. */
+/** The last stage of a Pass: for default gates, at the end of a step, for a candidate with a good estimate. */
 import assert from 'node:assert/strict';
 import { askedOfLatency, askedOfRate } from '../../../support/asked.ts';
 import { quiet, type Scenario } from '../../../../bench/canary/scenarios.ts';
@@ -33,18 +33,18 @@ describe('the last stage of a Pass', () => {
     readonly is: boolean;
   }[] = [
     { name: 'begins after twenty-eight minutes', known: twentyEight, is: true },
-    { name: 'does not begin before', known: twentyEight - 1, is: false },
-    { name: 'comes sooner in a shorter step', known: 14, maxBlocks: 15, is: true },
-    { name: 'comes after half of the time with Quick', known: 45, confidence: 'Quick', is: true },
-    { name: 'never comes with Strict', known: 89, confidence: 'Strict', is: false },
-    { name: 'never comes for a minDetectable that was written', known: 89, wider: { atMost: 1 }, is: false },
+    { name: 'does not begin earlier', known: twentyEight - 1, is: false },
+    { name: 'begins sooner in a shorter step', known: 14, maxBlocks: 15, is: true },
+    { name: 'begins after half of the time with Quick', known: 45, confidence: 'Quick', is: true },
+    { name: 'does not begin with Strict', known: 89, confidence: 'Strict', is: false },
+    { name: 'does not begin for a minDetectable of the spec', known: 89, wider: { atMost: 1 }, is: false },
   ];
   for (const { name, wider = p95, known, maxBlocks = 90, confidence = 'Standard', is } of rows)
     it(name, () =>
       assert.deepEqual(lastToShow(0.15, wider, planOf({ confidence }), { known, maxBlocks }), is ? last : undefined),
     );
 
-  it('is one of the default p95 and errors gates, and of no gate that was written', () => {
+  it('exists for the default p95 and errors gates, and not for a gate of the spec', () => {
     const latency = [{ name: 'p95', quantile: '0.95', maxIncrease: '15%', minDetectable: '100%' }];
     const of = (...asked: Parameters<typeof planOf>) =>
       planOf(...asked).gates.map((gate) => ('atLast' in gate ? gate.atLast : undefined));
@@ -55,17 +55,18 @@ describe('the last stage of a Pass', () => {
 
   // prettier-ignore
   const foretold = [
-    { name: 'is foretold of a candidate that looks good', known: 70, estimate: 0.1, later: { atBlock: 84, toShow: 3 } },
-    { name: 'is not foretold of one that looks worse', known: 70, estimate: 0.5, later: undefined },
-    { name: 'is not foretold where there is no estimate', known: 70, estimate: null, later: undefined },
-    { name: 'is foretold after the stages before it', known: 40, estimate: 0.1, later: { atBlock: 66, toShow: 1 } },
-    { name: 'is followed by none', known: twentyNine, estimate: 0.1, later: undefined },
+    { name: 'is announced for a candidate that looks good',
+      known: 70, estimate: 0.1, later: { atBlock: 84, toShow: 3 } },
+    { name: 'is not announced for a candidate that looks worse', known: 70, estimate: 0.5, later: undefined },
+    { name: 'is not announced without an estimate', known: 70, estimate: null, later: undefined },
+    { name: 'is announced after the stages before it', known: 40, estimate: 0.1, later: { atBlock: 66, toShow: 1 } },
+    { name: 'is the last one', known: twentyNine, estimate: 0.1, later: undefined },
   ];
   for (const { name, known, estimate, later } of foretold)
     it(name, () => assert.deepEqual(laterToShow(0.15, p95, planOf(), { known, maxBlocks: 90, estimate }), later));
 });
 
-/** Twenty-nine minutes; every other one is so much slower or faster. */
+/** Twenty-nine minutes; minutes alternate between slower and faster by `sd`. */
 function loud(factor: number, sd: number): LatencySeries {
   const blocks = Array.from({ length: twentyNine }, (_, block) => {
     const histogram = emptyHistogram(reportScale);
@@ -89,7 +90,7 @@ describe('a latency gate in its last stage', () => {
       known: twentyNine,
       history: noHistory,
     });
-  it('passes a candidate that looks good by what is shown then, and says what it had to show', () => {
+  it('passes a candidate that looks good, and returns what it had to show', () => {
     const [before, now] = [asked(0.75, { toShow: 1 }), asked(0.75, { toShow: 1, last })];
     const { estimate, upper, toShow } = now.numbers();
     assert.ok(
@@ -98,7 +99,7 @@ describe('a latency gate in its last stage', () => {
     );
     assert.deepEqual([before.decide().verdict, now.decide().verdict, toShow], ['Undecided', 'Pass', 3]);
   });
-  it('does not pass one that looks worse, whatever its bound', () => {
+  it('does not pass a candidate that looks worse, whatever its bound', () => {
     const now = asked(1.12, { toShow: 1, last });
     const { estimate, upper, toShow } = now.numbers();
     assert.ok((estimate ?? 0) > last.looks && (upper ?? 9) < 3, JSON.stringify({ estimate, upper }));
@@ -123,10 +124,10 @@ describe('an errors gate in its last stage', () => {
     }).decide().verdict;
   };
   const errorsLast = { toShow: 0.1, looks: Math.sqrt(0.01 * 0.05) };
-  it('passes few requests without an error', () =>
+  it('passes with few requests and no error', () =>
     assert.deepEqual([asked(0, {}), asked(0, { last: errorsLast })], ['Undecided', 'Pass']));
   it('does not pass an estimate that looks worse, whatever its bound', () => {
-    assert.equal(asked(8, { last: { ...errorsLast, looks: 1 } }, 8), 'Pass', 'the bound would do');
+    assert.equal(asked(8, { last: { ...errorsLast, looks: 1 } }, 8), 'Pass', 'the bound alone would pass');
     assert.equal(asked(8, { last: errorsLast }, 8), 'Undecided');
   });
 });
@@ -148,7 +149,7 @@ describe('whole rollouts where minutes differ much', () => {
     outcomes = worlds.flatMap((scenario) => [1, 2].map((seed) => ({ scenario, outcome: run(scenario, seed) })));
   });
 
-  it('end by themselves: a busy queue is promoted on what is shown in the last stage', () => {
+  it('end without a person: a candidate with a busy queue is promoted in the last stage', () => {
     const queued = outcomes.filter(({ scenario }) => scenario.name === 'queue0.7').map(({ outcome }) => outcome);
     assert.deepEqual(
       queued.map(({ ending }) => ending),
@@ -156,7 +157,7 @@ describe('whole rollouts where minutes differ much', () => {
     );
     assert.ok(queued.some(({ promotedOn }) => promotedOn?.[0]?.toShow === 3));
   });
-  it('never show less than a Pass has to, and no candidate passes at last that does not look good', () => {
+  it('never show less than a Pass must, and pass no candidate in the last stage that does not look good', () => {
     for (const { scenario, outcome } of outcomes) {
       const [latency, errors] = outcome.promotedOn ?? [];
       for (const [result, looks, most] of [[latency, last.looks, 3] as const, [errors, 0.023, 0.1] as const]) {

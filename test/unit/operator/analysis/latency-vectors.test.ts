@@ -48,7 +48,7 @@ function sampleOf({ total }: LatencySeries) {
   return { tail: tailOf(total), n: total.total };
 }
 
-/** Equal to the digits the vector is printed with. */
+/** Equal to the precision of the published vector. */
 function near(actual: number, expected: number, what: string): void {
   if (!Number.isFinite(expected)) return assert.equal(actual, expected, what);
   const digits = String(expected).split('.')[1]?.length ?? 0;
@@ -89,7 +89,7 @@ describe('building blocks of the latency gate, against published vectors', () =>
   ];
   for (const { name, actual, expected } of cases) it(name, () => near(actual(), expected, name));
 
-  it('quantiles of a histogram by hand', () => {
+  it('computes quantiles of a small histogram', () => {
     const histogram = emptyHistogram(scale);
     for (const [bucket, count] of [
       [200, 50],
@@ -112,7 +112,7 @@ describe('building blocks of the latency gate, against published vectors', () =>
     near(contrast.width('upper'), 0.1909, 'upper width');
   });
 
-  it('quantiles of 1,000 lognormal requests', () => {
+  it('computes quantiles of 1,000 lognormal requests', () => {
     const tail = tailOf(block(mu, 1000));
     for (const [share, expected] of [
       [0.5, 20.0036],
@@ -171,7 +171,7 @@ describe('the latency gate, against published vectors', () => {
       shift: (t) => Math.log(1.3) + (Math.floor(t / 3) % 2 === 1 ? 0.1 : -0.1),
       noise: [0.006513, 4.2986], variance: 0.009782, minutes: 10.3053, lower: 0.1393, upper: 0.5179,
       verdict: 'Undecided', still: 61, difference: 0.2772, widths: [0.0919, 0.0769] },
-    { name: 'slower, hardly any requests', blocks: 4, n: [30, 30], shift: slower(1.5),
+    { name: 'slower, with very few requests', blocks: 4, n: [30, 30], shift: slower(1.5),
       noise: [0, 0], variance: 0.0098, minutes: 1.7143, lower: -Infinity, upper: Infinity,
       verdict: 'Undecided', still: 928, difference: 0.3961, widths: [Infinity, Infinity] },
   ];

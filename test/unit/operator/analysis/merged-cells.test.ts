@@ -35,7 +35,7 @@ const shapes = fc
   .map((one) => ({ ...one, first, blocks: 12, disagree: 0.1 }));
 
 describe('merged cells', () => {
-  it('give the verdicts, bounds and forecasts that single cells give', () => {
+  it('give the same verdicts, bounds and forecasts as single cells', () => {
     fc.assert(
       fc.property(
         shapes,
@@ -71,7 +71,7 @@ describe('merged cells', () => {
     );
   });
 
-  it('give the same to all but rounding where there are several classes', () => {
+  it('give the same results except for rounding with several classes', () => {
     const classes = [
       [16, 20],
       [64, 9],
@@ -117,7 +117,7 @@ describe('merged cells', () => {
     });
   });
 
-  it('teach the same noise as single cells do', () => {
+  it('give the same noise history as single cells', () => {
     const ledger = reportsOfPods('stable', {
       first: first - 60,
       blocks: 70,
@@ -151,7 +151,7 @@ describe('a candidate that has all the traffic', () => {
     loadIsEqual: true,
   };
 
-  it('is held against its limits, by its own requests and blocks', () => {
+  it('must keep its limits, by its own requests and blocks', () => {
     const alone = evidenceOf({ ...known, heardUntil: { candidate: span.last, stable: first - 1 }, alone: true });
     assert.deepEqual(
       limitsOf(plan).gates.map((gate) => gate.name),
@@ -160,7 +160,7 @@ describe('a candidate that has all the traffic', () => {
     assert.equal(lookAt(limitsOf(plan), alone, 'NoFail').step, 'Done');
   });
 
-  it('is not judged beside a stable revision that nothing was heard of', () => {
+  it('is not judged beside a stable revision without reports', () => {
     assert.equal(
       lookAt(plan, evidenceOf({ ...known, heardUntil: { candidate: span.last, stable: first - 1 } }), 'NoFail').step,
       'Waiting',

@@ -35,7 +35,7 @@ function block(random: Random, shift: number, n: number): LatencyCounts {
   return histogram;
 }
 
-/** @param shiftOf of a minute, for each pod */
+/** @param shiftOf the shift of a minute, for each pod */
 function series(
   seed: number,
   { minutes, n, pods = [0], noise = 0 }: { minutes: number; n: number; pods?: readonly number[]; noise?: number },
@@ -62,7 +62,7 @@ function series(
 }
 
 describe('noise between minutes', () => {
-  it('is measured as what it is', () => {
+  it('is measured correctly', () => {
     const noisy = minuteNoise(
       {
         candidate: series(1, { minutes: 60, n: 400, noise: 0.2 }),
@@ -77,7 +77,7 @@ describe('noise between minutes', () => {
     );
   });
 
-  it('shrinks below what is assumed when there is none', () => {
+  it('shrinks below the assumed value when there is no noise', () => {
     const quiet = minuteNoise(
       { candidate: series(3, { minutes: 60, n: 400 }), stable: series(4, { minutes: 60, n: 400 }) },
       0.95,
@@ -86,7 +86,7 @@ describe('noise between minutes', () => {
     assert.ok(quiet.variance < 0.003, String(quiet.variance));
   });
 
-  it('is known beforehand from stable alone, and drift drops out', () => {
+  it('is learnt from stable before the window, without drift', () => {
     const quiet = learnHistory(series(5, { minutes: 30, n: 400, pods: [0, 0] }).podBlocks, 0.95);
     const noisy = learnHistory(series(6, { minutes: 30, n: 400, noise: 0.2 }).podBlocks, 0.95);
     assert.ok(quiet.minutes > 10 && quiet.weightedVariance / quiet.minutes < 0.006, JSON.stringify(quiet));
@@ -106,7 +106,7 @@ describe('noise between minutes', () => {
       return block(random, shift, 120);
     });
   };
-  /** By how much a Pass raises what half an hour of such minutes shows, in the median of some. */
+  /** The factor by which a Pass raises the variance of half an hour of such minutes; the median of several runs. */
   const doubtOf = (next: (random: Random) => number): number => {
     const factors = Array.from({ length: 15 }, (_, seed) => {
       const history = learnHistory([minutesWith(next, seed)], 0.95);
@@ -115,14 +115,14 @@ describe('noise between minutes', () => {
     return factors.toSorted((a, b) => a - b)[7] ?? NaN;
   };
 
-  it('is doubted by a Pass, whether it lasts or not: half an hour does not show it', () => {
+  it('is doubted for a Pass, whether it lasts or not, because half an hour does not show that', () => {
     for (const next of [(random: Random) => 0.2 * random.normal(), minutesOf('autoregressive', 0.2)]) {
       const factor = doubtOf(next);
       assert.ok(factor > 6.5 && factor <= 7.2001, String(factor));
     }
   });
 
-  it('is larger where minutes are alike than where each is new', () => {
+  it('is larger when neighbouring minutes are alike than when each minute is new', () => {
     const shown = (next: (random: Random) => number): number => {
       const all = Array.from({ length: 15 }, (_, seed) => {
         const history = learnHistory([minutesWith(next, seed)], 0.95);
@@ -134,15 +134,15 @@ describe('noise between minutes', () => {
     assert.ok(lasting > 1.3 * fresh, `${lasting} and ${fresh}`);
   });
 
-  it('is not doubted where it is a stall now and then', () => {
+  it('is not doubted when it comes from occasional stalls', () => {
     let minute = 0;
     const factor = doubtOf(() => (minute++ % 11 === 0 ? 1.4 : 0));
     assert.ok(factor < 1.5, String(factor));
   });
 
-  it('of a far tail is doubted as that of p95 at least', () => {
-    // 120 requests a block, so that a minute speaks for p95, and p99 takes two, in which minutes that alternate are
-    // alike.
+  it('is doubted for a far tail at least as much as for p95', () => {
+    // 120 requests a block: one minute is enough for p95, but p99 needs two, and in pairs of minutes the alternating
+    // minutes are alike.
     let minute = 0;
     const blocks = minutesWith(() => (minute++ % 2 === 0 ? 0.3 : -0.3), 1);
     const [p95, p99] = [learnHistory([blocks], 0.95), learnHistory([blocks], 0.99)];
@@ -150,7 +150,7 @@ describe('noise between minutes', () => {
     assert.ok(Math.abs(doubtedVarianceOf(p99) / p99.minutes - doubtedVarianceOf(p95) / p95.minutes) < 1e-9);
   });
 
-  it('may last longer than history shows: what a Pass allows for stays, however long it waits', () => {
+  it('may last longer than history shows: what a Pass allows for does not shrink with the time waited', () => {
     const history = { minutes: 20, weightedVariance: 0.4, doubtedVariance: 4 };
     const compared = { candidate: series(3, { minutes: 40, n: 400 }), stable: series(4, { minutes: 40, n: 400 }) };
     const { variance, passVariance } = minuteNoise(compared, 0.95, history);
@@ -158,7 +158,7 @@ describe('noise between minutes', () => {
     assert.ok(Math.abs((passVariance(33) - variance) / (passVariance(11) - variance) - 3) < 1e-9);
   });
 
-  it('that only the window shows is doubted as well', () => {
+  it('is doubted as well if only the window shows it', () => {
     const noisy = {
       candidate: series(1, { minutes: 60, n: 400, noise: 0.2 }),
       stable: series(2, { minutes: 60, n: 400, noise: 0.2 }),
@@ -167,15 +167,15 @@ describe('noise between minutes', () => {
     assert.ok(passVariance(1) > 3 * variance, `${passVariance(1)}, of ${variance}`);
   });
 
-  it('of ordinary minutes is told from that of a few', () => {
+  it('of ordinary minutes is distinguished from noise of a few minutes', () => {
     const ordinary = Array.from({ length: 30 }, (_, i) => Math.sin(i * 7));
     assert.equal(ordinaryShare(ordinary, 0), 1);
     const byChance = [0, ...Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? 1 : -1) * (i < 16 ? 0.6 : 1.5))];
-    assert.equal(ordinaryShare(byChance, 0), 1, 'a percentile that is too small by chance');
+    assert.equal(ordinaryShare(byChance, 0), 1, 'the percentile is too small by chance');
     assert.ok(ordinaryShare([...ordinary.slice(3).map((each) => each / 20), 3, 3, 3], 0) < 0.05);
   });
 
-  it('gathers minutes of little traffic until they can speak', () => {
+  it('joins minutes of little traffic until they have enough requests', () => {
     const compared = { candidate: series(8, { minutes: 30, n: 10 }), stable: series(9, { minutes: 30, n: 400 }) };
     const { minutes } = minuteNoise(compared, 0.95, noHistory);
     assert.ok(minutes > 0 && minutes < 10, String(minutes));
@@ -201,13 +201,13 @@ describe('lasting differences of pods', () => {
     stable: series(11, { minutes: 20, n: 600, pods: [0, 0] }),
   });
   it('widen the bounds', () => assert.ok(podMargin(compared([-0.2, 0.2]), 0.95, known) > 0.05));
-  it('of none add nothing', () => assert.ok(podMargin(compared([0, 0]), 0.95, known) < 0.01));
+  it('add almost nothing when the pods are alike', () => assert.ok(podMargin(compared([0, 0]), 0.95, known) < 0.01));
   const oneEach = { candidate: series(12, { minutes: 20, n: 600 }), stable: series(13, { minutes: 20, n: 600 }) };
-  it('cannot be told from one pod each: what nodes of one kind differ by is assumed', () =>
+  it('cannot be measured with one pod each: the usual difference of nodes is assumed', () =>
     assert.ok(Math.abs(podMargin(oneEach, 0.95, known) - 4 * 2 * 0.085 ** 2) < 1e-9));
-  it('are none where both revisions run on the same nodes', () =>
+  it('are 0 when both revisions run on the same nodes', () =>
     assert.equal(podMargin(oneEach, 0.95, { ...known, nodes: 'Shared' }), 0));
-  it('are those that pods of stable showed before, as far as they are known', () => {
+  it('are those that pods of stable showed before, if they are known', () => {
     const history = { ...noHistory, pods: { variance: 0.0001, freedom: 12 } };
     assert.ok(podMargin(oneEach, 0.95, { ...known, history }) < 4 * 2 * 0.085 ** 2 * 0.3);
   });
@@ -248,7 +248,7 @@ describe('a limit in milliseconds', () => {
 });
 
 describe('histograms', () => {
-  it('of a report keep their buckets, and those of another scale their place', () => {
+  it('keep the buckets of a report, and convert those of another scale', () => {
     const own = fromReport({ base: 1e-4, growth: 1.02, counts: { '0': 1, '250': 12, '699': 2 } });
     assert.deepEqual([own.counts[0], own.counts[250], own.counts[699], own.total], [1, 12, 2, 15]);
     const other = fromReport({ base: 1e-3, growth: 1.1, counts: { '20': 5 } });
@@ -256,19 +256,19 @@ describe('histograms', () => {
     assert.ok(at > 1.1 ** 19 && at < 1.1 ** 20, String(at));
   });
 
-  it('put what is outside the scale into its end buckets', () => {
+  it('count values outside the scale in the end buckets', () => {
     const ends = fromReport({ base: 1e-4, growth: 1.02, counts: { '-7': 1, '5000': 2 } });
     assert.deepEqual([ends.counts[0], ends.counts[699]], [1, 2]);
   });
 
-  it('give the same quantile by a walk and by tail sums', () => {
+  it('give the same quantile with and without tail sums', () => {
     const histogram = block(new Random(15), 0, 5000);
     for (const share of [0, 0.001, 0.05, 0.3, 0.5, 0.99, 1])
       assert.ok(Math.abs(lnQuantileOf(histogram, share) - lnQuantile(tailOf(histogram), share)) < 1e-12, String(share));
     assert.equal(lnQuantileOf(emptyHistogram(reportScale), 0.5), -Infinity);
   });
 
-  it('count what is above a quantile', () => {
+  it('count the requests above a quantile', () => {
     const histogram = block(new Random(16), 0, 5000);
     assert.ok(Math.abs(countAbove(histogram, lnQuantileOf(histogram, 0.05)) - 250) < 1e-6);
     assert.equal(countAbove(histogram, -Infinity), 5000);

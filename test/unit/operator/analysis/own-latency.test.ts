@@ -36,7 +36,7 @@ describe('latencies of each revision', () => {
   for (const [name, classes] of [
     ['one class of requests', [one, one]],
     [
-      'several, in another mix',
+      'several classes in different mixes',
       [
         [
           [64, 60],
@@ -49,7 +49,7 @@ describe('latencies of each revision', () => {
       ],
     ],
   ] as const) {
-    it(`differ as the gate says, with ${name}`, () => {
+    it(`differ by the estimate of the gate, with ${name}`, () => {
       const [p95] = lookOver([classes as never]);
       const { candidate, stable } = p95!.own;
       assert.ok(candidate !== undefined && stable !== undefined);
@@ -59,21 +59,21 @@ describe('latencies of each revision', () => {
     });
   }
 
-  it('are the very numbers of a limit', () => {
+  it('are the numbers of the gate for a limit in milliseconds', () => {
     const slo = lookOver([[one, one]])[1]!;
     const { candidate } = slo.own;
     for (const bound of ['estimate', 'lower', 'upper'] as const)
       assert.ok(Math.abs((candidate?.[bound] ?? NaN) - (slo.result[bound] ?? NaN)) < 1e-6, bound);
   });
 
-  it('are none for rates, and none where nobody was answered', () => {
+  it('are absent for rates, and absent when no request was answered', () => {
     const [p95, , errors] = lookOver([[[[64, 0]], one]]);
     assert.deepEqual(errors?.own, {});
     assert.equal(p95?.own.candidate, undefined);
     assert.ok((p95?.own.stable?.estimate ?? 0) > 0);
   });
 
-  it('have no bounds while requests are few', () => {
+  it('have no bounds while there are few requests', () => {
     const [p95] = lookOver([[[[64, 0.5]], [[64, 0.5]]]]);
     assert.ok((p95?.own.candidate?.estimate ?? 0) > 0);
     assert.equal(p95?.own.candidate?.upper, undefined);

@@ -1,4 +1,4 @@
-/** Pairs by block and pod, and that they are in no cell of the live gates. */
+/** Pairs by block and by pod; cells of the live gates contain no pairs. */
 import assert from 'node:assert/strict';
 import { ratioBuckets, type BlockCount, type PairedRatios } from '../../../../api/report.ts';
 import { cellsOf, emptyLedger, fold, type Ledger } from '../../../../operator/analysis/ledger.ts';
@@ -42,7 +42,7 @@ const ledger = ledgerOf(
 );
 
 describe('pairedSeries', () => {
-  it('adds sources up by block and by pod, and tells how many came from where', () => {
+  it('adds up all sources by block and by pod, and returns the number from each source', () => {
     const found = pairedSeries(ledger, 'candidate', { first: 10, last: 12 });
     assert.deepEqual(
       found?.series.blocks.map(({ total }) => total),
@@ -55,17 +55,17 @@ describe('pairedSeries', () => {
     assert.deepEqual([found.series.total.total, found.counts], [8, { Replay: 1, Probe: 6, Shadow: 1 }]);
   });
 
-  it('leaves out what was lost', () => {
+  it('leaves lost blocks out', () => {
     const found = pairedSeries(ledger, 'candidate', { first: 10, last: 12, lost: [10] });
     assert.deepEqual([found?.series.total.total, found?.counts], [5, { Probe: 4, Shadow: 1 }]);
   });
 
-  it('says nothing where nothing was paired, and nothing of another revision', () => {
+  it('is undefined without pairs, and ignores pairs of another revision', () => {
     assert.equal(pairedSeries(ledger, 'candidate', { first: 13, last: 20 }), undefined);
     assert.equal(pairedSeries(ledger, 'stable', { first: 10, last: 12 }), undefined);
   });
 
-  it('reads a ratio back as what it was', () => {
+  it('reads the same ratio that was counted', () => {
     const doubled = pairedSeries(ledgerOf(['a', [block(10, { Probe: ratios({ 233: 100 }) })]]), 'candidate', {
       first: 10,
       last: 10,
@@ -76,7 +76,7 @@ describe('pairedSeries', () => {
 });
 
 describe("a ledger's cells", () => {
-  it('have no pair in them: a row of nothing else is no cell', () => {
+  it('contain no pairs: a row with only pairs gives no cell', () => {
     const cells = cellsOf(ledger, 'candidate');
     assert.deepEqual(
       cells.map(({ block: at, requests }) => [at, requests]),

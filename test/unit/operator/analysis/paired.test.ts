@@ -1,4 +1,4 @@
-/** What pairs of service times show, and what they must not be taken for. */
+/** What pairs of service times show, and what they do not show. */
 import assert from 'node:assert/strict';
 import { ratioBucketOf } from '../../../../api/report.ts';
 import { Random } from '../../../../bench/canary/random.ts';
@@ -60,24 +60,24 @@ type Row = {
 
 // prettier-ignore
 const rows: readonly Row[] = [
-  { name: 'says nothing by a handful of pairs', blocks: 9, perBlock: 2,
+  { name: 'is undecided with a few pairs', blocks: 9, perBlock: 2,
     draw: times(3), want: ['Undecided', 'TooFewRequests'] },
-  { name: 'shows that a candidate is no slower', blocks: 90, perBlock: 20, draw: times(1), want: ['Pass'] },
-  { name: 'leaves open what a few minutes do not show', blocks: 9,
+  { name: 'shows that a candidate is not slower', blocks: 90, perBlock: 20, draw: times(1), want: ['Pass'] },
+  { name: 'is undecided when a few minutes are not enough', blocks: 9,
     perBlock: 20, draw: times(1), want: ['Undecided', 'Uncertain'] },
-  { name: 'shows more where less is asked', blocks: 45, perBlock: 20,
+  { name: 'passes sooner when a Pass must show less', blocks: 45, perBlock: 20,
     draw: times(1), change: { toShow: 0.3 }, want: ['Pass'] },
-  { name: 'finds a candidate that takes half as long again',
+  { name: 'fails a candidate that takes half as long again',
     blocks: 30, perBlock: 20, draw: times(1.5), want: ['Fail'] },
-  { name: 'does not fail before it may', blocks: 30, perBlock: 20, draw: times(1.5),
+  { name: 'does not fail before failBlocks', blocks: 30, perBlock: 20, draw: times(1.5),
     change: { isTooEarlyToFail: true }, want: ['Undecided', 'Uncertain'] },
-  { name: 'does not fail by a slow node where pods may differ for good', blocks: 30, perBlock: 20,
+  { name: 'does not fail by a slow node when pods may differ', blocks: 30, perBlock: 20,
     draw: times(1.4), change: { nodes: 'Unlike' }, want: ['Undecided', 'Uncertain'] },
   { name: 'does not fail by a stall of the candidate', blocks: 12, perBlock: 20,
     draw: (at) => (at.block < 8 ? 3 : 1) * times(1)(at), want: ['Undecided', 'Uncertain'] },
   { name: 'does not fail a candidate that gets faster', blocks: 12, perBlock: 20,
     draw: (at) => times(1 + 3 * Math.exp(-at.block / 4))(at), want: ['Undecided', 'Uncertain'] },
-  { name: 'does not pass a candidate that is slow for one input in seven, whatever the median says',
+  { name: 'does not pass a candidate that is slow for one input in seven, whatever the median is',
     blocks: 90, perBlock: 20, draw: (at) => (at.random.uniform() < 0.15 ? 6 : 0.75) * times(1)(at),
     want: ['Undecided', 'Uncertain'] },
 ];
@@ -90,7 +90,7 @@ describe('judgePaired', () => {
     });
   }
 
-  it('does not fail by a stall in which most of the pairs lie', () => {
+  it('does not fail by a stall with most of the pairs', () => {
     const blocks = Array.from(
       { length: 18 },
       (_, i) =>
@@ -113,14 +113,14 @@ describe('judgePaired', () => {
     assert.notEqual(judgePaired(questionOf(stalled)).verdict, 'Pass');
   });
 
-  it('tells the typical slowdown with its bounds, and how many pairs from where', () => {
+  it('returns the typical slowdown with its bounds, and the number of pairs from each source', () => {
     const { pairs, counts, estimate, lower, upper } = judgePaired(questionOf(seriesOf(60, 20, times(1.25))));
     assert.deepEqual([pairs, counts], [1200, { Probe: 1200 }]);
     assert.ok(Math.abs((estimate ?? 0) - 0.25) < 0.05, `${estimate}`);
     assert.ok((lower ?? 1) < 0.25 && (upper ?? 0) > 0.25, `${lower} to ${upper}`);
   });
 
-  it('has bounds that narrow with pairs, and widen with noise of minutes', () => {
+  it('has bounds that narrow with more pairs and widen with noise of minutes', () => {
     const widthOf = (series: LatencySeries): number => {
       const { lower, upper } = judgePaired(questionOf(series));
       return Math.log1p(upper ?? Infinity) - Math.log1p(lower ?? -1);
@@ -130,7 +130,7 @@ describe('judgePaired', () => {
     assert.ok(widthOf(seriesOf(60, 20, times(1))) < widthOf(seriesOf(60, 20, noisy)));
   });
 
-  it('says of the inverse ratios the inverse, as far as the median goes', () => {
+  it('returns the inverse median for the inverse ratios', () => {
     const series = seriesOf(60, 20, times(1.5));
     const mirrored = seriesOf(60, 20, (at) => 1 / times(1.5)(at));
     const [one, other] = [judgePaired(questionOf(series)), judgePaired(questionOf(mirrored))];
@@ -155,23 +155,23 @@ describe('live requests and pairs together', () => {
   });
   const open: Live = { verdict: 'Undecided', reason: 'Uncertain' };
   const together: readonly (readonly [string, Live, PairedResult, Live])[] = [
-    ['fail where either fails', { verdict: 'Pass' }, pairs('Fail'), { verdict: 'Fail' }],
-    ['fail where live requests do, whatever pairs say', { verdict: 'Fail' }, pairs('Pass'), { verdict: 'Fail' }],
-    ['pass by pairs what live requests leave open', open, pairs('Pass'), { verdict: 'Pass' }],
+    ['fail if either fails', { verdict: 'Pass' }, pairs('Fail'), { verdict: 'Fail' }],
+    ['fail if live requests fail, whatever pairs show', { verdict: 'Fail' }, pairs('Pass'), { verdict: 'Fail' }],
+    ['pass by pairs when live requests are undecided', open, pairs('Pass'), { verdict: 'Pass' }],
     [
-      'pass by pairs what unequal load keeps from being compared',
+      'pass by pairs when unequal load prevents a live comparison',
       { verdict: 'Undecided', reason: 'LoadUnequal', early: 'Blind' },
       pairs('Pass', 'Shown'),
       { verdict: 'Pass', early: 'Shown' },
     ],
     [
-      'are open with the live reason where neither decides',
+      'are undecided with the live reason when neither decides',
       { ...open, early: 'Blind' },
       pairs('Undecided', 'Blind'),
       { ...open, early: 'Blind' },
     ],
-    ['show the early promise where either does', open, pairs('Undecided', 'Shown'), { ...open, early: 'Shown' }],
-    ['are not blind where pairs could have failed it', { ...open, early: 'Blind' }, pairs('Undecided'), open],
+    ['show the early promise if either does', open, pairs('Undecided', 'Shown'), { ...open, early: 'Shown' }],
+    ['are not blind if pairs could have failed', { ...open, early: 'Blind' }, pairs('Undecided'), open],
   ];
   for (const [name, live, paired, want] of together) it(name, () => assert.deepEqual(combined(live, paired), want));
 });

@@ -1,16 +1,36 @@
 import assert from 'node:assert/strict';
 import { alphaWords, planOf, toShow, type Confidence } from '../../../../operator/analysis/plan.ts';
 
-describe('what a Pass has to show', () => {
+describe('what a Pass must show', () => {
   const rows = [
-    { name: 'is the limit for a start', limit: 0.15, atMost: 1, known: 32, shows: 0.15 },
+    { name: 'is the limit at first', limit: 0.15, atMost: 1, known: 32, shows: 0.15 },
     { name: 'is the geometric mean from eleven minutes on', limit: 0.15, atMost: 1, known: 33, shows: Math.sqrt(0.15) },
-    { name: 'is that until twenty-two minutes', limit: 0.15, atMost: 1, known: 65, shows: Math.sqrt(0.15) },
-    { name: 'is what has to be shown at least from then on', limit: 0.15, atMost: 1, known: 66, shows: 1 },
-    { name: 'is the limit to the end where nothing else is allowed', limit: 0.15, known: 89, shows: 0.15 },
-    { name: 'is nothing where nothing need be shown', limit: 0.3, atMost: Infinity, known: 1, shows: Infinity },
-    { name: 'comes sooner in a shorter step', limit: 0.15, atMost: 1, known: 6, maxBlocks: 15, shows: Math.sqrt(0.15) },
-    { name: 'comes sooner with Quick', confidence: 'Quick', limit: 0.15, atMost: 1, known: 15, shows: Math.sqrt(0.15) },
+    {
+      name: 'is the geometric mean until twenty-two minutes',
+      limit: 0.15,
+      atMost: 1,
+      known: 65,
+      shows: Math.sqrt(0.15),
+    },
+    { name: 'is atMost from then on', limit: 0.15, atMost: 1, known: 66, shows: 1 },
+    { name: 'is the limit to the end without atMost', limit: 0.15, known: 89, shows: 0.15 },
+    { name: 'is unlimited when atMost is Infinity', limit: 0.3, atMost: Infinity, known: 1, shows: Infinity },
+    {
+      name: 'changes sooner in a shorter step',
+      limit: 0.15,
+      atMost: 1,
+      known: 6,
+      maxBlocks: 15,
+      shows: Math.sqrt(0.15),
+    },
+    {
+      name: 'changes sooner with Quick',
+      confidence: 'Quick',
+      limit: 0.15,
+      atMost: 1,
+      known: 15,
+      shows: Math.sqrt(0.15),
+    },
     {
       name: 'is the limit to the end with Strict',
       confidence: 'Strict',
@@ -36,7 +56,7 @@ describe('what a Pass has to show', () => {
 });
 
 describe('the default p99 gate', () => {
-  it('fails no candidate before its 2,000th request', () =>
+  it('does not fail a candidate before its 2,000th request', () =>
     assert.deepEqual(
       planOf().gates.map((gate) => ('failsFrom' in gate ? gate.failsFrom : undefined)),
       [undefined, undefined, 2000],
@@ -44,7 +64,7 @@ describe('the default p99 gate', () => {
 });
 
 describe('the confidence of a plan', () => {
-  it('is Standard where nothing is said, with five percent for a wrong Fail', () =>
+  it('is Standard by default, with five percent for a wrong Fail', () =>
     assert.deepEqual(
       [planOf().confidence, planOf({ latency: [], errors: { max: '1%' } }).alphaPerGate],
       ['Standard', 0.025],
@@ -55,27 +75,27 @@ describe('the confidence of a plan', () => {
     );
     assert.deepEqual(alphas, [0.01, 0.05, 0.2]);
   });
-  it('says what each gate may spend, from the least to the most', () => {
+  it('returns the α of the gates, from the least to the most', () => {
     assert.deepEqual(
       [alphaWords(planOf()), alphaWords(planOf({ latency: [], errors: { max: '1%' } }))],
       ['0.0025 to 0.015', '0.025'],
     );
   });
-  it('gives way to an alpha that is written', () =>
+  it('does not override an alpha of the spec', () =>
     assert.equal(
       planOf({ confidence: 'Quick', alpha: '0.02', latency: [], errors: { max: '1%' } }, []).alphaPerGate,
       0.02,
     ));
 });
 
-describe('what traffic may make of a limit', () => {
+describe('the minDetectable of a gate', () => {
   const latency = (more: object) => [{ name: 'p95', quantile: '0.95', maxIncrease: '15%', ...more }];
-  it('is kept where the spec writes one', () =>
+  it('is absent if the spec sets a gate without it', () =>
     assert.deepEqual(
       planOf({ latency: latency({}), errors: { maxIncrease: '1%' } }).gates.map((gate) => 'atMost' in gate),
       [false, false],
     ));
-  it('is what the spec says', () => {
+  it('is the value of the spec', () => {
     const { gates } = planOf({
       latency: latency({ minDetectable: '40%' }),
       errors: { maxIncrease: '1%', minDetectable: '3%' },
@@ -87,17 +107,17 @@ describe('what traffic may make of a limit', () => {
   });
   // prettier-ignore
   const bad: readonly (readonly [string, Parameters<typeof planOf>[0], RegExp])[] = [
-    ['less than the limit', { latency: latency({ minDetectable: '10%' }) },
+    ['when it is less than the limit', { latency: latency({ minDetectable: '10%' }) },
       /latency\[0\]\.minDetectable: '10%' is less than maxIncrease/],
     ['beside a limit in milliseconds', { latency: [
-        { name: 'a', quantile: '0.5', max: '1s', minDetectable: '10%' }] }, /minDetectable: goes with maxIncrease/],
-    ['of errors without an increase', { errors: { max: '1%',
-        minDetectable: '10%' } }, /errors\.minDetectable: goes with maxIncrease/],
-    ['of a confidence that there is not', { confidence: 'strict' as Confidence },
-      /gates\.confidence: 'strict' is none of Strict, Standard, Quick/],
-    ['by the name of another gate', { latency: [{ name: 'errors', quantile: '0.5', max: '1s' }] },
+        { name: 'a', quantile: '0.5', max: '1s', minDetectable: '10%' }] }, /minDetectable: requires maxIncrease/],
+    ['for errors without maxIncrease', { errors: { max: '1%',
+        minDetectable: '10%' } }, /errors\.minDetectable: requires maxIncrease/],
+    ['with an unknown confidence', { confidence: 'strict' as Confidence },
+      /gates\.confidence: 'strict' is not one of Strict, Standard, Quick/],
+    ['with the name of another gate', { latency: [{ name: 'errors', quantile: '0.5', max: '1s' }] },
       /latency\[0\]\.name: 'errors' is the name of another gate/],
-    ['that is no percentage', { errors: { maxIncrease: '1%', minDetectable: '2' } }, /'2' is not a percentage/],
+    ['that is not a percentage', { errors: { maxIncrease: '1%', minDetectable: '2' } }, /'2' is not a percentage/],
   ];
-  for (const [name, gates, says] of bad) it(`is refused ${name}`, () => assert.throws(() => planOf(gates), says));
+  for (const [name, gates, says] of bad) it(`is rejected ${name}`, () => assert.throws(() => planOf(gates), says));
 });

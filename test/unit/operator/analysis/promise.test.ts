@@ -83,7 +83,7 @@ const promised = (perMinute: number, more: Partial<Outlook> & { readonly gates?:
   });
 };
 
-/** What a step made of it that began with this seed. */
+/** The result of a step with this seed. */
 function lived(
   { perMinute, seed, ...candidate }: World,
   { plan, require, share, pods, loadIsEqual, maxBlocks }: Outlook,
@@ -129,7 +129,7 @@ describe('the promise of a step', () => {
       outlook: { plan: planOf(), require: 'Pass', ...halves } },
     { name: 'at 100', perMinute: 100, runs: 15, outlook: { plan: planOf(), require: 'Pass', ...halves } },
     { name: 'at 20', perMinute: 20, runs: 9, outlook: { plan: planOf(), require: 'Pass', ...halves } },
-    { name: 'at 100, where no failure is asked for', perMinute: 100, runs: 15,
+    { name: 'at 100, for a NoFail step', perMinute: 100, runs: 15,
       outlook: { plan: planOf(), require: 'NoFail', ...halves, share: 1 / 3, pods: { candidate: 1, stable: 2 } } },
   ];
   for (const { name, perMinute, runs, outlook } of rows) {
@@ -141,7 +141,7 @@ describe('the promise of a step', () => {
     }).timeout(60_000);
   }
 
-  it('names an increase that is found in most cases, and not one that is found in all', () => {
+  it('names an increase that is found in most cases, but half of it is not', () => {
     const outlook: Outlook = {
       plan: planOf({ latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%' }], errors: {} }),
       require: 'Pass',
@@ -156,7 +156,7 @@ describe('the promise of a step', () => {
     assert.ok(share(found / 2) <= 0.5, `${share(found / 2)} at +${found / 2}`);
   }).timeout(60_000);
 
-  it('shows the limits where the traffic can, less with less traffic, and at p99 nothing', () => {
+  it('shows the limits if the traffic can, less with less traffic, and nothing at p99', () => {
     const shown = (perMinute: number): readonly (number | null)[] =>
       promised(perMinute)?.gates.map(({ shows }) => shows) ?? [];
     assert.deepEqual(shown(1000).slice(0, 2), [0.15, 0.01]);
@@ -168,20 +168,20 @@ describe('the promise of a step', () => {
     assert.equal(p99, null);
   });
 
-  it('says that a step will not be decided, and what it could show', () => {
+  it('reports that a step will not be decided, and what it could show', () => {
     const written = promised(20, {
       gates: { latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%' }], errors: { maxIncrease: '1%' } },
     });
     assert.deepEqual(written?.minutes, [null, null]);
-    assert.ok((written.gates[0]?.shows ?? 0) > 0.15, 'what a user wrote is kept, and not shown');
+    assert.ok((written.gates[0]?.shows ?? 0) > 0.15, 'the limit of the spec is kept, and not shown');
   });
 
-  it('says how much longer it takes where chance is against it', () => {
+  it('names the longer time of an unlucky candidate', () => {
     const [usual = null, unlucky = null] = promised(55)?.minutes ?? [];
     assert.ok(usual !== null && unlucky !== null && unlucky > usual && unlucky < 2 * usual, `${usual} to ${unlucky}`);
   });
 
-  it('takes longer the surer a verdict has to be', () => {
+  it('takes longer with a higher confidence', () => {
     const [strict, standard, quick] = (['Strict', 'Standard', 'Quick'] as const).map(
       (confidence) => promised(100, { gates: { confidence } })?.minutes[0] ?? Infinity,
     );
@@ -191,7 +191,7 @@ describe('the promise of a step', () => {
     );
   });
 
-  it('knows that a candidate with less load may fail, not pass', () => {
+  it('includes that a candidate with less load may fail, but not pass', () => {
     const promise = promised(1000, { share: 0.05, pods: { candidate: 1, stable: 2 }, loadIsEqual: false });
     assert.deepEqual(promise?.minutes, [null, null]);
     assert.ok((promise.gates[0]?.finds ?? null) !== null);
@@ -207,7 +207,7 @@ describe('the promise of a step', () => {
     );
   });
 
-  it('is none where nothing is known, or nothing compared', () => {
+  it('is undefined without traffic, and without a gate that compares', () => {
     const past = pastOf(stableIn(new Random(3), 100), 100);
     const asked: Outlook = { plan: planOf(), require: 'Pass', ...halves };
     assert.equal(promiseOf({ ...past, latency: emptyHistogram(reportScale) }, asked), undefined);
@@ -215,7 +215,7 @@ describe('the promise of a step', () => {
     assert.equal(promiseOf(past, { ...asked, share: 1 }), undefined);
   });
 
-  it('leaves out what nothing is known of: how many answers will disagree', () => {
+  it('leaves the agreement gate out: the past does not show how many answers will disagree', () => {
     const plan = planOf({ errors: {}, quality: { min: '0.98' } });
     assert.deepEqual(
       promiseOf(

@@ -26,14 +26,14 @@ function near(actual: number | null, expected: number, what: string): void {
   );
 }
 
-/** Worked out apart from the code, from the formula at rateEvidence, by a search over a grid. */
+/** The expected values were computed without this code, from the formula at rateEvidence, by a grid search. */
 describe('evidence about rates, against vectors', () => {
-  it('five of a hundred against one percent', () => {
+  it('compares five of a hundred with one percent', () => {
     near(rateEvidence({ x: 5, n: 100, cluster: 0 }, 0.01), 1.8391, 'independent');
     near(rateEvidence({ x: 5, n: 100, cluster: 20 * 0.09 }, 0.01), 1.7776, 'clustered');
   });
 
-  it('bounds of five of a hundred', () => {
+  it('computes bounds of five of a hundred', () => {
     const plain = rateBounds({ x: 5, n: 100, cluster: 0 }, Math.log(20));
     near(plain.lower, 0.0076, 'lower');
     near(plain.upper, 0.1527, 'upper');
@@ -66,7 +66,7 @@ describe('a rate of few requests', () => {
 describe('a rate above its limit', () => {
   // Evidence of 3.7 against 2 %: enough for a Pass if it were below the limit, too little for a Fail.
   const asked = { ...askedOfRate(0.02), passAlpha: 0.05, alpha: 0.005 };
-  it('does not pass, though its evidence is what a Pass would need', () => {
+  it('does not pass, though its evidence would be enough for a Pass', () => {
     const judgement = new RateJudgement({
       ...asked,
       candidate: counts([2], 40, 12),

@@ -38,33 +38,33 @@ describe('what a rollout has shown', () => {
   // prettier-ignore
   const rows: readonly { readonly name: string; readonly results: readonly GateResult[];
     readonly says: string | undefined }[] = [
-    { name: 'the bounds, rounded up, where traffic was too low for the limits',
+    { name: 'the bounds, rounded up, when traffic was too low for the limits',
       results: [passed('p95', 0.15, 0.3721), passed('errors', 0.01, 0.02012), passed('p99', 1, 2.4)],
       says: 'nothing worse than +38 % p95, +2.1 points errors shown; p99 not shown' },
-    { name: 'the limits, where these are kept',
+    { name: 'the limits, when the bounds are below them',
       results: [passed('p95', 0.15, 0.0931), passed('errors', 0.01, 0.004), passed('p99', 1, 0.7)],
       says: 'nothing worse than +15 % p95, +1 point errors, +100 % p99 shown' },
-    { name: 'nothing of a gate whose bound is not known',
+    { name: 'without a gate whose bound is unknown',
       results: [passed('p95', 0.15, 0.15), passed('errors', 0.01, 0.01), passed('p99', 1, null)],
       says: 'nothing worse than +15 % p95, +1 point errors shown; p99 not shown' },
-    { name: 'only what passed, and what has shown nothing',
+    { name: 'only the gates that passed, and then those that have shown nothing',
       results: [passed('p95', 0.15, 0.3, { verdict: 'Undecided' }),
         passed('errors', 0.01, 0.01), passed('p99', 1, 0.7, { verdict: 'Undecided' })],
       says: 'nothing worse than +1 point errors shown; p95 and p99 not shown' },
-    { name: 'what pairs have shown, and by whom',
+    { name: 'what pairs have shown, marked as such',
       results: [passed('p95', 0.15, 0.9, { paired: pairs }), passed('errors', 0.01, 0.01), passed('p99', 1, 0.7)],
       says: 'nothing worse than +22 % p95 by pairs, +1 point errors, +100 % p99 shown' },
-    { name: 'nothing of a tail by pairs where a Pass shows nothing',
+    { name: 'without a tail by pairs when a Pass claims nothing',
       results: [passed('p95', 0.15, 0.1), passed('errors', 0.01, 0.01), passed('p99', 0.3, 2.4, { paired: pairs })],
       says: 'nothing worse than +15 % p95, +1 point errors shown; p99 not shown' },
-    { name: 'nothing of a rate that may be anything', results: [passed('p95', 0.15, 0.1), passed('errors', 0.01, 1)],
+    { name: 'without a rate whose bound is 1', results: [passed('p95', 0.15, 0.1), passed('errors', 0.01, 1)],
       says: 'nothing worse than +15 % p95 shown; errors not shown' },
-    { name: 'nothing where nothing passed', results: [
+    { name: 'undefined when no gate passed', results: [
         passed('p95', 0.15, 0.3, { verdict: 'Undecided' })], says: undefined },
   ];
   for (const { name, results, says } of rows) it(`is ${name}`, () => assert.equal(shownWords(plan, results), says));
 
-  it('is no limit in milliseconds: those are kept, not shown', () => {
+  it('does not include limits in milliseconds: those are kept, not shown', () => {
     const limits = planOf({ latency: [{ name: 'slo', quantile: '0.95', max: '60ms' }], errors: {} });
     assert.equal(shownWords(limits, [passed('slo', 60, 48, { unit: 'ms' })]), undefined);
   });
@@ -90,7 +90,7 @@ describe('what a rollout has shown', () => {
     );
   });
 
-  it('has points of a rate, and percent of a latency', () => {
+  it('has points for a rate, and percent for a latency', () => {
     assert.deepEqual(
       [
         increaseWords({ kind: 'errors-increase' }, 0.01),
@@ -102,7 +102,7 @@ describe('what a rollout has shown', () => {
   });
 });
 
-describe('a promise is told', () => {
+describe('the message of a promise', () => {
   assert.ok(p95 !== undefined && errors !== undefined && p99 !== undefined);
   const gates: readonly GatePromise[] = [
     { gate: p95, shows: 0.15, finds: 0.31 },
@@ -117,26 +117,26 @@ describe('a promise is told', () => {
   } as const;
   // prettier-ignore
   const rows: readonly { readonly name: string; readonly promise: StepPromise; readonly says: string }[] = [
-    { name: 'with the rate, the time, what is shown and what would be found', promise: busy,
+    { name: 'has the rate, the time, what is shown and what is found', promise: busy,
       says:
         'at 1020 requests a minute this step takes about 5 to 9 min; it can show p95 +15 % and errors +1 point; ' +
           'an increase of p95 +31 % and errors +2.4 points or more would be found in 30 min' },
-    { name: 'with one time where chance changes nothing', promise: { ...busy, requestsPerMinute: 1, minutes: [11, 11] },
+    { name: 'has one time if chance makes no difference', promise: { ...busy, requestsPerMinute: 1, minutes: [11, 11] },
       says:
         'at 1 request a minute this step takes about 11 min; it can show p95 +15 % and errors +1 point; an ' +
           'increase of p95 +31 % and errors +2.4 points or more would be found in 30 min' },
-    { name: 'with an open end', promise: { ...busy, minutes: [26, null] },
+    { name: 'has an open end', promise: { ...busy, minutes: [26, null] },
       says:
         'at 1020 requests a minute this step takes about 26 min or longer; it can show p95 +15 % and errors +1 ' +
           'point; an increase of p95 +31 % and errors +2.4 points or more would be found in 30 min' },
-    { name: 'as none where the time does not do',
+    { name: 'says that the time is not enough',
       promise: { ...busy, requestsPerMinute: 4.32, minutes: [null, null],
         gates: [{ gate: p95, shows: 1.61, finds: null }] },
       says: 'at 4.3 requests a minute this step will not be decided in 30 min; it can show p95 +170 % by then' },
-    { name: 'where nothing can be shown', promise: { ...busy, minutes: [5, 5],
+    { name: 'says that nothing can be shown', promise: { ...busy, minutes: [5, 5],
         gates: [{ gate: p95, shows: null, finds: null }] },
-      says: 'at 1020 requests a minute this step takes about 5 min; it can show nothing of how the revisions compare' },
-    { name: 'where nothing is compared', promise: { ...busy, minutes: [5, 5],
+      says: 'at 1020 requests a minute this step takes about 5 min; it cannot show how the revisions compare' },
+    { name: 'has only the time if no gate compares', promise: { ...busy, minutes: [5, 5],
         gates: [slow] }, says: 'at 1020 requests a minute this step takes about 5 min' },
   ];
   for (const { name, promise, says } of rows)

@@ -43,14 +43,14 @@ describe('logGamma', () => {
     );
   });
 
-  it('has no value at and below zero', () => {
+  it('is NaN at and below zero', () => {
     assert.ok(Number.isNaN(logGamma(0)));
     assert.ok(Number.isNaN(logGamma(-1.5)));
   });
 });
 
 describe('logBeta', () => {
-  it('is what whole numbers give', () => close(logBeta(3, 4), Math.log(1 / 60), 1e-14));
+  it('is exact for whole numbers', () => close(logBeta(3, 4), Math.log(1 / 60), 1e-14));
   it('is symmetric', () =>
     fc.assert(
       fc.property(

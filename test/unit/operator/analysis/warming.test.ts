@@ -14,7 +14,7 @@ import { doubtedVariance, noHistory } from '../../../../operator/analysis/noise.
 import type { LatencySeries } from '../../../../operator/analysis/series.ts';
 import { settlingOf } from '../../../../operator/analysis/warming.ts';
 
-/** @param shift ln of the factor in block t */
+/** @param shift ln of the factor of block t */
 function blocks(seed: number, count: number, n: number, shift: (t: number) => number = () => 0): LatencyCounts[] {
   const random = new Random(seed);
   return Array.from({ length: count }, (_, t) => {
@@ -50,15 +50,15 @@ function verdictOf(candidate: readonly LatencyCounts[], stable: readonly Latency
 const at40 = { leastRequests: 40, warmBlocks: 20 } as const;
 const cold = (t: number): number => Math.log(4) * Math.exp(-t / 3);
 
-describe('a candidate that is getting faster', () => {
+describe('settlingOf', () => {
   const stable = blocks(1, 30, 200);
-  it('is not settled while it does', () =>
+  it('finds no settled part while the candidate gets faster', () =>
     assert.equal(settlingOf(blocks(2, 5, 200, cold), stable.slice(0, 5), at40), undefined));
-  it('is settled once two minutes show no trend', () => {
+  it('finds the settled part once two minutes show no trend', () => {
     const from = settlingOf(blocks(3, 30, 200, cold), stable, at40)?.from ?? NaN;
     assert.ok(from >= 8 && from <= 24, String(from));
   });
-  it('is not one that is slow for good', () =>
+  it('finds no warm-up in a candidate that stays slow', () =>
     assert.equal(
       settlingOf(
         blocks(4, 30, 200, () => Math.LN2),
@@ -67,27 +67,28 @@ describe('a candidate that is getting faster', () => {
       )?.from,
       0,
     ));
-  it('is not one whose load falls like that of stable', () => {
+  it('finds no warm-up when the load of both revisions falls alike', () => {
     const falling = (t: number): number => -0.05 * t;
     assert.equal(settlingOf(blocks(5, 30, 200, falling), blocks(6, 30, 200, falling), at40)?.from, 0);
   });
-  it('is not known with hardly any requests', () =>
+  it('finds no warm-up with very few requests', () =>
     assert.deepEqual(settlingOf(blocks(7, 3, 10, cold), blocks(8, 3, 10), at40), { from: 0, stillToGain: 0 }));
-  it('is seen without stable too', () => assert.equal(settlingOf(blocks(9, 5, 200, cold), undefined, at40), undefined));
+  it('finds a warm-up without stable too', () =>
+    assert.equal(settlingOf(blocks(9, 5, 200, cold), undefined, at40), undefined));
 });
 
 describe('a verdict about a candidate with cold caches', () => {
   const stable = blocks(10, 36, 400);
-  it('is no Fail, then or later, if it is equal once they are warm', () => {
+  it('is never a Fail if the candidate equals stable once its caches are warm', () => {
     const candidate = blocks(11, 36, 400, cold);
     for (let until = 3; until <= 36; until++)
       assert.notEqual(verdictOf(candidate.slice(0, until), stable.slice(0, until)), 'Fail', `after ${until} blocks`);
   });
-  it('is a Fail in the end if it stays slow', () => {
+  it('is a Fail in the end if the candidate stays slow', () => {
     const candidate = blocks(12, 36, 400, (t) => cold(t) + Math.log(1.5));
     assert.equal(verdictOf(candidate, stable), 'Fail');
   });
-  it('is a Fail within a minute if it is slow without warming up', () =>
+  it('is a Fail within a minute if the candidate is slow without warming up', () =>
     assert.equal(
       verdictOf(
         blocks(13, 3, 400, () => Math.LN2),
@@ -98,21 +99,21 @@ describe('a verdict about a candidate with cold caches', () => {
 });
 
 describe('a candidate that compiles what it needs for its first requests', () => {
-  // At first many are slow, and the others fast, so that the mean shows no trend; then all are as stable's. The slow
-  // ones stay the slowest of the window.
+  // At first many requests are slow and the others fast, so that the mean shows no trend; then all are like stable's.
+  // The slow ones stay the slowest of the window.
   const compiling = (seed: number, count: number): LatencyCounts[] => {
     const slow = blocks(seed + 100, count, 24, () => Math.log(10));
     return blocks(seed, count, 60, (t) => (t < 8 ? (-24 / 60) * Math.log(10) : 0)).map((block, t) =>
       t < 8 ? sumOf(reportScale, [block, slow[t] ?? block]) : block,
     );
   };
-  it('does not fail by them for long after', () => {
+  it('does not fail long after because of them', () => {
     const [candidate, stable] = [compiling(30, 40), blocks(31, 40, 600)];
     for (let until = 16; until <= 40; until += 3)
       assert.notEqual(verdictOf(candidate.slice(0, until), stable.slice(0, until)), 'Fail', `after ${until} blocks`);
   });
-  it('does not fail while the slow ones become fewer', () => {
-    // Two in seven, then one in ten: still over the limit at p95, and on their way out.
+  it('does not fail while slow requests become fewer', () => {
+    // Two in seven, then one in ten: still over the limit at p95, but decreasing.
     const slow = [24, 7].map((n, i) => blocks(40 + i, 24, n, () => Math.log(10)));
     const rest = (n: number, seed: number) => blocks(seed, 24, 60, () => (-n / 60) * Math.log(10));
     const parts = [rest(24, 42), rest(7, 43)];
@@ -135,17 +136,17 @@ describe('a candidate that compiles what it needs for its first requests', () =>
         stable,
       ),
       'Fail',
-      'as many of them all the time are a slow candidate',
+      'a candidate with as many slow requests all the time is slow',
     );
   });
-  it('would by the bounds of the whole window alone', () => {
+  it('would fail by the bounds of the whole window alone', () => {
     const { lower } = judgementOf(compiling(30, 15), blocks(31, 15, 600)).numbers();
     assert.ok((lower ?? 0) > 0.15, String(lower));
   });
 });
 
 describe('a stall of the candidate in the middle of ten minutes', () => {
-  it('is no Fail: what hangs on it is left to a person', () => {
+  it('is not a Fail: a verdict that depends on it is left to a person', () => {
     const stalled = blocks(20, 30, 200, (t) => (t === 14 || t === 15 ? Math.log(8) : 0));
     assert.equal(verdictOf(stalled, blocks(21, 30, 200)), 'OneWindow');
   });
@@ -157,7 +158,7 @@ describe('doubt about noise', () => {
     stable: series(blocks(15, count, 200)),
   });
   const assumed = { variance: 0.0098, minutes: 0 };
-  it('raises what is assumed for three minutes by five thirds', () =>
+  it('raises the variance that is assumed for three minutes by five thirds', () =>
     assert.ok(
       Math.abs(
         doubtedVariance(
@@ -168,7 +169,7 @@ describe('doubt about noise', () => {
           (1 + 5 / 3) * 0.0098,
       ) < 1e-12,
     ));
-  it('is gone once noise is known from many minutes', () =>
+  it('ends once noise is known from many minutes', () =>
     assert.ok(
       doubtedVariance(
         compared(() => 0, 30),
@@ -176,7 +177,7 @@ describe('doubt about noise', () => {
         { variance: 0.01, minutes: 97 },
       ) < 0.0106,
     ));
-  it('takes blocks that differ in the first minutes for noise', () =>
+  it('counts blocks that differ in the first minutes as noise', () =>
     assert.ok(
       doubtedVariance(
         compared((t) => (t === 1 ? 0 : Math.log(4)), 3),
@@ -184,7 +185,7 @@ describe('doubt about noise', () => {
         assumed,
       ) > 0.3,
     ));
-  it('keeps two stalls in a window of a minute from being a Fail', () => {
+  it('does not make two stalls in a short window a Fail', () => {
     const candidate = blocks(16, 3, 400, (t) => (t === 1 ? 0 : Math.log(4)));
     assert.equal(verdictOf(candidate, blocks(17, 3, 400)), 'Uncertain');
   });

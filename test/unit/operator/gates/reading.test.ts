@@ -126,7 +126,7 @@ const rows: readonly Row[] = [
     says: /^the error rate is [0-9.]+% above stable/ },
   { name: 'a candidate with other answers fails by quality', given: { gates: agreement, candidate: { disagree: 0.2 } },
     reads: { step: 'Fail', failed: 'QualityGateFailed', absolute: 'None' },
-    says: /of the answers that were compared disagree with stable's/ },
+    says: /of the compared answers disagree with stable's/ },
   { name: 'a good candidate finishes a step that requires NoFail', given: { require: 'NoFail' },
     reads: { step: 'Done', absolute: 'None' },
     says: /^no gate fails after 4,[0-9]{3} requests of the candidate and 4,[0-9]{3} of stable$/ },

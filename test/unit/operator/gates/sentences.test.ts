@@ -105,7 +105,7 @@ describe('the sentence of a gate is', () => {
     [failure({ kind: 'errors-limit', name: 'errors-max', max: 0.005 }, own),
       'the error rate is 3.2% (at least 1.1%, allowed 0.5%) after 1,180 requests of the candidate'],
     [failure(quality, { ...own, limit: 0.02 }),
-      "3.2% of the answers that were compared disagree with stable's (at least 1.1%, allowed 2%) after 1,180 " +
+      "3.2% of the compared answers disagree with stable's (at least 1.1%, allowed 2%) after 1,180 " +
         "comparisons"],
     [failure(p95, { ...slow, lower: 0.1521 }),
       'p95 is 52% above stable (at least 15.2%, allowed 15%) after 1,180 requests of the candidate and 11,020 of ' +

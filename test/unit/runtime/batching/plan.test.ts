@@ -33,48 +33,49 @@ type Row = {
 
 // prettier-ignore
 const rows: readonly Row[] = [
-  { name: 'rests on an empty queue', queue: [], want: { do: 'rest' } },
+  { name: 'rests on an empty queue', queue: [], want: { kind: 'rest' } },
   { name: 'runs a single request at once without a delay', queue: [waiting()],
-    limits: eager, want: { do: 'run', take: [0], because: 'aged' } },
+    limits: eager, want: { kind: 'run', take: [0], because: 'aged' } },
   { name: 'waits for other requests during the delay',
-    queue: [waiting()], afterMs: 20, want: { do: 'wait', forMs: 30 } },
+    queue: [waiting()], afterMs: 20, want: { kind: 'wait', forMs: 30 } },
   { name: 'runs when the oldest request has waited for the delay',
     queue: [waiting(), waiting({ enqueuedAtMs: t0 + 40 })], afterMs: 50,
-    want: { do: 'run', take: [0, 1], because: 'aged' } },
+    want: { kind: 'run', take: [0, 1], because: 'aged' } },
   { name: 'runs a full batch without waiting', queue: [waiting({ rows: 2 }), waiting({ rows: 2 })],
-    want: { do: 'run', take: [0, 1], because: 'full' } },
+    want: { kind: 'run', take: [0, 1], because: 'full' } },
   { name: 'runs a batch that the next request would overfill',
-    queue: [waiting({ rows: 3 }), waiting({ rows: 2 })], want: { do: 'run', take: [0], because: 'full' } },
+    queue: [waiting({ rows: 3 }), waiting({ rows: 2 })], want: { kind: 'run', take: [0], because: 'full' } },
   { name: 'runs a request above the limit alone',
-    queue: [waiting({ rows: 9 }), waiting()], want: { do: 'run', take: [0], because: 'full' } },
+    queue: [waiting({ rows: 9 }), waiting()], want: { kind: 'run', take: [0], because: 'full' } },
   { name: 'closes a batch that would hold too many elements',
-    queue: [waiting({ elements: 900 }), waiting({ elements: 200 })], want: { do: 'run', take: [0], because: 'full' } },
+    queue: [waiting({ elements: 900 }), waiting({ elements: 200 })],
+    want: { kind: 'run', take: [0], because: 'full' } },
   { name: 'closes a batch that would take too much memory',
-    queue: [waiting({ bytes: 900 }), waiting({ bytes: 200 })], want: { do: 'run', take: [0], because: 'full' } },
+    queue: [waiting({ bytes: 900 }), waiting({ bytes: 200 })], want: { kind: 'run', take: [0], because: 'full' } },
   { name: 'groups by shape and leaves the others',
     queue: [waiting(), waiting({ group: 'b' }), waiting(), waiting({ group: 'b' })],
-    limits: eager, want: { do: 'run', take: [0, 2], because: 'aged' } },
+    limits: eager, want: { kind: 'run', take: [0, 2], because: 'aged' } },
   { name: 'runs a full group while an older one still waits',
-    queue: [waiting(), waiting({ group: 'b', rows: 4 })], want: { do: 'run', take: [1], because: 'full' } },
+    queue: [waiting(), waiting({ group: 'b', rows: 4 })], want: { kind: 'run', take: [1], because: 'full' } },
   { name: 'runs requests alone that cannot be batched',
     queue: [waiting({ group: undefined }), waiting({ group: undefined })],
-    want: { do: 'run', take: [0], because: 'alone' } },
+    want: { kind: 'run', take: [0], because: 'alone' } },
   { name: 'drops the expired before anything runs',
     queue: [waiting({ deadlineMs: t0 + 5 }), waiting(), waiting({ deadlineMs: t0 + 10 })],
-    afterMs: 10, want: { do: 'drop', drop: [0, 2] } },
+    afterMs: 10, want: { kind: 'drop', drop: [0, 2] } },
   { name: 'runs interactive work before bulk work that came earlier', queue: [waiting({ tier: 'bulk' }), waiting()],
-    limits: eager, want: { do: 'run', take: [1], because: 'aged' } },
+    limits: eager, want: { kind: 'run', take: [1], because: 'aged' } },
   { name: 'keeps bulk work back while interactive work waits for company',
-    queue: [waiting({ tier: 'bulk', rows: 4, group: 'b' }), waiting()], want: { do: 'wait', forMs: 50 } },
+    queue: [waiting({ tier: 'bulk', rows: 4, group: 'b' }), waiting()], want: { kind: 'wait', forMs: 50 } },
   { name: 'runs bulk work once no interactive work waits',
     queue: [waiting({ tier: 'bulk', rows: 2 }), waiting({ tier: 'bulk', rows: 2 })],
-    want: { do: 'run', take: [0, 1], because: 'full' } },
+    want: { kind: 'run', take: [0, 1], because: 'full' } },
   { name: 'drops expired bulk work although it is not its turn',
-    queue: [waiting({ tier: 'bulk', deadlineMs: t0 }), waiting()], want: { do: 'drop', drop: [0] } },
+    queue: [waiting({ tier: 'bulk', deadlineMs: t0 }), waiting()], want: { kind: 'drop', drop: [0] } },
   { name: 'wakes for the deadline of bulk work that has to wait',
-    queue: [waiting({ tier: 'bulk', deadlineMs: t0 + 10 }), waiting()], want: { do: 'wait', forMs: 10 } },
+    queue: [waiting({ tier: 'bulk', deadlineMs: t0 + 10 }), waiting()], want: { kind: 'wait', forMs: 10 } },
   { name: 'wakes for a deadline that comes before the delay is over',
-    queue: [waiting({ deadlineMs: t0 + 10 })], want: { do: 'wait', forMs: 10 } },
+    queue: [waiting({ deadlineMs: t0 + 10 })], want: { kind: 'wait', forMs: 10 } },
 ];
 
 describe('planBatch', () => {
@@ -105,7 +106,7 @@ describe('planBatch', () => {
     fc.assert(
       fc.property(anyQueue, anyLimits, (queue, limits) => {
         const plan = planBatch(queue, limits, t0);
-        if (plan.do !== 'run') return;
+        if (plan.kind !== 'run') return;
         const taken = plan.take.map((position) => queue[position]!);
         assert.equal(new Set(taken.map(({ group }) => group)).size, 1);
         assert.equal(new Set(taken.map(({ tier }) => tier)).size, 1);
@@ -122,7 +123,7 @@ describe('planBatch', () => {
     fc.assert(
       fc.property(anyQueue, anyLimits, (queue, limits) => {
         const plan = planBatch(queue, limits, t0);
-        if (plan.do !== 'run') return;
+        if (plan.kind !== 'run') return;
         const { group, tier } = queue[plan.take[0]!]!;
         const members = queue.flatMap((one, position) => (one.group === group && one.tier === tier ? [position] : []));
         if (group !== undefined) assert.deepEqual(plan.take, members.slice(0, plan.take.length));
@@ -134,8 +135,8 @@ describe('planBatch', () => {
     fc.assert(
       fc.property(anyQueue, anyLimits, (queue, limits) => {
         const plan = planBatch(queue, { ...limits, maxDelayMs: 0 }, t0);
-        assert.equal(plan.do === 'rest', queue.length === 0);
-        assert.notEqual(plan.do, 'wait');
+        assert.equal(plan.kind === 'rest', queue.length === 0);
+        assert.notEqual(plan.kind, 'wait');
       }),
     );
   });
@@ -144,7 +145,7 @@ describe('planBatch', () => {
     fc.assert(
       fc.property(anyQueue, anyLimits, (queue, limits) => {
         const plan = planBatch(queue, limits, t0);
-        if (plan.do !== 'run' || queue[plan.take[0]!]!.tier === 'interactive') return;
+        if (plan.kind !== 'run' || queue[plan.take[0]!]!.tier === 'interactive') return;
         assert.ok(queue.every(({ tier }) => tier === 'bulk'));
       }),
     );
@@ -154,8 +155,9 @@ describe('planBatch', () => {
     fc.assert(
       fc.property(anyQueue, anyLimits, (queue, limits) => {
         const plan = planBatch(queue, limits, t0);
-        if (plan.do === 'run') assert.ok(plan.take.every((position) => (queue[position]?.deadlineMs ?? Infinity) > t0));
-        if (plan.do === 'wait') assert.ok(plan.forMs > 0);
+        if (plan.kind === 'run')
+          assert.ok(plan.take.every((position) => (queue[position]?.deadlineMs ?? Infinity) > t0));
+        if (plan.kind === 'wait') assert.ok(plan.forMs > 0);
       }),
     );
   });
@@ -163,7 +165,7 @@ describe('planBatch', () => {
 
 describe('planWhileBusy', () => {
   it('drops the expired though nothing can run', () =>
-    assert.deepEqual(planWhileBusy([waiting({ deadlineMs: t0 })], t0), { do: 'drop', drop: [0] }));
+    assert.deepEqual(planWhileBusy([waiting({ deadlineMs: t0 })], t0), { kind: 'drop', drop: [0] }));
   it('waits for the next deadline', () =>
-    assert.deepEqual(planWhileBusy([waiting(), waiting({ deadlineMs: t0 + 7 })], t0), { do: 'wait', forMs: 7 }));
+    assert.deepEqual(planWhileBusy([waiting(), waiting({ deadlineMs: t0 + 7 })], t0), { kind: 'wait', forMs: 7 }));
 });

@@ -35,9 +35,9 @@ describe('DurationCounts', () => {
 describe('Counters', () => {
   it('keeps tiers apart, and calls interactive requests what reports always called them', () => {
     const counters = new Counters();
-    counters.record({ is: 'Ok', elements: 8, seconds: 0.01 }, 'bulk');
-    counters.record({ is: 'Ok', elements: 8, seconds: 0.01 });
-    counters.record({ is: 'Error', elements: 8, kind: 'overloaded' }, 'bulk');
+    counters.record({ kind: 'Ok', elements: 8, seconds: 0.01 }, 'bulk');
+    counters.record({ kind: 'Ok', elements: 8, seconds: 0.01 });
+    counters.record({ kind: 'Error', elements: 8, outcome: 'overloaded' }, 'bulk');
     assert.deepEqual(
       counters.snapshot().map(({ tier, sizeClass, ok, shed }) => ({ tier, sizeClass, ok, shed })),
       [
@@ -49,12 +49,12 @@ describe('Counters', () => {
 
   it('keeps size classes apart and tells shed requests from failed ones', () => {
     const counters = new Counters();
-    counters.record({ is: 'Ok', elements: 5, seconds: 0.01 });
-    counters.record({ is: 'Ok', elements: 8, seconds: 0.01 });
-    counters.record({ is: 'Ok', elements: 9, seconds: 0.01 });
-    counters.record({ is: 'Error', elements: 8, kind: 'overloaded' });
-    counters.record({ is: 'Error', elements: 8, kind: 'bug' });
-    counters.record({ is: 'Error', elements: 0, kind: 'invalid' });
+    counters.record({ kind: 'Ok', elements: 5, seconds: 0.01 });
+    counters.record({ kind: 'Ok', elements: 8, seconds: 0.01 });
+    counters.record({ kind: 'Ok', elements: 9, seconds: 0.01 });
+    counters.record({ kind: 'Error', elements: 8, outcome: 'overloaded' });
+    counters.record({ kind: 'Error', elements: 8, outcome: 'bug' });
+    counters.record({ kind: 'Error', elements: 0, outcome: 'invalid' });
     const brief = counters
       .snapshot()
       .map(({ tier, sizeClass, ok, errors, shed }) => [tier, sizeClass, ok, errors, shed]);

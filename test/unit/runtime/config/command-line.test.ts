@@ -16,8 +16,8 @@ after(() => rmSync(folder, { recursive: true }));
 
 function serve(args: readonly string[], environment = {}): ServeSettings {
   const command = readCommand(['serve', ...args], environment);
-  assert.equal(command.is, 'serve');
-  return (command as Extract<Command, { is: 'serve' }>).settings;
+  assert.equal(command.kind, 'serve');
+  return (command as Extract<Command, { kind: 'serve' }>).settings;
 }
 
 describe('readCommand', () => {
@@ -32,14 +32,14 @@ describe('readCommand', () => {
   ]) {
     it(`helps with: ${argv.join(' ')}`, () => {
       const command = readCommand(argv, {});
-      assert.ok(command.is === 'help' && command.text.startsWith('Usage: '));
+      assert.ok(command.kind === 'help' && command.text.startsWith('Usage: '));
     });
   }
 
   it("reads the commands of a pod's containers", () =>
     assert.deepEqual(
       ['prepare', 'run', 'sidecar'].map((name) => readCommand([name], { ONNX_LOG_LEVEL: 'debug' })),
-      ['prepare', 'run', 'sidecar'].map((is) => ({ is, logLevel: 'debug' })),
+      ['prepare', 'run', 'sidecar'].map((is) => ({ kind: is, logLevel: 'debug' })),
     ));
 
   it('makes a path a URI and its file a name', () => {

@@ -91,7 +91,7 @@ describe('measureRuns', () => {
     const engine: MeasureOptions['engine'] = {
       run: async (batch) =>
         batch.parts[0]?.['x']?.dims[1] === 4
-          ? { parts: [{ is: 'Failed', why: 'too small' }], together: true }
+          ? { parts: [{ kind: 'Failed', why: 'too small' }], together: true }
           : whole.run(batch),
     } as MeasureOptions['engine'];
     assert.deepEqual(

@@ -53,7 +53,7 @@ describe('WorkerPool', function () {
     const pool = await start(clock);
     await assert.rejects(pool.run(batch(-1)), (error: unknown) => codeOf(error) === 'ENGINE_LOST');
     assert.deepEqual(pool.workers, { ready: 1, wanted: 2 });
-    assert.equal((await pool.run(batch(1))).parts[0]?.is, 'Done');
+    assert.equal((await pool.run(batch(1))).parts[0]?.kind, 'Done');
     await untilReady(pool, clock, 2);
     assert.equal(pool.freeSlots, 2);
   });
@@ -84,9 +84,9 @@ describe('WorkerPool', function () {
     const pool = await start(clock, 'model', 1);
     const running = pool.run(batch(1));
     pool.recycle();
-    assert.equal((await running).parts[0]?.is, 'Done');
+    assert.equal((await running).parts[0]?.kind, 'Done');
     await untilReady(pool, clock, 1);
-    assert.equal((await pool.run(batch(1))).parts[0]?.is, 'Done');
+    assert.equal((await pool.run(batch(1))).parts[0]?.kind, 'Done');
   });
 
   it('refuses a buffer that was already transferred, and its slot stays free', async () => {

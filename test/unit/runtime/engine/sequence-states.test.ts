@@ -7,7 +7,7 @@ import { makeTensor, type NamedTensors, type Tensor } from '../../../../runtime/
 /** Both outputs are x; they share one buffer. `seen` has the inputs of every run. */
 function given(...ids: number[]) {
   const states = new SequenceStates();
-  for (const id of ids) states.hear({ say: 'open', id, maxBytes: 100 });
+  for (const id of ids) states.hear({ kind: 'open', id, maxBytes: 100 });
   const seen: NamedTensors[] = [];
   const step = (...steps: WorkerStep[]) =>
     states.step(
@@ -65,9 +65,9 @@ describe('SequenceStates', () => {
   it('has nothing left of a sequence that was closed and opened again', async () => {
     const { states, seen, step } = given(1);
     await step(put(1, 5));
-    states.hear({ say: 'close', id: 1 });
+    states.hear({ kind: 'close', id: 1 });
     await assert.rejects(step(look(1)), /sequence 1 is not open in this worker/);
-    states.hear({ say: 'open', id: 1, maxBytes: 100 });
+    states.hear({ kind: 'open', id: 1, maxBytes: 100 });
     await step(look(1));
     assert.deepEqual(seen[1], {});
   });
@@ -75,6 +75,6 @@ describe('SequenceStates', () => {
   it('fails a step whose output was not produced', async () => {
     const { step } = given(1);
     const { parts } = await step({ ...look(1), keep: { present: 'past' } });
-    assert.deepEqual(parts, [{ is: 'Failed', why: "output 'present' was not produced" }]);
+    assert.deepEqual(parts, [{ kind: 'Failed', why: "output 'present' was not produced" }]);
   });
 });

@@ -33,8 +33,8 @@ describe('SlotSequences', () => {
     sequences.close(sequence);
     sequences.close(sequence);
     assert.deepEqual(told, [
-      [0, { say: 'open', id: 1, maxBytes: 30 }],
-      [0, { say: 'close', id: 1 }],
+      [0, { kind: 'open', id: 1, maxBytes: 30 }],
+      [0, { kind: 'close', id: 1 }],
     ]);
   });
 
@@ -48,7 +48,7 @@ describe('SlotSequences', () => {
     await assert.rejects(sequences.step([stepOf(sequence)]), { code: 'SEQUENCE_UNKNOWN' });
     resolve({ parts: [], inferMs: 0, together: true, stateBytes: [4] });
     await running;
-    assert.deepEqual(told[1], [0, { say: 'close', id: 1 }]);
+    assert.deepEqual(told[1], [0, { kind: 'close', id: 1 }]);
   });
 
   it('loses the sequences of a step that the worker could not answer', async () => {
@@ -58,7 +58,7 @@ describe('SlotSequences', () => {
     sequences.onLost((news) => lost.push(...news));
     await assert.rejects(sequences.step([stepOf(sequence)]), { code: 'ENGINE_FAILED' });
     assert.deepEqual([lost, sequences.usage.reservedBytes], [[sequence], 30]);
-    assert.deepEqual(told.at(-1), [0, { say: 'close', id: 1 }]);
+    assert.deepEqual(told.at(-1), [0, { kind: 'close', id: 1 }]);
     await assert.rejects(sequences.step([stepOf(sequence)]), { code: 'SEQUENCE_LOST' });
   });
 

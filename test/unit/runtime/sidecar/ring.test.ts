@@ -38,12 +38,12 @@ class Pod {
   }
 
   serve(requests: number, elements = 64): this {
-    for (let i = 0; i < requests; i += 1) this.counters.record({ is: 'Ok', elements, seconds: 0.01 * (1 + (i % 7)) });
+    for (let i = 0; i < requests; i += 1) this.counters.record({ kind: 'Ok', elements, seconds: 0.01 * (1 + (i % 7)) });
     return this;
   }
 
   fail(kind: 'bug' | 'overloaded'): this {
-    this.counters.record({ is: 'Error', elements: 64, kind });
+    this.counters.record({ kind: 'Error', elements: 64, outcome: kind });
     return this;
   }
 

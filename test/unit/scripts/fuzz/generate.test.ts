@@ -95,7 +95,7 @@ describe('the reference of the protocol', () => {
       body: floats({ shape: [0, 4], data: [] }), is: 'Unsure' },
   ];
   for (const { name, model, body, header, is } of rows) {
-    it(name, () => assert.equal(judge(modelOf(model), Buffer.from(body), header).is, is));
+    it(name, () => assert.equal(judge(modelOf(model), Buffer.from(body), header).kind, is));
   }
 
   const answer = (status: number, body: string): Answer => ({
@@ -123,22 +123,25 @@ describe('the reference of the protocol', () => {
     assert.match(checkOf(right, 0)(answer(500, '{"error":"internal error"}')) ?? '', /status 500, expected 200/));
   it('finds an answer where a refusal is expected', () =>
     assert.match(
-      checkOf({ is: 'Refused', why: 'count' }, 0)(answer(200, output([1, 2, 3]))) ?? '',
+      checkOf({ kind: 'Refused', why: 'count' }, 0)(answer(200, output([1, 2, 3]))) ?? '',
       /expected a refusal/,
     ));
   it('finds an error without a message', () =>
-    assert.match(checkOf({ is: 'Refused', why: 'count' }, 0)(answer(400, '{}')) ?? '', /without a message/));
+    assert.match(checkOf({ kind: 'Refused', why: 'count' }, 0)(answer(400, '{}')) ?? '', /without a message/));
 });
 
 describe('parseAnswer', () => {
   it('waits for the whole body', () =>
-    assert.equal(parseAnswer(Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nabc'), false, false).is, 'More'));
+    assert.equal(
+      parseAnswer(Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nabc'), false, false).kind,
+      'More',
+    ));
   it('does not consume the next answer', () => {
     const found = parseAnswer(Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nabHTTP/1.1'), false, false);
-    assert.deepEqual(found.is === 'Answer' && [found.answer.body.toString(), found.bytes], ['ab', 40]);
+    assert.deepEqual(found.kind === 'Answer' && [found.answer.body.toString(), found.bytes], ['ab', 40]);
   });
   it('does not accept other bytes as an answer', () =>
-    assert.equal(parseAnswer(Buffer.from('nonsense\r\n\r\n'), false, false).is, 'Bad'));
+    assert.equal(parseAnswer(Buffer.from('nonsense\r\n\r\n'), false, false).kind, 'Bad'));
   it('reads no body after the answer to HEAD', () =>
-    assert.equal(parseAnswer(Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n'), true, false).is, 'Answer'));
+    assert.equal(parseAnswer(Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n'), true, false).kind, 'Answer'));
 });

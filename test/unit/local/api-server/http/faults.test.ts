@@ -83,7 +83,7 @@ describe('startApiServer', () => {
   describe('faults', () => {
     it('refuse the given number of requests', async () => {
       server.faults.add({
-        effect: 'refuse',
+        kind: 'refuse',
         code: 429,
         reason: 'TooManyRequests',
         retryAfterSeconds: 3,
@@ -101,7 +101,7 @@ describe('startApiServer', () => {
 
     it('apply only to matching requests, until they are removed', async () => {
       const end = server.faults.add({
-        effect: 'refuse',
+        kind: 'refuse',
         code: 500,
         reason: 'InternalError',
         matches: ({ path }) => path.endsWith('/pods'),
@@ -115,13 +115,13 @@ describe('startApiServer', () => {
     });
 
     it('break connections', async () => {
-      server.faults.add({ effect: 'reset', times: 1 });
+      server.faults.add({ kind: 'reset', times: 1 });
       await assert.rejects(api.get('/api/v1/namespaces'));
       assert.equal((await api.get('/api/v1/namespaces')).status, 200);
     });
 
     it('delay an answer', async () => {
-      server.faults.add({ effect: 'delay', ms: 30, times: 1 });
+      server.faults.add({ kind: 'delay', ms: 30, times: 1 });
       assert.equal((await api.get('/api/v1/namespaces')).status, 200);
     });
 

@@ -1,4 +1,4 @@
-/** The tables of gate kinds are whole, and nothing else asks for a gate's kind. */
+/** The tables of gate kinds are complete, and no code outside the folder tests for a gate's kind. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,19 +15,19 @@ const everything: PartsSpec = {
 };
 
 describe('the kinds of gates', () => {
-  it('can all be written', () => {
+  it('can all be written in a spec', () => {
     const kinds = gatesIn(everything).map(({ kind }) => kind);
     assert.deepEqual(kinds.sort(), Object.keys(gateKinds).sort());
   });
 
   for (const [name, kind] of Object.entries(gateKinds)) {
-    it(`have a unit where they compare, and a number of their own where they do not: ${name}`, () => {
+    it(`have a unit if they compare, and a limit for one revision if they do not: ${name}`, () => {
       assert.deepEqual([kind.unit !== undefined, kind.imagined !== undefined], [kind.isCompared, kind.isCompared]);
       assert.ok(!(kind.isCompared && kind.isForOne), 'a comparison needs two revisions');
     });
   }
 
-  it('give their gates names of their own', () => {
+  it('give each of their gates a different name', () => {
     const names = gatesIn(everything).map((gate) => gate.name);
     const fixed = Object.values(gateParts).flatMap((part) => part.names);
     assert.equal(new Set(names).size, names.length);
@@ -38,7 +38,7 @@ describe('the kinds of gates', () => {
     }
   });
 
-  it('are asked for in their own folder only', () => {
+  it('are tested for only in their own folder', () => {
     const root = join(import.meta.dirname, '..', '..', '..', '..', '..');
     const asking = new RegExp(`(?:[!=]==|case) '(?:${Object.keys(gateKinds).join('|')})'`);
     const found = ['operator', 'cli']
