@@ -1,9 +1,9 @@
 /**
- * Follows the revision's config and keeps one golden run going for the set that it names.
+ * Watches the revision's config, and runs the golden set that it names.
  *
- * Owns:  starting a run anew when the config names another set: a rollout that is tried again may be held against a
- *        mended one, and the kubelet replaces the mounted file under a pod that goes on.
- * Ends:  soon after `stop`, with its run.
+ * Owns:  starting a new run when the config names another set. A retried rollout may use a corrected set, and the
+ *        kubelet updates the mounted file without a restart of the pod.
+ * Ends:  soon after `stop`, together with its run.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ import { GoldenRunner, type GoldenOptions } from './golden-run.ts';
 export type PodGoldenOptions = Omit<GoldenOptions, 'golden' | 'model' | 'task'>;
 
 const lookMs = 5_000;
-/** A config is a few KiB; whatever is larger is not one. */
+/** A config has a few KiB; a larger file is ignored. */
 const configLimitBytes = 1 << 20;
 
 export class PodGolden {
@@ -29,7 +29,7 @@ export class PodGolden {
     this.#options = options;
   }
 
-  /** @param peers addresses of stable's ready pods; none: there are none, or this pod is stable itself */
+  /** @param peers addresses of stable's ready pods; empty when there are none, or when this pod is stable itself */
   offer(peers: readonly string[]): void {
     this.#peers = peers;
     this.#runner?.offer(peers);
@@ -68,7 +68,7 @@ export class PodGolden {
   }
 }
 
-/** Undefined when it is not there or not usable: the runtime says so, and loudly. */
+/** Undefined when the config is missing or invalid; the runtime reports that error. */
 export function podRuntimeConfig(configDir: string): RuntimeConfig | undefined {
   const file = join(configDir, paths.configFile);
   try {
