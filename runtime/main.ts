@@ -1,8 +1,8 @@
 /**
  * The runtime's process: `serve`, and the three containers of a pod (`prepare`, `run`, `sidecar`).
  *
- * Owns:  the commands and their wiring, and the environment that has to be there before the process starts.
- * Ends:  with the exit codes of lib/lifecycle.ts; a user's mistake is one sentence on stderr.
+ * Owns:  the wiring of the commands, and the environment variables that native libraries need at process start.
+ * Ends:  with the exit codes of lib/lifecycle.ts; a user error is one sentence on stderr.
  */
 import '../scripts/node-guard.cjs';
 import { accessSync, constants, mkdirSync, readFileSync, statSync } from 'node:fs';
@@ -21,11 +21,12 @@ import { AccessFile } from './config/access-file.ts';
 import { checkRuntimeConfig } from './config/revision-file.ts';
 import { completeConfig } from './config/serve-file.ts';
 
-/** A config is a few KiB; whatever is larger is not one. */
+/** A config has a few KiB; a larger file is refused. */
 const configLimitBytes = 1 << 20;
 
 /**
- * Becomes the same program with that environment: same process id, nobody left in between. A pod has it from the start.
+ * Re-executes itself (execve) with the required environment variables; the process id stays the same. In a pod they are
+ * set from the start.
  */
 function startOver(): void {
   const missing = Object.entries(nativeEnvironment).filter(([name]) => process.env[name] === undefined);
@@ -49,7 +50,7 @@ function execute(command: Exclude<Command, { kind: 'help' }>, logger: Logger, st
   }
 }
 
-/** prepare and run in one go. */
+/** `prepare` and `run` in one process. */
 async function serve(settings: ServeSettings, logger: Logger, stop: AbortSignal): Promise<ExitCode> {
   const { uri, name, configFile, cacheDir } = settings;
   const given = configFile === undefined ? undefined : parseFile(configFile, readBounded(configFile));
@@ -99,13 +100,13 @@ function makeWritable(cacheDir: string): void {
   } catch (error) {
     throw new AppError(
       'BAD_FLAG',
-      { flag: '--cache', problem: `models cannot be kept in ${cacheDir} (${messageOf(error)}): give another folder` },
+      { flag: '--cache', problem: `cannot write to ${cacheDir} (${messageOf(error)}): choose another folder` },
       { cause: error },
     );
   }
 }
 
-/** Ctrl-C: whoever sits there wants the end now. A load balancer's SIGTERM is another matter. */
+/** Aborted at SIGINT (Ctrl-C): the user wants the process to end at once. SIGTERM drains first, for load balancers. */
 function onInterrupt(): AbortSignal {
   const interrupted = new AbortController();
   process.once('SIGINT', () => interrupted.abort());
@@ -168,7 +169,7 @@ function readBounded(path: string): string {
     if (size > configLimitBytes)
       throw new AppError('BAD_CONFIG', {
         where: path,
-        problem: `has ${size} bytes; a config has at most ${configLimitBytes}`,
+        problem: `the file has ${size} bytes; the limit is ${configLimitBytes} bytes`,
       });
     return readFileSync(path, 'utf8');
   } catch (error) {
@@ -177,14 +178,14 @@ function readBounded(path: string): string {
   }
 }
 
-/** JSON is YAML. */
+/** Reads YAML, and JSON as a subset of it. */
 function parseFile(path: string, text: string): unknown {
   try {
     return parseYaml(text, { maxAliasCount: 100 });
   } catch (error) {
     throw new AppError(
       'BAD_CONFIG',
-      { where: path, problem: messageOf(error).split('\n')[0] ?? 'it is not YAML' },
+      { where: path, problem: messageOf(error).split('\n')[0] ?? 'the file is not valid YAML' },
       { cause: error },
     );
   }

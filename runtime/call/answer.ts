@@ -1,28 +1,28 @@
 /**
- * Answers and how errors become them.
+ * Answers to requests.
  *
- * Owns:  the translation of anything thrown into what a client may see, and the headers of every answer.
+ * Owns:  the shape of an answer, the translation of a thrown error into what a client may see, and the error headers.
  */
 import { codes, type ParamsOf } from '../../api/error-codes.ts';
 import { kinds } from '../../api/error-kinds.ts';
 import { AppError } from '../../api/errors.ts';
 import type { ClientError } from './call.ts';
 
-/** A body that is there in full, to be written one chunk after the other. */
+/** A body that is complete in memory; its chunks are written in this order. */
 export type WholeBody = { readonly chunks: readonly (string | Uint8Array)[]; readonly bytes: number };
 
 export type Answer = {
   readonly status: number;
   readonly contentType: string;
   /**
-   * A stream is made while it is sent, is iterated once, and is ended by `return` when the rest is not wanted. An error
-   * that needs a status of its own has to be thrown before the stream is given.
+   * A stream is produced while it is sent, is iterated once, and is ended by `return` when the client stops reading. An
+   * error that needs its own HTTP status must be thrown before the stream is returned.
    */
   readonly body: WholeBody | AsyncIterable<Uint8Array>;
-  /** The last chunk of a stream that breaks. Absent: its protocol has none, and the transport breaks off. */
+  /** Encodes an error as the last chunk of a broken stream. Absent: the transport closes the connection instead. */
   readonly lastChunk?: (error: ClientError) => Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Whether the connection ends with it. */
+  /** Whether the connection is closed after this answer. */
   readonly closes?: boolean;
 };
 
@@ -47,7 +47,7 @@ export function jsonAnswer(value: unknown, status = 200, headers: Readonly<Recor
   return { status, contentType: 'application/json', body: wholeBody(text), headers };
 }
 
-/** What is not ours to say is our bug: the client learns no more than that. */
+/** Any error but an AppError is a bug: its text may hold internals, so the client only reads "internal error". */
 export function clientErrorOf(error: unknown): ClientError {
   if (error instanceof AppError)
     return {
@@ -60,13 +60,13 @@ export function clientErrorOf(error: unknown): ClientError {
   return { status: kinds.bug.http, code: 'INTERNAL', kind: 'bug', message: 'internal error' };
 }
 
-/** The code's own status where its kind's would not do. */
+/** The status of the error code if it has one, else the status of its kind. */
 function statusOf({ code, kind }: AppError): number {
   const row = codes[code];
   return 'http' in row ? row.http : kinds[kind].http;
 }
 
-/** Errors that pass by themselves say when to come back. */
+/** @param waitMs expected wait of a retried request; temporary errors send it as Retry-After in whole seconds */
 export function errorHeaders(error: ClientError, waitMs: number): Record<string, string> {
   const headers: Record<string, string> = { 'x-error-code': error.code };
   if (error.code === 'METHOD_UNKNOWN')

@@ -1,44 +1,42 @@
 /**
- * A request without a transport: what a handler is given, what it answers, and what a client may be told of an error.
+ * A request independent of its transport: a handler's input, its reply, and the error that a client may see.
  *
- * Owns:  the types that transports, protocols and tasks share. Whoever carries a request makes them; a handler only
- *        reads them.
+ * Owns:  the types that transports, protocols and tasks share. A transport creates them; a handler only reads them.
  */
 import type { AppError } from '../../api/errors.ts';
 import type { Tier } from '../../api/tiers.ts';
 import type { InferenceResult } from '../batching/port.ts';
 
 export type TaskCall = {
-  /** Lower-case names; of a repeated header the values joined by ", ". */
+  /** Names in lower case; the values of a repeated header are joined by ", ". */
   readonly headers: Readonly<Record<string, string | undefined>>;
-  /** Decompressed and within the body limit; empty for GET. Owned by the handler, its buffer may be transferred. */
+  /** Decompressed and within the body limit; empty for GET. The handler owns it and may transfer its buffer. */
   readonly body: Uint8Array<ArrayBuffer>;
-  /** Pass on to submit, as is `signal`. Absent: the client gave no deadline. */
+  /** The handler passes `deadlineMs`, `signal` and `tier` on to submit. Absent: the client set no deadline. */
   readonly deadlineMs?: number;
   readonly signal: AbortSignal;
-  /** Pass on to submit, too. */
   readonly tier: Tier;
   readonly trace: Trace;
 };
 
 /**
- * Where a request's time goes; the server starts it and reports it (metrics, `Server-Timing`, counters).
- * A handler calls `decoded` when it has its tensors and `inferred` with the result, both exactly once on success.
+ * The time that a request spends in each stage. The server starts the trace and reports it (metrics, `Server-Timing`,
+ * counters). For a successful request a handler calls `decoded` once its tensors are decoded, and then `inferred`.
  */
 export interface Trace {
-  /** @param elements size of the request: input elements, for text tokens. Decides its size class. */
+  /** @param elements size of the request, which decides its size class: tokens for text, otherwise input elements */
   decoded(elements: number): void;
-  /** With several submits (a request cut into pieces): the sum of one's choice, usually the longest. */
+  /** A handler that splits a request into several submits passes one of the results, usually the longest. */
   inferred(result: Pick<InferenceResult, 'queueMs' | 'inferMs' | 'isShared'>): void;
-  /** More of a streamed answer was made. @param units in what the task counts its output, such as tokens */
+  /** Adds to the output of a streamed answer. @param units in the task's unit, such as tokens */
   produced(units: number): void;
 }
 
 export type TaskReply = {
-  /** 200 unless given. */
+  /** Default 200. */
   readonly status?: number;
   readonly contentType: string;
-  /** As in Answer (answer.ts): whole, or made while it is sent. */
+  /** Complete in memory, or a stream that is produced while it is sent; the rules of Answer.body apply. */
   readonly body: string | Uint8Array | AsyncIterable<Uint8Array>;
   readonly headers?: Readonly<Record<string, string>>;
 };
@@ -48,6 +46,6 @@ export type ClientError = {
   readonly code: AppError['code'] | 'INTERNAL';
   readonly kind: AppError['kind'];
   readonly message: string;
-  /** The error's own, for protocols that say which field was at fault. */
+  /** The parameters of the AppError, for protocols that report which field was invalid. */
   readonly params?: unknown;
 };

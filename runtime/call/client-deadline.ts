@@ -1,8 +1,8 @@
 /**
- * The deadline that a client gives its request, in a header or in the body.
+ * The deadline that a client sets for its request, in a header or in the body.
  *
- * Owns:  one timer and the promise that fails when it fires. What the request has in work is called off by the signal.
- * Ends:  `dispose` once the request is answered.
+ * Owns:  one timer, and the promise that rejects when it fires. The AbortController cancels the request's queued work.
+ * Ends:  `dispose` must be called once the request is answered.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -15,29 +15,30 @@ export class ClientDeadline {
   #deadlineMs: number | undefined;
   #callOff: () => void = () => {};
   /**
-   * Never resolves; rejects with REQUEST_EXPIRED when the deadline has come, or with what the request was given up for.
+   * Never resolves. Rejects with REQUEST_EXPIRED when the deadline has passed, or with the error given to `giveUp`.
    */
   readonly expired: Promise<never>;
 
-  /** @param work aborted when the deadline has come */
+  /** @param work aborted when the deadline has passed */
   constructor(clock: Clock, work: AbortController) {
     this.#clock = clock;
     this.#work = work;
     this.#beganMs = clock.monotonic();
     const { promise, reject } = Promise.withResolvers<never>();
-    // Most requests end before anybody looks at it.
+    // Many requests end before `expired` is awaited; a rejection must not be reported as unhandled.
     promise.catch(() => {});
     this.expired = promise;
     this.#fail = reject;
   }
 
-  /** Milliseconds that the client gave from its first header on; undefined without a deadline. */
+  /** Milliseconds from the start of the request to its deadline; undefined without a deadline. */
   get givenMs(): number | undefined {
     return this.#deadlineMs === undefined ? undefined : this.#deadlineMs - this.#beganMs;
   }
 
   /**
-   * @param deadlineMs on the clock's monotonic scale; of several the earliest counts; undefined adds none
+   * Sets a deadline, or moves it to an earlier time.
+   * @param deadlineMs on the clock's monotonic scale; the earliest of several calls counts; undefined changes nothing
    * @returns the deadline in force
    */
   endBy(deadlineMs: number | undefined): number | undefined {
@@ -52,7 +53,7 @@ export class ClientDeadline {
     this.#callOff();
   }
 
-  /** Ends the request with this error, unless it is answered already. */
+  /** Ends the request with this error, unless it has been answered already. */
   giveUp(error: AppError): void {
     this.#fail(error);
     this.#work.abort(error);

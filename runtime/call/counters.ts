@@ -1,9 +1,8 @@
 /**
- * What happened since the start: the numbers behind `GET /counters`, which the sidecar turns into the report.
+ * Traffic counts since the process started, served as `GET /counters`. The sidecar makes the report from them.
  *
- * Owns:  traffic per tier and size class. Everything only grows, so that merging is adding and a lost reading
- *        costs nothing.
- * Why:   not the Prometheus metrics: the gates need 2 % buckets by size class, a scraper does not.
+ * Owns:  traffic per tier and size class. Counts only grow, so a lost reading loses no data.
+ * Why:   the Prometheus metrics do not suffice: the gates need 2 % latency buckets per size class.
  */
 import type { OutcomeKind } from '../../api/outcomes.ts';
 import type { Traffic } from '../../api/report.ts';
@@ -18,13 +17,13 @@ export type CallOutcome =
       readonly kind: 'Ok';
       readonly elements: number;
       readonly seconds: number;
-      /** Of a streamed answer: seconds to its first chunk, and what it had in units of its task. */
+      /** Only for a streamed answer: seconds to its first chunk, and its output in the task's unit. */
       readonly stream?: { readonly firstByteSeconds: number; readonly units: number };
     }
   /** `elements` is 0 when the request was refused before its size was known. */
   | { readonly kind: 'Error'; readonly elements: number; readonly outcome: OutcomeKind };
 
-/** Kinds that mean: the request was fine, there was no room or time for it, whoever is at fault. */
+/** Outcomes of valid requests that failed for lack of capacity or time, including the client's own short deadline. */
 const shedKinds: ReadonlySet<OutcomeKind> = new Set([
   'overloaded',
   'deadline',
@@ -102,7 +101,7 @@ export class Counters implements Observer {
   }
 }
 
-/** The least power of two that is not below `elements`; 0 for none. */
+/** The smallest power of two that is at least `elements`; 0 for 0. Example: 5 elements are in class 8. */
 export function sizeClassOf(elements: number): number {
   return elements <= 0 ? 0 : 2 ** Math.ceil(Math.log2(elements));
 }

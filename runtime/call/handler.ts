@@ -1,68 +1,69 @@
 /**
- * A request as a transport brings it, and the handler that answers it.
+ * The types of a request as a transport passes it on, and of the handler that answers it.
  *
- * Owns:  those types. A transport chooses the handler; perform.ts runs it. A handler only translates.
+ * Owns:  those types. A transport chooses the handler; perform.ts runs it. A handler translates between a protocol and
+ *        the engine.
  */
 import type { Tier } from '../../api/tiers.ts';
 import type { Answer } from './answer.ts';
 import type { ClientError, Trace } from './call.ts';
 
-/** The kind of a request: a label of the metrics, and what decides whether it counts as inference. */
+/** The kind of a request: a metrics label; isInference() decides by it whether the request counts as traffic. */
 export type RouteName = 'infer' | 'task' | 'health' | 'metadata' | 'other';
 
-/** What a handler sees of its call. */
+/** A handler's view of its call. */
 export type Call = {
-  /** Lower-case names; of a repeated header the values joined by ", ". */
+  /** Names in lower case; the values of a repeated header are joined by ", ". */
   readonly headers: Readonly<Record<string, string | undefined>>;
-  /** Decompressed and bounded. @param headBytes bytes before data that should lie aligned, 0 for none */
+  /** Decompressed and bounded. @param headBytes length of the head; the data after it is aligned to 8 bytes */
   readonly readBody: (headBytes: number) => Promise<Uint8Array<ArrayBuffer>>;
   /**
-   * Charges what the answer will take. @throws AppError BODIES_FULL, REQUEST_TOO_LARGE for more than all answers may
-   * have
+   * Charges memory for the answer to the budget of bodies and answers. @throws AppError BODIES_FULL; REQUEST_TOO_LARGE
+   * when this answer alone exceeds the budget
    */
   readonly hold: (bytes: number) => void;
   readonly trace: Trace;
-  /** Aborted when the client leaves or its deadline has come. */
+  /** Aborted when the client disconnects or its deadline has passed. */
   readonly signal: AbortSignal;
   readonly tier: Tier;
-  /** On the clock's monotonic scale, from the transport; undefined without one. */
+  /** The deadline from the transport, on the clock's monotonic scale; undefined without one. */
   readonly deadlineMs: number | undefined;
-  /** Says that the body gives a deadline, too: the earlier one counts. @returns it, on the clock's monotonic scale */
+  /** Adds a deadline found in the body. @returns the earlier of both, on the clock's monotonic scale */
   readonly endBy: (deadlineMs: number | undefined) => number | undefined;
-  /** The clock's monotonic scale. */
+  /** The time on the clock's monotonic scale. */
   readonly nowMs: () => number;
 };
 
-/** A request as its transport brings it. */
+/** A request as its transport passes it on. */
 export type IncomingCall = {
   readonly requestId: string;
-  /** What was asked for, without a query: samples of the call are asked again with it. */
+  /** Path of the request without its query. Samples of the call are replayed at this path. */
   readonly path: string;
   readonly headers: Call['headers'];
   readonly tier: Tier;
-  /** How long the answer is worth waiting for; undefined without a limit. @throws AppError REQUEST_INVALID */
+  /** How long the client waits for the answer; undefined without a limit. @throws AppError REQUEST_INVALID */
   readonly timeoutMs: () => number | undefined;
-  /** Rejects with ClientGone when the client leaves half-way. */
+  /** Rejects with ClientGone when the client disconnects before its body is complete. */
   readonly readBody: Call['readBody'];
   readonly hold: Call['hold'];
-  /** The handler does not use the body any more, nor what was held for the answer. */
+  /** Returns the memory of the body, and what `hold` charged, to the budget. */
   readonly release: () => void;
-  /** The transport aborts it with ClientGone when the client leaves; the call aborts it when its deadline has come. */
+  /** The transport aborts it with ClientGone when the client disconnects; the call aborts it at its deadline. */
   readonly ending: AbortController;
-  /** Whether the client left, as far as the transport knows. */
+  /** Whether the transport has noticed that the client disconnected. */
   readonly isGone: () => boolean;
 };
 
 export type Handler = {
   readonly name: RouteName;
-  /** Whether the server must have started and must have memory to spare. */
+  /** Whether the call is only admitted once the server has started and while memory is below its limit. */
   readonly needsRoom: boolean;
   readonly handle: (call: Call) => Answer | Promise<Answer>;
   /** The body of an error in the handler's protocol. */
   readonly errorBody: (error: ClientError) => unknown;
 };
 
-/** Whether requests of this kind count as the model's traffic. */
+/** Whether requests of this kind count as traffic of the model. */
 export function isInference(route: RouteName): boolean {
   return route === 'infer' || route === 'task';
 }

@@ -1,10 +1,9 @@
 /**
- * Keeps the process under its memory limit: gives memory back while it can, refuses work when it cannot.
+ * Keeps the process below its memory limit.
  *
- * Owns:  the reading of anonymous memory and what follows from it. Mapped weights are not in it: the kernel may
- *        drop those pages at any time.
- * Limits: above 85 % of the limit a worker is recycled; above 93 % requests are refused with MEMORY_FULL.
- *        The rest is for what happens between two readings.
+ * Owns:   reading anonymous memory. Mapped weights are not counted, because the kernel can drop those pages.
+ * Limits: above 85 % of the limit a worker is recycled; above 93 % requests are refused with MEMORY_FULL. The remaining
+ *         7 % is a reserve for growth between two readings.
  */
 import { readFile } from 'node:fs/promises';
 import { AppError } from '../../api/errors.ts';
@@ -17,44 +16,44 @@ export type MemoryReading = {
   readonly peakBytes: number;
 };
 
-export type MemoryGuardOptions = {
-  /** Undefined: nothing to keep to. */
+export type MemoryGuardDeps = {
+  /** Undefined: there is no limit. */
   readonly limitBytes: number | undefined;
   readonly recycle: () => void;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Text of /proc/self/status; another source in tests. */
+  /** Returns the text of /proc/self/status; tests inject another source. */
   readonly read?: (() => Promise<string>) | undefined;
 };
 
 const recycleShare = 0.85;
 const refuseShare = 0.93;
 const calmMs = 1000;
-/** When it gets tight one looks more often. */
+/** Interval between readings above `recycleShare`, where memory may grow quickly. */
 const tenseMs = 200;
-/** Twenty seconds: a recycled worker has to show what it gave back before the next one goes. */
+/** A recycled worker needs this long to free its memory; only then is it known whether another must be recycled. */
 const betweenRecyclesMs = 20_000;
 
 export class MemoryGuard {
-  readonly #options: MemoryGuardOptions;
+  readonly #deps: MemoryGuardDeps;
   #anonymousBytes = 0;
   #peakBytes = 0;
   #recycledAtMs = -Infinity;
   #refusing = false;
 
-  constructor(options: MemoryGuardOptions) {
-    this.#options = options;
+  constructor(deps: MemoryGuardDeps) {
+    this.#deps = deps;
   }
 
   get reading(): MemoryReading {
     return {
-      limitBytes: this.#options.limitBytes ?? null,
+      limitBytes: this.#deps.limitBytes ?? null,
       anonymousBytes: this.#anonymousBytes,
       peakBytes: this.#peakBytes,
     };
   }
 
-  /** Whether work is refused. */
+  /** Whether new requests are refused. */
   get refusing(): boolean {
     return this.#refusing;
   }
@@ -63,26 +62,26 @@ export class MemoryGuard {
   async watch(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
       await this.look();
-      await this.#options.clock.sleep(this.#share() > recycleShare ? tenseMs : calmMs, stop);
+      await this.#deps.clock.sleep(this.#share() > recycleShare ? tenseMs : calmMs, stop);
     }
   }
 
   /** @throws AppError MEMORY_FULL */
   admit(): void {
-    const { limitBytes } = this.#options;
+    const { limitBytes } = this.#deps;
     if (this.#refusing && limitBytes !== undefined)
       throw new AppError('MEMORY_FULL', { anonymousBytes: this.#anonymousBytes, limitBytes });
   }
 
-  /** Reads once; undefined when it cannot be read. */
+  /** Reads anonymous memory once; undefined when it cannot be read. */
   async anonymousBytes(): Promise<number | undefined> {
-    const { read = readStatus } = this.#options;
+    const { read = readStatus } = this.#deps;
     return parseAnonymousBytes(await read().catch(() => ''));
   }
 
-  /** Reads once and does what follows. */
+  /** Reads once, updates whether requests are refused, and recycles a worker if needed. */
   async look(): Promise<void> {
-    const { clock, recycle, logger } = this.#options;
+    const { clock, recycle, logger } = this.#deps;
     const bytes = await this.anonymousBytes();
     if (bytes === undefined) return;
     this.#anonymousBytes = bytes;
@@ -90,18 +89,18 @@ export class MemoryGuard {
     const share = this.#share();
     if (share > refuseShare !== this.#refusing) {
       this.#refusing = share > refuseShare;
-      logger.warn(this.#refusing ? 'refusing work, memory is short' : 'memory is back, taking work', {
+      logger.warn(this.#refusing ? 'memory is short, refusing requests' : 'memory was freed, accepting requests', {
         ...this.reading,
       });
     }
     if (share <= recycleShare || clock.monotonic() - this.#recycledAtMs < betweenRecyclesMs) return;
     this.#recycledAtMs = clock.monotonic();
-    logger.info('recycling a worker to give memory back', { ...this.reading });
+    logger.info('recycling a worker to free memory', { ...this.reading });
     recycle();
   }
 
   #share(): number {
-    return this.#options.limitBytes === undefined ? 0 : this.#anonymousBytes / this.#options.limitBytes;
+    return this.#deps.limitBytes === undefined ? 0 : this.#anonymousBytes / this.#deps.limitBytes;
   }
 }
 
@@ -110,10 +109,10 @@ function readStatus(): Promise<string> {
 }
 
 /**
- * RssAnon is what smaps_rollup calls Anonymous. The kernel keeps it as a counter; the other it finds out by walking
- * every page of the process, which takes a CPU for 20 ms a gigabyte.
+ * Reads RssAnon, which is a counter in the kernel. The same value is `Anonymous` in smaps_rollup, but to compute it the
+ * kernel walks every page of the process, which takes 20 ms of CPU time per gigabyte.
  *
- * @returns undefined when the text has no such line
+ * @returns undefined when the text has no line RssAnon
  */
 export function parseAnonymousBytes(status: string): number | undefined {
   const kib = /^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1];

@@ -1,7 +1,7 @@
 /**
  * The runtime's Prometheus metrics.
  *
- * Owns:  their names, labels and buckets. Labels come from closed sets; readings are taken when scraped.
+ * Owns:  their names, labels and buckets. Label values come from closed sets; gauges are read at each scrape.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { OutcomeKind } from '../../api/outcomes.ts';
@@ -11,7 +11,7 @@ import { isInference, type Handler } from './handler.ts';
 import type { AnsweredCall, Observer } from './observer.ts';
 import { stages } from './trace.ts';
 
-/** What a scrape reads. */
+/** Sources of the gauges, read at each scrape. */
 export type Readings = {
   readonly queueDepth: () => number;
   readonly queueOldestMs: () => number;
@@ -19,7 +19,7 @@ export type Readings = {
   readonly workers: () => { readonly ready: number; readonly wanted: number };
   readonly loop: () => { readonly p50: number; readonly p99: number; readonly max: number };
   readonly connections: () => number;
-  /** Bytes of bodies and answers under way. */
+  /** Bytes held by bodies and answers in transfer. */
   readonly transferBytes: () => number;
   readonly ready: () => boolean;
   readonly oldestRunMs: () => number;
@@ -29,7 +29,7 @@ export type Readings = {
 const stageBuckets = [
   0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 ];
-/** Of what is written at a time. */
+/** Size from which on a piece of the metrics' text is written. */
 const pieceCharacters = 16 * 1024;
 const rowBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
@@ -56,14 +56,14 @@ export class RuntimeMetrics implements Observer {
     });
     this.#stages = new Histogram({
       name: 'onnx_runtime_request_stage_seconds',
-      help: 'Where the time of inference requests goes.',
+      help: 'Time that inference requests spend in each stage: decode, queue, infer, encode.',
       labelNames: ['stage'],
       buckets: stageBuckets,
       registers,
     });
     this.#refused = new Counter({
       name: 'onnx_runtime_refused_total',
-      help: 'Inference requests that got no result, by error code.',
+      help: 'Inference requests that ended without a result, by error code.',
       labelNames: ['reason'],
       registers,
     });
@@ -75,24 +75,24 @@ export class RuntimeMetrics implements Observer {
     });
     this.#units = new Counter({
       name: 'onnx_runtime_output_units_total',
-      help: 'Output of streamed answers in units of the task, such as tokens.',
+      help: 'Output of streamed answers in the unit of the task, such as tokens.',
       registers,
     });
     this.#rows = new Histogram({
       name: 'onnx_runtime_batch_rows',
-      help: 'Rows of each run.',
+      help: 'Rows per run.',
       buckets: rowBuckets,
       registers,
     });
     this.#fellApart = new Counter({
       name: 'onnx_runtime_batches_rerun_total',
-      help: 'Batches that failed as a whole and whose requests ran one by one.',
+      help: 'Batches that failed and whose requests were rerun one by one.',
       registers,
     });
     this.#gauges(registers);
   }
 
-  /** Says where gauges read from; until then they are absent. */
+  /** Sets the sources of the gauges; gauges are absent from scrapes before. */
   readFrom(readings: Readings): void {
     this.#readings = readings;
   }
@@ -136,43 +136,45 @@ export class RuntimeMetrics implements Observer {
         },
       });
     };
-    gauge('ready', '1 while requests are welcome.', (now) => Number(now.ready()));
-    gauge('queue_depth', 'Requests that wait for a run.', (now) => now.queueDepth());
+    gauge('ready', '1 while the server is ready for requests.', (now) => Number(now.ready()));
+    gauge('queue_depth', 'Requests that wait in the queue.', (now) => now.queueDepth());
     gauge('queue_oldest_seconds', 'Age of the oldest request in the queue.', (now) => now.queueOldestMs() / 1000);
-    gauge('run_oldest_seconds', 'Age of the oldest run under way; 0 without one.', (now) => now.oldestRunMs() / 1000);
-    gauge(
-      'run_limit_seconds',
-      'A run that takes longer is taken for one that does not end.',
-      (now) => now.runLimitMs() / 1000,
-    );
+    gauge('run_oldest_seconds', 'Age of the oldest active run; 0 without one.', (now) => now.oldestRunMs() / 1000);
+    gauge('run_limit_seconds', 'Run time above which a run is treated as stuck.', (now) => now.runLimitMs() / 1000);
     gauge(
       'memory_anonymous_bytes',
-      'Memory that only this process holds; mapped weights are not in it.',
+      'Anonymous memory of the process; mapped weights are not included.',
       (now) => now.memory().anonymousBytes,
     );
-    gauge('memory_limit_bytes', 'The limit the server keeps to.', (now) => now.memory().limitBytes ?? Infinity);
+    gauge(
+      'memory_limit_bytes',
+      'Memory limit of the process; +Inf without one.',
+      (now) => now.memory().limitBytes ?? Infinity,
+    );
     gauge('workers_ready', 'Workers with a loaded model.', (now) => now.workers().ready);
-    gauge('workers_wanted', 'Workers there should be.', (now) => now.workers().wanted);
+    gauge('workers_wanted', 'Configured number of workers.', (now) => now.workers().wanted);
     gauge(
       'event_loop_lag_p99_seconds',
-      'How late the HTTP thread comes to what is due, 99th percentile.',
+      'Event loop delay of the HTTP thread, 99th percentile.',
       (now) => now.loop().p99 / 1000,
     );
-    gauge('event_loop_lag_max_seconds', 'The longest the HTTP thread was held up.', (now) => now.loop().max / 1000);
-    gauge('connections', 'Open client connections.', (now) => now.connections());
-    gauge('transfer_bytes', 'Memory that the bodies and answers of requests under way hold.', (now) =>
-      now.transferBytes(),
+    gauge(
+      'event_loop_lag_max_seconds',
+      'Event loop delay of the HTTP thread, maximum.',
+      (now) => now.loop().max / 1000,
     );
+    gauge('connections', 'Open client connections.', (now) => now.connections());
+    gauge('transfer_bytes', 'Memory held by the bodies and answers of active requests.', (now) => now.transferBytes());
   }
 }
 
-/** "" for a result. */
+/** The label `kind`: "" for a request with a result. */
 function kindOf(call: AnsweredCall): OutcomeKind | 'abandoned' | '' {
   if (call.kind === 'Failed') return call.outcome;
   return call.kind === 'Abandoned' ? 'abandoned' : '';
 }
 
-/** Written piece by piece: a scrape of many series holds up neither the thread nor the memory. */
+/** Streams the metrics, so a scrape with many series does not block the event loop or hold the whole text in memory. */
 export function metricsHandler(registry: Registry): Handler {
   return {
     name: 'metadata',

@@ -1,8 +1,8 @@
 /**
- * What is told of every call that ended. Metrics, counters, sums and samples listen to it.
+ * The interface through which metrics, counters, statistics and the sampler observe calls.
  *
- * Owns:  the port and the facts it gives. An observer never throws and changes nothing of the call.
- * Ends:  `answered` is called exactly once for each call, after `received` if its body came in full.
+ * Owns:  the interface and the facts it passes on. An observer never throws and does not change the call.
+ * Ends:  `answered` is called exactly once for each call, after `received` if the body arrived in full.
  */
 import type { OutcomeKind } from '../../api/outcomes.ts';
 import type { Answer } from './answer.ts';
@@ -16,22 +16,22 @@ export type ObservedCall = {
 };
 
 export type AnsweredCall = ObservedCall & {
-  /** Of the answer, in HTTP's numbers; 499 when the client left before it. */
+  /** HTTP status of the answer; 499 when the client disconnected before it. */
   readonly status: number;
 } & (
     | { readonly kind: 'Answered'; readonly answer: Answer }
     | { readonly kind: 'Failed'; readonly code: string; readonly outcome: OutcomeKind }
-    /** The client left before its answer: neither good nor bad is known of it. */
+    /** The client disconnected before its answer; this counts neither as success nor as failure. */
     | { readonly kind: 'Abandoned' }
   );
 
 export type Observer = {
-  /** The body is here in full; its handler has not begun. @param body is only valid during this call */
+  /** Called when the body has arrived in full and is not decoded yet. @param body only valid during this call */
   readonly received?: (call: ObservedCall, body: Uint8Array<ArrayBuffer>) => void;
   readonly answered: (call: AnsweredCall) => void;
 };
 
-/** Tells several observers, in this order. */
+/** One observer that calls several, in this order. */
 export function observers(list: readonly Observer[]): Required<Observer> {
   return {
     received: (call, body) => {

@@ -1,10 +1,9 @@
 /**
  * One call from its first header to its answer, without a transport.
  *
- * Owns:  the order: let in or refuse, run the handler within the deadline, translate an error, tell the observer.
- *        A transport reads bytes and writes bytes; a handler only translates.
- * Ends:  every call gets exactly one answer, unless its client left, and is observed exactly once: when its answer is
- *        made, and a streamed one when the stream ends.
+ * Owns:  the order: admit or refuse, run the handler within the deadline, translate an error, call the observer.
+ * Ends:  every call is answered exactly once, unless its client disconnected. The observer is called exactly once: when
+ *        a complete answer is made, or when a stream ends.
  */
 import { AppError } from '../../api/errors.ts';
 import { outcomeKindOf } from '../../api/outcomes.ts';
@@ -22,33 +21,33 @@ import { WatchedStream } from './watched-stream.ts';
 export type CallDeps = {
   /** @throws AppError NOT_READY, MEMORY_FULL */
   readonly admit: () => void;
-  /** Whether no request waits and a worker is free. */
+  /** Whether the queue is empty and a worker is free. */
   readonly isIdle: () => boolean;
-  /** How long a request that came now would wait. */
+  /** Expected queueing time of a request that arrives now. */
   readonly expectedWaitMs: () => number;
-  /** What the server allows a run at most; a shorter deadline of the client is the client's responsibility. */
+  /** The server's own deadline. If a client sets a shorter one, an expired request counts as the client's failure. */
   readonly ownDeadlineMs: () => number;
-  /** Calls that have no answer yet. */
+  /** Deadlines of the calls that are not answered yet. */
   readonly open: Set<ClientDeadline>;
   readonly observer: Observer;
-  /** Answers to inference say how long the work took, where that is comparable. */
+  /** Whether answers carry their service time (serviceHeader), if it is comparable. */
   readonly tellsService: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 };
 
 /**
- * The same for what sidecars ask: golden sets and samples are not traffic, so they show in no count and become no
- * sample.
+ * The dependencies for requests of sidecars. Golden cases and replayed samples are not traffic: they are not counted,
+ * and no samples are kept of them.
  */
 export function uncounted(deps: CallDeps): CallDeps {
   return { ...deps, observer: observers([]), tellsService: true };
 }
 
-/** nginx's status for a client that left before its answer. It is only counted, never sent. */
+/** nginx's status for a client that disconnected before its answer. It is only counted, never sent. */
 export const abandonedStatus = 499;
 
-/** @returns undefined when the client left before its answer. Never rejects */
+/** @returns undefined when the client disconnected before its answer. Never rejects */
 export async function perform(deps: CallDeps, incoming: IncomingCall, handler: Handler): Promise<Answer | undefined> {
   const { clock, open } = deps;
   const deadline = new ClientDeadline(clock, incoming.ending);
@@ -86,19 +85,19 @@ type Live = {
   readonly handler: Handler;
   readonly deadline: ClientDeadline;
   readonly trace: RequestTrace;
-  /** Its body came when the runtime was idle. Only known where a service time is told. */
+  /** Whether the runtime was idle when the body arrived. Always false unless `tellsService`. */
   cameWhileIdle: boolean;
 };
 
-/** Bulk work that comes one by one is refused, not queued, while it would be in a user's way. */
+/** A bulk request is refused rather than queued while the runtime is not idle, since it would delay user requests. */
 function admit({ deps, incoming }: Live): void {
   deps.admit();
   if (incoming.tier === 'bulk' && !deps.isIdle()) throw new AppError('NOT_IDLE', undefined);
 }
 
 /**
- * The handler's answer, or REQUEST_EXPIRED when the deadline comes first, whatever the handler is doing: a run cannot
- * be stopped. The body stays charged until the handler is done with it, or the stream that it gave has ended.
+ * The handler's answer, or REQUEST_EXPIRED at the deadline. A run cannot be stopped, so the handler may still work
+ * then; the memory of the body stays charged until the handler returns, or until its stream ends.
  */
 async function handled(live: Live): Promise<Answer> {
   return Promise.race([worked(live), live.deadline.expired]);
@@ -111,7 +110,7 @@ async function worked(live: Live): Promise<Answer> {
     const answer = await handler.handle(callOf(live));
     if (!isStream(answer.body)) return answer;
     streams = !hasExpired(incoming.ending.signal);
-    // The deadline has answered already.
+    // The deadline has passed and the client was answered with REQUEST_EXPIRED: discard the stream.
     if (!streams) void answer.body[Symbol.asyncIterator]().return?.();
     return answer;
   } finally {
@@ -160,7 +159,7 @@ function succeed(live: Live, answer: Answer): Answer {
   return withHeaders(live, answer, serviceMs);
 }
 
-/** The call ends with its stream: until then it is open, keeps its deadline, and holds what its handler held. */
+/** A streamed call stays open until its stream ends: it keeps its deadline and the memory that the handler charged. */
 function streamed(live: Live, answer: Answer, source: AsyncIterable<Uint8Array>): Answer {
   const { incoming, trace } = live;
   trace.encoded();
@@ -185,13 +184,13 @@ function fail(live: Live, error: unknown): Answer | undefined {
   if (shown === undefined) return undefined;
   const { code, status } = shown;
   const answer = jsonAnswer(handler.errorBody(shown), status, errorHeaders(shown, deps.expectedWaitMs()));
-  // A body that has not come in full is not waited for on this connection.
+  // Close the connection: the server does not wait for the rest of a body that was too slow.
   return withHeaders(live, { ...answer, closes: code === 'BODY_TOO_SLOW' });
 }
 
 /**
- * @param sent the status that the client has already, for an answer that broke
- * @returns undefined when the client left
+ * @param sent the status that was already sent, if a stream broke
+ * @returns undefined when the client disconnected
  */
 function recordFailure(live: Live, error: unknown, sent?: number): ClientError | undefined {
   const { deps, incoming, deadline } = live;
@@ -211,7 +210,7 @@ function recordFailure(live: Live, error: unknown, sent?: number): ClientError |
   return shown;
 }
 
-/** @param serviceMs told to a sidecar where it is known */
+/** @param serviceMs sent in serviceHeader; undefined: the header is left out */
 function withHeaders({ incoming, trace }: Live, answer: Answer, serviceMs?: number): Answer {
   const headers: Record<string, string> = {
     ...answer.headers,

@@ -1,7 +1,7 @@
 /**
- * How far the server has come: loading, warming, ready, draining.
+ * The state of the server: loading, warming, ready, draining.
  *
- * Owns:  the state that every probe and every admission looks at.
+ * Owns:  that state, and the answers to the startup, readiness and liveness probes.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -14,15 +14,15 @@ const words: Readonly<Record<State, string>> = {
   Ready: 'ready',
   Draining: 'shutting down',
 };
-/** How the runs are doing (engine/run-watch.ts). */
+/** Durations of the active runs (engine/run-watch.ts). */
 export type RunsSeen = {
-  /** How long every worker has been in the run that it is in; 0 while one is free. */
+  /** Age of the youngest of the active runs if every worker has one; 0 while a worker is free. */
   readonly stuckMs: number;
-  /** A longer run is taken for one that does not end. */
+  /** A run that takes longer is treated as stuck. */
   readonly limitMs: number;
 };
 
-/** A worker that failed is replaced within seconds. With none for this long, only a new process can help. */
+/** A failed worker is replaced within seconds. Without a ready worker for this long, the process must be restarted. */
 const withoutWorkersMs = 60_000;
 
 export class Readiness {
@@ -33,7 +33,7 @@ export class Readiness {
   #startedUp = false;
   #lostAtMs: number | undefined;
 
-  /** @param workers asked once there are any */
+  /** @param workers only called once the state was Ready */
   constructor(
     clock: Clock,
     workers: () => { readonly ready: number },
@@ -53,28 +53,28 @@ export class Readiness {
     if (state === 'Ready') this.#startedUp = true;
   }
 
-  /** Requests are welcome. */
+  /** The readiness probe. */
   get ready(): boolean {
     return this.#state === 'Ready' && this.#workers().ready > 0 && !this.stuck;
   }
 
-  /** Every worker has been in one run for longer than a run may take. */
+  /** True when every worker has been busy with one run for longer than the limit. */
   get stuck(): boolean {
     const { stuckMs, limitMs } = this.#runs();
     return this.#startedUp && stuckMs > limitMs;
   }
 
-  /** The model was loaded and warmed once; stays true. */
+  /** The startup probe: true once the model was loaded and warmed up, and from then on. */
   get startedUp(): boolean {
     return this.#startedUp;
   }
 
-  /** Whoever asks gets an answer, so the event loop turns; what may be dead are the workers. */
+  /** The liveness probe. An answer shows that the event loop works, so only the workers are checked. */
   get alive(): boolean {
     return !this.#isHopeless && this.#hasWorkers;
   }
 
-  /** Twice the time after which readiness went: the runs do not end, and only a new process can help. */
+  /** Readiness ends at the limit, liveness at twice the limit: a stuck run cannot be stopped, only the process can. */
   get #isHopeless(): boolean {
     const { stuckMs, limitMs } = this.#runs();
     return this.#startedUp && stuckMs > 2 * limitMs;
@@ -89,7 +89,7 @@ export class Readiness {
     return this.#clock.monotonic() - this.#lostAtMs < withoutWorkersMs;
   }
 
-  /** In words, for people. */
+  /** The state in words, for messages. */
   get reason(): string {
     if (this.stuck) return stuckWords(this.#runs());
     return this.#state === 'Ready' && this.#workers().ready === 0
@@ -98,7 +98,7 @@ export class Readiness {
   }
 
   /**
-   * Lets requests in. While draining they still are: until the sockets close, clients may not know yet.
+   * Admits a request. Requests are still admitted while draining, because load balancers learn of the drain late.
    * @throws AppError NOT_READY
    */
   admit(): void {

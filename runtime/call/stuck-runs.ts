@@ -1,44 +1,44 @@
 /**
- * Answers the requests of runs that do not end, and says so once.
+ * Answers the requests of stuck runs with an error.
  *
- * Owns:  the look at the runs, once a second. Requests of a run that took twice the limit are given up with RUN_STUCK;
- *        when every worker is held by such a run, those that wait are given up, too. Probes do the rest (readiness.ts).
+ * Owns:  the check of the runs, once a second. Requests of a run that takes twice the limit fail with RUN_STUCK. When
+ *        every worker has such a run, queued requests fail too, and the liveness probe (readiness.ts) fails.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 
-export type StuckRunsWorld = {
+export type StuckRunsDeps = {
   readonly clock: Clock;
   readonly logger: Logger;
   /** The model's name, for messages. */
   readonly model: string;
   readonly runs: () => { readonly oldestMs: number; readonly stuckMs: number; readonly limitMs: number };
   readonly giveUp: (which: { readonly ranMs: number; readonly queued: boolean }, error: AppError) => void;
-  /** Told once when every worker has been held for twice the limit: liveness has gone, the process will be ended. */
+  /** Called once when every worker has been stuck for twice the limit; the liveness probe fails from then on. */
   readonly onHopeless: (error: AppError) => void;
 };
 
 const lookMs = 1000;
 
 export class StuckRuns {
-  readonly #world: StuckRunsWorld;
+  readonly #deps: StuckRunsDeps;
   #said: 'Nothing' | 'Slow' | 'Hopeless' = 'Nothing';
 
-  constructor(world: StuckRunsWorld) {
-    this.#world = world;
+  constructor(deps: StuckRunsDeps) {
+    this.#deps = deps;
   }
 
-  /** Looks until the signal is aborted. */
+  /** Checks until the signal is aborted. */
   async watch(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
       this.look();
-      await this.#world.clock.sleep(lookMs, stop);
+      await this.#deps.clock.sleep(lookMs, stop);
     }
   }
 
   look(): void {
-    const { runs, giveUp, model, logger, onHopeless } = this.#world;
+    const { runs, giveUp, model, logger, onHopeless } = this.#deps;
     const { oldestMs, stuckMs, limitMs } = runs();
     if (oldestMs <= limitMs) {
       this.#said = 'Nothing';
@@ -47,14 +47,18 @@ export class StuckRuns {
     const error = new AppError('RUN_STUCK', { model, ranMs: oldestMs, limitMs });
     if (this.#said === 'Nothing') {
       this.#said = 'Slow';
-      logger.error('run has not ended', { ranMs: Math.round(oldestMs), limitMs, everyWorker: stuckMs > limitMs });
+      logger.error('a run takes longer than the limit', {
+        ranMs: Math.round(oldestMs),
+        limitMs,
+        everyWorker: stuckMs > limitMs,
+      });
     }
     if (oldestMs <= 2 * limitMs) return;
     const hopeless = stuckMs > 2 * limitMs;
     giveUp({ ranMs: 2 * limitMs, queued: hopeless }, error);
     if (!hopeless || this.#said === 'Hopeless') return;
     this.#said = 'Hopeless';
-    logger.error('every worker is held by a run that does not end: liveness is gone, the process has to be ended', {
+    logger.error('every worker is stuck in a run: the liveness probe fails, the process must be restarted', {
       stuckMs: Math.round(stuckMs),
       limitMs,
     });

@@ -1,11 +1,11 @@
 /**
- * Sums over inference requests, as the protocol's statistics endpoint gives them.
+ * Sums over inference requests, for the statistics endpoint of the Open Inference Protocol.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { isInference } from './handler.ts';
 import type { AnsweredCall, Observer } from './observer.ts';
 
-/** Counts and milliseconds summed since the start. */
+/** Counts, and sums of milliseconds, since the process started. */
 export type InferStats = {
   readonly ok: number;
   readonly failed: number;

@@ -1,7 +1,7 @@
 /**
- * Where one request's time goes: decode, queue, infer, encode.
+ * The time that one request spends in each stage: decode, queue, infer, encode.
  *
- * Owns:  the marks and what they add up to. A request that fails has those it came to.
+ * Owns:  the time marks and their sums. A failed request only has the stages that it reached.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Trace } from './call.ts';
@@ -17,7 +17,7 @@ export class RequestTrace implements Trace {
   readonly #times: Partial<Record<Stage, number>> = {};
   /** 0 until the request was decoded. */
   elements = 0;
-  /** Of a streamed answer: what it had so far, in what its task counts. */
+  /** Output of a streamed answer so far, in the task's unit. */
   units = 0;
   #isShared = false;
   #firstByteMs: number | undefined;
@@ -28,7 +28,7 @@ export class RequestTrace implements Trace {
     this.#lastMs = this.#beganMs;
   }
 
-  /** The request is here in full: what it took the client to send it is not ours. */
+  /** Restarts the clock when the body has arrived in full: the time a client takes to send it is not counted. */
   received(): void {
     this.#beganMs = this.#clock.monotonic();
     this.#lastMs = this.#beganMs;
@@ -58,7 +58,7 @@ export class RequestTrace implements Trace {
     this.units += units;
   }
 
-  /** The first chunk of a streamed answer is here. */
+  /** Called at the first chunk of a streamed answer. */
   began(): void {
     this.#firstByteMs = this.totalMs;
   }
@@ -68,7 +68,7 @@ export class RequestTrace implements Trace {
     return this.#firstByteMs;
   }
 
-  /** The answer is written out next. */
+  /** Called when the answer is encoded, before it is sent. */
   encoded(): void {
     if (this.#times.infer !== undefined) this.#times.encode = this.#lap();
     else this.#times.decode ??= this.#lap();
@@ -78,13 +78,14 @@ export class RequestTrace implements Trace {
     return this.#times;
   }
 
-  /** Milliseconds since the request was here in full. */
+  /** Milliseconds since the request arrived in full. */
   get totalMs(): number {
     return this.#clock.monotonic() - this.#beganMs;
   }
 
   /**
-   * Milliseconds of work on this request, the queue's apart; undefined when its run was shared, or when there was none.
+   * Milliseconds of work on this request without the time in the queue; undefined when its run was shared with other
+   * requests, or when there was no run.
    */
   get serviceMs(): number | undefined {
     const { decode = 0, infer, encode = 0 } = this.#times;
@@ -99,7 +100,7 @@ export class RequestTrace implements Trace {
   }
 }
 
-/** The `Server-Timing` header, in milliseconds as its standard has it. */
+/** The `Server-Timing` header; its standard prescribes milliseconds. */
 export function serverTiming(times: StageTimes): string {
   return stages.map((stage) => `${stage};dur=${(times[stage] ?? 0).toFixed(3)}`).join(', ');
 }

@@ -1,17 +1,17 @@
 /**
- * The body of an answer that is made while it is sent, as its transport iterates it.
+ * The body of a streamed answer, as its transport iterates it.
  *
- * Owns:  noticing the first chunk and the end, whichever way it ends: whole, broken, at the deadline, or left by its
- *        client. The transport asks for a chunk when it has room for one: that is the back-pressure.
- * Ends:  `ended` is told exactly once. The source's return() is called whenever the source has not ended by itself.
+ * Owns:  reporting the first chunk and the end: complete, failed, at the deadline, or because the client disconnected.
+ *        The transport requests a chunk only when the socket has room, which is the back-pressure.
+ * Ends:  `ended` is called exactly once. The source's return() is called unless the source ended by itself.
  */
 export type StreamWatch = {
-  /** Aborted when the client leaves or the deadline has come; the reason says which. */
+  /** Aborted when the client disconnects or the deadline has passed; the abort reason tells which. */
   readonly signal: AbortSignal;
   readonly first: () => void;
-  /** @param error undefined when the stream came to its end, or its transport wanted no more of it */
+  /** @param error undefined when the stream was complete, or when the transport stopped reading it */
   readonly ended: (error: unknown) => void;
-  /** The chunk that tells the client of an error in the stream's protocol; undefined where only breaking off does. */
+  /** Encodes the error as a chunk in the stream's protocol; undefined: the connection must be closed instead. */
   readonly lastChunk: (error: unknown) => Uint8Array | undefined;
 };
 
@@ -20,7 +20,7 @@ const done = { done: true, value: undefined } as const;
 export class WatchedStream implements AsyncIterableIterator<Uint8Array> {
   readonly #source: AsyncIterator<Uint8Array>;
   readonly #watch: StreamWatch;
-  /** Ends the chunk that is waited for. */
+  /** Rejects the pending next(). */
   #fail: (error: unknown) => void = () => {};
   #state: 'Fresh' | 'Flowing' | 'Ended' = 'Fresh';
   #failure: { readonly error: unknown } | undefined;
@@ -37,7 +37,7 @@ export class WatchedStream implements AsyncIterableIterator<Uint8Array> {
     return this;
   }
 
-  /** @throws what the source throws, and what the signal was aborted for */
+  /** @throws the error of the source, or the signal's abort reason, if lastChunk() cannot encode it */
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
     if (this.#state === 'Ended') return this.#afterEnd();
     try {
@@ -52,7 +52,7 @@ export class WatchedStream implements AsyncIterableIterator<Uint8Array> {
     }
   }
 
-  /** The transport wants no more of it. */
+  /** Called by the transport when it stops reading. */
   return(): Promise<IteratorResult<Uint8Array, undefined>> {
     if (this.#end(undefined)) this.#leaveSource();
     return Promise.resolve(done);
@@ -70,7 +70,7 @@ export class WatchedStream implements AsyncIterableIterator<Uint8Array> {
     return { done: false, value: next.value };
   }
 
-  /** Once the client's last chunk, if there is one; else the error. */
+  /** After a failure, once: the encoded error as the last chunk, or throws the error if it cannot be encoded. */
   #afterEnd(): IteratorResult<Uint8Array, undefined> {
     const failure = this.#failure;
     this.#failure = undefined;
@@ -87,7 +87,7 @@ export class WatchedStream implements AsyncIterableIterator<Uint8Array> {
     this.#fail(reason);
   };
 
-  /** @returns whether it had not ended yet */
+  /** @returns false when the stream had ended before */
   #end(error: unknown): boolean {
     if (this.#state === 'Ended') return false;
     this.#state = 'Ended';
@@ -97,7 +97,7 @@ export class WatchedStream implements AsyncIterableIterator<Uint8Array> {
     return true;
   }
 
-  /** Not waited for: a source that hangs must not hold the answer. */
+  /** Does not wait for return(): a source that hangs must not delay the answer. */
   #leaveSource(): void {
     this.#source.return?.()?.catch(() => {});
   }

@@ -1,7 +1,7 @@
 /**
- * What the operator says when it asks for a report (api/report.ts, reportQuery).
+ * The operator's instructions in the query of a request for a report (api/report.ts, reportQuery).
  *
- * Owns:  reading and bounding it. Each request says everything again; what is left out is off.
+ * Owns:  parsing and bounding them. Each request repeats all instructions; what a request leaves out is switched off.
  * Pure.
  */
 import { isIP } from 'node:net';
@@ -13,25 +13,25 @@ import { maxProbesPerMinute, reportQuery, type PairSource } from '../../api/repo
 
 export type AgreementRule = {
   readonly metric: GoldenMetric;
-  /** The value from which on two answers agree; for errors, up to which. */ readonly limit: number;
+  /** Two answers agree from this value on; for an error metric, up to this value. */ readonly limit: number;
 };
 
-/** So many a minute over so many pods of the candidate. */
+/** Probes per minute, shared by this number of candidate pods. */
 export type ProbeRate = { readonly perMinute: number; readonly pods: number };
 
 export type Asked = {
-  /** Only blocks from this one on; absent: all. */
+  /** Index of the first block to report; absent: all blocks. */
   readonly blocksFrom?: number;
   /** IP addresses of stable's ready pods. */
   readonly peers: readonly string[];
   /** Share of requests to keep for a candidate, 0..1. */
   readonly sample: number;
   readonly agreement?: AgreementRule;
-  /** As what service times of replays are paired; absent: they are not. */
+  /** The source under which pairs of service times are counted; absent: replays are not paired. */
   readonly pairs?: PairSource;
-  /** Golden inputs asked of both revisions; absent: none. */
+  /** How often golden inputs are sent to both revisions; absent: never. */
   readonly probes?: ProbeRate;
-  /** The token of the pods that `peers` names. */
+  /** The token of the pods in `peers`. */
   readonly peersToken?: string;
 };
 
@@ -40,7 +40,7 @@ export const nothingAsked: Asked = { peers: [], sample: 0 };
 export const maxPeers = 16;
 
 /**
- * @param peersToken as it came in its header; what is not a token is left out
+ * @param peersToken value of its header; ignored when it is not a token
  * @throws AppError REQUEST_INVALID
  */
 export function askedIn(query: URLSearchParams, peersToken?: unknown): Asked {
@@ -59,7 +59,7 @@ export function askedIn(query: URLSearchParams, peersToken?: unknown): Asked {
 function peersIn(text: string): readonly string[] {
   const peers = text === '' ? [] : text.split(',');
   if (peers.length > maxPeers)
-    throw invalid(reportQuery.peers, `has ${peers.length} addresses, at most ${maxPeers} are taken`);
+    throw invalid(reportQuery.peers, `has ${peers.length} addresses; the limit is ${maxPeers}`);
   const strange = peers.find((peer) => isIP(peer) === 0);
   if (strange !== undefined)
     throw invalid(reportQuery.peers, `has '${strange.slice(0, 50)}', which is not an IP address`);

@@ -1,10 +1,9 @@
 /**
- * Asks the runtime for its counters once a second, keeps the report made of the last answer and the ring of blocks made
- * of the differences.
+ * Reads the runtime's counters once a second; keeps the latest report, and the ring of blocks made of the differences.
  *
- * Owns:  the loop, its pauses, and when to stop: told to end, it goes on until the runtime's socket is gone, because
- *        what is answered while a pod drains counts like anything else.
- * Ends:  `run` returns when told to stop and the runtime is gone, or `drainLimitMs` later.
+ * Owns:  the loop and its pauses. After `stop` it reads on until the runtime's socket is closed, because requests that
+ *        are answered while the pod drains count, too.
+ * Ends:  `run` returns when the runtime is gone after `stop`, or `drainLimitMs` after `stop`.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { backoffMs } from '../../lib/retry.ts';
@@ -14,49 +13,50 @@ import type { Reading } from './counters-client.ts';
 import { firstReport, nextReport, type Collected } from './report.ts';
 import { blocksOf, nextRing, withComparison, withPair, type Ring } from './ring.ts';
 
-export type CollectorOptions = {
+export type CollectorDeps = {
   readonly revision: string;
   readonly read: () => Promise<Reading>;
   readonly clock: Clock;
-  /** Chance in [0, 1), for the backoff. */
+  /** Random number in [0, 1), for the back-off. */
   readonly random: () => number;
 };
 
 export const intervalMs = 1_000;
-/** A pod's default grace period is shorter; this bound is for a runtime that hangs. */
+/** Limit for a runtime that hangs. The default grace period of a pod is shorter. */
 export const drainLimitMs = 60_000;
 const drainIntervalMs = 250;
 const backoff = { baseMs: intervalMs, maxMs: 4_000 };
-/** A loop that did not turn for this long is stuck, whatever the runtime does: longer than any deadline and pause. */
+/** The loop is stuck when a turn takes longer than this; it exceeds every deadline and pause in the loop. */
 const stuckAfterMs = 30_000;
 
 export class Collector {
-  readonly #options: CollectorOptions;
+  readonly #deps: CollectorDeps;
   #collected: Collected;
   #ring: Ring | undefined;
   #failures = 0;
   #turnedAtMs: number;
 
-  constructor(options: CollectorOptions) {
-    this.#options = options;
-    this.#collected = firstReport(options.revision);
-    this.#turnedAtMs = options.clock.monotonic();
+  constructor(deps: CollectorDeps) {
+    this.#deps = deps;
+    this.#collected = firstReport(deps.revision);
+    this.#turnedAtMs = deps.clock.monotonic();
   }
 
-  /** The report made of the last reading, without blocks. */
+  /** The latest report, without blocks. */
   get report(): Report {
     return this.#collected.report;
   }
 
   /**
-   * @param from only blocks from this one on @param limitBytes of their JSON @returns undefined when nothing is known
-   *   of any
+   * @param from index of the first block
+   * @param limitBytes limit of their JSON
+   * @returns undefined when no block is known
    */
   blocks(from: number | undefined, limitBytes: number): Blocks | undefined {
     return blocksOf(this.#ring, from, limitBytes);
   }
 
-  /** Counts a comparison of one of this pod's answers with stable's. */
+  /** Counts a comparison of an answer of this pod with stable's. */
   compared(comparison: { readonly tier: string; readonly sizeClass: number; readonly agrees: boolean }): void {
     if (this.#ring !== undefined) this.#ring = withComparison(this.#ring, comparison);
   }
@@ -66,13 +66,13 @@ export class Collector {
     if (this.#ring !== undefined) this.#ring = withPair(this.#ring, pair);
   }
 
-  /** Whether the loop still turns. */
+  /** False when the loop is stuck. */
   get alive(): boolean {
-    return this.#options.clock.monotonic() - this.#turnedAtMs < stuckAfterMs;
+    return this.#deps.clock.monotonic() - this.#turnedAtMs < stuckAfterMs;
   }
 
   async run(stop: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
+    const { clock } = this.#deps;
     while (!stop.aborted) {
       await this.#turn();
       await clock.sleep(this.#pauseMs(), stop);
@@ -86,7 +86,7 @@ export class Collector {
   }
 
   async #turn(): Promise<Reading> {
-    const { clock, read } = this.#options;
+    const { clock, read } = this.#deps;
     const reading = await read();
     this.#turnedAtMs = clock.monotonic();
     this.#failures = reading.kind === 'read' ? 0 : this.#failures + 1;
@@ -97,6 +97,6 @@ export class Collector {
   }
 
   #pauseMs(): number {
-    return this.#failures === 0 ? intervalMs : backoffMs(backoff, this.#failures, this.#options.random());
+    return this.#failures === 0 ? intervalMs : backoffMs(backoff, this.#failures, this.#deps.random());
   }
 }

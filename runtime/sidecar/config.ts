@@ -1,8 +1,8 @@
 /**
- * What the sidecar has to know, from its environment.
+ * The sidecar's settings, from environment variables.
  *
- * Owns:  which addresses it listens at and where it reads the runtime's counters. It needs no file: without the
- *        revision's config, reports made before the runtime has spoken lack a name, and no golden set is run.
+ * Owns:  the addresses on which it listens, and where it reads the runtime's counters. Without the revision's config
+ *        file, the revision is 'unknown' until the runtime's first answer, and no golden set is run.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -11,21 +11,21 @@ import { AppError } from '../../api/errors.ts';
 import { env, paths, ports } from '../../api/names.ts';
 
 export type SidecarConfig = {
-  /** Where `/report` is served; the first is the pod's own address, which the runtime has too. */
+  /** Where `/report` is served. The first is the pod's address, at which the runtime listens, too. */
   readonly addresses: readonly [string, ...string[]];
   readonly reportPort: number;
   readonly countersPort: number;
   /** Ten hex digits, or `unknown` when no config is mounted. */
   readonly revision: string;
-  /** Where the revision's config is mounted, and where `prepare` keeps what it fetched. */
+  /** Where the revision's config is mounted; `cacheDir` is where `prepare` stores fetched files. */
   readonly configDir: string;
   readonly cacheDir: string;
 };
 
-/** A config is a few KiB; whatever is larger is not one. */
+/** A config has a few KiB; a larger file is ignored. */
 const configLimitBytes = 1 << 20;
 
-/** @throws AppError BAD_CONFIG when POD_IP is no address */
+/** @throws AppError BAD_CONFIG when POD_IP is not an IP address */
 export function sidecarConfig(environment: Readonly<Record<string, string | undefined>>): SidecarConfig {
   const podIp = environment[env.podIp] ?? '127.0.0.1';
   if (isIP(podIp) === 0)
@@ -33,7 +33,7 @@ export function sidecarConfig(environment: Readonly<Record<string, string | unde
       where: `environment variable ${env.podIp}`,
       problem: `'${podIp}' is not an IP address`,
     });
-  // In local mode every pod has a loopback address of its own and 127.0.0.1 belongs to the machine.
+  // In local mode every pod has its own loopback address, and pods must not occupy 127.0.0.1.
   const addresses: readonly [string, ...string[]] = isLoopback(podIp) ? [podIp] : [podIp, '127.0.0.1'];
   const configDir = environment[env.configDir] ?? paths.configDir;
   return {
@@ -58,7 +58,7 @@ function revisionIn(configDir: string): string {
     const revision = (config as { readonly revision?: unknown } | null)?.revision;
     return typeof revision === 'string' ? revision : 'unknown';
   } catch {
-    // The runtime says what is wrong with its config, and loudly; the sidecar's reports only lack a name until then.
+    // The runtime reports errors of its config; the sidecar's reports only lack the revision until then.
     return 'unknown';
   }
 }

@@ -1,11 +1,9 @@
 /**
- * Reads the runtime's counters once: `GET http://POD_IP:8082/counters`, saying which share of requests is to be
- * sampled.
+ * Reads the runtime's counters once (`GET http://POD_IP:8082/counters`), and sets the share of requests to sample.
  *
- * Owns:   the request, its deadline and the bound of its body. Every way to fail is a value: a runtime that is
- *         starting, busy or gone is what this process is there to report.
- * Limits: the body has at most `reportLimitBytes`; the answer is there within `deadlineMs` or is none.
- * Why:    node:http, not fetch: the sidecar sits in every pod and fetch's client would double what it holds.
+ * Limits: the body has at most `reportLimitBytes`, and must arrive within `deadlineMs`. Failures are values, because a
+ *         runtime that is starting, busy or gone is what the sidecar reports.
+ * Why:    node:http instead of fetch, whose client would double the memory of the sidecar in every pod.
  */
 import { get, type Agent } from 'node:http';
 import { readBounded } from '../../lib/bounded-body.ts';
@@ -15,11 +13,11 @@ import { parseReport } from '../../api/parse-report.ts';
 import { reportLimitBytes, type Report } from '../../api/report.ts';
 
 export type Reading =
-  /** The report still lacks `seq`, which is the sidecar's to count. */
+  /** The report without `seq`, which the sidecar adds. */
   | { readonly kind: 'read'; readonly counters: Omit<Report, 'seq'> }
-  /** Nobody listens there: the runtime has not started or has ended. */
+  /** The connection was refused: the runtime has not started or has ended. */
   | { readonly kind: 'gone'; readonly why: string }
-  /** Somebody is there but gave nothing to go by. */
+  /** The runtime did not answer with usable counters. */
   | { readonly kind: 'silent'; readonly why: string };
 
 export type CountersSource = {
@@ -30,8 +28,9 @@ export type CountersSource = {
 };
 
 /**
- * @param sample share of requests of which the runtime is to keep samples, 0..1
- * @param token of the revision: without it the runtime samples nothing. Never rejects.
+ * Never rejects.
+ * @param sample share of requests of which the runtime should keep samples, 0..1
+ * @param token token of the revision; without it the runtime ignores `sample`
  */
 export function readCounters(source: CountersSource, sample = 0, token?: string): Promise<Reading> {
   return new Promise((resolve) => {
@@ -58,8 +57,8 @@ export function readCounters(source: CountersSource, sample = 0, token?: string)
 }
 
 function readingOf(status: number, body: Uint8Array | undefined): Reading {
-  if (body === undefined) return { kind: 'silent', why: `its counters have more than ${reportLimitBytes} bytes` };
-  if (status !== 200) return { kind: 'silent', why: `it answered ${status} when asked for its counters` };
+  if (body === undefined) return { kind: 'silent', why: `its counters exceed ${reportLimitBytes} bytes` };
+  if (status !== 200) return { kind: 'silent', why: `GET /counters was answered with ${status}` };
   let value: unknown;
   try {
     value = JSON.parse(Buffer.from(body).toString('utf8'));
@@ -69,13 +68,13 @@ function readingOf(status: number, body: Uint8Array | undefined): Reading {
   const parsed = parseReport({ ...(value as object), seq: 0 });
   return parsed.kind === 'report'
     ? { kind: 'read', counters: parsed.report }
-    : { kind: 'silent', why: `its counters are not usable: ${parsed.problem}` };
+    : { kind: 'silent', why: `its counters are invalid: ${parsed.problem}` };
 }
 
 function failureOf(error: Error, source: CountersSource): Reading {
   const code = (error as NodeJS.ErrnoException).code;
   if (code === 'ECONNREFUSED') return { kind: 'gone', why: `nothing listens at ${source.address}:${source.port}` };
   if (error.name === 'AbortError' || error.name === 'TimeoutError')
-    return { kind: 'silent', why: `it gave no answer within ${source.deadlineMs} ms` };
+    return { kind: 'silent', why: `no answer within ${source.deadlineMs} ms` };
   return { kind: 'silent', why: messageOf(error) };
 }

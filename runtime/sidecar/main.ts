@@ -1,9 +1,9 @@
 /**
- * The sidecar: a small process beside the runtime that says how the pod is doing.
+ * The sidecar: a small process beside the runtime that reports the state of the pod.
  *
- * Owns:  wiring collector, golden run, replaying, probing and server. It is a process of its own so that a report can
- *        be had of a runtime that hangs, is killed for its memory, or never came up.
- * Ends:  told to stop, it reports through the runtime's drain and ends when the runtime is gone.
+ * Owns:  the wiring of collector, golden run, replayer, prober and server. It is a separate process so that it can
+ *        report on a runtime that hangs, was killed for its memory, or never started.
+ * Ends:  after `stop` it serves reports while the runtime drains, and ends when the runtime is gone.
  */
 import { Agent } from 'node:http';
 import type { Agreement, GoldenResult, Pairs, Report } from '../../api/report.ts';
@@ -24,11 +24,11 @@ import { takeBytes } from './samples-client.ts';
 import { serveReports, type Served } from './server.ts';
 import { Standing } from './standing.ts';
 
-/** Half a second is ten times what a busy machine takes; two are the operator's own patience. */
+/** A busy machine answers within 50 ms. The operator's own deadline for a report is 2 s, too. */
 const readDeadlineMs = 2_000;
 
 /**
- * @param environment POD_IP says where to listen and ask, ONNX_CONFIG_DIR where the revision's config is
+ * @param environment POD_IP: the address to listen on and of the runtime; ONNX_CONFIG_DIR: the folder of the config
  * @returns 0 once the runtime is gone after `stop`
  * @throws AppError BAD_CONFIG, PORT_TAKEN
  */
@@ -42,7 +42,7 @@ export async function runSidecar(
   const { collector, golden, replayer, prober } = parts;
   const endServing = await serveReports(servedOf(parts), config.addresses, config.reportPort);
   logger.info('sidecar started', { addresses: config.addresses, port: config.reportPort, revision: config.revision });
-  // A report without it is better than no report.
+  // If one of these fails, keep serving reports without its results.
   const running = [
     golden.run(stop).catch((error: unknown) => logger.error('golden run failed', { err: error })),
     replayer.run(stop).catch((error: unknown) => logger.error('replaying failed', { err: error })),
@@ -63,11 +63,11 @@ export async function runSidecar(
 
 type Parts = ReturnType<typeof partsOf>;
 
-/** Everything that runs in the sidecar, wired and not yet started. */
+/** The parts of the sidecar, wired and not started. */
 function partsOf(config: SidecarConfig, logger: Logger) {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const questions = new Agent({ keepAlive: true, maxSockets: 1 });
-  // Of its own: megabytes of samples must not make a reading late.
+  // A separate connection, so that megabytes of samples do not delay the reading of counters.
   const samples = new Agent({ keepAlive: true, maxSockets: 1 });
   const [self] = config.addresses;
   const source = { address: self, port: config.countersPort, deadlineMs: readDeadlineMs, agent };
@@ -107,7 +107,7 @@ function partsOf(config: SidecarConfig, logger: Logger) {
   };
 }
 
-/** What the sidecar's server answers with. */
+/** The data behind the sidecar's routes. */
 function servedOf({ collector, golden, pairs, replayer, standing, door, takeSamples }: Parts): Served {
   return {
     report: () =>

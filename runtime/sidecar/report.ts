@@ -1,9 +1,9 @@
 /**
- * From readings of the runtime's counters to the report that is served.
+ * Turns readings of the runtime's counters into the report that is served.
  *
- * Owns:  what a silent runtime means: not ready, with the reason in words; never an error and never a success. Its last
- *        counts stay, for they stay true: what was answered was answered.
- * Pure:  time comes in as an argument.
+ * Owns:  the report for a runtime that does not answer: not ready, with the reason in words, and with the last known
+ *        counts, which remain valid.
+ * Pure:  the time is an argument.
  */
 import type { Report } from '../../api/report.ts';
 import type { Reading } from './counters-client.ts';
@@ -14,13 +14,13 @@ export type Collected = {
   readonly readAtMs?: number;
 };
 
-/** One lost answer may be a busy machine; a runtime that says nothing for this long is silent. */
+/** A single answer may be missing on a busy machine; after this long without one, the runtime is reported not ready. */
 export const silentAfterMs = 5_000;
 
-/** `bootId` of reports made before the runtime has spoken. */
+/** `bootId` of reports made before the runtime's first answer. */
 export const neverSeen = 'none';
 
-/** The report before anything was read. */
+/** The report before the first reading. */
 export function firstReport(revision: string): Collected {
   return {
     report: {
@@ -29,14 +29,14 @@ export function firstReport(revision: string): Collected {
       seq: 0,
       revision,
       ready: false,
-      state: 'the runtime has not been asked yet',
+      state: 'the counters of the runtime have not been read yet',
     },
   };
 }
 
 /**
  * @param nowMs monotonic milliseconds
- * @returns the next report: `seq` is one more, or 1 when the runtime was started anew
+ * @returns the next report; `seq` is one more, or 1 after a restart of the runtime
  */
 export function nextReport(before: Collected, reading: Reading, nowMs: number): Collected {
   if (reading.kind === 'read') {

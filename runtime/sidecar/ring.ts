@@ -1,11 +1,9 @@
 /**
- * The last half hour of what the runtime counted, in blocks of 20 s of wall-clock time.
+ * The runtime's counts of the last half hour, in blocks of 20 s of wall-clock time.
  *
- * Owns:   which block a difference of two readings belongs to, and from which block on everything is known. What cannot
- *         be attributed is not guessed at: the claim (`since`) begins anew behind it.
- * Pure:   a ring is plain data; the time comes in. Adding up all blocks gives what the runtime counted since the ring
- *         began.
- * Limits: `maxBlocks` blocks, `ringLimitBytes` of JSON; the oldest go first.
+ * Owns:   the assignment of differences between readings to blocks. Blocks from `since` on are complete; a difference
+ *         that may belong to several blocks moves `since` behind them.
+ * Limits: `maxBlocks` blocks, `ringLimitBytes` of JSON; the oldest blocks are dropped first. Pure.
  */
 import { maxBlockClasses } from '../../api/report.ts';
 import {
@@ -28,44 +26,47 @@ import { base, growth } from '../../api/histogram.ts';
 import { present } from '../../api/present.ts';
 import { ownValue } from '../../api/record.ts';
 
-/** When a reading came: by the clock that people share, and by the one that only grows. */
+/** The time of a reading, by the wall clock and by the monotonic clock. */
 export type ReadAt = { readonly wallMs: number; readonly monotonicMs: number };
 
-type Held = { readonly count: BlockCount; /** Of its JSON, with the comma behind it. */ readonly sizeBytes: number };
+type Held = {
+  readonly count: BlockCount;
+  /** Size of its JSON, including the comma after it. */ readonly sizeBytes: number;
+};
 
 export type Ring = {
   readonly bootId: string;
-  /** What the runtime had counted at the last reading. */
+  /** The runtime's counts at the last reading. */
   readonly counted: readonly Traffic[];
   /** Block and time of the last reading. */
   readonly readBlock: number;
   readonly readAtMs: number;
-  /** The first block of which everything is known; above `readBlock` while that one has not begun. */
+  /** The first complete block; above `readBlock` while that block has not begun. */
   readonly since: number;
-  /** The last number given to a change. It goes on when the claim begins anew, so that what is counted later wins. */
+  /** Number of the last change. It keeps growing when `since` moves, so that a later count of a block wins. */
   readonly seq: number;
   readonly held: readonly Held[];
 };
 
-/** Thirty minutes: history before a window, and the operator may be away for as long. */
+/** Thirty minutes, for history before a window; the operator can be away for as long without loss. */
 export const maxBlocks = 90;
-/** A report has other things to say, too. */
+/** A quarter of a report is reserved for its other fields. */
 export const ringLimitBytes = (reportLimitBytes * 3) / 4;
 /**
- * How long after the reading before it a reading may come whose difference still counts for the block it was read in:
- * half a block, so that what is attributed to a block is mostly its own.
+ * Longest time between two readings in adjacent blocks whose difference is assigned to the later block. With half a
+ * block, most of the counts in a block are its own.
  */
 export const attributableMs = (blockSeconds * 1000) / 2;
 
-/** The ring with one more reading of the runtime's counters in it. */
+/** Adds a reading of the runtime's counters to the ring. */
 export function nextRing(
   before: Ring | undefined,
   { bootId, traffic = [] }: Pick<Report, 'bootId' | 'traffic'>,
   at: ReadAt,
 ): Ring {
   const now = { bootId, counted: traffic, readBlock: blockAt(at.wallMs), readAtMs: at.monotonicMs };
-  // When those were counted that were there before us, nobody knows; of a runtime that has counted nothing we know
-  // that.
+  // The time of the counts in a first reading is unknown, so the first complete block is the next one. A runtime that
+  // has counted nothing has no counts in the current block either, so that block is complete.
   if (before?.bootId !== bootId)
     return { ...now, since: traffic.some(isSomething) ? now.readBlock + 1 : now.readBlock, seq: 0, held: [] };
   const change = differenceOf(before.counted, traffic);
@@ -77,10 +78,10 @@ export function nextRing(
 }
 
 /**
- * The block for a change between two readings; undefined when it may belong to several.
+ * The block to which a change between two readings is assigned; undefined when it may belong to several.
  *
- * A change of nothing is the same in every block. The clock may have been set: back by a moment, the ring stays in its
- * block until the clock is there again; by more, or ahead, nothing can be said.
+ * An empty change fits any block. If the wall clock was set back by at most one block, the ring stays in its block
+ * until the clock reaches it again; after a larger step in either direction the block is unknown.
  */
 function attributedTo(
   before: Ring,
@@ -95,8 +96,8 @@ function attributedTo(
 }
 
 /**
- * The ring with a comparison of an answer with stable's in it, in the block of the last reading.
- * A ring whose first block has not begun takes none.
+ * Adds a comparison of an answer with stable's to the block of the last reading.
+ * It is ignored while the ring's first block has not begun.
  */
 export function withComparison(
   ring: Ring,
@@ -105,7 +106,7 @@ export function withComparison(
   return withCount(ring, { ...nothingOf(tier, sizeClass), compared: 1, disagreed: agrees ? 0 : 1 });
 }
 
-/** The same with a pair of service times, which is no traffic. */
+/** Adds a pair of service times to the block of the last reading, without counting a request. */
 export function withPair(ring: Ring, { tier, sizeClass, source, ratio }: Pair): Ring {
   const histogram = {
     base: ratioBuckets.base,
@@ -124,11 +125,11 @@ function withCount(ring: Ring, one: BlockTraffic): Ring {
 }
 
 /**
- * What a report says of the blocks.
+ * The blocks for a report.
  *
- * @param from only blocks from this one on
- * @param limitBytes of their JSON; when not all fit, the claim begins at the oldest of the newest that do
- * @returns undefined when there is nothing to claim
+ * @param from index of the first block
+ * @param limitBytes limit of their JSON; if not all fit, `since` is moved to the oldest of the newest blocks that fit
+ * @returns undefined when no block is complete
  */
 export function blocksOf(ring: Ring | undefined, from = 0, limitBytes = ringLimitBytes): Blocks | undefined {
   if (ring === undefined) return undefined;
@@ -148,13 +149,11 @@ export function blocksOf(ring: Ring | undefined, from = 0, limitBytes = ringLimi
   return since > ring.readBlock ? undefined : { since, until: ring.readBlock, counts: kept.toReversed() };
 }
 
-// ── what changed between two readings ──
-
 function isSomething({ latency, ok, errors }: Pick<BlockTraffic, 'latency' | 'ok' | 'errors'>): boolean {
   return ok > 0 || Object.values(errors).some((n) => n > 0) || Object.values(latency.counts).some((n) => n > 0);
 }
 
-/** @returns undefined when something is less than it was: these are not the same counters any more */
+/** @returns undefined when a count has decreased, because these cannot be the same counters */
 function differenceOf(before: readonly Traffic[], after: readonly Traffic[]): readonly BlockTraffic[] | undefined {
   const earlier = new Map(before.map((traffic) => [keyOf(traffic), traffic]));
   const changes: BlockTraffic[] = [];
@@ -192,7 +191,7 @@ function changeOf(
 
 type Counts = Readonly<Record<string, number>>;
 
-/** `after` less `before`, without what did not change; undefined when anything would be below 0. */
+/** `after` minus `before`, without zeros; undefined when a difference is below 0. */
 function lessCounts(after: Counts, before: Counts): Counts | undefined {
   for (const [key, count] of Object.entries(before)) if ((ownValue(after, key) ?? 0) < count) return undefined;
   return Object.fromEntries(
@@ -202,8 +201,6 @@ function lessCounts(after: Counts, before: Counts): Counts | undefined {
   );
 }
 
-// ── adding it to its block ──
-
 function withChange(ring: Ring, block: number, change: readonly BlockTraffic[]): Ring {
   const known = ring.held.find(({ count }) => count.index === block)?.count.traffic ?? [];
   const merged = new Map(known.map((traffic) => [keyOf(traffic), traffic]));
@@ -211,7 +208,7 @@ function withChange(ring: Ring, block: number, change: readonly BlockTraffic[]):
     const there = merged.get(keyOf(more));
     merged.set(keyOf(more), there === undefined ? more : sumOf(there, more));
   }
-  // More than a report may carry: the block cannot be told, and is not claimed.
+  // The block has more classes than a report may carry: drop it, and continue with the next block.
   if (merged.size > maxBlockClasses) return { ...ring, since: block + 1, held: [] };
   const seq = ring.seq + 1;
   const count: BlockCount = { index: block, seq, traffic: [...merged.values()] };
@@ -254,7 +251,7 @@ function moreCounts(a: Counts, b: Counts): Counts {
   return sum;
 }
 
-/** Within the limits, and the claim with it. */
+/** Drops the oldest blocks above the limits, and moves `since` accordingly. */
 function trimmed(ring: Ring): Ring {
   let since = Math.max(ring.since, Math.min(ring.readBlock, ring.readBlock - maxBlocks + 1));
   let sizeBytes = ring.held.reduce((sum, held) => sum + held.sizeBytes, 0);

@@ -1,9 +1,9 @@
 /**
- * Takes samples: from this pod's runtime for whoever asks this sidecar, from a stable pod's sidecar for this pod.
+ * Takes samples: from this pod's runtime to pass them on, or from the sidecar of a stable pod to replay them.
  *
- * Owns:   the request and its bounds. Never rejects: where nothing comes, there is nothing to compare.
- * Limits: `takenLimitBytes` and the head in front of them, within `deadlineMs`.
- * Why:    POST, since what was handed out is not handed out again.
+ * Owns:   the request. Never rejects: without samples there is nothing to compare.
+ * Limits: the answer has at most `takenLimitBytes` and a head, and must arrive within `deadlineMs`.
+ * Why:    POST instead of GET, because each sample is handed out only once.
  */
 import { request, type Agent, type IncomingMessage } from 'node:http';
 import { bearer, tokenHeader } from '../../api/access.ts';
@@ -15,12 +15,12 @@ export type SamplesSource = {
   readonly port: number;
   readonly agent: Agent;
   readonly deadlineMs: number;
-  /** Of the revision whose pod is asked. */ readonly token?: string | undefined;
+  /** The token of the revision whose pod is asked. */ readonly token?: string | undefined;
 };
 
 const limitBytes = takenLimitBytes + 128 * 1024;
 
-/** The samples as they travel; undefined when none could be had. */
+/** The samples as encoded bytes; undefined when the request failed. */
 export function takeBytes(source: SamplesSource, max: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const { address, port, agent, deadlineMs, token } = source;
   const headers = { 'content-length': '0', ...(token === undefined ? {} : { [tokenHeader]: bearer(token) }) };
@@ -45,7 +45,7 @@ export function takeBytes(source: SamplesSource, max: number): Promise<Uint8Arra
   });
 }
 
-/** @returns undefined when there were none to be had, or what came were no samples */
+/** @returns undefined when the request failed, or the answer cannot be decoded */
 export async function takeSamples(source: SamplesSource, max: number): Promise<Taken | undefined> {
   const bytes = await takeBytes(source, max);
   return bytes === undefined ? undefined : readTaken(bytes);

@@ -1,11 +1,9 @@
 /**
- * The sidecar's HTTP side: `GET /report`, `GET /healthz`, and `POST /samples` for a candidate's sidecar.
+ * The sidecar's HTTP server: `GET /report`, `GET /healthz`, and `POST /samples` for a candidate's sidecar.
  *
- * Owns:   the routes and compression, and that a report stays within its bound. A report is answered from memory and
- *         never waits for the runtime; samples are passed on from it and kept nowhere.
- * Limits: 32 connections, of which one that is idle makes room for a new one; no body is read. A pod has one operator,
- *         a few candidates' pods and perhaps a person with curl.
- * Ends:   every connection at once; a report is milliseconds, and the operator asks again.
+ * Owns:   the routes and compression. A report is served from memory and never waits for the runtime.
+ * Limits: a report has at most `reportLimitBytes`; 32 connections, above which an idle one is closed; no body is read.
+ * Ends:   closes every connection at once; the operator repeats a lost request.
  */
 import { gzip } from 'node:zlib';
 import { promisify } from 'node:util';
@@ -18,28 +16,28 @@ import { maxTaken } from '../sampling/sample.ts';
 import type { Door } from '../config/access-file.ts';
 import { askedIn, type Asked } from './asked.ts';
 
-/** What is served; read anew at each request. */
+/** The data behind the routes; every function is called at each request. */
 export type Served = {
-  /** Without blocks. */
+  /** The report without blocks. */
   readonly report: () => Report;
-  /** @param from only blocks from this one on @param limitBytes of their JSON */
+  /** @param from index of the first block @param limitBytes limit of their JSON */
   readonly blocks?: (from: number | undefined, limitBytes: number) => Blocks | undefined;
-  /** Hears what every request for a report asks for beside it. */
+  /** Called with the instructions in a request for a report that carries the token. */
   readonly onAsked?: (asked: Asked) => void;
-  /** Samples of the runtime, as they travel; undefined when there are none to be had. */
+  /** Samples of the runtime as encoded bytes; undefined when the runtime did not provide them. */
   readonly takeSamples?: (max: number) => Promise<Uint8Array | undefined>;
   readonly alive: () => boolean;
-  /** Who may ask for more than a report. */
+  /** Checks the token, which is required for instructions and samples. */
   readonly door: Pick<Door, 'isOpenTo'>;
 };
 
 const compress = promisify(gzip);
-/** The operator asks every half a minute at rest: its connection outlasts that. */
+/** At rest the operator reads a report every 30 s; its connection is kept open longer than that. */
 const limits = { keepAliveMs: 40_000, maxConnections: 32 };
-/** Less than a packet: compressing saves nothing. */
+/** A smaller body fits into one packet, so compression saves nothing. */
 const compressFromBytes = 1_024;
 
-/** Ends every connection at once. */
+/** Closes every connection at once. */
 export type EndServing = () => Promise<void>;
 
 /** @throws AppError PORT_TAKEN */
@@ -58,12 +56,12 @@ export async function serveReports(served: Served, addresses: readonly string[],
   return end;
 }
 
-/** The routes alone, for whoever brings the socket. */
+/** The routes without a socket, also used by tests. */
 export function sidecarApp(served: Served): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
-  // A fault of ours is answered without its stack.
+  // In production mode Express leaves the stack trace out of error answers.
   app.set('env', 'production');
   app.get('/report', (request, response) => answerReport(served, request, response));
   app.post('/samples', (request, response) => answerSamples(served, request, response));
@@ -72,7 +70,7 @@ export function sidecarApp(served: Served): Express {
     response
       .status(alive ? 200 : 500)
       .type('text/plain')
-      .send(alive ? 'ok\n' : 'the collector does not turn any more\n');
+      .send(alive ? 'ok\n' : 'the collector loop is stuck\n');
   });
   app.use((request, response) => {
     const error = new AppError('PATH_UNKNOWN', { method: request.method, path: request.path.slice(0, 200) });
@@ -90,7 +88,7 @@ async function answerReport(served: Served, request: Request, response: Response
     response.status(400).json({ error: { code: error.code, message: error.message } });
     return;
   }
-  // Anybody may read; what the operator asked for before goes on whoever reads.
+  // A report needs no token. Instructions without the token are ignored, so other readers do not change the operator's.
   if (served.door.isOpenTo(request.headers[tokenHeader])) served.onAsked?.(asked);
   await send(reportText(served, asked), request, response);
 }
@@ -103,20 +101,20 @@ async function answerSamples({ takeSamples, door }: Served, request: Request, re
   }
   const max = Number(queryOf(request).get('max') ?? 1);
   const bytes = await takeSamples?.(Number.isSafeInteger(max) && max > 0 ? Math.min(max, maxTaken) : 1);
-  if (bytes === undefined) response.status(503).json({ error: { message: 'the runtime gives no samples' } });
+  if (bytes === undefined) response.status(503).json({ error: { message: 'the runtime provided no samples' } });
   else
     response
       .set({ 'content-type': 'application/octet-stream', 'cache-control': 'no-store' })
       .send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
 }
 
-/** A request line may hold a whole URL with a host and port that are none: only what is asked counts. */
+/** Parses only the query, because a request line may hold a whole URL with an invalid host or port. */
 function queryOf({ url }: Request): URLSearchParams {
   const at = url.indexOf('?');
   return new URLSearchParams(at < 0 ? '' : url.slice(at));
 }
 
-/** The report with as many blocks as fit, which are what makes it long. */
+/** The report with as many of the newest blocks as fit into `reportLimitBytes`. */
 function reportText({ report, blocks }: Served, { blocksFrom }: Asked): string {
   const rest = report();
   const restText = JSON.stringify(rest);

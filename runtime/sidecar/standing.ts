@@ -1,12 +1,12 @@
 /**
- * What the operator asked for last, while it holds.
+ * The operator's latest instructions, until they expire.
  *
- * Owns:  when it stops to hold: an operator that is gone keeps nobody sampling or replaying.
+ * Owns:  their expiry, so that pods stop sampling and replaying when the operator is gone.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { nothingAsked, type Asked } from './asked.ts';
 
-/** During a rollout the operator asks every five seconds; three times it may fail to. */
+/** During a rollout the operator repeats its instructions every 5 s; three requests in a row may fail. */
 export const holdsMs = 20_000;
 
 export class Standing {

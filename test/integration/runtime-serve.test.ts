@@ -110,7 +110,7 @@ describe('runtime/main.ts', function () {
       says: /^error: .*bad\.yaml: batching\.maxBatchSizes: unknown field; did you mean maxBatchSize\?/ },
     { name: 'a cache folder that cannot be made',
       args: () => ['serve', join(folder, 'matmul'), '--cache', join(folder, 'bad.yaml', 'cache')],
-      says: /^error: --cache: models cannot be kept in .*bad\.yaml\/cache \(.*\): give another folder/ },
+      says: /^error: --cache: cannot write to .*bad\.yaml\/cache \(.*\): choose another folder/ },
     { name: 'a file that is not a model', args: () =>
         ['serve', join(folder, 'matmul', 'notes.txt'), '--cache', join(folder, 'cache')],
       says: /^error: notes\.txt is not a model that this runtime can serve: / },

@@ -1,18 +1,18 @@
 /**
- * How a golden case is asked: at the runtime's port for sidecars, where it is no traffic and shows in no count.
+ * Sends a golden case to a runtime's port for sidecars, where requests are not counted as traffic.
  *
- * Owns: the deadline, and what is done with a runtime of an earlier version, which has no such port: it is asked as by
- *       its users.
+ * Owns:  the deadline, and the fallback for an earlier version of the runtime, which answers 404 there: it gets the
+ *        case at the port for users.
  */
 import type { Agent } from 'node:http';
 import { ports } from '../../../api/names.ts';
 import { askRuntime } from '../../protocol/ask-runtime.ts';
 import type { Ask } from './golden-pass.ts';
 
-/** A case may be the longest text that a model takes, on a busy machine. */
+/** Enough for the longest text that a model accepts, on a busy machine. */
 const deadlineMs = 60_000;
 
-/** @param tokenFor the token of the revision that the pod at this address is of; undefined: not known */
+/** @param tokenFor returns the token of the revision whose pod has this address; undefined when it is unknown */
 export function goldenAsk(agent: Agent, tokenFor: (address: string) => string | undefined = () => undefined): Ask {
   return async (address, question, signal) => {
     const door = { address, agent, deadlineMs, signal };

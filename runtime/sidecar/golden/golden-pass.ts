@@ -1,10 +1,9 @@
 /**
- * Runs a golden set once: each case to this pod's runtime and, where nobody gave the right answer, to one of stable's.
+ * Runs a golden set once: sends each case to this pod's runtime and, without an expected answer, to a pod of stable.
  *
- * Owns:   what an answer, a refusal and a silence mean for the set, and the numbers while it goes on.
- * Limits: one question at a time; an own runtime or a stable one that cannot answer is asked `tries` times.
- * Rule:   what only time can mend ends the pass with `later`. A case that the model fails on counts with the worst
- *         value.
+ * Limits: one request at a time; a runtime that cannot answer is tried `tries` times.
+ * Ends:   with `later` when the pass should be repeated, with `broken` when set and model do not fit. A case on which
+ *         the model fails counts with the metric's worst value.
  */
 import { goldenMetrics } from '../../../api/golden-metrics.ts';
 import { AppError, messageOf } from '../../../api/errors.ts';
@@ -22,7 +21,7 @@ import type { Answered, Question } from '../../protocol/ask-runtime.ts';
 /** Never rejects. */
 export type Ask = (address: string, question: Question, signal: AbortSignal) => Promise<Answered>;
 
-export type PassWorld = {
+export type PassDeps = {
   readonly golden: GoldenConfig;
   readonly ask: Ask;
   /** Where this pod's runtime listens. */
@@ -30,32 +29,33 @@ export type PassWorld = {
   /** Addresses of stable's pods. */
   readonly peers: readonly string[];
   readonly clock: Clock;
-  /** Chance in [0, 1). */
+  /** Random number in [0, 1). */
   readonly random: () => number;
   readonly stop: AbortSignal;
 };
 
 export type PassEnd =
   | { readonly kind: 'done' }
-  /** The set and the model do not fit together. */
+  /** The set is invalid, or does not fit the model. */
   | { readonly kind: 'broken'; readonly why: string }
   | { readonly kind: 'later'; readonly why: string };
 
-/** The set as one pass sees it: its cases are parsed on the way. */
+/** The set of one pass; `cases` parses it while it iterates. */
 export type PassSet = {
   readonly n: number;
   readonly cases: () => Iterable<GoldenCase>;
-  /** Made up: its cases cannot be at fault. */ readonly generated: boolean;
+  /** The cases were generated from the signature, so a refused case is the model's failure. */
+  readonly generated: boolean;
 };
 
 const tries = 4;
 const pause = { baseMs: 1_000, maxMs: 8_000 };
-/** Outputs of one answer; larger ones are not compared. */
+/** Limits for decoding an answer. */
 const answerTensors = { ...caseLimits.tensors, maxElements: 2 ** 23 };
 const problemLimit = 500;
 
 export class GoldenPass {
-  readonly #world: PassWorld;
+  readonly #deps: PassDeps;
   readonly #set: PassSet;
   readonly #score: Score;
   #done = 0;
@@ -64,14 +64,14 @@ export class GoldenPass {
   #problem: string | undefined;
   #peer: number;
 
-  constructor(world: PassWorld, set: PassSet) {
-    this.#world = world;
+  constructor(deps: PassDeps, set: PassSet) {
+    this.#deps = deps;
     this.#set = set;
-    this.#score = new Score(world.golden.metric);
-    this.#peer = Math.floor(world.random() * world.peers.length);
+    this.#score = new Score(deps.golden.metric);
+    this.#peer = Math.floor(deps.random() * deps.peers.length);
   }
 
-  /** So far. */
+  /** The numbers of the pass so far. */
   get numbers() {
     return {
       n: this.#set.n,
@@ -85,7 +85,7 @@ export class GoldenPass {
   }
 
   async run(): Promise<PassEnd> {
-    const { stop } = this.#world;
+    const { stop } = this.#deps;
     try {
       for (const one of this.#set.cases()) {
         const end = await this.#case(one);
@@ -95,7 +95,7 @@ export class GoldenPass {
       }
       return { kind: 'done' };
     } catch (error) {
-      // Only the set's own parsing throws.
+      // Only parsing the set throws.
       if (error instanceof AppError && error.code === 'GOLDEN_SET_INVALID')
         return { kind: 'broken', why: messageOf(error) };
       throw error;
@@ -108,36 +108,36 @@ export class GoldenPass {
       return { kind: 'later', why: `this pod's runtime did not answer ${one.where}: ${mine.why}` };
     if (mine.kind === 'refused') return this.#refused(one, mine);
     const got = read(one, mine);
-    if (typeof got === 'string') return this.#fail(one, `its answer cannot be read: ${got}`);
+    if (typeof got === 'string') return this.#fail(one, `the answer cannot be decoded: ${got}`);
     if (one.expected !== undefined) return this.#compare(one, one.expected, got);
-    return this.#world.peers.length === 0 ? this.#checkFinite(one, got) : this.#compareWithStable(one, got);
+    return this.#deps.peers.length === 0 ? this.#checkFinite(one, got) : this.#compareWithStable(one, got);
   }
 
-  /** A model that does not take a case that was made for it fails; otherwise the set is not made for this model. */
+  /** A refused generated case, or a server error, is the model's failure; otherwise the set does not fit the model. */
   #refused(one: GoldenCase, { status, why }: Extract<Answered, { kind: 'refused' }>): PassEnd | undefined {
-    if (status >= 500 || this.#set.generated) return this.#fail(one, `the model fails on it: ${why}`);
-    return { kind: 'broken', why: `golden set, ${one.where}: the model does not take it: ${why}` };
+    if (status >= 500 || this.#set.generated) return this.#fail(one, `the model failed: ${why}`);
+    return { kind: 'broken', why: `golden set, ${one.where}: the model refuses the case: ${why}` };
   }
 
   async #compareWithStable(one: GoldenCase, got: NamedTensors): Promise<PassEnd | undefined> {
-    const theirs = await this.#askStable(one.question);
-    if (theirs.kind === 'unavailable')
-      return { kind: 'later', why: `no pod of stable answered ${one.where}: ${theirs.why}` };
-    if (theirs.kind === 'refused') {
-      if (theirs.status >= 500) return this.#stableFails(one, got, theirs.why);
+    const stable = await this.#askStable(one.question);
+    if (stable.kind === 'unavailable')
+      return { kind: 'later', why: `no pod of stable answered ${one.where}: ${stable.why}` };
+    if (stable.kind === 'refused') {
+      if (stable.status >= 500) return this.#stableFails(one, got, stable.why);
       return {
         kind: 'broken',
-        why: `golden set, ${one.where}: it has no expected answer, and stable does not take it: ${theirs.why}`,
+        why: `golden set, ${one.where}: the case has no expected answer, and stable refuses it: ${stable.why}`,
       };
     }
-    const want = read(one, theirs);
+    const want = read(one, stable);
     if (typeof want === 'string')
-      return { kind: 'later', why: `stable's answer to ${one.where} cannot be read: ${want}` };
+      return { kind: 'later', why: `stable's answer to ${one.where} cannot be decoded: ${want}` };
     return this.#compare(one, want, got);
   }
 
   #compare(one: GoldenCase, want: NamedTensors, got: NamedTensors): PassEnd | undefined {
-    const { golden } = this.#world;
+    const { golden } = this.#deps;
     const comparison = compareOutputs(golden.metric, want, got);
     if (comparison.kind === 'unfit')
       return { kind: 'broken', why: `golden set, ${one.where}: ${golden.metric} does not fit: ${comparison.problem}` };
@@ -145,12 +145,15 @@ export class GoldenPass {
     return undefined;
   }
 
-  /** A stable model that fails has no right answer, and waiting brings none: the candidate may be its mend. */
+  /**
+   * Where stable's model fails, a case passes if the candidate's answer is finite. To wait for stable would block a
+   * candidate that fixes the failure.
+   */
   #stableFails(one: GoldenCase, got: NamedTensors, why: string): undefined {
     this.#checkFinite(one, got);
     if (notFiniteIn(got) !== undefined) return;
     this.#compared += 1;
-    this.#problem ??= `${one.where}: stable fails on it: ${why}`;
+    this.#problem ??= `${one.where}: stable failed: ${why}`;
   }
 
   #checkFinite(one: GoldenCase, got: NamedTensors): undefined {
@@ -160,42 +163,42 @@ export class GoldenPass {
   }
 
   #fail(one: GoldenCase, note: string): undefined {
-    this.#count(one, { value: goldenMetrics[this.#world.golden.metric].worst, weight: 1, note });
+    this.#count(one, { value: goldenMetrics[this.#deps.golden.metric].worst, weight: 1, note });
   }
 
   #count(
     { where }: GoldenCase,
     { value, weight, note }: { readonly value: number; readonly weight: number; readonly note?: string },
   ): void {
-    const { metric } = this.#world.golden;
+    const { metric } = this.#deps.golden;
     const before = this.#score.worst;
     const isWorst = before === undefined || (value !== before && worse(metric, before, value) === value);
     this.#score.add({ value, weight });
     this.#compared += 1;
-    const good = meets(value, this.#world.golden);
+    const good = meets(value, this.#deps.golden);
     if (good) this.#passed += 1;
     else if (isWorst) this.#problem = note === undefined ? `${where} is the worst` : `${where}: ${note}`;
   }
 
   #askSelf(question: Question): Promise<Answered> {
-    const { ask, self, stop } = this.#world;
+    const { ask, self, stop } = this.#deps;
     return this.#patiently(() => ask(self, question, stop));
   }
 
-  /** Another one at each try: one pod's restart is no reason to wait. */
+  /** Each try uses the next pod of stable, so the restart of one pod does not delay the pass. */
   #askStable(question: Question): Promise<Answered> {
-    const { ask, peers, stop } = this.#world;
+    const { ask, peers, stop } = this.#deps;
     return this.#patiently((nth) => {
       if (nth > 1) this.#peer += 1;
       const address = peers[this.#peer % peers.length];
       return address === undefined
-        ? Promise.resolve({ kind: 'unavailable', why: 'there is none' } as const)
+        ? Promise.resolve({ kind: 'unavailable', why: 'no address is known' } as const)
         : ask(address, question, stop);
     });
   }
 
   #patiently(askOnce: (nth: number) => Promise<Answered>): Promise<Answered> {
-    const { clock, random, stop } = this.#world;
+    const { clock, random, stop } = this.#deps;
     return retry(askOnce, {
       clock,
       signal: stop,
@@ -205,7 +208,7 @@ export class GoldenPass {
   }
 }
 
-/** @returns what is wrong with it, as text, when it is no answer */
+/** @returns the problem as text when the answer cannot be decoded */
 function read({ form }: GoldenCase, { body, jsonBytes }: Extract<Answered, { kind: 'answer' }>): NamedTensors | string {
   try {
     return form === 'embeddings'

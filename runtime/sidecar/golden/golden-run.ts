@@ -1,12 +1,9 @@
 /**
- * The golden run of a pod: once its model is ready, every case is asked and the answers are judged.
+ * The golden run of a pod: runs the golden set once the model is ready, and repeats a pass that could not finish.
  *
- * Owns:   when a pass begins, when it is tried again, and the result that the report carries.
- * Level:  `offer` says each time who stable is. A run without stable only asks for finite numbers where nobody gave the
- *         right answer; when stable is named later, it begins again.
- * Limits: one question at a time, each with its deadline; passes that came to nothing pause up to half a minute. How
- *         long the whole may take is the rollout's deadline.
- * Ends:   `run` returns when the numbers are final, or soon after `stop`.
+ * Owns:   the start and repetition of passes, and the result in the report. Without stable, a case without an expected
+ *         answer only needs finite numbers; when `offer` names stable later, the set is run again.
+ * Ends:   `run` returns when the result is final, or soon after `stop`. The rollout limits its total time.
  */
 import { AppError, messageOf } from '../../../api/errors.ts';
 import type { GoldenResult } from '../../../api/report.ts';
@@ -14,10 +11,10 @@ import type { Clock } from '../../../lib/clock.ts';
 import type { Logger } from '../../../lib/log.ts';
 import { backoffMs } from '../../../lib/retry.ts';
 import { GoldenPass, type PassEnd } from './golden-pass.ts';
-import { findSet, type SourceWorld } from './golden-source.ts';
+import { findSet, type SourceDeps } from './golden-source.ts';
 
-export type GoldenOptions = Omit<SourceWorld, 'peers' | 'stop'> & {
-  /** Whether this pod's runtime takes requests. */
+export type GoldenRunDeps = Omit<SourceDeps, 'peers' | 'stop'> & {
+  /** Whether this pod's runtime is ready. */
   readonly ready: () => boolean;
   readonly clock: Clock;
   readonly random: () => number;
@@ -29,35 +26,35 @@ const pause = { baseMs: 2_000, maxMs: 30_000 };
 const maxPeers = 16;
 
 export class GoldenRunner {
-  readonly #options: GoldenOptions;
+  readonly #deps: GoldenRunDeps;
   #peers: readonly string[] = [];
   #pass: GoldenPass | undefined;
   #state: GoldenResult['state'] = 'Waiting';
   #problem: string | undefined = 'the model is not ready yet';
 
-  constructor(options: GoldenOptions) {
-    this.#options = options;
+  constructor(deps: GoldenRunDeps) {
+    this.#deps = deps;
   }
 
-  /** @param peers addresses of stable's ready pods; none: there are none, or this pod is stable itself */
+  /** @param peers addresses of stable's ready pods; empty when there are none, or when this pod is stable itself */
   offer(peers: readonly string[]): void {
     this.#peers = peers.slice(0, maxPeers);
   }
 
   result(): GoldenResult {
-    const { id } = this.#options.golden;
+    const { id } = this.#deps.golden;
     const numbers = this.#pass?.numbers ?? { n: 0, done: 0, passed: 0, compared: 0, score: null, worst: null };
-    // While it runs, the score is that of the cases so far: nobody is to take it for the set's.
+    // Report a score only at the end: before, it covers only the cases so far, and could be mistaken for the set's.
     const score = this.#state === 'Done' ? numbers.score : null;
     const problem = this.#problem ?? ('problem' in numbers ? numbers.problem : undefined);
     return { id, state: this.#state, ...numbers, score, ...(problem === undefined ? {} : { problem }) };
   }
 
   async run(stop: AbortSignal): Promise<void> {
-    const { clock, random, logger } = this.#options;
+    const { clock, random, logger } = this.#deps;
     let failures = 0;
     while (!stop.aborted) {
-      await this.#until(() => this.#options.ready(), stop);
+      await this.#until(() => this.#deps.ready(), stop);
       if (stop.aborted) return;
       const askedPeers = this.#peers;
       const end = await this.#runOnce(askedPeers, stop).catch((error: unknown) => failed(error));
@@ -68,15 +65,15 @@ export class GoldenRunner {
         continue;
       }
       failures = 0;
-      logger.info('golden set was run', { ...this.result() });
+      logger.info('golden run ended', { ...this.result() });
       if (end.kind === 'broken' || askedPeers.length > 0 || !this.#lacksTruth()) return;
       await this.#until(() => this.#peers.length > 0, stop);
     }
   }
 
   async #runOnce(peers: readonly string[], stop: AbortSignal): Promise<PassEnd & { readonly note?: string }> {
-    const { golden, ask, self, clock, random } = this.#options;
-    const found = await findSet({ ...this.#options, peers, stop });
+    const { golden, ask, self, clock, random } = this.#deps;
+    const found = await findSet({ ...this.#deps, peers, stop });
     if (found.kind === 'later') return found;
     const pass = new GoldenPass({ golden, ask, self, peers: found.peers, clock, random, stop }, found.set);
     this.#pass = pass;
@@ -97,11 +94,11 @@ export class GoldenRunner {
   }
 
   async #until(condition: () => boolean, stop: AbortSignal): Promise<void> {
-    while (!condition() && !stop.aborted) await this.#options.clock.sleep(lookMs, stop);
+    while (!condition() && !stop.aborted) await this.#deps.clock.sleep(lookMs, stop);
   }
 }
 
-/** A set that cannot be read is broken; a bug is, too, rather than a sidecar that ends. */
+/** Temporary errors are tried again later. Any other error, including a bug, makes the result Broken. */
 function failed(error: unknown): PassEnd {
   if (error instanceof AppError && error.kind !== 'invalid' && error.kind !== 'missing')
     return { kind: 'later', why: messageOf(error) };

@@ -1,8 +1,8 @@
 /**
- * Where the cases of a golden run come from: a file beside the config, a file that `prepare` fetched, or nowhere.
+ * Provides the cases of a golden run: from a file beside the config, from a file that `prepare` fetched, or generated.
  *
- * Owns:   finding the file, and what is asked of a model for which nobody gave cases: texts of an Embedding model,
- *         tensors by the signature for any other. Of two revisions with different inputs nothing can be compared.
+ * Owns:   finding the file, and generating cases: texts for an Embedding model, tensors by the signature otherwise.
+ *         Answers of revisions with different inputs or outputs are not compared.
  * Throws: AppError GOLDEN_SET_INVALID, FILE_UNREADABLE.
  */
 import { stat } from 'node:fs/promises';
@@ -21,7 +21,7 @@ import { tasks } from '../../tasks/registry.ts';
 import type { Answered } from '../../protocol/ask-runtime.ts';
 import type { Ask, PassSet } from './golden-pass.ts';
 
-export type SourceWorld = {
+export type SourceDeps = {
   readonly golden: GoldenConfig;
   /** The model's name in URLs. */
   readonly model: string;
@@ -38,19 +38,20 @@ export type FoundSet =
   | {
       readonly kind: 'set';
       readonly set: PassSet;
-      /** Whom to ask for right answers. */ readonly peers: readonly string[];
+      /** Pods of stable whose answers are the reference; empty: answers are not compared. */
+      readonly peers: readonly string[];
       readonly note?: string;
     }
   | { readonly kind: 'later'; readonly why: string };
 
-export async function findSet(world: SourceWorld): Promise<FoundSet> {
+export async function findSet(deps: SourceDeps): Promise<FoundSet> {
   const {
     golden: { source },
     model,
     configDir,
     cacheDir,
     peers,
-  } = world;
+  } = deps;
   switch (source.kind) {
     case 'File':
       return {
@@ -65,36 +66,37 @@ export async function findSet(world: SourceWorld): Promise<FoundSet> {
         peers,
       };
     case 'Generated':
-      return generate(world, { seed: source.seed, count: source.cases });
+      return generate(deps, { seed: source.seed, count: source.cases });
   }
 }
 
 type Made = { readonly seed: number; readonly count: number };
 
-async function generate(world: SourceWorld, made: Made): Promise<FoundSet> {
-  const { asked } = tasks[world.task];
+async function generate(deps: SourceDeps, made: Made): Promise<FoundSet> {
+  const { asked } = tasks[deps.task];
   if (asked !== undefined)
-    return found({ n: made.count, cases: () => asked.cases(world.model, made), generated: true }, world.peers);
-  const own = await signatureAt(world, world.self);
-  if (typeof own === 'string') return { kind: 'later', why: `this pod's runtime did not say what it takes: ${own}` };
-  const [peer] = world.peers;
-  if (peer === undefined) return fitting(world, { ...made, signature: own, peers: [] });
-  const theirs = await signatureAt(world, peer);
-  if (typeof theirs === 'string') return { kind: 'later', why: `stable did not say what it takes: ${theirs}` };
-  // What stable takes, a compatible revision takes, too.
-  const difference = differenceOf(own, theirs);
-  if (difference === undefined) return fitting(world, { ...made, signature: theirs, peers: world.peers });
-  const alone = await fitting(world, { ...made, signature: own, peers: [] });
+    return found({ n: made.count, cases: () => asked.cases(deps.model, made), generated: true }, deps.peers);
+  const own = await signatureAt(deps, deps.self);
+  if (typeof own === 'string') return { kind: 'later', why: `cannot read the signature of this pod's model: ${own}` };
+  const [peer] = deps.peers;
+  if (peer === undefined) return fitting(deps, { ...made, signature: own, peers: [] });
+  const stable = await signatureAt(deps, peer);
+  if (typeof stable === 'string')
+    return { kind: 'later', why: `cannot read the signature of stable's model: ${stable}` };
+  // Generate by stable's signature: a compatible revision accepts every input that stable accepts.
+  const difference = differenceOf(own, stable);
+  if (difference === undefined) return fitting(deps, { ...made, signature: stable, peers: deps.peers });
+  const alone = await fitting(deps, { ...made, signature: own, peers: [] });
   return alone.kind === 'set'
-    ? { note: `its ${difference} are not stable's, so that no answers can be compared`, ...alone }
+    ? { note: `the model's ${difference} differ from stable's; answers are not compared`, ...alone }
     : alone;
 }
 
-/** Only where schemaPolicy lets them differ it comes to this. */
-function differenceOf(own: Signature, theirs: Signature): 'inputs' | 'outputs' | undefined {
-  if (!sameInputs(own, theirs)) return 'inputs';
+/** Signatures only differ here if schemaPolicy allows it; otherwise the rollout was refused before. */
+function differenceOf(own: Signature, stable: Signature): 'inputs' | 'outputs' | undefined {
+  if (!sameInputs(own, stable)) return 'inputs';
   const mine = comparable(own);
-  return comparable(theirs).every((name) => mine.includes(name)) ? undefined : 'outputs';
+  return comparable(stable).every((name) => mine.includes(name)) ? undefined : 'outputs';
 }
 
 function sameInputs(a: Signature, b: Signature): boolean {
@@ -108,20 +110,21 @@ function sameInputs(a: Signature, b: Signature): boolean {
 
 type Wanted = Made & { readonly signature: Signature; readonly peers: readonly string[] };
 
-/** Cases of the first size that the model takes; none when it takes no size, or gives nothing that can be compared. */
-async function fitting(world: SourceWorld, { signature, peers, seed, count }: Wanted): Promise<FoundSet> {
-  if (comparable(signature).length === 0) return nothing(peers, 'the model gives no numbers that could be compared');
-  let refusal = 'its shapes are too large to be made up';
+/** Cases of the first size that the model accepts; no cases when it accepts none, or has no comparable outputs. */
+async function fitting(deps: SourceDeps, { signature, peers, seed, count }: Wanted): Promise<FoundSet> {
+  if (comparable(signature).length === 0)
+    return nothing(peers, 'no cases were generated: the model has no numeric output to compare');
+  let refusal = 'its input shapes are too large';
   for (const size of sizes) {
-    const cases = (): Iterable<GoldenCase> => tensorCases(signature, world.model, { seed, count, size });
+    const cases = (): Iterable<GoldenCase> => tensorCases(signature, deps.model, { seed, count, size });
     const [first] = cases();
     if (first === undefined) continue;
-    const answered = await world.ask(peers[0] ?? world.self, first.question, world.stop);
+    const answered = await deps.ask(peers[0] ?? deps.self, first.question, deps.stop);
     if (answered.kind === 'unavailable') return { kind: 'later', why: answered.why };
     if (answered.kind === 'answer') return found({ n: count, cases, generated: true }, peers);
     refusal = answered.why;
   }
-  return nothing(peers, `no inputs could be made up that the model takes: ${refusal}`);
+  return nothing(peers, `no cases were generated: the model accepts none of the generated inputs: ${refusal}`);
 }
 
 function nothing(peers: readonly string[], note: string): FoundSet {
@@ -132,7 +135,7 @@ function found(set: PassSet, peers: readonly string[]): FoundSet & { readonly ki
   return { kind: 'set', set, peers };
 }
 
-async function signatureAt({ ask, model, stop }: SourceWorld, address: string): Promise<Signature | string> {
+async function signatureAt({ ask, model, stop }: SourceDeps, address: string): Promise<Signature | string> {
   const answered: Answered = await ask(address, { method: 'GET', path: `/v2/models/${model}` }, stop);
   if (answered.kind !== 'answer') return answered.why;
   try {

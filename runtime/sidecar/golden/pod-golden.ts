@@ -1,9 +1,9 @@
 /**
- * Follows the revision's config and keeps one golden run going for the set that it names.
+ * Watches the revision's config, and runs the golden set that it names.
  *
- * Owns:  starting a run anew when the config names another set: a rollout that is tried again may be held against a
- *        mended one, and the kubelet replaces the mounted file under a pod that goes on.
- * Ends:  soon after `stop`, with its run.
+ * Owns:  starting a new run when the config names another set. A retried rollout may use a corrected set, and the
+ *        kubelet updates the mounted file without a restart of the pod.
+ * Ends:  soon after `stop`, together with its run.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,25 +11,25 @@ import { paths } from '../../../api/names.ts';
 import type { GoldenResult } from '../../../api/report.ts';
 import type { RuntimeConfig } from '../../../api/runtime-config.ts';
 import { checkRuntimeConfig } from '../../config/revision-file.ts';
-import { GoldenRunner, type GoldenOptions } from './golden-run.ts';
+import { GoldenRunner, type GoldenRunDeps } from './golden-run.ts';
 
-export type PodGoldenOptions = Omit<GoldenOptions, 'golden' | 'model' | 'task'>;
+export type PodGoldenDeps = Omit<GoldenRunDeps, 'golden' | 'model' | 'task'>;
 
 const lookMs = 5_000;
-/** A config is a few KiB; whatever is larger is not one. */
+/** A config has a few KiB; a larger file is ignored. */
 const configLimitBytes = 1 << 20;
 
 export class PodGolden {
-  readonly #options: PodGoldenOptions;
+  readonly #deps: PodGoldenDeps;
   #peers: readonly string[] = [];
   #runner: GoldenRunner | undefined;
   #id: string | undefined;
 
-  constructor(options: PodGoldenOptions) {
-    this.#options = options;
+  constructor(deps: PodGoldenDeps) {
+    this.#deps = deps;
   }
 
-  /** @param peers addresses of stable's ready pods; none: there are none, or this pod is stable itself */
+  /** @param peers addresses of stable's ready pods; empty when there are none, or when this pod is stable itself */
   offer(peers: readonly string[]): void {
     this.#peers = peers;
     this.#runner?.offer(peers);
@@ -44,23 +44,23 @@ export class PodGolden {
     let ended = new AbortController();
     let running = Promise.resolve();
     while (!stop.aborted) {
-      const config = podRuntimeConfig(this.#options.configDir);
+      const config = podRuntimeConfig(this.#deps.configDir);
       if (config?.golden !== undefined && config.golden.id !== this.#id) {
         ended.abort();
         await running;
         ended = new AbortController();
         running = this.#start({ ...config, golden: config.golden }, AbortSignal.any([stop, ended.signal]));
       }
-      await this.#options.clock.sleep(lookMs, stop);
+      await this.#deps.clock.sleep(lookMs, stop);
     }
     await running;
   }
 
   #start(
-    { golden, name, task }: RuntimeConfig & { readonly golden: GoldenOptions['golden'] },
+    { golden, name, task }: RuntimeConfig & { readonly golden: GoldenRunDeps['golden'] },
     stop: AbortSignal,
   ): Promise<void> {
-    const runner = new GoldenRunner({ ...this.#options, golden, model: name, task });
+    const runner = new GoldenRunner({ ...this.#deps, golden, model: name, task });
     this.#id = golden.id;
     this.#runner = runner;
     runner.offer(this.#peers);
@@ -68,7 +68,7 @@ export class PodGolden {
   }
 }
 
-/** Undefined when it is not there or not usable: the runtime says so, and loudly. */
+/** Undefined when the config is missing or invalid; the runtime reports that error. */
 export function podRuntimeConfig(configDir: string): RuntimeConfig | undefined {
   const file = join(configDir, paths.configFile);
   try {

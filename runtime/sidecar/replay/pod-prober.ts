@@ -1,36 +1,35 @@
 /**
- * The probing of this pod: the sockets around the PairProber, and what there is to ask.
+ * Connects the PairProber to the runtimes of this pod and of stable's pods, and selects the golden inputs.
  *
- * Owns:  whom it talks to: this pod's runtime and stable's, at the port where nothing is counted and nothing is in the
- *        way of users; and which golden inputs are asked.
- * Limits: the first `maxInputs` of the set that fit `maxBytes` together are kept in memory, at least one.
+ * Owns:   the connections, to the port for sidecars, where requests are not counted and do not delay user requests.
+ * Limits: keeps the first inputs of the set, up to `maxInputs` and `maxBytes` together, but at least one.
  */
 import { Agent } from 'node:http';
 import { AppError } from '../../../api/errors.ts';
 import { ports } from '../../../api/names.ts';
-import { PairProber, type ProbeInputs, type ProberOptions, type ProbeWork } from './prober.ts';
+import { PairProber, type ProbeInputs, type ProberDeps, type ProbeWork } from './prober.ts';
 import { askRuntime, type Question } from '../../protocol/ask-runtime.ts';
 import type { Asked } from '../asked.ts';
 import { findSet } from '../golden/golden-source.ts';
 import type { Ask } from '../golden/golden-pass.ts';
 import { podRuntimeConfig } from '../golden/pod-golden.ts';
 
-export type PodProberOptions = Pick<ProberOptions, 'clock' | 'random' | 'self' | 'pairs'> & {
+export type PodProberDeps = Pick<ProberDeps, 'clock' | 'random' | 'self' | 'pairs'> & {
   readonly asked: () => Asked;
   readonly ready: () => boolean;
-  /** Where the revision's config is mounted, and where `prepare` keeps what it fetched. */
+  /** Where the revision's config is mounted; `cacheDir` is where `prepare` stores fetched files. */
   readonly configDir: string;
   readonly cacheDir: string;
-  /** The token of the revision that the pod at this address is of. */
+  /** The token of the revision whose pod has this address. */
   readonly tokenFor: (address: string) => string | undefined;
 };
 
-/** Longer than any run that is worth a probe: with its pause it would be one in ten minutes. */
+/** A probe of 30 s would be followed by a pause of ten minutes (loadLimit), so longer runs are not worth probing. */
 const answerDeadlineMs = 30_000;
 const maxInputs = 16;
 const maxBytes = 4 * 2 ** 20;
 
-export function podProber({ asked, ready, tokenFor, configDir, cacheDir, ...options }: PodProberOptions): {
+export function podProber({ asked, ready, tokenFor, configDir, cacheDir, ...options }: PodProberDeps): {
   readonly prober: PairProber;
   readonly close: () => void;
 } {
@@ -57,7 +56,8 @@ export function podProber({ asked, ready, tokenFor, configDir, cacheDir, ...opti
 }
 
 /**
- * A pod does not compare itself with itself. Without their token stable's pods would take a probe for a user's request.
+ * Excludes this pod, which must not be compared with itself. Without the token of stable's pods there is no work: they
+ * would count a probe as a user request.
  */
 function workIn({ peers, probes, peersToken }: Asked, self: string): ProbeWork | undefined {
   const others = peers.filter((peer) => peer !== self);
@@ -76,8 +76,8 @@ type Where = {
 };
 
 /**
- * The inputs of the revision's golden set, or those made up in its place. A set that cannot be read is told of by the
- * golden run.
+ * The inputs of the revision's golden set, or generated ones. For an invalid set there are no inputs; the golden run
+ * reports the error.
  */
 async function inputsOf(where: Where): Promise<ProbeInputs> {
   const config = podRuntimeConfig(where.configDir);
@@ -85,7 +85,7 @@ async function inputsOf(where: Where): Promise<ProbeInputs> {
   try {
     const found = await findSet({ ...where, golden: config.golden, model: config.name, task: config.task });
     if (found.kind === 'later') return { kind: 'later' };
-    // Inputs that stable does not take, as where signatures differ, are found out when they are asked.
+    // The prober removes inputs that stable refuses, for example because the signatures differ.
     return { kind: 'inputs', questions: firstOf(found.set.cases()) };
   } catch (error) {
     if (!(error instanceof AppError)) throw error;

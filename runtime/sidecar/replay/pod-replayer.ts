@@ -1,37 +1,37 @@
 /**
- * The replaying of this pod: the sockets around the Replayer.
+ * Connects the Replayer to the sidecars of stable's pods, which provide samples, and to this pod's runtime.
  *
- * Owns:  whom it talks to. Samples come from the sidecars of stable pods, answers from this pod's own runtime, at the
- *        port where nothing is counted and nothing is in the way of users.
+ * Owns:  the connections. The runtime is called at its port for sidecars, where requests are not counted and do not
+ *        delay user requests.
  */
 import { Agent } from 'node:http';
 import { ports } from '../../../api/names.ts';
 import { present } from '../../../api/present.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { PairNews } from '../../sampling/pair-counts.ts';
-import { Replayer, type ReplayerOptions, type ReplayWork } from './replayer.ts';
+import { Replayer, type ReplayerDeps, type ReplayWork } from './replayer.ts';
 import { askRuntime } from '../../protocol/ask-runtime.ts';
 import type { Asked } from '../asked.ts';
 import { takeSamples } from '../samples-client.ts';
 
-export type PodReplayerOptions = {
+export type PodReplayerDeps = {
   /** The pod's own address. */
   readonly self: string;
   readonly clock: Clock;
   readonly asked: () => Asked;
   readonly ready: () => boolean;
-  readonly compared: ReplayerOptions['compared'];
+  readonly compared: ReplayerDeps['compared'];
   readonly pairs: PairNews;
-  /** Of this pod's own revision. */
+  /** The token of this pod's revision. */
   readonly token: () => string | undefined;
 };
 
-/** A few MiB from another pod of the cluster. */
+/** Enough for a few MiB from another pod of the cluster. */
 const takeDeadlineMs = 5_000;
-/** Longer than any run that is worth a replay: with its pause it would be one in an hour. */
+/** Replays that take longer are not worthwhile: each is followed by a pause of up to 60 s. */
 const answerDeadlineMs = 30_000;
 
-export function podReplayer({ self, clock, asked, ready, compared, pairs, token }: PodReplayerOptions): {
+export function podReplayer({ self, clock, asked, ready, compared, pairs, token }: PodReplayerDeps): {
   readonly replayer: Replayer;
   readonly close: () => void;
 } {
@@ -71,7 +71,7 @@ export function podReplayer({ self, clock, asked, ready, compared, pairs, token 
   };
 }
 
-/** A pod does not compare itself with itself. */
+/** Excludes this pod, which must not be compared with itself. */
 function workIn({ peers, agreement, pairs }: Asked, self: string): ReplayWork | undefined {
   const others = peers.filter((peer) => peer !== self);
   const isNothing = (agreement === undefined && pairs === undefined) || others.length === 0;

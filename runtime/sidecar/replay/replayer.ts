@@ -1,11 +1,9 @@
 /**
- * Lets this pod answer what stable pods answered, and counts how often it agrees and how long it took beside them.
+ * Replays samples of stable's requests on this pod; counts how often the answers agree, and pairs the service times.
  *
- * Owns:   whom it asks for samples and when, what an answer is worth, and the counts. Each sample is answered once.
- * Limits: one replay at a time, run by the runtime only beside users (model-server.ts), and pauses of 99 times what it
- *         took: at most one request in a hundred finds a replay in its way, so that no quantile up to p99 is the
- *         replays'.
- * Ends:   `run` returns when it is told to stop; a replay under way is waited for.
+ * Limits: one replay at a time, only while no user request waits, and a pause of 99 times its duration after each: at
+ *         most one user request in a hundred meets a replay, so quantiles up to p99 are not affected.
+ * Ends:   `run` returns after `stop`, once a replay in progress has ended.
  */
 import { isError } from '../../../api/golden-metrics.ts';
 import type { Agreement, PairSource } from '../../../api/report.ts';
@@ -24,35 +22,35 @@ export type ReplayWork = {
   readonly peers: readonly string[];
   /** Absent: answers are not compared. */
   readonly rule?: AgreementRule;
-  /** As what service times are paired; absent: they are not. */
+  /** The source under which pairs of service times are counted; absent: service times are not paired. */
   readonly pairs?: PairSource;
 };
 
-export type ReplayerOptions = {
+export type ReplayerDeps = {
   readonly clock: Clock;
-  /** What is to be done now; undefined: nothing, or this pod is not ready. */
+  /** The current work; undefined when the operator requested none, or when this pod is not ready. */
   readonly work: () => ReplayWork | undefined;
-  /** Samples of a stable pod, handed out for good; undefined when it cannot be reached. Never rejects. */
+  /** Takes samples from a stable pod, which then drops them; undefined when it cannot be reached. Never rejects. */
   readonly take: (peer: string, max: number) => Promise<Taken | undefined>;
   /** This pod's own answer. Never rejects. */
   readonly answer: (sample: Sample) => Promise<Answered>;
-  /** Hears of every comparison. */
+  /** Called for every comparison. */
   readonly compared: (comparison: {
     readonly tier: string;
     readonly sizeClass: number;
     readonly agrees: boolean;
   }) => void;
-  /** Hears of every pair of service times, and of replays that gave none. */
+  /** Called for every pair of service times, and for every replay without one. */
   readonly pairs: PairNews;
 };
 
-/** Few at a time: what a pod has taken, no other can. */
+/** Few at a time, since other candidate pods cannot take the same samples. */
 const takenAtOnce = 2;
 const idleMs = 1_000;
 const busyPauseMs = 200;
-/** How long a replay waits for room beside users. */
+/** How long a replay is retried while user requests keep the runtime busy. */
 export const patienceMs = 10_000;
-/** Pause after a replay, in multiples of what it took. */
+/** Pause after a replay, in multiples of its duration. */
 export const pauseTimes = 99;
 const minPauseMs = 50;
 const maxPauseMs = 60_000;
@@ -62,7 +60,7 @@ const limits: DecodeLimits = { ...defaultDecodeLimits, maxElements: 2 ** 22 };
 export type Skipped = 'NoSample' | 'Unreachable' | 'TooLarge' | 'Busy' | 'Refused' | 'Unreadable' | 'Unfit';
 
 export class Replayer {
-  readonly #options: ReplayerOptions;
+  readonly #deps: ReplayerDeps;
   readonly #skipped = new Map<Skipped, number>();
   #compared = 0;
   #disagreed = 0;
@@ -70,11 +68,11 @@ export class Replayer {
   #asked = false;
   #turn = 0;
 
-  constructor(options: ReplayerOptions) {
-    this.#options = options;
+  constructor(deps: ReplayerDeps) {
+    this.#deps = deps;
   }
 
-  /** Undefined while it was never asked for. */
+  /** Undefined until the operator has requested a comparison. */
   get agreement(): Agreement | undefined {
     return this.#asked
       ? {
@@ -87,18 +85,18 @@ export class Replayer {
   }
 
   async run(stop: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
+    const { clock } = this.#deps;
     while (!stop.aborted) await clock.sleep(await this.#turnOnce(stop), stop);
   }
 
-  /** @returns how long to wait before the next turn */
+  /** @returns how long to wait before the next turn, in milliseconds */
   async #turnOnce(stop: AbortSignal): Promise<number> {
-    const work = this.#options.work();
+    const work = this.#deps.work();
     const peer = work?.peers[this.#turn % work.peers.length];
     this.#turn += 1;
     if (work === undefined || peer === undefined) return idleMs;
     this.#noteAsked(work);
-    const taken = await this.#options.take(peer, takenAtOnce);
+    const taken = await this.#deps.take(peer, takenAtOnce);
     if (taken === undefined) this.#skip('Unreachable');
     else if (taken.samples.length === 0 && taken.tooLarge === 0) this.#skip('NoSample');
     if (taken === undefined) return idleMs;
@@ -112,11 +110,11 @@ export class Replayer {
   }
 
   async #replay(sample: Sample, work: ReplayWork, stop: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
+    const { clock } = this.#deps;
     const untilMs = clock.monotonic() + patienceMs;
     for (;;) {
       const beganMs = clock.monotonic();
-      const answered = await this.#options.answer(sample);
+      const answered = await this.#deps.answer(sample);
       if (answered.kind !== 'unavailable') {
         this.#judge(sample, answered, work);
         const tookMs = clock.monotonic() - beganMs;
@@ -133,11 +131,11 @@ export class Replayer {
     if (rule !== undefined) this.#compare(sample, answered, rule);
   }
 
-  /** Only times that both runtimes took for it alone, idle as a replay finds them, are of one kind (beside.ts). */
-  #pair({ tier, sizeClass, serviceMs: theirs }: Sample, mine: number | undefined, source: PairSource): void {
-    const { pairs } = this.#options;
-    if (theirs === undefined || mine === undefined) pairs.skipped(theirs === undefined ? 'StableNotAlone' : 'NotAlone');
-    else pairs.paired({ tier, sizeClass, source, ratio: mine / theirs });
+  /** Service times are only comparable if both runtimes were idle and ran the request alone (beside.ts). */
+  #pair({ tier, sizeClass, serviceMs: stable }: Sample, mine: number | undefined, source: PairSource): void {
+    const { pairs } = this.#deps;
+    if (stable === undefined || mine === undefined) pairs.skipped(stable === undefined ? 'StableNotAlone' : 'NotAlone');
+    else pairs.paired({ tier, sizeClass, source, ratio: mine / stable });
   }
 
   #compare(sample: Sample, answered: Message, { metric, limit }: AgreementRule): void {
@@ -149,7 +147,7 @@ export class Replayer {
     this.#compared += 1;
     if (!agrees) this.#disagreed += 1;
     this.#worst = this.#worst === null ? value : worse(metric, this.#worst, value);
-    this.#options.compared({ tier: sample.tier, sizeClass: sample.sizeClass, agrees });
+    this.#deps.compared({ tier: sample.tier, sizeClass: sample.sizeClass, agrees });
   }
 
   #skip(why: Skipped, times = 1): void {
@@ -157,7 +155,7 @@ export class Replayer {
   }
 }
 
-/** @returns undefined when either is no answer of its protocol */
+/** @returns undefined when either answer cannot be decoded */
 function compareMessages(sample: Sample, answered: Message, metric: AgreementRule['metric']): Comparison | undefined {
   let want: NamedTensors;
   let got: NamedTensors;
@@ -170,7 +168,7 @@ function compareMessages(sample: Sample, answered: Message, metric: AgreementRul
   return compareOutputs(metric, want, got);
 }
 
-/** @throws AppError when it is no answer */
+/** @throws AppError when the answer cannot be decoded */
 function tensorsOf(path: string, { body, jsonBytes }: Message): NamedTensors {
   return path === '/v1/embeddings' ? decodeEmbeddings(body, limits.maxElements) : decodeAnswer(body, jsonBytes, limits);
 }

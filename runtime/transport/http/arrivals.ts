@@ -1,7 +1,7 @@
 /**
- * When something last came to a server: a request, or a connection that may still bring one.
+ * The time at which a server last received a request, or a connection that may still send one.
  *
- * Owns:  that time. Probes do not count: a kubelet goes on asking while a pod ends, on connections of its own.
+ * Owns:  that time. Probes do not count: the kubelet continues to send them while a pod terminates.
  */
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
@@ -10,7 +10,7 @@ import type { Clock } from '../../../lib/clock.ts';
 export class Arrivals {
   readonly #clock: Clock;
   readonly #isProbe: (url: string) => boolean;
-  /** Open connections that have not asked for anything yet, and when they came. */
+  /** Open connections that have not sent a request yet, with the time of their opening. */
   readonly #fresh = new Map<Socket, number>();
   #requestMs = -Infinity;
 
@@ -30,7 +30,7 @@ export class Arrivals {
     });
   }
 
-  /** On the clock's monotonic scale; -Infinity when nothing has come yet. */
+  /** On the clock's monotonic scale; -Infinity before the first request or connection. */
   get lastMs(): number {
     return Math.max(this.#requestMs, ...this.#fresh.values());
   }

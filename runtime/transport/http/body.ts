@@ -1,11 +1,9 @@
 /**
- * Reads a request's body: bounded, decompressed, in a buffer of its own that can be handed to another thread.
+ * Reads a request body into one aligned buffer, which can be transferred to another thread.
  *
- * Owns:   the limit of a single body. What all hold together, and how fast they come, is in transfers.ts.
- * Limits: a body has at most `limitBytes`, also after decompression; more is refused before it is read. Memory is taken
- *         for bytes that came, not for those that were announced.
- * Why:    a buffer that grows in large steps up to the announced size: nothing is joined at the end, and binary data
- *         after a JSON header lies aligned, so that tensors can be views of it.
+ * Limits: a body has at most `limitBytes`, also after decompression. Memory is charged for bytes that arrived, not for
+ *         bytes that Content-Length announces. transfers.ts limits the sum of all bodies and their pace.
+ * Why:    binary data after a JSON header is aligned in one buffer, so tensors can be views of it without a copy.
  */
 import type { IncomingMessage } from 'node:http';
 import { createGunzip, createInflate } from 'node:zlib';
@@ -15,19 +13,19 @@ import type { BodyLease } from './transfers.ts';
 
 const firstBytes = 64 * 1024;
 const growth = 4;
-/** Of decompressed data. */
+/** Bytes of decompressed data per step. */
 const chunkSize = 64 * 1024;
 
 export type BodyRules = {
   readonly limitBytes: number;
-  /** Bytes that precede data which should lie aligned; 0 for none. */
+  /** Length of the head in bytes; the data after it is aligned to 8 bytes. 0 without a head. */
   readonly headBytes: number;
   readonly lease: BodyLease;
 };
 
 /**
- * @throws AppError REQUEST_TOO_LARGE, REQUEST_INVALID for an encoding that is not known or broken, BODIES_FULL,
- *         BODY_TOO_SLOW; the stream's error when the client goes away
+ * @throws AppError REQUEST_TOO_LARGE, REQUEST_INVALID for an unknown encoding or invalid compressed data, BODIES_FULL,
+ *         BODY_TOO_SLOW; the stream's error when the client disconnects
  */
 export async function readBody(request: IncomingMessage, rules: BodyRules): Promise<Uint8Array<ArrayBuffer>> {
   const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
@@ -41,13 +39,13 @@ export async function readBody(request: IncomingMessage, rules: BodyRules): Prom
   return expand(await readWhole(request, declared, rules), rules);
 }
 
-/** What Content-Length says; undefined for a chunked body. Node's parser has refused what is not a number. */
+/** The value of Content-Length; undefined for a chunked body. Node's parser has refused invalid numbers. */
 export function declaredBytes(request: IncomingMessage): number | undefined {
   const declared = request.headers['content-length'];
   return declared === undefined ? undefined : Number(declared);
 }
 
-/** A body of bytes that come one after the other. */
+/** A body that grows with each chunk. */
 class GrowingBody {
   readonly #rules: BodyRules;
   readonly #mostBytes: number;
@@ -55,11 +53,11 @@ class GrowingBody {
   #bytes: Uint8Array<ArrayBuffer>;
   #length = 0;
 
-  /** @param declared bytes that there will be; undefined when nobody knows */
+  /** @param declared final size in bytes; undefined when it is unknown */
   constructor(rules: BodyRules, declared: number | undefined) {
     this.#rules = rules;
     this.#mostBytes = declared ?? rules.limitBytes;
-    // Eight bytes is the widest element.
+    // The widest tensor element has eight bytes.
     this.#pad = (8 - (rules.headBytes % 8)) % 8;
     this.#bytes = this.#make(Math.min(this.#mostBytes, firstBytes));
   }
@@ -85,16 +83,16 @@ class GrowingBody {
     this.#bytes = larger;
   }
 
-  /** The kernel gives memory for what is written, so that unused room at the end costs nothing. */
+  /** The kernel only provides memory for pages that are written, so the unused end of the buffer takes none. */
   #make(length: number): Uint8Array<ArrayBuffer> {
     return new Uint8Array(new ArrayBuffer(this.#pad + length), this.#pad);
   }
 }
 
 /**
- * Events, not an async iterator: that costs as much as everything else about a small request.
- * @throws what is wrong with the body (the rest of it is left to run past), the stream's error when the client goes
- *   away
+ * Uses events instead of an async iterator, which would double the cost of a small request.
+ * @throws the AppErrors of readBody, without reading the rest of the body; the stream's error when the client
+ *   disconnects
  */
 function readWhole(
   request: IncomingMessage,
@@ -134,7 +132,7 @@ const expanders: Readonly<Record<string, Expand>> = {
   deflate: expandBy(() => createInflate({ chunkSize }), 'deflate'),
 };
 
-/** How large a compressed body is shows only while it grows: each piece is charged before the next is made. */
+/** The expanded size is unknown in advance, so each piece is charged before the next one is decompressed. */
 function expandBy(make: () => Transform, name: string): Expand {
   return (bytes, rules) => {
     const body = new GrowingBody(rules, undefined);
@@ -153,7 +151,7 @@ function expandBy(make: () => Transform, name: string): Expand {
         reject(
           new AppError(
             'REQUEST_INVALID',
-            { problem: `the body is not ${name} as its Content-Encoding says` },
+            { problem: `Content-Encoding is ${name}, but the body is not valid ${name} data` },
             { cause: error },
           ),
         ),

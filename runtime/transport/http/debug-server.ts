@@ -1,8 +1,8 @@
 /**
- * Metrics and insight, on a port of their own: /metrics, /counters, /config; and what sidecars do: /samples, and the
- * inference protocols for requests that are nobody's.
+ * The routes of the metrics port: /metrics, /counters and /config; for sidecars also /samples and the inference
+ * protocols, for requests that are not counted as traffic.
  *
- * Owns:  those routes. A scrape never stands in a queue with requests, and a NetworkPolicy can tell them apart.
+ * Owns:  those routes. Their own port lets a NetworkPolicy treat them apart from user requests.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type Express } from 'express';
@@ -14,17 +14,17 @@ import type { Door } from '../../config/access-file.ts';
 
 export type DebugViews = {
   readonly metrics: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
-  /** The report's fields, without its number. */
+  /** The fields of the report, without `seq`. */
   readonly counters: () => unknown;
-  /** The configuration in force. Holds no secrets. */
+  /** The configuration in force, without secrets. */
   readonly config: () => unknown;
   readonly sampler: Pick<Sampler, 'ask' | 'take'>;
   /**
-   * Answers a request of a sidecar as one of a user's, only uncounted; one with `besideHeader` (call/beside.ts)
-   * only beside users. Without the token it is a user's.
+   * Answers an inference request. A sidecar's request is not counted, and one with `besideHeader` (call/beside.ts) is
+   * refused while user requests wait. A request without the token is treated as a user's.
    */
   readonly answerUncounted: (request: IncomingMessage, response: ServerResponse, isSidecar: boolean) => Promise<void>;
-  /** Who may turn sampling on, take samples and ask uncounted. */
+  /** Checks the token, which is required to turn on sampling, to take samples, and to send uncounted requests. */
   readonly door: Pick<Door, 'isOpenTo' | 'sampleRate'>;
 };
 
@@ -33,10 +33,10 @@ export function debugApp(views: DebugViews): Express {
   const isSidecar = (request: IncomingMessage): boolean => views.door.isOpenTo(request.headers[tokenHeader]);
   app.disable('x-powered-by');
   app.disable('etag');
-  // A fault of ours is answered without its stack.
+  // In production mode Express leaves the stack trace out of error answers.
   app.set('env', 'production');
   app.get('/metrics', (request, response) => void views.metrics(request, response));
-  // The sidecar also says which share of requests it wants to take samples of; others only read.
+  // A sidecar also sets the share of requests to sample; callers without the token only read.
   app.get('/counters', (request, response) => {
     const share = Number(request.query['sample'] ?? NaN);
     if (share >= 0 && share <= 1 && isSidecar(request)) views.sampler.ask(Math.min(share, views.door.sampleRate));
@@ -60,7 +60,9 @@ export function debugApp(views: DebugViews): Express {
   });
   app.use((request, response) => {
     response.status(404).json({
-      error: `no such endpoint: ${request.method} ${request.path}; there are /metrics, /counters, /config and /samples`,
+      error:
+        `no such endpoint: ${request.method} ${request.path}; available: GET /metrics, GET /counters, GET /config, ` +
+        'POST /samples',
     });
   });
   return app;

@@ -1,9 +1,8 @@
 /**
- * One HTTP request as a call, and its answer on the socket.
+ * Turns an HTTP request into a call (call/perform.ts), and writes its answer.
  *
- * Owns:  what HTTP adds to a call (call/perform.ts): the path, the headers, the body's bytes and their budget, and
- *        noticing that the client left.
- * Ends:  every request gets exactly one answer, unless its client is gone.
+ * Owns:  the HTTP part of a call: path, headers, body, memory budget, and detecting that the client disconnected.
+ * Ends:  every request is answered exactly once, unless its client disconnected.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError } from '../../../api/errors.ts';
@@ -20,25 +19,25 @@ import type { BodyLease, Transfers } from './transfers.ts';
 
 export type HttpDeps = {
   readonly routes: () => RouteTable;
-  /** Answers then say `Connection: close`. */
+  /** While true, answers carry `Connection: close`. */
   readonly draining: () => boolean;
-  /** Of one body, also after decompression. */
+  /** Limit of one body, also after decompression. */
   readonly bodyLimitBytes: () => number;
   readonly transfers: Transfers;
 };
 
-/** How the requests of a port are taken. */
+/** How requests of a port are treated. */
 export type Terms = {
   readonly calls: CallDeps;
   readonly tier: Tier;
 };
 
-/** A sidecar marks what must not be in a user's way: that is bulk work. @param calls uncounted ones */
+/** A request that the sidecar marked with besideHeader is bulk work. @param calls dependencies of uncounted calls */
 export function sidecarTerms(calls: CallDeps, { headers }: Pick<IncomingMessage, 'headers'>): Terms {
   return { calls, tier: headers[besideHeader] === undefined ? 'interactive' : 'bulk' };
 }
 
-/** The header by which a client says how long its answer is worth waiting for. */
+/** The header in which a client sets its deadline, in milliseconds. */
 export const timeoutHeader = 'x-request-timeout-ms';
 let lastRequest = 0;
 
@@ -54,7 +53,7 @@ export function serveRequest(
   return serveBy(handler, deps, terms, { request, response, path });
 }
 
-/** For a path that is in no table. Never rejects. */
+/** Serves a request whose handler the caller chose. Never rejects. */
 export async function serveBy(
   handler: Handler,
   deps: HttpDeps,
@@ -63,7 +62,7 @@ export async function serveBy(
 ): Promise<void> {
   const answer = await perform(calls, incomingCall(deps, tier, { request, response, path }), handler);
   if (answer !== undefined) write(deps, response, answer);
-  // An unread body is let run past: the client finishes sending and reads its answer on a connection that stays usable.
+  // Discard the rest of an unread body, so that the client can finish sending and the connection stays usable.
   if (!request.readableEnded) request.resume();
 }
 
@@ -91,14 +90,14 @@ function incomingCall(deps: HttpDeps, tier: Tier, { request, response, path }: E
 
 function bodyOf(request: IncomingMessage, rules: Parameters<typeof readBody>[1]): Promise<Uint8Array<ArrayBuffer>> {
   return readBody(request, rules).catch((error: unknown) => {
-    // The connection broke off in mid-body: nothing of ours failed.
+    // The connection broke while the body was read: the client disconnected, the server did not fail.
     throw request.errored === null || request.errored === undefined || error instanceof AppError
       ? error
       : new ClientGone();
   });
 }
 
-/** What the answer takes while it is made; once it is written, send.ts charges what is left of it. */
+/** Charges the memory of an answer while it is made. Once it is written, send.ts charges the part not yet sent. */
 function holdOf({ transfers }: HttpDeps, lease: BodyLease): Call['hold'] {
   let held = 0;
   return (bytes) => {
@@ -106,7 +105,7 @@ function holdOf({ transfers }: HttpDeps, lease: BodyLease): Call['hold'] {
     const { limitBytes } = transfers;
     if (held > limitBytes)
       throw new AppError('REQUEST_TOO_LARGE', {
-        what: `the answer of ${formatBytes(held)} or more`,
+        what: `the answer, ${formatBytes(held)} or more,`,
         limit: formatBytes(limitBytes),
         advice: 'send fewer rows, or ask for fewer outputs',
       });
@@ -120,7 +119,7 @@ function pathOf(url: string): string {
 }
 
 function headersOf(request: IncomingMessage): Call['headers'] {
-  // Node joins repeated headers by ", " already, but for set-cookie, which no request has.
+  // Node joins repeated headers by ", ", except set-cookie, which requests do not carry.
   return request.headers as Call['headers'];
 }
 
@@ -148,7 +147,7 @@ function write(deps: HttpDeps, response: ServerResponse, answer: Answer): void {
   sendBody(response, answer.body, deps.transfers);
 }
 
-/** The client's, if it is fit to be written into a header and a log; else one of ours. */
+/** The client's request id if it is safe in a header and in logs, else a generated one. */
 function requestIdOf(request: IncomingMessage): string {
   const given = request.headers['x-request-id'];
   if (typeof given === 'string' && /^[\x21-\x7e]{1,128}$/.test(given)) return given;

@@ -1,13 +1,9 @@
 /**
- * The sockets: listening, the limits of what a client may hold, and closing without losing a request.
+ * The HTTP sockets: listening, limits per client, and closing without losing a request.
  *
- * Owns:   http.Server objects, one for each address, and their connections.
- * Limits: headers within 10 s, a whole request within 120 s, 60 s without reading an answer, `maxConnections`
- *         connections (lib/connections.ts says which go first), 16 requests under way on each, one more is refused;
- *         idle ones are kept for 75 s, longer than load balancers keep theirs, so that it is never us who closes one in
- *         use. A client that breaks these or HTTP is told, and gone 5 s later. The pace of bodies and answers is in
- *         transfers.ts.
- * Ends:   quiet() serves on until nothing comes any more; close() waits for what is under way.
+ * Limits: headers within 10 s, a request within 120 s, an answer stalled for at most 60 s, `maxConnections` connections
+ *         (lib/connections.ts), 16 requests in progress on each. transfers.ts limits the pace of bodies and answers.
+ * Ends:   quiet() serves until no request arrives any more; close() waits for requests in progress.
  */
 import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -25,30 +21,30 @@ export type Listen = {
   readonly port: number;
   readonly maxConnections: number;
   readonly patience?: Patience;
-  /** For what `quiet` measures; the machine's unless given. */
+  /** The clock of `quiet`; default: the system clock. */
   readonly clock?: Clock;
-  /** `quiet` ignores requests with these URLs. None unless given. */
+  /** `quiet` ignores requests with these URLs. Default: it ignores none. */
   readonly isProbe?: (url: string) => boolean;
-  /** Asked for room when every connection has a request under way. */
+  /** Called when a new connection needs room while every connection has a request in progress. */
   readonly onFull?: () => void;
 };
 
-/** With clients that do not keep to the rules; other ones in tests. */
+/** Time limits for slow clients; tests set shorter ones. */
 export type Patience = {
-  /** For the time to read an answer. */
   readonly clock: Clock;
-  /** Without a byte of its answer taken by the client. */
+  /** How long a client may stop reading its answer. */
   readonly stalledMs: number;
 };
 
 const headersTimeoutMs = 10_000;
 const requestTimeoutMs = 120_000;
+/** Longer than load balancers keep idle connections, so this server never closes one that they are about to use. */
 const keepAliveMs = 75_000;
-/** For the moment in which an idle connection goes to make room. */
+/** Accepted above `maxConnections` for the moment until an idle connection is closed. */
 const spareConnections = 64;
-/** Of one connection. HTTP's pipelining has no use today but to fill a queue. */
+/** Requests in progress on one connection. Common clients do not pipeline; a client that does could fill the queue. */
 const maxPipelined = 16;
-/** How long a client that broke the rules may still read what it is told. */
+/** How long a client that sent invalid HTTP may read the error before its connection is closed. */
 const lingerMs = 5_000;
 const usualPatience: Patience = { clock: systemClock, stalledMs: 60_000 };
 
@@ -70,7 +66,7 @@ export class HttpServers {
     this.#arrivals = new Arrivals(clock, isProbe);
     for (const server of servers) {
       this.#arrivals.listenTo(server);
-      // A connection that was busy when closing began is idle now, and would be kept for its 75 s.
+      // A connection that becomes idle while the server closes would otherwise be kept for `keepAliveMs`.
       server.on('request', (_request, response: ServerResponse) =>
         response.on('close', () => {
           if (this.#closing) setImmediate(() => server.closeIdleConnections());
@@ -81,7 +77,7 @@ export class HttpServers {
 
   /**
    * @param handler never rejects
-   * @throws AppError PORT_TAKEN, BAD_CONFIG for an address that is not this machine's
+   * @throws AppError PORT_TAKEN, BAD_CONFIG for an address that this machine does not have
    */
   static async listen(where: Listen, handler: HttpHandler): Promise<HttpServers> {
     const connections = new Connections({ ...where, spare: spareConnections });
@@ -90,7 +86,7 @@ export class HttpServers {
       let { port } = where;
       for (const [position, server] of servers.entries()) {
         await listenOn(server, where.addresses[position] ?? '127.0.0.1', port);
-        // Port 0 lets the system choose; all addresses then share the first one's choice.
+        // With port 0 the system chooses a port for the first address; the others use the same.
         port = portOf(server) ?? port;
       }
     } catch (error) {
@@ -110,8 +106,8 @@ export class HttpServers {
   }
 
   /**
-   * Goes on serving until no request and no connection has come for `quietMs`, but for `mostMs` at most.
-   * @param hurry aborted when there is no time for that
+   * Serves until no request and no connection has arrived for `quietMs`, for at most `mostMs`.
+   * @param hurry abort to return at once
    */
   async quiet(
     { quietMs, mostMs }: { readonly quietMs: number; readonly mostMs: number },
@@ -126,7 +122,7 @@ export class HttpServers {
     }
   }
 
-  /** Stops listening, closes idle connections and resolves when the last request under way is answered. */
+  /** Stops listening, closes idle connections, and resolves when the last request in progress is answered. */
   async close(): Promise<void> {
     this.#closing = true;
     const closed = this.#servers.map(
@@ -155,15 +151,15 @@ function makeServer(handler: HttpHandler, { patience = usualPatience }: Listen, 
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     if (connections.isOver(request.socket)) return;
     latest.set(request.socket, response);
-    // A client that leaves in the middle of its answer; unheard, it would end the process.
+    // The error of a client that disconnects during its answer would end the process without a listener.
     response.on('error', () => response.destroy());
-    // Node sets another time-out as soon as the answer is out; until then it would hold the answer for ever.
+    // Without this timeout Node would wait for ever for a client that does not read its answer.
     response.on('prefinish', () => response.setTimeout(patience.stalledMs));
     if (connections.underWay(request.socket) > maxPipelined)
       refusePipelined(request, response, connections.underWay(request.socket) === maxPipelined + 1);
-    // Node itself would refuse this, and without a word.
+    // Node's own check (requireHostHeader) answers without a message.
     else if (request.httpVersion === '1.1' && request.headers.host === undefined)
-      refuse(response, 400, 'the Host header is missing, which HTTP/1.1 requires');
+      refuse(response, 400, 'the Host header is missing; HTTP/1.1 requires it');
     else void handler(request, response);
   });
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
@@ -171,12 +167,12 @@ function makeServer(handler: HttpHandler, { patience = usualPatience }: Listen, 
       refuse(
         response,
         417,
-        `Expect: ${String(request.headers.expect).slice(0, 100)} cannot be met: only 100-continue is known`,
+        `Expect: ${String(request.headers.expect).slice(0, 100)} is not supported; supported: 100-continue`,
       );
   });
   const broken = new WeakSet<Socket>();
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    // Whatever else comes behind the fault is one, too.
+    // Everything after the first error on a connection is invalid, too: only the first is answered.
     if (broken.has(socket)) return;
     broken.add(socket);
     endBroken(error, socket, latest.get(socket), patience.clock);
@@ -184,7 +180,7 @@ function makeServer(handler: HttpHandler, { patience = usualPatience }: Listen, 
   return server;
 }
 
-/** The body may still come: the connection is not used again. */
+/** Answers with an error and closes the connection, since the body of the request may still arrive. */
 function refuse(
   response: ServerResponse,
   status: number,
@@ -203,7 +199,8 @@ function refuse(
 }
 
 /**
- * The first one is told, behind the answers before it; the connection then ends, and with it whatever else came on it.
+ * Answers the first excess request with 429, after the answers before it, and closes the connection. Later requests on
+ * the connection are discarded.
  */
 function refusePipelined(request: IncomingMessage, response: ServerResponse, isFirst: boolean): void {
   request.resume();
@@ -211,14 +208,14 @@ function refusePipelined(request: IncomingMessage, response: ServerResponse, isF
     refuse(
       response,
       429,
-      `more than ${maxPipelined} requests are under way on this connection: wait for answers, or open another ` +
+      `more than ${maxPipelined} requests are in progress on this connection: wait for answers, or open another ` +
         'connection',
       { 'retry-after': '1' },
     );
 }
 
 /**
- * What is no HTTP never becomes a request; its sender still learns what is wrong, as in every other answer.
+ * Answers data that is not valid HTTP with an error in JSON, and closes the connection.
  * @param last the answer to the connection's latest request
  */
 function endBroken(error: NodeJS.ErrnoException, socket: Socket, last: ServerResponse | undefined, clock: Clock): void {
@@ -227,16 +224,16 @@ function endBroken(error: NodeJS.ErrnoException, socket: Socket, last: ServerRes
     return;
   }
   if (last !== undefined && last.req.complete && !last.writableFinished) {
-    // The fault came behind a good request: its answer goes first, and ours would be taken for it.
+    // A valid request came before the error: send its answer first, or the client would take the error for that answer.
     last.on('close', () => {
       if (socket.writable) endBroken(error, socket, undefined, clock);
     });
     return;
   }
-  // A body is broken whose request has been answered already, or has another before it.
+  // Send no error if the broken body belongs to a request that is answered already or waits behind another one.
   const silent = last !== undefined && !last.req.complete && (last.headersSent || last.socket === null);
   if (!silent) socket.end(faultOf(error, pathOfBroken(last)));
-  // Not left to the client: it may never close its side, and what its request holds would be held for good.
+  // Close after `lingerMs`: a client that never closes its side would keep the request's memory for ever.
   socket.on(
     'close',
     clock.after(lingerMs, () => socket.destroy()),
@@ -249,12 +246,12 @@ const reasons: Readonly<Record<string, readonly [number, string]>> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'the chunk extensions are too large'],
 };
 
-/** The path of a request that did not come whole; `/` where the connection is between two. */
+/** The path of the incomplete request; `/` when the error is not part of a request. */
 function pathOfBroken(last: ServerResponse | undefined): string {
   return last?.req.complete === false ? (last.req.url ?? '/') : '/';
 }
 
-/** @param path of the request that did not come whole; what is not HTTP has none */
+/** @param path of the incomplete request; decides the format of the error body */
 function faultOf(error: NodeJS.ErrnoException, path: string): string {
   const [status, message] = ownValue(reasons, error.code ?? '') ?? [
     400,

@@ -1,8 +1,8 @@
 /**
- * Everything the server knows about itself, in the two forms others read: the report's counters and the
- * configuration in force.
+ * The server's data about itself: the body of /counters (the report without `seq`) and of /config (the configuration in
+ * force).
  *
- * Owns:  those two bodies, the boot id and the reading of the event loop. Live values come in as readings.
+ * Owns:  those two bodies, the boot id and the measurement of event loop delay.
  */
 import { randomUUID } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -20,7 +20,7 @@ import type { Readiness } from '../../call/readiness.ts';
 
 const loopResolutionMs = 10;
 
-/** How late the event loop comes to what is due, since the start. */
+/** Event loop delay since the process started, in milliseconds. */
 export class LoopLag {
   readonly #histogram = monitorEventLoopDelay({ resolution: loopResolutionMs });
 
@@ -36,7 +36,7 @@ export class LoopLag {
     };
   }
 
-  /** It measures from tick to tick: the interval itself is no lag. In whole tenths of a millisecond. */
+  /** Node measures the time between ticks, so the resolution is subtracted. Rounded to 0.1 ms. */
   #lag(nanos: number): number {
     return Math.max(0, Math.round((nanos / 1e6 - loopResolutionMs) * 10) / 10);
   }
@@ -60,7 +60,7 @@ export function newBootId(): string {
   return randomUUID();
 }
 
-/** The report without its number, which is the sidecar's to count. */
+/** The report without `seq`, which the sidecar adds. */
 export function reportOf(from: ReportSources): Omit<Report, 'seq'> {
   const { config, prepared, readiness } = from;
   const { ready } = readiness;
@@ -91,19 +91,19 @@ export type ConfigSources = {
   readonly memoryLimitBytes: number | undefined;
   readonly machine: { readonly cpus: number; readonly quota?: number };
   readonly signature: Signature;
-  /** `because`: why rows do not share a run. */
+  /** `because`: the reason why requests do not share runs; undefined when they do. */
   readonly batching: { readonly maxRows: number; readonly because: string | undefined };
   /**
-   * Who may take how much of what the model leaves free, and what runs were measured to take; empty where they could
-   * not be.
+   * How the memory beside the model is divided, and the measured memory of runs; `runs` is empty when it could not be
+   * measured.
    */
   readonly memory: { readonly shares: MemoryShares; readonly runs: readonly RunPoint[] };
   readonly notes: readonly string[];
 };
 
 /**
- * What is in force, which may be less than what was asked for; the notes say why. Credentials are never part of a
- * config.
+ * The configuration in force. Where it differs from the requested one, the notes give the reason. A config never
+ * contains credentials.
  */
 export function effectiveConfig(from: ConfigSources): unknown {
   const { config, prepared, options } = from;

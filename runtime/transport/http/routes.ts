@@ -1,8 +1,7 @@
 /**
- * Which handler answers an HTTP path.
+ * Chooses the handler of an HTTP path.
  *
- * Owns:  the table of exact paths and the grammar of the model paths of both protocols. A slash at the end of a path
- *        changes nothing.
+ * Owns:  the table of exact paths, and the grammar of the model paths of both protocols. Trailing slashes are ignored.
  */
 import { AppError } from '../../../api/errors.ts';
 import { ownValue } from '../../../api/record.ts';
@@ -14,15 +13,15 @@ import { protocolErrorBody } from '../../call/answer.ts';
 import type { Handler } from '../../call/handler.ts';
 import type { ProtocolHandlers } from '../../protocol/handlers.ts';
 
-/** Paths that every model has under its name and version. */
+/** Paths below a model's name and version. */
 export type ModelCall = 'metadata' | 'ready' | 'infer' | 'config' | 'stats';
 
 export type RouteTable = {
-  /** `GET /v2/health/live` → its handler. */
+  /** Keys have the form `GET /v2/health/live`. */
   readonly exact: ReadonlyMap<string, Handler>;
   readonly model: Readonly<Record<ModelCall, Handler>>;
   readonly served: { readonly name: string; readonly version: string };
-  /** False while the model loads: its task may still add routes, so that an unknown path is only unknown for now. */
+  /** False while the model loads. Its task may add routes later, so an unknown path is answered with NOT_READY. */
   readonly complete: boolean;
 };
 
@@ -56,7 +55,7 @@ export function routeTable(
   };
 }
 
-/** Whether a path is one of those that load balancers and kubelets ask again and again. */
+/** Whether load balancers and the kubelet probe this path. */
 export function isProbe(url: string): boolean {
   return /^\/(?:startup|v2\/health\/(?:live|ready)|v2\/models\/[^/]+(?:\/versions\/[^/]+)?\/ready)\/*(?:\?|$)/.test(
     url,
@@ -72,13 +71,13 @@ const methods: Readonly<Record<ModelCall, 'GET' | 'POST'>> = {
 };
 const modelPath = /^\/v2\/models\/([^/]+)(?:\/versions\/([^/]+))?(?:\/(ready|infer|config|stats))?$/;
 
-/** Paths that only a task answers, and which. */
+/** The task that is needed to answer a path. */
 const taskOf: Readonly<Record<string, string>> = Object.fromEntries(
   Object.entries(tasks).flatMap(([task, { paths }]) => paths.map((path) => [path, task])),
 );
 const openAiModelPath = /^\/v1\/models\/(.+)$/;
 
-/** The handler of a path, or one that refuses. */
+/** The handler of a path; for an unknown path a handler that answers with the error of findRoute. */
 export function handlerAt(table: RouteTable, method: string, path: string): Handler {
   try {
     return findRoute(table, method, path);
@@ -90,9 +89,9 @@ export function handlerAt(table: RouteTable, method: string, path: string): Hand
   }
 }
 
-/** @throws AppError PATH_UNKNOWN, METHOD_UNKNOWN, MODEL_UNKNOWN, TASK_MISSING, NOT_READY for a path that may come */
+/** @throws AppError PATH_UNKNOWN, METHOD_UNKNOWN, MODEL_UNKNOWN, TASK_MISSING, or NOT_READY while the model loads */
 export function findRoute(table: RouteTable, method: string, path: string): Handler {
-  // HEAD is GET without the body, which node leaves out by itself.
+  // HEAD is GET without the body, which Node omits.
   const asked = method === 'HEAD' ? 'GET' : method;
   const at = withoutSlash(path);
   const found = table.exact.get(`${asked} ${at}`) ?? modelRoute(table, asked, at);
@@ -106,7 +105,7 @@ export function findRoute(table: RouteTable, method: string, path: string): Hand
   throw new AppError('PATH_UNKNOWN', { method: shown(method), path: shown(path) });
 }
 
-/** How an error is written where no route was found: by the protocol that the path belongs to. */
+/** The error format for a path without a route: that of the protocol to which the path belongs. */
 export function errorBodyAt(path: string): Handler['errorBody'] {
   return path === '/v1' || path.startsWith('/v1/') ? openAiError : protocolErrorBody;
 }
@@ -138,7 +137,7 @@ function methodsAt(table: RouteTable, path: string): readonly string[] {
   );
 }
 
-/** One server, one model, one version: another's name is no reason to answer with this one's numbers. */
+/** A server has one version of one model; requests for another name or version are refused. */
 function checkServed(served: RouteTable['served'], name: string, version: string | undefined): void {
   if (name !== served.name) throw new AppError('MODEL_UNKNOWN', { asked: shown(name), served: served.name });
   if (version === undefined || version === served.version) return;

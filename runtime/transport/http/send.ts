@@ -1,19 +1,18 @@
 /**
- * Writes an answer at the pace of its client.
+ * Writes an answer at the pace at which its client reads.
  *
- * Owns:   the pieces in which a large answer goes out, and the budget that it holds until its last byte has gone. Of a
- *         streamed answer, what was made and has not gone yet: the next chunk is asked for when the socket has room.
- * Ends:   with the response's `close`; a client that does not take its answer at the pace of transfers.ts loses its
- *         connection, and so does one whose stream breaks: HTTP has no other word for that after the head.
+ * Owns:  the memory charge of an answer until its last byte is sent; of a stream, only chunks that are not sent yet.
+ *        The next chunk is requested when the socket has room.
+ * Ends:  at the response's `close`. The connection is closed when the client reads too slowly or a stream fails.
  */
 import type { ServerResponse } from 'node:http';
 import { isStream, type Answer, type WholeBody } from '../../call/answer.ts';
 import type { BodyLease, Transfers, Watch } from './transfers.ts';
 
-/** What the socket holds beside what is in the kernel; also the unit in which a client's pace is seen. */
+/** Size of one write. It bounds what Node buffers per socket, and the client's pace is measured per piece. */
 const pieceBytes = 64 * 1024;
 
-/** The head has been written; the response is not destroyed. Never rejects. */
+/** Requires that the head was written and that the response is not destroyed. */
 export function sendBody(response: ServerResponse, body: Answer['body'], transfers: Pick<Transfers, 'lease'>): void {
   const lease = transfers.lease();
   if (isStream(body)) void sendStream(response, body, lease);
@@ -69,7 +68,7 @@ async function sendStream(response: ServerResponse, body: AsyncIterable<Uint8Arr
   });
   try {
     response.flushHeaders();
-    // Node leaves the body of an answer to HEAD out, but would have it made.
+    // Do not produce a body for HEAD: Node would discard it.
     while (response.req.method !== 'HEAD') {
       const next = await chunks.next();
       if (next.done === true || response.destroyed) break;
@@ -81,7 +80,7 @@ async function sendStream(response: ServerResponse, body: AsyncIterable<Uint8Arr
   }
 }
 
-/** Charges each chunk from its making until it has gone to the kernel, and watches the client only meanwhile. */
+/** Charges each chunk until the kernel has accepted it, and checks the client's pace only while chunks wait. */
 class StreamWriter {
   readonly #response: ServerResponse;
   readonly #lease: BodyLease;

@@ -1,29 +1,26 @@
 /**
- * Counts the memory of bodies and answers on their way, and ends those that do not move.
+ * The memory budget of all request bodies and answers in transfer, and the pace that clients must keep.
  *
- * Owns:   the budget of all of them together, charged for bytes that are there, never for bytes that were announced;
- *         the pace that a client has to keep.
- * Limits: a transfer that moves less than `minBytesPerSecond` over `patienceMs` is cut. While another one finds no
- *         room, transfers slower than `crowdedBytesPerSecond` over the last second or two are cut at once, the slowest
- *         first. A large body leaves a quarter of the budget to small ones.
- * Ends:   a cut gives the memory back at once, and tells the transfer's owner once.
+ * Limits: a transfer below `minBytesPerSecond` over `patienceMs` is cut. When the budget is full, transfers below
+ *         `crowdedBytesPerSecond` are cut too, slowest first. Large bodies leave a quarter of the budget to small ones.
+ * Ends:   a cut releases the memory at once and notifies the transfer's owner once.
  */
 import { AppError } from '../../../api/errors.ts';
 import type { Clock } from '../../../lib/clock.ts';
 
-/** What one request's body, or its answer, holds of the budget. */
+/** The share of the budget that the body of one request, or its answer, holds. */
 export type BodyLease = {
   /** @throws AppError BODIES_FULL */
   readonly grow: (bytes: number) => void;
-  /** For what is there already and cannot be refused any more. */
+  /** Charges bytes that are in memory already, without a check of the budget. */
   readonly take: (bytes: number) => void;
-  /** Gives back what has gone. */
+  /** Returns bytes to the budget. */
   readonly give: (bytes: number) => void;
-  /** Gives everything back. A lease that ended takes nothing more. */
+  /** Returns all bytes to the budget; later charges to this lease are ignored. */
   readonly end: () => void;
   /**
-   * Asks the client to keep its pace from now on.
-   * @param cut told once, when it does not
+   * Checks the client's pace from now on.
+   * @param cut called once, when the client is too slow
    */
   readonly watch: (cut: () => void) => Watch;
 };
@@ -45,27 +42,27 @@ const largeShare = 3 / 4;
 type Transfer = {
   heldBytes: number;
   movedBytes: number;
-  /** Absent: nobody waits for a client. */
+  /** Undefined: the pace is not checked. */
   cut: (() => void) | undefined;
-  /** What had moved, once a second; the oldest first. */
+  /** `movedBytes` at each check, once a second; the oldest first. */
   marks: { readonly ms: number; readonly bytes: number }[];
   ended: boolean;
 };
 
-export type TransferOptions = { readonly limitBytes: () => number; readonly clock: Clock; readonly pace?: Pace };
+export type TransferDeps = { readonly limitBytes: () => number; readonly clock: Clock; readonly pace?: Pace };
 
 export class Transfers {
-  readonly #options: TransferOptions;
+  readonly #deps: TransferDeps;
   readonly #pace: Pace;
   readonly #watched = new Set<Transfer>();
   #heldBytes = 0;
   #lookedMs = 0;
   #looking = false;
 
-  /** @param options.limitBytes read anew each time: it shrinks once the model has taken its memory */
-  constructor(options: TransferOptions) {
-    this.#options = options;
-    this.#pace = options.pace ?? usualPace;
+  /** @param deps.limitBytes read at each check: it shrinks when the model was loaded */
+  constructor(deps: TransferDeps) {
+    this.#deps = deps;
+    this.#pace = deps.pace ?? usualPace;
   }
 
   get heldBytes(): number {
@@ -73,7 +70,7 @@ export class Transfers {
   }
 
   get limitBytes(): number {
-    return this.#options.limitBytes();
+    return this.#deps.limitBytes();
   }
 
   lease(): BodyLease {
@@ -97,9 +94,9 @@ export class Transfers {
     };
   }
 
-  /** Cuts the slowest transfer of those that are too slow while others wait for room. */
+  /** Cuts the slowest transfer below `crowdedBytesPerSecond`. @returns false when there is none */
   cutSlowest(): boolean {
-    const now = this.#options.clock.monotonic();
+    const now = this.#deps.clock.monotonic();
     const slow = [...this.#watched].map((transfer) => ({ transfer, rate: rateOf(transfer, now, lookMs) }));
     const [slowest] = slow
       .filter(({ rate }) => rate < this.#pace.crowdedBytesPerSecond)
@@ -111,9 +108,9 @@ export class Transfers {
 
   /** @throws AppError BODIES_FULL */
   #makeRoom(own: Transfer, bytes: number): void {
-    const limitBytes = this.#options.limitBytes();
+    const limitBytes = this.#deps.limitBytes();
     const most = own.heldBytes + bytes > smallBytes ? limitBytes * largeShare : limitBytes;
-    // A body alone always fits: its own limit is checked elsewhere. It does not give way to itself.
+    // A body that is alone always fits: body.ts checks its own limit. A transfer must not cut itself to make room.
     const isFull = (): boolean => this.#heldBytes > own.heldBytes && this.#heldBytes + bytes > most;
     const mine = this.#watched.delete(own);
     while (isFull() && this.cutSlowest());
@@ -124,7 +121,7 @@ export class Transfers {
   #watch(own: Transfer, cut: () => void): Watch {
     own.cut = cut;
     own.movedBytes = 0;
-    own.marks = [{ ms: this.#options.clock.monotonic(), bytes: 0 }];
+    own.marks = [{ ms: this.#deps.clock.monotonic(), bytes: 0 }];
     this.#watched.add(own);
     this.#lookOn();
     return {
@@ -152,8 +149,8 @@ export class Transfers {
   #lookOn(): void {
     if (this.#looking || this.#watched.size === 0) return;
     this.#looking = true;
-    this.#lookedMs = this.#options.clock.monotonic();
-    this.#options.clock.after(lookMs, () => {
+    this.#lookedMs = this.#deps.clock.monotonic();
+    this.#deps.clock.after(lookMs, () => {
       this.#looking = false;
       this.#look();
       this.#lookOn();
@@ -161,10 +158,10 @@ export class Transfers {
   }
 
   #look(): void {
-    const { clock } = this.#options;
+    const { clock } = this.#deps;
     const { minBytesPerSecond, patienceMs } = this.#pace;
     const now = clock.monotonic();
-    // This thread was held up: what clients sent meanwhile has not been read yet, so nothing is known of their pace.
+    // This check is late because the thread was blocked, so data of clients was not read: start measuring again.
     const late = now - this.#lookedMs > 2 * lookMs;
     for (const transfer of this.#watched) {
       if (late) transfer.marks = [];
@@ -183,7 +180,7 @@ export class Transfers {
   }
 }
 
-/** Bytes a second since the latest mark that is at least `overMs` old; Infinity for a transfer that is younger. */
+/** Bytes per second since the latest mark that is at least `overMs` old; Infinity for a younger transfer. */
 function rateOf({ marks, movedBytes }: Transfer, now: number, overMs: number): number {
   const from = marks.findLast(({ ms }) => now - ms >= overMs);
   return from === undefined ? Infinity : ((movedBytes - from.bytes) * 1000) / (now - from.ms);

@@ -1,11 +1,11 @@
-/** What is counted, and into which bucket a duration falls. */
+/** Traffic counts per tier and size class, and the buckets of durations. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Counters, sizeClassOf } from '../../../../runtime/call/counters.ts';
 import { base, durationBucket, growth, DurationCounts } from '../../../../api/histogram.ts';
 
 describe('durationBucket', () => {
-  it('bounds every duration as the report says', () => {
+  it('chooses the bucket whose bounds, as the report defines them, enclose the duration', () => {
     fc.assert(
       fc.property(fc.double({ min: 1e-6, max: 20_000, noNaN: true }), (seconds) => {
         const index = durationBucket(seconds);
@@ -15,7 +15,7 @@ describe('durationBucket', () => {
     );
   });
 
-  it("puts a bucket's bound into that bucket", () => {
+  it('counts a duration equal to the upper bound of a bucket in that bucket', () => {
     for (let index = 0; index <= 900; index += 1) assert.equal(durationBucket(base * growth ** index), index);
   });
 
@@ -33,7 +33,7 @@ describe('DurationCounts', () => {
 });
 
 describe('Counters', () => {
-  it('keeps tiers apart, and calls interactive requests what reports always called them', () => {
+  it("counts tiers separately, and reports the interactive tier as 'default'", () => {
     const counters = new Counters();
     counters.record({ kind: 'Ok', elements: 8, seconds: 0.01 }, 'bulk');
     counters.record({ kind: 'Ok', elements: 8, seconds: 0.01 });
@@ -47,7 +47,7 @@ describe('Counters', () => {
     );
   });
 
-  it('keeps size classes apart and tells shed requests from failed ones', () => {
+  it('counts size classes separately, and shed requests in addition to errors', () => {
     const counters = new Counters();
     counters.record({ kind: 'Ok', elements: 5, seconds: 0.01 });
     counters.record({ kind: 'Ok', elements: 8, seconds: 0.01 });
@@ -67,6 +67,6 @@ describe('Counters', () => {
 });
 
 describe('sizeClassOf', () => {
-  it('is the power of two that bounds from above', () =>
+  it('is the smallest power of two that is at least the number of elements', () =>
     assert.deepEqual([0, 1, 2, 3, 4, 5, 1024, 1025].map(sizeClassOf), [0, 1, 2, 4, 4, 8, 1024, 2048]));
 });

@@ -1,4 +1,4 @@
-/** Staying under the memory limit: recycle first, refuse later, and take work again. */
+/** Near the memory limit the guard first recycles a worker, then refuses requests, and later accepts them again. */
 import assert from 'node:assert/strict';
 import { silentLogger } from '../../../../lib/log.ts';
 import { MemoryGuard, parseAnonymousBytes } from '../../../../runtime/call/memory-guard.ts';
@@ -22,7 +22,7 @@ function given(limitBytes: number | undefined) {
 }
 
 describe('MemoryGuard', () => {
-  it('recycles a worker before it refuses work', async () => {
+  it('recycles a worker before it refuses requests', async () => {
     const { world, guard } = given(100 * mib);
     world.anonymousMib = 90;
     await guard.look();
@@ -30,7 +30,7 @@ describe('MemoryGuard', () => {
     assert.equal(world.recycled, 1);
   });
 
-  it('refuses work when memory is short, and takes it again', async () => {
+  it('refuses requests when memory is short, and accepts them again once memory is free', async () => {
     const { world, guard } = given(100 * mib);
     world.anonymousMib = 95;
     await guard.look();
@@ -40,7 +40,7 @@ describe('MemoryGuard', () => {
     guard.admit();
   });
 
-  it('waits for what a recycled worker gives back before it recycles the next', async () => {
+  it('waits 20 s for a recycled worker to free memory before it recycles the next', async () => {
     const { world, clock, guard } = given(100 * mib);
     world.anonymousMib = 90;
     await guard.look();
@@ -52,7 +52,7 @@ describe('MemoryGuard', () => {
     assert.equal(world.recycled, 2);
   });
 
-  it('keeps the peak', async () => {
+  it('reports the peak of anonymous memory', async () => {
     const { world, guard } = given(undefined);
     for (world.anonymousMib of [10, 70, 30]) await guard.look();
     assert.deepEqual(guard.reading, { limitBytes: null, anonymousBytes: 30 * mib, peakBytes: 70 * mib });
@@ -66,7 +66,7 @@ describe('MemoryGuard', () => {
     assert.equal(world.recycled, 0);
   });
 
-  it('watches until it is told to stop', async () => {
+  it('reads memory until the signal is aborted', async () => {
     const { world, clock, guard } = given(100 * mib);
     const stop = new AbortController();
     const watching = guard.watch(stop.signal);
@@ -79,5 +79,5 @@ describe('MemoryGuard', () => {
 });
 
 describe('parseAnonymousBytes', () => {
-  it('knows when it does not know', () => assert.equal(parseAnonymousBytes('VmRSS: 12 kB'), undefined));
+  it('is undefined for a text without RssAnon', () => assert.equal(parseAnonymousBytes('VmRSS: 12 kB'), undefined));
 });

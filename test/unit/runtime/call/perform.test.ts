@@ -1,4 +1,4 @@
-/** A call without a transport: who is let in, what is answered, and what the observer learns. */
+/** A call without a transport: admission, the answer, and what the observer is told. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import type { Tier } from '../../../../api/tiers.ts';
@@ -82,27 +82,27 @@ describe('perform', () => {
   // prettier-ignore
   const rows: readonly { readonly name: string; readonly given: Given; readonly status: number | undefined;
     readonly code?: string; readonly kind: AnsweredCall['kind'] }[] = [
-    { name: "gives the handler's answer", given: {}, status: 200, kind: 'Answered' },
-    { name: 'lets nothing in before the server is ready',
+    { name: "returns the handler's answer", given: {}, status: 200, kind: 'Answered' },
+    { name: 'refuses a call before the server is ready',
       given: { admit: notReady }, status: 503, code: 'NOT_READY', kind: 'Failed' },
-    { name: 'lets in what needs no room at any time',
+    { name: 'admits a call that needs no room before the server is ready',
       given: { admit: notReady, needsRoom: false }, status: 200, kind: 'Answered' },
-    { name: 'refuses bulk work while users are served',
+    { name: 'refuses a bulk call while the server is not idle',
       given: { tier: 'bulk', isIdle: false }, status: 429, code: 'NOT_IDLE', kind: 'Failed' },
-    { name: 'takes bulk work while the server is idle', given: { tier: 'bulk' }, status: 200, kind: 'Answered' },
-    { name: 'takes interactive work while users are served', given: { isIdle: false }, status: 200, kind: 'Answered' },
-    { name: 'lets bulk calls that need no room in at any time',
+    { name: 'admits a bulk call while the server is idle', given: { tier: 'bulk' }, status: 200, kind: 'Answered' },
+    { name: 'admits an interactive call while not idle', given: { isIdle: false }, status: 200, kind: 'Answered' },
+    { name: 'admits a bulk call that needs no room while the server is not idle',
       given: { tier: 'bulk', isIdle: false, needsRoom: false }, status: 200, kind: 'Answered' },
-    { name: 'translates an AppError',
+    { name: 'answers an AppError with its own status and code',
       given: { handle: refuse(new AppError('QUEUE_FULL', { limit: 4 })) }, status: 429, code: 'QUEUE_FULL',
       kind: 'Failed' },
-    { name: 'tells a bug from an error',
+    { name: 'answers any other error with INTERNAL, without its text',
       given: { handle: refuse(new TypeError('secret')) }, status: 500, code: 'INTERNAL', kind: 'Failed' },
-    { name: 'gives no answer when the client left in mid-body',
+    { name: 'returns no answer when the client disconnected during its body',
       given: { readBody: () => Promise.reject(new ClientGone()),
         handle: async (call) => jsonAnswer(await call.readBody(0)) },
       status: undefined, kind: 'Abandoned' },
-    { name: 'gives no answer when the transport lost the client',
+    { name: 'returns no answer when the transport noticed that the client disconnected',
       given: { isGone: true, handle: refuse(new Error('late')) }, status: undefined, kind: 'Abandoned' },
   ];
   for (const { name, given, status, code, kind } of rows) {
@@ -119,32 +119,32 @@ describe('perform', () => {
     });
   }
 
-  it('says who asked and where the time went, whatever the transport', async () => {
+  it('adds the request id and the Server-Timing header to an answer', async () => {
     const { deps, incoming, handler } = made();
     const { headers } = (await perform(deps, incoming, handler)) as Answer;
     assert.equal(headers?.['x-request-id'], 'r-1');
     assert.match(headers['server-timing'] ?? '', /^decode;dur=/);
   });
 
-  it('says when to come back', async () => {
+  it('adds Retry-After to a temporary error', async () => {
     const { deps, incoming, handler } = made({ handle: refuse(new AppError('QUEUE_FULL', { limit: 4 })) });
     assert.equal((await perform(deps, incoming, handler))?.headers?.['retry-after'], '3');
   });
 
-  it('answers at the deadline, and keeps what the handler still uses', async () => {
+  it('answers at the deadline, and releases the body only when the handler returns', async () => {
     const { promise, resolve } = Promise.withResolvers<Answer>();
     const { deps, incoming, handler, clock, seen, released } = made({ timeoutMs: 100, handle: () => promise });
     const answer = perform(deps, incoming, handler);
     await clock.advance(100);
     assert.equal((await answer)?.headers?.['x-error-code'], 'REQUEST_EXPIRED');
-    assert.equal(released(), 0, 'the run goes on with the body');
+    assert.equal(released(), 0, 'the run still uses the body');
     assert.ok(incoming.ending.signal.aborted);
     resolve(jsonAnswer({}));
     await clock.advance(1);
     assert.deepEqual([released(), seen.length], [1, 1]);
   });
 
-  it('can be given up from outside', async () => {
+  it('answers with the error given to giveUp', async () => {
     const { deps, incoming, handler } = made({ handle: () => new Promise<Answer>(() => {}) });
     const answer = perform(deps, incoming, handler);
     for (const call of deps.open) call.giveUp(new AppError('DRAINING', undefined));
@@ -158,13 +158,13 @@ describe('perform', () => {
       call.trace.inferred({ queueMs: 1, inferMs: 2 });
       return jsonAnswer({});
     };
-    it('is not counted, and the answer says how long the work took', async () => {
+    it('does not call the observer, and adds the service time to the answer', async () => {
       const { deps, incoming, handler, seen } = made({ handle: infer });
       const answer = await perform(uncounted(deps), incoming, handler);
       assert.equal(answer?.headers?.['x-onnx-service-ms'], '2.000000');
       assert.deepEqual(seen, []);
     });
-    it('is told no time that is comparable with nothing', async () => {
+    it('leaves out the service time when the runtime was not idle', async () => {
       const { deps, incoming, handler } = made({ handle: infer, isIdle: false });
       assert.equal((await perform(uncounted(deps), incoming, handler))?.headers?.['x-onnx-service-ms'], undefined);
     });

@@ -1,4 +1,4 @@
-/** What the probes see. */
+/** The answers to the startup, readiness and liveness probes. */
 import assert from 'node:assert/strict';
 import { Readiness } from '../../../../runtime/call/readiness.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
@@ -10,7 +10,7 @@ function given() {
 }
 
 describe('Readiness', () => {
-  it('lives but is not ready while it loads, however long that takes', async () => {
+  it('is alive but not ready while the model loads, however long that takes', async () => {
     const { clock, readiness } = given();
     await clock.advance(3_600_000);
     assert.deepEqual(
@@ -20,7 +20,7 @@ describe('Readiness', () => {
     assert.throws(() => readiness.admit(), /not ready: loading the model/);
   });
 
-  it('is ready once it is warm and has workers', () => {
+  it('is ready once it has warmed up and has a worker', () => {
     const { workers, readiness } = given();
     workers.ready = 1;
     readiness.moveTo('Warming');
@@ -36,7 +36,7 @@ describe('Readiness', () => {
     assert.deepEqual([readiness.ready, readiness.reason], [false, 'every worker is being replaced']);
   });
 
-  it('dies when no worker has come back for a minute', async () => {
+  it('is not alive when there was no worker for a minute', async () => {
     const { clock, workers, readiness } = given();
     workers.ready = 1;
     readiness.moveTo('Ready');
@@ -50,7 +50,7 @@ describe('Readiness', () => {
     assert.equal(readiness.alive, true);
   });
 
-  it('is not ready while every worker is in one run for longer than it may take, and dies at twice that', async () => {
+  it('is not ready while every worker is stuck for the limit, and not alive at twice the limit', async () => {
     const seen = { stuckMs: 0, limitMs: 30_000 };
     const readiness = new Readiness(
       new HandClock(),
@@ -76,7 +76,7 @@ describe('Readiness', () => {
     assert.throws(() => readiness.admit(), /every worker has been in one run for 45 s, the limit is 30 s/);
   });
 
-  it('does not count the runs of the warm-up', () => {
+  it('ignores long runs during warm-up', () => {
     const readiness = new Readiness(
       new HandClock(),
       () => ({ ready: 1 }),
@@ -86,7 +86,7 @@ describe('Readiness', () => {
     assert.equal(readiness.alive, true);
   });
 
-  it('takes requests while it drains, but is not ready', () => {
+  it('admits requests while it drains, but is not ready', () => {
     const { workers, readiness } = given();
     workers.ready = 1;
     readiness.moveTo('Ready');

@@ -1,7 +1,7 @@
-/** What happens as a run goes on and on. */
+/** Which requests fail, and what is logged, as a run takes longer and longer. */
 import assert from 'node:assert/strict';
 import { silentLogger } from '../../../../lib/log.ts';
-import { StuckRuns, type StuckRunsWorld } from '../../../../runtime/call/stuck-runs.ts';
+import { StuckRuns, type StuckRunsDeps } from '../../../../runtime/call/stuck-runs.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
 const limitMs = 30_000;
@@ -9,7 +9,7 @@ const limitMs = 30_000;
 function given(seen: { oldestMs: number; stuckMs: number }) {
   const givenUp: { ranMs: number; queued: boolean }[] = [];
   const hopeless: string[] = [];
-  const world: StuckRunsWorld = {
+  const world: StuckRunsDeps = {
     clock: new HandClock(),
     logger: silentLogger,
     model: 'm',
@@ -23,12 +23,12 @@ function given(seen: { oldestMs: number; stuckMs: number }) {
 // prettier-ignore
 const rows: readonly { readonly name: string; readonly oldestMs: number; readonly stuckMs: number;
   readonly givenUp: readonly unknown[]; readonly hopeless: readonly string[] }[] = [
-  { name: 'lets a run of the longest kind be', oldestMs: limitMs, stuckMs: limitMs, givenUp: [], hopeless: [] },
-  { name: 'waits for a run past its limit as long again', oldestMs: 2 * limitMs,
+  { name: 'does nothing for a run at the limit', oldestMs: limitMs, stuckMs: limitMs, givenUp: [], hopeless: [] },
+  { name: 'does not fail requests of a run at twice the limit', oldestMs: 2 * limitMs,
     stuckMs: 2 * limitMs, givenUp: [], hopeless: [] },
-  { name: 'answers the requests of a run past twice its limit, not those that wait for another worker',
+  { name: 'fails the requests of a run above twice the limit, but not queued requests while a worker is free',
     oldestMs: 2 * limitMs + 1, stuckMs: 0, givenUp: [{ ranMs: 2 * limitMs, queued: false }], hopeless: [] },
-  { name: 'answers those that wait, too, when every worker is held, and says that there is no hope',
+  { name: 'fails queued requests, too, and calls onHopeless when every worker is stuck',
     oldestMs: 3 * limitMs, stuckMs: 2 * limitMs + 1,
     givenUp: [{ ranMs: 2 * limitMs, queued: true }], hopeless: ['RUN_STUCK'] },
 ];
@@ -42,7 +42,7 @@ describe('StuckRuns', () => {
     });
   }
 
-  it('says once that there is no hope', () => {
+  it('calls onHopeless once', () => {
     const world = given({ oldestMs: 3 * limitMs, stuckMs: 3 * limitMs });
     for (let look = 0; look < 3; look += 1) world.stuck.look();
     assert.deepEqual(world.hopeless, ['RUN_STUCK']);

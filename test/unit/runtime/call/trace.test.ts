@@ -1,10 +1,10 @@
-/** Where a request's time goes. */
+/** The time that a request spends in each stage. */
 import assert from 'node:assert/strict';
 import { RequestTrace, serverTiming } from '../../../../runtime/call/trace.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
 describe('RequestTrace', () => {
-  it('splits the time from the last byte of the request to the first of the answer', async () => {
+  it('splits the time between the last byte of the request and the first byte of the answer', async () => {
     const clock = new HandClock();
     const trace = new RequestTrace(clock);
     await clock.advance(1000);
@@ -21,7 +21,7 @@ describe('RequestTrace', () => {
     );
   });
 
-  it('tells the work on a request without the time in the queue, and nothing of a run that it shared', async () => {
+  it('has a service time without the time in the queue, and none for a shared run', async () => {
     const serviceMs = async (result: {
       readonly queueMs: number;
       readonly inferMs: number;
@@ -41,13 +41,13 @@ describe('RequestTrace', () => {
     assert.equal(await serviceMs({ queueMs: 20, inferMs: 30, isShared: true }), undefined);
   });
 
-  it('tells no work on what was refused', () => {
+  it('has no service time for a refused request', () => {
     const trace = new RequestTrace(new HandClock());
     trace.encoded();
     assert.equal(trace.serviceMs, undefined);
   });
 
-  it('has what a refused request came to', async () => {
+  it('has only the stages that a refused request reached', async () => {
     const clock = new HandClock();
     const trace = new RequestTrace(clock);
     await clock.advance(4);
@@ -55,7 +55,7 @@ describe('RequestTrace', () => {
     assert.deepEqual([trace.times, trace.elements], [{ decode: 4 }, 0]);
   });
 
-  it('does not take a failed run for decoding', async () => {
+  it('does not count the time of a failed run as decoding', async () => {
     const clock = new HandClock();
     const trace = new RequestTrace(clock);
     await clock.advance(4);

@@ -1,4 +1,4 @@
-/** The loop: how often the runtime is asked, and when the loop ends. */
+/** The loop: how often the runtime's counters are read, and when the loop ends. */
 import assert from 'node:assert/strict';
 import { Collector, drainLimitMs } from '../../../../runtime/sidecar/collector.ts';
 import type { Reading } from '../../../../runtime/sidecar/counters-client.ts';
@@ -44,20 +44,20 @@ function world(first: Reading): {
 }
 
 describe('Collector', () => {
-  it('asks once a second while the runtime answers', async () => {
+  it('reads once a second while the runtime answers', async () => {
     const { clock, asked, collector } = world(up);
     await clock.advance(10_000);
     assert.equal(asked(), 11);
     assert.equal(collector.report.seq, 11);
   });
 
-  it('asks less often while nobody answers', async () => {
+  it('reads less often while the runtime does not answer', async () => {
     const { clock, asked } = world(gone);
     await clock.advance(20_000);
     assert.ok(asked() < 15, `asked ${asked()} times`);
   });
 
-  it('finds a runtime that comes up late within its longest pause', async () => {
+  it('reads a runtime that starts late within the longest pause', async () => {
     const { clock, collector, say } = world(gone);
     await clock.advance(60_000);
     assert.equal(collector.report.ready, false);
@@ -66,7 +66,7 @@ describe('Collector', () => {
     assert.equal(collector.report.ready, true);
   });
 
-  it('reports through the drain until the socket is gone', async () => {
+  it('reads during the drain until the socket is closed', async () => {
     const { clock, collector, say, stop, ended } = world(up);
     await clock.advance(2_000);
     stop.abort();
@@ -79,7 +79,7 @@ describe('Collector', () => {
     assert.equal(ended(), true);
   });
 
-  it('ends at once when the runtime never came up', async () => {
+  it('ends at once when the runtime never started', async () => {
     const { clock, stop, ended } = world(gone);
     await clock.advance(3_000);
     stop.abort();
@@ -87,7 +87,7 @@ describe('Collector', () => {
     assert.equal(ended(), true);
   });
 
-  it('does not wait for ever for a runtime that hangs', async () => {
+  it('ends after drainLimitMs when the runtime hangs', async () => {
     const { clock, stop, ended } = world(hanging);
     stop.abort();
     await clock.advance(drainLimitMs - 1_000);
@@ -96,7 +96,7 @@ describe('Collector', () => {
     assert.equal(ended(), true);
   });
 
-  it('is no longer alive when a reading never comes back', async () => {
+  it('is not alive when a reading never resolves', async () => {
     const clock = new HandClock();
     const collector = new Collector({ revision: 'r', clock, random: () => 0, read: () => new Promise(() => {}) });
     void collector.run(new AbortController().signal);

@@ -1,5 +1,5 @@
 /**
- * Which block a count belongs to, what is claimed to be known, and that nothing is counted twice or lost in between.
+ * Which block a count belongs to, which blocks are complete, and that no count is lost or counted twice.
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
@@ -19,11 +19,11 @@ import {
 } from '../../../../runtime/sidecar/ring.ts';
 
 const blockMs = 20_000;
-/** A block of November 2023, and its beginning. */
+/** A block in November 2023, and its start. */
 const first = 85_000_000;
 const begin = first * blockMs;
 
-/** A runtime that counts and a sidecar that reads it, on clocks of their own. */
+/** A runtime that counts, and a sidecar with its own clocks that reads it. */
 class Pod {
   ring: Ring | undefined;
   counters = new Counters();
@@ -78,7 +78,7 @@ function sumOf(counts: readonly BlockCount[]): { requests: number; errors: numbe
   };
 }
 
-/** Blocks by index less `first`: requests answered. */
+/** Requests answered per block; block indexes are relative to `first`. */
 function shape(blocks: Blocks | undefined): { since: number; until: number; ok: Record<number, number> } | undefined {
   if (blocks === undefined) return undefined;
   const ok = Object.fromEntries(
@@ -91,46 +91,46 @@ type Row = { readonly name: string; readonly run: (pod: Pod) => Pod; readonly wa
 
 // prettier-ignore
 const rows: readonly Row[] = [
-  { name: 'puts what was counted between two readings into the block of the later one',
+  { name: 'assigns counts between two readings to the block of the later one',
     run: (pod) => pod.read().wait(1_000).serve(3).read().wait(20_000).read().wait(
       1_000).serve(4).read(), want: { since: 0, until: 1, ok: { 0: 3, 1: 4 } } },
-  { name: 'claims the block it begins in when the runtime has counted nothing yet',
+  { name: 'has a complete first block when the runtime has counted nothing yet',
     run: (pod) => pod.wait(7_000).read(), want: { since: 0, until: 0, ok: {} } },
-  { name: 'claims nothing of a block in which the runtime had counted before it came',
+  { name: 'has no complete block when the runtime had counts at the first reading',
     run: (pod) => pod.serve(9).read().wait(1_000).serve(1).read(), want: undefined },
-  { name: 'begins at the next whole block beside a runtime that has counted',
+  { name: 'starts at the next block when the runtime had counts at the first reading',
     run: (pod) => pod.serve(9).wait(19_500).read().wait(1_000).serve(2).read(),
     want: { since: 1, until: 1, ok: { 1: 2 } } },
-  { name: 'has quiet blocks in its claim without an entry',
+  { name: 'has no entry for a complete block without counts',
     run: (pod) => pod.read().wait(1_000).serve(1).read().wait(20_000).read().wait(20_000).read().wait(
       1_000).serve(1).read(), want: { since: 0, until: 2, ok: { 0: 1, 2: 1 } } },
-  { name: 'begins anew with another boot of the runtime',
+  { name: 'starts again after a restart of the runtime',
     run: (pod) => pod.read().serve(5).wait(1_000).read().wait(20_000).restart().read().wait(
       1_000).serve(2).read(), want: { since: 1, until: 1, ok: { 1: 2 } } },
-  { name: 'still attributes what comes half a block after the reading before',
+  { name: 'assigns a difference across a block boundary after half a block',
     run: (pod) => pod.wait(15_000).read().serve(6).wait(attributableMs).read(),
     want: { since: 0, until: 1, ok: { 1: 6 } } },
-  { name: 'loses the blocks of a difference that may belong to either of two',
+  { name: 'drops blocks when a difference may belong to either of two',
     run: (pod) => pod.wait(15_000).read().serve(6).wait(
       attributableMs + 1).read().wait(20_000).serve(1).read(), want: undefined },
-  { name: 'loses the blocks of a silence in which something was counted, and goes on behind it',
+  { name: 'drops blocks after a long gap between readings with counts, and continues after it',
     run: (pod) => pod.read().wait(1_000).serve(1).read().serve(50).wait(45_000).read().wait(
       19_000).read().wait(1_000).serve(3).read(), want: { since: 3, until: 3, ok: { 3: 3 } } },
-  { name: 'keeps its claim through a silence in which nothing was counted',
+  { name: 'keeps its blocks after a long gap between readings without counts',
     run: (pod) => pod.read().wait(1_000).serve(1).read().wait(
       60_000).read(), want: { since: 0, until: 3, ok: { 0: 1 } } },
-  { name: 'attributes a long silence inside one block',
+  { name: 'assigns the counts of a long gap inside one block',
     run: (pod) => pod.read().serve(8).wait(19_000).read(), want: { since: 0, until: 0, ok: { 0: 8 } } },
-  { name: 'takes counters that went backwards for another boot',
+  { name: 'drops blocks when counters have decreased',
     run: (pod) => pod.read().serve(5).wait(1_000).read().read([]).wait(
       20_000).read([]), want: { since: 1, until: 1, ok: {} } },
-  { name: 'stays in its block when the clock is set back by a moment',
+  { name: 'stays in its block when the clock is set back by less than a block',
     run: (pod) => { pod.wait(20_000).read().serve(1).wait(500).read(); pod.wallMs -= 1_000;
       return pod.serve(2).read(); }, want: { since: 1, until: 1, ok: { 1: 3 } } },
-  { name: 'loses its blocks when the clock is set by minutes',
+  { name: 'drops its blocks when the clock is set ahead by minutes',
     run: (pod) => { pod.read().serve(1).wait(500).read(); pod.wallMs += 300_000;
       return pod.serve(2).read().wait(20_000).read(); }, want: { since: 16, until: 16, ok: {} } },
-  { name: 'loses its blocks when the clock is set back by minutes',
+  { name: 'drops its blocks when the clock is set back by minutes',
     run: (pod) => { pod.wait(400_000).read().serve(1).wait(500).read();
       pod.wallMs -= 300_000; return pod.serve(2).read().wait(20_000).read().serve(
       4).wait(1_000).read(); }, want: { since: 6, until: 6, ok: { 6: 4 } } },
@@ -139,7 +139,7 @@ const rows: readonly Row[] = [
 describe('nextRing', () => {
   for (const { name, run, want } of rows) it(name, () => assert.deepEqual(shape(run(new Pod()).blocks), want));
 
-  it('keeps errors by kind, and requests of every size class apart', () => {
+  it('counts errors by kind, and size classes separately', () => {
     const { blocks } = new Pod()
       .read()
       .serve(2)
@@ -160,7 +160,7 @@ describe('nextRing', () => {
     );
   });
 
-  it('numbers every change of a block higher, also after its claim began anew', () => {
+  it('gives every change a higher number, also after blocks were dropped', () => {
     const pod = new Pod().read().serve(1).wait(1_000).read();
     const [one] = pod.blocks?.counts ?? [];
     pod.serve(1).wait(1_000).read();
@@ -177,7 +177,7 @@ describe('nextRing', () => {
     ['kind of error', { errors: { bug: 1, transient: 9 } }],
     ['width of buckets', { latency: { base: 1e-4, growth: 1.1, counts: { 7: 4 } } }],
   ] as const) {
-    it(`takes counters for others when one ${name} is not as it was, whatever the rest says`, () => {
+    it(`drops blocks when one ${name} is not as before, although the others have grown`, () => {
       const before: Traffic = {
         tier: 'default',
         sizeClass: 4,
@@ -201,7 +201,7 @@ describe('nextRing', () => {
     assert.equal(counts.length, maxBlocks);
   });
 
-  it('drops its oldest blocks when they take too much room', () => {
+  it('drops its oldest blocks above ringLimitBytes', () => {
     const wide = (n: number): Traffic[] =>
       Array.from({ length: 10 }, (_, i) => ({
         tier: 'default',
@@ -224,7 +224,7 @@ describe('nextRing', () => {
     assert.equal(parseReport({ schema: 1, bootId: 'b', seq: 1, revision: 'r', blocks: pod.blocks }).kind, 'report');
   });
 
-  it('does not claim a block with more classes than a report may have', () => {
+  it('drops a block with more classes than a report may have', () => {
     const many = (n: number): Traffic[] =>
       Array.from({ length: 65 }, (_, i) => ({
         tier: `t${i}`,
@@ -243,7 +243,7 @@ describe('blocksOf', () => {
   const pod = new Pod().read();
   for (let i = 0; i < 6; i += 1) pod.serve(5).wait(10_000).read().wait(10_000).read();
 
-  it('gives only what was asked for', () => {
+  it('returns only the blocks from the requested one on', () => {
     const blocks = blocksOf(pod.ring, first + 4);
     assert.deepEqual(
       [blocks?.since, blocks?.until, blocks?.counts.map(({ index }) => index)],
@@ -251,10 +251,10 @@ describe('blocksOf', () => {
     );
   });
 
-  it('never claims more than it has', () => assert.equal(blocksOf(pod.ring, 0)?.since, first));
-  it('has nothing to say of what has not begun', () => assert.equal(blocksOf(pod.ring, first + 7), undefined));
+  it('never starts before the first complete block', () => assert.equal(blocksOf(pod.ring, 0)?.since, first));
+  it('is undefined for a block that has not begun', () => assert.equal(blocksOf(pod.ring, first + 7), undefined));
 
-  it('keeps the newest that fit, and moves its claim with them', () => {
+  it('keeps the newest blocks that fit, and moves since to the oldest of them', () => {
     const whole = JSON.stringify(blocksOf(pod.ring)).length;
     const some = blocksOf(pod.ring, 0, whole / 2);
     assert.ok(JSON.stringify(some).length <= whole / 2);
@@ -263,7 +263,7 @@ describe('blocksOf', () => {
     assert.equal(some?.until, first + 6);
   });
 
-  it('claims only the quiet end when not even the newest block fits', () =>
+  it('has only the blocks without counts at the end when not even the newest entry fits', () =>
     assert.deepEqual(blocksOf(pod.ring, 0, 10), { since: first + 6, until: first + 6, counts: [] }));
 });
 
@@ -288,7 +288,7 @@ describe('withComparison', () => {
     );
   });
 
-  it('counts none before the first whole block', () => {
+  it('ignores counts before the first complete block', () => {
     const pod = new Pod().serve(1).read();
     assert.equal(withComparison(pod.ring!, { tier: 'default', sizeClass: 64, agrees: true }), pod.ring);
   });
@@ -297,7 +297,7 @@ describe('withComparison', () => {
 describe('withPair', () => {
   const pair = { tier: 'default', sizeClass: 0, source: 'Probe', ratio: 1 } as const;
 
-  it('adds ratios up by source in the block of the last reading, and counts no request', () => {
+  it('adds ratios by source to the block of the last reading, without counting a request', () => {
     const pod = new Pod().read().serve(1).wait(1_000).read();
     for (const one of [pair, pair, { ...pair, ratio: 2 }, { ...pair, source: 'Replay', sizeClass: 64 } as const])
       pod.ring = withPair(pod.ring!, one);
@@ -316,13 +316,11 @@ describe('withPair', () => {
     assert.equal(parseReport({ schema: 1, bootId: 'b', seq: 1, revision: 'r', blocks: pod.blocks }).kind, 'report');
   });
 
-  it('counts none before the first whole block', () => {
+  it('ignores counts before the first complete block', () => {
     const pod = new Pod().serve(1).read();
     assert.equal(withPair(pod.ring!, pair), pod.ring);
   });
 });
-
-// ── properties ──
 
 type Step = {
   readonly waitMs: number;
@@ -342,7 +340,7 @@ const step = fc.record({
   elements: fc.constantFrom(1, 60, 64, 5000),
   fail: fc.boolean(),
   pulled: fc.boolean(),
-  /** The operator was started anew, and asks from the start. */
+  /** A restarted operator, which reads from the first block on. */
   forgets: fc.boolean(),
 });
 
@@ -358,7 +356,7 @@ function play(steps: readonly Step[], each: (pod: Pod, step: Step) => void): Pod
 }
 
 describe('a ring of blocks', () => {
-  it('holds everything that was counted since its claim began, and nothing twice', () => {
+  it('holds every count since its first complete block exactly once', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
         let [requests, errors, seqOfClaim] = [0, 0, first];
@@ -366,7 +364,7 @@ describe('a ring of blocks', () => {
           requests += one.requests;
           errors += Number(one.fail);
           const since = pod.ring!.since;
-          // The claim began anew, or its oldest blocks went.
+          // Blocks were dropped, at a gap or because they were the oldest.
           if (since !== seqOfClaim) {
             const left = sumOf(pod.ring!.held.map(({ count }) => count));
             [requests, errors] = [left.requests, left.errors];
@@ -380,7 +378,7 @@ describe('a ring of blocks', () => {
     );
   });
 
-  it('folds to the same ledger however often and from where it is pulled, while no pause outlasts the ring', () => {
+  it('gives the same ledger for any sequence of pulls whose pauses are shorter than the ring', () => {
     const slow = fc.array(step, { minLength: 1, maxLength: 60 });
     fc.assert(
       fc.property(slow, (steps) => {

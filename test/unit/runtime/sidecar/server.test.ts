@@ -1,4 +1,4 @@
-/** Who may read at a sidecar, who may ask for more, and that nobody else changes what was asked for. */
+/** Reports are public; instructions and samples need the token. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
@@ -47,7 +47,7 @@ describe('a sidecar', () => {
   after(() => server.close());
 
   for (const [name, headers] of strangers) {
-    it(`gives anybody a report ${name}, and does nothing of what is asked for beside it`, async () => {
+    it(`serves a report ${name}, and ignores the instructions`, async () => {
       for (const path of [query, '/report', '/report?sample=0']) {
         const { status, body } = await ask(url, path, { headers: { ...headers, [peersTokenHeader]: peersToken } });
         assert.deepEqual(
@@ -58,7 +58,7 @@ describe('a sidecar', () => {
       assert.deepEqual(heard, []);
     });
 
-    it(`gives nobody samples ${name}`, async () => {
+    it(`refuses samples ${name}`, async () => {
       const { status, body } = await ask(url, '/samples?max=16', { body: '', headers });
       const { error } = JSON.parse(body.toString()) as {
         readonly error: { readonly code: string; readonly message: string };
@@ -68,7 +68,7 @@ describe('a sidecar', () => {
     });
   }
 
-  it('does what the operator asks for, who has the token', async () => {
+  it('follows instructions with the token', async () => {
     assert.equal((await ask(url, query, { headers: { ...withToken, [peersTokenHeader]: peersToken } })).status, 200);
     assert.deepEqual(heard, [
       { peers: ['10.0.0.9'], sample: 1, agreement: { metric: 'Cosine', limit: 0.9 }, peersToken },
@@ -77,12 +77,12 @@ describe('a sidecar', () => {
 
   for (const [name, target, status] of [
     ['a whole URL', 'http://sidecar/report?sample=0', 200],
-    ['a URL with a port that is none', 'http://sidecar:99999/report', 200],
+    ['a URL with an invalid port', 'http://sidecar:99999/report', 200],
     ['no path at all', '//', 404],
-    ['a query that no text is encoded as', '/report?more=%E0%A4%A', 200],
-    ['half an escape', '/report%', 404],
+    ['a query with invalid encoding', '/report?more=%E0%A4%A', 200],
+    ['an incomplete escape', '/report%', 404],
   ] as const) {
-    it(`answers a request line with ${name}, and tells nobody of its insides`, async () => {
+    it(`answers a request line with ${name}, without a stack trace`, async () => {
       const socket = connect(Number(new URL(url).port), '127.0.0.1');
       socket.end(`GET ${target} HTTP/1.1\r\nhost: sidecar\r\nconnection: close\r\n\r\n`);
       const answer = await text(socket);
@@ -91,12 +91,12 @@ describe('a sidecar', () => {
     });
   }
 
-  it('takes no other text for the token of the peers', async () => {
+  it('ignores a peers token that is not a token', async () => {
     await ask(url, query, { headers: { ...withToken, [peersTokenHeader]: 'short' } });
     assert.equal(heard[0]?.peersToken, undefined);
   });
 
-  it('gives samples to who has the token', async () => {
+  it('serves samples with the token', async () => {
     const { status, body } = await ask(url, '/samples?max=16', { body: '', headers: withToken });
     assert.deepEqual([status, body.toString()], [200, 'sample 1']);
   });

@@ -1,4 +1,4 @@
-/** The golden run, with runtimes that are functions. */
+/** The golden run, with functions in place of runtimes. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,7 +27,7 @@ const metadata = (input = 'x'): Answered =>
     outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, 2] }],
   });
 
-/** y = x, turned by an angle; shapes are taken as they come. */
+/** A runtime with y = x rotated by an angle, for any shape. */
 function turning(angle: number): Runtime {
   return ({ method, body, jsonBytes }) => {
     if (method === 'GET') return metadata();
@@ -95,7 +95,7 @@ describe('GoldenRunner', () => {
       random: () => 0,
       logger: keepingLogger(),
       ask: (address, question) =>
-        Promise.resolve(runtimes[address]?.(question) ?? { kind: 'unavailable', why: `nobody is at ${address}` }),
+        Promise.resolve(runtimes[address]?.(question) ?? { kind: 'unavailable', why: `nothing listens at ${address}` }),
     });
     runner.offer(peers);
     running = runner.run(stop.signal);
@@ -125,7 +125,7 @@ describe('GoldenRunner', () => {
     assert.equal((await ended(runner)).score, 1);
   });
 
-  it('holds answers against those that are expected, and asks nobody else', async () => {
+  it('compares answers with expected ones, without requests to stable', async () => {
     write(line([1, 0], [1, 0]), line([1, 0], [3, 4]), line([2, 0], [4, 0]));
     const result = await ended(start({ golden: cosine(file), runtimes: { me: turning(0) } }));
     assert.deepEqual(
@@ -144,7 +144,7 @@ describe('GoldenRunner', () => {
     );
   });
 
-  it('holds answers against those of stable where none are expected', async () => {
+  it("compares answers with stable's when a case has no expected answer", async () => {
     write(line([1, 0]), line([0, 1], [0, 1]));
     const result = await ended(
       start({ golden: cosine(file), runtimes: { me: turning(0), stable: turning(Math.PI / 3) }, peers: ['stable'] }),
@@ -155,7 +155,7 @@ describe('GoldenRunner', () => {
     );
   });
 
-  it('asks only for finite numbers without stable, and begins again when stable is named', async () => {
+  it('checks only for finite numbers without stable, and runs again when stable is named', async () => {
     write(line([1, 0]));
     const runner = start({ golden: cosine(file), runtimes: { me: turning(0), stable: turning(Math.PI) } });
     const first = await ended(runner);
@@ -165,7 +165,7 @@ describe('GoldenRunner', () => {
     assert.deepEqual([second.score, second.compared], [-1, 1]);
   });
 
-  it('counts an answer that is not finite as the worst, with stable or without', async () => {
+  it('counts an answer that is not finite with the worst value, with stable or without', async () => {
     write(line([1, 0]));
     const json = Buffer.from(
       '{"outputs":[{"name":"y","datatype":"FP32","shape":[1,1],"parameters":{"binary_data_size":4}}]}',
@@ -182,7 +182,7 @@ describe('GoldenRunner', () => {
     );
   });
 
-  it('asks another pod of stable when one gives no answer', async () => {
+  it('tries another pod of stable when one does not answer', async () => {
     write(line([1, 0]));
     const result = await ended(
       start({
@@ -194,7 +194,7 @@ describe('GoldenRunner', () => {
     assert.deepEqual([result.state, result.score], ['Done', 1]);
   });
 
-  it('waits, and says for what, while no pod of stable answers; goes on when one does', async () => {
+  it('waits with a reason while no pod of stable answers, and continues when one does', async () => {
     write(line([1, 0]));
     let well = false;
     const runner = start({
@@ -213,7 +213,7 @@ describe('GoldenRunner', () => {
     assert.equal((await ended(runner)).score, 1);
   });
 
-  it('waits for nothing where stable itself fails, for the candidate may be its mend', async () => {
+  it('does not wait when the model of stable fails, since the candidate may fix it', async () => {
     write(line([1, 0]), line([0, 1], [0, 1]));
     const failing: Runtime = () => ({ kind: 'refused', status: 500, why: '500: ONNX Runtime failed on a batch' });
     const result = await ended(
@@ -221,11 +221,11 @@ describe('GoldenRunner', () => {
     );
     assert.deepEqual(
       [result.state, result.passed, result.compared, result.score, result.problem],
-      ['Done', 2, 2, 1, 'line 1: stable fails on it: 500: ONNX Runtime failed on a batch'],
+      ['Done', 2, 2, 1, 'line 1: stable failed: 500: ONNX Runtime failed on a batch'],
     );
   });
 
-  it('counts a case that the model fails on as the worst, and goes on', async () => {
+  it('counts a case on which the model fails with the worst value, and continues', async () => {
     write(line([1, 0], [1, 0]), line([2, 0], [1, 0]));
     let asked = 0;
     const failing: Runtime = (question) =>
@@ -235,28 +235,28 @@ describe('GoldenRunner', () => {
     const result = await ended(start({ golden: cosine(file), runtimes: { me: failing } }));
     assert.deepEqual(
       [result.done, result.passed, result.score, result.problem],
-      [2, 1, -1, 'line 1: the model fails on it: 500: ONNX Runtime failed on a batch'],
+      [2, 1, -1, 'line 1: the model failed: 500: ONNX Runtime failed on a batch'],
     );
   });
 
   // prettier-ignore
   const broken: readonly { readonly of: string; readonly lines?: readonly string[];
     readonly golden?: GoldenConfig; readonly me?: Runtime; readonly says: RegExp }[] = [
-    { of: 'a line that is no JSON', lines: [line([1, 0], [1, 0]), '{'],
+    { of: 'a line that is not JSON', lines: [line([1, 0], [1, 0]), '{'],
       says: /golden set, line 2: it: the line is not JSON/ },
-    { of: 'a case that the model does not take', lines: [line([1, 0], [1, 0])],
+    { of: 'a case that the model refuses', lines: [line([1, 0], [1, 0])],
       me: () => ({ kind: 'refused', status: 400, why: "400: unknown input 'x'" }),
-      says: /golden set, line 1: the model does not take it: 400: unknown input 'x'/ },
+      says: /golden set, line 1: the model refuses the case: 400: unknown input 'x'/ },
     { of: 'a metric that does not fit', lines: [line([1, 0], [1, 0])],
       golden: { id: '1', metric: 'WordErrorRate', max: 0.1, source: file },
       says: /line 1: WordErrorRate does not fit: output 'y' is not text/ },
-    { of: 'a file that is not there', says: /cannot read .*golden\.jsonl/ },
+    { of: 'a missing file', says: /cannot read .*golden\.jsonl/ },
     { of: 'a set that prepare has not fetched',
       golden: cosine({ kind: 'Uri', uri: 'https://x/y',
         digest: `sha256:${'0'.repeat(64)}` }), says: /cannot read .*golden\.json/ },
   ];
   for (const { of, lines, golden = cosine(file), me = turning(0), says } of broken) {
-    it(`is broken, and says why, for ${of}`, async () => {
+    it(`is Broken with a reason for ${of}`, async () => {
       if (lines !== undefined) write(...lines);
       const result = await ended(start({ golden, runtimes: { me } }));
       assert.equal(result.state, 'Broken');
@@ -282,7 +282,7 @@ describe('GoldenRunner', () => {
   });
 
   describe('without a set', () => {
-    it('makes cases up from the signature and holds them against stable', async () => {
+    it("generates cases from the signature and compares the answers with stable's", async () => {
       const same = await ended(
         start({ golden: cosine(generated), runtimes: { me: turning(0.02), stable: turning(0) }, peers: ['stable'] }),
       );
@@ -296,22 +296,22 @@ describe('GoldenRunner', () => {
       assert.deepEqual([other.passed, other.score?.toFixed(2)], [0, '0.54']);
     });
 
-    it('asks for finite numbers of a first revision', async () => {
+    it('checks only for finite numbers in a first revision', async () => {
       const result = await ended(start({ golden: cosine(generated), runtimes: { me: turning(1) } }));
       assert.deepEqual([result.n, result.passed, result.compared, result.score], [4, 4, 0, null]);
     });
 
-    it('compares nothing with a stable that takes other inputs', async () => {
+    it('does not compare answers when stable has other inputs', async () => {
       const other: Runtime = ({ method }) =>
         method === 'GET' ? metadata('another') : { kind: 'refused', status: 400, why: '400' };
       const result = await ended(
         start({ golden: cosine(generated), runtimes: { me: turning(0), stable: other }, peers: ['stable'] }),
       );
       assert.deepEqual([result.state, result.passed, result.compared, result.score], ['Done', 4, 0, null]);
-      assert.match(result.problem ?? '', /its inputs are not stable's/);
+      assert.match(result.problem ?? '', /inputs differ from stable's/);
     });
 
-    it('compares nothing with a stable that gives other outputs', async () => {
+    it('does not compare answers when stable has other outputs', async () => {
       const other: Runtime = (question) =>
         question.method === 'GET'
           ? answer({
@@ -323,10 +323,10 @@ describe('GoldenRunner', () => {
         start({ golden: cosine(generated), runtimes: { me: turning(0), stable: other }, peers: ['stable'] }),
       );
       assert.deepEqual([result.state, result.passed, result.compared, result.score], ['Done', 4, 0, null]);
-      assert.match(result.problem ?? '', /its outputs are not stable's/);
+      assert.match(result.problem ?? '', /outputs differ from stable's/);
     });
 
-    it('tries sizes until the model takes one, and asks nothing of one that takes none', async () => {
+    it('tries sizes until the model accepts one, and has no cases when it accepts none', async () => {
       const picky =
         (takes: readonly number[]): Runtime =>
         (question) => {
@@ -349,11 +349,11 @@ describe('GoldenRunner', () => {
       const none = await ended(start({ golden: cosine(generated), runtimes: { me: picky([]) } }));
       assert.deepEqual(
         [none.state, none.n, none.problem],
-        ['Done', 0, 'no inputs could be made up that the model takes: 500: wrong size'],
+        ['Done', 0, 'no cases were generated: the model accepts none of the generated inputs: 500: wrong size'],
       );
     });
 
-    it('asks an embedding model for texts', async () => {
+    it('sends texts to an embedding model', async () => {
       const embedding =
         (...vector: readonly number[]): Runtime =>
         ({ path, body }) => {

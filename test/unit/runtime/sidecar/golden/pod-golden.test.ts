@@ -1,4 +1,4 @@
-/** Which golden run a pod's config asks for, and how its questions are asked. */
+/** Which golden run a pod's config starts, and how its cases are sent. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -59,7 +59,7 @@ describe('PodGolden', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('has nothing to say without a config, with a broken one, or with one that names no set', async () => {
+  it('has no result without a config, with an invalid one, or with one that names no set', async () => {
     assert.equal(golden.result(), undefined);
     mount('no config');
     mount(givenConfig());
@@ -78,7 +78,7 @@ describe('PodGolden', () => {
     );
   });
 
-  it('runs another one when the config is replaced, and not the same one twice', async () => {
+  it('starts a new run when the config names another set, and not for the same set', async () => {
     mount({ ...givenConfig({ name: 'ranker' }), golden: set('two') });
     const result = await eventually('another result', () =>
       golden.result()?.id === 'two' && golden.result()?.state === 'Done' ? golden.result() : undefined,
@@ -129,7 +129,7 @@ describe('a golden question', () => {
     assert.ok(answered.kind === 'answer' && Buffer.from(answered.body).toString() === 'here');
   });
 
-  it('goes where users ask when that port knows no such path', async () => {
+  it('goes to the port for users when the port for sidecars answers 404', async () => {
     await listen(ports.metrics, () => [404, '{"error":"unknown endpoint"}']);
     await listen(ports.runtime, () => [200, 'there']);
     const answered = await put();
@@ -150,7 +150,7 @@ describe('a golden question', () => {
     });
   }
 
-  it('finds nobody', async () => {
+  it('is unavailable when nothing listens', async () => {
     const answered = await put();
     assert.ok(answered.kind === 'unavailable' && /nothing listens at 127\.87\./.test(answered.why));
   });

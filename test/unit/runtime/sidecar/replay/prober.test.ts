@@ -1,4 +1,4 @@
-/** How often both revisions are asked, in which order, and how much of a pod's time that takes. */
+/** How often and in which order both revisions are probed, and how much of a pod's time that takes. */
 import assert from 'node:assert/strict';
 import { PairProber, type ProbeInputs, type ProbeWork } from '../../../../../runtime/sidecar/replay/prober.ts';
 import type { Answered, Question } from '../../../../../runtime/protocol/ask-runtime.ts';
@@ -47,7 +47,7 @@ function world(first: Partial<Now> = {}) {
       asked.push({ at: clock.monotonic() - beganMs, address, path });
       const serviceMs = now.serviceMs[address] ?? 20;
       const answer = now.answer(address, serviceMs);
-      // The way there and back is nobody's service.
+      // The time on the network is not part of the service time.
       if (answer.kind === 'answer') await clock.sleep(serviceMs + 3);
       return answer;
     },
@@ -63,13 +63,13 @@ function world(first: Partial<Now> = {}) {
 }
 
 describe('PairProber', () => {
-  it('asks nobody while nobody wants it', async () => {
+  it('sends nothing while no probes are requested', async () => {
     const { clock, asked } = world({ work: undefined });
     await clock.advance(60_000);
     assert.deepEqual(asked, []);
   });
 
-  it('asks both the same, by what their runtimes took, in turn through the inputs', async () => {
+  it('sends each input in turn to both revisions, and pairs the service times', async () => {
     const { clock, asked, pairs, stop } = world();
     await clock.advance(3_500);
     stop.abort();
@@ -85,7 +85,7 @@ describe('PairProber', () => {
     );
   });
 
-  it('lets chance say who is first', async () => {
+  it('chooses at random which revision is first', async () => {
     const { clock, asked } = world();
     await clock.advance(200_000);
     const first = asked.filter((_, i) => i % 2 === 0).filter(({ address }) => address === self).length;
@@ -93,9 +93,9 @@ describe('PairProber', () => {
   });
 
   for (const { name, now, want } of [
-    { name: 'no more often than it was asked to', now: {}, want: 60 },
+    { name: 'no more often than requested', now: {}, want: 60 },
     {
-      name: "its part of what all the candidate's pods may ask",
+      name: "its part of the rate of all the candidate's pods",
       now: { work: { peers: [stable], perMinute: 60, pods: 2 } },
       want: 30,
     },
@@ -123,7 +123,7 @@ describe('PairProber', () => {
     });
   }
 
-  it('waits a moment for room at the second of the two, and gives up the probe after that', async () => {
+  it('waits up to 2 s for the second runtime to be idle, then skips the probe', async () => {
     const { clock, asked, pairs, skipped, stop } = world({
       answer: (address, serviceMs) => (address === stable ? busy : ({ ...untimed, serviceMs } as Answered)),
     });
@@ -132,11 +132,11 @@ describe('PairProber', () => {
     assert.equal(pairs.length, 0);
     assert.ok(skipped.length > 5 && skipped.every((why) => why === 'Busy'));
     const ours = asked.filter(({ address }) => address === self);
-    // What this pod answered in vain is of its time too.
+    // The first request counts as time of this pod even though the probe failed.
     for (let i = 1; i < ours.length; i += 1) assert.ok((ours[i]?.at ?? 0) - (ours[i - 1]?.at ?? 0) >= 30 / 0.05);
   });
 
-  it('asks nothing again that one of them refuses', async () => {
+  it('does not repeat an input that either revision refuses', async () => {
     const { clock, asked, skipped, stop } = world({ answer: () => refused });
     await clock.advance(20_000);
     stop.abort();
@@ -148,7 +148,7 @@ describe('PairProber', () => {
     assert.ok(skipped.slice(2).every((why) => why === 'NoInputs'));
   });
 
-  it('asks once in ten minutes where runtimes do not say what they took', async () => {
+  it('probes once in ten minutes when runtimes send no service time', async () => {
     const { clock, asked, skipped, stop } = world({ answer: () => untimed });
     await clock.advance(10_000);
     const before = asked.length;
@@ -158,7 +158,7 @@ describe('PairProber', () => {
     assert.ok(asked.length - before <= 2 * 4, `${asked.length - before} asked in half an hour`);
   });
 
-  it('looks for inputs again while they are not to be had', async () => {
+  it('looks for inputs again while they are not available', async () => {
     const { clock, asked, set, stop } = world({ inputs: { kind: 'later' } });
     await clock.advance(5_000);
     assert.deepEqual(asked, []);
@@ -168,7 +168,7 @@ describe('PairProber', () => {
     assert.ok(asked.length > 0);
   });
 
-  it('ends when it is told to', async () => {
+  it('ends when the signal is aborted', async () => {
     const { clock, stop, asked } = world();
     await clock.advance(1_500);
     stop.abort();

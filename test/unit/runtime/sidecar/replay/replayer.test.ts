@@ -1,4 +1,4 @@
-/** Whom a pod asks for samples, what its answers are worth, and how much room it leaves users. */
+/** Where a pod takes samples, how its answers are compared, and how much time it leaves to users. */
 import assert from 'node:assert/strict';
 import { maxSamples } from '../../../../../runtime/sampling/sampler.ts';
 import { patienceMs, pauseTimes, Replayer, type ReplayWork } from '../../../../../runtime/sidecar/replay/replayer.ts';
@@ -70,7 +70,7 @@ function world(first: Partial<Now> = {}, ...stock: Sample[]): World {
 }
 
 describe('Replayer', () => {
-  it('does nothing, and says nothing, while nobody asks', async () => {
+  it('takes no samples and has no result while none is requested', async () => {
     const { clock, replayer, asked } = world({ work: undefined });
     await clock.advance(60_000);
     assert.deepEqual([asked, replayer.agreement], [[], undefined]);
@@ -86,14 +86,14 @@ describe('Replayer', () => {
     );
   });
 
-  it('counts an answer that does not, and remembers the worst', async () => {
+  it('counts an answer that disagrees, and keeps the worst value', async () => {
     const { clock, replayer, counted } = world({ answer: says(answer(0.6, 0.8)) }, sample());
     await clock.advance(2_000);
     assert.deepEqual(counted, [{ tier: 'default', sizeClass: 4, agrees: false }]);
     assert.ok(Math.abs((replayer.agreement?.worst ?? 0) - 0.6) < 1e-6);
   });
 
-  it('compares embeddings as vectors, however they are written', async () => {
+  it('compares embeddings as vectors in either encoding', async () => {
     const body = (embedding: unknown): Uint8Array<ArrayBuffer> =>
       bytes(JSON.stringify({ object: 'list', data: [{ object: 'embedding', index: 0, embedding }] }));
     const base64 = Buffer.from(new Float32Array([0, 2]).buffer).toString('base64');
@@ -105,7 +105,7 @@ describe('Replayer', () => {
     assert.deepEqual(counted, [{ tier: 'default', sizeClass: 4, agrees: true }]);
   });
 
-  it('takes a limit of an error as its upper end', async () => {
+  it('treats the limit of an error metric as a maximum', async () => {
     const { clock, counted } = world(
       { work: { ...work, rule: { metric: 'MaxAbsError', limit: 0.1 } }, answer: says(answer(1.05, 0)) },
       sample(),
@@ -122,21 +122,16 @@ describe('Replayer', () => {
   for (const [name, answered, asked, why] of [
     ['that this pod refuses', { kind: 'refused', status: 400, why: '400: no' }, sample(), 'Refused'],
     ['whose answer cannot be read', says(bytes('<html>')), sample(), 'Unreadable'],
-    [
-      'that the metric says nothing about',
-      says(text),
-      sample({ answer: { body: text, jsonBytes: undefined } }),
-      'Unfit',
-    ],
+    ['that the metric cannot compare', says(text), sample({ answer: { body: text, jsonBytes: undefined } }), 'Unfit'],
   ] as const) {
-    it(`skips a sample ${name}, and says so`, async () => {
+    it(`skips and counts a sample ${name}`, async () => {
       const { clock, replayer, counted } = world({ answer: answered }, asked);
       await clock.advance(500);
       assert.deepEqual([replayer.agreement?.skipped[why], replayer.agreement?.compared, counted], [1, 0, []]);
     });
   }
 
-  it('waits for room beside users, and gives a sample up that finds none', async () => {
+  it('waits for an idle runtime, and skips the sample after 10 s', async () => {
     const { clock, replayer, stock, answered, set } = world({ answer: busy }, sample());
     await clock.advance(5_000);
     assert.deepEqual(replayer.agreement?.skipped, {});
@@ -150,7 +145,7 @@ describe('Replayer', () => {
     assert.equal(replayer.agreement?.skipped['Busy'], 1);
   });
 
-  it('rests ninety-nine times as long as a replay took', async () => {
+  it('pauses ninety-nine times as long as a replay took', async () => {
     const { clock, answered } = world({ tookMs: 20 }, ...Array.from({ length: maxSamples }, () => sample()));
     await clock.advance(60_000);
     const pauses = answered.slice(1).map((at, i) => at - answered[i]! - 20);
@@ -190,7 +185,7 @@ describe('Replayer', () => {
       sample({ serviceMs: 20 }),
       [{ why: 'NotAlone' }],
     ],
-    ['pairs nothing that was not asked for', { work, answer: timed(10) }, sample({ serviceMs: 20 }), []],
+    ['pairs nothing unless requested', { work, answer: timed(10) }, sample({ serviceMs: 20 }), []],
   ] as const) {
     it(name, async () => {
       const { clock, pairs, counted, replayer } = world(now, stock);
@@ -201,14 +196,14 @@ describe('Replayer', () => {
     });
   }
 
-  it("asks stable's pods in turn, once a second while they have nothing", async () => {
+  it("takes samples from stable's pods in turn, once a second while they have none", async () => {
     const { clock, replayer, asked } = world({ work: { ...work, peers: ['10.0.0.1', '10.0.0.2'] } });
     await clock.advance(3_500);
     assert.deepEqual(asked, ['10.0.0.1', '10.0.0.2', '10.0.0.1', '10.0.0.2']);
     assert.deepEqual(replayer.agreement, { compared: 0, disagreed: 0, skipped: { NoSample: 4 }, worst: null });
   });
 
-  it('says when a pod cannot be reached, or had only samples that are too large', async () => {
+  it('counts when a pod cannot be reached, or had only samples that are too large', async () => {
     const { clock, replayer, set } = world({ taken: undefined });
     await clock.advance(500);
     set({ taken: { samples: [], tooLarge: 3 } });
@@ -216,7 +211,7 @@ describe('Replayer', () => {
     assert.deepEqual(replayer.agreement?.skipped, { Unreachable: 1, TooLarge: 3 });
   });
 
-  it('ends when it is told to', async () => {
+  it('ends when the signal is aborted', async () => {
     const { clock, stop, asked } = world();
     await clock.advance(1_500);
     stop.abort();

@@ -1,4 +1,4 @@
-/** Reading a body: what it holds of the budget while it comes, is chunked or is expanded. */
+/** Reading a body, and its memory charge while it arrives or is decompressed. */
 import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
 import { PassThrough } from 'node:stream';
@@ -42,7 +42,7 @@ describe('readBody', () => {
     { name: 'as deflate', headers: { 'content-encoding': 'Deflate' }, sent: deflateSync(numbers) },
   ];
   for (const { name, headers, sent } of forms) {
-    it(`reads a body ${name}, aligned behind its JSON, and charges every byte that is held`, async () => {
+    it(`reads a body ${name}, with data aligned after its JSON head, and charges every byte`, async () => {
       const { transfers, socket, body } = world({ headers });
       for (let at = 0; at < sent.length; at += 100_000) socket.write(sent.subarray(at, at + 100_000));
       socket.end();
@@ -53,7 +53,7 @@ describe('readBody', () => {
     });
   }
 
-  it('charges what came, not what was announced', async () => {
+  it('charges the bytes that arrived, not those that Content-Length announces', async () => {
     const { transfers, socket } = world({ headers: { 'content-length': String(8 * mib) } });
     socket.write('{');
     await turn();
@@ -63,20 +63,20 @@ describe('readBody', () => {
   // prettier-ignore
   const refusals: readonly { readonly name: string; readonly headers: Record<string, string>;
     readonly sent: Buffer; readonly limitBytes?: number; readonly want: string }[] = [
-    { name: 'announces more than a body may have', headers: { 'content-length': String(9 * mib) },
+    { name: 'announces more than the limit', headers: { 'content-length': String(9 * mib) },
       sent: Buffer.alloc(0), want: 'REQUEST_TOO_LARGE' },
-    { name: 'has more than a body may have, in chunks', headers: {},
+    { name: 'is chunked and larger than the limit', headers: {},
       sent: Buffer.alloc(9 * mib), want: 'REQUEST_TOO_LARGE' },
-    { name: 'expands to more than a body may have', headers: { 'content-encoding': 'gzip' },
+    { name: 'expands to more than the limit', headers: { 'content-encoding': 'gzip' },
       sent: gzipSync(Buffer.alloc(9 * mib)), want: 'REQUEST_TOO_LARGE' },
-    { name: 'finds no room beside others, in chunks', headers: {}, sent: Buffer.alloc(5 * mib), want: 'BODIES_FULL' },
-    { name: 'finds no room beside others once expanded', headers: { 'content-encoding': 'gzip' },
+    { name: 'is chunked and exceeds the budget', headers: {}, sent: Buffer.alloc(5 * mib), want: 'BODIES_FULL' },
+    { name: 'exceeds the budget once expanded', headers: { 'content-encoding': 'gzip' },
       sent: gzipSync(Buffer.alloc(5 * mib)), want: 'BODIES_FULL' },
-    { name: 'is not what its encoding says', headers: { 'content-encoding': 'gzip' },
+    { name: 'is not gzip although its encoding is', headers: { 'content-encoding': 'gzip' },
       sent: Buffer.from('no gzip at all'), want: 'REQUEST_INVALID' },
-    { name: 'ends before its gzip does', headers: { 'content-encoding': 'gzip' },
+    { name: 'is truncated gzip', headers: { 'content-encoding': 'gzip' },
       sent: gzipSync(numbers).subarray(0, 1000), want: 'REQUEST_INVALID' },
-    { name: 'names an encoding of every object', headers: { 'content-encoding': '__proto__' },
+    { name: 'has an encoding named like a property of every object', headers: { 'content-encoding': '__proto__' },
       sent: Buffer.alloc(1), want: 'REQUEST_INVALID' },
   ];
   for (const { name, headers, sent, want } of refusals) {
@@ -88,7 +88,7 @@ describe('readBody', () => {
     });
   }
 
-  it('gives up on a body that stops coming, and gives its memory back', async () => {
+  it('rejects a body that stops arriving, and releases its memory', async () => {
     const { clock, transfers, socket, body } = world({ headers: { 'content-length': '1000' } });
     socket.write('half of it');
     await turn();

@@ -1,4 +1,4 @@
-/** Sockets: where they listen, and how they end. */
+/** HTTP sockets: listening, limits per connection, and closing. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Agent, request as send, type ServerResponse } from 'node:http';
@@ -41,7 +41,7 @@ describe('HttpServers', () => {
     { name: 'requests that expect something unknown', request: 'GET / HTTP/1.1\r\nhost: x\r\nexpect: more\r\n\r\n' },
   ];
   for (const { name, request } of floods) {
-    it(`ends a connection that sends very many ${name} and waits for no answer`, async () => {
+    it(`closes a connection that sends very many ${name} without reading answers`, async () => {
       const responses = new Set<ServerResponse>();
       const servers = await listen(async (_request, response) => {
         responses.add(response);
@@ -58,7 +58,7 @@ describe('HttpServers', () => {
     });
   }
 
-  it('tells every answer that its connection has gone, those behind the first as well', async () => {
+  it('closes the response of every pipelined request when the connection is closed', async () => {
     let open = 0;
     const came = Promise.withResolvers<void>();
     const gone = Promise.withResolvers<void>();
@@ -80,7 +80,7 @@ describe('HttpServers', () => {
     await servers.close();
   });
 
-  it('tells a connection with a few requests too many, behind the answers before it', async () => {
+  it('answers the first request above the pipeline limit with 429, after the answers before it', async () => {
     const servers = await listen(async (_request, response) => {
       setImmediate(() => response.end('ok'));
     });
@@ -111,7 +111,7 @@ describe('HttpServers', () => {
       return { clock, servers, ended, isOver: () => over };
     }
 
-    it('lasts until nothing has come for that long', async () => {
+    it('resolves when no request has arrived for quietMs', async () => {
       const { clock, servers, ended, isOver } = await draining();
       for (let second = 0; second < 12; second += 4) {
         await clock.advance(4000);
@@ -124,7 +124,7 @@ describe('HttpServers', () => {
       await servers.close();
     });
 
-    it('ends at its bound, whoever still asks', async () => {
+    it('resolves after mostMs although requests still arrive', async () => {
       const { clock, servers, ended, isOver } = await draining();
       for (let second = 0; second < 48; second += 4) {
         await clock.advance(4000);
@@ -137,7 +137,7 @@ describe('HttpServers', () => {
       await servers.close();
     });
 
-    it('waits for a connection that may still ask, but not for probes', async () => {
+    it('waits for a new connection without a request yet, but not for probes', async () => {
       const { clock, servers, ended, isOver } = await draining();
       await clock.advance(3000);
       const socket = connect(servers.port, '127.0.0.1');
@@ -153,7 +153,7 @@ describe('HttpServers', () => {
       await servers.close();
     });
 
-    it('is cut short for those who hurry', async () => {
+    it('resolves at once when hurry is aborted', async () => {
       const hurry = new AbortController();
       const { servers, ended } = await draining(hurry.signal);
       hurry.abort();
@@ -162,7 +162,7 @@ describe('HttpServers', () => {
     });
   });
 
-  it('says that a port is taken, and leaves none open', async () => {
+  it('rejects with PORT_TAKEN, and closes the sockets that it had opened', async () => {
     const first = await listen(quick, ['127.0.0.2']);
     await assert.rejects(
       listen(quick, ['127.0.0.1', '127.0.0.2'], first.port),
@@ -172,14 +172,14 @@ describe('HttpServers', () => {
     await Promise.all([first.close(), again.close()]);
   });
 
-  it('says that an address is not of this machine', async () => {
+  it('rejects with BAD_CONFIG for an address that this machine does not have', async () => {
     await assert.rejects(
       listen(quick, ['192.0.2.1']),
       (error: unknown) => error instanceof AppError && error.code === 'BAD_CONFIG',
     );
   });
 
-  it('ends kept connections, idle ones and those that were busy when it began to close', async () => {
+  it('closes keep-alive connections, both idle ones and those that were busy when closing began', async () => {
     const agent = new Agent({ keepAlive: true });
     let answer: (response: ServerResponse) => void = () => {};
     const asked = new Promise<ServerResponse>((resolve) => {
@@ -200,7 +200,7 @@ describe('HttpServers', () => {
   });
 });
 
-describe('HttpServers, of clients that break the rules', () => {
+describe('HttpServers with clients that violate HTTP or the limits', () => {
   const brokenBody = '5\r\nhello\r\nno number\r\n';
   const post = 'POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n';
 
@@ -219,14 +219,14 @@ describe('HttpServers, of clients that break the rules', () => {
 
   const refusals: readonly { readonly name: string; readonly headers: string; readonly says: RegExp }[] = [
     {
-      name: 'says in words that the Host header is missing',
+      name: 'answers 400 with a message when the Host header is missing',
       headers: 'content-length: 0',
       says: /^HTTP\/1\.1 400 .*content-length: \d+.*"error":"the Host header is missing/s,
     },
     {
-      name: 'says in words that an expectation cannot be met',
+      name: 'answers 417 with a message when an expectation is not supported',
       headers: 'host: a\r\nexpect: 200-ok',
-      says: /^HTTP\/1\.1 417 .*content-length: \d+.*"error":"Expect: 200-ok cannot be met/s,
+      says: /^HTTP\/1\.1 417 .*content-length: \d+.*"error":"Expect: 200-ok is not supported/s,
     },
   ];
   for (const { name, headers, says } of refusals) {
@@ -241,7 +241,7 @@ describe('HttpServers, of clients that break the rules', () => {
     });
   }
 
-  it('says what is wrong with a body, and does not wait for its sender to close', async () => {
+  it('answers an invalid body with an error, and closes although the client does not', async () => {
     const clock = new HandClock();
     const left = Promise.withResolvers<void>();
     const servers = await HttpServers.listen(
@@ -263,13 +263,13 @@ describe('HttpServers, of clients that break the rules', () => {
     socket.destroy();
   });
 
-  it('answers a good request before the fault behind it', async () => {
+  it('answers a valid request before the error of the data behind it', async () => {
     const asked = Promise.withResolvers<ServerResponse>();
     const servers = await listen(async (_request, response) => asked.resolve(response));
     const { socket, text } = call(servers.port);
     socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n\u0001\r\n\r\n');
     const response = await asked.promise;
-    // The fault is in the same packet; by the next turn of the loop it has been seen.
+    // The invalid data is in the same packet; the parser has read it by the next turn of the event loop.
     await new Promise((resolve) => {
       setImmediate(resolve);
     });
@@ -280,7 +280,7 @@ describe('HttpServers, of clients that break the rules', () => {
     await servers.close();
   });
 
-  it('does not answer again when a body breaks that nobody waited for', async () => {
+  it('sends no second answer when the body of an answered request turns out invalid', async () => {
     const clock = new HandClock();
     const servers = await HttpServers.listen(
       { addresses: ['127.0.0.1'], port: 0, maxConnections: 8, patience: { clock, stalledMs: 1000 } },
@@ -302,7 +302,7 @@ describe('HttpServers, of clients that break the rules', () => {
     socket.destroy();
   });
 
-  it('gives up on a client that does not read its answer', async () => {
+  it('closes the connection of a client that does not read its answer', async () => {
     const left = Promise.withResolvers<boolean>();
     const servers = await HttpServers.listen(
       { addresses: ['127.0.0.1'], port: 0, maxConnections: 8, patience: { clock: systemClock, stalledMs: 20 } },

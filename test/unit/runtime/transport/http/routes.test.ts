@@ -1,4 +1,4 @@
-/** Paths and who answers them. */
+/** The handler of each HTTP path, and the errors of unknown paths. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../../api/errors.ts';
 import type { Handler } from '../../../../../runtime/call/handler.ts';
@@ -71,15 +71,15 @@ const rows: readonly [string, string, string][] = [
 describe('findRoute', () => {
   for (const [method, path, want] of rows)
     it(`gives ${want} for ${method} ${path}`, () => assert.equal(nameOf(method, path), want));
-  it('asks to come back for a path that may come once the model is loaded', () =>
+  it('answers NOT_READY while the model loads, for a path that the task may add', () =>
     assert.equal(nameOf('POST', '/v1/embeddings', { ...table, complete: false }), 'NOT_READY'));
 
-  it('says which field of the spec gives a path its task', () => {
+  it('names the field of the spec that enables the task of a path', () => {
     assert.throws(() => findRoute(table, 'POST', '/v1/embeddings'), {
       message: /^\/v1\/embeddings needs task Embedding, which model 'm' does not have: set spec\.model\.task: Emb/,
     });
   });
-  it('says which method a path takes', () =>
+  it('names the methods that a path allows', () =>
     assert.throws(() => findRoute(table, 'PUT', '/v2/models/m/infer'), {
       message: '/v2/models/m/infer does not support PUT: use POST',
     }));
@@ -87,10 +87,10 @@ describe('findRoute', () => {
 
 describe('errorBodyAt', () => {
   const error = { status: 404, code: 'PATH_UNKNOWN', kind: 'missing', message: 'nothing there' } as const;
-  it("writes OpenAI's form under /v1", () =>
+  it('uses the format of OpenAI below /v1', () =>
     assert.deepEqual(errorBodyAt('/v1/chat')(error), {
       error: { message: 'nothing there', type: 'invalid_request_error', param: null, code: 'path_unknown' },
     }));
-  it("writes the Open Inference Protocol's form elsewhere", () =>
+  it('uses the format of the Open Inference Protocol elsewhere', () =>
     assert.deepEqual(errorBodyAt('/v11')(error), { error: 'nothing there' }));
 });

@@ -1,4 +1,4 @@
-/** What bodies and answers hold together, and clients that do not keep their pace. */
+/** The memory budget of bodies and answers, and the pace that clients must keep. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../../api/errors.ts';
 import { Transfers } from '../../../../../runtime/transport/http/transfers.ts';
@@ -10,7 +10,7 @@ const full = (error: unknown): boolean => error instanceof AppError && error.cod
 function world(limitBytes = 100 * mib) {
   const clock = new HandClock();
   const transfers = new Transfers({ limitBytes: () => limitBytes, clock });
-  /** A body of that size that is still coming. */
+  /** A body of that size that is still arriving. */
   const coming = (bytes: number) => {
     const lease = transfers.lease();
     const cuts: number[] = [];
@@ -23,7 +23,7 @@ function world(limitBytes = 100 * mib) {
 }
 
 describe('the budget of transfers', () => {
-  it('refuses what does not fit beside the others', () => {
+  it('refuses a body that does not fit beside the others', () => {
     const { transfers } = world();
     const [one, other] = [transfers.lease(), transfers.lease()];
     one.grow(60 * mib);
@@ -32,14 +32,14 @@ describe('the budget of transfers', () => {
     assert.equal(transfers.heldBytes, 70 * mib);
   });
 
-  it('keeps a quarter for small bodies', () => {
+  it('reserves a quarter of the budget for small bodies', () => {
     const { transfers } = world();
     transfers.lease().grow(70 * mib);
     assert.throws(() => transfers.lease().grow(6 * mib), full);
     for (let count = 0; count < 100; count += 1) transfers.lease().grow(mib / 4);
   });
 
-  it('lets one alone grow: its own limit has been checked', () => {
+  it('lets the only transfer grow without a limit, which body.ts checks', () => {
     const { transfers } = world();
     const alone = transfers.lease();
     alone.grow(90 * mib);
@@ -47,7 +47,7 @@ describe('the budget of transfers', () => {
     assert.equal(transfers.heldBytes, 180 * mib);
   });
 
-  it('takes back what ended, once, and charges it no more', () => {
+  it('releases an ended lease once, and ignores later charges to it', () => {
     const { transfers } = world();
     const lease = transfers.lease();
     lease.grow(70 * mib);
@@ -57,7 +57,7 @@ describe('the budget of transfers', () => {
     assert.equal(transfers.heldBytes, 0);
   });
 
-  it('charges an answer that is there already, whatever the limit', () => {
+  it('charges an existing answer even above the limit', () => {
     const { transfers } = world();
     transfers.lease().grow(70 * mib);
     transfers.lease().take(70 * mib);
@@ -67,9 +67,9 @@ describe('the budget of transfers', () => {
 
 describe('the pace of transfers', () => {
   const paces: readonly { readonly name: string; readonly bytesASecond: number; readonly cut: boolean }[] = [
-    { name: 'cuts one that stopped', bytesASecond: 0, cut: true },
-    { name: 'cuts one that trickles', bytesASecond: 1000, cut: true },
-    { name: 'keeps one that is slow', bytesASecond: 2000, cut: false },
+    { name: 'cuts a transfer that stopped', bytesASecond: 0, cut: true },
+    { name: 'cuts a transfer below the minimum pace', bytesASecond: 1000, cut: true },
+    { name: 'keeps a slow transfer above the minimum pace', bytesASecond: 2000, cut: false },
   ];
   for (const { name, bytesASecond, cut } of paces) {
     it(name, async () => {
@@ -84,7 +84,7 @@ describe('the pace of transfers', () => {
     });
   }
 
-  it('keeps one whose client has nothing to do with the wait', async () => {
+  it('does not check the pace of a transfer that does not wait for its client', async () => {
     const { clock, coming } = world();
     const { watch, cuts } = coming(mib);
     watch.done();
@@ -92,14 +92,14 @@ describe('the pace of transfers', () => {
     assert.deepEqual(cuts, []);
   });
 
-  it('sets no timer while nothing is on its way', async () => {
+  it('sets no timer while there is no transfer', async () => {
     const { clock, coming } = world();
     coming(1).watch.done();
     await clock.advance(1000);
     assert.equal(clock.pending, 0);
   });
 
-  it('does not blame clients for a time in which nothing could be read', async () => {
+  it('restarts the measurement when the thread was blocked', async () => {
     class HeldUpClock extends HandClock {
       lateMs = 0;
       override monotonic(): number {
@@ -119,7 +119,7 @@ describe('the pace of transfers', () => {
     assert.equal(cuts, 1);
   });
 
-  it('cuts the slowest when another body finds no room, and leaves those that move', async () => {
+  it('cuts the slowest transfer when another body needs room, and keeps fast ones', async () => {
     const { clock, transfers, coming } = world();
     const [stalled, trickling, moving] = [coming(20 * mib), coming(25 * mib), coming(25 * mib)];
     for (let second = 0; second < 2; second += 1) {
