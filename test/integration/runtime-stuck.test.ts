@@ -112,7 +112,7 @@ describe('a run that does not end', function () {
     assert.ok(
       words?.kind === 'failed' &&
         words.code === 'WARMUP_TIMEOUT' &&
-        /whether a run of the model ends/.test(words.message),
+        /check that a run of the model ends/.test(words.message),
       JSON.stringify(words),
     );
   });
