@@ -36,7 +36,6 @@ const later: readonly string[] = [
   'test/integration/sidecar-blocks.test.ts',
   'test/integration/sidecar.test.ts',
   'test/story/',
-  'test/unit/docs/',
   'test/unit/operator/gates/',
 ];
 
