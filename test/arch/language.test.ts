@@ -34,7 +34,6 @@ const later: readonly string[] = [
   'test/integration/local-workloads.test.ts',
   'test/integration/paired-pods.test.ts',
   'test/integration/sidecar-blocks.test.ts',
-  'test/integration/sidecar.test.ts',
   'test/story/',
   'test/unit/operator/gates/',
 ];
