@@ -35,7 +35,7 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
  */
 export const oneKeystrokeMs = 500;
 
-export type SignalDoors = {
+export type SignalDeps = {
   readonly clock: Clock;
   /** The first signal: shut down in order. */ readonly end: (name: string) => void;
   /** A later signal: exit at once. */ readonly endNow: () => void;
@@ -45,7 +45,7 @@ export type SignalDoors = {
  * Distinguishes a second request to end from a duplicate of the first.
  * @returns a function to call with the name of every SIGINT and SIGTERM
  */
-export function signalHandler({ clock, end, endNow }: SignalDoors): (name: string) => void {
+export function signalHandler({ clock, end, endNow }: SignalDeps): (name: string) => void {
   let state: 'Running' | 'Ending' | 'Impatient' = 'Running';
   return (name) => {
     if (state === 'Impatient') endNow();

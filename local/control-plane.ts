@@ -14,7 +14,7 @@ import { kubeletBackoff, type BackoffLimits } from './kubelet/backoff.ts';
 import { groupName, openCgroups } from './kubelet/cgroups.ts';
 import { imageKey, type Image } from './kubelet/images.ts';
 import { Kubelet } from './kubelet/kubelet.ts';
-import { nodeName, type Capacity } from './kubelet/kubelet-doors.ts';
+import { nodeName, type Capacity } from './kubelet/kubelet-deps.ts';
 import { LoopbackAddresses } from './kubelet/loopback-addresses.ts';
 import { MemoryWatch } from './kubelet/memory-watch.ts';
 import { writeNode } from './kubelet/node.ts';
@@ -120,10 +120,10 @@ function startControllers({ objects, clock, logger }: ControlPlaneOptions): read
   const base = { objects, clock, logger };
   const recorder = (component: string): ReturnType<typeof createEventRecorder> =>
     createEventRecorder(objects, clock, component);
-  const doors = { ...base, nodeName };
-  const ofDeployment = { ...doors, events: recorder('deployment-controller') };
-  const ofReplicaSet = { ...doors, events: recorder('replicaset-controller') };
-  const ofScheduler = { ...doors, events: recorder('default-scheduler') };
+  const deps = { ...base, nodeName };
+  const ofDeployment = { ...deps, events: recorder('deployment-controller') };
+  const ofReplicaSet = { ...deps, events: recorder('replicaset-controller') };
+  const ofScheduler = { ...deps, events: recorder('default-scheduler') };
   const itself = ({ metadata }: { metadata: { namespace?: string; name: string } }): readonly Key[] => [
     { namespace: metadata.namespace ?? '', name: metadata.name },
   ];

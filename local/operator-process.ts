@@ -14,10 +14,14 @@ const backoff = { baseMs: 1000, maxMs: 30_000 };
 const goodRunMs = 60_000;
 const stopWithinMs = 10_000;
 
-export type OperatorDoors = { readonly clock: Clock; readonly logger: Logger; readonly processes: ProcessRecords };
+export type OperatorProcessDeps = {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly processes: ProcessRecords;
+};
 
 export class OperatorProcess {
-  readonly #doors: OperatorDoors;
+  readonly #deps: OperatorProcessDeps;
   readonly #argv: readonly string[];
   #child: ChildProcess | undefined;
   #ended: Promise<void> = Promise.resolve();
@@ -26,9 +30,9 @@ export class OperatorProcess {
   #stopped = false;
 
   /** @param argv program and arguments */
-  constructor(argv: readonly string[], doors: OperatorDoors) {
+  constructor(argv: readonly string[], deps: OperatorProcessDeps) {
     this.#argv = argv;
-    this.#doors = doors;
+    this.#deps = deps;
     this.#start();
   }
 
@@ -38,14 +42,14 @@ export class OperatorProcess {
     const pid = this.#child?.pid;
     if (pid !== undefined) {
       killGroup(pid, 'SIGTERM');
-      this.#callOff = this.#doors.clock.after(stopWithinMs, () => void killGroup(pid, 'SIGKILL'));
+      this.#callOff = this.#deps.clock.after(stopWithinMs, () => void killGroup(pid, 'SIGKILL'));
     }
     await this.#ended;
     this.#callOff?.();
   }
 
   #start(): void {
-    const { clock, processes } = this.#doors;
+    const { clock, processes } = this.#deps;
     const [program = '', ...args] = this.#argv;
     const startedAt = clock.monotonic();
     // A process group of its own: Ctrl+C in a terminal must not reach it directly, because local mode ends it in order.
@@ -67,12 +71,12 @@ export class OperatorProcess {
     this.#child = undefined;
     if (child.pid !== undefined) {
       killGroup(child.pid, 'SIGKILL');
-      this.#doors.processes.remove(child.pid);
+      this.#deps.processes.remove(child.pid);
     }
     if (this.#stopped) return;
     this.#failures = ranMs > goodRunMs ? 1 : this.#failures + 1;
     const waitMs = Math.round(backoffMs(backoff, this.#failures, Math.random()));
-    this.#doors.logger.warn('the operator ended; starting it again', { ...how, waitMs });
-    this.#callOff = this.#doors.clock.after(waitMs, () => this.#start());
+    this.#deps.logger.warn('the operator ended; starting it again', { ...how, waitMs });
+    this.#callOff = this.#deps.clock.after(waitMs, () => this.#start());
   }
 }

@@ -36,15 +36,15 @@ const clock = systemClock;
 const maxBackoffMs = 60_000;
 
 /** Dependencies that every part of the process shares. */
-type Core = {
+type OperatorDeps = {
   readonly config: OperatorConfig;
   readonly client: KubeClient;
   readonly registry: Registry;
   readonly logger: Logger;
 };
 
-async function operate(core: Core, stop: AbortSignal): Promise<ExitCode> {
-  const { config, client, registry, logger } = core;
+async function operate(deps: OperatorDeps, stop: AbortSignal): Promise<ExitCode> {
+  const { config, client, registry, logger } = deps;
   const queue = new WorkQueue({
     name: 'onnxmodel',
     clock,
@@ -60,14 +60,14 @@ async function operate(core: Core, stop: AbortSignal): Promise<ExitCode> {
     ...(config.namespace === undefined ? {} : { namespace: config.namespace }),
   });
   const ended = new AbortController();
-  const server = await serveHealth(core, watches);
+  const server = await serveHealth(deps, watches);
   const watching = watches.run(ended.signal);
   try {
-    const term = await lead(core, stop);
+    const term = await lead(deps, stop);
     await Promise.race([watches.whenSynced(), aborted(stop)]);
     if (term === undefined || stop.aborted) return exitCodes.ok;
     logger.info('operator ready', { namespace: config.namespace ?? 'all' });
-    return await work(core, { queue, watches, term }, stop);
+    return await work(deps, { queue, watches, term }, stop);
   } finally {
     ended.abort();
     await watching;
@@ -77,13 +77,13 @@ async function operate(core: Core, stop: AbortSignal): Promise<ExitCode> {
 
 /** Runs passes until the process is told to stop or loses the Lease. */
 async function work(
-  core: Core,
+  deps: OperatorDeps,
   parts: { readonly queue: WorkQueue; readonly watches: ModelWatches; readonly term: Term },
   stop: AbortSignal,
 ): Promise<ExitCode> {
-  const { config, registry, logger } = core;
+  const { config, registry, logger } = deps;
   const { queue, watches, term } = parts;
-  const client = fencedClient(core.client, () => term.isCurrent());
+  const client = fencedClient(deps.client, () => term.isCurrent());
   const reportClient = createReportClient();
   const puller = new ReportPuller({ fetch: reportClient.fetch, clock, logger, registry });
   puller.onChange((key) => queue.add(key));
@@ -134,14 +134,14 @@ async function work(
 }
 
 /** @returns undefined when the process is stopped before it becomes the leader */
-async function lead({ config, client, registry, logger }: Core, stop: AbortSignal): Promise<Term | undefined> {
+async function lead({ config, client, registry, logger }: OperatorDeps, stop: AbortSignal): Promise<Term | undefined> {
   if (!config.leaderElection)
     return { lost: new AbortController().signal, isCurrent: () => true, release: () => Promise.resolve() };
   const lease = { namespace: config.leaseNamespace, name: 'onnx-operator' };
   return new LeaderElector({ client, clock, registry, logger, lease, identity: config.identity }).campaign(stop);
 }
 
-async function serveHealth({ config, registry }: Core, watches: ModelWatches): Promise<HttpServer | undefined> {
+async function serveHealth({ config, registry }: OperatorDeps, watches: ModelWatches): Promise<HttpServer | undefined> {
   if (config.listen === undefined) return undefined;
   const app = healthApp({
     registry,

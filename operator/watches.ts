@@ -24,13 +24,13 @@ import type { ConfigMap, ControllerRevision, Deployment, Gateway, HttpRoute, Pod
 import type { Change } from '../kube/cache/cache.ts';
 import { keyOf, type KubeObject, type ObjectName } from '../kube/client/object.ts';
 import type { KubeClient } from '../kube/client/kube-client.ts';
-import { Reflector, type ReflectorOptions } from '../kube/cache/reflector.ts';
+import { Reflector, type ReflectorDeps } from '../kube/cache/reflector.ts';
 import type { ResourceType } from '../kube/client/resource-type.ts';
 import type { Caches } from './see/seen.ts';
 import { keepForeignEntries } from './reconcile/foreign-fields.ts';
 import { OptionalWatch, type TypePresence } from '../kube/cache/optional-watch.ts';
 
-export type ModelWatchOptions = {
+export type ModelWatchDeps = {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly registry: Registry;
@@ -43,7 +43,7 @@ export type ModelWatchOptions = {
 const byModel = 'model';
 
 export class ModelWatches implements Caches {
-  readonly #options: ModelWatchOptions;
+  readonly #deps: ModelWatchDeps;
   readonly #models: Reflector<OnnxModel>;
   readonly #pods: Reflector<Pod>;
   readonly #deployments: Reflector<Deployment>;
@@ -53,9 +53,9 @@ export class ModelWatches implements Caches {
   readonly #httpRoutes: OptionalWatch<HttpRoute>;
   readonly #gateways: OptionalWatch<Gateway>;
 
-  constructor(options: ModelWatchOptions) {
-    this.#options = options;
-    this.#models = new Reflector({ ...scopeOf(options), type: onnxModels });
+  constructor(deps: ModelWatchDeps) {
+    this.#deps = deps;
+    this.#models = new Reflector({ ...scopeOf(deps), type: onnxModels });
     this.#models.cache.subscribe((change) => this.#tell(change, (model) => [keyOf(model.metadata)]));
     this.#pods = this.#children(pods);
     this.#deployments = this.#children(deployments);
@@ -68,7 +68,7 @@ export class ModelWatches implements Caches {
       tellRouted,
     );
     this.#httpRoutes.cache.subscribe((change) => this.#tell(change, modelKeysOf));
-    this.#gateways = new OptionalWatch({ ...scopeOf(options), type: gateways }, tellRouted);
+    this.#gateways = new OptionalWatch({ ...scopeOf(deps), type: gateways }, tellRouted);
     this.#gateways.cache.subscribe((change) =>
       this.#tellRouted((name) => name === ('now' in change ? change.now : change.before).metadata.name),
     );
@@ -150,9 +150,9 @@ export class ModelWatches implements Caches {
     return reflector;
   }
 
-  #scopeOfChildren<T extends KubeObject>(): Omit<ReflectorOptions<T>, 'type'> {
+  #scopeOfChildren<T extends KubeObject>(): Omit<ReflectorDeps<T>, 'type'> {
     return {
-      ...scopeOf(this.#options),
+      ...scopeOf(this.#deps),
       labelSelector: `${labels.managedBy}=${fieldManager}`,
       indexes: { [byModel]: (object) => modelKeysOf(object) },
     };
@@ -162,24 +162,18 @@ export class ModelWatches implements Caches {
   #tellRouted(isMeant: (gateway: string) => boolean): void {
     for (const model of this.#models.cache.list()) {
       if (model.spec.traffic?.parentRefs?.some(({ name }) => isMeant(name)) === true)
-        this.#options.onChange(keyOf(model.metadata));
+        this.#deps.onChange(keyOf(model.metadata));
     }
   }
 
   /** Reports the old and the new model when the model label of an object changed. */
   #tell<T extends KubeObject>(change: Change<T>, keysOf: (object: T) => readonly string[]): void {
     const keys = [...('before' in change ? keysOf(change.before) : []), ...('now' in change ? keysOf(change.now) : [])];
-    for (const key of new Set(keys)) this.#options.onChange(key);
+    for (const key of new Set(keys)) this.#deps.onChange(key);
   }
 }
 
-function scopeOf({
-  client,
-  clock,
-  registry,
-  logger,
-  namespace,
-}: ModelWatchOptions): Omit<ModelWatchOptions, 'onChange'> {
+function scopeOf({ client, clock, registry, logger, namespace }: ModelWatchDeps): Omit<ModelWatchDeps, 'onChange'> {
   return { client, clock, registry, logger, ...(namespace === undefined ? {} : { namespace }) };
 }
 

@@ -11,7 +11,7 @@ import type { Logger } from '../../lib/log.ts';
 import { isForbidden, isNotFound } from '../client/kube-error.ts';
 import type { KubeObject } from '../client/object.ts';
 import { noticing } from './noticing.ts';
-import { Reflector, type ReflectorOptions } from './reflector.ts';
+import { Reflector, type ReflectorDeps } from './reflector.ts';
 
 /**
  * Served: the type is watched. Missing: the cluster does not have the type. Forbidden: the operator may not read it.
@@ -24,7 +24,7 @@ const lookAgainMs = 60_000;
 const retryMs = 5_000;
 
 export class OptionalWatch<T extends KubeObject> {
-  readonly #options: ReflectorOptions<T>;
+  readonly #deps: ReflectorDeps<T>;
   readonly #reflector: Reflector<T>;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -35,14 +35,14 @@ export class OptionalWatch<T extends KubeObject> {
   #round = new AbortController();
 
   /** @param onPresence called when the presence of the type changes */
-  constructor(options: ReflectorOptions<T>, onPresence: () => void) {
-    this.#options = options;
-    this.#clock = options.clock;
-    this.#logger = options.logger;
+  constructor(deps: ReflectorDeps<T>, onPresence: () => void) {
+    this.#deps = deps;
+    this.#clock = deps.clock;
+    this.#logger = deps.logger;
     this.#onPresence = onPresence;
     this.#reflector = new Reflector({
-      ...options,
-      client: noticing(options.client, { onError: (error) => this.#lost(error) }),
+      ...deps,
+      client: noticing(deps.client, { onError: (error) => this.#lost(error) }),
     });
   }
 
@@ -85,7 +85,7 @@ export class OptionalWatch<T extends KubeObject> {
   }
 
   async #ask(signal: AbortSignal): Promise<TypePresence> {
-    const { client, type, namespace } = this.#options;
+    const { client, type, namespace } = this.#deps;
     try {
       await client.list(type, { limit: 1, ...(namespace === undefined ? {} : { namespace }) }, { signal });
       return 'Served';
@@ -102,7 +102,7 @@ export class OptionalWatch<T extends KubeObject> {
     if (presence !== 'Served' && presence !== 'Unknown') this.#asked.resolve();
     if (presence === this.#presence) return;
     this.#presence = presence;
-    this.#logger.info('presence of a type changed', { type: this.#options.type.plural, presence });
+    this.#logger.info('presence of a type changed', { type: this.#deps.type.plural, presence });
     this.#onPresence();
   }
 

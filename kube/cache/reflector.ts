@@ -18,7 +18,7 @@ import type { KubeObject } from '../client/object.ts';
 import { ReflectorMetrics } from './reflector-metrics.ts';
 import type { ResourceType } from '../client/resource-type.ts';
 
-export type ReflectorOptions<T extends KubeObject> = {
+export type ReflectorDeps<T extends KubeObject> = {
   readonly client: Pick<KubeClient, 'list' | 'watch'>;
   readonly type: ResourceType<T>;
   readonly clock: Clock;
@@ -65,7 +65,7 @@ type End =
   | { readonly kind: 'expired'; readonly error: unknown };
 
 export class Reflector<T extends KubeObject> {
-  readonly #options: ReflectorOptions<T>;
+  readonly #deps: ReflectorDeps<T>;
   readonly #limits: ReflectorLimits;
   readonly #cache: Cache<T>;
   readonly #metrics: ReflectorMetrics;
@@ -80,11 +80,11 @@ export class Reflector<T extends KubeObject> {
   /** Events and bookmarks received since the start. */
   #events = 0;
 
-  constructor(options: ReflectorOptions<T>) {
-    this.#options = options;
-    this.#limits = { ...defaultLimits, ...options.limits };
-    this.#heardAt = options.clock.monotonic();
-    const { type, clock, registry, indexes, freeze } = options;
+  constructor(deps: ReflectorDeps<T>) {
+    this.#deps = deps;
+    this.#limits = { ...defaultLimits, ...deps.limits };
+    this.#heardAt = deps.clock.monotonic();
+    const { type, clock, registry, indexes, freeze } = deps;
     this.#cache = new Cache({
       ...(indexes === undefined ? {} : { indexes }),
       ...(freeze === undefined ? {} : { freeze }),
@@ -109,7 +109,7 @@ export class Reflector<T extends KubeObject> {
 
   /** Milliseconds since the server last sent anything about this type. */
   get silentMs(): number {
-    return this.#options.clock.monotonic() - this.#heardAt;
+    return this.#deps.clock.monotonic() - this.#heardAt;
   }
 
   /** Resolves once `synced`; never rejects. */
@@ -118,7 +118,7 @@ export class Reflector<T extends KubeObject> {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
+    const { clock } = this.#deps;
     let failures = 0;
     while (!signal.aborted) {
       const listed = this.#position === undefined;
@@ -129,7 +129,7 @@ export class Reflector<T extends KubeObject> {
       const progress = this.#events > eventsBefore;
       failures = this.#failuresAfter(end, { failures, progress, quick, listed });
       const waitMs = Math.max(
-        failures === 0 ? 0 : backoffMs(this.#limits.backoff, failures, (this.#options.random ?? Math.random)()),
+        failures === 0 ? 0 : backoffMs(this.#limits.backoff, failures, (this.#deps.random ?? Math.random)()),
         pauseOf(end),
       );
       if (waitMs > 0) await clock.sleep(waitMs, signal);
@@ -151,7 +151,7 @@ export class Reflector<T extends KubeObject> {
   }
 
   #failuresAfter(end: End, round: { failures: number; progress: boolean; quick: boolean; listed: boolean }): number {
-    const { type, logger } = this.#options;
+    const { type, logger } = this.#deps;
     const failures = round.progress ? 0 : round.failures;
     switch (end.kind) {
       case 'closed':
@@ -192,7 +192,7 @@ export class Reflector<T extends KubeObject> {
     more: string | undefined,
     signal: AbortSignal,
   ): Promise<{ items: readonly T[]; resourceVersion: string; continue?: string }> {
-    const { client, type } = this.#options;
+    const { client, type } = this.#deps;
     const limit = this.#unpaged ? {} : { limit: this.#limits.pageSize };
     try {
       return await client.list(
@@ -208,7 +208,7 @@ export class Reflector<T extends KubeObject> {
   }
 
   async #watch(position: string, signal: AbortSignal): Promise<void> {
-    const { client, type, clock } = this.#options;
+    const { client, type, clock } = this.#deps;
     this.#metrics.watched();
     const end = new AbortController();
     const offStop = onAbort(signal, () => end.abort(signal.reason));
@@ -223,7 +223,7 @@ export class Reflector<T extends KubeObject> {
       else off = clock.after(leftMs, listen);
     };
     listen();
-    const timeoutSeconds = Math.round(this.#limits.watchSeconds * (1 + (this.#options.random ?? Math.random)()));
+    const timeoutSeconds = Math.round(this.#limits.watchSeconds * (1 + (this.#deps.random ?? Math.random)()));
     try {
       for await (const event of client.watch(
         type,
@@ -263,7 +263,7 @@ export class Reflector<T extends KubeObject> {
 
   #kept(object: T): T {
     try {
-      return (this.#options.transform ?? dropManagedFields)(object);
+      return (this.#deps.transform ?? dropManagedFields)(object);
     } catch (error) {
       // Keep the whole object when the transform fails: without it the object would be missing, or every watch would
       // fail on it.
@@ -274,15 +274,15 @@ export class Reflector<T extends KubeObject> {
 
   #onFault(where: string, err: unknown): void {
     this.#metrics.fault();
-    this.#options.logger.error('cache handler threw', { type: this.#options.type.plural, where, err });
+    this.#deps.logger.error('cache handler threw', { type: this.#deps.type.plural, where, err });
   }
 
   #heard(): void {
-    this.#heardAt = this.#options.clock.monotonic();
+    this.#heardAt = this.#deps.clock.monotonic();
   }
 
   #selection(): { namespace?: string; labelSelector?: string; fieldSelector?: string } {
-    const { namespace, labelSelector, fieldSelector } = this.#options;
+    const { namespace, labelSelector, fieldSelector } = this.#deps;
     return {
       ...(namespace === undefined ? {} : { namespace }),
       ...(labelSelector === undefined ? {} : { labelSelector }),

@@ -38,7 +38,7 @@ export type JsonPatchOperation = {
   readonly value?: unknown;
 };
 
-export type HttpClientOptions = {
+export type HttpClientDeps = {
   readonly access: ClusterAccess;
   readonly clock: Clock;
   readonly registry: Registry;
@@ -51,9 +51,9 @@ export class HttpKubeClient implements KubeClient {
   readonly #transport: Transport;
   readonly #name: string;
 
-  constructor(options: HttpClientOptions) {
-    this.#name = options.name;
-    this.#transport = new Transport({ ...options, userAgent: options.name });
+  constructor(deps: HttpClientDeps) {
+    this.#name = deps.name;
+    this.#transport = new Transport({ ...deps, userAgent: deps.name });
   }
 
   get<T extends KubeObject>(type: ResourceType<T>, name: ObjectName, options: CallOptions = {}): Promise<T> {

@@ -31,7 +31,7 @@ export type ApiCall = {
   readonly limitBytes?: number;
 };
 
-export type TransportOptions = {
+export type TransportDeps = {
   readonly access: ClusterAccess;
   readonly clock: Clock;
   readonly registry: Registry;
@@ -54,21 +54,21 @@ type Pools = {
 };
 
 export class Transport {
-  readonly #options: TransportOptions;
+  readonly #deps: TransportDeps;
   readonly #requests: Counter<'code' | 'method' | 'host'>;
   readonly #durations: Histogram<'verb' | 'host'>;
   readonly #host: string;
   #pools: Pools | undefined;
 
-  constructor(options: TransportOptions) {
-    this.#options = options;
-    this.#host = new URL(options.access.server).host;
-    this.#requests = counter(options.registry, {
+  constructor(deps: TransportDeps) {
+    this.#deps = deps;
+    this.#host = new URL(deps.access.server).host;
+    this.#requests = counter(deps.registry, {
       name: 'rest_client_requests_total',
       help: 'Number of HTTP requests, partitioned by status code, method, and host.',
       labels: ['code', 'method', 'host'],
     });
-    this.#durations = histogram(options.registry, {
+    this.#durations = histogram(deps.registry, {
       name: 'rest_client_request_duration_seconds',
       help: 'Request latency in seconds. Broken down by verb, and host.',
       labels: ['verb', 'host'],
@@ -84,11 +84,11 @@ export class Transport {
    * connection may be dead).
    */
   async request(call: ApiCall): Promise<unknown> {
-    const deadline = startDeadline(this.#options.clock, this.#deadlineMs(call), call.signal);
+    const deadline = startDeadline(this.#deps.clock, this.#deadlineMs(call), call.signal);
     const spent: Spent = new Set();
     try {
       const outcome = await retry(() => this.#try(call, deadline), {
-        clock: this.#options.clock,
+        clock: this.#deps.clock,
         signal: deadline.signal,
         pauseAfter: (tried, attempt) =>
           'error' in tried && attempt < maxTries ? pauseBefore(call, tried.error, spent) : undefined,
@@ -106,7 +106,7 @@ export class Transport {
     try {
       return (await this.#send(get, signal, 'watches')).body;
     } catch (error) {
-      if (statusOf(error)?.status === 401) this.#options.access.forget();
+      if (statusOf(error)?.status === 401) this.#deps.access.forget();
       throw this.explain(get, error, { signal, expired: () => false });
     }
   }
@@ -134,14 +134,14 @@ export class Transport {
       const { body } = await this.#send(call, deadline.signal, 'requests');
       return { answer: await readJson(body, call.limitBytes ?? defaultLimitBytes, describe(call)) };
     } catch (error) {
-      if (statusOf(error)?.status === 401) this.#options.access.forget();
+      if (statusOf(error)?.status === 401) this.#deps.access.forget();
       if (deadline.expired() || isLate(error)) this.retire();
       return { error };
     }
   }
 
   async #send(call: ApiCall, signal: AbortSignal, pool: 'requests' | 'watches'): Promise<Dispatcher.ResponseData> {
-    const { access, clock } = this.#options;
+    const { access, clock } = this.#deps;
     const credentials = await raceAbort(access.credentials(), signal);
     const started = clock.monotonic();
     const count = (code: string): void => {
@@ -168,13 +168,13 @@ export class Transport {
   }
 
   #deadlineMs(call: ApiCall): number {
-    return call.deadlineMs ?? this.#options.deadlineMs ?? defaultDeadlineMs;
+    return call.deadlineMs ?? this.#deps.deadlineMs ?? defaultDeadlineMs;
   }
 
   #headersFor(call: ApiCall, credentials: Credentials): Record<string, string> {
     return {
       accept: 'application/json',
-      'user-agent': this.#options.userAgent,
+      'user-agent': this.#deps.userAgent,
       ...(call.body === undefined ? {} : { 'content-type': call.contentType ?? 'application/json' }),
       ...credentials.headers,
     };
@@ -210,7 +210,7 @@ export class Transport {
     };
     // kube-apiserver closes an idle connection after 90 s; the client closes it earlier.
     const requests = make({
-      connections: this.#options.connections ?? 16,
+      connections: this.#deps.connections ?? 16,
       keepAliveTimeout: 60_000,
       keepAliveMaxTimeout: 60_000,
       headersTimeout: 0,
@@ -233,15 +233,11 @@ export class Transport {
     if (deadline.expired() || isLate(error))
       return new AppError(
         'KUBE_UNREACHABLE',
-        { server: this.#options.access.server, why: `no answer to ${describe(call)} in time` },
+        { server: this.#deps.access.server, why: `no answer to ${describe(call)} in time` },
         { cause: error },
       );
     if (deadline.signal.aborted) return reasonOf(deadline.signal);
-    return new AppError(
-      'KUBE_UNREACHABLE',
-      { server: this.#options.access.server, why: whyOf(error) },
-      { cause: error },
-    );
+    return new AppError('KUBE_UNREACHABLE', { server: this.#deps.access.server, why: whyOf(error) }, { cause: error });
   }
 }
 

@@ -25,7 +25,7 @@ export type PassResult = {
 /** @param signal aborted when the pass takes too long or the controller ends; the pass must then return soon */
 export type Reconcile = (key: string, signal: AbortSignal) => Promise<PassResult>;
 
-export type ControllerOptions = {
+export type ControllerDeps = {
   /** The `controller` label of the metrics. */
   readonly name: string;
   readonly queue: WorkQueue;
@@ -51,30 +51,30 @@ type Next =
   | { readonly kind: 'backoff'; readonly result: Result; readonly atLeastMs: number };
 
 export class Controller {
-  readonly #options: ControllerOptions;
+  readonly #deps: ControllerDeps;
   readonly #metrics: ControllerMetrics;
   readonly #workers: number;
   #passes = 0;
 
-  constructor(options: ControllerOptions) {
-    this.#options = options;
-    this.#workers = options.workers ?? 4;
-    this.#metrics = new ControllerMetrics(options.registry, options.name, this.#workers);
+  constructor(deps: ControllerDeps) {
+    this.#deps = deps;
+    this.#workers = deps.workers ?? 4;
+    this.#metrics = new ControllerMetrics(deps.registry, deps.name, this.#workers);
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { queue, clock } = this.#options;
+    const { queue, clock } = this.#deps;
     const passes = new AbortController();
     const workers = Promise.all(Array.from({ length: this.#workers }, () => this.#work(passes.signal)));
     await aborted(signal);
-    const off = clock.after(this.#options.drainMs ?? 4000, () => passes.abort(new Error('the controller has ended')));
+    const off = clock.after(this.#deps.drainMs ?? 4000, () => passes.abort(new Error('the controller has ended')));
     await queue.close();
     off();
     await workers;
   }
 
   async #work(signal: AbortSignal): Promise<void> {
-    const { queue } = this.#options;
+    const { queue } = this.#deps;
     for (let key = await queue.take(); key !== undefined; key = await queue.take()) {
       try {
         await this.#pass(key, signal);
@@ -85,10 +85,10 @@ export class Controller {
   }
 
   async #pass(key: string, signal: AbortSignal): Promise<void> {
-    const { clock, reconcile, queue } = this.#options;
+    const { clock, reconcile, queue } = this.#deps;
     this.#passes += 1;
-    const logger = this.#options.logger.child({ key, pass: this.#passes });
-    const deadline = startDeadline(clock, this.#options.timeoutMs ?? 60_000, signal);
+    const logger = this.#deps.logger.child({ key, pass: this.#passes });
+    const deadline = startDeadline(clock, this.#deps.timeoutMs ?? 60_000, signal);
     const end = this.#metrics.began(clock);
     let next: Next;
     try {
@@ -100,7 +100,7 @@ export class Controller {
         ? ended
         : deadline.expired()
           ? late
-          : afterFailure(error, this.#options.missingRecheckMs ?? 300_000);
+          : afterFailure(error, this.#deps.missingRecheckMs ?? 300_000);
       this.#report(logger, error, next, deadline.expired());
     } finally {
       deadline.dispose();

@@ -33,7 +33,7 @@ export const leases: ResourceType<Lease> = {
   namespaced: true,
 };
 
-export type LeaderOptions = {
+export type LeaderDeps = {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly registry: Registry;
@@ -64,7 +64,7 @@ export interface Term {
 type Sighting = { readonly lease: Lease; readonly changedAt: number };
 
 export class LeaderElector {
-  readonly #options: LeaderOptions;
+  readonly #deps: LeaderDeps;
   readonly #leaseMs: number;
   readonly #renewDeadlineMs: number;
   readonly #retryMs: number;
@@ -73,11 +73,11 @@ export class LeaderElector {
   /** Monotonic time at which the last successful claim was sent. */
   #renewedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(options: LeaderOptions) {
-    this.#options = options;
-    this.#leaseMs = options.leaseMs ?? 15_000;
-    this.#renewDeadlineMs = options.renewDeadlineMs ?? 10_000;
-    this.#retryMs = options.retryMs ?? 2000;
+  constructor(deps: LeaderDeps) {
+    this.#deps = deps;
+    this.#leaseMs = deps.leaseMs ?? 15_000;
+    this.#renewDeadlineMs = deps.renewDeadlineMs ?? 10_000;
+    this.#retryMs = deps.retryMs ?? 2000;
     if (this.#renewDeadlineMs >= this.#leaseMs || this.#retryMs * 1.2 >= this.#renewDeadlineMs) {
       throw new AppError('BAD_CONFIG', {
         where: 'leader election',
@@ -86,17 +86,17 @@ export class LeaderElector {
           `${this.#leaseMs} ms`,
       });
     }
-    this.#status = gauge(options.registry, {
+    this.#status = gauge(deps.registry, {
       name: 'leader_election_master_status',
       help: 'Gauge of if the reporting system is master of the relevant lease, 0 indicates backup, 1 indicates master.',
       labels: ['name'],
     });
-    this.#status.set({ name: options.lease.name }, 0);
+    this.#status.set({ name: deps.lease.name }, 0);
   }
 
   /** Tries until this process is the leader (returns a Term) or the signal is aborted (returns undefined). */
   async campaign(signal: AbortSignal): Promise<Term | undefined> {
-    const { clock, logger, lease, identity } = this.#options;
+    const { clock, logger, lease, identity } = this.#deps;
     while (!signal.aborted) {
       if ((await this.#claim(signal, this.#renewDeadlineMs)) === 'ours') {
         if (!signal.aborted) logger.info('became leader', { lease: lease.name, identity });
@@ -108,7 +108,7 @@ export class LeaderElector {
   }
 
   #lead(): Term {
-    const { clock, logger, lease } = this.#options;
+    const { clock, logger, lease } = this.#deps;
     const lost = new AbortController();
     const ended = new AbortController();
     this.#status.set({ name: lease.name }, 1);
@@ -140,7 +140,7 @@ export class LeaderElector {
    * delay the end.
    */
   async #renew(ended: AbortSignal, lose: (why: string) => void): Promise<void> {
-    const { clock } = this.#options;
+    const { clock } = this.#deps;
     let off = (): void => {};
     const watchTime = (): void => {
       const leftMs = this.#renewedAt + this.#renewDeadlineMs - clock.monotonic();
@@ -163,9 +163,9 @@ export class LeaderElector {
   async #keep(signal: AbortSignal, deadlineMs: number): Promise<'ours' | 'other' | 'unknown'> {
     const held = this.#seen?.lease;
     if (held === undefined) return this.#claim(signal, deadlineMs);
-    const sentAt = this.#options.clock.monotonic();
+    const sentAt = this.#deps.clock.monotonic();
     try {
-      this.#own(await this.#options.client.replace(leases, this.#claimed(held), { signal, deadlineMs }), sentAt);
+      this.#own(await this.#deps.client.replace(leases, this.#claimed(held), { signal, deadlineMs }), sentAt);
       return 'ours';
     } catch (error) {
       return isConflict(error) || isNotFound(error) ? this.#claim(signal, deadlineMs) : 'unknown';
@@ -174,7 +174,7 @@ export class LeaderElector {
 
   /** One try to take the Lease: reads it, and writes it when it is free. */
   async #claim(signal: AbortSignal, deadlineMs: number): Promise<'ours' | 'other' | 'unknown'> {
-    const { client, clock, lease, identity, logger } = this.#options;
+    const { client, clock, lease, identity, logger } = this.#deps;
     const call = { signal, deadlineMs };
     try {
       const found = await this.#read(call);
@@ -201,7 +201,7 @@ export class LeaderElector {
   }
 
   async #read(call: { readonly signal: AbortSignal; readonly deadlineMs: number }): Promise<Lease | undefined> {
-    const { client, lease } = this.#options;
+    const { client, lease } = this.#deps;
     let found: Lease;
     try {
       found = await client.get(leases, lease, call);
@@ -215,7 +215,7 @@ export class LeaderElector {
 
   /** Records when the claim changed, not when it was read. */
   #sight(found: Lease): void {
-    const { clock, lease, logger } = this.#options;
+    const { clock, lease, logger } = this.#deps;
     const before = this.#seen;
     if (before !== undefined && JSON.stringify(before.lease.spec) === JSON.stringify(found.spec)) {
       this.#seen = { ...before, lease: found };
@@ -230,13 +230,13 @@ export class LeaderElector {
   /** True when the Lease is ours, has no holder, or was not renewed within the time that its holder promised. */
   #isFree(found: Lease): boolean {
     const { holderIdentity, leaseDurationSeconds } = found.spec ?? {};
-    if (holderIdentity === undefined || holderIdentity === '' || holderIdentity === this.#options.identity) return true;
+    if (holderIdentity === undefined || holderIdentity === '' || holderIdentity === this.#deps.identity) return true;
     const heldMs = leaseDurationSeconds === undefined ? this.#leaseMs : leaseDurationSeconds * 1000;
-    return this.#options.clock.monotonic() - (this.#seen?.changedAt ?? 0) >= heldMs;
+    return this.#deps.clock.monotonic() - (this.#seen?.changedAt ?? 0) >= heldMs;
   }
 
   #claimed(lease: Lease): Lease {
-    const { clock, identity } = this.#options;
+    const { clock, identity } = this.#deps;
     const now = microTime(clock.now());
     const before = lease.spec ?? {};
     const mine = before.holderIdentity === identity;
@@ -259,7 +259,7 @@ export class LeaderElector {
 
   /** An empty holder and a lease of one second: the next replica that tries gets the Lease. */
   async #giveUp(): Promise<void> {
-    const { clock, logger, lease } = this.#options;
+    const { clock, logger, lease } = this.#deps;
     // A cancelled renewal may reach the server after our read.
     const pauseAfter = (error: unknown, attempt: number): number | undefined =>
       isConflict(error) && attempt < 3 ? 0 : undefined;
@@ -272,7 +272,7 @@ export class LeaderElector {
   }
 
   async #empty(now: string): Promise<void> {
-    const { client, identity, lease } = this.#options;
+    const { client, identity, lease } = this.#deps;
     const held = await client.get(leases, lease, { deadlineMs: 3000 });
     if (held.spec?.holderIdentity !== identity) return;
     const spec = { ...held.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: now, acquireTime: now };
@@ -280,6 +280,6 @@ export class LeaderElector {
   }
 
   #jittered(): number {
-    return this.#retryMs * (1 + 0.2 * (this.#options.random ?? Math.random)());
+    return this.#retryMs * (1 + 0.2 * (this.#deps.random ?? Math.random)());
   }
 }

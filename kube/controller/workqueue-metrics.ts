@@ -21,10 +21,10 @@ export class QueueMetrics {
   readonly #workSeconds: Histogram<Labels>;
 
   constructor(
-    options: { readonly name: string; readonly clock: Clock; readonly registry: Registry },
+    deps: { readonly name: string; readonly clock: Clock; readonly registry: Registry },
     depth: () => number,
   ) {
-    const { name, clock, registry } = options;
+    const { name, clock, registry } = deps;
     this.#clock = clock;
     this.#labels = { name, controller: name };
     this.#adds = counter(registry, {

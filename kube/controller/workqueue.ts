@@ -10,7 +10,7 @@ import type { Registry } from '../../lib/metrics.ts';
 import { RateLimiter, defaultRateLimits, type RateLimits } from '../client/rate-limit.ts';
 import { QueueMetrics } from './workqueue-metrics.ts';
 
-export type WorkQueueOptions = {
+export type WorkQueueDeps = {
   /** The controller's name; the `name` label of the metrics. */
   readonly name: string;
   readonly clock: Clock;
@@ -34,10 +34,10 @@ export class WorkQueue {
   readonly #drained: (() => void)[] = [];
   #closed = false;
 
-  constructor(options: WorkQueueOptions) {
-    this.#clock = options.clock;
-    this.#limiter = new RateLimiter(options.clock, options.limits ?? defaultRateLimits);
-    this.#metrics = new QueueMetrics(options, () => this.#waiting.size + this.#again.size);
+  constructor(deps: WorkQueueDeps) {
+    this.#clock = deps.clock;
+    this.#limiter = new RateLimiter(deps.clock, deps.limits ?? defaultRateLimits);
+    this.#metrics = new QueueMetrics(deps, () => this.#waiting.size + this.#again.size);
   }
 
   /** How many keys wait now, without delayed ones. */

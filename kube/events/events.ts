@@ -51,7 +51,7 @@ export interface EventSink {
   say(happening: Happening): void;
 }
 
-export type EventRecorderOptions = {
+export type EventRecorderDeps = {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly registry: Registry;
@@ -74,7 +74,7 @@ type Failure = { readonly error: unknown; readonly outdated: boolean };
 type Job = { readonly key: string; readonly count: number; readonly happening: Happening; readonly atMs: number };
 
 export class EventRecorder implements EventSink {
-  readonly #options: EventRecorderOptions;
+  readonly #deps: EventRecorderDeps;
   readonly #rules: EventRules;
   readonly #results: Counter<'result'>;
   readonly #jobs: Job[] = [];
@@ -85,10 +85,10 @@ export class EventRecorder implements EventSink {
   #closed = false;
   #names = 0;
 
-  constructor(options: EventRecorderOptions) {
-    this.#options = options;
-    this.#rules = new EventRules(options.clock);
-    this.#results = counter(options.registry, {
+  constructor(deps: EventRecorderDeps) {
+    this.#deps = deps;
+    this.#rules = new EventRules(deps.clock);
+    this.#results = counter(deps.registry, {
       name: 'events_recorded_total',
       help: 'Events, by outcome: created, counted, filtered, dropped or failed.',
       labels: ['result'],
@@ -104,7 +104,7 @@ export class EventRecorder implements EventSink {
     }
     // While a happening waits to be written, repetitions only increase its count.
     const waiting = this.#jobs.findIndex((job) => job.key === ruling.key);
-    const job = { key: ruling.key, count: ruling.count, happening: ruling.happening, atMs: this.#options.clock.now() };
+    const job = { key: ruling.key, count: ruling.count, happening: ruling.happening, atMs: this.#deps.clock.now() };
     if (waiting >= 0) this.#jobs[waiting] = job;
     else this.#enqueue(job);
     this.#draining ??= this.#drain().finally(() => {
@@ -125,7 +125,7 @@ export class EventRecorder implements EventSink {
   /** Takes no more, writes what waits, and resolves when that is done or `ms` are over. */
   async close(ms: number): Promise<void> {
     this.#closed = true;
-    const off = this.#options.clock.after(ms, () => this.#stop.abort(new Error('event recorder closed')));
+    const off = this.#deps.clock.after(ms, () => this.#stop.abort(new Error('event recorder closed')));
     await this.#draining;
     off();
   }
@@ -141,14 +141,14 @@ export class EventRecorder implements EventSink {
 
   async #write(job: Job): Promise<void> {
     const failure = await retry(() => this.#attempt(job), {
-      clock: this.#options.clock,
+      clock: this.#deps.clock,
       signal: this.#stop.signal,
       pauseAfter: (failed, attempt) =>
         failed === undefined || attempt >= maxTries ? undefined : this.#pauseAfter(failed, attempt),
     });
     if (failure === undefined) return;
     this.#results.inc({ result: 'failed' });
-    this.#options.logger.warn('event not written', {
+    this.#deps.logger.warn('event not written', {
       reason: job.happening.reason,
       about: job.happening.about.metadata.name,
       err: failure.error,
@@ -173,12 +173,12 @@ export class EventRecorder implements EventSink {
   #pauseAfter({ error, outdated }: Failure, tries: number): number | undefined {
     if (outdated) return 0;
     if (kinds[kindOf(error)].retry !== 'backoff' || isForbidden(error)) return undefined;
-    return backoffMs({ baseMs: 500, maxMs: 10_000 }, tries, (this.#options.random ?? Math.random)());
+    return backoffMs({ baseMs: 500, maxMs: 10_000 }, tries, (this.#deps.random ?? Math.random)());
   }
 
   #create({ happening, count, atMs }: Job): Promise<EventObject> {
     const { about, type, reason, action, note } = happening;
-    const { controller, instance } = this.#options;
+    const { controller, instance } = this.#deps;
     const { name, namespace, uid, resourceVersion } = about.metadata;
     const regarding = {
       apiVersion: about.apiVersion,
@@ -208,11 +208,11 @@ export class EventRecorder implements EventSink {
       regarding,
       ...(count > 1 ? { series: { count, lastObservedTime: at } } : {}),
     };
-    return this.#options.client.create(events, event, { signal: this.#stop.signal });
+    return this.#deps.client.create(events, event, { signal: this.#stop.signal });
   }
 
   #countUp(before: EventObject, { count, atMs }: Job): Promise<EventObject> {
     const after: EventObject = { ...before, series: { count, lastObservedTime: microTime(atMs) } };
-    return this.#options.client.replace(events, after, { signal: this.#stop.signal });
+    return this.#deps.client.replace(events, after, { signal: this.#stop.signal });
   }
 }

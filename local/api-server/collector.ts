@@ -19,7 +19,7 @@ type Place = { readonly table: string; readonly key: string };
 const manager = 'kube-controller-manager';
 
 export class GarbageCollector {
-  readonly #parts: {
+  readonly #deps: {
     readonly store: Store;
     readonly catalog: Catalog;
     readonly writes: Writes;
@@ -29,14 +29,14 @@ export class GarbageCollector {
   readonly #placeOfUid = new Map<string, Place>();
   readonly #dependentsOfUid = new Map<string, Set<string>>();
 
-  constructor(parts: {
+  constructor(deps: {
     readonly store: Store;
     readonly catalog: Catalog;
     readonly writes: Writes;
     readonly deletes: Deletes;
     readonly logger: Logger;
   }) {
-    this.#parts = parts;
+    this.#deps = deps;
   }
 
   /**
@@ -44,7 +44,7 @@ export class GarbageCollector {
    * @returns a function that stops it
    */
   start(): () => void {
-    const { store } = this.#parts;
+    const { store } = this.#deps;
     const all = store.tables().flatMap((table) => store.list(table).map((object) => ({ table, object })));
     for (const { table, object } of all) this.#index(table, undefined, object);
     const end = store.watch(undefined, (change) => this.#follow(change));
@@ -60,7 +60,7 @@ export class GarbageCollector {
       else this.#look(table, object);
     } catch (err) {
       // An error with one object must not stop the collection of the others.
-      this.#parts.logger.error('garbage collection failed', { err, table, name: object.metadata.name });
+      this.#deps.logger.error('garbage collection failed', { err, table, name: object.metadata.name });
     }
   }
 
@@ -97,7 +97,7 @@ export class GarbageCollector {
     }
     const namespace = gone.metadata.namespace;
     if (namespace === undefined) return;
-    if (this.#parts.store.get('namespaces', storeKeyOf(undefined, namespace))?.metadata.deletionTimestamp !== undefined)
+    if (this.#deps.store.get('namespaces', storeKeyOf(undefined, namespace))?.metadata.deletionTimestamp !== undefined)
       this.#sweep(namespace);
   }
 
@@ -105,7 +105,7 @@ export class GarbageCollector {
   #keepNamespace(namespace: StoredObject): void {
     const { name, deletionTimestamp } = namespace.metadata;
     if (deletionTimestamp !== undefined) this.#sweep(name);
-    else if (this.#parts.store.get('serviceaccounts', storeKeyOf(name, 'default')) === undefined)
+    else if (this.#deps.store.get('serviceaccounts', storeKeyOf(name, 'default')) === undefined)
       this.#createServiceAccount(name);
   }
 
@@ -113,7 +113,7 @@ export class GarbageCollector {
     const resource = this.#resource('serviceaccounts');
     if (resource === undefined) return;
     ignoreMissing(() =>
-      this.#parts.writes.create(
+      this.#deps.writes.create(
         resource,
         { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace } },
         { manager },
@@ -175,7 +175,7 @@ export class GarbageCollector {
 
   /** Deletes the objects of a namespace; when the namespace is empty, deletes it. */
   #sweep(namespace: string): void {
-    const { store, catalog } = this.#parts;
+    const { store, catalog } = this.#deps;
     const tables = catalog.tables().filter((resource) => resource.namespaced);
     for (const resource of tables) {
       for (const object of store.list(resource.table, namespace))
@@ -195,12 +195,12 @@ export class GarbageCollector {
   }
 
   #stored(place: Place | undefined): { readonly table: string; readonly object: StoredObject } | undefined {
-    const object = place === undefined ? undefined : this.#parts.store.get(place.table, place.key);
+    const object = place === undefined ? undefined : this.#deps.store.get(place.table, place.key);
     return place === undefined || object === undefined ? undefined : { table: place.table, object };
   }
 
   #resource(table: string): Resource | undefined {
-    return this.#parts.catalog.tables().find((resource) => resource.table === table);
+    return this.#deps.catalog.tables().find((resource) => resource.table === table);
   }
 
   #delete(table: string, object: StoredObject, inForeground = false): void {
@@ -208,7 +208,7 @@ export class GarbageCollector {
     if (resource === undefined) return;
     const { uid, namespace, name } = object.metadata;
     ignoreMissing(() =>
-      this.#parts.deletes.delete(
+      this.#deps.deletes.delete(
         resource,
         { namespace, name },
         { uid, propagation: inForeground ? 'Foreground' : 'Background' },
@@ -225,7 +225,7 @@ export class GarbageCollector {
       return draft;
     };
     ignoreMissing(() =>
-      this.#parts.writes.update(resource, object.metadata as { namespace: string | undefined; name: string }, compute, {
+      this.#deps.writes.update(resource, object.metadata as { namespace: string | undefined; name: string }, compute, {
         manager,
         strictVersion: false,
       }),

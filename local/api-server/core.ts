@@ -28,7 +28,7 @@ export type CoreOptions = {
   readonly ringSize?: number;
 };
 
-export type Core = {
+export type ApiDeps = {
   readonly store: Store;
   readonly catalog: Catalog;
   readonly writes: Writes;
@@ -42,7 +42,7 @@ export const defaultServiceRange = '127.96.0.0/16';
 
 const firstNamespaces = ['default', 'kube-node-lease', 'kube-public', 'kube-system'];
 
-export function createCore(options: CoreOptions): Core {
+export function createCore(options: CoreOptions): ApiDeps {
   const { clock, logger = silentLogger } = options;
   const store = new Store({
     ...(options.ringSize === undefined ? {} : { ringSize: options.ringSize }),

@@ -33,9 +33,9 @@ export class Deletes {
   readonly #store: Store;
   readonly #clock: Clock;
 
-  constructor(parts: { readonly store: Store; readonly clock: Clock }) {
-    this.#store = parts.store;
-    this.#clock = parts.clock;
+  constructor(deps: { readonly store: Store; readonly clock: Clock }) {
+    this.#store = deps.store;
+    this.#clock = deps.clock;
   }
 
   /** @throws StatusError 404 NotFound, 409 Conflict when a precondition fails */

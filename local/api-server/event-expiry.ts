@@ -2,7 +2,7 @@
  * Deletes Events after an hour, as a real server does, so that they do not fill up a local mode that runs for long.
  * Owns: when an Event expires: an hour after it was last written.
  */
-import type { Core } from './core.ts';
+import type { ApiDeps } from './core.ts';
 import type { StoredObject } from '../objects.ts';
 import { stringAt } from '../../lib/json.ts';
 import { storeKeyOf } from './store.ts';
@@ -11,15 +11,15 @@ const lifeMs = 3_600_000;
 const sweepEveryMs = 60_000;
 
 /** @returns a function that stops it */
-export function expireEvents(core: Core): () => void {
+export function expireEvents(deps: ApiDeps): () => void {
   let end = (): void => {};
   const sweep = (): void => {
-    const nowMs = core.clock.now();
-    for (const event of core.store.list('events')) {
+    const nowMs = deps.clock.now();
+    for (const event of deps.store.list('events')) {
       if (nowMs - lastToldMs(event) > lifeMs)
-        core.store.remove('events', storeKeyOf(event.metadata.namespace, event.metadata.name));
+        deps.store.remove('events', storeKeyOf(event.metadata.namespace, event.metadata.name));
     }
-    end = core.clock.after(sweepEveryMs, sweep);
+    end = deps.clock.after(sweepEveryMs, sweep);
   };
   sweep();
   return () => end();

@@ -12,7 +12,7 @@ import { AppError, messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { LogSource, Objects } from '../objects.ts';
-import { createCore, type Core } from './core.ts';
+import { createCore, type ApiDeps } from './core.ts';
 import { expireEvents } from './event-expiry.ts';
 import { ApiExchange } from './http/exchange.ts';
 import { Faults } from './http/faults.ts';
@@ -134,7 +134,7 @@ function listen(server: Server, host: string, port: number): Promise<number> {
 
 async function end(parts: {
   server: Server;
-  core: Core;
+  core: ApiDeps;
   watches: Watches;
   journal: Journal | undefined;
 }): Promise<void> {

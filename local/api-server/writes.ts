@@ -48,9 +48,9 @@ export class Writes {
   readonly #clock: Clock;
   finishDeletion: FinishDeletion = () => {};
 
-  constructor(parts: { readonly store: Store; readonly clock: Clock }) {
-    this.#store = parts.store;
-    this.#clock = parts.clock;
+  constructor(deps: { readonly store: Store; readonly clock: Clock }) {
+    this.#store = deps.store;
+    this.#clock = deps.clock;
   }
 
   /**

@@ -30,7 +30,7 @@ import {
   type RouteParentRef,
 } from './resources.ts';
 
-export type GatewayDoors = {
+export type GatewayDeps = {
   readonly objects: Objects;
   readonly slices: ServiceSlices;
   readonly clock: Clock;
@@ -46,15 +46,15 @@ export class GatewayController {
   readonly #listeners: Listeners;
   readonly #controller: WorkloadController;
 
-  constructor(doors: GatewayDoors) {
-    const { objects, slices, clock } = doors;
+  constructor(deps: GatewayDeps) {
+    const { objects, slices, clock } = deps;
     this.#objects = objects;
     this.#clock = clock;
     installGatewayApi(objects);
     this.#listeners = new Listeners({ objects, slices, clock, onChange: () => this.#controller.enqueue(whole[0]) });
     this.#controller = startController({
       name: 'gateway',
-      ...doors,
+      ...deps,
       watches: [gatewayClassesPath, gatewaysPath, httpRoutesPath, servicesPath].map((type) => ({
         type,
         keys: () => whole,

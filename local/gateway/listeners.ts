@@ -30,16 +30,16 @@ export class Listeners {
   readonly #opened = new Map<string, Opened>();
 
   /** @param onChange called when a port was opened or could not be opened */
-  constructor(parts: {
+  constructor(deps: {
     readonly objects: Objects;
     readonly slices: ServiceSlices;
     readonly clock: Clock;
     readonly onChange: () => void;
   }) {
-    this.#objects = parts.objects;
-    this.#slices = parts.slices;
-    this.#clock = parts.clock;
-    this.#onChange = parts.onChange;
+    this.#objects = deps.objects;
+    this.#slices = deps.slices;
+    this.#clock = deps.clock;
+    this.#onChange = deps.onChange;
   }
 
   /** Uses these rules from the next request on, and opens exactly these ports. */

@@ -12,7 +12,7 @@ import { configMapsPath } from '../workloads/resources.ts';
 import type { ContainerLimits } from './cgroups.ts';
 import { containerEnv, expandVariables } from './container-env.ts';
 import { commandLine, findImage, pullProblem } from './images.ts';
-import { hostIp, podDir, type KubeletDoors } from './kubelet-doors.ts';
+import { hostIp, podDir, type KubeletDeps } from './kubelet-deps.ts';
 import { defaultTerminationLog, type Container, type StoredPod } from './pod.ts';
 import { pathRewriter, type PathMapping } from './rewrite-paths.ts';
 import { mountsOf } from './volumes.ts';
@@ -42,21 +42,21 @@ export function containerDir(dataDir: string, pod: StoredPod, container: Contain
 }
 
 /** Prepares one run. Creates the container's folders and an empty termination log. */
-export function prepareLaunch(doors: KubeletDoors, pod: StoredPod, container: Container, podIp: string): LaunchOutcome {
-  const image = findImage(doors.images, container.image);
+export function prepareLaunch(deps: KubeletDeps, pod: StoredPod, container: Container, podIp: string): LaunchOutcome {
+  const image = findImage(deps.images, container.image);
   if (image === undefined) return { kind: 'no-image', problem: pullProblem(container.image) };
   const namespace = pod.metadata.namespace ?? '';
   const configMap = (name: string): Readonly<Record<string, string>> | undefined => {
-    const stored = doors.objects.get({ ...configMapsPath, namespace, name });
+    const stored = deps.objects.get({ ...configMapsPath, namespace, name });
     return stored === undefined ? undefined : ((stored['data'] ?? {}) as Record<string, string>);
   };
-  const outcome = containerEnv(container, { pod, podIp, hostIp, capacity: doors.capacity, configMap });
+  const outcome = containerEnv(container, { pod, podIp, hostIp, capacity: deps.capacity, configMap });
   if ('problem' in outcome) return { kind: 'no-config', problem: outcome.problem };
   const expand = (words: readonly string[] | undefined): readonly string[] =>
     (words ?? []).map((word) => expandVariables(word, outcome.env));
-  const dir = containerDir(doors.dataDir, pod, container);
+  const dir = containerDir(deps.dataDir, pod, container);
   const terminationLog = join(dir, 'termination-log');
-  const mounts = mountsOf(doors, pod, podDir(doors.dataDir, pod), container);
+  const mounts = mountsOf(deps, pod, podDir(deps.dataDir, pod), container);
   const rewrite = pathRewriter([
     ...mounts,
     { mountPath: container.terminationMessagePath ?? defaultTerminationLog, hostPath: terminationLog },
@@ -74,7 +74,7 @@ export function prepareLaunch(doors: KubeletDoors, pod: StoredPod, container: Co
     kind: 'launch',
     launch: {
       argv: line.argv,
-      env: environment({ doors, pod, mounts, imageEnv: image.env ?? {}, own: outcome.env, rewrite }),
+      env: environment({ deps, pod, mounts, imageEnv: image.env ?? {}, own: outcome.env, rewrite }),
       cwd: makeFolders(dir, terminationLog, container, rewrite),
       limits: { memoryBytes: limitOf(container, 'memory'), cpu: limitOf(container, 'cpu') },
       terminationLog,
@@ -84,7 +84,7 @@ export function prepareLaunch(doors: KubeletDoors, pod: StoredPod, container: Co
 }
 
 type EnvironmentParts = {
-  doors: KubeletDoors;
+  deps: KubeletDeps;
   pod: StoredPod;
   mounts: readonly PathMapping[];
   imageEnv: Readonly<Record<string, string>>;
@@ -93,7 +93,7 @@ type EnvironmentParts = {
 };
 
 function environment({
-  doors,
+  deps,
   pod,
   mounts,
   imageEnv,
@@ -103,7 +103,7 @@ function environment({
   const tmp = mounts.find((mount) => mount.mountPath === '/tmp');
   return {
     PATH: basePath,
-    ...doors.machineEnv,
+    ...deps.machineEnv,
     HOSTNAME: pod.metadata.name,
     ...(tmp === undefined ? {} : { TMPDIR: tmp.hostPath }),
     ...imageEnv,

@@ -13,7 +13,7 @@ import type { StreamName } from './container-log.ts';
 import type { MemoryWatch } from './memory-watch.ts';
 import { killGroup, type ProcessRecords } from './process-records.ts';
 
-export type ProcessDoors = {
+export type ProcessDeps = {
   readonly records: ProcessRecords;
   readonly cgroups: Cgroups | undefined;
   readonly memoryWatch: MemoryWatch;
@@ -50,10 +50,10 @@ const intoGroups = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 127; shift; 
 
 /** @returns the running process, or the error that kept it from starting */
 export async function startProcess(
-  doors: ProcessDoors,
+  deps: ProcessDeps,
   order: ProcessOrder,
 ): Promise<RunningProcess | { readonly problem: string }> {
-  const group = doors.cgroups?.create(order.id, order.limits);
+  const group = deps.cgroups?.create(order.id, order.limits);
   const argv =
     group === undefined
       ? order.argv
@@ -66,7 +66,7 @@ export async function startProcess(
   });
   try {
     await spawned(child);
-    doors.records.add(child.pid ?? 0);
+    deps.records.add(child.pid ?? 0);
   } catch (error) {
     // A process without a record would survive a crash of local mode, so it is not started.
     if (child.pid !== undefined) killGroup(child.pid, 'SIGKILL');
@@ -74,7 +74,7 @@ export async function startProcess(
     return { problem: `failed to create containerd task: ${messageOf(error)}` };
   }
   const { pid = 0 } = child;
-  return { pid, exited: follow(doors, order, child, group), signal: (name) => void killGroup(pid, name) };
+  return { pid, exited: follow(deps, order, child, group), signal: (name) => void killGroup(pid, name) };
 }
 
 function spawned(child: ChildProcess): Promise<void> {
@@ -85,7 +85,7 @@ function spawned(child: ChildProcess): Promise<void> {
 }
 
 async function follow(
-  doors: ProcessDoors,
+  deps: ProcessDeps,
   order: ProcessOrder,
   child: ChildProcess,
   group: ContainerGroup | undefined,
@@ -96,7 +96,7 @@ async function follow(
   const stopWatch =
     group !== undefined || memoryBytes === undefined
       ? undefined
-      : doors.memoryWatch.watch(pid, memoryBytes, () => (overLimit = true));
+      : deps.memoryWatch.watch(pid, memoryBytes, () => (overLimit = true));
   const outputs = (['stdout', 'stderr'] as const).map((stream) => pump(child, stream, order.onOutput));
   const [code, signal] = await ended(child);
   stopWatch?.();
@@ -104,7 +104,7 @@ async function follow(
   killGroup(pid, 'SIGKILL');
   group?.kill();
   await Promise.all(outputs);
-  doors.records.remove(pid);
+  deps.records.remove(pid);
   const oomKilled = overLimit || (group?.oomKills() ?? 0) > 0;
   group?.remove();
   return describeEnd(code, signal, oomKilled);

@@ -14,7 +14,7 @@ import { ContainerLog } from './container-log.ts';
 import { startProcess, type ProcessEnd, type RunningProcess } from './container-process.ts';
 import { restartsAtStart, type ContainerRecord } from './container-record.ts';
 import { nextPullStep } from './image-pull.ts';
-import type { KubeletDoors } from './kubelet-doors.ts';
+import type { KubeletDeps } from './kubelet-deps.ts';
 import { lastWordsOfLog } from './log-output.ts';
 import { askContainer } from './probe-container.ts';
 import { Prober } from './prober.ts';
@@ -26,7 +26,7 @@ const logMessageLimit = 2048;
 const retryMs = 1000;
 
 export type RunnerContext = {
-  readonly doors: KubeletDoors;
+  readonly deps: KubeletDeps;
   /** The pod as it is stored now. */
   readonly pod: () => StoredPod;
   readonly podIp: () => string;
@@ -88,8 +88,8 @@ export class ContainerRunner {
   }
 
   async #start(): Promise<void> {
-    const { doors, pod, podIp } = this.#context;
-    const outcome = prepareLaunch(doors, pod(), this.container, podIp());
+    const { deps, pod, podIp } = this.#context;
+    const outcome = prepareLaunch(deps, pod(), this.container, podIp());
     if (outcome.kind === 'launch') return this.#launch(outcome.launch);
     if (outcome.kind === 'no-image') return this.#waitForImage(outcome.problem);
     if (outcome.kind === 'no-command') return this.#neverRan(outcome.problem);
@@ -98,17 +98,17 @@ export class ContainerRunner {
   }
 
   async #launch(launch: Launch): Promise<void> {
-    const { doors, pod } = this.#context;
+    const { deps, pod } = this.#context;
     const next = this.#nextRun();
     const log = this.#openLog(next.restarts);
     const id = `${pod().metadata.uid}-${this.container.name}-${next.restarts}`;
-    const process = await startProcess(doors.processes, {
+    const process = await startProcess(deps.processes, {
       id,
       ...launch,
       onOutput: (stream, text) => log.write(stream, text),
     });
     if ('problem' in process) return this.#neverRan(process.problem);
-    const nowMs = doors.clock.now();
+    const nowMs = deps.clock.now();
     this.#pullAttempts = 0;
     this.#event('Normal', 'Started', `Started container ${this.container.name}`);
     this.#prober = this.#beginProbes(launch);
@@ -149,12 +149,12 @@ export class ContainerRunner {
     const { phase, last, backoff } = this.record;
     const restarts = restartsAtStart(this.record);
     if (phase.kind !== 'exited') return { restarts, last, backoff };
-    const { clock, backoff: limits } = this.#context.doors;
+    const { clock, backoff: limits } = this.#context.deps;
     return { restarts, last: phase.end, backoff: afterRestart(backoff, phase.endedMs, clock.now(), limits) };
   }
 
   #exited(end: ProcessEnd, more: Partial<TerminatedState>): void {
-    const nowMs = this.#context.doors.clock.now();
+    const nowMs = this.#context.deps.clock.now();
     const terminated: TerminatedState = {
       exitCode: end.exitCode,
       ...(end.signal === undefined ? {} : { signal: end.signal }),
@@ -171,10 +171,10 @@ export class ContainerRunner {
   }
 
   #waitForImage(problem: string): void {
-    const { doors } = this.#context;
+    const { deps } = this.#context;
     const step = nextPullStep(this.record.phase, this.container.image, problem, {
       attempts: this.#pullAttempts,
-      limits: doors.backoff,
+      limits: deps.backoff,
     });
     if (step.attempted) {
       this.#pullAttempts += 1;
@@ -186,7 +186,7 @@ export class ContainerRunner {
 
   #block(reason: string, message: string, waitMs: number): void {
     const { phase, last } = this.record;
-    const retryAtMs = this.#context.doors.clock.now() + waitMs;
+    const retryAtMs = this.#context.deps.clock.now() + waitMs;
     this.record = {
       ...this.record,
       phase: { kind: 'blocked', reason, message, retryAtMs },
@@ -195,20 +195,20 @@ export class ContainerRunner {
   }
 
   #openLog(run: number): ContainerLog {
-    const { doors, pod } = this.#context;
+    const { deps, pod } = this.#context;
     this.#previousLog?.remove();
     this.#previousLog = this.#log;
-    this.#log = new ContainerLog(join(containerDir(doors.dataDir, pod(), this.container), 'logs', String(run)), () =>
-      doors.clock.now(),
+    this.#log = new ContainerLog(join(containerDir(deps.dataDir, pod(), this.container), 'logs', String(run)), () =>
+      deps.clock.now(),
     );
     return this.#log;
   }
 
   #beginProbes(launch: Launch): Prober {
-    const { doors, podIp } = this.#context;
+    const { deps, podIp } = this.#context;
     const target = { container: this.container, podIp: podIp(), exec: launch };
     return new Prober(this.container, {
-      clock: doors.clock,
+      clock: deps.clock,
       ask: (probe, timeoutMs) => askContainer(probe, target, timeoutMs),
       onChange: ({ started, ready }) => {
         this.record = { ...this.record, started, ready };
@@ -235,7 +235,7 @@ export class ContainerRunner {
     const running = this.#running;
     if (running === undefined) return;
     running.process.signal(graceMs > 0 ? 'SIGTERM' : 'SIGKILL');
-    const callOff = this.#context.doors.clock.after(graceMs, () => running.process.signal('SIGKILL'));
+    const callOff = this.#context.deps.clock.after(graceMs, () => running.process.signal('SIGKILL'));
     await running.done;
     callOff();
   }
@@ -253,7 +253,7 @@ export class ContainerRunner {
   }
 
   #event(type: 'Normal' | 'Warning', reason: string, message: string): void {
-    this.#context.doors.events.record(this.#context.pod(), type, reason, message);
+    this.#context.deps.events.record(this.#context.pod(), type, reason, message);
   }
 }
 

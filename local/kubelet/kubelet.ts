@@ -9,7 +9,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { StoredObject, LogOptions, LogSource } from '../objects.ts';
 import { configMapsPath, podsPath } from '../workloads/resources.ts';
-import { nodeName, podsDir, type KubeletDoors } from './kubelet-doors.ts';
+import { nodeName, podsDir, type KubeletDeps } from './kubelet-deps.ts';
 import { readLog } from './log-output.ts';
 import { PodWorker } from './pod-worker.ts';
 import type { StoredPod } from './pod.ts';
@@ -18,21 +18,21 @@ import type { StoredPod } from './pod.ts';
 const forcedGraceMs = 1000;
 
 export class Kubelet implements LogSource {
-  readonly #doors: KubeletDoors;
+  readonly #deps: KubeletDeps;
   readonly #workers = new Map<string, PodWorker>();
   readonly #unwatch: readonly (() => void)[];
   #closed = false;
 
-  constructor(doors: KubeletDoors) {
-    this.#doors = doors;
+  constructor(deps: KubeletDeps) {
+    this.#deps = deps;
     this.#unwatch = [
-      doors.objects.watch(podsPath, ({ type, object }) =>
+      deps.objects.watch(podsPath, ({ type, object }) =>
         type === 'DELETED' ? this.#removed(object as StoredPod) : this.#seen(object as StoredPod),
       ),
-      doors.objects.watch(configMapsPath, ({ object }) => this.#configChanged(object)),
+      deps.objects.watch(configMapsPath, ({ object }) => this.#configChanged(object)),
     ];
-    const known = doors.objects.list(podsPath) as readonly StoredPod[];
-    removeOrphans(doors.dataDir, new Set(known.map((pod) => pod.metadata.uid)));
+    const known = deps.objects.list(podsPath) as readonly StoredPod[];
+    removeOrphans(deps.dataDir, new Set(known.map((pod) => pod.metadata.uid)));
     for (const pod of known) this.#seen(pod);
   }
 
@@ -45,7 +45,7 @@ export class Kubelet implements LogSource {
     pod: { readonly namespace: string; readonly name: string },
     options: LogOptions,
   ): AsyncIterable<Uint8Array> | undefined {
-    const stored = this.#doors.objects.get({ ...podsPath, ...pod });
+    const stored = this.#deps.objects.get({ ...podsPath, ...pod });
     const log =
       stored === undefined
         ? undefined
@@ -65,10 +65,10 @@ export class Kubelet implements LogSource {
     const worker = this.#workers.get(uid);
     if (worker !== undefined) return worker.update(pod);
     if (pod.spec.nodeName === nodeName) {
-      this.#workers.set(uid, new PodWorker(pod, this.#doors, () => this.#workers.delete(uid)));
+      this.#workers.set(uid, new PodWorker(pod, this.#deps, () => this.#workers.delete(uid)));
     } else if (pod.spec.nodeName === undefined && deletionTimestamp !== undefined) {
       // The pod is not assigned to a node, so only this code can remove it.
-      setImmediate(() => this.#doors.objects.delete({ ...podsPath, namespace, name }, { graceSeconds: 0 }));
+      setImmediate(() => this.#deps.objects.delete({ ...podsPath, namespace, name }, { graceSeconds: 0 }));
     }
   }
 
@@ -76,11 +76,11 @@ export class Kubelet implements LogSource {
     const worker = this.#workers.get(pod.metadata.uid);
     void worker
       ?.kill(forcedGraceMs)
-      .catch((error: unknown) => this.#doors.logger.warn('pod not ended', { pod: pod.metadata.name, err: error }));
+      .catch((error: unknown) => this.#deps.logger.warn('pod not ended', { pod: pod.metadata.name, err: error }));
   }
 
   #configChanged({ metadata }: StoredObject): void {
-    for (const pod of this.#doors.objects.list(podsPath, { namespace: metadata.namespace ?? '' })) {
+    for (const pod of this.#deps.objects.list(podsPath, { namespace: metadata.namespace ?? '' })) {
       const worker = this.#workers.get(pod.metadata.uid);
       if (worker?.mounts(metadata.name) === true) setImmediate(() => worker.refreshVolumes());
     }

@@ -8,7 +8,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { NewObject, Objects } from '../objects.ts';
 import { toApiTime } from '../../api/conditions.ts';
 import { nodesPath } from '../workloads/resources.ts';
-import { hostIp, nodeName, type Capacity } from './kubelet-doors.ts';
+import { hostIp, nodeName, type Capacity } from './kubelet-deps.ts';
 
 const maxPods = 110;
 /** The architecture's name in Kubernetes. */

@@ -12,7 +12,7 @@ import type { ContainerLog } from './container-log.ts';
 import { newRecord, recordAfterReboot, type ContainerRecord } from './container-record.ts';
 import { ContainerRunner } from './container-runner.ts';
 import { imageId } from './images.ts';
-import { hostIp, podDir, type KubeletDoors } from './kubelet-doors.ts';
+import { hostIp, podDir, type KubeletDeps } from './kubelet-deps.ts';
 import { planPod } from './pod-plan.ts';
 import { crashMessage, describePod } from './pod-status.ts';
 import { nextStart } from './backoff.ts';
@@ -25,7 +25,7 @@ const setUpRetryMs = 1000;
 type Stage = 'new' | 'preparing' | 'running' | 'over' | 'stopping' | 'gone';
 
 export class PodWorker {
-  readonly #doors: KubeletDoors;
+  readonly #deps: KubeletDeps;
   readonly #runners: readonly ContainerRunner[];
   readonly #startedMs: number;
   readonly #onGone: () => void;
@@ -36,13 +36,18 @@ export class PodWorker {
   #callOffRecheck: (() => void) | undefined;
 
   /** @param onGone called when the worker is finished */
-  constructor(pod: StoredPod, doors: KubeletDoors, onGone: () => void) {
+  constructor(pod: StoredPod, deps: KubeletDeps, onGone: () => void) {
     this.#pod = pod;
-    this.#doors = doors;
+    this.#deps = deps;
     this.#onGone = onGone;
-    this.#startedMs = doors.clock.now();
+    this.#startedMs = deps.clock.now();
     this.#stage = isFinished(pod) ? 'over' : 'new';
-    const context = { doors, pod: () => this.#pod, podIp: () => this.#podIp ?? hostIp, changed: () => this.#ask() };
+    const context = {
+      deps,
+      pod: () => this.#pod,
+      podIp: () => this.#podIp ?? hostIp,
+      changed: () => this.#ask(),
+    };
     this.#runners = allContainers(pod).map(
       (container) => new ContainerRunner(container, this.#firstRecord(container), context),
     );
@@ -63,7 +68,7 @@ export class PodWorker {
   refreshVolumes(): void {
     if (this.#stage !== 'running') return;
     try {
-      setUpVolumes(this.#doors, this.#pod, this.#dir);
+      setUpVolumes(this.#deps, this.#pod, this.#dir);
     } catch (error) {
       this.#warn('FailedMount', messageOf(error));
     }
@@ -83,7 +88,7 @@ export class PodWorker {
   }
 
   get #dir(): string {
-    return podDir(this.#doors.dataDir, this.#pod);
+    return podDir(this.#deps.dataDir, this.#pod);
   }
 
   #firstRecord(container: Container): ContainerRecord {
@@ -95,7 +100,7 @@ export class PodWorker {
       (one) => one.name === container.name,
     );
     const always = (spec.restartPolicy ?? 'Always') === 'Always' || !spec.containers.includes(container);
-    return recordAfterReboot(before, always && !isFinished(this.#pod), this.#doors.clock.now());
+    return recordAfterReboot(before, always && !isFinished(this.#pod), this.#deps.clock.now());
   }
 
   #ask(): void {
@@ -116,19 +121,19 @@ export class PodWorker {
   }
 
   #startDue(): void {
-    const nowMs = this.#doors.clock.now();
-    const plan = planPod(this.#pod.spec, this.#records(), nowMs, this.#doors.backoff);
+    const nowMs = this.#deps.clock.now();
+    const plan = planPod(this.#pod.spec, this.#records(), nowMs, this.#deps.backoff);
     for (const { name } of plan.start) this.#runners.find((runner) => runner.container.name === name)?.start();
     this.#callOffRecheck?.();
     this.#callOffRecheck =
-      plan.recheckAtMs === undefined ? undefined : this.#doors.clock.after(plan.recheckAtMs - nowMs, () => this.#ask());
+      plan.recheckAtMs === undefined ? undefined : this.#deps.clock.after(plan.recheckAtMs - nowMs, () => this.#ask());
     for (const runner of this.#runners) this.#tellOfBackoff(runner);
   }
 
   #tellOfBackoff({ container, record }: ContainerRunner): void {
     if (record.phase.kind !== 'exited') return;
-    const { waitMs, atMs } = nextStart(record.backoff, record.phase.endedMs, this.#doors.backoff);
-    if (waitMs > 0 && atMs > this.#doors.clock.now())
+    const { waitMs, atMs } = nextStart(record.backoff, record.phase.endedMs, this.#deps.backoff);
+    if (waitMs > 0 && atMs > this.#deps.clock.now())
       this.#warn('BackOff', `Back-off ${crashMessage(this.#pod, container, waitMs).slice('back-off '.length)}`);
   }
 
@@ -138,16 +143,16 @@ export class PodWorker {
       const ports = this.#pod.spec.containers.flatMap((container) =>
         (container.ports ?? []).map((port) => port.containerPort),
       );
-      this.#podIp ??= await this.#doors.addresses.take(ports);
+      this.#podIp ??= await this.#deps.addresses.take(ports);
       if (this.#stage !== 'preparing') return this.#releaseAddress();
       mkdirSync(this.#dir, { recursive: true });
-      setUpVolumes(this.#doors, this.#pod, this.#dir);
+      setUpVolumes(this.#deps, this.#pod, this.#dir);
       this.#stage = 'running';
     } catch (error) {
       if (this.#stage !== 'preparing') return this.#releaseAddress();
       this.#warn(this.#podIp === undefined ? 'FailedCreatePodSandBox' : 'FailedMount', messageOf(error));
       this.#stage = 'new';
-      this.#callOffRecheck = this.#doors.clock.after(setUpRetryMs, () => this.#ask());
+      this.#callOffRecheck = this.#deps.clock.after(setUpRetryMs, () => this.#ask());
       return;
     }
     this.#ask();
@@ -162,7 +167,7 @@ export class PodWorker {
       defaultGraceSeconds;
     for (const { container, record } of this.#runners) {
       if (record.phase.kind === 'running')
-        this.#doors.events.record(this.#pod, 'Normal', 'Killing', `Stopping container ${container.name}`);
+        this.#deps.events.record(this.#pod, 'Normal', 'Killing', `Stopping container ${container.name}`);
     }
     void this.#stopAll(seconds * 1000)
       .then(() => {
@@ -171,21 +176,21 @@ export class PodWorker {
         this.#stage = 'gone';
         this.#release();
         const { name, namespace = '', uid } = this.#pod.metadata;
-        if (this.#doors.objects.get({ ...podsPath, namespace, name })?.metadata.uid === uid)
-          this.#doors.objects.delete({ ...podsPath, namespace, name }, { graceSeconds: 0 });
+        if (this.#deps.objects.get({ ...podsPath, namespace, name })?.metadata.uid === uid)
+          this.#deps.objects.delete({ ...podsPath, namespace, name }, { graceSeconds: 0 });
       })
       .catch((error: unknown) =>
-        this.#doors.logger.warn('pod not removed', { pod: this.#pod.metadata.name, err: error }),
+        this.#deps.logger.warn('pod not removed', { pod: this.#pod.metadata.name, err: error }),
       );
   }
 
   /** Sidecars end after the main containers, within the same grace period. */
   async #stopAll(graceMs: number): Promise<void> {
-    const startedAt = this.#doors.clock.monotonic();
+    const startedAt = this.#deps.clock.monotonic();
     await Promise.all(
       this.#runners.filter((runner) => !isSidecar(runner.container)).map((runner) => runner.stop(graceMs)),
     );
-    const leftMs = graceMs === 0 ? 0 : Math.max(1, graceMs - (this.#doors.clock.monotonic() - startedAt));
+    const leftMs = graceMs === 0 ? 0 : Math.max(1, graceMs - (this.#deps.clock.monotonic() - startedAt));
     await Promise.all(this.#runners.map((runner) => runner.stop(leftMs)));
   }
 
@@ -196,13 +201,13 @@ export class PodWorker {
       rmSync(this.#dir, { recursive: true, force: true });
     } catch (error) {
       // The next start removes leftovers of deleted pods.
-      this.#doors.logger.warn('pod folder was not removed', { pod: this.#pod.metadata.name, err: error });
+      this.#deps.logger.warn('pod folder was not removed', { pod: this.#pod.metadata.name, err: error });
     }
     this.#onGone();
   }
 
   #releaseAddress(): void {
-    if (this.#podIp !== undefined) this.#doors.addresses.release(this.#podIp);
+    if (this.#podIp !== undefined) this.#deps.addresses.release(this.#podIp);
     this.#podIp = undefined;
   }
 
@@ -220,7 +225,7 @@ export class PodWorker {
 
   #publish(): void {
     const { name, namespace = '', uid } = this.#pod.metadata;
-    const stored = this.#doors.objects.get({ ...podsPath, namespace, name }) as StoredPod | undefined;
+    const stored = this.#deps.objects.get({ ...podsPath, namespace, name }) as StoredPod | undefined;
     if (stored?.metadata.uid !== uid) return;
     const status = describePod({
       pod: stored,
@@ -228,15 +233,15 @@ export class PodWorker {
       podIp: this.#podIp,
       hostIp,
       startedMs: this.#startedMs,
-      nowMs: this.#doors.clock.now(),
+      nowMs: this.#deps.clock.now(),
       stopping: this.#stage === 'stopping',
-      limits: this.#doors.backoff,
-      imageId: (image) => imageId(this.#doors.images, image),
+      limits: this.#deps.backoff,
+      imageId: (image) => imageId(this.#deps.images, image),
     });
     try {
-      this.#doors.objects.updateStatus(podsPath, { ...stored, status });
+      this.#deps.objects.updateStatus(podsPath, { ...stored, status });
     } catch (error) {
-      this.#doors.logger.warn('pod status was not written', { pod: name, namespace, err: error });
+      this.#deps.logger.warn('pod status was not written', { pod: name, namespace, err: error });
     }
     if (this.#stage !== 'running' || (status.phase !== 'Succeeded' && status.phase !== 'Failed')) return;
     this.#stage = 'over';
@@ -244,7 +249,7 @@ export class PodWorker {
   }
 
   #warn(reason: string, message: string): void {
-    this.#doors.events.record(this.#pod, 'Warning', reason, message);
+    this.#deps.events.record(this.#pod, 'Warning', reason, message);
   }
 }
 

@@ -8,7 +8,7 @@ import type { Container, Probe } from './pod.ts';
 import type { ProbeAnswer } from './probe-container.ts';
 import { countAnswer, firstProbeInMs, initialProbeState, timingOf, type ProbeKind } from './probe-state.ts';
 
-export type ProberDoors = {
+export type ContainerProberDeps = {
   readonly clock: Clock;
   readonly ask: (probe: Probe, timeoutMs: number) => Promise<ProbeAnswer>;
   /** Called only after a change. */
@@ -21,7 +21,7 @@ export type ProberDoors = {
 
 export class Prober {
   readonly #container: Container;
-  readonly #doors: ProberDoors;
+  readonly #deps: ContainerProberDeps;
   readonly #startedAt: number;
   readonly #timers = new Map<ProbeKind, () => void>();
   #closed = false;
@@ -32,10 +32,10 @@ export class Prober {
    * Call it right after the container's start. The first state is in `started` and `ready`; onChange is not called for
    * it.
    */
-  constructor(container: Container, doors: ProberDoors) {
+  constructor(container: Container, deps: ContainerProberDeps) {
     this.#container = container;
-    this.#doors = doors;
-    this.#startedAt = doors.clock.monotonic();
+    this.#deps = deps;
+    this.#startedAt = deps.clock.monotonic();
     this.#started = container.startupProbe === undefined;
     this.#ready = this.#started && container.readinessProbe === undefined;
     if (container.startupProbe !== undefined) this.#begin('startup', container.startupProbe);
@@ -65,26 +65,26 @@ export class Prober {
     const timing = timingOf(kind, probe);
     let state = initialProbeState(kind);
     const round = async (): Promise<void> => {
-      const askedAt = this.#doors.clock.monotonic();
-      const answer = await this.#doors.ask(probe, timing.timeoutMs);
+      const askedAt = this.#deps.clock.monotonic();
+      const answer = await this.#deps.ask(probe, timing.timeoutMs);
       if (this.#closed) return;
-      if (!answer.passed) this.#doors.onUnhealthy(kind, answer.why);
+      if (!answer.passed) this.#deps.onUnhealthy(kind, answer.why);
       const { gaveUp, ...next } = countAnswer(kind, state, answer.passed, timing);
       state = next;
-      if (gaveUp) return this.#doors.onGaveUp(kind, probe);
+      if (gaveUp) return this.#deps.onGaveUp(kind, probe);
       this.#heed(kind, next.passing);
       if (kind === 'startup' && next.passing) return;
       // The period is measured from start to start of a probe, as with Go's ticker.
-      schedule(Math.max(0, timing.periodMs - (this.#doors.clock.monotonic() - askedAt)));
+      schedule(Math.max(0, timing.periodMs - (this.#deps.clock.monotonic() - askedAt)));
     };
     const schedule = (inMs: number): void => {
       if (!this.#closed)
         this.#timers.set(
           kind,
-          this.#doors.clock.after(inMs, () => void round()),
+          this.#deps.clock.after(inMs, () => void round()),
         );
     };
-    schedule(firstProbeInMs(timing, this.#doors.clock.monotonic() - this.#startedAt));
+    schedule(firstProbeInMs(timing, this.#deps.clock.monotonic() - this.#startedAt));
   }
 
   #heed(kind: ProbeKind, passing: boolean): void {
@@ -98,6 +98,6 @@ export class Prober {
       this.#ready = passing;
     }
     if (before.started !== this.#started || before.ready !== this.#ready)
-      this.#doors.onChange({ started: this.#started, ready: this.#ready });
+      this.#deps.onChange({ started: this.#started, ready: this.#ready });
   }
 }

@@ -24,7 +24,7 @@ import { configMapsPath } from '../workloads/resources.ts';
 import type { Container, StoredPod, Volume } from './pod.ts';
 import type { PathMapping } from './rewrite-paths.ts';
 
-export type VolumeDoors = { readonly objects: Objects; readonly folders: ClaimFolders };
+export type VolumeDeps = { readonly objects: Objects; readonly folders: ClaimFolders };
 
 /**
  * Creates every volume of the pod, or updates its ConfigMaps.
@@ -32,7 +32,7 @@ export type VolumeDoors = { readonly objects: Objects; readonly folders: ClaimFo
  * @param podDir the pod's own folder
  * @throws AppError VOLUME_MISSING when a required ConfigMap does not exist
  */
-export function setUpVolumes(doors: VolumeDoors, pod: StoredPod, podDir: string): void {
+export function setUpVolumes(deps: VolumeDeps, pod: StoredPod, podDir: string): void {
   for (const volume of pod.spec.volumes ?? []) {
     if ((volume.configMap ?? volume.emptyDir ?? volume.persistentVolumeClaim) === undefined) {
       throw new AppError('VOLUME_MISSING', {
@@ -40,10 +40,10 @@ export function setUpVolumes(doors: VolumeDoors, pod: StoredPod, podDir: string)
         why: 'local mode does not support this kind of volume',
       });
     }
-    const folder = volumeFolder(doors, pod, podDir, volume);
+    const folder = volumeFolder(deps, pod, podDir, volume);
     mkdirSync(folder, { recursive: true });
     if (volume.configMap !== undefined)
-      writeFiles(folder, configFiles(doors.objects, pod, volume.name, volume.configMap));
+      writeFiles(folder, configFiles(deps.objects, pod, volume.name, volume.configMap));
   }
 }
 
@@ -54,7 +54,7 @@ export function mountedConfigMaps(pod: StoredPod): readonly string[] {
 
 /** The folder of this machine for each mount path of the container. */
 export function mountsOf(
-  doors: VolumeDoors,
+  deps: VolumeDeps,
   pod: StoredPod,
   podDir: string,
   container: Container,
@@ -62,11 +62,11 @@ export function mountsOf(
   return (container.volumeMounts ?? []).flatMap(({ name, mountPath, subPath = '' }) => {
     const volume = pod.spec.volumes?.find((one) => one.name === name);
     if (volume === undefined) return [];
-    return [{ mountPath, hostPath: inside(volumeFolder(doors, pod, podDir, volume), subPath) }];
+    return [{ mountPath, hostPath: inside(volumeFolder(deps, pod, podDir, volume), subPath) }];
   });
 }
 
-function volumeFolder({ folders }: VolumeDoors, pod: StoredPod, podDir: string, volume: Volume): string {
+function volumeFolder({ folders }: VolumeDeps, pod: StoredPod, podDir: string, volume: Volume): string {
   const claim = volume.persistentVolumeClaim;
   if (claim !== undefined)
     return claimFolder(folders, { namespace: pod.metadata.namespace ?? '', name: claim.claimName });

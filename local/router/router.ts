@@ -17,7 +17,7 @@ import { backendsOf, tryOrder } from './backends.ts';
 import { carry } from './proxy.ts';
 import type { ServiceSlices } from './service-slices.ts';
 
-export type RouterDoors = {
+export type RouterDeps = {
   readonly objects: Objects;
   readonly slices: ServiceSlices;
   readonly clock: Clock;
@@ -36,16 +36,16 @@ type Entry = {
 const bindRetryMs = 5000;
 
 export class Router {
-  readonly #doors: RouterDoors;
+  readonly #deps: RouterDeps;
   readonly #entries = new Map<string, Entry>();
   readonly #sockets = new Set<Socket>();
   readonly #controller: WorkloadController;
 
-  constructor(doors: RouterDoors) {
-    this.#doors = doors;
+  constructor(deps: RouterDeps) {
+    this.#deps = deps;
     this.#controller = startController({
       name: 'router',
-      ...doors,
+      ...deps,
       watches: [
         { type: servicesPath, keys: ({ metadata }) => [{ namespace: metadata.namespace ?? '', name: metadata.name }] },
       ],
@@ -61,7 +61,7 @@ export class Router {
   }
 
   #sync(key: Key): undefined {
-    const service = this.#doors.objects.get({ ...servicesPath, ...key }) as StoredService | undefined;
+    const service = this.#deps.objects.get({ ...servicesPath, ...key }) as StoredService | undefined;
     const wanted = new Map(listeners(key, service).map((one) => [`${one.address}:${one.port.port}`, one]));
     for (const [id, entry] of this.#entries) {
       if (entry.key.namespace !== key.namespace || entry.key.name !== key.name || wanted.has(id)) continue;
@@ -88,26 +88,26 @@ export class Router {
   #failed(entry: Entry, error: Error): void {
     entry.state = 'failed';
     const { key, address, port } = entry;
-    const service = this.#doors.objects.get({ ...servicesPath, ...key });
-    this.#doors.logger.warn('service port was not bound', {
+    const service = this.#deps.objects.get({ ...servicesPath, ...key });
+    this.#deps.logger.warn('service port was not bound', {
       ...key,
       address,
       port: port.port,
       problem: messageOf(error),
     });
     if (service !== undefined)
-      this.#doors.events.record(
+      this.#deps.events.record(
         service,
         'Warning',
         'FailedToBindPort',
         `${address}:${port.port} cannot be bound: ${error.message}`,
       );
-    this.#doors.clock.after(bindRetryMs, () => this.#controller.enqueue(key));
+    this.#deps.clock.after(bindRetryMs, () => this.#controller.enqueue(key));
   }
 
   async #accept(entry: Entry, client: Socket): Promise<void> {
     this.#keep(client);
-    const order = tryOrder(backendsOf(entry.port, this.#doors.slices.of(entry.key)), Math.random());
+    const order = tryOrder(backendsOf(entry.port, this.#deps.slices.of(entry.key)), Math.random());
     const upstream = await carry(client, order);
     if (upstream !== undefined) this.#keep(upstream);
   }

@@ -12,7 +12,7 @@ import type { StoredObject, Objects, ResourcePath } from '../objects.ts';
 
 export type Key = { readonly namespace: string; readonly name: string };
 
-export type WorkloadControllerOptions = {
+export type WorkloadControllerDeps = {
   readonly name: string;
   readonly objects: Objects;
   readonly clock: Clock;
@@ -35,12 +35,12 @@ export interface WorkloadController {
 const retry = { baseMs: 50, maxMs: 10_000 };
 
 /** Starts with a pass for every key that existing objects affect. */
-export function startController(options: WorkloadControllerOptions): WorkloadController {
-  return new KeyedLoop(options);
+export function startController(deps: WorkloadControllerDeps): WorkloadController {
+  return new KeyedLoop(deps);
 }
 
 class KeyedLoop implements WorkloadController {
-  readonly #options: WorkloadControllerOptions;
+  readonly #deps: WorkloadControllerDeps;
   readonly #waiting = new Map<string, Key>();
   readonly #failures = new Map<string, number>();
   readonly #timers = new Map<string, () => void>();
@@ -48,11 +48,11 @@ class KeyedLoop implements WorkloadController {
   #scheduled = false;
   #closed = false;
 
-  constructor(options: WorkloadControllerOptions) {
-    this.#options = options;
-    this.#unwatch = options.watches.map(({ type, keys }) => {
-      const stop = options.objects.watch(type, ({ object }) => this.#add(keys(object)));
-      for (const object of options.objects.list(type)) this.#add(keys(object));
+  constructor(deps: WorkloadControllerDeps) {
+    this.#deps = deps;
+    this.#unwatch = deps.watches.map(({ type, keys }) => {
+      const stop = deps.objects.watch(type, ({ object }) => this.#add(keys(object)));
+      for (const object of deps.objects.list(type)) this.#add(keys(object));
       return stop;
     });
   }
@@ -90,14 +90,14 @@ class KeyedLoop implements WorkloadController {
     this.#timers.delete(id);
     let againMs: number | undefined;
     try {
-      againMs = this.#options.sync(key);
+      againMs = this.#deps.sync(key);
       this.#failures.delete(id);
     } catch (error) {
       const failures = (this.#failures.get(id) ?? 0) + 1;
       this.#failures.set(id, failures);
       againMs = backoffMs(retry, failures, Math.random());
-      this.#options.logger.debug('pass failed', {
-        controller: this.#options.name,
+      this.#deps.logger.debug('pass failed', {
+        controller: this.#deps.name,
         key: id,
         failures,
         problem: messageOf(error),
@@ -106,7 +106,7 @@ class KeyedLoop implements WorkloadController {
     if (againMs !== undefined)
       this.#timers.set(
         id,
-        this.#options.clock.after(againMs, () => this.#add([key])),
+        this.#deps.clock.after(againMs, () => this.#add([key])),
       );
   }
 }

@@ -20,7 +20,7 @@ import {
 } from './resources.ts';
 import { hashLabel, sameTemplate, templateHash } from './template-hash.ts';
 
-export type DeploymentDoors = { readonly objects: Objects; readonly clock: Clock; readonly events: LocalEventRecorder };
+export type DeploymentDeps = { readonly objects: Objects; readonly clock: Clock; readonly events: LocalEventRecorder };
 
 const revisionAnnotation = 'deployment.kubernetes.io/revision';
 
@@ -28,27 +28,27 @@ const revisionAnnotation = 'deployment.kubernetes.io/revision';
  * One pass over one Deployment.
  * @returns milliseconds until the progress deadline, when it has one
  */
-export function syncDeployment(doors: DeploymentDoors, { namespace, name }: Key): number | undefined {
-  const deployment = doors.objects.get({ ...deploymentsPath, namespace, name }) as StoredDeployment | undefined;
+export function syncDeployment(deps: DeploymentDeps, { namespace, name }: Key): number | undefined {
+  const deployment = deps.objects.get({ ...deploymentsPath, namespace, name }) as StoredDeployment | undefined;
   // The garbage collector deletes the sets of a deleted Deployment.
   if (deployment === undefined || deployment.metadata.deletionTimestamp !== undefined) return undefined;
   const { maxSurge, maxUnavailable } = resolveRollingUpdate(deployment.spec);
-  for (const step of planDeployment(look(doors, deployment, { maxSurge, maxUnavailable })))
-    apply(doors, deployment, step);
-  keepRevision(doors, deployment);
+  for (const step of planDeployment(look(deps, deployment, { maxSurge, maxUnavailable })))
+    apply(deps, deployment, step);
+  keepRevision(deps, deployment);
 
-  const sets = setsOf(doors.objects, deployment);
+  const sets = setsOf(deps.objects, deployment);
   const current = sets.find((set) => sameTemplate(set.spec.template, deployment.spec.template));
-  const latest = doors.objects.get({ ...deploymentsPath, namespace, name }) as StoredDeployment | undefined;
+  const latest = deps.objects.get({ ...deploymentsPath, namespace, name }) as StoredDeployment | undefined;
   if (latest === undefined) return undefined;
   const { status, recheckMs } = describeDeployment({
     deployment: latest,
     current,
     sets,
     maxUnavailable,
-    nowMs: doors.clock.now(),
+    nowMs: deps.clock.now(),
   });
-  doors.objects.updateStatus(deploymentsPath, { ...latest, status });
+  deps.objects.updateStatus(deploymentsPath, { ...latest, status });
   return recheckMs;
 }
 
@@ -74,7 +74,7 @@ function setsOf(objects: Objects, deployment: StoredDeployment): readonly Replic
 }
 
 function look(
-  { objects }: DeploymentDoors,
+  { objects }: DeploymentDeps,
   deployment: StoredDeployment,
   bounds: { maxSurge: number; maxUnavailable: number },
 ): DeploymentSeen {
@@ -102,15 +102,15 @@ function look(
   };
 }
 
-function apply(doors: DeploymentDoors, deployment: StoredDeployment, step: DeploymentStep): void {
+function apply(deps: DeploymentDeps, deployment: StoredDeployment, step: DeploymentStep): void {
   const namespace = deployment.metadata.namespace ?? '';
-  if (step.kind === 'forget') return doors.objects.delete({ ...replicaSetsPath, namespace, name: step.set });
-  if (step.kind === 'create') return create(doors, deployment, step.replicas);
-  const set = doors.objects.get({ ...replicaSetsPath, namespace, name: step.set }) as ReplicaSet | undefined;
+  if (step.kind === 'forget') return deps.objects.delete({ ...replicaSetsPath, namespace, name: step.set });
+  if (step.kind === 'create') return create(deps, deployment, step.replicas);
+  const set = deps.objects.get({ ...replicaSetsPath, namespace, name: step.set }) as ReplicaSet | undefined;
   if (set === undefined) return;
-  doors.objects.update(replicaSetsPath, { ...set, spec: { ...set.spec, replicas: step.to } });
+  deps.objects.update(replicaSetsPath, { ...set, spec: { ...set.spec, replicas: step.to } });
   const direction = step.to > step.from ? 'up' : 'down';
-  doors.events.record(
+  deps.events.record(
     deployment,
     'Normal',
     'ScalingReplicaSet',
@@ -118,19 +118,19 @@ function apply(doors: DeploymentDoors, deployment: StoredDeployment, step: Deplo
   );
 }
 
-function create(doors: DeploymentDoors, deployment: StoredDeployment, replicas: number): void {
+function create(deps: DeploymentDeps, deployment: StoredDeployment, replicas: number): void {
   const { metadata, spec } = deployment;
   const hash = templateHash(spec.template);
   const labelled = { ...spec.template.metadata?.labels, [hashLabel]: hash };
   const name = `${metadata.name}-${hash}`;
-  doors.objects.create(replicaSetsPath, {
+  deps.objects.create(replicaSetsPath, {
     apiVersion: 'apps/v1',
     kind: 'ReplicaSet',
     metadata: {
       name,
       ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
       labels: labelled,
-      annotations: { [revisionAnnotation]: String(newestRevision(setsOf(doors.objects, deployment)) + 1) },
+      annotations: { [revisionAnnotation]: String(newestRevision(setsOf(deps.objects, deployment)) + 1) },
       ownerReferences: [
         {
           apiVersion: 'apps/v1',
@@ -150,7 +150,7 @@ function create(doors: DeploymentDoors, deployment: StoredDeployment, replicas: 
     },
   });
   if (replicas > 0)
-    doors.events.record(
+    deps.events.record(
       deployment,
       'Normal',
       'ScalingReplicaSet',
@@ -162,7 +162,7 @@ function create(doors: DeploymentDoors, deployment: StoredDeployment, replicas: 
  * The Deployment and the set of its template have the same revision; a return to an old template gives its set the
  * newest revision.
  */
-function keepRevision({ objects }: DeploymentDoors, deployment: StoredDeployment): void {
+function keepRevision({ objects }: DeploymentDeps, deployment: StoredDeployment): void {
   const sets = setsOf(objects, deployment);
   const current = sets.find((set) => sameTemplate(set.spec.template, deployment.spec.template));
   if (current === undefined) return;

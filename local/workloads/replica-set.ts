@@ -12,7 +12,7 @@ import type { LocalEventRecorder } from './event-recorder.ts';
 import { toApiTime } from '../../api/conditions.ts';
 import { controllerUid, podsPath, replicaSetsPath, type ReplicaSet, type ReplicaSetStatus } from './resources.ts';
 
-export type ReplicaSetDoors = { readonly objects: Objects; readonly clock: Clock; readonly events: LocalEventRecorder };
+export type ReplicaSetDeps = { readonly objects: Objects; readonly clock: Clock; readonly events: LocalEventRecorder };
 
 /** @returns how many pods to create, or which ones to delete */
 export function planReplicas(
@@ -81,24 +81,24 @@ function untilAvailable(pod: StoredPod, minReadySeconds: number, nowMs: number):
 }
 
 /** One pass over one ReplicaSet. @returns milliseconds until a ready pod becomes available */
-export function syncReplicaSet(doors: ReplicaSetDoors, { namespace, name }: Key): number | undefined {
-  const set = doors.objects.get({ ...replicaSetsPath, namespace, name }) as ReplicaSet | undefined;
+export function syncReplicaSet(deps: ReplicaSetDeps, { namespace, name }: Key): number | undefined {
+  const set = deps.objects.get({ ...replicaSetsPath, namespace, name }) as ReplicaSet | undefined;
   if (set === undefined || set.metadata.deletionTimestamp !== undefined) return undefined;
-  const plan = planReplicas(set.spec.replicas ?? 1, activePods(doors.objects, set));
+  const plan = planReplicas(set.spec.replicas ?? 1, activePods(deps.objects, set));
   for (const pod of plan.remove) {
-    doors.objects.delete({ ...podsPath, namespace, name: pod.metadata.name });
-    doors.events.record(set, 'Normal', 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`);
+    deps.objects.delete({ ...podsPath, namespace, name: pod.metadata.name });
+    deps.events.record(set, 'Normal', 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`);
   }
-  const failure = createPods(doors, set, plan.create);
-  const latest = doors.objects.get({ ...replicaSetsPath, namespace, name }) as ReplicaSet | undefined;
+  const failure = createPods(deps, set, plan.create);
+  const latest = deps.objects.get({ ...replicaSetsPath, namespace, name }) as ReplicaSet | undefined;
   if (latest === undefined) return undefined;
   const { status, recheckMs } = describeReplicaSet(
     latest,
-    activePods(doors.objects, latest),
-    doors.clock.now(),
+    activePods(deps.objects, latest),
+    deps.clock.now(),
     failure?.message,
   );
-  doors.objects.updateStatus(replicaSetsPath, { ...latest, status });
+  deps.objects.updateStatus(replicaSetsPath, { ...latest, status });
   // Throw only after the status was written, so that the loop retries with back-off.
   if (failure !== undefined) throw failure;
   return recheckMs;
@@ -116,13 +116,13 @@ function activePods(objects: Objects, set: ReplicaSet): readonly StoredPod[] {
   return all.filter((pod) => controllerUid(pod) === set.metadata.uid && isActive(pod));
 }
 
-function createPods(doors: ReplicaSetDoors, set: ReplicaSet, count: number): Error | undefined {
+function createPods(deps: ReplicaSetDeps, set: ReplicaSet, count: number): Error | undefined {
   for (let made = 0; made < count; made += 1) {
     try {
-      const pod = doors.objects.create(podsPath, newPod(set));
-      doors.events.record(set, 'Normal', 'SuccessfulCreate', `Created pod: ${pod.metadata.name}`);
+      const pod = deps.objects.create(podsPath, newPod(set));
+      deps.events.record(set, 'Normal', 'SuccessfulCreate', `Created pod: ${pod.metadata.name}`);
     } catch (error) {
-      doors.events.record(set, 'Warning', 'FailedCreate', `Error creating: ${messageOf(error)}`);
+      deps.events.record(set, 'Warning', 'FailedCreate', `Error creating: ${messageOf(error)}`);
       return error instanceof Error ? error : new Error(messageOf(error));
     }
   }

@@ -82,7 +82,7 @@ function add(total: Record<string, number>, amounts: Amounts): void {
   for (const [name, amount] of Object.entries(amounts)) total[name] = (total[name] ?? 0) + amount;
 }
 
-export type SchedulerDoors = {
+export type SchedulerDeps = {
   readonly objects: Objects;
   readonly clock: Clock;
   readonly events: LocalEventRecorder;
@@ -90,22 +90,22 @@ export type SchedulerDoors = {
 };
 
 /** One pass over one pod. */
-export function syncPlacement(doors: SchedulerDoors, { namespace, name }: Key): undefined {
-  const pod = doors.objects.get({ ...podsPath, namespace, name }) as StoredPod | undefined;
+export function syncPlacement(deps: SchedulerDeps, { namespace, name }: Key): undefined {
+  const pod = deps.objects.get({ ...podsPath, namespace, name }) as StoredPod | undefined;
   if (pod === undefined || pod.spec.nodeName !== undefined || pod.metadata.deletionTimestamp !== undefined)
     return undefined;
-  const node = doors.objects.get({ ...nodesPath, name: doors.nodeName });
+  const node = deps.objects.get({ ...nodesPath, name: deps.nodeName });
   if (node === undefined) return undefined;
-  const problem = planPlacement(pod, placementFacts(doors, node, namespace));
-  if (problem !== undefined) return refuse(doors, pod, problem);
-  doors.objects.update(podsPath, { ...pod, spec: { ...pod.spec, nodeName: doors.nodeName } } as StoredPod);
-  doors.events.record(pod, 'Normal', 'Scheduled', `Successfully assigned ${namespace}/${name} to ${doors.nodeName}`);
+  const problem = planPlacement(pod, placementFacts(deps, node, namespace));
+  if (problem !== undefined) return refuse(deps, pod, problem);
+  deps.objects.update(podsPath, { ...pod, spec: { ...pod.spec, nodeName: deps.nodeName } } as StoredPod);
+  deps.events.record(pod, 'Normal', 'Scheduled', `Successfully assigned ${namespace}/${name} to ${deps.nodeName}`);
   return undefined;
 }
 
-function refuse(doors: SchedulerDoors, pod: StoredPod, problem: string): undefined {
+function refuse(deps: SchedulerDeps, pod: StoredPod, problem: string): undefined {
   const before = pod.status?.conditions?.find((one) => one.type === 'PodScheduled');
-  const lastTransitionTime = before?.status === 'False' ? before.lastTransitionTime : toApiTime(doors.clock.now());
+  const lastTransitionTime = before?.status === 'False' ? before.lastTransitionTime : toApiTime(deps.clock.now());
   const condition: PodCondition = {
     type: 'PodScheduled',
     status: 'False',
@@ -114,11 +114,11 @@ function refuse(doors: SchedulerDoors, pod: StoredPod, problem: string): undefin
     lastProbeTime: null,
     lastTransitionTime,
   };
-  doors.objects.updateStatus(podsPath, {
+  deps.objects.updateStatus(podsPath, {
     ...pod,
     status: { ...pod.status, phase: 'Pending', conditions: [condition] },
   });
-  if (before?.message !== problem) doors.events.record(pod, 'Warning', 'FailedScheduling', problem);
+  if (before?.message !== problem) deps.events.record(pod, 'Warning', 'FailedScheduling', problem);
   return undefined;
 }
 
@@ -135,7 +135,7 @@ export function placementKeys(objects: Objects, object: StoredObject): readonly 
   return waiting.map(({ metadata }) => ({ namespace: metadata.namespace ?? '', name: metadata.name }));
 }
 
-function placementFacts({ objects, nodeName }: SchedulerDoors, node: StoredObject, namespace: string): PlacementFacts {
+function placementFacts({ objects, nodeName }: SchedulerDeps, node: StoredObject, namespace: string): PlacementFacts {
   const there = (objects.list(podsPath) as readonly StoredPod[]).filter(
     (pod) => pod.spec.nodeName === nodeName && !isFinished(pod),
   );

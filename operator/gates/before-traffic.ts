@@ -1,11 +1,9 @@
 /**
- * Whether a candidate may have traffic at all.
+ * Checks whether a candidate may get traffic.
  *
- * Owns:  the checks that need no traffic, their order (I/O signature, provider, golden set; the model itself and its
- *        memory were `prepare`'s to refuse) and the sentence that tells how they came out.
- * Pure.
- * Rule:  every ready pod has to pass, for a model may be right on one CPU and wrong on another. A pod that has not
- *        reported is no information: it holds the rollout and fails nothing.
+ * Owns: the checks that need no traffic, their order (I/O signature, provider, golden set; `prepare` has checked the
+ *       model and its memory) and their messages. Every ready pod must pass, because a model may be correct on one CPU
+ *       and wrong on another. A pod without a report delays the rollout and does not fail it. Pure.
  */
 import type { Resolved } from '../../api/last-words.ts';
 import { ioChange, type SchemaPolicy } from '../../api/model-io.ts';
@@ -17,22 +15,19 @@ import { goldenName, goldenSentence, isGood, worstOf } from '../golden/golden-sc
 
 export type ReadyPod = {
   readonly name: string;
-  /** The latest; undefined: it was not heard yet. */ readonly report: Report | undefined;
+  /** The latest report; undefined before the first one. */ readonly report: Report | undefined;
 };
 
 export type Candidate = {
   readonly record: RevisionRecord;
   readonly pods: readonly ReadyPod[];
-  /**
-   * The revision that serves; absent: this is the first. `canAnswer`: it has ready pods, or is expected to have some in
-   * a moment.
-   */
+  /** The serving revision, unless the candidate is the first. `canAnswer`: it has ready pods or will soon. */
   readonly stable?: { readonly record: RevisionRecord | undefined; readonly canAnswer: boolean };
 };
 
 type Look = (candidate: Candidate) => Checks | undefined;
 
-/** In this order: each is silent when it has nothing against the candidate. */
+/** The checks in order; each returns undefined when the candidate passes it. */
 const looks: readonly Look[] = [unresolved, signatureChanged, unheard, providerFallback, goldenSet];
 
 export function checkBeforeTraffic(candidate: Candidate): Checks {
@@ -50,28 +45,24 @@ export function checkBeforeTraffic(candidate: Candidate): Checks {
 
 function unresolved({ record }: Candidate): Checks | undefined {
   return record.resolved === undefined
-    ? waiting('ReportMissing', 'no pod has said yet what the model is made of')
+    ? waiting('ReportMissing', 'no pod has reported its resolved model yet')
     : undefined;
 }
 
-// ── I/O signature ──
-
 function signatureChanged({ record, stable }: Candidate): Checks | undefined {
   const policy = record.spec.model.schemaPolicy ?? 'Compatible';
-  const [mine, theirs] = [record.resolved, stable?.record?.resolved];
-  if (mine === undefined || theirs === undefined) return undefined;
-  const change = changeBetween(theirs, mine, policy);
+  const [own, other] = [record.resolved, stable?.record?.resolved];
+  if (own === undefined || other === undefined) return undefined;
+  const change = changeBetween(other, own, policy);
   return change === undefined ? undefined : fail('SignatureChanged', `${change} (spec.model.schemaPolicy: ${policy})`);
 }
 
-function changeBetween(theirs: Resolved, mine: Resolved, policy: SchemaPolicy): string | undefined {
-  if (policy === 'Any' || mine.signature === theirs.signature) return undefined;
-  return mine.io === undefined || theirs.io === undefined
+function changeBetween(other: Resolved, own: Resolved, policy: SchemaPolicy): string | undefined {
+  if (policy === 'Any' || own.signature === other.signature) return undefined;
+  return own.io === undefined || other.io === undefined
     ? "the I/O signature differs from the stable revision's; the difference is unknown"
-    : ioChange(theirs.io, mine.io, policy);
+    : ioChange(other.io, own.io, policy);
 }
-
-// ── pods ──
 
 function unheard({ pods }: Candidate): Checks | undefined {
   if (pods.length === 0) return waiting('ReportMissing', 'no pod is ready to be checked');
@@ -84,8 +75,6 @@ function unheard({ pods }: Candidate): Checks | undefined {
       );
 }
 
-// ── provider ──
-
 function providerFallback(candidate: Candidate): Checks | undefined {
   if (candidate.record.spec.execution.fallbackPolicy !== 'Forbid') return undefined;
   const said = fallbackOf(candidate);
@@ -96,7 +85,7 @@ function fallbackAllowed(candidate: Candidate): string | undefined {
   return candidate.record.spec.execution.fallbackPolicy === 'Warn' ? fallbackOf(candidate) : undefined;
 }
 
-/** Which provider runs what the first one was asked to run, on the first pod where one does. */
+/** Describes the first pod on which a provider other than the first one in the spec runs nodes. */
 function fallbackOf({ record, pods }: Candidate): string | undefined {
   const wanted = record.spec.execution.providers[0]?.name ?? 'CPU';
   return pods.map((pod) => otherProvider(pod, wanted, record)).find((said) => said !== undefined);
@@ -106,14 +95,12 @@ function otherProvider({ name, report }: ReadyPod, wanted: string, { resolved }:
   const actual = report?.providers?.actual ?? [];
   const other = actual.find((use) => use.provider !== wanted && use.nodes > 0);
   if (other !== undefined)
-    return `${wanted} was asked for, ${other.provider} runs ${percent(other.nodes)} of the nodes on pod ${name}`;
-  // Nothing was measured: what the session was made with.
+    return `${percent(other.nodes)} of the nodes run on ${other.provider} instead of ${wanted} on pod ${name}`;
+  // Without measurements, use the provider with which the session was created.
   return actual.length > 0 || resolved === undefined || resolved.provider === wanted
     ? undefined
-    : `${wanted} was asked for, ${resolved.provider} is used`;
+    : `the model runs on ${resolved.provider} instead of ${wanted}`;
 }
-
-// ── golden set ──
 
 function goldenSet(candidate: Candidate): Checks | undefined {
   const { golden } = candidate.record;
@@ -121,21 +108,21 @@ function goldenSet(candidate: Candidate): Checks | undefined {
   const found = candidate.pods
     .map((pod) => goldenOf(pod, golden.config, candidate))
     .filter((checks) => checks !== undefined);
-  // One that fails is enough; the others need not be waited for.
+  // One failed pod decides; there is no need to wait for the others.
   return found.find(({ verdict }) => verdict === 'Fail') ?? found[0];
 }
 
 /** @returns undefined when the pod has passed */
 function goldenOf({ name, report }: ReadyPod, config: GoldenConfig, candidate: Candidate): Checks | undefined {
   const result = report?.golden;
-  if (result?.id !== config.id) return goldenWaiting(config, `pod ${name} has not begun`);
+  if (result?.id !== config.id) return goldenWaiting(config, `pod ${name} has not started the run`);
   switch (result.state) {
     case 'Broken':
       return fail('GoldenSetInvalid', `${result.problem ?? `${goldenName(config)}: cannot be run`} (pod ${name})`);
     case 'Waiting':
-      return goldenWaiting(config, `pod ${name} waits: ${result.problem ?? 'it has not begun'}`);
+      return goldenWaiting(config, `pod ${name} is waiting: ${result.problem ?? 'the run has not started'}`);
     case 'Running':
-      return goldenWaiting(config, `${result.done} of ${result.n} cases are done on pod ${name}`);
+      return goldenWaiting(config, `pod ${name} has run ${result.done} of ${result.n} cases`);
     case 'Done':
       return doneWith(result, { config, candidate, name });
   }
@@ -146,19 +133,19 @@ type Held = { readonly config: GoldenConfig; readonly candidate: Candidate; read
 function doneWith(result: GoldenResult, { config, candidate, name }: Held): Checks | undefined {
   if (!isGood(result, config)) return fail('GoldenFailed', `${goldenSentence(result, config)} (pod ${name})`);
   return lacksTruth(result, candidate)
-    ? goldenWaiting(config, `pod ${name} is to compare its answers with stable's`)
+    ? goldenWaiting(config, `pod ${name} has not compared its answers with stable's yet`)
     : undefined;
 }
 
 /**
- * Stable's answers are to be had, and were not asked for yet. A stable that is down has none, and the candidate may be
- * its mend. With policy Any its inputs may be others: then there are none to compare.
+ * True when stable can answer but some answers were not compared with stable's yet. False if stable is down, because
+ * the candidate may be the fix, and with schemaPolicy Any, because the inputs of the two revisions may differ.
  */
 function lacksTruth({ n, compared = n }: GoldenResult, { record, stable }: Candidate): boolean {
   return compared < n && stable?.canAnswer === true && record.spec.model.schemaPolicy !== 'Any';
 }
 
-/** Without a golden set of its own a model is asked made-up questions: that is told as what it is. */
+/** The reason tells generated inputs (ChecksRunning) from a golden set of the user (GoldenWaiting). */
 function goldenWaiting(config: GoldenConfig, what: string): Checks {
   return waiting(
     config.source.kind === 'Generated' ? 'ChecksRunning' : 'GoldenWaiting',
@@ -166,7 +153,7 @@ function goldenWaiting(config: GoldenConfig, what: string): Checks {
   );
 }
 
-/** The worst pod's. */
+/** The sentence of the worst pod's result. */
 function goldenPassed({ record: { golden }, pods }: Candidate): string | undefined {
   if (golden === undefined) return undefined;
   const worst = worstOf(
@@ -175,8 +162,6 @@ function goldenPassed({ record: { golden }, pods }: Candidate): string | undefin
   );
   return worst === undefined ? undefined : goldenSentence(worst, golden.config);
 }
-
-// ── words ──
 
 function fail(reason: Checks['reason'], message: string): Checks {
   return { verdict: 'Fail', reason, message };

@@ -1,8 +1,7 @@
 /**
- * The checks before traffic of a model's candidates.
+ * Runs the checks before traffic for a model's candidates.
  *
- * Owns:  which revision is a candidate, which of its pods count, and who its stable is.
- * Pure:  reads what was observed and the latest reports.
+ * Owns: which revisions are candidates, which of their pods are checked, and which stable they are compared with. Pure.
  */
 import { checkBeforeTraffic } from './before-traffic.ts';
 import { isReady } from '../../kube/kinds.ts';
@@ -10,7 +9,7 @@ import type { Observed, Reports, SeenParts } from '../see/seen.ts';
 import { lostForMs } from '../rollout/decisions.ts';
 import { candidateOf, stableOf, type Checks, type Millis, type Revision } from '../rollout/state.ts';
 
-/** Pods of an earlier attempt may be there, and speak of that one's set. */
+/** Reported while the candidate is held: pods of an earlier attempt may exist and report on that attempt's set. */
 const setAwaited: Checks = {
   verdict: 'Waiting',
   reason: 'GoldenWaiting',
@@ -19,7 +18,7 @@ const setAwaited: Checks = {
 
 type CheckSources = Pick<SeenParts, 'records' | 'held'> & { readonly reports: Reports; readonly now: Millis };
 
-/** Of the spec's revision and of the one that a rollout is about, as long as they are not stable. */
+/** Checks the spec's revision and the revision of the current rollout, unless they are stable. */
 export function checksOf(seen: Observed, { records, held, reports, now }: CheckSources): SeenParts['checks'] {
   const stable = stableOf(seen.memory);
   const candidates = new Set(
@@ -50,7 +49,7 @@ function readyPods(
   return ready.map(({ metadata: { name, uid } }) => ({ name, report: uid === undefined ? undefined : reports(uid) }));
 }
 
-/** A stable that has had no ready pod for less than a candidate may be without one still counts as able to answer. */
+/** A stable without ready pods counts as able to answer for `lostForMs`, the limit for candidates too. */
 function stableSide({
   seen,
   records,

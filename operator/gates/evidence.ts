@@ -1,7 +1,7 @@
 /**
- * From a model's ledger to what a look at its window sees.
+ * Selects from a model's ledger the evidence for one look at a window.
  *
- * Owns:  which blocks count, the history that noise is learnt from, and when two revisions' pods carry the same load.
+ * Owns: which blocks count, the history from which noise is learnt, and when pods of both revisions carry equal load.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -19,18 +19,18 @@ import type { Block, Revision } from '../rollout/state.ts';
 export type Scene = {
   readonly stable: Revision;
   readonly candidate: Revision;
-  /** First block of the window. */
+  /** The first block of the window. */
   readonly window: Block;
-  /** Of the traffic that the candidate has, 0..100. */
+  /** The candidate's share of the traffic in percent, 0 to 100. */
   readonly weight: number;
   readonly router: RouterName;
   readonly ready: Both<number>;
   readonly ledger: Ledger;
-  /** Whether every pod of both runs on the same node, or on nodes that both have; Unlike where it is not known. */
+  /** Shared: both revisions have pods on exactly the same nodes. Unlike: they do not, or it is unknown. */
   readonly nodes?: Nodes;
-  /** How long the step may last; absent: half an hour. */
+  /** The maximum duration of the step in blocks; absent: half an hour. */
   readonly maxBlocks?: number;
-  /** First block that the ledger knows of on purpose. */
+  /** Older blocks were dropped from the ledger and do not count. */
   readonly from: Block;
 };
 
@@ -62,7 +62,7 @@ export function knownOf(scene: Scene): Known {
   };
 }
 
-/** The half hour before the window as it was set, also when its first blocks were left out since. */
+/** Noise of stable in the half hour before the original start of the window, even if later blocks were dropped. */
 export function historyOf({ ledger, stable, window }: Scene): NonNullable<Known['history']> {
   let learnt: NonNullable<Known['history']> | undefined;
   return (quantile) => {
@@ -78,7 +78,7 @@ function heardOf(ledger: Ledger, revision: Revision): Block | undefined {
   return ends.length === 0 ? undefined : Math.max(...ends);
 }
 
-/** By pods every one gets the same; by weight each revision's share is spread over its own pods. */
+/** Without weights every pod gets equal traffic; with weights each revision's pods divide the revision's share. */
 export function isLoadEqual({ router, weight, ready }: Pick<Scene, 'router' | 'weight' | 'ready'>): boolean {
   if (!sharingOf({ router }).isByWeight) return true;
   if (weight <= 0 || weight >= 100 || ready.candidate === 0 || ready.stable === 0) return false;

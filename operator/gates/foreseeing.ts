@@ -1,8 +1,7 @@
 /**
- * What is foreseen of a step when it begins, from what the sidecars told of the half hour before.
+ * Predicts what a step can show when it begins, from the sidecars' reports of the half hour before.
  *
- * Owns:  what of the ledger is the past of a step, and the sentence where too little of it is known.
- * Pure.
+ * Owns: which blocks count as the past of a step, and the sentence for a past with too few requests. Pure.
  */
 import { blockSeconds } from '../../api/report.ts';
 import { historyBlocks } from '../analysis/history.ts';
@@ -18,7 +17,7 @@ import { promiseWords } from '../analysis/shown-words.ts';
 
 const blocksAMinute = 60 / blockSeconds;
 
-/** @returns undefined where no revision is compared with another: in the shadow, and with all the traffic */
+/** @returns undefined when the two revisions are not compared: in a shadow step, or with weight 0 or 100 */
 export function foreseeStep(
   { plan, require, shadow }: Pick<WindowAsked, 'plan' | 'require' | 'shadow'>,
   scene: Scene,
@@ -37,12 +36,11 @@ export function foreseeStep(
     ...(nodes === undefined ? {} : { nodes }),
   };
   const promise = past === undefined ? undefined : promiseOf(past, outlook);
-  if (promise === undefined)
-    return `too few requests are known from before this step to say how long it takes, or what it can show`;
+  if (promise === undefined) return 'too few requests were counted before this step to predict its duration and result';
   return promiseWords(promise);
 }
 
-/** The traffic of both revisions in the half hour before the window, as far as it was heard of. */
+/** The reported traffic of both revisions in the half hour before the window. */
 export function pastOf(scene: Scene): Past | undefined {
   const { ledger, stable, candidate, window } = scene;
   const first = Math.max(window - historyBlocks, ...heardFrom(scene));
@@ -62,7 +60,7 @@ export function pastOf(scene: Scene): Past | undefined {
   };
 }
 
-/** The first block that stable was heard of in; none where it was not. */
+/** The first block that stable reported; the window itself if stable did not report. */
 function heardFrom({ ledger, stable, window }: Scene): readonly number[] {
   const begins = Object.values(ledger).flatMap(({ revision, heard }) =>
     revision === stable && heard[0] !== undefined ? [heard[0][0]] : [],

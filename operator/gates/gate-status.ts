@@ -1,10 +1,8 @@
 /**
- * The gates' part of the status: verdicts with their numbers as people write them.
+ * Formats the gates' verdicts and numbers for the status.
  *
- * Owns:  `rollout.gates`, `alpha` and `judgedAt`, and the gates of a line of history. How often they are renewed is the
- *        gatekeeper's to say (operator/gates/gatekeeper.ts); until the next rollout begins the last ones stay to be
- *        read.
- * Pure.
+ * Owns: `rollout.gates`, `alpha`, `judgedAt` and `promise`, and the gates of a history line. gatekeeper.ts decides when
+ *       they are refreshed; the last ones stay until the next rollout begins. Pure.
  */
 import { toApiTime } from '../../api/conditions.ts';
 import type { OnnxModelStatus } from '../../api/onnxmodel.ts';
@@ -22,8 +20,7 @@ export type GateStatus = NonNullable<RolloutStatus['gates']>[number];
 export type GatesShown = Pick<RolloutStatus, 'gates' | 'alpha' | 'judgedAt' | 'promise'>;
 
 /**
- * @param shown what the gates say now; absent: nothing new, the status before keeps its word until another rollout
- *   begins
+ * @param shown the current verdicts; absent: keep those of the previous status
  */
 export function gatesShown(
   next: RolloutState,
@@ -42,7 +39,7 @@ export function gatesShown(
   return { ...promiseOf(next, previous?.rollout), ...present({ alpha, gates, judgedAt }) };
 }
 
-/** Of the step under way alone. */
+/** Only the current step has a promise. */
 function promiseOf(
   { phase }: RolloutState,
   { promise }: Pick<GatesShown, 'promise'> = {},
@@ -50,7 +47,7 @@ function promiseOf(
   return phase === 'Analyzing' ? present({ promise }) : {};
 }
 
-/** What a rollout that ends in this pass ended on. Only one that had traffic was judged. */
+/** The verdicts of a rollout that ends in this pass; absent if it had not reached a step. */
 export function gatesOfOutcome(
   before: RolloutState,
   shown: Shown | undefined,
@@ -60,7 +57,7 @@ export function gatesOfOutcome(
   return present({ gates: shown === undefined ? previous?.rollout?.gates : shown.results.map(gateStatus) });
 }
 
-/** Where a rollout under traffic is, for a line of the log: step, weights and every gate in a few words. */
+/** Log fields of a rollout under traffic: step, weights and a summary of each gate. */
 export function stepPlaceOf({ rollout }: OnnxModelStatus): Readonly<Record<string, unknown>> {
   if (rollout?.step === undefined) return {};
   const { step, desiredWeight, setWeight, gates } = rollout;
@@ -159,7 +156,7 @@ function besideStatus(result: ShownResult): Pick<GateStatus, 'stillNeeded' | 'to
   });
 }
 
-/** Of a gate that is there to fail a Pass says nothing: it must not be read as one within the limit. */
+/** What a Pass shows, if that is weaker than the limit; "nothing" for a gate that can only fail. */
 function toShowStatus(result: ShownResult): string | undefined {
   const { verdict, limit, upper, toShow } = result;
   if (verdict === 'Fail' || toShow <= limit) return undefined;

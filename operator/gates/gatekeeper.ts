@@ -1,11 +1,9 @@
 /**
- * The gates of every model that is in a rollout: reports in, readings for decisions out.
+ * Runs the gates of every model in a rollout: takes in reports, and returns readings for decisions.
  *
- * Owns:  one ledger a model, from the moment a candidate is prepared beside a stable revision until the rollout ends;
- *        how often is looked; which numbers are shown. They are renewed with every new verdict and else every half a
- *        minute, in a pause every five, so that a status is not written with every report.
- * Rule:  nothing is said before every ready pod was heard by this process, or has been asked for a while: what a
- *        process before this one knew is in the ConfigMap and in the sidecars, and both are read first.
+ * Owns: one ledger per model from Preparing (beside a stable) until the rollout ends; how often it is evaluated; when
+ *       shown numbers are refreshed: with a new verdict, else every 30 s (5 min in a pause). It waits for each ready
+ *       pod's first report, for a limited time, because the ConfigMap and sidecars hold what earlier processes knew.
  */
 import { createHash } from 'node:crypto';
 import { toApiTime } from '../../api/conditions.ts';
@@ -38,11 +36,11 @@ import {
   type ShownResult,
 } from './reading.ts';
 
-/** Verdicts as they are shown, and when they were made. */
+/** The verdicts in the status, and the time of their evaluation. */
 export type Shown = {
-  /** What was foreseen of the step when it began. */
+  /** The prediction for the step, made when it began. */
   readonly promise?: string;
-  /** What was shown of the candidate, once the step is done. */
+  /** What the step has shown of the candidate, once it is done. */
   readonly proven?: string;
   readonly window: Block;
   readonly atMs: Millis;
@@ -52,29 +50,29 @@ export type Shown = {
 };
 export type Judged = { readonly reading: GateReading; readonly shown?: Shown };
 
-/** What a pass needs of the gates. */
+/** The interface of the gates for a pass. */
 export interface Gates {
-  /** Undefined where nothing is judged. */
+  /** Undefined when the model has no candidate to judge. */
   judge(key: string, seen: Observed, now: Millis): Judged | undefined;
-  /** What is to be kept in the cluster beside the revisions' children. */
+  /** The ConfigMap that stores the ledger, if there is one. */
   children(key: string, seen: Seen, decision: Decision, now: Millis): readonly Manifest[];
   forget(key: string): void;
 }
 
 export type Hearing = {
-  /** When a watched pod was heard last, or since when it is watched without an answer (ReportPuller.heardAtMs). */
+  /** Time of a pod's last report, or the start of watching it if there was none (ReportPuller.heardAtMs). */
   readonly heardAtMs: (uid: string) => Millis | undefined;
-  /** Asks a model's pods for their whole rings once more. */
+  /** Requests the complete rings of a model's pods once more. */
   readonly hearAnew: (key: string) => void;
 };
 
-/** Shown numbers get no older than this while there are newer ones. */
+/** Maximum age of shown numbers while newer ones exist. */
 export const renewMs = 30_000;
-/** In a pause, which may last for days. */
+/** The same in a pause, which may last for days. */
 export const pausedRenewMs = 300_000;
-/** A revision none of whose ready pods was heard for so long is silent: two reports of a pod at rest. */
+/** A revision is silent when no ready pod has reported for this long, twice the interval of reports at rest. */
 export const silentMs = 60_000;
-/** How long the first report of a pod is waited for. */
+/** Maximum time to wait for the first report of a pod. */
 const firstReportMs = 15_000;
 
 type Followed = {
@@ -96,7 +94,7 @@ export class Gatekeeper implements Gates {
     this.#logger = logger;
   }
 
-  /** Takes in a report that came with blocks. Of a model that is at rest nothing is kept. */
+  /** Adds a report with blocks to the ledger. Ignores reports of models that are not in a rollout. */
   hear(key: string, podName: string, report: Report): void {
     this.#models.get(key)?.ledger.hear(podName, report);
   }
@@ -130,14 +128,14 @@ export class Gatekeeper implements Gates {
     return ledger.written === undefined ? [] : [keptManifest(seen, ledger.written)];
   }
 
-  /** The ledger of these revisions; begun from what is kept in the cluster when this process has none. */
+  /** The ledger of these revisions; a new process restores it from the ConfigMap. */
   #follow(key: string, revisions: readonly Revision[], seen: Observed): Followed {
     const known = this.#models.get(key);
     if (known !== undefined && sameRevisions(known.ledger.revisions, revisions)) return known;
     const written = hasTraffic(seen.memory) ? writtenIn(seen) : undefined;
     const kept = written === undefined ? undefined : unpackLedger(written.text);
     if (written !== undefined && kept === undefined)
-      this.#logger.warn('kept gate data unreadable', {
+      this.#logger.warn('stored gate data unreadable', {
         model: seen.model.metadata.name,
         namespace: seen.model.metadata.namespace,
       });
@@ -194,7 +192,7 @@ export class Gatekeeper implements Gates {
   }
 }
 
-/** Both revisions' requests together: what the model gets, wherever it goes. */
+/** Counts the requests of both revisions, because their sum does not depend on the weight. */
 function probesFor(
   { ledger }: ModelLedger,
   { stable, candidate, window, weight }: Judging,
@@ -226,7 +224,7 @@ function waitingFor(
 
 const blocksOfAMinute = 60 / blockSeconds;
 
-/** The two revisions that are or will be compared. */
+/** Stable and candidate; undefined when there are not two revisions to compare. */
 function comparedIn(state: RolloutState): readonly Revision[] | undefined {
   if (!('candidate' in state) || state.stable === null) return undefined;
   return [state.stable, state.candidate];
@@ -236,7 +234,7 @@ function sameRevisions(a: readonly Revision[], b: readonly Revision[]): boolean 
   return a[0] === b[0] && a[1] === b[1];
 }
 
-/** A pause in the middle of a shift has no window yet. */
+/** A pause during Shifting has no window yet, so window is 0. */
 function isJudging(state: RolloutState): state is Judging {
   return (state.phase === 'Analyzing' || state.phase === 'Paused') && state.window > 0;
 }
@@ -264,7 +262,7 @@ function askedIn(state: Judging, seen: Observed): WindowAsked {
   };
 }
 
-/** By the steps that there are, written or by default: α is shared among those that judge. */
+/** Makes the plan from the effective steps, since α is divided among the steps that judge. */
 function planIn(seen: Observed): GatePlan {
   const steps = seen.plan.steps.map((step) => (isJudged(step) ? { analyze: { require: step.require } } : {}));
   return planOf(seen.model.spec.rollout?.gates, steps);
@@ -287,19 +285,19 @@ function sceneOf(ledger: ModelLedger, state: Judging, seen: Observed): Scene {
   };
 }
 
-/** How long the step may last. */
+/** The maximum duration of the step, in blocks. */
 function maxBlocksOf({ candidate, step: at }: Judging, seen: Observed): Pick<Scene, 'maxBlocks'> {
   const step = stepsOf(candidate, { seen: seen.rollout, plan: seen.plan })[at];
   return isJudged(step) ? { maxBlocks: step.maxDurationMs / 1000 / blockSeconds } : {};
 }
 
-/** Shared where each revision has a pod on each node that the other has one on: nodes cannot make them differ then. */
+/** Shared when both revisions have pods on the same set of nodes, so that nodes cannot cause a difference. */
 function nodesOf(...revisions: readonly (readonly Pod[])[]): Nodes {
   const [own = new Set(), other = new Set()] = revisions.map((pods) => new Set(pods.map(({ spec }) => spec?.nodeName)));
   return own.size > 0 && !own.has(undefined) && own.symmetricDifference(other).size === 0 ? 'Shared' : 'Unlike';
 }
 
-/** Everything but the ledger that a look depends on. */
+/** A hash of everything that a look depends on, except the ledger. */
 function identityOf(asked: WindowAsked, state: Judging, seen: Observed): string {
   const ready = { candidate: readyOf(seen, state.candidate).length, stable: readyOf(seen, state.stable).length };
   const equal = isLoadEqual({ router: seen.plan.router, weight: state.weight, ready });
@@ -311,7 +309,7 @@ function identityOf(asked: WindowAsked, state: Judging, seen: Observed): string 
 
 type Looking = { readonly of: string; readonly asked: WindowAsked; readonly scene: Scene; readonly now: Millis };
 
-/** Looks when there is something new to see, and not more often than a look is worth: one costs microseconds a cell. */
+/** Looks again after a change, but not within 0.1 ms times the number of cells: a look costs microseconds per cell. */
 function look(followed: Followed, { of, asked, scene, now }: Looking): Finding {
   const { ledger, look: last } = followed;
   const isSame =
@@ -326,9 +324,9 @@ function cellsOf({ ledger }: ModelLedger): number {
   return Object.values(ledger).reduce((sum, boot) => sum + Object.keys(boot.blocks).length, 0);
 }
 
-/** Once a step: what is foreseen does not change with what comes. */
+/** Predicts once per step; later reports do not change the prediction. */
 function foreseen(followed: Followed, asked: WindowAsked, scene: Scene, { phase }: Judging): string | undefined {
-  // A pause does not end by its gates, or has waited for them in vain.
+  // A pause ends by an event or after the gates stayed undecided, so a predicted duration does not apply.
   if (phase === 'Paused') return undefined;
   const of = JSON.stringify([asked, scene.maxBlocks, scene.weight]);
   if (followed.promise?.of !== of) followed.promise = { of, ...present({ text: foreseeStep(asked, scene) }) };

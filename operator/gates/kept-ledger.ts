@@ -1,10 +1,8 @@
 /**
- * A ledger as text small enough for a ConfigMap, and back.
+ * Serialises a ledger to text that fits into a ConfigMap, and parses it.
  *
- * Owns:   the form (gzip of JSON, base64) and its bound: what does not fit loses its oldest blocks, of all pods of both
- *         revisions at once. Whoever keeps the text keeps the ledger that is in it, so that nothing else is judged
- *         after a restart than before it.
- * Pure:   the same ledger gives the same text. Text that is not ours is undefined, never an error.
+ * Owns:   the format (base64 of gzipped JSON). If the text is too long, the oldest blocks of all pods are dropped; the
+ *         caller must continue with the returned ledger, so that a restart does not change verdicts. Pure.
  * Limits: `keptLimitChars` of text, `unpackedLimitBytes` of JSON.
  */
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -16,7 +14,7 @@ import { fromReport, type LatencyCounts } from '../analysis/log-histogram.ts';
 import { ratioScale } from '../analysis/paired-series.ts';
 import type { Block } from '../rollout/state.ts';
 
-/** What is known, and the first block that anything is known of on purpose: what is older was left out. */
+/** A ledger, and its first block: older blocks were dropped. */
 export type KeptLedger = { readonly from: Block; readonly ledger: Ledger };
 
 /** Well under the 1 MiB of a ConfigMap. */
@@ -24,14 +22,14 @@ export const keptLimitChars = 700_000;
 const unpackedLimitBytes = 32 << 20;
 export type KeptLimits = { readonly chars: number; readonly jsonBytes: number };
 const keptLimits: KeptLimits = { chars: keptLimitChars, jsonBytes: unpackedLimitBytes };
-/** Of the report's histograms (log-histogram.ts, reportScale): kept counts are of this scale. */
+/** The scale of stored counts, equal to that of reports (log-histogram.ts, reportScale). */
 const scale = { base: 1e-4, growth: 1.02 } as const;
 const version = 1;
 
 /**
- * The text, and what is in it.
+ * Returns the text and the ledger that it contains.
  *
- * @param window the minutes of what is left go on beginning at a whole number of minutes after this block
+ * @param window first block of the window; blocks are dropped in whole minutes counted from it
  */
 export function packLedger(
   kept: KeptLedger,
@@ -42,7 +40,7 @@ export function packLedger(
   let { from, ledger } = kept;
   for (;;) {
     const json = jsonOf({ from, ledger });
-    // What is too long to be read again is not written; it is not compressed either.
+    // JSON beyond the limit could not be parsed again, so do not compress it.
     const text = json.length > jsonBytes ? undefined : gzipSync(json).toString('base64');
     if (text !== undefined && (text.length <= chars || Object.keys(ledger).length === 0)) return { from, ledger, text };
     const oldest = Math.max(from, firstBlockOf(ledger));
@@ -75,7 +73,7 @@ function bootRow(boot: Boot | undefined): unknown {
   return [boot.pod, boot.revision, boot.heard, blocks];
 }
 
-/** Pairs come last, where there are any: a row without them is as it was before there were pairs. */
+/** Pairs are last and optional, so that a row without them equals that of versions without pairs. */
 function trafficRow({ tier, sizeClass, ok, errors, compared, disagreed, latency, paired }: BlockTraffic): unknown {
   const row = [tier, sizeClass, ok, errors, compared ?? null, disagreed ?? null, ...countsRow(fromReport(latency))];
   return paired === undefined ? row : [...row, pairedRow(paired)];
@@ -88,7 +86,7 @@ function pairedRow(paired: PairedRatios): unknown {
   });
 }
 
-/** From the first bucket with counts to the last, on the scale that is judged on; zeros are left out. */
+/** The first bucket and the comma-separated counts from it to the last one; zeros are empty. */
 function countsRow({ counts, first, last }: LatencyCounts): readonly [number, string] {
   if (last < first) return [0, ''];
   return [first, Array.from(counts.subarray(first, last + 1), (count) => (count === 0 ? '' : String(count))).join(',')];
@@ -155,7 +153,7 @@ function pairedIn(rows: readonly unknown[]): PairedRatios {
   const entries = rows.map((row) => {
     const [source, first, counts] = listOf(row);
     const known = pairSources.find((each) => each === source);
-    if (known === undefined) throw new TypeError('no source of pairs');
+    if (known === undefined) throw new TypeError('not a source of pairs');
     return [
       known,
       { base: ratioBuckets.base, growth: ratioBuckets.growth, counts: countsIn(wholeIn(first), textIn(counts)) },
@@ -172,16 +170,16 @@ function countsIn(first: number, text: string): Record<string, number> {
 }
 
 function listOf(value: unknown): readonly unknown[] {
-  if (!Array.isArray(value)) throw new TypeError('no list');
+  if (!Array.isArray(value)) throw new TypeError('not a list');
   return value;
 }
 
 function textIn(value: unknown): string {
-  if (typeof value !== 'string') throw new TypeError('no text');
+  if (typeof value !== 'string') throw new TypeError('not a text');
   return value;
 }
 
 function wholeIn(value: unknown): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw new TypeError('no count');
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw new TypeError('not a count');
   return value;
 }

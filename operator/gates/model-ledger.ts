@@ -1,25 +1,23 @@
 /**
- * What one model's pods have told of the two revisions of a rollout, in memory, and what is to be kept of it elsewhere.
+ * The ledger of the two revisions of one model's rollout, in memory, and when to store it.
  *
- * Owns:  one ledger, its version (a look at the same version sees the same), and the rule for writing it down: when a
- *        window begins, when blocks would be lost with a pod that went away, and otherwise every five minutes, while
- *        the sidecars' rings hold thirty. At rest nothing is kept, here or there: a rollout begins by asking for the
- *        whole rings, which hold the half hour of stable's history that noise is learnt from.
- * Rule:  what is left out for want of room is left out here too, so that a restart changes no verdict.
+ * Owns: the ledger and its version (equal versions give equal looks). It is stored at the start of a window, when a pod
+ *       with unstored blocks goes away, and else every 5 min; rings of sidecars hold 30 min. At rest it is not stored.
+ *       Blocks dropped from the stored text are dropped in memory too, so that a restart does not change verdicts.
  */
 import type { Report } from '../../api/report.ts';
 import { emptyLedger, fold, forgetBefore, type Ledger } from '../analysis/ledger.ts';
 import type { Block, Millis, Revision } from '../rollout/state.ts';
 import { packLedger, type KeptLedger } from './kept-ledger.ts';
 
-/** How often the ledger is written down while nothing goes away. */
+/** Interval of writes while no pod goes away. */
 export const keepEveryMs = 300_000;
-/** Pods that come and go fast do not make more writes than this. */
+/** Minimum interval of writes, even if pods come and go quickly. */
 const keepAgainMs = 20_000;
 
 export type Keeping = {
   readonly window: Block;
-  /** Names of the pods that are there. */
+  /** Names of the existing pods. */
   readonly present: ReadonlySet<string>;
   readonly now: Millis;
 };
@@ -28,17 +26,17 @@ export type Written = { readonly text: string; readonly window: Block; readonly 
 
 export class ModelLedger {
   readonly revisions: readonly Revision[];
-  /** Pods that were heard since this process follows them. */
+  /** Names of pods that have reported to this process. */
   readonly heard = new Set<string>();
   #kept: KeptLedger;
   #version = 0;
   #forgotten: Block = 0;
   #written: Written | undefined;
   #keptVersion = -1;
-  /** Boots of which everything that will ever be known is written down. */
+  /** Boots whose final blocks are stored. */
   #closed: ReadonlySet<string> = new Set();
 
-  /** @param stored what a process before this one wrote down */
+  /** @param stored the ledger that an earlier process stored */
   constructor(revisions: readonly Revision[], stored?: KeptLedger & Written) {
     this.revisions = revisions;
     this.#written = stored === undefined ? undefined : { text: stored.text, window: stored.window, atMs: stored.atMs };
@@ -49,7 +47,7 @@ export class ModelLedger {
     return this.#kept.ledger;
   }
 
-  /** First block that is looked at, whatever the window's first is. */
+  /** Older blocks were dropped, even if the window begins before this block. */
   get from(): Block {
     return this.#kept.from;
   }
@@ -58,12 +56,12 @@ export class ModelLedger {
     return this.#version;
   }
 
-  /** What was written down last; undefined: nothing was. */
+  /** The last stored text; undefined if there was not one. */
   get written(): Written | undefined {
     return this.#written;
   }
 
-  /** Takes a report in. Blocks that were left out before stay out. */
+  /** Adds a report. Blocks older than the dropped ones are ignored. */
   hear(pod: string, { bootId, revision, blocks }: Report): void {
     if (blocks === undefined || !this.revisions.includes(revision)) return;
     this.heard.add(pod);
@@ -81,14 +79,14 @@ export class ModelLedger {
     this.#version += 1;
   }
 
-  /** Nothing before this block will be asked for again. */
+  /** Drops the blocks before this one; the caller does not need them any more. */
   forgetBefore(block: Block): void {
     if (block <= this.#forgotten) return;
     this.#forgotten = block;
     this.#kept = { from: this.#kept.from, ledger: forgetBefore(this.#kept.ledger, block) };
   }
 
-  /** Writes down what is known if it is time to. @returns whether it was */
+  /** Serialises the ledger if that is due. @returns whether it did */
   keep(keeping: Keeping): boolean {
     if (!this.#isDue(keeping)) return false;
     const { text, ...kept } = packLedger(this.#kept, keeping.window);
@@ -102,8 +100,8 @@ export class ModelLedger {
   }
 
   /**
-   * Its age is that of what is written, whoever wrote it: processes that end young write no less often. What a window
-   * begins with is written at once, for the oldest half of it is about to leave the rings.
+   * Age is taken from the stored copy, so frequent restarts do not change how often it is written. At the start of a
+   * window it is written at once, because the oldest half of the history is about to leave the sidecars' rings.
    */
   #isDue({ window, present, now }: Keeping): boolean {
     if (this.#written === undefined) return true;
@@ -115,7 +113,7 @@ export class ModelLedger {
     );
   }
 
-  /** The pod is gone, or its runtime began anew: its sidecar's ring holds nothing of this boot any more. */
+  /** The pod was deleted or its sidecar restarted, so its ring does not contain blocks of this boot any more. */
   #isGone(key: string, present: ReadonlySet<string>): boolean {
     const boot = this.#kept.ledger[key];
     if (boot === undefined || !present.has(boot.pod)) return true;
@@ -125,7 +123,7 @@ export class ModelLedger {
     );
   }
 
-  /** Of the window, or of the time before it that noise is learnt from. */
+  /** True when the boot has blocks in the window or in the history before it. */
   #tells(key: string): boolean {
     return Object.keys(this.#kept.ledger[key]?.blocks ?? {}).length > 0;
   }

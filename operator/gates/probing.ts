@@ -1,9 +1,8 @@
 /**
- * Whether golden inputs are asked of both revisions in a window, and how often.
+ * Decides whether golden inputs are sent to both revisions in a window, and how often.
  *
- * Owns:  the rule of spec.rollout.probes. How often a pod really asks, and how much of a pod's time that may take, is
- *        the sidecar's to keep (runtime/sidecar/replay/prober.ts).
- * Pure.
+ * Owns: the rule of spec.rollout.probes. The sidecar limits the rate of each pod and the share of its time
+ *       (runtime/sidecar/replay/prober.ts). Pure.
  */
 import { rolloutDefaults } from '../../api/defaults.ts';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
@@ -14,27 +13,27 @@ import type { Block, Revision } from '../rollout/state.ts';
 type ProbesSpec = NonNullable<NonNullable<OnnxModelSpec['rollout']>['probes']>;
 
 /**
- * Requests a minute of the model below which mode Auto probes: with that many, half of them to the candidate, live
- * latencies show about what probes do in the half hour of a step; with fewer they do not (docs/canary-analysis.md,
- * Paired evidence).
+ * Mode Auto probes below this number of requests per minute of the model. At this rate, with half of the requests sent
+ * to the candidate, live latencies show about as much as probes within a step of half an hour
+ * (docs/canary-analysis.md, Paired evidence).
  */
 export const autoBelowPerMinute = 200;
-/** Traffic is looked at over ten minutes: one quiet minute is no quiet service. */
+/** Traffic is averaged over ten minutes, so that one quiet minute does not enable probes. */
 const lookedAtBlocks = 30;
 
 function answeredIn(traffic: readonly BlockTraffic[]): number {
   return traffic.reduce((sum, { ok }) => sum + ok, 0);
 }
 
-/** @returns probes a minute; undefined for none */
+/** @returns probes per minute; undefined when probes are off */
 export function probesWanted(spec: ProbesSpec | undefined, stablePerMinute: number): number | undefined {
   const { mode, perMinute } = { ...rolloutDefaults.probes, ...spec };
   return mode === 'Always' || (mode === 'Auto' && stablePerMinute < autoBelowPerMinute) ? perMinute : undefined;
 }
 
 /**
- * Requests a minute of both revisions in the ten minutes before a window and in it: what the model gets, wherever it
- * goes. Only whole blocks before `until` count; 0 where nothing is known.
+ * Requests per minute of both revisions together, from ten minutes before the window until `until`. Only whole blocks
+ * count; 0 when there are no reports.
  */
 export function requestsPerMinute(
   ledger: Ledger,

@@ -1,9 +1,9 @@
 /**
- * What the gates say of a rollout's window, for the decision and for people.
+ * Evaluates a rollout's window and returns a reading for the decision and a sentence for the status.
  *
- * Owns:  which gates count when (all of them; the limits alone where the candidate has all the traffic or stable is
- *        sick), the reason that a failed gate gives, and the sentence.
- * Pure:  a function of what pods counted. A restart, another order of reports or more looks change nothing.
+ * Owns: which gates apply (all; only absolute limits when the candidate has all the traffic or stable is over its
+ *       limits), the reason of a failed gate, and the choice of the sentence. Pure: the result depends on the counts
+ *       only, not on restarts, on the order of reports or on the number of looks.
  */
 import { present } from '../../api/present.ts';
 import type { ReasonFrom } from '../../api/reasons.ts';
@@ -26,15 +26,15 @@ const blocksAMinute = 60 / blockSeconds;
 export type WindowAsked = {
   readonly window: Block;
   readonly plan: GatePlan;
-  /** What the step asks for; NoFail where it is no analyze step. */
+  /** The requirement of the step; NoFail for other steps than analyze. */
   readonly require: 'NoFail' | 'Pass';
-  /** The candidate has no traffic: it is judged by what needs none. */
+  /** The candidate has no traffic: only gates that need none apply. */
   readonly shadow?: true;
 };
 
-/** The verdicts of a look, with all that is cheap to know. */
+/** The verdicts of a look, without the numbers that are expensive to compute. */
 export type Finding = {
-  /** The plan that was judged by. */
+  /** The plan that was evaluated. */
   readonly plan: GatePlan;
   readonly evidence: Evidence;
   readonly decided: readonly Decided[];
@@ -46,7 +46,7 @@ export type Finding = {
   readonly speaks?: number;
 };
 
-/** Looks once. */
+/** Evaluates the window once. */
 export function find({ plan, require, shadow }: WindowAsked, known: Known): Finding {
   const evidence = evidenceOf(known);
   const judged = known.alone === true ? limitsOf(plan) : shadow === true ? shadowOf(plan) : plan;
@@ -67,12 +67,12 @@ export function find({ plan, require, shadow }: WindowAsked, known: Known): Find
   };
 }
 
-/** What a revision can be held to without another beside it. */
+/** Whether the plan has gates that apply to one revision alone. */
 function hasOwnLimits(plan: GatePlan): boolean {
   return plan.gates.some((gate) => kindOfGate(gate).isForOne);
 }
 
-/** The candidate by its limits alone: all of them passed, with the requests that the plan asks for; or one failed. */
+/** The candidate by absolute limits only: Pass if all pass with the plan's minimum of requests, Fail if one fails. */
 function absoluteOf(plan: GatePlan, evidence: Evidence, decided: readonly Decided[]): GateReading['absolute'] {
   if (!hasOwnLimits(plan)) return 'None';
   const limits = decided.filter((_, i) => isLimitAt(plan, i));
@@ -86,7 +86,7 @@ function isLimitAt(plan: GatePlan, index: number): boolean {
   return gate !== undefined && !isCompared(gate);
 }
 
-/** Stable held to the limits as if it were the candidate. */
+/** Judges stable by the absolute limits, as if it were the candidate; undefined when it is within them. */
 function stableSick(plan: GatePlan, known: Known): string | undefined {
   if (!hasOwnLimits(plan) || known.alone === true) return undefined;
   const own = plan.gates.filter((gate) => kindOfGate(gate).isForOne);
@@ -112,8 +112,8 @@ type Speaking = Pick<Finding, 'decided' | 'step' | 'absolute'> & {
 };
 
 /**
- * The first that fails - beside a sick stable the first of the limits - or else the first that keeps a step that has to
- * be proven waiting.
+ * The first failed gate (if stable is sick, the first failed absolute limit); otherwise, in a step that requires Pass,
+ * the first undecided gate.
  */
 function speakerOf(plan: GatePlan, { decided, step, absolute, isSick, require }: Speaking): number | undefined {
   const first = (wanted: (one: Decided, at: number) => boolean): number | undefined => {
@@ -125,13 +125,10 @@ function speakerOf(plan: GatePlan, { decided, step, absolute, isSick, require }:
   return step === 'Waiting' && require === 'Pass' ? first(({ verdict }) => verdict === 'Undecided') : undefined;
 }
 
-/**
- * A gate's result with each revision's own latencies, where it is about latencies, and what a person has to know beside
- * it.
- */
+/** A gate's result with additional facts and, for a latency gate, the latencies of each revision. */
 export type ShownResult = GateResult & Beside & { readonly own: Partial<Both<OwnLatency>> };
 
-/** The numbers behind a finding: dearer than the finding itself. */
+/** Computes the numbers of a finding, which costs more than the finding itself. */
 export function shownResultsOf({ plan, evidence }: Finding): readonly ShownResult[] {
   return numbersAt(plan, evidence).map((result, i) => {
     const gate = plan.gates[i];
@@ -160,7 +157,7 @@ function besideOf(gate: TrafficGate, result: GateResult, plan: GatePlan, evidenc
 
 type Results = readonly (GateResult & Beside)[];
 
-/** One sentence with the numbers. @param results of the same finding */
+/** One sentence with the numbers. @param results from `shownResultsOf` for the same finding */
 export function sentenceOf(asked: WindowAsked, finding: Finding, results: Results): string {
   const { plan, evidence, step } = finding;
   const waits =
@@ -172,7 +169,7 @@ export function sentenceOf(asked: WindowAsked, finding: Finding, results: Result
   return progress(stepWords(asked, finding, results, waits));
 }
 
-/** A gate that could not have failed yet is what holds a step up, and says what to do. */
+/** If the step waits for a gate that could not have failed yet, that gate is described, with what to do. */
 function speakerAt({ speaks, decided }: Finding, waits: StepWords['waits']): number | undefined {
   const blind = waits === 'Blind' ? decided.findIndex(({ early }) => early === 'Blind') : -1;
   return blind < 0 ? speaks : blind;
@@ -209,7 +206,7 @@ function minutesAsked(plan: GatePlan, maxBlocks: number, alone: boolean): StepWo
   return { least: least / blocksAMinute, most: most / blocksAMinute };
 }
 
-/** The undecided gate whose estimate is furthest beyond its limit: a reader must not take it for a good one. */
+/** The undecided gate whose estimate exceeds its limit most; the message names it, so that it is not taken for good. */
 function worstOf(
   plan: GatePlan,
   results: readonly (GateResult & Beside)[],

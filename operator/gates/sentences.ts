@@ -1,8 +1,7 @@
 /**
- * What the gates say, in a person's words and numbers.
+ * Writes the sentences of the gates and formats their numbers.
  *
- * Owns:  how a ratio, a duration and a share are written, and one sentence for every verdict.
- * Pure.
+ * Owns: the format of ratios, durations and shares, and one sentence for each verdict. Pure.
  */
 import { present } from '../../api/present.ts';
 import { counted, plural } from '../../api/text.ts';
@@ -15,37 +14,35 @@ import type { Load } from '../analysis/evidence.ts';
 import type { StepWaits } from '../analysis/judge.ts';
 import type { GateResult, RequestClass } from '../analysis/verdict.ts';
 
-/** What is known beside a gate's result. */
+/** Facts in addition to a gate's result. */
 export type Beside = {
-  /** Requests of the candidate a minute, in the window. */
+  /** Requests of the candidate per minute, in the window. */
   readonly perMinute?: number;
-  /** When a Pass may show less than now, and what. */
+  /** When a weaker bound will suffice for a Pass, and which. */
   readonly later?: { readonly inMinutes: number; readonly toShow: number };
-  /** Of the candidate's pods against stable's; absent: equal. */
+  /** Load of the candidate's pods relative to stable's; absent: equal. */
   readonly load?: Load;
-  /** The class of requests that fares worst, where classes differ. */
+  /** The class of requests with the worst estimate, if classes differ. */
   readonly worst?: ClassEstimate;
 };
 export type Told = GateResult & Beside;
 
-/**
- * A number in the gate's unit, as people write it: +21%, 48ms, 0.7%. With a sign where it is a difference from stable.
- */
+/** Formats a number in the gate's unit: +21%, 48ms, 0.7%. Differences from stable have a sign. */
 export function written({ unit, stableRequests }: Pick<GateResult, 'unit' | 'stableRequests'>, value: number): string {
   if (unit === 'ms') return `${rounded(value)}ms`;
-  // A tenth of a percent is nothing for a latency, much for a rate.
+  // Round ratios below 10 % to 0.1 %: finer digits do not matter for a latency, but do for a rate.
   const text = `${rounded(unit === 'ratio' && Math.abs(value) < 0.1 ? Math.round(value * 1000) / 10 : value * 100)}%`;
   return stableRequests === undefined || text.startsWith('-') || text === '0%' ? text : `+${text}`;
 }
 
-/** Two digits below 10, none behind the point from there on. */
+/** Two significant digits below 10, an integer from 10 on. */
 function rounded(value: number): string {
   const text = Math.abs(value) < 10 ? String(Number(value.toPrecision(2))) : String(Math.round(value));
-  // What is nothing to two digits behind the point is nothing.
+  // Values below 0.005 round to 0 at two decimals.
   return Math.abs(value) < 0.005 ? '0' : text;
 }
 
-/** Without a sign: what comes after "above stable" or "allowed". */
+/** Formats a number without a sign, for use after "above stable" or "allowed". */
 function bare(result: GateResult, value: number): string {
   return written({ unit: result.unit }, value);
 }
@@ -60,8 +57,8 @@ export function requestsWords({
 }
 
 /**
- * A failed gate: "p95 is 52% above stable (at least 21%, allowed 15%) after 1,180 requests of the candidate and 11,020
- * of stable".
+ * A failed gate, for example:
+ * "p95 is 52% above stable (at least 21%, allowed 15%) after 1,180 requests of the candidate and 11,020 of stable".
  */
 export function failure(gate: TrafficGate, result: Told): string {
   if (result.paired?.verdict === 'Fail')
@@ -75,7 +72,7 @@ export function failure(gate: TrafficGate, result: Told): string {
   return `${fails(much, `${gate.name}${classWords(result)}`)} ${numbers} after ${asked}`;
 }
 
-/** A bound over the limit is not written as the limit: in as many digits as tell them apart. */
+/** Formats a bound with one more decimal if it would otherwise look equal to the limit. */
 function above(result: GateResult, bound: number): string {
   const text = bare(result, bound);
   if (text !== bare(result, result.limit)) return text;
@@ -102,34 +99,34 @@ function openLive(gate: TrafficGate, result: Told): string {
     : [`${numbers}, ${needed(result)}`, ...doubts(result)].join('; ');
 }
 
-/** Of a gate by class: " for interactive requests of up to 512 elements". */
+/** For a gate of one class, " for interactive requests of up to 512 elements"; else empty. */
 function classWords({ ofClass }: GateResult): string {
   return ofClass === undefined ? '' : ` for ${classOf(ofClass)}`;
 }
 
-/** "interactive requests of up to 512 elements" */
+/** For example "interactive requests of up to 512 elements". */
 export function classOf({ tier, sizeClass }: RequestClass): string {
   return sizeClass === 0
     ? `${tier} requests without input`
     : `${tier} requests of up to ${plural(sizeClass, 'element')}`;
 }
 
-/** Whose pods carry more, and what to do. */
+/** Which revision's pods carry more load, and what to do. */
 function loadWords(load: Load | undefined): string {
   if (load === 'Less')
     return (
-      "the candidate's pods carry less load than stable's at this weight, so that it can fail here, not pass; a " +
-      'step whose weight fits its pods can pass it'
+      "the candidate's pods carry less load than stable's at this weight, so this gate can fail but not pass; use a " +
+      'step whose weight matches the number of pods'
     );
   if (load === 'More')
     return (
-      "the candidate's pods carry more load than stable's at this weight, so that it can pass here, not fail; " +
-      'give it more pods (capacity.maxSurge), or the step another weight'
+      "the candidate's pods carry more load than stable's at this weight, so this gate can pass but not fail; " +
+      "add candidate pods (capacity.maxSurge) or change the step's weight"
     );
   return 'pods of the two revisions carry unequal load at this weight';
 }
 
-/** What else a difference may be, and what will do later. */
+/** Other possible causes of a difference, and the weaker bound that will suffice later. */
 function doubts({ evidence, estimate, limit, later, unit, stableRequests }: Told): readonly string[] {
   const { nodesMayDiffer, candidatePods, stablePods = 0 } = evidence;
   const whose = candidatePods > 1 ? 'stable' : stablePods > 1 ? 'the candidate' : 'each revision';
@@ -137,14 +134,15 @@ function doubts({ evidence, estimate, limit, later, unit, stableRequests }: Told
   return [
     ...(isNodes
       ? [
-          `one pod of ${whose} on unlike nodes: a difference of up to ${Math.round(nodesMayDiffer * 100)}% may be ` +
-            'the nodes',
+          `${whose} has one pod, and the nodes differ: up to ${Math.round(nodesMayDiffer * 100)}% of the difference ` +
+            'may come from the nodes',
         ]
       : []),
     ...(later === undefined || later.toShow === Infinity
       ? []
       : [
-          `in ${minutesOf(later.inMinutes)} ${written({ unit, ...present({ stableRequests }) }, later.toShow)} will do`,
+          `in ${minutesOf(later.inMinutes)} a bound of ` +
+            `${written({ unit, ...present({ stableRequests }) }, later.toShow)} will suffice`,
         ]),
   ];
 }
@@ -158,13 +156,14 @@ function needed(result: Told): string {
   if (result.reason === 'OneWindow') return 'the verdict depends on a few outlier seconds; check manually';
   const more = neededWords(result);
   return more === undefined
-    ? 'no number of requests would decide it as it is'
+    ? 'more requests cannot decide it at this estimate'
     : `${more.requests} needed${more.time === undefined ? '' : `, ${more.time} at the present rate`}`;
 }
 
 /**
- * A forecast as a range: of requests, and of time where the rate is known. @returns undefined when no number of
- * requests would do
+ * A forecast as a range of requests and, if the rate is known, of time.
+ *
+ * @returns undefined when more requests cannot decide the gate
  */
 export function neededWords({
   requestsStillNeeded,
@@ -186,7 +185,7 @@ export function neededWords({
   };
 }
 
-/** A forecast is known to two digits. */
+/** Rounds a forecast to two significant digits. */
 export function forecast(count: number): number {
   return count < 100 ? count : Number(count.toPrecision(2));
 }
@@ -197,31 +196,31 @@ export type StepWords = {
   readonly minRequests: number;
   readonly requests: Both<number>;
   readonly alone: boolean;
-  /** Pairs of service times, in words; absent: nobody asks for any. */
+  /** Describes the pairs of service times; absent when none were asked for. */
   readonly pairs?: string;
   /** The candidate has no traffic. */
   readonly shadow?: true;
-  /** Some gate has an estimate. */
+  /** At least one gate has an estimate. */
   readonly measured: boolean;
   /** The spec turns every gate off. */
   readonly ungated?: true;
-  /** The undecided gate whose estimate is furthest beyond its limit. */
+  /** The undecided gate whose estimate exceeds its limit most. */
   readonly worst?: { readonly gate: TrafficGate; readonly result: GateResult };
-  /** What holds a NoFail step up, and how long it lasts at least, and for its promise. */
+  /** What a NoFail step waits for, and its minimum and maximum duration in minutes. */
   readonly waits?: StepWaits;
   readonly minutes?: { readonly least: number; readonly most: number };
 };
 
-/** "p95 is at +1438% (allowed 15%), which is not decided" */
+/** For example "p95 is undecided at +1438% (allowed 15%)". */
 function overLimit({ gate, result }: NonNullable<StepWords['worst']>): string {
   const { estimate, limit } = result;
   return (
-    `${gate.name} is at ${estimate === null ? 'an unknown value' : written(result, estimate)} (allowed ` +
-    `${bare(result, limit)}), which is not decided`
+    `${gate.name} is undecided at ${estimate === null ? 'an unknown value' : written(result, estimate)} (allowed ` +
+    `${bare(result, limit)})`
   );
 }
 
-/** What a verdict on the step rests on. */
+/** The counts on which the verdict of the step rests. */
 function seenWords({ requests, alone, pairs, shadow }: StepWords): string {
   if (shadow === true) return pairs ?? 'no pairs';
   const live = requestsWords({
@@ -233,11 +232,11 @@ function seenWords({ requests, alone, pairs, shadow }: StepWords): string {
 
 function sofarWords({ worst, measured, ungated }: StepWords): string {
   if (ungated === true) return noGates;
-  if (worst !== undefined) return `${overLimit(worst)} yet`;
+  if (worst !== undefined) return overLimit(worst);
   return measured ? 'no gate is beyond its limit so far' : 'no gate has an estimate yet';
 }
 
-/** What holds a step up whose gates are not to blame, or that nothing does. */
+/** The sentence of a step that is done, or that waits for something other than one particular gate. */
 export function progress(words: StepWords): string {
   const { step, shadow } = words;
   const seen = seenWords(words);
@@ -245,27 +244,27 @@ export function progress(words: StepWords): string {
   return `${sofarWords(words)}: ${shadow === true ? `${seen}; more pairs are needed` : waitWords(words, seen)}`;
 }
 
-/** Said at every look, for a promotion that nothing was judged by should surprise no one. */
-const noGates = 'spec.rollout.gates turns every gate off, so that nothing is judged';
+/** Part of every message when gates are off, so that a promotion without a verdict is not a surprise. */
+const noGates = 'spec.rollout.gates turns every gate off; no verdict';
 
 function doneWords({ require, worst, ungated }: StepWords): string {
   if (ungated === true) return noGates;
   if (require === 'Pass') return 'every gate passes';
-  return worst === undefined ? 'no gate fails' : `no gate fails, ${overLimit(worst)},`;
+  return worst === undefined ? 'no gate fails' : `no gate fails; ${overLimit(worst)}`;
 }
 
 function waitWords(
   { minRequests, requests, alone, waits, minutes = { least: 0, most: 0 } }: StepWords,
   seen: string,
 ): string {
-  if (waits === 'Promise') return `${seen}; waits up to ${minutesOf(minutes.most)} until ${earlyWords} are shown`;
+  if (waits === 'Promise')
+    return `${seen}; waits up to ${minutesOf(minutes.most)} for evidence that ${earlyWords} above stable`;
   const isEnough = (alone ? requests.candidate : Math.min(requests.candidate, requests.stable)) >= minRequests;
   const counts = isEnough ? seen : `${seen}, ${counted(minRequests)}${alone ? '' : ' of each'} are needed`;
   if (waits === 'Time') return `${counts}; this step lasts at least ${minutesOf(minutes.least)}`;
-  return isEnough ? `${counts}; requests over at least a minute are needed` : `${counts}, over a minute`;
+  return isEnough ? `${counts}; requests over at least a minute are needed` : `${counts}, over at least a minute`;
 }
 
-/** constants.ts, earlyPromise */
 const earlyWords =
-  `no more than ${Math.round(earlyPromise.latency * 100)}% on the latency and ` +
-  `${Math.round(earlyPromise.errors * 100)} points of errors`;
+  `latency is at most ${Math.round(earlyPromise.latency * 100)}% and errors are at most ` +
+  `${Math.round(earlyPromise.errors * 100)} percentage points`;

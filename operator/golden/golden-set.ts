@@ -24,7 +24,11 @@ import { readFrozenGolden } from '../resources/revisions.ts';
 import { isExempt } from '../rollout/decisions.ts';
 import { candidateOf, stableOf, type Revision, type RolloutState, type Trouble } from '../rollout/state.ts';
 
-type Hands = { readonly client: Pick<KubeClient, 'get'>; readonly call: CallOptions; readonly frozen?: FrozenMemory };
+type GoldenSetDeps = {
+  readonly client: Pick<KubeClient, 'get'>;
+  readonly call: CallOptions;
+  readonly frozen?: FrozenMemory;
+};
 
 /**
  * The frozen sets of a model's revisions that this process knows. They have priority over the objects in the cluster,
@@ -43,14 +47,14 @@ export type Frozen = {
 export const goldenRecheckMs = 5_000;
 
 /** @throws only when the pass was aborted */
-export async function freezeGolden(hands: Hands, seen: Observed): Promise<Frozen> {
-  const memory = hands.frozen ?? new Map();
+export async function freezeGolden(deps: GoldenSetDeps, seen: Observed): Promise<Frozen> {
+  const memory = deps.frozen ?? new Map();
   learnFrozen(memory, seen);
   const { target } = seen.rollout;
   const found = seen.records.get(target);
   const record = found === undefined ? undefined : { ...found, ...memory.get(target) };
   if (record === undefined || !isNeeded(seen, record)) return { frozen: new Map(memory) };
-  const golden = await freeze(hands, seen, record);
+  const golden = await freeze(deps, seen, record);
   if (!('config' in golden)) return { frozen: new Map(memory), held: { revision: target, trouble: golden } };
   memory.set(target, { ...memory.get(target), golden });
   return { frozen: new Map(memory) };
@@ -108,10 +112,10 @@ function attemptOf(memory: RolloutState, target: Revision): number {
 
 type Gate = NonNullable<NonNullable<NonNullable<OnnxModelSpec['rollout']>['gates']>['golden']>;
 
-async function freeze(hands: Hands, seen: Observed, record: RevisionRecord): Promise<FrozenGolden | Trouble> {
+async function freeze(deps: GoldenSetDeps, seen: Observed, record: RevisionRecord): Promise<FrozenGolden | Trouble> {
   const gate = seen.model.spec.rollout?.gates?.golden;
   const attempt = attemptOf(seen.memory, record.revision);
-  if (gate?.configMapRef !== undefined) return freezeConfigMap(hands, { seen, gate, attempt }, gate.configMapRef.name);
+  if (gate?.configMapRef !== undefined) return freezeConfigMap(deps, { seen, gate, attempt }, gate.configMapRef.name);
   if (gate?.uri !== undefined)
     return freezeUri(gate, { uri: gate.uri, digest: gate.digest ?? '' }, { record, attempt });
   const { seed, cases } = generatedGolden;
@@ -125,7 +129,7 @@ async function freeze(hands: Hands, seen: Observed, record: RevisionRecord): Pro
 }
 
 async function freezeConfigMap(
-  { client, call }: Hands,
+  { client, call }: GoldenSetDeps,
   { seen, gate, attempt }: { readonly seen: Observed; readonly gate: Gate; readonly attempt: number },
   name: string,
 ): Promise<FrozenGolden | Trouble> {
@@ -136,7 +140,7 @@ async function freezeConfigMap(
 }
 
 async function pick(
-  client: Hands['client'],
+  client: GoldenSetDeps['client'],
   name: { readonly namespace: string; readonly name: string },
   call: CallOptions,
 ): Promise<Picked> {

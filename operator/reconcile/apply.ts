@@ -17,7 +17,7 @@ import type { ApplyFailure, Seen } from '../see/seen.ts';
 import { revisionOfChild } from '../see/ownership.ts';
 import { dueOf, identityOf, putChild, refusalKey, toldOf, type Put } from './put-child.ts';
 import type { Manifest } from '../resources/objects.ts';
-import { markPods, selectsMarks, sharing, unmarkPods, type Hands, type Marking } from './serving-pods.ts';
+import { markPods, selectsMarks, sharing, unmarkPods, type ApplyDeps, type Marking } from './serving-pods.ts';
 import { candidateOf, stableOf, type Decision, type Revision } from '../rollout/state.ts';
 import { isRouterKind, routerOf } from '../traffic/router.ts';
 
@@ -37,9 +37,9 @@ export type Applied = {
 
 type Wanted = { readonly decision: Decision; readonly manifests: readonly Manifest[] };
 
-export async function apply(hands: Hands, seen: Seen, { decision, manifests }: Wanted): Promise<Applied> {
-  const marking = await tryToMark(hands, seen, decision);
-  const put = await putAll(hands, seen, {
+export async function apply(deps: ApplyDeps, seen: Seen, { decision, manifests }: Wanted): Promise<Applied> {
+  const marking = await tryToMark(deps, seen, decision);
+  const put = await putAll(deps, seen, {
     decision,
     manifests: manifests.map(stamped).filter((manifest) => isDue(manifest, seen, { decision, marking })),
   });
@@ -47,21 +47,21 @@ export async function apply(hands: Hands, seen: Seen, { decision, manifests }: W
   const recheckMs = marking.recheckMs === undefined ? {} : { recheckMs: marking.recheckMs };
   if (put.failure !== undefined) return { ...put, ...recheckMs, writes };
   if (marking.error !== undefined) return { ...put, writes, failure: notMarked(marking.error), error: marking.error };
-  return { ...put, ...recheckMs, ...(await clearAway(hands, seen, { decision, manifests, writes })) };
+  return { ...put, ...recheckMs, ...(await clearAway(deps, seen, { decision, manifests, writes })) };
 }
 
 type Failed = { readonly error: unknown; readonly failure: ApplyFailure; readonly retryMs?: number };
 
-async function putAll(hands: Hands, seen: Seen, { decision, manifests }: Wanted): Promise<Applied> {
+async function putAll(deps: ApplyDeps, seen: Seen, { decision, manifests }: Wanted): Promise<Applied> {
   const live = new Map(seen.children.map((object) => [identityOf(object), object]));
   const course = new Course(decision);
   for (const manifest of manifests) {
     if (course.isHeldUp(manifest)) continue;
-    const known = hands.recent.newest(identityOf(manifest), live.get(identityOf(manifest)), hands.clock.monotonic());
-    course.note(manifest, known, await putOne(hands, manifest, known));
-    course.told.push(...toldOf(hands, manifest, known));
+    const known = deps.recent.newest(identityOf(manifest), live.get(identityOf(manifest)), deps.clock.monotonic());
+    course.note(manifest, known, await putOne(deps, manifest, known));
+    course.told.push(...toldOf(deps, manifest, known));
   }
-  if (course.reverted !== undefined) hands.traffic.noteRevert(hands.clock.monotonic());
+  if (course.reverted !== undefined) deps.traffic.noteRevert(deps.clock.monotonic());
   const { writes, told, reverted, failed } = course;
   return { writes, told, ...present({ reverted }), ...failed };
 }
@@ -103,9 +103,9 @@ class Course {
   }
 }
 
-async function putOne(hands: Hands, manifest: Manifest, known: KubeObject | undefined): Promise<Put | Failed> {
-  const now = hands.clock.monotonic();
-  const due = dueOf(hands, manifest, known);
+async function putOne(deps: ApplyDeps, manifest: Manifest, known: KubeObject | undefined): Promise<Put | Failed> {
+  const now = deps.clock.monotonic();
+  const due = dueOf(deps, manifest, known);
   if (due.kind === 'none') return { writes: 0 };
   if (due.kind === 'refused')
     return {
@@ -114,10 +114,10 @@ async function putOne(hands: Hands, manifest: Manifest, known: KubeObject | unde
       retryMs: due.refusal.untilMs - now,
     };
   try {
-    return await putChild(hands, manifest, known);
+    return await putChild(deps, manifest, known);
   } catch (error) {
     if (!isLasting(error)) return { error, failure: failureOf(manifest, error) };
-    const { untilMs } = hands.recent.noteRefused(identityOf(manifest), refusalKey(manifest, known), error, now);
+    const { untilMs } = deps.recent.noteRefused(identityOf(manifest), refusalKey(manifest, known), error, now);
     return { error, failure: failureOf(manifest, error), retryMs: untilMs - now };
   }
 }
@@ -136,30 +136,30 @@ function isRevert(manifest: Manifest, known: KubeObject | undefined): boolean {
 }
 
 async function clearAway(
-  hands: Hands,
+  deps: ApplyDeps,
   seen: Seen,
   { decision, manifests, writes }: Wanted & { readonly writes: number },
 ): Promise<Pick<Applied, 'writes' | 'recheckMs'>> {
-  const unmarking = await unmarkPods(hands, seen, decision);
+  const unmarking = await unmarkPods(deps, seen, decision);
   const present = new Set(seen.children.map(({ metadata }) => metadata.uid ?? ''));
   const leftovers = leftoversOf(seen, { decision, manifests }).filter(
-    ({ metadata: { uid } }) => !hands.recent.wasDeleted(uid, present),
+    ({ metadata: { uid } }) => !deps.recent.wasDeleted(uid, present),
   );
   for (const leftover of leftovers) {
-    await remove(hands.client, leftover, hands.call);
-    hands.recent.forget(identityOf(leftover), leftover.metadata.uid);
+    await remove(deps.client, leftover, deps.call);
+    deps.recent.forget(identityOf(leftover), leftover.metadata.uid);
   }
   return { ...unmarking, writes: writes + unmarking.writes + leftovers.length };
 }
 
 /** A failure to mark pods delays only the sharing of traffic, so the other writes of the pass continue. */
 async function tryToMark(
-  hands: Hands,
+  deps: ApplyDeps,
   seen: Seen,
   decision: Decision,
 ): Promise<Marking & { readonly error?: unknown }> {
   try {
-    return await markPods(hands, seen, decision);
+    return await markPods(deps, seen, decision);
   } catch (error) {
     return { writes: 0, isSafe: false, error };
   }

@@ -59,12 +59,12 @@ export function refusalKey(manifest: Manifest, known: KubeObject | undefined): s
   return `${hashOf(manifest)} ${generation ?? resourceVersion}`;
 }
 
-export async function putChild(hands: Putter, manifest: Manifest, known: KubeObject | undefined): Promise<Put> {
-  const { client, call, recent, clock } = hands;
+export async function putChild(deps: Putter, manifest: Manifest, known: KubeObject | undefined): Promise<Put> {
+  const { client, call, recent, clock } = deps;
   const identity = identityOf(manifest);
   const found = known ?? (await findOwn(client, manifest, call));
   const wanted = withStoredData(manifest, found);
-  const repairs = found === undefined ? 0 : await repair(hands, wanted, found);
+  const repairs = found === undefined ? 0 : await repair(deps, wanted, found);
   const answer = await client.apply<KubeObject>(typeOfChild(manifest.kind), wanted, {
     ...call,
     fieldManager,

@@ -42,7 +42,7 @@ import { canonicalJson } from '../../lib/canonical-json.ts';
 import { modelStatusOf } from './status.ts';
 import { TrafficMemory } from '../traffic/traffic-memory.ts';
 
-export type World = {
+export type ReconcileDeps = {
   readonly client: KubeClient;
   readonly caches: Caches;
   readonly reports: Reports;
@@ -83,7 +83,7 @@ const statusRetryMs = { baseMs: 1_000, maxMs: 60_000 } as const;
 const staleLimitMs = 60_000;
 
 export class Reconciler {
-  readonly #world: World;
+  readonly #deps: ReconcileDeps;
   /** The apply failure of the last pass of each model; the next pass reports it. */
   readonly #failures = new Map<string, ApplyFailure>();
   /** Our last status write of each model; a pass does not decide on an older cache. */
@@ -98,14 +98,14 @@ export class Reconciler {
   readonly #statusRefusals = new Map<string, number>();
   readonly #tokens: Tokens;
 
-  constructor(world: World) {
-    this.#world = world;
-    this.#tokens = new Tokens(world.makeToken);
+  constructor(deps: ReconcileDeps) {
+    this.#deps = deps;
+    this.#tokens = new Tokens(deps.makeToken);
   }
 
   /** @param signal aborts the pass's requests, after its time limit or when the process ends */
   async reconcile(key: string, signal?: AbortSignal): Promise<{ readonly recheckMs?: number }> {
-    const { caches, settings, clock } = this.#world;
+    const { caches, settings, clock } = this.#deps;
     const observed = observe(key, caches, settings, {
       ...present({ failure: this.#failures.get(key) }),
       reverts: this.#trafficOf(key).reverts(clock.monotonic()),
@@ -129,7 +129,7 @@ export class Reconciler {
       throw error;
     }
     this.#statusRefusals.delete(key);
-    this.#world.follow(key, seen, decision);
+    this.#deps.follow(key, seen, decision);
     const waiting = await this.#apply(key, seen, { decision, now, call });
     const rechecks = [
       decision.recheckMs,
@@ -146,7 +146,7 @@ export class Reconciler {
     observed: Observed,
     { now, call }: Pick<Turn, 'now' | 'call'>,
   ): Promise<{ readonly seen: Seen; readonly shown?: Shown }> {
-    const { client, reports, gates } = this.#world;
+    const { client, reports, gates } = this.#deps;
     const tokens = this.#tokens.of(key, observed);
     const { frozen, held } = await freezeGolden({ client, call, frozen: this.#frozenOf(key) }, observed);
     const records = wholeRecords(observed, tokens, frozen);
@@ -162,7 +162,7 @@ export class Reconciler {
     seen: Seen,
     { decision, now, call, shown }: Turn & { readonly shown?: Shown },
   ): Promise<void> {
-    const { client, reports, settings } = this.#world;
+    const { client, reports, settings } = this.#deps;
     const { model } = seen;
     const failure = this.#failures.get(key)?.trouble;
     const status = modelStatusOf({
@@ -177,9 +177,9 @@ export class Reconciler {
     const isNew = !sameStatus(model.status, status);
     if (isNew) {
       const stored = await client.replaceStatus(onnxModels, model, status, call);
-      this.#written.set(key, { version: stored.metadata.resourceVersion, atMs: this.#world.clock.monotonic() });
+      this.#written.set(key, { version: stored.metadata.resourceVersion, atMs: this.#deps.clock.monotonic() });
     }
-    this.#world.measure?.(key, { seen, decision, status, now });
+    this.#deps.measure?.(key, { seen, decision, status, now });
     if (isNew && hasMoved(model.status, status)) this.#tell(model, decision, status);
   }
 
@@ -193,7 +193,7 @@ export class Reconciler {
   #statusRefused(key: string, model: OnnxModel, error: unknown): number {
     const times = (this.#statusRefusals.get(key) ?? 0) + 1;
     this.#statusRefusals.set(key, times);
-    this.#world.logger.warn('status refused', {
+    this.#deps.logger.warn('status refused', {
       model: model.metadata.name,
       namespace: model.metadata.namespace,
       times,
@@ -204,7 +204,7 @@ export class Reconciler {
 
   #tell(model: OnnxModel, decision: Decision, status: OnnxModelStatus): void {
     const { name, namespace } = model.metadata;
-    this.#world.logger.info('rollout moved', {
+    this.#deps.logger.info('rollout moved', {
       model: name,
       namespace,
       phase: status.phase,
@@ -212,7 +212,7 @@ export class Reconciler {
       detail: decision.message,
       ...stepPlaceOf(status),
     });
-    this.#world.announce(model, decision);
+    this.#deps.announce(model, decision);
   }
 
   /**
@@ -221,7 +221,7 @@ export class Reconciler {
    * @throws all other errors; the work queue retries them with back-off
    */
   async #apply(key: string, seen: Seen, { decision, now, call }: Turn): Promise<number | undefined> {
-    const { client, clock, gates } = this.#world;
+    const { client, clock, gates } = this.#deps;
     const manifests = [
       ...desiredState(seen.model, decision, recordsToMake(seen)),
       ...orphanedRecords(seen, decision),
@@ -242,7 +242,7 @@ export class Reconciler {
     this.#failures.set(key, applied.failure);
     if (applied.retryMs === undefined) throw applied.error;
     if (isKnown) return applied.retryMs;
-    this.#world.logger.warn('manifest refused', {
+    this.#deps.logger.warn('manifest refused', {
       model: seen.model.metadata.name,
       namespace: seen.model.metadata.namespace,
       err: applied.error,
@@ -259,8 +259,8 @@ export class Reconciler {
 
   #tellOfDrift(model: OnnxModel, decision: Decision, reverted: string): void {
     const message = `another writer changed the weights of ${reverted}; the operator reverted them`;
-    this.#world.logger.warn('route put back', { model: model.metadata.name, namespace: model.metadata.namespace });
-    this.#world.announce(model, { ...decision, reason: 'WeightDrift', message });
+    this.#deps.logger.warn('route put back', { model: model.metadata.name, namespace: model.metadata.namespace });
+    this.#deps.announce(model, { ...decision, reason: 'WeightDrift', message });
   }
 
   #trafficOf(key: string): TrafficMemory {
@@ -283,7 +283,7 @@ export class Reconciler {
 
   #isBehind(key: string, model: OnnxModel): boolean {
     const written = this.#written.get(key);
-    if (written === undefined || this.#world.clock.monotonic() - written.atMs > staleLimitMs) return false;
+    if (written === undefined || this.#deps.clock.monotonic() - written.atMs > staleLimitMs) return false;
     return isOlder(model.metadata.resourceVersion, written.version);
   }
 
@@ -296,9 +296,9 @@ export class Reconciler {
     this.#frozen.delete(key);
     this.#statusRefusals.delete(key);
     this.#tokens.forget(key);
-    this.#world.gates?.forget(key);
-    this.#world.measure?.(key, undefined);
-    this.#world.follow(key, undefined, undefined);
+    this.#deps.gates?.forget(key);
+    this.#deps.measure?.(key, undefined);
+    this.#deps.follow(key, undefined, undefined);
   }
 }
 

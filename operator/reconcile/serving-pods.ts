@@ -25,7 +25,7 @@ const markedForMs = 1_000;
 const restedForMs = 5_000;
 
 /** What a pass needs for its writes. */
-export type Hands = Putter & { readonly traffic: TrafficMemory };
+export type ApplyDeps = Putter & { readonly traffic: TrafficMemory };
 
 export type Marking = {
   readonly writes: number;
@@ -45,19 +45,19 @@ export function sharing(seen: Seen, decision: Decision): readonly Revision[] {
  *
  * @throws AppError KUBE_STATUS when pods may not be written
  */
-export async function markPods(hands: Hands, seen: Seen, decision: Decision): Promise<Marking> {
+export async function markPods(deps: ApplyDeps, seen: Seen, decision: Decision): Promise<Marking> {
   const revisions = sharing(seen, decision);
   if (revisions.length === 0) return { writes: 0, isSafe: false };
-  const those = podsNow(hands, seen);
+  const those = podsNow(deps, seen);
   const wanted = toMark(those, decision);
   const unmarked = wanted.filter((pod) => !isMarked(pod));
   const strangers = those.filter(
     (pod) => isMarked(pod) && !wanted.includes(pod) && (isReady(pod) || !revisions.includes(revisionOfPod(pod))),
   );
-  const writes = (await writeMarks(hands, unmarked, true)) + (await writeMarks(hands, strangers, false));
+  const writes = (await writeMarks(deps, unmarked, true)) + (await writeMarks(deps, strangers, false));
   const stable = those.filter((pod) => revisionOfPod(pod) === decision.serve && isReady(pod));
   const isDone = writes === 0 && unmarked.length + strangers.length === 0 && stable.length > 0;
-  const heldMs = hands.traffic.heldMs('marked', isDone, hands.clock.monotonic());
+  const heldMs = deps.traffic.heldMs('marked', isDone, deps.clock.monotonic());
   const isSafe = isDone && heldMs >= markedForMs;
   return { writes, isSafe, ...(isSafe ? {} : { recheckMs: markedForMs }) };
 }
@@ -81,32 +81,32 @@ function byAge({ metadata: one }: Pod, { metadata: other }: Pod): number {
 
 /** Removes marks that the entry Service does not select by. Call it after the other writes of a pass. */
 export async function unmarkPods(
-  hands: Hands,
+  deps: ApplyDeps,
   seen: Seen,
   decision: Decision,
 ): Promise<Pick<Marking, 'writes' | 'recheckMs'>> {
-  const marked = sharing(seen, decision).length > 0 ? [] : podsNow(hands, seen).filter(isMarked);
+  const marked = sharing(seen, decision).length > 0 ? [] : podsNow(deps, seen).filter(isMarked);
   const isAtRest = marked.length > 0 && !selectsMarks(seen);
-  const heldMs = hands.traffic.heldMs('rested', isAtRest, hands.clock.monotonic());
+  const heldMs = deps.traffic.heldMs('rested', isAtRest, deps.clock.monotonic());
   if (!isAtRest || heldMs < restedForMs)
     return marked.length === 0
       ? { writes: 0 }
       : { writes: 0, recheckMs: isAtRest ? restedForMs - heldMs : markedForMs };
-  return { writes: await writeMarks(hands, marked, false) };
+  return { writes: await writeMarks(deps, marked, false) };
 }
 
 export function selectsMarks(seen: Seen): boolean {
   return seen.entry?.spec?.selector?.[labels.serving] !== undefined;
 }
 
-function podsNow({ recent, clock }: Hands, seen: Seen): readonly Pod[] {
+function podsNow({ recent, clock }: ApplyDeps, seen: Seen): readonly Pod[] {
   return [...seen.pods.values()]
     .flat()
     .map((pod) => (recent.newest(identityOf(pod), pod, clock.monotonic()) ?? pod) as Pod);
 }
 
 async function writeMarks(
-  { client, call, recent, clock }: Hands,
+  { client, call, recent, clock }: ApplyDeps,
   those: readonly Pod[],
   isOn: boolean,
 ): Promise<number> {

@@ -39,7 +39,7 @@ export type PulledReport = {
 };
 
 /** @property registry absent: no metrics */
-export type ReportPullerOptions = {
+export type ReportPullerDeps = {
   readonly fetch: FetchReport;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -101,11 +101,11 @@ export class ReportPuller {
   readonly #count: (outcome: PullOutcome) => void;
   #stopTimer: () => void = () => {};
 
-  constructor(options: ReportPullerOptions) {
-    this.#fetch = options.fetch;
-    this.#clock = options.clock;
-    this.#logger = options.logger;
-    this.#count = measurePulls(options.registry, {
+  constructor(deps: ReportPullerDeps) {
+    this.#fetch = deps.fetch;
+    this.#clock = deps.clock;
+    this.#logger = deps.logger;
+    this.#count = measurePulls(deps.registry, {
       watched: () => this.#entries.size,
       silent: () => [...this.#entries.values()].filter(({ silence }) => silence !== undefined).length,
       lagSeconds: () => this.#schedule.lagMs(this.#clock.monotonic()) / 1000,

@@ -32,7 +32,7 @@ export type BatchNews = {
   readonly fellApart: (requests: number) => void;
 };
 
-export type BatcherOptions = {
+export type BatcherDeps = {
   /** The model's name, for errors. */
   readonly model: string;
   readonly engine: Engine;
@@ -48,7 +48,7 @@ type Ticket = Waiting & {
 };
 
 export class Batcher implements Inference {
-  readonly #options: BatcherOptions;
+  readonly #deps: BatcherDeps;
   #queue: Ticket[] = [];
   readonly #runs = new Set<{ readonly beganMs: number; readonly tickets: readonly Ticket[] }>();
   #running = 0;
@@ -60,10 +60,10 @@ export class Batcher implements Inference {
   /** Smoothed engine time per request, from which the waiting time is estimated. */
   #msPerRequest = 0;
 
-  constructor(options: BatcherOptions) {
-    this.#options = options;
-    this.#maxRows = options.limits.maxRows;
-    options.engine.onFree(() => this.#pump());
+  constructor(deps: BatcherDeps) {
+    this.#deps = deps;
+    this.#maxRows = deps.limits.maxRows;
+    deps.engine.onFree(() => this.#pump());
   }
 
   /** Number of queued requests, and how long the oldest has waited. */
@@ -71,7 +71,7 @@ export class Batcher implements Inference {
     const [oldest] = this.#queue;
     return {
       depth: this.#queue.length,
-      oldestMs: oldest === undefined ? 0 : this.#options.clock.monotonic() - oldest.enqueuedAtMs,
+      oldestMs: oldest === undefined ? 0 : this.#deps.clock.monotonic() - oldest.enqueuedAtMs,
     };
   }
 
@@ -86,7 +86,7 @@ export class Batcher implements Inference {
 
   /** Input elements of a single request. */
   get maxRequestElements(): number {
-    return this.#options.limits.maxRequestElements;
+    return this.#deps.limits.maxRequestElements;
   }
 
   /** Sets the most rows of one run: 1 when the warm-up found that rows depend on each other. */
@@ -104,7 +104,7 @@ export class Batcher implements Inference {
   }
 
   submit(request: InferenceRequest): Promise<InferenceResult> {
-    const { clock, limits } = this.#options;
+    const { clock, limits } = this.#deps;
     if (request.signal.aborted) return Promise.reject(reasonOf(request.signal));
     const elements = elementsOf(request.inputs);
     if (elements > limits.maxRequestElements)
@@ -145,7 +145,7 @@ export class Batcher implements Inference {
    * continue, because they cannot be stopped.
    */
   giveUp({ ranMs, queued }: { readonly ranMs: number; readonly queued: boolean }, error: AppError): void {
-    const now = this.#options.clock.monotonic();
+    const now = this.#deps.clock.monotonic();
     for (const { beganMs, tickets } of this.#runs) {
       if (now - beganMs > ranMs) for (const ticket of tickets) ticket.reject(error);
     }
@@ -164,7 +164,7 @@ export class Batcher implements Inference {
   }
 
   #pump(): void {
-    const { engine, clock, limits } = this.#options;
+    const { engine, clock, limits } = this.#deps;
     this.#callOffTimer();
     for (;;) {
       const now = clock.monotonic();
@@ -197,7 +197,7 @@ export class Batcher implements Inference {
   }
 
   #wakeIn(ms: number): void {
-    if (Number.isFinite(ms)) this.#callOffTimer = this.#options.clock.after(Math.max(ms, 0), () => this.#pump());
+    if (Number.isFinite(ms)) this.#callOffTimer = this.#deps.clock.after(Math.max(ms, 0), () => this.#pump());
   }
 
   #take(positions: readonly number[]): Ticket[] {
@@ -208,7 +208,7 @@ export class Batcher implements Inference {
   }
 
   async #run(tickets: readonly Ticket[]): Promise<void> {
-    const { engine, clock } = this.#options;
+    const { engine, clock } = this.#deps;
     const beganMs = clock.monotonic();
     const bytes = tickets.reduce((sum, ticket) => sum + ticket.bytes, 0);
     this.#running += 1;
@@ -253,7 +253,7 @@ export class Batcher implements Inference {
   }
 
   #learn(tickets: readonly Ticket[], result: EngineResult): void {
-    const { news, engine } = this.#options;
+    const { news, engine } = this.#deps;
     news.batch({ rows: totalRows(tickets), requests: tickets.length, inferMs: result.inferMs });
     if (!result.together) news.fellApart(tickets.length);
     const ms = result.inferMs / tickets.length / Math.max(1, engine.workers.ready);
@@ -264,7 +264,7 @@ export class Batcher implements Inference {
     const why = part?.why ?? 'the engine gave no answer';
     if (part?.kind === 'Refused')
       return new AppError('REQUEST_INVALID', { problem: `the model does not accept this input: ${why}` });
-    return new AppError('ENGINE_FAILED', { model: this.#options.model, why });
+    return new AppError('ENGINE_FAILED', { model: this.#deps.model, why });
   }
 
   /** Removes the request of a caller that left. If its run has begun, the result is dropped instead. */

@@ -16,7 +16,7 @@ export type MemoryReading = {
   readonly peakBytes: number;
 };
 
-export type MemoryGuardOptions = {
+export type MemoryGuardDeps = {
   /** Undefined: there is no limit. */
   readonly limitBytes: number | undefined;
   readonly recycle: () => void;
@@ -35,19 +35,19 @@ const tenseMs = 200;
 const betweenRecyclesMs = 20_000;
 
 export class MemoryGuard {
-  readonly #options: MemoryGuardOptions;
+  readonly #deps: MemoryGuardDeps;
   #anonymousBytes = 0;
   #peakBytes = 0;
   #recycledAtMs = -Infinity;
   #refusing = false;
 
-  constructor(options: MemoryGuardOptions) {
-    this.#options = options;
+  constructor(deps: MemoryGuardDeps) {
+    this.#deps = deps;
   }
 
   get reading(): MemoryReading {
     return {
-      limitBytes: this.#options.limitBytes ?? null,
+      limitBytes: this.#deps.limitBytes ?? null,
       anonymousBytes: this.#anonymousBytes,
       peakBytes: this.#peakBytes,
     };
@@ -62,26 +62,26 @@ export class MemoryGuard {
   async watch(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
       await this.look();
-      await this.#options.clock.sleep(this.#share() > recycleShare ? tenseMs : calmMs, stop);
+      await this.#deps.clock.sleep(this.#share() > recycleShare ? tenseMs : calmMs, stop);
     }
   }
 
   /** @throws AppError MEMORY_FULL */
   admit(): void {
-    const { limitBytes } = this.#options;
+    const { limitBytes } = this.#deps;
     if (this.#refusing && limitBytes !== undefined)
       throw new AppError('MEMORY_FULL', { anonymousBytes: this.#anonymousBytes, limitBytes });
   }
 
   /** Reads anonymous memory once; undefined when it cannot be read. */
   async anonymousBytes(): Promise<number | undefined> {
-    const { read = readStatus } = this.#options;
+    const { read = readStatus } = this.#deps;
     return parseAnonymousBytes(await read().catch(() => ''));
   }
 
   /** Reads once, updates whether requests are refused, and recycles a worker if needed. */
   async look(): Promise<void> {
-    const { clock, recycle, logger } = this.#options;
+    const { clock, recycle, logger } = this.#deps;
     const bytes = await this.anonymousBytes();
     if (bytes === undefined) return;
     this.#anonymousBytes = bytes;
@@ -100,7 +100,7 @@ export class MemoryGuard {
   }
 
   #share(): number {
-    return this.#options.limitBytes === undefined ? 0 : this.#anonymousBytes / this.#options.limitBytes;
+    return this.#deps.limitBytes === undefined ? 0 : this.#anonymousBytes / this.#deps.limitBytes;
   }
 }
 

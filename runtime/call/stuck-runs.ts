@@ -8,7 +8,7 @@ import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 
-export type StuckRunsWorld = {
+export type StuckRunsDeps = {
   readonly clock: Clock;
   readonly logger: Logger;
   /** The model's name, for messages. */
@@ -22,23 +22,23 @@ export type StuckRunsWorld = {
 const lookMs = 1000;
 
 export class StuckRuns {
-  readonly #world: StuckRunsWorld;
+  readonly #deps: StuckRunsDeps;
   #said: 'Nothing' | 'Slow' | 'Hopeless' = 'Nothing';
 
-  constructor(world: StuckRunsWorld) {
-    this.#world = world;
+  constructor(deps: StuckRunsDeps) {
+    this.#deps = deps;
   }
 
   /** Checks until the signal is aborted. */
   async watch(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
       this.look();
-      await this.#world.clock.sleep(lookMs, stop);
+      await this.#deps.clock.sleep(lookMs, stop);
     }
   }
 
   look(): void {
-    const { runs, giveUp, model, logger, onHopeless } = this.#world;
+    const { runs, giveUp, model, logger, onHopeless } = this.#deps;
     const { oldestMs, stuckMs, limitMs } = runs();
     if (oldestMs <= limitMs) {
       this.#said = 'Nothing';

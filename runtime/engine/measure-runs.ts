@@ -22,7 +22,7 @@ import type { TensorSpec } from './signature.ts';
 import { elementCount, tensorBytes, type NamedTensors } from './tensor.ts';
 import { trialInputs } from './trial-inputs.ts';
 
-export type MeasureOptions = {
+export type MeasureDeps = {
   readonly engine: Pick<Engine, 'run'>;
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly string[];
@@ -69,15 +69,15 @@ type SizeOfOneRow = { readonly fill: number; readonly one: Measured };
  * Does not reject when the model refuses a run.
  * @throws what the engine throws when a worker is lost
  */
-export async function measureRuns(options: MeasureOptions): Promise<RunMemory> {
-  const { clock, patienceMs, independent } = options;
-  const baseBytes = await options.readBytes();
+export async function measureRuns(deps: MeasureDeps): Promise<RunMemory> {
+  const { clock, patienceMs, independent } = deps;
+  const baseBytes = await deps.readBytes();
   if (baseBytes === undefined) return unknownRunMemory;
   const world = {
-    ...options,
+    ...deps,
     baseBytes,
     endMs: clock.monotonic() + patienceMs,
-    endCpuMs: options.cpuMs() + options.budgetMs,
+    endCpuMs: deps.cpuMs() + deps.budgetMs,
   };
   const points: RunPoint[] = [];
   for (const { fill, one } of await sizesOfOneRow(world))
@@ -89,15 +89,15 @@ export async function measureRuns(options: MeasureOptions): Promise<RunMemory> {
  * Measures one row of each size first, before runs of several rows use up the budget: the largest measured size decides
  * which requests are refused.
  */
-async function sizesOfOneRow(world: World): Promise<readonly SizeOfOneRow[]> {
+async function sizesOfOneRow(deps: RunDeps): Promise<readonly SizeOfOneRow[]> {
   const sizes: SizeOfOneRow[] = [];
-  const half = await measureHalf(world);
+  const half = await measureHalf(deps);
   if (half !== undefined) sizes.push(half);
-  for (const fill of fillsOf(world)) {
+  for (const fill of fillsOf(deps)) {
     const before = sizes.at(-1)?.one;
     const one: Measured | undefined =
-      before === undefined || fill === world.fill || affords(world, foreseen(sizes, fill), 1)
-        ? await measure(world, fill, 1)
+      before === undefined || fill === deps.fill || affords(deps, foreseen(sizes, fill), 1)
+        ? await measure(deps, fill, 1)
         : undefined;
     // A model with fixed shapes has a single size.
     if (one === undefined || before?.elements === one.elements) break;
@@ -111,9 +111,9 @@ async function sizesOfOneRow(world: World): Promise<readonly SizeOfOneRow[]> {
  * that larger sizes can be predicted. With one size only, a small model that unpacks 45 MiB of weights in each run
  * seems to need 180 MiB for twice the text.
  */
-async function measureHalf(world: World): Promise<SizeOfOneRow | undefined> {
-  const fill = Math.floor(world.fill / 2);
-  const one = fill < 1 ? undefined : await measure(world, fill, 1);
+async function measureHalf(deps: RunDeps): Promise<SizeOfOneRow | undefined> {
+  const fill = Math.floor(deps.fill / 2);
+  const one = fill < 1 ? undefined : await measure(deps, fill, 1);
   return one === undefined ? undefined : { fill, one };
 }
 
@@ -132,13 +132,13 @@ function rising(sizes: readonly SizeOfOneRow[], key: keyof Cost): readonly Sight
 }
 
 /** Memory per row in a run of several rows; the memory of a single row if several rows are too expensive to try. */
-async function bytesOfRow(world: World, fill: number, one: Measured): Promise<number> {
-  const { maxRows } = world;
-  const several = maxRows > 1 && affords(world, one, maxRows) ? await measure(world, fill, maxRows) : undefined;
+async function bytesOfRow(deps: RunDeps, fill: number, one: Measured): Promise<number> {
+  const { maxRows } = deps;
+  const several = maxRows > 1 && affords(deps, one, maxRows) ? await measure(deps, fill, maxRows) : undefined;
   return several === undefined ? one.bytes : several.bytes / maxRows;
 }
 
-function fillsOf({ fill, maxFill = Infinity }: MeasureOptions): readonly number[] {
+function fillsOf({ fill, maxFill = Infinity }: MeasureDeps): readonly number[] {
   const doubling = Array.from({ length: maxSizes }, (_, step) => fill * 2 ** step);
   const within = doubling.filter((size) => size <= maxFill);
   return maxFill === Infinity || within.includes(maxFill) || maxFill < fill
@@ -148,11 +148,11 @@ function fillsOf({ fill, maxFill = Infinity }: MeasureOptions): readonly number[
     : [...within, maxFill];
 }
 
-type World = MeasureOptions & { readonly baseBytes: number; readonly endMs: number; readonly endCpuMs: number };
+type RunDeps = MeasureDeps & { readonly baseBytes: number; readonly endMs: number; readonly endCpuMs: number };
 
 /** True if a run of `times` the measured cost is within the budgets. */
 function affords(
-  { budgetBytes, budgetMs, endMs, endCpuMs, cpuMs, clock }: World,
+  { budgetBytes, budgetMs, endMs, endCpuMs, cpuMs, clock }: RunDeps,
   { bytes, ms, waitedMs }: Cost,
   times: number,
 ): boolean {
@@ -164,12 +164,12 @@ function affords(
  * Runs increasing numbers of rows at the smallest size. Undefined if memory grows in proportion to the rows, as far as
  * measured.
  */
-async function rowGrowth(world: World): Promise<RowGrowth | undefined> {
+async function rowGrowth(deps: RunDeps): Promise<RowGrowth | undefined> {
   let before: (Measured & { readonly rows: number }) | undefined;
   let last: typeof before;
   for (let rows = rowStep; rows <= maxGrowthRows; rows *= rowStep) {
-    if (last !== undefined && !affords(world, last, rowStep ** 2)) break;
-    const measured = await measure(world, world.fill, rows);
+    if (last !== undefined && !affords(deps, last, rowStep ** 2)) break;
+    const measured = await measure(deps, deps.fill, rows);
     if (measured === undefined) break;
     before = last;
     last = { ...measured, rows };
@@ -182,29 +182,29 @@ async function rowGrowth(world: World): Promise<RowGrowth | undefined> {
 }
 
 /** @returns undefined for a size that cannot be generated or that the model refuses */
-async function measure(world: World, fill: number, rows: number): Promise<Measured | undefined> {
-  const inputs = trialInputs(world.inputs, { fill, rows, seed: 1 });
+async function measure(deps: RunDeps, fill: number, rows: number): Promise<Measured | undefined> {
+  const inputs = trialInputs(deps.inputs, { fill, rows, seed: 1 });
   if (inputs === undefined) return undefined;
   const elements = Object.values(inputs).reduce((sum, { dims }) => sum + elementCount(dims), 0) / rows;
   const inputBytes = bytesOf(inputs);
-  const beganMs = world.clock.monotonic();
-  const beganCpuMs = world.cpuMs();
-  const baseBytes = world.keeps ? world.baseBytes : ((await world.readBytes()) ?? world.baseBytes);
-  const { result, peakBytes } = await watchRun(world, inputs);
+  const beganMs = deps.clock.monotonic();
+  const beganCpuMs = deps.cpuMs();
+  const baseBytes = deps.keeps ? deps.baseBytes : ((await deps.readBytes()) ?? deps.baseBytes);
+  const { result, peakBytes } = await watchRun(deps, inputs);
   const [part] = result.parts;
   if (part?.kind !== 'Done') return undefined;
   const known = inputBytes + 2 * bytesOf(part.outputs);
-  const waitedMs = world.clock.monotonic() - beganMs;
+  const waitedMs = deps.clock.monotonic() - beganMs;
   return {
     bytes: Math.max(known, peakBytes - baseBytes),
-    ms: Math.min(waitedMs, world.cpuMs() - beganCpuMs),
+    ms: Math.min(waitedMs, deps.cpuMs() - beganCpuMs),
     waitedMs,
     elements,
   };
 }
 
 async function watchRun(
-  { engine, outputs, clock, readBytes }: World,
+  { engine, outputs, clock, readBytes }: RunDeps,
   inputs: NamedTensors,
 ): Promise<{ result: EngineResult; peakBytes: number }> {
   let peakBytes = 0;

@@ -18,7 +18,7 @@ import type { Engine, EngineBatch, EngineResult, StepResult } from './port.ts';
 import { SlotSequences } from './sequences.ts';
 import type { NamedTensors } from './tensor.ts';
 
-export type PoolOptions = {
+export type PoolDeps = {
   /** The model's name, for error messages. */
   readonly model: string;
   readonly workers: number;
@@ -44,7 +44,7 @@ type Seat = {
 const restart = { baseMs: 100, maxMs: 10_000 };
 
 export class WorkerPool implements Engine {
-  readonly #options: PoolOptions;
+  readonly #deps: PoolDeps;
   readonly #seats: Seat[];
   #onFree: () => void = () => {};
   #closing = false;
@@ -52,10 +52,10 @@ export class WorkerPool implements Engine {
   /** Slots are the positions of `#seats`. */
   readonly sequences: SlotSequences;
 
-  private constructor(options: PoolOptions) {
-    this.#options = options;
+  private constructor(deps: PoolDeps) {
+    this.#deps = deps;
     this.sequences = this.#makeSequences();
-    this.#seats = Array.from({ length: options.workers }, () => ({
+    this.#seats = Array.from({ length: deps.workers }, () => ({
       worker: undefined,
       state: 'Loading',
       run: undefined,
@@ -69,8 +69,8 @@ export class WorkerPool implements Engine {
    * Starts the workers and waits until all have loaded the model.
    * @throws AppError ENGINE_LOAD_FAILED with ONNX Runtime's message
    */
-  static async start(options: PoolOptions): Promise<WorkerPool> {
-    const pool = new WorkerPool(options);
+  static async start(deps: PoolDeps): Promise<WorkerPool> {
+    const pool = new WorkerPool(deps);
     try {
       // Start one worker first: it brings the file into the page cache, and if it cannot load the model, no other
       // worker can.
@@ -129,7 +129,7 @@ export class WorkerPool implements Engine {
   }
 
   #makeSequences(): SlotSequences {
-    const { model, stateBytes = 0 } = this.#options;
+    const { model, stateBytes = 0 } = this.#deps;
     // A worker that is about to be replaced takes no new sequences.
     const isOpen = ({ state, recycle }: Seat): boolean => !recycle && (state === 'Idle' || state === 'Busy');
     return new SlotSequences({
@@ -151,7 +151,7 @@ export class WorkerPool implements Engine {
   /** Resolves when the worker has loaded the model; rejects when it cannot. */
   #load(seat: Seat): Promise<void> {
     return new Promise((resolve, reject) => {
-      const { task, program = new URL('./worker.ts', import.meta.url) } = this.#options;
+      const { task, program = new URL('./worker.ts', import.meta.url) } = this.#deps;
       seat.state = 'Loading';
       seat.returned = beginNativeWork();
       const worker = new Worker(program, { workerData: task, name: 'engine' });
@@ -163,7 +163,7 @@ export class WorkerPool implements Engine {
         if (message.kind === 'loaded') resolve();
         return this.#hear(seat, message);
       });
-      worker.on('error', (error: unknown) => this.#options.logger.error('engine worker failed', { err: error }));
+      worker.on('error', (error: unknown) => this.#deps.logger.error('engine worker failed', { err: error }));
       worker.on('exit', () => {
         reject(new AppError('ENGINE_LOAD_FAILED', { file: task.graphPath, why: 'the worker ended while loading' }));
         this.#gone(seat);
@@ -173,7 +173,7 @@ export class WorkerPool implements Engine {
 
   #hear(seat: Seat, message: Exclude<FromWorker, { kind: 'loadFailed' }>): void {
     if (message.kind === 'loaded') {
-      this.#options.logger.debug('engine worker loaded', { loadMs: Math.round(message.loadMs) });
+      this.#deps.logger.debug('engine worker loaded', { loadMs: Math.round(message.loadMs) });
       seat.state = 'Idle';
       return this.#settle(seat);
     }
@@ -183,7 +183,7 @@ export class WorkerPool implements Engine {
     if (message.kind === 'ran') {
       seat.failures = 0;
       run?.resolve(message.result);
-    } else run?.reject(new AppError('ENGINE_FAILED', { model: this.#options.model, why: message.why }));
+    } else run?.reject(new AppError('ENGINE_FAILED', { model: this.#deps.model, why: message.why }));
     return this.#settle(seat);
   }
 
@@ -205,7 +205,7 @@ export class WorkerPool implements Engine {
       run: undefined,
       recycle: false,
     } satisfies Partial<Seat>);
-    run?.reject(new AppError('ENGINE_LOST', { model: this.#options.model }));
+    run?.reject(new AppError('ENGINE_LOST', { model: this.#deps.model }));
     if (this.#closing) return this.#wakeCloser?.();
     this.sequences.loseSlot(this.#seats.indexOf(seat));
     return this.#replace(seat, wanted && recycle);
@@ -214,15 +214,15 @@ export class WorkerPool implements Engine {
   #replace(seat: Seat, recycled: boolean): void {
     seat.failures = recycled ? 0 : seat.failures + 1;
     const waitMs = recycled ? 0 : backoffMs(restart, seat.failures, Math.random());
-    this.#options.logger[recycled ? 'info' : 'warn']('replacing engine worker', {
+    this.#deps.logger[recycled ? 'info' : 'warn']('replacing engine worker', {
       failures: seat.failures,
       waitMs: Math.round(waitMs),
     });
-    this.#options.clock.after(waitMs, () => {
+    this.#deps.clock.after(waitMs, () => {
       if (this.#closing) return;
       // The worker's exit event reports the failure too and calls this function again.
       this.#load(seat).catch((error: unknown) =>
-        this.#options.logger.warn('engine worker could not load the model', { err: error }),
+        this.#deps.logger.warn('engine worker could not load the model', { err: error }),
       );
     });
   }

@@ -15,7 +15,7 @@ import type { Signature } from './signature.ts';
 import type { NamedTensors, Tensor } from './tensor.ts';
 import { fills, trialInputs } from './trial-inputs.ts';
 
-export type WarmupOptions = {
+export type WarmupDeps = {
   readonly engine: Engine;
   readonly signature: Signature;
   /** True if rows may share a run according to the graph. */
@@ -46,14 +46,14 @@ export type WarmupResult = {
 const tolerance = 0.05;
 
 /** @throws AppError WARMUP_TIMEOUT, DRAINING when it was stopped, and what the engine throws when a worker is lost */
-export async function warmUp(options: WarmupOptions): Promise<WarmupResult> {
-  const { signature, batchable, requests, clock } = options;
-  const deadlineMs = clock.monotonic() + options.timeoutMs;
-  const engine = boundedEngine(options, deadlineMs);
+export async function warmUp(deps: WarmupDeps): Promise<WarmupResult> {
+  const { signature, batchable, requests, clock } = deps;
+  const deadlineMs = clock.monotonic() + deps.timeoutMs;
+  const engine = boundedEngine(deps, deadlineMs);
   const outputs = signature.outputs.map(({ name }) => name);
   const inTime = (): void => {
-    if (options.stop.aborted) throw new AppError('DRAINING', undefined);
-    if (clock.monotonic() > deadlineMs) throw new AppError('WARMUP_TIMEOUT', { timeoutMs: options.timeoutMs });
+    if (deps.stop.aborted) throw new AppError('DRAINING', undefined);
+    if (clock.monotonic() > deadlineMs) throw new AppError('WARMUP_TIMEOUT', { timeoutMs: deps.timeoutMs });
   };
   const found = await findInputs(engine, signature, outputs);
   if ('problem' in found) return { done: 0, batches: batchable, problem: found.problem };
@@ -66,7 +66,7 @@ export async function warmUp(options: WarmupOptions): Promise<WarmupResult> {
     const seeds = Array.from({ length: lanes }, (_, lane) => done + lane);
     await Promise.all(seeds.map((seed) => engine.run({ parts: [found.make(seed)], outputs })));
     done += lanes;
-    options.onProgress(done);
+    deps.onProgress(done);
   }
   return { done, batches, fill: found.fill };
 }
@@ -77,7 +77,7 @@ export type WarmEngine = Pick<Engine, 'run' | 'freeSlots'>;
  * The engine with a bound: a run rejects at the deadline or when the warm-up is stopped, but continues in the worker.
  */
 export function boundedEngine(
-  { engine, clock, timeoutMs, stop }: Pick<WarmupOptions, 'engine' | 'clock' | 'timeoutMs' | 'stop'>,
+  { engine, clock, timeoutMs, stop }: Pick<WarmupDeps, 'engine' | 'clock' | 'timeoutMs' | 'stop'>,
   deadlineMs: number,
 ): WarmEngine {
   return {

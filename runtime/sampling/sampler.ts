@@ -8,7 +8,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import { maxTaken, takenLimitBytes, type Message, type Sample, type Taken } from './sample.ts';
 
-export type SamplerOptions = {
+export type SamplerDeps = {
   readonly clock: Clock;
   /** Chance in [0, 1). */
   readonly random: () => number;
@@ -38,7 +38,7 @@ export function samplerLimitBytes(memoryBytes: number | undefined): number {
 }
 
 export class Sampler {
-  readonly #options: SamplerOptions;
+  readonly #deps: SamplerDeps;
   #share = 0;
   #callOffLapse: () => void = () => {};
   #samples: Sample[] = [];
@@ -50,8 +50,8 @@ export class Sampler {
   /** Increases when sampling is turned off, so that older drafts are dropped. */
   #asking = 0;
 
-  constructor(options: SamplerOptions) {
-    this.#options = options;
+  constructor(deps: SamplerDeps) {
+    this.#deps = deps;
   }
 
   /** Whether sampling is turned on. */
@@ -61,7 +61,7 @@ export class Sampler {
 
   /** Of one sample. */
   get sampleLimitBytes(): number {
-    return this.#options.limitBytes * sampleShare;
+    return this.#deps.limitBytes * sampleShare;
   }
 
   get held(): { readonly samples: number; readonly bytes: number } {
@@ -72,14 +72,14 @@ export class Sampler {
   ask(share: number): void {
     this.#callOffLapse();
     this.#share = share;
-    if (share > 0) this.#callOffLapse = this.#options.clock.after(lapseMs, () => this.ask(0));
+    if (share > 0) this.#callOffLapse = this.#deps.clock.after(lapseMs, () => this.ask(0));
     else this.#forget();
   }
 
   /** @returns undefined for most requests. @param body is copied before this returns */
   choose(body: Message): Draft | undefined {
-    if (this.#options.random() >= this.#share) return undefined;
-    const nowMs = this.#options.clock.monotonic();
+    if (this.#deps.random() >= this.#share) return undefined;
+    const nowMs = this.#deps.clock.monotonic();
     if (nowMs - this.#chosenAtMs < spacingMs) return undefined;
     this.#chosenAtMs = nowMs;
     const bytes = body.body.length;
@@ -87,7 +87,7 @@ export class Sampler {
       this.#tooLarge += 1;
       return undefined;
     }
-    if (this.#draftBytes + bytes > this.#options.limitBytes) return undefined;
+    if (this.#draftBytes + bytes > this.#deps.limitBytes) return undefined;
     return this.#draft({ body: body.body.slice(), jsonBytes: body.jsonBytes });
   }
 
@@ -130,7 +130,7 @@ export class Sampler {
   }
 
   #keep(sample: Sample): void {
-    const { limitBytes } = this.#options;
+    const { limitBytes } = this.#deps;
     const bytes = bytesOf(sample);
     if (bytes > this.sampleLimitBytes) {
       this.#tooLarge += 1;

@@ -115,7 +115,7 @@ export type EngineRequest = {
   readonly nice: number;
 };
 
-export type LoadingWorld = {
+export type LoadingDeps = {
   readonly loadEngine: (request: EngineRequest) => Promise<Engine>;
   readonly sourceFile: (path: string) => string;
   readonly metrics: RuntimeMetrics;
@@ -148,15 +148,15 @@ export class LoadedModel implements ProtocolModel {
   readonly task: Task;
   readonly #shares: { now: MemoryShares };
   readonly #plan: ServingPlan;
-  readonly #world: LoadingWorld;
+  readonly #deps: LoadingDeps;
   #warmed = 0;
   #alone: string | undefined;
   #runMemory: RunMemory = unknownRunMemory;
 
-  private constructor(plan: ServingPlan, world: LoadingWorld, parts: Parts) {
+  private constructor(plan: ServingPlan, deps: LoadingDeps, parts: Parts) {
     this.#plan = plan;
     this.#alone = plan.alone;
-    this.#world = world;
+    this.#deps = deps;
     this.signature = plan.signature;
     this.engine = parts.engine;
     this.batcher = parts.batcher;
@@ -167,11 +167,11 @@ export class LoadedModel implements ProtocolModel {
   }
 
   /** @throws AppError ENGINE_LOAD_FAILED, and errors of the task */
-  static async load(plan: ServingPlan, world: LoadingWorld): Promise<LoadedModel> {
+  static async load(plan: ServingPlan, deps: LoadingDeps): Promise<LoadedModel> {
     const { config, signature, threads, session, limits, graphPath } = plan;
-    const { clock, logger, sourceFile } = world;
-    const engine = world.runs.watched(
-      await world.loadEngine({
+    const { clock, logger, sourceFile } = deps;
+    const engine = deps.runs.watched(
+      await deps.loadEngine({
         model: config.name,
         graphPath,
         workers: threads.workers,
@@ -179,7 +179,7 @@ export class LoadedModel implements ProtocolModel {
         nice: workerNice,
       }),
     );
-    const batcher = makeBatcher(plan, world, engine);
+    const batcher = makeBatcher(plan, deps, engine);
     const splitter = new RowSplitter(batcher, plan.alone === undefined);
     // The memory of the model is known after the warm-up; no request is served before.
     const shares = { now: shareMemory(plan.memoryBytes, 0) };
@@ -194,7 +194,7 @@ export class LoadedModel implements ProtocolModel {
       const createTask = await tasks[config.task].load();
       const parseBytes = (): number => shares.now.parseBytes - codecBytes(config, shares.now);
       const task = await createTask({ config, signature, inference: splitter, sourceFile, parseBytes, clock, logger });
-      return new LoadedModel(plan, world, { engine, batcher, splitter, codec, task, shares });
+      return new LoadedModel(plan, deps, { engine, batcher, splitter, codec, task, shares });
     } catch (error) {
       await codec.close();
       await engine.close();
@@ -205,7 +205,7 @@ export class LoadedModel implements ProtocolModel {
   /** @throws AppError WARMUP_TIMEOUT; DRAINING when `stop` is aborted */
   async warm(stop: AbortSignal): Promise<void> {
     const { warmup, batching } = this.#plan.config;
-    const { clock, logger } = this.#world;
+    const { clock, logger } = this.#deps;
     const onProgress = (done: number): void => {
       this.#warmed = done;
     };
@@ -219,7 +219,7 @@ export class LoadedModel implements ProtocolModel {
       onProgress,
       stop,
     });
-    this.#world.runs.warmed();
+    this.#deps.runs.warmed();
     if (result.problem !== undefined)
       logger.warn('model not warmed up: it accepts no generated input', { problem: result.problem });
     if (!result.batches) {
@@ -277,7 +277,7 @@ export class LoadedModel implements ProtocolModel {
       config: { warmup, batching },
       memoryBytes,
     } = this.#plan;
-    const { clock, readAnonymous } = this.#world;
+    const { clock, readAnonymous } = this.#deps;
     const { runBytes } = shareMemory(memoryBytes, (await readAnonymous()) ?? 0);
     return measureRuns({
       // A run with a new size may not end, so it has a timeout.
@@ -303,7 +303,7 @@ export class LoadedModel implements ProtocolModel {
 
   async #shareMemory(): Promise<void> {
     const { memoryBytes, threads, config } = this.#plan;
-    this.#shares.now = shareMemory(memoryBytes, (await this.#world.readAnonymous()) ?? 0);
+    this.#shares.now = shareMemory(memoryBytes, (await this.#deps.readAnonymous()) ?? 0);
     this.batcher.limitMemory(runRoom(this.#runMemory, this.shares.runBytes, threads.workers));
     this.codec.limitMemory(codecBytes(config, this.shares));
   }
@@ -313,7 +313,7 @@ export class LoadedModel implements ProtocolModel {
   }
 
   stats(): ReturnType<Tally['now']> {
-    return this.#world.tally.now();
+    return this.#deps.tally.now();
   }
 
   batching(): { readonly maxRows: number; readonly maxDelayMs: number; readonly workers: number } {
@@ -349,7 +349,7 @@ function codecBytes({ task }: RuntimeConfig, { parseBytes }: MemoryShares): numb
 
 function makeBatcher(
   { config, limits, alone }: ServingPlan,
-  { clock, metrics, tally }: LoadingWorld,
+  { clock, metrics, tally }: LoadingDeps,
   engine: Engine,
 ): Batcher {
   const { batching } = config;

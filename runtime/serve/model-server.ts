@@ -18,7 +18,7 @@ import { RunWatch } from '../engine/run-watch.ts';
 import type { Machine } from '../engine/threads.ts';
 import { shareMemory } from '../config/limits.ts';
 import { checkLoad, checkServing } from './memory-check.ts';
-import { planServing, LoadedModel, type LoadingWorld, type ServingPlan } from './loaded-model.ts';
+import { planServing, LoadedModel, type LoadingDeps, type ServingPlan } from './loaded-model.ts';
 import type { ClientDeadline } from '../call/client-deadline.ts';
 import { debugApp } from '../transport/http/debug-server.ts';
 import { serveBy, serveRequest, sidecarTerms, type HttpDeps, type Terms } from '../transport/http/exchange.ts';
@@ -35,7 +35,7 @@ import { StuckRuns } from '../call/stuck-runs.ts';
 import { Tally } from '../call/tally.ts';
 import { Transfers } from '../transport/http/transfers.ts';
 
-export type ServerOptions = Pick<LoadingWorld, 'loadEngine' | 'sourceFile' | 'clock' | 'logger'> & {
+export type ModelServerDeps = Pick<LoadingDeps, 'loadEngine' | 'sourceFile' | 'clock' | 'logger'> & {
   readonly config: RuntimeConfig;
   readonly prepared: Prepared;
   readonly addresses: readonly string[];
@@ -67,7 +67,7 @@ const nothingQueued = { depth: 0, oldestMs: 0 };
 const debugConnections = 64;
 
 export class ModelServer {
-  readonly #options: ServerOptions;
+  readonly #deps: ModelServerDeps;
   readonly #plan: ServingPlan;
   readonly #bootId = newBootId();
   readonly #metrics: RuntimeMetrics;
@@ -86,9 +86,9 @@ export class ModelServer {
   #servers: HttpServers | undefined;
   #debug: HttpServers | undefined;
 
-  constructor(options: ServerOptions) {
-    const { config, prepared, clock, logger, memoryLimitBytes, machine, bodyLimitBytes } = options;
-    this.#options = options;
+  constructor(deps: ModelServerDeps) {
+    const { config, prepared, clock, logger, memoryLimitBytes, machine, bodyLimitBytes } = deps;
+    this.#deps = deps;
     this.#plan = planServing(config, prepared, {
       ...machine,
       memoryBytes: memoryLimitBytes,
@@ -97,7 +97,7 @@ export class ModelServer {
     this.#metrics = new RuntimeMetrics(config);
     this.#tally = new Tally(clock);
     this.#sampler = new Sampler({ clock, random: Math.random, limitBytes: samplerLimitBytes(memoryLimitBytes) });
-    this.#runs = new RunWatch(clock, options.stuckAfterMs);
+    this.#runs = new RunWatch(clock, deps.stuckAfterMs);
     this.#readiness = new Readiness(
       clock,
       () => this.#workers,
@@ -107,7 +107,7 @@ export class ModelServer {
     const recycle = (): void => {
       if (this.#readiness.startedUp) this.#model?.engine.recycle();
     };
-    this.#guard = new MemoryGuard({ clock, logger, recycle, limitBytes: memoryLimitBytes, read: options.readMemory });
+    this.#guard = new MemoryGuard({ clock, logger, recycle, limitBytes: memoryLimitBytes, read: deps.readMemory });
     this.#routes = this.#routeTable();
   }
 
@@ -116,7 +116,7 @@ export class ModelServer {
    * @throws AppError PORT_TAKEN
    */
   async listen(): Promise<void> {
-    const { addresses, port, metricsPort, maxConnections } = this.#options;
+    const { addresses, port, metricsPort, maxConnections } = this.#deps;
     const deps = this.#httpDeps();
     const { transfers } = deps;
     const users = this.#userCalls();
@@ -126,7 +126,7 @@ export class ModelServer {
         addresses,
         port,
         maxConnections,
-        clock: this.#options.clock,
+        clock: this.#deps.clock,
         isProbe,
         onFull: () => transfers.cutSlowest(),
       },
@@ -138,7 +138,7 @@ export class ModelServer {
     // Apart from the budget of requests, which it shows.
     const scrapes: HttpDeps = {
       ...deps,
-      transfers: new Transfers({ limitBytes: () => transfers.limitBytes, clock: this.#options.clock }),
+      transfers: new Transfers({ limitBytes: () => transfers.limitBytes, clock: this.#deps.clock }),
     };
     const debug = debugApp({
       metrics: (request, response) =>
@@ -146,7 +146,7 @@ export class ModelServer {
       counters: () => this.#report(),
       config: () => this.#config(),
       sampler: this.#sampler,
-      door: this.#options.door ?? closedDoor,
+      door: this.#deps.door ?? closedDoor,
       answerUncounted: (request, response, isSidecar) =>
         serveRequest(deps, isSidecar ? sidecarTerms(sidecars, request) : forUsers, request, response),
     });
@@ -188,15 +188,15 @@ export class ModelServer {
    * @throws AppError ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, MODEL_TOO_LARGE, DRAINING, and errors of the task
    */
   async load(stop: AbortSignal = new AbortController().signal): Promise<void> {
-    checkLoad(this.#options.prepared, this.#options.memoryLimitBytes, (await this.#guard.anonymousBytes()) ?? 0);
+    checkLoad(this.#deps.prepared, this.#deps.memoryLimitBytes, (await this.#guard.anonymousBytes()) ?? 0);
     this.#model = await LoadedModel.load(this.#plan, {
-      ...this.#options,
+      ...this.#deps,
       metrics: this.#metrics,
       tally: this.#tally,
       runs: this.#runs,
       readAnonymous: () => this.#guard.anonymousBytes(),
     });
-    for (const note of this.#plan.notes) this.#options.logger.warn('serving with a note', { note });
+    for (const note of this.#plan.notes) this.#deps.logger.warn('serving with a note', { note });
     this.#readiness.moveTo('Warming');
     await this.#model.warm(stop);
     await this.#checkRoom();
@@ -210,7 +210,7 @@ export class ModelServer {
    * @param hurry aborted to close the sockets at once
    */
   async drain(hurry?: AbortSignal): Promise<void> {
-    const { drainMs, drainMostMs, logger } = this.#options;
+    const { drainMs, drainMostMs, logger } = this.#deps;
     const served = this.#readiness.startedUp;
     this.#readiness.moveTo('Draining');
     logger.info('draining', { queued: this.#queue.depth, connections: this.connections });
@@ -256,7 +256,7 @@ export class ModelServer {
   /** Prevents a server that would refuse every request from becoming ready. @throws AppError MODEL_TOO_LARGE */
   async #checkRoom(): Promise<void> {
     await this.#guard.look();
-    checkServing(this.#options.prepared, this.#guard.reading);
+    checkServing(this.#deps.prepared, this.#guard.reading);
   }
 
   get #queue(): { readonly depth: number; readonly oldestMs: number } {
@@ -276,7 +276,7 @@ export class ModelServer {
   }
 
   #stuckRuns(): StuckRuns {
-    const { clock, logger, config, onStuck = () => {} } = this.#options;
+    const { clock, logger, config, onStuck = () => {} } = this.#deps;
     return new StuckRuns({
       clock,
       logger,
@@ -294,7 +294,7 @@ export class ModelServer {
   }
 
   #routeTable(): RouteTable {
-    const { config, serverVersion, clock } = this.#options;
+    const { config, serverVersion, clock } = this.#deps;
     const served = { name: config.name, version: config.revision };
     const handlers = protocolHandlers({
       served,
@@ -317,12 +317,12 @@ export class ModelServer {
       routes: () => this.#routes,
       draining: () => this.#readiness.state === 'Draining',
       bodyLimitBytes: () => Math.min(bodyBytes, bodiesBytes()),
-      transfers: new Transfers({ limitBytes: bodiesBytes, clock: this.#options.clock }),
+      transfers: new Transfers({ limitBytes: bodiesBytes, clock: this.#deps.clock }),
     };
   }
 
   #userCalls(): CallDeps {
-    const { clock, logger } = this.#options;
+    const { clock, logger } = this.#deps;
     const isIdle = (): boolean => this.#isIdle;
     return {
       admit: () => {
@@ -355,7 +355,7 @@ export class ModelServer {
   }
 
   #report(): unknown {
-    const { config, prepared, cpuFeatures, machine, throttledSeconds } = this.#options;
+    const { config, prepared, cpuFeatures, machine, throttledSeconds } = this.#deps;
     return reportOf({
       bootId: this.#bootId,
       config,
@@ -372,7 +372,7 @@ export class ModelServer {
   }
 
   #config(): unknown {
-    const { config, prepared, machine, memoryLimitBytes } = this.#options;
+    const { config, prepared, machine, memoryLimitBytes } = this.#deps;
     const { threads, session, limits, signature, notes, memoryBytes } = this.#plan;
     const batching = { maxRows: this.#model?.inference.maxRows ?? config.batching.maxBatchSize, because: this.alone };
     return effectiveConfig({

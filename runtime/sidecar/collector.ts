@@ -13,7 +13,7 @@ import type { Reading } from './counters-client.ts';
 import { firstReport, nextReport, type Collected } from './report.ts';
 import { blocksOf, nextRing, withComparison, withPair, type Ring } from './ring.ts';
 
-export type CollectorOptions = {
+export type CollectorDeps = {
   readonly revision: string;
   readonly read: () => Promise<Reading>;
   readonly clock: Clock;
@@ -30,16 +30,16 @@ const backoff = { baseMs: intervalMs, maxMs: 4_000 };
 const stuckAfterMs = 30_000;
 
 export class Collector {
-  readonly #options: CollectorOptions;
+  readonly #deps: CollectorDeps;
   #collected: Collected;
   #ring: Ring | undefined;
   #failures = 0;
   #turnedAtMs: number;
 
-  constructor(options: CollectorOptions) {
-    this.#options = options;
-    this.#collected = firstReport(options.revision);
-    this.#turnedAtMs = options.clock.monotonic();
+  constructor(deps: CollectorDeps) {
+    this.#deps = deps;
+    this.#collected = firstReport(deps.revision);
+    this.#turnedAtMs = deps.clock.monotonic();
   }
 
   /** The latest report, without blocks. */
@@ -68,11 +68,11 @@ export class Collector {
 
   /** False when the loop is stuck. */
   get alive(): boolean {
-    return this.#options.clock.monotonic() - this.#turnedAtMs < stuckAfterMs;
+    return this.#deps.clock.monotonic() - this.#turnedAtMs < stuckAfterMs;
   }
 
   async run(stop: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
+    const { clock } = this.#deps;
     while (!stop.aborted) {
       await this.#turn();
       await clock.sleep(this.#pauseMs(), stop);
@@ -86,7 +86,7 @@ export class Collector {
   }
 
   async #turn(): Promise<Reading> {
-    const { clock, read } = this.#options;
+    const { clock, read } = this.#deps;
     const reading = await read();
     this.#turnedAtMs = clock.monotonic();
     this.#failures = reading.kind === 'read' ? 0 : this.#failures + 1;
@@ -97,6 +97,6 @@ export class Collector {
   }
 
   #pauseMs(): number {
-    return this.#failures === 0 ? intervalMs : backoffMs(backoff, this.#failures, this.#options.random());
+    return this.#failures === 0 ? intervalMs : backoffMs(backoff, this.#failures, this.#deps.random());
   }
 }

@@ -1,10 +1,7 @@
 /**
- * A change that is as good, one that is slow and one that is wrong: what README.md shows, told by the operator's own
- * judge.
- *
- * Two pods behind a route, 1,000 requests a minute of which 2 in 1,000 fail, half an hour of history, and of `rollout`
- * the strategy alone. A line for each change of phase, share and reason that lasts, and where nothing changes one every
- * three minutes.
+ * The examples of README.md, judged by the operator's own judge: a change that is as good, one that is slow and one
+ * that is wrong. Two pods behind a route, 1,000 requests per minute of which 0.2 % fail, half an hour of history, and
+ * only `strategy` set in `rollout`. One line for each lasting change of phase, share or reason, else one every 3 min.
  */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
@@ -20,7 +17,7 @@ const spec = (file: string): OnnxModelSpec => ({
 });
 const halfAnHourS = 1800;
 const tellAgainS = 180;
-/** As wide as a page shows. */
+/** Columns of a page. */
 const widest = 140;
 
 type Change = { readonly name: string; readonly golden: string; readonly file: string; readonly outcome: string };
@@ -28,9 +25,9 @@ type Change = { readonly name: string; readonly golden: string; readonly file: s
 const changes: readonly Change[] = [
   { name: 'that is as good as stable is promoted', golden: 'a-change-that-is-as-good',
     file: 'ok-second-errors0.2', outcome: 'Promoted' },
-  { name: 'that is slower by half is taken back', golden: 'a-change-that-is-slow',
+  { name: 'that is slower by half is rolled back', golden: 'a-change-that-is-slow',
     file: 'ok-x1.5-errors0.2', outcome: 'RolledBack' },
-  { name: 'whose answers are others gets no traffic',
+  { name: 'with other answers gets no traffic',
     golden: 'a-change-that-is-wrong', file: 'odd', outcome: 'Failed' },
 ];
 
@@ -57,7 +54,7 @@ class Teller {
     }
   }
 
-  /** What is gone at the second look is not told. */
+  /** Skips a state that lasts for one step only. */
   #note(): void {
     const { phase = '', rollout: { reason = '' } = {}, message } = this.world.cluster.status;
     const where = `${phase.padEnd(9)}  ${this.#shares().padEnd(13)}`;
@@ -70,7 +67,7 @@ class Teller {
     this.#say(where, `${reason === phase ? '' : `${reason}: `}${message}`);
   }
 
-  /** What is kept of it. */
+  /** The line of the history. */
   sayHistory(): void {
     const latest = this.world.cluster.status.history?.[0];
     this.#say(
@@ -91,7 +88,7 @@ class Teller {
       .join(' ');
   }
 
-  /** v1 is what served, v2 the change. */
+  /** Replaces the revisions: v1 is stable, v2 is the change. */
   #named(text: string): string {
     const { stable, candidate, history = [] } = this.world.cluster.status;
     const first = history.at(-1)?.revision ?? stable?.revision;
@@ -105,7 +102,7 @@ class Teller {
   }
 }
 
-/** Broken between words, what goes on below where the message began. */
+/** Wraps a line between words and indents the rest to the start of the message. */
 function wrapped(head: string, message: string): string {
   const rows = [''];
   for (const word of message.split(' ')) {
@@ -116,7 +113,7 @@ function wrapped(head: string, message: string): string {
   return rows.map((row, at) => `${at === 0 ? head : ' '.repeat(head.length)}${row}`).join('\n');
 }
 
-/** 5:05, of minutes and seconds. */
+/** Formats seconds as minutes and seconds, such as 5:05. */
 function clockOf(seconds: number): string {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`.padStart(5);
 }
@@ -143,5 +140,5 @@ describe('A change', () => {
     }).timeout(120_000);
   }
 
-  it('takes the course that README.md shows', () => assertQuoted('README.md', told));
+  it('is quoted in README.md', () => assertQuoted('README.md', told));
 });

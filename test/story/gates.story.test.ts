@@ -1,4 +1,4 @@
-/** Canaries from end to end, judged by what their pods tell: what the status said, and on which numbers. */
+/** Canaries from end to end, judged by the reports of their pods: the status and the numbers behind it. */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import type { ConfigMap } from '../../kube/kinds.ts';
@@ -40,7 +40,7 @@ const begin = async (
   return told;
 };
 
-/** Lives for so long; a line for each change of where the rollout is. */
+/** Runs for the given time; adds a line for each change of the rollout's progress. */
 async function live(told: Told, seconds: number, until: () => boolean = () => false): Promise<void> {
   for (const end = told.seconds + seconds; told.seconds < end && !until(); told.seconds += 5) {
     await told.world.tick();
@@ -59,7 +59,7 @@ function note(told: Told): void {
   told.lines.push(line);
 }
 
-/** v1, v2: in order of their first appearance. */
+/** Replaces revisions by v1, v2 in the order of their first appearance. */
 function nameRevisions({
   world: {
     cluster: { status },
@@ -82,7 +82,7 @@ function gateLines({ world }: Told): string[] {
   ];
 }
 
-/** Shown numbers are up to half a minute old, and do not have the last five seconds' requests. */
+/** Shown numbers are up to 30 s old and do not include the requests of the last 5 s. */
 function assertCounted(world: CanaryWorld): void {
   const { gates = [], judgedAt = '' } = world.cluster.status.rollout ?? {};
   const { window, stable, candidate } = comparedIn(world);
@@ -118,16 +118,16 @@ const kept = (world: CanaryWorld): ConfigMap | undefined =>
   world.cluster.objects.get('ConfigMap/ranker-gates') as ConfigMap | undefined;
 
 describe('Canaries under traffic', () => {
-  it('promote a revision that serves as stable does', async () => {
+  it('promote a revision that serves like stable', async () => {
     const told = await begin(12_000, 5);
     told.world.cluster.put(spec('ok-second'));
     await live(told, 3600, () => told.world.cluster.status.phase === 'Stable' && told.lines.length > 3);
     assertGolden('story/gates-promote-an-equal-revision.golden', `${[...told.lines, ...gateLines(told)].join('\n')}\n`);
     assert.equal(told.world.cluster.status.history?.[0]?.outcome, 'Promoted');
-    assert.equal(kept(told.world), undefined, 'nothing is kept at rest');
+    assert.equal(kept(told.world), undefined, 'there is no stored ledger at rest');
   }).timeout(60_000);
 
-  it('take back a slow revision and say on which numbers', async () => {
+  it('roll back a slow revision and show the numbers', async () => {
     const told = await begin(3000, 6);
     told.world.cluster.put(spec('ok-x1.6'));
     await live(told, 3600, () => told.world.cluster.status.phase === 'Failed');
@@ -136,7 +136,7 @@ describe('Canaries under traffic', () => {
     assert.equal(kept(told.world), undefined);
   }).timeout(60_000);
 
-  it("wait while a revision's sidecars are silent, and go on when they are heard again", async () => {
+  it("wait while a revision's sidecars are silent, and continue when they answer again", async () => {
     const told = await begin(3000, 7);
     told.world.cluster.put(spec('ok-second'));
     await live(told, 100, () => told.world.cluster.status.phase === 'Analyzing');
@@ -171,16 +171,16 @@ describe('Canaries under traffic', () => {
     return { told, said: message };
   };
 
-  it('let a candidate that serves as stable does out of the shadow, at 20 requests a minute', async () => {
+  it('end the shadow step of a candidate that serves like stable, at 20 requests per minute', async () => {
     const { told, said } = await leaveShadow('ok-second', 'Paused');
     assert.match(said, /^p95 passes: at most \+[0-9]+% by/);
     assertGolden('story/gates-let-a-candidate-out-of-the-shadow.golden', `${told.lines.join('\n')}\n`);
   }).timeout(60_000);
 
-  it('take back a slow candidate in the shadow, before any user meets it', async () => {
+  it('roll back a slow candidate in the shadow, before it gets traffic', async () => {
     const { told, said } = await leaveShadow('ok-x1.8', 'Failed');
     assert.match(said, /^p95 fails: at least \+[0-9]+% by/);
-    assert.equal(told.world.cluster.status.history?.[0]?.outcome, 'Failed', 'it never had any traffic');
+    assert.equal(told.world.cluster.status.history?.[0]?.outcome, 'Failed', 'it had no traffic');
     assertGolden('story/gates-take-back-a-slow-candidate-in-the-shadow.golden', `${told.lines.join('\n')}\n`);
   }).timeout(60_000);
 
@@ -197,7 +197,7 @@ describe('Canaries under traffic', () => {
     ['that is too slow', 'ok-x4', 'RolledBack', 'LatencyGateFailed'],
   ];
   for (const [what, uri, outcome, reason] of ends) {
-    it(`hold a revision ${what} to them under all the traffic`, async () => {
+    it(`judge a revision ${what} by its absolute limits under all the traffic`, async () => {
       const told = await begin(3000, 10, { first: blueGreen('ok-first'), settleS: 60 });
       const { cluster } = told.world;
       cluster.put(blueGreen(uri));
@@ -222,7 +222,7 @@ describe('Canaries under traffic', () => {
     });
   const agreements: readonly (readonly [string, string, string])[] = [
     ["promote a revision whose answers agree with stable's", 'ok-differs1', 'Promoted'],
-    ["take back a revision whose answers do not agree with stable's", 'ok-differs20', 'QualityGateFailed'],
+    ["roll back a revision whose answers do not agree with stable's", 'ok-differs20', 'QualityGateFailed'],
   ];
   for (const [what, uri, reason] of agreements) {
     it(what, async () => {
@@ -248,9 +248,9 @@ describe('Canaries under traffic', () => {
       },
     });
   const mends: readonly (readonly [string, string, string, string])[] = [
-    ['let a mend ship at once while stable breaks a limit', 'ok-second', 'Promoted', 'StableLost'],
+    ['promote a fix at once while stable exceeds a limit', 'ok-second', 'Promoted', 'StableLost'],
     [
-      'take back a revision that breaks the limit that stable breaks',
+      'roll back a revision that exceeds the same limit as stable',
       'ok-second-errors9',
       'RolledBack',
       'ErrorsGateFailed',
@@ -264,7 +264,7 @@ describe('Canaries under traffic', () => {
       await live(told, 1800, () => cluster.status.history?.length === 2);
       const [latest] = cluster.status.history ?? [];
       assert.deepEqual([latest?.outcome, latest?.reason], [outcome, reason], told.lines.join('\n'));
-      // Beside stable it had proven nothing yet.
+      // Compared with stable, the revision had not been proven yet.
       assert.equal(latest?.gates?.find((gate) => gate.name === 'p95')?.verdict, 'Undecided');
     }).timeout(60_000);
   }
@@ -274,8 +274,8 @@ describe('Canaries under traffic', () => {
       rollout: { strategy: 'Canary', steps: [{ weight: 50 }, { analyze: { require: 'Pass', maxDuration: '5h' } }] },
     });
 
-  it('lose nothing of a long window, whatever pods go away and however often the operator begins anew', async () => {
-    // Six minutes in the rings: more than passes between two writes, less than the window lasts.
+  it('keep all blocks of a long window when pods go away and the operator restarts', async () => {
+    // Rings of six minutes: longer than the interval of writes, shorter than the window.
     const told = await begin(perMinute, 8, { first: long('ok-first'), ringBlocks: 18 });
     const { world } = told;
     world.cluster.put(long('ok-x1.15'));
@@ -297,7 +297,7 @@ describe('Canaries under traffic', () => {
     assertCounted(world);
   }).timeout(60_000);
 
-  it('write little while they judge', async () => {
+  it('write rarely while they judge', async () => {
     const told = await begin(perMinute, 9, { first: long('ok-first') });
     told.world.cluster.put(long('ok-x1.15'));
     await live(told, 200, () => told.world.cluster.status.phase === 'Analyzing');
@@ -309,7 +309,7 @@ describe('Canaries under traffic', () => {
       count('apply ConfigMap/ranker-gates') <= 3,
       `${count('apply ConfigMap/ranker-gates')} writes of what is kept`,
     );
-    // One every half a minute, and one for every verdict.
+    // One write every 30 s, and one for every verdict.
     assert.ok(count('status OnnxModel/ranker') <= 26, `${count('status OnnxModel/ranker')} status writes`);
     assert.deepEqual(
       writes.filter((write) => write !== 'apply ConfigMap/ranker-gates' && write !== 'status OnnxModel/ranker'),
@@ -317,7 +317,7 @@ describe('Canaries under traffic', () => {
     );
   }).timeout(60_000);
 
-  it('come to the same end when the operator dies in the place of any write', async () => {
+  it('end the same when the operator crashes instead of any write', async () => {
     const endOf = async (
       crashAt: number,
     ): Promise<{ readonly writes: readonly string[]; readonly outcome: string | undefined }> => {
@@ -335,7 +335,7 @@ describe('Canaries under traffic', () => {
     };
     const whole = await endOf(0);
     assert.equal(whole.outcome, 'LatencyGateFailed');
-    // Every write of what is kept, the writes around them, and every tenth of the others.
+    // Every write of the ledger, the writes before and after it, and every tenth of the others.
     const places = whole.writes.flatMap((what, i) =>
       what.includes('ranker-gates') || whole.writes[i - 1]?.includes('ranker-gates') === true || i % 10 === 0
         ? [i + 1]

@@ -1,4 +1,4 @@
-/** Whole rollouts as text that a person can review: what the status said, who served, which pods there were. */
+/** Complete Immediate rollouts as text for review: the status, the serving revision and the pods. */
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { Reconciler } from '../../operator/reconcile/reconcile.ts';
@@ -31,7 +31,7 @@ function reconcilerOf(cluster: FakeCluster): Reconciler {
   });
 }
 
-/** Runs for `seconds` in steps of five; each line is a change of what one would see. */
+/** Runs for `seconds` in steps of five seconds; adds a line for each visible change. */
 async function tell(
   seconds: number,
   steps: readonly Step[],
@@ -49,7 +49,7 @@ async function tell(
       lines.push(`# ${step.say}`);
     }
     cluster.tick();
-    // A pass for each change, as the watches would ask for; a crash is followed by a new process.
+    // One pass per change, as the watches would cause; a new process follows each crash.
     for (let pass = 0; pass < 4; pass += 1) {
       await reconciler.reconcile('ml/ranker').catch(() => {
         reconciler = reconcilerOf(cluster);
@@ -113,16 +113,16 @@ const stories: readonly { name: string; seconds: number; steps: readonly Step[] 
   { name: 'a changed spec takes over', seconds: 140,
     steps: [{ atS: 0, say: 'apply', apply: spec('ok') },
       { atS: 60, say: 'change the batch size', apply: spec('ok', { batching: { maxBatchSize: 16 } }) }] },
-  { name: 'a revision with the wrong bytes leaves stable alone',
+  { name: 'a revision with another digest does not affect stable',
     seconds: 150, steps: [{ atS: 0, say: 'apply', apply: spec('ok') },
       { atS: 60, say: 'change the model', apply: spec('wrong-digest') },
       { atS: 120, say: 'put the old spec back', apply: spec('ok') }] },
-  { name: 'a revision that needs more memory than it may leaves stable alone', seconds: 120,
+  { name: 'a revision that exceeds its memory limit does not affect stable', seconds: 120,
     steps: [{ atS: 0, say: 'apply', apply: spec('ok') }, { atS: 60, say: 'change the model', apply: spec('oom') }] },
-  { name: 'an image that cannot be pulled is waited for until the deadline', seconds: 160,
+  { name: 'an image that cannot be pulled fails at the deadline', seconds: 160,
     steps: [{ atS: 0, say: 'apply', apply: spec('ok') },
       { atS: 60, say: 'change the model', apply: spec('no-image', { rollout: { progressDeadline: '1m' } }) }] },
-  { name: 'a third spec replaces the second on its way', seconds: 170,
+  { name: 'a third spec replaces the second one while it starts', seconds: 170,
     steps: [{ atS: 0, say: 'apply', apply: spec('ok') }, { atS: 60, say: 'apply a slow one', apply: spec('slow') },
       { atS: 75, say: 'apply a third', apply: spec('ok-3') }] },
 ];
@@ -135,7 +135,7 @@ describe('Immediate rollouts', () => {
     });
   }
 
-  it('writes nothing once nothing changes', async () => {
+  it('does not write when there are no changes', async () => {
     const { cluster } = await tell(120, stories[1]!.steps);
     const before = cluster.writes.length;
     const reconciler = reconcilerOf(cluster);
@@ -146,7 +146,7 @@ describe('Immediate rollouts', () => {
     assert.deepEqual(cluster.writes.slice(before), []);
   });
 
-  it('makes nothing for a model that is gone before the cache knows', async () => {
+  it('does not create objects for a deleted model that the cache still shows', async () => {
     const cluster = new FakeCluster(new HandClock());
     cluster.put(spec('ok'));
     const stale = cluster.caches.model('ml/ranker');
@@ -156,12 +156,12 @@ describe('Immediate rollouts', () => {
     assert.deepEqual(cluster.writes, []);
   });
 
-  it('does not touch a Service of its name that is not its own', async () => {
+  it('does not change a Service of its name with another owner', async () => {
     const cluster = new FakeCluster(new HandClock());
     const foreign = {
       apiVersion: 'v1',
       kind: 'Service',
-      metadata: { name: 'ranker', namespace: 'ml', uid: 'theirs' },
+      metadata: { name: 'ranker', namespace: 'ml', uid: 'other' },
       spec: { selector: { app: 'shop' } },
     };
     cluster.objects.set('Service/ranker', foreign);
@@ -181,7 +181,7 @@ describe('Immediate rollouts', () => {
     );
   });
 
-  it('keeps as many old revisions as revisionHistoryLimit says', async () => {
+  it('keeps revisionHistoryLimit old revisions', async () => {
     const steps = [1, 2, 3, 4, 5].map((n) => ({
       atS: (n - 1) * 60,
       say: `v${n}`,
@@ -197,9 +197,9 @@ describe('Immediate rollouts', () => {
   });
 });
 
-describe('Immediate rollouts, with a crash in the place of any write', () => {
-  // The writes of the story are counted first; then it is told once for each of them, with a crash there.
-  it('end in the state that the spec asks for', async function () {
+describe('Immediate rollouts, with a crash instead of any write', () => {
+  // Count the writes of the story first, then run it once for each write with a crash instead of that write.
+  it('end in the state of the spec', async function () {
     this.timeout(120_000);
     const { steps, seconds } = stories[1]!;
     const { cluster: whole } = await tell(seconds, steps);

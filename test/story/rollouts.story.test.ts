@@ -1,10 +1,10 @@
-/** Whole rollouts as text that a person can review; then the same with a process that dies in the place of a write. */
+/** Complete rollouts as text for review, and the same rollouts with a crash of the process instead of a write. */
 import assert from 'node:assert/strict';
 import { assertGolden } from '../support/golden.ts';
 import { Stage } from '../support/stage.ts';
 import { stories, type Story } from './rollouts.ts';
 
-/** @param before is called at the beginning of each step, with its seconds */
+/** @param before called at the start of each step with its time in seconds */
 async function tell(
   { seconds, events }: Story,
   before: (stage: Stage, atS: number) => void = () => {},
@@ -30,7 +30,7 @@ describe('the story in which', () => {
   }
 });
 
-/** Where a story ends, whatever its pods are called. */
+/** The final state of a story, without the names of pods. */
 function endOf({ status, cluster }: Stage): unknown {
   const { phase, stable, candidate, rollout, history } = status;
   const deployments = cluster
@@ -47,20 +47,20 @@ function endOf({ status, cluster }: Stage): unknown {
   };
 }
 
-/** Between them they go through most transitions; each is told anew for many of its writes. */
+/** Together these cover most transitions. Each runs again for every `every`-th of its writes. */
 const dangerous = [
-  { name: 'a slow candidate is taken back at its first step', every: 3 },
+  { name: 'a slow candidate is rolled back at its first step', every: 3 },
   { name: 'a canary by a route goes through the default steps', every: 5 },
   { name: 'a canary goes through the default steps', every: 12 },
-  { name: 'a third spec comes in the middle of a rollout', every: 12 },
+  { name: 'a third spec is applied during a rollout', every: 12 },
   { name: 'pods are borrowed for a canary', every: 12 },
 ];
-/** Time enough for whatever was put off by a failure. */
+/** Additional seconds for retries after a failure. */
 const longer = 60;
 
 describe('the story in which', () => {
   for (const { name, every } of dangerous) {
-    it(`${name} ends the same when the process dies in the place of a write`, async function () {
+    it(`${name} ends the same when the process crashes instead of a write`, async function () {
       this.timeout(300_000);
       const story = stories.find((one) => one.name === name) ?? assert.fail(name);
       const long = { ...story, seconds: story.seconds + longer };
@@ -73,7 +73,7 @@ describe('the story in which', () => {
     });
   }
 
-  it('each cache shows another moment, and each process lives ten seconds, rollouts end the same', async function () {
+  it('caches lag and the process restarts every ten seconds, rollouts end the same', async function () {
     this.timeout(300_000);
     for (const [seed, story] of stories.entries()) {
       if (endsOtherwise.some((name) => story.name.startsWith(name))) continue;
@@ -86,7 +86,7 @@ describe('the story in which', () => {
         await tell(long, restart, new Stage(() => random() < 0.3)),
         await tell(long),
       ];
-      // Later than otherwise, and so perhaps for another reason.
+      // The end is later than otherwise, so the reason may differ.
       assert.deepEqual(
         [shown.phase, shown.stable?.revision, shown.candidate?.revision],
         [wanted.phase, wanted.stable?.revision, wanted.candidate?.revision],
@@ -97,12 +97,12 @@ describe('the story in which', () => {
 });
 
 /**
- * Held before its first traffic, if pods are seen later; and only a process itself knows how often weights were put
- * back.
+ * Stories whose end depends on the process: one pauses before its first traffic if pods are seen later, and the other
+ * needs the in-memory count of reverts.
  */
-const endsOtherwise = ['a gate that fails', 'somebody else'];
+const endsOtherwise = ['a failed gate', 'another writer'];
 
-/** The same numbers for the same seed (mulberry32). */
+/** A pseudo-random generator with a seed (mulberry32). */
 function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -113,14 +113,14 @@ function seeded(seed: number): () => number {
   };
 }
 
-/** Once, in the place of a write: of the one before it the process knows nothing any more. */
+/** Throws once instead of write number `at`, so that the process does not remember the previous write. */
 function dieAt(at: number): (stage: Stage) => void {
   let isOver = false;
   return ({ cluster }) => {
     cluster.beforeWrite = (what) => {
       if (isOver || cluster.writes.length !== at) return;
       isOver = true;
-      throw new Error(`dies at ${what}`);
+      throw new Error(`crash at ${what}`);
     };
   };
 }

@@ -1,4 +1,4 @@
-/** The stories of rollouts: what happens when, and nothing of what follows from it (that is in the golden files). */
+/** The stories of rollouts: the events and their times. The golden files contain the results. */
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import type { Stage } from '../support/stage.ts';
 
@@ -40,9 +40,9 @@ const gates = (atS: number, say: string, said: Stage['gates']): Event => ({
 const does = (atS: number, say: string, act: Event['does']): Event => ({ atS, say, does: act });
 
 const done = (atS: number): Event =>
-  gates(atS, 'the gates have seen enough', { step: 'Done', message: 'all gates have passed', absolute: 'None' });
+  gates(atS, 'the gates pass', { step: 'Done', message: 'all gates have passed', absolute: 'None' });
 const waiting = (atS: number): Event =>
-  gates(atS, 'the gates ask for more', { step: 'Waiting', message: '40 of 200 requests', absolute: 'None' });
+  gates(atS, 'the gates need more requests', { step: 'Waiting', message: '40 of 200 requests', absolute: 'None' });
 const candidate = (stage: Stage): string => stage.status.candidate?.revision ?? '';
 const stepNow = (stage: Stage): string => `${candidate(stage)}/${stage.status.rollout?.step ?? 0}`;
 
@@ -85,7 +85,7 @@ export const stories: readonly Story[] = [
     ],
   },
   {
-    name: 'a candidate that is slow in the shadow meets no user',
+    name: 'a candidate that is slow in the shadow gets no traffic',
     seconds: 200,
     events: [
       apply(0, 'one', undefined, route),
@@ -107,7 +107,7 @@ export const stories: readonly Story[] = [
     ],
   },
   {
-    name: 'a slow candidate is taken back at its first step',
+    name: 'a slow candidate is rolled back at its first step',
     seconds: 200,
     events: [
       apply(0, 'one', undefined, route),
@@ -121,7 +121,7 @@ export const stories: readonly Story[] = [
     ],
   },
   {
-    name: 'a rollout is held by hand and goes on',
+    name: 'a rollout is paused manually and continues',
     seconds: 260,
     events: [
       apply(0, 'one'),
@@ -132,7 +132,7 @@ export const stories: readonly Story[] = [
     ],
   },
   {
-    name: 'a gate that fails takes the traffic back while the rollout is held',
+    name: 'a failed gate rolls back a paused rollout',
     seconds: 200,
     events: [
       apply(0, 'one'),
@@ -161,12 +161,12 @@ export const stories: readonly Story[] = [
     events: [apply(0, 'one'), apply(60, 'two', canary(short)), done(200)],
   },
   {
-    name: 'too little traffic takes a rollout back where the spec says so',
+    name: 'too little traffic rolls back with onUndecided Rollback',
     seconds: 220,
     events: [apply(0, 'one'), apply(60, 'two', canary(short, { onUndecided: 'Rollback' }))],
   },
   {
-    name: 'an aborted candidate is tried again',
+    name: 'an aborted candidate is retried',
     seconds: 330,
     events: [
       apply(0, 'one'),
@@ -177,7 +177,7 @@ export const stories: readonly Story[] = [
     ],
   },
   {
-    name: 'a candidate is promoted by hand',
+    name: 'a candidate is promoted manually',
     seconds: 220,
     events: [
       apply(0, 'one'),
@@ -186,7 +186,7 @@ export const stories: readonly Story[] = [
     ],
   },
   {
-    name: 'a third spec comes in the middle of a rollout',
+    name: 'a third spec is applied during a rollout',
     seconds: 330,
     events: [
       apply(0, 'one', undefined, route),
@@ -196,7 +196,7 @@ export const stories: readonly Story[] = [
     ],
   },
   {
-    name: 'the spec goes back in the middle of a rollout',
+    name: 'the spec is reverted during a rollout',
     seconds: 200,
     events: [
       apply(0, 'one', undefined, route),
@@ -205,72 +205,78 @@ export const stories: readonly Story[] = [
     ],
   },
   {
-    name: 'the pods of a candidate die under traffic',
+    name: 'the pods of a candidate fail under traffic',
     seconds: 220,
     events: [
       apply(0, 'one', undefined, route),
       apply(60, 'two', canary(short), route),
-      does(110, 'the pods of two die', ({ cluster }) => cluster.sick.add('two')),
+      does(110, 'the pods of two fail', ({ cluster }) => cluster.sick.add('two')),
     ],
   },
   {
-    name: 'the pods of a candidate come back in time',
+    name: 'the pods of a candidate recover in time',
     seconds: 260,
     events: [
       apply(0, 'one', undefined, route),
       apply(60, 'two', canary(short), route),
       does(110, 'the pods of two are not ready', ({ cluster }) => cluster.sick.add('two')),
-      does(125, 'they are again', ({ cluster }) => cluster.sick.clear()),
+      does(125, 'the pods of two are ready again', ({ cluster }) => cluster.sick.clear()),
       done(150),
     ],
   },
   {
-    name: 'stable dies under a canary and comes back',
+    name: 'stable fails during a canary and recovers',
     seconds: 300,
     events: [
       apply(0, 'one', undefined, route),
       apply(60, 'two', canary(short), route),
-      does(110, 'the pods of one die', ({ cluster }) => cluster.sick.add('one')),
-      does(150, 'they are ready again', ({ cluster }) => cluster.sick.clear()),
+      does(110, 'the pods of one fail', ({ cluster }) => cluster.sick.add('one')),
+      does(150, 'the pods of one are ready again', ({ cluster }) => cluster.sick.clear()),
       done(180),
     ],
   },
   {
-    name: 'a mend ships while stable is down',
+    name: 'a fix is promoted while stable is down',
     seconds: 260,
     events: [
       apply(0, 'one', undefined, route),
       apply(60, 'two', canary(short, { gates: { errors: { max: '2%' } } }), route),
-      does(110, 'the pods of one die', ({ cluster }) => cluster.sick.add('one')),
-      gates(130, 'two keeps its own limits', { step: 'Waiting', absolute: 'Pass', message: 'stable has no requests' }),
+      does(110, 'the pods of one fail', ({ cluster }) => cluster.sick.add('one')),
+      gates(130, 'two is within its absolute limits', {
+        step: 'Waiting',
+        absolute: 'Pass',
+        message: 'stable has no requests',
+      }),
       done(160),
     ],
   },
   {
-    name: 'an approval is waited for while stable is away for seconds',
+    name: 'a pause for approval continues after a short outage of stable',
     seconds: 200,
     events: [
       apply(0, 'one', undefined, route),
       apply(60, 'two', canary([{ weight: 20 }, { pause: {} }, { weight: 100 }]), route),
       does(120, 'the pods of one are not ready', ({ cluster }) => cluster.sick.add('one')),
-      does(125, 'they are ready again', ({ cluster }) => cluster.sick.clear()),
+      does(125, 'the pods of one are ready again', ({ cluster }) => cluster.sick.clear()),
       does(160, 'resume its step', (stage) => stage.intend(() => ({ resumeStep: stepNow(stage) }))),
     ],
   },
   {
-    name: 'a revision that was forced is judged when it is applied again',
+    name: 'a forced revision is judged when it is applied again',
     seconds: 500,
     events: [
       apply(0, 'one'),
       apply(60, 'odd', golden),
-      does(120, 'promote it nevertheless', (stage) => stage.intend(() => ({ promoteRevision: candidate(stage) }))),
+      does(120, 'promote it despite the failure', (stage) =>
+        stage.intend(() => ({ promoteRevision: candidate(stage) })),
+      ),
       apply(250, 'one', golden),
-      does(400, 'take the promotion out', (stage) => stage.intend(() => ({}), ['promoteRevision'])),
+      does(400, 'remove promoteRevision', (stage) => stage.intend(() => ({}), ['promoteRevision'])),
       apply(405, 'odd', golden),
     ],
   },
   {
-    name: 'a revision that was given up is pinned and tried again',
+    name: 'a failed revision is pinned and retried',
     seconds: 320,
     events: [
       apply(0, 'one'),
@@ -294,7 +300,7 @@ export const stories: readonly Story[] = [
     ],
   },
   {
-    name: 'silent sidecars freeze a rollout',
+    name: 'silent sidecars hold a rollout',
     seconds: 280,
     events: [
       apply(0, 'one'),
@@ -302,14 +308,14 @@ export const stories: readonly Story[] = [
       does(105, 'no sidecar of two answers', (stage) => {
         stage.isSilent = true;
       }),
-      does(180, 'they answer', (stage) => {
+      does(180, 'the sidecars of two answer again', (stage) => {
         stage.isSilent = false;
       }),
       done(200),
     ],
   },
   {
-    name: 'an autoscaler adds pods in the middle of a rollout and takes them away',
+    name: 'an autoscaler adds and removes pods during a rollout',
     seconds: 300,
     events: [
       apply(0, 'one', undefined, route),
@@ -320,7 +326,7 @@ export const stories: readonly Story[] = [
     ],
   },
   {
-    name: 'a model is scaled to zero under a canary',
+    name: 'a model is scaled to zero during a canary',
     seconds: 300,
     events: [
       apply(0, 'one'),
@@ -336,7 +342,7 @@ export const stories: readonly Story[] = [
     events: [apply(0, 'one', { strategy: 'BlueGreen' }), apply(60, 'two', { strategy: 'BlueGreen' })],
   },
   {
-    name: 'green is taken back by its own limits',
+    name: 'green is rolled back by absolute limits',
     seconds: 220,
     events: [
       apply(0, 'one', { strategy: 'BlueGreen' }),
@@ -359,7 +365,7 @@ export const stories: readonly Story[] = [
     ],
   },
   {
-    name: 'one revision goes before the next one comes',
+    name: 'the old revision stops before the new one starts',
     seconds: 200,
     events: [
       apply(0, 'one', { strategy: 'Immediate' }),
@@ -367,7 +373,7 @@ export const stories: readonly Story[] = [
     ],
   },
   {
-    name: 'an older revision comes back in three jumps',
+    name: 'an older revision returns in three steps',
     seconds: 420,
     events: [
       apply(0, 'one', undefined, route),
@@ -390,28 +396,28 @@ export const stories: readonly Story[] = [
     ],
   },
   {
-    name: 'somebody else writes the weights of the route',
+    name: 'another writer changes the weights of the route',
     seconds: 420,
     events: [
       apply(0, 'one', undefined, route),
       apply(60, 'two', canary(short), route),
       ...[110, 115, 120].map((atS) =>
-        does(atS, 'somebody gives two everything', (stage) => giveAll(stage, candidate(stage))),
+        does(atS, 'another writer gives two all traffic', (stage) => giveAll(stage, candidate(stage))),
       ),
       done(130),
-      does(200, 'another process takes over, which knows nothing of it', (stage) => stage.restart()),
+      does(200, 'another process takes over without the count of reverts', (stage) => stage.restart()),
     ],
   },
   {
-    name: 'a Gateway does not take the weight',
+    name: 'a Gateway does not apply the weight',
     seconds: 320,
     events: [
       apply(0, 'one', undefined, route),
       apply(60, 'two', canary(short), route),
-      does(65, 'the Gateway stands still', ({ cluster }) => {
+      does(65, 'the Gateway stops updating', ({ cluster }) => {
         cluster.gatewayTakes = false;
       }),
-      does(290, 'it works again', ({ cluster }) => {
+      does(290, 'the Gateway updates again', ({ cluster }) => {
         cluster.gatewayTakes = true;
       }),
     ],
@@ -423,11 +429,11 @@ export const stories: readonly Story[] = [
       apply(0, 'one'),
       done(5),
       apply(60, 'two', canary(short, { capacity: { retainStable: '2m' } })),
-      does(150, 'the pods of two die', ({ cluster }) => cluster.sick.add('two')),
+      does(150, 'the pods of two fail', ({ cluster }) => cluster.sick.add('two')),
     ],
   },
   {
-    name: 'the steps change in the middle of a rollout',
+    name: 'the steps change during a rollout',
     seconds: 300,
     events: [
       apply(0, 'one', undefined, route),
@@ -437,7 +443,7 @@ export const stories: readonly Story[] = [
     ],
   },
   {
-    name: 'the status is lost in the middle of a rollout',
+    name: 'the status is lost during a rollout',
     seconds: 360,
     events: [apply(0, 'one'), apply(60, 'two', canary(short)), does(110, 'the status is lost', loseStatus), done(200)],
   },

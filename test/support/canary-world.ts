@@ -20,7 +20,7 @@ import { Random } from '../../bench/canary/random.ts';
 import { Gatekeeper } from '../../operator/gates/gatekeeper.ts';
 import type { ConfigMap, HttpRoute, Pod, Service } from '../../kube/kinds.ts';
 import { isReady } from '../../kube/kinds.ts';
-import { Reconciler, type World } from '../../operator/reconcile/reconcile.ts';
+import { Reconciler, type ReconcileDeps } from '../../operator/reconcile/reconcile.ts';
 import type { FetchReport, ReportAsk } from '../../operator/reports/report-client.ts';
 import { ReportPuller } from '../../operator/reports/puller.ts';
 import { followWith } from '../../operator/reconcile/notify.ts';
@@ -44,7 +44,7 @@ export class CanaryWorld {
   /** Names, or prefixes of names, of pods whose sidecars do not report. */
   mute: readonly string[] = [];
   /** Called after every pass of the operator. */
-  readonly more: Partial<World>;
+  readonly more: Partial<ReconcileDeps>;
   readonly #random: Random;
   /** The random numbers of pairs, separate, so that pairs do not change the clients' requests. */
   readonly #chance: Random;
@@ -63,7 +63,7 @@ export class CanaryWorld {
     readonly perMinute: number;
     readonly seed: number;
     readonly ringBlocks?: number;
-    readonly more?: Partial<World>;
+    readonly more?: Partial<ReconcileDeps>;
   }) {
     this.#ringBlocks = ringBlocks;
     this.#random = new Random(seed);

@@ -13,7 +13,7 @@ import type { Prepared } from '../../runtime/prepare/prepared.ts';
 import type { Engine } from '../../runtime/engine/port.ts';
 import { WorkerPool } from '../../runtime/engine/pool.ts';
 import type { EngineRequest } from '../../runtime/serve/loaded-model.ts';
-import { ModelServer, type ServerOptions } from '../../runtime/serve/model-server.ts';
+import { ModelServer, type ModelServerDeps } from '../../runtime/serve/model-server.ts';
 import type { Model } from '../../runtime/onnx/build.ts';
 import { inspectModel } from '../../runtime/onnx/inspect.ts';
 import { writeModel } from './onnx-models.ts';
@@ -23,7 +23,7 @@ export type Given = {
   readonly config?: Partial<RuntimeConfig>;
   /** Overrides of prepare's results. */
   readonly prepared?: (usual: Prepared) => Prepared;
-  readonly options?: Partial<ServerOptions>;
+  readonly options?: Partial<ModelServerDeps>;
 };
 
 export type RunningServer = {

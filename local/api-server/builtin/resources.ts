@@ -53,8 +53,8 @@ const replicaScale: ScalePaths = {
 const core = 'io.k8s.api.core.v1';
 const apps = 'io.k8s.api.apps.v1';
 
-/** @param parts how Services get their addresses, and the time for the conditions of definitions */
-export function builtinResources(parts: {
+/** @param deps how Services get their addresses, and the time for the conditions of definitions */
+export function builtinResources(deps: {
   readonly serviceRange: string;
   readonly takenAddresses: () => ReadonlySet<string>;
   readonly clock: Clock;
@@ -66,7 +66,7 @@ export function builtinResources(parts: {
     { definition: core, group: '', kind: 'Pod', plural: 'pods',
       short: ['po'], all: true, status: true, rules: podRules },
     { definition: core, group: '', kind: 'Service', plural: 'services', short: ['svc'],
-      all: true, status: true, rules: serviceRules(parts.serviceRange, parts.takenAddresses) },
+      all: true, status: true, rules: serviceRules(deps.serviceRange, deps.takenAddresses) },
     { definition: core, group: '', kind: 'ConfigMap', plural: 'configmaps', short: ['cm'], rules: configMapRules },
     { definition: core, group: '', kind: 'Secret', plural: 'secrets', rules: secretRules },
     { definition: core, group: '', kind: 'ServiceAccount', plural: 'serviceaccounts', short: ['sa'] },
@@ -91,7 +91,7 @@ export function builtinResources(parts: {
       short: ['ev'], rules: newEventRules, table: 'events', conversion: eventConversion },
     { definition: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1', group: 'apiextensions.k8s.io',
       kind: 'CustomResourceDefinition', plural: 'customresourcedefinitions', short: ['crd', 'crds'],
-      cluster: true, status: true, rules: definitionRules(parts.clock) },
+      cluster: true, status: true, rules: definitionRules(deps.clock) },
   ];
   return rows.map(resourceOf);
 }

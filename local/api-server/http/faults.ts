@@ -41,10 +41,10 @@ export class Faults {
   readonly #clock: Clock;
   readonly #active = new Map<InjectedFault, number>();
 
-  constructor(parts: { readonly watches: Watches; readonly store: Store; readonly clock: Clock }) {
-    this.#watches = parts.watches;
-    this.#store = parts.store;
-    this.#clock = parts.clock;
+  constructor(deps: { readonly watches: Watches; readonly store: Store; readonly clock: Clock }) {
+    this.#watches = deps.watches;
+    this.#store = deps.store;
+    this.#clock = deps.clock;
   }
 
   /** @returns a function that removes the fault */

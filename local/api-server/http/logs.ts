@@ -4,7 +4,7 @@
  * Ends: with the container, or when the client disconnects.
  */
 import type { LogSource } from '../../objects.ts';
-import type { Core } from '../core.ts';
+import type { ApiDeps } from '../core.ts';
 import { present } from '../../../api/present.ts';
 import { at, recordsOf } from '../../../lib/json.ts';
 import { forbiddenValue, invalidValue, type Cause } from '../../../kube/schema/cause.ts';
@@ -14,13 +14,13 @@ import type { ApiExchange, Target } from './exchange.ts';
 import { integerOf } from './read.ts';
 
 export async function streamLog(
-  core: Core,
+  deps: ApiDeps,
   exchange: ApiExchange,
   target: Target,
   source: LogSource | undefined,
 ): Promise<void> {
   const { namespace = '', name = '' } = target;
-  const pod = core.store.get('pods', storeKeyOf(namespace, name));
+  const pod = deps.store.get('pods', storeKeyOf(namespace, name));
   if (pod === undefined) throw notFound(target.resource, name);
   const names = (field: string): string[] => recordsOf(at(pod, 'spec', field)).map((one) => String(one['name']));
   const container = chooseContainer(exchange.query.get('container') ?? '', {
@@ -28,7 +28,7 @@ export async function streamLog(
     containers: names('containers'),
     inits: names('initContainers'),
   });
-  const bounds = boundsOf(exchange, name, core.clock.now());
+  const bounds = boundsOf(exchange, name, deps.clock.now());
   const gone = new AbortController();
   exchange.response.once('close', () => gone.abort());
   const is = (flag: string): boolean => exchange.query.get(flag) === 'true';

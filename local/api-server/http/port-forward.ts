@@ -11,7 +11,7 @@ import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { messageOf } from '../../../api/errors.ts';
 import { stringAt } from '../../../lib/json.ts';
-import type { Core } from '../core.ts';
+import type { ApiDeps } from '../core.ts';
 import { dataFrame, FrameReader, pingFrame, replyFrame, type Frame } from '../spdy/frames.ts';
 import { HeaderReader, HeaderWriter } from '../spdy/header-blocks.ts';
 import { badRequest, notFound, StatusError } from '../status.ts';
@@ -43,7 +43,7 @@ export class PortForwards {
    * @param check throws when the client is not authorized
    */
   start(
-    core: Core,
+    deps: ApiDeps,
     upgrade: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Buffer },
     check: () => void,
   ): void {
@@ -51,7 +51,7 @@ export class PortForwards {
     socket.on('error', () => socket.destroy());
     try {
       check();
-      const host = hostOf(core, request);
+      const host = hostOf(deps, request);
       socket.write(
         `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n` +
           `X-Stream-Protocol-Version: ${protocol}\r\n\r\n`,
@@ -87,7 +87,7 @@ function refuse(socket: Duplex, { body }: StatusError): void {
  * @returns the pod's address
  * @throws StatusError 404, or 400 for a pod that does not run or a client with another protocol
  */
-function hostOf(core: Core, request: IncomingMessage): string {
+function hostOf(deps: ApiDeps, request: IncomingMessage): string {
   const { namespace, name } = targetOf(request) ?? { namespace: '', name: '' };
   const offered = String(request.headers['x-stream-protocol-version'] ?? '')
     .split(',')
@@ -96,7 +96,7 @@ function hostOf(core: Core, request: IncomingMessage): string {
     throw badRequest(
       `unable to negotiate protocol: client supports [${offered.join(' ')}], server supports [${protocol}]`,
     );
-  const pod = core.store.get('pods', storeKeyOf(namespace, name));
+  const pod = deps.store.get('pods', storeKeyOf(namespace, name));
   if (pod === undefined) throw notFound({ group: '', plural: 'pods', kind: 'Pod' }, name);
   const host = stringAt(pod, 'status', 'podIP');
   if (host === undefined || stringAt(pod, 'status', 'phase') !== 'Running')

@@ -4,7 +4,7 @@
  * reconstructed from remembered changes.
  */
 import type { StoredObject } from '../../objects.ts';
-import type { Core } from '../core.ts';
+import type { ApiDeps } from '../core.ts';
 import { shown } from '../direct-objects.ts';
 import { isRecord } from '../../../api/record.ts';
 import { numberAt, stringAt, type JsonRecord } from '../../../lib/json.ts';
@@ -16,25 +16,25 @@ import { storeKeyOf, type Store } from '../store.ts';
 import type { ApiExchange, Target } from './exchange.ts';
 import { formOf, listOfObjects, metadataOf, tableOf, type Form } from './table.ts';
 
-export function getObject(core: Core, exchange: ApiExchange, target: Target): void {
+export function getObject(deps: ApiDeps, exchange: ApiExchange, target: Target): void {
   const { resource, namespace, name = '' } = target;
-  const stored = core.store.get(resource.table, storeKeyOf(namespace, name));
+  const stored = deps.store.get(resource.table, storeKeyOf(namespace, name));
   if (stored === undefined) throw notFound(resource, name);
-  sendObject(core, exchange, { resource, stored, code: 200 });
+  sendObject(deps, exchange, { resource, stored, code: 200 });
 }
 
 /** Answers with one object in the requested form. */
 export function sendObject(
-  core: Core,
+  deps: ApiDeps,
   exchange: ApiExchange,
   answer: { readonly resource: Resource; readonly stored: StoredObject; readonly code: number },
 ): void {
   const { resource, stored, code } = answer;
   const form = formOf(exchange.accept, exchange.query.get('includeObject'));
-  exchange.sendJson(code, presented(core, form, resource, stored));
+  exchange.sendJson(code, presented(deps, form, resource, stored));
 }
 
-function presented(core: Core, form: Form, resource: Resource, stored: StoredObject): unknown {
+function presented(deps: ApiDeps, form: Form, resource: Resource, stored: StoredObject): unknown {
   const object = shown(resource, stored);
   switch (form.kind) {
     case 'object':
@@ -45,26 +45,26 @@ function presented(core: Core, form: Form, resource: Resource, stored: StoredObj
       return tableOf(
         [{ stored, shown: object }],
         { resourceVersion: stored.metadata.resourceVersion },
-        { columns: resource.columns, nowMs: core.clock.now(), include: form.include, withColumns: true },
+        { columns: resource.columns, nowMs: deps.clock.now(), include: form.include, withColumns: true },
       );
   }
 }
 
-export function listObjects(core: Core, exchange: ApiExchange, target: Target): void {
+export function listObjects(deps: ApiDeps, exchange: ApiExchange, target: Target): void {
   const { resource } = target;
   const options = listQuery(exchange, resource);
-  const page = pageOf(core.store, target, options);
+  const page = pageOf(deps.store, target, options);
   const form = formOf(exchange.accept, exchange.query.get('includeObject'));
   const metadata = {
     resourceVersion: String(page.revision),
     ...(page.next === undefined ? {} : { continue: page.next }),
     ...(page.remaining === undefined ? {} : { remainingItemCount: page.remaining }),
   };
-  exchange.sendJson(200, presentedList(core, form, resource, { items: page.items, metadata }));
+  exchange.sendJson(200, presentedList(deps, form, resource, { items: page.items, metadata }));
 }
 
 function presentedList(
-  core: Core,
+  deps: ApiDeps,
   form: Form,
   resource: Resource,
   page: { readonly items: readonly StoredObject[]; readonly metadata: JsonRecord },
@@ -87,7 +87,7 @@ function presentedList(
     case 'table':
       return tableOf(objects, page.metadata, {
         columns: resource.columns,
-        nowMs: core.clock.now(),
+        nowMs: deps.clock.now(),
         include: form.include,
         withColumns: true,
       });

@@ -2,7 +2,7 @@
  * DELETE of an object and of a collection.
  * Owns: reading DeleteOptions from body and query, and the answer to a deletion.
  */
-import type { Core } from '../core.ts';
+import type { ApiDeps } from '../core.ts';
 import { parseBody } from '../decode.ts';
 import type { DeletionOptions, Deletion, Propagation } from '../deletes.ts';
 import { shown } from '../direct-objects.ts';
@@ -18,11 +18,11 @@ import { listOfObjects } from './table.ts';
 /** Kinds whose deletion is answered with the object; for the others the answer is a Status. */
 const answersWithObject = new Set(['Pod', 'Service', 'ServiceAccount', 'PersistentVolumeClaim']);
 
-export async function deleteObject(core: Core, exchange: ApiExchange, target: Target): Promise<void> {
+export async function deleteObject(deps: ApiDeps, exchange: ApiExchange, target: Target): Promise<void> {
   const { resource, namespace, name = '' } = target;
-  const deletion = core.deletes.delete(resource, { namespace, name }, await deleteOptions(exchange));
+  const deletion = deps.deletes.delete(resource, { namespace, name }, await deleteOptions(exchange));
   if (deletion.outcome === 'pending' || answersWithObject.has(resource.kind))
-    sendObject(core, exchange, { resource, stored: deletion.object, code: 200 });
+    sendObject(deps, exchange, { resource, stored: deletion.object, code: 200 });
   else exchange.sendJson(200, goneStatus(resource, deletion));
 }
 
@@ -32,19 +32,19 @@ function goneStatus(resource: Resource, deletion: Deletion): JsonRecord {
   return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details };
 }
 
-export async function deleteCollection(core: Core, exchange: ApiExchange, target: Target): Promise<void> {
+export async function deleteCollection(deps: ApiDeps, exchange: ApiExchange, target: Target): Promise<void> {
   const { resource, namespace } = target;
   const options = await deleteOptions(exchange);
   const { matches } = listQuery(exchange, resource);
-  const doomed = core.store.list(resource.table, namespace).filter(matches);
+  const doomed = deps.store.list(resource.table, namespace).filter(matches);
   for (const object of doomed)
-    core.deletes.delete(resource, { namespace: object.metadata.namespace, name: object.metadata.name }, options);
+    deps.deletes.delete(resource, { namespace: object.metadata.namespace, name: object.metadata.name }, options);
   exchange.sendJson(
     200,
     listOfObjects(
       resource,
       doomed.map((object) => shown(resource, object)),
-      { resourceVersion: String(core.store.revision) },
+      { resourceVersion: String(deps.store.revision) },
     ),
   );
 }

@@ -3,7 +3,7 @@
  * Owns: the paths of the Kubernetes API that local mode has. Any other path is a 404, as on the real server.
  */
 import type { LogSource } from '../../objects.ts';
-import type { Core } from '../core.ts';
+import type { ApiDeps } from '../core.ts';
 import { badRequest, forbidden, methodNotAllowed, notServed, StatusError, unknownPath } from '../status.ts';
 import { aggregated, aggregatedType, apiVersions, group, groupList, isAggregated, resourceList } from './discovery.ts';
 import type { ApiExchange, Target } from './exchange.ts';
@@ -18,7 +18,7 @@ import { createObject, patchObject, replaceObject } from './write.ts';
 import { ownValue } from '../../../api/record.ts';
 
 export type Services = {
-  readonly core: Core;
+  readonly core: ApiDeps;
   readonly openApi: OpenApi;
   readonly watches: Watches;
   readonly watchOptions: WatchOptions;
@@ -156,12 +156,12 @@ async function routeVersion(
  * `namespaces/NS/plural/name/sub`, `plural/name/sub`; `namespaces/NS` and `namespaces/NS/status` are the namespace
  * object.
  */
-function targetOf(core: Core, apiVersion: string, rest: readonly string[]): Target {
+function targetOf(deps: ApiDeps, apiVersion: string, rest: readonly string[]): Target {
   const [first, second, third] = rest;
   const ofNamespace = first === 'namespaces' && third !== undefined && !['status', 'finalize'].includes(third);
   const namespace = ofNamespace ? second : undefined;
   const [plural = '', name, subresource = '', ...tooDeep] = ofNamespace ? rest.slice(2) : rest;
-  const resource = core.catalog.find(apiVersion, plural);
+  const resource = deps.catalog.find(apiVersion, plural);
   if (resource === undefined) throw notServed(`${plural} of ${apiVersion}`);
   const target = { resource, namespace, name, subresource };
   if (!isInScope(target) || tooDeep.length > 0) throw unknownPath();
@@ -208,16 +208,16 @@ async function servePodSubresource(services: Services, exchange: ApiExchange, ta
   else throw notServed(`pods/${target.subresource}`);
 }
 
-async function serveStatus(core: Core, exchange: ApiExchange, target: Target): Promise<void> {
+async function serveStatus(deps: ApiDeps, exchange: ApiExchange, target: Target): Promise<void> {
   switch (exchange.method) {
     case 'GET':
-      getObject(core, exchange, target);
+      getObject(deps, exchange, target);
       return;
     case 'PUT':
-      await replaceObject(core, exchange, target);
+      await replaceObject(deps, exchange, target);
       return;
     case 'PATCH':
-      await patchObject(core, exchange, target);
+      await patchObject(deps, exchange, target);
       return;
     default:
       throw methodNotAllowed();
@@ -236,7 +236,7 @@ async function serveObjects(services: Services, exchange: ApiExchange, target: T
   await handle(services.core, exchange, target);
 }
 
-type Handler = (core: Core, exchange: ApiExchange, target: Target) => Promise<void>;
+type Handler = (deps: ApiDeps, exchange: ApiExchange, target: Target) => Promise<void>;
 
 const ofCollections: Readonly<Record<string, Handler>> = { POST: createObject, DELETE: deleteCollection };
 const ofObjects: Readonly<Record<string, Handler>> = { PUT: replaceObject, PATCH: patchObject, DELETE: deleteObject };

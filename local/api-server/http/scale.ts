@@ -3,7 +3,7 @@
  * Owns: the Scale object, built from the paths that a resource declares, and writing its replicas back.
  */
 import type { StoredObject } from '../../objects.ts';
-import type { Core } from '../core.ts';
+import type { ApiDeps } from '../core.ts';
 import { parseBody } from '../decode.ts';
 import { isRecord } from '../../../api/record.ts';
 import { at, copyOf, numberAt, recordIn, recordOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
@@ -17,14 +17,14 @@ import { scaleColumns } from '../builtin/columns.ts';
 import { writeQuery, type ApiExchange, type Target } from './exchange.ts';
 import { formOf, tableOf } from './table.ts';
 
-export async function serveScale(core: Core, exchange: ApiExchange, target: Target): Promise<void> {
+export async function serveScale(deps: ApiDeps, exchange: ApiExchange, target: Target): Promise<void> {
   switch (exchange.method) {
     case 'GET':
-      sendScale(core, exchange, scaleOf(target.resource, storedObject(core, target)));
+      sendScale(deps, exchange, scaleOf(target.resource, storedObject(deps, target)));
       return;
     case 'PUT':
     case 'PATCH':
-      await writeScale(core, exchange, target);
+      await writeScale(deps, exchange, target);
       return;
     default:
       throw methodNotAllowed();
@@ -32,7 +32,7 @@ export async function serveScale(core: Core, exchange: ApiExchange, target: Targ
 }
 
 /** `kubectl get --subresource=scale` requests a table. */
-function sendScale(core: Core, exchange: ApiExchange, scale: JsonRecord): void {
+function sendScale(deps: ApiDeps, exchange: ApiExchange, scale: JsonRecord): void {
   const form = formOf(exchange.accept, exchange.query.get('includeObject'));
   const object = scale as StoredObject;
   if (form.kind !== 'table') exchange.sendJson(200, scale);
@@ -42,18 +42,18 @@ function sendScale(core: Core, exchange: ApiExchange, scale: JsonRecord): void {
       tableOf(
         [{ stored: object, shown: object }],
         { resourceVersion: object.metadata.resourceVersion },
-        { columns: scaleColumns, nowMs: core.clock.now(), include: form.include, withColumns: true },
+        { columns: scaleColumns, nowMs: deps.clock.now(), include: form.include, withColumns: true },
       ),
     );
 }
 
-function storedObject(core: Core, target: Target): StoredObject {
-  const stored = core.store.get(target.resource.table, storeKeyOf(target.namespace, target.name ?? ''));
+function storedObject(deps: ApiDeps, target: Target): StoredObject {
+  const stored = deps.store.get(target.resource.table, storeKeyOf(target.namespace, target.name ?? ''));
   if (stored === undefined) throw notFound(target.resource, target.name ?? '');
   return stored;
 }
 
-async function writeScale(core: Core, exchange: ApiExchange, target: Target): Promise<void> {
+async function writeScale(deps: ApiDeps, exchange: ApiExchange, target: Target): Promise<void> {
   const { resource, namespace, name = '' } = target;
   const query = writeQuery(exchange, exchange.method === 'PUT' ? 'UpdateOptions' : 'PatchOptions');
   const bytes = await exchange.readBody();
@@ -69,12 +69,12 @@ async function writeScale(core: Core, exchange: ApiExchange, target: Target): Pr
     setAt(draft, resource.scale?.spec ?? [], replicas);
     return draft;
   };
-  const stored = core.writes.update(resource, { namespace, name }, compute, {
+  const stored = deps.writes.update(resource, { namespace, name }, compute, {
     ...query,
     subresource: 'scale',
     strictVersion: false,
   });
-  sendScale(core, exchange, scaleOf(resource, stored));
+  sendScale(deps, exchange, scaleOf(resource, stored));
 }
 
 function wantedScale(exchange: ApiExchange, bytes: Uint8Array, live: JsonRecord): JsonRecord {

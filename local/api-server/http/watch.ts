@@ -7,7 +7,7 @@
  */
 import { randomInt } from 'node:crypto';
 import type { StoredObject } from '../../objects.ts';
-import type { Core } from '../core.ts';
+import type { ApiDeps } from '../core.ts';
 import { shown } from '../direct-objects.ts';
 import { groupVersionOf } from '../resource.ts';
 import { forbiddenValue } from '../../../kube/schema/cause.ts';
@@ -26,8 +26,8 @@ const minDefaultSeconds = 1_800;
 export class Watches {
   readonly #open = new Set<Watch>();
 
-  start(core: Core, exchange: ApiExchange, target: Target, options: WatchOptions): void {
-    const watch = new Watch(core, exchange, target);
+  start(deps: ApiDeps, exchange: ApiExchange, target: Target, options: WatchOptions): void {
+    const watch = new Watch(deps, exchange, target);
     this.#open.add(watch);
     exchange.response.once('close', () => {
       this.#open.delete(watch);
@@ -57,7 +57,7 @@ export class Watches {
 }
 
 class Watch {
-  readonly #core: Core;
+  readonly #deps: ApiDeps;
   readonly #exchange: ApiExchange;
   readonly #target: Target;
   readonly #query: ListRequest;
@@ -68,8 +68,8 @@ class Watch {
   readonly #endings: (() => void)[] = [];
   #columnsSent = false;
 
-  constructor(core: Core, exchange: ApiExchange, target: Target) {
-    this.#core = core;
+  constructor(deps: ApiDeps, exchange: ApiExchange, target: Target) {
+    this.#deps = deps;
     this.#exchange = exchange;
     this.#target = target;
     this.#sendsInitial = checkInitial(exchange);
@@ -82,7 +82,7 @@ class Watch {
 
   run(options: WatchOptions): void {
     const { response } = this.#exchange;
-    const { store, clock } = this.#core;
+    const { store, clock } = this.#deps;
     this.#exchange.setCommonHeaders('application/json');
     response.writeHead(200);
     response.flushHeaders();
@@ -104,7 +104,7 @@ class Watch {
     const { revision } = this.#query;
     if (this.#sendsInitial) return undefined;
     if (revision !== undefined && revision > 0) return revision;
-    return this.#exchange.query.get('sendInitialEvents') === 'false' ? this.#core.store.revision : undefined;
+    return this.#exchange.query.get('sendInitialEvents') === 'false' ? this.#deps.store.revision : undefined;
   }
 
   /** Sends nothing more. */
@@ -123,7 +123,7 @@ class Watch {
   }
 
   #sendState(): void {
-    const { store } = this.#core;
+    const { store } = this.#deps;
     for (const object of store.list(this.#target.resource.table, this.#target.namespace))
       if (this.#query.matches(object)) this.#send('ADDED', object);
     if (this.#sendsInitial && this.#bookmarks) this.#sendBookmark({ 'k8s.io/initial-events-end': 'true' });
@@ -146,7 +146,7 @@ class Watch {
   }
 
   #scheduleBookmark(everyMs: number): void {
-    const end = this.#core.clock.after(everyMs, () => {
+    const end = this.#deps.clock.after(everyMs, () => {
       this.#sendBookmark();
       this.#scheduleBookmark(everyMs);
     });
@@ -156,7 +156,7 @@ class Watch {
   #sendBookmark(annotations?: Readonly<Record<string, string>>): void {
     const { resource } = this.#target;
     const metadata = {
-      resourceVersion: String(this.#core.store.revision),
+      resourceVersion: String(this.#deps.store.revision),
       creationTimestamp: null,
       ...(annotations === undefined ? {} : { annotations }),
     };
@@ -187,7 +187,7 @@ class Watch {
     const include = this.#form.kind === 'table' ? this.#form.include : 'None';
     const table = tableOf(objects, metadata, {
       columns: this.#target.resource.columns,
-      nowMs: this.#core.clock.now(),
+      nowMs: this.#deps.clock.now(),
       include,
       withColumns: !this.#columnsSent,
     });

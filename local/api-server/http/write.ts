@@ -4,7 +4,7 @@
  */
 import { parse as parseYaml } from 'yaml';
 import type { StoredObject } from '../../objects.ts';
-import type { Core } from '../core.ts';
+import type { ApiDeps } from '../core.ts';
 import { checkType, decodeObject, parseBody, parseYamlText, shapeObject, wordStrictProblems } from '../decode.ts';
 import { shown } from '../direct-objects.ts';
 import { isRecord } from '../../../api/record.ts';
@@ -31,15 +31,15 @@ const patchTypes = {
 /** Resources that a PUT may create. */
 const createdByPut = new Set(['Lease', 'Event', 'Endpoints', 'Service']);
 
-export async function createObject(core: Core, exchange: ApiExchange, target: Target): Promise<void> {
+export async function createObject(deps: ApiDeps, exchange: ApiExchange, target: Target): Promise<void> {
   const { resource } = target;
   const query = writeQuery(exchange, 'CreateOptions');
   const draft = await readDraft(exchange, target, query);
-  const stored = core.writes.create(resource, toStored(resource, draft), query);
-  sendObject(core, exchange, { resource, stored, code: 201 });
+  const stored = deps.writes.create(resource, toStored(resource, draft), query);
+  sendObject(deps, exchange, { resource, stored, code: 201 });
 }
 
-export async function replaceObject(core: Core, exchange: ApiExchange, target: Target): Promise<void> {
+export async function replaceObject(deps: ApiDeps, exchange: ApiExchange, target: Target): Promise<void> {
   const { resource, namespace, name = '' } = target;
   const query = writeQuery(exchange, 'UpdateOptions');
   const draft = await readDraft(exchange, target, query);
@@ -50,20 +50,20 @@ export async function replaceObject(core: Core, exchange: ApiExchange, target: T
         ? 'name must be provided'
         : `the name of the object (${named}) does not match the name on the URL (${name})`,
     );
-  const isNew = core.store.get(resource.table, storeKeyOf(namespace, name)) === undefined;
+  const isNew = deps.store.get(resource.table, storeKeyOf(namespace, name)) === undefined;
   if (isNew && createdByPut.has(resource.kind) && target.subresource === '') {
-    sendObject(core, exchange, {
+    sendObject(deps, exchange, {
       resource,
-      stored: core.writes.create(resource, toStored(resource, draft), query),
+      stored: deps.writes.create(resource, toStored(resource, draft), query),
       code: 201,
     });
     return;
   }
-  const stored = core.writes.update(resource, { namespace, name }, () => toStored(resource, draft), {
+  const stored = deps.writes.update(resource, { namespace, name }, () => toStored(resource, draft), {
     ...query,
     subresource: asSubresource(target.subresource),
   });
-  sendObject(core, exchange, { resource, stored, code: 200 });
+  sendObject(deps, exchange, { resource, stored, code: 200 });
 }
 
 async function readDraft(exchange: ApiExchange, target: Target, query: WriteQuery): Promise<ObjectDraft> {
@@ -96,7 +96,7 @@ function worded<T>(step: () => T, patched?: JsonRecord): T {
   }
 }
 
-export async function patchObject(core: Core, exchange: ApiExchange, target: Target): Promise<void> {
+export async function patchObject(deps: ApiDeps, exchange: ApiExchange, target: Target): Promise<void> {
   const { resource } = target;
   const { mediaType } = exchange;
   const accepted = [
@@ -108,7 +108,7 @@ export async function patchObject(core: Core, exchange: ApiExchange, target: Tar
   if (!(accepted as string[]).includes(mediaType)) throw unsupportedMediaType(accepted);
   const query = writeQuery(exchange, 'PatchOptions');
   if (mediaType === patchTypes.apply) {
-    await applyObject(core, exchange, target, query);
+    await applyObject(deps, exchange, target, query);
     return;
   }
   if (exchange.query.get('force') !== null)
@@ -119,12 +119,12 @@ export async function patchObject(core: Core, exchange: ApiExchange, target: Tar
   const compute = (old: StoredObject): ObjectDraft =>
     patchedDraft(exchange, target, query, patched(resource, old, patch, mediaType));
   const key = { namespace: target.namespace, name: target.name ?? '' };
-  const stored = core.writes.update(resource, key, compute, {
+  const stored = deps.writes.update(resource, key, compute, {
     ...query,
     subresource: asSubresource(target.subresource),
     strictVersion: false,
   });
-  sendObject(core, exchange, { resource, stored, code: 200 });
+  sendObject(deps, exchange, { resource, stored, code: 200 });
 }
 
 function parsePatch(text: string): unknown {
@@ -181,7 +181,7 @@ function checkNames(target: Target, draft: ObjectDraft, name: string): void {
   placeInNamespace(target, draft);
 }
 
-async function applyObject(core: Core, exchange: ApiExchange, target: Target, query: WriteQuery): Promise<void> {
+async function applyObject(deps: ApiDeps, exchange: ApiExchange, target: Target, query: WriteQuery): Promise<void> {
   const { resource, namespace, name = '' } = target;
   if ((exchange.query.get('fieldManager') ?? '') === '')
     throw invalidObject({ group: 'meta.k8s.io', plural: '', kind: 'PatchOptions' }, '', [
@@ -199,7 +199,7 @@ async function applyObject(core: Core, exchange: ApiExchange, target: Target, qu
       manager: query.manager,
       force,
       subresource,
-      time: toTime(core.clock.now()),
+      time: toTime(deps.clock.now()),
     });
     placeInNamespace(target, wanted);
     const shaped = goOrder(resource, wanted);
@@ -216,22 +216,22 @@ async function applyObject(core: Core, exchange: ApiExchange, target: Target, qu
       ),
     );
   };
-  const isNew = core.store.get(resource.table, storeKeyOf(namespace, name)) === undefined;
+  const isNew = deps.store.get(resource.table, storeKeyOf(namespace, name)) === undefined;
   if (isNew && subresource === '') {
-    sendObject(core, exchange, {
+    sendObject(deps, exchange, {
       resource,
-      stored: core.writes.create(resource, newDraft(resource, applied(undefined), name), { ...query, applied: true }),
+      stored: deps.writes.create(resource, newDraft(resource, applied(undefined), name), { ...query, applied: true }),
       code: 201,
     });
     return;
   }
-  const stored = core.writes.update(resource, { namespace, name }, applied, {
+  const stored = deps.writes.update(resource, { namespace, name }, applied, {
     ...query,
     subresource,
     applied: true,
     strictVersion: false,
   });
-  sendObject(core, exchange, { resource, stored, code: 200 });
+  sendObject(deps, exchange, { resource, stored, code: 200 });
 }
 
 function newDraft(resource: Resource, draft: ObjectDraft, name: string): ObjectDraft {

@@ -28,10 +28,10 @@ const lookMs = 200;
  */
 export async function lockCache(
   folder: string,
-  tools: { readonly clock: Clock; readonly logger: Logger; readonly signal: AbortSignal },
+  deps: { readonly clock: Clock; readonly logger: Logger; readonly signal: AbortSignal },
 ): Promise<CacheLock> {
   const path = join(folder, 'lock');
-  const { clock, logger, signal } = tools;
+  const { clock, logger, signal } = deps;
   let seen: Sight | undefined;
   for (;;) {
     signal.throwIfAborted();

@@ -16,7 +16,7 @@ import type { SourceFile } from '../prepared.ts';
 import { fateOf, ownMark, parseMark } from './process-mark.ts';
 import { Staging } from './staging.ts';
 
-export type ModelCacheOptions = { readonly maxBytes: number; readonly clock: Clock; readonly logger: Logger };
+export type ModelCacheDeps = { readonly maxBytes: number; readonly clock: Clock; readonly logger: Logger };
 
 type StoredFile = SourceFile & { readonly mtimeMs: number };
 type EntryFile = { readonly digest: string; readonly files: readonly StoredFile[]; readonly verifiedAtMs: number };
@@ -29,18 +29,18 @@ type Kind = (typeof kinds)[number];
 
 export class ModelCache {
   readonly folder: string;
-  readonly #options: ModelCacheOptions;
+  readonly #deps: ModelCacheDeps;
   /** Entries that this process uses, such as `models/…`. */
   readonly #used = new Set<string>();
 
-  private constructor(folder: string, options: ModelCacheOptions) {
+  private constructor(folder: string, deps: ModelCacheDeps) {
     this.folder = folder;
-    this.#options = options;
+    this.#deps = deps;
   }
 
-  static async open(folder: string, options: ModelCacheOptions): Promise<ModelCache> {
+  static async open(folder: string, deps: ModelCacheDeps): Promise<ModelCache> {
     for (const kind of [...kinds, 'users']) await mkdir(join(folder, kind), { recursive: true });
-    return new ModelCache(folder, options);
+    return new ModelCache(folder, deps);
   }
 
   async staging(key: string): Promise<Staging> {
@@ -57,7 +57,7 @@ export class ModelCache {
     const entry = await readEntry(place);
     if (entry === undefined) return undefined;
     if (!(await this.#verify(place, entry))) {
-      this.#options.logger.warn('cached model was damaged; fetching it again', { digest });
+      this.#deps.logger.warn('cached model was damaged; fetching it again', { digest });
       await rm(place, { recursive: true, force: true });
       return undefined;
     }
@@ -77,7 +77,7 @@ export class ModelCache {
     const stored = await Promise.all(
       files.map(async (file) => ({ ...file, mtimeMs: (await stat(staging.pathOf(file.path))).mtimeMs })),
     );
-    await writeEntry(staging.folder, { digest, files: stored, verifiedAtMs: this.#options.clock.now() });
+    await writeEntry(staging.folder, { digest, files: stored, verifiedAtMs: this.#deps.clock.now() });
     await rm(join(staging.folder, 'parts.json'), { force: true });
     await this.#use('models', hexOf(digest));
     await rename(staging.folder, place).catch(async (error: unknown) => {
@@ -99,7 +99,7 @@ export class ModelCache {
    * @param keep paths that were passed to the server; their entries stay
    * @returns bytes freed
    */
-  async evict(keep: readonly string[], maxBytes = this.#options.maxBytes): Promise<number> {
+  async evict(keep: readonly string[], maxBytes = this.#deps.maxBytes): Promise<number> {
     const used = await this.#inUse(keep);
     const idle = (await this.#list()).filter((entry) => !used.has(entry.name)).sort((a, b) => b.usedAtMs - a.usedAtMs);
     let kept = 0;
@@ -108,7 +108,7 @@ export class ModelCache {
       kept += entry.bytes;
       if (kept <= maxBytes) continue;
       await rm(join(this.folder, entry.name), { recursive: true, force: true });
-      this.#options.logger.info('cache entry removed', { entry: entry.name, bytes: entry.bytes });
+      this.#deps.logger.info('cache entry removed', { entry: entry.name, bytes: entry.bytes });
       kept -= entry.bytes;
       freed += entry.bytes;
     }
@@ -117,7 +117,7 @@ export class ModelCache {
 
   async #use(kind: Kind, key: string): Promise<void> {
     this.#used.add(`${kind}/${key}`);
-    const now = this.#options.clock.now() / 1000;
+    const now = this.#deps.clock.now() / 1000;
     await utimes(join(this.folder, kind, key), now, now).catch(() => {});
     const mark = await ownMark();
     await writeAtomically(
@@ -147,7 +147,7 @@ export class ModelCache {
     const fate = mark === undefined ? 'gone' : await fateOf(mark);
     if (fate !== 'unknown') return fate === 'gone';
     const found = await stat(path).catch(() => undefined);
-    return found === undefined || this.#options.clock.now() - found.mtimeMs > forgetUserMs;
+    return found === undefined || this.#deps.clock.now() - found.mtimeMs > forgetUserMs;
   }
 
   async #list(): Promise<{ name: string; bytes: number; usedAtMs: number }[]> {
@@ -164,7 +164,7 @@ export class ModelCache {
   }
 
   async #verify(place: string, entry: EntryFile): Promise<boolean> {
-    const now = this.#options.clock.now();
+    const now = this.#deps.clock.now();
     const fresh = now - entry.verifiedAtMs < believeMs && entry.verifiedAtMs <= now;
     if (fresh && (await everyFile(entry.files, (file) => looksTheSame(place, file)))) return true;
     if (!(await everyFile(entry.files, (file) => isTheSame(place, file)))) return false;

@@ -24,7 +24,7 @@ import { guessedLoadBytes, sufficientLimit } from '../../config/limits.ts';
 import { sessionOptions, type SessionOptions } from '../../engine/session-options.ts';
 import type { TrialTask } from './trial-messages.ts';
 import { fills, rowCounts } from '../../engine/trial-inputs.ts';
-import { anonymousBytes, runTrial, type TrialOutcome, type TrialTools } from './trial.ts';
+import { anonymousBytes, runTrial, type TrialOutcome, type TrialDeps } from './trial.ts';
 
 export type BuildJob = {
   readonly graphPath: string;
@@ -41,7 +41,7 @@ export type BuildJob = {
   readonly optimiseFromBytes: number;
   /** `optimised/<key>` of the cache; created if needed. */
   readonly folder: string;
-  readonly tools: TrialTools & { readonly logger: Logger };
+  readonly tools: TrialDeps & { readonly logger: Logger };
 };
 
 export type BuildResult = {

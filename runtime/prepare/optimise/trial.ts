@@ -21,7 +21,7 @@ export type TrialBounds = {
   readonly runsMs?: number;
 };
 
-export type TrialTools = {
+export type TrialDeps = {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly environment: NodeJS.ProcessEnv;
@@ -44,14 +44,14 @@ const lookMs = 10;
 const program = fileURLToPath(new URL(`./trial-child${extname(import.meta.filename)}`, import.meta.url));
 
 /** @throws the signal's reason when it is aborted */
-export async function runTrial(task: TrialTask, bounds: TrialBounds, tools: TrialTools): Promise<TrialOutcome> {
-  tools.signal.throwIfAborted();
+export async function runTrial(task: TrialTask, bounds: TrialBounds, deps: TrialDeps): Promise<TrialOutcome> {
+  deps.signal.throwIfAborted();
   // Discard the child's output: ONNX Runtime's errors are returned as messages.
   const child = spawn(process.execPath, [program], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    env: tools.environment,
+    env: deps.environment,
   });
-  const watch = new Watch(child, bounds, tools);
+  const watch = new Watch(child, bounds, deps);
   try {
     child.send(task, () => {});
     return await watch.outcome();
@@ -63,7 +63,7 @@ export async function runTrial(task: TrialTask, bounds: TrialBounds, tools: Tria
 class Watch {
   readonly #child: ChildProcess;
   readonly #bounds: TrialBounds;
-  readonly #tools: TrialTools;
+  readonly #deps: TrialDeps;
   readonly #messages = new Map<TrialMessage['kind'], TrialMessage>();
   #peakBytes = 0;
   #killed: 'TooLarge' | 'TooSlow' | undefined;
@@ -72,15 +72,15 @@ class Watch {
   /** How the child ended; undefined while it runs. */
   #end: string | undefined;
 
-  constructor(child: ChildProcess, bounds: TrialBounds, tools: TrialTools) {
+  constructor(child: ChildProcess, bounds: TrialBounds, deps: TrialDeps) {
     this.#child = child;
     this.#bounds = bounds;
-    this.#tools = tools;
-    this.#deadlineMs = tools.clock.monotonic() + bounds.timeoutMs;
+    this.#deps = deps;
+    this.#deadlineMs = deps.clock.monotonic() + bounds.timeoutMs;
     child.on('message', (message: TrialMessage) => {
       this.#messages.set(message.kind, message);
       if (message.kind === 'loaded')
-        this.#deadlineMs = Math.min(this.#deadlineMs, tools.clock.monotonic() + (bounds.runsMs ?? Infinity));
+        this.#deadlineMs = Math.min(this.#deadlineMs, deps.clock.monotonic() + (bounds.runsMs ?? Infinity));
     });
     child.stderr?.on('data', (piece: Buffer) => {
       this.#stderr = (this.#stderr + piece.toString()).slice(-2000);
@@ -88,7 +88,7 @@ class Watch {
   }
 
   async outcome(): Promise<TrialOutcome> {
-    const { clock, signal } = this.#tools;
+    const { clock, signal } = this.#deps;
     const ended = new Promise<void>((resolve) => {
       // 'close' follows the last message and the last line of stderr.
       this.#child.once('close', (code, name) => {
@@ -117,7 +117,7 @@ class Watch {
     const bytes = await anonymousBytes(this.#child.pid);
     this.#peakBytes = Math.max(this.#peakBytes, bytes);
     if (bytes > (this.#bounds.memoryBytes ?? Infinity)) this.#kill('TooLarge');
-    if (this.#tools.clock.monotonic() > this.#deadlineMs) this.#kill('TooSlow');
+    if (this.#deps.clock.monotonic() > this.#deadlineMs) this.#kill('TooSlow');
   }
 
   #kill(why: 'TooLarge' | 'TooSlow'): void {

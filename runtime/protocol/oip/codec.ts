@@ -40,7 +40,7 @@ export interface Codec {
   close(): Promise<void>;
 }
 
-export type CodecOptions = {
+export type CodecDeps = {
   readonly limits: DecodeLimits;
   /** Scheduling priority below the HTTP thread's, 0 (same) to 19. */
   readonly nice: number;
@@ -68,7 +68,7 @@ type Job = {
 };
 
 export class ThreadedCodec implements Codec {
-  readonly #options: CodecOptions;
+  readonly #deps: CodecDeps;
   #memoryBytes: number;
   #thread: Worker;
   #queue: Job[] = [];
@@ -76,9 +76,9 @@ export class ThreadedCodec implements Codec {
   #closed = false;
   #failure: unknown;
 
-  constructor(options: CodecOptions) {
-    this.#options = options;
-    this.#memoryBytes = options.memoryBytes;
+  constructor(deps: CodecDeps) {
+    this.#deps = deps;
+    this.#memoryBytes = deps.memoryBytes;
     this.#thread = this.#start();
   }
 
@@ -89,7 +89,7 @@ export class ThreadedCodec implements Codec {
   }
 
   async decode(body: Uint8Array<ArrayBuffer>, jsonBytes: number): Promise<InferRequest> {
-    const { jsonLimitBytes } = this.#options;
+    const { jsonLimitBytes } = this.#deps;
     const limits = this.#limits;
     if (Math.min(jsonBytes, body.length) > jsonLimitBytes)
       throw new AppError('REQUEST_TOO_LARGE', {
@@ -114,7 +114,7 @@ export class ThreadedCodec implements Codec {
   }
 
   get #limits(): DecodeLimits {
-    return { ...this.#options.limits, jsonMemoryBytes: this.#memoryBytes };
+    return { ...this.#deps.limits, jsonMemoryBytes: this.#memoryBytes };
   }
 
   async close(): Promise<void> {
@@ -137,7 +137,7 @@ export class ThreadedCodec implements Codec {
   }
 
   #start(): Worker {
-    const { nice, heapBytes = this.#memoryBytes, logger } = this.#options;
+    const { nice, heapBytes = this.#memoryBytes, logger } = this.#deps;
     const thread = new Worker(new URL('./codec-thread.ts', import.meta.url), {
       workerData: { nice } satisfies CodecSetup,
       name: 'codec',

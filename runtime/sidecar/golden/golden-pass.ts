@@ -21,7 +21,7 @@ import type { Answered, Question } from '../../protocol/ask-runtime.ts';
 /** Never rejects. */
 export type Ask = (address: string, question: Question, signal: AbortSignal) => Promise<Answered>;
 
-export type PassWorld = {
+export type PassDeps = {
   readonly golden: GoldenConfig;
   readonly ask: Ask;
   /** Where this pod's runtime listens. */
@@ -55,7 +55,7 @@ const answerTensors = { ...caseLimits.tensors, maxElements: 2 ** 23 };
 const problemLimit = 500;
 
 export class GoldenPass {
-  readonly #world: PassWorld;
+  readonly #deps: PassDeps;
   readonly #set: PassSet;
   readonly #score: Score;
   #done = 0;
@@ -64,11 +64,11 @@ export class GoldenPass {
   #problem: string | undefined;
   #peer: number;
 
-  constructor(world: PassWorld, set: PassSet) {
-    this.#world = world;
+  constructor(deps: PassDeps, set: PassSet) {
+    this.#deps = deps;
     this.#set = set;
-    this.#score = new Score(world.golden.metric);
-    this.#peer = Math.floor(world.random() * world.peers.length);
+    this.#score = new Score(deps.golden.metric);
+    this.#peer = Math.floor(deps.random() * deps.peers.length);
   }
 
   /** The numbers of the pass so far. */
@@ -85,7 +85,7 @@ export class GoldenPass {
   }
 
   async run(): Promise<PassEnd> {
-    const { stop } = this.#world;
+    const { stop } = this.#deps;
     try {
       for (const one of this.#set.cases()) {
         const end = await this.#case(one);
@@ -110,7 +110,7 @@ export class GoldenPass {
     const got = read(one, mine);
     if (typeof got === 'string') return this.#fail(one, `the answer cannot be decoded: ${got}`);
     if (one.expected !== undefined) return this.#compare(one, one.expected, got);
-    return this.#world.peers.length === 0 ? this.#checkFinite(one, got) : this.#compareWithStable(one, got);
+    return this.#deps.peers.length === 0 ? this.#checkFinite(one, got) : this.#compareWithStable(one, got);
   }
 
   /** A refused generated case, or a server error, is the model's failure; otherwise the set does not fit the model. */
@@ -137,7 +137,7 @@ export class GoldenPass {
   }
 
   #compare(one: GoldenCase, want: NamedTensors, got: NamedTensors): PassEnd | undefined {
-    const { golden } = this.#world;
+    const { golden } = this.#deps;
     const comparison = compareOutputs(golden.metric, want, got);
     if (comparison.kind === 'unfit')
       return { kind: 'broken', why: `golden set, ${one.where}: ${golden.metric} does not fit: ${comparison.problem}` };
@@ -163,31 +163,31 @@ export class GoldenPass {
   }
 
   #fail(one: GoldenCase, note: string): undefined {
-    this.#count(one, { value: goldenMetrics[this.#world.golden.metric].worst, weight: 1, note });
+    this.#count(one, { value: goldenMetrics[this.#deps.golden.metric].worst, weight: 1, note });
   }
 
   #count(
     { where }: GoldenCase,
     { value, weight, note }: { readonly value: number; readonly weight: number; readonly note?: string },
   ): void {
-    const { metric } = this.#world.golden;
+    const { metric } = this.#deps.golden;
     const before = this.#score.worst;
     const isWorst = before === undefined || (value !== before && worse(metric, before, value) === value);
     this.#score.add({ value, weight });
     this.#compared += 1;
-    const good = meets(value, this.#world.golden);
+    const good = meets(value, this.#deps.golden);
     if (good) this.#passed += 1;
     else if (isWorst) this.#problem = note === undefined ? `${where} is the worst` : `${where}: ${note}`;
   }
 
   #askSelf(question: Question): Promise<Answered> {
-    const { ask, self, stop } = this.#world;
+    const { ask, self, stop } = this.#deps;
     return this.#patiently(() => ask(self, question, stop));
   }
 
   /** Each try uses the next pod of stable, so the restart of one pod does not delay the pass. */
   #askStable(question: Question): Promise<Answered> {
-    const { ask, peers, stop } = this.#world;
+    const { ask, peers, stop } = this.#deps;
     return this.#patiently((nth) => {
       if (nth > 1) this.#peer += 1;
       const address = peers[this.#peer % peers.length];
@@ -198,7 +198,7 @@ export class GoldenPass {
   }
 
   #patiently(askOnce: (nth: number) => Promise<Answered>): Promise<Answered> {
-    const { clock, random, stop } = this.#world;
+    const { clock, random, stop } = this.#deps;
     return retry(askOnce, {
       clock,
       signal: stop,

@@ -11,9 +11,9 @@ import type { Clock } from '../../../lib/clock.ts';
 import type { Logger } from '../../../lib/log.ts';
 import { backoffMs } from '../../../lib/retry.ts';
 import { GoldenPass, type PassEnd } from './golden-pass.ts';
-import { findSet, type SourceWorld } from './golden-source.ts';
+import { findSet, type SourceDeps } from './golden-source.ts';
 
-export type GoldenOptions = Omit<SourceWorld, 'peers' | 'stop'> & {
+export type GoldenRunDeps = Omit<SourceDeps, 'peers' | 'stop'> & {
   /** Whether this pod's runtime is ready. */
   readonly ready: () => boolean;
   readonly clock: Clock;
@@ -26,14 +26,14 @@ const pause = { baseMs: 2_000, maxMs: 30_000 };
 const maxPeers = 16;
 
 export class GoldenRunner {
-  readonly #options: GoldenOptions;
+  readonly #deps: GoldenRunDeps;
   #peers: readonly string[] = [];
   #pass: GoldenPass | undefined;
   #state: GoldenResult['state'] = 'Waiting';
   #problem: string | undefined = 'the model is not ready yet';
 
-  constructor(options: GoldenOptions) {
-    this.#options = options;
+  constructor(deps: GoldenRunDeps) {
+    this.#deps = deps;
   }
 
   /** @param peers addresses of stable's ready pods; empty when there are none, or when this pod is stable itself */
@@ -42,7 +42,7 @@ export class GoldenRunner {
   }
 
   result(): GoldenResult {
-    const { id } = this.#options.golden;
+    const { id } = this.#deps.golden;
     const numbers = this.#pass?.numbers ?? { n: 0, done: 0, passed: 0, compared: 0, score: null, worst: null };
     // Report a score only at the end: before, it covers only the cases so far, and could be mistaken for the set's.
     const score = this.#state === 'Done' ? numbers.score : null;
@@ -51,10 +51,10 @@ export class GoldenRunner {
   }
 
   async run(stop: AbortSignal): Promise<void> {
-    const { clock, random, logger } = this.#options;
+    const { clock, random, logger } = this.#deps;
     let failures = 0;
     while (!stop.aborted) {
-      await this.#until(() => this.#options.ready(), stop);
+      await this.#until(() => this.#deps.ready(), stop);
       if (stop.aborted) return;
       const askedPeers = this.#peers;
       const end = await this.#runOnce(askedPeers, stop).catch((error: unknown) => failed(error));
@@ -72,8 +72,8 @@ export class GoldenRunner {
   }
 
   async #runOnce(peers: readonly string[], stop: AbortSignal): Promise<PassEnd & { readonly note?: string }> {
-    const { golden, ask, self, clock, random } = this.#options;
-    const found = await findSet({ ...this.#options, peers, stop });
+    const { golden, ask, self, clock, random } = this.#deps;
+    const found = await findSet({ ...this.#deps, peers, stop });
     if (found.kind === 'later') return found;
     const pass = new GoldenPass({ golden, ask, self, peers: found.peers, clock, random, stop }, found.set);
     this.#pass = pass;
@@ -94,7 +94,7 @@ export class GoldenRunner {
   }
 
   async #until(condition: () => boolean, stop: AbortSignal): Promise<void> {
-    while (!condition() && !stop.aborted) await this.#options.clock.sleep(lookMs, stop);
+    while (!condition() && !stop.aborted) await this.#deps.clock.sleep(lookMs, stop);
   }
 }
 

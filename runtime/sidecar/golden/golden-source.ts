@@ -21,7 +21,7 @@ import { tasks } from '../../tasks/registry.ts';
 import type { Answered } from '../../protocol/ask-runtime.ts';
 import type { Ask, PassSet } from './golden-pass.ts';
 
-export type SourceWorld = {
+export type SourceDeps = {
   readonly golden: GoldenConfig;
   /** The model's name in URLs. */
   readonly model: string;
@@ -44,14 +44,14 @@ export type FoundSet =
     }
   | { readonly kind: 'later'; readonly why: string };
 
-export async function findSet(world: SourceWorld): Promise<FoundSet> {
+export async function findSet(deps: SourceDeps): Promise<FoundSet> {
   const {
     golden: { source },
     model,
     configDir,
     cacheDir,
     peers,
-  } = world;
+  } = deps;
   switch (source.kind) {
     case 'File':
       return {
@@ -66,27 +66,27 @@ export async function findSet(world: SourceWorld): Promise<FoundSet> {
         peers,
       };
     case 'Generated':
-      return generate(world, { seed: source.seed, count: source.cases });
+      return generate(deps, { seed: source.seed, count: source.cases });
   }
 }
 
 type Made = { readonly seed: number; readonly count: number };
 
-async function generate(world: SourceWorld, made: Made): Promise<FoundSet> {
-  const { asked } = tasks[world.task];
+async function generate(deps: SourceDeps, made: Made): Promise<FoundSet> {
+  const { asked } = tasks[deps.task];
   if (asked !== undefined)
-    return found({ n: made.count, cases: () => asked.cases(world.model, made), generated: true }, world.peers);
-  const own = await signatureAt(world, world.self);
+    return found({ n: made.count, cases: () => asked.cases(deps.model, made), generated: true }, deps.peers);
+  const own = await signatureAt(deps, deps.self);
   if (typeof own === 'string') return { kind: 'later', why: `cannot read the signature of this pod's model: ${own}` };
-  const [peer] = world.peers;
-  if (peer === undefined) return fitting(world, { ...made, signature: own, peers: [] });
-  const stable = await signatureAt(world, peer);
+  const [peer] = deps.peers;
+  if (peer === undefined) return fitting(deps, { ...made, signature: own, peers: [] });
+  const stable = await signatureAt(deps, peer);
   if (typeof stable === 'string')
     return { kind: 'later', why: `cannot read the signature of stable's model: ${stable}` };
   // Generate by stable's signature: a compatible revision accepts every input that stable accepts.
   const difference = differenceOf(own, stable);
-  if (difference === undefined) return fitting(world, { ...made, signature: stable, peers: world.peers });
-  const alone = await fitting(world, { ...made, signature: own, peers: [] });
+  if (difference === undefined) return fitting(deps, { ...made, signature: stable, peers: deps.peers });
+  const alone = await fitting(deps, { ...made, signature: own, peers: [] });
   return alone.kind === 'set'
     ? { note: `the model's ${difference} differ from stable's; answers are not compared`, ...alone }
     : alone;
@@ -111,15 +111,15 @@ function sameInputs(a: Signature, b: Signature): boolean {
 type Wanted = Made & { readonly signature: Signature; readonly peers: readonly string[] };
 
 /** Cases of the first size that the model accepts; no cases when it accepts none, or has no comparable outputs. */
-async function fitting(world: SourceWorld, { signature, peers, seed, count }: Wanted): Promise<FoundSet> {
+async function fitting(deps: SourceDeps, { signature, peers, seed, count }: Wanted): Promise<FoundSet> {
   if (comparable(signature).length === 0)
     return nothing(peers, 'no cases were generated: the model has no numeric output to compare');
   let refusal = 'its input shapes are too large';
   for (const size of sizes) {
-    const cases = (): Iterable<GoldenCase> => tensorCases(signature, world.model, { seed, count, size });
+    const cases = (): Iterable<GoldenCase> => tensorCases(signature, deps.model, { seed, count, size });
     const [first] = cases();
     if (first === undefined) continue;
-    const answered = await world.ask(peers[0] ?? world.self, first.question, world.stop);
+    const answered = await deps.ask(peers[0] ?? deps.self, first.question, deps.stop);
     if (answered.kind === 'unavailable') return { kind: 'later', why: answered.why };
     if (answered.kind === 'answer') return found({ n: count, cases, generated: true }, peers);
     refusal = answered.why;
@@ -135,7 +135,7 @@ function found(set: PassSet, peers: readonly string[]): FoundSet & { readonly ki
   return { kind: 'set', set, peers };
 }
 
-async function signatureAt({ ask, model, stop }: SourceWorld, address: string): Promise<Signature | string> {
+async function signatureAt({ ask, model, stop }: SourceDeps, address: string): Promise<Signature | string> {
   const answered: Answered = await ask(address, { method: 'GET', path: `/v2/models/${model}` }, stop);
   if (answered.kind !== 'answer') return answered.why;
   try {

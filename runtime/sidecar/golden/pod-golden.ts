@@ -11,22 +11,22 @@ import { paths } from '../../../api/names.ts';
 import type { GoldenResult } from '../../../api/report.ts';
 import type { RuntimeConfig } from '../../../api/runtime-config.ts';
 import { checkRuntimeConfig } from '../../config/revision-file.ts';
-import { GoldenRunner, type GoldenOptions } from './golden-run.ts';
+import { GoldenRunner, type GoldenRunDeps } from './golden-run.ts';
 
-export type PodGoldenOptions = Omit<GoldenOptions, 'golden' | 'model' | 'task'>;
+export type PodGoldenDeps = Omit<GoldenRunDeps, 'golden' | 'model' | 'task'>;
 
 const lookMs = 5_000;
 /** A config has a few KiB; a larger file is ignored. */
 const configLimitBytes = 1 << 20;
 
 export class PodGolden {
-  readonly #options: PodGoldenOptions;
+  readonly #deps: PodGoldenDeps;
   #peers: readonly string[] = [];
   #runner: GoldenRunner | undefined;
   #id: string | undefined;
 
-  constructor(options: PodGoldenOptions) {
-    this.#options = options;
+  constructor(deps: PodGoldenDeps) {
+    this.#deps = deps;
   }
 
   /** @param peers addresses of stable's ready pods; empty when there are none, or when this pod is stable itself */
@@ -44,23 +44,23 @@ export class PodGolden {
     let ended = new AbortController();
     let running = Promise.resolve();
     while (!stop.aborted) {
-      const config = podRuntimeConfig(this.#options.configDir);
+      const config = podRuntimeConfig(this.#deps.configDir);
       if (config?.golden !== undefined && config.golden.id !== this.#id) {
         ended.abort();
         await running;
         ended = new AbortController();
         running = this.#start({ ...config, golden: config.golden }, AbortSignal.any([stop, ended.signal]));
       }
-      await this.#options.clock.sleep(lookMs, stop);
+      await this.#deps.clock.sleep(lookMs, stop);
     }
     await running;
   }
 
   #start(
-    { golden, name, task }: RuntimeConfig & { readonly golden: GoldenOptions['golden'] },
+    { golden, name, task }: RuntimeConfig & { readonly golden: GoldenRunDeps['golden'] },
     stop: AbortSignal,
   ): Promise<void> {
-    const runner = new GoldenRunner({ ...this.#options, golden, model: name, task });
+    const runner = new GoldenRunner({ ...this.#deps, golden, model: name, task });
     this.#id = golden.id;
     this.#runner = runner;
     runner.offer(this.#peers);

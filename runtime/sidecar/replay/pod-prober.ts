@@ -7,14 +7,14 @@
 import { Agent } from 'node:http';
 import { AppError } from '../../../api/errors.ts';
 import { ports } from '../../../api/names.ts';
-import { PairProber, type ProbeInputs, type ProberOptions, type ProbeWork } from './prober.ts';
+import { PairProber, type ProbeInputs, type ProberDeps, type ProbeWork } from './prober.ts';
 import { askRuntime, type Question } from '../../protocol/ask-runtime.ts';
 import type { Asked } from '../asked.ts';
 import { findSet } from '../golden/golden-source.ts';
 import type { Ask } from '../golden/golden-pass.ts';
 import { podRuntimeConfig } from '../golden/pod-golden.ts';
 
-export type PodProberOptions = Pick<ProberOptions, 'clock' | 'random' | 'self' | 'pairs'> & {
+export type PodProberDeps = Pick<ProberDeps, 'clock' | 'random' | 'self' | 'pairs'> & {
   readonly asked: () => Asked;
   readonly ready: () => boolean;
   /** Where the revision's config is mounted; `cacheDir` is where `prepare` stores fetched files. */
@@ -29,7 +29,7 @@ const answerDeadlineMs = 30_000;
 const maxInputs = 16;
 const maxBytes = 4 * 2 ** 20;
 
-export function podProber({ asked, ready, tokenFor, configDir, cacheDir, ...options }: PodProberOptions): {
+export function podProber({ asked, ready, tokenFor, configDir, cacheDir, ...options }: PodProberDeps): {
   readonly prober: PairProber;
   readonly close: () => void;
 } {

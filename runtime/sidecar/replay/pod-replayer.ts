@@ -9,18 +9,18 @@ import { ports } from '../../../api/names.ts';
 import { present } from '../../../api/present.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { PairNews } from '../../sampling/pair-counts.ts';
-import { Replayer, type ReplayerOptions, type ReplayWork } from './replayer.ts';
+import { Replayer, type ReplayerDeps, type ReplayWork } from './replayer.ts';
 import { askRuntime } from '../../protocol/ask-runtime.ts';
 import type { Asked } from '../asked.ts';
 import { takeSamples } from '../samples-client.ts';
 
-export type PodReplayerOptions = {
+export type PodReplayerDeps = {
   /** The pod's own address. */
   readonly self: string;
   readonly clock: Clock;
   readonly asked: () => Asked;
   readonly ready: () => boolean;
-  readonly compared: ReplayerOptions['compared'];
+  readonly compared: ReplayerDeps['compared'];
   readonly pairs: PairNews;
   /** The token of this pod's revision. */
   readonly token: () => string | undefined;
@@ -31,7 +31,7 @@ const takeDeadlineMs = 5_000;
 /** Replays that take longer are not worthwhile: each is followed by a pause of up to 60 s. */
 const answerDeadlineMs = 30_000;
 
-export function podReplayer({ self, clock, asked, ready, compared, pairs, token }: PodReplayerOptions): {
+export function podReplayer({ self, clock, asked, ready, compared, pairs, token }: PodReplayerDeps): {
   readonly replayer: Replayer;
   readonly close: () => void;
 } {

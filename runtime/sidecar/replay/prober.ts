@@ -22,7 +22,7 @@ export type ProbeWork = {
 export type ProbeInputs =
   { readonly kind: 'inputs'; readonly questions: readonly Question[] } | { readonly kind: 'later' };
 
-export type ProberOptions = {
+export type ProberDeps = {
   readonly clock: Clock;
   /** Random number in [0, 1). */
   readonly random: () => number;
@@ -53,49 +53,48 @@ const busyPauseMs = 100;
 type Asked = { readonly answered: Answered; /** Time that the pod spent, in milliseconds. */ readonly tookMs: number };
 
 export class PairProber {
-  readonly #options: ProberOptions;
+  readonly #deps: ProberDeps;
   #questions: readonly Question[] | undefined;
   #next = 0;
   #turn: number;
   #blind = 0;
 
-  constructor(options: ProberOptions) {
-    this.#options = options;
-    this.#turn = Math.floor(options.random() * 16);
+  constructor(deps: ProberDeps) {
+    this.#deps = deps;
+    this.#turn = Math.floor(deps.random() * 16);
   }
 
   async run(stop: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
+    const { clock } = this.#deps;
     while (!stop.aborted) await clock.sleep(await this.#turnOnce(stop), stop);
   }
 
   /** @returns how long to wait before the next turn, in milliseconds */
   async #turnOnce(stop: AbortSignal): Promise<number> {
-    const work = this.#options.work();
+    const work = this.#deps.work();
     const peer = work?.peers[this.#turn % work.peers.length];
     if (work === undefined || peer === undefined) return idleMs;
     const question = await this.#question(work.peers);
     if (question === undefined) return Math.max(idleMs, paceMs(work));
     this.#turn += 1;
-    const { clock } = this.#options;
+    const { clock } = this.#deps;
     const beganMs = clock.monotonic();
     const took = await this.#probe(question, peer, stop);
     const dueMs = Math.max(paceMs(work), restMs(took, work), this.#blind >= blindAfter ? blindMs : 0);
     const leftMs = Math.max(0, dueMs - (clock.monotonic() - beganMs));
-    if (took.self + took.peer > 0)
-      this.#options.pairs.loaded(loadOf(took, work) / (clock.monotonic() - beganMs + leftMs));
+    if (took.self + took.peer > 0) this.#deps.pairs.loaded(loadOf(took, work) / (clock.monotonic() - beganMs + leftMs));
     return leftMs;
   }
 
   async #question(peers: readonly string[]): Promise<Question | undefined> {
     if (this.#questions === undefined) {
-      const found = await this.#options.inputs(peers);
+      const found = await this.#deps.inputs(peers);
       if (found.kind === 'later') return undefined;
       this.#questions = found.questions;
     }
     const question = this.#questions[this.#next % this.#questions.length];
     this.#next += 1;
-    if (question === undefined) this.#options.pairs.skipped('NoInputs');
+    if (question === undefined) this.#deps.pairs.skipped('NoInputs');
     return question;
   }
 
@@ -104,7 +103,7 @@ export class PairProber {
    * @returns the time that each pod spent
    */
   async #probe(question: Question, peer: string, stop: AbortSignal): Promise<Took> {
-    const { self, random } = this.#options;
+    const { self, random } = this.#deps;
     const selfFirst = random() < 0.5;
     const [one, other] = selfFirst ? [self, peer] : [peer, self];
     const first = await this.#ask(one, question, 0, stop);
@@ -115,7 +114,7 @@ export class PairProber {
   }
 
   #settle(question: Question, mine: Answered | undefined, stable: Answered | undefined): void {
-    const { pairs } = this.#options;
+    const { pairs } = this.#deps;
     if (mine?.kind !== 'answer' || stable?.kind !== 'answer') {
       const why = whyNot([mine, stable]);
       if (why === 'Refused') this.#questions = this.#questions?.filter((each) => each !== question);
@@ -136,7 +135,7 @@ export class PairProber {
 
   /** Without a service time in the answer, the whole time until the answer counts as time that the pod spent. */
   async #ask(address: string, question: Question, waitMs: number, stop: AbortSignal): Promise<Asked> {
-    const { clock, ask } = this.#options;
+    const { clock, ask } = this.#deps;
     const untilMs = clock.monotonic() + waitMs;
     for (;;) {
       const beganMs = clock.monotonic();

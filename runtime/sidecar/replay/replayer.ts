@@ -26,7 +26,7 @@ export type ReplayWork = {
   readonly pairs?: PairSource;
 };
 
-export type ReplayerOptions = {
+export type ReplayerDeps = {
   readonly clock: Clock;
   /** The current work; undefined when the operator requested none, or when this pod is not ready. */
   readonly work: () => ReplayWork | undefined;
@@ -60,7 +60,7 @@ const limits: DecodeLimits = { ...defaultDecodeLimits, maxElements: 2 ** 22 };
 export type Skipped = 'NoSample' | 'Unreachable' | 'TooLarge' | 'Busy' | 'Refused' | 'Unreadable' | 'Unfit';
 
 export class Replayer {
-  readonly #options: ReplayerOptions;
+  readonly #deps: ReplayerDeps;
   readonly #skipped = new Map<Skipped, number>();
   #compared = 0;
   #disagreed = 0;
@@ -68,8 +68,8 @@ export class Replayer {
   #asked = false;
   #turn = 0;
 
-  constructor(options: ReplayerOptions) {
-    this.#options = options;
+  constructor(deps: ReplayerDeps) {
+    this.#deps = deps;
   }
 
   /** Undefined until the operator has requested a comparison. */
@@ -85,18 +85,18 @@ export class Replayer {
   }
 
   async run(stop: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
+    const { clock } = this.#deps;
     while (!stop.aborted) await clock.sleep(await this.#turnOnce(stop), stop);
   }
 
   /** @returns how long to wait before the next turn, in milliseconds */
   async #turnOnce(stop: AbortSignal): Promise<number> {
-    const work = this.#options.work();
+    const work = this.#deps.work();
     const peer = work?.peers[this.#turn % work.peers.length];
     this.#turn += 1;
     if (work === undefined || peer === undefined) return idleMs;
     this.#noteAsked(work);
-    const taken = await this.#options.take(peer, takenAtOnce);
+    const taken = await this.#deps.take(peer, takenAtOnce);
     if (taken === undefined) this.#skip('Unreachable');
     else if (taken.samples.length === 0 && taken.tooLarge === 0) this.#skip('NoSample');
     if (taken === undefined) return idleMs;
@@ -110,11 +110,11 @@ export class Replayer {
   }
 
   async #replay(sample: Sample, work: ReplayWork, stop: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
+    const { clock } = this.#deps;
     const untilMs = clock.monotonic() + patienceMs;
     for (;;) {
       const beganMs = clock.monotonic();
-      const answered = await this.#options.answer(sample);
+      const answered = await this.#deps.answer(sample);
       if (answered.kind !== 'unavailable') {
         this.#judge(sample, answered, work);
         const tookMs = clock.monotonic() - beganMs;
@@ -133,7 +133,7 @@ export class Replayer {
 
   /** Service times are only comparable if both runtimes were idle and ran the request alone (beside.ts). */
   #pair({ tier, sizeClass, serviceMs: stable }: Sample, mine: number | undefined, source: PairSource): void {
-    const { pairs } = this.#options;
+    const { pairs } = this.#deps;
     if (stable === undefined || mine === undefined) pairs.skipped(stable === undefined ? 'StableNotAlone' : 'NotAlone');
     else pairs.paired({ tier, sizeClass, source, ratio: mine / stable });
   }
@@ -147,7 +147,7 @@ export class Replayer {
     this.#compared += 1;
     if (!agrees) this.#disagreed += 1;
     this.#worst = this.#worst === null ? value : worse(metric, this.#worst, value);
-    this.#options.compared({ tier: sample.tier, sizeClass: sample.sizeClass, agrees });
+    this.#deps.compared({ tier: sample.tier, sizeClass: sample.sizeClass, agrees });
   }
 
   #skip(why: Skipped, times = 1): void {

@@ -40,7 +40,7 @@ type Job = {
   readonly reject: (error: unknown) => void;
 };
 
-export type ReaderOptions = {
+export type TokenizerThreadDeps = {
   readonly task: ThreadTask;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -50,7 +50,7 @@ export type ReaderOptions = {
 
 export class RequestReader {
   readonly vocabulary: Vocabulary;
-  readonly #options: ReaderOptions;
+  readonly #deps: TokenizerThreadDeps;
   readonly #inline: TextTokenizer | undefined;
   readonly #jobs = new Map<number, Job>();
   #worker: Worker | undefined;
@@ -61,28 +61,28 @@ export class RequestReader {
   #callOffWatch: (() => void) | undefined;
 
   private constructor(
-    options: ReaderOptions,
+    deps: TokenizerThreadDeps,
     inline: TextTokenizer | undefined,
     started: { readonly worker: Worker; readonly vocabulary: Vocabulary },
   ) {
-    this.#options = options;
+    this.#deps = deps;
     this.#inline = inline;
     this.vocabulary = started.vocabulary;
     this.#adopt(started.worker);
   }
 
   /** @throws AppError BAD_CONFIG when the tokenizer's files cannot be used */
-  static async start(options: ReaderOptions): Promise<RequestReader> {
-    const { path, configPath } = options.task;
-    const started = await startWorker(options);
+  static async start(deps: TokenizerThreadDeps): Promise<RequestReader> {
+    const { path, configPath } = deps.task;
+    const started = await startWorker(deps);
     const small = (await stat(path)).size <= inlineTokenizerBytes;
     const inline = small && !(await hasPatterns(path));
-    return new RequestReader(options, inline ? await TextTokenizer.load(path, configPath) : undefined, started);
+    return new RequestReader(deps, inline ? await TextTokenizer.load(path, configPath) : undefined, started);
   }
 
   /** @param body may be transferred to the thread: the caller must not use it again */
   async read(body: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<TokenRequest> {
-    const { clock, task } = this.#options;
+    const { clock, task } = this.#deps;
     if (this.#inline !== undefined && isShort(body)) {
       return readRequest(body, this.#inline, task.rules, { slice: new Slice(clock, inlineSliceMs), signal });
     }
@@ -120,7 +120,7 @@ export class RequestReader {
     // Copy a view of a larger buffer: transferring it would transfer the whole buffer.
     const whole = body.byteLength === body.buffer.byteLength;
     worker.postMessage(
-      { kind: 'read', job, body, memoryBytes: this.#options.memoryBytes() } satisfies ToThread,
+      { kind: 'read', job, body, memoryBytes: this.#deps.memoryBytes() } satisfies ToThread,
       whole ? [body.buffer] : [],
     );
     if (this.#callOffWatch === undefined) this.#watch(worker);
@@ -134,7 +134,7 @@ export class RequestReader {
       task: {
         rules: { model },
       },
-    } = this.#options;
+    } = this.#deps;
     worker.postMessage({ kind: 'ping' } satisfies ToThread);
     this.#callOffWatch = clock.after(heldAfterMs, () => {
       this.#callOffWatch = undefined;
@@ -151,7 +151,7 @@ export class RequestReader {
   /** The thread answered; it is pinged again while it has jobs. */
   #pong(): void {
     this.#callOffWatch?.();
-    this.#callOffWatch = this.#options.clock.after(pingEveryMs, () => {
+    this.#callOffWatch = this.#deps.clock.after(pingEveryMs, () => {
       this.#callOffWatch = undefined;
       if (this.#jobs.size > 0 && this.#worker !== undefined) this.#watch(this.#worker);
     });
@@ -159,7 +159,7 @@ export class RequestReader {
 
   async #runningWorker(): Promise<Worker> {
     if (this.#worker !== undefined) return this.#worker;
-    const { worker } = await startWorker(this.#options);
+    const { worker } = await startWorker(this.#deps);
     // Another read may have started the thread meanwhile.
     if (this.#worker !== undefined || this.#closed) {
       await worker.terminate();
@@ -172,12 +172,12 @@ export class RequestReader {
   #adopt(worker: Worker): void {
     this.#worker = worker;
     worker.on('message', (message: FromThread) => this.#hear(message));
-    worker.on('error', (err) => this.#options.logger.error('tokenizer thread failed', { err }));
+    worker.on('error', (err) => this.#deps.logger.error('tokenizer thread failed', { err }));
     worker.once('exit', () => {
       this.#worker = undefined;
       this.#callOffWatch?.();
       this.#callOffWatch = undefined;
-      const why = this.#held ?? new AppError('ENGINE_LOST', { model: this.#options.task.rules.model });
+      const why = this.#held ?? new AppError('ENGINE_LOST', { model: this.#deps.task.rules.model });
       this.#held = undefined;
       for (const job of this.#jobs.keys()) this.#settle(job)?.reject(why);
     });
@@ -218,7 +218,7 @@ function isShort(body: Uint8Array): boolean {
 async function startWorker({
   task,
   memoryBytes,
-}: ReaderOptions): Promise<{ readonly worker: Worker; readonly vocabulary: Vocabulary }> {
+}: TokenizerThreadDeps): Promise<{ readonly worker: Worker; readonly vocabulary: Vocabulary }> {
   const fileBytes = await stat(task.path).then(
     ({ size }) => size,
     () => 0,

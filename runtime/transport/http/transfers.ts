@@ -49,20 +49,20 @@ type Transfer = {
   ended: boolean;
 };
 
-export type TransferOptions = { readonly limitBytes: () => number; readonly clock: Clock; readonly pace?: Pace };
+export type TransferDeps = { readonly limitBytes: () => number; readonly clock: Clock; readonly pace?: Pace };
 
 export class Transfers {
-  readonly #options: TransferOptions;
+  readonly #deps: TransferDeps;
   readonly #pace: Pace;
   readonly #watched = new Set<Transfer>();
   #heldBytes = 0;
   #lookedMs = 0;
   #looking = false;
 
-  /** @param options.limitBytes read at each check: it shrinks when the model was loaded */
-  constructor(options: TransferOptions) {
-    this.#options = options;
-    this.#pace = options.pace ?? usualPace;
+  /** @param deps.limitBytes read at each check: it shrinks when the model was loaded */
+  constructor(deps: TransferDeps) {
+    this.#deps = deps;
+    this.#pace = deps.pace ?? usualPace;
   }
 
   get heldBytes(): number {
@@ -70,7 +70,7 @@ export class Transfers {
   }
 
   get limitBytes(): number {
-    return this.#options.limitBytes();
+    return this.#deps.limitBytes();
   }
 
   lease(): BodyLease {
@@ -96,7 +96,7 @@ export class Transfers {
 
   /** Cuts the slowest transfer below `crowdedBytesPerSecond`. @returns false when there is none */
   cutSlowest(): boolean {
-    const now = this.#options.clock.monotonic();
+    const now = this.#deps.clock.monotonic();
     const slow = [...this.#watched].map((transfer) => ({ transfer, rate: rateOf(transfer, now, lookMs) }));
     const [slowest] = slow
       .filter(({ rate }) => rate < this.#pace.crowdedBytesPerSecond)
@@ -108,7 +108,7 @@ export class Transfers {
 
   /** @throws AppError BODIES_FULL */
   #makeRoom(own: Transfer, bytes: number): void {
-    const limitBytes = this.#options.limitBytes();
+    const limitBytes = this.#deps.limitBytes();
     const most = own.heldBytes + bytes > smallBytes ? limitBytes * largeShare : limitBytes;
     // A body that is alone always fits: body.ts checks its own limit. A transfer must not cut itself to make room.
     const isFull = (): boolean => this.#heldBytes > own.heldBytes && this.#heldBytes + bytes > most;
@@ -121,7 +121,7 @@ export class Transfers {
   #watch(own: Transfer, cut: () => void): Watch {
     own.cut = cut;
     own.movedBytes = 0;
-    own.marks = [{ ms: this.#options.clock.monotonic(), bytes: 0 }];
+    own.marks = [{ ms: this.#deps.clock.monotonic(), bytes: 0 }];
     this.#watched.add(own);
     this.#lookOn();
     return {
@@ -149,8 +149,8 @@ export class Transfers {
   #lookOn(): void {
     if (this.#looking || this.#watched.size === 0) return;
     this.#looking = true;
-    this.#lookedMs = this.#options.clock.monotonic();
-    this.#options.clock.after(lookMs, () => {
+    this.#lookedMs = this.#deps.clock.monotonic();
+    this.#deps.clock.after(lookMs, () => {
       this.#looking = false;
       this.#look();
       this.#lookOn();
@@ -158,7 +158,7 @@ export class Transfers {
   }
 
   #look(): void {
-    const { clock } = this.#options;
+    const { clock } = this.#deps;
     const { minBytesPerSecond, patienceMs } = this.#pace;
     const now = clock.monotonic();
     // This check is late because the thread was blocked, so data of clients was not read: start measuring again.

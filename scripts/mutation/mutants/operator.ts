@@ -51,7 +51,7 @@ export const operatorMutants = [
     { name: 'a child that is being deleted is deleted again', of: 'leftoversOf',
       from: 'object.metadata.deletionTimestamp !== undefined', to: 'object.metadata.deletionTimestamp === null' },
     { name: 'foreign weights that were put back are not counted', of: 'apply', within: 'putAll',
-      from: 'if (course.reverted !== undefined) hands', to: 'if (course.reverted === undefined) hands' },
+      from: 'if (course.reverted !== undefined) deps', to: 'if (course.reverted === undefined) deps' },
     { name: 'pods of a revision that does not share are marked',
       of: 'byPods', from: 'serve === null || canary === undefined ? []', to: 'serve === null ? []' },
     { name: 'more of the candidate\'s pods are marked than were decided',

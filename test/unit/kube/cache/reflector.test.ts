@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { silentLogger } from '../../../../lib/log.ts';
 import { createRegistry, expose } from '../../../../lib/metrics.ts';
 import type { KubeObject } from '../../../../kube/client/object.ts';
-import { Reflector, type ReflectorOptions } from '../../../../kube/cache/reflector.ts';
+import { Reflector, type ReflectorDeps } from '../../../../kube/cache/reflector.ts';
 import type { ResourceType } from '../../../../kube/client/resource-type.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';
 import { MemoryKube, gone, refusal } from '../../../support/memory-kube.ts';
@@ -34,7 +34,7 @@ const running: (() => Promise<void>)[] = [];
 
 async function start(
   prepare: (kube: MemoryKube) => void = () => {},
-  options: Partial<ReflectorOptions<Thing>> = {},
+  options: Partial<ReflectorDeps<Thing>> = {},
 ): Promise<World> {
   const kube = new MemoryKube();
   kube.put(things, thing('a'));

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import { silentLogger } from '../../../../lib/log.ts';
 import { createRegistry, expose } from '../../../../lib/metrics.ts';
-import { Controller, type ControllerOptions, type Reconcile } from '../../../../kube/controller/controller.ts';
+import { Controller, type ControllerDeps, type Reconcile } from '../../../../kube/controller/controller.ts';
 import { WorkQueue } from '../../../../kube/controller/workqueue.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';
 import { refusal } from '../../../support/memory-kube.ts';
@@ -18,7 +18,7 @@ type World = {
   readonly ran: Promise<void>;
 };
 
-function start(reconcile: Reconcile, options: Partial<ControllerOptions> = {}): World {
+function start(reconcile: Reconcile, options: Partial<ControllerDeps> = {}): World {
   const clock = new HandClock();
   const registry = createRegistry();
   const queue = new WorkQueue({ name: 'models', clock, registry });

@@ -4,13 +4,7 @@ import type { Clock } from '../../../../lib/clock.ts';
 import { silentLogger } from '../../../../lib/log.ts';
 import { createRegistry } from '../../../../lib/metrics.ts';
 import { fencedClient } from '../../../../kube/client/fenced-client.ts';
-import {
-  LeaderElector,
-  leases,
-  type LeaderOptions,
-  type Lease,
-  type Term,
-} from '../../../../kube/controller/leader.ts';
+import { LeaderElector, leases, type LeaderDeps, type Lease, type Term } from '../../../../kube/controller/leader.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';
 import { MemoryKube, refusal } from '../../../support/memory-kube.ts';
 
@@ -18,7 +12,7 @@ const lease = { namespace: 'ops', name: 'onnx-operator' };
 
 type Replica = { term?: Term; readonly stop: AbortController };
 
-function campaign(kube: MemoryKube, clock: Clock, identity: string, options: Partial<LeaderOptions> = {}): Replica {
+function campaign(kube: MemoryKube, clock: Clock, identity: string, options: Partial<LeaderDeps> = {}): Replica {
   const elector = new LeaderElector({
     client: kube,
     clock,

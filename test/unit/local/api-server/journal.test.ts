@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { AppError } from '../../../../api/errors.ts';
 import { silentLogger } from '../../../../lib/log.ts';
-import { createCore, type Core } from '../../../../local/api-server/core.ts';
+import { createCore, type ApiDeps } from '../../../../local/api-server/core.ts';
 import { openJournal } from '../../../../local/api-server/journal.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
@@ -23,7 +23,7 @@ const configMap = (
   data,
 });
 
-async function open(folder: string): Promise<{ core: Core; close: () => Promise<void> }> {
+async function open(folder: string): Promise<{ core: ApiDeps; close: () => Promise<void> }> {
   const journal = await openJournal(folder, silentLogger);
   const core = createCore({ clock: new HandClock(), loaded: journal.loaded, follow: (store) => journal.follow(store) });
   return { core, close: () => journal.close() };

@@ -41,7 +41,7 @@ function podOf(name: string): Pod {
   };
 }
 
-/** What a pass of that state sees; of the world only what the gatekeeper looks at. */
+/** The observed data of a pass in that state, as far as the gatekeeper reads it. */
 function seenIn(
   memory: RolloutState,
   more: { readonly pods?: readonly string[]; readonly children?: readonly Manifest[] } = {},
@@ -83,7 +83,7 @@ class Kept {
     return this.keeper;
   }
 
-  /** All pods tell of the window up to a block. */
+  /** All pods report the window up to a block. */
   hear(until: number, candidate: Partial<Shape> = {}): void {
     const shape = { first: window - 3, blocks: until - window + 4, pods: 2, perBlock: 100, factor: 1, failures: 0 };
     for (const { pod, bootId, revision, since, until: to, blocks } of [
@@ -118,23 +118,19 @@ const fromTheStart = (): Kept => {
 };
 
 describe('the gatekeeper', () => {
-  it('asks for everything that pods hold once a candidate is prepared, and keeps nothing at rest', () => {
+  it('requests the complete rings once a candidate is prepared, and has no ledger at rest', () => {
     const kept = new Kept();
     assert.equal(kept.judge(atRest, window - 9), undefined);
     assert.deepEqual(kept.anew, []);
     kept.judge(preparing, window - 6);
     kept.judge(preparing, window - 5);
     assert.deepEqual(kept.anew, [key]);
-    assert.equal(
-      kept.judge({ ...preparing, stable: null }, window),
-      undefined,
-      'a first revision is compared with nothing',
-    );
+    assert.equal(kept.judge({ ...preparing, stable: null }, window), undefined, 'a first revision is not compared');
     kept.judge({ ...preparing, candidate: 'other' }, window);
     assert.deepEqual(kept.anew, [key, key], 'another candidate is another rollout');
   });
 
-  it('says nothing before the weight is set', () => {
+  it('does not judge before the weight is set', () => {
     const kept = fromTheStart();
     kept.hear(window);
     assert.equal(kept.judge(shifting, window + 1), undefined);
@@ -158,7 +154,7 @@ describe('the gatekeeper', () => {
     assert.deepEqual([shown.message, shown.alpha], [reading.message, '0.025']);
   });
 
-  it('waits for the first report of every ready pod, and not for long', () => {
+  it('waits for the first report of every ready pod, for a limited time', () => {
     const kept = fromTheStart();
     kept.hear(window + 17, { factor: 1.6 });
     const more = { pods: [...podNames, 'stable-9'] };
@@ -171,7 +167,7 @@ describe('the gatekeeper', () => {
     assert.equal(kept.judge(analyzing, window + 19, more)?.reading.step, 'Fail');
   });
 
-  it('calls a revision silent when none of its ready pods was heard for a minute', () => {
+  it('treats a revision as silent when no ready pod has reported for a minute', () => {
     const kept = fromTheStart();
     kept.hear(window + 5);
     const late = window + 6 + silentMs / 20_000;
@@ -182,16 +178,16 @@ describe('the gatekeeper', () => {
     assert.deepEqual(
       kept.judge(analyzing, late + 1, { pods: ['candidate-0', 'candidate-1'] })?.reading.silent,
       [],
-      'without ready pods it is not for its sidecars to speak',
+      'a revision without ready pods is not silent',
     );
     assert.deepEqual(
       kept.judge({ ...analyzing, weight: 100 }, late + 1)?.reading.silent,
       [],
-      'with all the traffic nobody asks stable',
+      'stable is not asked when the candidate has all the traffic',
     );
   });
 
-  it('renews the numbers that are shown every half a minute, and with a new verdict at once', () => {
+  it('refreshes shown numbers every 30 s, and at once with a new verdict', () => {
     const kept = fromTheStart();
     kept.hear(window + 2);
     const first = kept.judge(analyzing, window + 3)?.shown;
@@ -204,8 +200,8 @@ describe('the gatekeeper', () => {
     assert.notEqual(kept.judge(analyzing, window + 5)?.shown, later);
   });
 
-  describe('foresees a step', () => {
-    /** Half an hour of stable alone, 400 requests a minute. */
+  describe('predicts a step', () => {
+    /** Half an hour of stable alone, at 400 requests per minute. */
     const before = (kept: Kept): void => {
       for (const { pod, bootId, revision, since, until, blocks } of reportsOfPods('stable', {
         first: window - 90,
@@ -227,7 +223,7 @@ describe('the gatekeeper', () => {
       }
     };
 
-    it('when it begins, and never again', () => {
+    it('once, when it begins', () => {
       const kept = fromTheStart();
       before(kept);
       for (const pod of podNames) kept.heardAt.set(pod, atMs(window));
@@ -247,11 +243,11 @@ describe('the gatekeeper', () => {
       assert.equal(
         kept.judge({ ...analyzing, phase: 'Paused', why: 'Undecided' }, window + 8)?.reading.promise,
         undefined,
-        'a pause is no step that ends by itself',
+        'a pause does not end by its gates',
       );
     });
 
-    it('alike after the operator began anew', () => {
+    it('equally after a restart of the operator', () => {
       const kept = fromTheStart();
       before(kept);
       kept.hear(window + 6);
@@ -262,16 +258,16 @@ describe('the gatekeeper', () => {
       assert.equal(kept.judge(analyzing, window + 8, { children })?.reading.promise, first);
     });
 
-    it('or says that too little is known', () => {
+    it('or reports that there were too few requests', () => {
       const kept = fromTheStart();
       for (const pod of podNames) kept.heardAt.set(pod, atMs(window) - 60_000);
       assert.equal(
         kept.judge(analyzing, window + 1)?.reading.promise,
-        'too few requests are known from before this step to say how long it takes, or what it can show',
+        'too few requests were counted before this step to predict its duration and result',
       );
     });
 
-    it('not in the shadow, and not with all the traffic', () => {
+    it('only if it compares live traffic of both revisions', () => {
       const kept = fromTheStart();
       before(kept);
       for (const pod of podNames) kept.heardAt.set(pod, atMs(window) - 60_000);
@@ -283,7 +279,7 @@ describe('the gatekeeper', () => {
     });
   });
 
-  it('says what a step that is done has shown', () => {
+  it('reports what a finished step has shown', () => {
     const kept = fromTheStart();
     kept.hear(window + 60);
     const reading = kept.judge(analyzing, window + 61)?.reading;
@@ -303,7 +299,7 @@ describe('the gatekeeper', () => {
     return { kept, before: kept.judge(analyzing, window + 18), children: kept.children(analyzing, window + 18) };
   };
 
-  it('renews them every five minutes in a pause', () => {
+  it('refreshes shown numbers every five minutes in a pause', () => {
     const kept = fromTheStart();
     const paused: RolloutState = { ...analyzing, phase: 'Paused', why: 'Undecided' };
     kept.hear(window + 2);
@@ -313,7 +309,7 @@ describe('the gatekeeper', () => {
     assert.notEqual(kept.judge(paused, window + 3 + pausedRenewMs / 20_000)?.shown, first);
   });
 
-  it('keeps what it knows in a ConfigMap of the model, that goes with the traffic', () => {
+  it('stores the ledger in a ConfigMap of the model while the candidate has traffic', () => {
     const { kept, children } = written();
     const metadata = children[0]?.metadata;
     assert.deepEqual(
@@ -325,11 +321,11 @@ describe('the gatekeeper', () => {
     assert.deepEqual(
       fromTheStart().children(shifting, window - 3),
       [],
-      'before the first window there is nothing to lose',
+      'there is nothing to store before the first window',
     );
   });
 
-  it('goes on from what another process kept', () => {
+  it('continues with the ledger that another process stored', () => {
     const { kept, before, children } = written();
     kept.begin();
     for (const pod of podNames) kept.heardAt.set(pod, atMs(window + 18) - 60_000);
@@ -338,11 +334,11 @@ describe('the gatekeeper', () => {
     assert.deepEqual(
       kept.children(analyzing, window + 18, { children }),
       children,
-      'what is there already is not written again',
+      'the stored ledger is not written again',
     );
   });
 
-  it('goes on from nothing when what is kept cannot be read', () => {
+  it('starts with an empty ledger when the stored one is unreadable', () => {
     const kept = new Kept();
     const children = [
       {
@@ -353,10 +349,10 @@ describe('the gatekeeper', () => {
       } as unknown as Manifest,
     ];
     assert.equal(kept.judge(analyzing, window + 1, { children })?.reading.step, 'Waiting');
-    assert.deepEqual(kept.warnings, ['kept gate data unreadable']);
+    assert.deepEqual(kept.warnings, ['stored gate data unreadable']);
   });
 
-  it('forgets a model that is gone', () => {
+  it('forgets a deleted model', () => {
     const kept = fromTheStart();
     kept.hear(window + 17, { factor: 1.6 });
     kept.keeper.forget(key);

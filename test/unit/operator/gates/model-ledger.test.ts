@@ -12,11 +12,11 @@ import { find, shownResultsOf } from '../../../../operator/gates/reading.ts';
 import { reportsOfPods, type Shape } from '../../../support/block-reports.ts';
 
 const revisions = ['stable', 'candidate'] as const;
-/** The window's first block; blocks before it are history. */
+/** First block of the window; blocks before it are history. */
 const window = 9000;
 const begin = window - 12;
 const blocks = 36;
-/** More than five minutes' worth, as a sidecar's is. */
+/** Blocks of a ring; like a sidecar's, it holds more than five minutes. */
 const ring = 18;
 const shape: Shape = { first: begin, blocks, pods: 2, perBlock: 30, factor: 1, failures: 0.01, seed: 11 };
 const plan = planOf({ errors: { maxIncrease: '0.5%', max: '5%' } });
@@ -32,7 +32,7 @@ const scene = {
 
 const whole = [...reportsOfPods('stable', shape), ...reportsOfPods('candidate', { ...shape, factor: 1.15, seed: 12 })];
 
-/** What a pod's sidecar tells in a block: its ring. */
+/** The ring that a pod's sidecar reports in a block. */
 function told(
   { pod, bootId, revision, blocks: counts }: BlockReport,
   at: number,
@@ -58,8 +58,7 @@ type Tick = { readonly heard: readonly boolean[]; readonly restart: boolean; rea
 type Loss = { readonly pod: number; readonly at: number };
 
 /**
- * An operator that hears some reports and not others, twice what it has heard, and begins anew; beside it one that
- * knows everything.
+ * An operator that misses some reports, receives others twice and restarts; for comparison, a ledger of all data.
  */
 class Life {
   ledger = new ModelLedger(revisions);
@@ -78,7 +77,7 @@ class Life {
     const present = new Set(whole.filter((_, n) => this.#isThere(n, at)).map(({ pod }) => pod));
     if (at >= window) this.ledger.keep({ window, present, now: at * 20_000 });
     this.#stored = this.ledger.written ?? this.#stored;
-    // Between a pod's last words and the next pass is a moment in which they are only in memory.
+    // Between the last report of a pod and the next pass its blocks are only in memory.
     if (restart && at !== this.#loss.at - 1) this.#beginAnew(at);
   }
 
@@ -86,7 +85,7 @@ class Life {
     return n !== this.#loss.pod || at < this.#loss.at;
   }
 
-  /** A pod that goes away is heard to its end, and no ring is left unread. */
+  /** A terminating pod reports until its end, and every ring is read. */
   #hearSome(n: number, at: number, heard: boolean): void {
     const must =
       (this.#quiet[n] ?? 0) >= ring - 2 ||
@@ -132,7 +131,7 @@ describe("a model's ledger", () => {
     at: fc.integer({ min: window + 1, max: begin + blocks - 3 }),
   });
 
-  it('leads to the verdicts of the whole data whatever was late, repeated, restarted or lost with a pod', () => {
+  it('gives the verdicts of the complete data after late, repeated and lost reports and restarts', () => {
     fc.assert(
       fc.property(fc.array(tick, { minLength: blocks, maxLength: blocks }), loss, (ticks, lost) => {
         const life = new Life(lost);
@@ -143,7 +142,7 @@ describe("a model's ledger", () => {
     );
   }).timeout(30_000);
 
-  it('takes no report of a revision that is not compared', () => {
+  it('ignores reports of revisions that are not compared', () => {
     const ledger = new ModelLedger(revisions);
     ledger.hear('other-0', {
       schema: 1,
@@ -156,7 +155,7 @@ describe("a model's ledger", () => {
   });
 
   const windowMs = window * 20_000;
-  it('takes back nothing of what nobody will ask for again', () => {
+  it('does not take back blocks that were forgotten', () => {
     const ledger = new ModelLedger(revisions);
     ledger.forgetBefore(begin + 20);
     ledger.hear('stable-0', told(whole[0]!, begin + 30).report);
@@ -174,12 +173,12 @@ describe("a model's ledger", () => {
   // prettier-ignore
   const cases: readonly { readonly name: string; readonly present?: ReadonlySet<string>;
     readonly now: number; readonly writes: boolean }[] = [
-    { name: 'is not written down again while every pod is there and five minutes are not over',
+    { name: 'is not stored again while every pod exists and five minutes have not passed',
       now: keepEveryMs - 1, writes: false },
-    { name: 'is written down after five minutes', now: keepEveryMs, writes: true },
-    { name: 'is written down when a pod with blocks of the window went away',
+    { name: 'is stored after five minutes', now: keepEveryMs, writes: true },
+    { name: 'is stored when a pod with blocks of the window went away',
       present: new Set(['stable-0', 'stable-1', 'candidate-0']), now: 20_000, writes: true },
-    { name: 'is not written down more often than every 20 s, whatever goes away',
+    { name: 'is stored at most every 20 s, even when pods go away',
       present: new Set(), now: 19_999, writes: false },
   ];
   const newsAt = (ledger: ModelLedger, block: number): void => ledger.hear('stable-0', told(whole[0]!, block).report);
@@ -194,7 +193,7 @@ describe("a model's ledger", () => {
     });
   }
 
-  it('is written down once for a pod that went away, and not again without news', () => {
+  it('is stored once for a pod that went away, and not again without new reports', () => {
     const ledger = filled();
     const present = new Set(['stable-0', 'stable-1', 'candidate-0']);
     assert.equal(ledger.keep({ window, present, now: windowMs }), true);
@@ -204,21 +203,21 @@ describe("a model's ledger", () => {
     assert.equal(ledger.keep({ window, present, now: windowMs + 2 * keepEveryMs }), false);
   });
 
-  it('is written down when a pod began anew, whose ring is empty now', () => {
+  it('is stored when a pod restarted, because its ring is empty now', () => {
     const ledger = filled();
     ledger.keep({ window, present: all, now: windowMs });
     ledger.hear('candidate-0', { ...told(whole[2]!, begin + 32).report, bootId: 'second' });
     assert.equal(ledger.keep({ window, present: all, now: windowMs + 20_000 }), true);
   });
 
-  it('is written down when another window begins', () => {
+  it('is stored when another window begins', () => {
     const ledger = filled();
     ledger.keep({ window, present: all, now: windowMs });
     newsAt(ledger, begin + 31);
     assert.equal(ledger.keep({ window: window + 10, present: all, now: windowMs + 200_000 }), true);
   });
 
-  it('goes on with the age of what another process wrote', () => {
+  it('uses the age of the copy that another process stored', () => {
     const ledger = filled();
     ledger.keep({ window, present: all, now: windowMs });
     const { written } = ledger;
@@ -235,7 +234,7 @@ describe("a model's ledger", () => {
 describe('a ledger as text', () => {
   const ledger = whole.reduce(fold, emptyLedger);
 
-  it('comes back as it was', () => {
+  it('is equal after it was written and read', () => {
     const { text } = packLedger({ from: 17, ledger }, window);
     assert.deepEqual(unpackLedger(text), { from: 17, ledger });
     assert.deepEqual(
@@ -277,19 +276,19 @@ describe('a ledger as text', () => {
     assert.deepEqual(unpackLedger(packLedger({ from: 0, ledger: more }, window).text), { from: 0, ledger: more });
   });
 
-  it('of an earlier operator is read', () => {
+  it('of an earlier operator is readable', () => {
     const line =
       readFileSync(new URL('../../../fixtures/upgrade/held.jsonl', import.meta.url), 'utf8')
         .split('\n')
         .find((one) => one.includes('"ledger":')) ?? assert.fail('no ledger');
     const { data } = JSON.parse(line) as { readonly data: { readonly ledger: string } };
     const kept = unpackLedger(data.ledger);
-    // One pod of each revision, with its blocks.
+    // One pod per revision, with its blocks.
     assert.equal(Object.keys(kept?.ledger ?? {}).length, 2);
     assert.deepEqual(packLedger(kept ?? assert.fail(), kept?.from ?? 0).text, data.ledger);
   });
 
-  it('leads to the same verdicts when a sidecar counted in other buckets', () => {
+  it('gives the same verdicts when a sidecar counted in other buckets', () => {
     const other = whole.map((report) => ({
       ...report,
       blocks: report.blocks.map((block) => ({
@@ -307,7 +306,7 @@ describe('a ledger as text', () => {
     );
   });
 
-  it('loses its oldest blocks on both sides when it gets too long, here and after a restart', () => {
+  it('drops the oldest blocks of both revisions when it is too long, in memory too', () => {
     const long = whole.map((report) => ({ ...report, blocks: report.blocks })).reduce(fold, emptyLedger);
     const size = packLedger({ from: 0, ledger: long }, window).text.length;
     const packed = packLedger({ from: 0, ledger: long }, window, { chars: Math.floor(size / 2) });
@@ -324,7 +323,7 @@ describe('a ledger as text', () => {
     assert.deepEqual(known.lostBlocks, []);
   });
 
-  it('loses its oldest blocks when it would be too long to be read again, however well it compresses', () => {
+  it('drops the oldest blocks when the JSON is too long to be read again, even if it compresses well', () => {
     const jsonBytes = 20_000;
     const packed = packLedger({ from: 0, ledger }, window, { jsonBytes });
     const json = gunzipSync(Buffer.from(packed.text, 'base64'));
@@ -333,7 +332,7 @@ describe('a ledger as text', () => {
     assert.deepEqual(unpackLedger(packed.text), { from: packed.from, ledger: packed.ledger });
   });
 
-  it('lets nothing back in that was left out', () => {
+  it('does not take back dropped blocks', () => {
     const packed = packLedger({ from: 0, ledger }, window, { chars: 4000 });
     const again = new ModelLedger(revisions, { ...packed, window, atMs: 0 });
     for (const pod of whole)
@@ -347,7 +346,7 @@ describe('a ledger as text', () => {
     assert.deepEqual(again.ledger, packed.ledger);
   });
 
-  it('fits however many pods there are', () => {
+  it('is within the limit for any number of pods', () => {
     const many = reportsOfPods('stable', { ...shape, pods: 40, blocks: 6, perBlock: 30 }).reduce(fold, emptyLedger);
     assert.ok(packLedger({ from: 0, ledger: many }, window, { chars: 300 }).text.length <= 300);
   });
@@ -358,10 +357,10 @@ describe('a ledger as text', () => {
     ['not gzip', 'aGVsbG8='],
     ['of another version', Buffer.from('x').toString('base64')],
   ] as const) {
-    it(`is nothing when it is ${name}`, () => assert.equal(unpackLedger(text), undefined));
+    it(`is undefined when it is ${name}`, () => assert.equal(unpackLedger(text), undefined));
   }
 
-  it('is nothing when what is in it has another form', async () => {
+  it('is undefined when its content has another format', async () => {
     const { gzipSync } = await import('node:zlib');
     const packed = (value: unknown): string => gzipSync(JSON.stringify(value)).toString('base64');
     for (const value of [

@@ -18,7 +18,7 @@ function ledgerOf(candidate: Partial<Shape>, stable: Partial<Shape> = {}): Ledge
   ].reduce(fold, emptyLedger);
 }
 
-/** What the candidate's sidecar tells of pairs: so many in each block, this many times as long. */
+/** Pairs that the candidate's sidecar reports: their number per block, and the ratio of service times. */
 type Pairs = { readonly perBlock: number; readonly factor: number; readonly blocks?: number };
 
 function withPairs(ledger: Ledger, { perBlock, factor, blocks = 60 }: Pairs): Ledger {
@@ -118,67 +118,67 @@ const rows: readonly Row[] = [
     says:
       new RegExp(String.raw`^p95 is [0-9]+% above stable \(at least [0-9]+%, allowed 15%\) after [0-9],[0-9]{3} ` +
         'requests of the candidate and') },
-  { name: 'one that breaks its limit fails by latency', given: { gates: limits, candidate: { factor: 2.5 } },
+  { name: 'a candidate over an absolute limit fails by latency', given: { gates: limits, candidate: { factor: 2.5 } },
     reads: { step: 'Fail', failed: 'LatencyGateFailed', absolute: 'Fail' },
     says: /^slo is [0-9]+ms \(at least [0-9]+ms, allowed 70ms\)/ },
-  { name: 'one that fails requests fails by errors', given: { candidate: { failures: 0.08 } },
+  { name: 'a candidate that fails requests fails by errors', given: { candidate: { failures: 0.08 } },
     reads: { step: 'Fail', failed: 'ErrorsGateFailed', absolute: 'None' },
     says: /^the error rate is [0-9.]+% above stable/ },
-  { name: 'one that answers otherwise fails by quality', given: { gates: agreement, candidate: { disagree: 0.2 } },
+  { name: 'a candidate with other answers fails by quality', given: { gates: agreement, candidate: { disagree: 0.2 } },
     reads: { step: 'Fail', failed: 'QualityGateFailed', absolute: 'None' },
     says: /of the compared answers disagree with stable's/ },
-  { name: 'a good one is done with what asks for no failure', given: { require: 'NoFail' },
+  { name: 'a good candidate finishes a step that requires NoFail', given: { require: 'NoFail' },
     reads: { step: 'Done', absolute: 'None' },
     says: /^no gate fails after 4,[0-9]{3} requests of the candidate and 4,[0-9]{3} of stable$/ },
-  { name: 'what is not proven keeps a step waiting that asks for proof',
+  { name: 'an undecided gate delays a step that requires Pass',
     given: { candidate: { blocks: 6 } }, reads: { step: 'Waiting', absolute: 'None' },
     says:
       new RegExp('^p95 undecided: .*, about [0-9,]+ to [0-9,]+ more requests needed, [0-9]+ to [0-9]+ ' +
-        String.raw`min at the present rate; in 9 min \+39% will do$`) },
-  { name: 'few requests keep any step waiting',
+        String.raw`min at the present rate; in 9 min a bound of \+39% will suffice$`) },
+  { name: 'too few requests delay every step',
     given: { gates: { minRequests: 200 }, require: 'NoFail', candidate: { perBlock: 1 } }, reads: { step: 'Waiting' },
-    says: /^no gate is beyond its limit so far: .*, 200 of each are needed, over a minute$/ },
-  { name: 'a candidate that no request came to is idle', given: { require: 'NoFail', candidate: { perBlock: 0 } },
+    says: /^no gate is beyond its limit so far: .*, 200 of each are needed, over at least a minute$/ },
+  { name: 'a candidate without requests is idle', given: { require: 'NoFail', candidate: { perBlock: 0 } },
     reads: { step: 'Waiting', idle: true }, says: /0 requests of the candidate/ },
-  { name: 'fourteen whole blocks and one that is being counted are no five minutes',
+  { name: 'fourteen whole blocks and an unfinished one are less than five minutes',
     given: { require: 'NoFail', candidate: { blocks: 15 } }, reads: { step: 'Waiting' },
     says:
       new RegExp('^no gate is beyond its limit so far: [0-9,]+ requests of the candidate and [0-9,]+ ' +
         'of stable; this step lasts at least 5 min$') },
-  { name: 'a step waits for its promise where the traffic can show it',
+  { name: 'a NoFail step waits for evidence that the traffic can provide',
     given: { require: 'NoFail', candidate: { blocks: 20, perBlock: 7 },
       stable: { blocks: 20, perBlock: 7 } }, reads: { step: 'Waiting' },
     says:
       new RegExp('^no gate is beyond its limit so far: [0-9,]+ requests of the candidate and [0-9,]+ ' +
-        'of stable; waits up to 15 min until no more than 50% on the latency and 5 points of ' +
-        'errors are shown$') },
-  { name: 'fifteen whole blocks are', given: { require: 'NoFail',
+        'of stable; waits up to 15 min for evidence that latency is at most 50% and errors ' +
+        'are at most 5 percentage points above stable$') },
+  { name: 'fifteen whole blocks are five minutes', given: { require: 'NoFail',
       candidate: { blocks: 16 } }, reads: { step: 'Done' }, says: /^no gate fails after/ },
-  { name: 'a candidate within its limits has passed them', given: { gates: limits },
+  { name: 'a candidate within its absolute limits passes', given: { gates: limits },
     reads: { step: 'Done', absolute: 'Pass' }, says: /^every gate passes after/ },
   {
-    name: 'a stable revision over a limit is sick, and the candidate clears its own',
+    name: 'a stable revision over a limit is sick, and the candidate within it passes',
       given: { gates: { ...limits, latency: [...(limits.latency ?? []),
         { name: 'p50', quantile: '0.5', maxIncrease: '5%' }] }, stable: { failures: 0.1 } },
     reads: { step: 'Waiting', absolute: 'Pass', stableSick: 'x' }, says: /^p50 undecided/,
   },
   {
-    name: 'beside a sick stable revision the broken limit is what is told',
+    name: 'when stable is sick too, the message names the limit that the candidate exceeds',
       given: { gates: { latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '5%' }],
         errors: { max: '2%' } }, candidate: { factor: 2, failures: 0.1 }, stable: { failures: 0.1 } },
     reads: { step: 'Fail', failed: 'ErrorsGateFailed', absolute: 'Fail', stableSick: 'x' }, says: /^the error rate is/,
   },
-  { name: 'one with all the traffic is held to its limits',
+  { name: 'a candidate with all the traffic is judged by its absolute limits',
     given: { gates: { ...limits, latency: [...(limits.latency ?? []),
       { name: 'p95', quantile: '0.95', maxIncrease: '5%' }] }, require: 'NoFail',
       scene: { weight: 100 }, stable: { perBlock: 0 } }, reads: { step: 'Done', absolute: 'Pass' },
     says: /^no gate fails after 4,[0-9]{3} requests of the candidate$/ },
-  { name: 'one with all the traffic is not compared with stable',
+  { name: 'a candidate with all the traffic is not compared with stable',
     given: { gates: { latency: [{ name: 'slo', quantile: '0.95', max: '500ms' },
       { name: 'p95', quantile: '0.95', maxIncrease: '5%' }], errors: { max: '2%' } },
       require: 'NoFail', scene: { weight: 100 }, candidate: { factor: 1.6 } },
     reads: { step: 'Done', absolute: 'Pass' }, says: /^no gate fails after/ },
-  { name: 'one with all the traffic fails by its limits',
+  { name: 'a candidate with all the traffic fails by its absolute limits',
     given: { gates: limits, require: 'NoFail', scene: { weight: 100 }, candidate: { failures: 0.1 },
       stable: { perBlock: 0 } }, reads: { step: 'Fail', failed: 'ErrorsGateFailed',
       absolute: 'Fail' }, says: /^the error rate is/ },
@@ -190,44 +190,44 @@ const rows: readonly Row[] = [
       candidate: { pods: 1, perBlock: 60 } }, reads: { step: 'Waiting' },
     says:
       new RegExp("^p95 undecided: .*: the candidate's pods carry less load than stable's at this " +
-        'weight, so that it can fail here, not pass; a step whose weight fits its pods can ' +
-        'pass it$') },
-  { name: 'a candidate with more load can pass, not fail, and keeps a step waiting that asks for no failure',
+        'weight, so this gate can fail but not pass; use a step whose weight matches the number ' +
+        'of pods$') },
+  { name: 'a candidate with more load can pass, not fail, and delays a step that requires NoFail',
     given: { require: 'NoFail', scene: { router: 'HTTPRoute', weight: 60, ready: { candidate: 1, stable: 2 } },
       candidate: { pods: 1, perBlock: 360, factor: 1.6 } }, reads: { step: 'Waiting' },
     says:
       new RegExp("^p95 not judged: the candidate's pods carry more load than stable's at this weight, " +
-        String.raw`so that it can pass here, not fail; give it more pods \(capacity\.maxSurge\), or the ` +
-        'step another weight$') },
-  { name: 'one pod each on unlike nodes may be what differs',
+        String.raw`so this gate can pass but not fail; add candidate pods \(capacity\.maxSurge\) ` +
+        "or change the step's weight$") },
+  { name: 'with one pod per revision the nodes may cause the difference',
     given: { candidate: { pods: 1, perBlock: 240, factor: 1.25 }, stable: { pods: 1, perBlock: 240 },
       scene: { nodes: 'Unlike', ready: { candidate: 1, stable: 1 } } }, reads: { step: 'Waiting' },
-    says: /one pod of each revision on unlike nodes: a difference of up to 2[0-9]% may be the nodes/ },
-  { name: 'on the same nodes it is the revision',
+    says: /each revision has one pod, and the nodes differ: up to 2[0-9]% of the difference may come from the nodes/ },
+  { name: 'on the same nodes the nodes cannot cause the difference',
     given: { candidate: { pods: 1, perBlock: 240, factor: 1.25 }, stable: { pods: 1, perBlock: 240 },
       scene: { nodes: 'Shared', ready: { candidate: 1, stable: 1 } } }, reads: { step: 'Waiting' },
-    says: /^(?!.*may be the nodes)/ },
-  { name: 'a slow candidate fails by pairs where there is no traffic to speak of',
+    says: /^(?!.*may come from the nodes)/ },
+  { name: 'a slow candidate fails by pairs when there is almost no traffic',
     given: { candidate: quiet, stable: { perBlock: 2 }, pairs: { perBlock: 18, factor: 1.8 } },
     reads: { step: 'Fail', failed: 'LatencyGateFailed' },
     says: /^p95 fails: at least \+[0-9]+% by 1,080 paired probes \(no live traffic needed\), allowed 15%$/ },
-  { name: 'pairs are no requests: a candidate that none came to is idle',
+  { name: 'pairs do not count as requests: a candidate without requests is idle',
     given: { require: 'NoFail', candidate: quiet, pairs: { perBlock: 18, factor: 1 } },
     reads: { step: 'Waiting', idle: true }, says:
       new RegExp('^no gate is beyond its limit so far: 0 requests of the candidate and [0-9,]+ of ' +
         'stable, with 1,080 paired probes, 200 of each are needed') },
-  { name: 'in the shadow pairs are all that a Pass needs',
+  { name: 'in the shadow a Pass needs pairs only',
     given: { ...inShadow, gates: wide, pairs: { perBlock: 18, factor: 1 } },
     reads: { step: 'Done' }, says: /^every gate passes after 1,080 paired probes$/ },
-  { name: 'in the shadow twenty pairs and five minutes do where no failure is asked for',
+  { name: 'in the shadow twenty pairs and five minutes suffice for NoFail',
     given: { ...inShadow, require: 'NoFail', pairs: { perBlock: 3, factor: 1 } },
     reads: { step: 'Done' }, says: /^no gate fails.* after 180 paired probes$/ },
-  { name: 'in the shadow a handful of pairs does not',
+  { name: 'in the shadow fewer than twenty pairs do not suffice for NoFail',
     given: { ...inShadow, require: 'NoFail', pairs: { perBlock: 3, factor: 1, blocks: 5 } },
     reads: { step: 'Waiting' }, says: /15 paired probes; more pairs are needed$/ },
   { name: 'in the shadow a slow candidate fails', given: { ...inShadow, pairs: { perBlock: 18, factor: 1.8 } },
     reads: { step: 'Fail', failed: 'LatencyGateFailed' }, says: /^p95 fails: at least/ },
-  { name: 'in the shadow nothing is known without pairs', given: { ...inShadow, gates: wide },
+  { name: 'in the shadow a gate is undecided without pairs', given: { ...inShadow, gates: wide },
     reads: { step: 'Waiting' }, says: /^p95 undecided: 0 requests of the candidate/ },
 ];
 
@@ -243,7 +243,7 @@ describe('a reading of the gates', () => {
     });
   }
 
-  it('says what stable breaks in words', () => {
+  it('names the limit that stable exceeds', () => {
     assert.match(
       read({ gates: limits, stable: { failures: 0.1 } }).stableSick ?? '',
       /^the error rate is [0-9.]+% \(at least [0-9.]+%, allowed 2%\) after [0-9,]+ requests of stable$/,
@@ -254,7 +254,7 @@ describe('a reading of the gates', () => {
     );
   });
 
-  it('looks at nothing before the window, nor at what only one revision was heard in', () => {
+  it('ignores blocks before the window and blocks that only one revision reported', () => {
     const cold = ledgerOf({ first: window - 30, blocks: 30, factor: 3 }, { first: window - 30, blocks: 30 });
     const known = knownOf({
       stable: 'stable',

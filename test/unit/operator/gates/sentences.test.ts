@@ -69,7 +69,7 @@ const openPairs: PairedResult = {
   upper: null,
 };
 
-describe('numbers are written', () => {
+describe('numbers are formatted', () => {
   const rows: readonly (readonly [string, Parameters<typeof written>[0], number])[] = [
     ['+21%', slow, 0.2149],
     ['+4.1%', slow, 0.0412],
@@ -88,7 +88,7 @@ describe('numbers are written', () => {
   for (const [text, unit, value] of rows) it(`${value} as ${text}`, () => assert.equal(written(unit, value), text));
 });
 
-describe('a gate says', () => {
+describe('the sentence of a gate is', () => {
   const far = { gate: p95, result: { ...open, estimate: 14.38, upper: 30 } };
   const quality: TrafficGate = { kind: 'disagreement-limit', name: 'quality', max: 0.02 };
   const { stableRequests: _, ...own } = failing;
@@ -118,16 +118,16 @@ describe('a gate says', () => {
       'p95 undecided: +4.1% (-6% to +13%, allowed 15%), at least 900 more requests needed, 5 min or longer at the ' +
         'present rate'],
     [openQuestion(p95, { ...open, neededRange: [null, null], perMinute: 220 }),
-      'p95 undecided: +4.1% (-6% to +13%, allowed 15%), no number of requests would decide it as it is'],
+      'p95 undecided: +4.1% (-6% to +13%, allowed 15%), more requests cannot decide it at this estimate'],
     [openQuestion(p95, { ...open, neededRange: [30, 51], perMinute: 220, later: { inMinutes: 6.3, toShow: 0.387 } }),
       'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 30 to 51 more requests needed, 1 min at the present ' +
-        'rate; in 6 min +39% will do'],
+        'rate; in 6 min a bound of +39% will suffice'],
     [openQuestion(p95, { ...open, estimate: 0.12, evidence: { ...evidence, nodesMayDiffer: 0.281, stablePods: 1 } }),
-      'p95 undecided: +12% (-6% to +13%, allowed 15%), about 910 more requests needed; one pod of each revision ' +
-        'on unlike nodes: a difference of up to 28% may be the nodes'],
+      'p95 undecided: +12% (-6% to +13%, allowed 15%), about 910 more requests needed; each revision has one ' +
+        'pod, and the nodes differ: up to 28% of the difference may come from the nodes'],
     [openQuestion(p95, { ...open, estimate: 0.12, evidence: { ...evidence, nodesMayDiffer: 0.23 } }),
-      'p95 undecided: +12% (-6% to +13%, allowed 15%), about 910 more requests needed; one pod of the candidate ' +
-        'on unlike nodes: a difference of up to 23% may be the nodes'],
+      'p95 undecided: +12% (-6% to +13%, allowed 15%), about 910 more requests needed; the candidate has one ' +
+        'pod, and the nodes differ: up to 23% of the difference may come from the nodes'],
     [openQuestion(p95, { ...open, ofClass: { tier: 'interactive', sizeClass: 512 } }),
       'p95 for interactive requests of up to 512 elements undecided: +4.1% (-6% to +13%, allowed 15%), about 910 ' +
         'more requests needed'],
@@ -136,14 +136,14 @@ describe('a gate says', () => {
         'of the candidate and 11,020 of stable'],
     [openQuestion(p95, { ...open, reason: 'LoadUnequal', load: 'Less' }),
       "p95 undecided: +4.1% (-6% to +13%, allowed 15%): the candidate's pods carry less load than stable's at " +
-        "this weight, so that it can fail here, not pass; a step whose weight fits its pods can pass it"],
+        "this weight, so this gate can fail but not pass; use a step whose weight matches the number of pods"],
     [openQuestion(p95, { ...open, reason: 'LoadUnequal', load: 'More' }),
-      "p95 not judged: the candidate's pods carry more load than stable's at this weight, so that it can pass " +
-        "here, not fail; give it more pods (capacity.maxSurge), or the step another weight"],
+      "p95 not judged: the candidate's pods carry more load than stable's at this weight, so this gate can " +
+        "pass but not fail; add candidate pods (capacity.maxSurge) or change the step's weight"],
     [openQuestion(p95, { ...open, reason: 'OneWindow', requestsStillNeeded: null }),
       'p95 undecided: +4.1% (-6% to +13%, allowed 15%), the verdict depends on a few outlier seconds; check manually'],
     [openQuestion(p95, { ...open, requestsStillNeeded: null }),
-      'p95 undecided: +4.1% (-6% to +13%, allowed 15%), no number of requests would decide it as it is'],
+      'p95 undecided: +4.1% (-6% to +13%, allowed 15%), more requests cannot decide it at this estimate'],
     [openQuestion(p95, { ...open, lower: null, upper: null }),
       'p95 undecided: +4.1% (no bounds yet, allowed 15%), about 910 more requests needed'],
     [openQuestion(p95, { ...open, reason: 'TooFewRequests', candidateRequests: 12, estimate: null }),
@@ -155,32 +155,32 @@ describe('a gate says', () => {
     [progress({ require: 'NoFail', step: 'Waiting', minRequests: 200,
         requests: { candidate: 117, stable: 2011 }, alone: false, measured: true }),
       'no gate is beyond its limit so far: 117 requests of the candidate and 2,011 of stable, 200 of each are ' +
-        'needed, over a minute'],
+        'needed, over at least a minute'],
     [progress({ require: 'NoFail', step: 'Waiting', minRequests: 200,
         requests: { candidate: 117, stable: 0 }, alone: true, measured: true }),
-      'no gate is beyond its limit so far: 117 requests of the candidate, 200 are needed, over a minute'],
+      'no gate is beyond its limit so far: 117 requests of the candidate, 200 are needed, over at least a minute'],
     [progress({ require: 'Pass', step: 'Done', minRequests: 50,
         requests: { candidate: 60, stable: 70 }, alone: false, measured: false, ungated: true }),
-      'spec.rollout.gates turns every gate off, so that nothing is judged after 60 requests of the candidate and ' +
-        '70 of stable'],
+      'spec.rollout.gates turns every gate off; no verdict after 60 requests of the candidate and 70 of stable'],
     [progress({ require: 'NoFail', step: 'Waiting', minRequests: 50,
         requests: { candidate: 0, stable: 0 }, alone: false, measured: false, ungated: true }),
-      'spec.rollout.gates turns every gate off, so that nothing is judged: 0 requests of the candidate and 0 of ' +
-        'stable, 50 of each are needed, over a minute'],
+      'spec.rollout.gates turns every gate off; no verdict: 0 requests of the candidate and 0 of stable, 50 of ' +
+        'each are needed, over at least a minute'],
     [progress({ require: 'NoFail', step: 'Waiting', minRequests: 0,
         requests: { candidate: 1, stable: 0 }, alone: false, measured: true }),
       'no gate is beyond its limit so far: 1 request of the candidate and 0 of stable; requests over at least a ' +
         'minute are needed'],
     [progress({ require: 'NoFail', step: 'Waiting', minRequests: 50,
         requests: { candidate: 0, stable: 0 }, alone: false, measured: false }),
-      'no gate has an estimate yet: 0 requests of the candidate and 0 of stable, 50 of each are needed, over a minute'],
+      'no gate has an estimate yet: 0 requests of the candidate and 0 of stable, 50 of each are needed, over at ' +
+        'least a minute'],
     [progress({ require: 'NoFail', step: 'Waiting', minRequests: 50,
         requests: { candidate: 12, stable: 34 }, alone: false, measured: true, worst: far }),
-      'p95 is at +1438% (allowed 15%), which is not decided yet: 12 requests of the candidate and 34 of stable, ' +
-        '50 of each are needed, over a minute'],
+      'p95 is undecided at +1438% (allowed 15%): 12 requests of the candidate and 34 of stable, ' +
+        '50 of each are needed, over at least a minute'],
     [progress({ require: 'NoFail', step: 'Done', minRequests: 50,
         requests: { candidate: 120, stable: 340 }, alone: false, measured: true, worst: far }),
-      'no gate fails, p95 is at +1438% (allowed 15%), which is not decided, after 120 requests of the candidate ' +
+      'no gate fails; p95 is undecided at +1438% (allowed 15%) after 120 requests of the candidate ' +
         'and 340 of stable'],
     [pairedWords('p95', probed), 'p95 passes: at most +19% by 310 paired probes (no live traffic needed)'],
     [failure(p95, { ...slow, paired: slowPairs }),
@@ -210,7 +210,7 @@ describe('a promise in the status', () => {
   const shown = { window: 1, atMs: 0, alpha: '0.01', results: [], message: '', promise: 'new' };
   const before = { observedGeneration: 1, rollout: { phase: 'Analyzing', promise: 'old', gates: [] } };
 
-  it('is that of the step under way, kept while nothing new is said, and gone with it', () => {
+  it('belongs to the current step, and is kept until there is a new one or the step ends', () => {
     assert.equal(gatesShown(analyzing, shown, before).promise, 'new');
     assert.equal(gatesShown(analyzing, undefined, before).promise, 'old');
     for (const next of [
@@ -223,7 +223,7 @@ describe('a promise in the status', () => {
 });
 
 describe('a gate in the status', () => {
-  it('has its numbers as people write them, and no bound that is not known', () => {
+  it('has formatted numbers and omits unknown bounds', () => {
     assert.deepEqual(gateStatus({ ...open, lower: null, own: { candidate: { estimate: 62.3, lower: 58.1 } } }), {
       name: 'p95',
       verdict: 'Undecided',

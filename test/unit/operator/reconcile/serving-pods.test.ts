@@ -9,7 +9,7 @@ import type { Seen } from '../../../../operator/see/seen.ts';
 import { RecentWrites } from '../../../../operator/reconcile/recent-writes.ts';
 import { desiredState } from '../../../../operator/reconcile/desired-state.ts';
 import type { Decision, Revision } from '../../../../operator/rollout/state.ts';
-import { unmarkPods, type Hands } from '../../../../operator/reconcile/serving-pods.ts';
+import { unmarkPods, type ApplyDeps } from '../../../../operator/reconcile/serving-pods.ts';
 import { TrafficMemory } from '../../../../operator/traffic/traffic-memory.ts';
 import { FakeCluster } from '../../../support/fake-cluster.ts';
 import { given } from '../../../support/given.ts';
@@ -104,7 +104,7 @@ class Stage {
 
   async pass(decision: Decision): Promise<void> {
     const seen = this.see();
-    const hands: Hands = {
+    const hands: ApplyDeps = {
       client: this.cluster.client,
       call: {},
       recent: this.#recent,
@@ -230,7 +230,7 @@ describe('pods that share the traffic', () => {
 
   it('keep their marks while a cache shows that the Service selects by them', async () => {
     const stage = await until(share(a, b));
-    const hands: Hands = {
+    const hands: ApplyDeps = {
       client: stage.cluster.client,
       call: {},
       recent: new RecentWrites(),

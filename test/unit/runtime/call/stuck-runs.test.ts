@@ -1,7 +1,7 @@
 /** Which requests fail, and what is logged, as a run takes longer and longer. */
 import assert from 'node:assert/strict';
 import { silentLogger } from '../../../../lib/log.ts';
-import { StuckRuns, type StuckRunsWorld } from '../../../../runtime/call/stuck-runs.ts';
+import { StuckRuns, type StuckRunsDeps } from '../../../../runtime/call/stuck-runs.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
 const limitMs = 30_000;
@@ -9,7 +9,7 @@ const limitMs = 30_000;
 function given(seen: { oldestMs: number; stuckMs: number }) {
   const givenUp: { ranMs: number; queued: boolean }[] = [];
   const hopeless: string[] = [];
-  const world: StuckRunsWorld = {
+  const world: StuckRunsDeps = {
     clock: new HandClock(),
     logger: silentLogger,
     model: 'm',

@@ -1,6 +1,6 @@
 /** Measuring the memory of runs at growing sizes. */
 import assert from 'node:assert/strict';
-import { measureRuns, type MeasureOptions } from '../../../../runtime/engine/measure-runs.ts';
+import { measureRuns, type MeasureDeps } from '../../../../runtime/engine/measure-runs.ts';
 import type { TensorSpec } from '../../../../runtime/engine/signature.ts';
 import { makeTensor } from '../../../../runtime/engine/tensor.ts';
 import { FakeEngine } from '../../../support/fake-engine.ts';
@@ -14,7 +14,7 @@ const text: readonly TensorSpec[] = [{ name: 'x', type: 'float32', dims: ['batch
  * An engine whose runs hold `taken(rows, length)` bytes while they run, and take `slower` milliseconds per 100
  * elements.
  */
-function world(taken: (rows: number, length: number) => number, more: Partial<MeasureOptions> = {}, slower = 1) {
+function world(taken: (rows: number, length: number) => number, more: Partial<MeasureDeps> = {}, slower = 1) {
   const clock = new HandClock();
   const sizes: string[] = [];
   let held = 0;
@@ -30,7 +30,7 @@ function world(taken: (rows: number, length: number) => number, more: Partial<Me
       held = 0;
     },
   });
-  const options: MeasureOptions = {
+  const options: MeasureDeps = {
     engine,
     inputs: text,
     outputs: ['y'],
@@ -88,12 +88,12 @@ describe('measureRuns', () => {
   it('continues from the known size where the model refuses half of it', async () => {
     const { options } = world((rows, length) => rows * length * 16 * 1024, { maxFill: 32, maxRows: 1 });
     const whole = options.engine;
-    const engine: MeasureOptions['engine'] = {
+    const engine: MeasureDeps['engine'] = {
       run: async (batch) =>
         batch.parts[0]?.['x']?.dims[1] === 4
           ? { parts: [{ kind: 'Failed', why: 'too small' }], together: true }
           : whole.run(batch),
-    } as MeasureOptions['engine'];
+    } as MeasureDeps['engine'];
     assert.deepEqual(
       (await measureRuns({ ...options, engine })).points.map(({ elements }) => elements),
       [8, 16, 32],

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import type { Signature } from '../../../../runtime/engine/signature.ts';
 import { makeTensor, type NamedTensors } from '../../../../runtime/engine/tensor.ts';
-import { warmUp, type WarmupOptions } from '../../../../runtime/engine/warmup.ts';
+import { warmUp, type WarmupDeps } from '../../../../runtime/engine/warmup.ts';
 import { FakeEngine, type FakeModel } from '../../../support/fake-engine.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
@@ -16,10 +16,10 @@ const map =
   ({ x }: NamedTensors) => ({ y: makeTensor('float32', x?.dims ?? [], run(x?.data as Float32Array, x?.dims ?? [])) });
 const doubled = map((values) => values.map((value) => 2 * value));
 
-function given(model: FakeModel, more: Partial<WarmupOptions> = {}, slots = 1) {
+function given(model: FakeModel, more: Partial<WarmupDeps> = {}, slots = 1) {
   const engine = new FakeEngine({ model, slots });
   const progress: number[] = [];
-  const options: WarmupOptions = {
+  const options: WarmupDeps = {
     engine,
     signature,
     batchable: true,

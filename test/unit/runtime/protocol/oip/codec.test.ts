@@ -4,9 +4,9 @@ import { AppError } from '../../../../../api/errors.ts';
 import { silentLogger } from '../../../../../lib/log.ts';
 import { makeTensor } from '../../../../../runtime/engine/tensor.ts';
 import { defaultDecodeLimits } from '../../../../../runtime/protocol/oip/decode.ts';
-import { ThreadedCodec, type CodecOptions } from '../../../../../runtime/protocol/oip/codec.ts';
+import { ThreadedCodec, type CodecDeps } from '../../../../../runtime/protocol/oip/codec.ts';
 
-const given = (more: Partial<CodecOptions> = {}) =>
+const given = (more: Partial<CodecDeps> = {}) =>
   new ThreadedCodec({
     limits: defaultDecodeLimits,
     nice: 0,

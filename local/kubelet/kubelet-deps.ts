@@ -6,21 +6,21 @@ import type { Objects } from '../objects.ts';
 import type { ClaimFolders } from '../workloads/claims.ts';
 import type { LocalEventRecorder } from '../workloads/event-recorder.ts';
 import type { BackoffLimits } from './backoff.ts';
-import type { ProcessDoors } from './container-process.ts';
+import type { ProcessDeps } from './container-process.ts';
 import type { ImageTable } from './images.ts';
 import type { LoopbackAddresses } from './loopback-addresses.ts';
 import type { StoredPod } from './pod.ts';
 
 export type Capacity = { readonly cpu: number; readonly memoryBytes: number };
 
-export type KubeletDoors = {
+export type KubeletDeps = {
   readonly objects: Objects;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly events: LocalEventRecorder;
   readonly images: ImageTable;
   readonly addresses: LoopbackAddresses;
-  readonly processes: ProcessDoors;
+  readonly processes: ProcessDeps;
   readonly folders: ClaimFolders;
   readonly backoff: BackoffLimits;
   readonly capacity: Capacity;
