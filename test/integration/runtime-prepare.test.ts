@@ -250,7 +250,7 @@ describe('prepare', () => {
     await model(matmul());
     await assert.rejects(
       run(runtimeConfig(folderUri(), { embedding: {} })),
-      refusal('SOURCE_MISSING', /tokenizer\.json: the tokenizer is not part/),
+      refusal('SOURCE_MISSING', /tokenizer\.json does not exist: the tokenizer is not part/),
     );
     await writeFile(join(folder, 'source', 'tokenizer.json'), '{}');
     assert.equal(

@@ -36,13 +36,13 @@ describe('model server', () => {
     { path: '/v2/models/m/versions/1', status: 404,
       want: { error: `unknown model 'm version 1'; available: 'm version ${revision}'` } },
     { path: '/v2/models/m/nothing', status: 404, want: { error: 'unknown endpoint: GET /v2/models/m/nothing' } },
-    { path: infer, status: 405, want: { error: `${infer} does not take GET: use POST` } },
+    { path: infer, status: 405, want: { error: `${infer} does not support GET: use POST` } },
     { path: '/v2/health/ready/', want: { ready: true, live: true } },
     { path: '/v1/models/other', status: 404, want: {
         error: { message: "unknown model 'other'; available: 'm'",
         type: 'invalid_request_error', param: 'model', code: 'model_not_found' } } },
     { path: '/v1/models', method: 'POST', status: 405,
-      want: { error: { message: '/v1/models does not take POST: use GET',
+      want: { error: { message: '/v1/models does not support POST: use GET',
         type: 'invalid_request_error', param: null, code: 'method_unknown' } } },
     { path: '/v1/nothing', status: 404, want: {
         error: { message: 'unknown endpoint: GET /v1/nothing',

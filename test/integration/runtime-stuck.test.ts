@@ -106,7 +106,7 @@ describe('a run that does not end', function () {
     // In a terminal there is no termination message.
     assert.match(
       program.err(),
-      /warm-up did not finish within 1000 ms.*the process kills itself: a run of the model does not end/,
+      /warm-up did not finish within 1000 ms.*the process kills itself because a run of the model does not end/,
     );
     const words = parseLastWords(await readFile(log, 'utf8'));
     assert.ok(
