@@ -33,8 +33,6 @@ const later: readonly string[] = [
   'test/integration/local-workloads.test.ts',
   'test/integration/paired-pods.test.ts',
   'test/integration/sidecar-blocks.test.ts',
-  'test/integration/sidecar.test.ts',
-  'test/unit/docs/',
 ];
 
 function filesBelow(folder: string): readonly string[] {

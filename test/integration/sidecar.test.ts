@@ -1,5 +1,5 @@
 /**
- * The sidecar as a process, beside a runtime that is a plain HTTP server: what it serves while the runtime is up, slow,
+ * The sidecar as a process, with a plain HTTP server as the runtime: what it serves while the runtime is up, slow,
  * silent, replaced and gone.
  */
 import assert from 'node:assert/strict';
@@ -16,7 +16,7 @@ import { fullReport } from '../support/reports.ts';
 
 const program = fileURLToPath(new URL('../support/sidecar-process.ts', import.meta.url));
 const { seq: _, ...counters } = fullReport;
-/** Large enough that it is worth compressing. */
+/** Large enough to be compressed. */
 const manyBuckets = {
   ...counters,
   traffic: [
@@ -29,7 +29,7 @@ const manyBuckets = {
 
 let lastAddress = 0;
 
-/** An address of loopback that no other test uses, so that the real ports can be. */
+/** A loopback address that no other test uses, so that the real ports are free. */
 function ownAddress(): string {
   lastAddress += 1;
   return `127.84.${process.pid % 250}.${lastAddress}`;
@@ -81,7 +81,7 @@ describe('sidecar', () => {
     }
   });
 
-  it('is not ready before the runtime is, says why, serves its counters then', async () => {
+  it('reports not ready with a reason before the runtime is up, then serves its counters', async () => {
     const address = ownAddress();
     await startSidecar(address);
     const before = await eventually('the first reading', async () => {
@@ -95,12 +95,12 @@ describe('sidecar', () => {
       const report = await reportOf(address);
       return report.ready === true ? report : undefined;
     });
-    // Beside a runtime that has counted before it came, it knows nothing of a block yet, unless one has just begun.
+    // The runtime had counts at the first reading, so no block is complete yet, unless a new one has just begun.
     const { blocks: _blocks, ...rest } = after;
     assert.deepEqual({ ...rest, seq: 0 }, { ...counters, seq: 0 });
   });
 
-  it('compresses for whoever accepts it', async () => {
+  it('compresses for clients that accept gzip', async () => {
     const address = ownAddress();
     await startRuntime(address, () => JSON.stringify(manyBuckets));
     await startSidecar(address);
@@ -113,7 +113,7 @@ describe('sidecar', () => {
     assert.ok(packed.body.length < plain.body.length / 2);
   });
 
-  it("goes on when the runtime is replaced, with the new one's boot", async () => {
+  it('continues with the new boot id when the runtime is replaced', async () => {
     const address = ownAddress();
     const first = await startRuntime(address, () => JSON.stringify(counters));
     await startSidecar(address);
@@ -140,9 +140,9 @@ describe('sidecar', () => {
       () => JSON.stringify({ ...counters, ready: 'yes' }),
       /ready: "yes" is neither true nor false/,
     ],
-    ['counters without end', () => `"${'x'.repeat(reportLimitBytes + 10)}"`, /more than 1048576 bytes/],
+    ['counters that are too large', () => `"${'x'.repeat(reportLimitBytes + 10)}"`, /exceed 1048576 bytes/],
   ] as const) {
-    it(`takes ${name} for no information`, async () => {
+    it(`reports not ready for ${name}`, async () => {
       const address = ownAddress();
       await startRuntime(address, body);
       await startSidecar(address);
@@ -155,7 +155,7 @@ describe('sidecar', () => {
     });
   }
 
-  it('attributes what the runtime counts to blocks of its clock', async () => {
+  it("assigns the runtime's counts to blocks of wall-clock time", async () => {
     const address = ownAddress();
     let traffic: Report['traffic'] = [];
     await startRuntime(address, () => JSON.stringify({ ...counters, traffic }));
@@ -174,7 +174,7 @@ describe('sidecar', () => {
     assert.equal(later.blocks, undefined);
   });
 
-  it('says what is wrong with a request that it cannot read', async () => {
+  it('answers an invalid query with the problem', async () => {
     const address = ownAddress();
     await startSidecar(address);
     const answer = await ask(address, '/report?sample=lots');
@@ -185,7 +185,7 @@ describe('sidecar', () => {
     );
   });
 
-  it('answers what it does not know with 404 in JSON', async () => {
+  it('answers an unknown path with 404 in JSON', async () => {
     const address = ownAddress();
     await startSidecar(address);
     const answer = await ask(address, '/reports');
@@ -193,7 +193,7 @@ describe('sidecar', () => {
     assert.equal((JSON.parse(answer.body.toString()) as { error: { code: string } }).error.code, 'PATH_UNKNOWN');
   });
 
-  it('reports through the drain, ends with the runtime', async () => {
+  it('reports during the drain, and ends with the runtime', async () => {
     const address = ownAddress();
     let state = 'ready';
     const runtime = await startRuntime(address, () => JSON.stringify({ ...counters, state }));

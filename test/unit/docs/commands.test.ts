@@ -1,6 +1,5 @@
 /**
- * Commands that documents and helps show: they exist, and under a Node that is too old they say so in the guard's
- * sentence.
+ * Commands in documents and help texts exist, and print the guard's message under a Node version that is too old.
  */
 import assert from 'node:assert/strict';
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
@@ -12,7 +11,7 @@ import packageJson from '../../../package.json' with { type: 'json' };
 const root = join(import.meta.dirname, '..', '..', '..');
 const scripts: Readonly<Record<string, string>> = packageJson.scripts;
 const text = (path: string): string => readFileSync(join(root, path), 'utf8');
-// Decisions are not edited: they tell of commands as they were.
+// Decisions are not edited, so they may mention commands that no longer exist.
 const documents = globSync(
   [
     '*.md',
@@ -38,7 +37,7 @@ describe('the commands that documents show', () => {
     );
   });
 
-  it('never start a .ts file by whatever Node there is: older ones end with a trace before the guard speaks', () => {
+  it('never start a .ts file with node directly: an older Node prints a stack trace before the guard runs', () => {
     const found = documents.flatMap((file) =>
       [...text(file).matchAll(/\bnode (?!-r)[\w./-]+\.ts\b.*/g)].map(([line]) => `${file}: ${line}`),
     );
@@ -46,7 +45,7 @@ describe('the commands that documents show', () => {
   });
 
   for (const [name, command] of typescriptScripts) {
-    it(`npm run ${name} meets the guard first, and its file exists`, () => {
+    it(`npm run ${name} runs the guard first, and its file exists`, () => {
       const [, entry = ''] = /([\w./-]+\.ts)\b/.exec(command) ?? [];
       assert.ok(existsSync(join(root, entry)), entry);
       assert.ok(
@@ -59,7 +58,7 @@ describe('the commands that documents show', () => {
   describe('kubectl-onnx on the PATH', () => {
     const ask = (path: string): SpawnSyncReturns<string> =>
       spawnSync(path, ['--help'], { cwd: tmpdir(), encoding: 'utf8', env: { PATH: '/usr/local/bin:/usr/bin:/bin' } });
-    it("runs by the project's Node from anywhere, as a link too", () => {
+    it("runs with the project's Node from any folder, also through a symbolic link", () => {
       const folder = mkdtempSync(join(tmpdir(), 'kubectl-onnx-'));
       try {
         symlinkSync(join(root, 'cli', 'kubectl-onnx'), join(folder, 'kubectl-onnx'));
@@ -74,7 +73,7 @@ describe('the commands that documents show', () => {
 
   const sentence = /^onnx-operator needs Node >= 26, this is 20 \(.*\)\.\nIt comes with the project/;
 
-  it('are refused by the guard in a sentence where Node is 20', () => {
+  it('are refused by the guard with a message under Node 20', () => {
     const program =
       "Object.defineProperty(process.versions, 'node', { value: '20.1.0' }); require('./scripts/node-guard.cjs')";
     const { status, stderr }: SpawnSyncReturns<string> = spawnSync(process.execPath, ['-e', program], {
@@ -85,7 +84,7 @@ describe('the commands that documents show', () => {
     assert.match(stderr, sentence);
   });
 
-  it('are refused so by a real Node 20, when one is on the PATH', function () {
+  it('are refused under a real Node 20, if one is on the PATH', function () {
     this.timeout(60_000);
     const folders: readonly string[] = (process.env['PATH'] ?? '')
       .split(delimiter)

@@ -1,4 +1,4 @@
-/** What the documents tell people to apply can be applied. */
+/** The manifests in the documents are valid. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ const blocks = pages.flatMap((page) =>
 
 describe('YAML in the documents', () => {
   for (const { page, number, body } of blocks) {
-    it(`${page}, block ${number}, is YAML, and its OnnxModels are right`, () => {
+    it(`${page}, block ${number}, is YAML, and its OnnxModels are valid`, () => {
       for (const document of parseAllDocuments(body)) assert.deepEqual('errors' in document ? document.errors : [], []);
       const wrong = documentsOf(page, body)
         .flatMap(judgeDocument)
@@ -35,16 +35,16 @@ describe('YAML in the documents', () => {
       );
     });
   }
-  it('is found at all', () => assert.ok(blocks.some(({ body }) => body.includes('kind: OnnxModel'))));
+  it('includes an OnnxModel', () => assert.ok(blocks.some(({ body }) => body.includes('kind: OnnxModel'))));
 });
 
 describe('the GitOps recipes', () => {
   const files = readdirSync(join(root, 'docs', 'gitops'));
   for (const file of files)
-    it(`${file} is spoken of in gitops.md`, () => assert.ok(text('docs/gitops.md').includes(`gitops/${file}`)));
+    it(`${file} is mentioned in gitops.md`, () => assert.ok(text('docs/gitops.md').includes(`gitops/${file}`)));
 
   const cm = parse(text('docs/gitops/argocd-cm.yaml')) as { readonly data: Readonly<Record<string, string>> };
-  it('ignore fields that there are, and every intent of the command line', () => {
+  it('ignore only existing fields, and every intent of the command line', () => {
     const { jsonPointers } = parse(
       cm.data['resource.customizations.ignoreDifferences.onnx-operator.dev_OnnxModel'] ?? '',
     ) as { readonly jsonPointers: readonly string[] };
@@ -53,12 +53,12 @@ describe('the GitOps recipes', () => {
         .split('/')
         .slice(1)
         .reduce<JsonSchema | undefined>((at, name) => at?.properties?.[name], openApiSchema('published'));
-      assert.ok(field !== undefined, `${pointer} is no field`);
+      assert.ok(field !== undefined, `${pointer} is not a field`);
     }
     for (const intent of ['paused', 'abortRevision', 'promoteRevision', 'pinRevision', 'resumeStep', 'retryToken'])
       assert.ok(jsonPointers.includes(`/spec/rollout/${intent}`), intent);
   });
-  it('have actions that are commands, too', () => {
+  it('have actions that are also commands', () => {
     const { definitions } = parse(cm.data['resource.customizations.actions.onnx-operator.dev_OnnxModel'] ?? '') as {
       readonly definitions: readonly { readonly name: string }[];
     };
@@ -67,15 +67,15 @@ describe('the GitOps recipes', () => {
       [],
     );
   });
-  it('let Flux wait, for longer than a candidate may take to come up and be judged', () => {
+  it('let Flux wait longer than a candidate may take to start and to be judged', () => {
     const { spec } = parse(text('docs/gitops/flux.yaml')) as {
       readonly spec: { readonly wait: boolean; readonly timeout: string };
     };
     assert.equal(spec.wait, true);
-    // progressDeadline and two analyze steps, as they are by default.
+    // The default progressDeadline and two default analyze steps.
     assert.ok((parseDurationMs(spec.timeout) ?? 0) >= 3 * (parseDurationMs('30m') ?? Infinity));
   });
-  it('let Argo CD leave alone what it ignores', () => {
+  it('let Argo CD keep ignored fields at sync', () => {
     const { spec } = parse(text('docs/gitops/argocd-application.yaml')) as {
       readonly spec: { readonly syncPolicy: { readonly syncOptions: readonly string[] } };
     };

@@ -1,6 +1,6 @@
 /**
- * The commands that README and examples show to be pasted: files exist, manifests are right, and each step speaks of
- * what the steps before it made.
+ * The commands in README and examples: their files exist, their manifests are valid, and each step only uses objects
+ * that an earlier step created.
  */
 import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
@@ -26,7 +26,7 @@ for (const page of ['README.md', 'examples/README.md']) {
   describe(`the tours of ${page}`, () => {
     const lines = blocksOf(page).flatMap((block) => block.split('\n'));
 
-    it('apply manifests that are there and right', () => {
+    it('apply manifests that exist and are valid', () => {
       const files = lines.flatMap(filesOf);
       assert.ok(files.length > 0);
       for (const file of files) {
@@ -41,7 +41,7 @@ for (const page of ['README.md', 'examples/README.md']) {
       }
     });
 
-    it('wait for, ask and show models that an earlier line applied', () => {
+    it('wait for, query and show models that an earlier line applied', () => {
       const known = new Set<string>();
       for (const line of lines) {
         for (const model of filesOf(line).flatMap(modelsOf)) known.add(model);
@@ -58,19 +58,19 @@ for (const page of ['README.md', 'examples/README.md']) {
 describe('the stories that README.md shows', () => {
   const quotes = quotesIn(text('README.md'));
 
-  it('are those of changes.story.test.ts, whole', () => {
+  it('are all stories of changes.story.test.ts', () => {
     const told = globSync('test/story/a-change-that-*.golden', { cwd: root }).toSorted();
     assert.ok(told.length > 2);
     assert.deepEqual([...quotes.keys()].toSorted(), told);
   });
-  for (const [path, quote] of quotes) it(`say what ${path} says`, () => assert.equal(quote, text(path)));
+  for (const [path, quote] of quotes) it(`equal ${path}`, () => assert.equal(quote, text(path)));
 });
 
 describe('the canary tour of README.md', () => {
   const blocks = blocksOf('README.md').map((block) => block.split('\n').flatMap(filesOf));
   const tour = blocks.find((files) => files.some((file) => file.startsWith('examples/canary/'))) ?? [];
 
-  it('has a model of its own name, not that of the example before it', () => {
+  it('uses another model name than the example before it', () => {
     const before = blocks.slice(0, blocks.indexOf(tour)).flat().flatMap(modelsOf);
     assert.deepEqual(
       tour.flatMap(modelsOf).filter((name) => before.includes(name)),
