@@ -168,7 +168,7 @@ describe('npm run models', () => {
 
   it('says in a sentence that the registry is away, and ends with 4', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'models-'));
-    // Port 9 of loopback: nobody listens, the refusal is at once. A cache of its own, lest the package be in the
+    // No process listens on port 9 of loopback, so the refusal is immediate. Its own cache: the package may be in the
     // user's.
     const { code, stderr } = await models([dir, 'ocr'], {
       npm_config_registry: 'http://127.0.0.1:9/',

@@ -1,4 +1,4 @@
-/** Local mode's Gateway over real sockets: who gets a request, what is said when nobody can, and what flows through. */
+/** Local mode's Gateway over real sockets: which backend gets a request, the answer without a backend, streams. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Agent, createServer, request, type IncomingMessage, type RequestListener, type Server } from 'node:http';
@@ -320,20 +320,20 @@ describe('the local gateway', () => {
     world.objects.create(gatewayClassesPath, {
       apiVersion,
       kind: 'GatewayClass',
-      metadata: { name: 'theirs' },
+      metadata: { name: 'foreign' },
       spec: { controllerName: 'example.com/gateways' },
     });
     world.objects.create(gatewaysPath, {
       apiVersion,
       kind: 'Gateway',
-      metadata: { name: 'theirs', namespace: 'default' },
-      spec: { gatewayClassName: 'theirs', listeners: [{ name: 'http', port, protocol: 'HTTP' }] },
+      metadata: { name: 'foreign', namespace: 'default' },
+      spec: { gatewayClassName: 'foreign', listeners: [{ name: 'http', port, protocol: 'HTTP' }] },
     });
     await world.route('r', { gone: 1 });
     assert.deepEqual(
       [
-        world.gatewayNow('theirs')?.status,
-        world.objects.get({ ...servicesPath, namespace: 'default', name: 'theirs-gateway' }),
+        world.gatewayNow('foreign')?.status,
+        world.objects.get({ ...servicesPath, namespace: 'default', name: 'foreign-gateway' }),
       ],
       [undefined, undefined],
     );

@@ -61,7 +61,7 @@ async function prepare(version: KubeVersion, ends: Ends): Promise<Target> {
   return { server, kubectl, version };
 }
 
-/** A port that nobody listens on. */
+/** A port without a listener. */
 async function freePort(): Promise<number> {
   const server = createServer();
   server.listen(0, '127.0.0.1');
@@ -375,9 +375,9 @@ describe('the verbs that people type', function () {
     assert.match((await kubectl.run(['exec', 'forwarded', '--', 'ls'])).err, /exec is not served by local mode/);
   });
 
-  each('auth says that one may do everything, and of nobody else what they may', async ({ kubectl }) => {
+  each('auth says that the caller may do everything, and refuses to answer for another user', async ({ kubectl }) => {
     assert.match(await kubectl.ok(['auth', 'can-i', '--list']), /^\*\.\* +\[\] +\[\] +\[\*\]$/m);
-    const other = await kubectl.run(['auth', 'can-i', 'create', 'pods', '--as=somebody']);
+    const other = await kubectl.run(['auth', 'can-i', 'create', 'pods', '--as=another-user']);
     assert.match(other.err, /local mode has one user, who may do everything: impersonation is not supported/);
   });
 

@@ -25,7 +25,7 @@ function widget(name: string, spec: Readonly<Record<string, unknown>>): string {
   });
 }
 
-/** One container that said two lines; with `follow` it goes on until nobody listens. */
+/** A container that logged two lines; with `follow` the stream continues until the client closes it. */
 const logs: LogSource = {
   read(pod, options) {
     if (pod.name !== 'talker') return undefined;

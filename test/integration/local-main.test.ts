@@ -16,7 +16,8 @@ import { systemClock } from '../../lib/clock.ts';
 import type { StoredPod } from '../../local/kubelet/pod.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
-const nobody = 65534;
+/** The Unix user `nobody:` of Debian. */
+const unprivileged = 65534;
 
 type Options = { readonly uid?: number; readonly operator?: boolean };
 
@@ -216,10 +217,10 @@ describe('npm run local', function () {
   });
 
   it('works for a user without rights', async function () {
-    // Only root may become somebody else; CI runs as root.
+    // Only root may change its user; CI runs as root.
     if (process.getuid?.() !== 0) return this.skip();
-    chownSync(dir, nobody, nobody);
-    const one = local(['--data', join(dir, 'data')], { uid: nobody });
+    chownSync(dir, unprivileged, unprivileged);
+    const one = local(['--data', join(dir, 'data')], { uid: unprivileged });
     const client = await one.ready();
     const node = (await client.call('/api/v1/nodes/local')) as {
       status?: { conditions?: { type: string; reason: string }[] };

@@ -226,7 +226,7 @@ describe('local workloads', () => {
     world.objects.list(endpointSlicesPath, { labels: { 'kubernetes.io/service-name': service } })[0] as EndpointSlice;
 
   it('tries another pod when one refuses the connection', async () => {
-    // Nobody listens behind the second pod, and no probe tells.
+    // No process listens in the second pod, and the pod has no probe.
     deploy('half', { replicas: 1 });
     world.createPod('half-dead', [{ args: ['stay'] }], {}, { app: 'half' });
     const service = world.createService('half', { app: 'half' });
@@ -240,8 +240,8 @@ describe('local workloads', () => {
     for (let tries = 0; tries < 20; tries += 1) assert.match(await ask(service), /^half-/);
   });
 
-  it('resets a connection for which there is no pod', async () => {
-    const service = world.createService('empty', { app: 'nobody' });
+  it('resets a connection to a Service without pods', async () => {
+    const service = world.createService('empty', { app: 'absent' });
     const refused = async (): Promise<string> =>
       ask(service).then(
         () => 'answered',
@@ -307,7 +307,7 @@ describe('local workloads', () => {
       apiVersion: 'v1',
       kind: 'Service',
       metadata: { name: 'squatted', namespace: 'default' },
-      spec: { clusterIP: address, selector: { app: 'nobody' }, ports: [{ port: 8080 }] },
+      spec: { clusterIP: address, selector: { app: 'absent' }, ports: [{ port: 8080 }] },
     });
     await world.until(
       eventsPath,

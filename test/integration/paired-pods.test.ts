@@ -1,6 +1,6 @@
 /**
- * Paired service times over whole pods: the candidate's sidecar asks golden inputs of both and replays what stable
- * answered; nobody's counts show it, and it takes no more of a pod than it may.
+ * Paired service times over whole pods: the candidate's sidecar sends golden inputs to both revisions and replays
+ * stable's requests. The traffic counts of both stay as they are, and the load stays within its limit.
  */
 import assert from 'node:assert/strict';
 import type { Histogram, PairSource, Report } from '../../api/report.ts';

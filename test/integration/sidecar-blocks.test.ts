@@ -161,13 +161,13 @@ describe('a pod', () => {
       const { compared, disagreed } = comparedIn(report);
       assert.deepEqual([disagreed > 0, disagreed === 0 || disagreed === compared], [wanted.disagreed > 0, true]);
       assert.equal(report.agreement?.disagreed, wanted.disagreed === 0 ? 0 : report.agreement?.compared);
-      // Its own counts are untouched: what it answered were no requests of users.
+      // The pod's traffic counts do not change: replays are not requests of users.
       assert.deepEqual(report.traffic, []);
       assert.ok(cellsIn(report).every(({ ok, sizeClass }) => ok === 0 && sizeClass === 4));
     }).timeout(60_000);
   }
 
-  it('keeps no samples when nobody asks for them', async () => {
+  it('keeps no samples when they are not requested', async () => {
     const pod = await startPod(matmul());
     await pod.serve(3);
     const taken = await ask(`http://${pod.address}:${ports.sidecar}`, '/samples?max=9', {
@@ -178,7 +178,7 @@ describe('a pod', () => {
     assert.equal(taken.body.toString(), '{"tooLarge":0,"samples":[]}\n');
   });
 
-  it('gives samples to nobody without its token, and does for nobody else what the operator may ask for', async () => {
+  it('refuses samples, and what only the operator may ask for, without the token', async () => {
     const pod = await startPod(matmul());
     await pod.report({ sample: 1, token: pod.token });
     await eventually('a sample', async () => {
