@@ -10,8 +10,8 @@ import type { Json, KubeApi } from './api.ts';
 
 /** The definitions that gateway controllers install; local mode serves this part. */
 const folders = {
-  whole: new URL('../../fixtures/gateway-api', import.meta.url),
-  local: new URL('../../../local/gateway/definitions', import.meta.url),
+  whole: new URL('../../fixtures/gateway-api/', import.meta.url),
+  local: new URL('../../../local/gateway/definitions/', import.meta.url),
 };
 export type GatewayApi = keyof typeof folders;
 

@@ -11,7 +11,7 @@ import { canonicalJson } from '../../../lib/canonical-json.ts';
 import { DriftWorld } from '../drift/world.ts';
 import type { Answer, Json } from '../kube/api.ts';
 
-const folder = new URL('../../fixtures/upgrade', import.meta.url);
+const folder = new URL('../../fixtures/upgrade/', import.meta.url);
 const plurals: Readonly<Record<string, string>> = {
   ConfigMap: 'configmaps',
   ControllerRevision: 'controllerrevisions',
