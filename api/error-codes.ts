@@ -18,7 +18,6 @@ type Row = {
 };
 
 export const codes = {
-  // ── commands ──
   BAD_FLAG: { kind: 'invalid', say: (p: { flag: string; problem: string }) => `${p.flag}: ${p.problem} (see --help)` },
   BAD_CONFIG: { kind: 'invalid', say: (p: { where: string; problem: string }) => `${p.where}: ${p.problem}` },
   INTENT_REFUSED: {
@@ -36,7 +35,6 @@ export const codes = {
     say: (p: { address: string; port: number }) => `port ${p.port} of ${p.address} is in use by another process`,
   },
 
-  // ── the client of the Kubernetes API ──
   /** The HTTP status decides the kind (kube/client/kube-error.ts). `afterMs` is the Retry-After of the answer. */
   KUBE_STATUS: {
     kind: 'transient',
@@ -69,7 +67,6 @@ export const codes = {
     say: (p: { server: string; why: string }) => `the API server at ${p.server} cannot be reached: ${p.why}`,
   },
 
-  // ── artifact: fetching and checking a model ──
   SOURCE_INVALID: {
     kind: 'invalid',
     reason: 'SourceInvalid',
@@ -122,13 +119,11 @@ export const codes = {
   },
   DISK_FULL: { kind: 'transient', say: (p: { path: string }) => `no space left on the disk of ${p.path}` },
 
-  // ── golden sets ──
   GOLDEN_SET_INVALID: {
     kind: 'invalid',
     say: (p: { where: string; problem: string }) => `golden set, ${p.where}: ${p.problem}`,
   },
 
-  // ── the engine ──
   ENGINE_LOAD_FAILED: {
     kind: 'invalid',
     reason: 'LoadFailed',
@@ -165,7 +160,6 @@ export const codes = {
       'model ends',
   },
 
-  // ── requests ──
   REQUEST_INVALID: { kind: 'invalid', say: (p: { problem: string }) => p.problem },
   FIELD_INVALID: { kind: 'invalid', say: (p: { field: string; problem: string }) => `${p.field}: ${p.problem}` },
   INPUT_TOO_LONG: {
@@ -241,7 +235,6 @@ export const codes = {
   },
   NOT_READY: { kind: 'waiting', say: (p: { state: string }) => `the model is not ready: ${p.state}` },
   DRAINING: { kind: 'waiting', say: () => 'the server is shutting down; send the request again' },
-  // ── local mode ──
   ADDRESSES_EXHAUSTED: {
     kind: 'overloaded',
     say: (p: { first: string; ports: string }) =>

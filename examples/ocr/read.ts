@@ -3,7 +3,6 @@
  *
  * Ends: 0 with the text on stdout, 2 for a wrong command line or file, 4 when the server does not answer.
  */
-import '../../scripts/node-guard.cjs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { AppError, messageOf } from '../../api/errors.ts';
@@ -11,10 +10,11 @@ import { run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
 import { parseFlags } from '../../lib/flags.ts';
 import { need, print } from '../client/command-line.ts';
-import type { FloatTensor } from '../client/oip.ts';
-import { readAlphabet, type Reading } from './ctc.ts';
+import { infer, type FloatTensor } from '../client/oip.ts';
+import { readAlphabet, decodeSteps, type Reading } from './ctc.ts';
 import { lineTensor } from './line-image.ts';
-import { recogniseLine } from './recognise.ts';
+
+import '../../scripts/node-guard.cjs';
 
 const help = `Usage: npm run -s read -- --url URL --keys FILE [PNG]
 
@@ -71,4 +71,21 @@ async function read(path: string): Promise<Buffer> {
   } catch (error) {
     throw new AppError('FILE_UNREADABLE', { path, why: messageOf(error) });
   }
+}
+
+/** Names of the model's only input and output. */
+const names = { input: 'x', output: 'softmax_11.tmp_0' } as const;
+
+/**
+ * @param line from `lineTensor`
+ * @param alphabet from `readAlphabet`
+ * @param where base URL and name of the served model
+ */
+async function recogniseLine(
+  line: FloatTensor,
+  alphabet: readonly string[],
+  where: { readonly url: string; readonly model: string },
+): Promise<Reading> {
+  const steps = await infer(where.url, where.model, { name: names.input, ...line }, names.output);
+  return decodeSteps(steps, alphabet);
 }

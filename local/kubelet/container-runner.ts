@@ -8,17 +8,17 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../api/errors.ts';
 import { toApiTime } from '../../api/conditions.ts';
-import { afterRestart } from './backoff.ts';
+import { afterRestart, type BackoffLimits } from './backoff.ts';
 import { containerDir, prepareLaunch, type Launch } from './container-launch.ts';
 import { ContainerLog } from './container-log.ts';
 import { startProcess, type ProcessEnd, type RunningProcess } from './container-process.ts';
-import { restartsAtStart, type ContainerRecord } from './container-record.ts';
-import { nextPullStep } from './image-pull.ts';
+import { restartsAtStart, type ContainerRecord, type ContainerPhase } from './container-record.ts';
 import type { KubeletDeps } from './kubelet-deps.ts';
 import { lastWordsOfLog } from './log-output.ts';
 import { askContainer } from './probe-container.ts';
 import { Prober } from './prober.ts';
 import { defaultGraceSeconds, type Container, type StoredPod, type TerminatedState } from './pod.ts';
+import { doubledMs } from '../../lib/retry.ts';
 
 /** Kubernetes truncates a message to this many bytes: of the file, or of the log that replaces it. */
 const messageLimitBytes = 4096;
@@ -268,4 +268,35 @@ function readStart(file: string, limitBytes: number): string {
   } catch {
     return '';
   }
+}
+
+type PullStep = {
+  readonly reason: 'ErrImagePull' | 'ImagePullBackOff';
+  readonly message: string;
+  readonly waitMs: number;
+  /** True when a pull was tried; false while waiting for the next one. */
+  readonly attempted: boolean;
+};
+
+/** The failed attempt is shown for a tenth of the first wait, at most a second: long enough to be noticed. */
+function shownMs(limits: BackoffLimits): number {
+  return Math.min(1000, limits.baseMs / 10);
+}
+
+/** @param attempts how many pulls have failed before */
+export function nextPullStep(
+  phase: ContainerPhase,
+  image: string,
+  problem: string,
+  { attempts, limits }: { readonly attempts: number; readonly limits: BackoffLimits },
+): PullStep {
+  if (phase.kind !== 'blocked' || phase.reason !== 'ErrImagePull')
+    return { reason: 'ErrImagePull', message: problem, waitMs: shownMs(limits), attempted: true };
+  const waitMs = doubledMs(limits, attempts);
+  return {
+    reason: 'ImagePullBackOff',
+    message: `Back-off pulling image "${image}": ErrImagePull: ${problem}`,
+    waitMs,
+    attempted: false,
+  };
 }

@@ -17,8 +17,10 @@ import {
   replicaSetsPath,
   type StoredDeployment,
   type ReplicaSet,
+  type PodTemplate,
 } from './resources.ts';
-import { hashLabel, sameTemplate, templateHash } from './template-hash.ts';
+import { createHash } from 'node:crypto';
+import { canonicalJson } from '../../lib/canonical-json.ts';
 
 export type DeploymentDeps = { readonly objects: Objects; readonly clock: Clock; readonly events: LocalEventRecorder };
 
@@ -193,4 +195,26 @@ function newestRevision(sets: readonly ReplicaSet[]): number {
 
 function revisionOf(set: ReplicaSet): number {
   return Number(set.metadata.annotations?.[revisionAnnotation] ?? 0);
+}
+
+export const hashLabel = 'pod-template-hash';
+
+/** Without vowels and ambiguous characters, so that a hash does not form a word. */
+const alphabet = 'bcdfghjklmnpqrstvwxz2456789';
+
+/** @returns ten characters that are valid in a label and a name */
+export function templateHash(template: PodTemplate): string {
+  const digest = createHash('sha256')
+    .update(canonicalJson(withoutHash(template)))
+    .digest();
+  return [...digest.subarray(0, 10)].map((byte) => alphabet[byte % alphabet.length]).join('');
+}
+
+export function sameTemplate(a: PodTemplate, b: PodTemplate): boolean {
+  return canonicalJson(withoutHash(a)) === canonicalJson(withoutHash(b));
+}
+
+function withoutHash(template: PodTemplate): PodTemplate {
+  const { [hashLabel]: _, ...labels } = template.metadata?.labels ?? {};
+  return { ...template, metadata: { ...template.metadata, labels } };
 }

@@ -12,7 +12,6 @@ import { messageOf } from '../../api/errors.ts';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import type { GoldenConfig } from '../../api/runtime-config.ts';
 import { volumeClaimOf } from '../../api/sources.ts';
-import { pickGoldenFile, type Picked } from './golden-file.ts';
 import { configMaps, controllerRevisions, type ConfigMap } from '../../kube/kinds.ts';
 import type { CallOptions, KubeClient } from '../../kube/client/kube-client.ts';
 import { isNotFound } from '../../kube/client/kube-error.ts';
@@ -23,6 +22,7 @@ import type { FrozenGolden, GoldenFile, RevisionRecord } from '../resources/obje
 import { readFrozenGolden } from '../resources/revisions.ts';
 import { isExempt } from '../rollout/decisions.ts';
 import { candidateOf, stableOf, type Revision, type RolloutState, type Trouble } from '../rollout/state.ts';
+import { ownValue } from '../../api/record.ts';
 
 type GoldenSetDeps = {
   readonly client: Pick<KubeClient, 'get'>;
@@ -196,4 +196,47 @@ function goldenId({ metric, min, max, source }: Omit<GoldenConfig, 'id'>, file: 
   const hash = createHash('sha256').update(JSON.stringify([metric, min ?? null, max ?? null, source]));
   if (file !== undefined) hash.update('text' in file ? file.text : Buffer.from(file.base64, 'base64'));
   return `sha256:${hash.digest('hex')}`;
+}
+
+type Picked =
+  | { readonly kind: 'file'; readonly file: GoldenFile }
+  | { readonly kind: 'problem'; readonly reason: 'GoldenSetMissing' | 'GoldenSetInvalid'; readonly problem: string };
+
+/** Leaves space for the config file in a ConfigMap of 1 MiB. */
+export const goldenLimitBytes = 900 * 1024;
+
+/** Keys that are used even if the ConfigMap has other keys. */
+const usualKeys: readonly string[] = ['golden.jsonl', 'golden.bin'];
+
+export function pickGoldenFile({
+  metadata: { name },
+  data = {},
+  binaryData = {},
+}: Pick<ConfigMap, 'metadata' | 'data' | 'binaryData'>): Picked {
+  const keys = [...Object.keys(data), ...Object.keys(binaryData)];
+  const key = keys.length === 1 ? keys[0] : usualKeys.find((usual) => keys.includes(usual));
+  const file = key === undefined ? undefined : fileOf(ownValue(data, key), ownValue(binaryData, key));
+  if (key === undefined || file === undefined) {
+    const found = keys.length === 0 ? 'none' : keys.slice(0, 5).join(', ');
+    return {
+      kind: 'problem',
+      reason: 'GoldenSetMissing',
+      problem: `ConfigMap ${name} must contain one key, or one named ${usualKeys.join(' or ')} (found: ${found})`,
+    };
+  }
+  const sizeBytes = Buffer.byteLength('text' in file ? file.text : file.base64);
+  if (sizeBytes <= goldenLimitBytes) return { kind: 'file', file };
+  return {
+    kind: 'problem',
+    reason: 'GoldenSetInvalid',
+    problem:
+      `key ${key} of ConfigMap ${name} has ${sizeBytes} bytes, the limit is ${goldenLimitBytes}: use ` +
+      'spec.rollout.gates.golden.uri for a larger set',
+  };
+}
+
+/** Gives the file a fixed name: the user's key could equal the name of another file in the revision's ConfigMap. */
+function fileOf(text: string | undefined, base64: string | undefined): GoldenFile | undefined {
+  if (text !== undefined) return { name: 'golden.jsonl', text };
+  return base64 === undefined ? undefined : { name: 'golden.bin', base64 };
 }

@@ -34,8 +34,6 @@ const revertLimit = 3;
 /** A wait for a healthy stable gets a new window after this long. */
 const lookAnewMs = 600_000;
 
-// ── what outweighs progress, in every canary phase ───────────────────────────────────────────────
-
 export function abortWhenSuperseded(state: CanaryState, at: At): Decision | undefined {
   const { seen, plan } = at;
   if (seen.target === state.candidate) return undefined;
@@ -141,8 +139,6 @@ export function followChangedSteps(state: CanaryState, at: At): Decision | undef
   return fitsPlan(state, at) || isOffSteps(state) ? undefined : followPlan(state, at);
 }
 
-// ── Shifting ─────────────────────────────────────────────────────────────────────────────────────
-
 /** Once traffic matches the weight that the ready pods can carry, stable's pods may follow. */
 export function moveWeight(state: StateIn<'Shifting'>, at: At): Decision | undefined {
   const { seen } = at;
@@ -216,8 +212,6 @@ export function waitForWeight(state: StateIn<'Shifting'>, at: At): Decision {
   );
 }
 
-// ── Analyzing ────────────────────────────────────────────────────────────────────────────────────
-
 export function pauseWhenSilent(state: StateIn<'Analyzing'>, at: At): Decision | undefined {
   const { seen } = at;
   const reading = readingOf(state, seen);
@@ -281,8 +275,6 @@ function judgedStep(state: CanaryState, at: At): JudgedStep | undefined {
   const step = stepsOf(state.candidate, at)[state.step];
   return isJudged(step) ? step : undefined;
 }
-
-// ── Paused ───────────────────────────────────────────────────────────────────────────────────────
 
 /** A WeightConflict pause resumes only once the reverts have stopped: otherwise the next pass would pause it again. */
 export function resumeOnRequest(state: StateIn<'Paused'>, at: At): Decision | undefined {

@@ -59,8 +59,6 @@ export function stayStable(state: StateIn<'Stable'>, at: At): Decision {
   return settled(state.stable, at);
 }
 
-// ── Aborting ─────────────────────────────────────────────────────────────────────────────────────
-
 /**
  * The candidate keeps its pods, and another rollout waits, until no traffic is left on the candidate and its requests
  * had time to finish.
@@ -120,8 +118,6 @@ function hasNoTraffic(revision: string, seen: Observation): boolean {
 export function waitForWeightToGo(state: StateIn<'Aborting'>, at: At): Decision {
   return rollingBack(state, at);
 }
-
-// ── Failed ───────────────────────────────────────────────────────────────────────────────────────
 
 export function retryOnNewTarget(state: StateIn<'Failed'>, at: At): Decision | undefined {
   const { seen } = at;

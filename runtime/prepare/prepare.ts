@@ -22,15 +22,16 @@ import { acquire, type Acquired, type AcquireOptions } from './acquire.ts';
 import { lockCache } from './cache/cache-lock.ts';
 import { ModelCache } from './cache/cache.ts';
 import { checkFits, chooseGraph } from './choose-graph.ts';
-import { engineEnvironment, npmMachine } from './config.ts';
 import { folderDigest } from './cache/digest.ts';
 import { fetchGolden } from './fetch/fetch-golden.ts';
 import type { HttpOptions } from './fetch/http-client.ts';
-import type { NpmMachine } from './fetch/npm-settings.ts';
+import { askNpm, type NpmMachine } from './fetch/npm-settings.ts';
 import { openPart, type OpenPart } from './fetch/part-file.ts';
 import { readPrepared, writePrepared, type Prepared } from './prepared.ts';
 import { Progress } from './progress.ts';
 import { defaultLimits, type SourceLimits } from './fetch/source.ts';
+import { homedir } from 'node:os';
+import { nativeEnvironment } from '../../api/names.ts';
 
 export type PrepareOptions = {
   readonly cacheDir: string;
@@ -243,4 +244,22 @@ function checkTokenizer(acquired: Acquired, { embedding }: RuntimeConfig): strin
 
 function smallest(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
+}
+
+/** This machine's npm configuration, as visible to this process. */
+function npmMachine(): NpmMachine {
+  // An npm installed with this Node.js uses Node's prefix; Debian's npm uses /usr, whichever Node.js runs this program.
+  const prefixes = new Set([process.env['npm_config_prefix'] ?? dirname(dirname(process.execPath)), '/usr']);
+  return {
+    environment: process.env,
+    cwd: process.cwd(),
+    home: homedir(),
+    globalFiles: [...prefixes].map((prefix) => join(prefix, 'etc', 'npmrc')),
+    ask: askNpm,
+  };
+}
+
+/** The environment of child processes that load ONNX Runtime. */
+export function engineEnvironment(): NodeJS.ProcessEnv {
+  return { ...process.env, ...nativeEnvironment };
 }

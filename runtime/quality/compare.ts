@@ -9,8 +9,6 @@
 import { goldenMetrics, isError, type GoldenMetric } from '../../api/golden-metrics.ts';
 import type { NamedTensors, Tensor } from '../engine/tensor.ts';
 import { cosineOf, largestErrorOf, valueAt, type Numbers } from './numbers.ts';
-import { labelsOf, topOfRows } from './rows.ts';
-import { wordErrors, wordsOf } from './words.ts';
 
 export type Comparison =
   | {
@@ -237,4 +235,74 @@ function worst(metric: GoldenMetric, note: string, weight = 1): Comparison {
 function shown(value: unknown): string {
   const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
   return text.length > 40 ? `${text.slice(0, 40)}…` : text;
+}
+
+/** Labels compare as text, so that the integer 3, the bigint 3n and the float 3 are the same class. */
+type Label = string;
+
+/**
+ * One label for each vector along the last dimension; for integers, booleans and text, one for each element.
+ * A vector that contains NaN gets a label that equals no other label.
+ */
+function topOfRows(tensor: Tensor): readonly Label[] {
+  const size = tensor.dims.at(-1) ?? 1;
+  if (!isScore(tensor) || size <= 1) return Array.from(tensor.data, String);
+  return Array.from({ length: tensor.data.length / size }, (_, row) => topOf(tensor, row * size, size));
+}
+
+/** @param wanted number of labels expected; scores are read as vectors only when there are more scores than labels */
+function labelsOf(tensor: Tensor, wanted?: number): readonly Label[] {
+  const given = wanted === undefined || tensor.data.length === wanted || !isNumeric(tensor);
+  return given ? Array.from(tensor.data, String) : topOfVectors(tensor);
+}
+
+function topOfVectors(tensor: Numbers): readonly Label[] {
+  const size = Math.max(1, tensor.dims.at(-1) ?? 1);
+  return Array.from({ length: tensor.data.length / size }, (_, row) => topOf(tensor, row * size, size));
+}
+
+function isNumeric(tensor: Tensor): tensor is Numbers {
+  return tensor.type !== 'string';
+}
+
+function isScore(tensor: Tensor): tensor is Numbers {
+  return tensor.type === 'float32' || tensor.type === 'float64' || tensor.type === 'float16';
+}
+
+/** The first of several equally large elements, as in argmax elsewhere. */
+function topOf(tensor: Numbers, from: number, size: number): Label {
+  let top = 0;
+  for (let offset = 0; offset < size; offset += 1) {
+    const value = valueAt(tensor, from + offset);
+    if (Number.isNaN(value)) return `none at ${from}`;
+    if (value > valueAt(tensor, from + top)) top = offset;
+  }
+  return String(top);
+}
+
+/**
+ * Longer than the transcript of an hour of speech. The limit exists because the cost is the product of both lengths.
+ */
+const maxWords = 10_000;
+
+function wordsOf(texts: readonly string[]): readonly string[] {
+  return texts
+    .join(' ')
+    .split(/\s+/u)
+    .filter((word) => word !== '')
+    .slice(0, maxWords);
+}
+
+/** The minimum number of insertions, deletions and replacements of words that turn `want` into `got`. */
+function wordErrors(want: readonly string[], got: readonly string[]): number {
+  let before = Array.from({ length: got.length + 1 }, (_, column) => column);
+  for (const [row, word] of want.entries()) {
+    const now = [row + 1];
+    for (const [column, other] of got.entries()) {
+      const replaced = (before[column] ?? 0) + (word === other ? 0 : 1);
+      now.push(Math.min(replaced, (before[column + 1] ?? 0) + 1, (now[column] ?? 0) + 1));
+    }
+    before = now;
+  }
+  return before[got.length] ?? 0;
 }

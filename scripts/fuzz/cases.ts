@@ -89,8 +89,6 @@ export function get(path: string, headers: readonly string[] = [], method = 'GET
   return Buffer.from(`${[`${method} ${path} HTTP/1.1`, 'Host: fuzz', ...headers].join('\r\n')}\r\n\r\n`, 'latin1');
 }
 
-// ── checks ──
-
 /** One of the statuses; an error status must come with an error message. */
 export function statusIn(...statuses: readonly number[]): Check {
   return (answer) =>

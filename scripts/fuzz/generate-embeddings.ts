@@ -70,8 +70,6 @@ function treeOf(input: Input): Tree {
   return typeof input === 'string' ? input : [...input];
 }
 
-// ── inputs ──
-
 function inputsOf(chance: Chance): Input[] {
   const count = chance.weighted([
     [60, 1],
@@ -146,8 +144,6 @@ function idsOfWords(text: string): readonly number[] | undefined {
     .map((word) => tinyVocabulary.indexOf(word as (typeof tinyVocabulary)[number]));
   return ids.includes(-1) ? undefined : [2, ...ids, 3];
 }
-
-// ── checks ──
 
 type Entry = { readonly index?: unknown; readonly embedding?: unknown };
 

@@ -136,8 +136,6 @@ function pathOf({ name }: TensorModel): string {
   return `/v2/models/${name}/infer`;
 }
 
-// ── right requests ──
-
 export function tensorsOf(model: TensorModel, chance: Chance): RefTensor[] {
   // Large cases are parsed and written on a separate thread, and run in pieces.
   const rows = chance.weighted([

@@ -124,8 +124,6 @@ function readRawText(body: Buffer, fixed: number): Judgement {
   return unsure();
 }
 
-// ── inputs ──
-
 function readInputs(value: unknown, blob: Buffer): ReadonlyMap<string, RefTensor> {
   const inputs = new Map<string, RefTensor>();
   let at = 0;
@@ -243,8 +241,6 @@ function digitsOf(text: string): bigint {
 function wholeOf(value: unknown): bigint {
   return typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : refuse('integer');
 }
-
-// ── outputs ──
 
 function readOutputs(value: unknown): ReadonlyMap<string, boolean | undefined> {
   const asked = new Map<string, boolean | undefined>();

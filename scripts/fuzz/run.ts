@@ -6,8 +6,11 @@
  */
 import { Channel, type Result } from './channel.ts';
 import { get, type Case, type Target } from './cases.ts';
-import { caseOf } from './generate.ts';
 import type { Servers } from './servers.ts';
+import { Chance } from './chance.ts';
+import { embeddingsCase } from './generate-embeddings.ts';
+import { httpCase } from './generate-http.ts';
+import { binaryCase, jsonCase } from './generate-tensors.ts';
 
 export type RunOptions = {
   readonly seed: number;
@@ -222,4 +225,17 @@ function wait(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms);
   });
+}
+
+const generators: Readonly<Record<Target, (chance: Chance) => Case>> = {
+  http: httpCase,
+  json: jsonCase,
+  binary: binaryCase,
+  embeddings: embeddingsCase,
+};
+
+/** @param chosen the targets, one of which is picked at random */
+export function caseOf(seed: number, index: number, chosen: readonly Target[]): Case {
+  const chance = new Chance(seed, index);
+  return generators[chance.pick(chosen)](chance);
 }

@@ -62,6 +62,11 @@ describe('the language of sources', () => {
     assert.deepEqual(long, []);
   });
 
+  it('has no rulers between sections: a file of several sections is several files', () => {
+    const ruled = files.filter(([, text]) => /^\s*\/\/ [─-]{2,}/m.test(text)).map(([path]) => path);
+    assert.deepEqual(ruled, []);
+  });
+
   // prettier-ignore
   const mustFind = [
     'Whoever asks gets it', 'nobody waits', 'it is no number', 'steps are none then', 'that cannot be had yet',

@@ -9,7 +9,7 @@ import { parseLastWords, type LastWords } from '../../api/last-words.ts';
 import { env } from '../../api/names.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { silentLogger } from '../../lib/log.ts';
-import { engineEnvironment } from '../../runtime/prepare/config.ts';
+import { engineEnvironment } from '../../runtime/prepare/prepare.ts';
 import { runPrepare, type PrepareProgram } from '../../runtime/prepare/program.ts';
 import { readPrepared } from '../../runtime/prepare/prepared.ts';
 import { modelBytes } from '../../runtime/onnx/build.ts';

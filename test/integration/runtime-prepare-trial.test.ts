@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
-import { engineEnvironment } from '../../runtime/prepare/config.ts';
+import { engineEnvironment } from '../../runtime/prepare/prepare.ts';
 import { buildCache, type BuildJob } from '../../runtime/prepare/optimise/build-cache.ts';
 import { providerShares } from '../../runtime/prepare/optimise/profile.ts';
 import type { TensorSpec } from '../../runtime/engine/signature.ts';

@@ -9,7 +9,7 @@ import { createReportClient } from '../../operator/reports/report-client.ts';
 import { ReportPuller } from '../../operator/reports/puller.ts';
 import { withoutCounts } from '../../operator/reports/kept-report.ts';
 import { closedDoor } from '../../runtime/config/access-file.ts';
-import { firstReport } from '../../runtime/sidecar/report.ts';
+import { firstReport } from '../../runtime/sidecar/collector.ts';
 import { sidecarApp } from '../../runtime/sidecar/server.ts';
 import type { Report } from '../../api/report.ts';
 import { fullReport } from '../support/reports.ts';

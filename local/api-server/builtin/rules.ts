@@ -11,6 +11,7 @@ import {
   recordsOf,
   setDefault,
   stringAt,
+  numberAt,
   type JsonRecord,
 } from '../../../lib/json.ts';
 import type { StoredObject } from '../../objects.ts';
@@ -26,7 +27,6 @@ import {
   serviceDefaults,
 } from './defaults.ts';
 import { serviceAddresses } from './service-addresses.ts';
-import { validateLease } from './lease.ts';
 import { validateDeployment, validatePod, validatePodChange, validateReplicaSet } from './workload-rules.ts';
 
 export const plainRules: Rules = { hasGeneration: false };
@@ -197,3 +197,14 @@ export const endpointSliceRules: Rules = { hasGeneration: true, setDefaults: end
 export const leaseRules: Rules = { hasGeneration: false, validate: validateLease };
 
 export const nodeRules: Rules = { hasGeneration: false };
+
+function validateLease(draft: ObjectDraft): readonly Cause[] {
+  const causes: Cause[] = [];
+  const seconds = numberAt(draft, 'spec', 'leaseDurationSeconds');
+  if (seconds !== undefined && seconds <= 0)
+    causes.push(invalidValue('spec.leaseDurationSeconds', seconds, 'must be greater than 0'));
+  const transitions = numberAt(draft, 'spec', 'leaseTransitions');
+  if (transitions !== undefined && transitions < 0)
+    causes.push(invalidValue('spec.leaseTransitions', transitions, 'must be greater than or equal to 0'));
+  return causes;
+}

@@ -11,7 +11,6 @@ import { allVerbs, type Column, type Resource, type Rules, type ScalePaths } fro
 import { applyDefaults } from '../../../kube/schema/defaults.ts';
 import type { OpenApiSchema } from '../../../kube/schema/schema.ts';
 import { ageOf } from '../times.ts';
-import { parseJsonPath } from './json-path.ts';
 
 /** The store's table for the objects of a definition: the definition's name. */
 export function tableNameOf(definition: StoredObject): string {
@@ -108,4 +107,36 @@ function cellOf(values: readonly unknown[], type: string, nowMs: number): unknow
   if (type === 'date') return typeof first === 'string' ? ageOf(first, nowMs) : null;
   if (type === 'integer' || type === 'number' || type === 'boolean') return first;
   return typeof first === 'object' ? JSON.stringify(first) : values.map(String).join(',');
+}
+
+type Step = (value: unknown) => readonly unknown[];
+
+const token = new RegExp(
+  String.raw`^(?:\.((?:\\.|[^.[\]\\])+)|\['([^']*)'\]|\["([^"]*)"\]|\[(\d+|\*)\]|` +
+    String.raw`\[\?\(\s*@\.([\w.-]+)\s*==\s*["']([^"']*)["']\s*\)\])`,
+);
+
+/** @returns a function that gives every value at the path; undefined when the path is not supported */
+export function parseJsonPath(path: string): ((value: unknown) => readonly unknown[]) | undefined {
+  const steps: Step[] = [];
+  let rest = path.replace(/^\{|\}$/g, '').replace(/^\$/, '');
+  while (rest !== '') {
+    const found = token.exec(rest);
+    if (found === null) return undefined;
+    steps.push(stepOf(found));
+    rest = rest.slice(found[0].length);
+  }
+  return (value) => steps.reduce<readonly unknown[]>((values, step) => values.flatMap(step), [value]);
+}
+
+function stepOf(found: RegExpExecArray): Step {
+  const [, dotted, single, double, index, filterField, filterValue] = found;
+  const field = dotted?.replaceAll(/\\(.)/g, '$1') ?? single ?? double;
+  if (field !== undefined) return (value) => (isRecord(value) && value[field] !== undefined ? [value[field]] : []);
+  if (index === '*') return (value) => (Array.isArray(value) ? value : isRecord(value) ? Object.values(value) : []);
+  if (index !== undefined)
+    return (value) =>
+      Array.isArray(value) && value[Number(index)] !== undefined ? [value[Number(index)] as unknown] : [];
+  const path = (filterField ?? '').split('.');
+  return (value) => (Array.isArray(value) ? value.filter((item) => String(at(item, ...path)) === filterValue) : []);
 }

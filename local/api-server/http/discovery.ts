@@ -114,8 +114,6 @@ function discoveredReview(review: (typeof reviews)[number]): JsonRecord {
   };
 }
 
-// ── the plain form ──
-
 export function apiVersions(): JsonRecord {
   return { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] };
 }

@@ -4,17 +4,18 @@
  * Pure: time is passed in.
  */
 import type { StoredObject } from '../../objects.ts';
-import { copyOf, recordOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
+import { copyOf, recordOf, stringAt, sorted, type JsonRecord } from '../../../lib/json.ts';
 import { groupVersionOf, type ObjectDraft, type Resource, type Subresource } from '../resource.ts';
 import type { Cause } from '../../../kube/schema/cause.ts';
 import { StatusError } from '../status.ts';
 import { configProblems } from './check-config.ts';
 import { isSameManager, readEntries, type ManagedEntry } from './entries.ts';
-import { pathText, type FieldSet } from './field-set.ts';
-import { excusedConflicts, renewLastApplied } from './last-applied.ts';
+import { pathText, FieldSet } from './field-set.ts';
 import { mergeValue, removeGivenUp } from './merge.ts';
 import { lessened, notTracked, setEntries } from './track.ts';
 import { differenceOf, fieldsOf } from './walk.ts';
+import { isRecord } from '../../../api/record.ts';
+import { isWithinAnnotationLimit } from '../../../kube/schema/metadata.ts';
 
 export type Application = {
   readonly resource: Resource;
@@ -119,4 +120,49 @@ function ownerText(entry: ManagedEntry): string {
   const name = JSON.stringify(entry.manager);
   const subresource = entry.subresource === '' ? '' : ` with subresource ${JSON.stringify(entry.subresource)}`;
   return entry.operation === 'Apply' ? `${name}${subresource}` : `${name}${subresource} using ${entry.apiVersion}`;
+}
+
+const annotation = 'kubectl.kubernetes.io/last-applied-configuration';
+const manager = 'kubectl';
+
+/** Fields that client-side apply set last and whose value is unchanged: kubectl may take them over without force. */
+function excusedConflicts(resource: Resource, live: StoredObject | undefined, who: string): FieldSet {
+  const text = live?.metadata.annotations?.[annotation] ?? '';
+  if (who !== manager || live === undefined || text === '') return new FieldSet();
+  const applied = parse(text);
+  if (applied === undefined || applied['apiVersion'] !== groupVersionOf(resource)) return new FieldSet();
+  const { added, modified, removed } = differenceOf(applied, live, resource.schema);
+  return fieldsOf(applied, resource.schema).difference(modified).difference(added).difference(removed);
+}
+
+/**
+ * Writes the configuration into the annotation if the object has one.
+ * @param draft is changed
+ */
+function renewLastApplied(draft: ObjectDraft, config: ObjectDraft, who: string): void {
+  const annotations = recordOf(draft.metadata['annotations']);
+  if (who !== manager || (stringAt(annotations, annotation) ?? '') === '') return;
+  const applied = copyOf(config);
+  const own = applied.metadata['annotations'];
+  if (isRecord(own)) delete own[annotation];
+  annotations[annotation] = goJson(applied);
+  if (!isWithinAnnotationLimit(annotations)) delete annotations[annotation];
+}
+
+function parse(text: string): JsonRecord | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** As Go's encoder writes it: sorted fields, characters of HTML escaped, a newline at the end. */
+function goJson(value: unknown): string {
+  const escaped = JSON.stringify(sorted(value)).replace(
+    /[<>&\u2028\u2029]/g,
+    (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  return `${escaped}\n`;
 }

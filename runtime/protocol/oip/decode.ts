@@ -17,7 +17,6 @@ import {
 } from '../../engine/tensor.ts';
 import { parseJson } from '../json.ts';
 import { arrayOfBytes, arrayOfJson, datatypes, invalidRequest, stringsOfBytes, tensorTypeOf } from './datatypes.ts';
-import { flattenNested } from './nested.ts';
 
 export type DecodeLimits = {
   readonly maxTensors: number;
@@ -84,8 +83,6 @@ export function inferRequestOf(value: unknown, blob: Uint8Array<ArrayBuffer>, li
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
   };
 }
-
-// ── tensors ──
 
 /** Name of a tensor in messages: `input 'x'`, `inputs[2]`. */
 type TensorRules = DecodeLimits & { readonly noun: 'input' | 'output' };
@@ -207,8 +204,6 @@ export function readBytes(
   return arrayOfBytes(type, bytes, where);
 }
 
-// ── outputs and parameters ──
-
 function readOutputs(list: readonly unknown[]): readonly OutputChoice[] {
   const names = new Set<string>();
   return list.map((value, position) => {
@@ -293,4 +288,36 @@ function shown(value: unknown): string {
   if (value === undefined) return 'missing';
   const text = JSON.stringify(value);
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}
+
+/**
+ * @returns the elements in row-major order. The flat form is returned unchanged, with any length.
+ * @throws AppError REQUEST_INVALID when the nesting does not match the shape
+ */
+function flattenNested(data: readonly unknown[], dims: readonly number[], where: string): readonly unknown[] {
+  if (!Array.isArray(data[0])) {
+    const nested = data.findIndex((value) => Array.isArray(value));
+    if (nested >= 0) throw invalidRequest(`${where}: element ${nested} of its data is a list among values`);
+    return data;
+  }
+  const flat: unknown[] = [];
+  collect(data, dims, 0, { flat, where });
+  return flat;
+}
+
+type Target = { readonly flat: unknown[]; readonly where: string };
+
+function collect(list: readonly unknown[], dims: readonly number[], axis: number, into: Target): void {
+  if (list.length !== dims[axis])
+    throw invalidRequest(
+      `${into.where}: a list at depth ${axis + 1} of its data has ${list.length} entries, but its shape ` +
+        `[${dims.join(',')}] needs ${dims[axis] ?? 'none'}`,
+    );
+  const last = axis === dims.length - 1;
+  for (const value of list) {
+    if (Array.isArray(value) === last)
+      throw invalidRequest(`${into.where}: the nesting of its data does not match its shape [${dims.join(',')}]`);
+    if (last) into.flat.push(value);
+    else collect(value as unknown[], dims, axis + 1, into);
+  }
 }

@@ -14,11 +14,10 @@ import type { Logger } from '../../../lib/log.ts';
 import { readRequest, type TokenRequest } from './read-request.ts';
 import { Slice } from './slice.ts';
 import { errorOf, type FromThread, type ThreadTask, type ToThread } from './thread-messages.ts';
-import { tokenisingCost } from './tokenising-cost.ts';
 import { TextTokenizer, type Vocabulary } from './tokenizer.ts';
 
 const inlineBodyBytes = 4 << 10;
-/** In the units of tokenising-cost.ts; about 2 ms. */
+/** In the units of `tokenisingCost`; about 2 ms. */
 const inlineCost = 300_000;
 const inlineTokenizerBytes = 4 << 20;
 const inlineSliceMs = 2;
@@ -246,4 +245,30 @@ async function startWorker({
       );
     });
   });
+}
+
+const longestWord = 100;
+
+export function tokenisingCost(text: string): number {
+  let cost = 0;
+  let word = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    if (isLetter(text.charCodeAt(at))) word += 1;
+    else {
+      cost += wordCost(word) + 1;
+      word = 0;
+    }
+  }
+  return cost + wordCost(word);
+}
+
+function wordCost(letters: number): number {
+  return Math.min(letters, longestWord) ** 3 + Math.max(0, letters - longestWord);
+}
+
+/** True for characters at which some tokenizers do not split words: letters, digits, and all beyond ASCII. */
+function isLetter(code: number): boolean {
+  return (
+    (code >= 0x30 && code <= 0x39) || (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a) || code >= 0x80
+  );
 }

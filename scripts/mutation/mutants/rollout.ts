@@ -6,7 +6,6 @@ const tables = ['test/unit/operator/rollout/[b-z]*.test.ts', 'test/unit/operator
 
 // prettier-ignore
 const rules = group(tables, [
-  // ── what outweighs progress ──
   { name: 'a candidate whose spec was replaced goes on', of: 'abortWhenSuperseded',
     from: 'if (seen.target === state.candidate) return undefined;', to: 'return undefined;' },
   { name: 'a spec that is stable again counts as superseded', of: 'abortWhenSuperseded',
@@ -35,7 +34,6 @@ const rules = group(tables, [
     from: 'state.since + now - heldAt', to: 'state.since' },
   { name: 'a reading of another window decides', of: 'readingOf',
     from: 'seen.gates?.window === state.window', to: 'seen.gates !== undefined' },
-  // ── stable in trouble ──
   { name: 'a candidate is promoted when stable is away for a moment',
     of: 'carryForStable', from: 'if (leftMs > 0) {', to: 'if (leftMs > 1e12) {' },
   { name: 'a pause that waits for a person ends when stable is away', of: 'carryForStable',
@@ -46,7 +44,6 @@ const rules = group(tables, [
     from: "index >= state.step && kind === 'pause'", to: "index < 0 && kind === 'pause'" },
   { name: 'what was counted while stable was away is compared', of: 'carryForStable', within: 'returnToWeight',
     from: 'window: windowFrom(state.window, at.now)', to: 'window: state.window' },
-  // ── weights ──
   { name: 'a weight that traffic does not have yet counts as reached',
     of: 'moveWeight', from: ' || !hasTaken(state, carried, at)', to: '' },
   { name: 'a weight is reached without the pods that it needs',
@@ -66,7 +63,6 @@ const rules = group(tables, [
     from: 'firstWholeBlockAfter(at.now)', to: 'reachedBy(state).window' },
   { name: 'the weight is set anew after the wrong step', of: 'setAnew',
     within: 'stepOfWeight', from: 'findLastIndex', to: 'findIndex' },
-  // ── pauses ──
   { name: 'a pause ends before its time', of: 'resumeWhenOver', within: 'ends',
     from: 'at.now - state.since >= step.durationMs', to: 'at.now >= state.since' },
   { name: 'a pause without a duration ends by itself', of: 'resumeWhenOver', within: 'ends',
@@ -78,7 +74,6 @@ const rules = group(tables, [
     within: 'ends', from: "at.plan.onUndecided === 'Rollback'", to: "at.plan.onUndecided === 'Promote'" },
   { name: 'a rollout goes on although its pods do not report', of: 'resumeWhenOver',
     within: 'ends', from: '?.silent.length === 0 ?', to: '?.silent.length !== 0 ?' },
-  // ── before traffic ──
   { name: 'a candidate gets traffic before its checks have passed',
     of: 'beginWhenReady', from: ' || !checksDone(state, at)', to: '' },
   { name: 'a candidate gets traffic before its artifact is known',
@@ -91,7 +86,6 @@ const rules = group(tables, [
     from: 'trouble?.fatal && !isOld', to: 'trouble?.fatal' },
   { name: 'a candidate that never gets ready is waited for without end', of: 'giveUpWhenLate',
     from: 'now - state.since < plan.readyWithinMs', to: 'now - state.since < Infinity' },
-  // ── after promotion ──
   { name: 'the new stable falls back at the first lost pod', of: 'fallBackWhenLost',
     from: 'trouble?.fatal !== true && now - since < lostForMs', to: 'trouble?.fatal !== true && now - since < 0' },
   { name: 'a promotion is over before the route has moved', of: 'settleWhenRouted',
@@ -102,7 +96,6 @@ const rules = group(tables, [
     of: 'finishWhenDrained', from: 'ready >= plan.replicas', to: 'ready >= 0' },
   { name: 'a revision that serves with fewer pods than the old one stays',
     of: 'fallBackWhenTooWeak', from: 'oldReady <= newReady', to: 'oldReady >= newReady' },
-  // ── at rest ──
   { name: 'a rollback is over while the refused revision has traffic',
     of: 'leaveWhenWeightIsGone', from: '!hasNoTraffic(rejected, seen) || ', to: '' },
   { name: 'a refused revision is tried again without end', of: 'retryOnRequest',
@@ -111,7 +104,6 @@ const rules = group(tables, [
     of: 'adoptWhatServes', from: ' && podsOf(seen, revision).deployed', to: '' },
   { name: 'a new spec at rest begins no rollout', of: 'startOnNewTarget',
     from: 'seen.target === state.stable', to: "seen.target !== ''" },
-  // ── pods ──
   { name: 'stable keeps fewer pods than its share of the traffic needs', of: 'splitBetween',
     from: 'Math.max(needed, stableBeside(candidate, fleet))', to: 'stableBeside(candidate, fleet) - 1' },
   { name: 'a weight moves further than the ready pods carry', of: 'carriedWeight',

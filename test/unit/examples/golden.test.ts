@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { linesOf, withAnswer } from '../../../examples/golden/set.ts';
-import { pickGoldenFile } from '../../../operator/golden/golden-file.ts';
+import { pickGoldenFile } from '../../../operator/golden/golden-set.ts';
 import { bytesInMemory, type Bytes } from '../../../runtime/golden/bytes.ts';
 import { openSet } from '../../../runtime/golden/set.ts';
 

@@ -4,7 +4,7 @@ import { labels, paths } from '../../../../api/names.ts';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
 import type { GoldenConfig, RuntimeConfig } from '../../../../api/runtime-config.ts';
 import { silentLogger } from '../../../../lib/log.ts';
-import { goldenLimitBytes } from '../../../../operator/golden/golden-file.ts';
+import { goldenLimitBytes } from '../../../../operator/golden/golden-set.ts';
 import type { ConfigMap } from '../../../../kube/kinds.ts';
 import { statusError } from '../../../../kube/client/kube-error.ts';
 import { Reconciler } from '../../../../operator/reconcile/reconcile.ts';

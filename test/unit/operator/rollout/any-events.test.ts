@@ -172,8 +172,6 @@ function startedWith(first: Shape): RolloutWorld {
   return world;
 }
 
-// ── what must hold after every decision ──────────────────────────────────────────────────────────
-
 const readyIn = (seen: Observation, of: Revision | null | undefined): number => seen.pods[of ?? '']?.ready ?? 0;
 
 /**
@@ -279,8 +277,6 @@ function assertStatus({ status }: RolloutWorld): void {
     'the API server accepts the status',
   );
 }
-
-// ── the end ──────────────────────────────────────────────────────────────────────────────────────
 
 /** All revisions are healthy and no intent is set: each pause ends by the event that the status names. */
 function calmDown(world: RolloutWorld): void {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { tokenisingCost } from '../../../../../runtime/tasks/embedding/tokenising-cost.ts';
+import { tokenisingCost } from '../../../../../runtime/tasks/embedding/tokenizer-thread.ts';
 
 describe('tokenisingCost', () => {
   const rows: readonly { name: string; text: string; want: number }[] = [

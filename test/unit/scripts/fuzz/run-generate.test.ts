@@ -5,7 +5,7 @@ import { checkOf } from '../../../../scripts/fuzz/answers.ts';
 import { targets, type Answer, type Case } from '../../../../scripts/fuzz/cases.ts';
 import { Chance } from '../../../../scripts/fuzz/chance.ts';
 import { parseAnswer } from '../../../../scripts/fuzz/channel.ts';
-import { caseOf } from '../../../../scripts/fuzz/generate.ts';
+import { caseOf } from '../../../../scripts/fuzz/run.ts';
 import { tensorModels, type TensorModel } from '../../../../scripts/fuzz/models.ts';
 import { judge } from '../../../../scripts/fuzz/reference.ts';
 

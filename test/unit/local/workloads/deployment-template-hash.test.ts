@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { hashLabel, sameTemplate, templateHash } from '../../../../local/workloads/template-hash.ts';
+import { hashLabel, sameTemplate, templateHash } from '../../../../local/workloads/deployment.ts';
 
 describe('templateHash', () => {
   const template = { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'c', image: 'i' }] } };

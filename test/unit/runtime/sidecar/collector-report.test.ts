@@ -6,7 +6,7 @@ import {
   nextReport,
   silentAfterMs,
   type Collected,
-} from '../../../../runtime/sidecar/report.ts';
+} from '../../../../runtime/sidecar/collector.ts';
 import type { Reading } from '../../../../runtime/sidecar/counters-client.ts';
 import { fullReport } from '../../../support/reports.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ContainerPhase } from '../../../../local/kubelet/container-record.ts';
-import { nextPullStep } from '../../../../local/kubelet/image-pull.ts';
+import { nextPullStep } from '../../../../local/kubelet/container-runner.ts';
 
 describe('nextPullStep', () => {
   it('alternates between an attempt and a wait that doubles up to its limit', () => {

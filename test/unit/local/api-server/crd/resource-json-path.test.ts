@@ -1,6 +1,6 @@
 /** The JSONPath of printer columns. */
 import assert from 'node:assert/strict';
-import { parseJsonPath } from '../../../../../local/api-server/crd/json-path.ts';
+import { parseJsonPath } from '../../../../../local/api-server/crd/resource.ts';
 
 describe('parseJsonPath', () => {
   const value = {
