@@ -128,6 +128,32 @@ describe('the reference of the protocol', () => {
     ));
   it('finds an error without a message', () =>
     assert.match(checkOf({ kind: 'Refused', why: 'count' }, 0)(answer(400, '{}')) ?? '', /without a message/));
+
+  describe('of sums that leave the range of float32', () => {
+    const largest = 3.4028234663852886e38;
+    const asked = { parameters: { binary_data_output: true } };
+    const product = (row: readonly number[]) =>
+      judge(
+        modelOf('product'),
+        Buffer.from(JSON.stringify({ ...asked, inputs: [{ name: 'x', shape: [1, 4], datatype: 'FP32', data: row }] })),
+        undefined,
+      );
+    const answered = (values: readonly number[]): Answer => {
+      const head = JSON.stringify({
+        outputs: [{ name: 'y', datatype: 'FP32', shape: [1, 2], parameters: { binary_data_size: 8 } }],
+      });
+      return {
+        ...answer(200, ''),
+        headers: new Map([['inference-header-content-length', String(head.length)]]),
+        body: Buffer.concat([Buffer.from(head), Buffer.from(new Float32Array(values).buffer)]),
+      };
+    };
+
+    it('accepts an infinity where the order of addition decides', () =>
+      assert.equal(checkOf(product([largest, 1, 1e31, 0]), 1e-5)(answered([Infinity, 1e31])), undefined));
+    it('finds an infinity where no sum can overflow', () =>
+      assert.match(checkOf(product([1, 2, 3, 4]), 1e-5)(answered([Infinity, 1])) ?? '', /element 0 is Infinity/));
+  });
 });
 
 describe('parseAnswer', () => {
