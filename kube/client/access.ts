@@ -38,7 +38,7 @@ export async function loadAccess(source: AccessSource, clock: Clock): Promise<Cl
   const loaded = await load();
   const credentials = new RereadCredentials({ load, where, proxy: proxyOf(loaded.proxyUrl, where), clock }, loaded);
   return {
-    server: loaded.server.replace(/\/+$/, ''),
+    server: serverOf(loaded.server, where),
     namespace: loaded.namespace,
     credentials: () => credentials.get(),
     forget: () => credentials.forget(),
@@ -131,7 +131,7 @@ class RereadCredentials {
   async #read(): Promise<Credentials> {
     const { load, where, proxy } = this.#deps;
     try {
-      if (this.#stale) this.#loaded = await load();
+      if (this.#stale) this.#loaded = sameServer(this.#loaded, await load());
       this.#stale = false;
       return { ...(await this.#loaded.read()), ...(proxy === undefined ? {} : { proxy }) };
     } catch (error) {
@@ -142,6 +142,16 @@ class RereadCredentials {
       );
     }
   }
+}
+
+/**
+ * The newly loaded one.
+ * @throws Error when it is for another server: the current context changed, and its credentials are not for this server
+ */
+function sameServer(before: Loaded, now: Loaded): Loaded {
+  if (now.server !== before.server)
+    throw new Error(`the kubeconfig now names the server ${now.server} instead of ${before.server}`);
+  return now;
 }
 
 /**
@@ -162,13 +172,23 @@ export function openAccess(
   };
 }
 
+/** @throws AppError BAD_CONFIG */
+function serverOf(server: string, where: string): string {
+  if (isHttp(server)) return server.replace(/\/+$/, '');
+  throw new AppError('BAD_CONFIG', { where, problem: `server '${server}' is not a URL with http: or https:` });
+}
+
 function proxyOf(url: string | undefined, where: string): string | undefined {
   if (url === undefined || url === '') return undefined;
-  if (/^https?:/.test(url)) return url;
-  throw new AppError('BAD_CONFIG', {
-    where,
-    problem: `proxy-url ${new URL(url).protocol} is not supported, use http: or https:`,
-  });
+  if (isHttp(url)) return url;
+  const problem = URL.canParse(url)
+    ? `proxy-url ${new URL(url).protocol} is not supported, use http: or https:`
+    : `proxy-url '${url}' is not a URL`;
+  throw new AppError('BAD_CONFIG', { where, problem });
+}
+
+function isHttp(url: string): boolean {
+  return /^https?:$/.test(URL.parse(url)?.protocol ?? '');
 }
 
 function credentialsOf(options: RequestOptions): Omit<Credentials, 'proxy'> {

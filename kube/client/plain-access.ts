@@ -6,7 +6,7 @@
  * is undefined, and client-node reads it and reports its faults.
  */
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { isRecord } from '../../api/record.ts';
@@ -75,8 +75,10 @@ function pathOf({ kubeconfig }: AccessSource, { env, home }: Surroundings): stri
 }
 
 async function fromFile(path: string, wanted: string | undefined): Promise<PlainAccess | undefined> {
+  // A pipe can be read only once: if client-node is needed, it must get the text.
+  const facts = await stat(path);
+  if (!facts.isFile() || facts.size > maxBytes) return undefined;
   const text = await readFile(path, 'utf8');
-  if (text.length > maxBytes) return undefined;
   const config = await parsed(text);
   const context = partOf(config, { list: 'contexts', name: wanted ?? config['current-context'], part: 'context' });
   const cluster = partOf(config, { list: 'clusters', name: context['cluster'], part: 'cluster' });
@@ -127,14 +129,21 @@ async function headersOf(
   files: string,
 ): Promise<Readonly<Record<string, string>>> {
   const tokenFile = textIn(user, 'tokenFile');
-  const token = tokenFile === undefined ? textIn(user, 'token') : await readFile(resolve(files, tokenFile), 'utf8');
+  const token = tokenFile === undefined ? textIn(user, 'token')?.trim() : await tokenIn(resolve(files, tokenFile));
   const [username, as] = [textIn(user, 'username'), textIn(user, 'as')];
   const basic = Buffer.from(`${username ?? ''}:${textIn(user, 'password') ?? ''}`).toString('base64');
   return {
     ...(username === undefined ? {} : { authorization: `Basic ${basic}` }),
-    ...(token === undefined ? {} : { authorization: `Bearer ${token.trim()}` }),
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
     ...(as === undefined ? {} : { 'impersonate-user': as }),
   };
+}
+
+/** @throws Error for an empty file: without a token the server would answer with 401, which says less */
+async function tokenIn(path: string): Promise<string> {
+  const token = (await readFile(path, 'utf8')).trim();
+  if (token === '') throw new Error(`the token file ${path} is empty`);
+  return token;
 }
 
 async function tlsOf(
@@ -182,7 +191,7 @@ async function ofPod({ env, serviceAccount }: Surroundings): Promise<PlainAccess
     namespace: namespace.trim(),
     proxyUrl: undefined,
     read: async () => ({
-      headers: { authorization: `Bearer ${(await readFile(file('token'), 'utf8')).trim()}` },
+      headers: { authorization: `Bearer ${await tokenIn(file('token'))}` },
       tls: { ca: await readFile(file('ca.crt')) },
     }),
   };

@@ -26,7 +26,7 @@ export class SequenceStates {
   async step(steps: readonly WorkerStep[], run: RunOnce, now: () => number): Promise<StepResult> {
     const result = await this.#run(steps, run, now);
     const parts = steps.map((step, index) => this.#store(step, result.parts[index]));
-    return { ...result, parts, stateBytes: steps.map(({ id }) => bytesOfAll(this.#of(id).tensors)) };
+    return { ...result, parts, stateBytes: steps.map(({ id }) => bytesOfAll(this.#states.get(id)?.tensors ?? {})) };
   }
 
   async #run(steps: readonly WorkerStep[], run: RunOnce, now: () => number): Promise<EngineResult> {
@@ -46,7 +46,9 @@ export class SequenceStates {
     const missing = namesOf(step).find((name) => outputs[name] === undefined);
     if (missing !== undefined) return { kind: 'Failed', why: `output '${missing}' was not produced` };
     const returned = Object.fromEntries(step.outputs.map((name) => [name, outputs[name] as Tensor]));
-    const state = this.#of(step.id);
+    const state = this.#states.get(step.id);
+    // A sequence that is lost in the caller's eyes may be closed during the run; the other steps' results count.
+    if (state === undefined) return { kind: 'Failed', why: `sequence ${step.id} was closed during the step` };
     const kept = Object.entries(step.keep).map(([output, input]) => [input, outputs[output] as Tensor] as const);
     const tensors = { ...state.tensors, ...Object.fromEntries(kept) };
     const bytes = bytesOfAll(tensors);

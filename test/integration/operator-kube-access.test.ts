@@ -103,6 +103,28 @@ describe('loadAccess', () => {
     await assert.rejects(slow.client.list(things, {}, { deadlineMs: 200 }), { code: 'KUBE_UNREACHABLE' });
   });
 
+  it('keeps the credentials of another server to itself, when the context has changed', async () => {
+    const path = await kubeconfig('https://one', { token: 'secret-1' });
+    const access = await loadAccess({ kubeconfig: path }, systemClock);
+    await kubeconfig('https://two', { token: 'secret-2' });
+    access.forget();
+    await assert.rejects(access.credentials(), {
+      code: 'BAD_CONFIG',
+      message: /no credentials: the kubeconfig now names the server https:\/\/two instead of https:\/\/one/,
+    });
+    await kubeconfig('https://one', { token: 'secret-3' });
+    assert.equal((await access.credentials()).headers['authorization'], 'Bearer secret-3');
+  });
+
+  for (const server of ['', 'api:6443', 'ftp://api']) {
+    it(`refuses the server '${server}'`, async () => {
+      await assert.rejects(loadAccess({ kubeconfig: await kubeconfig(server, { token: 'a' }) }, systemClock), {
+        code: 'BAD_CONFIG',
+        message: new RegExp(`server '${server}' is not a URL with http: or https:`),
+      });
+    });
+  }
+
   it('refuses a missing file, and a context whose cluster is missing', async () => {
     await assert.rejects(loadAccess({ kubeconfig: join(folder, 'nope') }, systemClock), {
       code: 'BAD_CONFIG',

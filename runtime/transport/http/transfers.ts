@@ -82,6 +82,8 @@ export class Transfers {
     };
     return {
       grow: (bytes) => {
+        // Ignored like every later charge: no other client may be cut for it.
+        if (own.ended) return;
         this.#makeRoom(own, bytes);
         take(bytes);
       },

@@ -1,8 +1,10 @@
 /** Which kubeconfigs are read without client-node, and which need it. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { plainAccess, type Surroundings } from '../../../../kube/client/plain-access.ts';
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
@@ -74,6 +76,22 @@ users: [{name: u, user: {token: a}}]`;
     const access = await plainAccess({ kubeconfig: await written(kubeconfig({}, { tokenFile: 'token' })) });
     await writeFile(join(folder, 'token'), 'rotated');
     assert.equal((await access?.read())?.headers['authorization'], 'Bearer rotated');
+  });
+
+  it('refuses a token file that is empty, rather than send no token', async () => {
+    await writeFile(join(folder, 'blank'), '\n');
+    const access = await plainAccess({ kubeconfig: await written(kubeconfig({}, { tokenFile: 'blank', token: 'a' })) });
+    await assert.rejects(async () => access?.read(), /the token file .*blank is empty/);
+  });
+
+  it('leaves a pipe to client-node unread', async () => {
+    const path = join(folder, 'pipe');
+    await promisify(execFile)('mkfifo', [path]);
+    const waits = new Promise<'waits'>((resolve) => setTimeout(resolve, 1000, 'waits').unref());
+    const got = await Promise.race([plainAccess({ kubeconfig: path }), waits]);
+    // A reader that waits for the pipe's text would keep the process alive.
+    if (got === 'waits') await writeFile(path, '');
+    assert.equal(got, undefined);
   });
 
   it('is the service account of a pod where there is no kubeconfig', async () => {

@@ -72,6 +72,20 @@ describe('SequenceStates', () => {
     assert.deepEqual(seen[1], {});
   });
 
+  it('fails only the step of a sequence that is closed during the run', async () => {
+    const { states, seen, step } = given(1, 2);
+    const running = step(put(1, 5), put(2, 6));
+    states.hear({ kind: 'close', id: 1 });
+    const { parts, stateBytes } = await running;
+    assert.deepEqual(parts, [
+      { kind: 'Failed', why: 'sequence 1 was closed during the step' },
+      { kind: 'Done', outputs: {} },
+    ]);
+    assert.deepEqual(stateBytes, [0, 4]);
+    await step(look(2));
+    assert.deepEqual(seen[1]?.['past'], makeTensor('float32', [1, 1], Float32Array.of(6)));
+  });
+
   it('fails a step whose output was not produced', async () => {
     const { step } = given(1);
     const { parts } = await step({ ...look(1), keep: { present: 'past' } });

@@ -57,6 +57,17 @@ describe('the budget of transfers', () => {
     assert.equal(transfers.heldBytes, 0);
   });
 
+  it('neither cuts another transfer for an ended lease, nor refuses it', async () => {
+    const { clock, transfers, coming } = world();
+    const slow = coming(70 * mib);
+    const lease = transfers.lease();
+    lease.end();
+    await clock.advance(2000);
+    lease.grow(50 * mib);
+    assert.deepEqual(slow.cuts, []);
+    assert.equal(transfers.heldBytes, 70 * mib);
+  });
+
   it('charges an existing answer even above the limit', () => {
     const { transfers } = world();
     transfers.lease().grow(70 * mib);
