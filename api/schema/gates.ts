@@ -258,9 +258,9 @@ export const gatesSchema = k
       .oneOf(['Strict', 'Standard', 'Quick'])
       .doc(
         'How certain a verdict must be; more certainty takes longer. Strict: at most 1% of good candidates are ' +
-          'rolled back by mistake, and a Pass always shows maxIncrease. Standard: at most 5%; with little traffic, a ' +
-          "Pass may show a larger increase from about a third of the step's maxDuration on, and minDetectable from " +
-          'three quarters on. Quick: at most 20%, and the same from a sixth and a third on.',
+          'rolled back by mistake, and a Pass always shows maxIncrease. Standard: 5%; with little traffic, a Pass ' +
+          "may show a larger increase from about a third of the step's maxDuration on, and minDetectable from three " +
+          'quarters on. Quick: 20%; the same from a sixth and a third on.',
       )
       .defaultsTo('Standard')
       .optional(),
