@@ -213,8 +213,8 @@ export const codes = {
   BODIES_FULL: {
     kind: 'overloaded',
     say: (p: { limitBytes: number }) =>
-      `not enough memory for the body: the bodies and answers of other requests use their limit of ` +
-      `${formatBytes(p.limitBytes)}; retry later`,
+      `not enough memory for the body: other requests use up the ${formatBytes(p.limitBytes)} that are allowed for ` +
+      'bodies and answers; retry later',
   },
   BODY_TOO_SLOW: {
     kind: 'invalid',

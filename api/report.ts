@@ -87,7 +87,7 @@ export const maxReportBlocks = 128;
 export const maxBlockClasses = 64;
 /** Upper bound of other lists. Tiers times size classes are a few dozen. */
 const maxItems = 1024;
-/** Buckets of 2 % from a tenth of a millisecond to a day are 1100. */
+/** Enough: 1100 buckets of 2 % cover a tenth of a millisecond to a day. */
 const maxBuckets = 8192;
 /** Upper bound of execution providers in a list. */
 const maxProviders = 16;

@@ -28,7 +28,7 @@ type SourceRow = {
 
 const npmVersion = '(@[a-z0-9._-]+/)?[a-z0-9._-]+@[0-9]+\\.[0-9]+\\.[0-9]+[0-9A-Za-z.+-]*';
 
-/** By the first scheme of the row. The schema's pattern and messages use this order. */
+/** One row for each kind of source, named after its first scheme. The schema's pattern and messages use this order. */
 export const sourceRows = {
   https: {
     forms: [

@@ -5,8 +5,8 @@
  */
 
 /**
- * Tier → its name in reports and samples. Interactive requests are `default` there: classes of requests are matched by
- * this word between revisions and with what an operator keeps, and other versions know interactive requests by it.
+ * Tier → its name in reports and samples. Interactive requests are named `default`, as in earlier versions: the
+ * operator matches classes of requests by this name, between revisions and with counts that it stored earlier.
  */
 export const reportedTiers = { interactive: 'default', bulk: 'bulk' } as const;
 

@@ -202,7 +202,7 @@ function intOrString(pattern: string, { max }: { readonly max: number } = { max:
   });
 }
 
-/** Any object, unchanged: for parts of other APIs, which the API server checks there. */
+/** An object with any fields, unchecked here: the API server checks it in the pod or object that it is copied to. */
 function opaque(): Schema<Readonly<Record<string, unknown>>> {
   return base({ type: 'object', 'x-kubernetes-preserve-unknown-fields': true });
 }

@@ -13,7 +13,7 @@ import type { AnySchema, ContractWords, SchemaFault, JsonSchema } from './builde
 /** Whether an unknown field is a fault, or ignored because a later version may have written it. */
 export type UnknownFields = 'Refuse' | 'Ignore';
 
-/** Most characters of a value or a name in a message. */
+/** Maximum number of characters of a value or a name in a message. */
 const maxShown = 60;
 
 /** Callers prepend to the path while the call returns. */

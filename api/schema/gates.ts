@@ -42,7 +42,7 @@ const latencyGate = k
       .string({ max: 40, min: 1 })
       .doc('Identifies the gate in status and messages, such as p95. errors, errors-max and quality are reserved.'),
     quantile: share().doc(
-      'Which latency is compared, as a share of requests in text, above 0 and below 1: "0.95" is the ' +
+      'Which latency is compared, as a share of requests, as text, above 0 and below 1: "0.95" is the ' +
         'latency that 95% of the requests do not exceed.',
     ),
     maxIncrease: percent()
@@ -124,9 +124,9 @@ function limitsOf(metrics: readonly GoldenMetric[]): string {
     .join(', ');
 }
 
-/** e.g. `Cosine is at least 0.99` */
+/** For example `Cosine: they agree when it is at least 0.99.` */
 function agreement(metric: LiveMetric): string {
-  return `${metric} is ${isError(metric) ? 'at most' : 'at least'} ${agreesFrom(metric)}`;
+  return `${metric}: they agree when it is ${isError(metric) ? 'at most' : 'at least'} ${agreesFrom(metric)}.`;
 }
 
 /** CEL: a list of names. */
@@ -222,9 +222,9 @@ export const gatesSchema = k
     latency: k
       .listMap('name', latencyGate, { max: 8 })
       .doc(
-        "Limits of the candidate's latency under traffic. Default: p95 may rise by 15% (with little " +
-          'traffic a Pass may show up to 100%, and at the very end, where the estimate is below 39%, up to 300%) and ' +
-          'p99 by 30% (which can only fail: its Pass shows nothing). An empty list: latency is not judged.',
+        "Limits of the candidate's latency under traffic. Default: p95 with maxIncrease 15% and minDetectable 100%, " +
+          'and p99 with maxIncrease 30%, which can fail but never delays a Pass. At the very end of a step, 300% is ' +
+          'enough for a Pass of the default p95 if its estimate is below 39%. An empty list: latency is not judged.',
       )
       .optional(),
     errors: k
@@ -232,7 +232,7 @@ export const gatesSchema = k
         maxIncrease: percent()
           .doc(
             "How many percentage points higher the candidate's error rate may be than stable's: 1% allows " +
-              '1.5% beside 0.5%. Absent: not compared with stable.',
+              "1.5% when stable's rate is 0.5%. Absent: not compared with stable.",
           )
           .optional(),
         max: percent()
@@ -250,17 +250,17 @@ export const gatesSchema = k
       .rule(minDetectableIsMore)
       .doc(
         'Limits of the share of requests that fail; failures that the client caused do not count. ' +
-          'Default: maxIncrease 1%, with minDetectable 5% (at the very end, where the estimate is below 2.2%, 10%). ' +
-          'An empty object: errors are not judged.',
+          'Default: maxIncrease 1% and minDetectable 5%; at the very end of a step, 10% is enough for a Pass if the ' +
+          'estimate is below 2.2%. An empty object: errors are not judged.',
       )
       .optional(),
     confidence: k
       .oneOf(['Strict', 'Standard', 'Quick'])
       .doc(
         'How certain a verdict must be; more certainty takes longer. Strict: at most 1% of good candidates are ' +
-          'rolled back by mistake, and a Pass always shows maxIncrease. Standard: 5%; with little traffic a Pass may ' +
-          "show only minDetectable after about a third of the step's maxDuration, and default gates may show less at " +
-          'its end. Quick: 20%, and after a sixth.',
+          'rolled back by mistake, and a Pass always shows maxIncrease. Standard: 5%; with little traffic, a Pass ' +
+          "may show a larger increase from about a third of the step's maxDuration on, and minDetectable from three " +
+          'quarters on. Quick: 20%; the same from a sixth and a third on.',
       )
       .defaultsTo('Standard')
       .optional(),
@@ -272,7 +272,7 @@ export const gatesSchema = k
         ),
         metric: k
           .oneOf(liveMetricNames)
-          .doc(`How two answers are compared. They agree when ${listed(liveMetricNames.map(agreement))}.`),
+          .doc(`How two answers are compared. ${liveMetricNames.map(agreement).join(' ')}`),
         min: share().doc('Smallest share of compared answers that must agree, as text, such as "0.98".'),
       })
       .doc(

@@ -58,7 +58,7 @@ const requirements = () =>
       .optional(),
     limits: k
       .map(quantity(), { max: 16 })
-      .doc('Most that the container may use, by resource name, such as cpu: 2 or nvidia.com/gpu: 1.')
+      .doc('Maximum amounts that the container may use, by resource name, such as cpu: 2 or nvidia.com/gpu: 1.')
       .optional(),
   });
 export const resourcesSchema = requestsFit
@@ -87,8 +87,8 @@ const toleration = k.object({
   operator: k
     .oneOf(['Exists', 'Equal', 'Lt', 'Gt'])
     .doc(
-      "How the taint's value is compared with value. Exists: every value is tolerated. Equal: both must be the " +
-        'same. Lt and Gt: as numbers, where the cluster supports it.',
+      "How the taint's value is compared with the field value. Exists: every value is tolerated. Equal: both must be " +
+        'the same. Lt and Gt: as numbers, where the cluster supports it.',
     )
     .defaultsTo('Equal'),
   value: taintText().doc("Compared with the taint's value. Leave it out with operator Exists.").optional(),

@@ -54,7 +54,8 @@ export const embeddingSpec = {
   maxTokens: k
     .integer(bounds.maxTokens)
     .doc(
-      'Most tokens of one text, special tokens included; 1 to 131072. onTooLong decides what happens to a longer text.',
+      'Maximum number of tokens of a text, special tokens included; 1 to 131072. onTooLong decides what happens to a ' +
+        'longer text.',
     )
     .defaultsTo(
       'max_seq_length of sentence_bert_config.json, or model_max_length of tokenizer_config.json, but not more ' +
@@ -249,8 +250,9 @@ export const batchingSpec = {
   maxBatchSize: k
     .integer(bounds.maxBatchSize)
     .doc(
-      'Most rows of one run: waiting requests are combined up to this number; 1 to 1024. 1: no batching. Requests to ' +
-        'a model whose rows may affect each other are never combined; /config of the runtime gives the reason.',
+      'Maximum number of rows of a run: waiting requests are combined up to this number; 1 to 1024. 1: no batching. ' +
+        'Requests to a model whose rows may affect each other are never combined; /config of the runtime gives the ' +
+        'reason.',
     )
     .defaultsTo('8'),
   maxQueueDelay: duration()
@@ -358,7 +360,7 @@ export const revisionFields = {
           'Container image that all containers of the pods run. Its version must not be older than the ' +
             "operator's.",
         )
-        .defaultsTo("the operator's own, as it was when the revision was made"),
+        .defaultsTo("the operator's default image at the time when the revision was made"),
       sidecar: k
         .object({
           resources: sidecarResourcesSchema

@@ -22,9 +22,9 @@ const step = k
         require: k
           .oneOf(['NoFail', 'Pass'])
           .doc(
-            'What ends the step. NoFail: no gate has failed after five minutes (Strict: ten, Quick: two); ' +
-              'with enough traffic it waits up to ten minutes more (Quick: one) to show that the candidate is not ' +
-              'much worse. Pass: every gate passes.',
+            'What ends the step. NoFail: no gate has failed after five minutes (ten with gates.confidence Strict, ' +
+              'two with Quick). With enough traffic the step then waits for up to ten minutes more (one with Quick), ' +
+              'to show that the candidate is not much worse. Pass: every gate passes.',
           ),
         maxDuration: duration()
           .doc(
@@ -47,8 +47,9 @@ const step = k
         require: k
           .oneOf(['NoFail', 'Pass'])
           .doc(
-            'What ends the step. NoFail: no gate has failed after twenty pairs and five minutes (Strict: ' +
-              'ten, Quick: two). Pass: every latency gate with maxIncrease, and quality, passes.',
+            'What ends the step. NoFail: no gate has failed after twenty pairs and five minutes (ten with ' +
+              'gates.confidence Strict, two with Quick). Pass: every latency gate with maxIncrease, and quality, ' +
+              'passes.',
           ),
         maxDuration: duration()
           .doc(
@@ -124,8 +125,8 @@ const rollout = k
         perMinute: k
           .integer({ min: 1, max: maxProbesPerMinute })
           .doc(
-            'Most probes a minute, over all pods of the candidate together; 1 to 60. Probes never take more ' +
-              "than 5% of a pod's time.",
+            'Maximum number of probes a minute, over all pods of the candidate together; 1 to 60. Probes never ' +
+              "take more than 5% of a pod's time.",
           )
           .defaultsTo('60')
           .optional(),

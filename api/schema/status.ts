@@ -158,8 +158,8 @@ const gate = k.object({
     .optional(),
   toShow: number()
     .doc(
-      'The limit of upper for a Pass when traffic is too low to show limit. "nothing": this gate can only fail; its ' +
-        'Pass shows nothing. Absent: limit.',
+      'Largest value of upper that is enough for a Pass, if traffic is too low to show limit. "nothing": the gate ' +
+        'can only fail, and its Pass shows nothing. Absent: a Pass needs upper at or below limit.',
     )
     .optional(),
   ofClass: text(120)
@@ -268,7 +268,7 @@ const rollout = k.object({
     )
     .optional(),
   shown: text(512)
-    .doc('What the last judged step has shown, such as "nothing worse than +38 % p95, +2.1 points errors shown".')
+    .doc('What the last judged step has shown, such as "shown: at most +38 % p95, +2.1 points errors".')
     .optional(),
   promise: text(1024)
     .doc(
@@ -305,14 +305,14 @@ const rollout = k.object({
     .optional(),
   handledPromoteRevision: text(10)
     .doc(
-      'The spec.rollout.promoteRevision that had its effect, or can no longer have one. It is ignored until it is ' +
-        'removed from the spec or changed.',
+      'Value of spec.rollout.promoteRevision that was carried out, or can no longer be. The operator ignores this ' +
+        'value until the field is removed or changed.',
     )
     .optional(),
   handledResumeStep: text(24)
     .doc(
-      'The spec.rollout.resumeStep that had its effect, or can no longer have one. It is ignored until it is ' +
-        'removed from the spec or changed.',
+      'Value of spec.rollout.resumeStep that was carried out, or can no longer be. The operator ignores this value ' +
+        'until the field is removed or changed.',
     )
     .optional(),
   reason: text(64)

@@ -124,7 +124,7 @@ function autocovariance(lag: number): number {
   return ((lag + 1) ** (2 * hurst) - 2 * lag ** (2 * hurst) + Math.abs(lag - 1) ** (2 * hurst)) / 2;
 }
 
-/** The fields of a scenario for noise of single pods; they are described there. */
+/** The fields of a scenario (scenarios.ts) for noise of single pods. */
 type PodsNoise = { readonly podNoise: number; readonly lastingPodNoise: number; readonly bursts: boolean };
 
 /** A pod's own noise, correlated and per minute, and its stalls: 20 s long, one in ten minutes on average. */

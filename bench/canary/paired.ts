@@ -105,7 +105,7 @@ export type PairedRow = {
 export type PairedRuns = {
   readonly runs: number;
   readonly seed: number;
-  /** The limit of the verdict, as a ratio less one. */ readonly toShow: number;
+  /** The limit of the verdict, as a ratio minus one. */ readonly toShow: number;
   readonly limit?: number;
   readonly alpha: number;
 };

@@ -163,7 +163,7 @@ const disagreements = [0.005, 0.01, 0.02, 0.03, 0.05, 0.1].map((rate): Scenario 
 
 export const failing: readonly Scenario[] = errors;
 export const disagreeing: readonly Scenario[] = disagreements;
-/** Within their limits, the last of each kind exactly at its limit: a rollback is a false one. */
+/** Scenarios within their limits (the last of each kind is exactly at its limit): a rollback would be wrong. */
 export const harmless: ReadonlySet<Scenario> = new Set([
   ...identical,
   ...errors.slice(0, 3),

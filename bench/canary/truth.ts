@@ -19,7 +19,7 @@ function isOtherQueue({ queue, slower }: Scenario): boolean {
   return queue !== undefined && slower !== 1;
 }
 
-/** Ratio of the candidate's quantile to stable's, less one. */
+/** Ratio of the candidate's quantile to stable's, minus one. */
 export function slowdownAt(quantile: number, scenario: Scenario): number | undefined {
   const { classes, rare, slower } = scenario;
   if (isOtherQueue(scenario)) return undefined;

@@ -115,7 +115,7 @@ export function lineOf({ namespace, name, outcome, reason, message, rollout }: P
       : [
           weight.actual === undefined || weight.actual === weight.desired
             ? `${weight.desired}%`
-            : `${weight.actual}% of ${weight.desired}%`,
+            : `target ${weight.desired}%, actual ${weight.actual}%`,
         ]),
   ];
   return (

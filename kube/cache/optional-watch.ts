@@ -20,7 +20,7 @@ import { Reflector, type ReflectorDeps } from './reflector.ts';
 export type TypePresence = 'Served' | 'Missing' | 'Forbidden' | 'Unknown';
 
 const lookAgainMs = 60_000;
-/** True when the last check could not reach the server. */
+/** The interval of the checks after one that could not reach the server. */
 const retryMs = 5_000;
 
 export class OptionalWatch<T extends KubeObject> {

@@ -95,7 +95,7 @@ async function fromFile(path: string, wanted: string | undefined): Promise<Plain
   };
 }
 
-/** JSON needs no parser but the process's own. */
+/** The YAML parser is loaded only for text that is not JSON. */
 async function parsed(text: string): Promise<Readonly<Record<string, unknown>>> {
   const value: unknown = text.trimStart().startsWith('{') ? JSON.parse(text) : (await import('yaml')).parse(text);
   if (!isRecord(value)) throw new Error('not a map');

@@ -241,7 +241,7 @@ export class Transport {
   }
 }
 
-/** Retries that help only once, and whether they were used. */
+/** The kinds of retry that a call has already used; each can help only once. */
 type Spent = Set<'credentials' | 'connection'>;
 
 /** Milliseconds until the same request is sent again; undefined when it is not retried. */

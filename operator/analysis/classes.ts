@@ -75,7 +75,7 @@ export function cellsOfClass<T extends RequestClass>(cells: Both<readonly T[]>, 
   return { candidate: cells.candidate.filter(isOne), stable: cells.stable.filter(isOne) };
 }
 
-/** How much slower a class is, as a ratio less one, and the candidate's requests behind that estimate. */
+/** How much slower a class is, as a ratio minus one, and the candidate's requests behind that estimate. */
 export type ClassEstimate = RequestClass & { readonly estimate: number; readonly candidateRequests: number };
 
 /**

@@ -67,7 +67,8 @@ export const tuning = {
   /** With fewer requests of either revision a gate stays undecided. */
   hardMinRequests: 20,
   /**
-   * The least blocks of a step before it may end, and the least requests of each revision if no other number applies.
+   * A step may end after at least this many blocks, and this many requests of each revision if no higher number
+   * applies.
    */
   minBlocks: 3,
   fewestRequests: 3,
@@ -108,7 +109,7 @@ export const tuning = {
  * The constants of each `gates.confidence`. Blocks have 20 s.
  *
  * failAlpha: chance of any wrong Fail in a whole rollout, unless `gates.alpha` is set. passAlpha: chance of a Pass
- * though the quantity exceeds what the Pass claims. noFailBlocks: the least length of a NoFail step. failBlocks: no
+ * though the quantity exceeds what the Pass claims. noFailBlocks: the minimum length of a NoFail step. failBlocks: no
  * latency gate fails earlier. warmBlocks: the age of a window until which an unseen warm-up may continue. earlyBlocks:
  * how long a NoFail step waits for its early promise. stages: the shares of the step's time from which a Pass may show
  * less (plan.ts, toShow); the last stage is for default gates only (lastToShow).

@@ -114,7 +114,10 @@ function within(blocks: number, maxBlocks: number): number {
   return Math.min(blocks, Math.max(tuning.minBlocks, maxBlocks - tuning.minBlocks));
 }
 
-/** The least blocks of a NoFail step, and the blocks until which it may wait for its promise. */
+/**
+ * The length of a NoFail step in blocks: it takes at least `least`, and waits for its early promise
+ * (constants.ts, earlyPromise) until at most `most`.
+ */
 export function noFailBlocks(
   plan: GatePlan,
   maxBlocks: number = usualBlocks,

@@ -128,7 +128,7 @@ export function frameOf(question: LatencyQuestion): LatencyFrame {
   return { ...frame, toShow: toShowOf(frame) };
 }
 
-/** In the last stage a Pass may show less if the estimate is good. */
+/** What a Pass must show. In the last stage a weaker bound is enough if the estimate is good (plan.ts, lastToShow). */
 function toShowOf(frame: LatencyFrame): number {
   const { last, toShow, against } = frame.question;
   if (last === undefined || !frame.enough) return toShow;

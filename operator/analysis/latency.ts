@@ -113,7 +113,7 @@ export class LatencyJudgement {
   }
 }
 
-/** The part of the difference that nodes may explain, by the margin of a Fail (pod-spread.ts). */
+/** The largest difference that nodes alone may cause, by the margin of a Fail (pod-spread.ts). */
 function nodesMayDiffer({ question: { candidate, against }, podMargin }: LatencyFrame): {
   readonly nodesMayDiffer?: number;
 } {

@@ -20,7 +20,7 @@ export function pairsOf({ counts }: Pick<PairedResult, 'counts'>): string {
   return parts.length === 0 ? 'no pairs' : parts.join(' and ');
 }
 
-/** A ratio less one as shown to people: +19%, -4.1%. */
+/** Formats a ratio minus one as an increase in percent: 0.19 is +19%, -0.041 is -4.1%. */
 export function increaseOf(value: number): string {
   const percent = Math.abs(value) < 0.1 ? Math.round(value * 1000) / 10 : Math.round(value * 100);
   return `${percent > 0 ? '+' : ''}${percent === 0 ? 0 : percent}%`;

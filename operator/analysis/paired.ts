@@ -218,9 +218,9 @@ function lowerOf({ podMargin: pods }: Frame, { total, minutes }: View, { bound, 
 }
 
 /**
- * The larger of two bounds, each valid with the chance of a Pass: of the median, and of the middle between the outer
- * quantiles, which share one α. Both must be within the limit, so neither spends α of the other (intersection-union
- * test: Berger, Technometrics 24, 1982).
+ * The larger of two upper bounds, each wrong with probability passAlpha at most: of the median, and of the middle
+ * between the outer quantiles, which share one α. Both must be within the limit, so neither spends α of the other
+ * (intersection-union test: Berger, Technometrics 24, 1982).
  */
 function upperOf({ question, variance, podMargin: pods }: Frame, { total, minutes }: View): number {
   const bound = Math.log(1 / question.passAlpha);

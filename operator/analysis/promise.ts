@@ -141,8 +141,8 @@ function minutesOf(blocks: number | undefined): number | null {
 }
 
 /**
- * How much worse than stable an identical candidate looks after `blocks` blocks in one of four cases: 0.67 standard
- * errors.
+ * How much worse than stable an identical candidate looks after `blocks` blocks if it is unlucky: 0.67 standard errors,
+ * which chance exceeds in one of four windows.
  */
 function unluckyIn(
   { latency, failureRate, requestsPerMinute, history }: Past,

@@ -124,7 +124,7 @@ export function pairedResultOf(gate: TrafficGate, facts: WindowFacts): PairedRes
     : said;
 }
 
-/** 50 % more at p95, and more for gates that allow more. */
+/** What a NoFail step must show of a gate: at most 50 % slower; nothing if a Pass of the gate shows nothing. */
 function earlyOf({ atMost }: ComparedLatencyGate): number {
   return atMost === Infinity ? Infinity : earlyPromise.latency;
 }

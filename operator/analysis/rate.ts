@@ -214,13 +214,13 @@ function viewOf(frame: Frame, growth = 1, shift = 0): View {
   };
 }
 
-/** Evidence against every rate, or increase, up to the limit. */
+/** Whether the evidence excludes every rate, or increase, up to the limit. */
 function fails(frame: Frame, view: View): boolean {
   const limit = limitOf(frame.question);
   return observed(view) > limit && evidenceAgainst(view, limit, frame.bounds.Fail) >= frame.bounds.Fail;
 }
 
-/** Evidence against every rate, or increase, from what must be shown on. */
+/** Whether the evidence excludes every rate, or increase, of `toShow` or more. */
 function passes(frame: Frame, view: View, toShow: number): boolean {
   if (toShow >= 1) return true;
   return observed(view) < toShow && evidenceAgainst(view, toShow, frame.bounds.Pass) >= frame.bounds.Pass;

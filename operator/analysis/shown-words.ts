@@ -1,5 +1,5 @@
 /**
- * "Nothing worse than X": messages about what a rollout has shown and what a step promises to show.
+ * "Shown: at most X": messages about what a rollout has shown and what a step promises to show.
  *
  * Rule:  X is rounded up, so that it stays true; for a bound below the limit X is the limit.
  * Pure.
@@ -10,7 +10,7 @@ import type { GatePlan } from './plan.ts';
 import { shownBy, type GatePromise, type StepPromise } from './promise.ts';
 import type { GateResult } from './verdict.ts';
 
-/** "+38 %" of a latency, "+2.1 points" of a rate. @param value a ratio less one, or a share of requests */
+/** "+38 %" of a latency, "+2.1 points" of a rate. @param value a ratio minus one, or a share of requests */
 export function increaseWords(gate: Pick<TrafficGate, 'kind'>, value: number): string {
   const percent = roundedUp(value * 100);
   return kindOfGate(gate).unit === 'points' ? `+${percent} ${percent === 1 ? 'point' : 'points'}` : `+${percent} %`;
@@ -24,7 +24,7 @@ export function roundedUp(value: number): number {
 }
 
 /**
- * "nothing worse than +38 % p95, +2.1 points errors shown; p99 not shown" of the gates that compare with stable. What
+ * "shown: at most +38 % p95, +2.1 points errors; p99 not shown" of the gates that compare with stable. What
  * pairs have shown is marked "by pairs". A NoFail step may end with an undecided gate, which has shown nothing.
  *
  * @returns undefined when no gate has shown anything
@@ -39,7 +39,7 @@ export function shownWords({ gates }: GatePlan, results: readonly GateResult[]):
   );
   if (shown.length === 0) return undefined;
   const not = compared.filter(({ shows }) => shows === null).map(({ gate }) => gate.name);
-  return `nothing worse than ${shown.join(', ')} shown${not.length === 0 ? '' : `; ${listed(not)} not shown`}`;
+  return `shown: at most ${shown.join(', ')}${not.length === 0 ? '' : `; ${listed(not)} not shown`}`;
 }
 
 /**
@@ -56,8 +56,8 @@ function shownIn(
 }
 
 /**
- * "at 1,020 requests a minute this step takes about 9 min; it can show p95 +15 % and errors +1 point; p95 +31 % or more
- * and errors +2.4 points or more would be found in 30 min".
+ * "at 1,020 requests a minute this step takes about 9 min; it can show that the increase is at most p95 +15 %
+ * and errors +1 point; an increase of p95 +31 % and errors +2.4 points or more would be found in 30 min".
  */
 export function promiseWords({ requestsPerMinute, minutes, findsWithin, gates }: StepPromise): string {
   const digits = requestsPerMinute < 10 ? 2 : 3;
@@ -88,7 +88,7 @@ function showsWords(shows: readonly string[], gates: readonly GatePromise[], isT
   const compared = gates.filter(({ gate }) => isCompared(gate));
   if (compared.length === 0) return [];
   if (shows.length === 0) return ['it cannot show how the revisions compare'];
-  return [`it can show ${listed(shows)}${isTooLate ? ' by then' : ''}`];
+  return [`it can show that the increase is at most ${listed(shows)}${isTooLate ? ' by then' : ''}`];
 }
 
 function minutesWords(minutes: number): string {

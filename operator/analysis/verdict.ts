@@ -2,7 +2,7 @@
  * The verdict of a gate and its numbers.
  *
  * Owns:  the types; the reasons of undecided gates are in api/reasons.ts. Read this before the gates.
- * Units: a relative latency gate uses ratios less one (0.15 is 15 % slower), an absolute one milliseconds, rates are
+ * Units: a relative latency gate uses ratios minus one (0.15 is 15 % slower), an absolute one milliseconds, rates are
  *        shares of requests (0.005 is half a percent).
  */
 
@@ -77,8 +77,8 @@ export type LatencyEvidence = {
   readonly candidatePods: number;
   readonly stablePods?: number;
   /**
-   * If a revision has one pod and nodes may differ: the part of the difference, as a ratio less one, that nodes may
-   * explain.
+   * If a revision has one pod and nodes may differ: the largest difference in latency that nodes alone may cause, as a
+   * ratio minus one (0.28: 28 %).
    */
   readonly nodesMayDiffer?: number;
   /** Windows of 40 s that were left out to check whether the verdict still holds. */
@@ -96,7 +96,7 @@ export type PairedResult = Pick<Decided, 'verdict' | 'reason'> & {
   /** The number of pairs from each source. */
   readonly counts: Readonly<Partial<Record<PairSource, number>>>;
   /**
-   * Typical slowdown of the same request: ratios less one; null while there are too few pairs. A Pass shows `upper`.
+   * Typical slowdown of the same request: ratios minus one; null while there are too few pairs. A Pass shows `upper`.
    */
   readonly estimate: number | null;
   readonly lower: number | null;

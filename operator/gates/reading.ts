@@ -206,7 +206,10 @@ function minutesAsked(plan: GatePlan, maxBlocks: number, alone: boolean): StepWo
   return { least: least / blocksAMinute, most: most / blocksAMinute };
 }
 
-/** The undecided gate whose estimate exceeds its limit most; the message names it, so that it is not taken for good. */
+/**
+ * The undecided gate whose estimate exceeds its limit most. The message names it, so that a reader does not take a gate
+ * without a verdict for a good one.
+ */
 function worstOf(
   plan: GatePlan,
   results: readonly (GateResult & Beside)[],

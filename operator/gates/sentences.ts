@@ -18,7 +18,7 @@ import type { GateResult, RequestClass } from '../analysis/verdict.ts';
 export type Beside = {
   /** Requests of the candidate per minute, in the window. */
   readonly perMinute?: number;
-  /** When a weaker bound will suffice for a Pass, and which. */
+  /** When a weaker bound will be enough for a Pass, and which. */
   readonly later?: { readonly inMinutes: number; readonly toShow: number };
   /** Load of the candidate's pods relative to stable's; absent: equal. */
   readonly load?: Load;
@@ -126,7 +126,7 @@ function loadWords(load: Load | undefined): string {
   return 'pods of the two revisions carry unequal load at this weight';
 }
 
-/** Other possible causes of a difference, and the weaker bound that will suffice later. */
+/** Other possible causes of a difference, and the weaker bound that will be enough later. */
 function doubts({ evidence, estimate, limit, later, unit, stableRequests }: Told): readonly string[] {
   const { nodesMayDiffer, candidatePods, stablePods = 0 } = evidence;
   const whose = candidatePods > 1 ? 'stable' : stablePods > 1 ? 'the candidate' : 'each revision';
@@ -134,15 +134,15 @@ function doubts({ evidence, estimate, limit, later, unit, stableRequests }: Told
   return [
     ...(isNodes
       ? [
-          `${whose} has one pod, and the nodes differ: up to ${Math.round(nodesMayDiffer * 100)}% of the difference ` +
-            'may come from the nodes',
+          `${whose} has one pod, and the nodes differ: a difference of up to ` +
+            `${Math.round(nodesMayDiffer * 100)}% may come from the nodes`,
         ]
       : []),
     ...(later === undefined || later.toShow === Infinity
       ? []
       : [
-          `in ${minutesOf(later.inMinutes)} a bound of ` +
-            `${written({ unit, ...present({ stableRequests }) }, later.toShow)} will suffice`,
+          `in ${minutesOf(later.inMinutes)} an upper bound of ` +
+            `${written({ unit, ...present({ stableRequests }) }, later.toShow)} is enough for a Pass`,
         ]),
   ];
 }

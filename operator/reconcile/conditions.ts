@@ -229,7 +229,7 @@ function childrenModified({ told = [] }: Facts): Claim<Reason> | undefined {
     'ChildrenModified',
     'True',
     'ForeignFields',
-    `differs from the operator's manifests and is left unchanged: ${told.join('; ')}`,
+    `these fields differ from the operator's manifests and are left unchanged: ${told.join('; ')}`,
   );
 }
 

@@ -21,7 +21,7 @@ import { routerOf } from '../traffic/router.ts';
 const markManager = 'onnx-operator-traffic';
 /** How long pods must have been marked before the Service selects by the mark. */
 const markedForMs = 1_000;
-/** How long the Service must not have selected by the mark before marks are removed. */
+/** Marks are removed once the Service has not selected by the mark for this long. */
 const restedForMs = 5_000;
 
 /** What a pass needs for its writes. */

@@ -1,6 +1,6 @@
 /**
- * Decides which pod's report is pulled next: first the namespace with the least recent slot time, in it the model with
- * the least, in it the most overdue pod. Silent pods get one in `silentEvery` turns of their model.
+ * Decides which pod's report is pulled next: of the namespaces, the one that used the least slot time recently; of its
+ * models, likewise; of that model's pods, the most overdue one. Of `silentEvery` turns of a model, silent pods get one.
  *
  * Limits: `PullLimits`; silent pods never hold all slots. Memory O(pods); a choice costs O(models with a due pod).
  * Pure: time is a parameter.

@@ -47,7 +47,7 @@ export function abortWhenSuperseded(state: CanaryState, at: At): Decision | unde
 export function abortOnRequest(state: CanaryState, at: At): Decision | undefined {
   const { plan } = at;
   if (plan.abortRevision !== state.candidate) return undefined;
-  return abortRollout(state, { reason: 'Aborted', message: 'spec.rollout.abortRevision names it' }, at);
+  return abortRollout(state, { reason: 'Aborted', message: `spec.rollout.abortRevision names ${state.candidate}` }, at);
 }
 
 /** stepsOf() (decisions.ts) is empty once promotion was requested, so enterStep promotes at once. */
@@ -162,8 +162,8 @@ export function reachWhenVerified(state: StateIn<'Shifting'>, at: At): Decision 
 }
 
 /**
- * By pods, the number of ready pods makes the share, so no more are needed. A route reaches its weight with fewer pods;
- * the others are waited for until the progress deadline.
+ * With router Service, the numbers of ready pods make the share, so a reached share needs no more pods. A route can
+ * reach its weight with fewer pods; the rollout waits for the others until the progress deadline.
  */
 function hasPodsFor(state: StateIn<'Shifting'>, { seen, plan }: At): boolean {
   return (
@@ -327,7 +327,7 @@ const ends: Ends = {
       message:
         reading?.stableSick === undefined
           ? `${state.stable} is healthy again`
-          : `a new window begins to check whether ${state.stable} is healthy again`,
+          : `${state.stable} is checked again in a new window`,
     });
   },
   WeightConflict: (state, at) =>
@@ -354,15 +354,15 @@ const pauseWords: Readonly<Record<PauseReason, Why['reason']>> = {
 /** What ends each kind of pause, for the status message. */
 const wayOut: { readonly [W in PauseReason]: (state: StateIn<'Paused'>) => string } = {
   Step: ({ candidate, step }) =>
-    `as its step defines; set spec.rollout.resumeStep to ${candidate}/${step} to continue at once`,
+    `until pause step ${step + 1} ends; set spec.rollout.resumeStep to ${candidate}/${step} to end it now`,
   Undecided: ({ candidate, step }) => `until its gates decide or spec.rollout.resumeStep is ${candidate}/${step}`,
   ReportsStale: ({ candidate, step }) =>
     `until its pods and the pods of stable report again, or spec.rollout.resumeStep is ${candidate}/${step}`,
   StableUnhealthy: ({ stable, candidate, step }) =>
     `until ${stable} is healthy, or spec.rollout.resumeStep is ${candidate}/${step}`,
   WeightConflict: ({ candidate, step }) =>
-    'until no other client has changed the weights for ten minutes; once no client changes them any more, set ' +
-    `spec.rollout.resumeStep to ${candidate}/${step} to continue sooner`,
+    'until no other client has changed the weights for ten minutes; to continue sooner, stop that client and set ' +
+    `spec.rollout.resumeStep to ${candidate}/${step}`,
 };
 
 export function stayPaused(state: StateIn<'Paused'>, at: At): Decision {

@@ -23,7 +23,7 @@ export function noRequests(
   if (reading?.idle !== true || reading.pending === true || minutes === undefined) return undefined;
   return (
     `no requests came to ${candidate} in ${minutes} min; send requests to the model's address ("npm run load -- ` +
-    `URL"), or promote it unjudged with "kubectl-onnx promote" (requests that are refused as the client's mistake ` +
-    'do not count)'
+    `URL"), or promote it unjudged with "kubectl-onnx promote" (requests that failed because of an error of the ` +
+    'client do not count)'
   );
 }

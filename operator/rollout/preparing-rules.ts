@@ -80,7 +80,7 @@ export function restartOnNewTarget(state: Preparing, at: At): Decision | undefin
 export function giveUpOnRequest(state: Preparing, at: At): Decision | undefined {
   const { plan } = at;
   if (plan.abortRevision !== state.candidate) return undefined;
-  return giveUp(state, { reason: 'Aborted', message: 'spec.rollout.abortRevision names it' }, at);
+  return giveUp(state, { reason: 'Aborted', message: `spec.rollout.abortRevision names ${state.candidate}` }, at);
 }
 
 /** A person who names this revision in promoteRevision overrides its failed checks. */

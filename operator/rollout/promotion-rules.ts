@@ -7,7 +7,7 @@
 import { atRest, giveUp, isExempt, lostForMs, makeStable, rollingBack, settled } from './decisions.ts';
 import { podsOf, servingOne } from './serving.ts';
 import { prepareCandidate } from './preparing-rules.ts';
-import type { At, Decision, Millis, RolloutPlan, StateIn, Trouble } from './state.ts';
+import type { At, Decision, Millis, RolloutPlan, StateIn } from './state.ts';
 import { sharingOf } from './sharing.ts';
 import { servesWords } from './words.ts';
 
@@ -25,7 +25,7 @@ export function fallBackWhenLost(state: Taking, at: At): Decision | undefined {
   const { ready, trouble } = podsOf(seen, state.stable);
   if (ready > 0) return lostAt === undefined ? undefined : takeOverAgain({ ...rest, since: now }, at);
   if (podsOf(seen, state.retiring).ready === 0) return undefined;
-  const because = troubleIn(trouble);
+  const because = trouble?.message ?? `${state.stable} has no ready pod left`;
   const since = lostAt ?? now;
   if (trouble?.fatal !== true && now - since < lostForMs) return standIn({ ...state, lostAt: since }, because, at);
   const why = { reason: 'LateRollback', message: because } as const;
@@ -40,10 +40,6 @@ function takeOverAgain(next: Taking, at: At): Decision {
     message: `${next.stable} has ready pods again`,
     recheckMs: 0,
   };
-}
-
-function troubleIn(trouble: Trouble | undefined): string {
-  return trouble?.message ?? 'it has no ready pod left';
 }
 
 function standIn(next: Taking & { readonly lostAt: Millis }, because: string, at: At): Decision {

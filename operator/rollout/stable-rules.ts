@@ -87,7 +87,7 @@ function hurry(state: CanaryState, because: string, at: At): Decision | undefine
     reason: 'StableUnhealthy',
     message: `${because}: ${state.candidate} continues to ${to}`,
   });
-  if (stop < 0) return shift(withoutMark(reached), { step: steps.length, weight: 100 }, at, said('all the traffic'));
+  if (stop < 0) return shift(withoutMark(reached), { step: steps.length, weight: 100 }, at, said('all traffic'));
   const asked = steps.slice(0, stop).findLastIndex((step) => step.kind === 'weight' && step.weight > reached.weight);
   if (state.phase === 'Shifting' && (asked === state.step || (asked < 0 && left.length <= 1))) return undefined;
   return enterStep(reached, asked < 0 ? stop : asked, at, said(`the pause of step ${stop + 1}`));

@@ -148,7 +148,7 @@ function stepOfWeight(steps: readonly Step[], weight: number): number {
   return steps.findLastIndex((step) => step.kind === 'weight' && step.weight <= weight);
 }
 
-/** Whether the state's step is still what the plan says there. */
+/** Whether the plan still has a step of the state's kind, with a fitting weight, at the state's index. */
 export function fitsPlan(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): boolean {
   const steps = stepsOf(state.candidate, at);
   const step = steps[state.step];

@@ -89,7 +89,7 @@ export class Batcher implements Inference {
     return this.#deps.limits.maxRequestElements;
   }
 
-  /** Sets the most rows of one run: 1 when the warm-up found that rows depend on each other. */
+  /** Sets the maximum number of rows of a run: 1 when the warm-up found that rows depend on each other. */
   limitRows(maxRows: number): void {
     this.#maxRows = maxRows;
   }

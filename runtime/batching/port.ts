@@ -35,7 +35,7 @@ export type InferenceResult = {
 };
 
 export interface Inference {
-  /** Most rows of one run, also for callers that split requests. 1 when the warm-up found that rows are dependent. */
+  /** Maximum number of rows of a run, also for callers that split requests. 1 when rows depend on each other. */
   readonly maxRows: number;
   /**
    * @throws AppError QUEUE_FULL, REQUEST_TOO_LARGE, REQUEST_EXPIRED, REQUEST_INVALID, ENGINE_FAILED, ENGINE_LOST,

@@ -56,7 +56,7 @@ export type Command =
 
 const tuning = `Environment:
   ONNX_BODY_LIMIT           largest request body, also after decompression (default: 64Mi)
-  ONNX_MAX_CONNECTIONS      most client connections at the same time (default: 1024)
+  ONNX_MAX_CONNECTIONS      maximum number of client connections at the same time (default: 1024)
   ONNX_DRAIN_DELAY          after SIGTERM, the sockets close when no request has arrived for this long (default: 5s; \
 Ctrl-C does not wait)
   ONNX_GRACE_PERIOD         from SIGTERM to SIGKILL: terminationGracePeriodSeconds of the pod (default: \

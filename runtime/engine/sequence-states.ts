@@ -1,7 +1,7 @@
 /**
  * The state of sequences, on the side of the worker: tensors that stay beside the session between runs.
  *
- * Owns:   each sequence's tensors, by the name of the input that they are in the next step.
+ * Owns:   each sequence's tensors, by the name of the input that each becomes in the next step.
  * Limits: state over a sequence's `maxBytes` is refused, and the sequence keeps the state from before the step.
  */
 import type { SequenceNews, WorkerStep } from './messages.ts';

@@ -117,12 +117,16 @@ export function invalidCase(where: string, problem: string): AppError {
 }
 
 /** Adds the place in the set to an error's message. */
-export function within<T>(where: string, part: string, read: () => T): T {
+export function within<T>(where: string, part: string | undefined, read: () => T): T {
   try {
     return read();
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    throw new AppError('GOLDEN_SET_INVALID', { where, problem: `${part}: ${messageOf(error)}` }, { cause: error });
+    throw new AppError(
+      'GOLDEN_SET_INVALID',
+      { where, problem: part === undefined ? messageOf(error) : `${part}: ${messageOf(error)}` },
+      { cause: error },
+    );
   }
 }
 

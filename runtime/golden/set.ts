@@ -60,7 +60,7 @@ function linesOf(bytes: Bytes): readonly Part[] {
 const lineFields = ['request', 'expected'];
 
 function parseLine(text: Uint8Array, where: string, model: string): GoldenCase {
-  const value = within(where, 'it', () => parseJson(text, { maxDepth: caseDepth }, 'the line'));
+  const value = within(where, undefined, () => parseJson(text, { maxDepth: caseDepth }, 'the line'));
   if (!isRecord(value)) throw invalidCase(where, 'is not a JSON object');
   const unknown = Object.keys(value).find((key) => !lineFields.includes(key));
   if (unknown !== undefined)

@@ -32,7 +32,7 @@ export type Answered =
     }
   /** A retry would have the same result: the request or the model is at fault. */
   | { readonly kind: 'refused'; readonly status: number; readonly why: string }
-  /** Nothing listens there, or the runtime has no room now: retry later. */
+  /** No process listens at the address, or the runtime has no capacity now: retry later. */
   | { readonly kind: 'unavailable'; readonly why: string };
 
 export type RuntimeDoor = {

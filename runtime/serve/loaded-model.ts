@@ -262,7 +262,7 @@ export class LoadedModel implements ProtocolModel {
     ];
   }
 
-  /** Most tokens of a text; undefined for tasks without text. */
+  /** Maximum number of tokens of a text; undefined for tasks without text. */
   get maxTokens(): number | undefined {
     return this.task.maxTokens;
   }

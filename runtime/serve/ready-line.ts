@@ -20,7 +20,7 @@ export type ReadyFacts = {
   readonly alone?: string | undefined;
 };
 
-/** Most elements in the example, so that it fits into a few lines of a terminal. */
+/** Maximum number of elements in the example, so that it fits into a few lines of a terminal. */
 const maxElements = 64;
 
 export function readyLine({ config, signature, url, metricsUrl, alone }: ReadyFacts): string {

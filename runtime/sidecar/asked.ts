@@ -96,7 +96,7 @@ function rateIn(text: string | null): ProbeRate | undefined {
 
 function numberIn(name: string, text: string, max: number): number {
   if (!/^\d+(\.\d+)?(e-?\d+)?$/.test(text) || Number(text) > max)
-    throw invalid(name, `is '${text.slice(0, 50)}', not a number of 0 to ${max}`);
+    throw invalid(name, `is '${text.slice(0, 50)}', not a number from 0 to ${max}`);
   return Number(text);
 }
 

@@ -1,5 +1,5 @@
 /**
- * `npm run generate:onnx`: writes the generated code in runtime/onnx/proto from the onnx.proto there.
+ * `npm run generate:onnx`: writes the generated code in runtime/onnx/proto from its onnx.proto.
  * Owns: the calls of protoc and its plugin. The code is checked in, so that tests need no protoc.
  * Needs: protoc on the PATH (Debian: protobuf-compiler). The plugin is installed beside this file on first use, because
  * it brings its own TypeScript.

@@ -67,7 +67,7 @@ export class FieldSet {
     return this.#combine(other, (inThis, inOther) => inThis && !inOther);
   }
 
-  /** Without the subtrees at these paths; a path that ends in `.` removes only the member there. */
+  /** Without the subtrees at these paths; a path that ends in `.` removes only the member at that path. */
   without(paths: readonly (readonly string[])[]): FieldSet {
     return this.#copyBut(paths);
   }

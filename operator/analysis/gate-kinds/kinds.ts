@@ -77,7 +77,7 @@ export function isLatencyCompared(gate: TrafficGate): gate is ComparedLatencyGat
   return isCompared(gate) && isOverLatency(gate);
 }
 
-/** The increase over stable that a gate allows: a ratio less one, or a share of requests. */
+/** The increase over stable that a gate allows: a ratio minus one, or a share of requests. */
 export function increaseIn(gate: ComparedGate): number {
   return 'tolerance' in gate ? gate.tolerance : gate.increase;
 }

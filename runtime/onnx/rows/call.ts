@@ -125,7 +125,7 @@ function misfit(value: Exclude<Value, { kind: 'Mixed' }>, { axis, rank, rowsSize
   if (value.kind === 'Rows')
     return value.axis === own && isSameSize(value.dims[own], rowsSize)
       ? undefined
-      : 'its inputs have the rows on different axes';
+      : 'its inputs have their rows on different axes';
   if (value.countsRows) return 'an input depends on the number of rows';
   return own < 0 || isOne(value.dims[own]) ? undefined : 'an input has separate entries for each row';
 }

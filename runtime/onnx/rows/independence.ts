@@ -155,7 +155,7 @@ function ofBranches(call: NodeCall, scope: Scope, walk: Walk): readonly Value[] 
   return call.node.outputs.map((_, at) =>
     isAlike(left[at], right[at])
       ? (left[at] ?? unsure(call))
-      : unsure(call, 'its branches have the rows on different axes'),
+      : unsure(call, 'its branches have their rows on different axes'),
   );
 }
 

@@ -130,7 +130,7 @@ export const concat: RowsRule = (call) => {
       value.dims.length === first.dims.length &&
       isSameSize(value.dims[first.axis], first.dims[first.axis]),
   );
-  if (!fits) return unsure(call, 'its inputs have the rows on different axes');
+  if (!fits) return unsure(call, 'its inputs have their rows on different axes');
   const sizes = given.map((value) => numberOf(value.kind === 'Rows' ? value.dims[axis] : undefined));
   const sum = sizes.every((size) => size !== undefined)
     ? numberSize(sizes.reduce((total, size) => total + size, 0))

@@ -19,7 +19,7 @@ import { readTar, TarError, type TarEntry } from './tar.ts';
 import { isInnerPath } from './uri.ts';
 
 const maxInflation = 200;
-/** Small archives of text may have a higher compression ratio. */
+/** Allowed in addition to `maxInflation` times the archive, because small archives of text compress better. */
 const freeInflationBytes = 64 * 2 ** 20;
 const archiveName = '.package.tgz';
 

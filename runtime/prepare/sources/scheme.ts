@@ -40,7 +40,7 @@ export interface SourceScheme<L extends SourceLocation = SourceLocation> {
   /** @throws SOURCE_INVALID with the problem and the correct form */
   parse(text: string): L;
   /**
-   * Lists and gets the files: all of a folder, or those in `asked.files`, each checked against its digest there.
+   * Lists and gets the files: all of a folder, or those in `asked.files`, each checked against the digest listed in it.
    * @throws AppError of the artifact group in api/error-codes.ts
    */
   open(location: L, asked: SourceConfig, tools: OpenTools): Promise<OpenedSource>;

@@ -30,7 +30,7 @@ function serve(port: MessagePort, { nice }: CodecSetup): void {
 function work(task: CodecTask): CodecAnswer {
   if (task.kind === 'decode') return { kind: 'Decoded', request: decodeInfer(task.body, task.jsonBytes, task.limits) };
   const { chunks, ...rest } = joinEncoded(encodeInfer(task.response));
-  // As bytes, so that they are handed over: a string would be copied here and encoded again over there.
+  // As bytes, so that they are handed over: a string would be copied here and encoded again in the other thread.
   return {
     kind: 'Encoded',
     encoded: { ...rest, chunks: chunks.map((chunk) => (typeof chunk === 'string' ? utf8.encode(chunk) : chunk)) },

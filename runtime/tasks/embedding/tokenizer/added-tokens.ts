@@ -61,7 +61,7 @@ function readTokens(entries: readonly unknown[], model: TokenModel): readonly Ad
     const id =
       model.vocabulary.get(content) ?? tokens.get(content)?.id ?? (highest >= size || size === 0 ? highest + 1 : size);
     const wanted = options.count('id');
-    if (content === '') throw options.unsupported('an empty one');
+    if (content === '') throw options.unsupported('an empty token');
     if (wanted !== id)
       throw new TokenizerUnsupported(
         `added token ${JSON.stringify(content)} has the id ${wanted}, but the vocabulary gives it ${id}: this ` +

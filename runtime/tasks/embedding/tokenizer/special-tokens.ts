@@ -50,7 +50,7 @@ const makers: Readonly<Record<string, (options: Options) => Around>> = {
       .list('processors')
       .map(specialTokens)
       .filter(({ before, after, zeroTypes }) => before.length + after.length > 0 || !zeroTypes);
-    if (adding.length > 1) throw options.unsupported('more than one that adds special tokens');
+    if (adding.length > 1) throw options.unsupported('more than one part that adds special tokens');
     return adding[0] ?? nothing;
   },
 };

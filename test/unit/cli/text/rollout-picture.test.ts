@@ -125,8 +125,9 @@ const stories: readonly { readonly name: string; readonly model: OnnxModel; read
       phase: 'Analyzing', since: agoMs(190_000), step: 3, desiredWeight: 50, actualWeight: 50, judgedAt: agoMs(12_000),
         alpha: '0.0125', message: 'analysing bbbbbbbbbb: 50 % of the traffic', reason: 'Analyzing',
       promise:
-        'at 55 requests a minute this step takes about 12 to 17 min; it can show p95 +39 % and errors +2.1 ' +
-          'points; an increase of p95 +50 % and errors +4.4 points or more would be found in 30 min',
+        'at 55 requests a minute this step takes about 12 to 17 min; it can show that the increase is at most ' +
+          'p95 +39 % and errors +2.1 points; an increase of p95 +50 % and errors +4.4 points or more would be found ' +
+          'in 30 min',
       gates: [{ ...gates[0]!, stillNeeded: 'about 900 to 2,400 more requests, 4 to 11 min',
         toShow: '+39%', ofClass: 'interactive requests of up to 512 elements',
         worstClass: 'interactive requests of up to 512 elements: +61%' }],
@@ -222,8 +223,8 @@ describe('the status page of a rollout', () => {
   it('as a line names the step and the weight', () => {
     assert.equal(
       lineOf(pictureOf(stories[1]!.model)),
-      'ml/ranker: Progressing: WeightMoving: [step 3 of 6, 20% of 50%] bbbbbbbbbb is to get 50% of the traffic, ' +
-        'has 25%: 1 of 4 pods are ready',
+      'ml/ranker: Progressing: WeightMoving: [step 3 of 6, target 50%, actual 20%] bbbbbbbbbb is to get 50% of the ' +
+        'traffic, has 25%: 1 of 4 pods are ready',
     );
     assert.equal(
       lineOf(pictureOf(stories.at(-1)!.model)),

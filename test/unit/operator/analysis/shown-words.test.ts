@@ -40,25 +40,25 @@ describe('what a rollout has shown', () => {
     readonly says: string | undefined }[] = [
     { name: 'the bounds, rounded up, when traffic was too low for the limits',
       results: [passed('p95', 0.15, 0.3721), passed('errors', 0.01, 0.02012), passed('p99', 1, 2.4)],
-      says: 'nothing worse than +38 % p95, +2.1 points errors shown; p99 not shown' },
+      says: 'shown: at most +38 % p95, +2.1 points errors; p99 not shown' },
     { name: 'the limits, when the bounds are below them',
       results: [passed('p95', 0.15, 0.0931), passed('errors', 0.01, 0.004), passed('p99', 1, 0.7)],
-      says: 'nothing worse than +15 % p95, +1 point errors, +100 % p99 shown' },
+      says: 'shown: at most +15 % p95, +1 point errors, +100 % p99' },
     { name: 'without a gate whose bound is unknown',
       results: [passed('p95', 0.15, 0.15), passed('errors', 0.01, 0.01), passed('p99', 1, null)],
-      says: 'nothing worse than +15 % p95, +1 point errors shown; p99 not shown' },
+      says: 'shown: at most +15 % p95, +1 point errors; p99 not shown' },
     { name: 'only the gates that passed, and then those that have shown nothing',
       results: [passed('p95', 0.15, 0.3, { verdict: 'Undecided' }),
         passed('errors', 0.01, 0.01), passed('p99', 1, 0.7, { verdict: 'Undecided' })],
-      says: 'nothing worse than +1 point errors shown; p95 and p99 not shown' },
+      says: 'shown: at most +1 point errors; p95 and p99 not shown' },
     { name: 'what pairs have shown, marked as such',
       results: [passed('p95', 0.15, 0.9, { paired: pairs }), passed('errors', 0.01, 0.01), passed('p99', 1, 0.7)],
-      says: 'nothing worse than +22 % p95 by pairs, +1 point errors, +100 % p99 shown' },
+      says: 'shown: at most +22 % p95 by pairs, +1 point errors, +100 % p99' },
     { name: 'without a tail by pairs when a Pass claims nothing',
       results: [passed('p95', 0.15, 0.1), passed('errors', 0.01, 0.01), passed('p99', 0.3, 2.4, { paired: pairs })],
-      says: 'nothing worse than +15 % p95, +1 point errors shown; p99 not shown' },
+      says: 'shown: at most +15 % p95, +1 point errors; p99 not shown' },
     { name: 'without a rate whose bound is 1', results: [passed('p95', 0.15, 0.1), passed('errors', 0.01, 1)],
-      says: 'nothing worse than +15 % p95 shown; errors not shown' },
+      says: 'shown: at most +15 % p95; errors not shown' },
     { name: 'undefined when no gate passed', results: [
         passed('p95', 0.15, 0.3, { verdict: 'Undecided' })], says: undefined },
   ];
@@ -119,20 +119,25 @@ describe('the message of a promise', () => {
   const rows: readonly { readonly name: string; readonly promise: StepPromise; readonly says: string }[] = [
     { name: 'has the rate, the time, what is shown and what is found', promise: busy,
       says:
-        'at 1020 requests a minute this step takes about 5 to 9 min; it can show p95 +15 % and errors +1 point; ' +
-          'an increase of p95 +31 % and errors +2.4 points or more would be found in 30 min' },
+        'at 1020 requests a minute this step takes about 5 to 9 min; it can show that the increase is ' +
+          'at most p95 +15 % and errors +1 point; an increase of p95 +31 % and errors +2.4 points or more would be ' +
+          'found in 30 min' },
     { name: 'has one time if chance makes no difference', promise: { ...busy, requestsPerMinute: 1, minutes: [11, 11] },
       says:
-        'at 1 request a minute this step takes about 11 min; it can show p95 +15 % and errors +1 point; an ' +
-          'increase of p95 +31 % and errors +2.4 points or more would be found in 30 min' },
+        'at 1 request a minute this step takes about 11 min; it can show that the increase is at most ' +
+          'p95 +15 % and errors +1 point; an increase of p95 +31 % and errors +2.4 points or more would be found ' +
+          'in 30 min' },
     { name: 'has an open end', promise: { ...busy, minutes: [26, null] },
       says:
-        'at 1020 requests a minute this step takes about 26 min or longer; it can show p95 +15 % and errors +1 ' +
-          'point; an increase of p95 +31 % and errors +2.4 points or more would be found in 30 min' },
+        'at 1020 requests a minute this step takes about 26 min or longer; it can show that the increase is ' +
+          'at most p95 +15 % and errors +1 point; an increase of p95 +31 % and errors +2.4 points or more would be ' +
+          'found in 30 min' },
     { name: 'says that the time is not enough',
       promise: { ...busy, requestsPerMinute: 4.32, minutes: [null, null],
         gates: [{ gate: p95, shows: 1.61, finds: null }] },
-      says: 'at 4.3 requests a minute this step will not be decided in 30 min; it can show p95 +170 % by then' },
+      says:
+        'at 4.3 requests a minute this step will not be decided in 30 min; it can show that the increase is at most ' +
+          'p95 +170 % by then' },
     { name: 'says that nothing can be shown', promise: { ...busy, minutes: [5, 5],
         gates: [{ gate: p95, shows: null, finds: null }] },
       says: 'at 1020 requests a minute this step takes about 5 min; it cannot show how the revisions compare' },

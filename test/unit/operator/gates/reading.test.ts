@@ -134,7 +134,7 @@ const rows: readonly Row[] = [
     given: { candidate: { blocks: 6 } }, reads: { step: 'Waiting', absolute: 'None' },
     says:
       new RegExp('^p95 undecided: .*, about [0-9,]+ to [0-9,]+ more requests needed, [0-9]+ to [0-9]+ ' +
-        String.raw`min at the present rate; in 9 min a bound of \+39% will suffice$`) },
+        String.raw`min at the present rate; in 9 min an upper bound of \+39% is enough for a Pass$`) },
   { name: 'too few requests delay every step',
     given: { gates: { minRequests: 200 }, require: 'NoFail', candidate: { perBlock: 1 } }, reads: { step: 'Waiting' },
     says: /^no gate is beyond its limit so far: .*, 200 of each are needed, over at least a minute$/ },
@@ -202,7 +202,7 @@ const rows: readonly Row[] = [
   { name: 'with one pod per revision the nodes may cause the difference',
     given: { candidate: { pods: 1, perBlock: 240, factor: 1.25 }, stable: { pods: 1, perBlock: 240 },
       scene: { nodes: 'Unlike', ready: { candidate: 1, stable: 1 } } }, reads: { step: 'Waiting' },
-    says: /each revision has one pod, and the nodes differ: up to 2[0-9]% of the difference may come from the nodes/ },
+    says: /each revision has one pod, and the nodes differ: a difference of up to 2[0-9]% may come from the nodes/ },
   { name: 'on the same nodes the nodes cannot cause the difference',
     given: { candidate: { pods: 1, perBlock: 240, factor: 1.25 }, stable: { pods: 1, perBlock: 240 },
       scene: { nodes: 'Shared', ready: { candidate: 1, stable: 1 } } }, reads: { step: 'Waiting' },

@@ -121,13 +121,13 @@ describe('the sentence of a gate is', () => {
       'p95 undecided: +4.1% (-6% to +13%, allowed 15%), more requests cannot decide it at this estimate'],
     [openQuestion(p95, { ...open, neededRange: [30, 51], perMinute: 220, later: { inMinutes: 6.3, toShow: 0.387 } }),
       'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 30 to 51 more requests needed, 1 min at the present ' +
-        'rate; in 6 min a bound of +39% will suffice'],
+        'rate; in 6 min an upper bound of +39% is enough for a Pass'],
     [openQuestion(p95, { ...open, estimate: 0.12, evidence: { ...evidence, nodesMayDiffer: 0.281, stablePods: 1 } }),
       'p95 undecided: +12% (-6% to +13%, allowed 15%), about 910 more requests needed; each revision has one ' +
-        'pod, and the nodes differ: up to 28% of the difference may come from the nodes'],
+        'pod, and the nodes differ: a difference of up to 28% may come from the nodes'],
     [openQuestion(p95, { ...open, estimate: 0.12, evidence: { ...evidence, nodesMayDiffer: 0.23 } }),
       'p95 undecided: +12% (-6% to +13%, allowed 15%), about 910 more requests needed; the candidate has one ' +
-        'pod, and the nodes differ: up to 23% of the difference may come from the nodes'],
+        'pod, and the nodes differ: a difference of up to 23% may come from the nodes'],
     [openQuestion(p95, { ...open, ofClass: { tier: 'interactive', sizeClass: 512 } }),
       'p95 for interactive requests of up to 512 elements undecided: +4.1% (-6% to +13%, allowed 15%), about 910 ' +
         'more requests needed'],

@@ -17,8 +17,8 @@ describe('a candidate without requests', () => {
       reading,
       60_000,
       new RegExp(
-        '^no requests came to v2 in 1 min; .*npm run load -- URL.*kubectl-onnx promote.*the ' +
-          "client's mistake do not count",
+        '^no requests came to v2 in 1 min; .*npm run load -- URL.*kubectl-onnx promote.*an error of the client ' +
+          'do not count',
       ),
     ],
     [

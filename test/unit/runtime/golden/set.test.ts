@@ -98,7 +98,7 @@ describe('a golden set of JSON lines', () => {
   const faults: readonly { readonly of: string; readonly file: Uint8Array<ArrayBuffer>; readonly says: RegExp }[] = [
     { of: 'an empty file', file: utf8('\n \n'), says: /golden set, the file: has no cases/ },
     { of: 'a line that is not JSON', file: lines({ request }, '{"request": '),
-      says: /golden set, line 2: it: the line is not JSON: it ends too early/ },
+      says: /golden set, line 2: the line is not JSON: it ends too early/ },
     { of: 'a line that is a list', file: lines('[1]'), says: /line 1: is not a JSON object/ },
     { of: 'an unknown field', file: lines({ request, expects: expected }),
       says: /line 1: unknown field 'expects'; known fields: request and expected/ },

@@ -20,7 +20,7 @@ const rows: readonly (readonly [string, string, Asked | RegExp])[] = [
   ['refuses pairs of another source', 'pairs=Probe', /pairs is 'Probe', not Replay or Shadow/],
   ['ignores unknown parameters', 'colour=blue', { peers: [], sample: 0 }],
   ['refuses a block index below 0', 'blocksFrom=-1', /blocksFrom is '-1', not a number/],
-  ['refuses a share above 1', 'sample=1.5', /sample is '1.5', not a number of 0 to 1/],
+  ['refuses a share above 1', 'sample=1.5', /sample is '1.5', not a number from 0 to 1/],
   ['refuses host names as peers', 'peers=10.0.0.1,stable.example',
     /peers has 'stable.example', which is not an IP address/],
   ['refuses more than 16 peers', `peers=${Array.from({ length: 17 },
