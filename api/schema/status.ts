@@ -268,7 +268,7 @@ const rollout = k.object({
     )
     .optional(),
   shown: text(512)
-    .doc('What the last judged step has shown, such as "shown: at most +38 % p95, +2.1 points errors".')
+    .doc('What the last judged step has shown, such as "nothing worse than +38 % p95, +2.1 points errors shown".')
     .optional(),
   promise: text(1024)
     .doc(

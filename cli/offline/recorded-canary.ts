@@ -38,7 +38,7 @@ export type RecordedOutcome = {
   readonly candidateRequests: number;
   /** The gates' results at time `t`. */
   readonly gates: readonly RecordedLook[];
-  /** For a Pass: "shown: at most +15 % p95, +1 point errors". */
+  /** For a Pass: "nothing worse than +15 % p95, +1 point errors shown". */
   readonly shown?: string;
 };
 

@@ -136,8 +136,8 @@ export function shadowOf(plan: GatePlan): GatePlan {
  * stage on the geometric mean of the limit and `atMost`; from the second stage on `atMost`. If `atMost` is Infinity,
  * that from the start.
  *
- * The bounds hold at all times at once, so what is shown may depend on the time waited: "shown: at most X" is as true
- * as if X had been chosen before.
+ * The bounds hold at all times at once, so what is shown may depend on the time waited: "nothing worse than X" is as
+ * true as if X had been chosen before.
  * @returns in the unit of the limit; Infinity if a Pass need not show anything
  */
 export function toShow(

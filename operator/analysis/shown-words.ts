@@ -1,5 +1,5 @@
 /**
- * "Shown: at most X": messages about what a rollout has shown and what a step promises to show.
+ * "Nothing worse than X": messages about what a rollout has shown and what a step promises to show.
  *
  * Rule:  X is rounded up, so that it stays true; for a bound below the limit X is the limit.
  * Pure.
@@ -24,7 +24,7 @@ export function roundedUp(value: number): number {
 }
 
 /**
- * "shown: at most +38 % p95, +2.1 points errors; p99 not shown" of the gates that compare with stable. What
+ * "nothing worse than +38 % p95, +2.1 points errors shown; p99 not shown" of the gates that compare with stable. What
  * pairs have shown is marked "by pairs". A NoFail step may end with an undecided gate, which has shown nothing.
  *
  * @returns undefined when no gate has shown anything
@@ -39,7 +39,7 @@ export function shownWords({ gates }: GatePlan, results: readonly GateResult[]):
   );
   if (shown.length === 0) return undefined;
   const not = compared.filter(({ shows }) => shows === null).map(({ gate }) => gate.name);
-  return `shown: at most ${shown.join(', ')}${not.length === 0 ? '' : `; ${listed(not)} not shown`}`;
+  return `nothing worse than ${shown.join(', ')} shown${not.length === 0 ? '' : `; ${listed(not)} not shown`}`;
 }
 
 /**

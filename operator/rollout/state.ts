@@ -168,7 +168,7 @@ export type GateReading = {
   readonly idle?: boolean;
   /** Probes a minute that the gates ask for, over all the candidate's pods; absent: no probes. */
   readonly probes?: number;
-  /** What the gates have shown, when step is Done: "shown: at most ...". */
+  /** What the gates have shown, when step is Done: "nothing worse than ... shown". */
   readonly shown?: string;
   /** The promise of the step, made when it began. */
   readonly promise?: string;

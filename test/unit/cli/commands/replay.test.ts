@@ -152,9 +152,9 @@ describe('replay', () => {
     ]);
     assert.match(
       table.text,
-      /^Pass at .* requests of the candidate: shown: at most \+15 % p95\. The rollout would continue\.$/m,
+      /^Pass at .* requests of the candidate: nothing worse than \+15 % p95 shown\. The rollout would continue\.$/m,
     );
-    assert.match(text, /"shown":"shown: at most \+15 % p95"/);
+    assert.match(text, /"shown":"nothing worse than \+15 % p95 shown"/);
     assert.ok(document(text).verdicts.every((verdict) => verdict.verdict !== 'Fail'));
   });
 

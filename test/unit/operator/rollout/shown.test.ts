@@ -13,7 +13,7 @@ import type {
 const t0 = 1_700_000_000_000;
 const [a, b] = ['aaaaaaaaaa', 'bbbbbbbbbb'] as const;
 const window = 85_000_000;
-const words = 'shown: at most +38 % p95, +2.1 points errors';
+const words = 'nothing worse than +38 % p95, +2.1 points errors shown';
 const plan: RolloutPlan = {
   replicas: 2,
   strategy: 'Canary',
@@ -78,7 +78,7 @@ describe('what the gates have shown', () => {
   });
 
   it('is the result of the last analysis', () => {
-    const end = promoted({ ...analyzing, shown: 'shown: at most +90 % p95' }, { shown: words });
+    const end = promoted({ ...analyzing, shown: 'nothing worse than +90 % p95 shown' }, { shown: words });
     assert.equal(historyOf(end)?.message, words);
     assert.equal(
       historyOf(promoted({ ...analyzing, shown: words }, {}))?.message,

@@ -23,7 +23,7 @@ const placeKeys = {
   ...courseKeys,
   lostAt: since,
   skipped: fc.constantFrom(...skips),
-  shown: fc.constantFrom('shown: at most +38 % p95'),
+  shown: fc.constantFrom('nothing worse than +38 % p95 shown'),
 };
 const ending = {
   rejected: revision,
