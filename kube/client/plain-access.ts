@@ -9,6 +9,7 @@ import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, resolve } from 'node:path';
+import { AppError } from '../../api/errors.ts';
 import { isRecord } from '../../api/record.ts';
 import type { AccessSource, Credentials, TlsMaterial } from './credentials.ts';
 
@@ -55,13 +56,17 @@ const here: Surroundings = {
   serviceAccount: '/var/run/secrets/kubernetes.io/serviceaccount',
 };
 
-/** @returns undefined where client-node is needed */
+/**
+ * @returns undefined where client-node is needed
+ * @throws AppError BAD_CONFIG for an identity that neither this reader nor client-node sends
+ */
 export async function plainAccess(source: AccessSource, around: Surroundings = here): Promise<PlainAccess | undefined> {
   try {
     const path = pathOf(source, around);
     if (path !== undefined) return await fromFile(path, source.context);
     return source.context === undefined ? await ofPod(around) : undefined;
-  } catch {
+  } catch (error) {
+    if (error instanceof AppError) throw error;
     return undefined;
   }
 }
@@ -83,6 +88,7 @@ async function fromFile(path: string, wanted: string | undefined): Promise<Plain
   const context = partOf(config, { list: 'contexts', name: wanted ?? config['current-context'], part: 'context' });
   const cluster = partOf(config, { list: 'clusters', name: context['cluster'], part: 'cluster' });
   const user = partOf(config, { list: 'users', name: context['user'], part: 'user' });
+  refuseUnsent(user, path);
   if (!hasOnly(cluster, clusterFields) || !hasOnly(user, userFields)) return undefined;
   const server = cluster['server'];
   if (typeof server !== 'string') return undefined;
@@ -93,6 +99,20 @@ async function fromFile(path: string, wanted: string | undefined): Promise<Plain
     proxyUrl: textIn(cluster, 'proxy-url'),
     read: async () => ({ headers: await headersOf(user, files), tls: await tlsOf(cluster, user, files) }),
   };
+}
+
+/**
+ * client-node drops these fields without a message: requests would have other rights than those of kubectl.
+ *
+ * @throws AppError BAD_CONFIG
+ */
+function refuseUnsent(user: Readonly<Record<string, unknown>>, path: string): void {
+  const unsent = ['as-groups', 'as-uid', 'as-user-extra'].filter((field) => user[field] !== undefined);
+  if (unsent.length === 0) return;
+  throw new AppError('BAD_CONFIG', {
+    where: path,
+    problem: `${unsent.join(', ')} is not supported: use "as" alone, or the credentials of that user`,
+  });
 }
 
 /** The YAML parser is loaded only for text that is not JSON. */

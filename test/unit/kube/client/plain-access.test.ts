@@ -114,7 +114,6 @@ users: [{name: u, user: {token: a}}]`;
   const leftToClientNode: readonly { readonly name: string; readonly text: string }[] = [
     { name: 'an exec plugin', text: kubeconfig({}, { exec: { command: 'x' } }) },
     { name: 'an auth provider', text: kubeconfig({}, { 'auth-provider': { name: 'oidc' } }) },
-    { name: 'groups to act as', text: kubeconfig({}, { token: 'a', 'as-groups': ['g'] }) },
     { name: 'a field of a cluster that is not known', text: kubeconfig({ 'new-field': 1 }, { token: 'a' }) },
     { name: 'a context that names no cluster', text: kubeconfig({}, {}, { cluster: 'other' }) },
     { name: 'a file that is not valid', text: '{' },
@@ -125,6 +124,11 @@ users: [{name: u, user: {token: a}}]`;
       assert.equal(await plainAccess({ kubeconfig: await written(text) }), undefined);
     });
   }
+
+  it('refuses groups to act as, which client-node would drop without a message', async () => {
+    const kubeconfigPath = await written(kubeconfig({}, { token: 'a', as: 'her', 'as-groups': ['g'] }));
+    await assert.rejects(plainAccess({ kubeconfig: kubeconfigPath }), { code: 'BAD_CONFIG', message: /as-groups/ });
+  });
 
   it('leaves to client-node several files, and a missing kubeconfig', async () => {
     const path = await written(kubeconfig({}, { token: 'a' }));
