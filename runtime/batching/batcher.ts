@@ -1,7 +1,7 @@
 /**
  * Holds requests until a slot of the engine is free, then runs as many together as the plan says.
  *
- * Owns:   the queue, its limit and the one timer. plan.ts decides; this carries it out.
+ * Owns:   the queue, its limit and the one timer. plan.ts decides what runs; this file carries out the plan.
  * Limits: `maxDepth` requests of a tier wait; the next is refused at once with QUEUE_FULL. There is no other buffer
  *         between the socket and the engine. A run begins when its memory fits beside that of the runs under way; one
  *         that can never fit is refused with REQUEST_TOO_LARGE.
@@ -158,7 +158,7 @@ export class Batcher implements Inference {
       await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
   }
 
-  /** Requests of one tier that wait: bulk work takes no place of interactive work. */
+  /** Number of queued requests of one tier: bulk requests do not count towards the limit of interactive ones. */
   #depthOf(tier: Tier): number {
     return this.#queue.reduce((depth, ticket) => depth + (ticket.tier === tier ? 1 : 0), 0);
   }
@@ -188,8 +188,8 @@ export class Batcher implements Inference {
   }
 
   /**
-   * Waits for the end of a run, or for the next deadline. Smaller requests do not overtake, because a large one would
-   * wait forever.
+   * Waits for the end of a run, or for the next deadline. A smaller request does not overtake a large one,
+   * because the large one could then wait forever.
    */
   #waitForRoom(now: number): void {
     const plan = planWhileBusy(this.#queue, now);

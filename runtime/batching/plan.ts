@@ -18,7 +18,7 @@ export type Waiting = {
   readonly group: string | undefined;
   readonly rows: number;
   readonly elements: number;
-  /** Memory of the request in a run. The memory of a run is the sum of its requests'. */
+  /** Memory of the request in a run. The memory of a run is the sum over its requests. */
   readonly bytes: number;
   readonly enqueuedAtMs: number;
   readonly deadlineMs: number | undefined;
@@ -79,12 +79,12 @@ function timeLeft(queue: readonly Waiting[], nowMs: number): number {
   return queue.reduce((least, { deadlineMs }) => Math.min(least, (deadlineMs ?? Infinity) - nowMs), Infinity);
 }
 
-/** The tier whose turn it is. */
+/** The tier of the next run: bulk only while no interactive request waits. */
 function tierNow(queue: readonly Waiting[]): Tier {
   return queue.some(({ tier }) => tier === 'interactive') ? 'interactive' : 'bulk';
 }
 
-/** A tier's positions by group, groups by their oldest member; those that run alone are groups of one. */
+/** A tier's positions by group, the group with the oldest request first. A request that runs alone is its own group. */
 function groupsOf(queue: readonly Waiting[], turn: Tier): readonly (readonly number[])[] {
   const groups = new Map<string | number, number[]>();
   queue.forEach(({ group, tier }, position) => {

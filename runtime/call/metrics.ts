@@ -29,7 +29,7 @@ export type Readings = {
 const stageBuckets = [
   0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 ];
-/** Size from which on a piece of the metrics' text is written. */
+/** The metrics' text is written in pieces of at least this many characters. */
 const pieceCharacters = 16 * 1024;
 const rowBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
@@ -92,7 +92,7 @@ export class RuntimeMetrics implements Observer {
     this.#gauges(registers);
   }
 
-  /** Sets the sources of the gauges; gauges are absent from scrapes before. */
+  /** Sets the sources of the gauges; scrapes before this call contain no gauges. */
   readFrom(readings: Readings): void {
     this.#readings = readings;
   }

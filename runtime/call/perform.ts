@@ -85,7 +85,7 @@ type Live = {
   readonly handler: Handler;
   readonly deadline: ClientDeadline;
   readonly trace: RequestTrace;
-  /** Whether the runtime was idle when the body arrived. Always false unless `tellsService`. */
+  /** Whether the runtime was idle when the body arrived. False if `tellsService` is not set. */
   cameWhileIdle: boolean;
 };
 

@@ -74,7 +74,7 @@ export class Readiness {
     return !this.#isHopeless && this.#hasWorkers;
   }
 
-  /** Readiness ends at the limit, liveness at twice the limit: a stuck run cannot be stopped, only the process can. */
+  /** Readiness fails at the limit, liveness at twice the limit: only a restart of the process ends a stuck run. */
   get #isHopeless(): boolean {
     const { stuckMs, limitMs } = this.#runs();
     return this.#startedUp && stuckMs > 2 * limitMs;

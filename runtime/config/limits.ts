@@ -83,14 +83,14 @@ export function sufficientLimit(heldBytes: number, loadBytes: number, weightsByt
   return Math.ceil((heldBytes + loadBytes + weightsBytes + tellRoomBytes) / 0.9);
 }
 
-/** Estimates the memory of loading from the size of the weights, of which reading them holds two copies. */
+/** Estimates the memory of loading from the size of the weights: loading holds two copies of them. */
 export function guessedLoadBytes(weightsBytes: number): number {
   return sessionBytes + 2 * weightsBytes;
 }
 
 /**
- * The memory that loading adds to the serving process. Measured with 90 MB of weights: a third more than in the process
- * of `prepare`, and the threads for JSON and text.
+ * The memory that loading adds to the serving process. Measured with 90 MB of weights: a third more than `prepare`
+ * measured in its process, plus the memory of the threads for JSON and text.
  *
  * @param estimateBytes anonymous memory of a process with one session, as `prepare` measured it; 0: not known
  */

@@ -112,7 +112,7 @@ export class WorkerPool implements Engine {
     )
       return;
     const seats = this.#seats.filter((_, slot) => !this.sequences.holds(slot));
-    // Prefer a busy worker: an idle one has already freed its buffers, unless it uses an arena.
+    // Prefer to recycle a busy worker: without an arena, an idle worker has already freed its buffers.
     const seat = seats.find(({ state }) => state === 'Busy') ?? seats[0];
     if (seat === undefined) return;
     seat.recycle = true;

@@ -1,9 +1,9 @@
 /**
  * The engine as the batcher sees it: slots that run batches, and that hold the state of sequences.
  *
- * Owns:  the port. pool.ts implements it with worker threads and ONNX Runtime, the tests' fake without them;
+ * Owns:  the port. pool.ts implements it with worker threads and ONNX Runtime. The fake for tests uses neither;
  *        test/conformance/engine runs the same tests against both.
- * Ends:  every run settles. A part that fails does not fail the other parts of its batch.
+ * Ends:  every run settles. If a part fails, the other parts of its batch still get their results.
  */
 import type { NamedTensors } from './tensor.ts';
 
@@ -42,8 +42,8 @@ export type Sequence = {
 export type SequenceStep = {
   readonly sequence: Sequence;
   /**
-   * The inputs that are not in the state; the first step gives all of them, such as an empty past. An input that is in
-   * the state too is used instead of it. Their buffers are transferred to the worker.
+   * The inputs that are not in the state. The first step has all inputs, such as an empty past. If an input is also in
+   * the state, the value given here is used. The buffers of the inputs are transferred to the worker.
    */
   readonly inputs: NamedTensors;
   /**
@@ -64,7 +64,7 @@ export type StepResult = EngineResult & {
   readonly stateBytes: readonly number[];
 };
 
-/** Bytes are those of the tensors. During a step the old and the new state of its sequences exist side by side. */
+/** Only bytes of tensors are counted. During a step, the old and the new state of its sequences are both in memory. */
 export type StateUsage = {
   readonly sequences: number;
   /** Sum of `maxBytes` of all open sequences; at most `limitBytes`. */

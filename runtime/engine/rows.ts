@@ -103,7 +103,7 @@ async function runTogether(
   run: RunOnce,
 ): Promise<readonly NamedTensors[] | undefined> {
   const rows = parts.map(rowsOf);
-  // The batcher groups requests by this already. Check again: a wrong join would silently mix values of different rows.
+  // The batcher only groups requests that can be joined. Check again: a wrong join would silently mix values of rows.
   if (!rows.every((count) => count !== undefined) || new Set(parts.map(restOf)).size > 1) return undefined;
   try {
     return splitRows(await run(joinRows(parts), outputs), rows);

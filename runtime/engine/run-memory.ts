@@ -32,7 +32,7 @@ export const noiseBytes = 8 * 2 ** 20;
 
 export const unknownRunMemory: RunMemory = { bytesOf: () => 0, points: [] };
 
-/** How memory grows with rows that may not be run separately, measured at the largest number of rows that ran. */
+/** How memory grows with the rows of a run that cannot be split, measured at the largest number of rows that ran. */
 export type RowGrowth = {
   readonly power: number;
   readonly rows: number;

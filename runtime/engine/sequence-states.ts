@@ -47,7 +47,7 @@ export class SequenceStates {
     if (missing !== undefined) return { kind: 'Failed', why: `output '${missing}' was not produced` };
     const returned = Object.fromEntries(step.outputs.map((name) => [name, outputs[name] as Tensor]));
     const state = this.#states.get(step.id);
-    // A sequence that is lost in the caller's eyes may be closed during the run; the other steps' results count.
+    // The caller may treat a sequence as lost and close it during the run. The results of the other steps stay valid.
     if (state === undefined) return { kind: 'Failed', why: `sequence ${step.id} was closed during the step` };
     const kept = Object.entries(step.keep).map(([output, input]) => [input, outputs[output] as Tensor] as const);
     const tensors = { ...state.tensors, ...Object.fromEntries(kept) };
@@ -58,7 +58,7 @@ export class SequenceStates {
     return { kind: 'Done', outputs: returned };
   }
 
-  /** The pool steps open sequences only. */
+  /** Throws for a sequence that is not open: the pool must not send a step for it. */
   #of(id: number): State {
     const state = this.#states.get(id);
     if (state === undefined) throw new Error(`sequence ${id} is not open in this worker`);
@@ -66,15 +66,15 @@ export class SequenceStates {
   }
 }
 
-/** Every output that a step needs, once each. */
+/** The names of all outputs that a step returns or keeps, without duplicates. */
 function namesOf(step: WorkerStep | undefined): readonly string[] {
   return step === undefined ? [] : [...new Set([...step.outputs, ...Object.keys(step.keep)])];
 }
 
 /**
  * The same tensors, each with a buffer that belongs to its sequence alone. Two kinds are copied: a piece of a joined
- * run, because it would keep the buffer of all sequences, and what shares a buffer with a returned output, because
- * returning transfers the buffer.
+ * run, because it would keep the buffer of all sequences in memory, and a tensor that shares a buffer with a returned
+ * output, because the buffer of a returned output is transferred.
  */
 function owned(tensors: NamedTensors, returned: NamedTensors): NamedTensors {
   const leaving = new Set(

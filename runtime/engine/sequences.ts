@@ -91,7 +91,7 @@ export class SlotSequences implements Sequences {
       for (const [index, entry] of entries.entries()) entry.heldBytes = result.stateBytes[index] ?? 0;
       return result;
     } catch (error) {
-      // The worker lives, but whether it has replaced the state is unknown: a second try could count a step twice.
+      // The worker still runs, but it is unknown whether it replaced the state: a retry could apply the step twice.
       if (error instanceof AppError && error.code === 'ENGINE_FAILED')
         this.#lose(steps.map(({ sequence }) => sequence));
       throw error;

@@ -47,7 +47,7 @@ function dimsOf(input: TensorSpec, sample: TrialSample): number[] {
   return (input.dims ?? ['batch', '']).map((dim, axis) => sizeOf(dim, axis, sample));
 }
 
-/** Treats the first free dimension as the batch, as the batcher does, and so every dimension of the same name. */
+/** Treats a free first dimension as the batch, as the batcher does, and also a free one with "batch" in its name. */
 function sizeOf(dim: number | string, axis: number, { fill, rows }: TrialSample): number {
   if (typeof dim === 'number') return dim;
   return axis === 0 || /batch/i.test(dim) ? rows : fill;

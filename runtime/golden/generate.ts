@@ -21,7 +21,7 @@ export type MadeUp = { readonly seed: number; readonly count: number; readonly s
 
 /**
  * Yields one case at a time, because a picture's inputs may take megabytes. The number of rows alternates between one
- * and two, where two are not too large: kernels for one row differ from those for several.
+ * and two, unless two rows are too large: kernels for one row differ from those for several.
  * @returns all cases, or none where the shapes are too large to generate
  */
 export function* tensorCases(signature: Signature, model: string, made: MadeUp): Generator<GoldenCase> {
@@ -47,8 +47,8 @@ function inputsOf(
 }
 
 /**
- * Names of the outputs to compare: floating-point numbers only, because a different label does not say how far off it
- * is.
+ * Names of the outputs to compare: floating-point numbers only. A label is equal or different, which does
+ * not show the size of an error.
  */
 export function comparable({ outputs }: Signature): readonly string[] {
   return outputs

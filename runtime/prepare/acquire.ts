@@ -54,7 +54,7 @@ export async function acquire(source: SourceConfig, options: AcquireOptions): Pr
   const found = await schemeFor(uri).open(uri, source, { ...options, throughCache });
   const digest = digestOfAll(uri, found.files);
   checkDigest(show, source.digest, digest);
-  // Check this second: if both differ, the error must name the digest in the spec.
+  // Check the first pod's digest after the spec's: if both differ, the error must name the spec's.
   checkDigest(`${show} (this revision's first pod got other bytes)`, options.resolvedDigest, digest);
   const root = 'staging' in found ? await options.cache.commit(found.staging, digest, found.files) : found.root;
   const boundary = 'staging' in found ? root : (found.boundary ?? root);

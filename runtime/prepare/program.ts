@@ -3,8 +3,8 @@
  *
  * Owns:  reading what the operator mounted, the termination message, and the exit code. The operator learns the result
  *        from the termination message alone.
- * Ends:  0 with the words `resolved`. Otherwise with the words `failed`: 2 when the spec or source must be changed, 4
- *        when a retry may help (also after a signal), 1 for a bug.
+ * Ends:  with exit code 0 and the message `resolved`, or with the message `failed` and exit code 2 when the spec or
+ *        source must be changed, 4 when a retry may help (also after a signal), 1 for a bug.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

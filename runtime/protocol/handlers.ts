@@ -1,7 +1,7 @@
 /**
- * The Open Inference Protocol v2 and OpenAI's list of models: what each call answers, whatever its transport.
+ * Handlers of the Open Inference Protocol v2 and of OpenAI's list of models, independent of the transport.
  *
- * Owns:  the handlers, those for Triton's widely used extensions included. Reading and writing tensors is in oip/.
+ * Owns:  the handlers, including those of Triton's widely used extensions. oip/ decodes and encodes tensors.
  */
 import type { InferStats } from '../call/tally.ts';
 import type { InferenceResult, Inference } from '../batching/port.ts';
@@ -37,11 +37,11 @@ export type ProtocolDeps = {
   /** Unix time in seconds. */
   readonly startedSeconds: number;
   readonly readiness: Readiness;
-  /** @throws AppError NOT_READY until it is loaded */
+  /** @throws AppError NOT_READY until the model is loaded */
   readonly model: () => ProtocolModel;
 };
 
-/** What can be asked of a server whatever its task. */
+/** The calls that a server answers for every task. */
 export type ProtocolHandlers = Readonly<
   Record<
     | 'live'
@@ -94,7 +94,7 @@ function openAi(handle: Handler['handle']): Handler {
   return { ...handler('metadata', handle), errorBody: openAiError };
 }
 
-/** The protocol prints {"live"} here, by mistake; clients look at the status or at either. */
+/** The protocol's document says {"live"} for this call, by mistake. Clients read the status, or either field. */
 function readyAnswer(readiness: Readiness): Answer {
   const { ready } = readiness;
   return jsonAnswer(
@@ -124,7 +124,7 @@ async function infer(served: ProtocolDeps['served'], model: ProtocolModel, call:
   return answerOf(await model.codec.encode(responseOf(served, request, choices, result)));
 }
 
-/** The bound of a text's tokens is one of [batch, sequence] tensors, too. @throws AppError REQUEST_INVALID */
+/** Applies the limit on a text's tokens to [batch, sequence] tensors too. @throws AppError REQUEST_INVALID */
 function checkLength({ maxTokens }: ProtocolModel, inputs: NamedTensors): void {
   if (maxTokens === undefined) return;
   for (const [name, { dims }] of Object.entries(inputs)) {
@@ -155,7 +155,7 @@ function jsonBytesOf(header: string | undefined): number | undefined {
 
 type Choice = { readonly name: string; readonly binary: boolean };
 
-/** Which outputs, in which form. What has no JSON form is refused before the model runs for nothing. */
+/** Chooses the outputs and their form. Refuses outputs without a JSON form here, before the model runs. */
 function chooseForms(signature: Signature, request: InferRequest): readonly Choice[] {
   const asked = new Map(request.outputs.map(({ name, binary }) => [name, binary]));
   return chooseOutputs(signature, [...asked.keys()]).map((name) => {

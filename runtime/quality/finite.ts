@@ -1,5 +1,5 @@
 /**
- * Finds non-finite numbers in an answer: the only check that is possible for a model without any reference.
+ * Finds non-finite numbers in an answer: the only possible check when there is no expected answer.
  *
  * Pure.
  */

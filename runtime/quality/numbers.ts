@@ -38,7 +38,7 @@ function cosineOfRow(want: Numbers, got: Numbers, from: number, to: number): num
   let [dot, wantSquares, gotSquares] = [0, 0, 0];
   for (let index = from; index < to; index += 1) {
     const [a, b] = [valueAt(want, index), valueAt(got, index)];
-    // Both have the same infinity here.
+    // The caller has checked that non-finite elements are equal in both, so they are skipped.
     if (!Number.isFinite(a)) continue;
     dot += a * b;
     wantSquares += a * a;

@@ -33,7 +33,7 @@ export type Taken = {
   readonly tooLarge: number;
 };
 
-/** One sample always fits (sampler.ts). */
+/** Maximum size of one transfer. The sampler's limit for one sample is never above it. */
 export const takenLimitBytes = 4 * 2 ** 20;
 export const maxTaken = 16;
 const headLimitBytes = 64 * 1024;

@@ -1,7 +1,7 @@
 /**
- * Offers the calls of clients to the sampler: their bodies as they come, their answers when they end.
+ * Offers the calls of clients to the sampler: the body when it has arrived, the answer when the call ends.
  *
- * Owns:  what of a call makes a sample.
+ * Owns:  which parts of a call a sample contains.
  * Limits: only whole answers are copied, and only those that the sampler may keep; streamed ones never.
  * Ends:  a draft is settled with its call: kept when the answer is a result, dropped otherwise.
  */
@@ -49,7 +49,7 @@ export class SampledCalls implements Observer {
       return;
     }
     draft.answered({
-      // A version in the path is this revision's: the revision that is asked next has another.
+      // Remove the version from the path: the revision that the sample is replayed on has another version.
       path: call.incoming.path.replace(/\/versions\/[^/]*/, ''),
       answer: messageOf(call.answer.body, call.answer.headers),
       tier: reportedTiers[call.incoming.tier],

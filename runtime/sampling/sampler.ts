@@ -59,7 +59,7 @@ export class Sampler {
     return this.#share > 0;
   }
 
-  /** Of one sample. */
+  /** Maximum size of one sample. */
   get sampleLimitBytes(): number {
     return this.#deps.limitBytes * sampleShare;
   }

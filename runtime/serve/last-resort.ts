@@ -26,7 +26,7 @@ export type LastResort = {
 const answerBeforeMs = 3000;
 const killBeforeMs = 1000;
 
-/** Starts the timers. An ordinary end has all but the last 3 s of the grace period, or half of a short one. */
+/** Starts the timers. Requests may finish until 3 s before the end of the grace period, or half of it when short. */
 export function endAfterGrace({ clock, logger, model, graceMs, runs, giveUp, sayLast, kill }: LastResort): void {
   const answerAtMs = Math.max(graceMs / 2, graceMs - answerBeforeMs);
   const killAtMs = Math.max(answerAtMs, graceMs - killBeforeMs);

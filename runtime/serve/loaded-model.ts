@@ -223,7 +223,7 @@ export class LoadedModel implements ProtocolModel {
     if (result.problem !== undefined)
       logger.warn('model not warmed up: it accepts no generated input', { problem: result.problem });
     if (!result.batches) {
-      // The plan has a note when the graph is the reason.
+      // If the graph is the reason, `#alone` is set and the plan already has a note.
       if (this.#alone === undefined)
         logger.warn('requests are not batched', { because: differsInTrial, maxBatchSize: batching.maxBatchSize });
       this.#alone ??= differsInTrial;

@@ -45,9 +45,9 @@ export type ModelServerDeps = Pick<LoadingDeps, 'loadEngine' | 'sourceFile' | 'c
   readonly bodyLimitBytes: number;
   /** During a drain, the sockets close when no request and no connection has arrived for this long. */
   readonly drainMs: number;
-  /** The sockets close after this time of a drain at the latest. */
+  /** The sockets close at the latest this long after the drain began. */
   readonly drainMostMs: number;
-  /** A run counts as stuck only after this time. When every worker is stuck, readiness goes (engine/run-watch.ts). */
+  /** A run counts as stuck only after this time. When every worker is stuck, readiness fails (engine/run-watch.ts). */
   readonly stuckAfterMs: number;
   readonly machine: Machine;
   /** Undefined: no limit. */
@@ -59,7 +59,7 @@ export type ModelServerDeps = Pick<LoadingDeps, 'loadEngine' | 'sourceFile' | 'c
   readonly door?: Door;
   /** Reads /proc/self/status; replaced in tests. */
   readonly readMemory?: () => Promise<string>;
-  /** Called once when liveness goes because runs are stuck. */
+  /** Called once when the liveness probe fails because runs are stuck. */
   readonly onStuck?: (error: AppError) => void;
 };
 
@@ -103,7 +103,7 @@ export class ModelServer {
       () => this.#workers,
       () => this.#runsSeen,
     );
-    // Not during the warm-up, which would fail when a worker ends.
+    // Do not recycle a worker during the warm-up: the warm-up fails when a worker ends.
     const recycle = (): void => {
       if (this.#readiness.startedUp) this.#model?.engine.recycle();
     };
@@ -135,7 +135,7 @@ export class ModelServer {
     void this.#stuckRuns().watch(this.#watching.signal);
     const sidecars = uncounted(users);
     const scrape = metricsHandler(this.#metrics.registry);
-    // Apart from the budget of requests, which it shows.
+    // A scrape has its own budget, so that the metrics show the budget of requests without the scrape.
     const scrapes: HttpDeps = {
       ...deps,
       transfers: new Transfers({ limitBytes: () => transfers.limitBytes, clock: this.#deps.clock }),

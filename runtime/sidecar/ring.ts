@@ -41,7 +41,7 @@ export type Ring = {
   /** Block and time of the last reading. */
   readonly readBlock: number;
   readonly readAtMs: number;
-  /** The first complete block; above `readBlock` while that block has not begun. */
+  /** The first complete block; greater than `readBlock` until the first complete block begins. */
   readonly since: number;
   /** Number of the last change. It keeps growing when `since` moves, so that a later count of a block wins. */
   readonly seq: number;
@@ -53,8 +53,8 @@ export const maxBlocks = 90;
 /** A quarter of a report is reserved for its other fields. */
 export const ringLimitBytes = (reportLimitBytes * 3) / 4;
 /**
- * Longest time between two readings in adjacent blocks whose difference is assigned to the later block. With half a
- * block, most of the counts in a block are its own.
+ * Longest time between two readings in adjacent blocks whose difference is assigned to the later block. At half a
+ * block, most of the counts in a block were made during that block.
  */
 export const attributableMs = (blockSeconds * 1000) / 2;
 

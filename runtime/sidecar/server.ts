@@ -32,7 +32,7 @@ export type Served = {
 };
 
 const compress = promisify(gzip);
-/** At rest the operator reads a report every 30 s; its connection is kept open longer than that. */
+/** Without a rollout the operator reads a report every 30 s; its connection is kept open for longer than 30 s. */
 const limits = { keepAliveMs: 40_000, maxConnections: 32 };
 /** A smaller body fits into one packet, so compression saves nothing. */
 const compressFromBytes = 1_024;

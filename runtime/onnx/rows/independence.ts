@@ -57,7 +57,7 @@ function inputValue({ name, dims }: TensorInfo, { fresh }: Walk): Value {
   if (dims === undefined) return mixed(`the rank of the input '${name}' is unknown`);
   if (typeof dims[0] !== 'string') return mixed(`the first dimension of the input '${name}' is fixed`);
   const [first] = dims;
-  // A dimension of the same name would be as long as the number of rows.
+  // A second dimension with the name of the rows' dimension would have as many entries as there are rows.
   if (first !== '' && dims.indexOf(first, 1) > 0)
     return mixed(`the input '${name}' has the dimension '${first}' twice`);
   return {

@@ -43,7 +43,7 @@ function anyCounts(facts: readonly Facts[]): boolean {
   return facts.some(({ countsRows }) => countsRows);
 }
 
-/** If all numbers of a result are known, they alone tell whether it counts rows. */
+/** A result whose numbers are all known counts rows only if one of these numbers does. */
 function listed(dims: readonly Size[] | undefined, values: Numbers | undefined, countsRows: boolean): Value {
   return plain(dims, values, countsRows && (values === undefined || values.includes(undefined)));
 }
@@ -321,7 +321,7 @@ function allKnown(values: Numbers | undefined): readonly Size[] | undefined {
 const expand: PlainRule = (_, [data = nothing, shape = nothing]) => {
   const target = allKnown(shape.values);
   if (data.dims === undefined || target === undefined || data.countsRows) return undefined;
-  // Its own entries lie along other axes, so all rows are equal.
+  // No axis of `data` has the number of rows, so all rows of the result are copies of the same values.
   return uniform(broadcastDims(data.dims, target));
 };
 

@@ -13,7 +13,7 @@ import { errnoOf } from './durable-file.ts';
 import { fateOf, ownMark, parseMark } from './process-mark.ts';
 
 export type CacheLock = {
-  /** False after a pause so long that another process took the lock over. */
+  /** False when another process took over the lock, because this process was paused for too long. */
   held(): Promise<boolean>;
   release(): Promise<void>;
 };

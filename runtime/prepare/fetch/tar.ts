@@ -25,7 +25,7 @@ export async function* readTar(pieces: AsyncIterable<Uint8Array>): AsyncGenerato
   // Very old archives have no format mark, but the same headers.
   const archive = extract({ allowUnknownFormat: true } as Parameters<typeof extract>[0]);
   const source = new Source(pieces);
-  // The errors of both ends reach the reader through the archive.
+  // The loop below throws the errors of the input and of the archive; this only prevents an unhandled rejection.
   pipeline(Readable.from(source.pieces()), archive).catch(() => {});
   try {
     for await (const content of archive) {
@@ -58,7 +58,7 @@ class Source {
     this.#pieces = pieces;
   }
 
-  /** Two generators, so that only errors of the input are noted, not errors that the archive throws into this one. */
+  /** A generator around #noted(): the archive throws its errors into this one, and #noted() only sees the input's. */
   async *pieces(): AsyncGenerator<Uint8Array, void, void> {
     for await (const piece of this.#noted()) yield piece;
   }

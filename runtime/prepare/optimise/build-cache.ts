@@ -267,7 +267,7 @@ export type OptimiseFacts = {
   readonly roomBytes: number | undefined;
 };
 
-/** @returns undefined when the optimised form is worth building. Without a note where users do not expect one. */
+/** @returns undefined when the optimised form should be built. The note is absent if users do not expect the form. */
 export function whyNotOptimise({
   first,
   weightsBytes,

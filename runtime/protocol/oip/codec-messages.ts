@@ -1,7 +1,7 @@
 /**
- * What the HTTP thread and the codec thread say to each other, and the form a response's body takes.
+ * Messages between the HTTP thread and the codec thread, and the form of a response's body.
  *
- * Owns: those types, and putting JSON and binary data into one body.
+ * Owns: those types, and joining JSON and binary data into one body.
  */
 import type { ErrorCode } from '../../../api/errors.ts';
 import { buffersOf } from '../../engine/messages.ts';
@@ -43,8 +43,8 @@ export function joinEncoded({ json, blobs }: EncodedResponse): Encoded {
 }
 
 /**
- * The response with tensors of its own, and their buffers: a batch's outputs are views of one buffer, which others
- * still need.
+ * A copy of the response, and the buffers of its tensors. Copying is needed because a batch's outputs are views of one
+ * buffer, which other requests of the batch still use.
  */
 export function toHandOver(response: InferResponse): {
   readonly response: InferResponse;

@@ -1,7 +1,7 @@
 /**
- * The codec thread: parses and prints what would hold up the HTTP thread.
+ * The codec thread: parses and prints bodies that would block the HTTP thread for too long.
  *
- * Owns: nothing but its heap. It knows no model and no engine, and may be ended at any time.
+ * Owns: only its heap. It uses neither the model nor the engine, so it may be ended at any time.
  */
 import { setPriority } from 'node:os';
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
@@ -30,7 +30,7 @@ function serve(port: MessagePort, { nice }: CodecSetup): void {
 function work(task: CodecTask): CodecAnswer {
   if (task.kind === 'decode') return { kind: 'Decoded', request: decodeInfer(task.body, task.jsonBytes, task.limits) };
   const { chunks, ...rest } = joinEncoded(encodeInfer(task.response));
-  // As bytes, so that they are handed over: a string would be copied here and encoded again in the other thread.
+  // Encode strings as bytes, which can be transferred: a string would be copied, and encoded on the HTTP thread.
   return {
     kind: 'Encoded',
     encoded: { ...rest, chunks: chunks.map((chunk) => (typeof chunk === 'string' ? utf8.encode(chunk) : chunk)) },

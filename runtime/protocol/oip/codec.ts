@@ -1,7 +1,7 @@
 /**
- * Turns infer bodies into tensors and back: small ones here and now, large JSON on a thread of its own.
+ * Turns infer bodies into tensors and back: small ones on the HTTP thread, large JSON on the codec thread.
  *
- * Owns:   that thread, its queue and its heap limit.
+ * Owns:   the codec thread, its queue and its heap limit.
  * Limits: parsing holds the HTTP thread for at most about a millisecond; everything larger goes to the thread, one at a
  *         time. What would take more than `memoryBytes` is refused before anything is allocated for it.
  * Ends:   every call settles; a body whose parsing exhausts the thread's heap all the same is refused, the thread
@@ -24,12 +24,12 @@ import {
 } from './codec-messages.ts';
 
 /**
- * 32 KiB of JSON parse in a fraction of a millisecond, and eight thousand numbers print in about one; dozens may come
- * at once.
+ * Parsing 32 KiB of JSON takes a fraction of a millisecond, and printing 8,000 numbers about one millisecond. Dozens of
+ * such bodies may arrive at once.
  */
 const largeJsonBytes = 32 * 1024;
 const largeJsonElements = 8 * 1024;
-/** After a body this large the thread's heap has grown; a new thread costs less than keeping it. */
+/** A body of this size makes the thread's heap grow; a new thread costs less than keeping the large heap. */
 const hugeJsonBytes = 8 * 2 ** 20;
 
 export interface Codec {
@@ -45,19 +45,19 @@ export type CodecDeps = {
   /** Scheduling priority below the HTTP thread's, 0 (same) to 19. */
   readonly nice: number;
   readonly logger: Logger;
-  /** What parsing or printing one body may take. */
+  /** Maximum memory for parsing or printing one body. */
   readonly memoryBytes: number;
-  /** The JSON of one body. */
+  /** Maximum size of the JSON in one body. */
   readonly jsonLimitBytes: number;
-  /** Heap of the thread beside what its program takes; `memoryBytes` unless given. Smaller only in tests. */
+  /** Heap of the thread without its program; default: `memoryBytes`. Tests set a smaller one. */
   readonly heapBytes?: number;
 };
 
-/** What the thread's program takes. */
+/** Heap of the thread's program. */
 const programHeapMb = 16;
-/** New objects of the thread; V8 would take three times 16 MiB on its own. */
+/** Heap for new objects of the thread; V8's default is three times 16 MiB. */
 const youngHeapMb = 8;
-/** A number is printed with up to 25 characters, as text and again as bytes, from a list of them. */
+/** Memory to print one number: up to 25 characters as text, the same as bytes, and an entry in the list of numbers. */
 const printedBytes = 64;
 
 type Job = {
@@ -82,7 +82,7 @@ export class ThreadedCodec implements Codec {
     this.#thread = this.#start();
   }
 
-  /** Changes what one body may take, from the next body on. */
+  /** Changes the memory limit of one body, from the next body on. */
   limitMemory(memoryBytes: number): void {
     this.#memoryBytes = memoryBytes;
     if (this.#current === undefined) this.#replace();
@@ -165,7 +165,7 @@ export class ThreadedCodec implements Codec {
     this.#next();
   }
 
-  /** Not an engine's thread: it may be ended at any time. */
+  /** Ends the thread and starts a new one. Unlike a worker of the engine, this thread may be ended at any time. */
   #replace(): void {
     const old = this.#thread;
     this.#thread = this.#start();

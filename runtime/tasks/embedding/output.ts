@@ -14,7 +14,7 @@ export type ChosenOutput = {
   readonly name: string;
   /** Length of a vector; undefined when only a run can tell. */
   readonly width: number | undefined;
-  /** The pooling for an output of this rank, which the model's file may leave open. */
+  /** The pooling for an output of this rank. A function, because the model's file may not state the rank. */
   readonly poolingOf: (rank: number) => Pooling;
 };
 

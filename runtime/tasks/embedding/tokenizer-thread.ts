@@ -21,7 +21,7 @@ const inlineBodyBytes = 4 << 10;
 const inlineCost = 300_000;
 const inlineTokenizerBytes = 4 << 20;
 const inlineSliceMs = 2;
-/** Slices last milliseconds and parsing a large body about a second, so a longer silence means that one text blocks. */
+/** A slice lasts milliseconds, parsing a large body about a second: one text blocks a thread that is silent longer. */
 const heldAfterMs = 30_000;
 const pingEveryMs = 1000;
 const maxWaiting = 64;
@@ -205,7 +205,7 @@ async function hasPatterns(path: string): Promise<boolean> {
   return /"Regex"\s*:/.test(await readFile(path, 'utf8'));
 }
 
-/** Estimates by bytes. All bytes beyond ASCII count as letters, so the error is towards using the thread. */
+/** Estimates by bytes. All bytes beyond ASCII count as letters: a wrong estimate sends a short text to the thread. */
 function isShort(body: Uint8Array): boolean {
   return (
     body.length <= inlineBodyBytes &&

@@ -40,7 +40,7 @@ const headersTimeoutMs = 10_000;
 const requestTimeoutMs = 120_000;
 /** Longer than load balancers keep idle connections, so this server never closes one that they are about to use. */
 const keepAliveMs = 75_000;
-/** Accepted above `maxConnections` for the moment until an idle connection is closed. */
+/** Connections accepted above `maxConnections` for the short time until an idle connection is closed. */
 const spareConnections = 64;
 /** Requests in progress on one connection. Common clients do not pipeline; a client that does could fill the queue. */
 const maxPipelined = 16;
@@ -151,7 +151,7 @@ function makeServer(handler: HttpHandler, { patience = usualPatience }: Listen, 
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     if (connections.isOver(request.socket)) return;
     latest.set(request.socket, response);
-    // The error of a client that disconnects during its answer would end the process without a listener.
+    // A client that disconnects during its answer causes an error event; without a listener it would end the process.
     response.on('error', () => response.destroy());
     // Without this timeout Node would wait for ever for a client that does not read its answer.
     response.on('prefinish', () => response.setTimeout(patience.stalledMs));

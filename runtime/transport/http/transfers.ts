@@ -82,7 +82,7 @@ export class Transfers {
     };
     return {
       grow: (bytes) => {
-        // Ignored like every later charge: no other client may be cut for it.
+        // Ignore charges after the end of the transfer: no other transfer may be cut for them.
         if (own.ended) return;
         this.#makeRoom(own, bytes);
         take(bytes);

@@ -93,7 +93,7 @@ class Finder {
     const found = entries.filter(([content]) => content !== '');
     this.#tokens = new Map(found);
     const twice = found.find(([content, token]) => this.#tokens.get(content) !== token);
-    // Python's tokenizers finds either of the two, unpredictably.
+    // Which of two equal tokens Python's tokenizers finds is random, so both are refused.
     if (twice !== undefined)
       throw new TokenizerUnsupported(
         `two added tokens are both ${JSON.stringify(twice[0])} after normalization: this is not supported by this ` +
