@@ -78,7 +78,7 @@ export type ConfigMap = KubeObject & {
   readonly binaryData?: Readonly<Record<string, string>>;
 };
 
-/** Types of the Gateway API, with the fields that are read. */
+/** Types of the Gateway API, with the fields that the operator reads. */
 export type ParentRef = {
   readonly group?: string;
   readonly kind?: string;

@@ -114,8 +114,8 @@ function levelOf(text: string): LogLevel {
 }
 
 /**
- * How this machine reaches the network, as containers would inherit it from their node: the home folder and npm's
- * settings, proxies, certificates. Containers get no other variables of the user's environment.
+ * The variables of the user's environment that containers get: what a program needs to start and to reach the network
+ * (home folder, path, npm's settings, proxies, certificates). Containers get no other variable.
  */
 const passedOn = new RegExp(
   '^(HOME|PATH|LANG|TZ|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)|(HTTPS?|ALL|NO)_PROXY|' +

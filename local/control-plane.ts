@@ -60,7 +60,7 @@ export type ControlPlaneOptions = {
 
 export interface ControlPlane {
   readonly kubelet: Kubelet;
-  /** For callers that start processes beside the pods: these processes are killed when local mode ends, in any way. */
+  /** A caller adds a process that it starts itself here: it is killed when local mode ends or is killed. */
   readonly processes: ProcessRecords;
   /** @param graceMs time for containers between SIGTERM and SIGKILL */
   close(graceMs: number): Promise<void>;

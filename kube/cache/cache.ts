@@ -10,7 +10,7 @@ import { keyOf, type KubeObject } from '../client/object.ts';
 export type Change<T> =
   | { readonly kind: 'added'; readonly now: T }
   | { readonly kind: 'updated'; readonly before: T; readonly now: T }
-  /** `before` is the last known state; the object may have changed after it and before the deletion. */
+  /** `before` is the last known state. Changes between that state and the deletion may have been missed. */
   | { readonly kind: 'deleted'; readonly before: T };
 
 export type CacheHandler<T> = (change: Change<T>) => void;

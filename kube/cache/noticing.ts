@@ -1,6 +1,6 @@
 /**
- * Reports how a reflector's lists and watches go. A reflector retries for ever and never rejects; callers that give up
- * after some failures use this.
+ * Reports the failures and the events of a reflector's lists and watches. A reflector retries for ever and never
+ * rejects; a caller that must give up after some failures counts them with these callbacks.
  */
 import type { KubeClient } from '../client/kube-client.ts';
 

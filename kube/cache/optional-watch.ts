@@ -20,7 +20,7 @@ import { Reflector, type ReflectorDeps } from './reflector.ts';
 export type TypePresence = 'Served' | 'Missing' | 'Forbidden' | 'Unknown';
 
 const lookAgainMs = 60_000;
-/** The interval of the checks after one that could not reach the server. */
+/** The wait before the next check while no check has reached the server yet. */
 const retryMs = 5_000;
 
 export class OptionalWatch<T extends KubeObject> {
@@ -91,7 +91,7 @@ export class OptionalWatch<T extends KubeObject> {
       return 'Served';
     } catch (error) {
       const presence = presenceOf(error);
-      // The last known presence is kept while the server cannot be reached.
+      // While the server cannot be reached, keep the last known presence.
       if (presence === undefined && !signal.aborted)
         this.#logger.warn('cannot check whether a type is served', { type: type.plural, err: error });
       return presence ?? this.#presence;

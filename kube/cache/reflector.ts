@@ -144,7 +144,8 @@ export class Reflector<T extends KubeObject> {
       return { kind: 'closed' };
     } catch (error) {
       if (!isGone(error) && !isTooLargeVersion(error)) return { kind: 'failed', error };
-      // The server no longer has our resourceVersion, or (restored, or another replica) does not have it yet.
+      // The server no longer has our resourceVersion, or does not have it yet: it was restored from a backup, or
+      // another replica of the server answered.
       this.#position = undefined;
       return { kind: 'expired', error };
     }
@@ -159,7 +160,8 @@ export class Reflector<T extends KubeObject> {
       case 'expired':
         this.#metrics.failed('expired');
         logger.debug('watch position expired', { type: type.plural, why: messageOf(end.error) });
-        // Once is ordinary; straight after a list it would cause one list after another.
+        // A resourceVersion expires now and then. When it expires right after a list, count a failure: without a
+        // back-off the reflector would list again and again.
         return round.listed ? failures + 1 : failures;
       case 'failed':
         this.#metrics.failed('error');
@@ -238,7 +240,8 @@ export class Reflector<T extends KubeObject> {
       off();
       offStop();
     }
-    // Some clients end the iteration without an error when aborted; silence counts as a failure in any case.
+    // Some clients end the iteration without an error when it is aborted. Throw here, so that a silent watch always
+    // counts as a failure.
     if (end.signal.aborted) throw end.signal.reason;
   }
 

@@ -80,7 +80,7 @@ function clusterOf(config: KubeConfig, where: string): Cluster {
       where,
       problem: `context '${config.getCurrentContext()}' refers to a cluster that the file does not contain`,
     });
-  // The default that client-node makes when it finds no configuration.
+  // client-node creates a context of this name when it finds no configuration.
   if (config.getCurrentContext() === 'loaded-context') {
     throw new AppError('BAD_CONFIG', {
       where,
@@ -145,8 +145,8 @@ class RereadCredentials {
 }
 
 /**
- * The newly loaded one.
- * @throws Error when it is for another server: the current context changed, and its credentials are not for this server
+ * Returns the newly loaded kubeconfig.
+ * @throws Error when it names another server: the current context changed, and its credentials are not for this server
  */
 function sameServer(before: Loaded, now: Loaded): Loaded {
   if (now.server !== before.server)

@@ -105,7 +105,7 @@ export class HttpKubeClient implements KubeClient {
     } catch (error) {
       throw this.#transport.explain({ method: 'GET', path }, error, { signal, expired: () => false });
     } finally {
-      // A path without events is a path without requests.
+      // The watch received nothing, so its connection may be dead, and the connections for requests too: replace them.
       if (signal.reason instanceof AppError && signal.reason.code === 'KUBE_WATCH_SILENT') this.#transport.retire();
     }
   }
@@ -136,7 +136,7 @@ export class HttpKubeClient implements KubeClient {
       path: objectPath(type, object.metadata),
       contentType: 'application/apply-patch+yaml',
       body: object,
-      // Strict: a field that the server does not know is an error instead of being dropped without a word.
+      // Strict: a field that the server does not know is an error; the server would drop it otherwise.
       query: { fieldManager: options.fieldManager, force: String(options.force), fieldValidation: 'Strict' },
       ...callOf(options),
     });
@@ -227,7 +227,8 @@ export class HttpKubeClient implements KubeClient {
       limitBytes: objectLimitBytes,
       ...callOf(options),
     });
-    // A Status means that the object is gone; the object itself, marked for deletion, means that it is not gone yet.
+    // The server answers with a Status when the object is gone, and with the object, marked for deletion, when it still
+    // exists.
     return !(
       isRecord(answer) &&
       isRecord(answer['metadata']) &&
@@ -294,7 +295,7 @@ function eventOf<T extends KubeObject>(line: string, request: string): WatchEven
       if (isObject(object)) return { type, object: object as T };
       break;
     case 'BOOKMARK': {
-      // Of a bookmark's object only the resourceVersion is valid; it has no name.
+      // The object of a bookmark has a valid resourceVersion and no other valid field, not even a name.
       const metadata = isRecord(object) ? object['metadata'] : undefined;
       if (isRecord(metadata) && typeof metadata['resourceVersion'] === 'string')
         return { type, resourceVersion: metadata['resourceVersion'] };

@@ -23,8 +23,8 @@ export function statusError(status: KubeStatus): AppError<'KUBE_STATUS'> {
 }
 
 /**
- * How each error is retried: not at all for a malformed object; again for a forbidden call, which may be allowed once
- * RBAC is fixed; with a fresh read after a conflict.
+ * Decides how each error is retried. A malformed object is not retried. A forbidden call is retried, because RBAC may
+ * be fixed in the meantime. A conflict is retried with a fresh read.
  */
 function kindOfStatus({ status, reason, message }: KubeStatus): ErrorKind {
   if (status >= 500 && (reason === 'Invalid' || message.includes(unappliable))) return 'invalid';

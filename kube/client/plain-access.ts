@@ -1,5 +1,5 @@
 /**
- * A kubeconfig file, or the service account of a pod, whose credentials are only texts and files.
+ * Reads a kubeconfig or a pod's service account when every credential is a value in the file or a file of its own.
  * Owns: reading tokens, token files, client certificates, passwords and impersonation of a user without client-node,
  * which costs half a second and 80 MiB.
  * Limits: one valid file of at most 1 MiB without exec plugins, auth providers or unknown fields. Otherwise the result
@@ -124,7 +124,7 @@ async function parsed(text: string): Promise<Readonly<Record<string, unknown>>> 
 
 type Part = { readonly list: string; readonly name: unknown; readonly part: string };
 
-/** @throws Error when there is not exactly one of that name */
+/** @throws Error when the list does not contain exactly one entry of that name */
 function partOf(config: Readonly<Record<string, unknown>>, { list, name, part }: Part): Record<string, unknown> {
   const entries = config[list];
   const found = Array.isArray(entries) ? entries.filter((entry) => isRecord(entry) && entry['name'] === name) : [];
@@ -159,7 +159,7 @@ async function headersOf(
   };
 }
 
-/** @throws Error for an empty file: without a token the server would answer with 401, which says less */
+/** @throws Error for an empty file: the server would answer 401, and the user would not learn that the file is empty */
 async function tokenIn(path: string): Promise<string> {
   const token = (await readFile(path, 'utf8')).trim();
   if (token === '') throw new Error(`the token file ${path} is empty`);

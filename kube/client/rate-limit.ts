@@ -43,7 +43,8 @@ export class RateLimiter {
     const now = this.#clock.monotonic();
     this.#tokens = Math.min(burst, this.#tokens + ((now - this.#refilledAt) / 1000) * perSecond) - 1;
     this.#refilledAt = now;
-    // When the bucket is empty, reserve a future token: the debt is the wait.
+    // When the bucket is empty, take a future token: the count becomes negative. Example: -3 tokens at 10 a second are
+    // a wait of 300 ms.
     const shared = this.#tokens >= 0 ? 0 : (-this.#tokens / perSecond) * 1000;
     return Math.max(own, shared);
   }

@@ -41,7 +41,7 @@ export type TransportDeps = {
 };
 
 const maxTries = 5;
-/** When the server asks for a longer wait, the error goes to the caller, so that no worker is blocked by it. */
+/** When the server asks for a longer wait, the request fails at once: waiting would block the caller's worker. */
 const maxWaitMs = 10_000;
 const defaultDeadlineMs = 30_000;
 const defaultLimitBytes = 32 * 2 ** 20;
@@ -228,7 +228,7 @@ export class Transport {
     error: unknown,
     deadline: Pick<Deadline, 'signal' | 'expired'>,
   ): unknown {
-    // The server's answer says more than "no answer in time".
+    // Prefer an answer of the server, also after the deadline: it gives the cause, "no answer in time" does not.
     if (error instanceof AppError) return error;
     if (deadline.expired() || isLate(error))
       return new AppError(

@@ -138,7 +138,8 @@ function afterFailure(error: unknown, missingRecheckMs: number): Next {
     case 'on-change':
       return { kind: 'forget', result: 'terminal', recheckMs: missingRecheckMs };
     case 'now':
-      // Retry with a fresh read: a few milliseconds let the watch catch up, and the back-off grows while it does not.
+      // Retry with a fresh read. The first wait, a few milliseconds, lets the watch catch up; the back-off grows while
+      // the cache is still stale.
       return { kind: 'backoff', result: 'requeue', atLeastMs };
     case 'after':
       return { kind: 'forget', result: 'requeue_after', recheckMs: Math.max(atLeastMs, 1000) };

@@ -1,5 +1,5 @@
 /**
- * Leader election on a Lease, field for field as client-go's: of several replicas, one works.
+ * Leader election on a Lease, with the same fields as client-go: one of several replicas does the work.
  * Owns: holding and renewing the Lease. `isCurrent` compares times, so a suspended process knows at once that its lease
  * is over.
  * Rule: a rival's claim is timed by our clock from when we saw it change. We stop after `renewDeadlineMs`, well before
@@ -257,10 +257,10 @@ export class LeaderElector {
     this.#renewedAt = sentAt;
   }
 
-  /** An empty holder and a lease of one second: the next replica that tries gets the Lease. */
+  /** Writes an empty holder and a lease of one second, so that the next replica that tries gets the Lease. */
   async #giveUp(): Promise<void> {
     const { clock, logger, lease } = this.#deps;
-    // A cancelled renewal may reach the server after our read.
+    // Retry a conflict: a renewal that we cancelled may still reach the server between our read and our write.
     const pauseAfter = (error: unknown, attempt: number): number | undefined =>
       isConflict(error) && attempt < 3 ? 0 : undefined;
     try {

@@ -7,7 +7,7 @@ import { counter, histogram, sampledGauge, type Counter, type Histogram, type Re
 
 type Labels = 'name' | 'controller';
 const labels: readonly Labels[] = ['name', 'controller'];
-/** 10 ns to 1000 s by decades, as in client-go, without those too short to be measured in JavaScript. */
+/** In seconds: client-go's buckets (10 ns to 1000 s by decades), but from 10 µs on: JavaScript cannot measure less. */
 const buckets = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100, 1000];
 
 export class QueueMetrics {

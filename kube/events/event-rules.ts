@@ -2,7 +2,7 @@
  * Which happenings become Events: the rules that keep a crash loop from filling the cluster's storage.
  * Owns: series (a repetition within six minutes counts up, written once a minute at most), similarity (more than ten
  * different notes for one reason within ten minutes become one series), and a token bucket per object (25, then one in
- * five minutes) for happenings without `keep`. Those with it are bounded by the first two only.
+ * five minutes) for happenings without `keep`. Happenings with `keep` are exempt from the bucket.
  * Limits: remembers at most 4,096 of each; the oldest are forgotten first.
  */
 import type { Clock } from '../../lib/clock.ts';
@@ -36,7 +36,7 @@ const rewriteMs = 60_000;
 const maxRemembered = 4096;
 
 type Series = { count: number; lastAt: number; writtenAt: number };
-/** `combined` is the note for all further happenings of this reason: the first one's, so that a reader sees a cause. */
+/** `combined` is the note of the first combined happening; later ones of this reason get it too, as an example. */
 type Similar = { since: number; readonly notes: Set<string>; combined?: string };
 type Bucket = { tokens: number; at: number };
 
@@ -73,7 +73,7 @@ export class EventRules {
   #again(key: string, known: Series, happening: Happening, now: number): Ruling {
     known.count += 1;
     known.lastAt = now;
-    // Write the second one at once, because it shows that the series repeats; later counts may lag.
+    // Write a count of 2 at once: it shows that the happening repeats. Higher counts may be written later.
     if (known.count > 2 && now - known.writtenAt < rewriteMs) return { kind: 'drop' };
     if (!this.#mayWrite(happening, now)) return { kind: 'drop' };
     known.writtenAt = now;
@@ -106,7 +106,7 @@ export class EventRules {
   }
 }
 
-/** Whether it is exempt from the object's token bucket. */
+/** Whether the happening is exempt from the object's token bucket. */
 export function isKept({ type, keep = false }: Happening): boolean {
   return keep || type === 'Warning';
 }
@@ -119,7 +119,7 @@ function keyOf(happening: Happening, note: string): string {
   return [subjectOf(happening), happening.type, happening.reason, happening.action, note].join('\n');
 }
 
-/** Sets a key as the newest and drops the oldest beyond the limit. */
+/** Sets the key and makes it the newest one. When the map exceeds its limit, drops the oldest key. */
 function remember<V>(map: Map<string, V>, key: string, value: V, onForgotten: (key: string) => void = () => {}): void {
   map.delete(key);
   map.set(key, value);

@@ -1,5 +1,5 @@
 /**
- * The functions that Kubernetes adds to CEL, those that rules of models use.
+ * Those functions that Kubernetes adds to CEL and that the rules of the project's definitions use.
  * Owns: the environment in which rules are compiled. A rule that calls any other function does not compile, and its
  * definition is refused, so that no rule is skipped without notice.
  */

@@ -54,7 +54,7 @@ function bodyOf(object: AnyObject): JsonRecord {
   return body;
 }
 
-/** Rules see only the names of the metadata. */
+/** In rules, `self.metadata` has only `name` and `generateName`. */
 function withMeta(object: AnyObject): JsonRecord {
   const { name, generateName } = object.metadata as JsonRecord;
   return { ...object, metadata: { name, ...(generateName === undefined ? {} : { generateName }) } };

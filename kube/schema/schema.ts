@@ -85,7 +85,7 @@ export function listTypeOf(schema: OpenApiSchema): 'atomic' | 'set' | 'map' {
   return schema['x-kubernetes-list-type'] ?? 'atomic';
 }
 
-/** The path step that identifies an item of a set or map list. A missing key has its default, or is null. */
+/** The path step that identifies an item of a set or map list. A missing key gets its default, else null. */
 export function stepOfItem(item: unknown, schema: OpenApiSchema): string {
   if (listTypeOf(schema) === 'set') return `v:${JSON.stringify(item)}`;
   const keys = [...(schema['x-kubernetes-list-map-keys'] ?? [])].sort();

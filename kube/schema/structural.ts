@@ -1,6 +1,6 @@
 /**
  * Checks that the schema of a definition is structural, as Kubernetes requires.
- * Pure: every node has a type, no structure is inside logic, list types fit, and data with rules is bounded.
+ * Pure: every node has a type, logic (allOf …) only restricts values, list types fit, and data with rules is bounded.
  * Limits: the real server estimates a rule's worst-case cost; here an unbounded list or map above a rule is refused.
  * That is stricter, so a definition that passes here also passes there.
  */

@@ -1,7 +1,7 @@
 /**
  * Reads and writes objects without HTTP, for local mode's own controllers and the kubelet.
- * Owns: no rules of its own: every write goes through the same code as an HTTP request, under the field manager that it
- * is created with.
+ * Owns: the field manager of these writes. It has no rules of its own: every write goes through the same code as an
+ * HTTP request.
  */
 import type { StoredObject, NewObject, ObjectRef, Objects, ResourcePath, ObjectChange } from '../objects.ts';
 import type { Catalog } from './catalog.ts';

@@ -105,7 +105,7 @@ function* wireFields(buffer: Buffer): Generator<{ readonly field: number; readon
 
 type Row = { readonly name: string; readonly shape: string; readonly type: string; readonly isOptional: boolean };
 
-/** Zero values are omitted where Go cannot distinguish them from unset ones: Go encodes some that were never set. */
+/** Omits a zero value unless the row ends in `?`: Go also encodes zero for some fields that were never set. */
 function store(out: JsonRecord, row: Row, value: WireValue): void {
   const { name, shape, type, isOptional } = row;
   if (shape === '%') {

@@ -39,11 +39,9 @@ export type Rules = {
   readonly beforeUpdate?: (draft: ObjectDraft, old: StoredObject) => void;
   /** @param old absent on create */
   readonly validate?: (object: ObjectDraft, old: StoredObject | undefined) => readonly Cause[];
-  /**
-   * Paths in `spec` and beside it whose changes increase `metadata.generation`; absent: the resource has no generation.
-   */
+  /** True: changes outside of metadata and status increase `metadata.generation`. False: the resource has none. */
   readonly hasGeneration: boolean;
-  /** Whether changes of annotations increase it too, as for a Deployment. */
+  /** Whether changes of annotations increase the generation too, as for a Deployment. */
   readonly countsAnnotations?: boolean;
   /** Field selectors beside metadata.name and metadata.namespace, with the object's values. */
   readonly selectable?: (object: StoredObject) => Readonly<Record<string, string>>;

@@ -77,7 +77,7 @@ function extensionsFor(addresses: readonly string[]): Extensions {
   ];
   return new Extensions([
     extension(id_ce_basicConstraints, new BasicConstraints({ cA: true }), true),
-    // It is its own issuer.
+    // keyCertSign: the certificate is self-signed, so its key signs a certificate.
     extension(id_ce_keyUsage, new KeyUsage(digitalSignature | keyCertSign), true),
     extension(id_ce_extKeyUsage, new ExtendedKeyUsage([id_kp_serverAuth]), false),
     extension(id_ce_subjectAltName, new SubjectAlternativeName(names), false),

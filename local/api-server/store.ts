@@ -193,8 +193,8 @@ export class Store {
   #flush(): void {
     for (let change = this.#pending.shift(); change !== undefined; change = this.#pending.shift()) {
       for (const watcher of this.#watchers) {
-        // Subscribed after the event. (A set may change during iteration: removed handlers are skipped, added ones are
-        // visited.)
+        // Skip a watcher that subscribed after the event. (Iteration over a Set skips watchers that a handler removes,
+        // and visits those that it adds.)
         if (watcher.since >= change.revision) continue;
         if (watcher.table === undefined || watcher.table === change.table) tell(watcher.handler, change);
       }

@@ -104,7 +104,7 @@ export class Writes {
       finished.metadata.deletionTimestamp !== undefined &&
       listOf(finished.metadata.finalizers).length === 0 &&
       isDue(finished);
-    // The last change of a deleted object is part of its DELETED event.
+    // This write deletes the object: watchers get no MODIFIED event, the DELETED event contains the change.
     if (!deleted) return this.#store.put(resource.table, finished);
     this.finishDeletion(resource, finished);
     return finished;

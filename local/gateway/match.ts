@@ -17,7 +17,7 @@ export type RouteEntry = {
   readonly order: string;
 };
 
-/** `usable` is false when the referenced Service does not exist: its share is answered with 500. */
+/** `usable` is false when the Service does not exist: the requests that the backend is chosen for get 500. */
 export type WeightedBackend = Pick<BackendRef, 'name' | 'port' | 'weight'> & {
   readonly namespace: string;
   readonly usable: boolean;

@@ -9,7 +9,7 @@ export type BackoffLimits = { readonly baseMs: number; readonly maxMs: number };
 
 export const kubeletBackoff: BackoffLimits = { baseMs: 10_000, maxMs: 300_000 };
 
-/** The wait after the next end, and when it was set. */
+/** `waitMs`: the wait after the container's next end. `settledMs`: the time at which this wait was set. */
 export type BackoffEntry = { readonly waitMs: number; readonly settledMs: number };
 
 /**

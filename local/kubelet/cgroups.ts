@@ -151,7 +151,7 @@ function versionOneBase(own: string, root: string, controller: string, name: str
   const path = ownPath(own, controller);
   if (path === undefined) return undefined;
   const limitFile = controller === 'memory' ? 'memory.limit_in_bytes' : 'cpu.cfs_quota_us';
-  // In a container the path is the host's, but our own group is mounted as the root.
+  // In a container, /proc/self/cgroup has the path on the host, but our own group is mounted at `root`: try both.
   for (const parent of [join(root, controller, path), join(root, controller)]) {
     const base = join(parent, name);
     if (!existsSync(parent) || !tryMake(base)) continue;
@@ -172,8 +172,8 @@ function removeStale(parent: string): void {
 }
 
 /**
- * The kernel can remove a group only after its last process was reaped, which may be a moment after the container's
- * end.
+ * Removes a group and its children if they are empty. The last process of a group may be reaped a moment after the
+ * container's end; until then the kernel refuses to remove the group.
  */
 function removeWithChildren(dir: string): void {
   if (!existsSync(dir)) return;

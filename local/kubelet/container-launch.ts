@@ -32,7 +32,7 @@ export type LaunchOutcome =
   | { readonly kind: 'no-image'; readonly problem: string }
   /** An object that the pod refers to does not exist. */
   | { readonly kind: 'no-config'; readonly problem: string }
-  /** It can never start with this spec. */
+  /** The container can never start with this spec. */
   | { readonly kind: 'no-command'; readonly problem: string };
 
 const basePath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -61,8 +61,8 @@ export function prepareLaunch(deps: KubeletDeps, pod: StoredPod, container: Cont
     ...mounts,
     { mountPath: container.terminationMessagePath ?? defaultTerminationLog, hostPath: terminationLog },
   ]);
-  // Rewrite only the pod's own words: the image's program may lie under a folder that the pod mounts over, such as
-  // /tmp.
+  // Rewrite only the pod's words, not the image's: the program of the image may be below a mount path of the pod, such
+  // as /tmp.
   const [program, ...words] = expand(container.command);
   const line = commandLine(
     image,

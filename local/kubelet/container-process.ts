@@ -100,7 +100,7 @@ async function follow(
   const outputs = (['stdout', 'stderr'] as const).map((stream) => pump(child, stream, order.onOutput));
   const [code, signal] = await ended(child);
   stopWatch?.();
-  // A grandchild may hold the pipes open, and the run would never end.
+  // Kill the rest of the group: a grandchild may hold the pipes open, and the run would never end.
   killGroup(pid, 'SIGKILL');
   group?.kill();
   await Promise.all(outputs);
@@ -111,8 +111,8 @@ async function follow(
 }
 
 /**
- * 128 + the signal's number, as shells report it. A process that continued after the kernel killed its child counts by
- * its own exit code.
+ * The exit code after a signal is 128 + the signal's number, as in shells. When the kernel killed only a
+ * child for memory, the leader's own exit code decides: 137 is OOMKilled, any other is Completed or Error.
  */
 export function describeEnd(code: number | null, signal: NodeJS.Signals | null, oomKilled: boolean): ProcessEnd {
   const number = signal === null ? undefined : constants.signals[signal];

@@ -36,8 +36,8 @@ export const newRecord: ContainerRecord = {
 };
 
 /**
- * The record of a container after the kubelet was restarted: it starts anew, and the earlier run has ended with an
- * unknown exit code.
+ * The record of a container after the kubelet was restarted: the container starts anew, and the run before the restart
+ * has ended with an unknown exit code.
  *
  * @param status the container's status before the restart
  * @param runsAgain false for a container that has ended for good, by its pod's restart policy
@@ -58,7 +58,7 @@ export function recordAfterReboot(
   return { ...newRecord, last: endBeforeReboot(status, toApiTime(nowMs)), restarts: status.restartCount };
 }
 
-/** As `restartCount` counts: the first run is not a restart. */
+/** The `restartCount` when the next run starts: the first run is not a restart. */
 export function restartsAtStart(record: ContainerRecord): number {
   return record.phase.kind === 'exited' || record.last !== undefined ? record.restarts + 1 : record.restarts;
 }

@@ -52,7 +52,7 @@ export class ContainerRunner {
     this.#context = context;
   }
 
-  /** True between the decision to start and the process: the plan must ignore the container then. */
+  /** True from the decision to start until the process exists. The plan must not start the container again then. */
   get busy(): boolean {
     return this.#starting !== undefined;
   }

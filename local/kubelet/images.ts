@@ -1,7 +1,7 @@
 /**
  * Replaces a registry by a table: the program for each image name.
- * Owns: what an image runs, its imageID, and which `command` of a pod it accepts. An image that is not in the table
- * cannot be pulled, as from a registry without it.
+ * Owns: what an image runs, its imageID, and which `command` of a pod it accepts. Pulling an image that is not in
+ * the table fails, as it does when a registry does not have the image.
  * Pure.
  */
 import { createHash } from 'node:crypto';

@@ -11,8 +11,9 @@ import { join } from 'node:path';
 import { AppError, messageOf } from '../../api/errors.ts';
 
 /**
- * Field 22 of /proc/PID/stat is the start time; it is the 20th after the name, which may contain any character. A group
- * whose leader has ended is still ours: the kernel does not reuse its id while it has a member.
+ * The start time is field 22 of /proc/PID/stat. The name may contain spaces, so the script counts from the end of the
+ * name: the start time is the 20th field after it. A group whose leader has ended is killed too: the kernel does not
+ * reuse the id of a group that has a member.
  */
 const watcherScript = `
 trap '' INT TERM HUP

@@ -98,7 +98,7 @@ function shrinkOld(seen: DeploymentSeen, current: SetSeen, old: readonly SetSeen
   return old.flatMap((set, index) => scale(set, after[index]?.wanted ?? set.wanted));
 }
 
-/** Removes up to `count` pods, oldest set first, from each set at most `takeable`. */
+/** Removes up to `count` pods in total, oldest set first, and at most `takeable(set)` pods from each set. */
 function take(sets: readonly SetSeen[], count: number, takeable: (set: SetSeen) => number): readonly SetSeen[] {
   let left = count;
   return sets.map((set) => {

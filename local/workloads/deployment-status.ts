@@ -99,7 +99,7 @@ function judgeProgress(inputs: DeploymentStatusInputs, counts: Counts): Claim {
       moved: true,
     };
   }
-  // A complete Deployment that lost a pod is not progressing, so it does not have a deadline.
+  // A Deployment that was complete and then lost a pod has no rollout in progress, so the deadline does not apply.
   if (previous.reason === 'NewReplicaSetAvailable' || !isLate(deployment, previous, nowMs)) return previous;
   return {
     type: 'Progressing',

@@ -1,7 +1,8 @@
 /**
  * Keeps the catalogue in step with the stored definitions, and deletes the objects of a definition that is being
  * deleted.
- * Owns: a custom resource is served from the write that defines it; its objects are deleted before it is.
+ * Owns: when a custom resource is served: from the write of its definition until the definition is deleted, which
+ * happens after all its objects are deleted.
  */
 import type { StoredObject } from '../../objects.ts';
 import type { Catalog } from '../catalog.ts';

@@ -25,13 +25,13 @@ export type FaultEffect =
   | { readonly kind: 'silence' };
 
 export type InjectedFault = FaultEffect & {
-  /** The requests that it applies to; absent: all. */
+  /** The requests that the fault applies to; absent: all. */
   readonly matches?: (request: {
     readonly method: string;
     readonly path: string;
     readonly query: URLSearchParams;
   }) => boolean;
-  /** How many requests it applies to; absent: all until it is removed. */
+  /** The number of requests that the fault applies to; absent: all requests until the fault is removed. */
   readonly times?: number;
 };
 

@@ -216,7 +216,7 @@ function readToken(text: string): Token {
     const after = stringAt(found, 'start');
     if (isRecord(found) && revision !== undefined && after !== undefined) return { revision, after };
   } catch {
-    // Reported below.
+    // The text is not a token: the error below is thrown.
   }
   throw badRequest(
     "invalid continue token: continue key is not valid: invalid character 'i' looking for beginning of value",

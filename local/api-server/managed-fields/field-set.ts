@@ -67,7 +67,7 @@ export class FieldSet {
     return this.#combine(other, (inThis, inOther) => inThis && !inOther);
   }
 
-  /** Without the subtrees at these paths; a path that ends in `.` removes only the member at that path. */
+  /** A copy without the subtrees at these paths. A path that ends in `.` removes one member and keeps its subtree. */
   without(paths: readonly (readonly string[])[]): FieldSet {
     return this.#copyBut(paths);
   }

@@ -13,7 +13,7 @@ import { differenceOf } from './walk.ts';
 export type Write = {
   readonly resource: Resource;
   readonly before: StoredObject | undefined;
-  /** Its managedFields are replaced. */
+  /** `recordWrite` replaces the managedFields of this object. */
   readonly after: ObjectDraft;
   readonly manager: string;
   readonly subresource?: Subresource;
@@ -44,7 +44,8 @@ export function recordWrite(write: Write): void {
 }
 
 /**
- * The state that a new object is compared with. Built-in types always have their main parts, because Go's structs do.
+ * The state that a new object is compared with. For built-in types it has an empty `spec` and `status`, because Go's
+ * structs always have both.
  */
 function nothing(resource: Resource): JsonRecord {
   return resource.custom ? { metadata: {} } : { metadata: {}, spec: {}, status: {} };
@@ -66,7 +67,8 @@ export function notTracked(resource: Resource, subresource: Subresource): readon
 }
 
 /**
- * An entry without fields that another writer changed or removed. Its time stays, because its manager did not write.
+ * Removes from an entry the fields that another writer changed or removed. The entry keeps its time, because its
+ * manager did not write.
  */
 export function lessened(entry: ManagedEntry, changed: FieldSet, removed: FieldSet): ManagedEntry {
   return { ...entry, fields: entry.fields.difference(changed).difference(removed) };

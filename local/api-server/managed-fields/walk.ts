@@ -56,7 +56,7 @@ function claim(set: FieldSet, path: readonly string[], value: unknown, schema: O
   }
 }
 
-/** Null or an empty object: claimed itself, because it has no fields to claim. */
+/** True for null and for an empty object: the value has no fields, so the manager claims the value itself. */
 function isNothing(value: unknown): boolean {
   return value === null || (isRecord(value) && Object.keys(value).length === 0);
 }

@@ -45,7 +45,7 @@ function mergeObject(target: JsonRecord, patch: JsonRecord, schema: OpenApiSchem
   return out;
 }
 
-/** A directive alone may reorder a list or remove items. */
+/** Applies a directive for a list that the patch does not contain itself: it reorders the list or removes items. */
 function mergeDirectiveOnly(
   out: JsonRecord,
   directive: string,
@@ -117,8 +117,8 @@ type Ordering = {
 };
 
 /**
- * Items in the requested order come in that order. An item that the order does not have stays before each item that it
- * preceded in the live list, but not before a new one.
+ * Puts the items that `order` names in that order. Any other item stays before the items that it preceded in the live
+ * list. Example: live [a, x, b], order [new, b, a]: the result is [new, x, b, a].
  */
 function ordered(items: readonly unknown[], { order, isSameItem, before }: Ordering): unknown[] {
   const placeOf = (item: unknown): number => before.findIndex((one) => isSameItem(one, item));
