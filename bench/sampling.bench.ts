@@ -51,7 +51,9 @@ async function start(model: string, workers: number): Promise<Server> {
   return { child, port: port ?? 0, metricsPort: metricsPort ?? 0 };
 }
 
-/** Does what a sidecar does once a second, including takings by two candidates. */
+/**
+ * Sends what a sidecar sends once a second: a request for the counters, and for each of two candidates one for samples.
+ */
 function sidecar({ metricsPort }: Server, share: number): () => void {
   const ask = (method: string, path: string): void => {
     send(

@@ -52,7 +52,7 @@ async function start(program: keyof typeof programs, model: string): Promise<Ser
   return { child, port };
 }
 
-/** An idle server. */
+/** An idle server: the waits of its probes show the machine's part. */
 async function idle(): Promise<Target & { readonly close: () => void }> {
   const server = createServer((_request, response) => response.end());
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

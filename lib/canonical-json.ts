@@ -1,7 +1,7 @@
 /**
  * Canonical JSON (RFC 8785): equal values have equal text, for comparing objects and for hashing them.
  *
- * Owns:   the bytes that names of revisions are hashes of. Changing one byte would rename every revision.
+ * Owns:   the bytes that are hashed for the names of revisions. Changing one byte would rename every revision.
  * Limits: JSON values only; a member that is undefined is left out.
  * Throws: Error for a number that is not finite and for text with a lone surrogate. JSON in UTF-8 has neither.
  */

@@ -50,7 +50,9 @@ export class Connections {
     server.prependListener('checkExpectation', began);
   }
 
-  /** True when the connection was closed; Node still makes requests of the bytes that it had received. */
+  /**
+   * True when the connection was closed. Node still parses requests from bytes that arrived before; do not answer them.
+   */
   isOver(socket: Socket): boolean {
     return socket.destroyed;
   }

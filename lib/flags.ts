@@ -47,8 +47,8 @@ function parsed<T>(command: string, options: ParseArgsOptionsConfig, parse: () =
 }
 
 /**
- * Of Node's other errors the first sentence. The rest of it explains how to pass a positional argument that begins with
- * a dash, which does not help a user who mistyped a flag.
+ * Names the unknown flag. Of any other error of Node, only the first sentence is used: the rest of the message explains
+ * how to pass a positional argument that begins with a dash, which does not help a user who mistyped a flag.
  */
 function problemOf(error: unknown, names: readonly string[]): string {
   const [, flag] = /^Unknown option '([^']*)'/.exec(messageOf(error)) ?? [];

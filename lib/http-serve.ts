@@ -54,7 +54,8 @@ export async function serveHttp(
   server.on('checkExpectation', (request, response) => {
     if (!connections.isOver(request.socket)) response.writeHead(417, { connection: 'close' }).end();
   });
-  // Node sets another time-out after the answer has been sent; without this one it would hold the answer for ever.
+  // Without this time-out Node would keep an answer for ever when the client does not read it. Node sets another
+  // time-out once the answer has been sent.
   server.on('request', (_request, response) => response.on('prefinish', () => response.setTimeout(stalledMs)));
   connections.watch(server);
   await new Promise<void>((resolve, reject) => {

@@ -51,7 +51,8 @@ export function signalHandler({ clock, end, endNow }: SignalDeps): (name: string
     if (state === 'Impatient') endNow();
     if (state !== 'Running') return;
     state = 'Ending';
-    // setImmediate: after a blocked event loop, timers run before the signals that arrived in the meantime.
+    // setImmediate: when the event loop was blocked, this timer runs before the signals that arrived during the block.
+    // Those signals are still duplicates of the first.
     clock.after(oneKeystrokeMs, () => setImmediate(() => (state = 'Impatient')));
     end(name);
   };

@@ -67,7 +67,7 @@ class Switching implements Rate {
 export class Repeats {
   readonly #random: Random;
   readonly #most: number;
-  /** By slice: for each request, how often it was tried before. */
+  /** By slice: for each retry, how many times the request was tried before. */
   readonly #slices = new Map<number, number[]>();
 
   constructor(random: Random, most: number) {
@@ -76,9 +76,9 @@ export class Repeats {
   }
 
   /**
-   * @param at when it was refused or timed out
+   * @param at when the request was refused or timed out
    * @param from the earliest time of the retry
-   * @param attempt how often it was tried before
+   * @param attempt how many times the request was tried before this time
    */
   add(at: number, attempt: number, from: number): void {
     if (attempt >= this.#most) return;
@@ -89,7 +89,7 @@ export class Repeats {
   }
 
   /**
-   * Retries in the slice that begins at a time.
+   * Takes out the retries of the slice that contains `at`.
    * @param weight the candidate's share, 0..1
    */
   take(at: number, weight: number): { readonly candidate: readonly number[]; readonly stable: readonly number[] } {

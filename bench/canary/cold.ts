@@ -26,7 +26,7 @@ export function coldFactor({ shape, factor, minutes }: Cold, seconds: number): n
   const left = 1 - seconds / 60 / minutes;
   if (left <= 0) return 1;
   switch (shape) {
-    // A twentieth of the excess is left when this shape ends abruptly.
+    // This shape ends abruptly after `minutes`, with a twentieth of the excess left.
     case 'decay':
       return 1 + excess * Math.exp(-3 * (1 - left));
     case 'linear':

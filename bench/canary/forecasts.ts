@@ -18,11 +18,14 @@ export const askedAfterMinutes = [3, 5, 10] as const;
 
 export type Forecast = {
   readonly minutes: number;
-  /** Requests of the candidate from then on; null when the gate cannot give a number. */
+  /**
+   * The forecast of the candidate's requests until the verdict, with its range; null when the gate cannot give a
+   * number.
+   */
   readonly low: number | null;
   readonly own: number | null;
   readonly high: number | null;
-  /** The actual number; null when the window was not decided in time. */
+  /** The actual number of these requests; null when the window was not decided in time. */
   readonly taken: number | null;
 };
 
@@ -53,7 +56,9 @@ export function calibrate(
   return askedAfterMinutes.flatMap((minutes) => calibrationOf(forecasts, minutes) ?? []);
 }
 
-/** @param setting minutes: when an open window ends; historyMinutes: of stable before it */
+/**
+ * @param setting minutes: when an undecided window ends; historyMinutes: minutes with stable alone before the window
+ */
 export function forecastsIn(
   world: World,
   plan: GatePlan,
@@ -84,7 +89,7 @@ export function forecastsIn(
 export type Calibration = {
   readonly minutes: number;
   readonly asked: number;
-  /** Shares of the forecasts that were decided within their range, and before it. */
+  /** Share of the forecasts whose actual number was in the range, and share whose actual number was below the range. */
   readonly within: number;
   readonly sooner: number;
   /** The actual number divided by the forecast, where both exist: the 10th, 50th and 90th percentile. */

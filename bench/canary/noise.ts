@@ -69,7 +69,8 @@ function autoregressive(): (random: Random) => number {
 }
 
 /**
- * The recursion uses at most this many previous minutes; up to then it is exact. A rollout with its history is shorter.
+ * The recursion uses at most this many previous minutes, and is exact up to this minute. A rollout with its history
+ * takes less time.
  */
 const exactMinutes = 300;
 

@@ -17,10 +17,10 @@ export type Outcome = { readonly rolledBack: boolean; readonly candidateRequests
 export type WindowSetting = { readonly weight: number; readonly minutes: number; readonly historyMinutes: number };
 
 /**
- * Simulates one window until a gate fails. Machines without differences are declared equal, so one pod of each revision
- * is enough.
+ * Simulates one window until a gate fails. When the scenario's machines do not differ, the judge is told that they are
+ * shared; one pod of each revision is therefore enough.
  *
- * @param window historyMinutes: of stable before the window, from which noise is estimated
+ * @param window historyMinutes: minutes with stable alone before the window, from which noise is estimated
  */
 export function watch(world: World, plan: GatePlan, window: WindowSetting): Outcome {
   const history = historyOf(world, window.historyMinutes);
@@ -38,7 +38,7 @@ export function watch(world: World, plan: GatePlan, window: WindowSetting): Outc
   return { rolledBack: false, candidateRequests: counter.candidateRequests, minutes: window.minutes };
 }
 
-/** @param minutes of stable before the window */
+/** @param minutes with stable alone before the window */
 export function historyOf(world: World, minutes: number): (quantile: number) => NoiseHistory {
   const counter = new Counter(world.seconds / blockSeconds);
   for (let slice = 0; slice < (minutes * 60) / sliceSeconds; slice++) counter.add(world.next(0));

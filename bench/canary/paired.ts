@@ -137,7 +137,10 @@ export function runPaired(
   };
 }
 
-/** Minutes until the rollback, and until the Pass; Infinity for never. */
+/**
+ * Simulates one rollout. `failedAt` is the minute of the rollback, `shownAt` the minute of the first Pass; Infinity
+ * when there was none.
+ */
 function runOnce(
   world: PairedWorld,
   random: Random,

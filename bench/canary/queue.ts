@@ -8,7 +8,10 @@
 export type QueueSetting = {
   /** Share of the time that a pod of stable is busy, at every weight: the service time follows from the load. */
   readonly utilisation: number;
-  /** Clients time out after this many mean service times and retry, at most this often; 0 means never. */
+  /**
+   * Clients time out after `patience` mean service times, then retry at most `retries` times. With patience 0 a client
+   * never times out.
+   */
   readonly patience: number;
   readonly retries: number;
 };
@@ -16,7 +19,7 @@ export type QueueSetting = {
 /** The default of spec.batching.maxQueueDepth. */
 export const queueDepth = 256;
 
-export type Asked = { readonly sizeClass: number; /** How often it was tried before. */ readonly attempt: number };
+export type Asked = { readonly sizeClass: number; /** The number of earlier tries. */ readonly attempt: number };
 export type Served = Asked & { readonly endedAt: number; readonly latencySeconds: number };
 
 export class Queue {

@@ -25,15 +25,18 @@ export type RolloutSetting = {
   readonly scenario: Scenario;
   readonly replicas: number;
   readonly router: Router;
-  /** Minutes of stable before the rollout, as far as reports are kept. */
+  /** Minutes with stable alone before the rollout, as many as the operator keeps reports of. */
   readonly historyMinutes: number;
   /** Whether every report is evaluated, or the first of each block: twelve looks a minute, or three. */
   readonly everyReport: boolean;
-  /** As many pods of the candidate as of stable in every step, instead of those that its share needs. */
+  /**
+   * True: the candidate has as many pods as stable in every step. False: it has the number of pods that its share
+   * needs.
+   */
   readonly podsEach: boolean;
 };
 
-/** How a rollout ended. Held: a step was over and undecided. */
+/** How a rollout ended. Held: a step reached its maximum duration without a verdict. */
 export type Ending = 'Promoted' | 'RolledBack' | 'Held';
 
 /** Bounds of one gate in one window, compared with the true value. */
@@ -46,7 +49,7 @@ export type Shown = {
 
 export type Outcome = {
   readonly ending: Ending;
-  /** The end with `onUndecided: Promote`, which continues with the next step. */
+  /** How the rollout ends with `onUndecided: Promote`, which continues with the next step after an undecided one. */
   readonly endingIfPromoted: 'Promoted' | 'RolledBack';
   /** Minutes until the end, or until it was held. */
   readonly minutes: number;
@@ -56,9 +59,11 @@ export type Outcome = {
   readonly candidateFailures: number;
   /** Answers of the candidate above 1.15 times stable's p95; undefined where pods are queues. */
   readonly candidateSlow: number | undefined;
-  /** Whether the candidate had half of the traffic or more by then. */
+  /** Whether the candidate had half of the traffic or more when the rollout ended or was held. */
   readonly reachedHalf: boolean;
-  /** The evidence of the promotion: the gates of its last window. */
+  /**
+   * The results of the gates in the last window before the promotion; undefined when the candidate was not promoted.
+   */
   readonly promotedOn: readonly GateResult[] | undefined;
   readonly isWronglyPromoted: boolean;
   readonly windows: readonly Shown[];
@@ -97,7 +102,7 @@ class Course {
   readonly #plan: GatePlan;
   readonly #began: number;
   readonly #slowFrom: number;
-  /** Stable's counts from the beginning, window by window. */
+  /** Stable's counts: first those of the history before the rollout, then those of each window. */
   readonly #stable: Cell[] = [];
   readonly #seen = { requests: 0, failures: 0, slow: 0 };
   readonly #stepMinutes: number[] = [];

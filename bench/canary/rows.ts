@@ -16,7 +16,10 @@ export type Row = {
   readonly correlatedNoise: boolean;
   readonly requestsPerMinute: number;
   readonly runs: number;
-  /** Share of runs that rolled back although the candidate was within its limits; null when it was not. */
+  /**
+   * Share of runs that rolled back although the candidate was within its limits; null when the candidate exceeds a
+   * limit.
+   */
   readonly falseRollbackRate: number | null;
   /**
    * Share of runs that found the regression, and the medians of the candidate's requests and minutes until then; null
@@ -37,14 +40,17 @@ export type RolloutNumbers = {
   /** True: both revisions had equally many pods in every step, not only those that the candidate's share needs. */
   readonly podsEach: boolean;
   readonly promotedRate: number;
-  /** Share of runs in which a step was over and undecided. The next two fields include their ends, by onUndecided. */
+  /** Share of runs in which a step reached its maximum duration without a verdict. */
   readonly heldRate: number;
-  /** Shares that end at stable when onUndecided is Rollback, and at the candidate when it is Promote. */
+  /**
+   * Share of runs that end at stable with `onUndecided: Rollback`, and share that end at the candidate with
+   * `onUndecided: Promote`. Both include the held runs that end so.
+   */
   readonly rolledBackIfRollback: number;
   readonly promotedIfPromote: number;
   readonly medianMinutesToPromotion: number | null;
   readonly p90MinutesToPromotion: number | null;
-  /** For each window that was reached. */
+  /** One median for each window, over the runs that reached the window. */
   readonly medianStepMinutes: readonly number[];
   /** Share of all runs that rolled back before the candidate had half of the traffic. */
   readonly foundBeforeHalfRate: number;

@@ -57,7 +57,7 @@ export type Scenario = {
   readonly queue?: QueueSetting;
   /** Size classes of requests. */
   readonly classes: readonly SizeClass[];
-  /** Requests of the candidate, in all classes, that take a multiple of the time. */
+  /** A share of the candidate's requests, in every size class, takes `factor` times as long. */
   readonly rare: { readonly share: number; readonly factor: number };
   /** The latency of the shape's value 1, and the resolution of recorded latencies (0: exact). */
   readonly baseMs: number;

@@ -39,7 +39,7 @@ export const cold: readonly Scenario[] = [
   named('coldLazy', { cold: { shape: 'lazy', factor: 5, minutes: 0 } }),
 ];
 
-/** Warm-ups longer than the wait that is promised for them. */
+/** Warm-ups that take longer than the time for which a verdict waits. */
 export const longCold: readonly Scenario[] = [
   named('coldDecay10', { cold: { shape: 'decay', factor: 3, minutes: 10 } }),
   named('coldLinear10', { cold: { shape: 'linear', factor: 3, minutes: 10 } }),
@@ -61,7 +61,10 @@ export const storms: readonly Scenario[] = [
   }),
 ];
 
-/** Such retry storms when three tries do not overload: they pass. `retryStorms` at 0.6 ends as an outage. */
+/**
+ * Retry storms that end: at utilisation 0.3 the pods can serve three tries of every request. At 0.6 (`retryStorms`) the
+ * pods cannot, and the storm becomes an outage.
+ */
 export const passingStorms: readonly Scenario[] = [
   named('passingStorms', { bursts: true, queue: { utilisation: 0.3, patience: 20, retries: 2 } }),
 ];

@@ -37,12 +37,15 @@ export type Setting = {
   readonly sampleRate: number;
 };
 
-/** A revision at a time: its addition to ln(latency), its errors, and the share of its answers that are compared. */
+/**
+ * The state of a revision at one time: its addition to ln(latency), its errors, and the share of its answers that are
+ * compared.
+ */
 type Revision = { readonly shift: number; readonly errors: number; readonly sampleRate: number };
 
 type Serving = { readonly shift: number; readonly side: Side; readonly pod: Pod };
 type Answers = { readonly served: readonly Served[]; readonly refused: number };
-/** A pod's requests in a slice: the mean number of new ones, and retries with how often they were tried before. */
+/** A pod's requests in a slice: the mean number of new ones, and for each retry the number of earlier tries. */
 type Load = { readonly side: Side; readonly mean: number; readonly repeated: readonly number[] };
 
 type Pod = {
@@ -129,7 +132,10 @@ export class World {
     };
   }
 
-  /** ln of the mean service time at which a pod of stable is busy for the share that the queue's setting gives. */
+  /**
+   * The addition to ln(latency) at which a pod of stable is busy for the queue's `utilisation`; sets the mean service
+   * time.
+   */
   #fit(weight: number, pods: PodNumbers): number {
     const {
       scenario: { queue, baseMs },

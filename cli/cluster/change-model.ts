@@ -79,7 +79,7 @@ export async function patchModel(
   else await client.jsonPatch(onnxModels, ref, change.patch, options);
 }
 
-/** The model when its status satisfies `is`, or as it is after `withinMs`. */
+/** Waits until the status of the model satisfies `is`, for at most `withinMs`. @returns the latest model */
 async function settledModel(
   cluster: Cluster,
   ref: ModelRef,

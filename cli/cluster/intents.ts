@@ -128,7 +128,7 @@ export const pause: Intent = (model) => {
   return patch(model, { paused: true }, `${what} until "resume"; a failing gate still rolls it back`);
 };
 
-/** For each reason of a pause: what the rollout continues without. */
+/** How the message of `resume` ends, by the reason of the pause: what is missing when the rollout continues. */
 const goingOn: Readonly<Record<string, string>> = {
   Step: '',
   Undecided: ', although its gates have not decided',
@@ -206,7 +206,10 @@ export const unpin: Intent = (model) => {
       );
 };
 
-/** The candidate when the user named it or no revision; else a refusal. */
+/**
+ * The candidate, when the user named the candidate or no revision; otherwise a refusal. A named revision is not checked
+ * while the status is for an older generation of the spec.
+ */
 function targetOf(standing: RolloutStanding, asked: string | undefined): string | Move {
   const { candidate, stage, stable, retiring } = standing;
   if (!standing.observed && asked !== undefined) return asked;

@@ -2,7 +2,8 @@
  * `kubectl-onnx promote | abort | retry | pause | resume | pin | unpin`: one intent each, written into spec.rollout.
  *
  * Owns: the flags, help texts and output of these commands. What they write: intents.ts.
- * Exits with 0 when the intent was written or had no effect to add, 2 when it was refused; with --wait as `wait` does.
+ * Exits with 0 when the intent was written or the model already had the requested state, 2 when the intent was refused;
+ * with --wait as `wait` does.
  */
 import { AppError } from '../../api/errors.ts';
 import { toApiTime } from '../../api/conditions.ts';
@@ -36,7 +37,7 @@ type Verb = {
   readonly intent: Intent;
   readonly about: string;
   readonly text: string;
-  /** How the command takes a revision: as --revision or as the second argument. Absent: not at all. */
+  /** How the user names a revision: with --revision or as the second argument. Absent: not possible. */
   readonly revision?: 'flag' | 'argument';
   /** What the status must be before the decision. Absent: the decision uses only the spec. */
   readonly settled?: NonNullable<Changing['settled']>;
@@ -233,7 +234,7 @@ async function carryOut({ name, cluster, ref, write, stop }: Carrying, revision:
   return written;
 }
 
-/** The current time, which is readable in the spec; differs from the present token. */
+/** A retry token that differs from the present one in the spec: the current time, so that users can read it. */
 function newToken({ spec }: OnnxModel): string {
   const time = toApiTime(systemClock.now());
   return spec.rollout?.retryToken === time ? `${time}-2` : time;

@@ -71,7 +71,7 @@ export function judgeDocument(document: ManifestDocument): readonly JudgedDocume
   const { file, number, line, value, problem, text } = document;
   const at = { file, document: number, line };
   if (problem !== undefined) {
-    // A folder may contain templates of other tools; only a text with our kind in it is an error.
+    // A folder may contain templates of other tools: text that is not YAML is only an error when it contains our kind.
     if (!text.includes(api.kind))
       return [
         {

@@ -93,7 +93,7 @@ function isTaken(object: Manifest, path: string, value: unknown): boolean {
   const concerns = (field: string): boolean =>
     field === path || path.startsWith(`${field}.`) || path.startsWith(`${field}[`);
   const causes = checkCustomObject(type, changed, undefined, []);
-  // Errors of a parent that existed before are not caused by this value.
+  // Ignore errors of a parent field that the unchanged manifest has too: this value is not their cause.
   const before = new Set(
     checkCustomObject(type, object, undefined, []).map(({ field, message }) => `${field} ${message}`),
   );

@@ -94,7 +94,10 @@ const partReaders: Readonly<Record<string, Reader<unknown>>> = Object.fromEntrie
   ),
 );
 
-/** The reader of each field of the gates. `golden` is missing: golden sets are run before the traffic, not here. */
+/**
+ * The reader of each field of the gates. `golden` has no reader: a golden set is run before the candidate gets traffic,
+ * and `replay` judges traffic.
+ */
 const gateReaders: Readonly<Record<string, Reader<unknown>>> = {
   latency: (value, at) => list(value, at).map(latencyOf),
   ...partReaders,

@@ -48,7 +48,7 @@ export type LookPlan = {
    * look grows with the length of the window.
    */
   readonly everySeconds?: number;
-  /** Show every look. False: show changes, and one look a minute. */
+  /** True: show every look. False: show changes, and one look a minute. */
   readonly all: boolean;
   /** Ignore requests for this time after the candidate's first request, while caches fill. */
   readonly settleSeconds: number;
@@ -91,7 +91,9 @@ export class RecordedCanary {
     this.#looks = looks;
   }
 
-  /** Adds the next line, in order of time. @returns the results to show of the looks before it */
+  /**
+   * Adds the next line, in order of time. @returns the results to show, from the looks that were due before this line
+   */
   add(entry: TraceEntry): readonly RecordedLook[] {
     return 'ratio' in entry ? this.#addPair(entry) : this.#addRequest(entry);
   }
@@ -211,7 +213,7 @@ export class RecordedCanary {
     return numbersAt(this.#model.plan, this.#evidence(at)).map((result) => ({ t: shownTime(at), ...result }));
   }
 
-  /** Both revisions are known up to the same block, because the trace is sorted by time. */
+  /** The trace is sorted by time, so the counts of both revisions are complete up to the same block. */
   #evidence(at: number): Evidence {
     const firstBlock = Math.floor((this.#began ?? at) / blockSeconds);
     const until = Math.max(firstBlock, Math.ceil(at / blockSeconds) - 1);

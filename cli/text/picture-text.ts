@@ -69,7 +69,7 @@ function intentRows({ pinned, paused, rollout: of }: Picture): readonly (readonl
   ];
 }
 
-/** Shorter than `head`: a terminal may have only 24 lines. */
+/** The part that replaces `head` in the live view. It is shorter, because a terminal may have only 24 lines. */
 function liveHead(picture: Picture, drawing: Drawing): readonly string[] {
   const { generation, observedGeneration } = picture;
   const unseen =

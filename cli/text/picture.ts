@@ -70,7 +70,7 @@ function unprovenOf(stable: RevisionStatus | undefined): string | undefined {
   return why === undefined ? undefined : `${stable.revision} (${provenance}): ${why}`;
 }
 
-/** Ready always; Stalled and Reconciling when True; other conditions unless True. */
+/** Keeps Ready always, Stalled and Reconciling when they are True, and every other condition when it is not True. */
 export function conditionsThatMatter(conditions: readonly Condition[]): readonly Condition[] {
   return conditions.filter(
     ({ type, status }) =>

@@ -69,8 +69,8 @@ function weightOf({ desiredWeight, actualWeight }: RolloutStatus): RolloutPictur
 }
 
 /**
- * Empty when the status counts other steps than the spec has: a proven revision and a promotion by request do not use
- * the spec's steps.
+ * Empty when the status has a different number of steps than the spec: a proven revision and a promotion by request do
+ * not use the spec's steps.
  */
 function stepsOf({ spec }: OnnxModel, current: number | undefined, count: number | undefined): readonly StepPicture[] {
   const steps = plannedSteps(spec);

@@ -74,7 +74,10 @@ const verdictMarks: Readonly<Record<GatePicture['verdict'], { readonly mark: str
   Undecided: { mark: '?', style: 'open' },
 };
 
-/** Each gate with its estimate, bounds and limit, in numbers and on a scale; on two lines when one is too narrow. */
+/**
+ * Each gate with its estimate, bounds and limit, in numbers and on a scale. A gate has two lines when the terminal is
+ * too narrow for one.
+ */
 export function gateLines(
   { gates, judgedAt, alpha }: RolloutPicture,
   { now, width, paint }: Drawing,
@@ -96,7 +99,7 @@ export function gateLines(
   return [...live, ...gates.flatMap((gate) => classLines(gate, width)), ...gates.flatMap(pairedLine)];
 }
 
-/** For a gate by size class: the class that was judged, and the worst class. */
+/** The lines that a gate by size class has in addition: the class that was judged, and the worst class. */
 function classLines({ name, ofClass, worstClass }: GatePicture, width: number): readonly string[] {
   const lines = [
     ...(ofClass === undefined ? [] : [`${name} judges ${ofClass}`]),

@@ -40,9 +40,14 @@ const textsAtOnce = 16;
 const checkedGuides = 48;
 const roomOnLine = 80;
 const word = 'dialog';
-/** Milliseconds between two requests of a lane: two cores serve, judge and send at the same time. */
+/**
+ * Milliseconds between two requests of a lane. The pause is needed: two cores serve, judge and send at the same time.
+ */
 const pauseMs = 15;
-/** The largest difference between two revisions' vectors of one text: they run the same weights. */
+/**
+ * The largest allowed difference between two revisions' vectors of one text. It is small: the revisions have the same
+ * weights.
+ */
 const sameWithin = 1e-4;
 
 /** Applies a manifest, as a user would by hand. */
@@ -75,7 +80,10 @@ export async function serve(stage: Stage, file: string): Promise<OnnxModel> {
   }
 }
 
-/** Messages for an older generation of the spec are not news. */
+/**
+ * Prints the new sentences of the status. Sentences about an older generation of the spec are not printed, also not
+ * later.
+ */
 function tellNews({ say }: Stage, model: OnnxModel, told: Set<string>): void {
   const isCurrent = model.status?.observedGeneration === model.metadata.generation;
   for (const sentence of sentencesOf(model)) {
@@ -125,8 +133,8 @@ async function ownRanks(url: string, set: GuideSet, stage: Stage, count: number)
 /**
  * Sends the same text again and again; a vector that differs from the first one counts as failed.
  *
- * One word, as a search box sends while a user types. The shorter the text, the larger a revision's fixed cost in
- * proportion.
+ * The text is one word, as a search box sends while a user types. The shorter the text, the larger the part of a
+ * revision's fixed cost in the latency.
  */
 export async function startTraffic({ clock, stop }: Stage, model: OnnxModel): Promise<Traffic> {
   const url = addressOf(model);

@@ -71,7 +71,7 @@ export class LocalMode {
     return this.#child.pid ?? 0;
   }
 
-  /** Whether it has ended, or is about to: its sockets close before its exit is reported. */
+  /** Whether the process has ended. Waits a moment first, because its sockets close before its exit is reported. */
   async hasEnded(): Promise<boolean> {
     await Promise.race([this.#ended, this.#clock.sleep(momentMs)]);
     return !this.#isRunning;

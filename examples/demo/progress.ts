@@ -4,10 +4,10 @@
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 
-/** Conditions that are printed when they become true; the others repeat Ready. */
+/** Conditions that are printed when they become true. The other conditions are left out, because they repeat Ready. */
 const milestones = ['ArtifactReady', 'ModelLoaded', 'ProvidersActive', 'RouteReady'];
 
-/** The sentences of the status. Those that were not there before are printed. */
+/** The sentences of the status. The caller prints a sentence when the previous status did not have it. */
 export function sentencesOf({ status }: OnnxModel): readonly string[] {
   const conditions = status?.conditions ?? [];
   const ready = conditions.find(({ type }) => type === 'Ready');

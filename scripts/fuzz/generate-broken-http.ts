@@ -104,7 +104,7 @@ export function lyingLength(chance: Chance): Case {
       408,
       413,
     );
-  // The rest is parsed as the next request's line.
+  // The server parses the rest of the body as the next request's line.
   const announced = body.length - chance.between(1, body.length - 1);
   return freeToClose('length-short', [get(inferPath, [`Content-Length: ${announced}`], 'POST'), body], 400, 413);
 }

@@ -222,7 +222,7 @@ function headOf({ name, datatype, dims }: RefTensor, more: Readonly<Record<strin
   return object({ name, datatype, shape: [...dims], ...more });
 }
 
-/** Flat, or nested as the shape. */
+/** The values as JSON: one flat list, or lists nested like the shape. */
 function jsonData({ datatype, dims, values }: RefTensor, chance: Chance): Tree {
   const flat = values.map((value) => jsonValue(datatype, value, chance));
   if (dims.length < 2 || flat.length === 0 || chance.percent(60)) return flat;

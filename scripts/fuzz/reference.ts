@@ -213,7 +213,10 @@ function valueOf(datatype: Datatype, value: unknown): number | bigint | string {
   }
 }
 
-/** The binding ends a string at NUL; half a surrogate pair is not UTF-8. */
+/**
+ * True when the runtime can pass the string on unchanged: the binding ends a string at NUL, and a lone surrogate has no
+ * UTF-8 form.
+ */
 function isText(value: unknown): value is string {
   return typeof value === 'string' && !value.includes('\0') && value.isWellFormed();
 }
@@ -269,7 +272,7 @@ function answerOf(
   const names = asked.size === 0 ? model.outputs.map(({ name }) => name) : [...asked.keys()];
   if (names.some((name) => !model.outputs.some((output) => output.name === name))) refuse('unknown output');
   const firsts = new Set([...inputs.values()].map(({ dims }) => dims[0]));
-  // ONNX Runtime decides about broadcasting and runs without a row.
+  // ONNX Runtime decides whether it accepts inputs with different numbers of rows (broadcasting) or with zero rows.
   if (firsts.size > 1 || [...inputs.values()].some(({ dims }) => dims.includes(0))) unsure();
   const computed = model.compute(inputs);
   const outputs = names.map((name) => {

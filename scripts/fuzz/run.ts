@@ -20,7 +20,7 @@ export type RunOptions = {
   readonly lanes: number;
   /** Resident memory of the servers, in MiB. */
   readonly memoryMib: number;
-  /** One case alone, twice. */
+  /** The index of the only case to run; the case is run twice. */
   readonly only?: number;
   readonly tell: (line: string) => void;
 };

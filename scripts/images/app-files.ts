@@ -83,7 +83,7 @@ function installPackage(repository: string, app: string, folder: string): void {
   const source = join(repository, folder);
   if (!existsSync(source)) throw new BuildError(`${folder} is not installed: npm ci`);
   const target = join(app, folder);
-  // Packages nested in it have their own list entries, or are not needed.
+  // Leave out packages nested in this one: the list has an entry for each that is needed.
   cpSync(source, target, {
     recursive: true,
     dereference: true,

@@ -67,7 +67,10 @@ export function installBase(root: string, work: string): readonly string[] {
   return packages.map((file) => runProgram('dpkg-deb', ['--show', join(downloads, file)]).replace('\t', ' '));
 }
 
-/** Debian 13 has its libraries in /usr only; the loader's path in every program is /lib64. */
+/**
+ * Links /lib and /lib64 to /usr: Debian 13 packages have their libraries only there, but every program has /lib64 as
+ * the path of its loader.
+ */
 function linkLibraries(root: string): void {
   for (const name of ['lib', 'lib64']) {
     if (!existsSync(join(root, name)) && existsSync(join(root, 'usr', name)))
@@ -84,7 +87,7 @@ function writeSystemFiles(root: string): void {
   );
   writeFileSync(join(etc, 'group'), `root:x:0:\nnogroup:x:${userId}:\n`);
   writeFileSync(join(etc, 'nsswitch.conf'), 'passwd: files\ngroup: files\nhosts: files dns\n');
-  // The result of update-ca-certificates, which cannot run here.
+  // Write the file that update-ca-certificates would write; that program cannot run here.
   const folder = join(root, 'usr/share/ca-certificates/mozilla');
   const certificates = readdirSync(folder)
     .sort()

@@ -1,8 +1,8 @@
 /**
  * The mutation run: finds the files and tests of each mutant, then runs one test process for each.
  * Owns: the copies (one for each parallel process), the first run without a mutant, which must pass, and the verdict.
- * Limits: a mutant's tests have a minute, or five times their time without it; a run that hangs is killed, and counts
- * as killed.
+ * Limits: a mutant's tests may take one minute, or five times the longest run without a mutant if that is longer. A run
+ * that takes more time is stopped, and its mutant counts as killed.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';

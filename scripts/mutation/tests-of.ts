@@ -69,7 +69,7 @@ export class TestFinder {
       const specifiers = importsOf(readFileSync(join(this.#root, path), 'utf8')).filter(
         (specifier) => specifier.startsWith('.') && specifier.endsWith('.ts'),
       );
-      // An import in a string counts too, as if the string were code.
+      // An import statement in a string counts too: the search does not distinguish strings from code.
       found = specifiers
         .map((specifier) => normalize(join(dirname(path), specifier)))
         .filter((file) => existsSync(join(this.#root, file)));

@@ -102,7 +102,7 @@ type Cluster =
 async function lookForCluster(): Promise<Cluster> {
   const file = process.env['KUBECONFIG'];
   if (file === undefined || file === '') return { kind: 'absent', why: 'KUBECONFIG is not set' };
-  // A kubelet reports an image that was just imported with its next status.
+  // Try again for a while: a kubelet reports a newly imported image only with its next status update.
   for (let tries = 0; tries < 8; tries += 1) {
     const found = await lookAtNodes(file);
     if (found !== 'no image') return found;
