@@ -16,7 +16,7 @@ export type Access = {
 
 /** Carries the token of the pod that receives the request: `authorization: Bearer TOKEN`. */
 export const tokenHeader = 'authorization';
-/** In a request for a report with `peers`: the token of those pods. */
+/** Carries the token of the pods in `peers`, in a request for a report with that parameter. */
 export const peersTokenHeader = 'x-onnx-peers-token';
 
 const tokenForm = /^[A-Za-z0-9_-]{43}$/;

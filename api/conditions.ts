@@ -36,12 +36,12 @@ export type Condition = {
 export type Claim<R extends string = string> = {
   readonly type: ConditionType;
   readonly status: ConditionStatus;
-  /** In the operator a word of api/reasons.ts. */
+  /** In the operator, one of the reasons in api/reasons.ts. */
   readonly reason: R;
   readonly message: string;
 };
 
-/** Characters. Kubernetes allows 32768; a longer message is cut and ends in "…". */
+/** Maximum length of a message in characters; a longer one is cut and ends in "…". Kubernetes allows 32768. */
 const messageLimit = 1024;
 
 /**

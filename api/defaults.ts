@@ -24,7 +24,10 @@ export type FrozenSpec = {
   readonly template: NonNullable<RevisionSpec['template']>;
 };
 
-/** In the order in which the fields are written. The model's files decide the undefined ones when it is loaded. */
+/**
+ * The fields are in the order in which they are written. The model's files decide the undefined fields when the model
+ * is loaded.
+ */
 const embeddingDefaults = {
   tokenizer: 'tokenizer.json',
   pooling: undefined,
@@ -78,7 +81,7 @@ export const rolloutDefaults = {
   replicas: 1,
   strategy: 'Immediate',
   progressDeadline: '30m',
-  /** With strategy Canary. */
+  /** The steps of strategy Canary. */
   steps: [
     { weight: 5 },
     { analyze: { require: 'NoFail' } },
@@ -86,9 +89,9 @@ export const rolloutDefaults = {
     { analyze: { require: 'Pass' } },
     { weight: 100 },
   ],
-  /** Of an analyze or shadow step. */
+  /** The maximum duration of an analyze or shadow step. */
   maxDuration: '30m',
-  /** share of a shadow step. */
+  /** The share of stable's requests that a shadow step copies to the candidate. */
   shadowShare: '10%',
   probes: { mode: 'Auto', perMinute: 60 },
   onUndecided: 'Hold',

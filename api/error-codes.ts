@@ -10,7 +10,7 @@ import { formatBytes } from './units.ts';
 
 type Row = {
   readonly kind: ErrorKind;
-  /** HTTP status. Absent: the kind's. */
+  /** The HTTP status of the code. Absent: the HTTP status of its kind. */
   readonly http?: number;
   /** The reason of a pod whose container ends with this code. Absent: PrepareFailed or LoadFailed. */
   readonly reason?: ReasonFrom<'pod'>;

@@ -33,7 +33,7 @@ export const annotations = {
   resolved: 'onnx-operator.dev/resolved',
   /** Hash of what the operator applied last; set on every child. */
   applied: 'onnx-operator.dev/applied',
-  /** The stable revision; set on an entry Service whose selector does not name it. */
+  /** The stable revision; set on the entry Service while its selector does not contain the stable revision. */
   stable: 'onnx-operator.dev/stable',
   /** Attempt of the rollout for which the golden set was frozen; set on the revision's ConfigMap. */
   goldenAttempt: 'onnx-operator.dev/golden-attempt',

@@ -38,7 +38,10 @@ export type Failed = {
   readonly kind: ErrorKind;
   /** The client's deadline in milliseconds after arrival; undefined when it set no deadline. */
   readonly clientDeadlineMs?: number | undefined;
-  /** The server's limit for a run, in milliseconds. A client's deadline counts as its own only below this. */
+  /**
+   * The server's limit for a run, in milliseconds. An expired request counts as `clientDeadline` only if the client's
+   * deadline was shorter than this.
+   */
   readonly ownDeadlineMs: number;
 };
 

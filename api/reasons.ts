@@ -286,7 +286,7 @@ export type ReasonFrom<S extends ReasonSource> = {
 /** The reasons of decisions. */
 export type DecisionReason = ReasonFrom<DecisionSource>;
 
-/** Conditions that show the reason of the latest decision. ModelLoaded shows it only while a candidate is given up. */
+/** Conditions that show the reason of the latest decision. ModelLoaded shows it only after a candidate was given up. */
 export const decisionConditions = [
   'Ready',
   'Reconciling',

@@ -1,8 +1,8 @@
 /**
  * The routers that `spec.traffic.router` names, and how each shares the traffic between two revisions.
  *
- * Owns:  the one list of their names: the CRD's choice is made of it. What a router writes and reads in the cluster is
- *        in operator/traffic (router.ts).
+ * Owns:  the only list of router names; the CRD's enum is made from it. operator/traffic (router.ts) has what a router
+ *        reads and writes in the cluster.
  */
 
 /**
@@ -18,5 +18,5 @@ export const routers = {
 
 export type RouterName = keyof typeof routers;
 export const routerNames = Object.keys(routers) as readonly RouterName[];
-/** Where the spec names none. */
+/** The router of a spec that does not name one. */
 export const defaultRouter: RouterName = 'Service';

@@ -16,7 +16,7 @@ export type UnknownFields = 'Refuse' | 'Ignore';
 /** Maximum number of characters of a value or a name in a message. */
 const maxShown = 60;
 
-/** Callers prepend to the path while the call returns. */
+/** The path is built only for a wrong value: each caller prepends its own field to the path that it gets back. */
 type Found = { path: string; problem: string };
 type Check = (value: unknown) => Found | undefined;
 

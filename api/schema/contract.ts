@@ -34,7 +34,7 @@ function saying<T, P extends Presence>(schema: Schema<unknown, P>, words: Contra
 
 /**
  * @param rule.max length in characters
- * @param rule.name name of such a text in messages, with its article; replaces the pattern there
+ * @param rule.name the words for such a text in messages, with an article; messages show them instead of the pattern
  */
 function text(rule: {
   readonly max: number;

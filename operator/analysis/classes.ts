@@ -1,5 +1,5 @@
 /**
- * Judges classes of requests (tier and size) one by one: a small class may be much slower while the mix is not.
+ * Judges classes of requests (tier and size) one by one: one class may be slower although the mix is not.
  *
  * Owns:  which classes have enough requests to be judged, the worst class, and the gate that judges each class.
  * Why:   a class of 3 % of the requests that is three times slower does not show in the p95 of all requests.
@@ -12,18 +12,19 @@ import { samplingVariance } from './noise.ts';
 import { cellsInside, type Cell, type Both, type Window } from './series.ts';
 import type { Decided, GateNumbers, RequestClass } from './verdict.ts';
 
-/** The number of classes that are judged at most: α is split over as many, even if fewer exist. */
+/** The maximum number of classes that are judged. α is split over this number, even if fewer classes exist. */
 export const mostClasses = 16;
 /** The share of a gate's α for all classes together; the mix of all requests has the rest. */
 const classShare = 0.5;
 /**
- * Standard errors by which the worst class must exceed the others to be named: by chance one in a thousand, over 16.
+ * The worst class is named only if it exceeds the others by this many standard errors. Chance alone exceeds them for
+ * one class in 4,300 cases, hence for one of 16 classes in about 4 of 1,000 cases.
  */
 const differsBy = 3.5;
 
 /**
- * α for a wrong Fail of the mix and of each class. A wrong Pass needs all of them to be wrong at once, so it is not
- * split.
+ * α for a wrong Fail, for the mix and for each class. The α for a wrong Pass is not split, because the Pass is wrong
+ * only if the mix and all classes are wrong at once.
  */
 export function alphasOf(alpha: number): { readonly mix: number; readonly each: number } {
   return { mix: alpha * (1 - classShare), each: (alpha * classShare) / mostClasses };

@@ -16,7 +16,7 @@ export const tuning = {
   assumedNoise: 0.07,
   /** Weight of `assumedNoise`, in minutes. */
   assumedMinutes: 3,
-  /** Where the normal mixture is tightest, in minutes. */
+  /** The number of minutes at which the normal mixture is tightest. */
   marginMinutes: 0.35,
   /** Noise does not change exactly at the bounds of a minute group, so measured variances are multiplied by this. */
   misalignment: 1.5,
@@ -30,11 +30,11 @@ export const tuning = {
   assumedRateMinutes: 3,
   /** A Fail without its worst 40 s needs this share of the evidence C = ln(1/α) that it needs with them. */
   stallEvidence: 0.265,
-  /** For a Fail the variance between minutes is raised by this, divided by the minutes that it is known from. */
+  /** For a Fail the variance between minutes is multiplied by 1 + this / the minutes from which it is known. */
   noiseDoubt: 5,
   /**
-   * In as many first blocks of a window, the differences between blocks stand for those between minutes; each block
-   * needs as many requests above the quantile.
+   * In this many first blocks of a window, the variance between minutes is at least the variance between blocks
+   * (noise.ts). Each block needs `earlyTailRequests` requests above the quantile.
    */
   earlyBlocks: 15,
   earlyTailRequests: 2,
@@ -52,14 +52,20 @@ export const tuning = {
    * requests at p95, 300 at p99.
    */
   lastingTailRequests: 3,
-  /** Requests of each revision for a point of a trend. A trend is that of the mean, whatever quantile is judged. */
+  /**
+   * Requests of each revision that one point of a trend needs. A trend is computed from mean latencies, whatever
+   * quantile is judged.
+   */
   trendRequests: 40,
   /**
    * In a young window (confidences, warmBlocks), an unseen trend is assumed to continue at this many standard errors of
    * its slope.
    */
   unseenTrendDeviations: 1.9,
-  /** A trend that was found is assumed to continue for nine blocks, three minutes, less this many standard errors. */
+  /**
+   * A trend that was found, less `seenTrendDeviations` standard errors, is assumed to continue for this many blocks
+   * (three minutes).
+   */
   warmAheadBlocks: 9,
   seenTrendDeviations: 1,
   /** A stall of 20 s touches at most this many blocks. */
@@ -87,7 +93,8 @@ export const tuning = {
   assumedPodSpread: 0.085,
   assumedPodFreedom: 4,
   /**
-   * Standard normal deviates of the margin for lasting differences when one pod stands for a revision: 2 % and 1 %.
+   * When one pod stands for a revision, the margin for lasting differences is this many standard deviations: chance
+   * exceeds it in 2 % of cases for a Fail, and in 1 % for a Pass.
    */
   podDeviations: { Fail: 2.05, Pass: 2.33 },
   /** Lags over which lasting noise is summed, in minutes (noise-history.ts). */
@@ -127,7 +134,7 @@ export const confidences = {
 /** A NoFail step shows before it ends, if it can, that the candidate is not worse than this. */
 export const earlyPromise = { latency: 0.5, errors: 0.05 } as const;
 
-/** Loads per pod are unequal from this ln of their ratio: about a third more. */
+/** Loads per pod are unequal when the ln of their ratio exceeds this: one load is about a third larger. */
 export const equalLoadLn = 0.3;
 
 /** Requests of each revision that a minute group needs: 100 at p95, 500 at p99. @param p the quantile, 0..1 */

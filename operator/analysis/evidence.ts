@@ -37,7 +37,8 @@ export type Evidence = {
   /** Whether the revisions run on the same nodes; absent: Unlike. */
   readonly nodes?: Nodes;
   /**
-   * Blocks that the step may last: from it follows how long a Pass waits for its own limit. Absent: 30 minutes.
+   * The number of blocks that the step may last. It determines how long a Pass waits for the gate's own limit. Absent:
+   * 30 minutes.
    */
   readonly maxBlocks?: number;
   /**

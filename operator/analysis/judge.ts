@@ -79,7 +79,7 @@ export function stepVerdict(
  */
 export type StepWaits = 'Time' | 'Blind' | 'Requests' | 'Promise';
 
-/** @returns undefined when it waits for nothing @param gates without a Fail */
+/** @returns undefined when the step waits for nothing @param gates none of which has failed */
 export function noFailWaitsFor(plan: GatePlan, evidence: Seen, gates: readonly Decided[]): StepWaits | undefined {
   const { window, alone = false, maxBlocks = usualBlocks } = evidence;
   return earlyStepWaits(
@@ -91,7 +91,10 @@ export function noFailWaitsFor(plan: GatePlan, evidence: Seen, gates: readonly D
 
 type Seen = Pick<Evidence, 'window' | 'alone' | 'maxBlocks' | 'paired'>;
 
-/** The requests of the revision with fewer; in a shadow step the answers of the candidate beside stable. */
+/**
+ * The number of requests of the revision that has fewer; in a shadow step, the number of the candidate's answers that
+ * were compared or paired with stable's.
+ */
 function requestsSeen({ isShadow }: GatePlan, { window, alone = false, paired }: Seen): number {
   const { candidate, stable } = cellsInside(window);
   if (isShadow === true) return Math.max(paired?.series.total.total ?? 0, totalOf(candidate, comparedOf));

@@ -56,7 +56,9 @@ export type LatencyQuestion = {
   readonly history: NoiseHistory;
   /** Whether both revisions' pods run on the same nodes; if so, nodes do not make them differ. */
   readonly nodes: Nodes;
-  /** Standard normal deviates of the margin for such differences when one pod stands for a revision. */
+  /**
+   * Standard normal deviates of the margin for lasting differences between pods, when one pod stands for a revision.
+   */
   readonly podDeviations: Readonly<Record<Said, number>>;
 };
 
@@ -139,8 +141,8 @@ function toShowOf(frame: LatencyFrame): number {
 /**
  * The frame in which a Fail must hold again, without its worst stalls.
  *
- * It doubts the noise (noise.ts) and asks for less evidence: the bounds have spent α already, and a window without its
- * worst 40 s is biased towards stable. The check can only remove Fails, so it spends no α.
+ * The frame has a larger variance (noise.ts) and requires less evidence, because the bounds have spent α already and a
+ * window without its worst 40 s is biased towards stable. The check can only remove Fails, so it spends no α.
  */
 export function doubting(frame: LatencyFrame): LatencyFrame {
   const known = { variance: frame.variance, minutes: frame.knownMinutes };

@@ -43,7 +43,7 @@ import { settlingOf } from './warming.ts';
 export type { LatencyQuestion } from './latency-bounds.ts';
 
 type Cleaned = { readonly view: LatencyView; readonly windows: number; readonly requests: number };
-/** A verdict; `checked` has the verdict of the bounds alone, and what was left without stalls. */
+/** A verdict. `checked` has the verdict of the bounds alone, and the counts that remained without stalls. */
 type Settled = { readonly decided: Decided; readonly checked?: { readonly verdict: Said; readonly cleaned: Cleaned } };
 /** One question with its answers, each computed only when asked for, so that a look without numbers is cheap. */
 export class LatencyJudgement {
@@ -224,8 +224,8 @@ function isEbbing(frame: LatencyFrame, latest: LatencyCounts): boolean {
 }
 
 /**
- * The window without the candidate's warm-up, and its limit raised by what the candidate may still gain (warming.ts);
- * undefined during the warm-up.
+ * The part of the window after the candidate's warm-up. Its limit is raised by the speed that the candidate may still
+ * gain (warming.ts). Undefined during the warm-up.
  */
 function settledPart(frame: LatencyFrame): LatencyFrame | undefined {
   const { question } = frame;

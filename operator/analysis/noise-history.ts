@@ -32,8 +32,8 @@ import { podSpread } from './pod-spread.ts';
 export function learnHistory(pods: readonly (readonly LatencyCounts[])[], p: number): NoiseHistory {
   const { minutes, weightedVariance, doubtedVariance } = learnPods(pods, p);
   const spread = spreadOf(pods, p, minutes > 0 ? weightedVariance / minutes : 0);
-  // Few minutes have enough requests for a far tail, and what slows one request in a hundred often slows the others
-  // too.
+  // A far tail has few minutes with enough requests. What slows one request in a hundred often slows other requests
+  // too, so the noise of the usual quantile is a lower bound for a higher one.
   const usual = p > usualQuantile ? learnPods(pods, usualQuantile) : noHistory;
   const least = (minutes * doubtedVarianceOf(usual)) / Math.max(1, usual.minutes);
   return {
@@ -87,7 +87,7 @@ function learnPod(blocks: readonly LatencyCounts[], p: number): NoiseHistory {
 }
 
 function stepBetween(before: Stretch, now: Stretch): { readonly square: number; readonly inverse: number } {
-  // Of one minute: a longer stretch averages over its minutes.
+  // Scales the square to one minute: the mean of a stretch of n minutes has about 1/n of the variance.
   const minutes = Math.min(before.minutes, now.minutes);
   return { square: minutes * (now.value - before.value) ** 2, inverse: minutes * (1 / now.n + 1 / before.n) };
 }
@@ -110,7 +110,7 @@ function stretchesOf(blocks: readonly LatencyCounts[], scale: Scale, p: number):
 type LastingNoise = {
   /** The long-run variance, less the part that sampling explains. */
   readonly longRun: number;
-  /** The share of its variance that does not come from a few minutes only. */
+  /** The share of the variance that comes from ordinary minutes, and not from a few minutes only. */
   readonly ordinary: number;
 };
 

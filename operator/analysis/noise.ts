@@ -33,7 +33,7 @@ export function doubtFor(ordinary: number): number {
   return Math.max(1, tuning.passDoubt * ordinary);
 }
 
-/** History's noise as a Pass allows for it, as a weighted sum. */
+/** The variance of the history, raised as a Pass requires, as a weighted sum. */
 export function doubtedVarianceOf({ weightedVariance, doubtedVariance }: NoiseHistory): number {
   return doubtedVariance ?? tuning.passDoubt * weightedVariance;
 }
@@ -128,11 +128,12 @@ function excessVariance(
 }
 
 /**
- * The share of a variance that comes from ordinary minutes, 0..1: occasional stalls make a variance large without
- * lasting.
+ * The share of a variance that comes from ordinary minutes, 0..1. Occasional stalls make a variance large, but such
+ * noise does not last.
  *
- * Computed from the 70th percentile of the residuals' sizes, which is 1.036 standard deviations of a normal law, times
- * `ordinaryRoom`: with few minutes the percentile is often too small by chance; with stalls it is near 0 even so.
+ * Computed from the 70th percentile of the residuals' sizes, which is 1.036 standard deviations of a normal law. The
+ * result is multiplied by `ordinaryRoom`, because with few minutes the percentile is often too small by chance. With
+ * stalls the product is still near 0.
  * @param residuals of minutes, about their mean @param sampling variance that sampling explains
  */
 export function ordinaryShare(residuals: readonly number[], sampling: number): number {

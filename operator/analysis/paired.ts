@@ -42,7 +42,8 @@ export type PairedQuestion = {
 };
 
 /**
- * A Pass must hold for the middle between this quantile and its opposite; a gate with a lower quantile uses its own.
+ * A Pass must hold for the midpoint of this quantile and its opposite (1 minus it). A gate whose quantile is lower uses
+ * its own quantile instead.
  */
 const outerQuantile = 0.9;
 /** Above this quantile pairs may fail a gate, but not pass it: they do not show what affects one request in fifty. */
@@ -50,8 +51,9 @@ const passesUpTo = 0.95;
 const median = quantileTest(0.5);
 
 /**
- * The assumed noise of a minute before it is known. minuteNoise assumes the noise of one series (constants.ts,
- * assumedNoise); a ratio has the noise of two revisions: as many minutes again with three times that variance.
+ * The noise of a minute that is assumed before it is known. minuteNoise assumes the noise of one series (constants.ts,
+ * assumedNoise), but a ratio has the noise of two revisions. This adds as many minutes with three times that variance,
+ * so that the mean of both is twice the variance.
  */
 const twoRevisions: NoiseHistory = {
   minutes: tuning.assumedMinutes,
@@ -61,8 +63,8 @@ const twoRevisions: NoiseHistory = {
 /**
  * Combines the live verdict of a gate with the verdict by pairs; each had half of the gate's α.
  *
- * Fail if either fails; Pass if either passes and the other does not fail. If neither decides, the reason is the live
- * one, and either may show the early promise; the gate is blind only while both are.
+ * Fail if either fails; Pass if either passes and the other does not fail. If neither decides, the result has the live
+ * verdict's reason. The early promise is shown when either shows it; the gate is blind only while both are blind.
  */
 export function combined<D extends Pick<Decided, 'verdict'> & { readonly early?: 'Shown' | 'Blind' }>(
   live: D,
@@ -177,8 +179,8 @@ function frameOf(question: PairedQuestion, series: LatencySeries): Frame {
 }
 
 /**
- * The same margin as for live requests, but of stable only the number of its pods is known: pairs do not name the pod
- * of stable.
+ * The margin is computed as for live requests, but only the number of stable's pods is known: a pair does not name the
+ * pod of stable that answered.
  */
 function podMarginOf({ question, series, variance, minutes }: Omit<Frame, 'podMargin'>, said: Said): number {
   const { alpha, passAlpha, stablePods, nodes, podDeviations, history } = question;

@@ -98,7 +98,7 @@ export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defau
 
 type Shared = TrafficGate & { readonly share?: number };
 
-/** A default gate with less than half of α is listed after the gates that users ask for: errors, and limits. */
+/** Lists a default gate with less than half of α (p99) after the gates on errors and the gates with absolute limits. */
 function orderOf(gate: Shared): number {
   const { order, counts } = kindOfGate(gate);
   return counts === 'latency' && gate.share !== undefined && gate.share < 0.5 ? 3 : order;
@@ -134,7 +134,7 @@ export function shadowOf(plan: GatePlan): GatePlan {
 /**
  * What a Pass must show after `known` blocks of a step that may last `maxBlocks`: the gate's own limit; from the first
  * stage on the geometric mean of the limit and `atMost`; from the second stage on `atMost`. If `atMost` is Infinity,
- * that from the start.
+ * the result is Infinity from the start.
  *
  * The bounds hold at all times at once, so what is shown may depend on the time waited: "nothing worse than X" is as
  * true as if X had been chosen before.
@@ -150,13 +150,13 @@ export function toShow(
     relaxes,
     stages: [first, second],
   } = confidences[confidence];
-  // Such a gate exists to fail: it never delays a good candidate.
+  // A gate with an infinite `atMost` can only fail a candidate: it never delays a good one.
   if (atMost === Infinity) return Infinity;
   if (atMost === undefined || !relaxes || known < first * maxBlocks) return limit;
   return known < second * maxBlocks ? Math.sqrt(limit * atMost) : atMost;
 }
 
-/** The last stage of a Pass: what it may show if the gate's estimate is at most `looks`. */
+/** In the last stage of a step, a Pass may show `toShow` if the gate's estimate is at most `looks`. */
 export type Last = { readonly toShow: number; readonly looks: number };
 
 /** What a gate lets a Pass show instead of its limit. */
@@ -183,8 +183,8 @@ export function lastToShow(
 }
 
 /**
- * When a Pass may show less than now, and what; undefined if that will not change.
- * @param estimate of the gate, null if there is none: the last stage needs a good estimate
+ * When a Pass may show a weaker bound than now, and which bound; undefined if the bound will not change.
+ * @param estimate the gate's estimate, null if there is none: the last stage requires a good estimate
  */
 export function laterToShow(
   limit: number,

@@ -46,7 +46,10 @@ export type GatePromise = {
    * nothing.
    */
   readonly shows: number | null;
-  /** The least increase that is found in four of five cases; null: no increase is, or the gate does not compare. */
+  /**
+   * The smallest increase that is found in four of five cases; null: no increase is found so often, or the gate does
+   * not compare.
+   */
   readonly finds: number | null;
 };
 
@@ -67,8 +70,8 @@ const blocksAMinute = 3;
 const mostSlower = 10;
 const halvings = 6;
 /**
- * The factor from what is found in half of the cases to what is found in four of five: 0.84 standard errors more, where
- * the bound itself is about 3.4 standard errors from the limit.
+ * The ratio of two increases: the one that is found in four of five cases, and the one that is found in half of them.
+ * The bound is about 3.4 standard errors from the limit, and four of five cases need 0.84 more: 4.24 / 3.4 = 1.25.
  */
 const fourOfFive = 1.25;
 
@@ -103,8 +106,8 @@ export function promiseOf(past: Past, asked: Outlook): StepPromise | undefined {
 }
 
 /**
- * What a result shows, in the gate's unit. For a bound below the limit that is the limit itself, however much lower the
- * bound is.
+ * The increase that a result excludes, in the gate's unit. When the bound is below the limit, this is the limit,
+ * however low the bound is.
  * @returns null if the gate does not compare, or shows nothing
  */
 export function shownBy(gate: TrafficGate, result: Pick<GateResult, 'limit' | 'upper'> | undefined): number | null {

@@ -56,7 +56,7 @@ export function shareBelow(test: QuantileTest, evidence: (e: number) => number, 
   return reach(evidence, { from: test.share, to: 0, bound });
 }
 
-/** Evidence grows from `from` to `to`: where it reaches the bound, by bisection. */
+/** Finds by bisection where the evidence, which grows from `from` to `to`, reaches the bound. */
 function reach(
   evidence: (e: number) => number,
   { from, to, bound }: { from: number; to: number; bound: number },

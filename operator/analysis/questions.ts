@@ -47,8 +47,8 @@ function eachClass(gate: ComparedLatencyGate, facts: WindowFacts): EachClass {
 }
 
 /**
- * The α of a gate, and what it must show by now. From the window's first pair on, live requests and pairs have half
- * each of the α of a gate against stable's latency.
+ * The α of a gate, and what the gate must show by now. A gate against stable's latency splits its α from the window's
+ * first pair on: one half for live requests, one half for pairs.
  */
 function askedOf(gate: TrafficGate, { plan, span, paired, cells }: WindowFacts) {
   const { failBlocks, warmBlocks, passAlpha: whole } = gateTimingOf(plan);
@@ -61,7 +61,7 @@ function askedOf(gate: TrafficGate, { plan, span, paired, cells }: WindowFacts) 
     ...present({ last: lastToShow(limit, wider, plan, span) }),
     early: Math.max(limit, early),
   });
-  // A step of a few minutes must be able to judge within them.
+  // A gate may fail after a third of a short step, so that a step of a few minutes can judge within its time.
   const isFew =
     'failsFrom' in gate && gate.failsFrom !== undefined && totalOf(cells.candidate, requestsOf) < gate.failsFrom;
   const isTooEarlyToFail = isFew || span.known < Math.min(failBlocks, span.maxBlocks / 3);
@@ -130,8 +130,9 @@ function earlyOf({ atMost }: ComparedLatencyGate): number {
 }
 
 /**
- * A Fail always allows for nodes that differ. So does a Pass that may show less than its limit; a Pass that must show
- * the limit is about these pods: with one pod of each revision it could never pass otherwise.
+ * A Fail always allows for differences between nodes. A Pass that may show less than its limit does so too. A Pass that
+ * must show the limit does not, and is valid for these pods only: with one pod of each revision the gate could
+ * otherwise never pass.
  */
 function podDeviationsOf(atMost: number | undefined): LatencyQuestion['podDeviations'] {
   return { ...tuning.podDeviations, ...(atMost === undefined ? { Pass: 0 } : {}) };

@@ -42,8 +42,8 @@ export type Window = Both<readonly Cell[]> & {
 };
 
 /**
- * Whether the revisions share nodes: nodes of one kind differ by some percent, and one pod cannot show which is the
- * cause.
+ * Whether the revisions share nodes. Nodes of one kind differ in speed by some percent, and one pod cannot show whether
+ * the node or the revision is slow.
  */
 export type Nodes = 'Shared' | 'Unlike';
 

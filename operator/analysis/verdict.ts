@@ -59,7 +59,7 @@ export type GateNumbers = {
   readonly neededRange?: readonly [low: number | null, high: number | null];
   /** Chance that the bounds are wrong in this window: of a wrong Fail and of a wrong Pass together. */
   readonly alpha: number;
-  /** The part of `alpha` for a wrong Pass, which is that of the upper bound. */
+  /** The part of `alpha` for a wrong Pass; it is the α of the upper bound. */
   readonly passAlpha: number;
   /** What determines the width of the bounds. */
   readonly evidence: LatencyEvidence;
@@ -72,7 +72,7 @@ export type LatencyEvidence = {
   readonly minutes: number;
   /** Standard deviation between minutes: of the compared ln(latency), or of the rate, relative to the rate. */
   readonly noise: number;
-  /** The same as a Pass allows for it, if that is more. */
+  /** The standard deviation that a Pass assumes; present only if it is larger than the measured one. */
   readonly passNoise?: number;
   readonly candidatePods: number;
   readonly stablePods?: number;

@@ -48,7 +48,10 @@ export function settlingOf(
 /** Difference of mean ln(latency) at a position, with its weight: the inverse of its sampling variance. */
 type Point = { readonly x: number; readonly y: number; readonly w: number };
 
-/** Number of requests, and sums of bucket indices and their squares: a slope over its error has no unit. */
+/**
+ * Number of requests, and sums of bucket indices and of their squares. Indices suffice, because a slope divided by its
+ * error has no unit.
+ */
 class Moments {
   n = 0;
   #sum = 0;

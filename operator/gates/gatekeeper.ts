@@ -1,9 +1,9 @@
 /**
  * Runs the gates of every model in a rollout: takes in reports, and returns readings for decisions.
  *
- * Owns: one ledger per model from Preparing (beside a stable) until the rollout ends; how often it is evaluated; when
- *       shown numbers are refreshed: with a new verdict, else every 30 s (5 min in a pause). It waits for each ready
- *       pod's first report, for a limited time, because the ConfigMap and sidecars hold what earlier processes knew.
+ * Owns: one ledger per model from Preparing (beside a stable) until the rollout ends; how often it evaluates a ledger;
+ *       when the status gets new numbers: with a new verdict, else every 30 s (5 min in a pause). The gatekeeper waits
+ *       15 s at most for a ready pod's first report: the ConfigMap and sidecars hold what earlier processes knew.
  */
 import { createHash } from 'node:crypto';
 import { toApiTime } from '../../api/conditions.ts';

@@ -73,7 +73,7 @@ function bootRow(boot: Boot | undefined): unknown {
   return [boot.pod, boot.revision, boot.heard, blocks];
 }
 
-/** Pairs are last and optional, so that a row without them equals that of versions without pairs. */
+/** Pairs are the last element and optional, so that a row without pairs equals a row from a version without pairs. */
 function trafficRow({ tier, sizeClass, ok, errors, compared, disagreed, latency, paired }: BlockTraffic): unknown {
   const row = [tier, sizeClass, ok, errors, compared ?? null, disagreed ?? null, ...countsRow(fromReport(latency))];
   return paired === undefined ? row : [...row, pairedRow(paired)];

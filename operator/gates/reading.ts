@@ -112,8 +112,8 @@ type Speaking = Pick<Finding, 'decided' | 'step' | 'absolute'> & {
 };
 
 /**
- * The first failed gate (if stable is sick, the first failed absolute limit); otherwise, in a step that requires Pass,
- * the first undecided gate.
+ * The first failed gate (if stable is over its own limits, the first failed absolute limit); otherwise, in a step that
+ * requires Pass, the first undecided gate.
  */
 function speakerOf(plan: GatePlan, { decided, step, absolute, isSick, require }: Speaking): number | undefined {
   const first = (wanted: (one: Decided, at: number) => boolean): number | undefined => {
@@ -207,8 +207,8 @@ function minutesAsked(plan: GatePlan, maxBlocks: number, alone: boolean): StepWo
 }
 
 /**
- * The undecided gate whose estimate exceeds its limit most. The message names it, so that a reader does not take a gate
- * without a verdict for a good one.
+ * The undecided gate whose estimate exceeds its limit most. The message names it, so that a reader does not assume that
+ * an undecided gate has passed.
  */
 function worstOf(
   plan: GatePlan,

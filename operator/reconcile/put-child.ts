@@ -104,8 +104,8 @@ async function repair({ client, call }: Putter, wanted: Manifest, found: KubeObj
 }
 
 /**
- * True for a ConfigMap that another writer made immutable, if its content must change: the API does not allow either
- * to be undone, so it is deleted and recreated. Running pods keep the mounted content.
+ * True for a ConfigMap that another writer made immutable, if its content must change. The API does not accept a change
+ * of an immutable ConfigMap, so it is deleted and recreated. Running pods keep the mounted content.
  */
 function isStuck(wanted: Manifest, found: KubeObject): boolean {
   if (wanted.kind !== 'ConfigMap' || recordOf(found)['immutable'] !== true) return false;

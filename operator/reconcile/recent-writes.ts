@@ -83,7 +83,7 @@ export class RecentWrites {
     return known.answer === undefined ? { isUntouched } : { isUntouched, answer: known.answer };
   }
 
-  /** @param of the manifest's hash and the object's version: after a change of either the write is retried at once */
+  /** @param of the manifest's hash and the object's version; when either changes, the write is retried at once */
   noteRefused(identity: string, of: string, error: unknown, nowMs: number): Refusal {
     const before = this.#refusals.get(identity);
     const times = before?.of === of ? before.times + 1 : 1;

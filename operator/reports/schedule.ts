@@ -1,6 +1,6 @@
 /**
- * Decides which pod's report is pulled next: of the namespaces, the one that used the least slot time recently; of its
- * models, likewise; of that model's pods, the most overdue one. Of `silentEvery` turns of a model, silent pods get one.
+ * Decides which pod's report is pulled next: the most overdue pod of the model that used the least slot time recently,
+ * in the namespace that used the least. Silent pods get one of `silentEvery` turns of a model.
  *
  * Limits: `PullLimits`; silent pods never hold all slots. Memory O(pods); a choice costs O(models with a due pod).
  * Pure: time is a parameter.

@@ -139,7 +139,7 @@ export function followChangedSteps(state: CanaryState, at: At): Decision | undef
   return fitsPlan(state, at) || isOffSteps(state) ? undefined : followPlan(state, at);
 }
 
-/** Once traffic matches the weight that the ready pods can carry, stable's pods may follow. */
+/** Records the weight that the ready pods can carry once traffic matches it, so that stable can scale down. */
 export function moveWeight(state: StateIn<'Shifting'>, at: At): Decision | undefined {
   const { seen } = at;
   const carried = weightNow(state, at);

@@ -31,7 +31,10 @@ export type Why = { readonly reason: DecisionReason; readonly message: string };
 /** A revision with traffic is given up after it had no ready pod for this long; until then it gets no traffic. */
 export const lostForMs = 30_000;
 
-/** A return to a proven revision takes three weight steps without gates; a requested promotion takes one. */
+/**
+ * A return to a proven revision takes three weight steps without gates; a requested promotion moves all traffic at
+ * once.
+ */
 export function stepsOf(candidate: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): readonly Step[] {
   if (plan.promoteRevision === candidate) return [];
   return plan.steps.length > 0 && isExempt(candidate, { seen, plan }) ? provenSteps : plan.steps;

@@ -61,7 +61,7 @@ export function isJudged(step: Step | undefined): step is JudgedStep {
   return step?.kind === 'analyze' || step?.kind === 'shadow';
 }
 
-/** Three weights for a proven revision: capacity follows, no gate is asked. */
+/** Three weight steps for a proven revision: pods are scaled for each weight, and no gate judges. */
 export const provenSteps: readonly Step[] = [34, 67, 100].map((weight) => ({ kind: 'weight', weight }));
 
 /**

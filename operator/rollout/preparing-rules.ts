@@ -42,7 +42,9 @@ function splitWhile(
   return splitBetween(0, firstWeight(state, { seen, plan }), fleetOf(state, plan));
 }
 
-/** Recreate: the revisions' pods take turns. A held rollout that has not taken stable's pods yet leaves them. */
+/**
+ * Recreate: the candidate's pods start after stable's pods are gone. A paused rollout does not remove stable's pods.
+ */
 function splitInTurn(
   present: number,
   { replicas, paused }: RolloutPlan,

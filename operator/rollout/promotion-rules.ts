@@ -138,8 +138,8 @@ export function finishWhenDrained(state: StateIn<'Settling'>, at: At): Decision 
 }
 
 /**
- * A revision that became stable during its rollout because the model was scaled to zero keeps the old revision, to be
- * judged beside it later.
+ * True while the model is scaled to zero and the revision became stable for that reason, without being judged. The old
+ * revision is kept, so that the new one can be judged beside it later.
  */
 function isAsleep({ stable }: StateIn<'Settling'>, { seen, plan }: At): boolean {
   return plan.replicas === 0 && seen.provenance?.[stable] === 'Asleep';

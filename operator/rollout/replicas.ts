@@ -61,8 +61,8 @@ function podsFor(percent: number, replicas: number): number {
 }
 
 /**
- * The maximum for the candidate while stable serves too. Under Borrow with one replica, stable would have no pod, so
- * the candidate gets one in addition.
+ * The maximum for the candidate while stable serves too. Under Borrow with one replica, lending it would leave stable
+ * without a pod, so the candidate gets one in addition.
  */
 function mostBeside(replicas: number, { mode }: RolloutCapacity): number {
   return mode === 'Borrow' ? Math.max(1, replicas - 1) : replicas;
@@ -72,7 +72,9 @@ function stableBeside(candidate: number, { replicas, capacity: { mode, surge } }
   return mode === 'Borrow' ? Math.max(1, replicas - candidate) : Math.min(replicas, replicas + surge - candidate);
 }
 
-/** The minimum for stable. Under Borrow it is lower by the pods lent ahead for the next percent. */
+/**
+ * The minimum for stable. Under Borrow it is lower by `lentAhead`: pods that stable lends early for the next percent.
+ */
 function leastStable(weight: number, { replicas, capacity: { mode } }: Fleet): number {
   const needed = podsFor(100 - weight, replicas);
   return Math.max(1, mode === 'Borrow' ? needed - lentAhead(replicas) : needed);
@@ -100,7 +102,7 @@ function imbalance({ stable, candidate }: Split, weight: number): number {
  * equalLoadLn).
  */
 export const comparableLn = 0.3;
-/** More than any |ln| of interest: a hundred percent on one of a thousand pods is ln 100,000 = 11.5. */
+/** Larger than any |ln| that occurs: 100 % of the traffic on one of a thousand pods is ln 100,000 = 11.5. */
 const worseThanAnyLess = 12;
 
 /**

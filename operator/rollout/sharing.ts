@@ -19,7 +19,10 @@ export type Sharing = {
   readonly isNear: (share: number, weight: number) => boolean;
   /** Whether the share is more than the weight that was reached. */
   readonly isAbove: (share: number, reached: number) => boolean;
-  /** Whether a revision that the entry Service alone selects has all the traffic. @param share undefined: not known */
+  /**
+   * Whether a revision has all the traffic when the entry Service selects only that revision.
+   * @param share undefined: not known
+   */
   readonly hasAll: (share: number | undefined) => boolean;
   /** The part of the traffic, 0 to 1, that a candidate gets under a weight. */
   readonly partOf: (weight: number, ready: ReadyPods) => number;
@@ -31,7 +34,8 @@ const kinds: Readonly<Record<SharingKind, Sharing>> = {
     isTaken: ({ share, ready: { candidate, stable } }) =>
       share > 0 && Math.abs(share - (100 * candidate) / (candidate + stable)) <= 1,
     isNear: (share) => share > 0,
-    // Pods of both get traffic whatever the weight is: only a share of 100 % is more.
+    // Ready pods of both revisions get traffic whatever the weight is, so only a share of 100 % is more than the
+    // weight.
     isAbove: (share) => share > 99.5,
     hasAll: () => true,
     partOf: (_, { candidate, stable }) => candidate / Math.max(1, candidate + stable),

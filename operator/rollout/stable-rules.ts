@@ -14,8 +14,8 @@ import { secondsWords } from './words.ts';
 import { enterStep, pauseRollout, reachedBy, setAnew, shift, without, type Reached } from './steps.ts';
 
 /**
- * Stable has no ready pod: the candidate carries the traffic. The rollout waits for `lostForMs`. After that a candidate
- * continues if it is not judged or keeps its own limits: it may be the repair.
+ * Stable has no ready pod: the candidate carries the traffic. The rollout waits for `lostForMs`. After that the
+ * candidate continues if it is not judged or keeps its own limits, because the candidate may be the fix.
  */
 export function carryForStable(state: CanaryState, at: At): Decision | undefined {
   const { seen, plan, now } = at;
@@ -50,7 +50,9 @@ function returnToWeight({ stableLostAt, ...state }: CanaryState, at: At): Decisi
     : undefined;
 }
 
-/** False during a hold by hand, a pause step, and undecided or silent gates: these have their own exits. */
+/**
+ * False during a manual hold, in a pause step, and while gates are undecided or silent: other rules end these waits.
+ */
 function mayGoOn(state: CanaryState, { paused }: RolloutPlan): boolean {
   return (
     !paused &&
@@ -64,7 +66,7 @@ function goOnAlone(state: CanaryState, because: string, at: At): Decision | unde
   const hasGates = stepsOf(state.candidate, at).some(isJudged);
   const reading = readingOf(state, at.seen);
   if (!hasGates) return hurry(state, because, at);
-  // The candidate has kept its own limits already, and is on its way to the weight of an approval.
+  // The candidate has already kept its own limits, and its weight is moving to the next pause step or 100 %.
   if (state.phase === 'Shifting' && state.skipped === 'StableLost') return undefined;
   if (reading?.absolute === 'Fail') return undefined;
   if (reading?.absolute === 'Pass') return hurry(state, `${because}, and ${state.candidate} keeps its own limits`, at);

@@ -71,7 +71,7 @@ export type Memory = {
   New: Record<never, never>;
   /** The candidate's pods start and are checked; stable serves, if there is one. */
   Preparing: Omit<Course, 'stable' | 'skipped' | 'shown'> & { readonly stable: Revision | null };
-  /** The weight moves from `set`, which the traffic has matched, to `weight`. */
+  /** The weight moves to `weight`. `set` is the last weight that the traffic has matched. */
   Shifting: Place & { readonly set: number };
   /** Both revisions serve and are judged in the window that began with block `window`. */
   Analyzing: Place & { readonly window: Block };
@@ -180,7 +180,7 @@ export type GateReading = {
   readonly absolute: 'Pass' | 'Fail' | 'Waiting' | 'None';
   /** The absolute limit that stable itself breaks, as a message. */
   readonly stableSick?: string;
-  /** Revisions of which no pod has reported for too long. */
+  /** Revisions none of whose pods has sent a report for too long. */
   readonly silent: readonly Revision[];
 };
 

@@ -132,8 +132,8 @@ export function reach(state: CanaryState & { readonly phase: 'Shifting' }, at: A
 }
 
 /**
- * Moves the weight from a share that may be lower, and continues after the step that asked for the weight: earlier
- * windows are closed.
+ * Sets the weight again from a share that may be lower. Then continues after the step that asked for this weight,
+ * because the windows of earlier steps are over.
  */
 export function setAnew(state: CanaryState, from: number, at: At, why: Why): Decision {
   const reached = { ...reachedBy(state), weight: from };

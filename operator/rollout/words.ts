@@ -19,7 +19,7 @@ export function shareWords(candidate: Revision, weight: number, { traffic }: Pic
 /** What a candidate without a weight does in a shadow step. */
 export const shadowWords = "it answers copies of stable's requests, and no user gets its answers";
 
-/** "a serves", or that it is stable without a ready pod. */
+/** "a serves"; for a revision without a ready pod, "a is stable and has no ready pod". */
 export function servesWords(revision: Revision, { pods }: Pick<Observation, 'pods'>): string {
   return (pods[revision]?.ready ?? 0) > 0 ? `${revision} serves` : `${revision} is stable and has no ready pod`;
 }

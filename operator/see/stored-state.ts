@@ -28,7 +28,10 @@ export function readState(status: OnnxModelStatus | undefined): RolloutState {
 
 type Reader = (rollout: RolloutStatus, stable: string | null, candidate: string | null) => RolloutState | undefined;
 
-/** A reader returns undefined if the revisions or the step of its phase are missing: the operator never writes that. */
+/**
+ * A reader returns undefined if the revisions or the step of its phase are missing. The operator never writes such a
+ * state.
+ */
 const readers: { readonly [P in Phase]: Reader } = {
   New: () => ({ phase: 'New' }),
   Preparing: (rollout, stable, candidate) =>

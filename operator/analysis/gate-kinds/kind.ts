@@ -11,9 +11,10 @@ import { parsePercent } from '../../../api/units.ts';
 import type { Measure } from '../series.ts';
 
 /**
- * atMost: when the traffic cannot show the gate's own limit in time, a Pass shows whatever it can up to this
- * (`minDetectable`); absent: always the limit. alpha: of this gate in one step; absent: the plan's alphaPerGate.
- * atLast: what a Pass may show in the last stage, when the estimate is good (lastToShow); absent: at most atMost.
+ * atMost: the weakest bound that a Pass may show when the traffic cannot show the gate's own limit in time
+ * (`minDetectable`); absent: a Pass always shows the limit. alpha: the α of this gate in one step; absent: the plan's
+ * alphaPerGate. atLast: the bound that a Pass may show in the last stage if the estimate is good (lastToShow); absent:
+ * at most atMost.
  */
 export type Relative = {
   readonly name: string;
@@ -36,11 +37,14 @@ export type GateKind = {
   readonly isForOne: boolean;
   /** The condition reason when the gate fails. */
   readonly failed: ReasonFrom<'gate'>;
-  /** What is made worse in an imagined window, to compute the promise; absent: the gate has no promise. */
+  /** The quantity that an imagined window makes worse to compute the promise; absent: the gate has no promise. */
   readonly imagined?: 'lnSlower' | 'failures';
   /** The unit of an increase: "+38 %" or "+2.1 points". Only for gates that compare. */
   readonly unit?: '%' | 'points';
-  /** The start of a Fail's sentence: "p95 is 52%". @param much "52%" @param name with its class of requests */
+  /**
+   * The start of a sentence about a Fail: "p95 is 52%".
+   * @param much "52%" @param name the gate's name, with its class of requests
+   */
   readonly fails: (much: string, name: string) => string;
   /** What a Fail's sentence counts; absent: the requests of both revisions. */
   readonly counted?: string;
