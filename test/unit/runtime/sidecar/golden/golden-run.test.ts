@@ -243,7 +243,7 @@ describe('GoldenRunner', () => {
   const broken: readonly { readonly of: string; readonly lines?: readonly string[];
     readonly golden?: GoldenConfig; readonly me?: Runtime; readonly says: RegExp }[] = [
     { of: 'a line that is not JSON', lines: [line([1, 0], [1, 0]), '{'],
-      says: /golden set, line 2: it: the line is not JSON/ },
+      says: /golden set, line 2: the line is not JSON/ },
     { of: 'a case that the model refuses', lines: [line([1, 0], [1, 0])],
       me: () => ({ kind: 'refused', status: 400, why: "400: unknown input 'x'" }),
       says: /golden set, line 1: the model refuses the case: 400: unknown input 'x'/ },
