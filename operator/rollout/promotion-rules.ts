@@ -7,7 +7,7 @@
 import { atRest, giveUp, isExempt, lostForMs, makeStable, rollingBack, settled } from './decisions.ts';
 import { podsOf, servingOne } from './serving.ts';
 import { prepareCandidate } from './preparing-rules.ts';
-import type { At, Decision, Millis, RolloutPlan, StateIn } from './state.ts';
+import type { At, Decision, Millis, Revision, RolloutPlan, StateIn, Trouble } from './state.ts';
 import { sharingOf } from './sharing.ts';
 import { servesWords } from './words.ts';
 
@@ -25,11 +25,19 @@ export function fallBackWhenLost(state: Taking, at: At): Decision | undefined {
   const { ready, trouble } = podsOf(seen, state.stable);
   if (ready > 0) return lostAt === undefined ? undefined : takeOverAgain({ ...rest, since: now }, at);
   if (podsOf(seen, state.retiring).ready === 0) return undefined;
-  const because = trouble?.message ?? `${state.stable} has no ready pod left`;
+  const { because, isFatal } = lossOf(state.stable, trouble);
   const since = lostAt ?? now;
-  if (trouble?.fatal !== true && now - since < lostForMs) return standIn({ ...state, lostAt: since }, because, at);
+  if (!isFatal && now - since < lostForMs) return standIn({ ...state, lostAt: since }, because, at);
   const why = { reason: 'LateRollback', message: because } as const;
   return giveUp({ stable: state.retiring, candidate: state.stable, attempt: 1 }, why, at);
+}
+
+/** Why a revision has no ready pod, and whether waiting cannot help. */
+function lossOf(
+  revision: Revision,
+  trouble: Trouble | undefined,
+): { readonly because: string; readonly isFatal: boolean } {
+  return { because: trouble?.message ?? `${revision} has no ready pod left`, isFatal: trouble?.fatal === true };
 }
 
 function takeOverAgain(next: Taking, at: At): Decision {
