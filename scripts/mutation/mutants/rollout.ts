@@ -90,7 +90,7 @@ const rules = group(tables, [
   { name: 'a candidate that never gets ready is waited for without end', of: 'giveUpWhenLate',
     from: 'now - state.since < plan.readyWithinMs', to: 'now - state.since < Infinity' },
   { name: 'the new stable falls back at the first lost pod', of: 'fallBackWhenLost',
-    from: 'trouble?.fatal !== true && now - since < lostForMs', to: 'trouble?.fatal !== true && now - since < 0' },
+    from: '!isFatal && now - since < lostForMs', to: '!isFatal && now - since < 0' },
   { name: 'a promotion is over before the route has moved', of: 'settleWhenRouted',
     from: 'if (!hasAll(state.stable, at)) return undefined;', to: '' },
   { name: 'old pods go before their time is over', of: 'finishWhenDrained',
