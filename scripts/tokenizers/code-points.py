@@ -4,10 +4,12 @@
     /tmp/venv/bin/python scripts/tokenizers/code-points.py code-points.json        # about a minute
 
 `ranges` are the members of each class, `maps` the characters that a normalizer changes, and to what. The ranges in
-runtime/tasks/embedding/tokenizer/unicode.ts are the differences to \\p{…} of the Node.js in use: members that only one of both has.
+runtime/tasks/embedding/tokenizer/unicode.ts are the differences to \\p{…} of the Node.js in use: members that only
+one of both has.
 `inert` there are the characters whose normal form differs alone, behind U+0301 or U+0345, or before U+0323 or U+0301,
 and those that the former decompose to.
 """
+
 import json
 import sys
 
@@ -55,12 +57,39 @@ def main():
         "combiningMark": becomes(normalizers.StripAccents(), "ab"),
         "nmtRemoved": becomes(normalizers.Nmt(), "ab"),
         "nmtBlank": becomes(normalizers.Nmt(), "a b"),
-        **{regex: matches(regex) for regex in (r"\p{L}", r"\p{N}", r"\p{P}", r"\p{S}", r"\p{M}", r"\p{Z}", r"\p{Ll}", r"\p{Lu}", r"\p{Lo}", r"\p{Han}", r"\s", r"\w", r"\d")},
+        **{
+            regex: matches(regex)
+            for regex in (
+                r"\p{L}",
+                r"\p{N}",
+                r"\p{P}",
+                r"\p{S}",
+                r"\p{M}",
+                r"\p{Z}",
+                r"\p{Ll}",
+                r"\p{Lu}",
+                r"\p{Lo}",
+                r"\p{Han}",
+                r"\s",
+                r"\w",
+                r"\d",
+            )
+        },
     }
-    maps = {"NFC": normalizers.NFC(), "NFD": normalizers.NFD(), "NFKC": normalizers.NFKC(), "NFKD": normalizers.NFKD(), "Lowercase": normalizers.Lowercase(), "strip_accents": bert(strip_accents=True)}
+    maps = {
+        "NFC": normalizers.NFC(),
+        "NFD": normalizers.NFD(),
+        "NFKC": normalizers.NFKC(),
+        "NFKD": normalizers.NFKD(),
+        "Lowercase": normalizers.Lowercase(),
+        "strip_accents": bert(strip_accents=True),
+    }
     result = {
         "ranges": {name: ranges(is_member) for name, is_member in classes.items()},
-        "maps": {name: {ord(char): out for char in CHARACTERS if (out := one.normalize_str(char)) != char} for name, one in maps.items()},
+        "maps": {
+            name: {ord(char): out for char in CHARACTERS if (out := one.normalize_str(char)) != char}
+            for name, one in maps.items()
+        },
     }
     with open(sys.argv[1], "w", encoding="utf-8") as out:
         json.dump(result, out)

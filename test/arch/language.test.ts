@@ -23,12 +23,10 @@ const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[]
   },
 ];
 
-function filesBelow(folder: string): readonly string[] {
+function filesBelow(folder: string, ends = /\.(ts|cjs|mjs)$/): readonly string[] {
   return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .map((name) => join(folder, name))
-    .filter(
-      (path) => /\.(ts|cjs|mjs)$/.test(path) && !/node_modules|\/fixtures\/|onnx\/proto\/|^test\/arch\//.test(path),
-    );
+    .filter((path) => ends.test(path) && !/node_modules|\/fixtures\/|onnx\/proto\/|^test\/arch\//.test(path));
 }
 
 /** What is wrong with one file, a line each. */
@@ -56,7 +54,10 @@ describe('the language of sources', () => {
   }
 
   it('has lines of at most 120 columns', () => {
-    const long = files.flatMap(([path, text]) =>
+    const python = filesBelow('scripts', /\.py$/).map(
+      (path) => [path, readFileSync(join(root, path), 'utf8')] as const,
+    );
+    const long = [...files, ...python].flatMap(([path, text]) =>
       text.split('\n').flatMap((line, i) => (line.length > 120 ? [`${path}:${i + 1}: ${line.length} columns`] : [])),
     );
     assert.deepEqual(long, []);
