@@ -41,7 +41,9 @@ function riddlesIn(path: string, text: string): readonly string[] {
 }
 
 describe('the language of sources', () => {
-  const files = folders.flatMap((folder) => filesBelow(folder)).map((path) => [path, readFileSync(join(root, path), 'utf8')] as const);
+  const files = folders
+    .flatMap((folder) => filesBelow(folder))
+    .map((path) => [path, readFileSync(join(root, path), 'utf8')] as const);
 
   for (const folder of folders) {
     it(`is plain in ${folder}/`, () => {
