@@ -23,7 +23,10 @@ export type QueueSetting = {
 /** The default of spec.batching.maxQueueDepth. */
 export const queueDepth = 256;
 
-export type Asked = { readonly sizeClass: number; /** The number of earlier tries of the same request. */ readonly attempt: number };
+export type Asked = {
+  readonly sizeClass: number;
+  /** The number of earlier tries of the same request. */ readonly attempt: number;
+};
 export type Served = Asked & { readonly endedAt: number; readonly latencySeconds: number };
 
 export class Queue {
