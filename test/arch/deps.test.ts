@@ -1,4 +1,4 @@
-/** What a constructor is given to work with has one name: a parameter `deps` of a type `…Deps`. */
+/** Checks that the dependencies of a constructor have one name: a parameter `deps` of a type `…Deps`. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,28 +9,28 @@ const folders = ['api', 'lib', 'kube', 'operator', 'runtime', 'local', 'cli'];
 
 type Declared = { readonly name: string; readonly body: string };
 
-/** Types that are declared as objects, with what is between their outermost braces. */
+/** Types that are declared as objects, with the text between their outermost braces. */
 function objectTypesIn(text: string): readonly Declared[] {
   return [...text.matchAll(/^(?:export )?(?:type|interface) (\w+)[^={;]*=?[^;{]*\{\n([\s\S]*?)^\}/gm)].map(
     ([, name = '', body = '']) => ({ name, body }),
   );
 }
 
-/** Types with a clock or a logger. */
+/** The names of types that contain a clock or a logger. */
 function bagsIn(text: string): readonly string[] {
   return objectTypesIn(withoutComments(text))
     .filter(({ body }) => /^ {2}(?:readonly )?(?:clock|logger)\??: /m.test(body))
     .map(({ name }) => name);
 }
 
-/** Types of what the constructors of a file are given. */
+/** The types of the parameters of a file's constructors. */
 function givenIn(text: string): readonly string[] {
   return [...withoutComments(text).matchAll(/\bconstructor\(([^)]*)\)/g)].flatMap(([, list = '']) =>
     [...list.matchAll(/\w+: (\w+)/g)].map(([, name = '']) => name),
   );
 }
 
-/** Fields, and parameters of constructors, that hold a `…Deps` under another name than `deps`. */
+/** Fields, and parameters of constructors, that have a type `…Deps` and a name other than `deps`. */
 function misnamedHolders(text: string): readonly string[] {
   const plain = withoutComments(text);
   const fields = [...plain.matchAll(/^ {2}readonly #(\w+): \w+Deps\b/gm)];

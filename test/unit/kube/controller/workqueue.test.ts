@@ -11,7 +11,7 @@ type World = {
   readonly metric: (line: string) => Promise<number>;
 };
 
-/** A queue, and a taker that records keys and holds them until told. */
+/** A queue, and a taker that records the keys and holds them until the test releases them. */
 function world(): World {
   const clock = new HandClock();
   const registry = createRegistry();
@@ -121,7 +121,7 @@ describe('WorkQueue', () => {
     w.queue.addAfter('c', 50);
     w.queue.add('a');
     let closed = false;
-    // 'b' went to the second taker: two are in flight.
+    // The second taker got 'b', so two keys are in flight.
     const end = w.queue.close().then(() => {
       closed = true;
     });
