@@ -32,7 +32,10 @@ export type Serving = {
   /** Undefined: last words are not written. */
   readonly terminationLog: string | undefined;
   readonly logger: Logger;
-  /** Decides which requests may take samples or are not counted. Absent: none of them. */
+  /**
+   * Decides which requests may take samples, and which are not counted. Absent: no request may take samples, and all
+   * are counted.
+   */
   readonly door?: Door;
   readonly onReady: (server: ModelServer) => void;
   /** Aborted on Ctrl-C: the drain does not wait until clients stop sending requests. */
@@ -84,7 +87,7 @@ export async function serveModel(serving: Serving, stop: AbortSignal): Promise<E
   // On Ctrl-C, the listener that aborts `hurry` must run first.
   stop.addEventListener('abort', () => queueMicrotask(() => lastResort(endWithin())), { once: true });
   await server.listen();
-  // After a crash in native code nothing can be written, so the message is written before.
+  // After a crash in native code this process cannot write a message, so it writes the message now.
   sayLast(
     serving,
     'ENGINE_LOST',

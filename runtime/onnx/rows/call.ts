@@ -13,7 +13,7 @@ export type NodeCall = {
   readonly inputs: readonly (Value | undefined)[];
   /** Version of ai.onnx. */
   readonly opset: number;
-  /** A size that is equal to no other size. */
+  /** A new size that differs from every other size. */
   readonly fresh: () => Size;
 };
 
@@ -59,8 +59,8 @@ export function othersArePlain(call: NodeCall, input: number): boolean {
 }
 
 /**
- * True if an input that sets a cut or a shape contains the number of rows outside the entry for the rows' own axis:
- * each row's result would then depend on how many rows there are.
+ * True if an input that sets a cut or a shape contains the number of rows in an entry other than the entry of the rows'
+ * axis. Each row's result would then depend on the number of rows in the run.
  * @param at the entry of the rows' axis; absent: no entry
  */
 export function countsElsewhere(call: NodeCall, input: number, at?: number): boolean {

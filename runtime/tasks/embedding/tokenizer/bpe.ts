@@ -1,8 +1,8 @@
 /**
  * Byte-pair encoding: joins the letters of a word pair by pair, in the order learnt in training.
  *
- * Owns:   the model as in Python's tokenizers. A letter that the vocabulary lacks becomes its bytes (byte_fallback),
- *         the unknown token, or nothing.
+ * Owns:   the model as in Python's tokenizers. A letter that the vocabulary lacks is replaced by its bytes
+ *         (byte_fallback) or by the unknown token, or is dropped.
  * Throws: TokenizerUnsupported.
  */
 import { remembering, type TokenModel } from './model.ts';
