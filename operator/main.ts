@@ -39,6 +39,8 @@ const maxBackoffMs = 60_000;
 type OperatorDeps = {
   readonly config: OperatorConfig;
   readonly client: KubeClient;
+  /** For the Lease only: a pause that the API server asks `client` for must not end the leadership. */
+  readonly leaseClient: KubeClient;
   readonly registry: Registry;
   readonly logger: Logger;
 };
@@ -134,11 +136,16 @@ async function work(
 }
 
 /** @returns undefined when the process is stopped before it becomes the leader */
-async function lead({ config, client, registry, logger }: OperatorDeps, stop: AbortSignal): Promise<Term | undefined> {
+async function lead(
+  { config, leaseClient, registry, logger }: OperatorDeps,
+  stop: AbortSignal,
+): Promise<Term | undefined> {
   if (!config.leaderElection)
     return { lost: new AbortController().signal, isCurrent: () => true, release: () => Promise.resolve() };
   const lease = { namespace: config.leaseNamespace, name: 'onnx-operator' };
-  return new LeaderElector({ client, clock, registry, logger, lease, identity: config.identity }).campaign(stop);
+  return new LeaderElector({ client: leaseClient, clock, registry, logger, lease, identity: config.identity }).campaign(
+    stop,
+  );
 }
 
 async function serveHealth({ config, registry }: OperatorDeps, watches: ModelWatches): Promise<HttpServer | undefined> {
@@ -162,6 +169,7 @@ await run(boot, async (stop) => {
   const registry = createRegistry();
   collectProcess(registry);
   const access = await loadAccess(config.kubeconfig === undefined ? {} : { kubeconfig: config.kubeconfig }, clock);
-  const client = new HttpKubeClient({ access, clock, registry, name: 'onnx-operator' });
-  return operate({ config, client, registry, logger }, stop);
+  const shared = { access, clock, registry, name: 'onnx-operator' };
+  const client = new HttpKubeClient({ ...shared, limits: config.apiLimits });
+  return operate({ config, client, leaseClient: new HttpKubeClient(shared), registry, logger }, stop);
 });
