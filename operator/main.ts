@@ -29,6 +29,7 @@ import { createReportClient } from './reports/report-client.ts';
 import { ReportPuller } from './reports/puller.ts';
 import { RolloutMetrics } from './reconcile/rollout-metrics.ts';
 import { announceTo, followWith } from './reconcile/notify.ts';
+import { modelPriority, reportPriority } from './priority.ts';
 import { ModelWatches } from './watches.ts';
 
 const clock = systemClock;
@@ -52,13 +53,14 @@ async function operate(deps: OperatorDeps, stop: AbortSignal): Promise<ExitCode>
     clock,
     registry,
     limits: { ...defaultRateLimits, maxMs: maxBackoffMs },
+    priorityOf: (key) => modelPriority(watches.model(key)),
   });
-  const watches = new ModelWatches({
+  const watches: ModelWatches = new ModelWatches({
     client,
     clock,
     registry,
     logger,
-    onChange: (key) => queue.add(key),
+    onChange: (key, atLeast) => queue.add(key, atLeast),
     ...(config.namespace === undefined ? {} : { namespace: config.namespace }),
   });
   const ended = new AbortController();
@@ -88,7 +90,7 @@ async function work(
   const client = fencedClient(deps.client, () => term.isCurrent());
   const reportClient = createReportClient();
   const puller = new ReportPuller({ fetch: reportClient.fetch, clock, logger, registry });
-  puller.onChange((key) => queue.add(key));
+  puller.onChange((key, report) => queue.add(key, reportPriority(report, watches.model(key))));
   const gates = new Gatekeeper(
     { heardAtMs: (uid) => puller.heardAtMs(uid), hearAnew: (key) => puller.hearAnew(key) },
     logger,

@@ -12,17 +12,17 @@ function world(limits?: ThrottleLimits): World {
 }
 
 /** Begins requests, which record the time at which they may be sent. */
-function begin({ clock, throttle, sentAtMs }: World, times: number, mostMs = 10_000): readonly Promise<void>[] {
+async function begin({ clock, throttle, sentAtMs }: World, times: number, mostMs = 10_000): Promise<void> {
   const never = new AbortController().signal;
-  return Array.from({ length: times }, () =>
-    throttle.turn(never, mostMs).then(() => void sentAtMs.push(clock.monotonic())),
+  await Promise.all(
+    Array.from({ length: times }, () => throttle.turn(never, mostMs).then(() => void sentAtMs.push(clock.monotonic()))),
   );
 }
 
 describe('Throttle', () => {
   it('lets every request through without a pause and without a rate', async () => {
     const w = world();
-    await Promise.all(begin(w, 1000));
+    await begin(w, 1000);
     assert.equal(w.sentAtMs.length, 1000);
     assert.equal(w.clock.pending, 0);
   });
@@ -30,7 +30,7 @@ describe('Throttle', () => {
   it('holds every request of the client for the time that the server stated, then starts slowly', async () => {
     const w = world();
     w.throttle.pause(1000);
-    begin(w, 4);
+    void begin(w, 4);
     await w.clock.advance(999);
     assert.deepEqual(w.sentAtMs, []);
     await w.clock.advance(1000);
@@ -41,7 +41,7 @@ describe('Throttle', () => {
     const w = world();
     w.throttle.pause(1000);
     await w.clock.advance(2000);
-    begin(w, 5);
+    void begin(w, 5);
     await settle();
     assert.deepEqual(w.sentAtMs, [2000, 2000, 2000, 2000, 2000]);
   });
@@ -49,7 +49,7 @@ describe('Throttle', () => {
   it('holds requests that were already waiting when another pause is longer', async () => {
     const w = world();
     w.throttle.pause(1000);
-    begin(w, 1);
+    void begin(w, 1);
     await w.clock.advance(500);
     w.throttle.pause(3000);
     w.throttle.pause(100);
@@ -62,13 +62,12 @@ describe('Throttle', () => {
   it('refuses a request at once, with the time that is left, when the pause is longer than the request may wait', async () => {
     const w = world();
     w.throttle.pause(12_000);
-    const [turn] = begin(w, 1);
-    await assert.rejects(turn ?? Promise.resolve(), (error) => {
+    await assert.rejects(begin(w, 1), (error) => {
       assert.deepEqual([statusOf(error)?.status, statusOf(error)?.afterMs], [429, 12_000]);
       return true;
     });
     await w.clock.advance(2000);
-    begin(w, 1);
+    void begin(w, 1);
     await w.clock.advance(10_000);
     assert.deepEqual(w.sentAtMs, [12_000]);
   });
@@ -90,23 +89,22 @@ describe('Throttle', () => {
 
   it('sends a burst at once and the rest at the rate', async () => {
     const w = world({ qps: 10, burst: 3 });
-    begin(w, 6);
+    void begin(w, 6);
     await w.clock.advance(1000);
     assert.deepEqual(w.sentAtMs, [0, 0, 0, 100, 200, 300]);
     await w.clock.advance(10_000);
-    begin(w, 4);
+    void begin(w, 4);
     await w.clock.advance(1000);
     assert.deepEqual(w.sentAtMs.slice(6), [11_000, 11_000, 11_000, 11_100]);
   });
 
   it('refuses a request that its own rate would hold for too long, and does not count it', async () => {
     const w = world({ qps: 1, burst: 1 });
-    begin(w, 3, 2000);
-    const refused = begin(w, 5, 2000);
-    for (const turn of refused) await assert.rejects(turn, /at most 1 requests a second/);
+    void begin(w, 3, 2000);
+    for (let i = 0; i < 5; i += 1) await assert.rejects(begin(w, 1, 2000), /at most 1 requests a second/);
     await w.clock.advance(2000);
     assert.deepEqual(w.sentAtMs, [0, 1000, 2000]);
-    begin(w, 1, 2000);
+    void begin(w, 1, 2000);
     await w.clock.advance(1000);
     assert.deepEqual(w.sentAtMs.slice(3), [3000]);
   });
