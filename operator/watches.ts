@@ -22,7 +22,7 @@ import {
 } from '../kube/kinds.ts';
 import type { ConfigMap, ControllerRevision, Deployment, Gateway, HttpRoute, Pod, Service } from '../kube/kinds.ts';
 import type { Change } from '../kube/cache/cache.ts';
-import { keyOf, type KubeObject, type ObjectName } from '../kube/client/object.ts';
+import { keyOf, type KubeObject, type ObjectName } from '../api/kube-object.ts';
 import type { KubeClient } from '../kube/client/kube-client.ts';
 import type { Priority } from '../kube/controller/fair-queue.ts';
 import { Reflector, type ReflectorDeps } from '../kube/cache/reflector.ts';

@@ -5,7 +5,7 @@
  * Limits: managers of another API version or of a subresource are ignored. Pure.
  */
 import { isRecord } from '../../api/record.ts';
-import type { ManagedFieldsEntry, ObjectMeta } from '../../kube/client/object.ts';
+import type { ManagedFieldsEntry, ObjectMeta } from '../../api/kube-object.ts';
 import { cliManager, lastAppliedAnnotation } from './ownership.ts';
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -13,7 +13,7 @@ import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
 import { lastKnownOf } from '../../operator/rollout/last-words.ts';
 import { proves } from '../../operator/rollout/provenance.ts';
 import type { JsonPatchOperation } from '../../kube/client/http-client.ts';
-import type { ManagedFieldsEntry } from '../../kube/client/object.ts';
+import type { ManagedFieldsEntry } from '../../api/kube-object.ts';
 import { changeModel, observed, type ModelChange } from '../cluster/change-model.ts';
 import { clusterFlags, clusterFlagsHelp, onlyName } from '../cluster/cluster-flags.ts';
 import { applierOf, handedOver } from '../cluster/hand-over.ts';

@@ -24,7 +24,7 @@ import type {
   WatchQuery,
   WriteOptions,
 } from './kube-client.ts';
-import type { KubeObject, ObjectName } from './object.ts';
+import type { KubeObject, ObjectName } from '../../api/kube-object.ts';
 import { apiVersionOf, collectionPath, objectPath, type ResourceType } from './resource-type.ts';
 import type { ThrottleLimits } from './throttle.ts';
 import { Transport, type ApiCall } from './transport.ts';

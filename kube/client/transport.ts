@@ -13,7 +13,7 @@ import { raceAbort, reasonOf } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { startDeadline, type Deadline } from '../../lib/deadline.ts';
 import { counter, histogram, type Counter, type Histogram, type Registry } from '../../lib/metrics.ts';
-import { retry } from '../../lib/retry.ts';
+import { retry, retryErrors } from '../../lib/retry.ts';
 import type { ClusterAccess } from './access.ts';
 import type { Credentials } from './credentials.ts';
 import { readJson, readStatus } from './answer.ts';
@@ -114,13 +114,20 @@ export class Transport {
     }
   }
 
-  /** The body of a GET as a stream; the signal ends it. Headers must arrive within 30 s. Not retried. */
+  /**
+   * The body of a GET as a stream; the signal ends it. Headers must arrive within 30 s. Retried only after a 401, once,
+   * with fresh credentials.
+   */
   async stream(call: Pick<ApiCall, 'path' | 'query'>, signal: AbortSignal): Promise<Readable> {
     const get: ApiCall = { method: 'GET', ...call };
+    const spent: Spent = new Set();
     try {
-      return (await this.#send(get, signal, 'watches')).body;
+      return await retryErrors(() => this.#open(get, signal), {
+        clock: this.#deps.clock,
+        signal,
+        pauseAfter: (error) => (statusOf(error)?.status === 401 ? once(spent, 'credentials') : undefined),
+      });
     } catch (error) {
-      if (statusOf(error)?.status === 401) this.#deps.access.forget();
       throw this.explain(get, error, { signal, expired: () => false });
     }
   }
@@ -141,6 +148,15 @@ export class Transport {
     const pools = this.#pools;
     this.#pools = undefined;
     await Promise.all([pools?.requests.destroy(), pools?.watches.destroy()]);
+  }
+
+  async #open(get: ApiCall, signal: AbortSignal): Promise<Readable> {
+    try {
+      return (await this.#send(get, signal, 'watches')).body;
+    } catch (error) {
+      if (statusOf(error)?.status === 401) this.#deps.access.forget();
+      throw error;
+    }
   }
 
   async #try(call: ApiCall, deadline: Deadline): Promise<{ readonly answer: unknown } | { readonly error: unknown }> {

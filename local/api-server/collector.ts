@@ -4,8 +4,9 @@
  * controller manager does this; here it follows every write at once.
  * Rule: changes trigger a step, but each step reads what is stored, so a repeated or late step is harmless.
  */
+import type { OwnerReference } from '../../api/kube-object.ts';
 import type { Logger } from '../../lib/log.ts';
-import type { StoredObject, StoredOwner } from '../objects.ts';
+import type { StoredObject } from '../objects.ts';
 import type { Catalog } from './catalog.ts';
 import { foregroundFinalizer, orphanFinalizer, type Deletes } from './deletes.ts';
 import { copyOf } from '../../lib/json.ts';
@@ -131,7 +132,7 @@ export class GarbageCollector {
   }
 
   /** An owner reference to another namespace is invalid. */
-  #isThere(owner: StoredOwner, dependent: StoredObject): boolean {
+  #isThere(owner: OwnerReference, dependent: StoredObject): boolean {
     const found = this.#stored(this.#placeOfUid.get(owner.uid))?.object;
     return (
       found !== undefined &&
@@ -233,7 +234,7 @@ export class GarbageCollector {
   }
 }
 
-function ownersOf(object: StoredObject): readonly StoredOwner[] {
+function ownersOf(object: StoredObject): readonly OwnerReference[] {
   return object.metadata.ownerReferences ?? [];
 }
 

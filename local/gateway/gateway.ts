@@ -6,7 +6,7 @@
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import type { NewObject, Objects, ResourcePath } from '../objects.ts';
+import type { NewObject, Objects, ResourcePath, StoredObject } from '../objects.ts';
 import { ServiceSlices } from '../router/service-slices.ts';
 import { startController, type WorkloadController } from '../workloads/controller.ts';
 import { toApiTime } from '../../api/conditions.ts';
@@ -246,7 +246,7 @@ export class GatewayController {
   }
 
   #conditions(
-    { metadata }: { readonly metadata: { readonly generation?: number } },
+    { metadata }: Pick<StoredObject, 'metadata'>,
     before: readonly GatewayCondition[] | undefined,
     verdicts: readonly (AttachVerdict & { readonly type: string })[],
   ): readonly GatewayCondition[] {

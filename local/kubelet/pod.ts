@@ -5,6 +5,7 @@
  * security contexts, host networking and ephemeral containers are ignored.
  */
 import type { StoredObject } from '../objects.ts';
+import type { Terminated } from '../../kube/kinds.ts';
 import type { ConditionStatus } from '../../api/conditions.ts';
 import type { Labels } from '../workloads/resources.ts';
 
@@ -90,13 +91,9 @@ export type PodSpec = {
   readonly terminationGracePeriodSeconds?: number;
 };
 
-export type TerminatedState = {
-  readonly exitCode: number;
-  readonly signal?: number;
+export type TerminatedState = Terminated & {
   readonly reason: string;
-  readonly message?: string;
   readonly startedAt?: string;
-  readonly finishedAt?: string;
   readonly containerID?: string;
 };
 

@@ -4,7 +4,8 @@
  * empty list.
  * Pure: the random number is passed in.
  */
-import type { EndpointSlice, StoredServicePort } from '../workloads/resources.ts';
+import type { ServicePort } from '../../kube/kinds.ts';
+import type { EndpointSlice } from '../workloads/resources.ts';
 
 export type Backend = { readonly host: string; readonly port: number };
 
@@ -12,7 +13,7 @@ export type Backend = { readonly host: string; readonly port: number };
  * @param slices those of the Service
  * @returns the backends that accept new connections of this port now
  */
-export function backendsOf(port: StoredServicePort, slices: readonly EndpointSlice[]): readonly Backend[] {
+export function backendsOf(port: ServicePort, slices: readonly EndpointSlice[]): readonly Backend[] {
   const ready: Backend[] = [];
   const leaving: Backend[] = [];
   for (const slice of slices) {

@@ -12,7 +12,7 @@ import { differencesOf, isApplied } from './drift.ts';
 import { typeOfChild } from '../../kube/kinds.ts';
 import type { CallOptions, KubeClient } from '../../kube/client/kube-client.ts';
 import { isNotFound } from '../../kube/client/kube-error.ts';
-import type { KubeObject } from '../../kube/client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import type { RecentWrites, Refusal } from './recent-writes.ts';
 import type { Manifest } from '../resources/objects.ts';
 import { foreignFieldsOf, foreignText, isSameAt, repairManager, repairPatch } from './foreign-fields.ts';

@@ -8,7 +8,7 @@
 import { labels } from '../../api/names.ts';
 import { isReady, pods as podType, type Pod } from '../../kube/kinds.ts';
 import { isConflict, isNotFound } from '../../kube/client/kube-error.ts';
-import type { KubeObject } from '../../kube/client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import type { Seen } from '../see/seen.ts';
 import type { Putter } from './put-child.ts';
 import { servingValue } from '../resources/services.ts';

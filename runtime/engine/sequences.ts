@@ -63,6 +63,8 @@ export class SlotSequences implements Sequences {
 
   open({ maxBytes }: { readonly maxBytes: number }): Sequence {
     const { limitBytes, openSlots } = this.#host;
+    // NaN would pass every comparison below, and make the sum of the reserved bytes NaN for all later sequences.
+    if (!(maxBytes >= 0)) throw new TypeError(`maxBytes must be a number of at least 0, not ${maxBytes}`);
     if (maxBytes > limitBytes)
       throw new AppError('REQUEST_TOO_LARGE', { what: `the sequence's state of ${maxBytes} bytes`, limit: limitBytes });
     const { reservedBytes } = this.usage;

@@ -330,7 +330,7 @@ export class ModelServer {
         this.#guard.admit();
       },
       isIdle,
-      expectedWaitMs: () => this.#model?.batcher.expectedWaitMs ?? 0,
+      expectedWaitMs: (tier) => this.#model?.batcher.expectedWaitMs(tier) ?? 0,
       ownDeadlineMs: () => this.#runs.limitMs,
       open: this.#open,
       observer: observers([

@@ -24,7 +24,7 @@ import { Reconciler, type ReconcileDeps } from '../../operator/reconcile/reconci
 import type { FetchReport, ReportAsk } from '../../operator/reports/report-client.ts';
 import { ReportPuller } from '../../operator/reports/puller.ts';
 import { followWith } from '../../operator/reconcile/notify.ts';
-import type { KubeObject } from '../../kube/client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { HandClock } from './hand-clock.ts';
 

@@ -4,7 +4,7 @@ import { AppError } from '../../../../api/errors.ts';
 import { annotations, fieldManager, labels } from '../../../../api/names.ts';
 import type { KubeClient } from '../../../../kube/client/kube-client.ts';
 import { statusError } from '../../../../kube/client/kube-error.ts';
-import type { KubeObject } from '../../../../kube/client/object.ts';
+import type { KubeObject } from '../../../../api/kube-object.ts';
 import { stamped } from '../../../../operator/reconcile/drift.ts';
 import { controllerRevisions } from '../../../../kube/kinds.ts';
 import { putChild, type Putter } from '../../../../operator/reconcile/put-child.ts';
