@@ -35,7 +35,7 @@ describe('HttpKubeClient', () => {
     { status: 503, holds: true },
     { status: 500, holds: false },
   ]) {
-    it(`${holds ? 'holds' : 'does not hold'} other requests of the client for the Retry-After of a ${status}`, async () => {
+    it(`${holds ? 'holds' : 'does not hold'} other requests for the Retry-After of a ${status}`, async () => {
       const { api, client } = await hostileWorld();
       const busy = misdeeds.status(status, 'Busy', { headers: { 'retry-after': '60' } });
       api.nextOthers.push(busy, ok);
