@@ -59,7 +59,7 @@ describe('Throttle', () => {
     assert.deepEqual(w.sentAtMs, [3500]);
   });
 
-  it('refuses a request at once, with the time that is left, when the pause is longer than its wait may be', async () => {
+  it('refuses a request at once when the pause is longer than its wait may be, and says when it ends', async () => {
     const w = world();
     w.throttle.pause(12_000);
     await assert.rejects(begin(w, 1), (error) => {
