@@ -17,7 +17,7 @@ export type MemoryReading = {
 };
 
 export type MemoryGuardDeps = {
-  /** Undefined: there is no limit. */
+  /** Undefined: memory is not limited. */
   readonly limitBytes: number | undefined;
   readonly recycle: () => void;
   readonly clock: Clock;

@@ -93,7 +93,7 @@ export interface Sequences {
   /**
    * Runs the model once for each step, in the slot of their sequences. Steps are joined row by row into one run when
    * they name the same outputs and all their inputs, state included, have the same types and the same dimensions except
-   * the first; the caller guarantees that the rows of such steps are independent. Other steps, such as those with
+   * the first; the caller guarantees that the rows of such steps are independent. Other steps, such as steps with
    * different past lengths, run one after the other: joining them needs padding or a model that takes ragged rows.
    * @throws AppError SEQUENCE_UNKNOWN, SEQUENCE_LOST, NOT_READY when the slot is not free or the engine is closed,
    *   ENGINE_LOST when the worker ended during the step; ENGINE_FAILED when the worker could not answer; the sequences

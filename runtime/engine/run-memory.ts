@@ -2,8 +2,9 @@
  * Predicts the memory of a run from runs that were measured during warm-up.
  *
  * Owns:  the estimate, an upper bound. A run's size is its number of rows and the elements of one row over all inputs.
- *        Estimates are linear between measured sizes. Beyond the largest, the part that grew between measured sizes is
- *        assumed to grow with the square, like attention over a text; common models do not grow faster.
+ *        Estimates are linear between measured sizes. Beyond the largest measured size, the part that grew between
+ *        measured sizes is assumed to grow with the square of the size, like attention over a text. The memory of
+ *        common models does not grow faster.
  * Pure.
  */
 

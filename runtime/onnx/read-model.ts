@@ -171,7 +171,8 @@ function readNode(reader: WireReader, range: Range, walk: Walk): void {
 function countNode(operator: string, graph: RawGraph): void {
   graph.nodes += 1;
   if (graph.nodes > limits.nodes) throw new WireError('it has more nodes than any real model');
-  // A malicious file could give every node another operator: beyond a limit they are counted under one name.
+  // In a malicious file every node could have a different operator. Beyond a limit, all further operators are counted
+  // under one name.
   const known = graph.operators.get(operator) ?? 0;
   const name = known > 0 || graph.operators.size < limits.operators ? operator : '(others)';
   graph.operators.set(name, (graph.operators.get(name) ?? 0) + 1);

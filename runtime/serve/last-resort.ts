@@ -22,7 +22,10 @@ export type LastResort = {
   readonly kill: () => void;
 };
 
-/** Times before the end of the grace period: clients need time to receive the answers, and the kubelet kills later. */
+/**
+ * Both times count back from the end of the grace period. Clients need time to receive the answers, and the process
+ * must kill itself before the kubelet does.
+ */
 const answerBeforeMs = 3000;
 const killBeforeMs = 1000;
 

@@ -81,7 +81,7 @@ export async function serveModel(serving: Serving, stop: AbortSignal): Promise<E
     });
   const endWithin = (): number => {
     if (hurry?.aborted === true) return Math.min(graceMs, patienceMs);
-    // When runs are stuck, only clients need time, to notice that the pod is not ready.
+    // When runs are stuck, the process only waits so that clients can notice that the pod is not ready.
     return server.alive ? graceMs : Math.min(graceMs, drainMs + hopelessMs);
   };
   // On Ctrl-C, the listener that aborts `hurry` must run first.

@@ -43,7 +43,10 @@ export type Ring = {
   readonly readAtMs: number;
   /** The index of the first complete block. It is greater than `readBlock` until that block begins. */
   readonly since: number;
-  /** Number of the last change. It keeps growing when `since` moves, so that a later count of a block wins. */
+  /**
+   * Number of the last change. It keeps growing when `since` moves, so that a reader of two counts of a block knows
+   * which one is later.
+   */
   readonly seq: number;
   readonly held: readonly Held[];
 };

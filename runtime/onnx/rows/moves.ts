@@ -62,7 +62,7 @@ export const unsqueeze: RowsRule = (call) => {
 export const squeeze: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   const axes = numbersOf(call, 1, 'axes')?.map((axis) => axisOf(axis, value?.dims.length ?? 0));
-  // Without axes it would drop the rows' axis if there is a single row.
+  // Without axes, the operator would drop the rows' axis when a run has a single row.
   if (value === undefined || axes === undefined) return unsure(call, 'it drops every axis with one entry');
   if (axes.includes(value.axis)) return joins(call, 'drops the axis of the rows');
   return {

@@ -35,7 +35,7 @@ export type Wanted = {
   /** Path inside the staging folder. */
   readonly as: string;
   readonly digest?: string;
-  /** Bytes left by the source's other files. */
+  /** Bytes of the source's limit that its other files do not use. */
   readonly roomBytes: number;
 };
 

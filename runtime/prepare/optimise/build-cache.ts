@@ -267,7 +267,10 @@ export type OptimiseFacts = {
   readonly roomBytes: number | undefined;
 };
 
-/** @returns undefined when the optimised form should be built. The note is absent if users do not expect the form. */
+/**
+ * @returns undefined when the optimised form should be built. The note is absent when users would not expect an
+ * optimised form.
+ */
 export function whyNotOptimise({
   first,
   weightsBytes,

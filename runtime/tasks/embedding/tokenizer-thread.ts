@@ -209,7 +209,10 @@ async function hasPatterns(path: string): Promise<boolean> {
   return /"Regex"\s*:/.test(await readFile(path, 'utf8'));
 }
 
-/** Estimates by bytes. All bytes beyond ASCII count as letters: a wrong estimate sends a short text to the thread. */
+/**
+ * Estimates by bytes. All bytes beyond ASCII count as letters, so an estimate may be too high. This only sends a short
+ * text to the thread.
+ */
 function isShort(body: Uint8Array): boolean {
   return (
     body.length <= inlineBodyBytes &&
