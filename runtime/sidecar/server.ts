@@ -88,7 +88,8 @@ async function answerReport(served: Served, request: Request, response: Response
     response.status(400).json({ error: { code: error.code, message: error.message } });
     return;
   }
-  // A report needs no token. Instructions without the token are ignored, so other readers do not change the operator's.
+  // A report needs no token. Instructions without the token are ignored, so other readers cannot change the operator's
+  // instructions.
   if (served.door.isOpenTo(request.headers[tokenHeader])) served.onAsked?.(asked);
   await send(reportText(served, asked), request, response);
 }
