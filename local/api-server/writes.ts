@@ -31,7 +31,10 @@ export type StoreWriteOptions = {
   readonly manager: string;
   readonly dryRun?: boolean;
   readonly subresource?: Subresource;
-  /** True: the resourceVersion is required and must match, even where the API accepts an update without one. */
+  /**
+   * True: the resourceVersion is required and must match, even where the API accepts an update without a
+   * resourceVersion.
+   */
   readonly strictVersion?: boolean | undefined;
   /** True: the object has managedFields already (an apply computes them), and they are stored unchanged. */
   readonly applied?: boolean;

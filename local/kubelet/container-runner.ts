@@ -73,8 +73,8 @@ export class ContainerRunner {
   }
 
   /**
-   * Sends SIGTERM, then SIGKILL after `graceMs`. Resolves when no process of it runs. May be called again with a
-   * shorter grace.
+   * Sends SIGTERM, then SIGKILL after `graceMs`. Resolves when no process of the container runs. May be called again
+   * with a shorter grace period.
    */
   async stop(graceMs: number): Promise<void> {
     this.#stopped = true;

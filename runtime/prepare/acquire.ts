@@ -1,7 +1,7 @@
 /**
  * Turns a model's URI into verified files on this machine.
  *
- * Owns:  the use of the cache, and the check of digests: the files must have the digest in the spec and the one that
+ * Owns:  the use of the cache, and the check of digests: the files must have the digest in the spec and the digest that
  *        the revision's first pod found. sources/ fetches each scheme.
  */
 import { createHash } from 'node:crypto';

@@ -208,7 +208,10 @@ function droppedOutputs(leftOut: string): readonly string[] {
       ];
 }
 
-/** The digest of the served file, because two files of one folder are two models; includes its external weights. */
+/**
+ * The digest of the served file, including its external weights. The folder's digest is not enough, because two files
+ * of one folder are two models.
+ */
 function servedDigest({ files }: Acquired, graph: string, { externalFiles }: ModelInfo): string {
   const folder = posix.dirname(graph);
   const paths = new Set([graph, ...externalFiles.map(({ path }) => posix.join(folder === '.' ? '' : folder, path))]);

@@ -104,8 +104,8 @@ async function look(path: string, nowMs: number, before: Sight | undefined): Pro
 }
 
 /**
- * Removes a dead lock. If several waiters try at once, one of them moves the file; a waiter that moved a live lock
- * instead puts it back.
+ * Removes a dead lock. If several waiters try this at once, only one of them can move the file. A waiter that moved a
+ * new, live lock by mistake puts it back.
  */
 export async function takeAway(path: string, inode: number): Promise<void> {
   const aside = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}`;

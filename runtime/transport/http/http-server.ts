@@ -42,7 +42,10 @@ const requestTimeoutMs = 120_000;
 const keepAliveMs = 75_000;
 /** Connections accepted above `maxConnections` for the short time until an idle connection is closed. */
 const spareConnections = 64;
-/** Requests in progress on one connection. Common clients do not pipeline; a client that does could fill the queue. */
+/**
+ * Requests in progress on one connection. Common clients do not pipeline requests; a client that does could fill the
+ * queue.
+ */
 const maxPipelined = 16;
 /** How long a client that sent invalid HTTP may read the error before its connection is closed. */
 const lingerMs = 5_000;
@@ -231,7 +234,8 @@ function endBroken(error: NodeJS.ErrnoException, socket: Socket, last: ServerRes
     });
     return;
   }
-  // Send no error if the broken body belongs to a request that is answered already or waits behind another one.
+  // Do not send an error if the broken body belongs to a request that is already answered, or that waits for the answer
+  // of another request.
   const silent = last !== undefined && !last.req.complete && (last.headersSent || last.socket === null);
   if (!silent) socket.end(faultOf(error, pathOfBroken(last)));
   // Close after `lingerMs`: a client that never closes its side would keep the request's memory for ever.
