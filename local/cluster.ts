@@ -2,7 +2,7 @@
  * All of local mode in one process: API server, CRDs, controllers, kubelet, router, and the operator as a child
  * process.
  * Owns: the order of starting and ending, and the table of images. main.ts adds flags; tests call this file directly.
- * Ends: `close` ends the operator, then every container, then the API; nothing that was started is left.
+ * Ends: `close` ends the operator, then every container, then the API. Every process that was started has then ended.
  */
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,7 +23,8 @@ import { definitionsPath } from './workloads/resources.ts';
 const repository = join(import.meta.dirname, '..');
 
 /**
- * How long containers have to end when local mode ends, in milliseconds. Short, because there are no clients any more.
+ * How long containers have to end when local mode ends, in milliseconds. It is short, because clients do not send
+ * requests any more.
  */
 const endGraceMs = 3000;
 
@@ -34,7 +35,7 @@ export type LocalClusterDeps = {
   readonly kubeconfig?: string;
   /** 0 or absent: any free port. */
   readonly port?: number;
-  /** Claim name → the folder that is mounted for it. */
+  /** Name of a volume claim → the folder that is mounted for it. */
   readonly volumes?: ReadonlyMap<string, string>;
   /** The operator as a child process; absent: it is not started, for tests that run their own. */
   readonly operator?: { readonly extraArgs?: readonly string[] };
@@ -66,7 +67,8 @@ export const runtimeImage = `onnx-operator/runtime:${packageJson.version}`;
  */
 export async function startLocalCluster(deps: LocalClusterDeps = {}): Promise<LocalCluster> {
   const ends: (() => void | Promise<void>)[] = [];
-  // Ended in reverse order of their start: the operator writes while it ends, and pods end before the API.
+  // These parts are ended in the reverse order of their start, because the operator and the pods need the API while
+  // they end.
   const close = async (): Promise<void> => {
     for (const end of ends.splice(0).reverse()) await end();
   };
@@ -156,7 +158,7 @@ function operatorCommand(kubeconfig: string, extra: readonly string[] = []): rea
   ];
 }
 
-/** Creates the project's custom resource definitions, or updates those of an earlier version. */
+/** Creates the project's custom resource definitions, or updates the definitions of an earlier version. */
 function applyDefinitions(objects: Objects): void {
   const dir = join(repository, 'crds');
   for (const file of readdirSync(dir)

@@ -44,13 +44,13 @@ export type ControlPlaneDeps = {
   readonly logger: Logger;
   /** A folder for local mode alone, with pods, volumes and process records. */
   readonly dataDir: string;
-  /** Claim name → the folder that is mounted for it. */
+  /** Name of a volume claim → the folder that is mounted for it. */
   readonly volumes?: ReadonlyMap<string, string>;
   /** Image name → program. */
   readonly images: ReadonlyMap<string, Image>;
   /** The environment that every container starts with. */
   readonly machineEnv?: Readonly<Record<string, string>>;
-  /** Absent: as the real kubelet. */
+  /** Absent: the same values as in the real kubelet. */
   readonly backoff?: BackoffLimits;
   /** The node's capacity; absent: the machine's. */
   readonly capacity?: Capacity;
@@ -60,7 +60,10 @@ export type ControlPlaneDeps = {
 
 export interface ControlPlane {
   readonly kubelet: Kubelet;
-  /** A caller adds a process that it starts itself here: it is killed when local mode ends or is killed. */
+  /**
+   * A caller that starts a process itself adds it here, so that the process is killed when local mode ends or is
+   * killed.
+   */
   readonly processes: ProcessRecords;
   /** @param graceMs time for containers between SIGTERM and SIGKILL */
   close(graceMs: number): Promise<void>;

@@ -2,7 +2,8 @@
  * The port through which local mode's controllers and kubelet read and write the API's objects without HTTP.
  * Owns: the interface. local/api-server implements it over the same store, validation and admission as HTTP requests,
  * so no part of local mode can write what a client could not.
- * Rule: a watch handler is told that an object changed; it may be called twice for one change, and it must not throw.
+ * Rule: a watch handler is called when an object has changed. It may be called twice for one change, and it must not
+ * throw.
  */
 import type { KubeObject, StoredMeta } from '../api/kube-object.ts';
 

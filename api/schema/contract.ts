@@ -75,7 +75,7 @@ function only<const V extends string | number>(value: V): Schema<V> {
   return schemaOf({ type: typeof value === 'number' ? 'integer' : 'string', contract: { only: value } });
 }
 
-/** A word of a list to which a later version may add: only the length is checked. */
+/** A word from a list that a later version may extend, so only its length is checked. */
 function wordOf<V extends string>(bound: { readonly max: number }): Schema<V> {
   return schemaOf({ type: 'string', maxLength: bound.max });
 }

@@ -70,7 +70,7 @@ export const embeddingSpec = {
     .defaultsTo('Truncate'),
 };
 
-/** CEL: whether the uri begins with one of these. */
+/** CEL: whether the uri begins with one of these prefixes. */
 function uriStartsWith(starts: readonly string[]): string {
   const tests = starts.map((start) => `self.uri.startsWith('${start}')`);
   return tests.length === 1 ? (tests[0] ?? '') : `(${tests.join(' || ')})`;

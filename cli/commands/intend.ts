@@ -37,9 +37,9 @@ type Verb = {
   readonly intent: Intent;
   readonly about: string;
   readonly text: string;
-  /** How the user names a revision: with --revision or as the second argument. Absent: not possible. */
+  /** How the user names a revision: with --revision or as the second argument. Absent: the user cannot name one. */
   readonly revision?: 'flag' | 'argument';
-  /** What the status must be before the decision. Absent: the decision uses only the spec. */
+  /** The condition that the status must meet before the decision. Absent: the decision uses only the spec. */
   readonly settled?: NonNullable<ChangeDeps['settled']>;
   /** The command starts or continues a rollout, so --wait is allowed. */
   readonly canWait: boolean;
@@ -234,7 +234,7 @@ async function carryOut({ name, cluster, ref, write, stop }: Carrying, revision:
   return written;
 }
 
-/** A retry token that differs from the present one in the spec: the current time, so that users can read it. */
+/** A retry token that differs from the one in the spec. It is the current time, so that users can read it. */
 function newToken({ spec }: OnnxModel): string {
   const time = toApiTime(systemClock.now());
   return spec.rollout?.retryToken === time ? `${time}-2` : time;

@@ -1,5 +1,5 @@
 /**
- * Which routes attach to which listeners, and the conditions of routes that attach to none.
+ * Which routes attach to which listeners, and the conditions of routes that do not attach to any.
  * Owns: the rules of the Gateway API for a parent reference (section, port, namespace, hostname) and for a backend
  * reference, with its reasons.
  * Pure.

@@ -1,7 +1,7 @@
 /**
  * The open ports of Gateways: one HTTP server for each address and port, and its current rules.
  * Owns: opening and closing them; the answers 404 when no rule matches, 500 when the rule has no usable backend and 503
- * when none is ready, as the Gateway API requires.
+ * when no backend is ready, as the Gateway API requires.
  * Ends: `close` ends every server and connection.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -63,7 +63,7 @@ export class Listeners {
     return this.#opened.get(id)?.state ?? 'Opening';
   }
 
-  /** The last failure is long enough ago to try again. */
+  /** Enough time has passed since the last failure to try again. */
   #isDue({ state }: Opened): boolean {
     return typeof state === 'object' && this.#clock.monotonic() - state.atMs >= bindRetryMs;
   }

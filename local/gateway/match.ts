@@ -1,7 +1,7 @@
 /**
  * Chooses the rule for a request, and one of its backends.
  * Owns: the Gateway API's precedence: the more exact host first, then the more exact path, then the older route; and
- * the choice by weight, anew for every request.
+ * the choice by weight, which is made separately for every request.
  * Pure: the random number is passed in.
  */
 import { covers } from './attach.ts';

@@ -25,7 +25,7 @@ export class ContainerLog {
   #bytes = 0;
   #ended = false;
 
-  /** @param dir a folder for this run alone; created anew */
+  /** @param dir a folder for this run alone; an existing folder is deleted first */
   constructor(dir: string, now: () => number, limitBytes = fileLimitBytes) {
     this.#dir = dir;
     this.#now = now;
@@ -84,7 +84,7 @@ export class ContainerLog {
     let generation = oldestKept();
     tail.open(this.#path(generation));
     for (;;) {
-      // Read the state before the file: lines written after that are read in the next round.
+      // Read #ended before the file: lines that are written after this moment are read in the next round.
       const ended = this.#ended;
       const isLast = generation === this.#generation;
       const lines = tail.read();

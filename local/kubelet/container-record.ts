@@ -36,11 +36,11 @@ export const newRecord: ContainerRecord = {
 };
 
 /**
- * The record of a container after the kubelet was restarted: the container starts anew, and the run before the restart
- * has ended with an unknown exit code.
+ * The record of a container after the kubelet was restarted: the container starts again, and its run before the restart
+ * counts as ended, with an unknown exit code.
  *
  * @param status the container's status before the restart
- * @param runsAgain false for a container that has ended for good, by its pod's restart policy
+ * @param runsAgain false for a container that has ended and that the pod's restart policy does not restart
  * @param nowMs milliseconds since the epoch
  */
 export function recordAfterReboot(

@@ -83,7 +83,7 @@ function configFiles(objects: Objects, pod: StoredPod, volume: string, source: C
   throw new AppError('VOLUME_MISSING', { volume, why: `configmap "${source.name}" not found` });
 }
 
-/** All keys, or those in `items`, under the given paths. */
+/** All keys, or the keys in `items`, under the given paths. */
 function pickFiles(all: Files, volume: string, { items, optional }: ConfigVolume): Files {
   if (items === undefined) return all;
   const picked = new Map<string, string | Buffer>();

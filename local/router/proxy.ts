@@ -1,7 +1,8 @@
 /**
  * Forwards one connection from a client to a backend, byte for byte.
  * Owns: trying the next backend until one connects; half-open connections; closing both sides on an error.
- * Limits: the sockets apply back pressure: a slow reader stops the other side's writer. There is no further buffer.
+ * Limits: the sockets apply back pressure: a slow reader stops the other side's writer. Data is not buffered anywhere
+ * else.
  */
 import { connect, type Socket } from 'node:net';
 import type { Backend } from './backends.ts';

@@ -10,7 +10,7 @@ import type { Key } from './controller.ts';
 import { claimsPath, type VolumeClaim } from './resources.ts';
 
 export type ClaimFolders = {
-  /** Claim name → an existing folder. */
+  /** Name of a volume claim → an existing folder. */
   readonly given: ReadonlyMap<string, string>;
   readonly dataDir: string;
 };

@@ -155,7 +155,7 @@ function endpointsObject(service: StoredService, plans: readonly SlicePlan[]): N
   };
 }
 
-/** Creates or replaces the object, and does not write when nothing differs. */
+/** Creates or replaces the object. Does not write when the stored object is equal. */
 function put(objects: Objects, type: ResourcePath, wanted: NewObject): void {
   const { name = '', namespace = '', labels = {} } = wanted.metadata;
   const stored = objects.get({ ...type, namespace, name });

@@ -1,12 +1,13 @@
 /**
- * Decides what the queue's next move is.
+ * Decides what the queue does next.
  *
  * Owns:  which requests run together, which are dropped, and when it pays to wait. It sees shapes, ages and
  *        limits, never tensors, timers or engines.
  * Pure:  time comes in as `nowMs`.
- * Read:  planBatch, top to bottom. Expired first; then the group of the oldest request that is full or has
- *        waited long enough; else wait. Without a delay the oldest group always runs at once. Bulk requests are
- *        looked at only while no interactive one waits, or when they are due; the two never share a run.
+ * Read:  planBatch, top to bottom. It first drops requests whose deadline has passed. Then it looks at the groups, the
+ *        one with the oldest request first, and runs the first group that is full or has waited long enough. Otherwise
+ *        the queue waits. If no delay is configured, the group of the oldest request runs at once. A bulk request
+ *        runs while no interactive request waits, or when it is due. The two tiers never share a run.
  */
 
 import type { Tier } from '../../api/tiers.ts';

@@ -36,11 +36,11 @@ const loadShare = 0.9;
 const servingBytes = 8 * mib;
 /** Least memory for requests: a body may take an eighth of it, JSON a quarter, a run half. */
 const leastRoomBytes = 8 * mib;
-/** Memory for requests in a limit that an error message recommends. */
+/** The part for requests of the memory limit that an error message recommends. */
 const tellRoomBytes = 48 * mib;
 const emptyProcessBytes = 45 * mib;
 const threadsBytes = 20 * mib;
-/** A process with a session, without the weights. */
+/** Memory of a process with one session, not counting the weights. */
 const sessionBytes = 50 * mib;
 
 /**
@@ -75,7 +75,7 @@ export function shareMemory(memoryBytes: number | undefined, heldBytes: number):
 
 /**
  * A sufficient memory limit, for the message that refuses a smaller one. It includes memory for requests, and the
- * weights a second time, because optimising the model holds another copy.
+ * weights a second time, because a second copy is in memory while the model is optimised.
  *
  * @param heldBytes anonymous memory of the process @param loadBytes memory that loading the model adds
  */
@@ -104,7 +104,8 @@ export function loadFits(memoryBytes: number | undefined, heldBytes: number, loa
 }
 
 /**
- * Whether a warmed model leaves enough for requests. @param heldBytes anonymous memory of the process with the model
+ * Whether a warmed model leaves enough memory for requests.
+ * @param heldBytes anonymous memory of the process with the model
  */
 export function servingFits(memoryBytes: number | undefined, heldBytes: number): boolean {
   return memoryBytes === undefined || heldBytes + servingBytes + leastRoomBytes <= memoryBytes * usableShare;

@@ -23,7 +23,7 @@ export class RunWatch {
     this.#leastMs = leastMs;
   }
 
-  /** The same engine; runs and steps through it are watched. */
+  /** Returns the same engine, except that its runs and steps are watched. */
   watched(engine: Engine): Engine {
     const sequences = this.#watchedSequences(engine.sequences);
     return {

@@ -9,7 +9,7 @@ import { AppError } from '../../api/errors.ts';
 import type { SequenceNews, WorkerStep } from './messages.ts';
 import type { Sequence, Sequences, SequenceStep, StateUsage, StepResult } from './port.ts';
 
-/** What the sequences need of their engine. */
+/** What the sequences need from their engine. */
 export type SlotSequencesDeps = {
   /** The model's name, for error messages. */
   readonly model: string;
@@ -115,7 +115,7 @@ export class SlotSequences implements Sequences {
     return [...this.#entries].some(([sequence, { isLost }]) => sequence.slot === slot && !isLost);
   }
 
-  /** The worker of a slot has ended, and the state of its sequences with it. */
+  /** Call this when the worker of a slot has ended: the state of its sequences is lost. */
   loseSlot(slot: number): void {
     this.#lose([...this.#entries.keys()].filter((sequence) => sequence.slot === slot));
   }

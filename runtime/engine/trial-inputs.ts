@@ -14,7 +14,7 @@ import type { TensorSpec } from './signature.ts';
  */
 export const fills = [8, 32, 1, 64, 320] as const;
 
-/** Numbers of rows to compare: kernels for one row differ from those for several. */
+/** Numbers of rows to compare: kernels for one row differ from kernels for several. */
 export const rowCounts = [1, 2, 4] as const;
 
 export type TrialSample = {
@@ -24,7 +24,7 @@ export type TrialSample = {
   /** Factor for floating-point values; default 1. */ readonly scale?: number;
 };
 
-/** Larger inputs add nothing to the test, and a generated shape must not exhaust the machine's memory. */
+/** Larger inputs do not improve the test, and a generated shape must not exhaust the machine's memory. */
 const maxElements = 4_000_000;
 
 /** @returns undefined when the shape is too large to generate */

@@ -129,7 +129,7 @@ async function rowsAreIndependent(engine: WarmEngine, outputs: readonly string[]
   const alone: { readonly row: () => NamedTensors; readonly outputs: NamedTensors }[] = [];
   for (const row of rows) {
     const [part] = (await engine.run({ parts: [row()], outputs })).parts;
-    // Skip a size that the model refuses on its own: it tells nothing about batching.
+    // Skip a size that the model refuses even without batching: it does not show whether batching works.
     if (part?.kind === 'Done') alone.push({ row, outputs: part.outputs });
   }
   const together = await engine.run({ parts: alone.map(({ row }) => row()), outputs });

@@ -25,7 +25,7 @@ export type Acquired = {
   readonly folder: boolean;
   /** The folder that contains `files`. */
   readonly root: string;
-  /** The folder that links in it must not lead out of. */
+  /** Links must not lead out of this folder. */
   readonly boundary: string;
   readonly files: readonly SourceFile[];
   /** Digest of the file, or of the folder. */

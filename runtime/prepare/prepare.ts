@@ -217,7 +217,7 @@ function servedDigest({ files }: Acquired, graph: string, { externalFiles }: Mod
   return one !== undefined && served.length === 1 ? one.digest : folderDigest(served);
 }
 
-/** Weights beside the graph are part of the model: without a digest they could change unnoticed. */
+/** Weights in files next to the graph are part of the model: without a digest they could change unnoticed. */
 function checkExternal(acquired: Acquired, graph: string, info: ModelInfo): void {
   const known = new Set(acquired.files.map((file) => file.path));
   const folder = dirname(graph);

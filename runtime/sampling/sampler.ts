@@ -16,7 +16,7 @@ export type SamplerDeps = {
   readonly limitBytes: number;
 };
 
-/** A chosen request without its answer. The caller calls exactly one of the functions, once. */
+/** A chosen request that waits for its answer. The caller calls exactly one of the functions, once. */
 export type Draft = {
   readonly answered: (what: Omit<Sample, 'request'>) => void;
   readonly dropped: () => void;

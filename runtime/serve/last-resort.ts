@@ -22,11 +22,17 @@ export type LastResortDeps = {
   readonly kill: () => void;
 };
 
-/** Times before the end of the grace period: clients need time to receive the answers, and the kubelet kills later. */
+/**
+ * Both times count back from the end of the grace period. Clients need time to receive the answers, and the process
+ * must kill itself before the kubelet does.
+ */
 const answerBeforeMs = 3000;
 const killBeforeMs = 1000;
 
-/** Starts the timers. Requests may finish until 3 s before the end of the grace period, or half of it when short. */
+/**
+ * Starts the timers. Requests may finish until 3 s before the end of the grace period. In a short grace period they
+ * have half of it.
+ */
 export function endAfterGrace({ clock, logger, model, graceMs, runs, giveUp, sayLast, kill }: LastResortDeps): void {
   const answerAtMs = Math.max(graceMs / 2, graceMs - answerBeforeMs);
   const killAtMs = Math.max(answerAtMs, graceMs - killBeforeMs);

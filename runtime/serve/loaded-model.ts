@@ -136,7 +136,7 @@ const measuredRows = 8;
 const measuringShare = 1 / 4;
 const measuringMs = 4000;
 const measuringPatienceMs = 40_000;
-/** Share of the memory for runs that a measured run may be expected to take. */
+/** A run is measured only if it is predicted to take at most this share of the memory for runs. */
 const measuringRoom = 1 / 2;
 
 export class LoadedModel implements ProtocolModel {
@@ -246,7 +246,7 @@ export class LoadedModel implements ProtocolModel {
     return this.#shares.now;
   }
 
-  /** Messages about requests that the model would accept and the memory limit does not allow. */
+  /** Messages about requests that the model accepts, but for which the memory limit is too low. */
   get notes(): readonly string[] {
     const {
       maxTokens,

@@ -32,7 +32,10 @@ export type ServingDeps = {
   /** Undefined: last words are not written. */
   readonly terminationLog: string | undefined;
   readonly logger: Logger;
-  /** Decides which requests may take samples or are not counted. Absent: none of them. */
+  /**
+   * Decides which requests may take samples, and which are not counted. Absent: no request may take samples, and all
+   * are counted.
+   */
   readonly door?: Door;
   readonly onReady: (server: ModelServer) => void;
   /** Aborted on Ctrl-C: the drain does not wait until clients stop sending requests. */
@@ -78,13 +81,13 @@ export async function serveModel(deps: ServingDeps, stop: AbortSignal): Promise<
     });
   const endWithin = (): number => {
     if (hurry?.aborted === true) return Math.min(graceMs, patienceMs);
-    // When runs are stuck, only clients need time, to notice that the pod is not ready.
+    // When runs are stuck, the process only waits so that clients can notice that the pod is not ready.
     return server.alive ? graceMs : Math.min(graceMs, drainMs + hopelessMs);
   };
   // On Ctrl-C, the listener that aborts `hurry` must run first.
   stop.addEventListener('abort', () => queueMicrotask(() => lastResort(endWithin())), { once: true });
   await server.listen();
-  // After a crash in native code nothing can be written, so the message is written before.
+  // After a crash in native code this process cannot write a message, so it writes the message now.
   sayLast(
     deps,
     'ENGINE_LOST',

@@ -1,9 +1,10 @@
 /**
- * Reads the runtime's counters once a second; keeps the latest report, and the ring of blocks made of the differences.
+ * Reads the runtime's counters once a second. Keeps the latest report, and the ring of blocks, which is made from the
+ * differences between readings.
  *
- * Owns:  the loop and its pauses. After `stop` it reads on until the runtime's socket is closed, because requests that
- *        are answered while the pod drains count, too.
- * Ends:  `run` returns when the runtime is gone after `stop`, or `drainLimitMs` after `stop`.
+ * Owns:  the loop and its pauses. After `stop` it continues to read until the runtime's socket is closed, because
+ *        requests that are answered while the pod drains also count.
+ * Ends:  after `stop`, `run` returns when the runtime has ended, and at the latest after `drainLimitMs`.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { backoffMs } from '../../lib/retry.ts';

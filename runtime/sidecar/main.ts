@@ -1,9 +1,9 @@
 /**
- * The sidecar: a small process beside the runtime that reports the state of the pod.
+ * The sidecar: a small process next to the runtime that reports the state of the pod.
  *
  * Owns:  the wiring of collector, golden run, replayer, prober and server. It is a separate process so that it can
  *        report on a runtime that hangs, was killed for its memory, or never started.
- * Ends:  after `stop` it serves reports while the runtime drains, and ends when the runtime is gone.
+ * Ends:  after `stop` it serves reports while the runtime drains, and ends when the runtime has ended.
  */
 import { Agent } from 'node:http';
 import type { Agreement, GoldenResult, Pairs, Report } from '../../api/report.ts';
@@ -29,7 +29,7 @@ const readDeadlineMs = 2_000;
 
 /**
  * @param environment POD_IP: the address to listen on and of the runtime; ONNX_CONFIG_DIR: the folder of the config
- * @returns 0 once the runtime is gone after `stop`
+ * @returns 0, after `stop` and once the runtime has ended
  * @throws AppError BAD_CONFIG, PORT_TAKEN
  */
 export async function runSidecar(

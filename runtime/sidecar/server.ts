@@ -92,7 +92,8 @@ async function answerReport(deps: ReportServerDeps, request: Request, response: 
     response.status(400).json({ error: { code: error.code, message: error.message } });
     return;
   }
-  // A report needs no token. Instructions without the token are ignored, so other readers do not change the operator's.
+  // A report needs no token. Instructions without the token are ignored, so other readers cannot change the operator's
+  // instructions.
   if (deps.door.isOpenTo(request.headers[tokenHeader])) deps.onAsked?.(asked);
   await send(reportText(deps, asked), request, response);
 }

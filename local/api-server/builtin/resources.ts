@@ -1,6 +1,6 @@
 /**
  * The built-in resources that local mode serves.
- * Owns: the table. rules.ts has the behaviour of each kind, columns.ts what `kubectl get` shows of it.
+ * Owns: the table. rules.ts has the behaviour of each kind, columns.ts has what `kubectl get` shows.
  */
 import { present } from '../../../api/present.ts';
 import type { Clock } from '../../../lib/clock.ts';

@@ -29,7 +29,8 @@ export function serveDefinitions(deps: DefinitionDeps): void {
   const { store, catalog } = deps;
   for (const definition of store.list(definitionsTable))
     catalog.setCustom(tableNameOf(definition), resourcesOf(definition));
-  // Synchronously, not as an event: the client may request the new resource as soon as its POST is answered.
+  // This runs inside the write, not as an event after it, because the client may request the new resource as soon as
+  // its POST is answered.
   store.onWrite((change) => {
     if (change.table === definitionsTable) follow(deps, change);
   });

@@ -65,7 +65,7 @@ export class Faults {
     this.#watches.resetAll();
   }
 
-  /** Every open watch stays open and sends nothing more. */
+  /** Every open watch stays open, but does not send events any more. */
   stallWatches(): void {
     this.#watches.stallAll();
   }

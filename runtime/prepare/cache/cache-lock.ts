@@ -2,8 +2,9 @@
  * Allows one `prepare` at a time in a cache folder.
  *
  * Owns:  the lock file: created exclusively, touched every five seconds while held.
- * Ends:  its holder releases it. The lock of a killed process is taken over at once on the same host; that of another
- *        host on a shared volume after thirty seconds without a touch, by the waiter's own clock.
+ * Ends:  its holder releases it. The lock of a killed process on the same host is taken over at once. The lock of
+ *        another host on a shared volume is taken over after thirty seconds without a touch, measured with the waiter's
+ *        own clock.
  */
 import { open, readFile, rename, rm, stat, link, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
 /**
- * Reads a model from a disk of this machine: a mounted claim, or in local mode any folder.
+ * Reads a model from a disk of this machine: a mounted volume claim, or in local mode any folder.
  *
  * Owns:   finding the files and computing their digests, without copying. Every prepare hashes them again, because the
  *         volume may have been changed.
@@ -21,7 +21,7 @@ export type DiskPlace = {
   readonly uri: string;
   readonly path: string;
   readonly folder: boolean;
-  /** The folder that links must not lead out of: the claim's folder, or `/` for no restriction. */
+  /** Links must not lead out of this folder: the folder of the volume claim, or `/` for no restriction. */
   readonly boundary: string;
 };
 

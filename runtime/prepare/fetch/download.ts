@@ -2,7 +2,8 @@
  * Downloads one file into the staging folder: resumes, retries, limits and hashes it.
  *
  * Owns:   when and from where to retry, and the check of the bytes.
- * Limits: the source's size (shared by all its files), failed attempts in a row, and a hundred times as many in total.
+ * Limits: the source's size (shared by all its files); a number of failed attempts in a row, and a hundred times that
+ *         number of failed attempts in total.
  * Throws: the source's permanent errors; SOURCE_TOO_LARGE; DIGEST_MISMATCH; DISK_FULL; the last SOURCE_UNAVAILABLE.
  */
 import type { Hash } from 'node:crypto';
@@ -34,7 +35,7 @@ export type Wanted = {
   /** Path inside the staging folder. */
   readonly as: string;
   readonly digest?: string;
-  /** Bytes left by the source's other files. */
+  /** Bytes of the source's limit that its other files do not use. */
   readonly roomBytes: number;
 };
 

@@ -1,8 +1,8 @@
 /**
- * Files behind an http(s) URL: a single one, or those of a folder.
+ * Files behind an http(s) URL: a single file, or the files of a folder.
  *
- * Owns:  range requests (RFC 9110, 13.1.5 If-Range and 14.4 Content-Range), and the check that a response is that range
- *        of the same file. Otherwise the download starts from the beginning.
+ * Owns:  range requests (RFC 9110, 13.1.5 If-Range and 14.4 Content-Range), and the check that a response contains the
+ *        requested range of the same file. Otherwise the download starts from the beginning.
  */
 import { AppError } from '../../../api/errors.ts';
 import { eagerly } from './eager-body.ts';

@@ -120,7 +120,9 @@ function registryUrl(text: string | undefined, name: string): URL {
   return new URL(text.endsWith('/') ? text : `${text}/`);
 }
 
-/** npm stores credentials under `//host/path/:key` and uses those of the longest path that contains the URL. */
+/**
+ * npm stores credentials under `//host/path/:key` and uses the credentials of the longest path that contains the URL.
+ */
 function authorization(config: Config, url: URL): string | undefined {
   const segments = url.pathname.split('/').slice(0, -1);
   for (let count = segments.length; count >= 1; count -= 1) {

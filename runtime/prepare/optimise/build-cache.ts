@@ -2,8 +2,8 @@
  * Determines how a model runs on this machine, and builds the optimised form that all sessions share.
  *
  * Owns:   the order: probe providers → load and run the original → write the optimised form, with weights laid out for
- *         this CPU in a file that sessions map → run it and compare. Each step is a child process, to contain crashes
- *         and memory peaks. The result is cached under a key of model, options, ONNX Runtime and CPU.
+ *         this CPU in a file that sessions memory-map → run it and compare. Each step is a child process, to contain
+ *         crashes and memory peaks. The result is cached under a key of model, options, ONNX Runtime and CPU.
  * Throws: PROVIDER_UNAVAILABLE, ENGINE_LOAD_FAILED, MODEL_TOO_LARGE. If no form can be built, a note says so.
  */
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -46,7 +46,7 @@ export type BuildJob = {
 
 export type BuildResult = {
   readonly providerChain: readonly ProviderName[];
-  /** Session config entries that the provider chain requires in addition to those of the spec. */
+  /** Session config entries that the provider chain requires in addition to the spec's entries. */
   readonly sessionConfig: Readonly<Record<string, string>>;
   /** Largest share first; empty when no generated input ran. */
   readonly providers: readonly ProviderUse[];
@@ -83,7 +83,7 @@ export async function buildCache(asked: BuildJob): Promise<BuildResult> {
 type Building = BuildJob & { readonly roomBytes?: number };
 
 async function withRoom(job: BuildJob): Promise<Building> {
-  // A twentieth stays free, so that the child is stopped before the kernel would kill one of the two.
+  // A twentieth stays free, so that this process stops the child before the kernel kills either process.
   return job.limitBytes === undefined
     ? job
     : { ...job, roomBytes: Math.max(0, job.limitBytes * 0.95 - (await anonymousBytes(process.pid))) };
@@ -263,7 +263,10 @@ export type OptimiseFacts = {
   readonly roomBytes: number | undefined;
 };
 
-/** @returns undefined when the optimised form should be built. The note is absent if users do not expect the form. */
+/**
+ * @returns undefined when the optimised form should be built. The note is absent when users would not expect an
+ * optimised form.
+ */
 export function whyNotOptimise({
   first,
   weightsBytes,
@@ -320,7 +323,8 @@ async function optimiseFrom(
     options: savingTo(graphPath, optionsFor(job, plan, false), fromBytes),
   });
   if (written.kind !== 'Done') return { problem: `the optimised form could not be written: ${wordsOf(written)}` };
-  // Whether an unaligned weight crashes depends on a request's shapes, so the trial alone cannot rule it out.
+  // Whether an unaligned weight causes a crash depends on the request's shapes, so the trial alone cannot rule a crash
+  // out.
   const { externalFiles } = await inspectModel(graphPath);
   if (externalFiles.some((file) => !file.aligned)) return { problem: 'weights in the optimised form are not aligned' };
   const checked = await trial(job, {

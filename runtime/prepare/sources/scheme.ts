@@ -17,7 +17,7 @@ export type OpenedSource = { readonly files: readonly SourceFile[] } & (
   | {
       /** The folder that contains `files`. */
       readonly root: string;
-      /** The folder that links must not lead out of; absent: `root`. */
+      /** Links must not lead out of this folder; absent: `root`. */
       readonly boundary?: string;
     }
   | { readonly staging: FetchDeps['staging'] }

@@ -23,8 +23,8 @@ import { RequestReader } from './tokenizer-thread.ts';
 import { vectorsOf } from './vectors.ts';
 
 /**
- * Maximum padded tokens of a piece. On a CPU an encoder gains nothing from batches beyond a few hundred tokens, and
- * each token needs memory for intermediate results; other devices need large batches.
+ * Maximum padded tokens of a piece. On a CPU an encoder does not get faster with batches of more than a few hundred
+ * tokens, and each token needs memory for intermediate results; other devices need large batches.
  */
 const maxPieceTokens = { onCpu: 512, elsewhere: 8192 } as const;
 const piecesAtOnce = 4;
@@ -42,7 +42,7 @@ type Setup = {
   readonly firstPosition: number;
 };
 
-/** Used when neither the spec nor a file beside the model limits the tokens of a text. */
+/** Used when neither the spec nor a file of the model limits the tokens of a text. */
 const usualMaxTokens = 512;
 
 /** @throws AppError BAD_CONFIG or MODEL_INVALID when tokenizer, model and spec do not match */

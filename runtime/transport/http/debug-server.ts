@@ -2,7 +2,7 @@
  * The routes of the metrics port: /metrics, /counters and /config; for sidecars also /samples and the inference
  * protocols, for requests that are not counted as traffic.
  *
- * Owns:  those routes. Their own port lets a NetworkPolicy treat them apart from user requests.
+ * Owns:  those routes. They have their own port, so that a NetworkPolicy can treat them differently from user requests.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type Express } from 'express';

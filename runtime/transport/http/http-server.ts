@@ -24,9 +24,9 @@ export type ListenDeps = {
   readonly stalledMs?: number;
   /** Default: the system clock. */
   readonly clock?: Clock;
-  /** `quiet` ignores requests with these URLs. Default: it ignores none. */
+  /** Whether `quiet` ignores a request with this URL. Default: it does not ignore any request. */
   readonly isProbe?: (url: string) => boolean;
-  /** Called when a new connection needs room while every connection has a request in progress. */
+  /** Called when a new connection arrives at the limit while every connection has a request in progress. */
   readonly onFull?: () => void;
 };
 
@@ -167,7 +167,7 @@ function makeServer(handler: HttpHandler, deps: ListenDeps, connections: Connect
   });
   const broken = new WeakSet<Socket>();
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    // Everything after the first error on a connection is invalid, too: only the first is answered.
+    // All data after the first error on a connection is invalid too, so only the first error is answered.
     if (broken.has(socket)) return;
     broken.add(socket);
     endBroken(error, socket, latest.get(socket), clock);
@@ -219,7 +219,8 @@ function endBroken(error: NodeJS.ErrnoException, socket: Socket, last: ServerRes
     return;
   }
   if (last !== undefined && last.req.complete && !last.writableFinished) {
-    // A valid request came before the error: send its answer first, or the client would take the error for that answer.
+    // A valid request came before the error: send its answer first, because the client would otherwise read the error
+    // as that answer.
     last.on('close', () => {
       if (socket.writable) endBroken(error, socket, undefined, clock);
     });

@@ -1,8 +1,8 @@
 /**
  * Byte-pair encoding: joins the letters of a word pair by pair, in the order learnt in training.
  *
- * Owns:   the model as in Python's tokenizers. A letter that the vocabulary lacks becomes its bytes (byte_fallback),
- *         the unknown token, or nothing.
+ * Owns:   the model as in Python's tokenizers. A letter that the vocabulary lacks is replaced by its bytes
+ *         (byte_fallback) or by the unknown token, or is dropped.
  * Throws: TokenizerUnsupported.
  */
 import { remembering, type TokenModel } from './model.ts';
@@ -78,7 +78,8 @@ function readMerges(options: Options, vocabulary: ReadonlyMap<string, number>, p
 function lettersOf(word: string, rules: Rules): number[] {
   const letters = Array.from(word);
   const ids: number[] = [];
-  // The library writes the unknown token only at the next known letter or at the end, after bytes that follow it.
+  // Like the library, this writes an unknown token late: at the next known letter, or at the end of the word. Byte
+  // tokens of letters in between are written before it.
   let waiting: number | undefined;
   const flush = (): void => {
     if (waiting !== undefined) ids.push(waiting);
@@ -149,7 +150,7 @@ class Word {
     return this.#ids.filter((_, at) => this.#gone[at] === 0);
   }
 
-  /** @returns false when there are no more pairs */
+  /** @returns false when no pair is left */
   mergeNext(): boolean {
     const best = this.#queue.pop();
     if (best === undefined) return false;
