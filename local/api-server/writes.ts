@@ -46,12 +46,14 @@ const maxGeneratedPrefix = 58;
 /** Called when an update removes the last finalizer of an object that is being deleted. */
 export type FinishDeletion = (resource: Resource, object: StoredObject) => void;
 
+export type WritesDeps = { readonly store: Store; readonly clock: Clock };
+
 export class Writes {
   readonly #store: Store;
   readonly #clock: Clock;
   finishDeletion: FinishDeletion = () => {};
 
-  constructor(deps: { readonly store: Store; readonly clock: Clock }) {
+  constructor(deps: WritesDeps) {
     this.#store = deps.store;
     this.#clock = deps.clock;
   }

@@ -23,14 +23,13 @@ const touchMs = 5000;
 const staleMs = 30_000;
 const lookMs = 200;
 
+export type CacheLockDeps = { readonly clock: Clock; readonly logger: Logger; readonly signal: AbortSignal };
+
 /**
  * Waits until the lock is free.
  * @throws the signal's reason when it is aborted
  */
-export async function lockCache(
-  folder: string,
-  deps: { readonly clock: Clock; readonly logger: Logger; readonly signal: AbortSignal },
-): Promise<CacheLock> {
+export async function lockCache(folder: string, deps: CacheLockDeps): Promise<CacheLock> {
   const path = join(folder, 'lock');
   const { clock, logger, signal } = deps;
   let seen: Sight | undefined;

@@ -41,7 +41,7 @@ export type BuildJob = {
   readonly optimiseFromBytes: number;
   /** `optimised/<key>` of the cache; created if needed. */
   readonly folder: string;
-  readonly tools: TrialDeps & { readonly logger: Logger };
+  readonly deps: TrialDeps & { readonly logger: Logger };
 };
 
 export type BuildResult = {
@@ -120,7 +120,7 @@ async function build(job: Building, scratch: string): Promise<Stored> {
     return { ...base, ...whenPlain(outcome, refusal.note === undefined ? notes : [...notes, refusal.note]) };
   const made = await optimise(job, plan, scratch);
   if ('problem' in made) {
-    job.tools.logger.warn('optimised model was discarded', { model: job.name, problem: made.problem });
+    job.deps.logger.warn('optimised model was discarded', { model: job.name, problem: made.problem });
     return {
       ...base,
       ...whenPlain(outcome, [...notes, `serving the original model, without shared weights: ${made.problem}`]),
@@ -168,17 +168,13 @@ async function probe(job: Building, scratch: string, notes: string[]): Promise<S
   for (const provider of providersToProbe(job.execution)) {
     await writeFile(path, modelBytes(probeModel));
     const plan = { chain: [provider], sessionConfig: {} };
-    const outcome = await runTrial(
-      { graphPath: path, options: optionsFor(job, plan, false) },
-      { timeoutMs },
-      job.tools,
-    );
+    const outcome = await runTrial({ graphPath: path, options: optionsFor(job, plan, false) }, { timeoutMs }, job.deps);
     if (outcome.kind === 'Done') continue;
     if (job.execution.fallbackPolicy === 'Forbid')
       throw new AppError('PROVIDER_UNAVAILABLE', { provider, why: wordsOf(outcome) });
     missing.add(provider);
     notes.push(`execution provider ${provider} cannot be used here (${wordsOf(outcome)})`);
-    job.tools.logger.warn('execution provider is not available', { provider, why: wordsOf(outcome) });
+    job.deps.logger.warn('execution provider is not available', { provider, why: wordsOf(outcome) });
   }
   return missing;
 }
@@ -310,7 +306,7 @@ async function optimise(
   for (const fromBytes of shareFromBytes) {
     const made = await optimiseFrom(fromBytes, { job, plan, scratch });
     if ('peakBytes' in made) return made;
-    job.tools.logger.debug('optimised form failed its check', { model: job.name, fromBytes, problem: made.problem });
+    job.deps.logger.debug('optimised form failed its check', { model: job.name, fromBytes, problem: made.problem });
     ({ problem } = made);
   }
   return { problem };
@@ -379,7 +375,7 @@ function trial(job: Building, task: TrialTask): Promise<TrialOutcome> {
   return runTrial(
     task,
     { timeoutMs, runsMs: job.runsMs, ...(job.roomBytes === undefined ? {} : { memoryBytes: job.roomBytes }) },
-    job.tools,
+    job.deps,
   );
 }
 

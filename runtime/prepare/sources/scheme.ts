@@ -5,7 +5,7 @@
  *       the cache and other fields of the spec in the same way for every scheme.
  */
 import type { SourceConfig } from '../../../api/runtime-config.ts';
-import type { FetchContext } from '../fetch/download.ts';
+import type { FetchDeps } from '../fetch/download.ts';
 import type { HttpOptions } from '../fetch/http-client.ts';
 import type { NpmMachine } from '../fetch/npm-settings.ts';
 import type { SourceFile } from '../prepared.ts';
@@ -20,20 +20,20 @@ export type OpenedSource = { readonly files: readonly SourceFile[] } & (
       /** Links must not lead out of this folder; absent: `root`. */
       readonly boundary?: string;
     }
-  | { readonly staging: FetchContext['staging'] }
+  | { readonly staging: FetchDeps['staging'] }
 );
 
-export type OpenTools = {
+export type OpenDeps = {
   /** Mount path of the volume claim of a pvc:// URI. */
   readonly sourceDir: string | undefined;
   readonly npm: NpmMachine;
   readonly http: HttpOptions;
-  readonly fetch: Omit<FetchContext, 'staging'>;
+  readonly fetch: Omit<FetchDeps, 'staging'>;
   /**
    * For sources that are copied to this machine: takes the files from the cache, or calls `fetch`, which writes them
    * into `staging`.
    */
-  readonly throughCache: (fetch: (context: FetchContext) => Promise<readonly SourceFile[]>) => Promise<OpenedSource>;
+  readonly throughCache: (fetch: (deps: FetchDeps) => Promise<readonly SourceFile[]>) => Promise<OpenedSource>;
 };
 
 export interface SourceScheme<L extends SourceLocation = SourceLocation> {
@@ -44,5 +44,5 @@ export interface SourceScheme<L extends SourceLocation = SourceLocation> {
    * there is checked against it.
    * @throws AppError of the artifact group in api/error-codes.ts
    */
-  open(location: L, asked: SourceConfig, tools: OpenTools): Promise<OpenedSource>;
+  open(location: L, asked: SourceConfig, deps: OpenDeps): Promise<OpenedSource>;
 }

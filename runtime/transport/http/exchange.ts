@@ -32,9 +32,9 @@ export type Terms = {
   readonly tier: Tier;
 };
 
-/** A request that the sidecar marked with besideHeader is bulk work. @param calls dependencies of uncounted calls */
-export function sidecarTerms(calls: CallDeps, { headers }: Pick<IncomingMessage, 'headers'>): Terms {
-  return { calls, tier: headers[besideHeader] === undefined ? 'interactive' : 'bulk' };
+/** A request that the sidecar marked with besideHeader is bulk work. @param deps dependencies of uncounted calls */
+export function sidecarTerms(deps: CallDeps, { headers }: Pick<IncomingMessage, 'headers'>): Terms {
+  return { calls: deps, tier: headers[besideHeader] === undefined ? 'interactive' : 'bulk' };
 }
 
 /** The header in which a client sets its deadline, in milliseconds. */
