@@ -62,7 +62,7 @@ export const reportQuery = {
   blocksFrom: 'blocksFrom',
   /**
    * IP addresses of ready pods of stable, comma-separated, at most 16. The candidate's golden run and replay send
-   * requests to them. Their token is in a header.
+   * requests to them. The token of these pods is in a header.
    */
   peers: 'peers',
   /** Share of requests, 0 to 1, that this pod keeps as samples for the replay. */

@@ -12,8 +12,8 @@ import { env } from '../api/names.ts';
 import { systemClock, type Clock } from '../lib/clock.ts';
 import { silentLogger, type Logger } from '../lib/log.ts';
 import packageJson from '../package.json' with { type: 'json' };
-import { startApiServer, type ApiServerOptions, type LocalApiServer } from './api-server/server.ts';
-import { startControlPlane, type ControlPlane, type ControlPlaneOptions } from './control-plane.ts';
+import { startApiServer, type ApiServerDeps, type LocalApiServer } from './api-server/server.ts';
+import { startControlPlane, type ControlPlane, type ControlPlaneDeps } from './control-plane.ts';
 import { openDataFolder } from './data-folder.ts';
 import type { Image } from './kubelet/images.ts';
 import type { NewObject, Objects } from './objects.ts';
@@ -28,7 +28,7 @@ const repository = join(import.meta.dirname, '..');
  */
 const endGraceMs = 3000;
 
-export type LocalClusterOptions = {
+export type LocalClusterDeps = {
   /** Absent: a temporary folder that is removed at the end. Only a given folder keeps its state across restarts. */
   readonly dataDir?: string;
   /** Absent: `kubeconfig` in the data folder. */
@@ -44,7 +44,7 @@ export type LocalClusterOptions = {
   readonly machineEnv?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
   readonly logger?: Logger;
-  readonly controlPlane?: Pick<ControlPlaneOptions, 'backoff' | 'capacity' | 'limits'>;
+  readonly controlPlane?: Pick<ControlPlaneDeps, 'backoff' | 'capacity' | 'limits'>;
 };
 
 export interface LocalCluster {
@@ -65,7 +65,7 @@ export const runtimeImage = `onnx-operator/runtime:${packageJson.version}`;
  * @returns once the API answers and the kubelet runs pods
  * @throws AppError PORT_TAKEN, DATA_IN_USE, FOLDER_UNUSABLE
  */
-export async function startLocalCluster(options: LocalClusterOptions = {}): Promise<LocalCluster> {
+export async function startLocalCluster(deps: LocalClusterDeps = {}): Promise<LocalCluster> {
   const ends: (() => void | Promise<void>)[] = [];
   // These parts are ended in the reverse order of their start, because the operator and the pods need the API while
   // they end.
@@ -73,7 +73,7 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
     for (const end of ends.splice(0).reverse()) await end();
   };
   try {
-    return { ...(await start(options, ends)), close };
+    return { ...(await start(deps, ends)), close };
   } catch (error) {
     await close();
     throw error;
@@ -81,27 +81,27 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
 }
 
 async function start(
-  options: LocalClusterOptions,
+  deps: LocalClusterDeps,
   ends: (() => void | Promise<void>)[],
 ): Promise<Omit<LocalCluster, 'close'>> {
-  const { clock = systemClock, logger = silentLogger } = options;
-  const folder = openDataFolder(options.dataDir);
+  const { clock = systemClock, logger = silentLogger } = deps;
+  const folder = openDataFolder(deps.dataDir);
   ends.push(() => folder.close());
   const api = await startApi({
     clock,
     logger,
-    port: options.port ?? 0,
-    ...(options.dataDir === undefined ? {} : { dataDir: join(folder.dir, 'state') }),
+    port: deps.port ?? 0,
+    ...(deps.dataDir === undefined ? {} : { dataDir: join(folder.dir, 'state') }),
   });
   ends.push(() => api.close());
   applyDefinitions(api.objects);
-  const plane = startNode(api.objects, folder.dir, options);
+  const plane = startNode(api.objects, folder.dir, deps);
   ends.push(() => plane.close(endGraceMs));
   api.setLogs(plane.kubelet);
-  const kubeconfig = options.kubeconfig ?? join(folder.dir, 'kubeconfig');
+  const kubeconfig = deps.kubeconfig ?? join(folder.dir, 'kubeconfig');
   writeKubeconfig(kubeconfig, api.kubeconfig());
-  if (options.operator !== undefined) {
-    const operator = new OperatorProcess(operatorCommand(kubeconfig, options.operator.extraArgs), {
+  if (deps.operator !== undefined) {
+    const operator = new OperatorProcess(operatorCommand(kubeconfig, deps.operator.extraArgs), {
       clock,
       logger,
       processes: plane.processes,
@@ -111,8 +111,8 @@ async function start(
   return { server: api.url, kubeconfig, dataDir: folder.dir, objects: api.objects };
 }
 
-function startNode(objects: Objects, dataDir: string, options: LocalClusterOptions): ControlPlane {
-  const { clock = systemClock, logger = silentLogger } = options;
+function startNode(objects: Objects, dataDir: string, deps: LocalClusterDeps): ControlPlane {
+  const { clock = systemClock, logger = silentLogger } = deps;
   // A node's files are the user's own here, so file:/// URIs may name them.
   const runtime: Image = {
     entrypoint: [process.execPath, join(repository, 'runtime', 'main.ts')],
@@ -123,21 +123,21 @@ function startNode(objects: Objects, dataDir: string, options: LocalClusterOptio
     clock,
     logger,
     dataDir,
-    images: new Map([[runtimeImage, runtime], ...(options.images ?? [])]),
-    volumes: options.volumes ?? new Map(),
-    machineEnv: options.machineEnv ?? {},
-    ...options.controlPlane,
+    images: new Map([[runtimeImage, runtime], ...(deps.images ?? [])]),
+    volumes: deps.volumes ?? new Map(),
+    machineEnv: deps.machineEnv ?? {},
+    ...deps.controlPlane,
   });
 }
 
-async function startApi(options: ApiServerOptions): Promise<LocalApiServer> {
+async function startApi(deps: ApiServerDeps): Promise<LocalApiServer> {
   try {
-    return await startApiServer(options);
+    return await startApiServer(deps);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
     throw new AppError(
       'BAD_FLAG',
-      { flag: '--port', problem: `this user may not listen on port ${options.port}` },
+      { flag: '--port', problem: `this user may not listen on port ${deps.port}` },
       { cause: error },
     );
   }

@@ -38,7 +38,7 @@ import {
 } from './workloads/resources.ts';
 import { placementKeys, syncPlacement } from './workloads/scheduler.ts';
 
-export type ControlPlaneOptions = {
+export type ControlPlaneDeps = {
   readonly objects: Objects;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -69,13 +69,13 @@ export interface ControlPlane {
   close(graceMs: number): Promise<void>;
 }
 
-export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
-  const { objects, clock, logger, dataDir } = options;
-  const folders: ClaimFolders = { given: options.volumes ?? new Map(), dataDir };
-  const capacity = options.capacity ?? { cpu: availableParallelism(), memoryBytes: totalmem() };
+export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
+  const { objects, clock, logger, dataDir } = deps;
+  const folders: ClaimFolders = { given: deps.volumes ?? new Map(), dataDir };
+  const capacity = deps.capacity ?? { cpu: availableParallelism(), memoryBytes: totalmem() };
   mkdirSync(dataDir, { recursive: true });
   const processes = new ProcessRecords(join(dataDir, 'processes'));
-  const cgroups = options.limits === 'watch' ? undefined : openMachineCgroups();
+  const cgroups = deps.limits === 'watch' ? undefined : openMachineCgroups();
   const memoryWatch = new MemoryWatch(clock);
   const addresses = new LoopbackAddresses();
   createGivenClaims(objects, folders);
@@ -89,12 +89,12 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
     dataDir,
     addresses,
     events: createEventRecorder(objects, clock, 'kubelet'),
-    images: new Map([...options.images].map(([name, image]) => [imageKey(name), image])),
+    images: new Map([...deps.images].map(([name, image]) => [imageKey(name), image])),
     processes: { records: processes, cgroups, memoryWatch },
-    backoff: options.backoff ?? kubeletBackoff,
-    machineEnv: options.machineEnv ?? {},
+    backoff: deps.backoff ?? kubeletBackoff,
+    machineEnv: deps.machineEnv ?? {},
   });
-  const controllers = startControllers(options);
+  const controllers = startControllers(deps);
   const slices = new ServiceSlices(objects);
   const router = new Router({
     objects,
@@ -119,7 +119,7 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
   };
 }
 
-function startControllers({ objects, clock, logger }: ControlPlaneOptions): readonly WorkloadController[] {
+function startControllers({ objects, clock, logger }: ControlPlaneDeps): readonly WorkloadController[] {
   const base = { objects, clock, logger };
   const recorder = (component: string): ReturnType<typeof createEventRecorder> =>
     createEventRecorder(objects, clock, component);

@@ -29,7 +29,7 @@ export type ModelChange =
   | { readonly kind: 'Merge'; readonly patch: Readonly<Record<string, unknown>> }
   | { readonly kind: 'Operations'; readonly patch: readonly JsonPatchOperation[] };
 
-export type Changing = {
+export type ChangeDeps = {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /**
@@ -46,15 +46,13 @@ export const observed = { is: (standing: RolloutStanding): boolean => standing.o
 export async function changeModel(
   cluster: Cluster,
   ref: ModelRef,
-  changing: Changing,
+  deps: ChangeDeps,
   decide: (model: OnnxModel) => ModelChange | undefined,
 ): Promise<boolean> {
-  const { clock, signal, settled } = changing;
+  const { clock, signal, settled } = deps;
   const change = async (): Promise<boolean> => {
     const model =
-      settled === undefined
-        ? await getModel(cluster, ref, signal)
-        : await settledModel(cluster, ref, changing, settled);
+      settled === undefined ? await getModel(cluster, ref, signal) : await settledModel(cluster, ref, deps, settled);
     const decided = decide(model);
     if (decided !== undefined) await patchModel(cluster, ref, decided, signal);
     return decided !== undefined;
@@ -85,8 +83,8 @@ export async function patchModel(
 async function settledModel(
   cluster: Cluster,
   ref: ModelRef,
-  { clock, signal }: Changing,
-  { is, withinMs = settledWithinMs }: NonNullable<Changing['settled']>,
+  { clock, signal }: ChangeDeps,
+  { is, withinMs = settledWithinMs }: NonNullable<ChangeDeps['settled']>,
 ): Promise<OnnxModel> {
   const deadline = startDeadline(clock, withinMs, signal);
   let last: OnnxModel | undefined;

@@ -32,7 +32,7 @@ export async function getModel({ client }: Cluster, ref: ModelRef, signal?: Abor
   return model;
 }
 
-export type Following = {
+export type FollowDeps = {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /** How long one watch lasts at most. Absent: a minute. */
@@ -45,7 +45,7 @@ export type Following = {
 export async function* followModel(
   { client }: Cluster,
   ref: ModelRef,
-  { clock, signal, watchSeconds = 60, trouble }: Following,
+  { clock, signal, watchSeconds = 60, trouble }: FollowDeps,
 ): AsyncGenerator<OnnxModel, void> {
   const news = new News(signal);
   const judge = (error: unknown): void => {

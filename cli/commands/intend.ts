@@ -11,7 +11,7 @@ import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { parseFlags } from '../../lib/flags.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
-import { changeModel, observed, type ModelChange, type Changing } from '../cluster/change-model.ts';
+import { changeModel, observed, type ModelChange, type ChangeDeps } from '../cluster/change-model.ts';
 import { clusterFlags, clusterFlagsHelp, modelName } from '../cluster/cluster-flags.ts';
 import { openCluster, type Cluster } from '../cluster/api-server.ts';
 import {
@@ -40,7 +40,7 @@ type Verb = {
   /** How the user names a revision: with --revision or as the second argument. Absent: the user cannot name one. */
   readonly revision?: 'flag' | 'argument';
   /** The condition that the status must meet before the decision. Absent: the decision uses only the spec. */
-  readonly settled?: NonNullable<Changing['settled']>;
+  readonly settled?: NonNullable<ChangeDeps['settled']>;
   /** The command starts or continues a rollout, so --wait is allowed. */
   readonly canWait: boolean;
 };

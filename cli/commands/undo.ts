@@ -119,7 +119,9 @@ export function previous(model: OnnxModel, remembered: readonly Remembered[]): R
   });
 }
 
-/** The revision of the current spec: the remembered one with equal fields, else the one in the current status. */
+/**
+ * The revision of the current spec: the remembered revision with equal fields, else the revision in the current status.
+ */
 function presentRevision(model: OnnxModel, remembered: readonly Remembered[]): string | undefined {
   const asWritten = remembered.find(({ written }) => differences(written, revisionPart(model.spec), '').length === 0);
   const { observed, candidate, stable } = standingOf(model);

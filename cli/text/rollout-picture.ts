@@ -1,7 +1,7 @@
 /**
  * The content of `status` and `watch` for a rollout: steps, traffic and gates.
  *
- * Owns: combining spec.rollout and status.rollout. Numbers are those of the last status write. Pure.
+ * Owns: combining spec.rollout and status.rollout. The numbers come from the last write of the status. Pure.
  */
 import { AppError } from '../../api/errors.ts';
 import type { OnnxModel, OnnxModelStatus, RolloutOutcome } from '../../api/onnxmodel.ts';

@@ -20,24 +20,20 @@ type Place = { readonly table: string; readonly key: string };
 
 const manager = 'kube-controller-manager';
 
+export type GarbageCollectorDeps = {
+  readonly store: Store;
+  readonly catalog: Catalog;
+  readonly writes: Writes;
+  readonly deletes: Deletes;
+  readonly logger: Logger;
+};
+
 export class GarbageCollector {
-  readonly #deps: {
-    readonly store: Store;
-    readonly catalog: Catalog;
-    readonly writes: Writes;
-    readonly deletes: Deletes;
-    readonly logger: Logger;
-  };
+  readonly #deps: GarbageCollectorDeps;
   readonly #placeOfUid = new Map<string, Place>();
   readonly #dependentsOfUid = new Map<string, Set<string>>();
 
-  constructor(deps: {
-    readonly store: Store;
-    readonly catalog: Catalog;
-    readonly writes: Writes;
-    readonly deletes: Deletes;
-    readonly logger: Logger;
-  }) {
+  constructor(deps: GarbageCollectorDeps) {
     this.#deps = deps;
   }
 

@@ -29,11 +29,13 @@ export const orphanFinalizer = 'orphan';
 
 const defaultPodGraceSeconds = 30;
 
+export type DeletesDeps = { readonly store: Store; readonly clock: Clock };
+
 export class Deletes {
   readonly #store: Store;
   readonly #clock: Clock;
 
-  constructor(deps: { readonly store: Store; readonly clock: Clock }) {
+  constructor(deps: DeletesDeps) {
     this.#store = deps.store;
     this.#clock = deps.clock;
   }

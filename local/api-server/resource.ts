@@ -31,7 +31,7 @@ export type ScalePaths = {
   readonly selector?: readonly string[];
 };
 
-/** Behaviour of a resource beyond storage. Each function may change the draft; none may keep a reference to it. */
+/** Behaviour of a resource beyond storage. Each function may change the draft, but must not keep a reference to it. */
 export type Rules = {
   /** Fills in defaults; called after decoding, before anything else reads the object. */
   readonly setDefaults?: (draft: ObjectDraft) => void;

@@ -22,6 +22,14 @@ export type ListenAddress = { readonly host: string; readonly port: number };
 type State = 'Opening' | 'Open' | { readonly problem: string; readonly atMs: number };
 type Opened = { readonly server: Server; entries: readonly RouteEntry[]; state: State };
 
+export type ListenersDeps = {
+  readonly objects: Objects;
+  readonly slices: ServiceSlices;
+  readonly clock: Clock;
+  /** Called when a port was opened or could not be opened. */
+  readonly onChange: () => void;
+};
+
 export class Listeners {
   readonly #objects: Objects;
   readonly #slices: ServiceSlices;
@@ -29,13 +37,7 @@ export class Listeners {
   readonly #onChange: () => void;
   readonly #opened = new Map<string, Opened>();
 
-  /** @param onChange called when a port was opened or could not be opened */
-  constructor(deps: {
-    readonly objects: Objects;
-    readonly slices: ServiceSlices;
-    readonly clock: Clock;
-    readonly onChange: () => void;
-  }) {
+  constructor(deps: ListenersDeps) {
     this.#objects = deps.objects;
     this.#slices = deps.slices;
     this.#clock = deps.clock;

@@ -39,7 +39,7 @@ export function matchRequest(entries: readonly RouteEntry[], host: string, path:
   return scored[0]?.entry;
 }
 
-/** How exact a match is, higher is more exact; below 0: it does not match. */
+/** How exact a match is: a higher number is more exact, and a number below 0 means that it does not match. */
 function hostScoreOf(hostnames: readonly string[] | undefined, host: string): number {
   if (hostnames === undefined) return 0;
   const fitting = hostnames.filter((pattern) => covers(pattern, host));

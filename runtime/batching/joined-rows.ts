@@ -18,7 +18,7 @@ import {
 } from '../engine/tensor.ts';
 
 export type JoinedRowsOptions = {
-  /** Rows of the request. Each run has `atOnce` of them; the last run may have fewer. */
+  /** Rows of the request. Each run has `atOnce` rows; the last run may have fewer. */
   readonly rows: number;
   readonly atOnce: number;
   /**

@@ -124,7 +124,7 @@ export interface Engine {
   recycle(): void;
   /**
    * Waits for all runs and steps, releases every session and ends every worker. A worker is never ended during a run.
-   * The state of sequences ends with it.
+   * The state of its sequences is lost when it ends.
    */
   close(): Promise<void>;
 }

@@ -1,8 +1,8 @@
 /**
  * Generates inputs from a model's signature, to run a model and to compare two forms of it.
  *
- * Owns: the choice of values: floats within -1 to 1, token ids and flags 0 or 1, masks 1, small free dimensions. A few
- *       sizes are tried for models that need a certain one. The inputs do not measure a model's quality.
+ * Owns: the choice of values: floats within -1 to 1, token ids and flags 0 or 1, masks 1, small free dimensions.
+ *       Several sizes are tried, because some models need a certain size. The inputs do not measure a model's quality.
  * Pure: the same seed gives the same values.
  */
 import { arrayOf, elementCount, makeTensor, type ArrayOf, type NamedTensors, type TensorType } from './tensor.ts';
@@ -47,7 +47,10 @@ function dimsOf(input: TensorSpec, sample: TrialSample): number[] {
   return (input.dims ?? ['batch', '']).map((dim, axis) => sizeOf(dim, axis, sample));
 }
 
-/** Treats a free first dimension as the batch, as the batcher does, and also a free one with "batch" in its name. */
+/**
+ * Treats a free first dimension as the batch, as the batcher does. A free dimension with "batch" in its name counts
+ * too.
+ */
 function sizeOf(dim: number | string, axis: number, { fill, rows }: TrialSample): number {
   if (typeof dim === 'number') return dim;
   return axis === 0 || /batch/i.test(dim) ? rows : fill;

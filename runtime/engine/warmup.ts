@@ -33,7 +33,7 @@ export type WarmupResult = {
   readonly done: number;
   /** True if rows of several requests may share a run. */
   readonly batches: boolean;
-  /** The size of free dimensions in the generated inputs; absent when the model accepted none of the sizes. */
+  /** The size of free dimensions in the generated inputs; absent when the model did not accept any of the sizes. */
   readonly fill?: number;
   /** Why the model could not be warmed up, in ONNX Runtime's words: it accepted no generated input. */
   readonly problem?: string;

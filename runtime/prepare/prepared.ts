@@ -38,7 +38,7 @@ export type Prepared = {
   readonly providerChain: readonly ProviderName[];
   /**
    * ONNX Runtime session config entries that the provider chain requires in addition to the spec's entries. Absent when
-   * it requires none.
+   * the chain requires no entries.
    */
   readonly sessionConfig?: Readonly<Record<string, string>>;
   /** The providers that ran the nodes in a profiled run, largest share first; empty when not measured. */

@@ -1,4 +1,4 @@
-/** Pairs of service times, and this pod's counts of them since its start, for the report. */
+/** Pairs of service times, and this pod's counts of pairs since its start, for the report. */
 import { pairSources, type Pairs, type PairSource } from '../../api/report.ts';
 
 /** One request that both revisions answered. `ratio`: service time of this pod's runtime divided by stable's. */

@@ -50,7 +50,8 @@ export type Room = Machine & { readonly memoryBytes: number | undefined; readonl
 export function planServing(config: RuntimeConfig, prepared: Prepared, machine: Room): ServingPlan {
   const { threads, notes } = planWorkers(config, prepared, machine);
   const signature = signatureOf(prepared.info);
-  // `prepare` found these providers to work here. It refuses the model when fallbackPolicy forbids a fallback.
+  // `prepare` found that these providers work on this machine. `prepare` also refuses the model when fallbackPolicy
+  // forbids a fallback.
   const providers = config.execution.providers.filter(({ name }) => prepared.providerChain.includes(name));
   const session = sessionOptions({
     execution: {
@@ -280,7 +281,7 @@ export class LoadedModel implements ProtocolModel {
     const { clock, readAnonymous } = this.#deps;
     const { runBytes } = shareMemory(memoryBytes, (await readAnonymous()) ?? 0);
     return measureRuns({
-      // A run with a new size may not end, so it has a timeout.
+      // A run with a new size may never end, so it has a timeout.
       engine: boundedEngine(
         { engine: this.engine, clock, timeoutMs: warmup.timeoutMs, stop },
         clock.monotonic() + warmup.timeoutMs,

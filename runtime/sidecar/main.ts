@@ -21,10 +21,10 @@ import { PodGolden } from './golden/pod-golden.ts';
 import { podProber } from './replay/pod-prober.ts';
 import { podReplayer } from './replay/pod-replayer.ts';
 import { takeBytes } from './samples-client.ts';
-import { serveReports, type Served } from './server.ts';
+import { serveReports, type ReportServerDeps } from './server.ts';
 import { Standing } from './standing.ts';
 
-/** A busy machine answers within 50 ms. The operator's own deadline for a report is 2 s, too. */
+/** Even a busy machine answers within 50 ms. The operator's own deadline for a report is also 2 s. */
 const readDeadlineMs = 2_000;
 
 /**
@@ -108,7 +108,7 @@ function partsOf(config: SidecarConfig, logger: Logger) {
 }
 
 /** The data behind the sidecar's routes. */
-function servedOf({ collector, golden, pairs, replayer, standing, door, takeSamples }: Parts): Served {
+function servedOf({ collector, golden, pairs, replayer, standing, door, takeSamples }: Parts): ReportServerDeps {
   return {
     report: () =>
       withFindings(collector.report, { golden: golden.result(), agreement: replayer.agreement, pairs: pairs.pairs }),

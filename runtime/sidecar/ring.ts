@@ -134,7 +134,8 @@ function withCount(ring: Ring, one: BlockTraffic): Ring {
  * The blocks for a report.
  *
  * @param from index of the first block
- * @param limitBytes limit of their JSON; if not all fit, `since` is moved to the oldest of the newest blocks that fit
+ * @param limitBytes limit of their JSON; if not all blocks fit, only the newest are returned, and `since` is the oldest
+ * of them
  * @returns undefined when no block is complete
  */
 export function blocksOf(ring: Ring | undefined, from = 0, limitBytes = ringLimitBytes): Blocks | undefined {

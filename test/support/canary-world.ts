@@ -109,10 +109,11 @@ export class CanaryWorld {
   #start(): Operator {
     const { cluster } = this;
     const puller = new ReportPuller({ fetch: this.#fetch, clock: cluster.clock, logger: silentLogger });
-    const gates = new Gatekeeper(
-      { heardAtMs: (uid) => puller.heardAtMs(uid), hearAnew: (model) => puller.hearAnew(model) },
-      silentLogger,
-    );
+    const gates = new Gatekeeper({
+      heardAtMs: (uid) => puller.heardAtMs(uid),
+      hearAnew: (model) => puller.hearAnew(model),
+      logger: silentLogger,
+    });
     puller.onReport((model, pod, report) => gates.hear(model, pod, report));
     const reconciler = new Reconciler({
       client: cluster.client,

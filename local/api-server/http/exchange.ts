@@ -99,7 +99,7 @@ export class ApiExchange {
     this.sendJson(body.code ?? 500, body);
   }
 
-  /** The field manager for managedFields: the one requested, else the program in the User-Agent. */
+  /** The field manager for managedFields: the requested one, else the program in the User-Agent. */
   get manager(): string {
     const asked = this.query.get('fieldManager') ?? '';
     if (asked !== '') return asked;

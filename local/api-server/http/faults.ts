@@ -35,13 +35,15 @@ export type InjectedFault = FaultEffect & {
   readonly times?: number;
 };
 
+export type FaultsDeps = { readonly watches: Watches; readonly store: Store; readonly clock: Clock };
+
 export class Faults {
   readonly #watches: Watches;
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #active = new Map<InjectedFault, number>();
 
-  constructor(deps: { readonly watches: Watches; readonly store: Store; readonly clock: Clock }) {
+  constructor(deps: FaultsDeps) {
     this.#watches = deps.watches;
     this.#store = deps.store;
     this.#clock = deps.clock;

@@ -268,7 +268,7 @@ export const gather: RowsRule = (call) => {
   return data?.kind === 'Plain' && indices?.kind === 'Rows' ? gatherByRows(call, data, indices) : unsure(call);
 };
 
-/** A table lookup: the result has the rows on the axis where the indices have them. */
+/** A table lookup: the rows of the result are on the axis that holds the rows of the indices. */
 function gatherByRows(call: NodeCall, { dims, countsRows }: PlainValue, indices: RowsValue): Value {
   if (countsRows || dims === undefined) return unsure(call);
   const axis = axisOf(intOf(call, 'axis', 0), dims.length);

@@ -23,14 +23,13 @@ const touchMs = 5000;
 const staleMs = 30_000;
 const lookMs = 200;
 
+export type CacheLockDeps = { readonly clock: Clock; readonly logger: Logger; readonly signal: AbortSignal };
+
 /**
  * Waits until the lock is free.
  * @throws the signal's reason when it is aborted
  */
-export async function lockCache(
-  folder: string,
-  deps: { readonly clock: Clock; readonly logger: Logger; readonly signal: AbortSignal },
-): Promise<CacheLock> {
+export async function lockCache(folder: string, deps: CacheLockDeps): Promise<CacheLock> {
   const path = join(folder, 'lock');
   const { clock, logger, signal } = deps;
   let seen: Sight | undefined;
@@ -104,8 +103,8 @@ async function look(path: string, nowMs: number, before: Sight | undefined): Pro
 }
 
 /**
- * Removes a dead lock. If several waiters try at once, one of them moves the file; a waiter that moved a live lock
- * instead puts it back.
+ * Removes a dead lock. If several waiters try this at once, only one of them can move the file. A waiter that moved a
+ * new, live lock by mistake puts it back.
  */
 export async function takeAway(path: string, inode: number): Promise<void> {
   const aside = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}`;

@@ -41,7 +41,7 @@ export type BuildJob = {
   readonly optimiseFromBytes: number;
   /** `optimised/<key>` of the cache; created if needed. */
   readonly folder: string;
-  readonly tools: TrialDeps & { readonly logger: Logger };
+  readonly deps: TrialDeps & { readonly logger: Logger };
 };
 
 export type BuildResult = {
@@ -50,7 +50,7 @@ export type BuildResult = {
   readonly sessionConfig: Readonly<Record<string, string>>;
   /** Largest share first; empty when no generated input ran. */
   readonly providers: readonly ProviderUse[];
-  /** Path of the optimised graph; absent without one. */
+  /** Path of the optimised graph; absent when no optimised form was built. */
   readonly optimisedPath?: string;
   /** Peak of anonymous memory while loading and running the served form in a process of its own. */
   readonly memoryEstimateBytes: number;
@@ -120,7 +120,7 @@ async function build(job: Building, scratch: string): Promise<Stored> {
     return { ...base, ...whenPlain(outcome, refusal.note === undefined ? notes : [...notes, refusal.note]) };
   const made = await optimise(job, plan, scratch);
   if ('problem' in made) {
-    job.tools.logger.warn('optimised model was discarded', { model: job.name, problem: made.problem });
+    job.deps.logger.warn('optimised model was discarded', { model: job.name, problem: made.problem });
     return {
       ...base,
       ...whenPlain(outcome, [...notes, `serving the original model, without shared weights: ${made.problem}`]),
@@ -161,24 +161,20 @@ async function loadOriginal(
   }
 }
 
-/** Loads a tiny model with each provider alone: a failure is then the provider's, not the model's. */
+/** Loads a tiny model with each provider alone: a failure is then caused by the provider, not by the model. */
 async function probe(job: Building, scratch: string, notes: string[]): Promise<Set<ProviderName>> {
   const missing = new Set<ProviderName>();
   const path = join(scratch, 'probe.onnx');
   for (const provider of providersToProbe(job.execution)) {
     await writeFile(path, modelBytes(probeModel));
     const plan = { chain: [provider], sessionConfig: {} };
-    const outcome = await runTrial(
-      { graphPath: path, options: optionsFor(job, plan, false) },
-      { timeoutMs },
-      job.tools,
-    );
+    const outcome = await runTrial({ graphPath: path, options: optionsFor(job, plan, false) }, { timeoutMs }, job.deps);
     if (outcome.kind === 'Done') continue;
     if (job.execution.fallbackPolicy === 'Forbid')
       throw new AppError('PROVIDER_UNAVAILABLE', { provider, why: wordsOf(outcome) });
     missing.add(provider);
     notes.push(`execution provider ${provider} cannot be used here (${wordsOf(outcome)})`);
-    job.tools.logger.warn('execution provider is not available', { provider, why: wordsOf(outcome) });
+    job.deps.logger.warn('execution provider is not available', { provider, why: wordsOf(outcome) });
   }
   return missing;
 }
@@ -202,7 +198,7 @@ async function tryOriginal(job: Building, plan: ProviderPlan, scratch: string): 
   return await trial(job, { graphPath: job.graphPath, options, runs: runsOf(job), writeTo: join(scratch, 'outputs') });
 }
 
-/** With Forbid, a failed load may be caused by the model or by the provider: loading on the CPU tells which. */
+/** With Forbid, a failed load may be caused by the model or by the provider: loading on the CPU shows which of them. */
 async function forbidden(
   job: Building,
   scratch: string,
@@ -310,7 +306,7 @@ async function optimise(
   for (const fromBytes of shareFromBytes) {
     const made = await optimiseFrom(fromBytes, { job, plan, scratch });
     if ('peakBytes' in made) return made;
-    job.tools.logger.debug('optimised form failed its check', { model: job.name, fromBytes, problem: made.problem });
+    job.deps.logger.debug('optimised form failed its check', { model: job.name, fromBytes, problem: made.problem });
     ({ problem } = made);
   }
   return { problem };
@@ -379,7 +375,7 @@ function trial(job: Building, task: TrialTask): Promise<TrialOutcome> {
   return runTrial(
     task,
     { timeoutMs, runsMs: job.runsMs, ...(job.roomBytes === undefined ? {} : { memoryBytes: job.roomBytes }) },
-    job.tools,
+    job.deps,
   );
 }
 
