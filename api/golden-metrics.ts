@@ -10,7 +10,7 @@ type Row = {
   readonly says: string;
   /** Higher: the metric is a score, and its limit is a min. Lower: it is an error, and its limit is a max. */
   readonly better: 'Higher' | 'Lower';
-  /** The value of a completely wrong answer. Finite, because JSON has no infinity. */
+  /** The value of a completely wrong answer. It is finite, because JSON has no infinity. */
   readonly worst: number;
   /** How the values of several answers are combined: their worst value, or their weighted mean. */
   readonly over: 'WorstCase' | 'Mean';

@@ -46,7 +46,7 @@ const dayMs = 86_400_000;
 
 /**
  * @param addresses IPv4 addresses of the server; `localhost` is always among the names
- * @param nowMs milliseconds since the epoch; the certificate is valid from an hour before, for ten years
+ * @param nowMs milliseconds since the epoch; the certificate is valid for ten years, from an hour before this time
  */
 export function selfSigned(addresses: readonly string[], nowMs: number): SelfSigned {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });

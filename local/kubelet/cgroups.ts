@@ -33,7 +33,7 @@ export interface Cgroups {
 
 const periodUs = 100_000;
 
-/** The folder of one local mode. It contains the process id, which shows whether it is still in use. */
+/** The folder of one local mode. Its name contains the process id, which shows whether the folder is still in use. */
 export function groupName(pid: number, salt: number): string {
   return `onnx-local-${pid}-${salt}`;
 }

@@ -18,7 +18,7 @@ export type InferenceRequest = {
   readonly tier?: Tier;
   /** Reserves memory for outputs, in bytes. Throws when not enough memory is free; the request then fails. */
   readonly hold?: (bytes: number) => void;
-  /** Aborted when the client is gone. A queued request is dropped; a run cannot be stopped. */
+  /** Aborted when the client has disconnected. A queued request is dropped; a run cannot be stopped. */
   readonly signal: AbortSignal;
 };
 

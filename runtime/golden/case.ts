@@ -101,7 +101,7 @@ function textCase(
   };
 }
 
-/** Requests vectors as base64: half the bytes of decimal text, and without rounding. */
+/** Requests vectors as base64, which has half the bytes of decimal text and does not round. */
 export function textQuestion(input: unknown, model: string, dimensions?: unknown): Question {
   const body = JSON.stringify({
     model,

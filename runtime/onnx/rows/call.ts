@@ -99,7 +99,7 @@ export function sameRows(value: RowsValue, dims: readonly Size[] = value.dims): 
 
 /**
  * The result of an element-wise operator with NumPy's broadcasting. Every input with rows must have them on the same
- * axis, and no other input may have more than one entry there.
+ * axis, and no other input may have more than one entry on this axis.
  */
 export function broadcast(call: NodeCall, inputs: readonly (Value | undefined)[] = call.inputs): Value {
   const given = inputs.filter((value) => value !== undefined);
