@@ -75,7 +75,7 @@ const rows = {
 } as const satisfies Readonly<Record<string, Row>>;
 
 export type GoldenMetric = keyof typeof rows;
-/** Metrics that gates.quality accepts. It compares answers to live requests. */
+/** Metrics that gates.quality accepts. This gate compares answers to live requests. */
 export type LiveMetric = {
   [M in GoldenMetric]: (typeof rows)[M] extends { readonly agreesFrom: number } ? M : never;
 }[GoldenMetric];

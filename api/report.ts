@@ -321,7 +321,7 @@ export type PairedRatios = NonNullable<BlockTraffic['paired']>;
 /** Counts of one pod, block, tier and size class. */
 export type BlockTraffic = Infer<typeof blockTraffic>;
 export type BlockCount = Infer<typeof block>;
-/** Blocks from `since` to `until`; one without an entry had no requests. */
+/** Blocks from `since` to `until`. A block without an entry had no requests. */
 export type Blocks = Infer<typeof blocks>;
 export type GoldenResult = Infer<typeof golden>;
 export type Agreement = Infer<typeof agreement>;

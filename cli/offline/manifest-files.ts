@@ -15,7 +15,7 @@ export type ManifestDocument = {
   readonly file: string;
   /** The document's position in the file, from 1. */
   readonly number: number;
-  /** The number of its first line, from 1. */
+  /** The number of the document's first line, from 1. */
   readonly line: number;
   /** Undefined when the document is not YAML. */
   readonly value: unknown;

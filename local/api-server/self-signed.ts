@@ -34,7 +34,7 @@ import {
 } from '@peculiar/asn1-x509';
 
 export type SelfSigned = {
-  /** PEM. Clients trust it as an authority too. */
+  /** PEM. Clients also trust it as a certificate authority. */
   readonly certificate: string;
   /** PEM, PKCS #8. Never written to a file. */
   readonly privateKey: string;

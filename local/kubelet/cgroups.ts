@@ -223,7 +223,7 @@ function tryMake(dir: string): boolean {
 
 function tryWrite(file: string, text: string): void {
   try {
-    // Only into an existing file: the kernel creates it.
+    // Writes only into an existing file, because the kernel creates these files.
     writeFileSync(file, text, { flag: 'r+' });
   } catch {
     // The controller is not available: its limit is not enforced, and the node's condition says so.

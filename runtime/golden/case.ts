@@ -21,7 +21,7 @@ export type GoldenCase = {
   readonly question: Question;
   /** How to parse the answer's body. */
   readonly form: 'tensors' | 'embeddings';
-  /** Absent: stable's answer is the expected one. */
+  /** Absent: stable's answer is the expected answer. */
   readonly expected?: NamedTensors;
 };
 

@@ -92,7 +92,7 @@ export function unsure(call: NodeCall, why = 'its effect on the rows is unknown'
   return mixed(`${nodeNameOf(call)}: ${why}`);
 }
 
-/** The rows stay on the same axis; `dims` are the input's unless given. */
+/** The rows stay on the same axis; `dims` are the dimensions of the input unless they are given. */
 export function sameRows(value: RowsValue, dims: readonly Size[] = value.dims): Value {
   return { kind: 'Rows', axis: value.axis, dims };
 }

@@ -16,7 +16,7 @@ export type HttpOptions = {
   readonly allowLinkLocal?: boolean;
   /** Certificates to trust in addition to the built-in ones, PEM. */
   readonly ca?: readonly string[];
-  /** Tests set shorter ones. */
+  /** Time limits. Tests set shorter limits. */
   readonly timeouts?: { readonly connectMs: number; readonly headersMs: number; readonly idleMs: number };
 };
 

@@ -22,7 +22,7 @@ export type EmbeddingsRequest = {
   readonly model: string;
   /** Texts, or lists of token ids, which are not changed. The list has at least one input, and no input is empty. */
   readonly inputs: readonly string[] | readonly (readonly number[])[];
-  /** Name of an input in messages: `input` for a single one, else `input[3]`. */
+  /** Name of an input in messages: `input` for a single input, else `input[3]`. */
   readonly fieldOf: (index: number) => string;
   readonly encoding: Encoding;
   readonly dimensions?: number;
