@@ -1,4 +1,4 @@
-/** Comments and messages are plain technical English, and lines have at most 120 columns. */
+/** Checks that comments and messages are plain technical English, and that lines have at most 120 columns. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 const root = join(import.meta.dirname, '..', '..');
 const folders = ['api', 'lib', 'kube', 'operator', 'runtime', 'local', 'cli', 'bench', 'scripts', 'examples', 'test'];
 
-/** Words that hide who or what is meant, with what to write instead. */
+/** Words that hide the person or thing that is meant, with advice on what to write instead. */
 const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[] = [
   {
     pattern: /\b(?:whoever|nobody(?!:)|somebody|anybody)\b/i,
@@ -36,7 +36,7 @@ function filesBelow(folder: string, ends = /\.(ts|cjs|mjs)$/): readonly string[]
     .filter((path) => ends.test(path) && !/node_modules|\/fixtures\/|onnx\/proto\/|^test\/arch\//.test(path));
 }
 
-/** What is wrong with one file, a line each. */
+/** The riddles in a file, one line for each. */
 function riddlesIn(path: string, text: string): readonly string[] {
   return text
     .split('\n')
