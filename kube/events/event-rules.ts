@@ -1,10 +1,9 @@
 /**
- * Decides which occurrences are written as Events, so that a crash loop does not fill the cluster's storage.
- * Owns: three rules. Series: a repetition within six minutes increases the count of the Event, which is written at most
- * once a minute. Similarity: more than ten different notes for one reason within ten minutes become one series. Token
- * bucket: each object has 25 tokens and gets one more every five minutes; an occurrence with `keep` does not need a
- * token.
- * Limits: remembers at most 4,096 series, reasons and buckets each, and forgets the oldest first.
+ * Decides which occurrences become Events. The rules prevent a crash loop from filling the cluster's storage.
+ * Owns: series (a repetition within six minutes counts up, written once a minute at most), similarity (more than ten
+ * different notes for one reason within ten minutes become one series), and a token bucket per object (25, then one in
+ * five minutes) for occurrences without `keep`. Occurrences with `keep` are exempt from the bucket.
+ * Limits: remembers at most 4,096 of each; the oldest are forgotten first.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { KubeObject } from '../../api/kube-object.ts';
@@ -67,7 +66,7 @@ export class EventRules {
     return { kind: 'write', key, count: 1, happening: told };
   }
 
-  /** Keys of series that have ended since the last call. The next occurrence starts a new Event. */
+  /** Keys of series that have ended since the last call: the next occurrence starts a new Event. */
   takeEnded(): string[] {
     const ended = this.#ended;
     this.#ended = [];
@@ -77,8 +76,7 @@ export class EventRules {
   #again(key: string, known: Series, happening: Happening, now: number): Ruling {
     known.count += 1;
     known.lastAt = now;
-    // Write a count of 2 at once, because it shows that the occurrence was not unique. Higher counts may be written
-    // later.
+    // Write a count of 2 at once: it shows that the Event is repeated. Higher counts may be written later.
     if (known.count > 2 && now - known.writtenAt < rewriteMs) return { kind: 'drop' };
     if (!this.#mayWrite(happening, now)) return { kind: 'drop' };
     known.writtenAt = now;
@@ -111,7 +109,7 @@ export class EventRules {
   }
 }
 
-/** Whether the occurrence does not need a token of the object's bucket. */
+/** Whether the occurrence is exempt from the object's token bucket. */
 export function isKept({ type, keep = false }: Happening): boolean {
   return keep || type === 'Warning';
 }

@@ -1,10 +1,8 @@
 /**
- * Tells users what happened, by Events on their objects. `say` never throws and never waits.
- * Owns: writing new Events and counts one after the other in the background. The rules of event-rules.ts decide which
- * are written.
- * Limits: at most 1,000 occurrences wait. When the server is slow or unreachable, occurrences without `keep` are
- * dropped first, then the newest; metrics count the dropped ones. `close` writes waiting Events for at most the given
- * time.
+ * Reports what happened to users, as Events on their objects. `say` never throws and never waits.
+ * Owns: writing new Events and counts one after the other in the background; event-rules.ts decides which.
+ * Limits: at most 1,000 wait; when the server is slow or away, occurrences without `keep` are dropped first, then the
+ * newest. Both are counted. `close` writes waiting Events for at most the given time.
  */
 import { kinds } from '../../api/error-kinds.ts';
 import { kindOf } from '../../api/errors.ts';
