@@ -38,7 +38,7 @@ export type ModelWatchDeps = {
   readonly registry: Registry;
   readonly logger: Logger;
   readonly namespace?: string;
-  /** Called with the key of each model that a change affects; with a priority when the change itself is urgent. */
+  /** Called with the key of each model that a change affects. A change that is urgent by itself has a priority, too. */
   readonly onChange: (key: string, atLeast?: Priority) => void;
 };
 

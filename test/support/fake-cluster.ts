@@ -40,7 +40,7 @@ export class FakeCluster {
   readonly clock: HandClock;
   readonly objects = new Map<string, Stored>();
   readonly writes: string[] = [];
-  /** Throws instead of a write: crash injection. */
+  /** Called before each write. It may throw to simulate a crash. */
   beforeWrite: (what: string) => void = () => {};
   /** Pods run but are not ready if their model's URI contains one of these texts. */
   readonly sick = new Set<string>();
