@@ -223,14 +223,18 @@ function mounting(volumes: string): readonly object[] {
   ];
 }
 
-/** Each field of the operator's manager, with another value and removed; in atomic lists, each field of each item. */
+/**
+ * Each field of the operator's manager, with another value and removed; in atomic lists, each field of each item. After
+ * a creation the manager has the fields that the API server set by default, too.
+ */
 export function changesOf(live: Json): readonly Change[] {
-  const entry = live.metadata.managedFields.find(
-    (one: Json) => one.manager === 'onnx-operator' && one.operation === 'Apply',
+  const entries = live.metadata.managedFields.filter(
+    (one: Json) => one.manager === 'onnx-operator' && one.subresource === undefined,
   );
-  return [...leaves(entry.fieldsV1, live, '')]
-    .flatMap((leaf) => [leaf, ...inside(leaf)])
-    .flatMap(({ path, value }) => [
+  return entries
+    .flatMap((entry: Json) => [...leaves(entry.fieldsV1, live, '')])
+    .flatMap((leaf: Leaf) => [leaf, ...inside(leaf)])
+    .flatMap(({ path, value }: Leaf) => [
       ...othersOf(path, value).map((other) => ({
         name: `${live.kind} with ${path} changed`,
         patch: [{ op: 'replace', path, value: other }],
