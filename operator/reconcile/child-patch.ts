@@ -9,7 +9,7 @@
 import { createHash } from 'node:crypto';
 import { fieldManager } from '../../api/names.ts';
 import { isRecord } from '../../api/record.ts';
-import type { KubeObject, ManagedFieldsEntry } from '../../kube/client/object.ts';
+import type { KubeObject, ManagedFieldsEntry } from '../../api/kube-object.ts';
 import { canonicalJson } from '../../lib/canonical-json.ts';
 import type { JsonRecord } from '../../lib/json.ts';
 import type { Manifest } from '../resources/objects.ts';

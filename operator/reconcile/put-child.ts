@@ -12,7 +12,7 @@ import { differencesOf, isApplied } from './drift.ts';
 import { typeOfChild } from '../../kube/kinds.ts';
 import type { CallOptions, KubeClient, PatchOptions } from '../../kube/client/kube-client.ts';
 import { isAlreadyExists, isNotFound } from '../../kube/client/kube-error.ts';
-import type { KubeObject } from '../../kube/client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import type { RecentWrites, Refusal } from './recent-writes.ts';
 import type { Manifest } from '../resources/objects.ts';
 import { conversionPatch, convertedEntries, fieldShapeOf } from './child-patch.ts';
@@ -20,7 +20,7 @@ import { foreignFieldsOf, foreignText, isSameAt, repairManager, repairPatch, upd
 import { isOwnedBy, isStripped } from '../see/ownership.ts';
 import type { Clock } from '../../lib/clock.ts';
 
-export type Putter = {
+export type PutDeps = {
   readonly client: KubeClient;
   readonly call: CallOptions;
   readonly recent: RecentWrites;
@@ -37,7 +37,7 @@ export type Put = {
 export type Due = { readonly kind: 'none' | 'put' } | { readonly kind: 'refused'; readonly refusal: Refusal };
 
 /** @param known the newest known version of the child; undefined: neither the cache nor an answer has it */
-export function dueOf({ recent, clock }: Putter, manifest: Manifest, known: KubeObject | undefined): Due {
+export function dueOf({ recent, clock }: PutDeps, manifest: Manifest, known: KubeObject | undefined): Due {
   const identity = identityOf(manifest);
   const before = known === undefined ? undefined : recent.converged(identity, hashOf(manifest), known);
   if (before?.isUntouched === true) return { kind: 'none' };
@@ -60,7 +60,7 @@ export function refusalKey(manifest: Manifest, known: KubeObject | undefined): s
   return `${hashOf(manifest)} ${generation ?? resourceVersion}`;
 }
 
-export async function putChild(deps: Putter, manifest: Manifest, known: KubeObject | undefined): Promise<Put> {
+export async function putChild(deps: PutDeps, manifest: Manifest, known: KubeObject | undefined): Promise<Put> {
   const found = known ?? (await createdOrFound(deps, manifest));
   if ('created' in found) return noted(deps, manifest, { wanted: manifest, answer: found.created, writes: 1 });
   const wanted = withStoredData(manifest, found);
@@ -73,7 +73,7 @@ export async function putChild(deps: Putter, manifest: Manifest, known: KubeObje
 type Written = { readonly answer: KubeObject; readonly writes: number };
 
 function noted(
-  { recent, clock }: Putter,
+  { recent, clock }: PutDeps,
   manifest: Manifest,
   { wanted, answer, writes }: Written & { readonly wanted: Manifest },
 ): Put {
@@ -90,7 +90,7 @@ function noted(
 
 /** A creation refuses by itself where the name is taken: only then is the object read. */
 async function createdOrFound(
-  deps: Putter,
+  deps: PutDeps,
   manifest: Manifest,
 ): Promise<KubeObject | { readonly created: KubeObject }> {
   const { client, call } = deps;
@@ -108,7 +108,7 @@ async function createdOrFound(
  * Where this process wrote the object last and only values differ, one patch. Otherwise a field of ours may have to go:
  * server-side apply, after our entries in managedFields were made those of an apply.
  */
-async function change(deps: Putter, wanted: Manifest, found: KubeObject): Promise<Written> {
+async function change(deps: PutDeps, wanted: Manifest, found: KubeObject): Promise<Written> {
   const { client, call, recent } = deps;
   const { takeOut } = foreignFieldsOf(wanted, found);
   if (recent.shape(identityOf(wanted), found.metadata.uid) === fieldShapeOf(wanted))
@@ -125,7 +125,7 @@ async function change(deps: Putter, wanted: Manifest, found: KubeObject): Promis
 
 /** @returns the object as it is now, and the number of writes */
 async function convert(
-  deps: Putter,
+  deps: PutDeps,
   wanted: Manifest,
 ): Promise<{ readonly live: KubeObject; readonly writes: number }> {
   const { name, namespace } = wanted.metadata;
@@ -137,7 +137,7 @@ async function convert(
 }
 
 function patch(
-  { client, call }: Putter,
+  { client, call }: PutDeps,
   { kind, metadata: { name, namespace } }: Manifest,
   change: JsonRecord,
   manager: string,
@@ -153,7 +153,7 @@ function ours(call: CallOptions): PatchOptions {
   return { ...call, fieldManager, strict: true };
 }
 
-async function recreate({ client, call }: Putter, wanted: Manifest, found: KubeObject): Promise<Written> {
+async function recreate({ client, call }: PutDeps, wanted: Manifest, found: KubeObject): Promise<Written> {
   const type = typeOfChild(wanted.kind);
   const { name, namespace } = wanted.metadata;
   const { uid } = found.metadata;
@@ -219,7 +219,7 @@ async function findOwn(
 /**
  * Sentences for the status: fields of other writers that stay, and our fields that the API server or a webhook changed.
  */
-export function toldOf({ recent }: Putter, manifest: Manifest, live: KubeObject | undefined): readonly string[] {
+export function toldOf({ recent }: PutDeps, manifest: Manifest, live: KubeObject | undefined): readonly string[] {
   if (live === undefined) return [];
   const name = identityOf(manifest);
   const kept = foreignFieldsOf(manifest, live)

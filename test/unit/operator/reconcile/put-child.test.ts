@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import { annotations, fieldManager, labels } from '../../../../api/names.ts';
-import type { KubeObject } from '../../../../kube/client/object.ts';
+import type { KubeObject } from '../../../../api/kube-object.ts';
 import { stamped } from '../../../../operator/reconcile/drift.ts';
 import { controllerRevisions, services } from '../../../../kube/kinds.ts';
 import { putChild } from '../../../../operator/reconcile/put-child.ts';
