@@ -1,5 +1,5 @@
 /**
- * Inputs and outputs of a model in short notation, and their comparison between two revisions. Pure.
+ * The inputs and outputs of a model in a short notation, and their comparison between two revisions. Pure.
  *
  * Owns: the notation, `float32[?,384]` (a number is a fixed size, ? a size that a request chooses; without brackets the
  *       rank is unknown), and the meaning of schemaPolicy Compatible and Exact.

@@ -23,7 +23,7 @@ export const labels = {
   managedBy: 'app.kubernetes.io/managed-by',
   /**
    * `true` on ready pods that get traffic while two revisions share it by pods (router Service). The operator sets it
-   * on pods; it is in no template.
+   * on pods; pod templates do not contain it.
    */
   serving: 'onnx-operator.dev/serving',
 } as const;
@@ -53,7 +53,7 @@ export const containers = { prepare: 'prepare', runtime: 'runtime', sidecar: 'si
 
 /**
  * Paths inside a pod. Programs of a pod take them from `args` and `env`, never from this table: local mode has no mount
- * namespaces, so its kubelet replaces the paths there by the folders that stand for the volumes.
+ * namespaces, so its kubelet replaces the paths in `args` and `env` by the folders that it uses as volumes.
  */
 export const paths = {
   configDir: '/etc/onnx-operator',
@@ -82,8 +82,8 @@ export const env = {
  * Environment that native code reads when its process starts, before JavaScript runs.
  *
  * The thresholds of glibc are 4 MiB. With its defaults, much of the memory that ONNX Runtime frees is never returned to
- * the machine. With a few hundred KiB, every run allocates its intermediate results page by page, which doubled the run
- * time of an encoder.
+ * the machine. With thresholds of a few hundred KiB, every run allocates its intermediate results page by page, which
+ * doubled the run time of an encoder.
  */
 export const nativeEnvironment = {
   MALLOC_TRIM_THRESHOLD_: '4194304',

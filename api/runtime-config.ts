@@ -93,7 +93,7 @@ export const warmupFields = {
 
 const goldenSource = c.variants({
   File: {
-    // Only a plain file name, so that the path cannot leave the folder.
+    // Accepts only a plain file name, so that the path cannot leave the folder.
     file: c
       .text({ max: 253, pattern: '^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$', name: 'the name of a file beside the config' })
       .doc("The key of the set in the revision's own ConfigMap."),

@@ -1,5 +1,5 @@
 /**
- * Suggestions for error messages: which files exist near a path that does not.
+ * Suggestions for error messages: which files exist near a path that does not exist.
  * Limits: ten names of the nearest existing folder; hidden files and files that the file system makes are left out.
  */
 import { readdirSync } from 'node:fs';

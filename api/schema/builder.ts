@@ -107,7 +107,10 @@ export class Schema<T, P extends Presence = 'required'> {
     return new Schema(this.#render, 'optional', text);
   }
 
-  /** For a contract whose writer fills in defaults: required, without "Absent: …" in the description. */
+  /**
+   * Makes the field required, and removes "Absent: …" from its description. For contracts whose writer fills in
+   * defaults.
+   */
   required(): Schema<T, 'required'> {
     return new Schema((stage) => {
       const { description, ...json } = this.#render(stage);

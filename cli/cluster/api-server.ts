@@ -1,6 +1,6 @@
 /**
  * The API server that the user's kubeconfig names, with the user's own credentials.
- * Owns: which API errors are final for a user. Limits: 30 s for a request; kube/client bounds the answers. Idle
+ * Owns: which API errors are not retried for a user. Limits: 30 s for a request; kube/client bounds the answers. Idle
  * connections do not keep the process alive.
  * Throws: BAD_CONFIG without a usable kubeconfig; otherwise the errors of kube/client.
  */

@@ -6,7 +6,7 @@
  * Limits: remembers at most 4,096 of each; the oldest are forgotten first.
  */
 import type { Clock } from '../../lib/clock.ts';
-import type { KubeObject } from '../client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 
 export type Happening = {
   /** The object whose users should read it. */

@@ -14,7 +14,7 @@ import { EventRules, isKept, type Happening } from './event-rules.ts';
 import type { KubeClient } from '../client/kube-client.ts';
 import { isForbidden, isNotFound } from '../client/kube-error.ts';
 import { microTime } from './micro-time.ts';
-import type { KubeObject } from '../client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import type { ResourceType } from '../client/resource-type.ts';
 
 export type { Happening } from './event-rules.ts';

@@ -165,7 +165,7 @@ function reportProblems(resource: Resource, problems: readonly string[], options
   }
 }
 
-/** A class of its own, because the answer to a PATCH has another message than the answer to a POST or PUT. */
+/** A separate class, because the answer to a PATCH has another message than the answer to a POST or PUT. */
 class StrictProblems extends Error {
   readonly problems: readonly string[];
   readonly resource: Resource;

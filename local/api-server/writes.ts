@@ -31,7 +31,10 @@ export type StoreWriteOptions = {
   readonly manager: string;
   readonly dryRun?: boolean;
   readonly subresource?: Subresource;
-  /** True: the resourceVersion is required and must match, even where the API accepts an update without one. */
+  /**
+   * True: the resourceVersion is required and must match, even where the API accepts an update without a
+   * resourceVersion.
+   */
   readonly strictVersion?: boolean | undefined;
   /** True: the object has managedFields already (an apply computes them), and they are stored unchanged. */
   readonly applied?: boolean;
@@ -43,12 +46,14 @@ const maxGeneratedPrefix = 58;
 /** Called when an update removes the last finalizer of an object that is being deleted. */
 export type FinishDeletion = (resource: Resource, object: StoredObject) => void;
 
+export type WritesDeps = { readonly store: Store; readonly clock: Clock };
+
 export class Writes {
   readonly #store: Store;
   readonly #clock: Clock;
   finishDeletion: FinishDeletion = () => {};
 
-  constructor(deps: { readonly store: Store; readonly clock: Clock }) {
+  constructor(deps: WritesDeps) {
     this.#store = deps.store;
     this.#clock = deps.clock;
   }

@@ -18,7 +18,7 @@ export interface ContainerGroup {
   readonly procsFiles: readonly string[];
   /** How many processes in the group the kernel killed for memory. */
   oomKills(): number;
-  /** Kills every process in the group, also one that left its process group. */
+  /** Kills every process in the control group, even a process that left its process group. */
   kill(): void;
   /** Call it when no process of the group is left. */
   remove(): void;
@@ -234,6 +234,6 @@ function tryRemove(dir: string): void {
   try {
     rmdirSync(dir);
   } catch {
-    // A process in it has not ended yet. An empty group that stays costs nothing.
+    // A process in the group has not ended yet. If the group stays, it is empty and does no harm.
   }
 }

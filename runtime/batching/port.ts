@@ -16,7 +16,7 @@ export type InferenceRequest = {
   readonly deadlineMs?: number;
   /** Interactive unless given. */
   readonly tier?: Tier;
-  /** Reserves memory for outputs, in bytes. Throws when there is not enough, which fails the request. */
+  /** Reserves memory for outputs, in bytes. Throws when not enough memory is free; the request then fails. */
   readonly hold?: (bytes: number) => void;
   /** Aborted when the client is gone. A queued request is dropped; a run cannot be stopped. */
   readonly signal: AbortSignal;

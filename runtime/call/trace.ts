@@ -84,8 +84,8 @@ export class RequestTrace implements Trace {
   }
 
   /**
-   * Milliseconds of work on this request without the time in the queue; undefined when its run was shared with other
-   * requests, or when there was no run.
+   * Milliseconds of work on this request without the time in the queue; undefined when the request did not run, or
+   * shared its run with other requests.
    */
   get serviceMs(): number | undefined {
     const { decode = 0, infer, encode = 0 } = this.#times;

@@ -14,10 +14,10 @@ export type WorkerTask = {
   readonly nice: number;
 };
 
-/** A step whose sequence is named by its id. */
+/** A step that names its sequence by an id. */
 export type WorkerStep = Omit<SequenceStep, 'sequence'> & { readonly id: number };
 
-/** Begin and end of a sequence's state in a worker. */
+/** Messages that create and free a sequence's state in a worker. */
 export type SequenceNews =
   | { readonly kind: 'open'; readonly id: number; readonly maxBytes: number }
   | { readonly kind: 'close'; readonly id: number };

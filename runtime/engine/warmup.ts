@@ -33,7 +33,7 @@ export type WarmupResult = {
   readonly done: number;
   /** True if rows of several requests may share a run. */
   readonly batches: boolean;
-  /** The size of free dimensions in the generated inputs; absent when the model accepted none of the sizes. */
+  /** The size of free dimensions in the generated inputs; absent when the model did not accept any of the sizes. */
   readonly fill?: number;
   /** Why the model could not be warmed up, in ONNX Runtime's words: it accepted no generated input. */
   readonly problem?: string;
@@ -129,7 +129,7 @@ async function rowsAreIndependent(engine: WarmEngine, outputs: readonly string[]
   const alone: { readonly row: () => NamedTensors; readonly outputs: NamedTensors }[] = [];
   for (const row of rows) {
     const [part] = (await engine.run({ parts: [row()], outputs })).parts;
-    // Skip a size that the model refuses on its own: it tells nothing about batching.
+    // Skip a size that the model refuses even without batching: it does not show whether batching works.
     if (part?.kind === 'Done') alone.push({ row, outputs: part.outputs });
   }
   const together = await engine.run({ parts: alone.map(({ row }) => row()), outputs });

@@ -1,9 +1,9 @@
 /**
  * One golden case: a request to a model and, optionally, the expected answer.
  *
- * Owns:   the shape of a parsed case, in the Open Inference Protocol's form or that of /v1/embeddings. set.ts owns the
+ * Owns:   the shape of a parsed case, in the form of the Open Inference Protocol or of /v1/embeddings. set.ts owns the
  *         file format.
- * Limits: `caseLimits`; values are checked like those of a request to a server.
+ * Limits: `caseLimits`; values are checked as in a request to a server.
  * Pure.   Throws AppError GOLDEN_SET_INVALID with the place in the set.
  */
 import { AppError, messageOf } from '../../api/errors.ts';

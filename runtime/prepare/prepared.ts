@@ -37,12 +37,15 @@ export type Prepared = {
   /** The execution providers of a session: the requested ones that are available, in order. */
   readonly providerChain: readonly ProviderName[];
   /**
-   * ONNX Runtime session config entries that the chain requires in addition to those of the spec; absent without any.
+   * ONNX Runtime session config entries that the provider chain requires in addition to the spec's entries. Absent when
+   * the chain requires no entries.
    */
   readonly sessionConfig?: Readonly<Record<string, string>>;
   /** The providers that ran the nodes in a profiled run, largest share first; empty when not measured. */
   readonly providers: readonly ProviderUse[];
-  /** The folder that paths inside the source are relative to; for a single file, the folder that contains it. */
+  /**
+   * Paths inside the source are relative to this folder. For a single file, it is the folder that contains the file.
+   */
   readonly root: string;
   /** Present when the configuration names a tokenizer. */
   readonly tokenizerPath?: string;

@@ -2,8 +2,9 @@
  * Compares an answer with the expected one.
  *
  * Owns:   the meaning of each metric, for one pair of answers (`compareOutputs`) and for many (`Score`), for golden
- *         sets and live samples. An answer that lacks an output, has another type or shape, or has a non-finite number
- *         in place of a finite one gets its metric's worst value and a note. A metric that does not apply is `unfit`.
+ *         sets and live samples. An answer gets its metric's worst value and a note when it lacks an output, has
+ *         another type or shape, or has a non-finite number where a finite one is expected. A metric that does not
+ *         apply is `unfit`.
  * Pure.   Made for a sidecar: one pass over the elements, without copies except of words.
  */
 import { goldenMetrics, isError, type GoldenMetric } from '../../api/golden-metrics.ts';

@@ -33,7 +33,7 @@ export function cosineOf(want: Numbers, got: Numbers, rowSize: number): number {
   return lowest;
 }
 
-/** 1 for two rows of zeros. 0 if only one of them is all zeros, because it has no direction. */
+/** Returns 1 for two rows of zeros. Returns 0 if only one row is all zeros, because a row of zeros has no direction. */
 function cosineOfRow(want: Numbers, got: Numbers, from: number, to: number): number {
   let [dot, wantSquares, gotSquares] = [0, 0, 0];
   for (let index = from; index < to; index += 1) {

@@ -50,7 +50,8 @@ export type Room = Machine & { readonly memoryBytes: number | undefined; readonl
 export function planServing(config: RuntimeConfig, prepared: Prepared, machine: Room): ServingPlan {
   const { threads, notes } = planWorkers(config, prepared, machine);
   const signature = signatureOf(prepared.info);
-  // `prepare` found these providers to work here. It refuses the model when fallbackPolicy forbids a fallback.
+  // `prepare` found that these providers work on this machine. `prepare` also refuses the model when fallbackPolicy
+  // forbids a fallback.
   const providers = config.execution.providers.filter(({ name }) => prepared.providerChain.includes(name));
   const session = sessionOptions({
     execution: {
@@ -136,7 +137,7 @@ const measuredRows = 8;
 const measuringShare = 1 / 4;
 const measuringMs = 4000;
 const measuringPatienceMs = 40_000;
-/** Share of the memory for runs that a measured run may be expected to take. */
+/** A run is measured only if it is predicted to take at most this share of the memory for runs. */
 const measuringRoom = 1 / 2;
 
 export class LoadedModel implements ProtocolModel {
@@ -246,7 +247,7 @@ export class LoadedModel implements ProtocolModel {
     return this.#shares.now;
   }
 
-  /** Messages about requests that the model would accept and the memory limit does not allow. */
+  /** Messages about requests that the model accepts, but for which the memory limit is too low. */
   get notes(): readonly string[] {
     const {
       maxTokens,
@@ -280,7 +281,7 @@ export class LoadedModel implements ProtocolModel {
     const { clock, readAnonymous } = this.#deps;
     const { runBytes } = shareMemory(memoryBytes, (await readAnonymous()) ?? 0);
     return measureRuns({
-      // A run with a new size may not end, so it has a timeout.
+      // A run with a new size may never end, so it has a timeout.
       engine: boundedEngine(
         { engine: this.engine, clock, timeoutMs: warmup.timeoutMs, stop },
         clock.monotonic() + warmup.timeoutMs,

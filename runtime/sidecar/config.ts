@@ -11,7 +11,7 @@ import { AppError } from '../../api/errors.ts';
 import { env, paths, ports } from '../../api/names.ts';
 
 export type SidecarConfig = {
-  /** Where `/report` is served. The first is the pod's address, at which the runtime listens, too. */
+  /** The addresses at which `/report` is served. The first is the pod's address, at which the runtime also listens. */
   readonly addresses: readonly [string, ...string[]];
   readonly reportPort: number;
   readonly countersPort: number;

@@ -57,7 +57,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'runtime/protocol', 'runtime/quality', 'runtime/sampling', 'runtime/tasks'],
   'runtime/serve': [...anywhere, ...runtimeFolders.filter((home) => !['runtime/serve', 'runtime/sidecar'].includes(home))],
   runtime: [...anywhere, ...runtimeFolders],
-  local: [...anywhere, 'kube/schema'],
+  local: [...anywhere, 'kube', 'kube/schema'],
   'cli/cluster': [...anywhere, 'kube', 'kube/client', 'kube/cache', 'operator/rollout'],
   'cli/text': [...anywhere, 'kube/client', 'cli/cluster', 'operator/rollout'],
   'cli/offline': [...anywhere, 'cli/text', 'kube/schema', 'operator/rollout', 'operator/analysis'],

@@ -10,7 +10,7 @@ import { env } from '../../api/names.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { engineEnvironment } from '../../runtime/prepare/prepare.ts';
-import { runPrepare, type PrepareProgram } from '../../runtime/prepare/program.ts';
+import { runPrepare, type PrepareProgramDeps } from '../../runtime/prepare/program.ts';
 import { readPrepared } from '../../runtime/prepare/prepared.ts';
 import { modelBytes } from '../../runtime/onnx/build.ts';
 import { hastyClock, runtimeConfig, sha256 } from '../support/artifact.ts';
@@ -40,7 +40,7 @@ describe('prepare as a program', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  function program(config: RuntimeConfig | Error, given: Partial<PrepareProgram> = {}): PrepareProgram {
+  function program(config: RuntimeConfig | Error, given: Partial<PrepareProgramDeps> = {}): PrepareProgramDeps {
     const readConfig = () => {
       if (config instanceof Error) throw config;
       return config;

@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url';
 import { AppError, type ErrorCode } from '../../api/errors.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { openPart, type OpenPart } from '../../runtime/prepare/fetch/part-file.ts';
-import { prepare, type PrepareOptions } from '../../runtime/prepare/prepare.ts';
+import { prepare, type PrepareDeps } from '../../runtime/prepare/prepare.ts';
 import { readPrepared, type Prepared } from '../../runtime/prepare/prepared.ts';
 import { goldenPathIn } from '../../runtime/prepare/cache/golden-file.ts';
 import { modelBytes, weight, type Model } from '../../runtime/onnx/build.ts';
@@ -38,7 +38,7 @@ describe('prepare', () => {
   type Change = Parameters<typeof runtimeConfig>[1];
   const model = (made: Model, name = 'model.onnx') => writeModel(join(folder, 'source'), made, name);
   const folderUri = () => `${pathToFileURL(join(folder, 'source')).href}/`;
-  const run = (config: RuntimeConfig, given: Partial<PrepareOptions> = {}): Promise<Prepared> =>
+  const run = (config: RuntimeConfig, given: Partial<PrepareDeps> = {}): Promise<Prepared> =>
     prepare(config, {
       cacheDir: join(folder, 'cache'),
       allowFile: true,

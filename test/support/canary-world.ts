@@ -24,7 +24,7 @@ import { Reconciler, type ReconcileDeps } from '../../operator/reconcile/reconci
 import type { FetchReport, ReportAsk } from '../../operator/reports/report-client.ts';
 import { ReportPuller } from '../../operator/reports/puller.ts';
 import { followWith } from '../../operator/reconcile/notify.ts';
-import type { KubeObject } from '../../kube/client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { HandClock } from './hand-clock.ts';
 
@@ -109,10 +109,11 @@ export class CanaryWorld {
   #start(): Operator {
     const { cluster } = this;
     const puller = new ReportPuller({ fetch: this.#fetch, clock: cluster.clock, logger: silentLogger });
-    const gates = new Gatekeeper(
-      { heardAtMs: (uid) => puller.heardAtMs(uid), hearAnew: (model) => puller.hearAnew(model) },
-      silentLogger,
-    );
+    const gates = new Gatekeeper({
+      heardAtMs: (uid) => puller.heardAtMs(uid),
+      hearAnew: (model) => puller.hearAnew(model),
+      logger: silentLogger,
+    });
     puller.onReport((model, pod, report) => gates.hear(model, pod, report));
     const reconciler = new Reconciler({
       client: cluster.client,

@@ -21,7 +21,7 @@ import type {
 } from '../../kube/kinds.ts';
 import type { KubeClient } from '../../kube/client/kube-client.ts';
 import { statusError } from '../../kube/client/kube-error.ts';
-import type { KubeObject } from '../../kube/client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import type { Caches } from '../../operator/see/seen.ts';
 import type { HandClock } from './hand-clock.ts';
 

@@ -18,7 +18,7 @@ import type {
   WatchEvent,
   WatchQuery,
 } from '../../kube/client/kube-client.ts';
-import { keyOf, type KubeObject, type ObjectMeta, type ObjectName } from '../../kube/client/object.ts';
+import { keyOf, type KubeObject, type ObjectMeta, type ObjectName } from '../../api/kube-object.ts';
 import type { ResourceType } from '../../kube/client/resource-type.ts';
 
 type Verb =

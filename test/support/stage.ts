@@ -8,7 +8,7 @@ import type { OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { silentLogger } from '../../lib/log.ts';
 import type { Gates } from '../../operator/gates/gatekeeper.ts';
 import type { ConfigMap, ControllerRevision, Deployment, HttpRoute, Pod, Service } from '../../kube/kinds.ts';
-import type { KubeObject } from '../../kube/client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import type { Caches } from '../../operator/see/seen.ts';
 import { Reconciler } from '../../operator/reconcile/reconcile.ts';
 import type { GateReading } from '../../operator/rollout/state.ts';

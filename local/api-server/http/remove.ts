@@ -49,7 +49,7 @@ export async function deleteCollection(deps: ApiDeps, exchange: ApiExchange, tar
   );
 }
 
-/** The options of the body; the query adds those that the body omits. */
+/** The options of the body; the query adds the options that the body omits. */
 async function deleteOptions(exchange: ApiExchange): Promise<DeletionOptions> {
   const bytes = await exchange.readBody();
   const body = bytes.byteLength === 0 ? {} : parseBody(bytes, exchange.mediaType, 'DeleteOptions').value;

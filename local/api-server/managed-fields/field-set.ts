@@ -72,7 +72,7 @@ export class FieldSet {
     return this.#copyBut(paths);
   }
 
-  /** Only the subtree at this first step. */
+  /** Returns only the subtree at this first step. */
   only(step: string): FieldSet {
     const out = new FieldSet();
     const child = this.children.get(step);

@@ -1,6 +1,5 @@
 /**
- * Frames of SPDY/3.1, those that kubectl sends to forward ports.
- * Pure: parses and writes frames.
+ * Parses and writes frames of SPDY/3.1: only the kinds that kubectl sends to forward ports. Pure.
  * Limits: frames of 1 MiB; Go's client sends at most 32 KiB of data in one.
  */
 

@@ -151,7 +151,7 @@ export const pool: RowsRule = (call) => {
   ];
 };
 
-/** Sizes after a sliding window; unknown sizes become fresh ones. */
+/** Sizes after a sliding window. A size that cannot be computed becomes a new symbolic size. */
 function windows(call: NodeCall, dims: readonly Size[], kernel: readonly (number | undefined)[]): readonly Size[] {
   const auto = attributeOf(call, 'auto_pad')?.text ?? 'NOTSET';
   const told = ['NOTSET', 'VALID'].includes(auto) && intOf(call, 'ceil_mode', 0) === 0;
@@ -189,7 +189,7 @@ export const resize: RowsRule = (call) => {
   );
 };
 
-/** True if each axis is resized on its own and in order, independent of the other axes. */
+/** True if each size or scale applies to the axis at the same position, and the axes are resized independently. */
 function resizesAsAsked(call: NodeCall): boolean {
   return (
     (attributeOf(call, 'keep_aspect_ratio_policy')?.text ?? 'stretch') === 'stretch' &&

@@ -77,7 +77,7 @@ export const normalise: RowsRule = (call) => {
     : [sameRows(value), unsure(call), unsure(call)];
 };
 
-/** Along the axis of an attribute. */
+/** An operator that works along the axis in an attribute. */
 export function along(attribute: string, otherwise: number): RowsRule {
   return (call) => {
     const value = rowsInput(call, 0);
@@ -86,7 +86,7 @@ export function along(attribute: string, otherwise: number): RowsRule {
   };
 }
 
-/** Along the axis of the second input. */
+/** An operator that works along the axis in its second input. */
 export const cumSum: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   const [axis] = numbersOf(call, 1) ?? [];
@@ -109,7 +109,10 @@ export const topK: RowsRule = (call) => {
   return [out, out];
 };
 
-/** Each row on its own, with the rows on the first axis; other sizes are unknown. */
+/**
+ * An operator that computes each row separately, with the rows on the first axis. The other sizes of its outputs are
+ * unknown.
+ */
 export function byRow(rank?: number): RowsRule {
   return (call) => {
     const value = rowsInput(call, 0);

@@ -55,7 +55,8 @@ export class HttpClient {
 
   /**
    * @returns a response with status 200 or 206; the caller must read or destroy its body
-   * @throws SOURCE_MISSING (404, 410, 401, 403), SOURCE_INVALID (bad redirect target), SOURCE_UNAVAILABLE (all else)
+   * @throws SOURCE_MISSING (404, 410, 401, 403), SOURCE_INVALID (bad redirect target), SOURCE_UNAVAILABLE (every other
+   * failure)
    */
   async get(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<SourceResponse> {
     let at = url;

@@ -122,7 +122,7 @@ function say(message: TrialMessage): Promise<void> {
   });
 }
 
-// The parent has ended or has its answer: exit as soon as ONNX Runtime returns.
+// The parent has ended, or has received the answer: exit as soon as ONNX Runtime returns.
 process.once('disconnect', () => process.exit(0));
 process.once('message', (task: TrialTask) => {
   void tryModel(task)

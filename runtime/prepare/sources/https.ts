@@ -25,13 +25,13 @@ export const https: SourceScheme<HttpsLocation> = {
   },
 
   open({ url, folder }, asked, { http, throughCache }) {
-    return throughCache(async (context) => {
+    return throughCache(async (deps) => {
       const client = new HttpClient(http);
       const wanted = folder
         ? (asked.files ?? []).map(({ path, digest }) => ({ path, as: path, digest }))
         : [{ path: '', as: fileName(url), ...(asked.digest === undefined ? {} : { digest: asked.digest }) }];
       try {
-        return await downloadAll(new HttpSource(client, url), wanted, context);
+        return await downloadAll(new HttpSource(client, url), wanted, deps);
       } finally {
         await client.close();
       }

@@ -16,7 +16,7 @@ export type InferResponse = {
 
 export type EncodedResponse = {
   readonly json: string;
-  /** Follows the JSON in the body, in this order; undefined when there are no binary outputs. */
+  /** Follows the JSON in the body, in this order; undefined when no output is binary. */
   readonly blobs: readonly Uint8Array[] | undefined;
 };
 

@@ -1,8 +1,9 @@
 /**
  * The golden run of a pod: runs the golden set once the model is ready, and repeats a pass that could not finish.
  *
- * Owns:   the start and repetition of passes, and the result in the report. Without stable, a case without an expected
- *         answer only needs finite numbers; when `offer` names stable later, the set is run again.
+ * Owns:   the start and repetition of passes, and the result in the report. While no pod of stable is known, a case
+ *         without an expected answer passes if the answer's numbers are finite. When `offer` names pods of stable
+ *         later, the set is run again.
  * Ends:   `run` returns when the result is final, or soon after `stop`. The rollout limits its total time.
  */
 import { AppError, messageOf } from '../../../api/errors.ts';
@@ -36,7 +37,10 @@ export class GoldenRunner {
     this.#deps = deps;
   }
 
-  /** @param peers addresses of stable's ready pods; empty when there are none, or when this pod is stable itself */
+  /**
+   * @param peers addresses of stable's ready pods; empty when no pod of stable is ready, or when this pod belongs to
+   * stable itself
+   */
   offer(peers: readonly string[]): void {
     this.#peers = peers.slice(0, maxPeers);
   }

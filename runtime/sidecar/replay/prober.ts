@@ -28,7 +28,7 @@ export type ProberDeps = {
   readonly random: () => number;
   /** Where this pod's runtime listens. */
   readonly self: string;
-  /** The current work; undefined when the operator requested none, or when this pod is not ready. */
+  /** The current work; undefined when the operator did not request probes, or when this pod is not ready. */
   readonly work: () => ProbeWork | undefined;
   /** The inputs for both revisions. Never rejects. */
   readonly inputs: (peers: readonly string[]) => Promise<ProbeInputs>;

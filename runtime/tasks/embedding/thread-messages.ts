@@ -7,7 +7,7 @@ import { AppError, type ErrorCode } from '../../../api/errors.ts';
 import type { ReadingRules, TokenRequest } from './read-request.ts';
 import type { Vocabulary } from './tokenizer.ts';
 
-/** What the thread is started with. */
+/** The data that the thread gets when it starts. */
 export type ThreadTask = { readonly path: string; readonly configPath: string; readonly rules: ReadingRules };
 
 export type ToThread =

@@ -83,7 +83,9 @@ class GrowingBody {
     this.#bytes = larger;
   }
 
-  /** The kernel only provides memory for pages that are written, so the unused end of the buffer takes none. */
+  /**
+   * The kernel only provides memory for pages that are written, so the unused end of the buffer does not take memory.
+   */
   #make(length: number): Uint8Array<ArrayBuffer> {
     return new Uint8Array(new ArrayBuffer(this.#pad + length), this.#pad);
   }

@@ -82,7 +82,7 @@ export class Transfers {
     };
     return {
       grow: (bytes) => {
-        // Ignore charges after the end of the transfer: no other transfer may be cut for them.
+        // Ignore charges of a transfer that has ended, because another transfer could be cut to make room for them.
         if (own.ended) return;
         this.#makeRoom(own, bytes);
         take(bytes);
@@ -96,7 +96,7 @@ export class Transfers {
     };
   }
 
-  /** Cuts the slowest transfer below `crowdedBytesPerSecond`. @returns false when there is none */
+  /** Cuts the slowest transfer below `crowdedBytesPerSecond`. @returns false when every transfer is faster */
   cutSlowest(): boolean {
     const now = this.#deps.clock.monotonic();
     const slow = [...this.#watched].map((transfer) => ({ transfer, rate: rateOf(transfer, now, lookMs) }));

@@ -235,6 +235,12 @@ for (const { name, start } of candidates) {
       open(401);
     });
 
+    it('refuses an amount of memory that is not a number of bytes, and still counts the others', () => {
+      for (const wrong of [NaN, -1]) assert.throws(() => open(wrong), TypeError);
+      open(600);
+      assert.throws(() => open(401), withCode('STATE_FULL'));
+    });
+
     it('refuses a sequence that can never fit', () =>
       assert.throws(() => open(stateBytes + 1), withCode('REQUEST_TOO_LARGE')));
 

@@ -200,7 +200,10 @@ class Translation {
     this.#atom = undefined;
   }
 
-  /** What follows a quantifier: lazy or possessive. After `{2}` and `{2,3}` some suffixes have another meaning. */
+  /**
+   * The suffix of a quantifier, which makes it lazy or possessive. After `{2}` and `{2,3}`, some suffixes have another
+   * meaning.
+   */
   #repeatMode(quantifier: string, isRange: boolean): void {
     const mode = this.#peek();
     const counted = quantifier.startsWith('{');

@@ -1,7 +1,7 @@
 /**
  * The models that look up words: WordLevel and WordPiece.
  *
- * Owns:   both as in Python's tokenizers.
+ * Owns:   both models, as in Python's tokenizers.
  * Throws: TokenizerUnsupported for a vocabulary without the unknown token: a word that it lacks would not have an id.
  * Pure.
  */

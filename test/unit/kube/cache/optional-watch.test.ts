@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { silentLogger } from '../../../../lib/log.ts';
 import { createRegistry } from '../../../../lib/metrics.ts';
-import type { KubeObject } from '../../../../kube/client/object.ts';
+import type { KubeObject } from '../../../../api/kube-object.ts';
 import type { ResourceType } from '../../../../kube/client/resource-type.ts';
 import { OptionalWatch } from '../../../../kube/cache/optional-watch.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { silentLogger } from '../../../../lib/log.ts';
 import { createRegistry, expose } from '../../../../lib/metrics.ts';
-import type { KubeObject } from '../../../../kube/client/object.ts';
+import type { KubeObject } from '../../../../api/kube-object.ts';
 import { Reflector, type ReflectorDeps } from '../../../../kube/cache/reflector.ts';
 import type { ResourceType } from '../../../../kube/client/resource-type.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';

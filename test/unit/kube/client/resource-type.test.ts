@@ -13,7 +13,7 @@ import {
   statusOf,
 } from '../../../../kube/client/kube-error.ts';
 import { microTime } from '../../../../kube/events/micro-time.ts';
-import { keyOf, nameOf } from '../../../../kube/client/object.ts';
+import { keyOf, nameOf } from '../../../../api/kube-object.ts';
 import { apiVersionOf, collectionPath, objectPath } from '../../../../kube/client/resource-type.ts';
 
 const pods = { group: '', version: 'v1', plural: 'pods', kind: 'Pod', namespaced: true } as const;

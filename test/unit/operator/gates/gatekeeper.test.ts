@@ -76,10 +76,11 @@ class Kept {
 
   begin(): Gatekeeper {
     const logger: Logger = { ...silentLogger, warn: (message) => this.warnings.push(message) };
-    this.keeper = new Gatekeeper(
-      { heardAtMs: (uid) => this.heardAt.get(uid), hearAnew: (model) => this.anew.push(model) },
+    this.keeper = new Gatekeeper({
+      heardAtMs: (uid) => this.heardAt.get(uid),
+      hearAnew: (model) => this.anew.push(model),
       logger,
-    );
+    });
     return this.keeper;
   }
 

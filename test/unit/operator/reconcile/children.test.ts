@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
 import { silentLogger } from '../../../../lib/log.ts';
 import { statusError } from '../../../../kube/client/kube-error.ts';
-import type { KubeObject } from '../../../../kube/client/object.ts';
+import type { KubeObject } from '../../../../api/kube-object.ts';
 import { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
 import { canonicalJson } from '../../../../lib/canonical-json.ts';
 import { FakeCluster } from '../../../support/fake-cluster.ts';

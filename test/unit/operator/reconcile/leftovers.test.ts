@@ -6,7 +6,7 @@ import { apply, leftoversOf, type Applied } from '../../../../operator/reconcile
 import type { ControllerRevision } from '../../../../kube/kinds.ts';
 import type { DeleteOptions } from '../../../../kube/client/kube-client.ts';
 import { statusError } from '../../../../kube/client/kube-error.ts';
-import type { KubeObject } from '../../../../kube/client/object.ts';
+import type { KubeObject } from '../../../../api/kube-object.ts';
 import { observe } from '../../../../operator/see/observe.ts';
 import type { Seen } from '../../../../operator/see/seen.ts';
 import { RecentWrites } from '../../../../operator/reconcile/recent-writes.ts';

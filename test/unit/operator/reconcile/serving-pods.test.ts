@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
 import { apply } from '../../../../operator/reconcile/apply.ts';
 import { isReady, type Pod, type Service } from '../../../../kube/kinds.ts';
-import type { KubeObject } from '../../../../kube/client/object.ts';
+import type { KubeObject } from '../../../../api/kube-object.ts';
 import { observe } from '../../../../operator/see/observe.ts';
 import type { Seen } from '../../../../operator/see/seen.ts';
 import { RecentWrites } from '../../../../operator/reconcile/recent-writes.ts';

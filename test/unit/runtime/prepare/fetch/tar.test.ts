@@ -114,6 +114,13 @@ describe('readTar', () => {
     );
   });
 
+  it('reads a folder whose header has a size, which no content follows', async () => {
+    const [header = Buffer.alloc(0)] = tarEntry('d/', new Uint8Array(0), { type: '5', sizeBytes: 4096 });
+    const bytes = Buffer.concat([header, ...tarEntry('a', Buffer.from('alpha')), Buffer.alloc(1024)]);
+    assert.deepEqual(await read(bytes), { 'folder d/': '', 'file a': 'alpha' });
+    assert.deepEqual(await read(bytes, { skip: ['d/'] }), { 'file a': 'alpha' });
+  });
+
   it('ends without the two closing blocks', async () => {
     assert.deepEqual(await read(Buffer.concat(tarEntry('a', Buffer.from('alpha')))), { 'file a': 'alpha' });
   });
