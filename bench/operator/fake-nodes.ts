@@ -10,7 +10,7 @@ import { labels, paths } from '../../api/names.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import type { KubeClient } from '../../kube/client/kube-client.ts';
 import { isNotFound } from '../../kube/client/kube-error.ts';
-import { keyOf, type KubeObject } from '../../kube/client/object.ts';
+import { keyOf, type KubeObject } from '../../api/kube-object.ts';
 import type { Reflector } from '../../kube/cache/reflector.ts';
 import { configMaps, deployments, pods, type Deployment } from '../../kube/kinds.ts';
 import { systemClock } from '../../lib/clock.ts';

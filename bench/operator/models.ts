@@ -3,7 +3,7 @@
  * Owns: our own models; another operator brings an object of its own, with `{name}` for the name. Pure.
  */
 import { api } from '../../api/names.ts';
-import type { KubeObject } from '../../kube/client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import type { ResourceType } from '../../kube/client/resource-type.ts';
 
 export const benchNamespace = 'bench';

@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 import { AppError, messageOf } from '../../api/errors.ts';
 import { parseDurationMs } from '../../api/units.ts';
 import { parseOnlyFlags } from '../../lib/flags.ts';
-import type { KubeObject } from '../../kube/client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 
 export const scenarioNames = ['cold', 'change', 'quiet', 'restart', 'analysis', 'releaseDay', 'nodeLost'] as const;
 export type ScenarioName = (typeof scenarioNames)[number];

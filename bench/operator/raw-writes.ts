@@ -6,7 +6,7 @@ import { systemClock } from '../../lib/clock.ts';
 import { createRegistry } from '../../lib/metrics.ts';
 import type { ClusterAccess } from '../../kube/client/access.ts';
 import { isNotFound } from '../../kube/client/kube-error.ts';
-import type { ObjectName } from '../../kube/client/object.ts';
+import type { ObjectName } from '../../api/kube-object.ts';
 import { objectPath, type ResourceType } from '../../kube/client/resource-type.ts';
 import { Transport } from '../../kube/client/transport.ts';
 

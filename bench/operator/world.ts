@@ -11,10 +11,10 @@ import { parse } from 'yaml';
 import { loadAccess } from '../../kube/client/access.ts';
 import { HttpKubeClient } from '../../kube/client/http-client.ts';
 import { isAlreadyExists } from '../../kube/client/kube-error.ts';
-import type { KubeObject } from '../../kube/client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import type { ResourceType } from '../../kube/client/resource-type.ts';
 import { Reflector } from '../../kube/cache/reflector.ts';
-import { deployments, type Deployment } from '../../kube/kinds.ts';
+import { deployments, gateways, httpRoutes, type Deployment } from '../../kube/kinds.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { createRegistry } from '../../lib/metrics.ts';
@@ -32,6 +32,10 @@ import { usageOf } from './usage.ts';
 
 const repository = join(import.meta.dirname, '..', '..');
 const pollMs = 10;
+/** kube-apiserver refuses definitions of the group k8s.io without it. */
+const approved = { 'api-approved.kubernetes.io': 'unapproved, for a bench' };
+/** How long a new definition may take until its objects are served. */
+const servedWithin = { tries: 300, everyMs: 100 };
 const definitions: ResourceType<Definition> = {
   group: 'apiextensions.k8s.io',
   version: 'v1',
@@ -234,23 +238,36 @@ async function endAll(ends: readonly (() => void | Promise<void>)[]): Promise<vo
   for (const end of ends.toReversed()) await Promise.resolve(end()).catch(() => {});
 }
 
-/** The namespace, its service account, and the definition. */
+/** The namespace, its service account, and the definitions. @returns the type of the models */
 async function furnish(client: HttpKubeClient, order: Order): Promise<ResourceType<BenchModel>> {
   await client.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: benchNamespace } });
   await createServiceAccount(client);
-  const definition = (order.foreign?.definition ??
-    parse(readFileSync(join(repository, 'crds', 'onnxmodels.yaml'), 'utf8'))) as Definition;
+  // Without the Gateway API the operator asks each minute whether it is there, and counts would depend on time.
+  for (const name of ['gateways', 'httproutes']) {
+    const { metadata, ...rest } = definitionIn('local', 'gateway', 'definitions', `${name}.yaml`);
+    await client.create(definitions, { ...rest, metadata: { ...metadata, annotations: approved } });
+  }
+  const definition = (order.foreign?.definition ?? definitionIn('crds', 'onnxmodels.yaml')) as Definition;
   await client.create(definitions, definition);
   const type = typeOf(definition);
-  for (let tries = 0; ; tries += 1) {
+  for (const served of [gateways, httpRoutes, type]) await untilServed(client, served);
+  return type;
+}
+
+async function untilServed(client: HttpKubeClient, type: ResourceType): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
     try {
       await client.list(type, { limit: 1 });
-      return type;
+      return;
     } catch (error) {
-      if (tries > 300) throw error;
-      await systemClock.sleep(100);
+      if (tries === servedWithin.tries) throw error;
+      await systemClock.sleep(servedWithin.everyMs);
     }
   }
+}
+
+function definitionIn(...path: readonly string[]): Definition {
+  return parse(readFileSync(join(repository, ...path), 'utf8')) as Definition;
 }
 
 /** Admission refuses pods without it. Local mode's server makes it itself, kube-apiserver leaves it to a controller. */
