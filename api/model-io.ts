@@ -42,8 +42,8 @@ export type SchemaPolicy = 'Compatible' | 'Exact' | 'Any';
 
 /**
  * Compares the candidate with stable by schemaPolicy. Compatible: the inputs have the same names and types, and accept
- * every shape that stable's accept; every output of stable exists, with the same type and a shape that stable could
- * return. Exact: nothing differs. Any: nothing is compared.
+ * every shape that stable's inputs accept; every output of stable exists, with the same type and a shape that stable
+ * could return. Exact: nothing differs. Any: nothing is compared.
  *
  * @returns the first difference that the policy forbids, in words; otherwise undefined
  */

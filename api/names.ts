@@ -2,7 +2,8 @@
  * Names that several programs must spell alike: group and kind, labels, annotations, ports, mount paths.
  *
  * Owns:   every name that the operator writes and another program reads.
- * Limits: the name of a child has at most 51 characters: 40 of the model (a CEL rule of the CRD), a dash and 10.
+ * Limits: the name of a child has at most 51 characters: 40 for the model's name (a CEL rule of the CRD), one for a
+ *         dash, and 10 for the revision.
  */
 
 export const api = {
@@ -99,7 +100,7 @@ export function childName(model: string, revision: string): string {
 const childNamePattern = /.-([0-9a-f]{10})$/;
 
 /**
- * The revision in the name of a child. More reliable than its label, because a name cannot be changed.
+ * The revision in the name of a child. This is more reliable than the label, because a name cannot be changed.
  * @returns undefined when `childName` does not make this name for this model
  */
 export function revisionInName(model: string, name: string): string | undefined {

@@ -167,7 +167,9 @@ const block = k.object({
   traffic: k.list(blockTraffic, { max: maxBlockClasses }).doc('What the pod counted, by tier and size class.'),
 });
 
-/** The rule: each block at most once and inside the range, and a range of at most `maxReportBlocks`. */
+/**
+ * The rule: each block occurs at most once and is inside the range, and the range has at most `maxReportBlocks` blocks.
+ */
 const blocks = c.ruled(
   k.object({
     since: c.count().doc('Index of the first block.'),
@@ -314,12 +316,12 @@ export const reportSchema = k.object({
 export type Report = Infer<typeof reportSchema>;
 export type Histogram = Infer<typeof histogram>;
 export type Traffic = Infer<typeof traffic>;
-/** Histograms of the ratio of service times, by source. 1 is as fast as stable. */
+/** Histograms of the ratio of service times, by source. A ratio of 1 means as fast as stable. */
 export type PairedRatios = NonNullable<BlockTraffic['paired']>;
 /** Counts of one pod, block, tier and size class. */
 export type BlockTraffic = Infer<typeof blockTraffic>;
 export type BlockCount = Infer<typeof block>;
-/** Blocks from `since` to `until`; one without an entry had no requests. */
+/** Blocks from `since` to `until`. A block without an entry had no requests. */
 export type Blocks = Infer<typeof blocks>;
 export type GoldenResult = Infer<typeof golden>;
 export type Agreement = Infer<typeof agreement>;

@@ -14,9 +14,9 @@ export function canonicalJson(value: unknown): string {
 }
 
 /**
- * The text that Go's encoding/json writes for a value: sorted fields, and `<`, `>`, `&` and two line separators escaped.
- * The API server stores some fields (a ControllerRevision's `data`) as the text that it received, writes them in this
- * form when it patches the object, and compares the bytes. Fields that arrive in this form never seem to change.
+ * The text that Go's encoding/json writes for a value: fields are sorted, and `<`, `>`, `&` and two line separators are
+ * escaped. The API server stores some fields (a ControllerRevision's `data`) as the text that it received. When it
+ * patches the object, it writes them in this form and compares the bytes. Fields that arrive in this form stay equal.
  */
 export function goJson(value: unknown): string {
   return canonicalJson(value).replace(

@@ -180,7 +180,8 @@ function annotationPatch({ metadata }: OnnxModel, { written }: Remembered): read
 }
 
 /**
- * A server-side apply only removes fields that its manager owns, so the restored fields become the applier's.
+ * A server-side apply only removes fields that its manager owns, so the applier must become the owner of the restored
+ * fields.
  *
  * @returns warnings for the user
  */

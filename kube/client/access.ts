@@ -17,7 +17,7 @@ export interface ClusterAccess {
   /** The namespace of the context, or of the pod. */
   readonly namespace: string | undefined;
   credentials(): Promise<Credentials>;
-  /** Call it when the server refused the credentials; the next call of `credentials` reads them anew. */
+  /** Call it when the server refused the credentials; the next call of `credentials` reads them again. */
   forget(): void;
 }
 

@@ -60,7 +60,7 @@ export type Resource = {
   readonly shortNames: readonly string[];
   readonly categories: readonly string[];
   readonly namespaced: boolean;
-  /** The store's table. All versions of a resource share one, and so do the two APIs of Events. */
+  /** The store's table. All versions of a resource share one table, and so do the two APIs of Events. */
   readonly table: string;
   readonly schema: OpenApiSchema;
   readonly custom: boolean;

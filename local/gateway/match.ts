@@ -13,11 +13,11 @@ export type RouteEntry = {
   readonly hostnames: readonly string[] | undefined;
   readonly paths: readonly PathMatch[];
   readonly backends: readonly WeightedBackend[];
-  /** Creation time, namespace and name of the route: on a tie the smaller one wins. */
+  /** Creation time, namespace and name of the route: on a tie the route with the smaller value wins. */
   readonly order: string;
 };
 
-/** `usable` is false when the Service does not exist: the requests that the backend is chosen for get 500. */
+/** `usable` is false when the Service does not exist: requests for which this backend is chosen get 500. */
 export type WeightedBackend = Pick<BackendRef, 'name' | 'port' | 'weight'> & {
   readonly namespace: string;
   readonly usable: boolean;

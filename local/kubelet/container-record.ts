@@ -21,9 +21,9 @@ export type ContainerRecord = {
   readonly last: TerminatedState | undefined;
   readonly restarts: number;
   readonly backoff: BackoffEntry | undefined;
-  /** The startup probe passed, or the container runs and does not have one. */
+  /** The startup probe passed, or the container runs and does not have a startup probe. */
   readonly started: boolean;
-  /** The readiness probe passes, or the container has started and does not have one. */
+  /** The readiness probe passes, or the container has started and does not have a readiness probe. */
   readonly ready: boolean;
 };
 

@@ -5,7 +5,6 @@
  */
 import type { FrozenSpec } from '../../api/defaults.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
-import { sorted } from '../../lib/json.ts';
 import { parseQuantity } from '../../api/quantities.ts';
 import { parseDurationMs } from '../../api/units.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
@@ -15,7 +14,6 @@ export function runtimeConfig(model: OnnxModel, record: RevisionRecord): Runtime
   const { spec, revision } = record;
   const { uri, digest, files, variants = [], graphs } = spec.model;
   const graphPath = graphs?.[0]?.path;
-  // Sorted, as the API server returns a ControllerRevision: the text must be the same before and after it was stored.
   return {
     schema: 1,
     name: model.metadata.name,
@@ -26,11 +24,11 @@ export function runtimeConfig(model: OnnxModel, record: RevisionRecord): Runtime
       uri,
       ...(digest === undefined ? {} : { digest }),
       ...(files === undefined ? {} : { files }),
-      variants: sorted(variants),
+      variants: inOrder(variants),
       ...(graphPath === undefined ? {} : { graphPath }),
     },
-    ...(spec.embedding === undefined ? {} : { embedding: sorted(spec.embedding) }),
-    execution: sorted(spec.execution),
+    ...(spec.embedding === undefined ? {} : { embedding: inOrder(spec.embedding) }),
+    execution: inOrder(spec.execution),
     batching: batchingOf(spec.batching),
     memory: memoryOf(spec.memory),
     warmup: warmupOf(spec.warmup),
@@ -38,17 +36,31 @@ export function runtimeConfig(model: OnnxModel, record: RevisionRecord): Runtime
   };
 }
 
+/**
+ * Sorts the fields by name. The API server returns a ControllerRevision with sorted fields; the file must have the same
+ * text before and after the spec was stored there.
+ */
+function inOrder<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(inOrder) as T;
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, inner]) => [name, inOrder(inner as unknown)]),
+  ) as T;
+}
+
 function batchingOf({ maxQueueDelay, ...same }: FrozenSpec['batching']): RuntimeConfig['batching'] {
-  return sorted({ ...same, maxQueueDelayMs: milliseconds(maxQueueDelay) });
+  return inOrder({ ...same, maxQueueDelayMs: milliseconds(maxQueueDelay) });
 }
 
 function memoryOf({ limit, ...same }: FrozenSpec['memory']): RuntimeConfig['memory'] {
   const bytes = limit === undefined ? undefined : parseQuantity(limit);
-  return sorted({ ...same, ...(bytes === undefined ? {} : { limitBytes: Math.floor(bytes) }) });
+  return inOrder({ ...same, ...(bytes === undefined ? {} : { limitBytes: Math.floor(bytes) }) });
 }
 
 function warmupOf({ timeout, ...same }: FrozenSpec['warmup']): RuntimeConfig['warmup'] {
-  return sorted({ ...same, timeoutMs: milliseconds(timeout) });
+  return inOrder({ ...same, timeoutMs: milliseconds(timeout) });
 }
 
 /** Throws only for a bug: the CRD's pattern accepts only durations. */

@@ -79,7 +79,9 @@ export class Batcher implements Inference {
     };
   }
 
-  /** Estimated wait of a new request, from the times of recent ones. Interactive requests overtake bulk ones. */
+  /**
+   * Estimated wait of a new request, from the times of recent requests. Interactive requests overtake bulk requests.
+   */
   expectedWaitMs(tier: Tier): number {
     const ahead = tier === 'interactive' ? this.#depthOf(tier) : this.#queue.length;
     return ahead * this.#msPerRequest;

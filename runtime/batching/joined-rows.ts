@@ -22,8 +22,8 @@ export type JoinedRowsOptions = {
   readonly rows: number;
   readonly atOnce: number;
   /**
-   * Reserves memory for outputs: for numbers before allocation, for strings when they arrive. Throws when there is not
-   * enough memory.
+   * Reserves memory for outputs. Called for numbers before their memory is allocated, and for strings when they arrive.
+   * Throws when there is not enough memory.
    */
   readonly hold?: ((bytes: number) => void) | undefined;
 };

@@ -115,7 +115,8 @@ function groupsOf(queue: readonly Waiting[], turn: Tier): readonly (readonly num
 }
 
 /**
- * The oldest requests of the group that fit into one run. A smaller request does not overtake one that does not fit.
+ * The oldest requests of the group that fit into one run. A smaller request does not overtake a request that does not
+ * fit.
  */
 function fill(queue: readonly Waiting[], group: readonly number[], limits: BatchLimits): readonly number[] {
   const sum = { rows: 0, elements: 0, bytes: 0 };

@@ -28,7 +28,7 @@ export type Call = {
   readonly tier: Tier;
   /** The deadline from the transport, on the clock's monotonic scale; undefined when the request has no deadline. */
   readonly deadlineMs: number | undefined;
-  /** Adds a deadline found in the body. @returns the earlier of both, on the clock's monotonic scale */
+  /** Adds a deadline found in the body. @returns the earlier of the two deadlines, on the clock's monotonic scale */
   readonly endBy: (deadlineMs: number | undefined) => number | undefined;
   /** The time on the clock's monotonic scale. */
   readonly nowMs: () => number;

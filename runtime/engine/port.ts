@@ -51,7 +51,7 @@ export type SequenceStep = {
    * `{ 'present.0.key': 'past_key_values.0.key' }`. State that no output replaces is kept as it is.
    */
   readonly keep: Readonly<Record<string, string>>;
-  /** Outputs that are returned. An output that is kept too is copied. */
+  /** Outputs that are returned. An output that is also kept is copied. */
   readonly outputs: readonly string[];
 };
 

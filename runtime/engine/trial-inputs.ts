@@ -14,7 +14,7 @@ import type { TensorSpec } from './signature.ts';
  */
 export const fills = [8, 32, 1, 64, 320] as const;
 
-/** Numbers of rows to compare: kernels for one row differ from kernels for several. */
+/** Numbers of rows to compare: kernels for one row differ from kernels for several rows. */
 export const rowCounts = [1, 2, 4] as const;
 
 export type TrialSample = {

@@ -11,7 +11,7 @@
 export interface RandomBytes {
   readonly sizeBytes: number;
   /**
-   * Fills `target` from `at`; both lie within the size.
+   * Fills `target` with the bytes from `at` on. The caller guarantees that these bytes are within the size.
    * @throws when the file has become shorter
    */
   readInto(target: Uint8Array, at: number): void;

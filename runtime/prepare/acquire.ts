@@ -54,7 +54,8 @@ export async function acquire(source: SourceConfig, deps: AcquireDeps): Promise<
   const found = await schemeFor(uri).open(uri, source, { ...deps, throughCache });
   const digest = digestOfAll(uri, found.files);
   checkDigest(show, source.digest, digest);
-  // Check the first pod's digest after the spec's: if both differ, the error must name the spec's.
+  // Check the first pod's digest after the digest in the spec: if both differ, the error must name the digest in the
+  // spec.
   checkDigest(`${show} (this revision's first pod got other bytes)`, deps.resolvedDigest, digest);
   const root = 'staging' in found ? await deps.cache.commit(found.staging, digest, found.files) : found.root;
   const boundary = 'staging' in found ? root : (found.boundary ?? root);

@@ -16,8 +16,8 @@ type Wanted = Pick<RuntimeConfig['source'], 'variants' | 'graphPath'>;
 
 /**
  * @returns the graph's path inside the source
- * @throws PRECISION_MISSING when the spec lists no file of that precision; SOURCE_MISSING when the source lacks the
- *   file, with the files that it has
+ * @throws PRECISION_MISSING when the spec lists no file of that precision; SOURCE_MISSING, which lists the source's
+ *   files, when the source lacks the file
  */
 export function chooseGraph(
   acquired: Pick<Acquired, 'uri' | 'folder' | 'files'>,

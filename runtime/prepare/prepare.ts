@@ -1,8 +1,8 @@
 /**
  * Prepares a revision's model for serving: fetches, checks, inspects, tries and optimises it.
  *
- * Owns:  the order of these steps, and the manifest that results (prepared.ts). Only one runs in a cache folder at a
- *        time. Completed steps of an earlier or killed prepare are reused.
+ * Owns:  the order of these steps, and the manifest that results (prepared.ts). Only one `prepare` runs in a cache
+ *        folder at a time. Completed steps of an earlier or killed prepare are reused.
  * Throws: AppErrors of the artifact group in api/error-codes.ts, and ENGINE_LOAD_FAILED.
  */
 import { mkdir } from 'node:fs/promises';
@@ -57,7 +57,7 @@ export type PrepareDeps = {
 };
 
 const defaultMaxCacheBytes = 16 * 2 ** 30;
-/** For smaller weights, sharing saves less than the second that building takes. */
+/** For smaller weights, sharing saves less time than building takes, which is about a second. */
 const defaultOptimiseFromBytes = 4 * 2 ** 20;
 
 export async function prepare(config: RuntimeConfig, deps: PrepareDeps): Promise<Prepared> {

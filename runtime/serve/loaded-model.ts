@@ -90,7 +90,10 @@ function aloneNotes({ batching: { maxBatchSize } }: RuntimeConfig, because: stri
     : [`requests are not batched although batching.maxBatchSize is ${maxBatchSize}: ${because}`];
 }
 
-/** One worker per core by profile, but not more than memory allows. An explicit number is honoured, with a warning. */
+/**
+ * Plans the workers by the profile, but not more than fit into memory. An explicit number of workers is honoured, with
+ * a warning when it does not fit.
+ */
 function planWorkers(
   { execution }: RuntimeConfig,
   { resolved }: Prepared,
@@ -343,7 +346,10 @@ type Parts = {
   readonly shares: { now: MemoryShares };
 };
 
-/** Memory of the codec. A task other than Tensor parses requests on its own thread, so each of the two gets half. */
+/**
+ * Memory of the codec. A task other than Tensor parses requests on its own thread, so the codec and the task get half
+ * of the memory each.
+ */
 function codecBytes({ task }: RuntimeConfig, { parseBytes }: MemoryShares): number {
   return task === 'Tensor' ? parseBytes : Math.floor(parseBytes / 2);
 }

@@ -59,8 +59,8 @@ export const maxBlocks = 90;
 /** A quarter of a report is reserved for its other fields. */
 export const ringLimitBytes = (reportLimitBytes * 3) / 4;
 /**
- * Longest time between two readings in adjacent blocks whose difference is assigned to the later block. At half a
- * block, most of the counts in a block were made during that block.
+ * Longest time between two readings in adjacent blocks whose difference is assigned to the later block. With half a
+ * block as the limit, most of the counts in a block were made during that block.
  */
 export const attributableMs = (blockSeconds * 1000) / 2;
 
@@ -102,8 +102,8 @@ function attributedTo(
 }
 
 /**
- * Adds a comparison of an answer with stable's to the block of the last reading.
- * It is ignored while the ring's first block has not begun.
+ * Adds a comparison of an answer with stable's answer to the block of the last reading. The comparison is ignored while
+ * the ring's first block has not begun.
  */
 export function withComparison(
   ring: Ring,

@@ -12,7 +12,7 @@ const folders = ['api', 'lib', 'kube', 'operator', 'runtime', 'local', 'cli'];
 
 type Declared = { readonly name: string; readonly body: string };
 
-/** Types that are declared as objects, with what is between their outermost braces. */
+/** Types that are declared as objects, with the text between their outermost braces. */
 function objectTypesIn(text: string): readonly Declared[] {
   const long = text.matchAll(/^(?:export )?(?:type|interface) (\w+)[^={;]*=?[^;{]*\{\n([\s\S]*?)^\}/gm);
   // On one line, fields begin after a brace or a semicolon; below they begin a line.

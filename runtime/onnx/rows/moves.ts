@@ -177,7 +177,7 @@ export const slice: RowsRule = (call) => {
   return sameRows(value, dims);
 };
 
-/** The cut along each axis: from attributes in old versions, from inputs in newer ones. */
+/** The cut along each axis. It comes from attributes in old versions, and from inputs in newer versions. */
 function cutsOf(call: NodeCall, rank: number): readonly (Cut & { readonly axis: number })[] | undefined {
   const starts = numbersOf(call, 1, 'starts') ?? [];
   const ends = attributeOf(call, 'ends')?.ints?.map(numberSize) ?? sizesOf(call, 2) ?? [];

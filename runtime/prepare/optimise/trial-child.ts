@@ -44,7 +44,7 @@ async function tryModel(task: TrialTask): Promise<TrialMessage> {
   return answer;
 }
 
-/** Runs samples of the first size that the model accepts, with as many row counts as it accepts. */
+/** Runs samples of the first size that the model accepts, with every number of rows that it accepts. */
 async function runFresh(session: OrtSession, task: TrialTask): Promise<TrialMessage> {
   let result: { made: Made[]; why?: string } = { made: [] };
   for (const fill of task.runs?.fills ?? []) {

@@ -51,7 +51,7 @@ export const npm: SourceScheme<NpmUri> = {
 
 type KeepTools = { readonly show: string; readonly staging: FetchDeps['staging'] };
 
-/** Keeps only the files that the spec names, and checks the digests that it gives. */
+/** Keeps only the files that the spec names, and checks the digests that the spec gives. */
 async function keepWanted(
   files: readonly SourceFile[],
   wanted: NonNullable<SourceConfig['files']>,

@@ -2,7 +2,7 @@
  * The task Embedding: returns one vector for each text, by OpenAI's protocol.
  *
  * Owns:   the processing of a request: read and tokenise, cut into pieces of similar length, run, pool, print. Each
- *         step is a file of its own; this one connects them.
+ *         step has its own file; this file connects the steps.
  * Limits: one request has at most four pieces in the batcher, so that a long list does not block other requests.
  * Ends:   the first piece that fails ends the request and cancels the other pieces.
  */

@@ -32,7 +32,10 @@ export type ListenDeps = {
 
 const headersTimeoutMs = 10_000;
 const requestTimeoutMs = 120_000;
-/** Longer than load balancers keep idle connections, so this server never closes one that they are about to use. */
+/**
+ * Longer than load balancers keep idle connections, so this server never closes a connection that they are about to
+ * use.
+ */
 const keepAliveMs = 75_000;
 /** Connections accepted above `maxConnections` for the short time until an idle connection is closed. */
 const spareConnections = 64;
@@ -83,7 +86,7 @@ export class HttpServers {
       let { port } = deps;
       for (const [position, server] of servers.entries()) {
         await listenOn(server, deps.addresses[position] ?? '127.0.0.1', port);
-        // With port 0 the system chooses a port for the first address; the others use the same.
+        // With port 0 the system chooses a port for the first address; the other addresses use the same port.
         port = portOf(server) ?? port;
       }
     } catch (error) {

@@ -59,7 +59,7 @@ export class Transfers {
   #lookedMs = 0;
   #looking = false;
 
-  /** @param deps.limitBytes read at each check: it shrinks when the model was loaded */
+  /** @param deps.limitBytes read at each check, because the limit shrinks once the model is loaded */
   constructor(deps: TransferDeps) {
     this.#deps = deps;
     this.#pace = deps.pace ?? usualPace;

@@ -280,7 +280,7 @@ class Translation {
     throw this.#refuse(text === '' ? this.#source.slice(begin, begin + 2) : text);
   }
 
-  /** @returns undefined for an unsupported escape; within (?i:…) most are unsupported */
+  /** @returns undefined for an unsupported escape; within (?i:…), most escapes are unsupported */
   #translateEscape(text: string, named: Readonly<Record<string, string>>): string | undefined {
     if (/^\\[pP]/.test(text)) return this.#folds ? undefined : propertyOf(text);
     const code = /^\\[xu]\{?([0-9A-Fa-f]+)\}?$/.exec(text)?.[1];
