@@ -9,8 +9,8 @@ import type { ConditionType } from './conditions.ts';
 import { ownValue } from './record.ts';
 
 /**
- * How a decision's reason is written as an Event. `Warning` and `Milestone` Events are never dropped; `Normal` ones
- * have a budget for each model (kube/events/event-rules.ts); a `Silent` reason is only in the status.
+ * How a decision's reason is written as an Event. `Warning` and `Milestone` Events are never dropped; `Normal` Events
+ * have a budget for each model (kube/events/event-rules.ts). A `Silent` reason is only in the status.
  */
 export type EventClass = 'Warning' | 'Milestone' | 'Normal' | 'Silent';
 
