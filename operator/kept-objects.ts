@@ -10,7 +10,7 @@ import type { OnnxModel } from '../api/onnxmodel.ts';
 import { isRecord } from '../api/record.ts';
 import { keptFields, type Keep } from '../kube/cache/kept-fields.ts';
 import { SharedParts } from '../kube/cache/shared-parts.ts';
-import type { KubeObject, ManagedFieldsEntry } from '../kube/client/object.ts';
+import type { KubeObject, ManagedFieldsEntry } from '../api/kube-object.ts';
 import type { ControllerRevision, Deployment, Gateway, Pod, Service } from '../kube/kinds.ts';
 import { isSame, type JsonRecord } from '../lib/json.ts';
 import { foreignEntries } from './reconcile/foreign-fields.ts';

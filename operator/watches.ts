@@ -22,12 +22,14 @@ import {
 } from '../kube/kinds.ts';
 import type { ConfigMap, ControllerRevision, Deployment, Gateway, HttpRoute, Pod, Service } from '../kube/kinds.ts';
 import type { Change } from '../kube/cache/cache.ts';
-import { keyOf, type KubeObject, type ObjectName } from '../kube/client/object.ts';
+import { keyOf, type KubeObject, type ObjectName } from '../api/kube-object.ts';
 import type { KubeClient } from '../kube/client/kube-client.ts';
+import type { Priority } from '../kube/controller/fair-queue.ts';
 import { Reflector, type ReflectorDeps } from '../kube/cache/reflector.ts';
 import type { ResourceType } from '../kube/client/resource-type.ts';
 import type { Caches } from './see/seen.ts';
 import { KeptObjects } from './kept-objects.ts';
+import { podPriority } from './priority.ts';
 import { OptionalWatch, type TypePresence } from '../kube/cache/optional-watch.ts';
 
 export type ModelWatchDeps = {
@@ -36,11 +38,13 @@ export type ModelWatchDeps = {
   readonly registry: Registry;
   readonly logger: Logger;
   readonly namespace?: string;
-  /** Called with the key of each model that a change affects. */
-  readonly onChange: (key: string) => void;
+  /** Called with the key of each model that a change affects; with a priority when the change itself is urgent. */
+  readonly onChange: (key: string, atLeast?: Priority) => void;
 };
 
 const byModel = 'model';
+
+type PriorityOfChange<T> = (change: Change<T>, model: OnnxModel | undefined) => Priority;
 
 export class ModelWatches implements Caches {
   readonly #deps: ModelWatchDeps;
@@ -58,7 +62,7 @@ export class ModelWatches implements Caches {
     const kept = new KeptObjects();
     this.#models = new Reflector({ ...scopeOf(deps), type: onnxModels, transform: kept.model });
     this.#models.cache.subscribe((change) => this.#tell(change, (model) => [keyOf(model.metadata)]));
-    this.#pods = this.#children(pods, kept.pod);
+    this.#pods = this.#children(pods, kept.pod, podPriority);
     this.#deployments = this.#children(deployments, kept.deployment);
     this.#services = this.#children(services, kept.service);
     this.#configMaps = this.#children(configMaps, kept.child);
@@ -146,9 +150,10 @@ export class ModelWatches implements Caches {
   #children<T extends KubeObject>(
     type: ResourceType<T>,
     transform: (object: T, before: T | undefined) => T,
+    priorityOf?: PriorityOfChange<T>,
   ): Reflector<T> {
     const reflector = new Reflector({ ...this.#scopeOfChildren<T>(), transform, type });
-    reflector.cache.subscribe((change) => this.#tell(change, modelKeysOf));
+    reflector.cache.subscribe((change) => this.#tell(change, modelKeysOf, priorityOf));
     return reflector;
   }
 
@@ -169,9 +174,13 @@ export class ModelWatches implements Caches {
   }
 
   /** Reports the old and the new model when the model label of an object changed. */
-  #tell<T extends KubeObject>(change: Change<T>, keysOf: (object: T) => readonly string[]): void {
+  #tell<T extends KubeObject>(
+    change: Change<T>,
+    keysOf: (object: T) => readonly string[],
+    priorityOf?: PriorityOfChange<T>,
+  ): void {
     const keys = [...('before' in change ? keysOf(change.before) : []), ...('now' in change ? keysOf(change.now) : [])];
-    for (const key of new Set(keys)) this.#deps.onChange(key);
+    for (const key of new Set(keys)) this.#deps.onChange(key, priorityOf?.(change, this.model(key)));
   }
 }
 

@@ -1,6 +1,6 @@
 /** Which fields of other managers are kept, removed, or compared again. */
 import assert from 'node:assert/strict';
-import type { KubeObject } from '../../../../kube/client/object.ts';
+import type { KubeObject } from '../../../../api/kube-object.ts';
 import { foreignFieldsOf, foreignText, repairPatch } from '../../../../operator/reconcile/foreign-fields.ts';
 import type { Manifest } from '../../../../operator/resources/objects.ts';
 
