@@ -1,9 +1,9 @@
 /**
  * Watches every resource type that the operator reads, and maps each change to the keys of the models it affects.
  *
- * Owns: one reflector per type, the index by model, and the map from object to model key. Children are selected by
- *       the managed-by label, so that the caches hold only the operator's objects. Gateways, which other parties
- *       own, are read for their addresses.
+ * Owns: one reflector per type, the index by model, and the map from object to model key. Children are selected by the
+ * managed-by label, so that the caches hold only the operator's objects. Gateways belong to other owners; the operator
+ * reads their addresses.
  */
 import { fieldManager, labels } from '../api/names.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
@@ -28,7 +28,7 @@ import type { Priority } from '../kube/controller/fair-queue.ts';
 import { Reflector, type ReflectorDeps } from '../kube/cache/reflector.ts';
 import type { ResourceType } from '../kube/client/resource-type.ts';
 import type { Caches } from './see/seen.ts';
-import { KeptObjects } from './kept-objects.ts';
+import { KeptObjects } from './reconcile/kept-objects.ts';
 import { podPriority } from './priority.ts';
 import { OptionalWatch, type TypePresence } from '../kube/cache/optional-watch.ts';
 
@@ -93,7 +93,7 @@ export class ModelWatches implements Caches {
     return this.#all().every((reflector) => reflector.synced);
   }
 
-  /** Milliseconds since the last message of the least recently heard watch. */
+  /** Milliseconds since the last message of the watch that has been silent the longest. */
   get silentMs(): number {
     return Math.max(...this.#all().map((reflector) => reflector.silentMs));
   }

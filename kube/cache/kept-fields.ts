@@ -7,8 +7,8 @@
 import { isRecord } from '../../api/record.ts';
 
 /**
- * Which parts of a value are kept: `true` all, `false` none, a function what it returns for an object or list (undefined: none), a record by
- * field, a list of one entry the same for each item.
+ * Which parts of a value are kept. `true`: all; `false`: none; a function: what it returns for an object or list; a
+ * record: by field; a list of one entry: the same for each item.
  */
 export type Keep<T> = boolean | ((value: NonNullable<T>) => unknown) | KeepParts<NonNullable<T>>;
 type KeepParts<T> = T extends readonly (infer Item)[]

@@ -6,14 +6,14 @@
  *       because any field may differ from the manifest. Equal parts of objects are shared, and a part that did not
  *       change stays the same object. Given objects must be new; they are changed.
  */
-import type { OnnxModel } from '../api/onnxmodel.ts';
-import { isRecord } from '../api/record.ts';
-import { keptFields, type Keep } from '../kube/cache/kept-fields.ts';
-import { SharedParts } from '../kube/cache/shared-parts.ts';
-import type { KubeObject, ManagedFieldsEntry } from '../api/kube-object.ts';
-import type { ControllerRevision, Deployment, Gateway, Pod, Service } from '../kube/kinds.ts';
-import { isSame, type JsonRecord } from '../lib/json.ts';
-import { foreignEntries } from './reconcile/foreign-fields.ts';
+import type { OnnxModel } from '../../api/onnxmodel.ts';
+import { isRecord } from '../../api/record.ts';
+import { keptFields, type Keep } from '../../kube/cache/kept-fields.ts';
+import { SharedParts } from '../../kube/cache/shared-parts.ts';
+import type { KubeObject, ManagedFieldsEntry } from '../../api/kube-object.ts';
+import type { ControllerRevision, Deployment, Gateway, Pod, Service } from '../../kube/kinds.ts';
+import { isSame, type JsonRecord } from '../../lib/json.ts';
+import { foreignEntries } from './foreign-fields.ts';
 
 /** Repeats an object as text. kubectl reads it; the operator does not. */
 const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';

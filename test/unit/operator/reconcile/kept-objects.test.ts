@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import type { OnnxModel } from '../../../api/onnxmodel.ts';
-import type { ConfigMap, ControllerRevision, Deployment, Gateway, Pod, Service } from '../../../kube/kinds.ts';
-import { KeptObjects } from '../../../operator/kept-objects.ts';
+import type { OnnxModel } from '../../../../api/onnxmodel.ts';
+import type { ConfigMap, ControllerRevision, Deployment, Gateway, Pod, Service } from '../../../../kube/kinds.ts';
+import { KeptObjects } from '../../../../operator/reconcile/kept-objects.ts';
 
 const kept = new KeptObjects();
 const ours = { manager: 'onnx-operator', operation: 'Apply', fieldsV1: { 'f:spec': {} } };
