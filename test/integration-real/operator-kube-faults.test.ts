@@ -63,12 +63,10 @@ describe('a real API server that is killed', function () {
   });
 
   const put = (name: string): Promise<unknown> =>
-    eventually(
-      `${name} to be written`,
-      () => hand.apply(probes, probe(name), { fieldManager: 'kube-test', force: true }),
-      30_000,
+    eventually(`${name} to be written`, () =>
+      hand.apply(probes, probe(name), { fieldManager: 'kube-test', force: true }),
     );
-  const isTold = (what: string): Promise<true> => eventually(what, () => watching.told.includes(what), 30_000);
+  const isTold = (what: string): Promise<true> => eventually(what, () => watching.told.includes(what));
 
   it('misses no event over twenty cut connections, and lists once', async () => {
     for (let i = 0; i < 20; i += 1) {
@@ -160,7 +158,7 @@ describe('a real API server that is killed', function () {
     await systemClock.sleep(4500);
     assert.equal([...current].filter((term) => term.isCurrent()).length, 0, 'without renewals there is no leader');
     await server.revive('kube-apiserver');
-    await eventually('a leader again', () => [...current].some((term) => term.isCurrent()), 30_000);
+    await eventually('a leader again', () => [...current].some((term) => term.isCurrent()));
     stop.abort();
     await Promise.all(replicas);
     clearInterval(look);

@@ -25,7 +25,6 @@ const busy: readonly Claim[] = [
 ];
 
 describe('the GitOps recipes, run with the real tools', function () {
-  this.timeout(60_000);
   let api: ModelApi;
   let folder: string;
   before(async function () {

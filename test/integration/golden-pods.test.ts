@@ -66,26 +66,21 @@ describe('a candidate of whole pods', () => {
 
   /** Evaluates the reports repeatedly, as the operator does, until the checks are decided. */
   function verdictOn(candidate: Pod, stable?: Pod): Promise<Checks> {
-    return eventually(
-      'a verdict',
-      async () => {
-        const report = await reportOf(candidate, stable === undefined ? [] : [stable]);
-        if (report === undefined) return undefined;
-        const checks = checkBeforeTraffic({
-          record: candidate.record,
-          pods: [{ name: 'pod', report }],
-          ...(stable === undefined ? {} : { stable: { record: stable.record, canAnswer: true } }),
-        });
-        return checks.verdict === 'Waiting' ? undefined : checks;
-      },
-      30_000,
-    );
+    return eventually('a verdict', async () => {
+      const report = await reportOf(candidate, stable === undefined ? [] : [stable]);
+      if (report === undefined) return undefined;
+      const checks = checkBeforeTraffic({
+        record: candidate.record,
+        pods: [{ name: 'pod', report }],
+        ...(stable === undefined ? {} : { stable: { record: stable.record, canAnswer: true } }),
+      });
+      return checks.verdict === 'Waiting' ? undefined : checks;
+    });
   }
 
   describe('beside a stable one, without a golden set', () => {
     let stable: Pod;
     before(async function before() {
-      this.timeout(60_000);
       stable = await startPod(residual(), generated);
     });
 
@@ -132,7 +127,7 @@ describe('a candidate of whole pods', () => {
       const report = await eventually('a report', () => reportOf(stable, []));
       assert.deepEqual(report.traffic, []);
     });
-  }).timeout(60_000);
+  });
 
   it('is held against the expected answers of a set beside its config', async () => {
     const zeros = [0, 0, 0, 0, 0, 0, 0, 0];
@@ -149,7 +144,7 @@ describe('a candidate of whole pods', () => {
       checks.message,
       /^golden set: MaxAbsError \d\.\d+ in the worst of 2 cases, required: at most 0\.5; line 2 is the worst/,
     );
-  }).timeout(60_000);
+  });
 
   it('is held against a set that prepare fetched, and told what is wrong with it', async () => {
     const text = `${line([1, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0])}\n{"request": 7}\n`;
@@ -165,7 +160,7 @@ describe('a candidate of whole pods', () => {
       [checks.verdict, checks.reason, checks.message],
       ['Fail', 'GoldenSetInvalid', 'golden set, line 2: request is missing or not a JSON object (pod pod)'],
     );
-  }).timeout(60_000);
+  });
 });
 
 function recordOf(resolved: Resolved, golden: GoldenConfig): RevisionRecord {

@@ -81,10 +81,8 @@ class World {
       metadata: { name, namespace: 'default' },
       spec: { gatewayClassName: 'local', listeners: [{ name: 'http', port, protocol: 'HTTP' }] },
     });
-    await eventually(
-      `${name} programmed`,
-      () => statusOf(this.gatewayNow(name)?.status?.conditions, 'Programmed').startsWith('True'),
-      5_000,
+    await eventually(`${name} programmed`, () =>
+      statusOf(this.gatewayNow(name)?.status?.conditions, 'Programmed').startsWith('True'),
     );
     const { status } = this.gatewayNow(name) as StoredGateway & {
       readonly status: { readonly addresses: readonly { readonly value: string }[] };
@@ -109,15 +107,11 @@ class World {
         spec,
       });
     else this.objects.update(httpRoutesPath, { ...stored, spec });
-    return eventually(
-      `${name} accepted`,
-      () => {
-        const route = this.routeNow(name);
-        const accepted = route?.status?.parents?.[0]?.conditions.find(({ type }) => type === 'Accepted');
-        return accepted !== undefined && accepted.observedGeneration === route?.metadata.generation ? route : undefined;
-      },
-      5_000,
-    );
+    return eventually(`${name} accepted`, () => {
+      const route = this.routeNow(name);
+      const accepted = route?.status?.parents?.[0]?.conditions.find(({ type }) => type === 'Accepted');
+      return accepted !== undefined && accepted.observedGeneration === route?.metadata.generation ? route : undefined;
+    });
   }
 
   routeNow(name: string): StoredHttpRoute | undefined {
@@ -233,7 +227,6 @@ describe('the local gateway', () => {
     await eventually(
       'the backend resolved',
       () => statusOf(world.routeNow('r')?.status?.parents?.[0]?.conditions, 'ResolvedRefs') === 'True ResolvedRefs 1',
-      5_000,
     );
     assert.equal((await world.ask()).body.toString(), 'here');
   });
@@ -285,7 +278,7 @@ describe('the local gateway', () => {
     const sent = request({ host: world.address, port, agent: false });
     sent.on('error', () => {});
     sent.end();
-    await eventually('the request at the pod', () => world.servers.length === 1 && sent.writableFinished, 5_000);
+    await eventually('the request at the pod', () => world.servers.length === 1 && sent.writableFinished);
     setTimeout(() => sent.destroy(), 50);
     assert.equal(await gone.promise, 'closed');
     await assert.rejects(world.ask('/die'));
@@ -313,9 +306,9 @@ describe('the local gateway', () => {
       spec: { gatewayClassName: 'local', listeners: [{ name: 'http', port, protocol: 'HTTP' }] },
     });
     const programmed = (): string => statusOf(world.gatewayNow('busy')?.status?.conditions, 'Programmed');
-    await eventually('the trouble told', () => programmed() === 'False AddressNotUsable 1', 5_000);
+    await eventually('the trouble told', () => programmed() === 'False AddressNotUsable 1');
     squatter.close();
-    await eventually('the port taken', () => programmed() === 'True Programmed 1', 10_000);
+    await eventually('the port taken', () => programmed() === 'True Programmed 1');
   });
 
   it("leaves other people's Gateways alone", async () => {
@@ -343,14 +336,11 @@ describe('the local gateway', () => {
 
   it('closes its port with its Gateway', async () => {
     world.objects.delete({ ...gatewaysPath, namespace: 'default', name: 'public' });
-    await eventually(
-      'the port closed',
-      async () =>
-        world.ask().then(
-          () => false,
-          () => true,
-        ),
-      5_000,
+    await eventually('the port closed', async () =>
+      world.ask().then(
+        () => false,
+        () => true,
+      ),
     );
   });
 });

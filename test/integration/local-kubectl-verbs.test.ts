@@ -74,7 +74,6 @@ async function freePort(): Promise<number> {
 }
 
 describe('the verbs that people type', function () {
-  this.timeout(60_000);
   const { each, targets, ends } = onBothKubectls(prepare);
 
   each('apply goes from the client to the server and back', async ({ kubectl }) => {
@@ -276,9 +275,9 @@ describe('the verbs that people type', function () {
     const watch = kubectl.follow(['get', 'cm', '-l', 'seen=yes', '--watch', '--output-watch-events']);
     await kubectl.ok(['create', 'configmap', 'seen']);
     await kubectl.ok(['label', 'cm/seen', 'seen=yes']);
-    await eventually('the object to enter', () => /ADDED +seen +0 /.test(watch.output()), 20_000);
+    await eventually('the object to enter', () => /ADDED +seen +0 /.test(watch.output()));
     await kubectl.ok(['delete', 'cm/seen']);
-    await eventually('the deletion', () => /DELETED +seen +0 /.test(watch.output()), 20_000);
+    await eventually('the deletion', () => /DELETED +seen +0 /.test(watch.output()));
     await watch.end();
   });
 
@@ -351,11 +350,7 @@ describe('the verbs that people type', function () {
       to: number,
     ): Promise<{ readonly url: string; readonly output: () => string; readonly end: () => Promise<void> }> => {
       const running = kubectl.follow(['port-forward', 'pod/forwarded', `:${to}`, '--address=127.0.0.1']);
-      const from = await eventually(
-        'the port',
-        () => /Forwarding from 127\.0\.0\.1:(\d+)/.exec(running.output())?.[1],
-        20_000,
-      );
+      const from = await eventually('the port', () => /Forwarding from 127\.0\.0\.1:(\d+)/.exec(running.output())?.[1]);
       return { ...running, url: `http://127.0.0.1:${from}/` };
     };
     const good = await forward(port);
@@ -367,10 +362,8 @@ describe('the verbs that people type', function () {
     await good.end();
     const bad = await forward(await freePort());
     await assert.rejects(fetch(bad.url));
-    await eventually(
-      'what went wrong',
-      () => /error forwarding port \d+ to 127\.0\.0\.1: connect ECONNREFUSED/.test(bad.output()),
-      20_000,
+    await eventually('what went wrong', () =>
+      /error forwarding port \d+ to 127\.0\.0\.1: connect ECONNREFUSED/.test(bad.output()),
     );
     await bad.end();
     assert.match((await kubectl.run(['exec', 'forwarded', '--', 'ls'])).err, /exec is not served by local mode/);

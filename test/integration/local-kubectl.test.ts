@@ -57,7 +57,6 @@ async function prepare(version: KubeVersion, ends: Ends): Promise<Target> {
 }
 
 describe('kubectl 1.34 and 1.35 on local mode', function () {
-  this.timeout(60_000);
   const { each } = onBothKubectls(prepare);
 
   each('applies a manifest on the server: new, the same, changed', async ({ kubectl, server }) => {
@@ -178,9 +177,9 @@ describe('kubectl 1.34 and 1.35 on local mode', function () {
   each('watches', async ({ kubectl }) => {
     await kubectl.ok(['apply', '--server-side', '-f', '-'], widget('watched', { size: 'small', replicas: 1 }));
     const watch = kubectl.follow(['get', 'wg', 'watched', '-w']);
-    await eventually('the first line', () => /watched +small +1 /.test(watch.output()), 20_000);
+    await eventually('the first line', () => /watched +small +1 /.test(watch.output()));
     await kubectl.ok(['apply', '--server-side', '-f', '-'], widget('watched', { size: 'small', replicas: 2 }));
-    await eventually('the change', () => /watched +small +2 /.test(watch.output()), 20_000);
+    await eventually('the change', () => /watched +small +2 /.test(watch.output()));
     await watch.end();
     assert.equal(watch.output().match(/NAME/g)?.length, 1);
   });
@@ -208,11 +207,7 @@ describe('kubectl 1.34 and 1.35 on local mode', function () {
     await kubectl.ok(['patch', 'wg', 'held', '--type=merge', '-p', '{"metadata":{"finalizers":["example.com/hold"]}}']);
     const deleting = kubectl.ok(['delete', 'wg', 'held', '--timeout=20s']);
     const ref = { apiVersion: `${group}/v1`, plural: 'widgets', namespace: 'work', name: 'held' };
-    await eventually(
-      'the deletion to begin',
-      () => server.objects.get(ref)?.metadata.deletionTimestamp !== undefined,
-      20_000,
-    );
+    await eventually('the deletion to begin', () => server.objects.get(ref)?.metadata.deletionTimestamp !== undefined);
     await kubectl.ok(['patch', 'wg', 'held', '--type=json', '-p', '[{"op":"remove","path":"/metadata/finalizers"}]']);
     await deleting;
   });
@@ -269,7 +264,7 @@ describe('kubectl 1.34 and 1.35 on local mode', function () {
       /container "c" in pod "silent" is waiting to start: ContainerCreating/,
     );
     const following = kubectl.follow(['logs', '-f', 'talker']);
-    await eventually('the lines', () => following.output() === 'first line\nsecond line\n', 20_000);
+    await eventually('the lines', () => following.output() === 'first line\nsecond line\n');
     await following.end();
   });
 

@@ -153,7 +153,6 @@ const isAlive = (pid: number): boolean =>
 
 describe('npm run local', function () {
   // Each test starts one or two Node processes, which takes seconds on a busy machine.
-  this.timeout(60_000);
   let dir: string;
   const started: Local[] = [];
   const local = (flags: readonly string[], options: Options = {}): Local => {

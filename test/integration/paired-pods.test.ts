@@ -27,11 +27,10 @@ describe('paired service times', () => {
   const client = createReportClient();
 
   before(async function before() {
-    this.timeout(60_000);
     pods = await WholePods.begin(87);
     [stable, candidate] = [await pods.start(slow(20, width), golden), await pods.start(slow(80, width), golden)];
     for (const pod of [stable, candidate])
-      await eventually('a ready pod', async () => (await reportOf(pod)) !== undefined, 30_000);
+      await eventually('a ready pod', async () => (await reportOf(pod)) !== undefined);
   });
   after(async () => {
     client.close();
@@ -52,14 +51,10 @@ describe('paired service times', () => {
 
   it('come from probes, which are in no count and take a twentieth of a pod at most', async () => {
     const began = Date.now();
-    const report = await eventually(
-      'six probes',
-      async () => {
-        const now = await ofCandidate({ probes: { perMinute: 60, pods: 1 } });
-        return (now?.pairs?.paired.Probe ?? 0) >= 6 ? now : undefined;
-      },
-      30_000,
-    );
+    const report = await eventually('six probes', async () => {
+      const now = await ofCandidate({ probes: { perMinute: 60, pods: 1 } });
+      return (now?.pairs?.paired.Probe ?? 0) >= 6 ? now : undefined;
+    });
     const { pairs, traffic } = report;
     assert.ok(Date.now() - began > 4_500, 'a second apart');
     assert.ok((pairs?.probeLoad ?? 1) > 0 && (pairs?.probeLoad ?? 1) <= 0.05, `load ${pairs?.probeLoad}`);
@@ -74,7 +69,7 @@ describe('paired service times', () => {
       counted.filter(([bucket]) => Number(bucket) > 198).reduce((sum, [, n]) => sum + n, 0) >= 4,
       JSON.stringify(counted),
     );
-  }).timeout(60_000);
+  });
 
   it('come from replays of what stable answered, where sampling is on', async () => {
     const body = JSON.stringify({
@@ -84,17 +79,13 @@ describe('paired service times', () => {
       await reportOf(stable, { sample: 1 });
       return (await ask(`http://${stable.address}:8080`, '/v2/models/m/infer', { body })).status === 200;
     });
-    const report = await eventually(
-      'two replays',
-      async () => {
-        await reportOf(stable, { sample: 1 });
-        await ask(`http://${stable.address}:8080`, '/v2/models/m/infer', { body });
-        const now = await ofCandidate({ pairs: 'Shadow' });
-        return (now?.pairs?.paired.Shadow ?? 0) >= 2 ? now : undefined;
-      },
-      30_000,
-    );
+    const report = await eventually('two replays', async () => {
+      await reportOf(stable, { sample: 1 });
+      await ask(`http://${stable.address}:8080`, '/v2/models/m/infer', { body });
+      const now = await ofCandidate({ pairs: 'Shadow' });
+      return (now?.pairs?.paired.Shadow ?? 0) >= 2 ? now : undefined;
+    });
     assert.equal(pairsIn(report, 'Shadow').length > 0, true);
     assert.deepEqual([report.traffic, report.agreement], [[], undefined]);
-  }).timeout(60_000);
+  });
 });

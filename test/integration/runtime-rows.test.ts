@@ -30,8 +30,6 @@ function tryGraphs(from: number, to: number): readonly Line[] {
 }
 
 describe('rows that are reported as independent', function () {
-  this.timeout(60_000);
-
   it('have the same results together and alone, for any graph', () => {
     const tried = tryGraphs(1, 3000).filter(({ same }) => same !== undefined);
     const wrong = tried

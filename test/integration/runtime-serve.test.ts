@@ -62,7 +62,6 @@ function clients(url: string, count: number) {
 }
 
 describe('runtime/main.ts', function () {
-  this.timeout(30_000);
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'serve-'));
     await writeModel(join(folder, 'matmul'), matmul());

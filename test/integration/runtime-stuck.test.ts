@@ -26,7 +26,6 @@ const statusOf = (path: string): Promise<number> =>
   );
 
 describe('a run that does not end', function () {
-  this.timeout(60_000);
   let folder = '';
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'stuck-'));

@@ -125,7 +125,7 @@ describe('Canaries under traffic', () => {
     assertGolden('story/gates-promote-an-equal-revision.golden', `${[...told.lines, ...gateLines(told)].join('\n')}\n`);
     assert.equal(told.world.cluster.status.history?.[0]?.outcome, 'Promoted');
     assert.equal(kept(told.world), undefined, 'there is no stored ledger at rest');
-  }).timeout(60_000);
+  });
 
   it('roll back a slow revision and show the numbers', async () => {
     const told = await begin(3000, 6);
@@ -134,7 +134,7 @@ describe('Canaries under traffic', () => {
     assertGolden('story/gates-take-back-a-slow-revision.golden', `${[...told.lines, ...gateLines(told)].join('\n')}\n`);
     assert.equal(told.world.cluster.status.history?.[0]?.reason, 'LatencyGateFailed');
     assert.equal(kept(told.world), undefined);
-  }).timeout(60_000);
+  });
 
   it("wait while a revision's sidecars are silent, and continue when they answer again", async () => {
     const told = await begin(3000, 7);
@@ -145,7 +145,7 @@ describe('Canaries under traffic', () => {
     told.world.mute = [];
     await live(told, 60);
     assertGolden('story/gates-wait-for-silent-sidecars.golden', `${told.lines.join('\n')}\n`);
-  }).timeout(60_000);
+  });
 
   const inShadow = (uri: string): OnnxModelSpec =>
     spec(uri, {
@@ -175,14 +175,14 @@ describe('Canaries under traffic', () => {
     const { told, said } = await leaveShadow('ok-second', 'Paused');
     assert.match(said, /^p95 passes: at most \+[0-9]+% by/);
     assertGolden('story/gates-let-a-candidate-out-of-the-shadow.golden', `${told.lines.join('\n')}\n`);
-  }).timeout(60_000);
+  });
 
   it('roll back a slow candidate in the shadow, before it gets traffic', async () => {
     const { told, said } = await leaveShadow('ok-x1.8', 'Failed');
     assert.match(said, /^p95 fails: at least \+[0-9]+% by/);
     assert.equal(told.world.cluster.status.history?.[0]?.outcome, 'Failed', 'it had no traffic');
     assertGolden('story/gates-take-back-a-slow-candidate-in-the-shadow.golden', `${told.lines.join('\n')}\n`);
-  }).timeout(60_000);
+  });
 
   const blueGreen = (uri: string): OnnxModelSpec =>
     spec(uri, {
@@ -209,7 +209,7 @@ describe('Canaries under traffic', () => {
         told.lines.join('\n'),
       );
       assert.ok(latest?.gates?.some((gate) => gate.name === 'errors-max' && gate.stableRequests === undefined));
-    }).timeout(60_000);
+    });
   }
 
   const compared = (uri: string): OnnxModelSpec =>
@@ -236,7 +236,7 @@ describe('Canaries under traffic', () => {
         latest?.gates?.map(({ name, limit }) => [name, limit]),
         [['quality', '5%']],
       );
-    }).timeout(60_000);
+    });
   }
 
   const limited = (uri: string): OnnxModelSpec =>
@@ -266,7 +266,7 @@ describe('Canaries under traffic', () => {
       assert.deepEqual([latest?.outcome, latest?.reason], [outcome, reason], told.lines.join('\n'));
       // The revision was compared with stable but not proven yet.
       assert.equal(latest?.gates?.find((gate) => gate.name === 'p95')?.verdict, 'Undecided');
-    }).timeout(60_000);
+    });
   }
 
   const long = (uri: string): OnnxModelSpec =>
@@ -295,7 +295,7 @@ describe('Canaries under traffic', () => {
     );
     assert.equal(kept(world)?.data?.['window'], String(window));
     assertCounted(world);
-  }).timeout(60_000);
+  });
 
   it('write rarely while they judge', async () => {
     const told = await begin(perMinute, 9, { first: long('ok-first') });
@@ -315,7 +315,7 @@ describe('Canaries under traffic', () => {
       writes.filter((write) => write !== 'apply ConfigMap/ranker-gates' && write !== 'status OnnxModel/ranker'),
       [],
     );
-  }).timeout(60_000);
+  });
 
   it('end the same when the operator crashes instead of any write', async () => {
     const endOf = async (

@@ -23,7 +23,6 @@ const [A, B] = ['aaaaaaaaaa', 'bbbbbbbbbb'];
 /** @param connect returns a server with or without the definition of OnnxModels, or the reason why it is missing */
 export function describeCliWrites(where: string, connect: () => Promise<Api | string>): void {
   describe(`what kubectl-onnx writes, on ${where}`, function () {
-    this.timeout(60_000);
     let api: Api | undefined;
     let madeDefinition = false;
     const kubectl = async (args: readonly string[], stdin?: object): Promise<string> => {

@@ -208,7 +208,7 @@ function partsOf(clientNow: () => HttpKubeClient): void {
     await systemClock.sleep(1500);
     assert.equal(terms.length, 1);
     await terms[0]?.release();
-    await eventually('its successor', () => terms.length === 2, 3000);
+    await eventually('its successor', () => terms.length === 2);
     assert.deepEqual(
       terms.map((term) => term.isCurrent()),
       [false, true],

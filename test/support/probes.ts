@@ -92,7 +92,6 @@ export async function furnish(client: HttpKubeClient): Promise<void> {
   await eventually(
     'the definition to be served',
     async () => (await client.list(probes, { namespace })).resourceVersion !== '',
-    30_000,
   );
 }
 

@@ -146,7 +146,7 @@ export class RealApiServer {
       component === 'etcd'
         ? async () => (await request(`http://127.0.0.1:${etcd}/health`)).statusCode === 200
         : async () => (await this.#call('/readyz')).statusCode === 200;
-    await eventually(`${component} to serve`, serves, 60_000);
+    await eventually(`${component} to serve`, serves);
   }
 
   /** Compacts etcd's history up to its current revision, as the API server does every five minutes. */

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { nativeEnvironment } from '../../api/names.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { givenConfig } from './model-server.ts';
+import { eventually } from './eventually.ts';
 
 const main = fileURLToPath(new URL('../../runtime/main.ts', import.meta.url));
 /** Unique to this test run: all pods use the same ports, so each needs another address. */
@@ -52,13 +53,8 @@ export function killPrograms(): void {
   for (const child of children) child.kill('SIGKILL');
 }
 
-/** Polls until the condition holds, for at most fifteen seconds. */
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 15_000;
-  while (!(await holds())) {
-    if (performance.now() > end) throw new Error('the condition did not become true');
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+  await eventually('the condition', holds);
 }
 
 /**

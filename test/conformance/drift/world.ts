@@ -73,7 +73,6 @@ export class DriftWorld {
     await eventually(
       'models to be served',
       async () => (await this.api.get(this.path('onnx-operator.dev/v1alpha1', 'onnxmodels'))).status === 200,
-      30_000,
     );
     const unseed = await seed?.();
     if (unseed !== undefined) this.#ends.push(unseed);
@@ -103,11 +102,7 @@ export class DriftWorld {
       name,
       (status) => (status?.candidate ?? status?.stable)?.revision as string | undefined,
     );
-    await eventually(
-      `${name} to be ready`,
-      async () => (await this.condition(name, 'Ready'))?.status === 'True',
-      60_000,
-    );
+    await eventually(`${name} to be ready`, async () => (await this.condition(name, 'Ready'))?.status === 'True');
     await this.quiet();
     return revision;
   }
@@ -129,7 +124,7 @@ export class DriftWorld {
    * @returns the revision
    */
   async bringUp(name: string, revisionIn: (status: Json) => string | undefined): Promise<string> {
-    const revision = await eventually('a candidate', async () => revisionIn((await this.model(name)).status), 30_000);
+    const revision = await eventually('a candidate', async () => revisionIn((await this.model(name)).status));
     await this.#makePod(name, revision);
     return revision;
   }
@@ -254,7 +249,6 @@ export class DriftWorld {
     await eventually(
       'the Deployment',
       async () => (await this.api.get(this.path('apps/v1', 'deployments', `${model}-${revision}`))).status === 200,
-      30_000,
     );
     const name = `${model}-${revision}-0`;
     const marks = { [labels.model]: model, [labels.revision]: revision, [labels.managedBy]: 'onnx-operator' };

@@ -93,7 +93,6 @@ function valuesOf({ parts }: StepResult, output = 'sum'): readonly unknown[] {
 
 for (const { name, start } of candidates) {
   describe(`Sequences: ${name}`, function () {
-    this.timeout(20_000);
     let engine: Engine;
     const opened: Sequence[] = [];
     const open = (maxBytes = 100): Sequence => {

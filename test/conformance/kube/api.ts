@@ -47,11 +47,11 @@ export class Watch {
 
   /** Waits for an event that matches. */
   until(what: string, fits: (event: WatchEvent) => boolean): Promise<WatchEvent> {
-    return eventually(what, () => this.events.find(fits), 10_000);
+    return eventually(what, () => this.events.find(fits));
   }
 
   untilEnd(): Promise<unknown> {
-    return eventually('the watch to end', () => this.ended, 15_000);
+    return eventually('the watch to end', () => this.ended);
   }
 
   close(): void {

@@ -147,7 +147,7 @@ export function deletionChapter(here: () => World): void {
       await here().createConfigMap('owned', owned(owner));
       await here().createConfigMap('not-owned');
       ok(await here().api.delete(here().widgets('owner'), { propagationPolicy: 'Background' }));
-      await eventually('the owned object to be gone', () => isGone(maps('owned')), 30_000);
+      await eventually('the owned object to be gone', () => isGone(maps('owned')));
       ok(await here().api.get(maps('not-owned')));
     });
 
@@ -159,13 +159,12 @@ export function deletionChapter(here: () => World): void {
       await eventually(
         'the owned object to be ending',
         async () => ok(await here().api.get(maps('owned-first'))).metadata.deletionTimestamp !== undefined,
-        30_000,
       );
       assert.ok(
         ok(await here().api.get(here().widgets('owner-last'))).metadata.finalizers.includes('foregroundDeletion'),
       );
       ok(await here().api.patch(maps('owned-first'), 'merge', { metadata: { finalizers: null } }));
-      await eventually('the owner to be gone', () => isGone(here().widgets('owner-last')), 30_000);
+      await eventually('the owner to be gone', () => isGone(here().widgets('owner-last')));
     });
 
     it('leave orphans when the policy says so', async function () {
@@ -173,7 +172,7 @@ export function deletionChapter(here: () => World): void {
       const owner = await here().createWidget('owner-orphan');
       await here().createConfigMap('orphan', owned(owner));
       ok(await here().api.delete(here().widgets('owner-orphan'), { propagationPolicy: 'Orphan' }));
-      await eventually('the owner to be gone', () => isGone(here().widgets('owner-orphan')), 30_000);
+      await eventually('the owner to be gone', () => isGone(here().widgets('owner-orphan')));
       assert.equal(ok(await here().api.get(maps('orphan'))).metadata.ownerReferences, undefined);
     });
 
@@ -183,7 +182,7 @@ export function deletionChapter(here: () => World): void {
         'of-absent',
         owned({ metadata: { name: 'absent', uid: '00000000-0000-0000-0000-000000000000' } }),
       );
-      await eventually('the object to be gone', () => isGone(maps('of-absent')), 60_000);
+      await eventually('the object to be gone', () => isGone(maps('of-absent')));
     });
 
     it('include at most one controller', async () => {
@@ -221,10 +220,9 @@ export function deletionChapter(here: () => World): void {
       await eventually(
         'the content to be ending',
         async () => ok(await here().api.get(`${path}/held`)).metadata.deletionTimestamp !== undefined,
-        30_000,
       );
       ok(await here().api.patch(`${path}/held`, 'merge', { metadata: { finalizers: null } }));
-      await eventually('the namespace to be gone', () => isGone(`/api/v1/namespaces/${namespace}`), 60_000);
+      await eventually('the namespace to be gone', () => isGone(`/api/v1/namespaces/${namespace}`));
     });
 
     it('that the cluster needs cannot be deleted', async () => {

@@ -28,12 +28,12 @@ export async function installGatewayApi(api: KubeApi, which: GatewayApi): Promis
     const answer = await api.post(definitions, definition);
     if (answer.status !== 201) throw new Error(answer.text);
     made.push(`${definitions}/${definition.metadata.name}`);
-    await eventually(`${plural} to be served`, async () => (await api.get(pathOf(plural))).status === 200, 30_000);
+    await eventually(`${plural} to be served`, async () => (await api.get(pathOf(plural))).status === 200);
   }
   return async () => {
     for (const path of made) {
       await api.delete(path);
-      await eventually(`${path} to be gone`, async () => (await api.get(path)).status === 404, 60_000);
+      await eventually(`${path} to be gone`, async () => (await api.get(path)).status === 404);
     }
   };
 }

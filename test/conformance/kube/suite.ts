@@ -26,7 +26,6 @@ export function kubeConformance(
   open: () => Promise<{ readonly kubeconfig: string; readonly close: () => Promise<void> }>,
 ): void {
   describe(`the Kubernetes API of ${name}`, function () {
-    this.timeout(60_000);
     let world: World | undefined;
     let end = async (): Promise<void> => {};
 

@@ -33,17 +33,12 @@ export class World {
     await eventually(
       'the custom resource to be served',
       async () => (await this.api.get(this.widgets())).status === 200,
-      20_000,
     );
     // For a moment after a resource is first served, the real server may still answer as if it were unknown.
-    await eventually(
-      'the custom resource to be written',
-      async () => {
-        const made = await this.api.post(`${this.widgets()}?dryRun=All`, this.widget('probe'));
-        return made.status === 201;
-      },
-      20_000,
-    );
+    await eventually('the custom resource to be written', async () => {
+      const made = await this.api.post(`${this.widgets()}?dryRun=All`, this.widget('probe'));
+      return made.status === 201;
+    });
     this.hasControllers = await this.#seesServiceAccount();
     // The real server does not admit pods without a service account.
     if (!this.hasControllers)

@@ -85,7 +85,6 @@ describe('the commands that documents show', () => {
   });
 
   it('are refused under a real Node 20, if one is on the PATH', function () {
-    this.timeout(60_000);
     const folders: readonly string[] = (process.env['PATH'] ?? '')
       .split(delimiter)
       .filter((folder) => !folder.includes('node_modules') && existsSync(join(folder, 'node')));

@@ -169,5 +169,5 @@ describe('openJournal', () => {
     );
     await close();
     assert.ok(readFileSync(join(folder, 'objects.json'), 'utf8').length > 0);
-  }).timeout(20_000);
+  });
 });

@@ -138,7 +138,7 @@ describe('the promise of a step', () => {
       const [usual, unlucky] = promiseOf(pastOf(stableIn(new Random(3), perMinute), perMinute), outlook)?.minutes ?? [];
       assert.ok(usual !== undefined && usual !== null && unlucky !== undefined && unlucky !== null);
       assert.ok(took >= usual * 0.7 - 1 && took <= unlucky * 1.4 + 1, `took ${took}, promised ${usual} to ${unlucky}`);
-    }).timeout(60_000);
+    });
   }
 
   it('names an increase that is found in most cases, but half of it is not', () => {
@@ -154,7 +154,7 @@ describe('the promise of a step', () => {
       ).filter(({ step }) => step === 'Fail').length / 12;
     assert.ok(share(found) >= 0.6, `${share(found)} at +${found}`);
     assert.ok(share(found / 2) <= 0.5, `${share(found / 2)} at +${found / 2}`);
-  }).timeout(60_000);
+  });
 
   it('shows the limits if the traffic can, less with less traffic, and nothing at p99', () => {
     const shown = (perMinute: number): readonly (number | null)[] =>

@@ -143,7 +143,7 @@ describe("a model's ledger", () => {
       }),
       { numRuns: 15 },
     );
-  }).timeout(30_000);
+  });
 
   it('ignores reports of revisions that are not compared', () => {
     const ledger = new ModelLedger(revisions);

@@ -326,7 +326,6 @@ function tell(first: Shape, happenings: readonly Happening[]): void {
 
 describe('a rollout, over any sequence of events', () => {
   it('serves from ready pods, keeps the pods of traffic, comes to rest, and ends as the spec asks', function () {
-    this.timeout(60_000);
     fc.assert(
       fc.property(shape, fc.array(happening, { minLength: 1, maxLength: 40, size: 'max' }), (first, happenings) => {
         try {

@@ -111,7 +111,6 @@ const runs = {
 
 describe('a rollout that waits for a person', () => {
   it('is not promoted, and does not pass its approval, without one', function () {
-    this.timeout(60_000);
     fc.assert(
       fc.property(shape, events, (first, happenings) => {
         const world = begun(first);
@@ -142,7 +141,6 @@ describe('a rollout that waits for a person', () => {
   });
 
   it('keeps its phase and step while spec.rollout.paused holds it', function () {
-    this.timeout(60_000);
     fc.assert(
       fc.property(shape, events, (first, happenings) => {
         const world = begun(first);

@@ -45,7 +45,6 @@ async function untilReady(pool: WorkerPool, clock: HandClock, count: number): Pr
 }
 
 describe('WorkerPool', function () {
-  this.timeout(20_000);
   afterEach(() => Promise.all(pools.splice(0).map((pool) => pool.close())));
 
   it('answers the requests of a failed worker with ENGINE_LOST, and replaces the worker', async () => {

@@ -25,7 +25,6 @@ const request = (count: number, last: unknown = 7) =>
 const codeOf = (error: unknown): string => (error instanceof AppError ? error.code : String(error));
 
 describe('ThreadedCodec', function () {
-  this.timeout(20_000);
   const codec = given();
   after(() => codec.close());
 
