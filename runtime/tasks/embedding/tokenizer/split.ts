@@ -16,7 +16,7 @@ export type TextPiece = {
 export type Splitter = {
   readonly pattern: RegExp;
   readonly behaviour: Behaviour;
-  /** True: the matches are treated as the text between matches, and the reverse. */ readonly invert: boolean;
+  /** True: a match is treated as text between matches, and text between matches as a match. */ readonly invert: boolean;
 };
 
 type Span = { start: number; end: number; match: boolean };
