@@ -202,7 +202,7 @@ export const reasons = {
   Pinned: { from: ['promotion', 'rest'], event: 'Milestone',
     says: '`spec.rollout.pinRevision` decides which revision serves.',
     todo: '`kubectl-onnx unpin` ends it.' },
-  Asleep: { from: ['promotion'], event: 'Milestone', says: 'The revision became stable while `spec.replicas` was 0.',
+  Asleep: { from: ['promotion'], event: 'Silent', says: 'The revision became stable while `spec.replicas` was 0.',
     todo: 'Nothing; its checks run when there are pods.' },
   Woken: { from: ['promotion'], event: 'Milestone',
     says: 'A revision that was Asleep passed its checks before traffic.', todo: 'Nothing.' },

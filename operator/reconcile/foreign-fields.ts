@@ -210,6 +210,34 @@ export function repairPatch(wanted: Manifest, live: KubeObject, takeOut: readonl
   };
 }
 
+/**
+ * The merge patch that gives our fields their values and removes `takeOut`. A list is replaced as a whole, so a patch
+ * with a list is compare-and-set by resourceVersion; others only require the same object (uid).
+ */
+export function updatePatch(wanted: Manifest, live: KubeObject, takeOut: readonly ForeignField[]): JsonRecord {
+  const { metadata: target, ...fields } = repairPatch(wanted, live, takeOut) as { readonly metadata: JsonRecord };
+  const { labels = {}, annotations = {}, ownerReferences } = live.metadata;
+  const before = { labels, annotations, ...(ownerReferences === undefined ? {} : { ownerReferences }) };
+  const { labels: ourLabels, annotations: ourAnnotations, ownerReferences: ourOwners } = wanted.metadata;
+  const after = merged(
+    before,
+    {
+      ...(ourLabels === undefined ? {} : { labels: ourLabels }),
+      ...(ourAnnotations === undefined ? {} : { annotations: ourAnnotations }),
+      ...(ourOwners === undefined ? {} : { ownerReferences: ourOwners }),
+    },
+    '',
+  ) as JsonRecord;
+  const metadata = mergePatch(before, after);
+  const { uid, resourceVersion } = target;
+  const precondition = hasList(fields) || hasList(metadata) ? { uid, resourceVersion } : { uid };
+  return { ...fields, metadata: { ...metadata, ...precondition } };
+}
+
+function hasList(value: unknown): boolean {
+  return Array.isArray(value) || (isRecord(value) && Object.values(value).some(hasList));
+}
+
 function removeAt(object: unknown, [step, ...rest]: readonly Step[]): void {
   if (step === undefined) return;
   if (typeof step === 'string') {

@@ -17,6 +17,8 @@ type Converged = {
   readonly uid: string | undefined;
   readonly version: string | undefined;
   readonly hash: string;
+  /** The shape of the manifest that this process wrote (child-patch.ts). */
+  readonly shape: string;
   /** Absent: the answer equalled the manifest. */ readonly answer?: KubeObject;
 };
 export type Refusal = {
@@ -65,10 +67,21 @@ export class RecentWrites {
    * @param hash of the applied manifest
    * @param isExact whether the answer equals the manifest, so that it need not be kept
    */
-  noteApplied(identity: string, hash: string, answer: KubeObject, isExact: boolean): void {
+  noteApplied(
+    identity: string,
+    { hash, shape }: { readonly hash: string; readonly shape: string },
+    answer: KubeObject,
+    isExact: boolean,
+  ): void {
     const { uid, resourceVersion: version } = answer.metadata;
-    this.#converged.set(identity, { uid, version, hash, ...(isExact ? {} : { answer }) });
+    this.#converged.set(identity, { uid, version, hash, shape, ...(isExact ? {} : { answer }) });
     this.#refusals.delete(identity);
+  }
+
+  /** The shape of what this process wrote to this very object last; undefined: not known. */
+  shape(identity: string, uid: string | undefined): string | undefined {
+    const known = this.#converged.get(identity);
+    return known !== undefined && uid !== undefined && known.uid === uid ? known.shape : undefined;
   }
 
   /** The result of the last apply, if it was of the same manifest (by hash) to the same object (by uid). */
