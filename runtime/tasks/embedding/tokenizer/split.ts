@@ -16,7 +16,7 @@ export type TextPiece = {
 export type Splitter = {
   readonly pattern: RegExp;
   readonly behaviour: Behaviour;
-  /** True: a match is treated as text between matches, and text between matches as a match. */ readonly invert: boolean;
+  /** True: matches count as text between matches, and that text as matches. */ readonly invert: boolean;
 };
 
 type Span = { start: number; end: number; match: boolean };
