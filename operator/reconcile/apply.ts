@@ -1,9 +1,9 @@
 /**
  * Applies the wanted manifests (server-side apply), then deletes leftovers. Skips writes that would change nothing.
  *
- * Owns:  the order of writes and which leftovers may be deleted. Leftovers are deleted only after every wanted object
- *        was applied. A refused manifest delays only its own revision; the pass then fails and names the manifest.
- *        The entry Service selects by the serving mark only once the pods have it (serving-pods.ts).
+ * Owns: the order of writes and which leftovers may be deleted. Leftovers are deleted only after every wanted object
+ * was applied. A refused manifest delays only its own revision; the pass then fails and names the manifest. The entry
+ * Service selects by the serving mark only after the pods got the mark (serving-pods.ts).
  */
 import { AppError, kindOf, messageOf } from '../../api/errors.ts';
 import { annotations, childName, labels } from '../../api/names.ts';
@@ -103,7 +103,7 @@ class Course {
   }
 
   /**
-   * True for a manifest that must wait: one of a revision with a refused manifest, or of a revision whose stored
+   * True for a manifest that must wait. Its revision has a refused manifest, or the revision's stored
    * ControllerRevision was not read yet. A Deployment made from another template would restart that revision's pods.
    */
   isHeldUp(manifest: Manifest): boolean {
@@ -144,7 +144,7 @@ async function putOne(deps: ApplyDeps, manifest: Manifest, known: KubeObject | u
   }
 }
 
-/** True when an immediate retry would fail too, and the operator cannot watch for the end of the cause. */
+/** True when an immediate retry would fail too, and the operator cannot watch for the end of the problem. */
 function isLasting(error: unknown): boolean {
   return kindOf(error) === 'invalid' || (error instanceof AppError && error.code === 'NAME_TAKEN');
 }
@@ -232,7 +232,7 @@ function failureOf(manifest: Manifest, error: unknown): ApplyFailure {
 }
 
 /**
- * Children to delete: those of revisions that the decision does not run, ControllerRevisions beyond
+ * The children to delete: children of revisions that the decision does not run, ControllerRevisions beyond
  * revisionHistoryLimit, a route that the spec does not ask for, and the stored ledger (operator/gates) of a finished
  * rollout. Wanted objects are matched by kind and name, and a child's revision by its name, because other writers can
  * change labels and a cache may show old ones.
@@ -255,7 +255,10 @@ export function leftoversOf(seen: Seen, { decision, manifests }: Wanted): readon
   });
 }
 
-/** Names all children, because a revision without a record has no manifests but keeps its children. */
+/**
+ * The names of all children. They are needed because a revision without a record has no manifests but keeps its
+ * children.
+ */
 function namesOf(model: string, revision: Revision): readonly string[] {
   return ['ControllerRevision', 'ConfigMap', 'Service', 'Deployment'].map(
     (kind) => `${kind}/${childName(model, revision)}`,

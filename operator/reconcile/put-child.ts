@@ -1,8 +1,8 @@
 /**
  * Writes one child: a creation, one patch, or a server-side apply.
  *
- * Owns:   when a child is written: not if it matches the manifest or the server's answer to our last apply, and not
- *         during the back-off of a refusal of the same write.
+ * Owns: when a child is written. It is not written if it matches the manifest or the server's answer to our last apply,
+ * or during the back-off after the same write was refused.
  * Throws: AppError NAME_TAKEN for an object with another owner; KUBE_STATUS for a write that the server refuses.
  */
 import { AppError } from '../../api/errors.ts';
@@ -29,14 +29,14 @@ export type PutDeps = {
 
 export type Put = {
   readonly writes: number;
-  /** The object existed but was not in the cache, so this pass could not use its content; the next pass can. */
+  /** The object existed but was not in the cache, so this pass could not use its content. The next pass can. */
   readonly isNews?: boolean;
 };
 
 /** The action for a child. `refused`: do nothing until the back-off of the refusal has ended. */
 export type Due = { readonly kind: 'none' | 'put' } | { readonly kind: 'refused'; readonly refusal: Refusal };
 
-/** @param known the newest known version of the child; undefined: neither the cache nor an answer has it */
+/** @param known the newest known version of the child; undefined: neither the cache nor an answer contains it */
 export function dueOf({ recent, clock }: PutDeps, manifest: Manifest, known: KubeObject | undefined): Due {
   const identity = identityOf(manifest);
   const before = known === undefined ? undefined : recent.converged(identity, hashOf(manifest), known);
@@ -54,7 +54,9 @@ function isTouched(manifest: Manifest, known: KubeObject | undefined, answer: Ku
   return takeOut.length > 0 || shared.some((field) => answer === undefined || !isSameAt(field, known, answer));
 }
 
-/** Identifies a refused write: a changed manifest or a changed object has another key and is tried at once. */
+/**
+ * Identifies a refused write. A changed manifest or a changed object has another key, so its write is tried at once.
+ */
 export function refusalKey(manifest: Manifest, known: KubeObject | undefined): string {
   const { generation, resourceVersion = '' } = known?.metadata ?? {};
   return `${hashOf(manifest)} ${generation ?? resourceVersion}`;
@@ -162,8 +164,8 @@ async function recreate({ client, call }: PutDeps, wanted: Manifest, found: Kube
 }
 
 /**
- * True for a ConfigMap that another writer made immutable, if its content must change. The API does not accept a change
- * of an immutable ConfigMap, so it is deleted and recreated. Running pods keep the mounted content.
+ * True for a ConfigMap that another writer made immutable, if its content must change. The API refuses changes of an
+ * immutable ConfigMap, so the ConfigMap is deleted and recreated. Running pods keep the mounted content.
  */
 function isStuck(wanted: Manifest, found: KubeObject): boolean {
   if (wanted.kind !== 'ConfigMap' || recordOf(found)['immutable'] !== true) return false;
@@ -171,8 +173,8 @@ function isStuck(wanted: Manifest, found: KubeObject): boolean {
 }
 
 /**
- * Keeps the data of a ControllerRevision that exists but was not in the cache, since data is immutable and an earlier
- * operator version may have written it. Also keeps the annotation with the result of its first pod's `prepare`.
+ * Keeps the data of a ControllerRevision that exists but was not in the cache, because the data is immutable and an
+ * earlier operator version may have written it. Also keeps the annotation with the result of its first pod's `prepare`.
  */
 function withStoredData(manifest: Manifest, found: KubeObject | undefined): Manifest {
   if (manifest.kind !== 'ControllerRevision' || found === undefined) return manifest;
@@ -188,8 +190,8 @@ function withStoredData(manifest: Manifest, found: KubeObject | undefined): Mani
 }
 
 /**
- * Reads the live object before the first apply. Applies are forced, so they must not touch an object of another owner:
- * a user's Service of that name, or a child of a deleted model that is still being collected.
+ * Reads the live object before the first apply. Applies are forced, so they must not change an object of another owner,
+ * such as a user's Service with the same name, or a child of a deleted model that is still being collected.
  *
  * @returns undefined when the name is free
  * @throws AppError NAME_TAKEN

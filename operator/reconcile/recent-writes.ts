@@ -1,8 +1,9 @@
 /**
- * Remembers the operator's own writes to a model's children. In-memory only; a restart loses nothing that matters.
+ * Remembers the operator's own writes to a model's children. They are kept in memory only, and a new process works
+ * correctly without them.
  *
- * Owns:   preference of the answer to our last write over an older cache; the server's answer to the last apply, which
- *         counts as wanted from then on; deleted uids that caches still show; the back-off of refused writes.
+ * Owns: the answer to our last write, which is preferred to an older cache; the server's answer to the last apply,
+ * which counts as a match from then on; deleted uids that caches still show; and the back-off of refused writes.
  * Limits: an answer is preferred for 5 s only, so that an object that was deleted right after the write is recreated.
  */
 import { doubledMs } from '../../lib/retry.ts';
@@ -65,7 +66,7 @@ export class RecentWrites {
 
   /**
    * @param hash of the applied manifest
-   * @param isExact whether the answer equals the manifest, so that it need not be kept
+   * @param isExact whether the answer equals the manifest, so that it does not have to be kept
    */
   noteApplied(
     identity: string,
@@ -123,7 +124,7 @@ export class RecentWrites {
 }
 
 function isAhead(written: KubeObject, cached: KubeObject | undefined): boolean {
-  // The cache has no such object. If it was terminating when we wrote it, it is deleted by now.
+  // The cache does not contain the object. If the object was terminating when we wrote it, it is deleted by now.
   if (cached === undefined) return written.metadata.deletionTimestamp === undefined;
   return (
     cached.metadata.uid === written.metadata.uid &&

@@ -43,7 +43,7 @@ export class FakeCluster {
   readonly objects = new Map<string, Stored>();
   /** `apply KIND/NAME` for every way to write a child: creation, patch or server-side apply. */
   readonly writes: string[] = [];
-  /** Throws instead of a write: crash injection. */
+  /** Called before each write. It may throw to simulate a crash. */
   beforeWrite: (what: string) => void = () => {};
   /** Pods run but are not ready if their model's URI contains one of these texts. */
   readonly sick = new Set<string>();
