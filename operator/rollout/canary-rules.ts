@@ -267,7 +267,7 @@ function knownWords(state: StateIn<'Analyzing'>, seen: Observation, now: Millis)
     noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'waiting for reports',
     // A missing Gateway explains why no request arrives.
     ...(problem === undefined ? [] : [`traffic problem: ${problem}`]),
-    ...(reading?.promise === undefined ? [] : [`foreseen: ${reading.promise}`]),
+    ...(reading?.promise === undefined ? [] : [`forecast: ${reading.promise}`]),
   ];
 }
 

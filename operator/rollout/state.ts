@@ -224,7 +224,7 @@ export type Decision = {
 };
 
 /**
- * `skipped`: what was not checked, as a message; absent when every check of the spec has passed. `shown`: what the
+ * `skipped`: which checks or gates were skipped, as a message; absent when every check of the spec has passed. `shown`: what the
  * gates have shown.
  */
 export type Became = {
