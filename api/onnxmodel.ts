@@ -3,6 +3,7 @@
  *
  * Owns: the CRD (crds/ is generated from it), the rules over several parts of the spec, and the types of the object.
  */
+import type { KubeObject, StoredMeta } from './kube-object.ts';
 import { api } from './names.ts';
 import { k, type Infer, type JsonSchema, type SchemaStage } from './schema/builder.ts';
 import { revisionFields } from './schema/revision.ts';
@@ -29,26 +30,9 @@ export type RevisionStatus = NonNullable<OnnxModelStatus['stable']>;
 export type FailingPod = NonNullable<RevisionStatus['pods']>[number];
 export type RolloutOutcome = NonNullable<OnnxModelStatus['history']>[number];
 
-export type OnnxModel = {
+export type OnnxModel = KubeObject<StoredMeta & { readonly namespace: string; readonly generation: number }> & {
   readonly apiVersion: typeof api.groupVersion;
   readonly kind: typeof api.kind;
-  readonly metadata: {
-    readonly name: string;
-    readonly namespace: string;
-    readonly uid: string;
-    readonly resourceVersion: string;
-    readonly generation: number;
-    readonly creationTimestamp: string;
-    readonly deletionTimestamp?: string;
-    readonly labels?: Readonly<Record<string, string>>;
-    readonly annotations?: Readonly<Record<string, string>>;
-    /** The API server's record of which manager owns which fields. */
-    readonly managedFields?: readonly {
-      readonly manager?: string;
-      readonly operation?: string;
-      readonly fieldsV1?: unknown;
-    }[];
-  };
   readonly spec: OnnxModelSpec;
   readonly status?: OnnxModelStatus;
 };
@@ -85,7 +69,7 @@ export function openApiSchema(stage: SchemaStage): JsonSchema {
           'letter and not end with "-"',
       },
       {
-        // Only on creation, so that models from before this rule can still be updated.
+        // The rule applies only on creation, so that models that are older than the rule can still be updated.
         rule: "oldSelf.hasValue() || !self.metadata.name.matches('-[0-9a-f]{10}$')",
         message:
           'metadata.name must not end in "-" and ten hex digits: such names are reserved for the children of ' +

@@ -1,7 +1,8 @@
 /**
  * How urgent a request is, and what reports call it.
  *
- * Owns:  the list of tiers. Bulk work runs only while no interactive work waits.
+ * Owns:  the list of tiers. Bulk work runs only while no interactive work waits, except for one run in 10 s
+ *        (bulkPatienceMs).
  */
 
 /**

@@ -1,9 +1,10 @@
 /**
- * The cost of sampling and replaying for users: throughput and latency of the model server while it keeps samples of 0,
- * 5 and 100 % of its requests, and while a sidecar replays another pod's samples to it.
- * Use: `npm run bench:sampling -- [ROUNDS]`. Prints ratios of medians over the rounds, to the same server without
- * sampling. The settings alternate in each round, so that other load of the machine affects all of them.
- * Read: the first setting is measured twice per round; the distance of `again` from 1.00 is the measurement error.
+ * What sampling and replaying cost users: the throughput and latency of the model server while it keeps samples of 0, 5
+ * and 100 % of its requests, and while a sidecar replays another pod's samples to it.
+ * Use: `npm run bench:sampling -- [ROUNDS]`. It prints the medians over the rounds, divided by the median of the same
+ * server without sampling. The settings alternate in each round, so that other load of the machine affects all of them.
+ * Read: the first setting is measured twice per round, the second time as `again`. Its distance from 1.00 is the
+ * measurement error.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -24,7 +25,7 @@ type Sample = {
   readonly perSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** CPU time of the server per request. */ readonly cpuMs: number;
+  /** The server's CPU time per request. */ readonly cpuMs: number;
 };
 
 const spanMs = 1000;
@@ -52,7 +53,8 @@ async function start(model: string, workers: number): Promise<Server> {
 }
 
 /**
- * Sends what a sidecar sends once a second: a request for the counters, and for each of two candidates one for samples.
+ * Sends what a sidecar sends once a second: a request for the counters, and a request for samples for each of two
+ * candidates.
  */
 function sidecar({ metricsPort }: Server, share: number): () => void {
   const ask = (method: string, path: string): void => {
@@ -74,7 +76,7 @@ function sidecar({ metricsPort }: Server, share: number): () => void {
 
 /**
  * Replays one request after the other, as the sidecar's Replayer does.
- * @param times pause after each, as a multiple of its duration; undefined: no replays
+ * @param times the pause after each request, as a multiple of its duration; undefined: no replays
  */
 function replays({ metricsPort }: Server, shot: Shot, times: number | undefined): () => Promise<number> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -102,7 +104,7 @@ function replays({ metricsPort }: Server, shot: Shot, times: number | undefined)
   };
 }
 
-/** CPU time that the server has used so far. It leaves out the load of other programs. */
+/** CPU time that the server has used so far. The load of other programs is not included. */
 async function cpuMs({ metricsPort }: Server): Promise<number> {
   const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
   return Number(/^process_cpu_seconds_total\S* (\S+)$/m.exec(text)?.[1]) * 1000;

@@ -1,7 +1,8 @@
 /**
  * Compares the model server with a simple server (ONNX Runtime on the HTTP thread), and measures how long a liveness
- * probe waits while every core is busy. `npm run bench:server -- [ROUNDS]` prints ratios of medians; the servers
- * alternate, so that other load affects both. An idle third server shows the machine's part of a probe's wait.
+ * probe waits while every core is busy. `npm run bench:server -- [ROUNDS]` prints ratios of medians. The servers
+ * alternate, so that other load affects both. A third server is idle; the waits of its probes are caused by the machine
+ * alone.
  * Read: absolute numbers depend on the machine; the ratios and the probe's limit of 50 ms do not.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -25,8 +26,8 @@ type Sample = {
 };
 
 /**
- * `ours` has the Throughput profile, a worker for each CPU; `latency` has one worker with all CPUs, as the naive server
- * has.
+ * `ours` has the Throughput profile, with a worker for each CPU. `latency` has one worker with all CPUs, like the naive
+ * server.
  */
 const programs = {
   naive: { file: 'support/naive-server.ts', args: [] },
@@ -52,7 +53,7 @@ async function start(program: keyof typeof programs, model: string): Promise<Ser
   return { child, port };
 }
 
-/** An idle server: the waits of its probes show the machine's part. */
+/** An idle server. The waits of its probes are caused by the machine alone. */
 async function idle(): Promise<Target & { readonly close: () => void }> {
   const server = createServer((_request, response) => response.end());
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -128,7 +129,7 @@ async function compare(label: string, model: string, width: number, rounds: numb
 
 async function floodWithJson(model: string, width: number, rounds: number): Promise<void> {
   const samples: Sample[] = [];
-  // Four megabytes of JSON per request: nine characters per number.
+  // Four megabytes of JSON per request, at nine characters per number.
   for (let round = 0; round < rounds; round += 1)
     samples.push(await sample('ours', model, jsonShot(width, Math.floor(4e6 / (9 * width))), 6));
   say('large JSON requests to a large model');

@@ -6,7 +6,7 @@
 import { AppError } from '../api/errors.ts';
 import { api } from '../api/names.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
-import type { KubeObject } from './client/object.ts';
+import type { KubeObject } from '../api/kube-object.ts';
 import type { ResourceType } from './client/resource-type.ts';
 
 export type Terminated = {

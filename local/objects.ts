@@ -2,44 +2,21 @@
  * The port through which local mode's controllers and kubelet read and write the API's objects without HTTP.
  * Owns: the interface. local/api-server implements it over the same store, validation and admission as HTTP requests,
  * so no part of local mode can write what a client could not.
- * Rule: a watch handler is told that an object changed; it may be called twice for one change, and it must not throw.
+ * Rule: a watch handler is called when an object has changed. It may be called twice for one change, and it must not
+ * throw.
  */
-
-export type StoredOwner = {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly name: string;
-  readonly uid: string;
-  readonly controller?: boolean;
-  readonly blockOwnerDeletion?: boolean;
-};
-
-export type StoredMeta = {
-  readonly name: string;
-  readonly namespace?: string;
-  readonly generateName?: string;
-  readonly uid: string;
-  readonly resourceVersion: string;
-  readonly generation?: number;
-  readonly creationTimestamp: string;
-  readonly deletionTimestamp?: string;
-  readonly deletionGracePeriodSeconds?: number;
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly annotations?: Readonly<Record<string, string>>;
-  readonly ownerReferences?: readonly StoredOwner[];
-  readonly finalizers?: readonly string[];
-};
+import type { KubeObject, StoredMeta } from '../api/kube-object.ts';
 
 /** Any stored object. Deeply frozen: make a copy to change it. */
-export type StoredObject = {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly metadata: StoredMeta;
-  readonly [field: string]: unknown;
-};
+export type StoredObject = KubeObject<StoredMeta> & { readonly [field: string]: unknown };
 
 /** A new object: the server fills in uid, resourceVersion, creationTimestamp and generation. */
-export type NewObject = Omit<StoredObject, 'metadata'> & { readonly metadata: Partial<StoredMeta> };
+export type NewObject = {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: Partial<StoredMeta>;
+  readonly [field: string]: unknown;
+};
 
 /** `apps/v1` and `deployments`; the core group is `v1`. */
 export type ResourcePath = { readonly apiVersion: string; readonly plural: string };
@@ -85,8 +62,8 @@ export interface Objects {
 /** The source of lines for `GET …/pods/NAME/log`: the kubelet. */
 export interface LogSource {
   /**
-   * @returns undefined when the container never started; else the bytes, ending when the container ended or, with
-   * `follow`, when the signal is aborted
+   * @returns undefined when the container never started; otherwise the bytes of the log. They end when the container
+   * ended or, with `follow`, when the signal is aborted
    */
   read(
     pod: { readonly namespace: string; readonly name: string },

@@ -11,6 +11,7 @@ import { present } from '../api/present.ts';
 import { parseDurationMs } from '../api/units.ts';
 import type { LogLevel } from '../lib/log.ts';
 import { parseOnlyFlags } from '../lib/flags.ts';
+import type { ThrottleLimits } from '../kube/client/throttle.ts';
 import packageJson from '../package.json' with { type: 'json' };
 
 export type OperatorConfig = {
@@ -26,10 +27,15 @@ export type OperatorConfig = {
   readonly serviceAddress: 'DNS' | 'ClusterIP';
   readonly settleMs: number;
   readonly workers: number;
+  /** The operator's own limit of requests to the API server, without those for its Lease; qps 0: no limit. */
+  readonly apiLimits: ThrottleLimits;
   /** Address of /metrics, /healthz and /readyz; absent: they are not served. */
   readonly listen?: { readonly host: string; readonly port: number };
   readonly logLevel: LogLevel;
 };
+
+const defaultWorkers = 4;
+const maxQps = 10_000;
 
 export const operatorHelp = `Usage: npm run operator -- [options]
 
@@ -44,7 +50,11 @@ service account.
   --lease-namespace NS      namespace of the leader's Lease (default: the pod's namespace, --namespace, or "default")
   --no-leader-election      do not use a Lease; only safe while a single replica runs
   --listen HOST:PORT        address of /metrics, /healthz and /readyz (default: 127.0.0.1:8083; "off": not served)
-  --workers N               number of models reconciled at the same time, 1 to 256 (default: 4)
+  --max-concurrent-reconciles N
+                            number of models reconciled at the same time, 1 to 256 (default: 4); --workers is the same
+  --kube-api-qps N          requests to the API server a second, on average, 0 to 10000 (default: 0, no limit: the API
+                            server's priority and fairness decides, and the operator obeys its 429 and Retry-After)
+  --kube-api-burst N        requests at once after a time without requests, 1 to 10000 (default: twice --kube-api-qps)
   --log-level LEVEL         debug, info, warn or error (default: info)
   --help                    print this text
 
@@ -61,7 +71,10 @@ const options = {
   'lease-namespace': { type: 'string' },
   'no-leader-election': { type: 'boolean', default: false },
   listen: { type: 'string', default: '127.0.0.1:8083' },
-  workers: { type: 'string', default: '4' },
+  'max-concurrent-reconciles': { type: 'string' },
+  workers: { type: 'string' },
+  'kube-api-qps': { type: 'string', default: '0' },
+  'kube-api-burst': { type: 'string' },
   'log-level': { type: 'string', default: 'info' },
   help: { type: 'boolean', default: false },
 } as const;
@@ -78,7 +91,8 @@ export function readOperatorConfig(argv: readonly string[]): OperatorConfig | 'h
     runtimeImage: flags['runtime-image'],
     serviceAddress: choice('--service-address', flags['service-address'], ['DNS', 'ClusterIP']),
     settleMs: duration('--settle', flags.settle),
-    workers: count('--workers', flags.workers),
+    workers: workersOf(flags),
+    apiLimits: apiLimitsOf(flags['kube-api-qps'], flags['kube-api-burst']),
     logLevel: choice('--log-level', flags['log-level'], ['debug', 'info', 'warn', 'error']),
   });
 }
@@ -112,10 +126,27 @@ function duration(flag: string, text: string): number {
   return ms;
 }
 
-function count(flag: string, text: string): number {
+type WorkerFlags = { readonly 'max-concurrent-reconciles'?: string; readonly workers?: string };
+
+function workersOf({ 'max-concurrent-reconciles': named, workers }: WorkerFlags): number {
+  if (named !== undefined && workers !== undefined)
+    throw new AppError('BAD_FLAG', { flag: '--workers', problem: 'is another name of --max-concurrent-reconciles' });
+  return named === undefined
+    ? count('--workers', workers ?? String(defaultWorkers), { least: 1, most: 256 })
+    : count('--max-concurrent-reconciles', named, { least: 1, most: 256 });
+}
+
+function apiLimitsOf(qpsText: string, burstText: string | undefined): ThrottleLimits {
+  const qps = count('--kube-api-qps', qpsText, { least: 0, most: maxQps });
+  if (burstText === undefined) return { qps, burst: Math.max(1, 2 * qps) };
+  if (qps === 0) throw new AppError('BAD_FLAG', { flag: '--kube-api-burst', problem: 'needs --kube-api-qps' });
+  return { qps, burst: count('--kube-api-burst', burstText, { least: 1, most: maxQps }) };
+}
+
+function count(flag: string, text: string, { least, most }: { readonly least: number; readonly most: number }): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 256)
-    throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a number from 1 to 256` });
+  if (!/^\d+$/.test(text) || value < least || value > most)
+    throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a number from ${least} to ${most}` });
   return value;
 }
 

@@ -29,6 +29,7 @@ import { createReportClient } from './reports/report-client.ts';
 import { ReportPuller } from './reports/puller.ts';
 import { RolloutMetrics } from './reconcile/rollout-metrics.ts';
 import { announceTo, followWith } from './reconcile/notify.ts';
+import { modelPriority, reportPriority } from './priority.ts';
 import { ModelWatches } from './watches.ts';
 
 const clock = systemClock;
@@ -39,6 +40,8 @@ const maxBackoffMs = 60_000;
 type OperatorDeps = {
   readonly config: OperatorConfig;
   readonly client: KubeClient;
+  /** For the Lease only: a pause that the API server asks `client` for must not end the leadership. */
+  readonly leaseClient: KubeClient;
   readonly registry: Registry;
   readonly logger: Logger;
 };
@@ -50,13 +53,14 @@ async function operate(deps: OperatorDeps, stop: AbortSignal): Promise<ExitCode>
     clock,
     registry,
     limits: { ...defaultRateLimits, maxMs: maxBackoffMs },
+    priorityOf: (key) => modelPriority(watches.model(key)),
   });
-  const watches = new ModelWatches({
+  const watches: ModelWatches = new ModelWatches({
     client,
     clock,
     registry,
     logger,
-    onChange: (key) => queue.add(key),
+    onChange: (key, atLeast) => queue.add(key, atLeast),
     ...(config.namespace === undefined ? {} : { namespace: config.namespace }),
   });
   const ended = new AbortController();
@@ -86,11 +90,12 @@ async function work(
   const client = fencedClient(deps.client, () => term.isCurrent());
   const reportClient = createReportClient();
   const puller = new ReportPuller({ fetch: reportClient.fetch, clock, logger, registry });
-  puller.onChange((key) => queue.add(key));
-  const gates = new Gatekeeper(
-    { heardAtMs: (uid) => puller.heardAtMs(uid), hearAnew: (key) => puller.hearAnew(key) },
+  puller.onChange((key, report) => queue.add(key, reportPriority(report, watches.model(key))));
+  const gates = new Gatekeeper({
+    heardAtMs: (uid) => puller.heardAtMs(uid),
+    hearAnew: (key) => puller.hearAnew(key),
     logger,
-  );
+  });
   const metrics = new RolloutMetrics(registry, (uid) => puller.silence(uid) !== undefined);
   puller.onReport((key, podName, report) => {
     gates.hear(key, podName, report);
@@ -134,11 +139,16 @@ async function work(
 }
 
 /** @returns undefined when the process is stopped before it becomes the leader */
-async function lead({ config, client, registry, logger }: OperatorDeps, stop: AbortSignal): Promise<Term | undefined> {
+async function lead(
+  { config, leaseClient, registry, logger }: OperatorDeps,
+  stop: AbortSignal,
+): Promise<Term | undefined> {
   if (!config.leaderElection)
     return { lost: new AbortController().signal, isCurrent: () => true, release: () => Promise.resolve() };
   const lease = { namespace: config.leaseNamespace, name: 'onnx-operator' };
-  return new LeaderElector({ client, clock, registry, logger, lease, identity: config.identity }).campaign(stop);
+  return new LeaderElector({ client: leaseClient, clock, registry, logger, lease, identity: config.identity }).campaign(
+    stop,
+  );
 }
 
 async function serveHealth({ config, registry }: OperatorDeps, watches: ModelWatches): Promise<HttpServer | undefined> {
@@ -162,6 +172,7 @@ await run(boot, async (stop) => {
   const registry = createRegistry();
   collectProcess(registry);
   const access = await loadAccess(config.kubeconfig === undefined ? {} : { kubeconfig: config.kubeconfig }, clock);
-  const client = new HttpKubeClient({ access, clock, registry, name: 'onnx-operator' });
-  return operate({ config, client, registry, logger }, stop);
+  const shared = { access, clock, registry, name: 'onnx-operator' };
+  const client = new HttpKubeClient({ ...shared, limits: config.apiLimits });
+  return operate({ config, client, leaseClient: new HttpKubeClient(shared), registry, logger }, stop);
 });

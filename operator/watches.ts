@@ -22,12 +22,14 @@ import {
 } from '../kube/kinds.ts';
 import type { ConfigMap, ControllerRevision, Deployment, Gateway, HttpRoute, Pod, Service } from '../kube/kinds.ts';
 import type { Change } from '../kube/cache/cache.ts';
-import { keyOf, type KubeObject, type ObjectName } from '../kube/client/object.ts';
+import { keyOf, type KubeObject, type ObjectName } from '../api/kube-object.ts';
 import type { KubeClient } from '../kube/client/kube-client.ts';
+import type { Priority } from '../kube/controller/fair-queue.ts';
 import { Reflector, type ReflectorDeps } from '../kube/cache/reflector.ts';
 import type { ResourceType } from '../kube/client/resource-type.ts';
 import type { Caches } from './see/seen.ts';
 import { keepForeignEntries } from './reconcile/foreign-fields.ts';
+import { podPriority } from './priority.ts';
 import { OptionalWatch, type TypePresence } from '../kube/cache/optional-watch.ts';
 
 export type ModelWatchDeps = {
@@ -36,11 +38,13 @@ export type ModelWatchDeps = {
   readonly registry: Registry;
   readonly logger: Logger;
   readonly namespace?: string;
-  /** Called with the key of each model that a change affects. */
-  readonly onChange: (key: string) => void;
+  /** Called with the key of each model that a change affects; with a priority when the change itself is urgent. */
+  readonly onChange: (key: string, atLeast?: Priority) => void;
 };
 
 const byModel = 'model';
+
+type PriorityOfChange<T> = (change: Change<T>, model: OnnxModel | undefined) => Priority;
 
 export class ModelWatches implements Caches {
   readonly #deps: ModelWatchDeps;
@@ -57,7 +61,7 @@ export class ModelWatches implements Caches {
     this.#deps = deps;
     this.#models = new Reflector({ ...scopeOf(deps), type: onnxModels });
     this.#models.cache.subscribe((change) => this.#tell(change, (model) => [keyOf(model.metadata)]));
-    this.#pods = this.#children(pods);
+    this.#pods = this.#children(pods, podPriority);
     this.#deployments = this.#children(deployments);
     this.#services = this.#children(services);
     this.#configMaps = this.#children(configMaps);
@@ -142,11 +146,11 @@ export class ModelWatches implements Caches {
     ];
   }
 
-  #children<T extends KubeObject>(type: ResourceType<T>): Reflector<T> {
+  #children<T extends KubeObject>(type: ResourceType<T>, priorityOf?: PriorityOfChange<T>): Reflector<T> {
     // Pods need no managedFields: the operator corrects only their serving mark.
     const transform = type.kind === pods.kind ? {} : { transform: keepForeignEntries<T> };
     const reflector = new Reflector({ ...this.#scopeOfChildren<T>(), ...transform, type });
-    reflector.cache.subscribe((change) => this.#tell(change, modelKeysOf));
+    reflector.cache.subscribe((change) => this.#tell(change, modelKeysOf, priorityOf));
     return reflector;
   }
 
@@ -167,9 +171,13 @@ export class ModelWatches implements Caches {
   }
 
   /** Reports the old and the new model when the model label of an object changed. */
-  #tell<T extends KubeObject>(change: Change<T>, keysOf: (object: T) => readonly string[]): void {
+  #tell<T extends KubeObject>(
+    change: Change<T>,
+    keysOf: (object: T) => readonly string[],
+    priorityOf?: PriorityOfChange<T>,
+  ): void {
     const keys = [...('before' in change ? keysOf(change.before) : []), ...('now' in change ? keysOf(change.now) : [])];
-    for (const key of new Set(keys)) this.#deps.onChange(key);
+    for (const key of new Set(keys)) this.#deps.onChange(key, priorityOf?.(change, this.model(key)));
   }
 }
 

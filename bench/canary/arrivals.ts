@@ -1,7 +1,7 @@
 /**
- * When requests arrive, if not evenly, and retries of failed ones.
- * Owns: the factor on the rate of requests, with mean 1, common to both revisions because they share one stream; and
- * the retries of clients that were refused or timed out.
+ * Uneven arrivals of requests, and the retries of failed requests.
+ * Owns: the factor on the rate of requests, and the retries of clients that were refused or timed out. The factor has
+ * mean 1 and is the same for both revisions, because they share one stream.
  */
 import { Held } from './noise.ts';
 import type { Random } from './random.ts';
@@ -11,7 +11,7 @@ export const sliceSeconds = 5;
 
 export type Arrivals =
   | { readonly kind: 'even' }
-  /** The rate is drawn from a gamma distribution every so many seconds: counts are negative binomial. */
+  /** Every `seconds` a new rate is drawn from a gamma distribution, so the counts are negative binomial. */
   | { readonly kind: 'gamma'; readonly shape: number; readonly seconds: number }
   /** Calm and busy periods of exponential length alternate (a Markov-modulated Poisson process). */
   | {
@@ -63,11 +63,11 @@ class Switching implements Rate {
   }
 }
 
-/** Clients that retry about a second later, up to a maximum number of times; retries are routed anew. */
+/** Clients that retry about a second later, up to a maximum number of times. Each retry is routed independently. */
 export class Repeats {
   readonly #random: Random;
   readonly #most: number;
-  /** By slice: for each retry, how many times the request was tried before. */
+  /** For each slice, its retries; a retry is stored as the number of earlier tries of its request. */
   readonly #slices = new Map<number, number[]>();
 
   constructor(random: Random, most: number) {
@@ -89,7 +89,7 @@ export class Repeats {
   }
 
   /**
-   * Takes out the retries of the slice that contains `at`.
+   * Removes and returns the retries of the slice that contains `at`.
    * @param weight the candidate's share, 0..1
    */
   take(at: number, weight: number): { readonly candidate: readonly number[]; readonly stable: readonly number[] } {

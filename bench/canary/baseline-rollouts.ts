@@ -1,13 +1,13 @@
 /**
- * Whole rollouts under Argo Rollouts, Flagger and Kayenta, each by the example in its documentation.
- * Owns: their weights, intervals and ends. Latency is judged as in baselines.ts (p95, 15 %), errors by the limits of
- * the examples; pods start at once, as in our rollouts.
+ * Whole rollouts under Argo Rollouts, Flagger and Kayenta. Each is configured as in the example of its documentation.
+ * Owns: the weights, the intervals and when a rollout ends. Latency is judged as in baselines.ts (p95, 15 %), errors by
+ * the limits of the examples; pods start at once, as in our rollouts.
  */
 import { Minutely, isHigh, type BaselineName } from './baselines.ts';
 import type { RolloutRun } from './rollout.ts';
 import { sliceSeconds, type World } from './world.ts';
 
-/** Stable's true values: for thresholds in absolute numbers. */
+/** Stable's true values, for thresholds in absolute numbers. */
 type Stable = { readonly p95Ms: number; readonly errors: number };
 type Side = { readonly p95Ms: number | undefined; readonly errors: number | undefined };
 type Measured = { readonly candidate: Side; readonly stable: Side };
@@ -17,7 +17,7 @@ export function rollOutWith(name: BaselineName, world: World, stable: Stable): R
   return { 'argo-rollouts': argoRollouts, flagger, kayenta }[name](tried, stable);
 }
 
-/** A simulated service and what the candidate counted in it. */
+/** A simulated service, and the candidate's counts in it. */
 class Tried {
   readonly #world: World;
   #requests = 0;
@@ -27,7 +27,7 @@ class Tried {
     this.#world = world;
   }
 
-  /** So many minutes at a weight (0..1), one value per minute. */
+  /** Runs some minutes at a weight (0..1). @returns one value per minute */
   measure(weight: number, minutes: number): Measured {
     this.#mostWeight = Math.max(this.#mostWeight, weight);
     const sides = { candidate: new Minutely(), stable: new Minutely() };
@@ -55,8 +55,9 @@ function sideOf(minute: Minutely): Side {
 const tolerance = 1.15;
 
 /**
- * features/analysis.md, background analysis: +20 % every ten minutes; from the second weight on, a measurement over
- * five minutes every five minutes, failureLimit 3, success rate at least 95 %.
+ * As in features/analysis.md, background analysis. The weight grows by 20 % every ten minutes. From the second weight
+ * on, every five minutes one measurement covers the last five minutes. failureLimit is 3, and the success rate must be
+ * at least 95 %.
  */
 function argoRollouts(tried: Tried): RolloutRun {
   tried.measure(0.2, 10);
@@ -68,7 +69,7 @@ function argoRollouts(tried: Tried): RolloutRun {
   return tried.end('Promoted');
 }
 
-/** failureLimit 3 for each metric, consecutiveErrorLimit 4: a query without a value is an error. */
+/** For each metric, failureLimit is 3 and consecutiveErrorLimit is 4. A query without a value is an error. */
 class AnalysisRun {
   #errors = 0;
   #slow = 0;
@@ -90,8 +91,9 @@ class AnalysisRun {
 }
 
 /**
- * usage/how-it-works.md: a check a minute, stepWeight 5 up to maxWeight 50, success rate at least 99 %; threshold 5 as
- * in its tutorials. A failed check waits a minute; two more ticks promote and finish.
+ * As in usage/how-it-works.md: one check per minute, stepWeight 5, maxWeight 50, and a success rate of at least 99 %.
+ * The threshold is 5, as in the tutorials. After a failed check the weight stays for a minute. After the last weight,
+ * two more ticks promote and finish.
  */
 function flagger(tried: Tried, stable: Stable): RolloutRun {
   let [weight, failed] = [0.05, 0];
@@ -104,14 +106,15 @@ function flagger(tried: Tried, stable: Stable): RolloutRun {
     else if (weight >= 0.5 - 1e-9) break;
     else weight += 0.05;
   }
-  // The primary gets the new revision, and then all traffic.
+  // The primary is updated to the new revision, and then gets all traffic.
   tried.measure(weight, 2);
   return tried.end('Promoted');
 }
 
 /**
- * Spinnaker's best practices: three hours judged every hour, canary and baseline of equal size, at least 50 points per
- * metric; one point a minute. Both metrics have the same weight, so one High scores 50 of 100: below marginal 75.
+ * As in Spinnaker's best practices: three hours, a judgement every hour, a canary and a baseline of equal size, and at
+ * least 50 points per metric. There is one point per minute. Both metrics have the same weight, so a canary with one
+ * High metric scores 50 of 100, which is below the marginal score of 75.
  */
 function kayenta(tried: Tried): RolloutRun {
   const minutes: Measured[] = [];

@@ -1,14 +1,15 @@
 /**
  * How Argo Rollouts, Flagger and Kayenta would judge the same canary, by their documented rules and defaults.
- * Owns: three rules over minutes: each uses one number per minute, as its tool does.
- * Rule: written from the tools' documentation. Thresholds are as fair as a user could set them: the same 15 % (or half
- * a percent of errors) as our gate, and for Flagger's absolute range stable's true value.
+ * Owns: three rules. Each rule uses one number per minute, as its tool does.
+ * Rule: the rules follow the tools' documentation, not their code. The thresholds are as fair as a user could set them:
+ * 15 %, or half a percent of errors, as in our gate. Flagger's range is absolute, so its threshold is computed from
+ * stable's true value.
  */
 import { addCount, emptyHistogram, lnQuantileOf, reportScale } from '../../operator/analysis/log-histogram.ts';
 import { sliceSeconds, type PodSlice, type World } from './world.ts';
 import type { Outcome } from './ours.ts';
 
-/** What a rule judges, and stable's true values for thresholds in absolute numbers. */
+/** The metric that a rule judges, and stable's true values for thresholds in absolute numbers. */
 export type Watched = {
   readonly weight: number;
   readonly minutes: number;
@@ -17,7 +18,7 @@ export type Watched = {
 };
 export type BaselineName = 'argo-rollouts' | 'flagger' | 'kayenta';
 type Minute = { readonly candidate: number | undefined; readonly stable: number | undefined };
-/** Whether a rule would roll back, given the minutes so far (the newest last). */
+/** Whether a rule would roll back. It gets the minutes so far, the newest last. */
 type Rule = (minutes: readonly Minute[]) => boolean;
 
 const quantile = 0.05;
@@ -51,7 +52,7 @@ export function watchWith(name: BaselineName, world: World, { weight, minutes, m
   return { rolledBack: false, candidateRequests, minutes };
 }
 
-/** One revision's values in a minute, or in several. */
+/** One revision's values over one minute or several minutes. */
 export class Minutely {
   readonly #latency = emptyHistogram(reportScale);
   #requests = 0;
@@ -73,9 +74,9 @@ export class Minutely {
 }
 
 /**
- * An AnalysisTemplate with `successCondition: result <= 1.15` on the ratio of the minute's p95s, one measurement a
- * minute, with the defaults failureLimit 0 and consecutiveErrorLimit 4: the first failed measurement aborts, and so
- * does the fifth consecutive error (a query without a value is an error).
+ * An AnalysisTemplate with one measurement per minute and `successCondition: result <= 1.15`, where the result is the
+ * ratio of the two p95s of the minute. The defaults are failureLimit 0 and consecutiveErrorLimit 4, so the first failed
+ * measurement aborts, and the fifth consecutive error aborts too. A query without a value is an error.
  */
 function argoRollouts(isBad: (candidate: number, stable: number) => boolean): Rule {
   return (minutes) => {
@@ -89,8 +90,8 @@ function argoRollouts(isBad: (candidate: number, stable: number) => boolean): Ru
 }
 
 /**
- * A metric with `thresholdRange.max` in milliseconds, interval 1m, threshold 5: checks outside the range, and those
- * without a value, are counted over the whole analysis. After the fifth, the next tick rolls back.
+ * A metric with `thresholdRange.max` in milliseconds, interval 1m, threshold 5: checks outside the range, and checks
+ * without a value, are counted over the whole analysis. After the fifth such check, the next tick rolls back.
  */
 function flagger(limit: number): Rule {
   return (minutes) =>
@@ -98,10 +99,10 @@ function flagger(limit: number): Rule {
 }
 
 /**
- * NetflixACAJudge on the minutes' p95, every five minutes: Mann-Whitney with a 98 % confidence interval of the shift
- * (order statistics of the pairwise differences, normal approximation). The result is High when the interval lies above
- * a quarter of the estimate and the mean ratio is above 1. With one metric, High scores 0, below every marginal
- * threshold.
+ * NetflixACAJudge on the p95 of each minute, evaluated every five minutes. It uses the Mann-Whitney test with a 98 %
+ * confidence interval of the shift (order statistics of the pairwise differences, normal approximation). The result is
+ * High when the interval lies above a quarter of the estimate and the mean ratio is above 1. With one metric, a High
+ * result has the score 0, which is below every marginal threshold.
  */
 const kayenta: Rule = (minutes) => {
   if (minutes.length % 5 !== 0) return false;
@@ -110,7 +111,7 @@ const kayenta: Rule = (minutes) => {
   return isHigh(candidate, stable);
 };
 
-/** Whether Mann-Whitney gives High. False when all values are equal or the lists are empty. */
+/** Whether the Mann-Whitney test gives High. False when all values are equal or the lists are empty. */
 export function isHigh(candidate: readonly number[], stable: readonly number[]): boolean {
   if (candidate.length === 0 || stable.length === 0) return false;
   const differences = candidate.flatMap((a) => stable.map((b) => a - b)).toSorted((a, b) => a - b);

@@ -1,6 +1,6 @@
 /**
  * A cell of the bench: one judge in one scenario at one rate.
- * Owns: the fields of a cell. cells.ts lists the cells, rows.ts makes their results.
+ * Owns: the fields of a cell. The cells are listed in cells.ts; rows.ts computes their results.
  */
 import type { BaselineName } from './baselines.ts';
 import type { Gate } from './gate-plan.ts';
@@ -17,7 +17,7 @@ export type Cell = {
   readonly share: number;
   readonly historyMinutes: number;
   readonly what: 'rollout' | Gate;
-  /** Only for a rollout. */
+  /** Set only for a cell that simulates a whole rollout. */
   readonly router: Router;
   readonly replicas: number;
 };

@@ -1,7 +1,8 @@
 /**
- * What the bench measures: judge × scenario × rate, and how one such cell is run.
+ * The cells that the bench measures (judge × scenario × rate), and how one cell is run.
  * Owns: the list of cells and the row of each.
- * Rule: run i of a cell has the seed (seed, cell's number, i), so a cell gives the same row alone or among others.
+ * Rule: run i of a cell has the seed (seed, cell's number, i), so a cell gives the same row whether it runs alone or
+ * with others.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { Cell, JudgeName } from './cell.ts';
@@ -35,7 +36,7 @@ function wholly(scenario: Scenario, requestsPerMinute: number, router: Router, j
 
 type LatencyCell = { readonly rate: number; readonly share: number; readonly noisy: boolean; readonly history: number };
 
-/** Rates, shares and history of the table of slowdowns. */
+/** Rates, shares and history in the table of slowdowns. */
 const latencyCells: readonly LatencyCell[] = [
   { rate: 20, share: 0.5, noisy: false, history: 0 },
   { rate: 100, share: 0.05, noisy: false, history: 0 },
@@ -51,12 +52,14 @@ const latencyCells: readonly LatencyCell[] = [
   { rate: 10000, share: 0.5, noisy: false, history: 30 },
 ];
 
-/** Default number of runs of a cell: more where a small rate of false rollbacks must be distinguished from 0. */
+/** Default number of runs of a cell: higher where a small rate of false rollbacks must be distinguished from 0. */
 export function usualRuns({ scenario }: Cell): number {
   return harmless.has(scenario) ? 400 : 200;
 }
 
-/** Candidates within their limits, the last of each kind exactly at its limit: every rollback is a false one. */
+/**
+ * Candidates within their limits, so every rollback is false. The last candidate of each kind is exactly at its limit.
+ */
 export const harmless: ReadonlySet<Scenario> = new Set([...seen.harmless, ...unseen.unseenSame]);
 
 export function allCells(): readonly Cell[] {
@@ -122,7 +125,7 @@ function wholeCells(): readonly Cell[] {
   ];
 }
 
-/** Rollouts of the other tools by their documented examples, in the same scenarios as ours. */
+/** Rollouts of the other tools, configured as in their documentation, in the same scenarios as ours. */
 function baselineRollouts(): readonly Cell[] {
   const { failing, identical, quiet, slower } = seen;
   const tried = [quiet, ...identical.filter(({ name }) => name === 'noise10'), ...slower, ...failing];

@@ -1,6 +1,7 @@
 /**
  * Cold starts: how much slower a candidate's pod is in its first minutes, or for its first requests.
- * Owns: the shapes. A pod's time begins with its first traffic, so a pod that is added at a later step is cold then.
+ * Owns: the shapes. A pod's time begins with its first traffic, so a pod that is added at a later step is cold at that
+ * step.
  * Pure.
  */
 
@@ -26,7 +27,7 @@ export function coldFactor({ shape, factor, minutes }: Cold, seconds: number): n
   const left = 1 - seconds / 60 / minutes;
   if (left <= 0) return 1;
   switch (shape) {
-    // This shape ends abruptly after `minutes`, with a twentieth of the excess left.
+    // This shape ends abruptly after `minutes`, while a twentieth of the excess is left.
     case 'decay':
       return 1 + excess * Math.exp(-3 * (1 - left));
     case 'linear':
@@ -39,11 +40,11 @@ export function coldFactor({ shape, factor, minutes }: Cold, seconds: number): n
   }
 }
 
-/** Kinds of input by their share of requests, and after how many requests of a kind a pod has compiled it. */
+/** Each kind of input: its share of the requests, and the number of requests after which a pod has compiled it. */
 const kindShares = [0.6, 0.25, 0.1, 0.05] as const;
 const compiledRequests = 10;
 
-/** A pod's compiled kinds of input: the first ten requests of each kind take `factor` times as long. */
+/** The kinds of input that a pod has compiled. The first ten requests of each kind take `factor` times as long. */
 export class LazyCompilation {
   readonly #factor: number;
   readonly #seen = kindShares.map(() => 0);

@@ -57,7 +57,7 @@ function count(cells: Counting[], { block, pod }: { block: number; pod: string }
 
 const nothing = { tier: 'interactive', requests: 0, failures: 0, compared: 0, disagreed: 0 } as const;
 
-/** Cells are in order of blocks: stop at the first older block. */
+/** Cells are in the order of their blocks, so stop at the first older block. */
 function lastOf(cells: readonly Counting[], is: (cell: Counting) => boolean, block: number): Counting | undefined {
   for (let i = cells.length - 1; i >= 0; i--) {
     const cell = cells[i];

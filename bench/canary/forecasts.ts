@@ -1,8 +1,8 @@
 /**
- * How accurate the forecasts of requests still needed are.
- * Owns: the cells, and windows of one gate with the whole of α. A window gives its forecast after some minutes and is
- * then watched until it is decided.
- * Why: people plan by a forecast, so its range must contain the actual number about as often as it says.
+ * How accurate the forecasts are. A forecast is the number of requests that a verdict still needs.
+ * Owns: the cells, and windows of one gate with the whole of α. After some minutes a window gives its forecast; it is
+ * then simulated until its gate is decided.
+ * Why: people plan by a forecast, so its range must contain the actual number about as often as it claims.
  */
 import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { judge, verdicts } from '../../operator/analysis/judge.ts';
@@ -25,13 +25,13 @@ export type Forecast = {
   readonly low: number | null;
   readonly own: number | null;
   readonly high: number | null;
-  /** The actual number of these requests; null when the window was not decided in time. */
+  /** The actual number of the candidate's requests until the verdict; null when the window was not decided in time. */
   readonly taken: number | null;
 };
 
 export type ForecastCell = { readonly scenario: Scenario; readonly requestsPerMinute: number; readonly gate: Gate };
 
-/** Identical revisions, noisy ones, slower ones, and error rates at and below the limit. */
+/** Identical revisions, noisy revisions, slower candidates, and error rates at and below the limit. */
 export function forecastCells(): readonly ForecastCell[] {
   const called = (names: readonly string[], scenarios: readonly Scenario[]): readonly Scenario[] =>
     scenarios.filter(({ name }) => names.includes(name));
@@ -85,18 +85,20 @@ export function forecastsIn(
   return ended(() => null);
 }
 
-/** Minutes after which the forecasts were made. */
+/** The forecasts were made after this many minutes. */
 export type Calibration = {
   readonly minutes: number;
   readonly asked: number;
-  /** Share of the forecasts whose actual number was in the range, and share whose actual number was below the range. */
+  /**
+   * The share of forecasts with the actual number in the range, and the share with the actual number below the range.
+   */
   readonly within: number;
   readonly sooner: number;
   /** The actual number divided by the forecast, where both exist: the 10th, 50th and 90th percentile. */
   readonly ratios: readonly [number, number, number] | undefined;
 };
 
-/** An undecided window counts as longer than any finite range. */
+/** The actual number of an undecided window counts as above every finite range. */
 export function calibrationOf(forecasts: readonly Forecast[], minutes: number): Calibration | undefined {
   const asked = forecasts.filter((each) => each.minutes === minutes);
   if (asked.length === 0) return undefined;

@@ -1,5 +1,5 @@
 /**
- * `npm run bench:canary`: how often canary judges roll back without a cause, and how soon they find one.
+ * `npm run bench:canary`: how often canary judges roll back without a cause, and how soon they find a real regression.
  * Owns: flags and output: a table row by row, or one JSON document at the end.
  * Ends: 0 when all rows are complete, 130 after a signal (between two runs). It does not judge the results.
  */
@@ -61,7 +61,7 @@ function wholeNumber(flag: string, text: string): number {
   return value;
 }
 
-type Numbered = { readonly cell: Cell; /** Its position among all cells. */ readonly number: number };
+type Numbered = { readonly cell: Cell; /** The cell's position among all cells. */ readonly number: number };
 type Order = {
   readonly wanted: readonly Numbered[];
   readonly runs: number | undefined;
@@ -110,8 +110,8 @@ async function bench(argv: readonly string[], stop: AbortSignal): Promise<ExitCo
 }
 
 /**
- * Shares are of all forecasts; the last three columns are the actual number divided by the forecast: the 10th, 50th and
- * 90th percentile.
+ * The shares are shares of all forecasts. The last three columns are percentiles (10th, 50th and 90th) of the actual
+ * number divided by the forecast.
  */
 async function forecasts({ runs = 100, seed }: Order, stop: AbortSignal): Promise<ExitCode> {
   const row = (cells: readonly string[]): void =>

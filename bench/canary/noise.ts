@@ -1,5 +1,5 @@
 /**
- * Noise over time: independent per period, autocorrelated, or with long memory.
+ * Noise over time: it is independent per period, autocorrelated, or has long memory.
  * Owns: processes of ln(latency) with mean 0, per revision or per pod. docs/canary-analysis.md names the scenarios.
  * Rule: each process has its own phase, so its periods do not coincide with the judge's minutes.
  */
@@ -8,7 +8,9 @@ import type { Random } from './random.ts';
 /** Adds to ln(latency) at a time; times must not decrease. */
 export type Noise = { readonly at: (seconds: number) => number };
 
-/** How minutes are correlated. Independent ones are the scenario's `revisionNoise` and `podNoise`. */
+/**
+ * How the minutes are correlated. Noise with independent minutes is in the scenario's `revisionNoise` and `podNoise`.
+ */
 export type Lasting = {
   readonly kind: 'none' | 'autoregressive' | 'fractional';
   /** Standard deviation of ln(latency) in a minute, per revision and per pod. */
@@ -21,7 +23,7 @@ export const autoregression = 0.8;
 /** Hurst exponent of the fractional process: means over m minutes have a variance of m^(2H-2), not 1/m. */
 export const hurst = 0.85;
 
-/** A value that is drawn anew every `periodSeconds`, with a phase of its own. */
+/** A value that is drawn again every `periodSeconds`, with a phase of its own. */
 export class Held {
   readonly #random: Random;
   readonly #period: number;
@@ -49,7 +51,7 @@ export class Held {
 }
 
 /**
- * The draws of a process, one a minute.
+ * The draws of a process, one per minute.
  * @param sd standard deviation of each; 0 means no noise
  */
 export function minutesOf(process: Lasting['kind'], sd: number): (random: Random) => number {
@@ -69,15 +71,15 @@ function autoregressive(): (random: Random) => number {
 }
 
 /**
- * The recursion uses at most this many previous minutes, and is exact up to this minute. A rollout with its history
- * takes less time.
+ * The recursion uses at most this many previous minutes, and is exact up to this minute. A rollout with its history is
+ * shorter than that.
  */
 const exactMinutes = 300;
 
 /**
  * Fractional Gaussian noise with unit variance by Hosking's recursion (Water Resources Research 20(12), 1984): each
- * value is normal around its best linear forecast from all values before. Exact for `exactMinutes`; later it uses the
- * last `exactMinutes` values.
+ * value is normally distributed around the best linear forecast from all earlier values. This is exact for
+ * `exactMinutes`; later values are forecast from the last `exactMinutes` values only.
  */
 function fractional(): (random: Random) => number {
   const { forecasts, deviations } = hosking();
@@ -128,7 +130,10 @@ function autocovariance(lag: number): number {
 /** The fields of a scenario (scenarios.ts) for noise of single pods. */
 type PodsNoise = { readonly podNoise: number; readonly lastingPodNoise: number; readonly bursts: boolean };
 
-/** A pod's own noise, correlated and per minute, and its stalls: 20 s long, one in ten minutes on average. */
+/**
+ * A pod's own noise, correlated or independent per minute, and its stalls. A stall lasts 20 s and occurs once in ten
+ * minutes on average.
+ */
 export function podNoise(random: Random, { podNoise: sd, lastingPodNoise, bursts }: PodsNoise): Noise {
   const lasting = lastingPodNoise === 0 ? 0 : lastingPodNoise * random.normal();
   const noise = new Held(random, 60, (from) => (sd === 0 ? 0 : sd * from.normal()));

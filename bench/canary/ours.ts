@@ -1,7 +1,7 @@
 /**
  * This project's judge in single windows of the simulated service.
- * Owns: the loop over one window: a report every five seconds, a look after every report. rollout.ts has whole
- * rollouts. The verdicts come from operator/analysis.
+ * Owns: the loop over one window: a report every five seconds, a look after every report. Whole rollouts are in
+ * rollout.ts. The verdicts come from operator/analysis.
  */
 import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { historyBefore } from '../../operator/analysis/history.ts';

@@ -1,8 +1,10 @@
 /**
- * Canaries judged by pairs alone: a service with hardly any traffic, whose golden inputs are asked of both revisions.
+ * Canaries judged by pairs alone: a service with hardly any traffic, where the golden inputs are sent to both
+ * revisions.
  * Owns: the simulated pairs and the time until a verdict. `npm run bench:paired -- [--runs 200] [--seed 1]`
- * Model: in a pair each revision takes service · e^(σ z) with its own z, times its noise of the minute. Probes are as
- * frequent as the prober's bound allows (runtime/sidecar/replay/prober.ts). The judge evaluates once a minute.
+ * Model: in a pair, the time of each revision is service · e^(σ z), with a separate z for each revision, times the
+ * revision's noise in that minute. Probes are sent as often as the prober's bound allows
+ * (runtime/sidecar/replay/prober.ts). The judge evaluates once a minute.
  */
 import { parseOnlyFlags } from '../../lib/flags.ts';
 import { ratioBucketOf } from '../../api/report.ts';
@@ -29,7 +31,7 @@ export type PairedWorld = {
   readonly staying?: number;
   /** The factor on the candidate's time. */
   readonly factor: number;
-  /** Share of inputs for which the candidate takes `slowTimes` as long. */
+  /** Share of the inputs for which the candidate takes `slowTimes` times as long. */
   readonly slowShare?: number;
   readonly slowTimes?: number;
   /** Permanent differences between pods; each revision has two pods. */
@@ -105,7 +107,7 @@ export type PairedRow = {
 export type PairedRuns = {
   readonly runs: number;
   readonly seed: number;
-  /** The limit of the verdict, as a ratio minus one. */ readonly toShow: number;
+  /** The gate's limit: the allowed ratio minus one. */ readonly toShow: number;
   readonly limit?: number;
   readonly alpha: number;
 };

@@ -1,12 +1,16 @@
 /**
- * A pod as a queue: one server, first come first served, with bounded length.
- * Owns: Lindley's recursion (wait = remaining work of earlier requests), and when an answer is counted: at its end.
+ * A pod as a queue with one server and a bounded length. Requests are served in the order of their arrival.
+ * Owns: Lindley's recursion (wait = remaining work of earlier requests), and when an answer is counted, which is when
+ * it ends.
  * Units: seconds since the start of the simulation.
  */
 
 /** The behaviour of pods under overload. */
 export type QueueSetting = {
-  /** Share of the time that a pod of stable is busy, at every weight: the service time follows from the load. */
+  /**
+   * Share of the time that a pod of stable is busy. It is the same at every weight: the service time is computed from
+   * the load.
+   */
   readonly utilisation: number;
   /**
    * Clients time out after `patience` mean service times, then retry at most `retries` times. With patience 0 a client
@@ -19,14 +23,18 @@ export type QueueSetting = {
 /** The default of spec.batching.maxQueueDepth. */
 export const queueDepth = 256;
 
-export type Asked = { readonly sizeClass: number; /** The number of earlier tries. */ readonly attempt: number };
+export type Asked = {
+  readonly sizeClass: number;
+  /** The number of earlier tries of the same request. */
+  readonly attempt: number;
+};
 export type Served = Asked & { readonly endedAt: number; readonly latencySeconds: number };
 
 export class Queue {
-  /** Requests with their end times; those before `#head` were already returned. */
+  /** Requests with their end times. Requests before `#head` were already returned. */
   readonly #accepted: Served[] = [];
   #head = 0;
-  /** The first request that is not finished at the last arrival. */
+  /** The first request that was not finished at the time of the last arrival. */
   #waiting = 0;
   #freeAt = 0;
 
@@ -39,7 +47,7 @@ export class Queue {
     return true;
   }
 
-  /** Requests that ended before a time, each returned once. */
+  /** Requests that ended before a time. Each request is returned once. */
   take(before: number): readonly Served[] {
     const from = this.#head;
     while (this.#endOf(this.#head) < before) this.#head += 1;

@@ -43,7 +43,8 @@ export class Random {
   }
 
   /**
-   * A Poisson count: exact when the mean is small, else the rounded normal distribution with a continuity correction.
+   * A Poisson count. It is exact when the mean is small; otherwise it is a rounded normal value with a continuity
+   * correction.
    */
   poisson(mean: number): number {
     if (mean <= 0) return 0;
@@ -54,14 +55,14 @@ export class Random {
     return count;
   }
 
-  /** Exponential with mean 1. */
+  /** A draw from the exponential distribution with mean 1. */
   exponential(): number {
     return -Math.log(this.uniform());
   }
 
   /**
-   * Gamma with this shape and mean 1 (scale 1 / shape): Marsaglia and Tsang, ACM TOMS 26(3), 2000; shapes below 1 by
-   * their power of a uniform.
+   * A draw from the gamma distribution with this shape and mean 1 (scale 1 / shape). Method: Marsaglia and Tsang, ACM
+   * TOMS 26(3), 2000; for shapes below 1 their correction by a power of a uniform draw.
    */
   gamma(shape: number): number {
     if (shape < 1) return (this.gamma(shape + 1) * (shape + 1) * this.uniform() ** (1 / shape)) / shape;
@@ -75,7 +76,8 @@ export class Random {
   }
 
   /**
-   * A binomial count: how many of `count` occur with the given probability, drawn one by one because counts are small.
+   * A binomial count: how many of `count` events occur with the given probability. The events are drawn one by one
+   * because counts are small.
    */
   binomial(count: number, chance: number): number {
     let hits = 0;

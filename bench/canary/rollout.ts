@@ -1,7 +1,7 @@
 /**
  * A whole rollout of default settings in a simulated service.
- * Owns: the loop of an operator: weights, pods and windows step by step, looks at reports, an end. Steps, pods, gates
- * and verdicts are the operator's own code; the start-up time of pods is left out.
+ * Owns: the loop that an operator runs: it sets weights, pods and windows step by step, evaluates reports, and ends the
+ * rollout. The operator's own code computes steps, pods, gates and verdicts. The start-up time of pods is left out.
  */
 import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { historyBefore } from '../../operator/analysis/history.ts';
@@ -25,9 +25,11 @@ export type RolloutSetting = {
   readonly scenario: Scenario;
   readonly replicas: number;
   readonly router: Router;
-  /** Minutes with stable alone before the rollout, as many as the operator keeps reports of. */
+  /** Minutes with stable alone before the rollout. The operator keeps reports of as many minutes. */
   readonly historyMinutes: number;
-  /** Whether every report is evaluated, or the first of each block: twelve looks a minute, or three. */
+  /**
+   * Whether every report is evaluated (twelve looks per minute), or only the first report of each block (three looks).
+   */
   readonly everyReport: boolean;
   /**
    * True: the candidate has as many pods as stable in every step. False: it has the number of pods that its share
@@ -49,7 +51,7 @@ export type Shown = {
 
 export type Outcome = {
   readonly ending: Ending;
-  /** How the rollout ends with `onUndecided: Promote`, which continues with the next step after an undecided one. */
+  /** How the rollout ends with `onUndecided: Promote`. It continues with the next step after an undecided step. */
   readonly endingIfPromoted: 'Promoted' | 'RolledBack';
   /** Minutes until the end, or until it was held. */
   readonly minutes: number;
@@ -57,7 +59,7 @@ export type Outcome = {
   readonly stepMinutes: readonly number[];
   readonly candidateRequests: number;
   readonly candidateFailures: number;
-  /** Answers of the candidate above 1.15 times stable's p95; undefined where pods are queues. */
+  /** The number of the candidate's answers slower than 1.15 times stable's p95; undefined where pods are queues. */
   readonly candidateSlow: number | undefined;
   /** Whether the candidate had half of the traffic or more when the rollout ended or was held. */
   readonly reachedHalf: boolean;
@@ -86,8 +88,8 @@ export function rollOut(world: World, setting: RolloutSetting): Outcome {
 }
 
 /**
- * Slices of a window after which its bounds are compared with the true value: just after these minutes. Bounds cost
- * three times as much as verdicts, and they change less and less.
+ * The bounds of a window are compared with the true value after these slices, which are just after these minutes.
+ * Bounds cost three times as much as verdicts, and they change less and less.
  */
 const seenAfterMinutes = [2, 5, 10, 20];
 const seenAt: ReadonlySet<number> = new Set(seenAfterMinutes.map((minute) => (minute * 60) / sliceSeconds + 1));
@@ -130,7 +132,7 @@ class Course {
   take(step: Step): WindowEnd {
     if (step.kind === 'weight') return this.#shift(step.weight);
     if (step.kind === 'pause') return this.#pause(step.durationMs ?? 0);
-    // Pairs have their own bench: paired.ts.
+    // Paired evidence has its own bench: paired.ts.
     if (step.kind === 'shadow') throw new Error('these scenarios do not have a shadow step');
     const end = this.#analyze(step);
     if (end === 'Undecided') this.#held ??= this.#soFar();
@@ -235,13 +237,13 @@ class Course {
   }
 }
 
-/** The true value compared with what a window's gates report. */
+/** Compares the true value with the bounds that a window's gates report. */
 class Truths {
   readonly #truths: readonly (number | undefined)[];
   #shown: readonly Shown[] = [];
 
   constructor(plan: GatePlan, scenario: Scenario, loadIsEqual: boolean) {
-    // A queue with less load is faster and fails less, so the value does not belong to the revision.
+    // A queue with less load is faster and refuses fewer requests, so its values are not properties of the revision.
     const gates = scenario.queue !== undefined && !loadIsEqual ? [] : plan.gates;
     this.#truths = gates.map((gate) => truthOf(gate, scenario));
   }

@@ -37,26 +37,29 @@ export type Row = {
 export type RolloutNumbers = {
   readonly router: Router;
   readonly replicas: number;
-  /** True: both revisions had equally many pods in every step, not only those that the candidate's share needs. */
+  /**
+   * True: both revisions had the same number of pods in every step. False: the candidate had the number that its share
+   * needs.
+   */
   readonly podsEach: boolean;
   readonly promotedRate: number;
   /** Share of runs in which a step reached its maximum duration without a verdict. */
   readonly heldRate: number;
   /**
    * Share of runs that end at stable with `onUndecided: Rollback`, and share that end at the candidate with
-   * `onUndecided: Promote`. Both include the held runs that end so.
+   * `onUndecided: Promote`. Both shares include held runs.
    */
   readonly rolledBackIfRollback: number;
   readonly promotedIfPromote: number;
   readonly medianMinutesToPromotion: number | null;
   readonly p90MinutesToPromotion: number | null;
-  /** One median for each window, over the runs that reached the window. */
+  /** For each window, the median over the runs that reached it. */
   readonly medianStepMinutes: readonly number[];
   /** Share of all runs that rolled back before the candidate had half of the traffic. */
   readonly foundBeforeHalfRate: number;
   readonly medianCandidateRequests: number | null;
   readonly medianCandidateFailures: number | null;
-  /** Answers of the candidate above 1.15 times stable's p95. */
+  /** The number of the candidate's answers slower than 1.15 times stable's p95. */
   readonly medianCandidateSlow: number | null;
   /** Share of runs that were promoted on bounds or limits below the true value. */
   readonly wrongPromotionRate: number;
@@ -67,7 +70,10 @@ export type RolloutNumbers = {
 /** Median upper bound of a gate at promotion. */
 export type ShownNumbers = { readonly gate: string; readonly medianUpper: number | null };
 
-/** How often bounds missed the true value: at the end of the window, and at any of five times in it. */
+/**
+ * How often a bound was on the wrong side of the true value: at the end of the window, and at one or more of five times
+ * in it.
+ */
 export type BoundNumbers = {
   readonly gate: string;
   readonly alpha: number;

@@ -12,13 +12,13 @@ import type { QueueSetting } from './queue.ts';
 /** The quantile function of ln(latency / base); each shape increases with the share. */
 export const shapes = {
   lognormal: (below: number): number => 0.5 * normalQuantile(below),
-  /** Answers of very different lengths, as a language model's: p95 is five times the median. */
+  /** Answers of very different lengths, as from a language model: p95 is five times the median. */
   lengths: (below: number): number => normalQuantile(below),
   /** A Student-like tail: p99.9 is far above p95. */
   heavy: (below: number): number => 0.5 * normalQuantile(below) + 0.35 * Math.max(0, normalQuantile(below) - 1) ** 2,
   /** Pareto's law with index 1.5: its variance is infinite. */
   pareto: (below: number): number => -Math.log1p(-below) / 1.5,
-  /** Cache hits and misses: seven in ten take a fifth of the time. */
+  /** Cache hits and misses: seven in ten requests are hits and take a fifth of the time. */
   twoModes: (below: number): number => 0.15 * normalQuantile(below) + (below > 0.7 ? 0 : Math.log(0.2)),
   constant: (): number => 0,
 } as const;
@@ -39,21 +39,24 @@ export type Scenario = {
   readonly candidatePods?: number;
   /** Noise with correlated minutes. */
   readonly lasting: Lasting;
-  /** Size of a slow wave over the hour, common to both: 0.2 is ±20 %. With `busy` the request rate follows it. */
+  /**
+   * Amplitude of a slow wave over an hour, common to both revisions: 0.2 is ±20 %. With `busy` the request rate follows
+   * it.
+   */
   readonly drift: number;
   readonly busy: boolean;
   /**
-   * Share of requests that take a tenth of the time (cache hits), separate for each revision: from 0.5 to 0.9 and back
-   * within half an hour.
+   * Share of requests that take a tenth of the time (cache hits), separate for each revision: the share goes from 0.5
+   * to 0.9 and back within half an hour.
    */
   readonly changingModes: boolean;
   /** How much slower a candidate's pod is at first. */
   readonly cold: Cold;
   /** No requests in every third period of four minutes. */
   readonly gaps: boolean;
-  /** How requests arrive, if not evenly. */
+  /** How requests arrive. Absent: evenly. */
   readonly arrivals: Arrivals;
-  /** Pods are queues: the shape is that of service times, and their mean follows from the load. */
+  /** Pods are queues. The shape is the distribution of the service times, and their mean is computed from the load. */
   readonly queue?: QueueSetting;
   /** Size classes of requests. */
   readonly classes: readonly SizeClass[];
@@ -107,7 +110,7 @@ export const quiet: Scenario = {
 };
 
 /**
- * Services with other distributions than the lognormal one. Each is tried with identical revisions and slower
+ * Services with other distributions than the lognormal one. Each runs with identical revisions and with slower
  * candidates.
  */
 const services: readonly Scenario[] = [
@@ -128,7 +131,7 @@ const services: readonly Scenario[] = [
   { ...quiet, name: 'gaps', gaps: true },
 ];
 
-/** Both revisions are the same: every rollback is a false one. */
+/** Both revisions are the same, so every rollback is false. */
 export const identical: readonly Scenario[] = [
   quiet,
   { ...quiet, name: 'noise10', revisionNoise: 0.1 },
@@ -136,7 +139,7 @@ export const identical: readonly Scenario[] = [
   ...services,
 ];
 
-/** The candidate is slower at every quantile: the table of slowdowns. */
+/** The candidate is slower at every quantile. These are the scenarios of the table of slowdowns. */
 export const slower: readonly Scenario[] = [1.3, 1.5, 2].flatMap((factor) => [
   { ...quiet, name: `slower${factor}`, slower: factor },
   { ...quiet, name: `slower${factor}-noise10`, slower: factor, revisionNoise: 0.1 },
@@ -163,7 +166,10 @@ const disagreements = [0.005, 0.01, 0.02, 0.03, 0.05, 0.1].map((rate): Scenario 
 
 export const failing: readonly Scenario[] = errors;
 export const disagreeing: readonly Scenario[] = disagreements;
-/** Scenarios within their limits (the last of each kind is exactly at its limit): a rollback would be wrong. */
+/**
+ * Scenarios in which the candidate is within its limits, so a rollback would be wrong. The last of each kind is exactly
+ * at its limit.
+ */
 export const harmless: ReadonlySet<Scenario> = new Set([
   ...identical,
   ...errors.slice(0, 3),
@@ -172,7 +178,7 @@ export const harmless: ReadonlySet<Scenario> = new Set([
 /** Scenarios in which the revisions do not differ. */
 export const same: ReadonlySet<Scenario> = new Set([...identical, ...errors.slice(0, 1), ...disagreements.slice(0, 1)]);
 
-/** The default scenarios of the bench: the tables for the judge. The other services need --all. */
+/** The scenarios that the bench runs by default, which are in the judge's tables. The other services need --all. */
 export const usual: ReadonlySet<Scenario> = new Set([
   ...identical.filter(({ name }) => ['independent', 'noise10', 'noise20', 'bursts'].includes(name)),
   ...slower,

@@ -1,13 +1,13 @@
 /**
- * The true values: how much slower and more faulty a candidate is once it is warm.
- * Owns: the numbers that bounds are compared with. They leave out noise, load and differences of machines.
+ * The true values: how much slower a candidate is once it is warm, and how many more errors it has.
+ * Owns: the numbers that bounds are compared with. They leave out noise, load and differences between machines.
  * Pure.
  */
 import type { TrafficGate } from '../../operator/analysis/gate-kinds/kinds.ts';
 import type { Scenario } from './scenarios.ts';
 import { tableOf } from './tables.ts';
 
-/** In the gate's unit; undefined when there is no formula for it (a slower queue) or the gate has no bounds on it. */
+/** The true value in the gate's unit. Undefined when it has no formula (a slower queue) or the gate has no bounds. */
 export function truthOf(gate: TrafficGate, scenario: Scenario): number | undefined {
   if (gate.kind === 'latency-increase') return slowdownAt(gate.quantile, scenario);
   if (gate.kind === 'disagreement-limit') return scenario.disagreement;
@@ -19,7 +19,7 @@ function isOtherQueue({ queue, slower }: Scenario): boolean {
   return queue !== undefined && slower !== 1;
 }
 
-/** Ratio of the candidate's quantile to stable's, minus one. */
+/** The candidate's quantile divided by stable's quantile, minus one. */
 export function slowdownAt(quantile: number, scenario: Scenario): number | undefined {
   const { classes, rare, slower } = scenario;
   if (isOtherQueue(scenario)) return undefined;

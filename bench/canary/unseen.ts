@@ -1,5 +1,5 @@
 /**
- * Scenarios with correlated noise, queues, cold starts and unequal machines, which the judge was not developed on.
+ * Scenarios with correlated noise, queues, cold starts and unequal machines. They were not used to develop the judge.
  * Owns: the list. docs/canary-analysis.md describes each. They are run as whole rollouts of default settings.
  */
 import type { Lasting } from './noise.ts';
@@ -7,12 +7,12 @@ import { quiet, type Scenario } from './scenarios.ts';
 
 const named = (name: string, what: Partial<Scenario>): Scenario => ({ ...quiet, ...what, name });
 
-/** Each also with a candidate that is slower by these factors. */
+/** Each scenario also runs with candidates that are slower by these factors. */
 function withSlower(scenarios: readonly Scenario[], factors: readonly number[]): readonly Scenario[] {
   return scenarios.flatMap((one) => factors.map((slower) => ({ ...one, name: `${one.name}-slower${slower}`, slower })));
 }
 
-/** `ar10` … `fgnPods20`: noise that lasts longer than a minute; the number is percent per minute. */
+/** `ar10` … `fgnPods20`: noise that lasts longer than a minute; the number is the noise in percent per minute. */
 export const lasting: readonly Scenario[] = (
   [
     ['ar', 'autoregressive'],
@@ -33,7 +33,7 @@ export const cold: readonly Scenario[] = [
   named('coldDecay', { cold: { shape: 'decay', factor: 3, minutes: 5 } }),
   named('coldLinear', { cold: { shape: 'linear', factor: 3, minutes: 5 } }),
   named('coldStep', { cold: { shape: 'step', factor: 2, minutes: 2 } }),
-  // Half of the excess is gone every 40 s.
+  // The excess halves every 40 s.
   named('coldHalving', { cold: { shape: 'exponential', factor: 3, minutes: 2 / 3 / Math.LN2 } }),
   named('coldSawtooth', { cold: { shape: 'sawtooth', factor: 3, minutes: 5 } }),
   named('coldLazy', { cold: { shape: 'lazy', factor: 5, minutes: 0 } }),
@@ -50,7 +50,10 @@ export const queues: readonly Scenario[] = [0.5, 0.7, 0.9].map((utilisation) =>
   named(`queue${utilisation}`, { queue: { utilisation, patience: 0, retries: 0 } }),
 );
 
-/** Clients that time out and retry when a pod stalls; language models: bursts of requests, answers of any length. */
+/**
+ * Clients that time out and retry when a pod stalls, and language models with bursts of requests and answers of any
+ * length.
+ */
 export const storms: readonly Scenario[] = [
   named('retryStorms', { bursts: true, queue: { utilisation: 0.6, patience: 20, retries: 2 } }),
   named('gammaArrivals', { shape: 'lengths', arrivals: { kind: 'gamma', shape: 0.5, seconds: 20 } }),
@@ -62,8 +65,8 @@ export const storms: readonly Scenario[] = [
 ];
 
 /**
- * Retry storms that end: at utilisation 0.3 the pods can serve three tries of every request. At 0.6 (`retryStorms`) the
- * pods cannot, and the storm becomes an outage.
+ * Retry storms that end: at utilisation 0.3 the pods can serve three tries of every request. At 0.6 (`retryStorms`)
+ * they cannot, so the storm becomes an outage.
  */
 export const passingStorms: readonly Scenario[] = [
   named('passingStorms', { bursts: true, queue: { utilisation: 0.3, patience: 20, retries: 2 } }),
@@ -90,7 +93,7 @@ const twoClasses = [
 
 export const mixed: readonly Scenario[] = [named('classes', { classes: twoClasses })];
 
-/** Regressions that p95 over all requests does not show. */
+/** Regressions that the p95 over all requests does not show. */
 export const hidden: readonly Scenario[] = [
   named('classes-rare3', { classes: twoClasses.map((one) => ({ ...one, slower: one.sizeClass === 8 ? 3 : 1 })) }),
   named('tenTimes1%', { rare: { share: 0.01, factor: 10 } }),
@@ -101,14 +104,16 @@ export const unseenSame: readonly Scenario[] = [
   ...[machines, oneToFour, mixed, passingStorms].flat(),
 ];
 
-/** Regressions in these scenarios. */
+/** The regressions among the scenarios of this file. */
 export const unseenSlower: readonly Scenario[] = [
   ...withSlower([...lasting, ...machines, ...queues, ...storms], [1.5, 2]),
   ...withSlower(cold, [1.5]),
   ...hidden,
 ];
 
-/** Slower candidates near the limit of a Pass with correlated noise: a limit that is too tight promotes them. */
+/**
+ * Candidates a little slower than a Pass allows, with correlated noise. Bounds that are too narrow would promote them.
+ */
 export const nearTheLimit: readonly Scenario[] = withSlower(lasting, [1.3, 1.4]);
 
 export const passingStormsSlower: readonly Scenario[] = withSlower(passingStorms, [1.5, 2]);

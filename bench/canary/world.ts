@@ -1,6 +1,6 @@
 /**
  * A simulated service with two revisions, in steps of five seconds.
- * Owns: requests, how they are distributed over pods, their latencies, errors and disagreements.
+ * Owns: the requests, their distribution over pods, their latencies, errors and disagreements.
  * Rule: everything follows from the seed, so all judges of a run see the same service. A feature that a scenario does
  * not use draws no random numbers, so a new feature does not change the rows of other scenarios.
  */
@@ -38,14 +38,14 @@ export type Setting = {
 };
 
 /**
- * The state of a revision at one time: its addition to ln(latency), its errors, and the share of its answers that are
+ * The state of a revision at one time: what it adds to ln(latency), its errors, and the share of its answers that are
  * compared.
  */
 type Revision = { readonly shift: number; readonly errors: number; readonly sampleRate: number };
 
 type Serving = { readonly shift: number; readonly side: Side; readonly pod: Pod };
 type Answers = { readonly served: readonly Served[]; readonly refused: number };
-/** A pod's requests in a slice: the mean number of new ones, and for each retry the number of earlier tries. */
+/** A pod's requests in a slice: the mean number of new requests, and for each retry the number of its earlier tries. */
 type Load = { readonly side: Side; readonly mean: number; readonly repeated: readonly number[] };
 
 type Pod = {
@@ -53,7 +53,7 @@ type Pod = {
   readonly noise: Noise;
   readonly lazy: LazyCompilation;
   readonly queue: Queue;
-  /** The time of its first traffic. */
+  /** The time of the pod's first traffic. */
   since: number | undefined;
 };
 
@@ -69,7 +69,7 @@ export class World {
   readonly #rate: Rate;
   readonly #repeats: Repeats;
   #seconds = 0;
-  /** The mean service time of a queue at the moment. */
+  /** The current mean service time of a queue. */
   #serviceSeconds = 0;
 
   constructor(setting: Setting, ...seeds: readonly number[]) {
@@ -133,8 +133,8 @@ export class World {
   }
 
   /**
-   * The addition to ln(latency) at which a pod of stable is busy for the queue's `utilisation`; sets the mean service
-   * time.
+   * The value to add to ln(latency) so that a pod of stable is busy for the queue's `utilisation`. It sets the mean
+   * service time.
    */
   #fit(weight: number, pods: PodNumbers): number {
     const {
@@ -208,7 +208,10 @@ export class World {
     return this.#table.ln[this.#random.bits() >>> (32 - tableBits)] ?? 0;
   }
 
-  /** Makes single requests of the candidate slower: a rare path, or code that its pod compiles. */
+  /**
+   * Makes single requests of the candidate slower, because they take a rare path or because the pod compiles code for
+   * them.
+   */
   #odd(side: Side, pod: Pod): number {
     if (side === 'stable') return 0;
     const { rare, cold } = this.#setting.scenario;
@@ -223,7 +226,7 @@ export class World {
     return Math.floor((seen - reportScale.lnLow) / reportScale.lnStep);
   }
 
-  /** A slice of a pod that is a queue: answers count when they are sent, refusals at once. */
+  /** A slice of a pod that is a queue. An answer is counted when it is sent, a refusal at once. */
   #queued(pod: Pod, { side, mean, repeated }: Load, revision: Revision): PodSlice[] {
     const { classes, baseMs } = this.#setting.scenario;
     const random = this.#random;
@@ -283,7 +286,7 @@ export class World {
   }
 }
 
-/** Stream numbers of generators that are separate from the main one. */
+/** Stream numbers of the generators that are separate from the main generator. */
 const streams = { lasting: 101, pods: 102, podLasting: 103, arrivals: 104 } as const;
 
 export function podsOf({ pods, candidatePods }: Scenario): PodNumbers {

@@ -1,7 +1,7 @@
 /**
  * Puts load on a server and measures its answers.
- * Owns: closed-loop clients (each sends its next request after the last answer) and a prober that asks for health at a
- * fixed interval, even while an answer is outstanding.
+ * Owns: closed-loop clients and a prober. A client sends its next request after the last answer. The prober asks for
+ * health at a fixed interval, even while an answer is outstanding.
  */
 import { Agent, request as send } from 'node:http';
 
@@ -12,7 +12,7 @@ export type Shot = {
   readonly body: Uint8Array;
 };
 
-/** An infer request of `rows` rows of `width` float32, as JSON header and binary data. */
+/** An infer request of `rows` rows of `width` float32 numbers, as a JSON header and binary data. */
 export function binaryShot(width: number, rows = 1): Shot {
   const data = new Uint8Array(new Float32Array(rows * width).fill(0.5).buffer);
   const json = Buffer.from(

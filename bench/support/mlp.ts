@@ -1,7 +1,10 @@
-/** A model of dense layers of any size, with weights from a seed: real arithmetic without a download. */
+/**
+ * A model of dense layers of any size, with weights from a seed. It gives the server real arithmetic without a
+ * download.
+ */
 import { weight, type Model, type Node, type Weight } from '../../runtime/onnx/build.ts';
 
-/** x[batch, width] → y[batch, width] through `layers` times width → hidden → width. */
+/** x[batch, width] → y[batch, width]. Each of the `layers` maps width → hidden → width. */
 export function mlp({
   layers,
   width,

@@ -1,5 +1,6 @@
 /**
- * The runtime's server on one model file, without fetching and preparing it; compared with naive-server.ts.
+ * The runtime's server on one model file, without fetching and preparing the model. The bench compares it with
+ * naive-server.ts.
  * Use: `our-server.ts MODEL [WORKERS] [THREADS] [NICE]`; prints its port.
  */
 import { availableParallelism } from 'node:os';

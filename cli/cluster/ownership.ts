@@ -4,7 +4,7 @@
  * Owns: the field manager of this command, and the marks of GitOps tools. Pure.
  */
 import { isRecord } from '../../api/record.ts';
-import type { ObjectMeta } from '../../kube/client/object.ts';
+import type { ObjectMeta } from '../../api/kube-object.ts';
 
 /** The field manager of this command. It must not begin with "kubectl": Flux reverts changes by such managers. */
 export const cliManager = 'onnx-cli';

@@ -1,5 +1,5 @@
 /**
- * A client of the Open Inference Protocol v2 with binary tensors: one float32 tensor in, one out.
+ * A client of the Open Inference Protocol v2 with binary tensors. It sends one float32 tensor and returns one.
  * Owns: the layout of JSON and tensor bytes in a body. Numbers are sent as bytes, not as text.
  * Limits: an answer of more than 64 MiB is not read.
  */
@@ -63,7 +63,7 @@ function readOutput(body: Buffer, headBytes: number, wanted: string): FloatTenso
   throw new Error(`the answer does not have an FP32 output '${wanted}'`);
 }
 
-/** Copied, because the bytes may not be aligned for floats. */
+/** Copy the bytes, because they may not be aligned for floats. */
 function floatsAt(body: Buffer, offset: number, bytes: number): Float32Array {
   const copy = new Uint8Array(bytes);
   copy.set(body.subarray(offset, offset + bytes));

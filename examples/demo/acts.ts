@@ -40,9 +40,7 @@ const textsAtOnce = 16;
 const checkedGuides = 48;
 const roomOnLine = 80;
 const word = 'dialog';
-/**
- * Milliseconds between two requests of a lane. The pause is needed: two cores serve, judge and send at the same time.
- */
+/** Milliseconds between two requests of a lane. The pause is needed: the same two cores serve, judge and send. */
 const pauseMs = 15;
 /**
  * The largest allowed difference between two revisions' vectors of one text. It is small: the revisions have the same
@@ -57,7 +55,7 @@ export async function applyFile({ cluster, say }: Stage, file: string): Promise<
 }
 
 /**
- * Applies a manifest and prints the status until all traffic is served by it.
+ * Applies a manifest and prints the status until its revision serves all traffic.
  *
  * @returns the served model
  */
@@ -80,10 +78,7 @@ export async function serve(stage: Stage, file: string): Promise<OnnxModel> {
   }
 }
 
-/**
- * Prints the new sentences of the status. Sentences about an older generation of the spec are not printed, also not
- * later.
- */
+/** Prints the new sentences of the status. Sentences about an older generation of the spec are never printed. */
 function tellNews({ say }: Stage, model: OnnxModel, told: Set<string>): void {
   const isCurrent = model.status?.observedGeneration === model.metadata.generation;
   for (const sentence of sentencesOf(model)) {
@@ -92,7 +87,7 @@ function tellNews({ say }: Stage, model: OnnxModel, told: Set<string>): void {
   }
 }
 
-/** Answers a few questions, then searches for guides by their own descriptions. */
+/** Searches with a few questions, then searches for guides by their own descriptions. */
 export async function search(stage: Stage, model: OnnxModel): Promise<void> {
   const url = addressOf(model);
   const set = await readGuides(`${stage.models}/guides`);
@@ -111,7 +106,7 @@ export async function search(stage: Stage, model: OnnxModel): Promise<void> {
   if (among(5) < ranks.length * 0.95) throw new DemoFailure('the search does not find the expected guides');
 }
 
-/** For each of the first guides, its rank in a search for its description; 0 is the first. */
+/** For each of the first guides, its rank in a search for its own description. Rank 0 is the best result. */
 async function ownRanks(url: string, set: GuideSet, stage: Stage, count: number): Promise<readonly number[]> {
   const ranks: number[] = [];
   for (let from = 0; from < count; from += textsAtOnce) {
@@ -131,10 +126,10 @@ async function ownRanks(url: string, set: GuideSet, stage: Stage, count: number)
 }
 
 /**
- * Sends the same text again and again; a vector that differs from the first one counts as failed.
+ * Sends the same text repeatedly. A request whose vector differs from the first one counts as failed.
  *
- * The text is one word, as a search box sends while a user types. The shorter the text, the larger the part of a
- * revision's fixed cost in the latency.
+ * The text is one word, as a search box sends it while a user types. With a short text, the fixed cost of a request is
+ * a large part of the latency.
  */
 export async function startTraffic({ clock, stop }: Stage, model: OnnxModel): Promise<Traffic> {
   const url = addressOf(model);

@@ -7,7 +7,7 @@ import { KubeConfig, KubernetesObjectApi, PatchStrategy } from '@kubernetes/clie
 import { parse } from 'yaml';
 import { api } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
-import type { KubeObject } from '../../kube/client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 
 /** The field manager in the object's managedFields. */
 const fieldManager = 'demo';

@@ -37,7 +37,7 @@ export class Footprint {
 async function treeBytes(root: number): Promise<number> {
   const parents = await parentsOfAll();
   const tree = [root];
-  // The list grows during the loop: children of children are found in turn.
+  // The list grows during the loop, so the children of children are found, too.
   for (const pid of tree) tree.push(...[...parents].filter(([, parent]) => parent === pid).map(([child]) => child));
   const sizes = await Promise.all(tree.map(proportionalBytes));
   return sizes.reduce((sum, bytes) => sum + bytes, 0);
@@ -46,7 +46,7 @@ async function treeBytes(root: number): Promise<number> {
 async function parentsOfAll(): Promise<ReadonlyMap<number, number>> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const stats = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')));
-  // After the program's name (in brackets, it may contain any character): state, then the parent's id.
+  // The state and the parent's id follow the program's name. The name is in brackets and may contain any character.
   return new Map(
     stats.flatMap((stat) => {
       const [, pid, parent] = /^(\d+) .*\) \S (\d+)/s.exec(stat) ?? [];

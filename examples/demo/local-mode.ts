@@ -1,7 +1,7 @@
 /**
- * Local mode as a child process: started, awaited, ended.
- * Owns: the child and its last lines on stderr. It has a process group of its own, so that Ctrl+C in a terminal reaches
- * it once, through `stop`, and it can end its pods in order.
+ * Starts local mode as a child process, waits until it is ready, and ends it.
+ * Owns: the child and its last lines on stderr. The child has its own process group. Ctrl+C in a terminal therefore
+ * reaches it once, through `stop`, and it can end its pods in order.
  * Ends: `stop` resolves when the process has ended: SIGTERM first, SIGKILL after half a minute.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -56,7 +56,7 @@ export class LocalMode {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const mode = new LocalMode(child, clock);
-    // For an unexpected end of this process.
+    // When this process ends unexpectedly, tell the child to end, too.
     process.once('exit', () => void child.kill('SIGTERM'));
     try {
       await mode.#saysReady(stop);
@@ -71,7 +71,9 @@ export class LocalMode {
     return this.#child.pid ?? 0;
   }
 
-  /** Whether the process has ended. Waits a moment first, because its sockets close before its exit is reported. */
+  /**
+   * Whether the child has ended. Waits a moment first, because the child's sockets close before its exit is reported.
+   */
   async hasEnded(): Promise<boolean> {
     await Promise.race([this.#ended, this.#clock.sleep(momentMs)]);
     return !this.#isRunning;

@@ -1,7 +1,7 @@
 /**
- * `npm run demo`: a served model and three changes of it, one promoted, one stopped, one rolled back, without a
- * cluster.
- * Owns: the order of the story, its temporary folder and its processes.
+ * `npm run demo`: serves a model without a cluster and changes it three times: one change is promoted, one is stopped,
+ * one is rolled back.
+ * Owns: the order of the acts, the temporary folder and the processes.
  * Ends: 0 when every expectation held; 1 when one failed, such as a failed request; 4 when the registry is unreachable;
  * 130 when interrupted. In every case its processes end and its temporary folder is removed.
  */
@@ -23,7 +23,7 @@ import { Footprint } from './footprint.ts';
 import { LocalMode } from './local-mode.ts';
 import { decisionText, rollOut } from './rollout-act.ts';
 
-/** The measured maximum of one run, rounded up; each run prints its own at the end. */
+/** The highest memory and disk use of one run, rounded up. Each run prints its own numbers at the end. */
 const needs = { memory: '1.5 GB', disk: '450 MB' } as const;
 
 const help = `Usage: npm run demo [-- --models DIR]
@@ -42,7 +42,7 @@ Exit codes: 0 every expectation held, 1 one did not, 2 wrong command line, 4 reg
 `;
 
 const claim = 'models';
-/** The models of the examples that the story needs. */
+/** The example models that the demo needs. */
 const wanted = catalog.filter(({ name }) => name === 'minilm' || name === 'guides');
 const began = performance.now();
 

@@ -1,5 +1,5 @@
 /**
- * The lines to print about a model, read from its status only.
+ * The lines that the demo prints about a model. They are made from the status only.
  * Pure.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
@@ -18,7 +18,7 @@ export function sentencesOf({ status }: OnnxModel): readonly string[] {
   ];
 }
 
-/** True when the model serves exactly its spec, and nothing of an earlier revision is left. */
+/** True when the model serves exactly its spec, and every pod of an earlier revision is gone. */
 export function isSettled({ metadata, status }: OnnxModel): boolean {
   const ready = status?.conditions?.find(({ type }) => type === 'Ready');
   return (

@@ -71,8 +71,8 @@ export function decisionText({ revision, outcome, reason, message, gates = [] }:
 }
 
 /**
- * Prints each new sentence of the status. A sentence that differs only in its numbers is printed at most once in
- * `tellAgainMs`.
+ * Prints each new sentence of the status. A sentence that differs only in its numbers from an earlier one is printed at
+ * most once in `tellAgainMs`.
  */
 class Teller {
   readonly #stage: Stage;

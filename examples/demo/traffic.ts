@@ -10,7 +10,7 @@ export type Tally = {
   readonly answered: number;
   readonly failed: number;
   readonly slowestMs: number;
-  /** The first few reasons. */
+  /** The first few reasons of failed requests. */
   readonly failures: readonly string[];
 };
 
@@ -19,11 +19,11 @@ const failuresKept = 5;
 export type TrafficOptions = {
   /** One request. Rejects when the answer is not the expected one. */
   readonly send: (signal: AbortSignal) => Promise<void>;
-  /** Requests under way at a time. */
+  /** The number of requests that are under way at the same time. */
   readonly lanes: number;
   /** Milliseconds between two requests of a lane. */
   readonly rest: () => Promise<void>;
-  /** Requests in all. Absent: no limit. */
+  /** The total number of requests. Absent: no limit. */
   readonly most?: number;
   readonly monotonic: () => number;
 };
@@ -94,7 +94,7 @@ export class Traffic {
   }
 }
 
-/** A request without an answer after this long has failed. */
+/** A request fails when its answer takes longer than this. */
 const requestTimeoutMs = 30_000;
 
 /** fetch throws "fetch failed" and has the reason as its cause. */

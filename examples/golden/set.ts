@@ -1,6 +1,6 @@
 /**
  * Lines of a golden set, and a model's answer to each.
- * Owns: which endpoint a question goes to, and the compact form of its answer.
+ * Owns: the endpoint for a question, and the compact form of its answer.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
 import { isRecord } from '../../api/record.ts';
@@ -37,7 +37,7 @@ export async function withAnswer(
 ): Promise<string> {
   const isText = request['input'] !== undefined;
   const path = isText ? '/v1/embeddings' : `/v2/models/${model}/infer`;
-  // base64 keeps every bit in half the bytes.
+  // base64 keeps every bit and takes half the bytes of decimal numbers.
   const body = JSON.stringify(isText ? { ...request, model, encoding_format: 'base64' } : request);
   const answer = await ask(new URL(path, url), body, where);
   return JSON.stringify({ request, expected: isText ? { data: answer['data'] } : { outputs: answer['outputs'] } });

@@ -1,9 +1,9 @@
 /**
- * `npm run load -- URL`: sends requests to a served model, so that a canary has traffic to be judged by.
- * Owns: flags, bounds and the report. question.ts makes the request, ../demo/traffic.ts sends it.
+ * `npm run load -- URL`: sends requests to a served model, so that a canary has traffic to be judged on.
+ * Owns: flags, bounds and the report. The request is made in question.ts and sent by ../demo/traffic.ts.
  * Limits: an hour, 1,000,000 requests, 64 clients.
- * Ends: 0 when every request was answered, 5 when one failed, 2 wrong command line, 4 when the model cannot be reached,
- * 130 when interrupted; with a report in every case after the first request.
+ * Ends: 0 when every request was answered, 5 when one failed, 2 for a wrong command line, 4 when the model cannot be
+ * reached, 130 when interrupted. After the first request, a report is printed in every case.
  */
 import '../../scripts/node-guard.cjs';
 import { AppError } from '../../api/errors.ts';
@@ -85,7 +85,7 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
   return failed > 0 ? exitCodes.judgedBad : exitCodes.ok;
 }
 
-/** Until the time is up, all requests are sent, or the user interrupts; with a line every ten seconds. */
+/** Waits until the time is up, all requests are sent, or the user interrupts. Prints a line every ten seconds. */
 async function follow(traffic: Traffic, forMs: number, stop: AbortSignal): Promise<void> {
   const over = new AbortController();
   void traffic.ended().then(() => over.abort());

@@ -71,7 +71,7 @@ export class GraphDraft {
 }
 
 const float32Code = 1;
-/** What BERT adds to the score of a masked position. */
+/** The number that BERT adds to the score of a masked position. */
 const maskedScore = -10_000;
 
 export function bertGraph(name: string, shape: BertShape, weights: Weights): Graph {
@@ -116,7 +116,7 @@ function declareConstants(draft: GraphDraft, { hidden, heads }: BertShape): Cons
     rootHalf: draft.floats('root_half', [], [Math.SQRT1_2]),
     scale: draft.floats('attention_scale', [], [1 / Math.sqrt(hidden / heads)]),
     masked: draft.floats('masked_score', [], [maskedScore]),
-    // 0 keeps a dimension of the input: batch and sequence stay free.
+    // In a reshape, 0 keeps a dimension of the input, so batch and sequence can have any size.
     splitHeads: draft.integers('split_heads', [0, 0, heads, hidden / heads]),
     joinHeads: draft.integers('join_heads', [0, 0, hidden]),
     axes12: draft.integers('axes_1_2', [1, 2]),
@@ -170,7 +170,7 @@ function attention(
   );
 }
 
-/** Two linear maps with GELU between them, in its exact form x/2 * (1 + erf(x / sqrt 2)). */
+/** Two linear maps with GELU between them. GELU has its exact form x/2 * (1 + erf(x / sqrt 2)). */
 function feedForward(draft: GraphDraft, path: string, x: string, weights: Weights): string {
   const wide = weights.linear(draft, `${path}.intermediate`, x);
   const erf = draft.op(`${path}.gelu.erf`, 'Erf', [draft.op(`${path}.gelu.in`, 'Mul', [wide, 'root_half'])]);

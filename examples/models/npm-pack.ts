@@ -13,7 +13,7 @@ import { pipeline } from 'node:stream/promises';
 import { AppError, messageOf } from '../../api/errors.ts';
 import type { WantedFile } from './catalog.ts';
 
-/** npm's default retries take two minutes before it reports an unreachable registry. */
+/** With its default retries, npm takes two minutes to report an unreachable registry. */
 const npmFlags = [
   '--json',
   '--loglevel=error',

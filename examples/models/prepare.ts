@@ -1,9 +1,9 @@
 /**
- * Makes the folders of the catalogue under one directory, each completely or not at all.
+ * Makes the folders of the catalogue under one directory. Each folder is made completely or not at all.
  * Owns: `DIR/NAME/` (a folder appears by one rename, complete) and `DIR/.models/` (records of finished folders,
  * downloads, the lock).
- * Rule: idempotent. A finished folder is recognised by its record and the sizes of its files, without reading them; an
- * interrupted run leaves checked downloads for the next one.
+ * Rule: a run is idempotent. A finished folder is recognised by its record and the sizes of its files, without reading
+ * them; an interrupted run leaves checked downloads for the next one.
  */
 import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -112,12 +112,12 @@ async function readRecord(path: string): Promise<Built | undefined> {
   try {
     return JSON.parse(await readFile(path, 'utf8')) as Built;
   } catch {
-    // Missing or truncated: the folder is made again.
+    // The record is missing or truncated, so the folder is made again.
     return undefined;
   }
 }
 
-/** Changes whenever the contents of the folder would change. */
+/** A text that changes whenever the contents of the folder would change. */
 function identityOf(recipe: Recipe): string {
   return [recipe.version, ...recipe.reads.map(({ sha256 }) => sha256)].join(' ');
 }

@@ -1,15 +1,15 @@
 /**
- * Reads the weights of a TensorFlow.js model: a manifest (JSON) beside one or more binary shards.
+ * Reads the weights of a TensorFlow.js model: a manifest (JSON) and one or more binary shards.
  * Owns: the layout of tensors in the shards, and their 8-bit quantisation (q stands for q * scale + min).
  * Limits: a manifest that does not cover the shards to the byte is refused.
- * Source: the TensorFlow.js "layers/graph model" format: tensors follow each other in manifest order.
+ * Source: the TensorFlow.js "layers/graph model" format: the tensors are stored in the order of the manifest.
  */
 
 export type Quantization = { readonly min: number; readonly scale: number };
 
 export type TfjsTensor = {
   readonly shape: readonly number[];
-  /** As stored: one byte per element when quantised, else four (float32 or int32, little-endian). */
+  /** The stored bytes: one byte per element when quantised, else four (float32 or int32, little-endian). */
   readonly bytes: Uint8Array;
   /** Absent for a tensor that is not quantised. */
   readonly quantization?: Quantization;
@@ -22,7 +22,7 @@ type ManifestWeight = {
   readonly quantization?: Quantization & { readonly dtype: string };
 };
 
-/** The part of model.json that is read here. */
+/** The part of model.json that this file reads. */
 export type Manifest = {
   readonly weightsManifest: readonly {
     readonly paths: readonly string[];
@@ -63,7 +63,7 @@ export function toFloat32({ shape, bytes, quantization }: TfjsTensor): Float32Ar
   return values;
 }
 
-/** @returns the byte for 0.0, or undefined when no byte stands for it (to 1/100 of a step) */
+/** @returns the byte that represents 0.0 to 1/100 of a step, or undefined when no byte does */
 export function zeroPointOf({ min, scale }: Quantization): number | undefined {
   const exact = -min / scale;
   const nearest = Math.round(exact);

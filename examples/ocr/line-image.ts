@@ -1,7 +1,7 @@
 /**
  * Converts a picture of one line of text to the input of PP-OCR's recognition.
- * Owns: the preprocessing: height 48, width in proportion and a multiple of 8, planes in the order blue, green, red,
- * values from -1 (black) to 1 (white). Transparent pixels count as white.
+ * Owns: the preprocessing: the height is 48, the width is in proportion and a multiple of 8, the planes are blue, green
+ * and red in this order, and values go from -1 (black) to 1 (white). Transparent pixels count as white.
  * Limits: pictures up to 4096 pixels wide after scaling.
  * Source: PaddleOCR's preprocessing for PP-OCRv4 recognition.
  */

@@ -1,7 +1,7 @@
 /**
  * Ranks guides by the similarity of their nearest piece to a question.
- * Owns: the measure: the cosine, which for vectors of length 1 is their dot product. Compare guides by rank: the
- * cosine's value is not meaningful alone (docs/models.md).
+ * Owns: the measure, which is the cosine. For vectors of length 1 it is the dot product. Compare guides by their rank,
+ * because the value of a cosine is not meaningful alone (docs/models.md).
  * Pure.
  */
 import type { Guide, GuideSet } from '../models/guides.ts';

@@ -5,7 +5,7 @@
  * Rule: objects are shared and must not be changed (`freeze` enforces this in tests). An object that was deleted and
  * created again under the same name is a deletion and an addition, even if events in between were missed.
  */
-import { keyOf, type KubeObject } from '../client/object.ts';
+import { keyOf, type KubeObject } from '../../api/kube-object.ts';
 
 export type Change<T> =
   | { readonly kind: 'added'; readonly now: T }

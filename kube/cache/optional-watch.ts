@@ -9,7 +9,7 @@ import { aborted } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { isForbidden, isNotFound } from '../client/kube-error.ts';
-import type { KubeObject } from '../client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import { noticing } from './noticing.ts';
 import { Reflector, type ReflectorDeps } from './reflector.ts';
 

@@ -14,7 +14,7 @@ import { backoffMs, type Backoff } from '../../lib/retry.ts';
 import { Cache, type IndexBy, type Lister } from './cache.ts';
 import type { KubeClient, WatchEvent } from '../client/kube-client.ts';
 import { isGone, isTooLargeVersion, statusOf } from '../client/kube-error.ts';
-import type { KubeObject } from '../client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import { ReflectorMetrics } from './reflector-metrics.ts';
 import type { ResourceType } from '../client/resource-type.ts';
 

@@ -17,7 +17,7 @@ export interface ClusterAccess {
   /** The namespace of the context, or of the pod. */
   readonly namespace: string | undefined;
   credentials(): Promise<Credentials>;
-  /** Call it when the server refused the credentials; the next call of `credentials` reads them anew. */
+  /** Call it when the server refused the credentials; the next call of `credentials` reads them again. */
   forget(): void;
 }
 
@@ -49,6 +49,7 @@ async function loadByClientNode(source: AccessSource, where: string): Promise<Lo
   const client = await import('@kubernetes/client-node');
   const config = loadInto(new client.KubeConfig(), source, where);
   const { server, proxyUrl } = clusterOf(config, where);
+  refuseMissingUser(config, where);
   return {
     server,
     proxyUrl,
@@ -89,6 +90,23 @@ function clusterOf(config: KubeConfig, where: string): Cluster {
     });
   }
   return cluster;
+}
+
+/**
+ * client-node sends requests without credentials when the file does not contain the user of the context. A context
+ * that names no user is anonymous on purpose.
+ *
+ * @throws AppError BAD_CONFIG
+ */
+function refuseMissingUser(config: KubeConfig, where: string): void {
+  const context = config.getCurrentContext();
+  // The type has a user always; a file may leave it out.
+  const user: string | undefined = config.getContextObject(context)?.user;
+  if (user === undefined || user === '' || config.getUser(user) !== null) return;
+  throw new AppError('BAD_CONFIG', {
+    where,
+    problem: `context '${context}' refers to the user '${user}', which the file does not contain`,
+  });
 }
 
 type CredentialsDeps = {
@@ -181,10 +199,19 @@ function serverOf(server: string, where: string): string {
 function proxyOf(url: string | undefined, where: string): string | undefined {
   if (url === undefined || url === '') return undefined;
   if (isHttp(url)) return url;
-  const problem = URL.canParse(url)
-    ? `proxy-url ${new URL(url).protocol} is not supported, use http: or https:`
-    : `proxy-url '${url}' is not a URL`;
-  throw new AppError('BAD_CONFIG', { where, problem });
+  throw new AppError('BAD_CONFIG', { where, problem: problemOfProxy(url) });
+}
+
+/** What is wrong with a proxy-url, and what to do. */
+function problemOfProxy(url: string): string {
+  const parsed = URL.parse(url);
+  if (parsed === null) return `proxy-url '${url}' is not a URL`;
+  const advice = 'set proxy-url to an HTTP proxy (http: or https:)';
+  // curl and kubectl accept socks5: and socks5h:.
+  return parsed.protocol.startsWith('socks')
+    ? `a SOCKS proxy (proxy-url '${parsed.protocol}') is not supported: ${advice}, or remove it and forward a local ` +
+        'port to the API server'
+    : `proxy-url '${parsed.protocol}' is not supported: ${advice}`;
 }
 
 function isHttp(url: string): boolean {

@@ -24,8 +24,9 @@ import type {
   WatchQuery,
   WriteOptions,
 } from './kube-client.ts';
-import type { KubeObject, ObjectName } from './object.ts';
+import type { KubeObject, ObjectName } from '../../api/kube-object.ts';
 import { apiVersionOf, collectionPath, objectPath, type ResourceType } from './resource-type.ts';
+import type { ThrottleLimits } from './throttle.ts';
 import { Transport, type ApiCall } from './transport.ts';
 
 const objectLimitBytes = 8 * 2 ** 20;
@@ -45,6 +46,8 @@ export type HttpClientDeps = {
   /** Field manager of writes that do not give one, and the User-Agent. */
   readonly name: string;
   readonly deadlineMs?: number;
+  /** The client's own rate; absent: no limit. */
+  readonly limits?: ThrottleLimits;
 };
 
 export class HttpKubeClient implements KubeClient {

@@ -5,7 +5,7 @@
  * answer; see kube-error.ts), KUBE_UNREACHABLE or KUBE_ANSWER_UNUSABLE, or with the signal's reason when the caller
  * aborted.
  */
-import type { KubeObject, ObjectMeta, ObjectName } from './object.ts';
+import type { KubeObject, ObjectMeta, ObjectName } from '../../api/kube-object.ts';
 import type { ResourceType } from './resource-type.ts';
 
 export interface KubeClient {
@@ -133,14 +133,9 @@ export type WatchEvent<T> =
   | { readonly type: 'BOOKMARK'; readonly resourceVersion: string };
 
 /** An object as it was read: the write is refused when it has changed since, or was deleted and created again. */
-export type Versioned = {
-  readonly metadata: ObjectMeta & { readonly uid?: string; readonly resourceVersion?: string };
-};
+export type Versioned = Pick<KubeObject, 'metadata'>;
 
-export type MetadataTarget = ObjectName & {
-  readonly uid?: string;
-  readonly resourceVersion?: string;
-};
+export type MetadataTarget = ObjectName & Pick<ObjectMeta, 'uid' | 'resourceVersion'>;
 
 export type MetadataChange = {
   readonly labels?: Readonly<Record<string, string | null>>;

@@ -17,7 +17,7 @@ export type PlainAccess = {
   readonly server: string;
   readonly namespace: string | undefined;
   readonly proxyUrl: string | undefined;
-  /** Reads token and certificate files anew. Rejects when one of them cannot be read. */
+  /** Reads the token and certificate files again. Rejects when one of them cannot be read. */
   readonly read: () => Promise<Omit<Credentials, 'proxy'>>;
 };
 

@@ -2,7 +2,7 @@
  * The object types that the operator uses, and their URL paths.
  * Owns: group, version, plural and scope of a type, and how a path is built. Pure.
  */
-import type { KubeObject, ObjectName } from './object.ts';
+import type { KubeObject, ObjectName } from '../../api/kube-object.ts';
 
 declare const objectOf: unique symbol;
 

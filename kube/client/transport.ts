@@ -1,7 +1,8 @@
 /**
  * HTTP to the API server: pooled connections, one deadline per request, bounded answers.
  * Owns: the connection pools (requests: at most 16 connections, kept for a minute; watches: one connection each),
- * replacing dead connections, retries of safe requests, rest_client_* metrics.
+ * replacing dead connections, retries of safe requests, rest_client_* metrics. All requests wait while the server has
+ * asked one of them to (throttle.ts).
  * Limits: an answer of `limitBytes`, an error answer of 64 KiB.
  * Why: HTTP/1.1 only: undici's HTTP/2 does not notice a dead connection, and all watches would share it.
  */
@@ -12,11 +13,12 @@ import { raceAbort, reasonOf } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { startDeadline, type Deadline } from '../../lib/deadline.ts';
 import { counter, histogram, type Counter, type Histogram, type Registry } from '../../lib/metrics.ts';
-import { retry } from '../../lib/retry.ts';
+import { retry, retryErrors } from '../../lib/retry.ts';
 import type { ClusterAccess } from './access.ts';
 import type { Credentials } from './credentials.ts';
 import { readJson, readStatus } from './answer.ts';
 import { statusOf } from './kube-error.ts';
+import { Throttle, type ThrottleLimits } from './throttle.ts';
 
 export type ApiCall = {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -38,6 +40,8 @@ export type TransportDeps = {
   readonly userAgent: string;
   readonly deadlineMs?: number;
   readonly connections?: number;
+  /** Absent: as many requests as the server accepts. */
+  readonly limits?: ThrottleLimits;
 };
 
 const maxTries = 5;
@@ -45,6 +49,7 @@ const maxTries = 5;
 const maxWaitMs = 10_000;
 const defaultDeadlineMs = 30_000;
 const defaultLimitBytes = 32 * 2 ** 20;
+const secondsBuckets = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60];
 
 type Pools = {
   readonly credentials: Credentials;
@@ -57,6 +62,8 @@ export class Transport {
   readonly #deps: TransportDeps;
   readonly #requests: Counter<'code' | 'method' | 'host'>;
   readonly #durations: Histogram<'verb' | 'host'>;
+  readonly #waits: Histogram<'verb' | 'host'>;
+  readonly #throttle: Throttle;
   readonly #host: string;
   #pools: Pools | undefined;
 
@@ -72,8 +79,15 @@ export class Transport {
       name: 'rest_client_request_duration_seconds',
       help: 'Request latency in seconds. Broken down by verb, and host.',
       labels: ['verb', 'host'],
-      buckets: [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60],
+      buckets: secondsBuckets,
     });
+    this.#waits = histogram(deps.registry, {
+      name: 'rest_client_rate_limiter_duration_seconds',
+      help: 'Client side rate limiter latency in seconds. Broken down by verb, and host.',
+      labels: ['verb', 'host'],
+      buckets: secondsBuckets,
+    });
+    this.#throttle = new Throttle(deps.clock, deps.limits);
   }
 
   /**
@@ -100,13 +114,20 @@ export class Transport {
     }
   }
 
-  /** The body of a GET as a stream; the signal ends it. Headers must arrive within 30 s. Not retried. */
+  /**
+   * The body of a GET as a stream; the signal ends it. Headers must arrive within 30 s. Retried only after a 401, once,
+   * with fresh credentials.
+   */
   async stream(call: Pick<ApiCall, 'path' | 'query'>, signal: AbortSignal): Promise<Readable> {
     const get: ApiCall = { method: 'GET', ...call };
+    const spent: Spent = new Set();
     try {
-      return (await this.#send(get, signal, 'watches')).body;
+      return await retryErrors(() => this.#open(get, signal), {
+        clock: this.#deps.clock,
+        signal,
+        pauseAfter: (error) => (statusOf(error)?.status === 401 ? once(spent, 'credentials') : undefined),
+      });
     } catch (error) {
-      if (statusOf(error)?.status === 401) this.#deps.access.forget();
       throw this.explain(get, error, { signal, expired: () => false });
     }
   }
@@ -129,6 +150,15 @@ export class Transport {
     await Promise.all([pools?.requests.destroy(), pools?.watches.destroy()]);
   }
 
+  async #open(get: ApiCall, signal: AbortSignal): Promise<Readable> {
+    try {
+      return (await this.#send(get, signal, 'watches')).body;
+    } catch (error) {
+      if (statusOf(error)?.status === 401) this.#deps.access.forget();
+      throw error;
+    }
+  }
+
   async #try(call: ApiCall, deadline: Deadline): Promise<{ readonly answer: unknown } | { readonly error: unknown }> {
     try {
       const { body } = await this.#send(call, deadline.signal, 'requests');
@@ -142,6 +172,7 @@ export class Transport {
 
   async #send(call: ApiCall, signal: AbortSignal, pool: 'requests' | 'watches'): Promise<Dispatcher.ResponseData> {
     const { access, clock } = this.#deps;
+    await this.#turn(call, signal);
     const credentials = await raceAbort(access.credentials(), signal);
     const started = clock.monotonic();
     const count = (code: string): void => {
@@ -163,8 +194,21 @@ export class Transport {
       throw error;
     }
     count(String(answer.statusCode));
-    if (answer.statusCode < 200 || answer.statusCode > 299) throw await readStatus(answer, describe(call));
-    return answer;
+    if (answer.statusCode >= 200 && answer.statusCode <= 299) return answer;
+    const error = await readStatus(answer, describe(call));
+    const { afterMs } = statusOf(error) ?? {};
+    if (isBusy(answer.statusCode) && afterMs !== undefined) this.#throttle.pause(afterMs);
+    throw error;
+  }
+
+  async #turn(call: ApiCall, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#deps;
+    const at = clock.monotonic();
+    try {
+      await this.#throttle.turn(signal, Math.min(maxWaitMs, this.#deadlineMs(call)));
+    } finally {
+      this.#waits.observe({ verb: call.method, host: this.#host }, (clock.monotonic() - at) / 1000);
+    }
   }
 
   #deadlineMs(call: ApiCall): number {
@@ -252,6 +296,14 @@ function pauseBefore(call: ApiCall, error: unknown, spent: Spent): number | unde
   if (status.status === 401) return once(spent, 'credentials');
   const busy = status.status === 429 || status.status >= 500;
   return busy && status.afterMs !== undefined && status.afterMs <= maxWaitMs ? status.afterMs : undefined;
+}
+
+/**
+ * Answers about the server as a whole: API Priority and Fairness (429), and a server that starts or shuts down (503).
+ * Another 5xx concerns one request, such as a webhook that failed.
+ */
+function isBusy(status: number): boolean {
+  return status === 429 || status === 503;
 }
 
 function once(spent: Spent, cure: 'credentials' | 'connection'): 0 | undefined {

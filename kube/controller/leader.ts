@@ -13,7 +13,7 @@ import { retryErrors } from '../../lib/retry.ts';
 import type { KubeClient } from '../client/kube-client.ts';
 import { isConflict, isNotFound } from '../client/kube-error.ts';
 import { microTime } from '../events/micro-time.ts';
-import type { KubeObject, ObjectName } from '../client/object.ts';
+import type { KubeObject, ObjectName } from '../../api/kube-object.ts';
 import type { ResourceType } from '../client/resource-type.ts';
 
 export type LeaseSpec = {

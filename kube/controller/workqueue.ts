@@ -1,6 +1,7 @@
 /**
  * A queue of keys with work to do. Ten events about one object are one piece of work.
- * Owns: which keys wait, which are being worked on, and the timers of delayed keys.
+ * Owns: which keys wait, which are being worked on, and the timers of delayed keys. fair-queue.ts decides which of the
+ * waiting keys is next.
  * Rule: a key is never given to two workers at once; when it is added while a worker has it, it is given out once more
  * after `done`. Of several times for one key the earliest counts.
  * Ends: `close` gives out no more keys and resolves when everything in flight is done.
@@ -8,6 +9,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { Registry } from '../../lib/metrics.ts';
 import { RateLimiter, defaultRateLimits, type RateLimits } from '../client/rate-limit.ts';
+import { FairQueue, moreUrgent, type Priority } from './fair-queue.ts';
 import { QueueMetrics } from './workqueue-metrics.ts';
 
 export type WorkQueueDeps = {
@@ -16,6 +18,8 @@ export type WorkQueueDeps = {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly limits?: RateLimits;
+  /** The priority of a key at the moment when it is added; absent: all keys have the same one. */
+  readonly priorityOf?: (key: string) => Priority;
 };
 
 type Later = { readonly at: number; readonly off: () => void };
@@ -24,11 +28,12 @@ export class WorkQueue {
   readonly #clock: Clock;
   readonly #limiter: RateLimiter;
   readonly #metrics: QueueMetrics;
-  /** Keys that wait for a worker, first come first served. A Set keeps the order and holds each key once. */
-  readonly #waiting = new Set<string>();
+  readonly #priorityOf: (key: string) => Priority;
+  /** Keys that wait for a worker. */
+  readonly #waiting = new FairQueue();
   readonly #working = new Set<string>();
-  /** Keys to be given out again as soon as they are done. */
-  readonly #again = new Set<string>();
+  /** Keys to be added again, with this priority, as soon as they are done. */
+  readonly #again = new Map<string, Priority>();
   readonly #later = new Map<string, Later>();
   readonly #takers: ((key: string | undefined) => void)[] = [];
   readonly #drained: (() => void)[] = [];
@@ -37,6 +42,7 @@ export class WorkQueue {
   constructor(deps: WorkQueueDeps) {
     this.#clock = deps.clock;
     this.#limiter = new RateLimiter(deps.clock, deps.limits ?? defaultRateLimits);
+    this.#priorityOf = deps.priorityOf ?? (() => 'low');
     this.#metrics = new QueueMetrics(deps, () => this.#waiting.size + this.#again.size);
   }
 
@@ -45,15 +51,21 @@ export class WorkQueue {
     return this.#waiting.size + this.#again.size;
   }
 
-  /** Adds the key: there is work for it. */
-  add(key: string): void {
-    if (this.#closed || this.#waiting.has(key) || this.#again.has(key)) return;
-    this.#metrics.added(key);
+  /**
+   * Adds the key: there is work for it.
+   *
+   * @param atLeast the work's own priority, when it may be more urgent than the key's
+   */
+  add(key: string, atLeast: Priority = 'low'): void {
+    if (this.#closed) return;
+    const priority = moreUrgent(atLeast, this.#priorityOf(key));
+    const again = this.#again.get(key);
+    if (again === undefined && !this.#waiting.has(key)) this.#metrics.added(key);
     if (this.#working.has(key)) {
-      this.#again.add(key);
+      this.#again.set(key, again === undefined ? priority : moreUrgent(priority, again));
       return;
     }
-    this.#waiting.add(key);
+    this.#waiting.add(key, priority, this.#clock.monotonic());
     this.#serve();
   }
 
@@ -109,7 +121,9 @@ export class WorkQueue {
   done(key: string): void {
     if (!this.#working.delete(key)) return;
     this.#metrics.done(key);
-    if (this.#again.delete(key)) this.#waiting.add(key);
+    const again = this.#again.get(key);
+    if (again !== undefined) this.#waiting.add(key, again, this.#clock.monotonic());
+    this.#again.delete(key);
     this.#serve();
     if (this.#working.size === 0) for (const resolve of this.#drained.splice(0)) resolve();
   }
@@ -127,9 +141,8 @@ export class WorkQueue {
 
   #serve(): void {
     while (!this.#closed && this.#takers.length > 0) {
-      const [key] = this.#waiting;
+      const key = this.#waiting.take(this.#clock.monotonic());
       if (key === undefined) return;
-      this.#waiting.delete(key);
       this.#working.add(key);
       this.#metrics.taken(key);
       this.#takers.shift()?.(key);

@@ -1,7 +1,7 @@
 /**
  * Reports what happened to users, as Events on their objects. `say` never throws and never waits.
  * Owns: writing new Events and counts one after the other in the background; event-rules.ts decides which.
- * Limits: at most 1,000 wait; when the server is slow or away, happenings without `keep` are dropped first, then the
+ * Limits: at most 1,000 wait; when the server is slow or away, occurrences without `keep` are dropped first, then the
  * newest. Both are counted. `close` writes waiting Events for at most the given time.
  */
 import { kinds } from '../../api/error-kinds.ts';
@@ -14,7 +14,7 @@ import { EventRules, isKept, type Happening } from './event-rules.ts';
 import type { KubeClient } from '../client/kube-client.ts';
 import { isForbidden, isNotFound } from '../client/kube-error.ts';
 import { microTime } from './micro-time.ts';
-import type { KubeObject } from '../client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import type { ResourceType } from '../client/resource-type.ts';
 
 export type { Happening } from './event-rules.ts';
@@ -102,7 +102,7 @@ export class EventRecorder implements EventSink {
       this.#results.inc({ result: 'filtered' });
       return;
     }
-    // While a happening waits to be written, repetitions only increase its count.
+    // While an occurrence waits to be written, repetitions only increase its count.
     const waiting = this.#jobs.findIndex((job) => job.key === ruling.key);
     const job = { key: ruling.key, count: ruling.count, happening: ruling.happening, atMs: this.#deps.clock.now() };
     if (waiting >= 0) this.#jobs[waiting] = job;
@@ -131,7 +131,7 @@ export class EventRecorder implements EventSink {
   }
 
   async #drain(): Promise<void> {
-    // Start one turn later, so that happenings reported together are counted together.
+    // Start one turn later, so that occurrences that are reported together are counted together.
     await Promise.resolve();
     for (let job = this.#jobs.shift(); job !== undefined; job = this.#jobs.shift()) {
       if (this.#stop.signal.aborted) this.#results.inc({ result: 'dropped' });

@@ -6,7 +6,7 @@
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import type { NewObject, Objects, ResourcePath } from '../objects.ts';
+import type { NewObject, Objects, ResourcePath, StoredObject } from '../objects.ts';
 import { ServiceSlices } from '../router/service-slices.ts';
 import { startController, type WorkloadController } from '../workloads/controller.ts';
 import { toApiTime } from '../../api/conditions.ts';
@@ -121,7 +121,7 @@ export class GatewayController {
     return new Set(mine.map(({ metadata }) => metadata.name));
   }
 
-  /** A Service without pods, only for its address. */
+  /** A Service without pods. It only provides an address. */
   #addressOf({ metadata: { name, namespace = '', uid }, spec }: StoredGateway): string {
     const ports = [...new Set(spec.listeners.map(({ port }) => port))].map((port) => ({
       name: `http-${port}`,
@@ -246,7 +246,7 @@ export class GatewayController {
   }
 
   #conditions(
-    { metadata }: { readonly metadata: { readonly generation?: number } },
+    { metadata }: Pick<StoredObject, 'metadata'>,
     before: readonly GatewayCondition[] | undefined,
     verdicts: readonly (AttachVerdict & { readonly type: string })[],
   ): readonly GatewayCondition[] {

@@ -6,7 +6,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import type { StoredObject, NewObject, Objects, ResourcePath } from '../objects.ts';
-import type { ConditionStatus } from '../../api/conditions.ts';
+import type { Condition } from '../../api/conditions.ts';
+import type { ParentRef } from '../../kube/kinds.ts';
 import { definitionsPath } from '../workloads/resources.ts';
 
 const apiVersion = 'gateway.networking.k8s.io/v1';
@@ -18,22 +19,8 @@ export const httpRoutesPath = { apiVersion, plural: 'httproutes' } as const sati
 export const controllerName = 'onnx-operator.dev/local-gateway';
 export const className = 'local';
 
-export type GatewayCondition = {
-  readonly type: string;
-  readonly status: ConditionStatus;
-  readonly reason: string;
-  readonly message: string;
-  readonly observedGeneration: number;
-  readonly lastTransitionTime: string;
-};
-export type RouteParentRef = {
-  readonly group: string;
-  readonly kind: string;
-  readonly namespace?: string;
-  readonly name: string;
-  readonly sectionName?: string;
-  readonly port?: number;
-};
+export type GatewayCondition = Condition & { readonly observedGeneration: number };
+export type RouteParentRef = ParentRef & { readonly group: string; readonly kind: string };
 export type Listener = {
   readonly name: string;
   readonly port: number;
@@ -106,7 +93,7 @@ export function installGatewayApi(objects: Objects): void {
 type Claim = Omit<GatewayCondition, 'lastTransitionTime' | 'observedGeneration'>;
 
 /**
- * @param now as the API writes times
+ * @param now the current time in the API's format
  * @returns the conditions, each with the time of its last change of status
  */
 export function conditionsOf(

@@ -12,7 +12,8 @@ import type { Logger } from '../../lib/log.ts';
 import type { Objects } from '../objects.ts';
 import { startController, type WorkloadController, type Key } from '../workloads/controller.ts';
 import type { LocalEventRecorder } from '../workloads/event-recorder.ts';
-import { gatewayNameLabel, servicesPath, type StoredService, type StoredServicePort } from '../workloads/resources.ts';
+import type { ServicePort } from '../../kube/kinds.ts';
+import { gatewayNameLabel, servicesPath, type StoredService } from '../workloads/resources.ts';
 import { backendsOf, tryOrder } from './backends.ts';
 import { carry } from './proxy.ts';
 import type { ServiceSlices } from './service-slices.ts';
@@ -28,7 +29,7 @@ export type RouterDeps = {
 type Entry = {
   readonly key: Key;
   readonly address: string;
-  port: StoredServicePort;
+  port: ServicePort;
   readonly server: Server;
   state: 'opening' | 'open' | 'failed';
 };
@@ -118,7 +119,7 @@ export class Router {
   }
 }
 
-type Listener = { readonly key: Key; readonly address: string; readonly port: StoredServicePort };
+type Listener = { readonly key: Key; readonly address: string; readonly port: ServicePort };
 
 /**
  * Empty for a Service that was deleted, has no ClusterIP, is an ExternalName, or belongs to a Gateway (local/gateway

@@ -3,6 +3,7 @@
  * Owns: creating, scaling and deleting ReplicaSets, the revision annotation, the Deployment's status.
  * deployment-plan.ts decides, deployment-status.ts makes the status; this file reads and writes.
  */
+import { controllerOf } from '../../api/kube-object.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { StoredObject, Objects } from '../objects.ts';
 import { isFinished, type StoredPod } from '../kubelet/pod.ts';
@@ -11,7 +12,6 @@ import { planDeployment, resolveRollingUpdate, type DeploymentSeen, type Deploym
 import { describeDeployment } from './deployment-status.ts';
 import type { LocalEventRecorder } from './event-recorder.ts';
 import {
-  controllerUid,
   deploymentsPath,
   podsPath,
   replicaSetsPath,
@@ -71,7 +71,7 @@ function setsOf(objects: Objects, deployment: StoredDeployment): readonly Replic
     namespace: deployment.metadata.namespace ?? '',
   }) as readonly ReplicaSet[];
   return all.filter(
-    (set) => controllerUid(set) === deployment.metadata.uid && set.metadata.deletionTimestamp === undefined,
+    (set) => controllerOf(set)?.uid === deployment.metadata.uid && set.metadata.deletionTimestamp === undefined,
   );
 }
 
@@ -92,7 +92,7 @@ function look(
     ...bounds,
     paused: deployment.spec.paused ?? false,
     historyLimit: deployment.spec.revisionHistoryLimit ?? 10,
-    oldPodsLeft: namespacePods.some((pod) => oldUids.has(controllerUid(pod) ?? '') && !isFinished(pod)),
+    oldPodsLeft: namespacePods.some((pod) => oldUids.has(controllerOf(pod)?.uid ?? '') && !isFinished(pod)),
     sets: sets.map((set) => ({
       name: set.metadata.name,
       current: isCurrent(set),

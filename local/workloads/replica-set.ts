@@ -3,6 +3,7 @@
  * Owns: which pod is deleted first when there are too many; ready and available counts; ReplicaFailure.
  * `planReplicas` and `describeReplicaSet` are pure; the rest reads and writes.
  */
+import { controllerOf } from '../../api/kube-object.ts';
 import { messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { condition, isActive, isPodReady, type StoredPod } from '../kubelet/pod.ts';
@@ -10,7 +11,7 @@ import type { StoredObject, Objects } from '../objects.ts';
 import type { Key } from './controller.ts';
 import type { LocalEventRecorder } from './event-recorder.ts';
 import { toApiTime } from '../../api/conditions.ts';
-import { controllerUid, podsPath, replicaSetsPath, type ReplicaSet, type ReplicaSetStatus } from './resources.ts';
+import { podsPath, replicaSetsPath, type ReplicaSet, type ReplicaSetStatus } from './resources.ts';
 
 export type ReplicaSetDeps = { readonly objects: Objects; readonly clock: Clock; readonly events: LocalEventRecorder };
 
@@ -113,7 +114,7 @@ export function replicaSetKeys(object: StoredObject): readonly Key[] {
 
 function activePods(objects: Objects, set: ReplicaSet): readonly StoredPod[] {
   const all = objects.list(podsPath, { namespace: set.metadata.namespace ?? '' }) as readonly StoredPod[];
-  return all.filter((pod) => controllerUid(pod) === set.metadata.uid && isActive(pod));
+  return all.filter((pod) => controllerOf(pod)?.uid === set.metadata.uid && isActive(pod));
 }
 
 function createPods(deps: ReplicaSetDeps, set: ReplicaSet, count: number): Error | undefined {

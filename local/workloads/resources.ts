@@ -4,7 +4,9 @@
  * where it reads the field.
  * Why: the client library's types are mutable classes with dates; stored objects are frozen JSON.
  */
-import type { ConditionStatus } from '../../api/conditions.ts';
+import type { Condition } from '../../api/conditions.ts';
+import type { ObjectMeta } from '../../api/kube-object.ts';
+import type { ServicePort } from '../../kube/kinds.ts';
 import type { StoredObject, ResourcePath } from '../objects.ts';
 
 export const podsPath = { apiVersion: 'v1', plural: 'pods' } as const satisfies ResourcePath;
@@ -26,25 +28,18 @@ export const definitionsPath = {
   plural: 'customresourcedefinitions',
 } as const satisfies ResourcePath;
 
-/** On the Service for a Gateway's address. */
+/** A label of the Service that provides a Gateway's address. */
 export const gatewayNameLabel = 'gateway.networking.k8s.io/gateway-name';
 
 export type IntOrPercent = number | string;
 export type Labels = Readonly<Record<string, string>>;
 export type LabelSelector = { readonly matchLabels?: Labels };
 export type PodTemplate = {
-  readonly metadata?: { readonly labels?: Labels; readonly annotations?: Labels };
+  readonly metadata?: Pick<ObjectMeta, 'labels' | 'annotations'>;
   readonly spec: Readonly<Record<string, unknown>>;
 };
 
-export type WorkloadCondition = {
-  readonly type: string;
-  readonly status: ConditionStatus;
-  readonly reason: string;
-  readonly message: string;
-  readonly lastUpdateTime?: string;
-  readonly lastTransitionTime: string;
-};
+export type WorkloadCondition = Omit<Condition, 'observedGeneration'> & { readonly lastUpdateTime?: string };
 
 export type StoredDeployment = StoredObject & {
   readonly spec: {
@@ -92,18 +87,12 @@ export type ReplicaSetStatus = {
   readonly conditions?: readonly Omit<WorkloadCondition, 'lastUpdateTime'>[];
 };
 
-export type StoredServicePort = {
-  readonly name?: string;
-  readonly protocol?: string;
-  readonly port: number;
-  readonly targetPort?: number | string;
-};
 export type StoredService = StoredObject & {
   readonly spec: {
     readonly type?: string;
     readonly clusterIP?: string;
     readonly selector?: Labels;
-    readonly ports?: readonly StoredServicePort[];
+    readonly ports?: readonly ServicePort[];
     readonly publishNotReadyAddresses?: boolean;
   };
 };
@@ -142,9 +131,4 @@ export type VolumeClaim = StoredObject & {
 export function selects(selector: Labels | undefined, labels: Labels | undefined): boolean {
   const wanted = Object.entries(selector ?? {});
   return wanted.length > 0 && wanted.every(([key, value]) => labels?.[key] === value);
-}
-
-/** The owner that is the controller, if any. */
-export function controllerUid(object: StoredObject): string | undefined {
-  return object.metadata.ownerReferences?.find((owner) => owner.controller === true)?.uid;
 }

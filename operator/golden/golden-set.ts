@@ -15,7 +15,7 @@ import { volumeClaimOf } from '../../api/sources.ts';
 import { configMaps, controllerRevisions, type ConfigMap } from '../../kube/kinds.ts';
 import type { CallOptions, KubeClient } from '../../kube/client/kube-client.ts';
 import { isNotFound } from '../../kube/client/kube-error.ts';
-import type { KubeObject } from '../../kube/client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import type { Held, KnownFrozen, Observed } from '../see/seen.ts';
 import { revisionOfChild } from '../see/ownership.ts';
 import type { FrozenGolden, GoldenFile, RevisionRecord } from '../resources/objects.ts';

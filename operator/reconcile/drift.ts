@@ -10,7 +10,7 @@ import { annotations } from '../../api/names.ts';
 import { nanosOf, parseQuantity } from '../../api/quantities.ts';
 import { isRecord } from '../../api/record.ts';
 import { isSame } from '../../lib/json.ts';
-import type { KubeObject } from '../../kube/client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import { isAtomicMapField, itemKey, itemKeysOf } from './shape.ts';
 import type { Manifest } from '../resources/objects.ts';
 import { canonicalJson } from '../../lib/canonical-json.ts';

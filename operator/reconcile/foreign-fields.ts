@@ -8,7 +8,7 @@
 import { fieldManager } from '../../api/names.ts';
 import { isRecord } from '../../api/record.ts';
 import { copyOf, isSame, type JsonRecord } from '../../lib/json.ts';
-import type { KubeObject, ManagedFieldsEntry } from '../../kube/client/object.ts';
+import type { KubeObject, ManagedFieldsEntry } from '../../api/kube-object.ts';
 import type { Manifest } from '../resources/objects.ts';
 import { isAtomicMapField, itemKey, itemKeysOf } from './shape.ts';
 

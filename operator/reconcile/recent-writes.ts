@@ -6,7 +6,7 @@
  * Limits: an answer is preferred for 5 s only, so that an object that was deleted right after the write is recreated.
  */
 import { doubledMs } from '../../lib/retry.ts';
-import type { KubeObject } from '../../kube/client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 
 const believedMs = 5000;
 /** Back-off of a refused write: it starts at baseMs and doubles up to maxMs. */

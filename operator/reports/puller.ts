@@ -93,7 +93,7 @@ export class ReportPuller {
   readonly #entries = new Map<string, Entry>();
   /** Model key → uids of its pods, so that the cost of `watch` depends only on the model's own pods. */
   readonly #pods = new Map<string, ReadonlySet<string>>();
-  readonly #listeners = new Set<(modelKey: string) => void>();
+  readonly #listeners = new Set<(modelKey: string, report: Report) => void>();
   readonly #reportListeners = new Set<ReportListener>();
   readonly #ended = new AbortController();
   readonly #schedule = new PullSchedule(pullLimits);
@@ -169,7 +169,7 @@ export class ReportPuller {
    * @param listener gets the model's key when a report changes the status, or has new blocks during a rollout
    * @returns a function that removes the listener
    */
-  onChange(listener: (modelKey: string) => void): () => void {
+  onChange(listener: (modelKey: string, report: Report) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -300,7 +300,7 @@ export class ReportPuller {
     const news = this.#hearBlocks(entry, report);
     const same = before !== undefined && shownOf(before) === shownOf(report);
     if (same && !(news && entry.pace === 'rollout')) return;
-    for (const listener of this.#listeners) listener(entry.modelKey);
+    for (const listener of this.#listeners) listener(entry.modelKey, report);
   }
 
   /** @returns whether the report has new blocks or new counts */

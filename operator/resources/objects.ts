@@ -4,33 +4,20 @@
  * Owns: the shared types of the builders, and the metadata of children. Pure.
  */
 import type { FrozenSpec } from '../../api/defaults.ts';
+import type { KubeObject, ObjectMeta, OwnerReference } from '../../api/kube-object.ts';
 import type { Resolved } from '../../api/last-words.ts';
 import { api, fieldManager, labels } from '../../api/names.ts';
 import type { OnnxModel, RevisionSpec } from '../../api/onnxmodel.ts';
 import type { GoldenConfig } from '../../api/runtime-config.ts';
 import type { Revision } from '../rollout/state.ts';
 
-type OwnerReference = {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly name: string;
-  readonly uid: string;
-  readonly controller: true;
-  readonly blockOwnerDeletion: true;
+type ChildMeta = Pick<ObjectMeta, 'name' | 'annotations'> & {
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly ownerReferences: readonly Required<OwnerReference>[];
 };
 
-export type Manifest = {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly metadata: {
-    readonly name: string;
-    readonly namespace: string;
-    readonly labels: Readonly<Record<string, string>>;
-    readonly annotations?: Readonly<Record<string, string>>;
-    readonly ownerReferences: readonly OwnerReference[];
-  };
-  readonly [field: string]: unknown;
-};
+export type Manifest = KubeObject<ChildMeta> & { readonly [field: string]: unknown };
 
 /** Metadata and spec of a Deployment's pods. */
 export type PodTemplateManifest = { readonly metadata: object; readonly spec: object };

@@ -8,6 +8,7 @@ import { printAccess } from '../../api/access.ts';
 import { rolloutDefaults, type FrozenSpec } from '../../api/defaults.ts';
 import { parseLastWords, printLastWords, type Resolved } from '../../api/last-words.ts';
 import { annotations, childName, labels, paths, revisionAtEnd } from '../../api/names.ts';
+import type { ObjectMeta } from '../../api/kube-object.ts';
 import type { OnnxModel, RevisionSpec } from '../../api/onnxmodel.ts';
 import type { GoldenConfig } from '../../api/runtime-config.ts';
 import { parsePercent } from '../../api/units.ts';
@@ -50,11 +51,7 @@ type Data = {
 
 /** @returns undefined when the object is not one that `controllerRevision` made */
 export function readControllerRevision(object: {
-  readonly metadata: {
-    readonly name?: string;
-    readonly labels?: Readonly<Record<string, string>>;
-    readonly annotations?: Readonly<Record<string, string>>;
-  };
+  readonly metadata: Partial<ObjectMeta>;
   readonly revision?: unknown;
   readonly data?: unknown;
 }): RevisionRecord | undefined {
@@ -124,7 +121,7 @@ export function readFrozenGolden({
   data = {},
   binaryData = {},
 }: {
-  readonly metadata: { readonly annotations?: Readonly<Record<string, string>> };
+  readonly metadata: Pick<ObjectMeta, 'annotations'>;
   readonly data?: Readonly<Record<string, string>>;
   readonly binaryData?: Readonly<Record<string, string>>;
 }): FrozenGolden | undefined {

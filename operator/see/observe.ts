@@ -10,7 +10,7 @@ import { annotations, containers, labels } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { readState } from './stored-state.ts';
 import { isReady, type ControllerRevision, type Deployment, type Pod, type Service } from '../../kube/kinds.ts';
-import type { KubeObject } from '../../kube/client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import { podsRefused, troubleOf, worstTrouble } from './pod-trouble.ts';
 import { isChildOf, revisionOfChild } from './ownership.ts';
 import { livePlan, spentIn } from '../rollout/intents.ts';

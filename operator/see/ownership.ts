@@ -6,10 +6,10 @@
  *       The name of a child determines its revision; its labels do not. Pure.
  */
 import { annotations, fieldManager, labels, revisionInName } from '../../api/names.ts';
-import type { KubeObject } from '../../kube/client/object.ts';
+import type { KubeObject, StoredMeta } from '../../api/kube-object.ts';
 import type { Revision } from '../rollout/state.ts';
 
-type Model = { readonly metadata: { readonly name: string; readonly uid: string } };
+type Model = { readonly metadata: Pick<StoredMeta, 'name' | 'uid'> };
 
 /** Labels alone do not suffice: a child of a deleted model of the same name has them too, until it is collected. */
 export function isChildOf(object: KubeObject, model: Model): boolean {

@@ -8,7 +8,7 @@ import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
 import type { Report } from '../../api/report.ts';
 import type { TypePresence } from '../../kube/cache/optional-watch.ts';
-import type { KubeObject, ObjectName } from '../../kube/client/object.ts';
+import type { KubeObject, ObjectName } from '../../api/kube-object.ts';
 import type { ConfigMap, ControllerRevision, Deployment, Gateway, HttpRoute, Pod, Service } from '../../kube/kinds.ts';
 import type { FrozenGolden, RevisionRecord } from '../resources/objects.ts';
 import type {

@@ -5,7 +5,7 @@
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import type { TypePresence } from '../../kube/cache/optional-watch.ts';
-import type { ObjectName } from '../../kube/client/object.ts';
+import type { ObjectName } from '../../api/kube-object.ts';
 import type { Gateway, HttpRoute, Pod, Service } from '../../kube/kinds.ts';
 import type { Manifest } from '../resources/objects.ts';
 import type { Decision, Revision, TrafficSeen } from '../rollout/state.ts';

@@ -2,11 +2,11 @@
  * Holds requests until a slot of the engine is free, then runs as many together as the plan says.
  *
  * Owns:   the queue, its limit and the one timer. plan.ts decides what runs; this file carries out the plan.
- * Limits: `maxDepth` requests of a tier wait; the next is refused at once with QUEUE_FULL. There is no other buffer
- *         between the socket and the engine. A run begins when its memory fits beside that of the runs under way; one
- *         that can never fit is refused with REQUEST_TOO_LARGE.
- * Ends:   every submit settles exactly once: a result, an AppError, or the reason of the caller's abort. What
- *         is expired or abandoned before its run never reaches the engine.
+ * Limits: `maxDepth` requests of a tier wait; the next is refused at once with QUEUE_FULL. Requests are not buffered
+ *         anywhere else between the socket and the engine. A run begins when its memory fits in addition to the memory
+ *         of the current runs. A request that can never fit is refused with REQUEST_TOO_LARGE.
+ * Ends:   every submit settles exactly once: a result, an AppError, or the reason of the caller's abort. A request that
+ *         expires or is aborted before its run never reaches the engine.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Tier } from '../../api/tiers.ts';
@@ -45,6 +45,8 @@ type Ticket = Waiting & {
   readonly request: InferenceRequest;
   readonly resolve: (result: InferenceResult) => void;
   readonly reject: (error: unknown) => void;
+  /** Set when the request is given up while its run continues. */
+  isGivenUp: boolean;
 };
 
 export class Batcher implements Inference {
@@ -55,6 +57,8 @@ export class Batcher implements Inference {
   #maxRows: number;
   #room: RunRoom = unlimitedRoom;
   #runningBytes = 0;
+  /** When the last run of bulk requests began. */
+  #bulkRanAtMs = -Infinity;
   #callOffTimer: () => void = () => {};
   #idleWaiters: (() => void)[] = [];
   /** Smoothed engine time per request, from which the waiting time is estimated. */
@@ -75,9 +79,12 @@ export class Batcher implements Inference {
     };
   }
 
-  /** Estimated waiting time of a new request, from the times of recent ones. */
-  get expectedWaitMs(): number {
-    return this.#queue.length * this.#msPerRequest;
+  /**
+   * Estimated wait of a new request, from the times of recent requests. Interactive requests overtake bulk requests.
+   */
+  expectedWaitMs(tier: Tier): number {
+    const ahead = tier === 'interactive' ? this.#depthOf(tier) : this.#queue.length;
+    return ahead * this.#msPerRequest;
   }
 
   get maxRows(): number {
@@ -132,6 +139,7 @@ export class Batcher implements Inference {
       group: rows === undefined || rows === 0 ? undefined : groupOf(request),
       enqueuedAtMs: clock.monotonic(),
       deadlineMs: request.deadlineMs,
+      isGivenUp: false,
     };
     const leave = (): void => this.#forget(ticket);
     request.signal.addEventListener('abort', leave, { once: true });
@@ -147,7 +155,11 @@ export class Batcher implements Inference {
   giveUp({ ranMs, queued }: { readonly ranMs: number; readonly queued: boolean }, error: AppError): void {
     const now = this.#deps.clock.monotonic();
     for (const { beganMs, tickets } of this.#runs) {
-      if (now - beganMs > ranMs) for (const ticket of tickets) ticket.reject(error);
+      if (now - beganMs <= ranMs) continue;
+      for (const ticket of tickets) {
+        ticket.isGivenUp = true;
+        ticket.reject(error);
+      }
     }
     if (queued) for (const ticket of this.#queue.splice(0)) ticket.reject(error);
   }
@@ -171,7 +183,11 @@ export class Batcher implements Inference {
       const plan =
         engine.freeSlots === 0
           ? planWhileBusy(this.#queue, now)
-          : planBatch(this.#queue, { ...limits, maxRows: this.#maxRows, maxBytes: this.#room.runBytes }, now);
+          : planBatch(
+              this.#queue,
+              { ...limits, maxRows: this.#maxRows, maxBytes: this.#room.runBytes },
+              { nowMs: now, bulkRanAtMs: this.#bulkRanAtMs },
+            );
       if (plan.kind === 'rest') return this.#wakeIfIdle();
       if (plan.kind === 'drop') {
         for (const ticket of this.#take(plan.drop))
@@ -212,6 +228,7 @@ export class Batcher implements Inference {
     const beganMs = clock.monotonic();
     const bytes = tickets.reduce((sum, ticket) => sum + ticket.bytes, 0);
     this.#running += 1;
+    if (tickets[0]?.tier === 'bulk') this.#bulkRanAtMs = beganMs;
     const run = { beganMs, tickets };
     this.#runs.add(run);
     this.#runningBytes += bytes;
@@ -236,6 +253,9 @@ export class Batcher implements Inference {
     const batchRows = result.together ? totalRows(tickets) : undefined;
     tickets.forEach((ticket, position) => {
       const part = result.parts[position];
+      // The caller does not wait for the outputs any more: their memory must not count against other requests.
+      if (ticket.isGivenUp) return undefined;
+      if (ticket.request.signal.aborted) return ticket.reject(reasonOf(ticket.request.signal));
       if (part?.kind !== 'Done') return ticket.reject(this.#errorOf(part));
       try {
         ticket.request.hold?.(bytesOf(part.outputs));

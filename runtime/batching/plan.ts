@@ -1,12 +1,13 @@
 /**
- * Decides what the queue's next move is.
+ * Decides what the queue does next.
  *
- * Owns:  which requests run together, which are dropped, and when it pays to wait. It sees shapes, ages and
- *        limits, never tensors, timers or engines.
+ * Owns:  which requests run together, which are dropped, and when the queue should wait for more requests. It sees
+ *        shapes, ages and limits, never tensors, timers or engines.
  * Pure:  time comes in as `nowMs`.
- * Read:  planBatch, top to bottom. Expired first; then the group of the oldest request that is full or has
- *        waited long enough; else wait. Without a delay the oldest group always runs at once. Bulk requests are
- *        looked at only while no interactive one waits, so the two never share a run.
+ * Read:  planBatch, top to bottom. It first drops requests whose deadline has passed. Then it looks at the groups, the
+ *        one with the oldest request first, and runs the first group that is full or has waited long enough. Otherwise
+ *        the queue waits. If no delay is configured, the group of the oldest request runs at once. A bulk request
+ *        runs while no interactive request waits, or when it is due. The two tiers never share a run.
  */
 
 import type { Tier } from '../../api/tiers.ts';
@@ -43,13 +44,27 @@ export type BatchPlan =
   | { readonly kind: 'wait'; readonly forMs: number }
   | { readonly kind: 'rest' };
 
-export function planBatch(queue: readonly Waiting[], limits: BatchLimits, nowMs: number): BatchPlan {
+/** When a plan is made. */
+export type PlanTime = {
+  readonly nowMs: number;
+  /** When the last run of bulk requests began; -Infinity before the first one. */
+  readonly bulkRanAtMs: number;
+};
+
+/**
+ * When bulk requests have not had a run for this time, they get one run although interactive requests wait. This way
+ * bulk requests do not starve, and interactive requests are delayed by at most one bulk run per interval.
+ */
+export const bulkPatienceMs = 10_000;
+
+export function planBatch(queue: readonly Waiting[], limits: BatchLimits, time: PlanTime): BatchPlan {
+  const { nowMs } = time;
   if (queue.length === 0) return { kind: 'rest' };
   const drop = expired(queue, nowMs);
   if (drop.length > 0) return { kind: 'drop', drop };
 
   let soonestMs = Infinity;
-  for (const group of groupsOf(queue, tierNow(queue))) {
+  for (const group of groupsOf(queue, tierNow(queue, time))) {
     const take = fill(queue, group, limits);
     const oldest = queue[group[0] ?? 0];
     if (oldest?.group === undefined) return { kind: 'run', take, because: 'alone' };
@@ -79,9 +94,12 @@ function timeLeft(queue: readonly Waiting[], nowMs: number): number {
   return queue.reduce((least, { deadlineMs }) => Math.min(least, (deadlineMs ?? Infinity) - nowMs), Infinity);
 }
 
-/** The tier of the next run: bulk only while no interactive request waits. */
-function tierNow(queue: readonly Waiting[]): Tier {
-  return queue.some(({ tier }) => tier === 'interactive') ? 'interactive' : 'bulk';
+/** The tier of the next run: bulk only while no interactive request waits, or when bulk requests are due. */
+function tierNow(queue: readonly Waiting[], { nowMs, bulkRanAtMs }: PlanTime): Tier {
+  if (!queue.some(({ tier }) => tier === 'interactive')) return 'bulk';
+  const oldest = queue.find(({ tier }) => tier === 'bulk');
+  const sinceMs = Math.max(oldest?.enqueuedAtMs ?? Infinity, bulkRanAtMs);
+  return nowMs - sinceMs >= bulkPatienceMs ? 'bulk' : 'interactive';
 }
 
 /** A tier's positions by group, the group with the oldest request first. A request that runs alone is its own group. */
@@ -97,7 +115,8 @@ function groupsOf(queue: readonly Waiting[], turn: Tier): readonly (readonly num
 }
 
 /**
- * The oldest requests of the group that fit into one run. A smaller request does not overtake one that does not fit.
+ * The oldest requests of the group that fit into one run. A smaller request does not overtake a request that does not
+ * fit.
  */
 function fill(queue: readonly Waiting[], group: readonly number[], limits: BatchLimits): readonly number[] {
   const sum = { rows: 0, elements: 0, bytes: 0 };

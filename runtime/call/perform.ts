@@ -7,6 +7,7 @@
  */
 import { AppError } from '../../api/errors.ts';
 import { outcomeKindOf } from '../../api/outcomes.ts';
+import type { Tier } from '../../api/tiers.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { ClientGone, clientErrorOf, errorHeaders, isStream, jsonAnswer, type Answer } from './answer.ts';
@@ -23,8 +24,8 @@ export type CallDeps = {
   readonly admit: () => void;
   /** Whether the queue is empty and a worker is free. */
   readonly isIdle: () => boolean;
-  /** Expected queueing time of a request that arrives now. */
-  readonly expectedWaitMs: () => number;
+  /** Expected queueing time of a request of a tier that arrives now. */
+  readonly expectedWaitMs: (tier: Tier) => number;
   /** The server's own deadline. If a client sets a shorter one, an expired request counts as the client's failure. */
   readonly ownDeadlineMs: () => number;
   /** Deadlines of the calls that are not answered yet. */
@@ -37,8 +38,8 @@ export type CallDeps = {
 };
 
 /**
- * The dependencies for requests of sidecars. Golden cases and replayed samples are not traffic: they are not counted,
- * and no samples are kept of them.
+ * The dependencies for requests of sidecars. Golden cases and replayed samples are not traffic: they are not counted
+ * and not sampled.
  */
 export function uncounted(deps: CallDeps): CallDeps {
   return { ...deps, observer: observers([]), tellsService: true };
@@ -178,12 +179,12 @@ function streamed(live: Live, answer: Answer, source: AsyncIterable<Uint8Array>)
 }
 
 function fail(live: Live, error: unknown): Answer | undefined {
-  const { deps, handler, trace } = live;
+  const { deps, incoming, handler, trace } = live;
   trace.encoded();
   const shown = recordFailure(live, error);
   if (shown === undefined) return undefined;
   const { code, status } = shown;
-  const answer = jsonAnswer(handler.errorBody(shown), status, errorHeaders(shown, deps.expectedWaitMs()));
+  const answer = jsonAnswer(handler.errorBody(shown), status, errorHeaders(shown, deps.expectedWaitMs(incoming.tier)));
   // Close the connection: the server does not wait for the rest of a body that was too slow.
   return withHeaders(live, { ...answer, closes: code === 'BODY_TOO_SLOW' });
 }

@@ -1,6 +1,7 @@
 /**
  * Compares an answer of the Open Inference Protocol with the expected outputs.
- * Owns: reading an answer in either form. Numbers are compared as numbers, integers beyond 2^53 digit by digit. Pure.
+ * Owns: reading an answer in either form. Numbers are compared by their value; integers beyond 2^53 are compared digit
+ * by digit. Pure.
  */
 import { errorBody, statusIn, type Answer, type Check } from './cases.ts';
 import type { Values } from './models.ts';
@@ -9,7 +10,7 @@ import { valuesOfBytes } from './tensor-bytes.ts';
 
 const refusals = [400, 413];
 const largestFloat32 = (2 - 2 ** -23) * 2 ** 127;
-/** In the models with a tolerance, a sum is at most this many times the largest input. */
+/** In a model with a tolerance, a sum is at most this many times the largest input. */
 const mostAdded = 4;
 
 /** How far a number may be from the expected one. */

@@ -19,15 +19,15 @@ export type Part = Buffer | { readonly pauseMs: number } | 'end' | 'destroy';
 export type Due = { readonly check: Check; /** The answer to HEAD has no body. */ readonly head?: boolean };
 
 export type Case = {
-  /** The kind of case, for the summary and for reading a fault. */
+  /** The kind of case, for the summary and for reports of faults. */
   readonly kind: string;
   readonly server: string;
   readonly parts: readonly Part[];
   /** One check for each expected answer, in order. */
   readonly due: readonly Due[];
   /**
-   * keep: every answer comes and the connection stays usable. close: every answer comes, then the connection may close.
-   * free: the bytes are not valid HTTP or are truncated; there may be fewer answers, and the connection must close
+   * keep: every answer arrives and the connection stays usable. close: every answer arrives, then the connection may
+   * close. free: the bytes are truncated or are not valid HTTP. Fewer answers may arrive, and the connection must close
    * after `end`. gone: the client disconnects; no answer is expected.
    */
   readonly connection: 'keep' | 'close' | 'free' | 'gone';
@@ -63,7 +63,7 @@ export function postParts(chance: Chance, { path, body, headers = [] }: Post): P
   return split(chance, Buffer.concat([head, whole]));
 }
 
-/** Mostly in one write; else in a few, with short waits. */
+/** Mostly in one write, otherwise in a few writes with short waits between them. */
 export function split(chance: Chance, bytes: Buffer): Part[] {
   if (bytes.length < 2 || chance.percent(93)) return [bytes];
   const at = chance.between(1, bytes.length - 1);
@@ -89,7 +89,7 @@ export function get(path: string, headers: readonly string[] = [], method = 'GET
   return Buffer.from(`${[`${method} ${path} HTTP/1.1`, 'Host: fuzz', ...headers].join('\r\n')}\r\n\r\n`, 'latin1');
 }
 
-/** One of the statuses; an error status must come with an error message. */
+/** The answer must have one of the statuses. An error status must come with an error message. */
 export function statusIn(...statuses: readonly number[]): Check {
   return (answer) =>
     statuses.includes(answer.status) ? errorBody(answer) : `status ${answer.status}, expected ${statuses.join(' or ')}`;

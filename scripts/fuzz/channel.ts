@@ -103,7 +103,9 @@ export class Channel {
     return { problem: undefined, statuses };
   }
 
-  /** The server may read extra bytes as requests: their answers must be complete and not a 500. */
+  /**
+   * The server may read extra bytes as requests. The answers to such requests must be complete, and none may be a 500.
+   */
   async #untilClosed(deadline: number, statuses: number[]): Promise<string | undefined> {
     for (;;) {
       const answer = await this.#next({ check: () => undefined }, deadline);
@@ -132,7 +134,7 @@ export class Channel {
     }
   }
 
-  /** @returns false when the time is over */
+  /** @returns false when the deadline has passed */
   #more(deadline: number): Promise<boolean> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => resolve(false), Math.max(0, deadline - performance.now()));

@@ -1,7 +1,8 @@
 /**
- * Cases of `POST /v1/embeddings`: texts of all of Unicode, token ids, both formats; valid and mutated ones.
- * Owns: the oracle: words of the tiny vocabulary have known ids; a row has the same vector alone and in a batch; base64
- * has the same numbers as the list.
+ * Cases of `POST /v1/embeddings`: texts from all of Unicode, token ids, and both formats. Requests are valid or
+ * mutated.
+ * Owns: the oracle. Words of the tiny vocabulary have known ids, a row has the same vector alone and in a batch, and
+ * base64 has the same numbers as the list.
  */
 import { tinyVocabulary } from '../../test/support/tiny-encoder.ts';
 import { openAiError, parseOrUndefined, postParts, type Answer, type Case, type Check } from './cases.ts';
@@ -10,9 +11,9 @@ import { mutate, mutateBytes, object, oddValue, print, type Obj, type Tree } fro
 import { encoderName } from './models.ts';
 
 export const encoderLimits = { maxTokens: 16, width: 16 } as const;
-/** Sums over padding and over other rows of a batch are added in another order. */
+/** The tolerance: in a batch with padding and other rows, a sum's terms may be added in another order. */
 const allowed = 2e-4;
-/** Vectors by their rows of ids; later answers are compared with the first one. */
+/** For each row of ids, the vector of its first answer. Later answers are compared with it. */
 const known = new Map<string, readonly number[]>();
 const knownLimit = 20_000;
 

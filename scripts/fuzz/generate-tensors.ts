@@ -1,5 +1,5 @@
 /**
- * Cases of infer requests: JSON, binary data after JSON, raw bytes; valid and mutated ones.
+ * Cases of infer requests: JSON, binary data after JSON, and raw bytes. Requests are valid or mutated.
  * Owns: how a request is made and mutated. reference.ts computes the expected answer. Pure.
  */
 import { checkOf } from './answers.ts';
@@ -237,7 +237,7 @@ function jsonValue(datatype: Datatype, value: number | bigint | string, chance: 
   return typeof value === 'number' && Object.is(value, -0) ? new Raw('-0') : value;
 }
 
-/** id, outputs and parameters: mostly absent. Results of FP16 are requested as bytes. */
+/** The fields id, outputs and parameters are mostly absent. FP16 results are requested as bytes. */
 function withOptions(model: TensorModel, request: Obj, chance: Chance): Obj {
   if (chance.percent(20)) request.set('id', chance.pick(['1', '', 'id "x"', 'é', 'x'.repeat(200)]));
   const parameters = parametersOf(model, chance);

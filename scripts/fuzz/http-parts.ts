@@ -26,7 +26,7 @@ export function keepOpen(kind: string, parts: readonly Part[], ...due: readonly 
   return { kind: `http/${kind}`, server, parts, due, connection: 'keep' };
 }
 
-/** The client closes its sending side, so that the server does not wait for more. */
+/** The client closes its sending side, so that the server does not wait for more bytes. */
 export function freeToClose(kind: string, parts: readonly Part[], ...statuses: readonly number[]): Case {
   return {
     kind: `http/${kind}`,

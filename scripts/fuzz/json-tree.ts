@@ -60,7 +60,7 @@ type Place = {
   readonly twice: (value: Tree) => void;
 };
 
-/** All positions in a tree, at most `max`. */
+/** The positions in a tree, at most `max` of them. */
 function placesOf(tree: Tree, max = 200): Place[] {
   const places: Place[] = [];
   const visit = (node: Tree): void => {

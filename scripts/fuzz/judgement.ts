@@ -1,5 +1,5 @@
 /**
- * The reference's verdict on a request, and small JSON readers that can end its parsing.
+ * The reference's verdict on a request, and small JSON readers that end the parsing of the request with a verdict.
  * Owns: `Judgement`, and the exception that carries one out of nested parsing. Pure.
  */
 import type { RefTensor } from './models.ts';
@@ -16,7 +16,7 @@ export type Judgement =
   | {
       readonly kind: 'Refused';
       readonly why: string;
-      /** The request's own time-out may come before the refusal. */ readonly mayExpire?: boolean;
+      /** The request's own timeout may expire before the refusal. */ readonly mayExpire?: boolean;
     }
   | { readonly kind: 'Unsure' };
 

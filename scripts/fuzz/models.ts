@@ -71,7 +71,7 @@ function identityOf(name: string, datatype: Datatype, dims: readonly (number | s
 
 const manyTypes = ['INT8', 'UINT8', 'INT16', 'UINT16', 'INT32', 'UINT32', 'UINT64', 'FP64'] as const;
 
-/** An input and an output of every type that the other models do not have. */
+/** A model with an input and an output of every type that the other models do not have. */
 const types: TensorModel = {
   name: 'types',
   tolerance: 0,

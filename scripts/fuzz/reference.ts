@@ -1,5 +1,5 @@
 /**
- * The expected result of an infer request by the Open Inference Protocol, implemented independently of the runtime.
+ * The expected result of an infer request of the Open Inference Protocol, computed independently of the runtime.
  * Owns: the oracle of tensor requests: the expected outputs, an expected refusal (status 400 or 413), or `Unsure` where
  * the protocol leaves it open. Pure.
  */
@@ -88,7 +88,7 @@ function parse(bytes: Buffer): unknown {
   return value;
 }
 
-/** For a body that is valid JSON. */
+/** The reference's result for a body that is valid JSON. */
 function depthOf(text: string): number {
   let [depth, most] = [0, 0];
   for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/g)) {
@@ -214,7 +214,7 @@ function valueOf(datatype: Datatype, value: unknown): number | bigint | string {
 }
 
 /**
- * True when the runtime can pass the string on unchanged: the binding ends a string at NUL, and a lone surrogate has no
+ * True when the runtime can pass the string on unchanged. The binding ends a string at NUL, and a lone surrogate has no
  * UTF-8 form.
  */
 function isText(value: unknown): value is string {

@@ -1,5 +1,5 @@
 /**
- * The fuzz run: lanes that send cases, a prober beside them, and the results.
+ * The fuzz run: lanes that send cases, a prober that runs at the same time, and the results.
  * Owns: the order of cases (each index once, over all lanes), the bounds of the run, and what counts as a fault: a
  * wrong answer, a missing answer, a dead process, a failed liveness probe, memory over its limit.
  * Limits: ends after the given number of requests or seconds, or at the 20th fault.
@@ -142,7 +142,7 @@ class Run {
     return new Channel({ host, port, patienceMs: patience });
   }
 
-  /** Like a kubelet's probe, each on a new connection. */
+  /** Each probe uses a new connection, like a kubelet's probe. */
   async #probe(): Promise<void> {
     const names = [...this.#servers.ports.keys()];
     while (!this.#over && this.#servers.death === undefined) {
@@ -175,7 +175,7 @@ class Run {
     }
   }
 
-  /** The process is alive at the end, and every server still answers correctly. */
+  /** Checks at the end that the process is alive and every server still answers correctly. */
   async #last(): Promise<void> {
     const { death } = this.#servers;
     if (death !== undefined) return this.#fault(death);
@@ -234,7 +234,7 @@ const generators: Readonly<Record<Target, (chance: Chance) => Case>> = {
   embeddings: embeddingsCase,
 };
 
-/** @param chosen the targets, one of which is picked at random */
+/** @param chosen the targets; one of them is picked at random */
 export function caseOf(seed: number, index: number, chosen: readonly Target[]): Case {
   const chance = new Chance(seed, index);
   return generators[chance.pick(chosen)](chance);

@@ -64,7 +64,7 @@ export class Servers {
     return Math.round(Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1] ?? 0) / 1024);
   }
 
-  /** The child ends by itself when its parent ends, and is killed when it does not. */
+  /** The child ends by itself when its parent ends. It is killed when it does not end. */
   async stop(): Promise<void> {
     if (this.death !== undefined) return;
     const gone = new Promise((resolve) => {

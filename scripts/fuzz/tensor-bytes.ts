@@ -1,7 +1,8 @@
 /**
  * Tensors as bytes and as JSON, written and read without any code of the runtime.
- * Owns: the fuzzer's own implementation of the binary extension; an oracle that shares code with the runtime would
- * share its bugs. Pure.
+ * Owns: the fuzzer's own implementation of the binary extension. An oracle that shared code with the runtime would
+ * share its bugs.
+ * Pure.
  */
 import type { Datatype, RefTensor, Values } from './models.ts';
 

@@ -1,4 +1,4 @@
-/** docs/reference/reasons.md: every reason with its meaning and what to do, a section for each source. */
+/** docs/reference/reasons.md: every reason with its meaning and what to do, in one section per source. */
 import { decisionConditions, reasons, sources, type Reason, type ReasonSource } from '../../api/reasons.ts';
 
 /** A row with all its columns; absent ones are undefined. */

@@ -63,7 +63,9 @@ function pointUrlsAtJavaScript(app: string): void {
   }
 }
 
-/** Plain JavaScript and JSON of the repository that emitted files import and the compiler does not copy. */
+/**
+ * Plain JavaScript and JSON files of the repository that emitted files import. The compiler does not copy these files.
+ */
 function copyImportedFiles(repository: string, app: string): void {
   for (const file of javaScriptIn(app)) {
     for (const specifier of specifiersIn(readFileSync(file, 'utf8'))) {
@@ -83,7 +85,7 @@ function installPackage(repository: string, app: string, folder: string): void {
   const source = join(repository, folder);
   if (!existsSync(source)) throw new BuildError(`${folder} is not installed: npm ci`);
   const target = join(app, folder);
-  // Leave out packages nested in this one: the list has an entry for each that is needed.
+  // Leave out packages nested in this one: the list has a separate entry for each nested package that is needed.
   cpSync(source, target, {
     recursive: true,
     dereference: true,
@@ -96,7 +98,7 @@ function installPackage(repository: string, app: string, folder: string): void {
   }
 }
 
-/** The Node that runs this script: when started by npm, the one that the lock file pins. */
+/** The Node that runs this script. When npm started the script, it is the version that the lock file pins. */
 function installNode(root: string): void {
   const target = join(root, 'usr/local/bin/node');
   mkdirSync(dirname(target), { recursive: true });

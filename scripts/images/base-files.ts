@@ -3,7 +3,8 @@
  * time zones.
  * Owns: the list of Debian packages. The image has no shell and no package manager, so only these packages need
  * patches.
- * Why: dpkg -x of packages instead of a base image: it needs the machine's own package sources and no registry.
+ * Why: packages are unpacked with dpkg -x instead of using a base image, because that needs the machine's own package
+ * sources and no registry.
  */
 import {
   chmodSync,

@@ -1,7 +1,7 @@
 /**
- * Which packages of node_modules an image needs: those that its program imports, and their dependencies.
- * Owns: following imports of emitted JavaScript to packages, and packages to their dependencies by the lock file, so
- * that an image contains only packages that it uses. There is no list to maintain.
+ * Which packages of node_modules an image needs: the packages that its program imports, and their dependencies.
+ * Owns: following the imports of emitted JavaScript to packages, and the lock file from packages to their dependencies.
+ * An image therefore contains only packages that it uses, without a list that people must maintain.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
@@ -16,8 +16,8 @@ type LockedPackage = {
 export type Lock = Readonly<Record<string, LockedPackage>>;
 
 /**
- * Dependencies that Node never loads: those of onnxruntime-node's install script, which is not run here (it would
- * download CUDA), and those that tar-stream and its streams import under another runtime, Bare.
+ * Dependencies that Node never loads. Some are used by onnxruntime-node's install script, which is not run here because
+ * it would download CUDA. The others are imported by tar-stream and its streams under another runtime, Bare.
  */
 const neverLoaded: ReadonlySet<string> = new Set(['adm-zip', 'global-agent', 'bare-fs', 'bare-events']);
 
@@ -57,7 +57,7 @@ function packageOf(specifier: string): string | undefined {
 }
 
 /**
- * The folders of node_modules that `names` need, with those of their dependencies.
+ * The folders of node_modules that `names` and their dependencies need.
  *
  * @param lock `packages` of package-lock.json: folder → package
  * @returns folders such as `node_modules/express`, sorted
@@ -84,7 +84,7 @@ function neededBy(folder: string, lock: Lock): readonly string[] {
   return [...Object.keys(dependencies).filter((name) => !neverLoaded.has(name)), ...optional];
 }
 
-/** As Node resolves a package: beside the importer, then in each outer node_modules. */
+/** Resolves a package as Node does: first next to the importer, then in each outer node_modules. */
 function nearest(name: string, from: string, lock: Lock): string | undefined {
   for (let base = from; ; base = base.slice(0, Math.max(0, base.lastIndexOf('/node_modules/')))) {
     const folder = base === '' ? `node_modules/${name}` : `${base}/node_modules/${name}`;

@@ -1,8 +1,8 @@
 /**
  * Makes an OCI archive of a folder.
  * Owns: the image's configuration (user, entry point, environment, labels) and the calls of buildah.
- * Why: one uncompressed layer with one timestamp for every file: the same commit gives the same layer, and a node need
- * not decompress it.
+ * Why: the image has one uncompressed layer with one timestamp for every file, so the same commit gives the same layer,
+ * and a node does not have to decompress it.
  */
 import { BuildError, isInstalled, runProgram } from './run-program.ts';
 

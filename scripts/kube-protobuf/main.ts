@@ -1,8 +1,9 @@
 /**
  * Rewrites local/api-server/builtin/messages.json, the field numbers of Kubernetes' Go types.
- * Owns: which types local mode reads as protobuf, and what is kept of them: numbers, names, types, and whether zero
- * differs from unset. Run by hand for a newer Kubernetes, with the folder of the Go modules:
- * `scripts/kube-protobuf/main.ts "$(go env GOMODCACHE)/k8s.io" v0.35.4`, by the project's Node.
+ * Owns: which types local mode reads as protobuf, and what is kept of each field: number, name, type, and whether zero
+ * differs from unset.
+ * Run: by hand for a newer Kubernetes, with the project's Node and the folder of the Go modules:
+ * `scripts/kube-protobuf/main.ts "$(go env GOMODCACHE)/k8s.io" v0.35.4`.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

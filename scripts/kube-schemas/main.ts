@@ -1,8 +1,9 @@
 /**
  * Rewrites local/api-server/builtin/schemas.json from the OpenAPI documents of a real API server.
- * Owns: which built-in types local mode has and what is kept of their schemas: structure, list types and keys,
- * meaningful defaults; no descriptions. Run by hand for a newer Kubernetes: `kubectl proxy --port 8001`, then
- * `scripts/kube-schemas/main.ts http://127.0.0.1:8001`, by the project's Node.
+ * Owns: which built-in types local mode has, and what is kept of their schemas: structure, list types and keys, and
+ * meaningful defaults, but not descriptions.
+ * Run: by hand for a newer Kubernetes, with the project's Node: `kubectl proxy --port 8001`, then
+ * `scripts/kube-schemas/main.ts http://127.0.0.1:8001`.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -55,7 +56,7 @@ function isMeaningless(value: unknown): boolean {
   return value === '' || value === 0 || value === false || (isJson(value) && Object.keys(value).length === 0);
 }
 
-/** Keeps the structure. A reference that was wrapped only to add a default becomes a plain one. */
+/** Keeps the structure. A reference that was wrapped only to add a default becomes a plain reference. */
 function trim(schema: unknown): unknown {
   if (!isJson(schema)) return schema;
   const [wrapped] = Array.isArray(schema['allOf']) ? (schema['allOf'] as unknown[]) : [];

@@ -80,7 +80,7 @@ export class TreeCopy {
     };
     child.stdout.on('data', hear);
     child.stderr.on('data', hear);
-    // A process group of its own, to kill the processes that tests started too.
+    // mocha gets its own process group, so that the processes that tests started can be killed, too.
     this.#kill = (): void => {
       if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
     };
@@ -104,7 +104,7 @@ export class TreeCopy {
   }
 }
 
-/** A hard link, or a copy on another file system. */
+/** Makes a hard link, or a copy when the target is on another file system. */
 function link(from: string, to: string): void {
   if (statSync(from).isDirectory()) return cpSync(from, to, { recursive: true });
   try {

@@ -1,5 +1,6 @@
 /**
- * Finds the text that a mutant changes: the file by an exported name, the declaration, the text in it. Pure.
+ * Finds the text that a mutant changes: first the file, by an exported name, then the declaration, then the text in it.
+ * Pure.
  * Owns: parsing this repository's layout: a top-level declaration begins in the first column and ends at the next
  * closing bracket there, or before the next declaration. White space and trailing commas in a mutant's text do not
  * matter.
@@ -35,7 +36,9 @@ export function mutated(sources: readonly Source[], { name, of, home = '', withi
 
 type Place = readonly [begin: number, end: number];
 
-/** The position of a text in another, ignoring layout. White space at its ends matches any white space. */
+/**
+ * The position of one text in another, ignoring layout. White space at the ends of the text matches any white space.
+ */
 function placesOf(body: string, wanted: string): readonly Place[] {
   const all = characters(body);
   const plain = all.map(({ character }) => character).join('');

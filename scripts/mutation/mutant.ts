@@ -8,14 +8,17 @@ export type Mutant = {
    * file.
    */
   readonly of: string;
-  /** The folder, when another one exports the same name. */
+  /** The folder of the file, needed when a file in another folder exports the same name. */
   readonly home?: string;
-  /** The function that contains the text, when it is another one in the same file. */
+  /** The function that contains the text, when it is not the exported one but another in the same file. */
   readonly within?: string;
-  /** Occurs exactly once in that function. */
+  /** The text to replace, which occurs exactly once in the function. */
   readonly from: string;
   readonly to: string;
-  /** Globs of the test files that should fail; absent: those that import the file directly, or through few others. */
+  /**
+   * Globs of the test files that should fail. Absent: the test files that import the file directly or through few
+   * others.
+   */
   readonly tests?: readonly string[];
 };
 

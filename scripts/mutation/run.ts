@@ -26,7 +26,7 @@ const leastMs = 60_000;
 /** Folders outside of the program: their exports do not belong to mutants. */
 const notProgram = /^(?:test|scripts|docs|node_modules|examples|bench)\//;
 
-/** Files that git tracks, or would add. */
+/** Files that git tracks, and new files that it does not ignore. */
 export function sourceFiles(root: string): readonly string[] {
   const list = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '-z'], {
     cwd: root,

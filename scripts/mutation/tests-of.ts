@@ -1,6 +1,7 @@
 /**
  * Chooses the tests for a mutant of a file.
- * Owns: the globs of a mutant, or, without any, the test files that import the file directly or through few others.
+ * Owns: the choice. It is the mutant's globs or, when the mutant has no globs, the test files that import the file
+ * directly or through few others.
  * Limits: `mostTests` files, the nearest first, to keep a mutant cheap.
  */
 import { existsSync, globSync, readFileSync } from 'node:fs';

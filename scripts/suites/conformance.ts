@@ -1,7 +1,8 @@
 /**
  * `npm run test:conformance`: checks on a real API server what the operator relies on.
- * Owns: the choice of the server: the one in KUBECONFIG, else etcd and kube-apiserver from the folder in
- * KUBEBUILDER_ASSETS, started and ended here as envtest does. With neither it reports that it is skipped.
+ * Owns: the choice of the server. It is the server in KUBECONFIG; otherwise etcd and kube-apiserver are started from
+ * the folder in KUBEBUILDER_ASSETS and ended afterwards, as envtest does. When neither variable is set, the suite
+ * reports that it is skipped.
  * Ends: 0 when every test passed or all were skipped, 1 when one failed, 2 when the set-up is wrong.
  */
 import '../node-guard.cjs';

@@ -16,7 +16,7 @@ import { defaultTag } from '../images/default-tag.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 const image = process.env['ONNX_E2E_IMAGE'] ?? defaultTag;
-/** Loading a model, a rollout and its settling take seconds each; a story has several of them. */
+/** Loading a model, a rollout and its settling take seconds each; a story contains several of these. */
 const storyTimeoutMs = 600_000;
 
 const usage = `usage: npm run test:e2e -- [--only local|cluster] [--grep PATTERN]

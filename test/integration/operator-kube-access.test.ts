@@ -1,6 +1,6 @@
 /** Credentials from a kubeconfig, and the operator's health endpoints. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../lib/clock.ts';
@@ -9,6 +9,7 @@ import { createRegistry } from '../../lib/metrics.ts';
 import { loadAccess } from '../../kube/client/access.ts';
 import { cachesHeard, cachesSynced, healthApp } from '../../kube/controller/health.ts';
 import { statusOf } from '../../kube/client/kube-error.ts';
+import { eventually } from '../support/eventually.ts';
 import { misdeeds, things } from '../support/hostile-api.ts';
 import { endWorlds, hostileWorld } from '../support/hostile-world.ts';
 
@@ -64,6 +65,32 @@ describe('loadAccess', () => {
     api.nextLists.push(misdeeds.status(401, 'Unauthorized'), misdeeds.status(401, 'Unauthorized'));
     await assert.rejects(client.list(things, {}), (error) => statusOf(error)?.status === 401);
     assert.equal(api.seen.lists, 5);
+  });
+
+  it('opens a watch again with fresh credentials after a 401, once', async () => {
+    let rotate = (): Promise<unknown> => Promise.resolve();
+    const { api, client } = await hostileWorld({
+      access: async (server) => {
+        const path = await kubeconfig(server, { token: 'secret-1' });
+        rotate = () => kubeconfig(server, { token: 'secret-2' });
+        return loadAccess({ kubeconfig: path }, systemClock);
+      },
+    });
+    const { resourceVersion } = await client.list(things, {});
+    await rotate();
+    const refused = misdeeds.status(401, 'Unauthorized');
+    const end = new AbortController();
+    const watch = client.watch(things, { resourceVersion, timeoutSeconds: 60 }, end.signal);
+    api.nextWatches.push(refused);
+    const first = watch[Symbol.asyncIterator]().next();
+    await eventually('the watch', () => api.openWatches === 1);
+    assert.equal(api.lastAuthorization, 'Bearer secret-2');
+    end.abort();
+    await first.catch(() => {});
+    api.nextWatches.push(refused, refused);
+    const denied = client.watch(things, { resourceVersion, timeoutSeconds: 60 }, new AbortController().signal);
+    await assert.rejects(denied[Symbol.asyncIterator]().next(), (error) => statusOf(error)?.status === 401);
+    assert.equal(api.seen.watches, 4);
   });
 
   it('runs an exec plugin for a token', async () => {
@@ -136,6 +163,36 @@ describe('loadAccess', () => {
       message: /context 'other'/,
     });
   });
+
+  it('refuses a context whose user is missing, and leaves one without a user anonymous', async () => {
+    const path = await kubeconfig('http://127.0.0.1:1', { token: 'a' });
+    const text = await readFile(path, 'utf8');
+    await writeFile(path, text.replace('"user":"u"', '"user":"other"'));
+    await assert.rejects(loadAccess({ kubeconfig: path }, systemClock), {
+      code: 'BAD_CONFIG',
+      message: /config: context 'c' refers to the user 'other', which the file does not contain/,
+    });
+    await writeFile(path, text.replace('"user":"u",', ''));
+    const anonymous = await loadAccess({ kubeconfig: path }, systemClock);
+    assert.deepEqual((await anonymous.credentials()).headers, {});
+  });
+
+  // prettier-ignore
+  const proxies: readonly { readonly name: string; readonly url: string; readonly says: RegExp }[] = [
+    { name: 'a SOCKS proxy', url: 'socks5://127.0.0.1:1080',
+      says: /a SOCKS proxy \(proxy-url 'socks5:'\) is not supported: set proxy-url to an HTTP proxy .*, or remove it/ },
+    { name: 'a proxy of another protocol', url: 'ftp://proxy',
+      says: /proxy-url 'ftp:' is not supported: set proxy-url to an HTTP proxy \(http: or https:\)$/ },
+    { name: 'a proxy without a protocol', url: 'proxy', says: /proxy-url 'proxy' is not a URL/ },
+  ];
+  for (const { name, url, says } of proxies) {
+    it(`refuses ${name}`, async () => {
+      const path = await kubeconfig('https://api', { token: 'a' });
+      const text = await readFile(path, 'utf8');
+      await writeFile(path, text.replace('"server"', `"proxy-url":"${url}","server"`));
+      await assert.rejects(loadAccess({ kubeconfig: path }, systemClock), { code: 'BAD_CONFIG', message: says });
+    });
+  }
 });
 
 describe('healthApp', () => {

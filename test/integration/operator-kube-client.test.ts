@@ -30,6 +30,32 @@ describe('HttpKubeClient', () => {
     assert.equal(api.seen.others, 1);
   });
 
+  for (const { status, holds } of [
+    { status: 429, holds: true },
+    { status: 503, holds: true },
+    { status: 500, holds: false },
+  ]) {
+    it(`${holds ? 'holds' : 'does not hold'} other requests for the Retry-After of a ${status}`, async () => {
+      const { api, client } = await hostileWorld();
+      const busy = misdeeds.status(status, 'Busy', { headers: { 'retry-after': '60' } });
+      api.nextOthers.push(busy, ok);
+      await assert.rejects(client.get(things, thing.metadata), (error) => statusOf(error)?.status === status);
+      const other = client.get(things, { name: 'y', namespace: 'default' });
+      if (holds) await assert.rejects(other, (error) => (statusOf(error)?.afterMs ?? 0) > 50_000);
+      else assert.equal((await other).metadata.uid, 'u');
+      assert.equal(api.seen.others, holds ? 1 : 2);
+    });
+  }
+
+  it('holds the start of a watch while the server has asked the client to wait', async () => {
+    const { api, client } = await hostileWorld();
+    api.nextOthers.push(misdeeds.status(429, 'TooManyRequests', { headers: { 'retry-after': '60' } }));
+    await assert.rejects(client.get(things, thing.metadata));
+    const watch = client.watch(things, { resourceVersion: '1', timeoutSeconds: 60 }, new AbortController().signal);
+    await assert.rejects(watch.next(), (error) => statusOf(error)?.status === 429);
+    assert.equal(api.seen.watches, 0);
+  });
+
   it('repeats a read once when a reused connection is dead, but never a write', async () => {
     const { api, client } = await hostileWorld();
     api.nextOthers.push(misdeeds.reset(), ok);

@@ -8,7 +8,7 @@ import { silentLogger } from '../../lib/log.ts';
 import { createRegistry, expose } from '../../lib/metrics.ts';
 import { loadAccess } from '../../kube/client/access.ts';
 import { HttpKubeClient } from '../../kube/client/http-client.ts';
-import type { KubeObject } from '../../kube/client/object.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import { Reflector } from '../../kube/cache/reflector.ts';
 import type { ResourceType } from '../../kube/client/resource-type.ts';
 import { eventually } from './eventually.ts';

@@ -173,7 +173,7 @@ export class RealApiServer {
   }
 }
 
-/** Chosen together, so that they differ. */
+/** Choose the ports at the same time, so that they differ. */
 async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
   await Promise.all(servers.map((server) => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))));

@@ -1,7 +1,8 @@
 /**
- * The columns that `kubectl get` shows of built-in objects.
+ * The columns that `kubectl get` shows for built-in objects.
  * Owns: the columns per kind, as the real server prints them. Kinds without a row show name and age.
  */
+import { controllerOf } from '../../../api/kube-object.ts';
 import { at, listOf, numberAt, recordOf, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import type { StoredObject } from '../../objects.ts';
 import type { Column } from '../resource.ts';
@@ -138,7 +139,7 @@ const byKind: Readonly<Record<string, readonly Column[]>> = {
   ],
   'apps/ControllerRevision': [
     nameColumn,
-    column('Controller', controllerOf),
+    column('Controller', controllerText),
     column('Revision', (object) => numberAt(object, 'revision') ?? 0, { type: 'integer' }),
     ageColumn,
   ],
@@ -290,8 +291,8 @@ function endpointsText(object: StoredObject): string {
   return texts.join(',') || '<none>';
 }
 
-function controllerOf(object: StoredObject): string {
-  const owner = object.metadata.ownerReferences?.find((one) => one.controller === true);
+function controllerText(object: StoredObject): string {
+  const owner = controllerOf(object);
   if (owner === undefined) return '<none>';
   const [group] = owner.apiVersion.includes('/') ? owner.apiVersion.split('/') : [''];
   return `${owner.kind.toLowerCase()}${group === '' ? '' : `.${group ?? ''}`}/${owner.name}`;

@@ -29,7 +29,8 @@ export async function* readTar(pieces: AsyncIterable<Uint8Array>): AsyncGenerato
   pipeline(Readable.from(source.pieces()), archive).catch(() => {});
   try {
     for await (const content of archive) {
-      yield { ...describe(content.header), bytes: bytesOf(content, source) };
+      const entry = describe(content.header);
+      yield { ...entry, bytes: entry.kind === 'folder' ? noBytes() : bytesOf(content, source) };
       // Skip the rest of the content, to reach the next header.
       content.resume();
     }
@@ -37,6 +38,9 @@ export async function* readTar(pieces: AsyncIterable<Uint8Array>): AsyncGenerato
     throw source.errorFor(error);
   }
 }
+
+/** A folder has no content, whatever size its header has: tar-stream would never end it. */
+async function* noBytes(): AsyncGenerator<Uint8Array, void, void> {}
 
 /** Does not close the content at the end, so that a caller may stop reading an entry. */
 async function* bytesOf(content: AsyncIterable<unknown>, source: Source): AsyncGenerator<Uint8Array, void, void> {
@@ -58,7 +62,10 @@ class Source {
     this.#pieces = pieces;
   }
 
-  /** A generator around #noted(): the archive throws its errors into this one, and #noted() only sees the input's. */
+  /**
+   * Wraps #noted() in a second generator. The archive throws its own errors into this outer generator, so #noted() only
+   * notes errors of the input.
+   */
   async *pieces(): AsyncGenerator<Uint8Array, void, void> {
     for await (const piece of this.#noted()) yield piece;
   }
@@ -81,7 +88,8 @@ class Source {
 function describe({ name, size, type }: Header): Omit<TarEntry, 'bytes'> {
   // tar-stream returns null for a negative size and then never ends the content.
   if (!Number.isSafeInteger(size) || size < 0) throw new TarError('the size in a header is invalid');
-  return { path: name, sizeBytes: size, kind: kindOf(type) };
+  const kind = kindOf(type);
+  return { path: name, sizeBytes: kind === 'folder' ? 0 : size, kind };
 }
 
 /** tar-stream returns null for an unknown type. */

@@ -16,6 +16,38 @@ const applying = [
 
 // prettier-ignore
 export const operatorMutants = [
+  ...group(['test/unit/kube/client/throttle.test.ts'], [
+    { name: 'a pause of the API server ends when a shorter one is asked for', of: 'Throttle',
+      from: 'if (until <= this.#pausedUntil) return;', to: '' },
+    { name: 'the API server can pause the operator for ever', of: 'Throttle',
+      from: 'Math.min(ms, maxPauseMs)', to: 'ms' },
+    { name: 'all requests start at once after a pause', of: 'Throttle',
+      from: 'now < this.#nextSlowAt', to: 'false' },
+    { name: 'a request that is not sent uses the rate', of: 'Throttle',
+      from: 'isSoon ? tokens - 1 : tokens', to: 'tokens - 1' },
+  ]),
+  ...group(['test/unit/kube/controller/fair-queue.test.ts', 'test/unit/kube/controller/workqueue.test.ts'], [
+    { name: 'an urgent key waits for its namespace', of: 'FairQueue',
+      from: 'if (moreUrgent(priority, known.priority) === known.priority) return;', to: 'return;' },
+    { name: 'a waiting key is never aged', of: 'FairQueue',
+      from: 'this.#turns % agedEvery === 0', to: 'false' },
+    { name: 'a young key takes the turn of an aged one', of: 'FairQueue',
+      from: 'nowMs - addedAtMs >= agedMs ? key : undefined', to: 'key' },
+    { name: 'one namespace keeps all the turns', of: 'FairQueue',
+      from: "if (keys.size === 0 || turn === 'had its turn')", to: 'if (keys.size === 0)' },
+    { name: 'an urgent work during a pass loses its priority', of: 'WorkQueue',
+      from: 'moreUrgent(priority, again)', to: 'priority' },
+  ]),
+  ...group(['test/unit/operator/priority.test.ts'], [
+    { name: 'an abort of a candidate with traffic is as urgent as a promotion', of: 'modelPriority',
+      from: "isSharing(model) ? 'urgent' : 'normal'", to: "'normal'" },
+    { name: 'the deletion of an old revision is as urgent as a promotion', of: 'modelPriority',
+      from: "resting.has(rollout?.phase) ? 'low' : 'normal'", to: "'normal'" },
+    { name: 'a pod that became ready is urgent', of: 'podPriority',
+      from: 'const isLost = wasReady && ', to: 'const isLost = ' },
+    { name: 'failures of stable are urgent', of: 'reportPriority',
+      from: 'isSharing(model) && model?.status?.candidate?.revision === revision', to: 'isSharing(model)' },
+  ]),
   ...group(['test/unit/operator/see/revision.test.ts'], [
     { name: 'a revision with an amount beyond the largest number has no name', of: 'revisionOf', within: 'amountOf',
       from: 'Number.isFinite(parsed) ? parsed : null', to: 'parsed' },

@@ -16,6 +16,7 @@ describe("the operator's flags", () => {
         serviceAddress: 'DNS',
         settleMs: 10_000,
         workers: 4,
+        apiLimits: { qps: 0, burst: 1 },
         listen: { host: '127.0.0.1', port: 8083 },
         logLevel: 'info',
       },
@@ -32,6 +33,12 @@ describe("the operator's flags", () => {
     { argv: ['extra'], says: /extra/ },
     { argv: ['--settle', '10'], says: /--settle: '10' is not a duration/ },
     { argv: ['--workers', '0'], says: /--workers: '0'/ },
+    { argv: ['--max-concurrent-reconciles', '257'], says: /--max-concurrent-reconciles: '257' .* from 1 to 256/ },
+    { argv: ['--max-concurrent-reconciles', '8', '--workers', '8'], says: /another name/ },
+    { argv: ['--kube-api-qps', '-1'], says: /kube-api-qps/ },
+    { argv: ['--kube-api-qps', '1e3'], says: /--kube-api-qps: '1e3' .* from 0 to 10000/ },
+    { argv: ['--kube-api-burst', '5'], says: /--kube-api-burst: needs --kube-api-qps/ },
+    { argv: ['--kube-api-qps', '5', '--kube-api-burst', '0'], says: /--kube-api-burst: '0'/ },
     { argv: ['--service-address', 'IP'], says: /DNS, ClusterIP/ },
     { argv: ['--listen', '8080'], says: /--listen: '8080'/ },
     { argv: ['--log-level', 'loud'], says: /debug, info, warn, error/ },
@@ -43,6 +50,20 @@ describe("the operator's flags", () => {
         () => readOperatorConfig(argv),
         (error) => error instanceof AppError && says.test(error.message),
       );
+    });
+  }
+
+  const limits: readonly { argv: readonly string[]; workers: number; apiLimits: { qps: number; burst: number } }[] = [
+    { argv: ['--workers', '7'], workers: 7, apiLimits: { qps: 0, burst: 1 } },
+    { argv: ['--max-concurrent-reconciles', '32'], workers: 32, apiLimits: { qps: 0, burst: 1 } },
+    { argv: ['--kube-api-qps', '50'], workers: 4, apiLimits: { qps: 50, burst: 100 } },
+    { argv: ['--kube-api-qps', '50', '--kube-api-burst', '60'], workers: 4, apiLimits: { qps: 50, burst: 60 } },
+  ];
+  for (const { argv, workers, apiLimits } of limits) {
+    it(`bound the work by ${argv.join(' ')}`, () => {
+      const config = readOperatorConfig(argv);
+      assert.ok(config !== 'help');
+      assert.deepEqual([config.workers, config.apiLimits], [workers, apiLimits]);
     });
   }
 

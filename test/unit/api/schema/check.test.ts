@@ -20,7 +20,7 @@ type Row = {
   readonly name: string;
   readonly schema: AnySchema;
   readonly value: unknown;
-  /** `path: problem`. Absent: the value is valid. */
+  /** The expected `path: problem`. Absent: the value is valid. */
   readonly says?: string;
   readonly unknown?: UnknownFields;
 };
@@ -38,8 +38,8 @@ const rows: readonly Row[] = [
   { name: 'refuses a count that is not exact', schema: c.count(), value: maxInteger + 1,
     says: ': 9007199254740992 is not an integer of at least 0' },
   { name: 'takes a fraction as a number', schema: c.number(), value: -0.5 },
-  { name: 'refuses infinity', schema: c.number(), value: Infinity, says: ': null is not a number' },
-  { name: 'refuses NaN', schema: c.number({ min: 0 }), value: NaN, says: ': null is not a number of at least 0' },
+  { name: 'refuses infinity', schema: c.number(), value: Infinity, says: ': Infinity is not a number' },
+  { name: 'refuses NaN', schema: c.number({ min: 0 }), value: NaN, says: ': NaN is not a number of at least 0' },
   { name: 'refuses text as a number', schema: c.number(), value: '1', says: ': "1" is not a number' },
   { name: 'refuses a number that is not above its bound', schema: c.number({ above: 1 }), value: 1,
     says: ': 1 is not a number above 1' },

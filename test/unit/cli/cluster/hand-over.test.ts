@@ -1,7 +1,7 @@
 /** Which field manager gets the fields that `undo` wrote, and which fields the command line keeps. */
 import assert from 'node:assert/strict';
 import { applierOf, handedOver } from '../../../../cli/cluster/hand-over.ts';
-import type { ManagedFieldsEntry } from '../../../../kube/client/object.ts';
+import type { ManagedFieldsEntry } from '../../../../api/kube-object.ts';
 
 const entry = (
   manager: string,

@@ -1,8 +1,8 @@
-/** A type that the cluster has, does not have, gains and loses; on a hand clock. */
+/** The watch of a type that the cluster has, does not have, gains or loses, on a hand clock. */
 import assert from 'node:assert/strict';
 import { silentLogger } from '../../../../lib/log.ts';
 import { createRegistry } from '../../../../lib/metrics.ts';
-import type { KubeObject } from '../../../../kube/client/object.ts';
+import type { KubeObject } from '../../../../api/kube-object.ts';
 import type { ResourceType } from '../../../../kube/client/resource-type.ts';
 import { OptionalWatch } from '../../../../kube/cache/optional-watch.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';

@@ -1,4 +1,4 @@
-/** Paths, keys and the meaning of error answers. */
+/** Paths of resources, keys of objects, and the meaning of error answers. */
 import assert from 'node:assert/strict';
 import { kindOf } from '../../../../api/errors.ts';
 import {
@@ -13,7 +13,7 @@ import {
   statusOf,
 } from '../../../../kube/client/kube-error.ts';
 import { microTime } from '../../../../kube/events/micro-time.ts';
-import { keyOf, nameOf } from '../../../../kube/client/object.ts';
+import { keyOf, nameOf } from '../../../../api/kube-object.ts';
 import { apiVersionOf, collectionPath, objectPath } from '../../../../kube/client/resource-type.ts';
 
 const pods = { group: '', version: 'v1', plural: 'pods', kind: 'Pod', namespaced: true } as const;

@@ -1,6 +1,7 @@
 /** The queue of keys: deduplication, order, back-off, delays and closing. */
 import assert from 'node:assert/strict';
 import { createRegistry, expose } from '../../../../lib/metrics.ts';
+import type { Priority } from '../../../../kube/controller/fair-queue.ts';
 import { WorkQueue } from '../../../../kube/controller/workqueue.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';
 
@@ -12,10 +13,10 @@ type World = {
 };
 
 /** A queue, and a taker that records keys and holds them until told. */
-function world(): World {
+function world(priorityOf?: (key: string) => Priority): World {
   const clock = new HandClock();
   const registry = createRegistry();
-  const queue = new WorkQueue({ name: 'models', clock, registry });
+  const queue = new WorkQueue({ name: 'models', clock, registry, ...(priorityOf === undefined ? {} : { priorityOf }) });
   const metric = async (name: string): Promise<number> => {
     const { body } = await expose(registry);
     const line = body.split('\n').find((text) => text.startsWith(`${name}{`));
@@ -42,6 +43,41 @@ describe('WorkQueue', () => {
     for (const key of ['b', 'a', 'b', 'c']) w.queue.add(key);
     await takeInto(w, 3);
     assert.deepEqual(w.taken, ['b', 'a', 'c']);
+  });
+
+  it('hands out urgent keys first, by their own priority or that of the work', async () => {
+    const w = world((key) => (key === 'a/rollback' ? 'urgent' : 'low'));
+    w.queue.add('a/rest');
+    w.queue.add('a/report', 'urgent');
+    w.queue.add('a/spec', 'normal');
+    w.queue.add('b/rest');
+    w.queue.add('a/rollback', 'normal');
+    await takeInto(w, 5);
+    assert.deepEqual(w.taken, ['a/report', 'a/rollback', 'a/spec', 'a/rest', 'b/rest']);
+  });
+
+  it('keeps the most urgent of the works that were added while a worker has the key', async () => {
+    const w = world();
+    w.queue.add('a/1');
+    await takeInto(w, 1);
+    w.queue.add('a/1', 'normal');
+    w.queue.add('a/1', 'urgent');
+    w.queue.add('a/1', 'low');
+    w.queue.add('a/2', 'normal');
+    w.queue.done('a/1');
+    await takeInto(w, 2);
+    assert.deepEqual(w.taken, ['a/1', 'a/1', 'a/2']);
+  });
+
+  it('asks for the priority of a delayed key when its time has come', async () => {
+    let priority: Priority = 'low';
+    const w = world((key) => (key === 'a/later' ? priority : 'normal'));
+    w.queue.addAfter('a/later', 1000);
+    w.queue.add('a/now');
+    priority = 'urgent';
+    await w.clock.advance(1000);
+    await takeInto(w, 2);
+    assert.deepEqual(w.taken, ['a/later', 'a/now']);
   });
 
   it('gives a key to a taker that was already waiting', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { isApplied, stamped } from '../../../../operator/reconcile/drift.ts';
-import type { KubeObject } from '../../../../kube/client/object.ts';
+import type { KubeObject } from '../../../../api/kube-object.ts';
 import type { Manifest } from '../../../../operator/resources/objects.ts';
 
 const wanted = stamped({

@@ -1,6 +1,6 @@
 /** Which fields of other managers are kept, removed, or compared again. */
 import assert from 'node:assert/strict';
-import type { KubeObject } from '../../../../kube/client/object.ts';
+import type { KubeObject } from '../../../../api/kube-object.ts';
 import {
   foreignFieldsOf,
   foreignText,

@@ -6,7 +6,7 @@ import { apply, leftoversOf, type Applied } from '../../../../operator/reconcile
 import type { ControllerRevision } from '../../../../kube/kinds.ts';
 import type { DeleteOptions } from '../../../../kube/client/kube-client.ts';
 import { statusError } from '../../../../kube/client/kube-error.ts';
-import type { KubeObject } from '../../../../kube/client/object.ts';
+import type { KubeObject } from '../../../../api/kube-object.ts';
 import { observe } from '../../../../operator/see/observe.ts';
 import type { Seen } from '../../../../operator/see/seen.ts';
 import { RecentWrites } from '../../../../operator/reconcile/recent-writes.ts';
@@ -263,7 +263,7 @@ describe('a pass remembers', () => {
   for (const { name, spec, forgotten } of rows) {
     it(name, () => {
       const stage = new Stage(spec);
-      // Not ordered by age.
+      // The records are not ordered by age.
       for (const index of [3, 0, 7, 5, 1, 6, 2, 4]) stage.remember((letters[index] ?? '').repeat(10), index + 1);
       const { seen } = stage;
       const decision = serve(seen.rollout.target);

@@ -1,6 +1,6 @@
 /** The operator's own last writes are remembered until the caches show them. */
 import assert from 'node:assert/strict';
-import type { KubeObject } from '../../../../kube/client/object.ts';
+import type { KubeObject } from '../../../../api/kube-object.ts';
 import { RecentWrites } from '../../../../operator/reconcile/recent-writes.ts';
 
 const object = (resourceVersion: string, uid = 'u'): KubeObject => ({

@@ -1,4 +1,4 @@
-/** The queue of the engine. Every submit settles exactly once. */
+/** The queue before the engine. Every submitted request settles exactly once. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { AppError } from '../../../../api/errors.ts';
@@ -9,7 +9,7 @@ import type { NamedTensors } from '../../../../runtime/engine/tensor.ts';
 import { FakeEngine, type FakeModel } from '../../../support/fake-engine.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';
 
-/** y = 2x; poison (a row that begins with -1) makes the whole run fail. */
+/** An engine with y = 2x. A row that begins with -1 ("poison") makes the whole run fail. */
 const double: FakeModel = ({ x }) => {
   const data = x?.data as Float32Array;
   if (data.some((value) => value === -1)) throw new Error('poisoned');
@@ -168,6 +168,54 @@ describe('Batcher', () => {
     await Promise.all([running, waiting, user]);
     const order = world.engine.batches.map(({ parts }) => parts[0]?.['x']?.data[0]);
     assert.deepEqual(order, [1, 4, 2], 'the user goes before what came earlier');
+  });
+
+  it('runs bulk work in time although interactive work never ends', async () => {
+    const world = new World();
+    const bulk = [world.submit(input(1), { tier: 'bulk' }), world.submit(input(2, 4), { tier: 'bulk' })];
+    void world.submit(input(9));
+    for (let second = 0; second < 12; second += 1) {
+      await world.clock.advance(1000);
+      void world.submit(input(9));
+      await world.finish();
+    }
+    assert.deepEqual(await Promise.all(bulk.map(codeOf)), ['ok', 'ok']);
+    const order = world.engine.batches.map(({ parts }) => parts[0]?.['x']?.data[0]);
+    assert.deepEqual(order.slice(0, 12), [1, 9, 9, 9, 9, 9, 9, 9, 9, 9, 2, 9]);
+  });
+
+  it('does not expect interactive work to wait for bulk work', async () => {
+    const world = new World({ limits: { maxRows: 1 } });
+    void world.submit(input(1));
+    await world.finish();
+    void world.submit(input(1));
+    void world.submit(input(1));
+    void world.submit(input(2), { tier: 'bulk' });
+    void world.submit(input(2), { tier: 'bulk' });
+    const { batcher } = world;
+    assert.equal(batcher.expectedWaitMs('bulk'), 3 * batcher.expectedWaitMs('interactive'));
+    assert.ok(batcher.expectedWaitMs('interactive') > 0);
+  });
+
+  it('charges the outputs only of callers that still wait', async () => {
+    const world = new World();
+    const held: string[] = [];
+    const left = new AbortController();
+    const hold = (who: string) => (): void => void held.push(who);
+    const first = world.submit(input(0));
+    const leaving = world.submit(input(1), { signal: left.signal, hold: hold('left') });
+    const staying = world.submit(input(2), { hold: hold('stayed') });
+    await world.finish();
+    left.abort(new Error('gone'));
+    await world.finish();
+    await Promise.all([first, staying]);
+    await assert.rejects(leaving, /gone/);
+    const late = world.submit(input(3), { hold: hold('given up') });
+    await world.clock.advance(100);
+    world.batcher.giveUp({ ranMs: 50, queued: false }, new AppError('ENGINE_LOST', { model: 'm' }));
+    await world.finish();
+    await assert.rejects(late, { code: 'ENGINE_LOST' });
+    assert.deepEqual(held, ['stayed']);
   });
 
   it('refuses a request that is too large for any run', async () => {

@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import {
+  bulkPatienceMs,
   planBatch,
   planWhileBusy,
   type BatchLimits,
   type BatchPlan,
+  type PlanTime,
   type Waiting,
 } from '../../../../runtime/batching/plan.ts';
 
@@ -21,6 +23,7 @@ const waiting = (overrides: Partial<Waiting> = {}): Waiting => ({
   ...overrides,
 });
 const patient: BatchLimits = { maxRows: 4, maxElements: 1000, maxBytes: 1000, maxDelayMs: 50 };
+const now: PlanTime = { nowMs: t0, bulkRanAtMs: -Infinity };
 const eager: BatchLimits = { ...patient, maxDelayMs: 0 };
 
 type Row = {
@@ -28,6 +31,8 @@ type Row = {
   readonly queue: readonly Waiting[];
   readonly limits?: BatchLimits;
   readonly afterMs?: number;
+  /** When bulk requests last ran, on the same scale. */
+  readonly bulkRanAfterMs?: number;
   readonly want: BatchPlan;
 };
 
@@ -74,13 +79,22 @@ const rows: readonly Row[] = [
     queue: [waiting({ tier: 'bulk', deadlineMs: t0 }), waiting()], want: { kind: 'drop', drop: [0] } },
   { name: 'wakes for the deadline of bulk work that has to wait',
     queue: [waiting({ tier: 'bulk', deadlineMs: t0 + 10 }), waiting()], want: { kind: 'wait', forMs: 10 } },
+  { name: 'keeps bulk work back until it is due', queue: [waiting({ tier: 'bulk' }), waiting()],
+    limits: eager, afterMs: bulkPatienceMs - 1, want: { kind: 'run', take: [1], because: 'aged' } },
+  { name: 'runs bulk work that is due before interactive work', queue: [waiting({ tier: 'bulk' }), waiting()],
+    limits: eager, afterMs: bulkPatienceMs, want: { kind: 'run', take: [0], because: 'aged' } },
+  { name: 'keeps bulk work back after a run of other bulk work, however long it has waited',
+    queue: [waiting({ tier: 'bulk' }), waiting()], bulkRanAfterMs: 1, limits: eager, afterMs: bulkPatienceMs,
+    want: { kind: 'run', take: [1], because: 'aged' } },
   { name: 'wakes for a deadline that comes before the delay is over',
     queue: [waiting({ deadlineMs: t0 + 10 })], want: { kind: 'wait', forMs: 10 } },
 ];
 
 describe('planBatch', () => {
-  for (const { name, queue, limits = patient, afterMs = 0, want } of rows) {
-    it(name, () => assert.deepEqual(planBatch(queue, limits, t0 + afterMs), want));
+  for (const { name, queue, limits = patient, afterMs = 0, bulkRanAfterMs = -Infinity, want } of rows) {
+    it(name, () =>
+      assert.deepEqual(planBatch(queue, limits, { nowMs: t0 + afterMs, bulkRanAtMs: t0 + bulkRanAfterMs }), want),
+    );
   }
 
   const anyWaiting = fc.record({
@@ -105,7 +119,7 @@ describe('planBatch', () => {
   it('never mixes groups or tiers, never goes over the limits but for a lone first one', () => {
     fc.assert(
       fc.property(anyQueue, anyLimits, (queue, limits) => {
-        const plan = planBatch(queue, limits, t0);
+        const plan = planBatch(queue, limits, now);
         if (plan.kind !== 'run') return;
         const taken = plan.take.map((position) => queue[position]!);
         assert.equal(new Set(taken.map(({ group }) => group)).size, 1);
@@ -122,7 +136,7 @@ describe('planBatch', () => {
   it('takes the oldest of a group first, without a gap', () => {
     fc.assert(
       fc.property(anyQueue, anyLimits, (queue, limits) => {
-        const plan = planBatch(queue, limits, t0);
+        const plan = planBatch(queue, limits, now);
         if (plan.kind !== 'run') return;
         const { group, tier } = queue[plan.take[0]!]!;
         const members = queue.flatMap((one, position) => (one.group === group && one.tier === tier ? [position] : []));
@@ -134,7 +148,7 @@ describe('planBatch', () => {
   it('conserves work: without a delay something runs or is dropped whenever anything waits', () => {
     fc.assert(
       fc.property(anyQueue, anyLimits, (queue, limits) => {
-        const plan = planBatch(queue, { ...limits, maxDelayMs: 0 }, t0);
+        const plan = planBatch(queue, { ...limits, maxDelayMs: 0 }, now);
         assert.equal(plan.kind === 'rest', queue.length === 0);
         assert.notEqual(plan.kind, 'wait');
       }),
@@ -144,7 +158,7 @@ describe('planBatch', () => {
   it('runs bulk work only while no interactive work waits', () => {
     fc.assert(
       fc.property(anyQueue, anyLimits, (queue, limits) => {
-        const plan = planBatch(queue, limits, t0);
+        const plan = planBatch(queue, limits, now);
         if (plan.kind !== 'run' || queue[plan.take[0]!]!.tier === 'interactive') return;
         assert.ok(queue.every(({ tier }) => tier === 'bulk'));
       }),
@@ -154,7 +168,7 @@ describe('planBatch', () => {
   it('never runs what is expired', () => {
     fc.assert(
       fc.property(anyQueue, anyLimits, (queue, limits) => {
-        const plan = planBatch(queue, limits, t0);
+        const plan = planBatch(queue, limits, now);
         if (plan.kind === 'run')
           assert.ok(plan.take.every((position) => (queue[position]?.deadlineMs ?? Infinity) > t0));
         if (plan.kind === 'wait') assert.ok(plan.forMs > 0);

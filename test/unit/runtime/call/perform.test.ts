@@ -1,4 +1,4 @@
-/** A call without a transport: admission, the answer, and what the observer is told. */
+/** A call without a transport: admission, the answer, and the calls of the observer. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import type { Tier } from '../../../../api/tiers.ts';
@@ -40,7 +40,7 @@ function made(given: Given = {}): Made {
     deps: {
       admit: given.admit ?? (() => {}),
       isIdle: () => given.isIdle ?? true,
-      expectedWaitMs: () => 2500,
+      expectedWaitMs: (tier) => (tier === 'bulk' ? 7000 : 2500),
       ownDeadlineMs: () => 60_000,
       open: new Set(),
       observer: { answered: (call) => void seen.push(call) },
@@ -126,10 +126,15 @@ describe('perform', () => {
     assert.match(headers['server-timing'] ?? '', /^decode;dur=/);
   });
 
-  it('adds Retry-After to a temporary error', async () => {
-    const { deps, incoming, handler } = made({ handle: refuse(new AppError('QUEUE_FULL', { limit: 4 })) });
-    assert.equal((await perform(deps, incoming, handler))?.headers?.['retry-after'], '3');
-  });
+  for (const { tier, want } of [
+    { tier: 'interactive', want: '3' },
+    { tier: 'bulk', want: '7' },
+  ] as const) {
+    it(`adds Retry-After to a temporary error, by the queue of the ${tier} tier`, async () => {
+      const { deps, incoming, handler } = made({ tier, handle: refuse(new AppError('QUEUE_FULL', { limit: 4 })) });
+      assert.equal((await perform(deps, incoming, handler))?.headers?.['retry-after'], want);
+    });
+  }
 
   it('answers at the deadline, and releases the body only when the handler returns', async () => {
     const { promise, resolve } = Promise.withResolvers<Answer>();

@@ -1,4 +1,4 @@
-/** Archives as npm, GNU tar and vandals write them. */
+/** Archives as npm, GNU tar and attackers write them. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { readTar, TarError } from '../../../../../runtime/prepare/fetch/tar.ts';
@@ -19,7 +19,7 @@ async function read(bytes: Uint8Array, { size = 100, skip = [] as string[] } = {
   return found;
 }
 
-/** A header whose size begins as no number in base 256 does. */
+/** A header whose size field begins with a byte that a number in base 256 cannot begin with. */
 function unreadableSize(): Buffer {
   const [header = Buffer.alloc(0)] = tarEntry('a', new Uint8Array(0));
   header[124] = 0x81;
@@ -112,6 +112,13 @@ describe('readTar', () => {
       ),
       ['folder d/', 'link l', 'link h'],
     );
+  });
+
+  it('reads a folder whose header has a size, which no content follows', async () => {
+    const [header = Buffer.alloc(0)] = tarEntry('d/', new Uint8Array(0), { type: '5', sizeBytes: 4096 });
+    const bytes = Buffer.concat([header, ...tarEntry('a', Buffer.from('alpha')), Buffer.alloc(1024)]);
+    assert.deepEqual(await read(bytes), { 'folder d/': '', 'file a': 'alpha' });
+    assert.deepEqual(await read(bytes, { skip: ['d/'] }), { 'file a': 'alpha' });
   });
 
   it('ends without the two closing blocks', async () => {

@@ -1,7 +1,8 @@
 /**
- * The fields that every Kubernetes object has, in their JSON form.
- * Owns: metadata as plain JSON: times are strings, there are no classes, absent fields are absent. Objects from a list
- * and from a watch have the same form and can be compared, frozen, and sent back.
+ * The fields that every Kubernetes object has, in their JSON form. Pure.
+ * Owns: metadata as plain JSON: times are strings, values are not instances of classes, and absent fields are absent.
+ * Objects from a list and from a watch have the same form and can be compared, frozen, and sent back. The client,
+ * OnnxModel and local mode's API server use these types.
  * Why: the generated models of client-node contain `Date` after a list and `string` after a watch event.
  */
 
@@ -42,10 +43,17 @@ export type ObjectMeta = {
   readonly managedFields?: readonly ManagedFieldsEntry[];
 };
 
-export type KubeObject = {
+/** Metadata with the fields that the server sets on every object that it stores. */
+export type StoredMeta = ObjectMeta & {
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly creationTimestamp: string;
+};
+
+export type KubeObject<Meta extends ObjectMeta = ObjectMeta> = {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly metadata: ObjectMeta;
+  readonly metadata: Meta;
 };
 
 /** Identifies one object of a known type. Cluster-scoped objects have no namespace. */

@@ -1,0 +1,110 @@
+/**
+ * When a client may send its next request: the pause that the API server asked for, and the client's own rate.
+ * Owns: one pause for all requests of a client, the slow start after it, and the bucket of `qps` and `burst`.
+ * Limits: a pause lasts at most 60 s, a turn waits at most as long as its caller allows.
+ * Why: API Priority and Fairness answers 429 when the queues of the whole client are full. Other requests of the same
+ * client would be refused too, and they would take the place of those that were told to wait.
+ */
+import type { Clock } from '../../lib/clock.ts';
+import { reasonOf } from '../../lib/abort.ts';
+import { statusError } from './kube-error.ts';
+
+export type ThrottleLimits = {
+  /** Requests a second, on average; 0: no limit. */
+  readonly qps: number;
+  /** Requests that may be sent at once after a time without requests, 1 or more. */
+  readonly burst: number;
+};
+
+/** No limit of its own: the server's priority and fairness decides. */
+export const noThrottle: ThrottleLimits = { qps: 0, burst: 1 };
+
+const maxPauseMs = 60_000;
+/** The time between two requests of the slow start, in milliseconds: 20 a second. */
+const slowMs = 50;
+
+export class Throttle {
+  readonly #clock: Clock;
+  readonly #limits: ThrottleLimits;
+  #pausedUntil = Number.NEGATIVE_INFINITY;
+  /** The slow start lasts as long as the pause before it. */
+  #slowUntil = Number.NEGATIVE_INFINITY;
+  #nextSlowAt = Number.NEGATIVE_INFINITY;
+  #tokens: number;
+  #refilledAt: number;
+
+  constructor(clock: Clock, limits: ThrottleLimits = noThrottle) {
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#tokens = limits.burst;
+    this.#refilledAt = clock.monotonic();
+  }
+
+  /** The server asked to send nothing for `ms` milliseconds. A shorter pause does not end a longer one. */
+  pause(ms: number): void {
+    const forMs = Math.min(ms, maxPauseMs);
+    const until = this.#clock.monotonic() + forMs;
+    if (until <= this.#pausedUntil) return;
+    this.#pausedUntil = until;
+    this.#slowUntil = until + forMs;
+  }
+
+  /** Milliseconds until the pause ends; 0 without one. */
+  get pausedMs(): number {
+    return Math.max(0, this.#pausedUntil - this.#clock.monotonic());
+  }
+
+  /**
+   * Resolves when a request may be sent.
+   *
+   * @param mostMs the longest wait, in milliseconds
+   * @throws AppError KUBE_STATUS 429 when the wait would be longer, with the time that is left; the signal's reason
+   *   when it is aborted
+   */
+  async turn(signal: AbortSignal, mostMs: number): Promise<void> {
+    const giveUpAt = this.#clock.monotonic() + mostMs;
+    await this.#sleep(this.#tokenWaitMs(mostMs), signal);
+    for (let waitMs = this.#pauseWaitMs(); waitMs > 0; waitMs = this.#pauseWaitMs()) {
+      const leftMs = Math.max(waitMs, this.pausedMs);
+      if (this.#clock.monotonic() + leftMs > giveUpAt)
+        throw notSent('the server asked this client to send fewer requests', leftMs);
+      await this.#sleep(waitMs, signal);
+    }
+  }
+
+  async #sleep(ms: number, signal: AbortSignal): Promise<void> {
+    if (ms > 0) await this.#clock.sleep(ms, signal);
+    if (signal.aborted) throw reasonOf(signal);
+  }
+
+  /** The wait for the end of the pause, or for a free place of the slow start, which 0 takes. */
+  #pauseWaitMs(): number {
+    const now = this.#clock.monotonic();
+    if (now < this.#pausedUntil) return this.#pausedUntil - now;
+    if (now >= this.#slowUntil) return 0;
+    if (now < this.#nextSlowAt) return this.#nextSlowAt - now;
+    this.#nextSlowAt = now + slowMs;
+    return 0;
+  }
+
+  /**
+   * Takes a token, a future one when the bucket is empty. Example: at 10 a second and 2 tokens below 0 the wait is
+   * 300 ms.
+   */
+  #tokenWaitMs(mostMs: number): number {
+    const { qps, burst } = this.#limits;
+    if (qps === 0) return 0;
+    const now = this.#clock.monotonic();
+    const tokens = Math.min(burst, this.#tokens + ((now - this.#refilledAt) / 1000) * qps);
+    const waitMs = tokens >= 1 ? 0 : ((1 - tokens) / qps) * 1000;
+    const isSoon = waitMs <= mostMs;
+    this.#tokens = isSoon ? tokens - 1 : tokens;
+    this.#refilledAt = now;
+    if (!isSoon) throw notSent(`this client sends at most ${qps} requests a second`, waitMs);
+    return waitMs;
+  }
+}
+
+function notSent(why: string, afterMs: number): Error {
+  return statusError({ status: 429, reason: 'TooManyRequests', message: `not sent: ${why}`, afterMs });
+}

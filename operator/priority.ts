@@ -1,0 +1,63 @@
+/**
+ * How urgent a pass of a model is, from its stored status and from what was heard of it.
+ *
+ * Owns: the priority of each source of work. A rollback comes before a promotion, a promotion before housekeeping:
+ *       resyncs, the status of models at rest, the deletion of old revisions.
+ * Limits: whether a report fails a gate is known only after the pass. A report counts as urgent when it has failed
+ *         requests or disagreements; one that shows only a higher latency has the priority of a promotion.
+ * Pure.
+ */
+import type { OnnxModel } from '../api/onnxmodel.ts';
+import { countsAgainstRevision } from '../api/outcomes.ts';
+import type { Report } from '../api/report.ts';
+import type { Change } from '../kube/cache/cache.ts';
+import type { Priority } from '../kube/controller/fair-queue.ts';
+import { isReady, type Pod } from '../kube/kinds.ts';
+
+type Rollout = NonNullable<NonNullable<OnnxModel['status']>['rollout']>;
+
+/** Phases in which a candidate may have traffic that it could lose. */
+const sharing: ReadonlySet<string | undefined> = new Set(['Shifting', 'Analyzing', 'Paused', 'Promoting', 'Aborting']);
+/** Phases in which a model waits for no decision: its passes only keep up what was decided. */
+const resting: ReadonlySet<string | undefined> = new Set(['Stable', 'Failed', 'Settling']);
+
+/** @param model as in the cache; undefined: it was deleted */
+export function modelPriority(model: OnnxModel | undefined): Priority {
+  if (model === undefined) return 'low';
+  const { rollout } = model.status ?? {};
+  if (rollout?.phase === 'Aborting' || hasLostPods(rollout)) return 'urgent';
+  // An abort by a person is a change of the spec too.
+  if (isNewSpec(model)) return isSharing(model) ? 'urgent' : 'normal';
+  return resting.has(rollout?.phase) ? 'low' : 'normal';
+}
+
+/** A pod that lost its readiness while revisions share the traffic may be the candidate's last one. */
+export function podPriority(change: Change<Pod>, model: OnnxModel | undefined): Priority {
+  const wasReady = 'before' in change && isReady(change.before);
+  const isLost = wasReady && !('now' in change && isReady(change.now));
+  return isLost && isSharing(model) ? 'urgent' : 'low';
+}
+
+export function reportPriority({ revision, blocks }: Report, model: OnnxModel | undefined): Priority {
+  const isOfCandidate = isSharing(model) && model?.status?.candidate?.revision === revision;
+  const isBad = blocks?.counts.some(({ traffic }) =>
+    traffic.some(
+      ({ errors, disagreed }) =>
+        (disagreed ?? 0) > 0 ||
+        Object.entries(errors).some(([kind, count]) => count > 0 && countsAgainstRevision(kind)),
+    ),
+  );
+  return isOfCandidate && isBad === true ? 'urgent' : 'low';
+}
+
+function isSharing(model: OnnxModel | undefined): boolean {
+  return sharing.has(model?.status?.rollout?.phase);
+}
+
+function isNewSpec({ metadata, status }: OnnxModel): boolean {
+  return status?.observedGeneration !== metadata.generation;
+}
+
+function hasLostPods(rollout: Rollout | undefined): boolean {
+  return rollout?.lostAt !== undefined || rollout?.stableLostAt !== undefined;
+}
