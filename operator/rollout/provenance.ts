@@ -7,7 +7,7 @@
  */
 import { reasons, type ReasonFrom } from '../../api/reasons.ts';
 
-/** `proves`: every check that the spec asks for has passed. `why`: what was skipped, or why it is not known, as a message. */
+/** `proves`: every check that the spec asks for has passed. `why`: what was skipped, as a message. */
 type Row = { readonly proves: boolean; readonly why?: string };
 
 // prettier-ignore
@@ -18,8 +18,10 @@ export const provenances = {
   Forced: { proves: false,
     why: 'remaining checks, steps and gates skipped: spec.rollout.promoteRevision names the revision' },
   Pinned: { proves: false, why: 'checks and gates skipped: spec.rollout.pinRevision names the revision' },
-  ResumedUndecided: { proves: false, why: 'gates skipped: spec.rollout.resumeStep ended a wait before they had decided' },
-  PromotedUndecided: { proves: false, why: 'gates skipped: they had not decided, and spec.rollout.onUndecided is Promote' },
+  ResumedUndecided: { proves: false,
+    why: 'gates skipped: spec.rollout.resumeStep ended a wait before they had decided' },
+  PromotedUndecided: { proves: false,
+    why: 'gates skipped: they had not decided, and spec.rollout.onUndecided is Promote' },
   StableLost: { proves: false,
     why: 'gates that compare with stable skipped: stable had no ready pod or exceeded an absolute limit' },
   Asleep: { proves: false, why: 'checks and gates skipped: spec.replicas is 0, so the model has no pods' },

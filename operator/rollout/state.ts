@@ -224,8 +224,8 @@ export type Decision = {
 };
 
 /**
- * `skipped`: which checks or gates were skipped, as a message; absent when every check of the spec has passed. `shown`: what the
- * gates have shown.
+ * `skipped`: which checks or gates were skipped, as a message; absent when every check of the spec has passed. `shown`:
+ * what the gates have shown.
  */
 export type Became = {
   readonly revision: Revision;

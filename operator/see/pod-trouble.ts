@@ -133,9 +133,10 @@ function limitOf(container: string): string {
 function troubleOfEnd(status: ContainerStatus, ended: Terminated): Trouble {
   const ends = endsOf(status);
   if (ended.reason === 'OOMKilled') {
+    const limit = limitOf(status.name);
     return {
       reason: 'OOMKilled',
-      message: `${status.name} was killed for using more memory than its limit (${limitOf(status.name)}), ${times(ends)}`,
+      message: `${status.name} was killed for using more memory than its limit (${limit}), ${times(ends)}`,
       fatal: ends >= oomKillsThatAreFatal,
     };
   }
