@@ -25,8 +25,8 @@ export function roundedUp(value: number): number {
 
 /**
  * "nothing worse than +38 % p95, +2.1 points errors shown; no bound for p99" of the gates that compare with stable. A
- * bound that pairs have shown is followed by "from pairs". A NoFail step may end with an undecided gate; such a gate has
- * no bound.
+ * bound that pairs have shown is followed by "from pairs". A NoFail step may end with an undecided gate; such a gate
+ * has no bound.
  *
  * @returns undefined when no gate has shown anything
  */
