@@ -1,7 +1,8 @@
 /**
  * Builds decisions: the next phase and its reason.
  *
- * Owns: every transition into a phase, and which revisions skip checks and gates. Traffic and pods: serving.ts.
+ * Owns: every transition into a phase, and which revisions skip checks and gates. Traffic and pods are computed in
+ * serving.ts.
  * Pure.
  */
 import { present } from '../../api/present.ts';

@@ -188,8 +188,8 @@ function settlingMs(plan: RolloutPlan): Millis {
 }
 
 /**
- * A revision became stable while there were no pods to check, and now there are. If the previous revision is kept, the
- * new one is judged as a candidate for it; otherwise it is checked as a first revision.
+ * A revision became stable while the model had no pods to check, and now the model has pods. If the previous revision
+ * is kept, the new one is judged as a candidate for it; otherwise it is checked as a first revision.
  */
 export function wakeUnchecked(state: Taking | StateIn<'Stable'>, at: At): Decision | undefined {
   const { seen, plan } = at;
