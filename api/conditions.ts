@@ -45,7 +45,7 @@ export type Claim<R extends string = string> = {
 const messageLimit = 1024;
 
 /**
- * Replaces all conditions by the claimed ones. A type without a claim is removed.
+ * Replaces all conditions by the claimed conditions. A condition whose type has no claim is removed.
  *
  * @param at.now milliseconds since the epoch
  */
@@ -93,7 +93,7 @@ function orderOf(type: string): number {
   return index < 0 ? conditionTypes.length : index;
 }
 
-/** Rounds down to seconds, as the API server does, so that a written time equals the one that is read back. */
+/** Rounds down to seconds, as the API server does, so that a written time equals the time that is read back. */
 export function toApiTime(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
 }

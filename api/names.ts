@@ -2,7 +2,8 @@
  * Names that several programs must spell alike: group and kind, labels, annotations, ports, mount paths.
  *
  * Owns:   every name that the operator writes and another program reads.
- * Limits: the name of a child has at most 51 characters: 40 of the model (a CEL rule of the CRD), a dash and 10.
+ * Limits: the name of a child has at most 51 characters: 40 for the model's name (a CEL rule of the CRD), one for a
+ *         dash, and 10 for the revision.
  */
 
 export const api = {
@@ -45,7 +46,10 @@ export const fieldManager = 'onnx-operator';
 /** Ports of a pod; the entry Service and each revision's Service use `runtime` too. */
 export const ports = { runtime: 8080, sidecar: 8081, metrics: 8082, grpc: 9000 } as const;
 
-/** terminationGracePeriodSeconds of every pod: enough for 5 s without a new request and the end of current requests. */
+/**
+ * terminationGracePeriodSeconds of every pod: enough time for 5 s without new requests, and for current requests to
+ * end.
+ */
 export const terminationGraceSeconds = 60;
 
 /** Container names of a pod. */
@@ -81,9 +85,9 @@ export const env = {
 /**
  * Environment that native code reads when its process starts, before JavaScript runs.
  *
- * The thresholds of glibc are 4 MiB. With its defaults, much of the memory that ONNX Runtime frees is never returned to
- * the machine. With thresholds of a few hundred KiB, every run allocates its intermediate results page by page, which
- * doubled the run time of an encoder.
+ * The thresholds of glibc are 4 MiB. With glibc's defaults, much of the memory that ONNX Runtime frees is never
+ * returned to the machine. With thresholds of a few hundred KiB, every run allocates its intermediate results page by
+ * page, which doubled the run time of an encoder.
  */
 export const nativeEnvironment = {
   MALLOC_TRIM_THRESHOLD_: '4194304',
@@ -99,7 +103,7 @@ export function childName(model: string, revision: string): string {
 const childNamePattern = /.-([0-9a-f]{10})$/;
 
 /**
- * The revision in the name of a child. More reliable than its label, because a name cannot be changed.
+ * The revision in the name of a child. This is more reliable than the label, because a name cannot be changed.
  * @returns undefined when `childName` does not make this name for this model
  */
 export function revisionInName(model: string, name: string): string | undefined {

@@ -37,9 +37,9 @@ export const pairSources = ['Replay', 'Probe', 'Shadow'] as const;
 export type PairSource = (typeof pairSources)[number];
 
 /**
- * Buckets of the ratio of service times, the candidate's divided by stable's: 2 % wide, from 1/50 to 50. A ratio of 1
- * is in the middle of a bucket; ratios outside the range count in the first or last bucket. The base is 1.02^-197.5, as
- * a constant so that every version has the same value.
+ * Buckets of the ratio of service times: the candidate's time divided by stable's time. They are 2 % wide, from 1/50 to
+ * 50. A ratio of 1 is in the middle of a bucket; ratios outside the range count in the first or last bucket. The base
+ * is 1.02^-197.5, written as a constant so that every version has the same value.
  */
 export const ratioBuckets = { growth: 1.02, base: 0.020020092374486417, most: 396 } as const;
 
@@ -54,15 +54,15 @@ export const maxProbesPerMinute = 60;
 
 /**
  * Query parameters of `GET /report`, by which the operator controls a sidecar. Level-triggered: each request has all
- * parameters, and an absent one switches its function off. All but `blocksFrom` need the revision's token
- * (api/access.ts).
+ * parameters, and an absent parameter switches its function off. All parameters except `blocksFrom` need the revision's
+ * token (api/access.ts).
  */
 export const reportQuery = {
   /** Report only blocks from this index on. */
   blocksFrom: 'blocksFrom',
   /**
    * IP addresses of ready pods of stable, comma-separated, at most 16. The candidate's golden run and replay send
-   * requests to them. Their token is in a header.
+   * requests to them. The token of these pods is in a header.
    */
   peers: 'peers',
   /** Share of requests, 0 to 1, that this pod keeps as samples for the replay. */
@@ -167,7 +167,9 @@ const block = k.object({
   traffic: k.list(blockTraffic, { max: maxBlockClasses }).doc('What the pod counted, by tier and size class.'),
 });
 
-/** The rule: each block at most once and inside the range, and a range of at most `maxReportBlocks`. */
+/**
+ * The rule: each block occurs at most once and is inside the range, and the range has at most `maxReportBlocks` blocks.
+ */
 const blocks = c.ruled(
   k.object({
     since: c.count().doc('Index of the first block.'),
@@ -314,12 +316,12 @@ export const reportSchema = k.object({
 export type Report = Infer<typeof reportSchema>;
 export type Histogram = Infer<typeof histogram>;
 export type Traffic = Infer<typeof traffic>;
-/** Histograms of the ratio of service times, by source. 1 is as fast as stable. */
+/** Histograms of the ratio of service times, by source. A ratio of 1 means as fast as stable. */
 export type PairedRatios = NonNullable<BlockTraffic['paired']>;
 /** Counts of one pod, block, tier and size class. */
 export type BlockTraffic = Infer<typeof blockTraffic>;
 export type BlockCount = Infer<typeof block>;
-/** Blocks from `since` to `until`; one without an entry had no requests. */
+/** Blocks from `since` to `until`. A block without an entry had no requests. */
 export type Blocks = Infer<typeof blocks>;
 export type GoldenResult = Infer<typeof golden>;
 export type Agreement = Infer<typeof agreement>;

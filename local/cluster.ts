@@ -37,7 +37,7 @@ export type LocalClusterDeps = {
   readonly port?: number;
   /** Name of a volume claim → the folder that is mounted for it. */
   readonly volumes?: ReadonlyMap<string, string>;
-  /** The operator as a child process; absent: it is not started, for tests that run their own. */
+  /** The operator as a child process; absent: it is not started, for tests that run their own operator. */
   readonly operator?: { readonly extraArgs?: readonly string[] };
   /** Image name → program, in addition to the runtime's image. */
   readonly images?: ReadonlyMap<string, Image>;

@@ -62,8 +62,8 @@ export interface Objects {
 /** The source of lines for `GET …/pods/NAME/log`: the kubelet. */
 export interface LogSource {
   /**
-   * @returns undefined when the container never started; else the bytes, ending when the container ended or, with
-   * `follow`, when the signal is aborted
+   * @returns undefined when the container never started; otherwise the bytes of the log. They end when the container
+   * ended or, with `follow`, when the signal is aborted
    */
   read(
     pod: { readonly namespace: string; readonly name: string },

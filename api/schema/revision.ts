@@ -15,7 +15,7 @@ import { formatBytes, formatDurationMs } from '../units.ts';
 
 const optionValue = (): ReturnType<typeof k.string> => k.string(bounds.optionValue);
 
-/** The fields of a provider. The runtime's config is made from this and from the other exported parts, too. */
+/** The fields of a provider. The schema of the runtime's config uses this and the other exported parts too. */
 export const providerSpec = {
   name: k
     .oneOf(providerNames)

@@ -30,7 +30,7 @@ export type Cluster = {
 
 const deadlineMs = 30_000;
 
-/** @throws AppError BAD_CONFIG when there is no usable kubeconfig */
+/** @throws AppError BAD_CONFIG when no usable kubeconfig exists */
 export async function openCluster({ kubeconfig, context }: ClusterChoice): Promise<Cluster> {
   const access = await loadAccess(present({ kubeconfig, context }), systemClock);
   const client = new HttpKubeClient({

@@ -31,7 +31,7 @@ export function applierOf(metadata: Pick<ObjectMeta, 'managedFields'>): ManagedF
 
 /**
  * The new metadata.managedFields: fields of this command, except intents, belong to `heir`. If `heir` lost its last
- * field to this command, its entry is added again. Undefined when this command owns only intents.
+ * field to this command, the entry of `heir` is added again. Undefined when this command owns only intents.
  */
 export function handedOver(
   metadata: Pick<ObjectMeta, 'managedFields'>,

@@ -1,7 +1,7 @@
 /**
  * What each intent writes into spec.rollout, and when it is refused.
  *
- * An intent names its revision, so a late one cannot affect another revision. An intent that would change nothing
+ * An intent names its revision, so a late intent cannot affect another revision. An intent that would change nothing
  * succeeds; an intent that cannot have the expected effect is refused, with what to do instead. Pure.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';

@@ -81,7 +81,7 @@ export async function* followModel(
   }
 }
 
-/** A queue of models from the reflector to the reader. Ends with the signal, or with an error. */
+/** A queue of models from the reflector to the reader. Ends when the signal is aborted, or with an error. */
 class News {
   readonly #models: OnnxModel[] = [];
   readonly #ended = new AbortController();

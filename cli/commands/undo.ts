@@ -119,7 +119,9 @@ export function previous(model: OnnxModel, remembered: readonly Remembered[]): R
   });
 }
 
-/** The revision of the current spec: the remembered one with equal fields, else the one in the current status. */
+/**
+ * The revision of the current spec: the remembered revision with equal fields, else the revision in the current status.
+ */
 function presentRevision(model: OnnxModel, remembered: readonly Remembered[]): string | undefined {
   const asWritten = remembered.find(({ written }) => differences(written, revisionPart(model.spec), '').length === 0);
   const { observed, candidate, stable } = standingOf(model);
@@ -178,7 +180,8 @@ function annotationPatch({ metadata }: OnnxModel, { written }: Remembered): read
 }
 
 /**
- * A server-side apply only removes fields that its manager owns, so the restored fields become the applier's.
+ * A server-side apply only removes fields that its manager owns, so the applier must become the owner of the restored
+ * fields.
  *
  * @returns warnings for the user
  */

@@ -42,7 +42,7 @@ export type JudgedDocument = {
   readonly name?: string;
   readonly outcome: 'Valid' | 'Invalid' | 'Skipped';
   readonly findings: readonly (OperatorFinding & { readonly line: number })[];
-  /** Why it was skipped. */
+  /** Why the document was skipped. */
   readonly why?: string;
 };
 

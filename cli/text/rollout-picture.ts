@@ -1,7 +1,7 @@
 /**
  * The content of `status` and `watch` for a rollout: steps, traffic and gates.
  *
- * Owns: combining spec.rollout and status.rollout. Numbers are those of the last status write. Pure.
+ * Owns: combining spec.rollout and status.rollout. The numbers come from the last write of the status. Pure.
  */
 import { AppError } from '../../api/errors.ts';
 import type { OnnxModel, OnnxModelStatus, RolloutOutcome } from '../../api/onnxmodel.ts';
@@ -103,7 +103,7 @@ function stepText(step: Step): string {
   }
 }
 
-/** The gates that ended a rollout: the failed ones, or the undecided ones at a timeout. Empty after an abort. */
+/** The gates that ended a rollout: the failed gates, or at a timeout the undecided gates. Empty after an abort. */
 export function gatesBehind({ reason, gates = [] }: RolloutOutcome): readonly GatePicture[] {
   const failed = gates.filter(({ verdict }) => verdict === 'Fail');
   return failed.length > 0 || reason !== 'Undecided' ? failed : gates.filter(({ verdict }) => verdict === 'Undecided');

@@ -1,13 +1,13 @@
 /**
  * The resources that the server serves at the moment.
- * Owns: finding a resource by its path or kind. Built-in resources always exist; custom ones are added and removed with
- * their definitions by crd/controller.ts.
+ * Owns: finding a resource by its path or kind. Built-in resources always exist; custom resources are added and removed
+ * with their definitions by crd/controller.ts.
  */
 import { groupVersionOf, type Resource } from './resource.ts';
 
 export class Catalog {
   readonly #byPath = new Map<string, Resource>();
-  /** Increases with each change; discovery and OpenAPI documents are cached by it. */
+  /** Increases with each change. It is the cache key of discovery and OpenAPI documents. */
   generation = 0;
 
   constructor(resources: readonly Resource[]) {

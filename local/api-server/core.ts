@@ -19,7 +19,7 @@ import { Writes } from './writes.ts';
 export type CoreDeps = {
   readonly clock: Clock;
   readonly logger?: Logger;
-  /** The range of ClusterIPs. Loopback, so that this machine can call them. */
+  /** The range of ClusterIPs: a loopback range, so that this machine can call these addresses. */
   readonly serviceRange?: string;
   readonly loaded?: StoreSnapshot;
   /** Called with the store before the first write. */

@@ -31,7 +31,7 @@ export type ScalePaths = {
   readonly selector?: readonly string[];
 };
 
-/** Behaviour of a resource beyond storage. Each function may change the draft; none may keep a reference to it. */
+/** Behaviour of a resource beyond storage. Each function may change the draft, but must not keep a reference to it. */
 export type Rules = {
   /** Fills in defaults; called after decoding, before anything else reads the object. */
   readonly setDefaults?: (draft: ObjectDraft) => void;
@@ -60,7 +60,7 @@ export type Resource = {
   readonly shortNames: readonly string[];
   readonly categories: readonly string[];
   readonly namespaced: boolean;
-  /** The store's table. All versions of a resource share one, and so do the two APIs of Events. */
+  /** The store's table. All versions of a resource share one table, and so do the two APIs of Events. */
   readonly table: string;
   readonly schema: OpenApiSchema;
   readonly custom: boolean;

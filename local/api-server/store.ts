@@ -15,7 +15,7 @@ export type StoreChange = {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
   /** For DELETED: the last state, with the revision of the deletion. */
   readonly object: StoredObject;
-  /** The object before the change: selectors need it to detect that an object enters or leaves. */
+  /** The object before the change: selectors need it to detect that an object enters or leaves the selection. */
   readonly previous: StoredObject | undefined;
 };
 
@@ -139,7 +139,7 @@ export class Store {
     return (this.#rings.get(table) ?? []).filter((change) => change.revision > revision);
   }
 
-  /** Starts the history of a table at this revision; before it the resource did not exist. */
+  /** Starts the history of a table at this revision; before that revision the resource did not exist. */
   begin(table: string): void {
     this.#floors.set(table, this.#revision);
   }

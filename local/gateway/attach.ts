@@ -12,7 +12,7 @@ export type AttachVerdict = { readonly ok: boolean; readonly reason: string; rea
 /** The result for one parent reference of a route. */
 export type Attachment = {
   readonly parentRef: RouteParentRef;
-  /** Listeners that serve the route, with the hostnames that each accepts for it; undefined: every host. */
+  /** Listeners that serve the route, with the hostnames for which each listener accepts it; undefined: every host. */
   readonly listeners: readonly { readonly name: string; readonly hostnames: readonly string[] | undefined }[];
   readonly accepted: AttachVerdict;
 };

@@ -33,7 +33,7 @@ export interface Cgroups {
 
 const periodUs = 100_000;
 
-/** The folder of one local mode. It contains the process id, which shows whether it is still in use. */
+/** The folder of one local mode. Its name contains the process id, which shows whether the folder is still in use. */
 export function groupName(pid: number, salt: number): string {
   return `onnx-local-${pid}-${salt}`;
 }
@@ -223,7 +223,7 @@ function tryMake(dir: string): boolean {
 
 function tryWrite(file: string, text: string): void {
   try {
-    // Only into an existing file: the kernel creates it.
+    // Writes only into an existing file, because the kernel creates these files.
     writeFileSync(file, text, { flag: 'r+' });
   } catch {
     // The controller is not available: its limit is not enforced, and the node's condition says so.

@@ -1,6 +1,7 @@
 /**
  * The kubelet's record of one container: the current run, the previous run, and the results of its probes.
- * Owns: the states of a container. pod-plan.ts decides by them, pod-status.ts prints them, pod-worker.ts changes them.
+ * Owns: the states of a container. pod-plan.ts uses the states for its decisions, pod-status.ts prints them, and
+ * pod-worker.ts changes them.
  */
 import { toApiTime } from '../../api/conditions.ts';
 import type { BackoffEntry } from './backoff.ts';
@@ -16,13 +17,13 @@ export type ContainerPhase =
 
 export type ContainerRecord = {
   readonly phase: ContainerPhase;
-  /** The exit of the run before the one in `phase`. */
+  /** The exit of the run before the run in `phase`. */
   readonly last: TerminatedState | undefined;
   readonly restarts: number;
   readonly backoff: BackoffEntry | undefined;
-  /** The startup probe passed, or the container runs and does not have one. */
+  /** The startup probe passed, or the container runs and does not have a startup probe. */
   readonly started: boolean;
-  /** The readiness probe passes, or the container has started and does not have one. */
+  /** The readiness probe passes, or the container has started and does not have a readiness probe. */
   readonly ready: boolean;
 };
 

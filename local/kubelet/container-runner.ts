@@ -20,7 +20,7 @@ import { Prober } from './prober.ts';
 import { defaultGraceSeconds, type Container, type StoredPod, type TerminatedState } from './pod.ts';
 import { doubledMs } from '../../lib/retry.ts';
 
-/** Kubernetes truncates a message to this many bytes: of the file, or of the log that replaces it. */
+/** Kubernetes truncates a termination message to this many bytes, whether it comes from the file or from the log. */
 const messageLimitBytes = 4096;
 const logMessageLimit = 2048;
 const retryMs = 1000;
@@ -52,7 +52,10 @@ export class ContainerRunner {
     this.#deps = deps;
   }
 
-  /** True from the decision to start until the process exists. The plan must not start the container again then. */
+  /**
+   * True from the decision to start until the process exists. During this time, the plan must not start the container
+   * again.
+   */
   get busy(): boolean {
     return this.#starting !== undefined;
   }
@@ -73,8 +76,8 @@ export class ContainerRunner {
   }
 
   /**
-   * Sends SIGTERM, then SIGKILL after `graceMs`. Resolves when no process of it runs. May be called again with a
-   * shorter grace.
+   * Sends SIGTERM, then SIGKILL after `graceMs`. Resolves when no process of the container runs. May be called again
+   * with a shorter grace period.
    */
   async stop(graceMs: number): Promise<void> {
     this.#stopped = true;
@@ -274,7 +277,7 @@ type PullStep = {
   readonly reason: 'ErrImagePull' | 'ImagePullBackOff';
   readonly message: string;
   readonly waitMs: number;
-  /** True when a pull was tried; false while waiting for the next one. */
+  /** True when a pull was tried; false while the container waits for the next pull. */
   readonly attempted: boolean;
 };
 

@@ -104,8 +104,8 @@ function contentOf(stored: StoredObject): Files {
 }
 
 /**
- * The kubelet's layout: the files are in a folder of their own, `..data` points to it, and each name points through
- * `..data`; replacing this one link changes all files at once.
+ * The kubelet's layout: the files are in a separate folder, the link `..data` points to this folder, and the link of
+ * each file name goes through `..data`. Replacing `..data` therefore changes all files at once.
  */
 export function writeFiles(folder: string, files: ReadonlyMap<string, string | Buffer>): void {
   const data = join(folder, '..data');

@@ -11,7 +11,7 @@ import type { Backend } from './backends.ts';
 const connectTimeoutMs = 2000;
 
 /**
- * @param client paused, with half-open allowed
+ * @param client the client's socket: paused, with half-open connections allowed
  * @param order the backends to try, first to last
  * @returns the socket to the backend; undefined when no backend could be reached, and the client was reset
  */

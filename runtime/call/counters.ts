@@ -24,8 +24,8 @@ export type CallOutcome =
   | { readonly kind: 'Error'; readonly elements: number; readonly outcome: OutcomeKind };
 
 /**
- * Outcomes of valid requests that failed for lack of capacity or time. A deadline of the client that was too short is
- * one of them.
+ * Outcomes of valid requests that failed for lack of capacity or time. They include requests whose client set a
+ * deadline that was too short.
  */
 const shedKinds: ReadonlySet<OutcomeKind> = new Set([
   'overloaded',

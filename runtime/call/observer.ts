@@ -16,7 +16,7 @@ export type ObservedCall = {
 };
 
 export type AnsweredCall = ObservedCall & {
-  /** HTTP status of the answer; 499 when the client disconnected before it. */
+  /** HTTP status of the answer; 499 when the client disconnected before the answer. */
   readonly status: number;
 } & (
     | { readonly kind: 'Answered'; readonly answer: Answer }
@@ -31,7 +31,7 @@ export type Observer = {
   readonly answered: (call: AnsweredCall) => void;
 };
 
-/** One observer that calls several, in this order. */
+/** An observer that calls several other observers, in this order. */
 export function observers(list: readonly Observer[]): Required<Observer> {
   return {
     received: (call, body) => {

@@ -63,7 +63,10 @@ export class RequestTrace implements Trace {
     this.#firstByteMs = this.totalMs;
   }
 
-  /** Milliseconds until the first chunk of a streamed answer; undefined before it, and for a whole answer. */
+  /**
+   * Milliseconds until the first chunk of a streamed answer; undefined before the first chunk, and for an answer that
+   * is not streamed.
+   */
   get firstByteMs(): number | undefined {
     return this.#firstByteMs;
   }

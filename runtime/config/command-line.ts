@@ -1,8 +1,8 @@
 /**
  * The runtime's settings from flags and environment. The revision's config is a file (api/runtime-config.ts).
  *
- * Owns: the commands, their flags, variables and help texts, and the messages about wrong ones. No other part of the
- *       server reads process.argv or process.env.
+ * Owns: the commands, their flags, variables and help texts, and the messages about wrong flags and variables. No other
+ *       part of the server reads process.argv or process.env.
  */
 import { statSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -29,7 +29,7 @@ export type ListenSettings = {
   readonly bodyLimitBytes: number;
   /** After SIGTERM, the sockets close when no request and no connection has arrived for this long. */
   readonly drainMs: number;
-  /** From SIGTERM to the kubelet's SIGKILL: the pod's terminationGracePeriodSeconds. */
+  /** Time from SIGTERM to the kubelet's SIGKILL: the pod's terminationGracePeriodSeconds. */
   readonly graceMs: number;
   /** A run counts as stuck only after this time. When every worker is stuck, readiness fails (engine/run-watch.ts). */
   readonly stuckAfterMs: number;
@@ -222,7 +222,7 @@ function uriOf(model: string): string {
   return pathToFileURL(path).href + (found.isDirectory() ? '/' : '');
 }
 
-/** A valid model name from the file's name; from the folder's name when the file is called model.onnx. */
+/** Makes a valid model name from the file's name, or from the folder's name when the file is called model.onnx. */
 function nameOf(model: string): string {
   const segments = model
     .replace(/[?#].*$/, '')

@@ -16,7 +16,7 @@ export type ServerLimits = {
   readonly batchElements: number;
 };
 
-/** Shares of the memory that the warmed model leaves free. A share is not available to other uses. */
+/** Shares of the memory that the warmed model leaves free. Each share can only be used for its own purpose. */
 export type MemoryShares = {
   /** Inputs, intermediate results and outputs of current runs. */
   readonly runBytes: number;
@@ -34,9 +34,9 @@ const usableShare = 0.93;
 const loadShare = 0.9;
 /** Growth of Node's heap while requests are served. */
 const servingBytes = 8 * mib;
-/** Least memory for requests: a body may take an eighth of it, JSON a quarter, a run half. */
+/** Minimum memory for requests. A body may take an eighth of this memory, JSON a quarter, and a run half. */
 const leastRoomBytes = 8 * mib;
-/** The part for requests of the memory limit that an error message recommends. */
+/** Memory for requests. An error message that recommends a memory limit includes this amount. */
 const tellRoomBytes = 48 * mib;
 const emptyProcessBytes = 45 * mib;
 const threadsBytes = 20 * mib;
@@ -83,7 +83,7 @@ export function sufficientLimit(heldBytes: number, loadBytes: number, weightsByt
   return Math.ceil((heldBytes + loadBytes + weightsBytes + tellRoomBytes) / 0.9);
 }
 
-/** Estimates the memory of loading from the size of the weights: loading holds two copies of them. */
+/** Estimates the memory for loading a model from the size of its weights: two copies are in memory during loading. */
 export function guessedLoadBytes(weightsBytes: number): number {
   return sessionBytes + 2 * weightsBytes;
 }

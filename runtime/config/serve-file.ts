@@ -139,7 +139,7 @@ function warmupOf({ timeout, ...given }: NonNullable<Parts['warmup']>, { warmup 
   return { requests: warmup.requests, timeoutMs: parseDurationMs(timeout ?? warmup.timeout), ...given };
 }
 
-/** The spec of a manifest without `clusterOnly` fields; other values unchanged. */
+/** Returns the spec of a manifest, without `clusterOnly` fields. Any other value is returned unchanged. */
 function specOf(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || !('kind' in value || 'spec' in value)) return value;
   const found = (value as { readonly spec?: unknown }).spec;

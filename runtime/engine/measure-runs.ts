@@ -51,7 +51,7 @@ export type MeasureDeps = {
 };
 
 const lookMs = 2;
-/** Maximum number of sizes. Each is twice the one before. */
+/** Maximum number of sizes. Each size is twice the size before it. */
 const maxSizes = 16;
 const rowStep = 4;
 const maxGrowthRows = 4096;
@@ -124,7 +124,10 @@ function foreseen(sizes: readonly SizeOfOneRow[], fill: number): Cost {
   return { bytes: of('bytes', noiseBytes), ms: of('ms', noiseMs), waitedMs: of('waitedMs', noiseMs) };
 }
 
-/** Raises each value to at least the one before: a larger size that seems cheaper than a smaller one is noise. */
+/**
+ * Raises each value to at least the value before it: when a larger size seems cheaper than a smaller size, that is
+ * noise.
+ */
 function rising(sizes: readonly SizeOfOneRow[], key: keyof Cost): readonly Sighting[] {
   let value = 0;
   return sizes.map(({ fill, one }) => {

@@ -34,7 +34,7 @@ export type FromWorker =
   | { readonly kind: 'ran'; readonly result: EngineResult | StepResult }
   | { readonly kind: 'broke'; readonly why: string };
 
-/** Every buffer behind these tensors, once each. They are transferred to the other thread, not copied. */
+/** The buffers of these tensors, each buffer once. They are transferred to the other thread, not copied. */
 export function buffersOf(sets: readonly NamedTensors[]): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>();
   for (const tensors of sets) {

@@ -27,7 +27,7 @@ export type PoolDeps = {
   readonly logger: Logger;
   /** Limit of the state of all sequences, in bytes. Without it, a sequence that keeps state cannot be opened. */
   readonly stateBytes?: number;
-  /** The worker's program; tests of failures replace it. */
+  /** The worker's program. Tests of failures use another program. */
   readonly program?: URL;
 };
 

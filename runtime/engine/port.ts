@@ -1,8 +1,8 @@
 /**
  * The engine as the batcher sees it: slots that run batches, and that hold the state of sequences.
  *
- * Owns:  the port. pool.ts implements it with worker threads and ONNX Runtime. The fake for tests uses neither;
- *        test/conformance/engine runs the same tests against both.
+ * Owns:  the port. pool.ts implements it with worker threads and ONNX Runtime. The fake for tests uses neither of them;
+ *        test/conformance/engine runs the same tests against pool.ts and the fake.
  * Ends:  every run settles. If a part fails, the other parts of its batch still get their results.
  */
 import type { NamedTensors } from './tensor.ts';
@@ -51,7 +51,7 @@ export type SequenceStep = {
    * `{ 'present.0.key': 'past_key_values.0.key' }`. State that no output replaces is kept as it is.
    */
   readonly keep: Readonly<Record<string, string>>;
-  /** Outputs that are returned. An output that is kept too is copied. */
+  /** Outputs that are returned. An output that is also kept is copied. */
   readonly outputs: readonly string[];
 };
 
@@ -124,7 +124,7 @@ export interface Engine {
   recycle(): void;
   /**
    * Waits for all runs and steps, releases every session and ends every worker. A worker is never ended during a run.
-   * The state of sequences ends with it.
+   * The state of its sequences is lost when it ends.
    */
   close(): Promise<void>;
 }

@@ -64,7 +64,9 @@ function grown(growth: RowGrowth | undefined, rows: number, elements: number): n
   return growth.bytes * (rows / growth.rows) ** growth.power * (elements / Math.max(1, growth.elements));
 }
 
-/** Sorts the points and raises each to at least the one before: a larger size that seems cheaper is noise. */
+/**
+ * Sorts the points, and raises each to at least the point before it: when a larger size seems cheaper, that is noise.
+ */
 function rising(measured: readonly RunPoint[]): readonly RunPoint[] {
   let oneBytes = 0;
   let rowBytes = 0;

@@ -51,7 +51,7 @@ export class RunWatch {
     return Math.max(this.#leastMs, factor * this.#longestMs);
   }
 
-  /** Age of the oldest run in progress, in milliseconds; 0 without one. */
+  /** Age of the oldest run in progress, in milliseconds; 0 when no run is in progress. */
   get oldestMs(): number {
     return this.#ageOf(([first]) => first);
   }

@@ -21,7 +21,7 @@ export class SequenceStates {
   }
 
   /**
-   * Runs the steps, together if they can be joined, and replaces the state of those that succeeded.
+   * Runs the steps, together if they can be joined. Replaces the state of each sequence whose step succeeded.
    * @param now milliseconds of a monotonic clock
    */
   async step(steps: readonly WorkerStep[], run: RunOnce, now: () => number): Promise<StepResult> {

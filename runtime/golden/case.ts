@@ -21,7 +21,7 @@ export type GoldenCase = {
   readonly question: Question;
   /** How to parse the answer's body. */
   readonly form: 'tensors' | 'embeddings';
-  /** Absent: stable's answer is the expected one. */
+  /** Absent: stable's answer is the expected answer. */
   readonly expected?: NamedTensors;
 };
 
@@ -101,7 +101,7 @@ function textCase(
   };
 }
 
-/** Requests vectors as base64: half the bytes of decimal text, and without rounding. */
+/** Requests vectors as base64, which has half the bytes of decimal text and does not round. */
 export function textQuestion(input: unknown, model: string, dimensions?: unknown): Question {
   const body = JSON.stringify({
     model,

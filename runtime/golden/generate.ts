@@ -1,8 +1,8 @@
 /**
  * Generates golden cases from a model's signature, for a model without a golden set.
  *
- * Owns:  the inputs. They do not measure a model's quality. Two forms of one model answer them alike; a broken form
- *        does not.
+ * Owns:  the inputs. They do not measure a model's quality. Two forms of one model give the same answers to them; a
+ *        broken form does not.
  * Pure:  the same seed gives the same cases in every pod.
  */
 import type { Signature } from '../engine/signature.ts';
@@ -21,7 +21,7 @@ export type MadeUp = { readonly seed: number; readonly count: number; readonly s
 
 /**
  * Yields one case at a time, because a picture's inputs may take megabytes. The number of rows alternates between one
- * and two, unless two rows are too large: kernels for one row differ from kernels for several.
+ * and two, unless two rows are too large: kernels for one row differ from kernels for several rows.
  * @returns all cases; an empty iteration when the shapes are too large to generate
  */
 export function* tensorCases(signature: Signature, model: string, made: MadeUp): Generator<GoldenCase> {

@@ -172,7 +172,7 @@ function checkExternal(file: ExternalFile, { name, folder, root }: Place): void 
     );
 }
 
-/** Both are real paths; the root of the file system already ends with a separator. */
+/** Both arguments are real paths. The root of the file system already ends with a separator. */
 function isInside(folder: string, path: string): boolean {
   return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }

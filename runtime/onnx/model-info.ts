@@ -36,7 +36,7 @@ export type ModelInfo = {
   readonly graphName: string;
   /** metadata_props, without values longer than 64 KiB. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** The inputs that a request must send: the graph's inputs without those that have a constant value. */
+  /** The inputs that a request must send: all inputs of the graph except inputs that have a constant value. */
   readonly inputs: readonly TensorInfo[];
   /** The outputs that are tensors. */
   readonly outputs: readonly TensorInfo[];

@@ -11,7 +11,7 @@
 export interface RandomBytes {
   readonly sizeBytes: number;
   /**
-   * Fills `target` from `at`; both lie within the size.
+   * Fills `target` with the bytes from `at` on. The caller guarantees that these bytes are within the size.
    * @throws when the file has become shorter
    */
   readInto(target: Uint8Array, at: number): void;
@@ -138,7 +138,7 @@ export class WireReader {
       const byte = this.#byte(at);
       if (byte < 0x80) {
         this.#at = at + 1;
-        // Nearly all numbers have one byte: skip the BigInt arithmetic for them.
+        // Nearly all numbers have one byte. For such numbers, skip the BigInt arithmetic.
         return index === 0 ? BigInt(byte) : BigInt.asUintN(64, value | (BigInt(byte) << BigInt(7 * index)));
       }
       value |= BigInt(byte & 0x7f) << BigInt(7 * index);

@@ -1,7 +1,7 @@
 /**
  * Turns a model's URI into verified files on this machine.
  *
- * Owns:  the use of the cache, and the check of digests: the files must have the digest in the spec and the one that
+ * Owns:  the use of the cache, and the check of digests: the files must have the digest in the spec and the digest that
  *        the revision's first pod found. sources/ fetches each scheme.
  */
 import { createHash } from 'node:crypto';
@@ -54,7 +54,8 @@ export async function acquire(source: SourceConfig, deps: AcquireDeps): Promise<
   const found = await schemeFor(uri).open(uri, source, { ...deps, throughCache });
   const digest = digestOfAll(uri, found.files);
   checkDigest(show, source.digest, digest);
-  // Check the first pod's digest after the spec's: if both differ, the error must name the spec's.
+  // Check the first pod's digest after the digest in the spec: if both differ, the error must name the digest in the
+  // spec.
   checkDigest(`${show} (this revision's first pod got other bytes)`, deps.resolvedDigest, digest);
   const root = 'staging' in found ? await deps.cache.commit(found.staging, digest, found.files) : found.root;
   const boundary = 'staging' in found ? root : (found.boundary ?? root);
@@ -88,7 +89,7 @@ async function cachedOrFetched(source: SourceConfig, fetch: Fetch, deps: Acquire
   try {
     return { staging, files: await fetch({ ...deps.fetch, staging }) };
   } catch (error) {
-    // Discard invalid downloads; keep interrupted ones, so that they can be resumed.
+    // Discard invalid downloads. Keep interrupted downloads, so that they can be resumed.
     if (error instanceof AppError && error.kind === 'invalid') await staging.remove();
     throw error;
   }

@@ -1,8 +1,8 @@
 /**
  * Prepares a revision's model for serving: fetches, checks, inspects, tries and optimises it.
  *
- * Owns:  the order of these steps, and the manifest that results (prepared.ts). Only one runs in a cache folder at a
- *        time. Completed steps of an earlier or killed prepare are reused.
+ * Owns:  the order of these steps, and the manifest that results (prepared.ts). Only one `prepare` runs in a cache
+ *        folder at a time. Completed steps of an earlier or killed prepare are reused.
  * Throws: AppErrors of the artifact group in api/error-codes.ts, and ENGINE_LOAD_FAILED.
  */
 import { mkdir } from 'node:fs/promises';
@@ -57,7 +57,7 @@ export type PrepareDeps = {
 };
 
 const defaultMaxCacheBytes = 16 * 2 ** 30;
-/** For smaller weights, sharing saves less than the second that building takes. */
+/** For smaller weights, sharing saves less time than building takes, which is about a second. */
 const defaultOptimiseFromBytes = 4 * 2 ** 20;
 
 export async function prepare(config: RuntimeConfig, deps: PrepareDeps): Promise<Prepared> {
@@ -208,7 +208,10 @@ function droppedOutputs(leftOut: string): readonly string[] {
       ];
 }
 
-/** The digest of the served file, because two files of one folder are two models; includes its external weights. */
+/**
+ * The digest of the served file, including its external weights. The folder's digest is not enough, because two files
+ * of one folder are two models.
+ */
 function servedDigest({ files }: Acquired, graph: string, { externalFiles }: ModelInfo): string {
   const folder = posix.dirname(graph);
   const paths = new Set([graph, ...externalFiles.map(({ path }) => posix.join(folder === '.' ? '' : folder, path))]);

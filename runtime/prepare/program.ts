@@ -80,7 +80,7 @@ async function work(deps: PrepareProgramDeps, signal: AbortSignal): Promise<Reso
 }
 
 /**
- * @returns undefined when the operator does not know it yet
+ * @returns undefined when the operator does not know the digest yet
  * @throws BAD_CONFIG when the file exists but is not readable: the alternative would be to serve other bytes
  */
 async function readResolved(path: string): Promise<Resolved | undefined> {

@@ -25,7 +25,7 @@ export type ProtocolModel = {
   readonly signature: Signature;
   readonly inference: Inference;
   readonly codec: Codec;
-  /** Longest sequence that a request may have; undefined for a task without one. */
+  /** Longest sequence that a request may have; undefined for a task without such a limit. */
   readonly maxTokens: number | undefined;
   readonly stats: () => InferStats;
   readonly batching: () => { readonly maxRows: number; readonly maxDelayMs: number; readonly workers: number };

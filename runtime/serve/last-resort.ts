@@ -30,8 +30,8 @@ const answerBeforeMs = 3000;
 const killBeforeMs = 1000;
 
 /**
- * Starts the timers. Requests may finish until 3 s before the end of the grace period. In a short grace period they
- * have half of it.
+ * Starts the timers. Requests may finish until 3 s before the end of the grace period. If the grace period is short,
+ * they may use half of it.
  */
 export function endAfterGrace({ clock, logger, model, graceMs, runs, giveUp, sayLast, kill }: LastResortDeps): void {
   const answerAtMs = Math.max(graceMs / 2, graceMs - answerBeforeMs);

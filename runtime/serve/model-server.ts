@@ -341,8 +341,8 @@ export class ModelServer {
   }
 
   /**
-   * Whether a sidecar's request may run: no request is queued, and with several workers two of them are free. An empty
-   * queue is not enough, because a run of bulk requests cannot be stopped.
+   * Whether a sidecar's request may run: no request is queued, and if the server has several workers, two workers are
+   * free. An empty queue is not enough, because a run of bulk requests cannot be stopped.
    */
   get #isIdle(): boolean {
     const { freeSlots = 0, workers } = this.#model?.engine ?? {};

@@ -46,7 +46,7 @@ export type ServingDeps = {
 const patienceMs = 10_000;
 /** Time to end after the drain when runs are stuck. */
 const hopelessMs = 3000;
-/** Part of the grace period after the drain, for current requests and for releasing the model. */
+/** The part of the grace period that is reserved after the drain for current requests and for releasing the model. */
 const closingMs = 10_000;
 
 /** Runs a program and writes its failure as last words. @throws the program's error */

@@ -26,7 +26,7 @@ export const intervalMs = 1_000;
 export const drainLimitMs = 60_000;
 const drainIntervalMs = 250;
 const backoff = { baseMs: intervalMs, maxMs: 4_000 };
-/** The loop is stuck when a turn takes longer than this; it exceeds every deadline and pause in the loop. */
+/** The loop is stuck when a turn takes longer than this. The value exceeds every deadline and pause in the loop. */
 const stuckAfterMs = 30_000;
 
 export class Collector {
@@ -56,7 +56,7 @@ export class Collector {
     return blocksOf(this.#ring, from, limitBytes);
   }
 
-  /** Counts a comparison of an answer of this pod with stable's. */
+  /** Counts one comparison of an answer of this pod with stable's answer. */
   compared(comparison: { readonly tier: string; readonly sizeClass: number; readonly agrees: boolean }): void {
     if (this.#ring !== undefined) this.#ring = withComparison(this.#ring, comparison);
   }
@@ -103,11 +103,14 @@ export class Collector {
 
 export type Collected = {
   readonly report: Report;
-  /** Monotonic milliseconds of the last reading that gave counters; undefined before the first. */
+  /** Monotonic milliseconds of the last reading that gave counters; undefined before the first such reading. */
   readonly readAtMs?: number;
 };
 
-/** A single answer may be missing on a busy machine; after this long without one, the runtime is reported not ready. */
+/**
+ * On a busy machine a single answer may be missing. When no answer has arrived for this long, the runtime is reported
+ * as not ready.
+ */
 export const silentAfterMs = 5_000;
 
 /** `bootId` of reports made before the runtime's first answer. */

@@ -58,7 +58,8 @@ function revisionIn(configDir: string): string {
     const revision = (config as { readonly revision?: unknown } | null)?.revision;
     return typeof revision === 'string' ? revision : 'unknown';
   } catch {
-    // The runtime reports errors of its config; the sidecar's reports only lack the revision until then.
+    // The runtime reports errors of its config. Without the config, only the revision is missing in the sidecar's
+    // reports.
     return 'unknown';
   }
 }

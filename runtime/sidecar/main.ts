@@ -24,7 +24,7 @@ import { takeBytes } from './samples-client.ts';
 import { serveReports, type ReportServerDeps } from './server.ts';
 import { Standing } from './standing.ts';
 
-/** A busy machine answers within 50 ms. The operator's own deadline for a report is 2 s, too. */
+/** Even a busy machine answers within 50 ms. The operator's own deadline for a report is also 2 s. */
 const readDeadlineMs = 2_000;
 
 /**

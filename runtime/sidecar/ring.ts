@@ -59,8 +59,8 @@ export const maxBlocks = 90;
 /** A quarter of a report is reserved for its other fields. */
 export const ringLimitBytes = (reportLimitBytes * 3) / 4;
 /**
- * Longest time between two readings in adjacent blocks whose difference is assigned to the later block. At half a
- * block, most of the counts in a block were made during that block.
+ * Longest time between two readings in adjacent blocks whose difference is assigned to the later block. With half a
+ * block as the limit, most of the counts in a block were made during that block.
  */
 export const attributableMs = (blockSeconds * 1000) / 2;
 
@@ -84,7 +84,7 @@ export function nextRing(
 }
 
 /**
- * The block to which a change between two readings is assigned; undefined when it may belong to several.
+ * The block to which a change between two readings is assigned; undefined when it may belong to several blocks.
  *
  * An empty change fits any block. If the wall clock was set back by at most one block, the ring stays in its block
  * until the clock reaches it again; after a larger step in either direction the block is unknown.
@@ -102,8 +102,8 @@ function attributedTo(
 }
 
 /**
- * Adds a comparison of an answer with stable's to the block of the last reading.
- * It is ignored while the ring's first block has not begun.
+ * Adds a comparison of an answer with stable's answer to the block of the last reading. The comparison is ignored while
+ * the ring's first block has not begun.
  */
 export function withComparison(
   ring: Ring,
@@ -134,7 +134,8 @@ function withCount(ring: Ring, one: BlockTraffic): Ring {
  * The blocks for a report.
  *
  * @param from index of the first block
- * @param limitBytes limit of their JSON; if not all fit, `since` is moved to the oldest of the newest blocks that fit
+ * @param limitBytes limit of their JSON; if not all blocks fit, only the newest are returned, and `since` is the oldest
+ * of them
  * @returns undefined when no block is complete
  */
 export function blocksOf(ring: Ring | undefined, from = 0, limitBytes = ringLimitBytes): Blocks | undefined {

@@ -1,5 +1,5 @@
 /**
- * The operator's process with an older CRD: a real API server refuses its statuses, invalid values with 422 and unknown
+ * The operator's process with an older CRD. A real API server refuses its statuses: invalid values with 422, unknown
  * fields with 400. The operator backs off, creates no children meanwhile, and continues after an upgrade of the CRD.
  *
  * Needs KUBEBUILDER_ASSETS. No controller manager runs, so no pods are created.
@@ -29,7 +29,7 @@ const waitMs = 60_000;
 /** Tolerance for the precision of timers and of the audit log. */
 const toleranceMs = 100;
 
-/** Differences of an earlier CRD's status schema. */
+/** The differences between the status schema of an earlier CRD and the current one. */
 const older: readonly (readonly [name: string, change: (status: Json) => void, code?: number])[] = [
   [
     'lacks a field',
@@ -114,7 +114,7 @@ describe('an operator that is newer than the CRD, on a real API server', functio
       const pausesMs = tries.slice(1, 4).map((at, i) => at - (tries[i] ?? 0));
       const areLongEnough = [1_000, 2_000, 4_000].every((leastMs, i) => (pausesMs[i] ?? 0) >= leastMs - toleranceMs);
       assert.ok(areLongEnough, `pauses of ${pausesMs.join(', ')} ms`);
-      assert.match(log, /"msg":"status refused"/);
+      assert.match(log, /"msg":"the API server refused the status"/);
       for (const path of children) assert.deepEqual(named(await api.get(path), model), [], path);
 
       await define(today);

@@ -141,7 +141,7 @@ describe('prepare as a program', () => {
         join(at('config'), 'runtime.json'),
         JSON.stringify(runtimeConfig(`${server.origin}/l.onnx`, { source: { digest: sha256(large) } })),
       );
-      // The environment for which main.ts would otherwise re-execute itself.
+      // Set the environment that main.ts needs, so that it does not re-execute itself.
       const environment = {
         ...engineEnvironment(),
         [env.configDir]: at('config'),

@@ -173,9 +173,8 @@ describe('prepare', () => {
   });
 
   it('does not build an optimised form with unaligned weights', async () => {
-    // Two tables of 67,596 bytes: the second would start 12 bytes after a multiple of 64. Gather would work, but other
-    // kernels
-    // would crash.
+    // Two tables of 67,596 bytes each. The second would start 12 bytes after a multiple of 64; the operator Gather
+    // would accept that, but other kernels would crash.
     const made = (name: string, values: number) => weight(name, 'float32', [131, 129], noise(131 * 129, values));
     const gather = (table: string, output: string) => ({ op: 'Gather', inputs: [table, 'x'], outputs: [output] });
     await model({
@@ -333,7 +332,7 @@ describe('prepare', () => {
       return {
         ...part,
         async write(piece) {
-          // Like a real disk, it has space again after files were removed.
+          // Like a real disk, this one has space again after files were removed.
           full &&= (await readdir(join(folder, 'cache', 'models'))).includes('old');
           if (full) throw new AppError('DISK_FULL', { path });
           await part.write(piece);

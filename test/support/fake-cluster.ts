@@ -1,13 +1,15 @@
 /**
  * A cluster in memory for stories: it stores objects, refuses stale status writes, and makes pods for Deployments. The
- * model's URI decides how they start. Time is a hand clock's.
- * A pod's behaviour is in its URI: `ok`, `slow` (a minute), `wrong-digest`, `oom`, `no-image` (given by the runtime
- * image), `crash`; `odd` fails its golden set.
+ * model's URI decides how the pods start. The time comes from a hand clock.
+ * A URI may contain `ok`, `slow` (a minute), `wrong-digest`, `oom`, `crash`, or `odd` (fails its golden set);
+ * `no-image` is in the runtime image's name.
  */
 import { containers, labels, paths } from '../../api/names.ts';
 import { printLastWords, type Resolved } from '../../api/last-words.ts';
 import type { OnnxModel, OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
+import { isRecord } from '../../api/record.ts';
+import type { JsonRecord } from '../../lib/json.ts';
 import type { GoldenResult, Report } from '../../api/report.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import type {
@@ -39,12 +41,13 @@ const resolved = (digest: string): Resolved => ({
 export class FakeCluster {
   readonly clock: HandClock;
   readonly objects = new Map<string, Stored>();
+  /** `apply KIND/NAME` for every way to write a child: creation, patch or server-side apply. */
   readonly writes: string[] = [];
-  /** Throws instead of a write: crash injection. */
+  /** Called before each write. It may throw to simulate a crash. */
   beforeWrite: (what: string) => void = () => {};
-  /** Parts of URIs of models whose pods run but are not ready. */
+  /** Pods run but are not ready if their model's URI contains one of these texts. */
   readonly sick = new Set<string>();
-  /** Whether the Gateway accepts the current routes. */
+  /** Whether the Gateway accepts the routes at their current generations. */
   gatewayTakes = true;
   #version = 0;
   #pods = 0;
@@ -55,7 +58,20 @@ export class FakeCluster {
 
   readonly client = {
     get: async (type: { kind: string }, name: { name: string }) => this.#need(type.kind, name.name),
-    apply: async (_type: unknown, object: KubeObject) => this.#write('apply', object),
+    create: async (_type: unknown, object: KubeObject) => {
+      if (this.objects.has(`${object.kind}/${object.metadata.name}`))
+        throw statusError({ status: 409, reason: 'AlreadyExists', message: `${object.metadata.name} already exists` });
+      return this.#write('apply', withUid(object, this.#next()));
+    },
+    mergePatch: async (type: { kind: string }, { name }: { name: string }, patch: JsonRecord) => {
+      const stored = this.#need(type.kind, name);
+      const { metadata: { uid: _u, resourceVersion: _r, ...metadata } = {}, ...fields } = patch as {
+        readonly metadata?: JsonRecord;
+      };
+      return this.#write('apply', mergedByPatch(stored, { ...fields, metadata }) as unknown as KubeObject);
+    },
+    apply: async (_type: unknown, object: KubeObject) =>
+      this.#write('apply', withUid(object, this.objects.get(`${object.kind}/${object.metadata.name}`)?.metadata.uid)),
     replaceStatus: async (_type: unknown, target: KubeObject, status: unknown) => {
       const stored = this.#need('OnnxModel', target.metadata.name);
       if (stored.metadata.resourceVersion !== target.metadata.resourceVersion)
@@ -86,7 +102,7 @@ export class FakeCluster {
     return [...this.objects.values()].filter((object) => object.kind === kind) as unknown as T[];
   }
 
-  /** What a user applies. A changed spec gets a new generation. */
+  /** Applies a model as a user does. A changed spec gets a new generation. */
   put(spec: OnnxModelSpec, name = 'ranker'): void {
     const before = this.objects.get(`OnnxModel/${name}`);
     const generation = (before?.metadata.generation ?? 0) + 1;
@@ -123,7 +139,7 @@ export class FakeCluster {
     ).length;
   }
 
-  /** The report of a ready pod's sidecar: all is well, and its golden set has run completely. */
+  /** The report of a healthy pod's sidecar, whose golden set has run completely. */
   reportOf(uid: string): Report | undefined {
     const pod = this.of<Pod>('Pod').find(
       (one) =>
@@ -236,7 +252,7 @@ export class FakeCluster {
     };
   }
 
-  /** Of a pod, the operator owns only its mark. */
+  /** The operator owns only one field of a pod, its mark. */
   #mark(config: KubeObject): Stored {
     const pod = this.#need('Pod', config.metadata.name);
     const { [labels.serving]: _, ...others } = pod.metadata.labels ?? {};
@@ -266,7 +282,25 @@ export class FakeCluster {
   }
 }
 
-/** `resolved` after 10 s, ready after 20 s (`slow`: 60 s), unless the URI gives another behaviour. */
+function withUid(object: KubeObject, uid: string | undefined): KubeObject {
+  return uid === undefined ? object : { ...object, metadata: { ...object.metadata, uid } };
+}
+
+/** RFC 7386. */
+function mergedByPatch(value: unknown, patch: unknown): unknown {
+  if (!isRecord(patch)) return patch;
+  const out: JsonRecord = isRecord(value) ? { ...value } : {};
+  for (const [name, inner] of Object.entries(patch)) {
+    if (inner === null) delete out[name];
+    else out[name] = mergedByPatch(out[name], inner);
+  }
+  return out;
+}
+
+/**
+ * A pod has `resolved` its model after 10 s and is ready after 20 s (`slow`: 60 s), unless the URI gives another
+ * behaviour.
+ */
 function podStatus(uri: string, ageMs: number, podIP: string): Pod['status'] {
   const readyAfterMs = uri.includes('slow') ? 60_000 : 20_000;
   const prepared: ContainerStatus = {

@@ -23,7 +23,7 @@ export type Given = Partial<AcquireDeps> & {
   readonly signal?: AbortSignal;
 };
 
-/** A hundred kilobytes that do not compress: a model's file for tests that do not read it. */
+/** A model's file for tests that do not read its content: a hundred kilobytes that do not compress. */
 export const content = Buffer.from(noise(25_000, 1).buffer);
 
 export class FetchWorld {

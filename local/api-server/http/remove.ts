@@ -15,7 +15,7 @@ import type { ApiExchange, Target } from './exchange.ts';
 import { integerOf, listQuery, sendObject } from './read.ts';
 import { listOfObjects } from './table.ts';
 
-/** Kinds whose deletion is answered with the object; for the others the answer is a Status. */
+/** Kinds whose deletion is answered with the object; for other kinds the answer is a Status. */
 const answersWithObject = new Set(['Pod', 'Service', 'ServiceAccount', 'PersistentVolumeClaim']);
 
 export async function deleteObject(deps: ApiDeps, exchange: ApiExchange, target: Target): Promise<void> {

@@ -92,14 +92,14 @@ export function unsure(call: NodeCall, why = 'its effect on the rows is unknown'
   return mixed(`${nodeNameOf(call)}: ${why}`);
 }
 
-/** The rows stay on the same axis; `dims` are the input's unless given. */
+/** The rows stay on the same axis; `dims` are the dimensions of the input unless they are given. */
 export function sameRows(value: RowsValue, dims: readonly Size[] = value.dims): Value {
   return { kind: 'Rows', axis: value.axis, dims };
 }
 
 /**
  * The result of an element-wise operator with NumPy's broadcasting. Every input with rows must have them on the same
- * axis, and no other input may have more than one entry there.
+ * axis, and no other input may have more than one entry on this axis.
  */
 export function broadcast(call: NodeCall, inputs: readonly (Value | undefined)[] = call.inputs): Value {
   const given = inputs.filter((value) => value !== undefined);

@@ -101,7 +101,7 @@ export const reshape: RowsRule = (call) => {
 /**
  * The rows stay apart if the axes before the rows' axis keep their sizes, and the size of the next axis is the number
  * of rows or a multiple of it: each row is then contiguous in memory and remains so.
- * @param dims one size may be undefined: the size that follows from the others, if it is unknown
+ * @param dims one size may be undefined: the size that follows from the other sizes, if it is unknown
  */
 function reshaped(call: NodeCall, value: RowsValue, dims: readonly (Size | undefined)[]): Value {
   const before = value.dims.slice(0, value.axis).filter((dim) => !isOne(dim));
@@ -177,7 +177,7 @@ export const slice: RowsRule = (call) => {
   return sameRows(value, dims);
 };
 
-/** The cut along each axis: from attributes in old versions, from inputs in newer ones. */
+/** The cut along each axis. It comes from attributes in old versions, and from inputs in newer versions. */
 function cutsOf(call: NodeCall, rank: number): readonly (Cut & { readonly axis: number })[] | undefined {
   const starts = numbersOf(call, 1, 'starts') ?? [];
   const ends = attributeOf(call, 'ends')?.ints?.map(numberSize) ?? sizesOf(call, 2) ?? [];
@@ -268,7 +268,7 @@ export const gather: RowsRule = (call) => {
   return data?.kind === 'Plain' && indices?.kind === 'Rows' ? gatherByRows(call, data, indices) : unsure(call);
 };
 
-/** A table lookup: the result has the rows on the axis where the indices have them. */
+/** A table lookup: the rows of the result are on the axis that holds the rows of the indices. */
 function gatherByRows(call: NodeCall, { dims, countsRows }: PlainValue, indices: RowsValue): Value {
   if (countsRows || dims === undefined) return unsure(call);
   const axis = axisOf(intOf(call, 'axis', 0), dims.length);

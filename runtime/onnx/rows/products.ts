@@ -63,7 +63,7 @@ function multiply(call: NodeCall, a: Value | undefined, b: Value | undefined): V
   return b.kind === 'Rows' ? multiplyPlain(call, { own: b, other: a, summed: b.dims.length - 2, shape }) : unsure(call);
 }
 
-/** Multiplies row by row: the axis of the rows is the same in both inputs and is not among the last two. */
+/** Multiplies row by row: the axis of the rows is the same in both inputs, and is not one of the last two axes. */
 function multiplyRows(call: NodeCall, [a, b]: readonly [RowsValue, RowsValue], shape: readonly Size[]): Value {
   if (a.axis >= a.dims.length - 2 || b.axis >= b.dims.length - 2)
     return joins(call, 'multiplies the rows with each other');
@@ -140,7 +140,10 @@ export const convolve: RowsRule = (call) => {
   return sameRows(value, [size, weights.dims[0] ?? one, ...windows(call, value.dims.slice(2), kernel)]);
 };
 
-/** Pooling: only the first output. The second, indexes into the whole tensor, depends on the other rows. */
+/**
+ * Pooling: only the first output keeps the rows apart. The second output has indexes into the whole tensor, which
+ * depend on the other rows.
+ */
 export const pool: RowsRule = (call) => {
   const value = imagesOf(call);
   if (value === undefined) return unsure(call);

@@ -18,7 +18,7 @@ import {
 } from './call.ts';
 import { one, type RowsValue, type Value } from './value.ts';
 
-/** ReduceSum and similar: axes from an attribute or an input; without axes, all. */
+/** ReduceSum and similar. The axes come from an attribute or an input; without axes, all axes are reduced. */
 export const reduce: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
@@ -59,7 +59,7 @@ function reduced(call: NodeCall, value: RowsValue, axes: readonly number[]): Val
   };
 }
 
-/** Softmax: along one axis since version 13, before that over all axes from the given one on. */
+/** Softmax works along one axis since version 13. Before that, it worked over all axes from the given axis on. */
 export const softmax: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   if (value === undefined) return unsure(call);
@@ -68,7 +68,9 @@ export const softmax: RowsRule = (call) => {
   return touches ? joins(call) : sameRows(value);
 };
 
-/** LayerNormalization and similar: over all axes from one on; scale and bias are the same for all rows. */
+/**
+ * LayerNormalization and similar work over all axes from the given axis on. Scale and bias are the same for all rows.
+ */
 export const normalise: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);

@@ -130,7 +130,7 @@ function each(combine: (a: Size, b: Size) => Size | undefined): PlainRule {
   };
 }
 
-/** @returns undefined when the numbers of a list are unknown, or when the lists do not line up */
+/** @returns undefined when the numbers of a list are unknown, or when the lengths of the lists do not match */
 function combined(
   lists: readonly (Numbers | undefined)[],
   dims: readonly Size[] | undefined,

@@ -39,7 +39,7 @@ import {
 import { along, argReduce, batchNorm, byRow, cumSum, normalise, poolAll, reduce, softmax, topK } from './reductions.ts';
 import { isOne } from './value.ts';
 
-/** Element-wise, for any number of inputs. */
+/** Element-wise operators with any number of inputs. */
 const elementwise = [
   'Abs',
   'Acos',

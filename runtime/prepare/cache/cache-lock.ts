@@ -66,9 +66,8 @@ async function hold(path: string, file: FileHandle, clock: Clock): Promise<Cache
   let time = 0;
   const touch = (): void => {
     time += 1;
-    // Touch through the file handle: after a take-over this changes the old file, not the new holder's. Any change
-    // counts as a
-    // sign of life.
+    // Touch through the file handle: after a take-over this changes the old file, not the file of the new holder. Any
+    // change counts as a sign of life.
     file.utimes(time, time).catch(() => {});
     stop = clock.after(touchMs, touch);
   };
@@ -103,8 +102,8 @@ async function look(path: string, nowMs: number, before: Sight | undefined): Pro
 }
 
 /**
- * Removes a dead lock. If several waiters try at once, one of them moves the file; a waiter that moved a live lock
- * instead puts it back.
+ * Removes a dead lock. If several waiters try this at once, only one of them can move the file. A waiter that moved a
+ * new, live lock by mistake puts it back.
  */
 export async function takeAway(path: string, inode: number): Promise<void> {
   const aside = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}`;

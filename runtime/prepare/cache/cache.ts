@@ -95,7 +95,7 @@ export class ModelCache {
   }
 
   /**
-   * Removes the least recently used entries until `maxBytes` are left.
+   * Removes the least recently used entries until at most `maxBytes` are left.
    * @param keep paths that were passed to the server; their entries stay
    * @returns bytes freed
    */

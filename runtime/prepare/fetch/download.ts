@@ -130,7 +130,7 @@ class Part {
   #totalBytes: number | undefined;
   #closed = false;
   offset: number;
-  /** True if it was assembled from more than one response. */
+  /** True if the file was assembled from more than one response. */
   resumed: boolean;
 
   private constructor(job: Job, file: PartFile, hash: Hash, kept: Kept) {

@@ -14,9 +14,9 @@ import { showUri } from './uri.ts';
 export type HttpOptions = {
   /** Allows link-local and metadata addresses. */
   readonly allowLinkLocal?: boolean;
-  /** Certificates to trust in addition to the built-in ones, PEM. */
+  /** Certificates to trust in addition to the built-in certificates, PEM. */
   readonly ca?: readonly string[];
-  /** Tests set shorter ones. */
+  /** Time limits. Tests set shorter limits. */
   readonly timeouts?: { readonly connectMs: number; readonly headersMs: number; readonly idleMs: number };
 };
 
@@ -154,7 +154,10 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined;
 }
 
-/** undici's message. It is empty when connecting to several addresses failed: then the operating system's message. */
+/**
+ * Returns undici's message. It is empty when connecting to several addresses failed; this then returns the operating
+ * system's message.
+ */
 function wordsOf(error: unknown): string {
   if (error instanceof errors.ConnectTimeoutError) return 'connecting to the server timed out';
   if (error instanceof errors.HeadersTimeoutError) return 'the server did not answer in time';

@@ -2,10 +2,8 @@
  * The npm registry of this machine, and the credentials for it (docs.npmjs.com/cli/configuring-npm/npmrc).
  *
  * Owns: reading the settings of npm: `npm_config_*` variables, then the .npmrc of the project, the user and the
- *       machine;
- *       the first one that has a key is used. Needed because `npm config` hides credentials, and the runtime's image
- *       has
- *       no npm. npm is only asked for its default registry.
+ *       machine; the value of a key comes from the first of these that has the key. Needed because `npm config` hides
+ *       credentials, and the runtime's image has no npm. npm is only asked for its default registry.
  */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -16,7 +14,7 @@ import { ownValue } from '../../../api/record.ts';
 
 export type NpmMachine = {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Folder whose .npmrc is the project's. */
+  /** Folder that contains the project's .npmrc. */
   readonly cwd: string;
   readonly home: string;
   /** Possible paths of the machine's npmrc when `npm_config_globalconfig` is not set. */

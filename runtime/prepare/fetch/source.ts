@@ -2,7 +2,7 @@
  * Where bytes come from, for the rest of the artifact code.
  *
  * Owns: the port. A source opens one file at an offset and reports what it learned about the file. The caller
- *       (download.ts) retries, resumes, checks and stores, the same for every source.
+ *       (download.ts) retries, resumes, checks and stores, in the same way for every source.
  */
 
 /** Identifies the version of a file that is fetched in pieces: an ETag, or a modification date. */
@@ -15,7 +15,7 @@ export type OpenAt = {
 };
 
 export type Opened = {
-  /** Where the bytes begin: the requested offset, or 0 when they start from the beginning. */
+  /** Where the bytes begin: the requested offset, or 0 when the source sends the file from its beginning. */
   readonly offset: number;
   /** Size of the whole file, if the source reports it. */
   readonly totalBytes?: number;
@@ -30,7 +30,7 @@ export interface Source {
    * Opens a file.
    * @param path inside the source; '' when the source is a single file
    * @throws SOURCE_MISSING and SOURCE_INVALID for permanent errors, SOURCE_UNAVAILABLE when a retry may help. Iterating
-   *   may throw the same.
+   *   may throw the same errors.
    */
   open(path: string, at: OpenAt, signal: AbortSignal): Promise<Opened>;
 }

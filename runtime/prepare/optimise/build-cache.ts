@@ -50,7 +50,7 @@ export type BuildResult = {
   readonly sessionConfig: Readonly<Record<string, string>>;
   /** Largest share first; empty when no generated input ran. */
   readonly providers: readonly ProviderUse[];
-  /** Path of the optimised graph; absent without one. */
+  /** Path of the optimised graph; absent when no optimised form was built. */
   readonly optimisedPath?: string;
   /** Peak of anonymous memory while loading and running the served form in a process of its own. */
   readonly memoryEstimateBytes: number;
@@ -161,7 +161,7 @@ async function loadOriginal(
   }
 }
 
-/** Loads a tiny model with each provider alone: a failure is then the provider's, not the model's. */
+/** Loads a tiny model with each provider alone: a failure is then caused by the provider, not by the model. */
 async function probe(job: Building, scratch: string, notes: string[]): Promise<Set<ProviderName>> {
   const missing = new Set<ProviderName>();
   const path = join(scratch, 'probe.onnx');
@@ -198,7 +198,7 @@ async function tryOriginal(job: Building, plan: ProviderPlan, scratch: string): 
   return await trial(job, { graphPath: job.graphPath, options, runs: runsOf(job), writeTo: join(scratch, 'outputs') });
 }
 
-/** With Forbid, a failed load may be caused by the model or by the provider: loading on the CPU tells which. */
+/** With Forbid, a failed load may be caused by the model or by the provider: loading on the CPU shows which of them. */
 async function forbidden(
   job: Building,
   scratch: string,
@@ -291,9 +291,9 @@ export function whyNotOptimise({
 }
 
 /**
- * Minimum size of weights in the shared file; the first one that works is used. Weights below 1 MiB are stored without
- * padding, so a small one of odd size misaligns the next, and kernels that need aligned memory crash (measured with a
- * convolution net). ONNX Runtime aligns weights from 1 MiB on.
+ * Minimum sizes of weights in the shared file, to be tried in this order; the first size that works is used. Weights
+ * below 1 MiB are stored without padding, so a small weight of odd size misaligns the next weight, and kernels that
+ * need aligned memory crash (measured with a convolution net). ONNX Runtime aligns weights from 1 MiB on.
  */
 const shareFromBytes = [64 * 1024, 1024 * 1024 + 1] as const;
 

@@ -1,8 +1,8 @@
 /**
  * Models in a version of an npm package.
  *
- * Owns: the meaning of npm: URIs, and which files of a package are kept. Versions are exact, so that the version that
- *       was tested is the one that is served.
+ * Owns: the meaning of npm: URIs, and which files of a package are kept. A URI names an exact version, so that the
+ *       served version is the tested version.
  */
 import { getCACertificates } from 'node:tls';
 import { AppError } from '../../../api/errors.ts';
@@ -51,7 +51,7 @@ export const npm: SourceScheme<NpmUri> = {
 
 type KeepTools = { readonly show: string; readonly staging: FetchDeps['staging'] };
 
-/** Keeps only the files that the spec names, and checks the digests that it gives. */
+/** Keeps only the files that the spec names, and checks the digests that the spec gives. */
 async function keepWanted(
   files: readonly SourceFile[],
   wanted: NonNullable<SourceConfig['files']>,

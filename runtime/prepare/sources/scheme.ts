@@ -1,8 +1,8 @@
 /**
  * A source scheme: a parser of its URIs, and a function that opens their files.
  *
- * Owns: the port that the files of this folder implement and index.ts lists. Digests, the cache and other fields of the
- *       spec are the caller's (acquire.ts), the same for every scheme.
+ * Owns: the port that the files of this folder implement and index.ts lists. The caller (acquire.ts) handles digests,
+ *       the cache and other fields of the spec in the same way for every scheme.
  */
 import type { SourceConfig } from '../../../api/runtime-config.ts';
 import type { FetchDeps } from '../fetch/download.ts';
@@ -40,7 +40,8 @@ export interface SourceScheme<L extends SourceLocation = SourceLocation> {
   /** @throws SOURCE_INVALID with the problem and the correct form */
   parse(text: string): L;
   /**
-   * Lists and gets the files: all of a folder, or those in `asked.files`, each checked against the digest listed in it.
+   * Lists and gets the files: all files of a folder, or only the files in `asked.files`. Checks every file whose digest
+   * is given in `asked.files`.
    * @throws AppError of the artifact group in api/error-codes.ts
    */
   open(location: L, asked: SourceConfig, deps: OpenDeps): Promise<OpenedSource>;

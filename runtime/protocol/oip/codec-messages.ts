@@ -1,7 +1,7 @@
 /**
  * Messages between the HTTP thread and the codec thread, and the form of a response's body.
  *
- * Owns: those types, and joining JSON and binary data into one body.
+ * Owns: these types, and joining JSON and binary data into one body.
  */
 import type { ErrorCode } from '../../../api/errors.ts';
 import { buffersOf } from '../../engine/messages.ts';
@@ -10,7 +10,7 @@ import type { DecodeLimits, InferRequest } from './decode.ts';
 import type { EncodedResponse, InferResponse } from './encode.ts';
 
 export type CodecSetup = {
-  /** Scheduling priority below the HTTP thread's, 0 (same) to 19. */
+  /** How far the scheduling priority is below the HTTP thread's priority: 0 (the same) to 19. */
   readonly nice: number;
 };
 

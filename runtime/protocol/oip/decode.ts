@@ -43,8 +43,8 @@ export type InferRequest = {
   /** Value of the request's `binary_data_output`. */
   readonly binaryOutput: boolean;
   /**
-   * The `timeout` parameter in milliseconds (microseconds in the request, as in Triton); absent when it is absent or 0
-   * there.
+   * The `timeout` parameter in milliseconds (microseconds in the request, as in Triton); absent when the request does
+   * not set it, or sets it to 0.
    */
   readonly timeoutMs?: number;
 };

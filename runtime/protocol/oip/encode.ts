@@ -55,7 +55,7 @@ function jsonOf(tensor: Tensor, name: string): string {
   }
 }
 
-/** For FP16 outputs: refused before the model runs if the type is known, otherwise here. */
+/** FP16 outputs are refused before the model runs if their type is known, and otherwise here. */
 export function noJsonForm(name: string): Error {
   return invalidRequest(
     `output '${name}' is FP16, which JSON cannot express: request binary data (parameters: {"binary_data": true})`,
@@ -70,7 +70,7 @@ function jsonOfFloats(values: Float32Array | Float64Array, name: string): string
         'data (parameters: {"binary_data": true})',
     );
   }
-  // join is faster for few values, the native serialiser for many.
+  // join is faster for few values, the native serialiser for many values.
   return values.length <= 1000 ? `[${values.join(',')}]` : JSON.stringify(Array.from(values));
 }
 

@@ -48,7 +48,8 @@ export class GoldenRunner {
   result(): GoldenResult {
     const { id } = this.#deps.golden;
     const numbers = this.#pass?.numbers ?? { n: 0, done: 0, passed: 0, compared: 0, score: null, worst: null };
-    // Report a score only at the end: an earlier score covers part of the cases, and could be read as the whole set's.
+    // Report a score only at the end: an earlier score covers only a part of the cases, and could be mistaken for the
+    // score of the whole set.
     const score = this.#state === 'Done' ? numbers.score : null;
     const problem = this.#problem ?? ('problem' in numbers ? numbers.problem : undefined);
     return { id, state: this.#state, ...numbers, score, ...(problem === undefined ? {} : { problem }) };

@@ -93,7 +93,7 @@ async function generate(deps: SourceDeps, made: Made): Promise<FoundSet> {
     : alone;
 }
 
-/** Signatures only differ here if schemaPolicy allows it; otherwise the rollout was refused before. */
+/** Signatures can only differ here if schemaPolicy allows it. Otherwise the rollout was refused earlier. */
 function differenceOf(own: Signature, stable: Signature): 'inputs' | 'outputs' | undefined {
   if (!sameInputs(own, stable)) return 'inputs';
   const mine = comparable(own);

@@ -1,8 +1,8 @@
 /**
  * Sends golden inputs to both revisions, one after the other, and pairs their service times.
  *
- * Limits: one probe at a time, at most `perMinute / pods` a minute, at most `loadLimit` of the time of either pod, and
- *         only while no user request waits (besideHeader). Probes are not counted as traffic.
+ * Limits: one probe at a time, at most `perMinute / pods` a minute, at most the share `loadLimit` of the time of each
+ *         of the two pods, and only while no user request waits (besideHeader). Probes are not counted as traffic.
  * Ends:   `run` returns after `stop`, once a probe in progress has ended.
  */
 import { reportedTiers } from '../../../api/tiers.ts';
@@ -28,7 +28,7 @@ export type ProberDeps = {
   readonly random: () => number;
   /** Where this pod's runtime listens. */
   readonly self: string;
-  /** The current work; undefined when the operator requested none, or when this pod is not ready. */
+  /** The current work; undefined when the operator did not request probes, or when this pod is not ready. */
   readonly work: () => ProbeWork | undefined;
   /** The inputs for both revisions. Never rejects. */
   readonly inputs: (peers: readonly string[]) => Promise<ProbeInputs>;
@@ -99,7 +99,7 @@ export class PairProber {
   }
 
   /**
-   * The order is random: the first request may warm caches for the second, and this should favour neither revision.
+   * The order is random: the first request may warm caches for the second, and this should not favour one revision.
    * @returns the time that each pod spent
    */
   async #probe(question: Question, peer: string, stop: AbortSignal): Promise<Took> {
@@ -155,7 +155,10 @@ function paceMs({ perMinute, pods }: ProbeWork): number {
   return (60_000 * pods) / perMinute;
 }
 
-/** The greater load of either pod. Example: 6 candidate pods that probe 2 stable pods load each of these 3 times. */
+/**
+ * The load of this pod or of a stable pod, whichever is greater. Example: when 6 candidate pods probe 2 stable pods,
+ * each stable pod has the load of 3 candidate pods.
+ */
 function loadOf(took: Took, { peers, pods }: ProbeWork): number {
   return Math.max(took.self, took.peer * Math.max(1, pods / peers.length));
 }

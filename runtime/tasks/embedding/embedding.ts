@@ -2,7 +2,7 @@
  * The task Embedding: returns one vector for each text, by OpenAI's protocol.
  *
  * Owns:   the processing of a request: read and tokenise, cut into pieces of similar length, run, pool, print. Each
- *         step is a file of its own; this one connects them.
+ *         step has its own file; this file connects the steps.
  * Limits: one request has at most four pieces in the batcher, so that a long list does not block other requests.
  * Ends:   the first piece that fails ends the request and cancels the other pieces.
  */
@@ -85,7 +85,7 @@ export async function createEmbedding(deps: TaskDeps): Promise<Task> {
   };
 }
 
-/** The spec's limit, else the one in the model's files; at most what the model accepts. */
+/** The limit in the spec, else the limit in the model's files; at most what the model accepts. */
 function maxTokensOf(
   { maxTokens: asked }: EmbeddingConfig,
   { maxTokens: said }: ModelFacts,
@@ -149,7 +149,10 @@ async function answer(setup: Setup, call: TaskCall): Promise<TaskReply> {
   return { contentType: 'application/json', body: printEmbeddingsReply(entries, config.name, request.ids.length) };
 }
 
-/** A shortened vector keeps its meaning only for models trained for it, which the spec cannot declare yet. */
+/**
+ * A shortened vector keeps its meaning only for models that were trained for shortening. The spec cannot declare this
+ * yet.
+ */
 function refuseOtherDimensions({ dimensions }: TokenRequest, width: number | undefined): void {
   if (dimensions === undefined || width === undefined || dimensions === width) return;
   throw new AppError('FIELD_INVALID', {

@@ -18,7 +18,7 @@ export type ToThread =
       /** Memory limit for parsing and tokenising of all jobs together. */ readonly memoryBytes: number;
     }
   | { readonly kind: 'cancel'; readonly job: number }
-  /** The thread answers between two slices of work. If it does not answer, one text blocks it. */
+  /** The thread answers between two slices of work. If it does not answer, a single text is blocking it. */
   | { readonly kind: 'ping' };
 
 export type Failure = { readonly code: ErrorCode; readonly params: AppError['params'] } | { readonly message: string };

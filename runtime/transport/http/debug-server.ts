@@ -1,8 +1,8 @@
 /**
  * The routes of the metrics port: /metrics, /counters and /config; for sidecars also /samples and the inference
- * protocols, for requests that are not counted as traffic.
+ * protocols, whose requests are not counted as traffic.
  *
- * Owns:  those routes. They have their own port, so that a NetworkPolicy can treat them differently from user requests.
+ * Owns: these routes. They have their own port, so that a NetworkPolicy can treat them differently from user requests.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type Express } from 'express';
@@ -20,8 +20,8 @@ export type DebugDeps = {
   readonly config: () => unknown;
   readonly sampler: Pick<Sampler, 'ask' | 'take'>;
   /**
-   * Answers an inference request. A sidecar's request is not counted, and one with `besideHeader` (call/beside.ts) is
-   * refused while user requests wait. A request without the token is treated as a user's.
+   * Answers an inference request. A sidecar's request is not counted, and a request with `besideHeader`
+   * (call/beside.ts) is refused while user requests wait. A request without the token is treated as a user's request.
    */
   readonly answerUncounted: (request: IncomingMessage, response: ServerResponse, isSidecar: boolean) => Promise<void>;
   /** Checks the token, which is required to turn on sampling, to take samples, and to send uncounted requests. */

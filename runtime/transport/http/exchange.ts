@@ -97,7 +97,10 @@ function bodyOf(request: IncomingMessage, rules: Parameters<typeof readBody>[1])
   });
 }
 
-/** Charges the memory of an answer while it is made. Once it is written, send.ts charges the part not yet sent. */
+/**
+ * Charges the memory of an answer while it is made. Once the answer is written, send.ts charges the part that is not
+ * sent yet.
+ */
 function holdOf({ transfers }: HttpDeps, lease: BodyLease): Call['hold'] {
   let held = 0;
   return (bytes) => {

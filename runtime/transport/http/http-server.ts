@@ -2,7 +2,8 @@
  * The HTTP sockets: listening, limits per client, and closing without losing a request.
  *
  * Limits: headers within 10 s, a request within 120 s, an answer stalled for at most 60 s, `maxConnections` connections
- *         (lib/connections.ts), 16 requests in progress on each. transfers.ts limits the pace of bodies and answers.
+ *         (lib/connections.ts), 16 requests in progress on each connection. transfers.ts limits the pace of bodies and
+ *         answers.
  * Ends:   quiet() serves until no request arrives any more; close() waits for requests in progress.
  */
 import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -32,11 +33,17 @@ export type ListenDeps = {
 
 const headersTimeoutMs = 10_000;
 const requestTimeoutMs = 120_000;
-/** Longer than load balancers keep idle connections, so this server never closes one that they are about to use. */
+/**
+ * Longer than load balancers keep idle connections, so this server never closes a connection that they are about to
+ * use.
+ */
 const keepAliveMs = 75_000;
 /** Connections accepted above `maxConnections` for the short time until an idle connection is closed. */
 const spareConnections = 64;
-/** Requests in progress on one connection. Common clients do not pipeline; a client that does could fill the queue. */
+/**
+ * Requests in progress on one connection. Common clients do not pipeline requests; a client that does could fill the
+ * queue.
+ */
 const maxPipelined = 16;
 /** How long a client that sent invalid HTTP may read the error before its connection is closed. */
 const lingerMs = 5_000;
@@ -80,7 +87,7 @@ export class HttpServers {
       let { port } = deps;
       for (const [position, server] of servers.entries()) {
         await listenOn(server, deps.addresses[position] ?? '127.0.0.1', port);
-        // With port 0 the system chooses a port for the first address; the others use the same.
+        // With port 0 the system chooses a port for the first address; the other addresses use the same port.
         port = portOf(server) ?? port;
       }
     } catch (error) {
@@ -226,7 +233,8 @@ function endBroken(error: NodeJS.ErrnoException, socket: Socket, last: ServerRes
     });
     return;
   }
-  // Send no error if the broken body belongs to a request that is answered already or waits behind another one.
+  // Do not send an error if the broken body belongs to a request that is already answered, or that waits for the answer
+  // of another request.
   const silent = last !== undefined && !last.req.complete && (last.headersSent || last.socket === null);
   if (!silent) socket.end(faultOf(error, pathOfBroken(last)));
   // Close after `lingerMs`: a client that never closes its side would keep the request's memory for ever.

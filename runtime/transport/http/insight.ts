@@ -2,7 +2,7 @@
  * The server's data about itself: the body of /counters (the report without `seq`) and of /config (the configuration in
  * force).
  *
- * Owns:  those two bodies, the boot id and the measurement of event loop delay.
+ * Owns:  these two bodies, the boot id and the measurement of event loop delay.
  */
 import { randomUUID } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';

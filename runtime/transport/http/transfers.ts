@@ -2,7 +2,8 @@
  * The memory budget of all request bodies and answers in transfer, and the pace that clients must keep.
  *
  * Limits: a transfer below `minBytesPerSecond` over `patienceMs` is cut. When the budget is full, transfers below
- *         `crowdedBytesPerSecond` are cut too, slowest first. Large bodies leave a quarter of the budget to small ones.
+ *         `crowdedBytesPerSecond` are cut too, slowest first. Large bodies leave a quarter of the budget to small
+ *         bodies.
  * Ends:   a cut releases the memory at once and notifies the transfer's owner once.
  */
 import { AppError } from '../../../api/errors.ts';
@@ -59,7 +60,7 @@ export class Transfers {
   #lookedMs = 0;
   #looking = false;
 
-  /** @param deps.limitBytes read at each check: it shrinks when the model was loaded */
+  /** @param deps.limitBytes read at each check, because the limit shrinks once the model is loaded */
   constructor(deps: TransferDeps) {
     this.#deps = deps;
     this.#pace = deps.pace ?? usualPace;

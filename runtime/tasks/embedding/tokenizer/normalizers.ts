@@ -1,7 +1,8 @@
 /**
  * The normalizers of tokenizer.json.
  *
- * Owns:   the effect of each on a text, as in Python's tokenizers, and which of them may remove the start of a text.
+ * Owns:   the effect of each normalizer on a text, as in Python's tokenizers, and which normalizers may remove the
+ *         start of a text.
  * Throws: TokenizerUnsupported for other normalizers and options.
  * Pure.
  */
@@ -14,7 +15,10 @@ import { combiningMark, control, inert, nonspacingMark } from './unicode.ts';
 
 export type Normalizer = {
   readonly apply: (text: string) => string;
-  /** True if it can remove the first characters of a text: the first token then begins later than the text. */
+  /**
+   * True if the normalizer can remove the first characters of a text, so that the first token begins after the text's
+   * start.
+   */
   readonly cutsStart: boolean;
 };
 

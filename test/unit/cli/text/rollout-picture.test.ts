@@ -166,7 +166,7 @@ describe('the status page of a rollout', () => {
     it(`${name}: scales, bars and steps are not wider than the terminal`, () => {
       const text = pictureText(pictureOf(of), { now, width: 72 }, 'live');
       const wide = text.split('\n').filter((line) => line.length > 72);
-      // LiveFrame cuts the other lines.
+      // Check only these lines, because LiveFrame cuts the other lines.
       assert.deepEqual(
         wide.filter((line) => line.includes('├') || line.includes('█') || line.includes('▸')),
         [],
@@ -175,7 +175,7 @@ describe('the status page of a rollout', () => {
   }
 
   it('shows the verdict of pairs below a gate', () => {
-    const message = 'p95 passes: at most +19% by 310 paired probes (no live traffic needed)';
+    const message = 'p95 passes: increase at most +19%, from 310 paired probes (no live traffic needed)';
     const [p95] = gates;
     const paired = {
       ...p95!,

@@ -113,7 +113,7 @@ describe('Reflector', () => {
     );
     await clock.advance(2000);
     assert.equal(reflector.cache.size, 25);
-    // Two pages of the first try, the second of which expired; then one list of everything.
+    // The first try read two pages, and the second page expired. The next try lists everything at once.
     assert.equal(kube.calls.list, 3);
   });
 
@@ -172,7 +172,7 @@ describe('Reflector', () => {
     );
     kube.breakWatches();
     await clock.advance(10 * 60_000);
-    // 0.6 s doubling to 22.5 s: six tries in the first half minute, then one in 22.5 s.
+    // The wait doubles from 0.6 s to 22.5 s: six tries in the first half minute, then one every 22.5 s.
     assert.ok(kube.calls.watch > 20 && kube.calls.watch < 40, `${kube.calls.watch} watches`);
   });
 
@@ -215,7 +215,7 @@ describe('Reflector', () => {
     kube.compact();
     kube.breakWatches();
     await clock.advance(1000);
-    // The resourceVersion is the bookmark's: there is no 410 and no list.
+    // The watch resumes from the bookmark's resourceVersion, so the server does not answer 410 and no list is needed.
     assert.deepEqual([kube.calls.watch, kube.calls.list], [2, 1]);
   });
 
@@ -250,6 +250,21 @@ describe('Reflector', () => {
     const keeping = await start((k) => k.put(things, managed), { transform: (one) => one });
     assert.equal(dropping.reflector.cache.get('default/m')?.metadata.managedFields, undefined);
     assert.equal(keeping.reflector.cache.get('default/m')?.metadata.managedFields?.length, 1);
+  });
+
+  it('gives the transform the stored object of that name, if there is one', async () => {
+    const versions: (string | undefined)[] = [];
+    const { kube, reflector } = await start((k) => k.put(things, thing('m', '1')), {
+      transform: (one, before) => {
+        versions.push(before?.metadata.resourceVersion);
+        return one;
+      },
+    });
+    const first = reflector.cache.get('default/m')?.metadata.resourceVersion;
+    versions.length = 0;
+    kube.put(things, thing('m', '2'));
+    await settle();
+    assert.deepEqual(versions, [first]);
   });
 
   it('keeps an object whole when the transform throws', async () => {

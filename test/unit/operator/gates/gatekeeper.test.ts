@@ -41,7 +41,7 @@ function podOf(name: string): Pod {
   };
 }
 
-/** The observed data of a pass in that state, as far as the gatekeeper reads it. */
+/** The observed data of a pass in the given state, as far as the gatekeeper reads it. */
 function seenIn(
   memory: RolloutState,
   more: { readonly pods?: readonly string[]; readonly children?: readonly Manifest[] } = {},
@@ -202,7 +202,7 @@ describe('the gatekeeper', () => {
   });
 
   describe('predicts a step', () => {
-    /** Half an hour of stable alone, at 400 requests per minute. */
+    /** Reports half an hour in which stable serves alone, at 400 requests per minute. */
     const before = (kept: Kept): void => {
       for (const { pod, bootId, revision, since, until, blocks } of reportsOfPods('stable', {
         first: window - 90,

@@ -1,4 +1,7 @@
-/** Freezing a golden set: when the user's ConfigMap is read, what happens without it, and which changes take effect. */
+/**
+ * Freezing a golden set: when the user's ConfigMap is read, what happens if it is missing, and which changes take
+ * effect.
+ */
 import assert from 'node:assert/strict';
 import { labels, paths } from '../../../../api/names.ts';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
@@ -189,7 +192,7 @@ describe('a golden set', () => {
   const troubles: readonly { readonly of: string; readonly content?: Pick<ConfigMap, 'data' | 'binaryData'>;
     readonly failing?: Error; readonly golden?: Gate; readonly says: RegExp }[] = [
     { of: 'a missing ConfigMap', says:
-        /^Preparing GoldenSetMissing: .*golden set: there is no ConfigMap set in namespace ml/ },
+        /^Preparing GoldenSetMissing: .*golden set: ConfigMap set does not exist in namespace ml/ },
     { of: 'an empty ConfigMap', content: {}, says:
         /GoldenSetMissing: .*ConfigMap set must contain one key, or .* golden\.jsonl or golden\.bin \(found: none\)/ },
     { of: 'a ConfigMap with several keys of other names', content: { data: { a: '1', b: '2' } },

@@ -1,4 +1,7 @@
-/** Children that other writers changed, orphaned or own: the operator repairs, adopts, or waits and never deletes. */
+/**
+ * Children that other writers changed, orphaned or own. The operator repairs the first, adopts the second, and waits
+ * for the third. It never deletes these children.
+ */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
 import { statusError } from '../../../../kube/client/kube-error.ts';
@@ -19,7 +22,7 @@ class Stage {
   gets = 0;
   operator = this.#newOperator();
 
-  /** The stage after the first revision became stable. */
+  /** A stage in which the first revision is stable. */
   static async atRest(): Promise<Stage> {
     const stage = new Stage();
     stage.cluster.put(given.spec());
@@ -325,13 +328,18 @@ describe('an answer of the API server that differs from the manifest', () => {
     stage.cluster.put(given.spec({ memory: { limit: '512Mi' } }));
     const rounded = (object: Stored): Stored =>
       object.kind === 'Deployment' ? { ...object, spec: { ...withLess(object['spec']), minReadySeconds: 1 } } : object;
-    const { apply } = stage.cluster.client;
-    Object.assign(stage.cluster.client, {
-      apply: async (...args: Parameters<typeof apply>) => {
-        const answer = rounded((await apply(...args)) as unknown as Stored);
+    const changing =
+      <A extends readonly never[]>(write: (...args: A) => Promise<unknown>) =>
+      async (...args: A): Promise<Stored> => {
+        const answer = rounded((await write(...args)) as Stored);
         stage.cluster.objects.set(keyOf(answer), answer);
         return answer;
-      },
+      };
+    const { apply, create, mergePatch } = stage.cluster.client;
+    Object.assign(stage.cluster.client, {
+      apply: changing(apply as never),
+      create: changing(create as never),
+      mergePatch: changing(mergePatch as never),
     });
     stage.restart();
     await stage.live(14);

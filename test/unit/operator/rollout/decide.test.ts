@@ -1,4 +1,4 @@
-/** Every transition of the rollout in one row each, then invariants over random events. */
+/** Each transition of the rollout in one row, then invariants over random events. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { DecisionReason } from '../../../../api/reasons.ts';
@@ -70,7 +70,7 @@ const failedFirst: RolloutState = {
 type Row = {
   name: string;
   state: RolloutState;
-  /** The difference from one healthy stable revision `a`. */
+  /** The differences of the observation from one healthy stable revision `a`. */
   seen?: Partial<Observation>;
   plan?: Partial<RolloutPlan>;
   afterMs?: number;
@@ -238,7 +238,7 @@ describe('decide', () => {
       plan,
       t0,
     );
-    assert.equal(message, `${a} was given up, but its pods keep trying to start: other bytes`);
+    assert.equal(message, `${a} was given up: other bytes; its pods keep trying to start`);
     const none = decide(
       preparingFirst,
       { ...healthy, pods: { [a]: pods(0, { deployed: false, trouble: digestTrouble }) } },
@@ -247,7 +247,7 @@ describe('decide', () => {
     );
     assert.equal(
       none.message,
-      `${a} was given up and has no pods; the operator keeps trying to create them: other bytes`,
+      `${a} was given up: other bytes; it has no pods, and the operator keeps trying to create them`,
     );
   });
 
@@ -255,7 +255,7 @@ describe('decide', () => {
     const { message } = decide(failed, { ...healthy, target: b }, plan, t0);
     assert.equal(
       message,
-      `${b} was given up; ${a} serves; change the spec, or try the same again with "kubectl-onnx retry": other bytes`,
+      `${b} was given up: other bytes; ${a} serves. Change the spec, or retry with "kubectl-onnx retry"`,
     );
   });
 });
@@ -275,13 +275,14 @@ describe('decide, over any sequence of events', () => {
     fc.assert(
       fc.property(fc.array(event, { maxLength: 30 }), (events) => {
         let state: RolloutState = { phase: 'Stable', stable: a };
-        // What the entry Service selects, and what the cache shows, which may be one pass behind.
+        // The revision that the entry Service selects, and the revision that the cache shows. The cache may be one pass
+        // behind.
         let [routed, shown]: string[] = [a, a];
         let running: readonly string[] = [a];
         let now = t0;
         for (const { target, ready: wished, fatal, cacheIsBehind, passedMs } of events) {
           now += passedMs;
-          // Only a revision that was given pods can have ready ones.
+          // Only a revision with desired pods can have ready pods.
           const readyOf = (r: string | undefined): number =>
             r !== undefined && running.includes(r) ? (wished[r] ?? 0) : 0;
           const seenPods = Object.fromEntries(

@@ -1,4 +1,4 @@
-/** The shares that the API shows, as a table; and the address of a model. */
+/** A table of the shares that the API shows, and the address of a model. */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
@@ -74,7 +74,7 @@ const rows: readonly Row[] = [
       ['b', [pod(true, false), pod(false, true)]]]) }, want: { shares: { a: 100 } } },
   { name: 'no shares while no ready pod carries the mark',
     see: { entry: shared, pods: new Map([['a', [pod(true, false)]]]) },
-    want: { shares: undefined, reason: 'RouteMoving', problem: 'no ready pod is marked to share the traffic' } },
+    want: { shares: undefined, reason: 'RouteMoving', problem: 'no ready pod has the serving label' } },
   { name: 'no shares while a foreign key in the selector matches no pod',
     see: { entry: entry({ [labels.model]: 'ranker', [labels.revision]: 'a', team: 'x' }),
       pods: new Map([['a', [of('a')]]]) }, want: { shares: undefined, reason: 'RouteMoving',
@@ -147,7 +147,7 @@ const rows: readonly Row[] = [
     see: { route: route([{ parentRef: { name: 'public' }, conditions: [condition('Accepted', 'False')] },
       { parentRef: { name: 'public' }, conditions: good }]) }, want: { shares: { a: 95, b: 5 } } },
   { name: 'that there is no route yet', spec: { traffic: routed }, see: { entry: alone },
-    want: { shares: undefined, reason: 'RouteMoving', problem: 'there is no HTTPRoute ranker yet' } },
+    want: { shares: undefined, reason: 'RouteMoving', problem: 'HTTPRoute ranker does not exist yet' } },
   { name: 'undefined for a routed model before any object exists',
     spec: { traffic: routed }, see: {}, want: undefined },
   { name: 'that the cluster has no Gateway API', spec: { traffic: routed },

@@ -268,7 +268,7 @@ describe('HttpServers with clients that violate HTTP or the limits', () => {
     const { socket, text } = call(servers.port);
     socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n\u0001\r\n\r\n');
     const response = await asked.promise;
-    // The invalid data is in the same packet; the parser has read it by the next turn of the event loop.
+    // The invalid data is in the same packet, so the parser has read it by the next turn of the event loop.
     await new Promise((resolve) => {
       setImmediate(resolve);
     });
