@@ -27,15 +27,8 @@ import { ModelLedger, type Written } from './model-ledger.ts';
 import { probesWanted, requestsPerMinute } from './probing.ts';
 import { foreseeStep } from './foreseeing.ts';
 import { shownWords } from '../analysis/shown-words.ts';
-import {
-  find,
-  shownResultsOf,
-  readingFrom,
-  sentenceOf,
-  type WindowAsked,
-  type Finding,
-  type ShownResult,
-} from './reading.ts';
+import { find, readingFrom, sentenceOf, shownResultsOf } from './reading.ts';
+import type { Finding, ShownResult, WindowAsked } from './reading.ts';
 
 /** The verdicts in the status, and the time of their evaluation. */
 export type Shown = {
