@@ -3,7 +3,8 @@
  *
  * Owns: one reflector per type, the index by model, and the map from object to model key. Children are selected by
  *       the managed-by label, so that the caches hold only the operator's objects. Gateways, which other parties
- *       own, are read for their addresses.
+ *       own, are read for their addresses. Objects of other shards are dropped before they reach a cache; Gateways
+ *       are few and belong to no model, so every shard keeps them.
  */
 import { fieldManager, labels } from '../api/names.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
@@ -25,11 +26,13 @@ import type { Change } from '../kube/cache/cache.ts';
 import { keyOf, type KubeObject, type ObjectName } from '../api/kube-object.ts';
 import type { KubeClient } from '../kube/client/kube-client.ts';
 import type { Priority } from '../kube/controller/fair-queue.ts';
+import type { Shard } from '../kube/controller/shard-elector.ts';
 import { Reflector, type ReflectorDeps } from '../kube/cache/reflector.ts';
 import type { ResourceType } from '../kube/client/resource-type.ts';
 import type { Caches } from './see/seen.ts';
 import { keepForeignEntries } from './reconcile/foreign-fields.ts';
 import { podPriority } from './priority.ts';
+import { isInShard } from './shard.ts';
 import { OptionalWatch, type TypePresence } from '../kube/cache/optional-watch.ts';
 
 export type ModelWatchDeps = {
@@ -38,6 +41,8 @@ export type ModelWatchDeps = {
   readonly registry: Registry;
   readonly logger: Logger;
   readonly namespace?: string;
+  /** Only models of this shard, and their children, are kept. Absent: all. */
+  readonly shard?: Shard;
   /** Called with the key of each model that a change affects; with a priority when the change itself is urgent. */
   readonly onChange: (key: string, atLeast?: Priority) => void;
 };
@@ -59,7 +64,11 @@ export class ModelWatches implements Caches {
 
   constructor(deps: ModelWatchDeps) {
     this.#deps = deps;
-    this.#models = new Reflector({ ...scopeOf(deps), type: onnxModels });
+    this.#models = new Reflector({
+      ...scopeOf(deps),
+      ...this.#keeping<OnnxModel>((model) => [keyOf(model.metadata)]),
+      type: onnxModels,
+    });
     this.#models.cache.subscribe((change) => this.#tell(change, (model) => [keyOf(model.metadata)]));
     this.#pods = this.#children(pods, podPriority);
     this.#deployments = this.#children(deployments);
@@ -157,9 +166,17 @@ export class ModelWatches implements Caches {
   #scopeOfChildren<T extends KubeObject>(): Omit<ReflectorDeps<T>, 'type'> {
     return {
       ...scopeOf(this.#deps),
+      ...this.#keeping<T>(modelKeysOf),
       labelSelector: `${labels.managedBy}=${fieldManager}`,
       indexes: { [byModel]: (object) => modelKeysOf(object) },
     };
+  }
+
+  /** A filter for the objects of this shard; none when there is one shard. */
+  #keeping<T extends KubeObject>(keysOf: (object: T) => readonly string[]): Pick<ReflectorDeps<T>, 'keep'> {
+    const { shard } = this.#deps;
+    if (shard === undefined || shard.of === 1) return {};
+    return { keep: (object) => keysOf(object).some((key) => isInShard(shard, key)) };
   }
 
   /** Reports each model whose parentRefs name a matching Gateway. */
