@@ -1,7 +1,7 @@
 /**
  * Which models one of several operators handles: those whose namespace and name hash into its shard.
  *
- * Owns: the hash. It is the same in every version: two operators that disagree would handle a model twice or not at all.
+ * Owns: the hash. It is the same in every version: two operators that disagree would handle a model twice or never.
  * Pure.
  */
 import type { Shard } from '../kube/controller/shard-elector.ts';

@@ -67,7 +67,11 @@ export class LeaseSighting {
     if (!isSame) this.#changedAt = this.#clock.monotonic();
   }
 
-  /** Records our own write. @param sentAt taken before the request, so that our claim never ends later than others assume */
+  /**
+   * Records our own write.
+   *
+   * @param sentAt taken before the request, so that our claim never ends later than others assume
+   */
   wrote(lease: Lease, sentAt: number): void {
     this.#lease = lease;
     this.#changedAt = sentAt;

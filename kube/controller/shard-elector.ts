@@ -5,7 +5,7 @@
  * Rule: every write goes before every read. A process takes its shard's Lease, then reads the record: it leads only if
  * the record has its own number of shards and every Lease of the numbers before is free. A process of another number
  * changes the record first, then reads the Leases. So of two that overlap at least one sees the other, and waits.
- * Limits: the record is never taken back. Whoever deletes it must have stopped every operator before.
+ * Limits: the record is never deleted. A person who deletes it must stop every operator first.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
 import { microTime } from '../events/micro-time.ts';
@@ -30,7 +30,7 @@ export class ShardElector {
   readonly #retryMs: number;
   #told = '';
 
-  /** @param deps `lease` is the Lease of an operator that is not sharded; the names of the others begin with its name */
+  /** @param deps `lease` is the Lease of an operator that is not sharded; the other names begin with its name */
   constructor(deps: ShardElectorDeps) {
     this.#deps = deps;
     this.#retryMs = deps.retryMs ?? 2000;
