@@ -1,8 +1,8 @@
 /**
- * The access file of a revision: the operator writes it into the revision's ConfigMap, and the pods read it. Its token
- * permits more than reading at their sidecar and metrics ports.
+ * The access file of a revision: the operator writes it into the revision's ConfigMap, and the pods read it. A caller
+ * with its token may do more than read at the sidecar and metrics ports of these pods.
  *
- * Owns: the form of the token, and the headers that carry it. It is never in a URL, log, status or Event.
+ * Owns: the form of the token, and the headers that carry it. The token is never in a URL, log, status or Event.
  */
 import { parseSchemaOne } from './record.ts';
 

@@ -1,9 +1,9 @@
 /**
  * Bounds of the fields that both the spec and the runtime's config have.
  *
- * Owns:  the numbers. The CRD's schema and api/runtime-config.ts use the same ones, so that a pod accepts every config
- *        that was made from an accepted spec.
- * Units: lengths in characters, sizes of lists and maps in entries; others in the name.
+ * Owns:  the numbers. The CRD's schema and api/runtime-config.ts use the same bounds, so that a pod accepts every
+ *        config that was made from an accepted spec.
+ * Units: lengths in characters, sizes of lists and maps in entries; other units are in the names.
  */
 
 export type Bound = { readonly min?: number; readonly max: number };

@@ -93,7 +93,7 @@ function orderOf(type: string): number {
   return index < 0 ? conditionTypes.length : index;
 }
 
-/** Rounds down to seconds, as the API server does, so that a written time equals the one that is read back. */
+/** Rounds down to seconds, as the API server does, so that a written time equals the time that is read back. */
 export function toApiTime(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
 }

@@ -1,8 +1,9 @@
 /**
  * Defaults of absent fields. Pure and idempotent.
  *
- * Owns: every default of the hashed part of the spec, and of spec.rollout. The first are filled in when a revision is
- *       made and kept in its ControllerRevision, so that an upgrade that changes a default starts no rollout.
+ * Owns: every default of the hashed part of the spec, and of spec.rollout. Defaults of the hashed part are filled in
+ *       when a revision is made, and are kept in its ControllerRevision. An upgrade of the operator that changes such a
+ *       default therefore does not start a rollout.
  */
 import type { OnnxModelSpec, RevisionSpec } from './onnxmodel.ts';
 import type { BatchingConfig, EmbeddingConfig, ExecutionConfig, MemoryConfig, WarmupConfig } from './runtime-config.ts';

@@ -10,7 +10,7 @@ type Row = {
   readonly says: string;
   /** Higher: the metric is a score, and its limit is a min. Lower: it is an error, and its limit is a max. */
   readonly better: 'Higher' | 'Lower';
-  /** The value of a completely wrong answer. Finite, because JSON has no infinity. */
+  /** The value of a completely wrong answer. It is finite, because JSON has no infinity. */
   readonly worst: number;
   /** How the values of several answers are combined: their worst value, or their weighted mean. */
   readonly over: 'WorstCase' | 'Mean';
@@ -75,7 +75,7 @@ const rows = {
 } as const satisfies Readonly<Record<string, Row>>;
 
 export type GoldenMetric = keyof typeof rows;
-/** Metrics that gates.quality accepts. It compares answers to live requests. */
+/** Metrics that gates.quality accepts. This gate compares answers to live requests. */
 export type LiveMetric = {
   [M in GoldenMetric]: (typeof rows)[M] extends { readonly agreesFrom: number } ? M : never;
 }[GoldenMetric];

@@ -1,8 +1,8 @@
 /**
  * The fields that every Kubernetes object has, in their JSON form. Pure.
- * Owns: metadata as plain JSON: times are strings, there are no classes, absent fields are absent. Objects from a list
- * and from a watch have the same form and can be compared, frozen, and sent back. The client, OnnxModel and local
- * mode's API server use these types.
+ * Owns: metadata as plain JSON: times are strings, values are not instances of classes, and absent fields are absent.
+ * Objects from a list and from a watch have the same form and can be compared, frozen, and sent back. The client,
+ * OnnxModel and local mode's API server use these types.
  * Why: the generated models of client-node contain `Date` after a list and `string` after a watch event.
  */
 
@@ -73,7 +73,7 @@ export function nameOf(key: string): ObjectName {
   return slash < 0 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
 }
 
-/** The owner that controls this object, if it has one. */
+/** The owner that controls this object; undefined without one. */
 export function controllerOf(object: KubeObject): OwnerReference | undefined {
   return object.metadata.ownerReferences?.find((owner) => owner.controller === true);
 }

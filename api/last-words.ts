@@ -29,7 +29,7 @@ const resolvedSchema = k.object({
   bytes: c.number().doc('Size of the source in bytes.'),
   signature: words().doc('SHA-256 over names, types and shapes of inputs and outputs.'),
   opset: c.number().doc('Version of the operator set.'),
-  // Later versions may write other words. The lengths are those of the fields of the status.
+  // Later versions may write other words. The maximum lengths are the same as in the status.
   precision: c.wordOf<Precision>({ max: 16 }).doc('Precision that is served: the requested one, or Source.'),
   provider: c.wordOf<ProviderName>({ max: 32 }).doc('The first provider that the session was built with.'),
   memoryEstimateBytes: c.number().doc('Bytes of anonymous memory that loading and one run needed; 0: not measured.'),
@@ -64,10 +64,11 @@ function valid(schema: Schema<string>): (value: unknown) => boolean {
 export function printLastWords(words: LastWords): string {
   const text = JSON.stringify({ schema: 1, ...words });
   if (new TextEncoder().encode(text).length <= lastWordsLimitBytes) return text;
-  // Only the names of inputs and outputs can be that long. The hash of the signature stays.
+  // Only the names of inputs and outputs can make the message too long, so they are left out. The signature's hash is
+  // kept.
   if (words.kind === 'resolved')
     return JSON.stringify({ schema: 1, kind: 'resolved', resolved: { ...words.resolved, io: undefined } });
-  // 600 UTF-16 units take at most 3600 bytes: JSON escapes one in at most 6 bytes.
+  // 600 UTF-16 units take at most 3600 bytes: JSON encodes each unit in at most 6 bytes.
   return JSON.stringify({ schema: 1, ...words, message: words.message.slice(0, 600) });
 }
 

@@ -1,5 +1,5 @@
 /**
- * Inputs and outputs of a model in short notation, and their comparison between two revisions. Pure.
+ * The inputs and outputs of a model in a short notation, and their comparison between two revisions. Pure.
  *
  * Owns: the notation, `float32[?,384]` (a number is a fixed size, ? a size that a request chooses; without brackets the
  *       rank is unknown), and the meaning of schemaPolicy Compatible and Exact.
@@ -42,8 +42,8 @@ export type SchemaPolicy = 'Compatible' | 'Exact' | 'Any';
 
 /**
  * Compares the candidate with stable by schemaPolicy. Compatible: the inputs have the same names and types, and accept
- * every shape that stable's accept; every output of stable exists, with the same type and a shape that stable could
- * return. Exact: nothing differs. Any: nothing is compared.
+ * every shape that stable's inputs accept; every output of stable exists, with the same type and a shape that stable
+ * could return. Exact: nothing differs. Any: nothing is compared.
  *
  * @returns the first difference that the policy forbids, in words; otherwise undefined
  */

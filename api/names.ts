@@ -2,7 +2,8 @@
  * Names that several programs must spell alike: group and kind, labels, annotations, ports, mount paths.
  *
  * Owns:   every name that the operator writes and another program reads.
- * Limits: the name of a child has at most 51 characters: 40 of the model (a CEL rule of the CRD), a dash and 10.
+ * Limits: the name of a child has at most 51 characters: 40 for the model's name (a CEL rule of the CRD), one for a
+ *         dash, and 10 for the revision.
  */
 
 export const api = {
@@ -23,7 +24,7 @@ export const labels = {
   managedBy: 'app.kubernetes.io/managed-by',
   /**
    * `true` on ready pods that get traffic while two revisions share it by pods (router Service). The operator sets it
-   * on pods; it is in no template.
+   * on pods; pod templates do not contain it.
    */
   serving: 'onnx-operator.dev/serving',
 } as const;
@@ -53,7 +54,7 @@ export const containers = { prepare: 'prepare', runtime: 'runtime', sidecar: 'si
 
 /**
  * Paths inside a pod. Programs of a pod take them from `args` and `env`, never from this table: local mode has no mount
- * namespaces, so its kubelet replaces the paths there by the folders that stand for the volumes.
+ * namespaces, so its kubelet replaces the paths in `args` and `env` by the folders that it uses as volumes.
  */
 export const paths = {
   configDir: '/etc/onnx-operator',
@@ -82,8 +83,8 @@ export const env = {
  * Environment that native code reads when its process starts, before JavaScript runs.
  *
  * The thresholds of glibc are 4 MiB. With its defaults, much of the memory that ONNX Runtime frees is never returned to
- * the machine. With a few hundred KiB, every run allocates its intermediate results page by page, which doubled the run
- * time of an encoder.
+ * the machine. With thresholds of a few hundred KiB, every run allocates its intermediate results page by page, which
+ * doubled the run time of an encoder.
  */
 export const nativeEnvironment = {
   MALLOC_TRIM_THRESHOLD_: '4194304',
@@ -99,7 +100,7 @@ export function childName(model: string, revision: string): string {
 const childNamePattern = /.-([0-9a-f]{10})$/;
 
 /**
- * The revision in the name of a child. More reliable than its label, because a name cannot be changed.
+ * The revision in the name of a child. This is more reliable than the label, because a name cannot be changed.
  * @returns undefined when `childName` does not make this name for this model
  */
 export function revisionInName(model: string, name: string): string | undefined {

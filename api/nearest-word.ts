@@ -1,4 +1,4 @@
-/** Finds the word that a misspelt one was meant to be. Pure. */
+/** Finds the word that a user probably meant when a word is misspelt. Pure. */
 
 /** @returns the word with the fewest edits, ignoring case; undefined when more than a third of its letters differ */
 export function nearest(word: string, words: readonly string[]): string | undefined {

@@ -69,7 +69,7 @@ export function openApiSchema(stage: SchemaStage): JsonSchema {
           'letter and not end with "-"',
       },
       {
-        // Only on creation, so that models from before this rule can still be updated.
+        // The rule applies only on creation, so that models that are older than the rule can still be updated.
         rule: "oldSelf.hasValue() || !self.metadata.name.matches('-[0-9a-f]{10}$')",
         message:
           'metadata.name must not end in "-" and ten hex digits: such names are reserved for the children of ' +

@@ -14,7 +14,7 @@ export type ParsedReport =
 
 const check = checkOf(reportSchema, 'Ignore');
 
-/** @param value from JSON.parse; the caller limits the size of the text before that */
+/** @param value from JSON.parse; the caller limits the size of the text before it is parsed */
 export function parseReport(value: unknown): ParsedReport {
   if (!isRecord(value)) return { kind: 'unusable', problem: 'the report is not an object' };
   if (value['schema'] !== 1)

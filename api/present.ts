@@ -1,4 +1,4 @@
-/** Removes undefined fields, as exactOptionalPropertyTypes requires for optional ones. Pure. */
+/** Removes undefined fields, because exactOptionalPropertyTypes does not allow undefined in an optional field. Pure. */
 
 export type Present<T> = {
   readonly [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;

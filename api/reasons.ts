@@ -2,7 +2,8 @@
  * The table of reasons. Types, Events and docs/reference/reasons.md are made from it. Pure.
  *
  * Owns: every reason in a condition, an Event, the status, the log or kubectl-onnx. Reasons are stable, because alerts
- *       match on them. Each is emitted somewhere, and a test emits it (test/unit/api/reasons.test.ts).
+ *       match on them. Every reason is emitted by the code, and at least one test emits it
+ *       (test/unit/api/reasons.test.ts).
  */
 import type { ConditionType } from './conditions.ts';
 import { ownValue } from './record.ts';

@@ -10,8 +10,8 @@ import { k, type Infer } from './schema/builder.ts';
 import { c } from './schema/contract.ts';
 
 /**
- * Length of a block, in seconds. A block's index is floor(unix seconds / 20) by the clock of the pod's sidecar at a
- * request's end.
+ * Length of a block, in seconds. A request counts in the block in which it ended, by the clock of the pod's sidecar.
+ * The index of that block is floor(unix seconds / 20).
  */
 export const blockSeconds = 20;
 
@@ -21,8 +21,8 @@ export function blockAt(ms: number): number {
 }
 
 /**
- * The first block that begins at or after a time. A window begins with it once the weight was reached. @param ms since
- * 1970
+ * The first block that begins at or after a time. A window begins with the first block after the weight was reached.
+ * @param ms since 1970
  */
 export function firstWholeBlockAfter(ms: number): number {
   return Math.ceil(ms / 1000 / blockSeconds);
@@ -49,7 +49,7 @@ export function ratioBucketOf(ratio: number): number {
   return Math.min(ratioBuckets.most, Math.max(0, index));
 }
 
-/** Upper bound of probes for one model, whatever spec.rollout.probes says. */
+/** Upper bound of probes per minute for one model; spec.rollout.probes cannot exceed it. */
 export const maxProbesPerMinute = 60;
 
 /**
@@ -62,7 +62,7 @@ export const reportQuery = {
   blocksFrom: 'blocksFrom',
   /**
    * IP addresses of ready pods of stable, comma-separated, at most 16. The candidate's golden run and replay send
-   * requests to them. Their token is in a header.
+   * requests to them. The token of these pods is in a header.
    */
   peers: 'peers',
   /** Share of requests, 0 to 1, that this pod keeps as samples for the replay. */
@@ -87,14 +87,14 @@ export const maxReportBlocks = 128;
 export const maxBlockClasses = 64;
 /** Upper bound of other lists. Tiers times size classes are a few dozen. */
 const maxItems = 1024;
-/** Enough: 1100 buckets of 2 % cover a tenth of a millisecond to a day. */
+/** Upper bound of buckets in a histogram. It is large enough: 1100 buckets of 2 % reach from 0.1 ms to a day. */
 const maxBuckets = 8192;
 /** Upper bound of execution providers in a list. */
 const maxProviders = 16;
 
-/** Names, hashes and tiers. */
+/** A text for names, hashes and tiers. */
 const word = (): ReturnType<typeof c.text> => c.text({ max: 256 });
-/** Sentences. The size of the report limits them. */
+/** A text for sentences, which only the size of the report limits. */
 const sentence = (): ReturnType<typeof c.text> => c.text({ max: reportLimitBytes });
 const amount = (): ReturnType<typeof c.number> => c.number({ min: 0 });
 /** Counts by error kind or by reason. */
@@ -167,7 +167,9 @@ const block = k.object({
   traffic: k.list(blockTraffic, { max: maxBlockClasses }).doc('What the pod counted, by tier and size class.'),
 });
 
-/** The rule: each block at most once and inside the range, and a range of at most `maxReportBlocks`. */
+/**
+ * The rule: each block occurs at most once and is inside the range, and the range has at most `maxReportBlocks` blocks.
+ */
 const blocks = c.ruled(
   k.object({
     since: c.count().doc('Index of the first block.'),
@@ -314,12 +316,12 @@ export const reportSchema = k.object({
 export type Report = Infer<typeof reportSchema>;
 export type Histogram = Infer<typeof histogram>;
 export type Traffic = Infer<typeof traffic>;
-/** Histograms of the ratio of service times, by source. 1 is as fast as stable. */
+/** Histograms of the ratio of service times, by source. A ratio of 1 means as fast as stable. */
 export type PairedRatios = NonNullable<BlockTraffic['paired']>;
 /** Counts of one pod, block, tier and size class. */
 export type BlockTraffic = Infer<typeof blockTraffic>;
 export type BlockCount = Infer<typeof block>;
-/** Blocks from `since` to `until`; one without an entry had no requests. */
+/** Blocks from `since` to `until`. A block without an entry had no requests. */
 export type Blocks = Infer<typeof blocks>;
 export type GoldenResult = Infer<typeof golden>;
 export type Agreement = Infer<typeof agreement>;

@@ -6,8 +6,8 @@
  */
 
 /**
- * `ByPods`: each ready pod gets the same, so a revision's share follows from its number of ready pods. `ByWeight`: a
- * revision gets its weight in percent, whatever the number of its pods.
+ * `ByPods`: each ready pod gets an equal share, so a revision's share follows from its number of ready pods.
+ * `ByWeight`: a revision gets its weight in percent, whatever the number of its pods.
  */
 export type SharingKind = 'ByPods' | 'ByWeight';
 

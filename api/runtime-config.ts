@@ -2,7 +2,7 @@
  * The config of a revision's pods, with all defaults: the operator writes it to a ConfigMap, and the runtime reads it.
  *
  * Owns: the schema, from which the types, the check (runtime/config/revision-file.ts) and
- *       docs/reference/runtime-config.md are made. Fields with the same name as in the spec are the spec's own
+ *       docs/reference/runtime-config.md are made. A field that the spec also has uses the spec's schema
  *       (api/schema/revision.ts). Units are in the names.
  */
 import { bounds } from './bounds.ts';
@@ -93,7 +93,7 @@ export const warmupFields = {
 
 const goldenSource = c.variants({
   File: {
-    // Only a plain file name, so that the path cannot leave the folder.
+    // Accepts only a plain file name, so that the path cannot leave the folder.
     file: c
       .text({ max: 253, pattern: '^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$', name: 'the name of a file beside the config' })
       .doc("The key of the set in the revision's own ConfigMap."),

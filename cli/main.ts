@@ -80,7 +80,7 @@ async function main(argv: readonly string[], stop: AbortSignal): Promise<ExitCod
   }
 }
 
-/** In `replay … | head` the reader ends first: exit with 0. */
+/** In `replay … head`, the program that reads the output ends first. This is not a failure: exit with 0. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(exitCodes.ok);
   throw error;

@@ -1,9 +1,13 @@
 /**
  * Waits for an AbortSignal, and leaves no listener on a signal that lives as long as the process.
- * Rule: a signal that was aborted before counts as aborted now; its event is not sent again.
+ * Rule: a signal that was aborted earlier is treated as if it were aborted now, because it does not send its event
+ * again.
  */
 
-/** Runs `fn` once when the signal is aborted, at once when it was aborted before. @returns cancels it */
+/**
+ * Runs `fn` once when the signal is aborted, at once when it was aborted before.
+ * @returns a function that cancels the call of `fn`
+ */
 export function onAbort(signal: AbortSignal, fn: () => void): () => void {
   if (signal.aborted) fn();
   else signal.addEventListener('abort', fn, { once: true });

@@ -3,7 +3,8 @@
  *
  * Owns:   the bytes that are hashed for the names of revisions. Changing one byte would rename every revision.
  * Limits: JSON values only; a member that is undefined is left out.
- * Throws: Error for a number that is not finite and for text with a lone surrogate. JSON in UTF-8 has neither.
+ * Throws: Error for a number that is not finite and for text with a lone surrogate, because JSON in UTF-8 cannot
+ *         contain them.
  */
 import canonicalize from 'canonicalize';
 

@@ -15,7 +15,7 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
-/** Node keeps a timer's delay in 31 bits; a longer one would fire at once. */
+/** Node keeps a timer's delay in 31 bits; a timer with a longer delay would fire at once. */
 const maxTimerMs = 2 ** 31 - 1;
 
 export const systemClock: Clock = {

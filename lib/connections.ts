@@ -1,9 +1,10 @@
 /**
  * Bounds the number of connections of an HTTP server, and keeps room for new ones.
- * Owns: which connection is closed when there are too many: of those without a request under way (idle, or still
- * sending headers), the one that is idle longest. So clients that only hold connections displace each other.
- * Limits: `maxConnections`, and `spare` more while one is being closed. A connection with more than 32 requests under
- * way is closed. A server's handlers call `isOver` before they do anything.
+ * Owns: which connection is closed when too many are open: the connection that has been without a request for the
+ * longest time. A connection that is still sending headers counts as being without a request. A client that only holds
+ * connections open therefore cannot block the others.
+ * Limits: `maxConnections`, and `spare` more while a connection is being closed. A connection with more than 32
+ * requests in progress is closed. A server's handlers must call `isOver` first.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -11,7 +12,7 @@ import type { Socket } from 'node:net';
 export type ConnectionLimits = {
   readonly maxConnections: number;
   readonly spare: number;
-  /** Called when every connection has a request under way; it may close one. */
+  /** Called when every connection has a request in progress; it may close a connection. */
   readonly onFull?: () => void;
 };
 
@@ -19,7 +20,7 @@ export type ConnectionLimits = {
 const maxUnderWay = 32;
 
 export class Connections {
-  /** Answers under way per connection, ordered by their last change, so that the longest idle one comes first. */
+  /** Unfinished answers per connection. The connection whose answers changed the longest time ago comes first. */
   readonly #sockets = new Map<Socket, Set<ServerResponse>>();
   readonly #limits: ConnectionLimits;
 
@@ -85,9 +86,9 @@ export class Connections {
 }
 
 /**
- * Stops Node's parser as well. After `destroy` alone the parser goes on with the chunk that it holds, and its thousands
- * of requests stay in memory until the sockets of this turn of the event loop have closed; with many such connections
- * memory runs out. Does nothing extra where Node's parser does not have this property.
+ * Stops Node's parser as well. After `destroy` alone, the parser continues with the chunk that it holds. The thousands
+ * of requests in the chunk stay in memory until the sockets of this turn of the event loop have closed. With many such
+ * connections, memory runs out. If Node's parser does not have the property `onIncoming`, only the socket is destroyed.
  */
 function endAtOnce(socket: Socket): void {
   const { parser } = socket as { parser?: { onIncoming?: unknown } | null };

@@ -1,5 +1,6 @@
 /**
- * Reads a command line. The only caller of Node's parseArgs: all programs report a wrong command line alike.
+ * Reads a command line. No other file calls Node's parseArgs, so all programs report a wrong command line in the same
+ * way.
  * Throws: AppError BAD_FLAG, `COMMAND: unknown flag "--x"; available flags: --a, --b`.
  */
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
@@ -24,7 +25,7 @@ export function parseFlags<const O extends ParseArgsOptionsConfig>(
   ) as Parsed<O>;
 }
 
-/** Flags alone: an argument is an error. */
+/** Reads flags only; an argument is an error. */
 export function parseOnlyFlags<const O extends ParseArgsOptionsConfig>(
   command: string,
   argv: readonly string[],
@@ -47,8 +48,8 @@ function parsed<T>(command: string, options: ParseArgsOptionsConfig, parse: () =
 }
 
 /**
- * Names the unknown flag. Of any other error of Node, only the first sentence is used: the rest of the message explains
- * how to pass a positional argument that begins with a dash, which does not help a user who mistyped a flag.
+ * Names the unknown flag. Of Node's other messages only the first sentence is used. The rest explains how to pass an
+ * argument that begins with a dash, which does not help a user who mistyped a flag.
  */
 function problemOf(error: unknown, names: readonly string[]): string {
   const [, flag] = /^Unknown option '([^']*)'/.exec(messageOf(error)) ?? [];

@@ -103,7 +103,7 @@ export function put(target: JsonRecord, field: string, value: unknown): void {
   else target[field] = value;
 }
 
-/** Freezes a value and everything in it. An object that is frozen already is assumed to be deeply frozen. */
+/** Freezes a value and all values inside it. An object that is frozen already is assumed to be deeply frozen. */
 export function freeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value);

@@ -51,8 +51,8 @@ export function signalHandler({ clock, end, endNow }: SignalDeps): (name: string
     if (state === 'Impatient') endNow();
     if (state !== 'Running') return;
     state = 'Ending';
-    // setImmediate: when the event loop was blocked, this timer runs before the signals that arrived during the block.
-    // Those signals are still duplicates of the first.
+    // Use setImmediate: after the event loop was blocked, this timer runs before the handlers of signals that arrived
+    // while it was blocked. These signals still count as duplicates of the first one.
     clock.after(oneKeystrokeMs, () => setImmediate(() => (state = 'Impatient')));
     end(name);
   };
@@ -60,7 +60,7 @@ export function signalHandler({ clock, end, endNow }: SignalDeps): (name: string
 
 /**
  * Runs a program until it returns or a signal comes.
- * @param main gets a signal that SIGTERM or SIGINT aborts; it then ends what it started and returns
+ * @param main gets a signal that SIGTERM or SIGINT aborts. It must then end everything that it started, and return
  * @param quit ends the process; replaced where `process.exit` could wait for ever
  */
 export async function run(

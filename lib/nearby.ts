@@ -1,5 +1,5 @@
 /**
- * Suggestions for error messages: which files exist near a path that does not.
+ * Suggestions for error messages: which files exist near a path that does not exist.
  * Limits: ten names of the nearest existing folder; hidden files and files that the file system makes are left out.
  */
 import { readdirSync } from 'node:fs';
@@ -9,7 +9,7 @@ const maxListed = 10;
 /** Entries that file systems and tools leave in a volume, which are never part of a model. */
 export const leftovers: ReadonlySet<string> = new Set(['lost+found', '.snapshot', '.git', '.Trash']);
 
-/** A text with the first few paths and the number of the others. */
+/** A text with the first few paths and the number of the other paths. */
 export function listed(paths: readonly string[]): string {
   const more = paths.length - maxListed;
   return `${paths.slice(0, maxListed).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;

@@ -33,7 +33,7 @@ export function backoffMs(backoff: Backoff, attempt: number, random: number): nu
   return doubledMs(backoff, attempt) * (0.5 + random / 2);
 }
 
-export type Retrying<T> = {
+export type RetryDeps<T> = {
   readonly clock: Clock;
   /** Ends the wait and the tries. */
   readonly signal?: AbortSignal;
@@ -44,7 +44,7 @@ export type Retrying<T> = {
 /** Does the work again until `pauseAfter` ends the tries or the signal is aborted. @returns the last outcome */
 export async function retry<T>(
   work: (attempt: number) => Promise<T>,
-  { clock, signal, pauseAfter }: Retrying<T>,
+  { clock, signal, pauseAfter }: RetryDeps<T>,
 ): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     const outcome = await work(attempt);
@@ -58,7 +58,7 @@ export async function retry<T>(
 /** As `retry`, for work that throws when it fails. @throws the last error */
 export async function retryErrors<T>(
   work: (attempt: number) => Promise<T>,
-  { pauseAfter, ...rest }: Retrying<unknown>,
+  { pauseAfter, ...rest }: RetryDeps<unknown>,
 ): Promise<T> {
   type Outcome = { readonly value: T } | { readonly error: unknown };
   const outcome = await retry<Outcome>(

@@ -2,7 +2,7 @@
  * All of local mode in one process: API server, CRDs, controllers, kubelet, router, and the operator as a child
  * process.
  * Owns: the order of starting and ending, and the table of images. main.ts adds flags; tests call this file directly.
- * Ends: `close` ends the operator, then every container, then the API; nothing that was started is left.
+ * Ends: `close` ends the operator, then every container, then the API. Every process that was started has then ended.
  */
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,8 +12,8 @@ import { env } from '../api/names.ts';
 import { systemClock, type Clock } from '../lib/clock.ts';
 import { silentLogger, type Logger } from '../lib/log.ts';
 import packageJson from '../package.json' with { type: 'json' };
-import { startApiServer, type ApiServerOptions, type LocalApiServer } from './api-server/server.ts';
-import { startControlPlane, type ControlPlane, type ControlPlaneOptions } from './control-plane.ts';
+import { startApiServer, type ApiServerDeps, type LocalApiServer } from './api-server/server.ts';
+import { startControlPlane, type ControlPlane, type ControlPlaneDeps } from './control-plane.ts';
 import { openDataFolder } from './data-folder.ts';
 import type { Image } from './kubelet/images.ts';
 import type { NewObject, Objects } from './objects.ts';
@@ -23,27 +23,28 @@ import { definitionsPath } from './workloads/resources.ts';
 const repository = join(import.meta.dirname, '..');
 
 /**
- * How long containers have to end when local mode ends, in milliseconds. Short, because there are no clients any more.
+ * How long containers have to end when local mode ends, in milliseconds. It is short, because clients do not send
+ * requests any more.
  */
 const endGraceMs = 3000;
 
-export type LocalClusterOptions = {
+export type LocalClusterDeps = {
   /** Absent: a temporary folder that is removed at the end. Only a given folder keeps its state across restarts. */
   readonly dataDir?: string;
   /** Absent: `kubeconfig` in the data folder. */
   readonly kubeconfig?: string;
   /** 0 or absent: any free port. */
   readonly port?: number;
-  /** Claim name → the folder that is mounted for it. */
+  /** Name of a volume claim → the folder that is mounted for it. */
   readonly volumes?: ReadonlyMap<string, string>;
-  /** The operator as a child process; absent: it is not started, for tests that run their own. */
+  /** The operator as a child process; absent: it is not started, for tests that run their own operator. */
   readonly operator?: { readonly extraArgs?: readonly string[] };
   /** Image name → program, in addition to the runtime's image. */
   readonly images?: ReadonlyMap<string, Image>;
   readonly machineEnv?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
   readonly logger?: Logger;
-  readonly controlPlane?: Pick<ControlPlaneOptions, 'backoff' | 'capacity' | 'limits'>;
+  readonly controlPlane?: Pick<ControlPlaneDeps, 'backoff' | 'capacity' | 'limits'>;
 };
 
 export interface LocalCluster {
@@ -64,14 +65,15 @@ export const runtimeImage = `onnx-operator/runtime:${packageJson.version}`;
  * @returns once the API answers and the kubelet runs pods
  * @throws AppError PORT_TAKEN, DATA_IN_USE, FOLDER_UNUSABLE
  */
-export async function startLocalCluster(options: LocalClusterOptions = {}): Promise<LocalCluster> {
+export async function startLocalCluster(deps: LocalClusterDeps = {}): Promise<LocalCluster> {
   const ends: (() => void | Promise<void>)[] = [];
-  // Ended in reverse order of their start: the operator writes while it ends, and pods end before the API.
+  // These parts are ended in the reverse order of their start, because the operator and the pods need the API while
+  // they end.
   const close = async (): Promise<void> => {
     for (const end of ends.splice(0).reverse()) await end();
   };
   try {
-    return { ...(await start(options, ends)), close };
+    return { ...(await start(deps, ends)), close };
   } catch (error) {
     await close();
     throw error;
@@ -79,27 +81,27 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
 }
 
 async function start(
-  options: LocalClusterOptions,
+  deps: LocalClusterDeps,
   ends: (() => void | Promise<void>)[],
 ): Promise<Omit<LocalCluster, 'close'>> {
-  const { clock = systemClock, logger = silentLogger } = options;
-  const folder = openDataFolder(options.dataDir);
+  const { clock = systemClock, logger = silentLogger } = deps;
+  const folder = openDataFolder(deps.dataDir);
   ends.push(() => folder.close());
   const api = await startApi({
     clock,
     logger,
-    port: options.port ?? 0,
-    ...(options.dataDir === undefined ? {} : { dataDir: join(folder.dir, 'state') }),
+    port: deps.port ?? 0,
+    ...(deps.dataDir === undefined ? {} : { dataDir: join(folder.dir, 'state') }),
   });
   ends.push(() => api.close());
   applyDefinitions(api.objects);
-  const plane = startNode(api.objects, folder.dir, options);
+  const plane = startNode(api.objects, folder.dir, deps);
   ends.push(() => plane.close(endGraceMs));
   api.setLogs(plane.kubelet);
-  const kubeconfig = options.kubeconfig ?? join(folder.dir, 'kubeconfig');
+  const kubeconfig = deps.kubeconfig ?? join(folder.dir, 'kubeconfig');
   writeKubeconfig(kubeconfig, api.kubeconfig());
-  if (options.operator !== undefined) {
-    const operator = new OperatorProcess(operatorCommand(kubeconfig, options.operator.extraArgs), {
+  if (deps.operator !== undefined) {
+    const operator = new OperatorProcess(operatorCommand(kubeconfig, deps.operator.extraArgs), {
       clock,
       logger,
       processes: plane.processes,
@@ -109,8 +111,8 @@ async function start(
   return { server: api.url, kubeconfig, dataDir: folder.dir, objects: api.objects };
 }
 
-function startNode(objects: Objects, dataDir: string, options: LocalClusterOptions): ControlPlane {
-  const { clock = systemClock, logger = silentLogger } = options;
+function startNode(objects: Objects, dataDir: string, deps: LocalClusterDeps): ControlPlane {
+  const { clock = systemClock, logger = silentLogger } = deps;
   // A node's files are the user's own here, so file:/// URIs may name them.
   const runtime: Image = {
     entrypoint: [process.execPath, join(repository, 'runtime', 'main.ts')],
@@ -121,21 +123,21 @@ function startNode(objects: Objects, dataDir: string, options: LocalClusterOptio
     clock,
     logger,
     dataDir,
-    images: new Map([[runtimeImage, runtime], ...(options.images ?? [])]),
-    volumes: options.volumes ?? new Map(),
-    machineEnv: options.machineEnv ?? {},
-    ...options.controlPlane,
+    images: new Map([[runtimeImage, runtime], ...(deps.images ?? [])]),
+    volumes: deps.volumes ?? new Map(),
+    machineEnv: deps.machineEnv ?? {},
+    ...deps.controlPlane,
   });
 }
 
-async function startApi(options: ApiServerOptions): Promise<LocalApiServer> {
+async function startApi(deps: ApiServerDeps): Promise<LocalApiServer> {
   try {
-    return await startApiServer(options);
+    return await startApiServer(deps);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
     throw new AppError(
       'BAD_FLAG',
-      { flag: '--port', problem: `this user may not listen on port ${options.port}` },
+      { flag: '--port', problem: `this user may not listen on port ${deps.port}` },
       { cause: error },
     );
   }
@@ -156,7 +158,7 @@ function operatorCommand(kubeconfig: string, extra: readonly string[] = []): rea
   ];
 }
 
-/** Creates the project's custom resource definitions, or updates those of an earlier version. */
+/** Creates the project's custom resource definitions, or updates the definitions of an earlier version. */
 function applyDefinitions(objects: Objects): void {
   const dir = join(repository, 'crds');
   for (const file of readdirSync(dir)

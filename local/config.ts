@@ -15,7 +15,7 @@ export type LocalConfig = {
   readonly kubeconfig?: string;
   /** Absent: a temporary folder that is removed at the end. */
   readonly dataDir?: string;
-  /** Claim name → existing folder. */
+  /** Name of a volume claim → an existing folder. */
   readonly volumes: ReadonlyMap<string, string>;
   /** 0: any free port. */
   readonly port: number;

@@ -38,19 +38,19 @@ import {
 } from './workloads/resources.ts';
 import { placementKeys, syncPlacement } from './workloads/scheduler.ts';
 
-export type ControlPlaneOptions = {
+export type ControlPlaneDeps = {
   readonly objects: Objects;
   readonly clock: Clock;
   readonly logger: Logger;
   /** A folder for local mode alone, with pods, volumes and process records. */
   readonly dataDir: string;
-  /** Claim name → the folder that is mounted for it. */
+  /** Name of a volume claim → the folder that is mounted for it. */
   readonly volumes?: ReadonlyMap<string, string>;
   /** Image name → program. */
   readonly images: ReadonlyMap<string, Image>;
   /** The environment that every container starts with. */
   readonly machineEnv?: Readonly<Record<string, string>>;
-  /** Absent: as the real kubelet. */
+  /** Absent: the same values as in the real kubelet. */
   readonly backoff?: BackoffLimits;
   /** The node's capacity; absent: the machine's. */
   readonly capacity?: Capacity;
@@ -60,19 +60,22 @@ export type ControlPlaneOptions = {
 
 export interface ControlPlane {
   readonly kubelet: Kubelet;
-  /** A caller adds a process that it starts itself here: it is killed when local mode ends or is killed. */
+  /**
+   * A caller that starts a process itself adds it here, so that the process is killed when local mode ends or is
+   * killed.
+   */
   readonly processes: ProcessRecords;
   /** @param graceMs time for containers between SIGTERM and SIGKILL */
   close(graceMs: number): Promise<void>;
 }
 
-export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
-  const { objects, clock, logger, dataDir } = options;
-  const folders: ClaimFolders = { given: options.volumes ?? new Map(), dataDir };
-  const capacity = options.capacity ?? { cpu: availableParallelism(), memoryBytes: totalmem() };
+export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
+  const { objects, clock, logger, dataDir } = deps;
+  const folders: ClaimFolders = { given: deps.volumes ?? new Map(), dataDir };
+  const capacity = deps.capacity ?? { cpu: availableParallelism(), memoryBytes: totalmem() };
   mkdirSync(dataDir, { recursive: true });
   const processes = new ProcessRecords(join(dataDir, 'processes'));
-  const cgroups = options.limits === 'watch' ? undefined : openMachineCgroups();
+  const cgroups = deps.limits === 'watch' ? undefined : openMachineCgroups();
   const memoryWatch = new MemoryWatch(clock);
   const addresses = new LoopbackAddresses();
   createGivenClaims(objects, folders);
@@ -86,12 +89,12 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
     dataDir,
     addresses,
     events: createEventRecorder(objects, clock, 'kubelet'),
-    images: new Map([...options.images].map(([name, image]) => [imageKey(name), image])),
+    images: new Map([...deps.images].map(([name, image]) => [imageKey(name), image])),
     processes: { records: processes, cgroups, memoryWatch },
-    backoff: options.backoff ?? kubeletBackoff,
-    machineEnv: options.machineEnv ?? {},
+    backoff: deps.backoff ?? kubeletBackoff,
+    machineEnv: deps.machineEnv ?? {},
   });
-  const controllers = startControllers(options);
+  const controllers = startControllers(deps);
   const slices = new ServiceSlices(objects);
   const router = new Router({
     objects,
@@ -116,7 +119,7 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
   };
 }
 
-function startControllers({ objects, clock, logger }: ControlPlaneOptions): readonly WorkloadController[] {
+function startControllers({ objects, clock, logger }: ControlPlaneDeps): readonly WorkloadController[] {
   const base = { objects, clock, logger };
   const recorder = (component: string): ReturnType<typeof createEventRecorder> =>
     createEventRecorder(objects, clock, component);

@@ -2,7 +2,8 @@
  * The port through which local mode's controllers and kubelet read and write the API's objects without HTTP.
  * Owns: the interface. local/api-server implements it over the same store, validation and admission as HTTP requests,
  * so no part of local mode can write what a client could not.
- * Rule: a watch handler is told that an object changed; it may be called twice for one change, and it must not throw.
+ * Rule: a watch handler is called when an object has changed. It may be called twice for one change, and it must not
+ * throw.
  */
 import type { KubeObject, StoredMeta } from '../api/kube-object.ts';
 
@@ -61,8 +62,8 @@ export interface Objects {
 /** The source of lines for `GET …/pods/NAME/log`: the kubelet. */
 export interface LogSource {
   /**
-   * @returns undefined when the container never started; else the bytes, ending when the container ended or, with
-   * `follow`, when the signal is aborted
+   * @returns undefined when the container never started; otherwise the bytes of the log. They end when the container
+   * ended or, with `follow`, when the signal is aborted
    */
   read(
     pod: { readonly namespace: string; readonly name: string },

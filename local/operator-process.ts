@@ -1,5 +1,5 @@
 /**
- * Runs the operator as a child process beside the cluster.
+ * Runs the operator as a child process of local mode.
  * Owns: starting it, restarting it with back-off when it ends, and ending it. Its log goes to our stderr.
  * Ends: `stop` sends SIGTERM, so that it releases its Lease, and SIGKILL after ten seconds.
  */
@@ -52,7 +52,8 @@ export class OperatorProcess {
     const { clock, processes } = this.#deps;
     const [program = '', ...args] = this.#argv;
     const startedAt = clock.monotonic();
-    // A process group of its own: Ctrl+C in a terminal must not reach it directly, because local mode ends it in order.
+    // The operator gets its own process group, so that Ctrl+C in a terminal does not reach it directly: local mode ends
+    // it in order.
     const child = spawn(program, args, { detached: true, stdio: ['ignore', 2, 2] });
     this.#child = child;
     if (child.pid !== undefined) processes.add(child.pid);

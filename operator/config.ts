@@ -2,7 +2,7 @@
  * The operator's configuration, read once from flags and environment, then frozen.
  *
  * Owns: the flags, their defaults, and the error messages for wrong values. No other file in operator/ reads
- *       process.argv or process.env.
+ * process.argv or process.env.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -17,7 +17,7 @@ import packageJson from '../package.json' with { type: 'json' };
 
 export type OperatorConfig = {
   readonly kubeconfig?: string;
-  /** Watch only models of this namespace; absent: all namespaces. */
+  /** The only namespace whose models are watched; absent: all namespaces. */
   readonly namespace?: string;
   /** The models that this process handles; one of one: all of them. */
   readonly shard: Shard;
@@ -111,7 +111,7 @@ export function defaultImage(): string {
   return `onnx-operator/runtime:${packageJson.version}`;
 }
 
-/** Reports a mistyped path here; later it would appear as a failed connection. */
+/** Report a mistyped path here, because later it would look like a failed connection. */
 function readable(path: string | undefined): string | undefined {
   if (path !== undefined && !existsSync(path)) throw new AppError('FILE_UNREADABLE', { path, why: 'no such file' });
   return path;

@@ -93,10 +93,11 @@ async function work(
   const reportClient = createReportClient();
   const puller = new ReportPuller({ fetch: reportClient.fetch, clock, logger, registry });
   puller.onChange((key, report) => queue.add(key, reportPriority(report, watches.model(key))));
-  const gates = new Gatekeeper(
-    { heardAtMs: (uid) => puller.heardAtMs(uid), hearAnew: (key) => puller.hearAnew(key) },
+  const gates = new Gatekeeper({
+    heardAtMs: (uid) => puller.heardAtMs(uid),
+    hearAnew: (key) => puller.hearAnew(key),
     logger,
-  );
+  });
   const metrics = new RolloutMetrics(registry, (uid) => puller.silence(uid) !== undefined);
   puller.onReport((key, podName, report) => {
     gates.hear(key, podName, report);

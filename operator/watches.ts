@@ -1,10 +1,10 @@
 /**
  * Watches every resource type that the operator reads, and maps each change to the keys of the models it affects.
  *
- * Owns: one reflector per type, the index by model, and the map from object to model key. Children are selected by
- *       the managed-by label, so that the caches hold only the operator's objects. Gateways, which other parties
- *       own, are read for their addresses. Objects of other shards are dropped before they reach a cache; Gateways
- *       are few and belong to no model, so every shard keeps them.
+ * Owns: one reflector per type, the index by model, and the map from object to model key. Children are selected by the
+ * managed-by label, so that the caches hold only the operator's objects. Gateways belong to other owners; the operator
+ * reads their addresses. Objects of other shards are dropped before they reach a cache. Every shard keeps the Gateways,
+ * because they are few and belong to no model.
  */
 import { fieldManager, labels } from '../api/names.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
@@ -101,7 +101,7 @@ export class ModelWatches implements Caches {
     return this.#all().every((reflector) => reflector.synced);
   }
 
-  /** Milliseconds since the last message of the least recently heard watch. */
+  /** Milliseconds since the last message of the watch that has been silent the longest. */
   get silentMs(): number {
     return Math.max(...this.#all().map((reflector) => reflector.silentMs));
   }
@@ -156,7 +156,7 @@ export class ModelWatches implements Caches {
   }
 
   #children<T extends KubeObject>(type: ResourceType<T>, priorityOf?: PriorityOfChange<T>): Reflector<T> {
-    // Pods need no managedFields: the operator corrects only their serving mark.
+    // The managedFields of pods are not needed, because the operator corrects only their serving mark.
     const transform = type.kind === pods.kind ? {} : { transform: keepForeignEntries<T> };
     const reflector = new Reflector({ ...this.#scopeOfChildren<T>(), ...transform, type });
     reflector.cache.subscribe((change) => this.#tell(change, modelKeysOf, priorityOf));

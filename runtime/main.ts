@@ -178,7 +178,7 @@ function readBounded(path: string): string {
   }
 }
 
-/** Reads YAML, and JSON as a subset of it. */
+/** Reads YAML. JSON is accepted too, because it is a subset of YAML. */
 function parseFile(path: string, text: string): unknown {
   try {
     return parseYaml(text, { maxAliasCount: 100 });

@@ -59,7 +59,7 @@ export type ContractWords = {
   readonly only?: string | number;
   /** A number must be greater than this. */
   readonly above?: number;
-  /** Name of a text of this pattern in messages, with its article: "a duration such as 15m". */
+  /** How messages name a text of this pattern, with an article: "a duration such as 15m". */
   readonly patternName?: string;
   /** The pattern of a map's keys. */
   readonly keys?: string;
@@ -102,12 +102,18 @@ export class Schema<T, P extends Presence = 'required'> {
     return new Schema(this.#render, 'optional', this.defaultText);
   }
 
-  /** Optional; `withDefaults` fills in what `text` says. Not an API default, which would change every stored object. */
+  /**
+   * Makes the field optional; `withDefaults` fills in what `text` says. This is not an API default, because an API
+   * default would change every stored object.
+   */
   defaultsTo(text: string): Schema<T, 'optional'> {
     return new Schema(this.#render, 'optional', text);
   }
 
-  /** For a contract whose writer fills in defaults: required, without "Absent: …" in the description. */
+  /**
+   * Makes the field required, and removes "Absent: …" from its description. For contracts whose writer fills in
+   * defaults.
+   */
   required(): Schema<T, 'required'> {
     return new Schema((stage) => {
       const { description, ...json } = this.#render(stage);
@@ -202,7 +208,10 @@ function intOrString(pattern: string, { max }: { readonly max: number } = { max:
   });
 }
 
-/** An object with any fields, unchecked here: the API server checks it in the pod or object that it is copied to. */
+/**
+ * An object with any fields. They are not checked here: the API server checks them in the pod or object that they are
+ * copied to.
+ */
 function opaque(): Schema<Readonly<Record<string, unknown>>> {
   return base({ type: 'object', 'x-kubernetes-preserve-unknown-fields': true });
 }

@@ -1,8 +1,8 @@
 /**
  * Schemas of contracts between our own processes and of users' files. Pure.
  *
- * Owns: what a CRD does not have: nulls, variants by `kind`, patterns of keys, rules over several fields. check.ts
- *       checks values by them, scripts/generate/contract-reference.ts prints them.
+ * Owns: what a CRD does not have: nulls, variants by `kind`, patterns of keys, rules over several fields. check.ts uses
+ *       these schemas to check values, and scripts/generate/contract-reference.ts prints them.
  */
 import {
   k,
@@ -75,7 +75,7 @@ function only<const V extends string | number>(value: V): Schema<V> {
   return schemaOf({ type: typeof value === 'number' ? 'integer' : 'string', contract: { only: value } });
 }
 
-/** A word of a list to which a later version may add: only the length is checked. */
+/** A word from a list that a later version may extend, so only its length is checked. */
 function wordOf<V extends string>(bound: { readonly max: number }): Schema<V> {
   return schemaOf({ type: 'string', maxLength: bound.max });
 }
@@ -122,7 +122,10 @@ type Filled<F extends SchemaFields, O extends keyof F> = {
   readonly [N in keyof F]: N extends O ? F[N] : F[N] extends Schema<infer T, 'optional'> ? Schema<T> : F[N];
 };
 
-/** The fields of a spec with defaults filled in: all are required, except planned ones and those in `open`. */
+/**
+ * The fields of a spec with defaults filled in: all fields are required, except planned fields and the fields in
+ * `open`.
+ */
 function filled<F extends SchemaFields, const O extends keyof F & string = never>(
   fields: F,
   open: readonly O[] = [],
@@ -147,7 +150,7 @@ function loose<F extends SchemaFields>(fields: F): Loose<F> {
   return Object.fromEntries(entries) as Loose<F>;
 }
 
-/** Functions that build contracts, in addition to those of builder.ts. */
+/** Functions that build contracts, in addition to the functions of builder.ts. */
 export const c = {
   text,
   named,

@@ -15,7 +15,7 @@ import { formatBytes, formatDurationMs } from '../units.ts';
 
 const optionValue = (): ReturnType<typeof k.string> => k.string(bounds.optionValue);
 
-/** The fields of a provider. The runtime's config is made from this and from the other exported parts, too. */
+/** The fields of a provider. The schema of the runtime's config uses this and the other exported parts too. */
 export const providerSpec = {
   name: k
     .oneOf(providerNames)
@@ -70,7 +70,7 @@ export const embeddingSpec = {
     .defaultsTo('Truncate'),
 };
 
-/** CEL: whether the uri begins with one of these. */
+/** CEL: whether the uri begins with one of these prefixes. */
 function uriStartsWith(starts: readonly string[]): string {
   const tests = starts.map((start) => `self.uri.startsWith('${start}')`);
   return tests.length === 1 ? (tests[0] ?? '') : `(${tests.join(' || ')})`;

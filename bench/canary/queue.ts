@@ -25,7 +25,8 @@ export const queueDepth = 256;
 
 export type Asked = {
   readonly sizeClass: number;
-  /** The number of earlier tries of the same request. */ readonly attempt: number;
+  /** The number of earlier tries of the same request. */
+  readonly attempt: number;
 };
 export type Served = Asked & { readonly endedAt: number; readonly latencySeconds: number };
 

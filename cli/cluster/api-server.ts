@@ -1,6 +1,6 @@
 /**
  * The API server that the user's kubeconfig names, with the user's own credentials.
- * Owns: which API errors are final for a user. Limits: 30 s for a request; kube/client bounds the answers. Idle
+ * Owns: which API errors are not retried for a user. Limits: 30 s for a request; kube/client bounds the answers. Idle
  * connections do not keep the process alive.
  * Throws: BAD_CONFIG without a usable kubeconfig; otherwise the errors of kube/client.
  */
@@ -30,7 +30,7 @@ export type Cluster = {
 
 const deadlineMs = 30_000;
 
-/** @throws AppError BAD_CONFIG when there is no usable kubeconfig */
+/** @throws AppError BAD_CONFIG when no usable kubeconfig exists */
 export async function openCluster({ kubeconfig, context }: ClusterChoice): Promise<Cluster> {
   const access = await loadAccess(present({ kubeconfig, context }), systemClock);
   const client = new HttpKubeClient({

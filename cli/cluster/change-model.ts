@@ -1,8 +1,8 @@
 /**
- * Changes one OnnxModel: read, decide, write; repeated when another client wrote in between.
+ * Changes one OnnxModel: reads it, decides, and writes. Starts again when another client wrote in between.
  *
- * Owns: the model that was read is the one that is changed (guarded by its resourceVersion).
- * Limits: `tries` conflicts, then the last one is thrown; waits for the status as long as `settled` says.
+ * Owns: the guarantee that the written model is the one that was read: the patch tests its resourceVersion.
+ * Limits: after `tries` conflicts the last conflict is thrown. `settled` limits the wait for the status.
  * Throws: the errors of the client; INTENT_REFUSED from `decide`.
  */
 import { AppError } from '../../api/errors.ts';
@@ -24,12 +24,12 @@ const backoff = { baseMs: 50, maxMs: 2_000 };
 /** How long to wait for a status that the decision can use. */
 const settledWithinMs = 5_000;
 
-/** What to write. `decide` returns undefined when there is nothing to write. */
+/** What to write. `decide` returns undefined when the model needs no change. */
 export type ModelChange =
   | { readonly kind: 'Merge'; readonly patch: Readonly<Record<string, unknown>> }
   | { readonly kind: 'Operations'; readonly patch: readonly JsonPatchOperation[] };
 
-export type Changing = {
+export type ChangeDeps = {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /**
@@ -46,15 +46,13 @@ export const observed = { is: (standing: RolloutStanding): boolean => standing.o
 export async function changeModel(
   cluster: Cluster,
   ref: ModelRef,
-  changing: Changing,
+  deps: ChangeDeps,
   decide: (model: OnnxModel) => ModelChange | undefined,
 ): Promise<boolean> {
-  const { clock, signal, settled } = changing;
+  const { clock, signal, settled } = deps;
   const change = async (): Promise<boolean> => {
     const model =
-      settled === undefined
-        ? await getModel(cluster, ref, signal)
-        : await settledModel(cluster, ref, changing, settled);
+      settled === undefined ? await getModel(cluster, ref, signal) : await settledModel(cluster, ref, deps, settled);
     const decided = decide(model);
     if (decided !== undefined) await patchModel(cluster, ref, decided, signal);
     return decided !== undefined;
@@ -67,7 +65,9 @@ export async function changeModel(
   });
 }
 
-/** @throws AppError KUBE_STATUS of kind conflict when the patch guards a resourceVersion that has moved on */
+/**
+ * @throws AppError KUBE_STATUS of kind conflict when the patch tests a resourceVersion and the model has a newer one
+ */
 export async function patchModel(
   { client }: Cluster,
   ref: ModelRef,
@@ -83,8 +83,8 @@ export async function patchModel(
 async function settledModel(
   cluster: Cluster,
   ref: ModelRef,
-  { clock, signal }: Changing,
-  { is, withinMs = settledWithinMs }: NonNullable<Changing['settled']>,
+  { clock, signal }: ChangeDeps,
+  { is, withinMs = settledWithinMs }: NonNullable<ChangeDeps['settled']>,
 ): Promise<OnnxModel> {
   const deadline = startDeadline(clock, withinMs, signal);
   let last: OnnxModel | undefined;

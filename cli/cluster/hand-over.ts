@@ -11,8 +11,9 @@ import { cliManager, lastAppliedAnnotation } from './ownership.ts';
 type Fields = Readonly<Record<string, unknown>>;
 
 /**
- * The field manager that applies this model's manifest. First choice: a server-side apply; second: the owner of
- * kubectl's annotation; third: any other writer of the spec. Among several the latest. Undefined without one.
+ * The field manager that applies this model's manifest. A manager that used a server-side apply is preferred, then the
+ * owner of kubectl's annotation, then any other writer of the spec. Of several equal candidates the latest is used.
+ * Undefined when only this command wrote the spec.
  */
 export function applierOf(metadata: Pick<ObjectMeta, 'managedFields'>): ManagedFieldsEntry | undefined {
   const others = (metadata.managedFields ?? []).filter((entry) => !isMine(entry) && isWriter(entry));
@@ -30,7 +31,7 @@ export function applierOf(metadata: Pick<ObjectMeta, 'managedFields'>): ManagedF
 
 /**
  * The new metadata.managedFields: fields of this command, except intents, belong to `heir`. If `heir` lost its last
- * field to this command, its entry is added again. Undefined when this command owns only intents.
+ * field to this command, the entry of `heir` is added again. Undefined when this command owns only intents.
  */
 export function handedOver(
   metadata: Pick<ObjectMeta, 'managedFields'>,

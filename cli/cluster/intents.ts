@@ -1,7 +1,7 @@
 /**
  * What each intent writes into spec.rollout, and when it is refused.
  *
- * An intent names its revision, so a late one cannot affect another revision. An intent that would change nothing
+ * An intent names its revision, so a late intent cannot affect another revision. An intent that would change nothing
  * succeeds; an intent that cannot have the expected effect is refused, with what to do instead. Pure.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
@@ -45,7 +45,7 @@ export const promote: Intent = (model, { revision }) => {
   const target = targetOf(standing, revision);
   if (typeof target !== 'string') return target;
   const wasRefused = standing.stage === 'GivenUp' || standing.stage === 'Leaving';
-  // The candidate may have failed a moment ago, unknown to the user: ask for its name.
+  // The user may not know that the candidate failed a moment ago, so the command requires its name.
   if (wasRefused && revision === undefined)
     return refuse(`${givenUpWords(target, standing.message)}. To promote it anyway, add --revision ${target}`);
   const asked = askedBefore(model, target, wasRefused);
@@ -67,7 +67,7 @@ function askedBefore(model: OnnxModel, target: string, wasRefused: boolean): Mov
   return isThere && !wasRefused ? nothing(`the promotion of ${target} is already requested`) : undefined;
 }
 
-/** Gives the candidate up; stable serves. */
+/** Gives up the candidate, so that only stable serves. */
 export const abort: Intent = (model, { revision }) => {
   const standing = standingOf(model);
   const { rollout = {} } = model.spec;
@@ -85,14 +85,14 @@ export const abort: Intent = (model, { revision }) => {
   return patch(model, set, `${target} is given up, ${serving}; "retry" tries it again`);
 };
 
-/** The status's message may already say that the revision was given up; then it is not repeated. */
+/** The status's message may already say that the revision was given up. In that case this is not repeated. */
 function givenUpWords(target: string, message: string): string {
   return message.includes(`${target} was given up`)
     ? message
     : `${target} was given up ("retry" tries it again): ${message}`;
 }
 
-/** Tries a revision again that was given up. */
+/** Starts a new attempt of a revision that was given up. */
 export const tryAgain: Intent = (model, { revision, token }) => {
   const { rollout = {} } = model.spec;
   const { stage, candidate } = standingOf(model);
@@ -128,7 +128,10 @@ export const pause: Intent = (model) => {
   return patch(model, { paused: true }, `${what} until "resume"; a failing gate still rolls it back`);
 };
 
-/** How the message of `resume` ends, by the reason of the pause: what is missing when the rollout continues. */
+/**
+ * The end of the message of `resume`, for each reason of a pause: which condition is not met when the rollout
+ * continues.
+ */
 const goingOn: Readonly<Record<string, string>> = {
   Step: '',
   Undecided: ', although its gates have not decided',
@@ -166,7 +169,7 @@ function resumeStep(model: OnnxModel, standing: RolloutStanding): Move {
   );
 }
 
-/** @param asked.revision a remembered revision; the caller has checked */
+/** @param asked.revision a remembered revision; the caller has checked that it exists */
 export const pin: Intent = (model, { revision = '' }) => {
   if (model.spec.rollout?.pinRevision === revision) return nothing(`${revision} is already pinned`);
   const { provenance, refused } = lastKnownOf(model.status);
@@ -207,8 +210,8 @@ export const unpin: Intent = (model) => {
 };
 
 /**
- * The candidate, when the user named the candidate or no revision; otherwise a refusal. A named revision is not checked
- * while the status is for an older generation of the spec.
+ * Returns the candidate when the user named the candidate or no revision; otherwise returns a refusal. A named revision
+ * is not checked while the status is for an older generation of the spec.
  */
 function targetOf(standing: RolloutStanding, asked: string | undefined): string | Move {
   const { candidate, stage, stable, retiring } = standing;

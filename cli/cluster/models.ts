@@ -1,9 +1,9 @@
 /**
  * Reads one OnnxModel, once or after each change.
- * Owns: when to stop: the reflector of kube/cache retries for ever.
+ * Owns: when to stop, because the reflector of kube/cache retries for ever.
  * Limits: a watch lasts 30 to 60 s, and is ended after 75 s without an event.
- * Throws: BAD_CONFIG (kind missing) when the model does not exist or was deleted; any error before the first answer,
- * later only errors that a retry cannot fix.
+ * Throws: BAD_CONFIG (kind missing) when the model does not exist or was deleted; before the first answer, any error;
+ * after it, only errors that a retry cannot fix.
  */
 import { kinds } from '../../api/error-kinds.ts';
 import { AppError, kindOf, messageOf } from '../../api/errors.ts';
@@ -32,7 +32,7 @@ export async function getModel({ client }: Cluster, ref: ModelRef, signal?: Abor
   return model;
 }
 
-export type Following = {
+export type FollowDeps = {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /** How long one watch lasts at most. Absent: a minute. */
@@ -45,7 +45,7 @@ export type Following = {
 export async function* followModel(
   { client }: Cluster,
   ref: ModelRef,
-  { clock, signal, watchSeconds = 60, trouble }: Following,
+  { clock, signal, watchSeconds = 60, trouble }: FollowDeps,
 ): AsyncGenerator<OnnxModel, void> {
   const news = new News(signal);
   const judge = (error: unknown): void => {
@@ -81,7 +81,7 @@ export async function* followModel(
   }
 }
 
-/** A queue of models from the reflector to the reader. Ends with the signal, or with an error. */
+/** A queue of models from the reflector to the reader. Ends when the signal is aborted, or with an error. */
 class News {
   readonly #models: OnnxModel[] = [];
   readonly #ended = new AbortController();

@@ -10,7 +10,7 @@ import { ownValue } from '../../api/record.ts';
 
 /**
  * UnderWay: a candidate is rolled out. TakingOver: it was promoted and the old stable still has pods. Leaving: the
- * candidate's traffic moves back to stable. GivenUp: the candidate failed. AtRest: there is no candidate.
+ * candidate's traffic moves back to stable. GivenUp: the candidate failed. AtRest: the model has no candidate.
  */
 export type RolloutStage = 'UnderWay' | 'Leaving' | 'GivenUp' | 'TakingOver' | 'AtRest';
 

@@ -11,7 +11,7 @@ import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { parseFlags } from '../../lib/flags.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
-import { changeModel, observed, type ModelChange, type Changing } from '../cluster/change-model.ts';
+import { changeModel, observed, type ModelChange, type ChangeDeps } from '../cluster/change-model.ts';
 import { clusterFlags, clusterFlagsHelp, modelName } from '../cluster/cluster-flags.ts';
 import { openCluster, type Cluster } from '../cluster/api-server.ts';
 import {
@@ -37,10 +37,10 @@ type Verb = {
   readonly intent: Intent;
   readonly about: string;
   readonly text: string;
-  /** How the user names a revision: with --revision or as the second argument. Absent: not possible. */
+  /** How the user names a revision: with --revision or as the second argument. Absent: the user cannot name one. */
   readonly revision?: 'flag' | 'argument';
-  /** What the status must be before the decision. Absent: the decision uses only the spec. */
-  readonly settled?: NonNullable<Changing['settled']>;
+  /** The condition that the status must meet before the decision. Absent: the decision uses only the spec. */
+  readonly settled?: NonNullable<ChangeDeps['settled']>;
   /** The command starts or continues a rollout, so --wait is allowed. */
   readonly canWait: boolean;
 };
@@ -234,7 +234,7 @@ async function carryOut({ name, cluster, ref, write, stop }: Carrying, revision:
   return written;
 }
 
-/** A retry token that differs from the present one in the spec: the current time, so that users can read it. */
+/** A retry token that differs from the one in the spec. It is the current time, so that users can read it. */
 function newToken({ spec }: OnnxModel): string {
   const time = toApiTime(systemClock.now());
   return spec.rollout?.retryToken === time ? `${time}-2` : time;

@@ -2,7 +2,7 @@
  * `kubectl-onnx status`: one model on one page, or as one JSON document.
  *
  * Owns: the flags and the help text. Content: text/picture.ts; layout: text/picture-text.ts.
- * Exits with 0 when the model was read, also when the model is not ready.
+ * Exits with 0 when the model was read, even if the model is not ready.
  */
 import { AppError } from '../../api/errors.ts';
 import { systemClock } from '../../lib/clock.ts';

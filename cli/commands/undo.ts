@@ -3,7 +3,8 @@
  *
  * Owns: the choice of the older revision; only fields that make a revision are written, and their ownership moves to
  * the manager that applies the manifest.
- * Exits with 0 when written or nothing to change, 2 without an older revision; with --wait as `wait` does.
+ * Exits with 0 when the spec was written or needed no change, with 2 when the model has no older revision. With --wait
+ * it exits as `wait` does.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
 import { revisionFieldNames, type OnnxModel } from '../../api/onnxmodel.ts';
@@ -55,7 +56,7 @@ const flags = {
   'dry-run': { type: 'boolean', default: false },
 } as const;
 
-/** @throws AppError when a flag is wrong, the model cannot be read, or there is no older revision */
+/** @throws AppError when a flag is wrong, the model cannot be read, or the model has no older revision */
 export async function undo(
   argv: readonly string[],
   write: (text: string) => void,
@@ -95,7 +96,7 @@ export async function undo(
 /**
  * The remembered revision that was promoted last before the current spec, by the status's history.
  *
- * @throws AppError INTENT_REFUSED when there is no such revision
+ * @throws AppError INTENT_REFUSED when no remembered revision was promoted before
  */
 export function previous(model: OnnxModel, remembered: readonly Remembered[]): Remembered {
   const now = presentRevision(model, remembered);
@@ -118,7 +119,9 @@ export function previous(model: OnnxModel, remembered: readonly Remembered[]): R
   });
 }
 
-/** The revision of the current spec: the remembered one with equal fields, else the one in the current status. */
+/**
+ * The revision of the current spec: the remembered revision with equal fields, else the revision in the current status.
+ */
 function presentRevision(model: OnnxModel, remembered: readonly Remembered[]): string | undefined {
   const asWritten = remembered.find(({ written }) => differences(written, revisionPart(model.spec), '').length === 0);
   const { observed, candidate, stable } = standingOf(model);
@@ -133,7 +136,8 @@ function backTo(
   const changes = differences(now, target.written, 'spec');
   if (changes.length === 0) return { lines: [`the spec already equals the spec of ${target.revision}`] };
   const { resourceVersion } = model.metadata;
-  // `replace` and not `test`: an outdated version is then a conflict (retried) instead of an invalid patch.
+  // Uses `replace`, not `test`: the API server then answers an outdated version with a conflict, which is retried, and
+  // not with an invalid patch.
   const guard: JsonPatchOperation = { op: 'replace', path: '/metadata/resourceVersion', value: resourceVersion };
   return {
     lines: [
@@ -176,7 +180,8 @@ function annotationPatch({ metadata }: OnnxModel, { written }: Remembered): read
 }
 
 /**
- * A server-side apply only removes fields that its manager owns, so the restored fields become the applier's.
+ * A server-side apply only removes fields that its manager owns, so the applier must become the owner of the restored
+ * fields.
  *
  * @returns warnings for the user
  */

@@ -1,5 +1,5 @@
 /**
- * `kubectl-onnx validate`: checks OnnxModels in manifests without a cluster. For pipelines.
+ * `kubectl-onnx validate`: checks OnnxModels in manifests without a cluster, for example in a pipeline.
  *
  * Owns: the flags, which documents are OnnxModels, the text and JSON output. The checks: offline/check-manifest.ts.
  * Exits with 0 when all are valid, 1 when one is invalid, 2 for a wrong flag or an unreadable file.
@@ -42,7 +42,7 @@ export type JudgedDocument = {
   readonly name?: string;
   readonly outcome: 'Valid' | 'Invalid' | 'Skipped';
   readonly findings: readonly (OperatorFinding & { readonly line: number })[];
-  /** Why it was skipped. */
+  /** Why the document was skipped. */
   readonly why?: string;
 };
 
@@ -66,7 +66,7 @@ export async function validate(argv: readonly string[], write: (text: string) =>
   return judged.some(({ outcome }) => outcome === 'Invalid') ? invalid : exitCodes.ok;
 }
 
-/** Judges one document; of a List, each item. */
+/** Checks one document, or each item of a List. */
 export function judgeDocument(document: ManifestDocument): readonly JudgedDocument[] {
   const { file, number, line, value, problem, text } = document;
   const at = { file, document: number, line };

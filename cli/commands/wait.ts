@@ -40,7 +40,7 @@ const flags = {
   quiet: { type: 'boolean', short: 'q', default: false },
 } as const;
 
-/** Flags of commands that start a rollout and can wait for it. */
+/** Flags of the commands that start a rollout and can wait until it ends. */
 export const waitFlags = { wait: { type: 'boolean', default: false }, timeout: { type: 'string' } } as const;
 export const waitHelpLines = `  --wait              then wait like the command "wait"
   --timeout DURATION  with --wait: stop waiting after this time (default: 10m)

@@ -1,7 +1,7 @@
 /**
  * Reads manifests from disk or standard input, document by document, with line numbers.
  *
- * Owns: which files of a folder are read. YAML is read as version 1.1, like Kubernetes does: `On` is a boolean.
+ * Owns: which files of a folder are read. YAML is read as version 1.1, as Kubernetes does: `On` is a boolean.
  * Limits: 10,000 files of 4 MiB; 100 aliases in a document.
  * Throws: FILE_UNREADABLE, BAD_CONFIG. A document that is not YAML does not throw: it has a `problem`.
  */
@@ -15,7 +15,7 @@ export type ManifestDocument = {
   readonly file: string;
   /** The document's position in the file, from 1. */
   readonly number: number;
-  /** The number of its first line, from 1. */
+  /** The number of the document's first line, from 1. */
   readonly line: number;
   /** Undefined when the document is not YAML. */
   readonly value: unknown;

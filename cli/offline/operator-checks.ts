@@ -20,7 +20,7 @@ export type OperatorFinding = {
   /** Such as `spec.rollout.steps[0].weight`; '' for the whole object. */
   readonly path: string;
   readonly message: string;
-  /** What to do about it. */
+  /** What the user should do. */
   readonly hint?: string;
 };
 

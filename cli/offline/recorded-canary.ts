@@ -52,7 +52,7 @@ export type LookPlan = {
   readonly all: boolean;
   /** Ignore requests for this time after the candidate's first request, while caches fill. */
   readonly settleSeconds: number;
-  /** Whether both revisions ran on the same nodes; a trace does not contain it. */
+  /** Whether both revisions ran on the same nodes; a trace does not contain this information. */
   readonly nodes: Nodes;
 };
 

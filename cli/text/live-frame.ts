@@ -2,7 +2,7 @@
  * Redraws a text in place on a terminal.
  *
  * Owns: the number of drawn lines, and the cursor, which is hidden until `end`. `end` leaves the last text on screen.
- * Limits: text below the terminal's height is cut, so that the terminal never scrolls.
+ * Limits: lines that do not fit into the terminal's height are cut, so that the terminal never scrolls.
  */
 import type { Terminal } from './terminal.ts';
 import { cutTo } from './text-table.ts';

@@ -28,7 +28,7 @@ export type Picture = ModelOutcome & {
   readonly pods: { readonly all: number; readonly ready: number; readonly wanted?: number };
   readonly stable?: RevisionStatus;
   readonly candidate?: RevisionStatus;
-  /** Set while there is a candidate: in progress, rolling back or given up. */
+  /** Set while the model has a candidate: in progress, rolling back or given up. */
   readonly rollout?: RolloutPicture;
   readonly conditions: readonly Condition[];
   /** Latest first, as in the status. */

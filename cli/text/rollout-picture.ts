@@ -1,7 +1,7 @@
 /**
  * The content of `status` and `watch` for a rollout: steps, traffic and gates.
  *
- * Owns: combining spec.rollout and status.rollout. Numbers are those of the last status write. Pure.
+ * Owns: combining spec.rollout and status.rollout. The numbers come from the last write of the status. Pure.
  */
 import { AppError } from '../../api/errors.ts';
 import type { OnnxModel, OnnxModelStatus, RolloutOutcome } from '../../api/onnxmodel.ts';
@@ -21,10 +21,10 @@ export type RolloutPicture = {
   readonly attempt?: number;
   /** The current step, counted from 1. */
   readonly step?: number;
-  /** Empty when the status counts other steps than the spec has. */
+  /** Empty when the status and the spec have different numbers of steps. */
   readonly steps: readonly StepPicture[];
   readonly stepCount?: number;
-  /** The status's reason of the pause; Manual for spec.rollout.paused. */
+  /** The reason of the pause in the status; Manual when spec.rollout.paused is the cause. */
   readonly paused?: string;
   /** The candidate's percentage of the traffic: target, and actual if known. */
   readonly weight?: { readonly desired: number; readonly actual?: number };
@@ -35,7 +35,7 @@ export type RolloutPicture = {
   readonly alpha?: string;
 };
 
-/** @returns undefined when there is no candidate */
+/** @returns undefined when the model has no candidate */
 export function rolloutPictureOf(model: OnnxModel): RolloutPicture | undefined {
   const { rollout } = model.status ?? {};
   const standing = standingOf(model);
@@ -103,7 +103,7 @@ function stepText(step: Step): string {
   }
 }
 
-/** The gates that ended a rollout: the failed ones, or the undecided ones at a timeout. Empty after an abort. */
+/** The gates that ended a rollout: the failed gates, or at a timeout the undecided gates. Empty after an abort. */
 export function gatesBehind({ reason, gates = [] }: RolloutOutcome): readonly GatePicture[] {
   const failed = gates.filter(({ verdict }) => verdict === 'Fail');
   return failed.length > 0 || reason !== 'Undecided' ? failed : gates.filter(({ verdict }) => verdict === 'Undecided');

@@ -99,7 +99,7 @@ export function gateLines(
   return [...live, ...gates.flatMap((gate) => classLines(gate, width)), ...gates.flatMap(pairedLine)];
 }
 
-/** The lines that a gate by size class has in addition: the class that was judged, and the worst class. */
+/** Additional lines for a gate that is judged by size class: the class that was judged, and the worst class. */
 function classLines({ name, ofClass, worstClass }: GatePicture, width: number): readonly string[] {
   const lines = [
     ...(ofClass === undefined ? [] : [`${name} judges ${ofClass}`]),

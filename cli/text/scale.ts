@@ -3,7 +3,7 @@
  * Pure.
  */
 
-/** @returns undefined for other text than a number with an optional unit */
+/** @returns undefined when the text is not a number with an optional unit */
 export function numberIn(text: string | undefined): number | undefined {
   const [, number] = /^([+-]?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)(?:%|ms)?$/.exec(text ?? '') ?? [];
   return number === undefined ? undefined : Number(number);

@@ -38,7 +38,10 @@ export function differenceLines(all: readonly SpecDifference[]): readonly string
   ]);
 }
 
-/** JSON patch (RFC 6902) that sets the revision's fields of a spec to those of `after`; other fields do not change. */
+/**
+ * JSON patch (RFC 6902) that sets the fields of a spec that make a revision to the values in `after`; other fields do
+ * not change.
+ */
 export function revisionPatch(before: RevisionSpec, after: RevisionSpec): readonly JsonPatchOperation[] {
   return revisionFieldNames.flatMap((name): JsonPatchOperation[] => {
     const [old, wanted] = [before[name], after[name]];

@@ -16,7 +16,7 @@ const tickMs = 1000;
 
 export interface WatchView {
   see(model: OnnxModel): Picture;
-  /** Reports that the watch fails; undefined: it works again. */
+  /** Reports a problem of the watch; undefined means that the watch works again. */
   trouble(problem: string | undefined): void;
   end(): void;
 }

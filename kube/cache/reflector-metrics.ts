@@ -6,7 +6,7 @@
 import { counter, sampledGauge, type Counter, type Registry } from '../../lib/metrics.ts';
 import type { ResourceType } from '../client/resource-type.ts';
 
-export type ReflectorMetricsOptions = {
+export type ReflectorMetricsDeps = {
   readonly type: ResourceType;
   readonly registry: Registry;
   readonly size: () => number;
@@ -21,7 +21,7 @@ export class ReflectorMetrics {
   readonly #failures: Counter<'type' | 'why'>;
   readonly #faults: Counter<'type'>;
 
-  constructor({ type, registry, size, silentMs }: ReflectorMetricsOptions) {
+  constructor({ type, registry, size, silentMs }: ReflectorMetricsDeps) {
     this.#type = type.group === '' ? type.plural : `${type.plural}.${type.group}`;
     const labels = ['type'] as const;
     this.#lists = counter(registry, { name: 'reflector_lists_total', help: 'Full lists read.', labels });

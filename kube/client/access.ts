@@ -1,8 +1,8 @@
 /**
  * The API server's address and our credentials: kubeconfig files, in-cluster tokens, exec plugins, client certificates.
- * Owns: the only import of client-node's code, loaded only where a kubeconfig needs it (half a second, 80 MiB);
- * plain-access.ts reads the others. Results are plain headers and TLS options.
- * Rule: credentials are read again every 10 s, because tokens rotate, and from scratch after a 401.
+ * Owns: the only import of client-node's code. It costs half a second and 80 MiB, so it is loaded only for a kubeconfig
+ * that needs it; all others are read by plain-access.ts. Results are plain headers and TLS options.
+ * Rule: credentials are read again every 10 s, because tokens rotate. After a 401 the kubeconfig is loaded again, too.
  */
 import type { RequestOptions } from 'node:https';
 import type { Cluster, KubeConfig } from '@kubernetes/client-node';
@@ -17,13 +17,13 @@ export interface ClusterAccess {
   /** The namespace of the context, or of the pod. */
   readonly namespace: string | undefined;
   credentials(): Promise<Credentials>;
-  /** Call it when the server refused the credentials; the next call of `credentials` reads them anew. */
+  /** Call it when the server refused the credentials; the next call of `credentials` reads them again. */
   forget(): void;
 }
 
 const rereadMs = 10_000;
 
-/** What is known of a kubeconfig, and how its credentials are read. */
+/** The known facts of a kubeconfig, and a function that reads its credentials. */
 type Loaded = {
   readonly server: string;
   readonly namespace: string | undefined;
@@ -173,7 +173,7 @@ function sameServer(before: Loaded, now: Loaded): Loaded {
 }
 
 /**
- * A server that needs no credentials except, perhaps, a few headers: local mode, and tests.
+ * Access to a server without credentials, except perhaps a few headers. For local mode and tests.
  * @param tls for example `ca`, the certificate to trust when the server has its own
  */
 export function openAccess(

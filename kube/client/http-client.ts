@@ -108,7 +108,8 @@ export class HttpKubeClient implements KubeClient {
     } catch (error) {
       throw this.#transport.explain({ method: 'GET', path }, error, { signal, expired: () => false });
     } finally {
-      // The watch received nothing, so its connection may be dead, and the connections for requests too: replace them.
+      // The watch received nothing, so its connection may be dead. The connections for requests may be dead too, so
+      // replace them.
       if (signal.reason instanceof AppError && signal.reason.code === 'KUBE_WATCH_SILENT') this.#transport.retire();
     }
   }
@@ -139,7 +140,7 @@ export class HttpKubeClient implements KubeClient {
       path: objectPath(type, object.metadata),
       contentType: 'application/apply-patch+yaml',
       body: object,
-      // Strict: a field that the server does not know is an error; the server would drop it otherwise.
+      // Strict: a field that the server does not know is an error. Without this the server would drop the field.
       query: { fieldManager: options.fieldManager, force: String(options.force), fieldValidation: 'Strict' },
       ...callOf(options),
     });
@@ -189,7 +190,7 @@ export class HttpKubeClient implements KubeClient {
     return this.#patch(type, name, { contentType: 'application/merge-patch+json', body: patch }, options);
   }
 
-  /** JSON patch (RFC 6902). Not in the port: only the command line needs it, to replace whole fields. */
+  /** JSON patch (RFC 6902). It is not in the port, because only the command line needs it, to replace whole fields. */
   jsonPatch<T extends KubeObject>(
     type: ResourceType<T>,
     name: ObjectName,
@@ -230,8 +231,8 @@ export class HttpKubeClient implements KubeClient {
       limitBytes: objectLimitBytes,
       ...callOf(options),
     });
-    // The server answers with a Status when the object is gone, and with the object, marked for deletion, when it still
-    // exists.
+    // The server answers with a Status when the object was deleted. When the object still exists, the answer is the
+    // object, which is marked for deletion.
     return !(
       isRecord(answer) &&
       isRecord(answer['metadata']) &&

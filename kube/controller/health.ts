@@ -10,7 +10,7 @@ import { messageOf } from '../../api/errors.ts';
 /** @returns undefined when the check passes, otherwise the problem */
 export type Check = () => string | undefined;
 
-export type HealthOptions = {
+export type HealthDeps = {
   readonly registry: Registry;
   /** When one of these checks fails, the process must be restarted. */
   readonly live: Readonly<Record<string, Check>>;
@@ -21,7 +21,7 @@ export type HealthOptions = {
 /** The part of a reflector that the health checks use. */
 export type Watched = { readonly synced: boolean; readonly silentMs: number };
 
-export function healthApp({ registry, live, ready }: HealthOptions): Express {
+export function healthApp({ registry, live, ready }: HealthDeps): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');

@@ -18,7 +18,7 @@ import { leases, LeaseSighting, readLease, type Lease } from './lease.ts';
 export type Shard = { readonly index: number; readonly of: number };
 
 /** How many shards there are, and numbers before that whose Leases may still be held. */
-type Ring = { readonly of: number; readonly after: readonly number[]; readonly lease?: Lease };
+type ShardRecord = { readonly of: number; readonly after: readonly number[]; readonly lease?: Lease };
 
 export type ShardElectorDeps = LeaderDeps & { readonly shard: Shard };
 
@@ -71,12 +71,12 @@ export class ShardElector {
   /** Makes the record name our number of shards, once the Leases of the present number are free. */
   async #enter(call: CallOptions): Promise<true | undefined> {
     const { of } = this.#deps.shard;
-    const ring = await this.#readRing(call);
-    if (ring.of === of) return true;
-    if (await this.#isHeld([ring.of], call)) return undefined;
-    await this.#writeRing(
-      ring,
-      [...new Set([...ring.after, ring.of])].filter((before) => before !== of),
+    const record = await this.#readRecord(call);
+    if (record.of === of) return true;
+    if (await this.#isHeld([record.of], call)) return undefined;
+    await this.#writeRecord(
+      record,
+      [...new Set([...record.after, record.of])].filter((before) => before !== of),
       call,
     );
     return true;
@@ -84,32 +84,32 @@ export class ShardElector {
 
   /** Our Lease is held: whether the shards of another number can still lead. */
   async #confirm(call: CallOptions): Promise<'ours' | 'other' | undefined> {
-    const ring = await this.#readRing(call);
-    if (ring.of !== this.#deps.shard.of) return 'other';
-    if (await this.#isHeld(ring.after, call)) return undefined;
+    const record = await this.#readRecord(call);
+    if (record.of !== this.#deps.shard.of) return 'other';
+    if (await this.#isHeld(record.after, call)) return undefined;
     // No process reads the old Leases again. After a conflict the new record is judged.
-    if (ring.after.length > 0) await this.#writeRing(ring, [], call);
+    if (record.after.length > 0) await this.#writeRecord(record, [], call);
     return 'ours';
   }
 
-  async #readRing(call: CallOptions): Promise<Ring> {
-    const lease = await readLease(this.#deps.client, this.#ringName(), call);
+  async #readRecord(call: CallOptions): Promise<ShardRecord> {
+    const lease = await readLease(this.#deps.client, this.#recordName(), call);
     if (lease === undefined) return { of: 1, after: [] };
-    const ring = parseRing(lease.spec?.holderIdentity ?? '');
-    if (ring === undefined)
+    const record = parseRecord(lease.spec?.holderIdentity ?? '');
+    if (record === undefined)
       throw new AppError('BAD_CONFIG', {
-        where: `Lease ${this.#ringName().name}`,
+        where: `Lease ${this.#recordName().name}`,
         problem: `holderIdentity is '${lease.spec?.holderIdentity ?? ''}', which is not a number of shards`,
       });
-    return { ...ring, lease };
+    return { ...record, lease };
   }
 
-  async #writeRing({ lease }: Ring, after: readonly number[], call: CallOptions): Promise<void> {
+  async #writeRecord({ lease }: ShardRecord, after: readonly number[], call: CallOptions): Promise<void> {
     const { client, clock, logger, shard } = this.#deps;
     const now = microTime(clock.now());
-    const spec = { ...lease?.spec, holderIdentity: ringText(shard.of, after), acquireTime: now, renewTime: now };
+    const spec = { ...lease?.spec, holderIdentity: recordText(shard.of, after), acquireTime: now, renewTime: now };
     if (lease === undefined) {
-      const made = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: this.#ringName(), spec };
+      const made = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: this.#recordName(), spec };
       await client.create(leases, made, call);
     } else {
       // The write has the resourceVersion that was read: of two processes that change the record one gets a conflict.
@@ -118,8 +118,8 @@ export class ShardElector {
     logger.info('number of shards recorded', { shards: shard.of, after });
   }
 
-  async #isHeld(rings: readonly number[], call: CallOptions): Promise<boolean> {
-    const names = rings.flatMap((of) => Array.from({ length: of }, (_, index) => this.#leaseName({ index, of })));
+  async #isHeld(numbers: readonly number[], call: CallOptions): Promise<boolean> {
+    const names = numbers.flatMap((of) => Array.from({ length: of }, (_, index) => this.#leaseName({ index, of })));
     const held: string[] = [];
     for (const name of names) if (!(await this.#isFree(name, call))) held.push(name);
     const told = held.join(', ');
@@ -143,7 +143,7 @@ export class ShardElector {
     return leaseNameOf(this.#deps.lease.name, shard);
   }
 
-  #ringName(): { readonly namespace: string; readonly name: string } {
+  #recordName(): { readonly namespace: string; readonly name: string } {
     const { namespace, name } = this.#deps.lease;
     return { namespace, name: `${name}-shards` };
   }
@@ -155,11 +155,11 @@ export function leaseNameOf(base: string, { index, of }: Shard): string {
 }
 
 /** The holder that the record names: `3`, or `3 after 1, 2` while Leases of one and of two shards may be held. */
-function ringText(of: number, after: readonly number[]): string {
+function recordText(of: number, after: readonly number[]): string {
   return after.length === 0 ? `${of}` : `${of} after ${after.join(', ')}`;
 }
 
-function parseRing(text: string): Pick<Ring, 'of' | 'after'> | undefined {
+function parseRecord(text: string): Pick<ShardRecord, 'of' | 'after'> | undefined {
   const [, of, after] = /^(\d{1,3})(?: after (\d{1,3}(?:, \d{1,3})*))?$/.exec(text) ?? [];
   if (of === undefined || Number(of) < 1) return undefined;
   return { of: Number(of), after: after === undefined ? [] : after.split(', ').map(Number) };

@@ -10,6 +10,8 @@ const labels: readonly Labels[] = ['name', 'controller'];
 /** In seconds: client-go's buckets (10 ns to 1000 s by decades), but from 10 µs on: JavaScript cannot measure less. */
 const buckets = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100, 1000];
 
+export type QueueMetricsDeps = { readonly name: string; readonly clock: Clock; readonly registry: Registry };
+
 export class QueueMetrics {
   readonly #clock: Clock;
   readonly #labels: Record<Labels, string>;
@@ -20,10 +22,7 @@ export class QueueMetrics {
   readonly #queueSeconds: Histogram<Labels>;
   readonly #workSeconds: Histogram<Labels>;
 
-  constructor(
-    deps: { readonly name: string; readonly clock: Clock; readonly registry: Registry },
-    depth: () => number,
-  ) {
+  constructor(deps: QueueMetricsDeps, depth: () => number) {
     const { name, clock, registry } = deps;
     this.#clock = clock;
     this.#labels = { name, controller: name };

@@ -1,8 +1,8 @@
 /**
- * Which happenings become Events: the rules that keep a crash loop from filling the cluster's storage.
+ * Decides which occurrences become Events. The rules prevent a crash loop from filling the cluster's storage.
  * Owns: series (a repetition within six minutes counts up, written once a minute at most), similarity (more than ten
  * different notes for one reason within ten minutes become one series), and a token bucket per object (25, then one in
- * five minutes) for happenings without `keep`. Happenings with `keep` are exempt from the bucket.
+ * five minutes) for occurrences without `keep`. Occurrences with `keep` are exempt from the bucket.
  * Limits: remembers at most 4,096 of each; the oldest are forgotten first.
  */
 import type { Clock } from '../../lib/clock.ts';
@@ -12,13 +12,13 @@ export type Happening = {
   /** The object whose users should read it. */
   readonly about: KubeObject;
   readonly type: 'Normal' | 'Warning';
-  /** Why: one PascalCase word of a closed set. */
+  /** The reason: one PascalCase word of a closed set. */
   readonly reason: string;
   /** What was done or tried: one PascalCase word. */
   readonly action: string;
   /** A sentence. */
   readonly note: string;
-  /** True: exempt from the object's token bucket. Warnings always are. */
+  /** True: the occurrence does not need a token of the object's bucket. Warnings never need one. */
   readonly keep?: boolean;
 };
 
@@ -31,12 +31,15 @@ const similarMs = 10 * 60_000;
 const maxSimilar = 10;
 const burst = 25;
 const refillMs = 300_000;
-/** A series that keeps happening is written at most once in this time. */
+/** A series that continues is written at most once in this time. */
 const rewriteMs = 60_000;
 const maxRemembered = 4096;
 
 type Series = { count: number; lastAt: number; writtenAt: number };
-/** `combined` is the note of the first combined happening; later ones of this reason get it too, as an example. */
+/**
+ * `combined` is the note of the first combined occurrence. Later occurrences with this reason get the same note, as an
+ * example.
+ */
 type Similar = { since: number; readonly notes: Set<string>; combined?: string };
 type Bucket = { tokens: number; at: number };
 
@@ -63,7 +66,7 @@ export class EventRules {
     return { kind: 'write', key, count: 1, happening: told };
   }
 
-  /** Keys of series that have ended since the last call: the next happening starts a new Event. */
+  /** Keys of series that have ended since the last call: the next occurrence starts a new Event. */
   takeEnded(): string[] {
     const ended = this.#ended;
     this.#ended = [];
@@ -73,14 +76,14 @@ export class EventRules {
   #again(key: string, known: Series, happening: Happening, now: number): Ruling {
     known.count += 1;
     known.lastAt = now;
-    // Write a count of 2 at once: it shows that the happening repeats. Higher counts may be written later.
+    // Write a count of 2 at once: it shows that the Event is repeated. Higher counts may be written later.
     if (known.count > 2 && now - known.writtenAt < rewriteMs) return { kind: 'drop' };
     if (!this.#mayWrite(happening, now)) return { kind: 'drop' };
     known.writtenAt = now;
     return { kind: 'write', key, count: known.count, happening };
   }
 
-  /** From the eleventh different note for one reason, happenings are combined. */
+  /** From the eleventh different note for one reason on, occurrences are combined. */
   #combined(happening: Happening, now: number): Happening {
     const key = keyOf(happening, '');
     const known = this.#similar.get(key);
@@ -106,7 +109,7 @@ export class EventRules {
   }
 }
 
-/** Whether the happening is exempt from the object's token bucket. */
+/** Whether the occurrence is exempt from the object's token bucket. */
 export function isKept({ type, keep = false }: Happening): boolean {
   return keep || type === 'Warning';
 }

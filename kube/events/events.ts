@@ -1,7 +1,7 @@
 /**
  * Reports what happened to users, as Events on their objects. `say` never throws and never waits.
  * Owns: writing new Events and counts one after the other in the background; event-rules.ts decides which.
- * Limits: at most 1,000 wait; when the server is slow or away, happenings without `keep` are dropped first, then the
+ * Limits: at most 1,000 wait; when the server is slow or away, occurrences without `keep` are dropped first, then the
  * newest. Both are counted. `close` writes waiting Events for at most the given time.
  */
 import { kinds } from '../../api/error-kinds.ts';
@@ -78,7 +78,7 @@ export class EventRecorder implements EventSink {
   readonly #rules: EventRules;
   readonly #results: Counter<'result'>;
   readonly #jobs: Job[] = [];
-  /** Events written, by series, so that a repetition counts up the existing Event. */
+  /** The written Events by series, so that a repetition increases the count of the existing Event. */
   readonly #written = new Map<string, EventObject>();
   readonly #stop = new AbortController();
   #draining: Promise<void> | undefined;
@@ -102,7 +102,7 @@ export class EventRecorder implements EventSink {
       this.#results.inc({ result: 'filtered' });
       return;
     }
-    // While a happening waits to be written, repetitions only increase its count.
+    // While an occurrence waits to be written, repetitions only increase its count.
     const waiting = this.#jobs.findIndex((job) => job.key === ruling.key);
     const job = { key: ruling.key, count: ruling.count, happening: ruling.happening, atMs: this.#deps.clock.now() };
     if (waiting >= 0) this.#jobs[waiting] = job;
@@ -122,7 +122,7 @@ export class EventRecorder implements EventSink {
     this.#jobs.push(job);
   }
 
-  /** Takes no more, writes what waits, and resolves when that is done or `ms` are over. */
+  /** Accepts no more occurrences, writes the waiting ones, and resolves when that is done or `ms` have passed. */
   async close(ms: number): Promise<void> {
     this.#closed = true;
     const off = this.#deps.clock.after(ms, () => this.#stop.abort(new Error('event recorder closed')));
@@ -131,7 +131,7 @@ export class EventRecorder implements EventSink {
   }
 
   async #drain(): Promise<void> {
-    // Start one turn later, so that happenings reported together are counted together.
+    // Start one turn later, so that occurrences that are reported together are counted together.
     await Promise.resolve();
     for (let job = this.#jobs.shift(); job !== undefined; job = this.#jobs.shift()) {
       if (this.#stop.signal.aborted) this.#results.inc({ result: 'dropped' });

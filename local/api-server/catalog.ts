@@ -7,7 +7,7 @@ import { groupVersionOf, type Resource } from './resource.ts';
 
 export class Catalog {
   readonly #byPath = new Map<string, Resource>();
-  /** Increases with each change; discovery and OpenAPI documents are cached by it. */
+  /** Increases with each change. It is the cache key of discovery and OpenAPI documents. */
   generation = 0;
 
   constructor(resources: readonly Resource[]) {

@@ -1,7 +1,8 @@
 /**
- * Garbage collection: deletes objects whose owners are gone, and empties namespaces that are being deleted.
+ * Garbage collection: deletes objects whose owners do not exist any more, and empties namespaces that are being
+ * deleted.
  * Owns: owner references by uid, foreground and orphan deletion, the end of a namespace. On a real cluster the
- * controller manager does this; here it follows every write at once.
+ * controller manager does this; here it runs directly after every write.
  * Rule: changes trigger a step, but each step reads what is stored, so a repeated or late step is harmless.
  */
 import type { OwnerReference } from '../../api/kube-object.ts';
@@ -19,29 +20,25 @@ type Place = { readonly table: string; readonly key: string };
 
 const manager = 'kube-controller-manager';
 
+export type GarbageCollectorDeps = {
+  readonly store: Store;
+  readonly catalog: Catalog;
+  readonly writes: Writes;
+  readonly deletes: Deletes;
+  readonly logger: Logger;
+};
+
 export class GarbageCollector {
-  readonly #deps: {
-    readonly store: Store;
-    readonly catalog: Catalog;
-    readonly writes: Writes;
-    readonly deletes: Deletes;
-    readonly logger: Logger;
-  };
+  readonly #deps: GarbageCollectorDeps;
   readonly #placeOfUid = new Map<string, Place>();
   readonly #dependentsOfUid = new Map<string, Set<string>>();
 
-  constructor(deps: {
-    readonly store: Store;
-    readonly catalog: Catalog;
-    readonly writes: Writes;
-    readonly deletes: Deletes;
-    readonly logger: Logger;
-  }) {
+  constructor(deps: GarbageCollectorDeps) {
     this.#deps = deps;
   }
 
   /**
-   * Finishes the work that an earlier process left, then follows changes.
+   * Finishes the work that an earlier process left unfinished, then follows changes.
    * @returns a function that stops it
    */
   start(): () => void {
@@ -122,7 +119,10 @@ export class GarbageCollector {
     );
   }
 
-  /** Deletes an object when all its owners are gone; when some are left, removes the references to the others. */
+  /**
+   * Deletes an object when none of its owners exists. When some owners exist, removes only the references to the
+   * deleted owners.
+   */
   #settle(table: string, object: StoredObject): void {
     const owners = object.metadata.ownerReferences ?? [];
     const living = owners.filter((owner) => this.#isThere(owner, object));

@@ -16,10 +16,10 @@ import { DirectObjects } from './direct-objects.ts';
 import { Store, type StoreSnapshot } from './store.ts';
 import { Writes } from './writes.ts';
 
-export type CoreOptions = {
+export type CoreDeps = {
   readonly clock: Clock;
   readonly logger?: Logger;
-  /** The range of ClusterIPs. Loopback, so that this machine can call them. */
+  /** The range of ClusterIPs: a loopback range, so that this machine can call these addresses. */
   readonly serviceRange?: string;
   readonly loaded?: StoreSnapshot;
   /** Called with the store before the first write. */
@@ -42,17 +42,17 @@ export const defaultServiceRange = '127.96.0.0/16';
 
 const firstNamespaces = ['default', 'kube-node-lease', 'kube-public', 'kube-system'];
 
-export function createCore(options: CoreOptions): ApiDeps {
-  const { clock, logger = silentLogger } = options;
+export function createCore(deps: CoreDeps): ApiDeps {
+  const { clock, logger = silentLogger } = deps;
   const store = new Store({
-    ...(options.ringSize === undefined ? {} : { ringSize: options.ringSize }),
-    ...(options.loaded === undefined ? {} : { loaded: options.loaded }),
+    ...(deps.ringSize === undefined ? {} : { ringSize: deps.ringSize }),
+    ...(deps.loaded === undefined ? {} : { loaded: deps.loaded }),
   });
-  options.follow?.(store);
+  deps.follow?.(store);
   const takenAddresses = (): ReadonlySet<string> =>
     new Set(store.list('services').map((service) => stringAt(service, 'spec', 'clusterIP') ?? ''));
   const catalog = new Catalog(
-    builtinResources({ serviceRange: options.serviceRange ?? defaultServiceRange, takenAddresses, clock }),
+    builtinResources({ serviceRange: deps.serviceRange ?? defaultServiceRange, takenAddresses, clock }),
   );
   const writes = new Writes({ store, clock });
   const deletes = new Deletes({ store, clock });
@@ -73,6 +73,6 @@ export function createCore(options: CoreOptions): ApiDeps {
 }
 
 /** The API's objects in memory, with the server's own controllers, for tests of controllers. */
-export function createObjects(options: CoreOptions): Objects {
-  return createCore(options).objects;
+export function createObjects(deps: CoreDeps): Objects {
+  return createCore(deps).objects;
 }

@@ -1,7 +1,7 @@
 /**
  * Turns the bytes of a request into an object.
  * Owns: the accepted formats of a body (JSON, YAML, protobuf), the check of its type, and the treatment of unknown
- * fields: refused, warned of or dropped, by `fieldValidation`.
+ * fields: refused, warned of or dropped, as `fieldValidation` asks.
  * Limits: nesting of 200. The size is bounded where the body is read.
  */
 import { parse as parseYaml } from 'yaml';
@@ -165,7 +165,7 @@ function reportProblems(resource: Resource, problems: readonly string[], options
   }
 }
 
-/** A class of its own, because the answer to a PATCH has another message than the answer to a POST or PUT. */
+/** A separate class, because the answer to a PATCH has another message than the answer to a POST or PUT. */
 class StrictProblems extends Error {
   readonly problems: readonly string[];
   readonly resource: Resource;

@@ -29,11 +29,13 @@ export const orphanFinalizer = 'orphan';
 
 const defaultPodGraceSeconds = 30;
 
+export type DeletesDeps = { readonly store: Store; readonly clock: Clock };
+
 export class Deletes {
   readonly #store: Store;
   readonly #clock: Clock;
 
-  constructor(deps: { readonly store: Store; readonly clock: Clock }) {
+  constructor(deps: DeletesDeps) {
     this.#store = deps.store;
     this.#clock = deps.clock;
   }
@@ -82,7 +84,7 @@ export class Deletes {
     return { outcome: 'pending', object: mark.dryRun ? object : this.#store.put(resource.table, object) };
   }
 
-  /** The object marked for deletion. A shorter grace replaces the one before, a longer one does not. */
+  /** The object marked for deletion. A shorter grace period replaces an earlier one; a longer one does not. */
   #marked(old: StoredObject, mark: { finalizers: readonly string[]; graceSeconds: number }): StoredObject {
     const { deletionGracePeriodSeconds: before = Infinity, deletionTimestamp, generation } = old.metadata;
     const isNews = deletionTimestamp === undefined || mark.graceSeconds < before;

@@ -12,27 +12,26 @@ import { StatusError, unknownPath } from './status.ts';
 import { storeKeyOf, type Store } from './store.ts';
 import { namespaceOf, type Writes } from './writes.ts';
 
+export type DirectObjectsDeps = {
+  readonly store: Store;
+  readonly catalog: Catalog;
+  readonly writes: Writes;
+  readonly deletes: Deletes;
+};
+
 export class DirectObjects implements Objects {
-  readonly #parts: {
-    readonly store: Store;
-    readonly catalog: Catalog;
-    readonly writes: Writes;
-    readonly deletes: Deletes;
-  };
+  readonly #deps: DirectObjectsDeps;
   readonly #manager: string;
 
   /** @param manager the name in managedFields of objects written through it */
-  constructor(
-    parts: { readonly store: Store; readonly catalog: Catalog; readonly writes: Writes; readonly deletes: Deletes },
-    manager = 'onnx-local',
-  ) {
-    this.#parts = parts;
+  constructor(deps: DirectObjectsDeps, manager = 'onnx-local') {
+    this.#deps = deps;
     this.#manager = manager;
   }
 
   get(ref: ObjectRef): StoredObject | undefined {
     const resource = this.#resource(ref);
-    const stored = this.#parts.store.get(
+    const stored = this.#deps.store.get(
       resource.table,
       storeKeyOf(resource.namespaced ? ref.namespace : undefined, ref.name),
     );
@@ -45,7 +44,7 @@ export class DirectObjects implements Objects {
   ): readonly StoredObject[] {
     const resource = this.#resource(type);
     const wanted = Object.entries(filter.labels ?? {});
-    return this.#parts.store
+    return this.#deps.store
       .list(resource.table, filter.namespace)
       .filter((object) => wanted.every(([key, value]) => object.metadata.labels?.[key] === value))
       .map((object) => shown(resource, object));
@@ -55,7 +54,7 @@ export class DirectObjects implements Objects {
     const resource = this.#resource(type);
     return shown(
       resource,
-      this.#parts.writes.create(resource, this.#draft(resource, object), { manager: this.#manager }),
+      this.#deps.writes.create(resource, this.#draft(resource, object), { manager: this.#manager }),
     );
   }
 
@@ -73,7 +72,7 @@ export class DirectObjects implements Objects {
   ): void {
     const resource = this.#resource(ref);
     try {
-      this.#parts.deletes.delete(
+      this.#deps.deletes.delete(
         resource,
         { namespace: resource.namespaced ? ref.namespace : undefined, name: ref.name },
         options,
@@ -85,7 +84,7 @@ export class DirectObjects implements Objects {
 
   watch(type: ResourcePath, handler: (event: ObjectChange) => void): () => void {
     const resource = this.#resource(type);
-    return this.#parts.store.watch(resource.table, (change) =>
+    return this.#deps.store.watch(resource.table, (change) =>
       handler({ type: change.type, object: shown(resource, change.object) }),
     );
   }
@@ -96,7 +95,7 @@ export class DirectObjects implements Objects {
     const key = { namespace: namespaceOf(object), name: object.metadata.name };
     return shown(
       resource,
-      this.#parts.writes.update(resource, key, () => draft, {
+      this.#deps.writes.update(resource, key, () => draft, {
         manager: this.#manager,
         subresource,
         strictVersion: true,
@@ -114,7 +113,7 @@ export class DirectObjects implements Objects {
   }
 
   #resource(type: ResourcePath): Resource {
-    const found = this.#parts.catalog.find(type.apiVersion, type.plural);
+    const found = this.#deps.catalog.find(type.apiVersion, type.plural);
     if (found === undefined) throw unknownPath();
     return found;
   }

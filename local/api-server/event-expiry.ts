@@ -25,7 +25,7 @@ export function expireEvents(deps: ApiDeps): () => void {
   return () => end();
 }
 
-/** When an Event was last written: a series or a count that goes on keeps it. */
+/** When an Event was last written. Each repetition, in the count or in the series, keeps the Event for another hour. */
 function lastToldMs(event: StoredObject): number {
   const times = [
     event.metadata.creationTimestamp,

@@ -1,8 +1,8 @@
 /**
  * Keeps the store on disk: a snapshot, and a journal with a line for every write since.
  * Owns: the two files of the data folder. A write reaches the kernel before it is answered, so it survives a SIGKILL;
- * it reaches the disk within a second, so a power cut loses at most that.
- * Limits: the journal is folded into a new snapshot at every start and beyond 32 MiB.
+ * it reaches the disk within a second, so a power cut loses at most the writes of that second.
+ * Limits: the journal is folded into a new snapshot at every start, and when it exceeds 32 MiB.
  * Ends: `close` folds and syncs.
  */
 import { closeSync, fsyncSync, openSync, renameSync, writeFileSync, writeSync } from 'node:fs';

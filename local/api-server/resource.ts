@@ -31,7 +31,7 @@ export type ScalePaths = {
   readonly selector?: readonly string[];
 };
 
-/** Behaviour of a resource beyond storage. Each function may change the draft; none may keep a reference to it. */
+/** Behaviour of a resource beyond storage. Each function may change the draft, but must not keep a reference to it. */
 export type Rules = {
   /** Fills in defaults; called after decoding, before anything else reads the object. */
   readonly setDefaults?: (draft: ObjectDraft) => void;
@@ -39,11 +39,14 @@ export type Rules = {
   readonly beforeUpdate?: (draft: ObjectDraft, old: StoredObject) => void;
   /** @param old absent on create */
   readonly validate?: (object: ObjectDraft, old: StoredObject | undefined) => readonly Cause[];
-  /** True: changes outside of metadata and status increase `metadata.generation`. False: the resource has none. */
+  /**
+   * True: changes outside of metadata and status increase `metadata.generation`. False: the resource does not have a
+   * generation.
+   */
   readonly hasGeneration: boolean;
   /** Whether changes of annotations increase the generation too, as for a Deployment. */
   readonly countsAnnotations?: boolean;
-  /** Field selectors beside metadata.name and metadata.namespace, with the object's values. */
+  /** Field selectors in addition to metadata.name and metadata.namespace, with the object's values. */
   readonly selectable?: (object: StoredObject) => Readonly<Record<string, string>>;
 };
 
@@ -57,7 +60,7 @@ export type Resource = {
   readonly shortNames: readonly string[];
   readonly categories: readonly string[];
   readonly namespaced: boolean;
-  /** The store's table. All versions of a resource share one, and so do the two APIs of Events. */
+  /** The store's table. All versions of a resource share one table, and so do the two APIs of Events. */
   readonly table: string;
   readonly schema: OpenApiSchema;
   readonly custom: boolean;

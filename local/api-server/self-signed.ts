@@ -34,7 +34,7 @@ import {
 } from '@peculiar/asn1-x509';
 
 export type SelfSigned = {
-  /** PEM. Clients trust it as an authority too. */
+  /** PEM. Clients also trust it as a certificate authority. */
   readonly certificate: string;
   /** PEM, PKCS #8. Never written to a file. */
   readonly privateKey: string;
@@ -46,7 +46,7 @@ const dayMs = 86_400_000;
 
 /**
  * @param addresses IPv4 addresses of the server; `localhost` is always among the names
- * @param nowMs milliseconds since the epoch; the certificate is valid from an hour before, for ten years
+ * @param nowMs milliseconds since the epoch; the certificate is valid for ten years, from an hour before this time
  */
 export function selfSigned(addresses: readonly string[], nowMs: number): SelfSigned {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });

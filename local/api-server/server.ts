@@ -18,14 +18,14 @@ import { ApiExchange } from './http/exchange.ts';
 import { Faults } from './http/faults.ts';
 import { PortForwards, wantsPortForward } from './http/port-forward.ts';
 import { OpenApi } from './http/openapi.ts';
-import { route, type Services } from './http/router.ts';
+import { route, type RouteDeps } from './http/router.ts';
 import { Watches } from './http/watch.ts';
 import { openJournal, type Journal } from './journal.ts';
 import { kubeconfigFor } from './kubeconfig.ts';
 import { selfSigned } from './self-signed.ts';
 import { StatusError } from './status.ts';
 
-export type ApiServerOptions = {
+export type ApiServerDeps = {
   readonly clock: Clock;
   readonly logger: Logger;
   /** An IPv4 address to listen on; meant to be a loopback address. Absent: 127.0.0.1. */
@@ -63,23 +63,23 @@ const defaultBookmarkMs = 60_000;
 const openPaths = new Set(['/healthz', '/livez', '/readyz', '/version']);
 
 /** @throws AppError PORT_TAKEN, FILE_UNREADABLE and BAD_CONFIG of the data folder */
-export async function startApiServer(options: ApiServerOptions): Promise<LocalApiServer> {
-  const { clock, logger, host = '127.0.0.1', port = 0, token = randomBytes(24).toString('base64url') } = options;
-  const journal = options.dataDir === undefined ? undefined : await openJournal(options.dataDir, logger);
+export async function startApiServer(deps: ApiServerDeps): Promise<LocalApiServer> {
+  const { clock, logger, host = '127.0.0.1', port = 0, token = randomBytes(24).toString('base64url') } = deps;
+  const journal = deps.dataDir === undefined ? undefined : await openJournal(deps.dataDir, logger);
   const core = createCore({
     clock,
     logger,
-    ...(options.serviceRange === undefined ? {} : { serviceRange: options.serviceRange }),
+    ...(deps.serviceRange === undefined ? {} : { serviceRange: deps.serviceRange }),
     ...(journal === undefined ? {} : { loaded: journal.loaded, follow: (store) => journal.follow(store) }),
   });
   const watches = new Watches();
   const faults = new Faults({ watches, store: core.store, clock });
-  let logs = options.logs;
-  const services: Services = {
+  let logs = deps.logs;
+  const routing: RouteDeps = {
     core,
     openApi: new OpenApi(core.catalog),
     watches,
-    watchOptions: { bookmarkMs: options.bookmarkMs ?? defaultBookmarkMs },
+    watchOptions: { bookmarkMs: deps.bookmarkMs ?? defaultBookmarkMs },
     logs: () => logs,
   };
   const { certificate, privateKey } = selfSigned([host], clock.now());
@@ -93,7 +93,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<LocalAp
       shouldUpgradeCallback: wantsPortForward,
     },
     (request, response) => {
-      void answer({ services, faults, token, logger }, request, response);
+      void answer({ route: routing, faults, token, logger }, request, response);
     },
   );
   const forwards = new PortForwards();
@@ -148,33 +148,33 @@ async function end(parts: {
   await parts.journal?.close();
 }
 
-type Context = {
-  readonly services: Services;
+type AnswerDeps = {
+  readonly route: RouteDeps;
   readonly faults: Faults;
   readonly token: string;
   readonly logger: Logger;
 };
 
 /** Never rejects: every error becomes an answer. */
-async function answer(context: Context, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(deps: AnswerDeps, request: IncomingMessage, response: ServerResponse): Promise<void> {
   let exchange: ApiExchange | undefined;
   try {
     exchange = new ApiExchange(request, response);
-    if (!openPaths.has(exchange.path)) mustBeAllowed(request, context.token);
-    if (await context.faults.pass(exchange)) await route(context.services, exchange);
+    if (!openPaths.has(exchange.path)) mustBeAllowed(request, deps.token);
+    if (await deps.faults.pass(exchange)) await route(deps.route, exchange);
   } catch (error) {
-    refuse(context, exchange, response, error);
+    refuse(deps, exchange, response, error);
   }
 }
 
-function refuse(context: Context, exchange: ApiExchange | undefined, response: ServerResponse, error: unknown): void {
+function refuse(deps: AnswerDeps, exchange: ApiExchange | undefined, response: ServerResponse, error: unknown): void {
   if (response.destroyed) return;
   // The client closed the connection in the middle of a request: do not answer.
   const hasLeft = exchange !== undefined && exchange.request.destroyed && !exchange.request.complete;
   if (exchange === undefined || hasLeft || response.headersSent) response.destroy();
   else if (error instanceof StatusError) exchange.sendError(error);
   else {
-    context.logger.error('request failed', { err: error, method: exchange.method, path: exchange.path });
+    deps.logger.error('request failed', { err: error, method: exchange.method, path: exchange.path });
     exchange.sendError(new StatusError(500, 'InternalError', `Internal error occurred: ${messageOf(error)}`));
   }
 }

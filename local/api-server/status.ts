@@ -1,7 +1,7 @@
 /**
  * Errors of the Kubernetes API: a `kind: Status` with a reason, a sentence and causes.
- * Owns: the text and the HTTP status of every error. The sentences are those of the real server, because people search
- * for them and some clients match the text.
+ * Owns: the text and the HTTP status of every error. The sentences are the same as the real server's, because people
+ * search for them and some clients match the text.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Cause } from '../../kube/schema/cause.ts';
@@ -91,7 +91,10 @@ export function forbidden(subject: Subject, name: string, why: string, causes?: 
   return new StatusError(403, 'Forbidden', `${qualified(subject)} "${name}" is forbidden: ${why}`, details);
 }
 
-/** 422 with every cause. As on the real server, one cause is printed bare, several in brackets. */
+/**
+ * 422 with every cause. As on the real server, a single cause is printed without brackets, and several causes in
+ * brackets.
+ */
 export function invalidObject(subject: Subject, name: string, causes: readonly Cause[]): StatusError {
   const lines = [
     ...new Set(causes.map((cause) => (cause.field === undefined ? cause.message : `${cause.field}: ${cause.message}`))),
@@ -122,7 +125,7 @@ export function unknownPath(): StatusError {
   return new StatusError(404, 'NotFound', 'the server could not find the requested resource', {});
 }
 
-/** 404 for a type that a cluster may have and local mode does not; the message names it. */
+/** 404 for a type that a real cluster may serve but local mode does not; the message names the type. */
 export function notServed(what: string): StatusError {
   return new StatusError(
     404,

@@ -1,6 +1,7 @@
 /**
- * Stores every object of every resource, with one revision counter for all, and recent events.
- * Owns: the revision (it is every resourceVersion), the tables, and per table a ring of its last events.
+ * Stores every object of every resource, and the latest events. All resources share one revision counter.
+ * Owns: the revision, which objects have as their resourceVersion; the tables; and for each table a ring of its last
+ * events.
  * Rule: a write is one synchronous step without validation. Objects are frozen. Handlers run in a microtask after the
  * write, in the order of writes.
  * Limits: a table remembers `ringSize` events. A watcher that asks for older ones gets `expired`.
@@ -14,7 +15,7 @@ export type StoreChange = {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
   /** For DELETED: the last state, with the revision of the deletion. */
   readonly object: StoredObject;
-  /** The object before the change: selectors need it to detect that an object enters or leaves. */
+  /** The object before the change: selectors need it to detect that an object enters or leaves the selection. */
   readonly previous: StoredObject | undefined;
 };
 
@@ -138,7 +139,7 @@ export class Store {
     return (this.#rings.get(table) ?? []).filter((change) => change.revision > revision);
   }
 
-  /** Starts the history of a table at this revision; before it the resource did not exist. */
+  /** Starts the history of a table at this revision; before that revision the resource did not exist. */
   begin(table: string): void {
     this.#floors.set(table, this.#revision);
   }
@@ -194,7 +195,7 @@ export class Store {
     for (let change = this.#pending.shift(); change !== undefined; change = this.#pending.shift()) {
       for (const watcher of this.#watchers) {
         // Skip a watcher that subscribed after the event. (Iteration over a Set skips watchers that a handler removes,
-        // and visits those that it adds.)
+        // and visits watchers that it adds.)
         if (watcher.since >= change.revision) continue;
         if (watcher.table === undefined || watcher.table === change.table) tell(watcher.handler, change);
       }

@@ -31,7 +31,10 @@ export type StoreWriteOptions = {
   readonly manager: string;
   readonly dryRun?: boolean;
   readonly subresource?: Subresource;
-  /** True: the resourceVersion is required and must match, even where the API accepts an update without one. */
+  /**
+   * True: the resourceVersion is required and must match, even where the API accepts an update without a
+   * resourceVersion.
+   */
   readonly strictVersion?: boolean | undefined;
   /** True: the object has managedFields already (an apply computes them), and they are stored unchanged. */
   readonly applied?: boolean;
@@ -43,12 +46,14 @@ const maxGeneratedPrefix = 58;
 /** Called when an update removes the last finalizer of an object that is being deleted. */
 export type FinishDeletion = (resource: Resource, object: StoredObject) => void;
 
+export type WritesDeps = { readonly store: Store; readonly clock: Clock };
+
 export class Writes {
   readonly #store: Store;
   readonly #clock: Clock;
   finishDeletion: FinishDeletion = () => {};
 
-  constructor(deps: { readonly store: Store; readonly clock: Clock }) {
+  constructor(deps: WritesDeps) {
     this.#store = deps.store;
     this.#clock = deps.clock;
   }
@@ -165,7 +170,10 @@ export class Writes {
   }
 }
 
-/** Ignores the client's status on create: a custom resource has no status then, a built-in one an empty status. */
+/**
+ * Ignores the client's status on create: a custom resource is stored without a status, a built-in object with an empty
+ * status.
+ */
 function startStatus(resource: Resource, draft: ObjectDraft): void {
   if (!resource.hasStatus) return;
   if (resource.custom) delete draft['status'];
@@ -191,7 +199,7 @@ function checkVersion(resource: Resource, draft: ObjectDraft, old: StoredObject,
   if (asked !== '' && asked !== resourceVersion) throw conflict(resource, name, modifiedMeanwhile);
 }
 
-/** In a patch the uid is an immutable field like others; in an update it is a precondition. */
+/** In a patch the uid is an immutable field like other such fields; in an update it is a precondition. */
 function checkUid(resource: Resource, draft: ObjectDraft, old: StoredObject, options: StoreWriteOptions): void {
   const { name, uid } = old.metadata;
   const asked = stringAt(draft.metadata, 'uid') ?? '';

@@ -1,5 +1,5 @@
 /**
- * Which routes attach to which listeners, and the conditions of routes that attach to none.
+ * Which routes attach to which listeners, and the conditions of routes that do not attach to any.
  * Owns: the rules of the Gateway API for a parent reference (section, port, namespace, hostname) and for a backend
  * reference, with its reasons.
  * Pure.
@@ -12,7 +12,7 @@ export type AttachVerdict = { readonly ok: boolean; readonly reason: string; rea
 /** The result for one parent reference of a route. */
 export type Attachment = {
   readonly parentRef: RouteParentRef;
-  /** Listeners that serve the route, with the hostnames that each accepts for it; undefined: every host. */
+  /** Listeners that serve the route, with the hostnames for which each listener accepts it; undefined: every host. */
   readonly listeners: readonly { readonly name: string; readonly hostnames: readonly string[] | undefined }[];
   readonly accepted: AttachVerdict;
 };

@@ -121,7 +121,7 @@ export class GatewayController {
     return new Set(mine.map(({ metadata }) => metadata.name));
   }
 
-  /** A Service without pods, only for its address. */
+  /** A Service without pods. It only provides an address. */
   #addressOf({ metadata: { name, namespace = '', uid }, spec }: StoredGateway): string {
     const ports = [...new Set(spec.listeners.map(({ port }) => port))].map((port) => ({
       name: `http-${port}`,

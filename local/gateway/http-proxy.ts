@@ -1,7 +1,7 @@
 /**
  * Forwards one HTTP request to a pod and streams its answer back.
  * Owns: which headers are forwarded, and the answer when no pod can be reached. Client connections are kept; each
- * request to a pod has its own connection, so that none is lost on a connection that the pod is closing.
+ * request to a pod has its own connection, so that no request is lost on a connection that the pod is closing.
  * Limits: buffers only what the sockets hold. When either side disconnects, the other side is closed.
  */
 import { request, type IncomingMessage, type ServerResponse } from 'node:http';

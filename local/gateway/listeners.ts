@@ -1,7 +1,7 @@
 /**
  * The open ports of Gateways: one HTTP server for each address and port, and its current rules.
  * Owns: opening and closing them; the answers 404 when no rule matches, 500 when the rule has no usable backend and 503
- * when none is ready, as the Gateway API requires.
+ * when no backend is ready, as the Gateway API requires.
  * Ends: `close` ends every server and connection.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -22,6 +22,14 @@ export type ListenAddress = { readonly host: string; readonly port: number };
 type State = 'Opening' | 'Open' | { readonly problem: string; readonly atMs: number };
 type Opened = { readonly server: Server; entries: readonly RouteEntry[]; state: State };
 
+export type ListenersDeps = {
+  readonly objects: Objects;
+  readonly slices: ServiceSlices;
+  readonly clock: Clock;
+  /** Called when a port was opened or could not be opened. */
+  readonly onChange: () => void;
+};
+
 export class Listeners {
   readonly #objects: Objects;
   readonly #slices: ServiceSlices;
@@ -29,13 +37,7 @@ export class Listeners {
   readonly #onChange: () => void;
   readonly #opened = new Map<string, Opened>();
 
-  /** @param onChange called when a port was opened or could not be opened */
-  constructor(deps: {
-    readonly objects: Objects;
-    readonly slices: ServiceSlices;
-    readonly clock: Clock;
-    readonly onChange: () => void;
-  }) {
+  constructor(deps: ListenersDeps) {
     this.#objects = deps.objects;
     this.#slices = deps.slices;
     this.#clock = deps.clock;
@@ -61,7 +63,7 @@ export class Listeners {
     return this.#opened.get(id)?.state ?? 'Opening';
   }
 
-  /** The last failure is long enough ago to try again. */
+  /** Enough time has passed since the last failure to try again. */
   #isDue({ state }: Opened): boolean {
     return typeof state === 'object' && this.#clock.monotonic() - state.atMs >= bindRetryMs;
   }

@@ -1,7 +1,7 @@
 /**
  * Chooses the rule for a request, and one of its backends.
  * Owns: the Gateway API's precedence: the more exact host first, then the more exact path, then the older route; and
- * the choice by weight, anew for every request.
+ * the choice by weight, which is made separately for every request.
  * Pure: the random number is passed in.
  */
 import { covers } from './attach.ts';
@@ -13,11 +13,11 @@ export type RouteEntry = {
   readonly hostnames: readonly string[] | undefined;
   readonly paths: readonly PathMatch[];
   readonly backends: readonly WeightedBackend[];
-  /** Creation time, namespace and name of the route: on a tie the smaller one wins. */
+  /** Creation time, namespace and name of the route: on a tie the route with the smaller value wins. */
   readonly order: string;
 };
 
-/** `usable` is false when the Service does not exist: the requests that the backend is chosen for get 500. */
+/** `usable` is false when the Service does not exist: requests for which this backend is chosen get 500. */
 export type WeightedBackend = Pick<BackendRef, 'name' | 'port' | 'weight'> & {
   readonly namespace: string;
   readonly usable: boolean;
@@ -39,7 +39,7 @@ export function matchRequest(entries: readonly RouteEntry[], host: string, path:
   return scored[0]?.entry;
 }
 
-/** How exact a match is, higher is more exact; below 0: it does not match. */
+/** How exact a match is: a higher number is more exact, and a number below 0 means that it does not match. */
 function hostScoreOf(hostnames: readonly string[] | undefined, host: string): number {
   if (hostnames === undefined) return 0;
   const fitting = hostnames.filter((pattern) => covers(pattern, host));

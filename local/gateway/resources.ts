@@ -93,7 +93,7 @@ export function installGatewayApi(objects: Objects): void {
 type Claim = Omit<GatewayCondition, 'lastTransitionTime' | 'observedGeneration'>;
 
 /**
- * @param now as the API writes times
+ * @param now the current time in the API's format
  * @returns the conditions, each with the time of its last change of status
  */
 export function conditionsOf(

@@ -18,7 +18,7 @@ export interface ContainerGroup {
   readonly procsFiles: readonly string[];
   /** How many processes in the group the kernel killed for memory. */
   oomKills(): number;
-  /** Kills every process in the group, also one that left its process group. */
+  /** Kills every process in the control group, even a process that left its process group. */
   kill(): void;
   /** Call it when no process of the group is left. */
   remove(): void;
@@ -33,7 +33,7 @@ export interface Cgroups {
 
 const periodUs = 100_000;
 
-/** The folder of one local mode. It contains the process id, which shows whether it is still in use. */
+/** The folder of one local mode. Its name contains the process id, which shows whether the folder is still in use. */
 export function groupName(pid: number, salt: number): string {
   return `onnx-local-${pid}-${salt}`;
 }
@@ -223,7 +223,7 @@ function tryMake(dir: string): boolean {
 
 function tryWrite(file: string, text: string): void {
   try {
-    // Only into an existing file: the kernel creates it.
+    // Writes only into an existing file, because the kernel creates these files.
     writeFileSync(file, text, { flag: 'r+' });
   } catch {
     // The controller is not available: its limit is not enforced, and the node's condition says so.
@@ -234,6 +234,6 @@ function tryRemove(dir: string): void {
   try {
     rmdirSync(dir);
   } catch {
-    // A process in it has not ended yet. An empty group that stays costs nothing.
+    // A process in the group has not ended yet. If the group stays, it is empty and does no harm.
   }
 }

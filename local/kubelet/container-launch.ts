@@ -2,8 +2,8 @@
  * Computes how to start a container: command, environment, folders, limits.
  * Owns: the container's folders (`work`, `logs/N`, `termination-log` in the pod's folder), and the precedence of image,
  * machine and pod in the environment.
- * Why: there is no mount namespace, so mount paths are rewritten (rewrite-paths.ts). `TMPDIR` replaces a volume at
- * /tmp.
+ * Why: containers have no mount namespace, so mount paths are rewritten (rewrite-paths.ts). `TMPDIR` replaces a volume
+ * at /tmp.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
 /**
- * The output of one container run, stored on disk with a bound and readable while it grows.
+ * The output of one container run, stored on disk up to a size limit, and readable while it grows.
  * Owns: the file format (lines of the container runtime interface), rotation, and following. Writes are synchronous, so
  * that a reader never gets a notification before the line is in the file.
  * Limits: the last two files of 5 MiB each; a line over 16 KiB is written in parts. A reader that falls further behind
@@ -25,7 +25,7 @@ export class ContainerLog {
   #bytes = 0;
   #ended = false;
 
-  /** @param dir a folder for this run alone; created anew */
+  /** @param dir a folder for this run alone; an existing folder is deleted first */
   constructor(dir: string, now: () => number, limitBytes = fileLimitBytes) {
     this.#dir = dir;
     this.#now = now;
@@ -84,7 +84,7 @@ export class ContainerLog {
     let generation = oldestKept();
     tail.open(this.#path(generation));
     for (;;) {
-      // Read the state before the file: lines written after that are read in the next round.
+      // Read #ended before the file: lines that are written after this moment are read in the next round.
       const ended = this.#ended;
       const isLast = generation === this.#generation;
       const lines = tail.read();
@@ -132,7 +132,10 @@ export class ContainerLog {
     for (const reader of this.#readers) reader();
   }
 
-  /** Resolves once there are lines that the reader has not read, also those that came while it processed a batch. */
+  /**
+   * Resolves once the log has lines that the reader has not read, including lines that were written while it processed
+   * a batch.
+   */
   #changed(signal: AbortSignal, seenBytes: number): Promise<void> {
     if (this.#ended || this.#bytes !== seenBytes || signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
@@ -154,7 +157,7 @@ class Tail {
   readonly #chunk = Buffer.alloc(chunkBytes);
   #fd: number | undefined;
   #rest = Buffer.alloc(0);
-  /** Bytes read of the current file. */
+  /** Number of bytes that were read from the current file. */
   offset = 0;
 
   open(path: string): void {

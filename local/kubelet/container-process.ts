@@ -31,10 +31,10 @@ export type ProcessOrder = {
 
 export type ProcessEnd = {
   readonly exitCode: number;
-  /** The number of the signal that ended it. */
+  /** The number of the signal that ended the process. */
   readonly signal: number | undefined;
   readonly reason: 'Completed' | 'Error' | 'OOMKilled' | 'StartError';
-  /** Why it could not be started. */
+  /** Why the container could not be started. */
   readonly message?: string;
 };
 

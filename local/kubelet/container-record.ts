@@ -1,6 +1,7 @@
 /**
  * The kubelet's record of one container: the current run, the previous run, and the results of its probes.
- * Owns: the states of a container. pod-plan.ts decides by them, pod-status.ts prints them, pod-worker.ts changes them.
+ * Owns: the states of a container. pod-plan.ts uses the states for its decisions, pod-status.ts prints them, and
+ * pod-worker.ts changes them.
  */
 import { toApiTime } from '../../api/conditions.ts';
 import type { BackoffEntry } from './backoff.ts';
@@ -16,13 +17,13 @@ export type ContainerPhase =
 
 export type ContainerRecord = {
   readonly phase: ContainerPhase;
-  /** The exit of the run before the one in `phase`. */
+  /** The exit of the run before the run in `phase`. */
   readonly last: TerminatedState | undefined;
   readonly restarts: number;
   readonly backoff: BackoffEntry | undefined;
-  /** The startup probe passed, or the container runs and does not have one. */
+  /** The startup probe passed, or the container runs and does not have a startup probe. */
   readonly started: boolean;
-  /** The readiness probe passes, or the container has started and does not have one. */
+  /** The readiness probe passes, or the container has started and does not have a readiness probe. */
   readonly ready: boolean;
 };
 
@@ -36,11 +37,11 @@ export const newRecord: ContainerRecord = {
 };
 
 /**
- * The record of a container after the kubelet was restarted: the container starts anew, and the run before the restart
- * has ended with an unknown exit code.
+ * The record of a container after the kubelet was restarted: the container starts again, and its run before the restart
+ * counts as ended, with an unknown exit code.
  *
  * @param status the container's status before the restart
- * @param runsAgain false for a container that has ended for good, by its pod's restart policy
+ * @param runsAgain false for a container that has ended and that the pod's restart policy does not restart
  * @param nowMs milliseconds since the epoch
  */
 export function recordAfterReboot(

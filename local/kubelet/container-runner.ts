@@ -20,13 +20,13 @@ import { Prober } from './prober.ts';
 import { defaultGraceSeconds, type Container, type StoredPod, type TerminatedState } from './pod.ts';
 import { doubledMs } from '../../lib/retry.ts';
 
-/** Kubernetes truncates a message to this many bytes: of the file, or of the log that replaces it. */
+/** Kubernetes truncates a termination message to this many bytes, whether it comes from the file or from the log. */
 const messageLimitBytes = 4096;
 const logMessageLimit = 2048;
 const retryMs = 1000;
 
-export type RunnerContext = {
-  readonly deps: KubeletDeps;
+export type RunnerDeps = {
+  readonly kubelet: KubeletDeps;
   /** The pod as it is stored now. */
   readonly pod: () => StoredPod;
   readonly podIp: () => string;
@@ -36,7 +36,7 @@ export type RunnerContext = {
 
 export class ContainerRunner {
   readonly container: Container;
-  readonly #context: RunnerContext;
+  readonly #deps: RunnerDeps;
   record: ContainerRecord;
   #pullAttempts = 0;
   #starting: Promise<void> | undefined;
@@ -46,13 +46,16 @@ export class ContainerRunner {
   #previousLog: ContainerLog | undefined;
   #stopped = false;
 
-  constructor(container: Container, record: ContainerRecord, context: RunnerContext) {
+  constructor(container: Container, record: ContainerRecord, deps: RunnerDeps) {
     this.container = container;
     this.record = record;
-    this.#context = context;
+    this.#deps = deps;
   }
 
-  /** True from the decision to start until the process exists. The plan must not start the container again then. */
+  /**
+   * True from the decision to start until the process exists. During this time, the plan must not start the container
+   * again.
+   */
   get busy(): boolean {
     return this.#starting !== undefined;
   }
@@ -68,13 +71,13 @@ export class ContainerRunner {
       .catch((error: unknown) => this.#block('CreateContainerError', messageOf(error), retryMs))
       .finally(() => {
         this.#starting = undefined;
-        this.#context.changed();
+        this.#deps.changed();
       });
   }
 
   /**
-   * Sends SIGTERM, then SIGKILL after `graceMs`. Resolves when no process of it runs. May be called again with a
-   * shorter grace.
+   * Sends SIGTERM, then SIGKILL after `graceMs`. Resolves when no process of the container runs. May be called again
+   * with a shorter grace period.
    */
   async stop(graceMs: number): Promise<void> {
     this.#stopped = true;
@@ -88,8 +91,8 @@ export class ContainerRunner {
   }
 
   async #start(): Promise<void> {
-    const { deps, pod, podIp } = this.#context;
-    const outcome = prepareLaunch(deps, pod(), this.container, podIp());
+    const { kubelet, pod, podIp } = this.#deps;
+    const outcome = prepareLaunch(kubelet, pod(), this.container, podIp());
     if (outcome.kind === 'launch') return this.#launch(outcome.launch);
     if (outcome.kind === 'no-image') return this.#waitForImage(outcome.problem);
     if (outcome.kind === 'no-command') return this.#neverRan(outcome.problem);
@@ -98,17 +101,17 @@ export class ContainerRunner {
   }
 
   async #launch(launch: Launch): Promise<void> {
-    const { deps, pod } = this.#context;
+    const { kubelet, pod } = this.#deps;
     const next = this.#nextRun();
     const log = this.#openLog(next.restarts);
     const id = `${pod().metadata.uid}-${this.container.name}-${next.restarts}`;
-    const process = await startProcess(deps.processes, {
+    const process = await startProcess(kubelet.processes, {
       id,
       ...launch,
       onOutput: (stream, text) => log.write(stream, text),
     });
     if ('problem' in process) return this.#neverRan(process.problem);
-    const nowMs = deps.clock.now();
+    const nowMs = kubelet.clock.now();
     this.#pullAttempts = 0;
     this.#event('Normal', 'Started', `Started container ${this.container.name}`);
     this.#prober = this.#beginProbes(launch);
@@ -133,7 +136,7 @@ export class ContainerRunner {
       containerID: run.containerId,
       ...(message === '' ? {} : { message }),
     });
-    this.#context.changed();
+    this.#deps.changed();
   }
 
   /** The container runtime could not execute it. */
@@ -149,12 +152,12 @@ export class ContainerRunner {
     const { phase, last, backoff } = this.record;
     const restarts = restartsAtStart(this.record);
     if (phase.kind !== 'exited') return { restarts, last, backoff };
-    const { clock, backoff: limits } = this.#context.deps;
+    const { clock, backoff: limits } = this.#deps.kubelet;
     return { restarts, last: phase.end, backoff: afterRestart(backoff, phase.endedMs, clock.now(), limits) };
   }
 
   #exited(end: ProcessEnd, more: Partial<TerminatedState>): void {
-    const nowMs = this.#context.deps.clock.now();
+    const nowMs = this.#deps.kubelet.clock.now();
     const terminated: TerminatedState = {
       exitCode: end.exitCode,
       ...(end.signal === undefined ? {} : { signal: end.signal }),
@@ -171,10 +174,10 @@ export class ContainerRunner {
   }
 
   #waitForImage(problem: string): void {
-    const { deps } = this.#context;
+    const { kubelet } = this.#deps;
     const step = nextPullStep(this.record.phase, this.container.image, problem, {
       attempts: this.#pullAttempts,
-      limits: deps.backoff,
+      limits: kubelet.backoff,
     });
     if (step.attempted) {
       this.#pullAttempts += 1;
@@ -186,7 +189,7 @@ export class ContainerRunner {
 
   #block(reason: string, message: string, waitMs: number): void {
     const { phase, last } = this.record;
-    const retryAtMs = this.#context.deps.clock.now() + waitMs;
+    const retryAtMs = this.#deps.kubelet.clock.now() + waitMs;
     this.record = {
       ...this.record,
       phase: { kind: 'blocked', reason, message, retryAtMs },
@@ -195,24 +198,24 @@ export class ContainerRunner {
   }
 
   #openLog(run: number): ContainerLog {
-    const { deps, pod } = this.#context;
+    const { kubelet, pod } = this.#deps;
     this.#previousLog?.remove();
     this.#previousLog = this.#log;
-    this.#log = new ContainerLog(join(containerDir(deps.dataDir, pod(), this.container), 'logs', String(run)), () =>
-      deps.clock.now(),
+    this.#log = new ContainerLog(join(containerDir(kubelet.dataDir, pod(), this.container), 'logs', String(run)), () =>
+      kubelet.clock.now(),
     );
     return this.#log;
   }
 
   #beginProbes(launch: Launch): Prober {
-    const { deps, podIp } = this.#context;
+    const { kubelet, podIp } = this.#deps;
     const target = { container: this.container, podIp: podIp(), exec: launch };
     return new Prober(this.container, {
-      clock: deps.clock,
+      clock: kubelet.clock,
       ask: (probe, timeoutMs) => askContainer(probe, target, timeoutMs),
       onChange: ({ started, ready }) => {
         this.record = { ...this.record, started, ready };
-        this.#context.changed();
+        this.#deps.changed();
       },
       onUnhealthy: (kind, why) =>
         this.#event(
@@ -224,7 +227,7 @@ export class ContainerRunner {
         this.#event('Normal', 'Killing', `Container ${this.container.name} failed ${kind} probe, will be restarted`);
         void this.#end(
           (probe.terminationGracePeriodSeconds ??
-            this.#context.pod().spec.terminationGracePeriodSeconds ??
+            this.#deps.pod().spec.terminationGracePeriodSeconds ??
             defaultGraceSeconds) * 1000,
         );
       },
@@ -235,7 +238,7 @@ export class ContainerRunner {
     const running = this.#running;
     if (running === undefined) return;
     running.process.signal(graceMs > 0 ? 'SIGTERM' : 'SIGKILL');
-    const callOff = this.#context.deps.clock.after(graceMs, () => running.process.signal('SIGKILL'));
+    const callOff = this.#deps.kubelet.clock.after(graceMs, () => running.process.signal('SIGKILL'));
     await running.done;
     callOff();
   }
@@ -253,7 +256,7 @@ export class ContainerRunner {
   }
 
   #event(type: 'Normal' | 'Warning', reason: string, message: string): void {
-    this.#context.deps.events.record(this.#context.pod(), type, reason, message);
+    this.#deps.kubelet.events.record(this.#deps.pod(), type, reason, message);
   }
 }
 

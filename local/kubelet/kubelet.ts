@@ -3,7 +3,7 @@
  * Owns: one worker for each pod that is assigned to the node, and the logs that the API server serves.
  * Rule: at start it continues from the API's objects: pods that ran before are started again, as after a reboot of the
  * node, and folders of pods that no longer exist are removed.
- * Ends: `close` ends every container; nothing that it started is left.
+ * Ends: `close` ends every container and every process that the kubelet started.
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

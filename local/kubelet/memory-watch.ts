@@ -1,8 +1,8 @@
 /**
  * Enforces memory limits without control groups: measures every 100 ms and kills containers over their limit.
  * Owns: which memory counts: anonymous memory, shared memory and swap of all processes of the container.
- * Why: /proc/PID/status is fast to read but counts shared pages in full. Only when that sum is over the limit, the
- * exact and slow smaps_rollup is read.
+ * Why: /proc/PID/status is fast to read but counts shared pages in full. The exact but slow smaps_rollup is only read
+ * when that sum is over the limit.
  * Limits: memory that is taken and returned within 100 ms is not seen.
  */
 import { readdirSync, readFileSync } from 'node:fs';

@@ -1,7 +1,7 @@
 /**
  * Decides which containers of a pod to start now.
- * Owns: the order (init containers one by one, of which sidecars keep running, then all others), the restart policy,
- * and the back-off.
+ * Owns: the order (init containers one after the other, then all other containers; an init container that is a sidecar
+ * keeps running), the restart policy, and the back-off.
  * Pure: `nowMs` is passed in; pod-worker.ts carries the plan out.
  */
 import { nextStart, type BackoffLimits } from './backoff.ts';

@@ -2,7 +2,7 @@
  * Builds a pod's status from the kubelet's records.
  * Owns: phase, conditions and container statuses, worded as in Kubernetes, because the operator and people read them.
  * Pure: `nowMs` is passed in. A condition keeps its transition time while its status is the same, so an unchanged
- * status is equal JSON and is not written.
+ * status gives equal JSON and is not written.
  */
 import { toApiTime, type ConditionStatus } from '../../api/conditions.ts';
 import { formatWait, nextStart, type BackoffLimits } from './backoff.ts';

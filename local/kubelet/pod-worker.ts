@@ -42,14 +42,14 @@ export class PodWorker {
     this.#onGone = onGone;
     this.#startedMs = deps.clock.now();
     this.#stage = isFinished(pod) ? 'over' : 'new';
-    const context = {
-      deps,
+    const runnerDeps = {
+      kubelet: deps,
       pod: () => this.#pod,
       podIp: () => this.#podIp ?? hostIp,
       changed: () => this.#ask(),
     };
     this.#runners = allContainers(pod).map(
-      (container) => new ContainerRunner(container, this.#firstRecord(container), context),
+      (container) => new ContainerRunner(container, this.#firstRecord(container), runnerDeps),
     );
     this.#ask();
   }

@@ -64,7 +64,7 @@ export type Container = {
   readonly livenessProbe?: Probe;
   readonly terminationMessagePath?: string;
   readonly terminationMessagePolicy?: 'File' | 'FallbackToLogsOnError';
-  /** Only for an init container: it keeps running beside the others, which start after it. */
+  /** Only for an init container: it keeps running while the containers after it start and run. */
   readonly restartPolicy?: 'Always';
 };
 
@@ -161,14 +161,14 @@ export function isPodReady(pod: StoredPod): boolean {
   return condition(pod, 'Ready')?.status === 'True';
 }
 
-/** An init container that keeps running beside the others. */
+/** An init container that keeps running while the containers after it start and run. */
 export function isSidecar(container: Container): boolean {
   return container.restartPolicy === 'Always';
 }
 
 /**
  * @param port a number or the name of a container port
- * @returns undefined when there is no container port of that name
+ * @returns undefined when the pod has no container port of that name
  */
 export function portNumber(containers: readonly Container[], port: number | string): number | undefined {
   if (typeof port === 'number') return port;

@@ -8,7 +8,7 @@ import type { Probe } from './pod.ts';
 export type ProbeKind = 'startup' | 'readiness' | 'liveness';
 
 /**
- * The state after the last results. For a liveness probe `passing` is true until it fails; for the others it is false
+ * The state after the last results. For a liveness probe `passing` is true until it fails; for other probes it is false
  * until they pass.
  */
 export type ProbeState = { readonly passing: boolean; readonly successes: number; readonly failures: number };

@@ -1,6 +1,6 @@
 /**
  * Runs the probes of one running container.
- * Owns: the timers: the startup probe alone until it passes, then readiness and liveness side by side.
+ * Owns: the timers: the startup probe alone until it passes, then the readiness and liveness probes at the same time.
  * Ends: after `close` no probe runs; a later result is dropped.
  */
 import type { Clock } from '../../lib/clock.ts';

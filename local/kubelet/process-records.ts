@@ -36,7 +36,7 @@ export class ProcessRecords {
   readonly #watcher: ChildProcess;
 
   /**
-   * Kills what an earlier run on this folder left, then starts the watcher.
+   * Kills the process groups that an earlier run on this folder left, then starts the watcher.
    * @throws AppError FOLDER_UNUSABLE when the folder is not writable, for example after a run of another user
    */
   constructor(dir: string) {

@@ -83,7 +83,7 @@ function configFiles(objects: Objects, pod: StoredPod, volume: string, source: C
   throw new AppError('VOLUME_MISSING', { volume, why: `configmap "${source.name}" not found` });
 }
 
-/** All keys, or those in `items`, under the given paths. */
+/** All keys, or the keys in `items`, under the given paths. */
 function pickFiles(all: Files, volume: string, { items, optional }: ConfigVolume): Files {
   if (items === undefined) return all;
   const picked = new Map<string, string | Buffer>();
@@ -104,8 +104,8 @@ function contentOf(stored: StoredObject): Files {
 }
 
 /**
- * The kubelet's layout: the files are in a folder of their own, `..data` points to it, and each name points through
- * `..data`; replacing this one link changes all files at once.
+ * The kubelet's layout: the files are in a separate folder, the link `..data` points to this folder, and the link of
+ * each file name goes through `..data`. Replacing `..data` therefore changes all files at once.
  */
 export function writeFiles(folder: string, files: ReadonlyMap<string, string | Buffer>): void {
   const data = join(folder, '..data');

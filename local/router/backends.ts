@@ -1,7 +1,7 @@
 /**
  * The backends for a new connection to a Service.
- * Owns: the choice: ready endpoints, with equal chances; without one, terminating endpoints that still serve; else an
- * empty list.
+ * Owns: the choice. Ready endpoints have equal chances. When no endpoint is ready, terminating endpoints that still
+ * serve are used. When no endpoint serves, the list is empty.
  * Pure: the random number is passed in.
  */
 import type { ServicePort } from '../../kube/kinds.ts';
@@ -10,7 +10,7 @@ import type { EndpointSlice } from '../workloads/resources.ts';
 export type Backend = { readonly host: string; readonly port: number };
 
 /**
- * @param slices those of the Service
+ * @param slices the EndpointSlices of the Service
  * @returns the backends that accept new connections of this port now
  */
 export function backendsOf(port: ServicePort, slices: readonly EndpointSlice[]): readonly Backend[] {

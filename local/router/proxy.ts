@@ -1,7 +1,8 @@
 /**
  * Forwards one connection from a client to a backend, byte for byte.
  * Owns: trying the next backend until one connects; half-open connections; closing both sides on an error.
- * Limits: the sockets apply back pressure: a slow reader stops the other side's writer. There is no further buffer.
+ * Limits: the sockets apply back pressure: a slow reader stops the other side's writer. Data is not buffered anywhere
+ * else.
  */
 import { connect, type Socket } from 'node:net';
 import type { Backend } from './backends.ts';
@@ -10,7 +11,7 @@ import type { Backend } from './backends.ts';
 const connectTimeoutMs = 2000;
 
 /**
- * @param client paused, with half-open allowed
+ * @param client the client's socket: paused, with half-open connections allowed
  * @param order the backends to try, first to last
  * @returns the socket to the backend; undefined when no backend could be reached, and the client was reset
  */

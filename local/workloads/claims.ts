@@ -1,7 +1,7 @@
 /**
  * Binds PersistentVolumeClaims: a claim is a folder, so every claim is bound at once.
- * Owns: a claim's phase and its folder: the one given by `--volume CLAIM=DIR`, else one in the data folder. A claim
- * keeps its folder across restarts.
+ * Owns: a claim's phase and its folder: the folder that `--volume CLAIM=DIR` names, else a folder in the data folder. A
+ * claim keeps its folder across restarts.
  * Limits: sizes and access modes are shown as requested and not enforced.
  */
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import type { Key } from './controller.ts';
 import { claimsPath, type VolumeClaim } from './resources.ts';
 
 export type ClaimFolders = {
-  /** Claim name → an existing folder. */
+  /** Name of a volume claim → an existing folder. */
   readonly given: ReadonlyMap<string, string>;
   readonly dataDir: string;
 };

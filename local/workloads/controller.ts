@@ -1,6 +1,7 @@
 /**
  * The loop of every controller of local mode: a queue of keys, one pass per key, retry with back-off.
- * Owns: the queue (it holds a key once), the order (one pass at a time) and the retry of a pass that threw.
+ * Owns: the queue (a key is in the queue at most once), the order (one pass at a time) and the retry of a pass that
+ * threw.
  * Rule: a pass reads everything again; an event only gives the key.
  * Ends: `close` stops watching and drops waiting keys. A pass is synchronous, so none is interrupted.
  */

@@ -28,7 +28,7 @@ export type DeploymentSeen = {
   readonly paused: boolean;
   readonly historyLimit: number;
   readonly sets: readonly SetSeen[];
-  /** True while a pod of an older set still runs, also one that is being deleted. */
+  /** True while a pod of an older set still runs, including a pod that is being deleted. */
   readonly oldPodsLeft: boolean;
 };
 
@@ -126,8 +126,8 @@ function scale(set: SetSeen, to: number): readonly DeploymentStep[] {
 }
 
 /**
- * A percentage of maxSurge is rounded up, one of maxUnavailable down. When both are 0, one pod may be unavailable,
- * because otherwise the rollout could not proceed.
+ * A percentage in maxSurge is rounded up; a percentage in maxUnavailable is rounded down. When both are 0, one pod may
+ * be unavailable, because otherwise the rollout could not proceed.
  */
 export function resolveRollingUpdate(spec: StoredDeployment['spec']): {
   readonly maxSurge: number;

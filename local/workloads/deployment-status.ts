@@ -1,7 +1,7 @@
 /**
  * The status of a Deployment: counts and the conditions Available, Progressing and ReplicaFailure.
  * Owns: when a Deployment is complete and when its progress deadline has passed.
- * Pure: `nowMs` is passed in. The same inputs give the same status, so an unchanged one is not written.
+ * Pure: `nowMs` is passed in. The same inputs give the same status, so an unchanged status is not written.
  */
 import { toApiTime } from '../../api/conditions.ts';
 import { type StoredDeployment, type DeploymentStatus, type ReplicaSet, type WorkloadCondition } from './resources.ts';

@@ -83,8 +83,8 @@ export function syncEndpoints(objects: Objects, { namespace, name }: Key): undef
 }
 
 /**
- * For a Service its own key; for a pod the keys of all Services of its namespace that select it or may have selected
- * it.
+ * For a Service, returns its own key. For a pod, returns the keys of all Services of its namespace that select it now
+ * or may have selected it before.
  */
 export function endpointKeys(objects: Objects, object: StoredObject): readonly Key[] {
   const namespace = object.metadata.namespace ?? '';
@@ -155,7 +155,7 @@ function endpointsObject(service: StoredService, plans: readonly SlicePlan[]): N
   };
 }
 
-/** Creates or replaces the object, and does not write when nothing differs. */
+/** Creates or replaces the object. Does not write when the stored object is equal. */
 function put(objects: Objects, type: ResourcePath, wanted: NewObject): void {
   const { name = '', namespace = '', labels = {} } = wanted.metadata;
   const stored = objects.get({ ...type, namespace, name });

@@ -28,7 +28,7 @@ export const definitionsPath = {
   plural: 'customresourcedefinitions',
 } as const satisfies ResourcePath;
 
-/** On the Service for a Gateway's address. */
+/** A label of the Service that provides a Gateway's address. */
 export const gatewayNameLabel = 'gateway.networking.k8s.io/gateway-name';
 
 export type IntOrPercent = number | string;

@@ -54,7 +54,9 @@ function unschedulable(why: string, preemption: string): string {
   return `0/1 nodes are available: ${why}. preemption: ${preemption}`;
 }
 
-/** The larger of the sum of the main containers and the largest init container; sidecars count in both. */
+/**
+ * The larger of two amounts: the sum of the main containers, and the largest init container. Sidecars count in both.
+ */
 export function podRequests(pod: StoredPod): Amounts {
   const total: Record<string, number> = {};
   for (const container of pod.spec.containers) add(total, requestsOf(container));

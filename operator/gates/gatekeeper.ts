@@ -59,11 +59,12 @@ export interface Gates {
   forget(key: string): void;
 }
 
-export type Hearing = {
+export type GatekeeperDeps = {
   /** Time of a pod's last report, or the start of watching it if there was none (ReportPuller.heardAtMs). */
   readonly heardAtMs: (uid: string) => Millis | undefined;
   /** Requests the complete rings of a model's pods once more. */
   readonly hearAnew: (key: string) => void;
+  readonly logger: Logger;
 };
 
 /** Maximum age of shown numbers while newer ones exist. */
@@ -85,13 +86,11 @@ type Followed = {
 type Judging = StateIn<'Analyzing'> | StateIn<'Paused'>;
 
 export class Gatekeeper implements Gates {
-  readonly #hearing: Hearing;
-  readonly #logger: Logger;
+  readonly #deps: GatekeeperDeps;
   readonly #models = new Map<string, Followed>();
 
-  constructor(hearing: Hearing, logger: Logger) {
-    this.#hearing = hearing;
-    this.#logger = logger;
+  constructor(deps: GatekeeperDeps) {
+    this.#deps = deps;
   }
 
   /** Adds a report with blocks to the ledger. Ignores reports of models that are not in a rollout. */
@@ -135,7 +134,7 @@ export class Gatekeeper implements Gates {
     const written = hasTraffic(seen.memory) ? writtenIn(seen) : undefined;
     const kept = written === undefined ? undefined : unpackLedger(written.text);
     if (written !== undefined && kept === undefined)
-      this.#logger.warn('stored gate data unreadable', {
+      this.#deps.logger.warn('stored gate data unreadable', {
         model: seen.model.metadata.name,
         namespace: seen.model.metadata.namespace,
       });
@@ -146,7 +145,7 @@ export class Gatekeeper implements Gates {
       ),
     };
     this.#models.set(key, followed);
-    this.#hearing.hearAnew(key);
+    this.#deps.hearAnew(key);
     return followed;
   }
 
@@ -182,13 +181,12 @@ export class Gatekeeper implements Gates {
 
   #isSilent(pods: readonly Pod[], now: Millis): boolean {
     return (
-      pods.length > 0 &&
-      pods.every(({ metadata: { uid = '' } }) => now - (this.#hearing.heardAtMs(uid) ?? now) > silentMs)
+      pods.length > 0 && pods.every(({ metadata: { uid = '' } }) => now - (this.#deps.heardAtMs(uid) ?? now) > silentMs)
     );
   }
 
   #isAwaited(ledger: ModelLedger, { metadata: { uid = '', name } }: Pod, now: Millis): boolean {
-    return !ledger.heard.has(name) && now - (this.#hearing.heardAtMs(uid) ?? now) < firstReportMs;
+    return !ledger.heard.has(name) && now - (this.#deps.heardAtMs(uid) ?? now) < firstReportMs;
   }
 }
 

@@ -19,7 +19,7 @@ import { foreignFieldsOf, foreignText, isSameAt, repairManager, repairPatch } fr
 import { isOwnedBy, isStripped } from '../see/ownership.ts';
 import type { Clock } from '../../lib/clock.ts';
 
-export type Putter = {
+export type PutDeps = {
   readonly client: KubeClient;
   readonly call: CallOptions;
   readonly recent: RecentWrites;
@@ -36,7 +36,7 @@ export type Put = {
 export type Due = { readonly kind: 'none' | 'put' } | { readonly kind: 'refused'; readonly refusal: Refusal };
 
 /** @param known the newest known version of the child; undefined: neither the cache nor an answer has it */
-export function dueOf({ recent, clock }: Putter, manifest: Manifest, known: KubeObject | undefined): Due {
+export function dueOf({ recent, clock }: PutDeps, manifest: Manifest, known: KubeObject | undefined): Due {
   const identity = identityOf(manifest);
   const before = known === undefined ? undefined : recent.converged(identity, hashOf(manifest), known);
   if (before?.isUntouched === true) return { kind: 'none' };
@@ -59,7 +59,7 @@ export function refusalKey(manifest: Manifest, known: KubeObject | undefined): s
   return `${hashOf(manifest)} ${generation ?? resourceVersion}`;
 }
 
-export async function putChild(deps: Putter, manifest: Manifest, known: KubeObject | undefined): Promise<Put> {
+export async function putChild(deps: PutDeps, manifest: Manifest, known: KubeObject | undefined): Promise<Put> {
   const { client, call, recent, clock } = deps;
   const identity = identityOf(manifest);
   const found = known ?? (await findOwn(client, manifest, call));
@@ -81,7 +81,7 @@ export async function putChild(deps: Putter, manifest: Manifest, known: KubeObje
 }
 
 /** @returns the number of writes */
-async function repair({ client, call }: Putter, wanted: Manifest, found: KubeObject): Promise<number> {
+async function repair({ client, call }: PutDeps, wanted: Manifest, found: KubeObject): Promise<number> {
   const { name, namespace } = wanted.metadata;
   if (isStuck(wanted, found)) {
     const { uid } = found.metadata;
@@ -161,7 +161,7 @@ async function findOwn(
 /**
  * Sentences for the status: fields of other writers that stay, and our fields that the API server or a webhook changed.
  */
-export function toldOf({ recent }: Putter, manifest: Manifest, live: KubeObject | undefined): readonly string[] {
+export function toldOf({ recent }: PutDeps, manifest: Manifest, live: KubeObject | undefined): readonly string[] {
   if (live === undefined) return [];
   const name = identityOf(manifest);
   const kept = foreignFieldsOf(manifest, live)

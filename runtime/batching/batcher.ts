@@ -2,11 +2,11 @@
  * Holds requests until a slot of the engine is free, then runs as many together as the plan says.
  *
  * Owns:   the queue, its limit and the one timer. plan.ts decides what runs; this file carries out the plan.
- * Limits: `maxDepth` requests of a tier wait; the next is refused at once with QUEUE_FULL. There is no other buffer
- *         between the socket and the engine. A run begins when its memory fits beside that of the runs under way; one
- *         that can never fit is refused with REQUEST_TOO_LARGE.
- * Ends:   every submit settles exactly once: a result, an AppError, or the reason of the caller's abort. What
- *         is expired or abandoned before its run never reaches the engine.
+ * Limits: `maxDepth` requests of a tier wait; the next is refused at once with QUEUE_FULL. Requests are not buffered
+ *         anywhere else between the socket and the engine. A run begins when its memory fits in addition to the memory
+ *         of the current runs. A request that can never fit is refused with REQUEST_TOO_LARGE.
+ * Ends:   every submit settles exactly once: a result, an AppError, or the reason of the caller's abort. A request that
+ *         expires or is aborted before its run never reaches the engine.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Tier } from '../../api/tiers.ts';
@@ -79,7 +79,9 @@ export class Batcher implements Inference {
     };
   }
 
-  /** Estimated wait of a new request, from the times of recent ones. Interactive requests overtake bulk ones. */
+  /**
+   * Estimated wait of a new request, from the times of recent requests. Interactive requests overtake bulk requests.
+   */
   expectedWaitMs(tier: Tier): number {
     const ahead = tier === 'interactive' ? this.#depthOf(tier) : this.#queue.length;
     return ahead * this.#msPerRequest;

@@ -18,11 +18,12 @@ import {
 } from '../engine/tensor.ts';
 
 export type JoinedRowsOptions = {
-  /** Rows of the request. Each run has `atOnce` of them; the last run may have fewer. */
+  /** Rows of the request. Each run has `atOnce` rows; the last run may have fewer. */
   readonly rows: number;
   readonly atOnce: number;
   /**
-   * Reserves memory for outputs: for numbers before allocation, for strings when they arrive. Throws without memory.
+   * Reserves memory for outputs. Called for numbers before their memory is allocated, and for strings when they arrive.
+   * Throws when there is not enough memory.
    */
   readonly hold?: ((bytes: number) => void) | undefined;
 };

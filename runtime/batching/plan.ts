@@ -1,12 +1,13 @@
 /**
- * Decides what the queue's next move is.
+ * Decides what the queue does next.
  *
- * Owns:  which requests run together, which are dropped, and when it pays to wait. It sees shapes, ages and
- *        limits, never tensors, timers or engines.
+ * Owns:  which requests run together, which are dropped, and when the queue should wait for more requests. It sees
+ *        shapes, ages and limits, never tensors, timers or engines.
  * Pure:  time comes in as `nowMs`.
- * Read:  planBatch, top to bottom. Expired first; then the group of the oldest request that is full or has
- *        waited long enough; else wait. Without a delay the oldest group always runs at once. Bulk requests are
- *        looked at only while no interactive one waits, or when they are due; the two never share a run.
+ * Read:  planBatch, top to bottom. It first drops requests whose deadline has passed. Then it looks at the groups, the
+ *        one with the oldest request first, and runs the first group that is full or has waited long enough. Otherwise
+ *        the queue waits. If no delay is configured, the group of the oldest request runs at once. A bulk request
+ *        runs while no interactive request waits, or when it is due. The two tiers never share a run.
  */
 
 import type { Tier } from '../../api/tiers.ts';
@@ -51,8 +52,8 @@ export type PlanTime = {
 };
 
 /**
- * Bulk requests get one run after this time without one, although interactive requests wait: they do not starve, and
- * interactive requests are delayed by at most one bulk run in this time.
+ * When bulk requests have not had a run for this time, they get one run although interactive requests wait. This way
+ * bulk requests do not starve, and interactive requests are delayed by at most one bulk run per interval.
  */
 export const bulkPatienceMs = 10_000;
 
@@ -114,7 +115,8 @@ function groupsOf(queue: readonly Waiting[], turn: Tier): readonly (readonly num
 }
 
 /**
- * The oldest requests of the group that fit into one run. A smaller request does not overtake one that does not fit.
+ * The oldest requests of the group that fit into one run. A smaller request does not overtake a request that does not
+ * fit.
  */
 function fill(queue: readonly Waiting[], group: readonly number[], limits: BatchLimits): readonly number[] {
   const sum = { rows: 0, elements: 0, bytes: 0 };

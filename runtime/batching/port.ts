@@ -14,11 +14,11 @@ export type InferenceRequest = {
   readonly outputs: readonly string[];
   /** On the clock's monotonic scale. A request whose run has not begun by then fails with REQUEST_EXPIRED. */
   readonly deadlineMs?: number;
-  /** Interactive unless given. */
+  /** Default: interactive. */
   readonly tier?: Tier;
-  /** Reserves memory for outputs, in bytes. Throws when there is not enough, which fails the request. */
+  /** Reserves memory for outputs, in bytes. Throws when not enough memory is free; the request then fails. */
   readonly hold?: (bytes: number) => void;
-  /** Aborted when the client is gone. A queued request is dropped; a run cannot be stopped. */
+  /** Aborted when the client has disconnected. A queued request is dropped; a run cannot be stopped. */
   readonly signal: AbortSignal;
 };
 

@@ -8,11 +8,14 @@ import { formatBytes } from '../../api/units.ts';
 import { unknownRunMemory, type RunMemory } from '../engine/run-memory.ts';
 
 export type RunRoom = {
-  /** Limit of all current runs together. */
+  /** Memory limit of all current runs together. */
   readonly totalBytes: number;
-  /** Limit of one run of several requests, so that every worker's run fits. */
+  /** Memory limit of a run that joins several requests. It leaves room for a run in every other worker. */
   readonly runBytes: number;
-  /** @param rows undefined when inputs have different numbers of rows @param elements of all inputs */
+  /**
+   * @param rows undefined when inputs have different numbers of rows
+   * @param elements number of elements in all inputs
+   */
   readonly bytesOf: (rows: number | undefined, elements: number) => number;
   /** How many rows of a request may be in one run; at least 1. */
   readonly rowsThatFit: (rows: number, elements: number) => number;

@@ -1,10 +1,9 @@
 /**
  * Splits a request of many rows into several runs, and joins their outputs. Only for models with independent rows.
  *
- * Owns:   the number of rows of a run, by maxBatchSize and memory. The first failed run ends the request and cancels
- *         the
- *         others.
- * Limits: four runs of one request are in the queue at a time, so that a large request leaves slots for others.
+ * Owns:   the number of rows of a run, which depends on maxBatchSize and memory. The first failed run ends the request
+ *         and cancels its other runs.
+ * Limits: four runs of one request are in the queue at a time, so that a large request leaves slots for other requests.
  */
 import { cutRows, rowsOf } from '../engine/rows.ts';
 import { elementCount, makeTensor, type NamedTensors } from '../engine/tensor.ts';

@@ -47,7 +47,7 @@ export function jsonAnswer(value: unknown, status = 200, headers: Readonly<Recor
   return { status, contentType: 'application/json', body: wholeBody(text), headers };
 }
 
-/** Any error but an AppError is a bug: its text may hold internals, so the client only reads "internal error". */
+/** Any error but an AppError is a bug: its text may hold internals, so the client only gets "internal error". */
 export function clientErrorOf(error: unknown): ClientError {
   if (error instanceof AppError)
     return {

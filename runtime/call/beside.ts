@@ -1,7 +1,7 @@
 /**
  * Headers between a sidecar and the runtime's port for sidecars, for requests that must not delay users.
  *
- * Owns: the headers' names. A request with the first one is refused with NOT_IDLE while user requests are queued or
+ * Owns: the headers' names. A request with `besideHeader` is refused with NOT_IDLE while user requests are queued or
  *       keep all workers busy.
  */
 export const besideHeader = 'x-onnx-beside-users';

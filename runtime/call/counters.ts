@@ -23,7 +23,10 @@ export type CallOutcome =
   /** `elements` is 0 when the request was refused before its size was known. */
   | { readonly kind: 'Error'; readonly elements: number; readonly outcome: OutcomeKind };
 
-/** Outcomes of valid requests that failed for lack of capacity or time, including the client's own short deadline. */
+/**
+ * Outcomes of valid requests that failed for lack of capacity or time. They include requests whose client set a
+ * deadline that was too short.
+ */
 const shedKinds: ReadonlySet<OutcomeKind> = new Set([
   'overloaded',
   'deadline',

@@ -1,14 +1,14 @@
 /**
  * The types of a request as a transport passes it on, and of the handler that answers it.
  *
- * Owns:  those types. A transport chooses the handler; perform.ts runs it. A handler translates between a protocol and
+ * Owns:  these types. A transport chooses the handler; perform.ts runs it. A handler translates between a protocol and
  *        the engine.
  */
 import type { Tier } from '../../api/tiers.ts';
 import type { Answer } from './answer.ts';
 import type { ClientError, Trace } from './call.ts';
 
-/** The kind of a request: a metrics label; isInference() decides by it whether the request counts as traffic. */
+/** The kind of a request. It is a metrics label, and isInference() uses it to decide whether the request is traffic. */
 export type RouteName = 'infer' | 'task' | 'health' | 'metadata' | 'other';
 
 /** A handler's view of its call. */
@@ -26,9 +26,9 @@ export type Call = {
   /** Aborted when the client disconnects or its deadline has passed. */
   readonly signal: AbortSignal;
   readonly tier: Tier;
-  /** The deadline from the transport, on the clock's monotonic scale; undefined without one. */
+  /** The deadline from the transport, on the clock's monotonic scale; undefined when the request has no deadline. */
   readonly deadlineMs: number | undefined;
-  /** Adds a deadline found in the body. @returns the earlier of both, on the clock's monotonic scale */
+  /** Adds a deadline found in the body. @returns the earlier of the two deadlines, on the clock's monotonic scale */
   readonly endBy: (deadlineMs: number | undefined) => number | undefined;
   /** The time on the clock's monotonic scale. */
   readonly nowMs: () => number;

@@ -17,7 +17,7 @@ export type MemoryReading = {
 };
 
 export type MemoryGuardDeps = {
-  /** Undefined: there is no limit. */
+  /** Undefined: memory is not limited. */
   readonly limitBytes: number | undefined;
   readonly recycle: () => void;
   readonly clock: Clock;
@@ -29,7 +29,7 @@ export type MemoryGuardDeps = {
 const recycleShare = 0.85;
 const refuseShare = 0.93;
 const calmMs = 1000;
-/** Interval between readings above `recycleShare`, where memory may grow quickly. */
+/** Interval between readings while memory is above `recycleShare`: it may grow quickly then. */
 const tenseMs = 200;
 /** A recycled worker needs this long to free its memory; only then is it known whether another must be recycled. */
 const betweenRecyclesMs = 20_000;

@@ -16,7 +16,7 @@ export type ObservedCall = {
 };
 
 export type AnsweredCall = ObservedCall & {
-  /** HTTP status of the answer; 499 when the client disconnected before it. */
+  /** HTTP status of the answer; 499 when the client disconnected before the answer. */
   readonly status: number;
 } & (
     | { readonly kind: 'Answered'; readonly answer: Answer }

@@ -38,8 +38,8 @@ export type CallDeps = {
 };
 
 /**
- * The dependencies for requests of sidecars. Golden cases and replayed samples are not traffic: they are not counted,
- * and no samples are kept of them.
+ * The dependencies for requests of sidecars. Golden cases and replayed samples are not traffic: they are not counted
+ * and not sampled.
  */
 export function uncounted(deps: CallDeps): CallDeps {
   return { ...deps, observer: observers([]), tellsService: true };

@@ -16,7 +16,7 @@ const words: Readonly<Record<State, string>> = {
 };
 /** Durations of the active runs (engine/run-watch.ts). */
 export type RunsSeen = {
-  /** Age of the youngest of the active runs if every worker has one; 0 while a worker is free. */
+  /** Age of the youngest active run if every worker has an active run; 0 while a worker is free. */
   readonly stuckMs: number;
   /** A run that takes longer is treated as stuck. */
   readonly limitMs: number;

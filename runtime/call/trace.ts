@@ -63,7 +63,10 @@ export class RequestTrace implements Trace {
     this.#firstByteMs = this.totalMs;
   }
 
-  /** Milliseconds until the first chunk of a streamed answer; undefined before it, and for a whole answer. */
+  /**
+   * Milliseconds until the first chunk of a streamed answer; undefined before the first chunk, and for an answer that
+   * is not streamed.
+   */
   get firstByteMs(): number | undefined {
     return this.#firstByteMs;
   }
@@ -84,8 +87,8 @@ export class RequestTrace implements Trace {
   }
 
   /**
-   * Milliseconds of work on this request without the time in the queue; undefined when its run was shared with other
-   * requests, or when there was no run.
+   * Milliseconds of work on this request without the time in the queue; undefined when the request did not run, or
+   * shared its run with other requests.
    */
   get serviceMs(): number | undefined {
     const { decode = 0, infer, encode = 0 } = this.#times;

@@ -6,7 +6,7 @@
  * Ends:  `ended` is called exactly once. The source's return() is called unless the source ended by itself.
  */
 export type StreamWatch = {
-  /** Aborted when the client disconnects or the deadline has passed; the abort reason tells which. */
+  /** Aborted when the client disconnects or the deadline has passed; the abort reason shows which of the two it was. */
   readonly signal: AbortSignal;
   readonly first: () => void;
   /** @param error undefined when the stream was complete, or when the transport stopped reading it */
@@ -70,7 +70,7 @@ export class WatchedStream implements AsyncIterableIterator<Uint8Array> {
     return { done: false, value: next.value };
   }
 
-  /** After a failure, once: the encoded error as the last chunk, or throws the error if it cannot be encoded. */
+  /** After a failure, returns the encoded error once, as the last chunk. Throws the error if it cannot be encoded. */
   #afterEnd(): IteratorResult<Uint8Array, undefined> {
     const failure = this.#failure;
     this.#failure = undefined;

@@ -74,8 +74,8 @@ export function parseGroups(text: string): Groups {
 
 /**
  * The group's folder and its parents, innermost first. In a container with its own cgroup namespace the path is "/".
- * Without one, the path names folders that are not mounted, and the root of the mount, which is last, is the
- * container's group.
+ * Without its own namespace, the path names folders that are not mounted. The container's group is then the root of the
+ * mount, which is last in the list.
  */
 function folders(base: string, path: string | undefined): string[] {
   if (path === undefined) return [];

@@ -28,7 +28,7 @@ export type ListenSettings = {
   readonly bodyLimitBytes: number;
   /** After SIGTERM, the sockets close when no request has arrived for this long. */
   readonly drainMs: number;
-  /** From SIGTERM to the kubelet's SIGKILL: the pod's terminationGracePeriodSeconds. */
+  /** Time from SIGTERM to the kubelet's SIGKILL: the pod's terminationGracePeriodSeconds. */
   readonly graceMs: number;
   /** A run counts as stuck only after at least this long. */
   readonly stuckAfterMs: number;
@@ -221,7 +221,7 @@ function uriOf(model: string): string {
   return pathToFileURL(path).href + (found.isDirectory() ? '/' : '');
 }
 
-/** A valid model name from the file's name; from the folder's name when the file is called model.onnx. */
+/** Makes a valid model name from the file's name, or from the folder's name when the file is called model.onnx. */
 function nameOf(model: string): string {
   const segments = model
     .replace(/[?#].*$/, '')

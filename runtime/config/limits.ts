@@ -16,7 +16,7 @@ export type ServerLimits = {
   readonly batchElements: number;
 };
 
-/** Shares of the memory that the warmed model leaves free. A share is not available to other uses. */
+/** Shares of the memory that the warmed model leaves free. Each share can only be used for its own purpose. */
 export type MemoryShares = {
   /** Inputs, intermediate results and outputs of current runs. */
   readonly runBytes: number;
@@ -34,13 +34,13 @@ const usableShare = 0.93;
 const loadShare = 0.9;
 /** Growth of Node's heap while requests are served. */
 const servingBytes = 8 * mib;
-/** Least memory for requests: a body may take an eighth of it, JSON a quarter, a run half. */
+/** Minimum memory for requests. A body may take an eighth of this memory, JSON a quarter, and a run half. */
 const leastRoomBytes = 8 * mib;
-/** Memory for requests in a limit that an error message recommends. */
+/** Memory for requests. An error message that recommends a memory limit includes this amount. */
 const tellRoomBytes = 48 * mib;
 const emptyProcessBytes = 45 * mib;
 const threadsBytes = 20 * mib;
-/** A process with a session, without the weights. */
+/** Memory of a process with one session, not counting the weights. */
 const sessionBytes = 50 * mib;
 
 /**
@@ -75,7 +75,7 @@ export function shareMemory(memoryBytes: number | undefined, heldBytes: number):
 
 /**
  * A sufficient memory limit, for the message that refuses a smaller one. It includes memory for requests, and the
- * weights a second time, because optimising the model holds another copy.
+ * weights a second time, because a second copy is in memory while the model is optimised.
  *
  * @param heldBytes anonymous memory of the process @param loadBytes memory that loading the model adds
  */
@@ -83,7 +83,7 @@ export function sufficientLimit(heldBytes: number, loadBytes: number, weightsByt
   return Math.ceil((heldBytes + loadBytes + weightsBytes + tellRoomBytes) / 0.9);
 }
 
-/** Estimates the memory of loading from the size of the weights: loading holds two copies of them. */
+/** Estimates the memory for loading a model from the size of its weights: two copies are in memory during loading. */
 export function guessedLoadBytes(weightsBytes: number): number {
   return sessionBytes + 2 * weightsBytes;
 }
@@ -104,7 +104,8 @@ export function loadFits(memoryBytes: number | undefined, heldBytes: number, loa
 }
 
 /**
- * Whether a warmed model leaves enough for requests. @param heldBytes anonymous memory of the process with the model
+ * Whether a warmed model leaves enough memory for requests.
+ * @param heldBytes anonymous memory of the process with the model
  */
 export function servingFits(memoryBytes: number | undefined, heldBytes: number): boolean {
   return memoryBytes === undefined || heldBytes + servingBytes + leastRoomBytes <= memoryBytes * usableShare;

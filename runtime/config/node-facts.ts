@@ -15,7 +15,7 @@ const decisive = new Set([
   'sve',
 ]);
 
-/** @returns the features of the first CPU by which kernels are selected, sorted */
+/** @returns those features that the first CPU has, sorted */
 export function cpuFeatures(cpuinfo: string): readonly string[] {
   const flags = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(cpuinfo)?.[1] ?? '';
   return flags

@@ -2,7 +2,8 @@
  * The file of `serve --config FILE`, and how it becomes a whole RuntimeConfig. Pure.
  *
  * Owns: the format: a manifest of an OnnxModel, its spec, a RuntimeConfig, or parts of them. Times and amounts may be
- *       text, as in a spec, or numbers, as in a RuntimeConfig. Defaults are those of a cluster (api/defaults.ts).
+ *       text, as in a spec, or numbers, as in a RuntimeConfig. The defaults are the same as in a cluster
+ *       (api/defaults.ts).
  */
 import { bounds } from '../../api/bounds.ts';
 import { withDefaults } from '../../api/defaults.ts';
@@ -138,7 +139,7 @@ function warmupOf({ timeout, ...given }: NonNullable<Parts['warmup']>, { warmup 
   return { requests: warmup.requests, timeoutMs: parseDurationMs(timeout ?? warmup.timeout), ...given };
 }
 
-/** The spec of a manifest without `clusterOnly` fields; other values unchanged. */
+/** Returns the spec of a manifest, without `clusterOnly` fields. Any other value is returned unchanged. */
 function specOf(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || !('kind' in value || 'spec' in value)) return value;
   const found = (value as { readonly spec?: unknown }).spec;

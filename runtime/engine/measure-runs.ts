@@ -51,13 +51,15 @@ export type MeasureDeps = {
 };
 
 const lookMs = 2;
-/** Maximum number of sizes. Each is twice the one before. */
+/** Maximum number of sizes. Each size is twice the size before it. */
 const maxSizes = 16;
 const rowStep = 4;
 const maxGrowthRows = 4096;
-/** A shorter difference may be caused by the scheduler. */
+/** A smaller difference between two times may be caused by the scheduler. */
 const noiseMs = 5;
-/** Memory that grows in proportion to rows has measured exponents of up to this value, because of noise. */
+/**
+ * Measurements are noisy: memory that grows in proportion to the rows may have a measured exponent of up to this value.
+ */
 const linearPower = 1.2;
 
 /** `ms` is the run's cost: its CPU time, or its elapsed time if the process did other work meanwhile. */
@@ -107,9 +109,9 @@ async function sizesOfOneRow(deps: RunDeps): Promise<readonly SizeOfOneRow[]> {
 }
 
 /**
- * Measures half of the known size, if the model accepts it. Two sizes tell the growing part from the constant part, so
- * that larger sizes can be predicted. With one size only, a small model that unpacks 45 MiB of weights in each run
- * seems to need 180 MiB for twice the text.
+ * Measures half of the known size, if the model accepts it. Two sizes show how much of the memory grows with the size
+ * and how much is constant, so that larger sizes can be predicted. With one size only, a small model that unpacks 45
+ * MiB of weights in each run seems to need 180 MiB for twice the text.
  */
 async function measureHalf(deps: RunDeps): Promise<SizeOfOneRow | undefined> {
   const fill = Math.floor(deps.fill / 2);
@@ -122,7 +124,10 @@ function foreseen(sizes: readonly SizeOfOneRow[], fill: number): Cost {
   return { bytes: of('bytes', noiseBytes), ms: of('ms', noiseMs), waitedMs: of('waitedMs', noiseMs) };
 }
 
-/** Raises each value to at least the one before: a larger size that seems cheaper than a smaller one is noise. */
+/**
+ * Raises each value to at least the value before it: when a larger size seems cheaper than a smaller size, that is
+ * noise.
+ */
 function rising(sizes: readonly SizeOfOneRow[], key: keyof Cost): readonly Sighting[] {
   let value = 0;
   return sizes.map(({ fill, one }) => {

@@ -14,10 +14,10 @@ export type WorkerTask = {
   readonly nice: number;
 };
 
-/** A step whose sequence is named by its id. */
+/** A step that names its sequence by an id. */
 export type WorkerStep = Omit<SequenceStep, 'sequence'> & { readonly id: number };
 
-/** Begin and end of a sequence's state in a worker. */
+/** Messages that create and free a sequence's state in a worker. */
 export type SequenceNews =
   | { readonly kind: 'open'; readonly id: number; readonly maxBytes: number }
   | { readonly kind: 'close'; readonly id: number };
@@ -34,7 +34,7 @@ export type FromWorker =
   | { readonly kind: 'ran'; readonly result: EngineResult | StepResult }
   | { readonly kind: 'broke'; readonly why: string };
 
-/** Every buffer behind these tensors, once each. They are transferred to the other thread, not copied. */
+/** The buffers of these tensors, each buffer once. They are transferred to the other thread, not copied. */
 export function buffersOf(sets: readonly NamedTensors[]): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>();
   for (const tensors of sets) {

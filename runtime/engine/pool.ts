@@ -25,9 +25,9 @@ export type PoolDeps = {
   readonly task: WorkerTask;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Limit of the state of all sequences, in bytes. Without it no sequence can be opened that keeps state. */
+  /** Limit of the state of all sequences, in bytes. Without it, a sequence that keeps state cannot be opened. */
   readonly stateBytes?: number;
-  /** The worker's program; tests of failures replace it. */
+  /** The worker's program. Tests of failures use another program. */
   readonly program?: URL;
 };
 
@@ -233,12 +233,12 @@ function tell(seat: Seat | undefined, message: ToWorker, transfer: ArrayBuffer[]
 }
 
 /**
- * Gives an idle worker something to run.
- * @param inputs whose buffers are transferred
+ * Gives an idle worker a batch or a step to run.
+ * @param inputs tensors whose buffers are transferred
  */
 function work<T extends EngineResult>(seat: Seat, message: ToWorker, inputs: readonly NamedTensors[]): Promise<T> {
   return new Promise((resolve, reject) => {
-    // Throws for a buffer that was already transferred: a mistake of the caller. The worker stays free.
+    // Throws when the caller passes a buffer that was already transferred. The worker stays free.
     tell(seat, message, buffersOf(inputs));
     seat.state = 'Busy';
     // A worker answers `run` with an EngineResult and `step` with a StepResult.

@@ -51,7 +51,7 @@ export type SequenceStep = {
    * `{ 'present.0.key': 'past_key_values.0.key' }`. State that no output replaces is kept as it is.
    */
   readonly keep: Readonly<Record<string, string>>;
-  /** Outputs that are returned. An output that is kept too is copied. */
+  /** Outputs that are returned. An output that is also kept is copied. */
   readonly outputs: readonly string[];
 };
 
@@ -74,30 +74,30 @@ export type StateUsage = {
   readonly limitBytes: number;
 };
 
-/** Sequences of one engine. Every sequence that was opened must be closed, also after it was lost. */
+/** Sequences of one engine. Every sequence that was opened must be closed, even after its state was lost. */
 export interface Sequences {
   readonly usage: StateUsage;
   /** True when a step can start in this slot at once. `onFree` of the engine tells when a slot becomes free. */
   isFree(slot: number): boolean;
   /**
-   * The listener is told the sequences whose state was lost with their worker. There is one listener; a later call
+   * The listener receives the sequences whose state was lost with their worker. There is one listener; a later call
    * replaces it.
    */
   onLost(listener: (sequences: readonly Sequence[]) => void): void;
   /**
    * Reserves `maxBytes` for the state of a sequence, in the slot with the fewest reserved bytes.
-   * @throws AppError REQUEST_TOO_LARGE when `maxBytes` is over the limit, STATE_FULL when it does not fit beside the
-   *   open sequences, NOT_READY without a ready worker
+   * @throws AppError REQUEST_TOO_LARGE when `maxBytes` is over the limit, STATE_FULL when it does not fit in addition
+   *   to the open sequences, NOT_READY without a ready worker
    */
   open(needs: { readonly maxBytes: number }): Sequence;
   /**
-   * Runs the model once for each step, on the slot of their sequences. Steps are joined row by row into one run when
+   * Runs the model once for each step, in the slot of their sequences. Steps are joined row by row into one run when
    * they name the same outputs and all their inputs, state included, have the same types and the same dimensions except
-   * the first; the caller guarantees that the rows of such steps are independent. Other steps, such as those with
+   * the first; the caller guarantees that the rows of such steps are independent. Other steps, such as steps with
    * different past lengths, run one after the other: joining them needs padding or a model that takes ragged rows.
    * @throws AppError SEQUENCE_UNKNOWN, SEQUENCE_LOST, NOT_READY when the slot is not free or the engine is closed,
-   *   ENGINE_LOST when the worker ended during the step; ENGINE_FAILED when the worker could not answer, and the
-   *   sequences of the step are lost. TypeError when the steps are of several slots or name a sequence twice.
+   *   ENGINE_LOST when the worker ended during the step; ENGINE_FAILED when the worker could not answer; the sequences
+   *   of the step are then lost. TypeError when the steps belong to several slots or name a sequence twice.
    */
   step(steps: readonly SequenceStep[]): Promise<StepResult>;
   /** Frees the state, after the step in progress if there is one. Closing a sequence again does nothing. */
@@ -124,7 +124,7 @@ export interface Engine {
   recycle(): void;
   /**
    * Waits for all runs and steps, releases every session and ends every worker. A worker is never ended during a run.
-   * The state of sequences ends with it.
+   * The state of its sequences is lost when it ends.
    */
   close(): Promise<void>;
 }

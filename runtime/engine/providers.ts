@@ -35,7 +35,8 @@ export function planProviders({ providers, fallbackPolicy }: Asked, missing: Rea
     return { chain: [first], sessionConfig: first === 'CPU' ? {} : { 'session.disable_cpu_ep_fallback': '1' } };
   }
   const here = names.filter((name) => !missing.has(name));
-  // The CPU runs every node that the others cannot, so a provider listed after it would never be used.
+  // The CPU runs every node that the other providers cannot run, so a provider that is listed after it would never be
+  // used.
   const beforeCpu = here.includes('CPU') ? here.slice(0, here.indexOf('CPU')) : here;
   return { chain: [...beforeCpu, 'CPU'], sessionConfig: {} };
 }

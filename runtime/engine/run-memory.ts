@@ -2,8 +2,9 @@
  * Predicts the memory of a run from runs that were measured during warm-up.
  *
  * Owns:  the estimate, an upper bound. A run's size is its number of rows and the elements of one row over all inputs.
- *        Estimates are linear between measured sizes. Beyond the largest, the part that grew between measured sizes is
- *        assumed to grow with the square, like attention over a text; common models do not grow faster.
+ *        Estimates are linear between measured sizes. Beyond the largest measured size, the part that grew between
+ *        measured sizes is assumed to grow with the square of the size, like attention over a text. The memory of
+ *        common models does not grow faster.
  * Pure.
  */
 
@@ -24,10 +25,13 @@ export type RunMemory = {
   readonly points: readonly RunPoint[];
 };
 
-/** Runs of equal size differ: buffers may be reused or not, and garbage of other work may be counted or not. */
+/**
+ * Two runs of equal size may differ in memory, because buffers are sometimes reused, and garbage of other work is
+ * sometimes counted.
+ */
 const margin = 1.25;
 
-/** Garbage of other work may hide a growth between two sizes that is smaller than this. */
+/** Growth between two sizes that is smaller than this may be hidden by garbage of other work. */
 export const noiseBytes = 8 * 2 ** 20;
 
 export const unknownRunMemory: RunMemory = { bytesOf: () => 0, points: [] };
@@ -60,7 +64,9 @@ function grown(growth: RowGrowth | undefined, rows: number, elements: number): n
   return growth.bytes * (rows / growth.rows) ** growth.power * (elements / Math.max(1, growth.elements));
 }
 
-/** Sorts the points and raises each to at least the one before: a larger size that seems cheaper is noise. */
+/**
+ * Sorts the points, and raises each to at least the point before it: when a larger size seems cheaper, that is noise.
+ */
 function rising(measured: readonly RunPoint[]): readonly RunPoint[] {
   let oneBytes = 0;
   let rowBytes = 0;
@@ -93,14 +99,16 @@ function along(points: readonly RunPoint[], elements: number, key: 'oneBytes' | 
 export type Sighting = { readonly size: number; readonly value: number };
 
 /**
- * An upper bound for a size beyond the measured ones, of a quantity that grows at most with the square.
+ * An upper bound of a quantity at a size larger than all measured sizes. The quantity must grow at most with the square
+ * of the size.
  *
  * A part of the quantity may be constant, such as weights that each run unpacks. Plotted over the square of the size,
- * a + b * size + c * size ** 2 never lies above the line through two of its points. Example: a run takes 45 MiB for 4
- * tokens and 46 MiB for 8; growth of 8 MiB is assumed. Then 16 tokens take at most 46 + 8 * (256 - 64) / (64 - 16) =
- * 78 MiB, not 46 * 4.
+ * a + b * size + c * size ** 2 never lies above the line through two of its points.
+ * Example: a run takes 45 MiB for 4 tokens and 46 MiB for 8. With a `noise` of 8 MiB, growth of 8 MiB is assumed. Then
+ * 16 tokens take at most 46 + 8 * (256 - 64) / (64 - 16) = 78 MiB, not 46 * 4.
  *
- * @param sightings smallest size first, values that do not decrease; with a single one, a constant part is not assumed
+ * @param sightings smallest size first, values that do not decrease; with a single one, no part is assumed to be
+ * constant
  * @param noise growth that the measurement may have missed
  */
 export function foresee(sightings: readonly Sighting[], size: number, noise: number): number {

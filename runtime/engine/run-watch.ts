@@ -23,7 +23,7 @@ export class RunWatch {
     this.#leastMs = leastMs;
   }
 
-  /** The same engine; runs and steps through it are watched. */
+  /** Returns the same engine, except that its runs and steps are watched. */
   watched(engine: Engine): Engine {
     const sequences = this.#watchedSequences(engine.sequences);
     return {
@@ -51,7 +51,7 @@ export class RunWatch {
     return Math.max(this.#leastMs, factor * this.#longestMs);
   }
 
-  /** Age of the oldest run in progress, in milliseconds; 0 without one. */
+  /** Age of the oldest run in progress, in milliseconds; 0 when no run is in progress. */
   get oldestMs(): number {
     return this.#ageOf(([first]) => first);
   }

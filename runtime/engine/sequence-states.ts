@@ -1,8 +1,9 @@
 /**
- * The state of sequences, on the side of the worker: tensors that stay beside the session between runs.
+ * The state of sequences, on the side of the worker: tensors that stay in the worker's memory between runs.
  *
  * Owns:   each sequence's tensors, by the name of the input that each becomes in the next step.
- * Limits: state over a sequence's `maxBytes` is refused, and the sequence keeps the state from before the step.
+ * Limits: new state that is larger than a sequence's `maxBytes` is refused, and the sequence keeps the state from
+ *         before the step.
  */
 import type { SequenceNews, WorkerStep } from './messages.ts';
 import type { EngineResult, PartResult, StepResult } from './port.ts';
@@ -20,7 +21,7 @@ export class SequenceStates {
   }
 
   /**
-   * Runs the steps, together if they can be joined, and replaces the state of those that succeeded.
+   * Runs the steps, together if they can be joined. Replaces the state of each sequence whose step succeeded.
    * @param now milliseconds of a monotonic clock
    */
   async step(steps: readonly WorkerStep[], run: RunOnce, now: () => number): Promise<StepResult> {

@@ -9,8 +9,8 @@ import { AppError } from '../../api/errors.ts';
 import type { SequenceNews, WorkerStep } from './messages.ts';
 import type { Sequence, Sequences, SequenceStep, StateUsage, StepResult } from './port.ts';
 
-/** What the sequences need of their engine. */
-export type SlotHost = {
+/** What the sequences need from their engine. */
+export type SlotSequencesDeps = {
   /** The model's name, for error messages. */
   readonly model: string;
   readonly limitBytes: number;
@@ -34,13 +34,13 @@ type Entry = {
 };
 
 export class SlotSequences implements Sequences {
-  readonly #host: SlotHost;
+  readonly #deps: SlotSequencesDeps;
   readonly #entries = new Map<Sequence, Entry>();
   #lastId = 0;
   #onLost: (sequences: readonly Sequence[]) => void = () => {};
 
-  constructor(host: SlotHost) {
-    this.#host = host;
+  constructor(deps: SlotSequencesDeps) {
+    this.#deps = deps;
   }
 
   get usage(): StateUsage {
@@ -49,12 +49,12 @@ export class SlotSequences implements Sequences {
       sequences: living.length,
       reservedBytes: living.reduce((sum, { maxBytes }) => sum + maxBytes, 0),
       heldBytes: living.reduce((sum, { heldBytes }) => sum + heldBytes, 0),
-      limitBytes: this.#host.limitBytes,
+      limitBytes: this.#deps.limitBytes,
     };
   }
 
   isFree(slot: number): boolean {
-    return this.#host.isFree(slot);
+    return this.#deps.isFree(slot);
   }
 
   onLost(listener: (sequences: readonly Sequence[]) => void): void {
@@ -62,7 +62,7 @@ export class SlotSequences implements Sequences {
   }
 
   open({ maxBytes }: { readonly maxBytes: number }): Sequence {
-    const { limitBytes, openSlots } = this.#host;
+    const { limitBytes, openSlots } = this.#deps;
     // NaN would pass every comparison below, and make the sum of the reserved bytes NaN for all later sequences.
     if (!(maxBytes >= 0)) throw new TypeError(`maxBytes must be a number of at least 0, not ${maxBytes}`);
     if (maxBytes > limitBytes)
@@ -75,7 +75,7 @@ export class SlotSequences implements Sequences {
       .sort((a, b) => a.bytes - b.bytes);
     if (slot === undefined) throw new AppError('NOT_READY', { state: 'no worker is ready' });
     const sequence: Sequence = { id: (this.#lastId += 1), slot: slot.index };
-    this.#host.tell(sequence.slot, { kind: 'open', id: sequence.id, maxBytes });
+    this.#deps.tell(sequence.slot, { kind: 'open', id: sequence.id, maxBytes });
     this.#entries.set(sequence, { maxBytes, heldBytes: 0, steps: 0, isClosed: false, isLost: false });
     return sequence;
   }
@@ -83,10 +83,10 @@ export class SlotSequences implements Sequences {
   async step(steps: readonly SequenceStep[]): Promise<StepResult> {
     const slot = this.#slotOf(steps);
     const entries = steps.map(({ sequence }) => this.#openEntry(sequence));
-    if (!this.#host.isFree(slot)) throw new AppError('NOT_READY', { state: "the sequence's worker is not free" });
+    if (!this.#deps.isFree(slot)) throw new AppError('NOT_READY', { state: "the sequence's worker is not free" });
     for (const entry of entries) entry.steps += 1;
     try {
-      const result = await this.#host.step(
+      const result = await this.#deps.step(
         slot,
         steps.map(({ sequence, ...step }) => ({ ...step, id: sequence.id })),
       );
@@ -115,7 +115,7 @@ export class SlotSequences implements Sequences {
     return [...this.#entries].some(([sequence, { isLost }]) => sequence.slot === slot && !isLost);
   }
 
-  /** The worker of a slot has ended, and the state of its sequences with it. */
+  /** Call this when the worker of a slot has ended: the state of its sequences is lost. */
   loseSlot(slot: number): void {
     this.#lose([...this.#entries.keys()].filter((sequence) => sequence.slot === slot));
   }
@@ -125,7 +125,7 @@ export class SlotSequences implements Sequences {
     for (const sequence of lost) {
       const entry = this.#entries.get(sequence);
       if (entry !== undefined) Object.assign(entry, { isLost: true, heldBytes: 0 } satisfies Partial<Entry>);
-      this.#host.tell(sequence.slot, { kind: 'close', id: sequence.id });
+      this.#deps.tell(sequence.slot, { kind: 'close', id: sequence.id });
     }
     if (lost.length > 0) this.#onLost(lost);
   }
@@ -140,7 +140,7 @@ export class SlotSequences implements Sequences {
   #openEntry(sequence: Sequence): Entry {
     const entry = this.#entries.get(sequence);
     if (entry === undefined || entry.isClosed) throw new AppError('SEQUENCE_UNKNOWN', { sequence: sequence.id });
-    if (entry.isLost) throw new AppError('SEQUENCE_LOST', { model: this.#host.model, sequence: sequence.id });
+    if (entry.isLost) throw new AppError('SEQUENCE_LOST', { model: this.#deps.model, sequence: sequence.id });
     return entry;
   }
 
@@ -156,6 +156,6 @@ export class SlotSequences implements Sequences {
     const entry = this.#entries.get(sequence);
     if (entry === undefined || !entry.isClosed || entry.steps > 0) return;
     this.#entries.delete(sequence);
-    if (!entry.isLost) this.#host.tell(sequence.slot, { kind: 'close', id: sequence.id });
+    if (!entry.isLost) this.#deps.tell(sequence.slot, { kind: 'close', id: sequence.id });
   }
 }

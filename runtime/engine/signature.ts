@@ -11,7 +11,10 @@ import type { NamedTensors, Tensor, TensorType } from './tensor.ts';
 export type TensorSpec = {
   readonly name: string;
   readonly type: TensorType;
-  /** A number is a fixed dimension, text names a free one ('' without a name). Absent: the rank is unknown. */
+  /**
+   * A number is a fixed dimension. A text is the name of a free dimension, or '' when it has no name. Absent: the rank
+   * is unknown.
+   */
   readonly dims?: readonly (number | string)[];
 };
 
@@ -35,7 +38,7 @@ export function signatureOf({
 /**
  * Refuses inputs that the model does not accept.
  * @param say the protocol's name of an element type, for messages
- * @throws AppError REQUEST_INVALID naming the first input at fault, its value and the expected one
+ * @throws AppError REQUEST_INVALID naming the first input at fault, its value and the expected value
  */
 export function checkInputs(
   signature: Signature,
@@ -66,7 +69,7 @@ function checkInput(spec: TensorSpec, tensor: Tensor, say: (type: TensorType) =>
 }
 
 /**
- * The outputs to fetch: the requested ones, or all.
+ * The outputs to fetch: the requested outputs, or all outputs.
  * @throws AppError REQUEST_INVALID for a name that is not an output of the model
  */
 export function chooseOutputs(signature: Signature, asked: readonly string[] | undefined): readonly string[] {

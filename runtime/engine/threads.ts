@@ -1,9 +1,9 @@
 /**
  * Chooses the numbers of workers and of threads per worker, and whether threads may spin.
  *
- * Owns:  the policy: workers x threads stays within the pod's CPUs, because with more, throttling makes the slowest
- *        requests many times slower. For throughput, as many sessions of one thread as there are CPUs; for latency,
- *        one session with all CPUs.
+ * Owns:  the policy: workers x threads is at most the number of the pod's CPUs. With more, throttling makes the slowest
+ *        requests many times slower. The throughput profile starts one session of one thread for each CPU. The latency
+ *        profile starts one session that uses all CPUs.
  * Pure:  the machine is given as numbers (runtime/config/cgroup.ts reads them).
  */
 import type { ExecutionConfig } from '../../api/runtime-config.ts';
@@ -22,7 +22,10 @@ export type Threads = {
   readonly spin: 'Off' | 'Brief';
 };
 
-/** Each session needs its own buffers, and more sessions than this gain nothing; further CPUs become threads. */
+/**
+ * Each session needs its own buffers, and more sessions than this do not help. Further CPUs are used for more threads
+ * per session.
+ */
 const maxWorkers = 16;
 
 export function planThreads(

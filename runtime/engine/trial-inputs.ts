@@ -1,8 +1,8 @@
 /**
  * Generates inputs from a model's signature, to run a model and to compare two forms of it.
  *
- * Owns: the choice of values: floats within -1 to 1, token ids and flags 0 or 1, masks 1, small free dimensions. A few
- *       sizes are tried for models that need a certain one. The inputs do not measure a model's quality.
+ * Owns: the choice of values: floats within -1 to 1, token ids and flags 0 or 1, masks 1, small free dimensions.
+ *       Several sizes are tried, because some models need a certain size. The inputs do not measure a model's quality.
  * Pure: the same seed gives the same values.
  */
 import { arrayOf, elementCount, makeTensor, type ArrayOf, type NamedTensors, type TensorType } from './tensor.ts';
@@ -14,7 +14,7 @@ import type { TensorSpec } from './signature.ts';
  */
 export const fills = [8, 32, 1, 64, 320] as const;
 
-/** Numbers of rows to compare: kernels for one row differ from those for several. */
+/** Numbers of rows to compare: kernels for one row differ from kernels for several rows. */
 export const rowCounts = [1, 2, 4] as const;
 
 export type TrialSample = {
@@ -24,7 +24,7 @@ export type TrialSample = {
   /** Factor for floating-point values; default 1. */ readonly scale?: number;
 };
 
-/** Larger inputs add nothing to the test, and a generated shape must not exhaust the machine's memory. */
+/** Larger inputs do not improve the test, and a generated shape must not exhaust the machine's memory. */
 const maxElements = 4_000_000;
 
 /** @returns undefined when the shape is too large to generate */
@@ -47,7 +47,10 @@ function dimsOf(input: TensorSpec, sample: TrialSample): number[] {
   return (input.dims ?? ['batch', '']).map((dim, axis) => sizeOf(dim, axis, sample));
 }
 
-/** Treats a free first dimension as the batch, as the batcher does, and also a free one with "batch" in its name. */
+/**
+ * Treats a free first dimension as the batch, as the batcher does. A free dimension with "batch" in its name counts
+ * too.
+ */
 function sizeOf(dim: number | string, axis: number, { fill, rows }: TrialSample): number {
   if (typeof dim === 'number') return dim;
   return axis === 0 || /batch/i.test(dim) ? rows : fill;

@@ -33,9 +33,11 @@ export type WarmupResult = {
   readonly done: number;
   /** True if rows of several requests may share a run. */
   readonly batches: boolean;
-  /** The size of free dimensions in the generated inputs; absent when the model accepted none of the sizes. */
+  /** The size of free dimensions in the generated inputs; absent when the model did not accept any of the sizes. */
   readonly fill?: number;
-  /** Why the model could not be warmed up, in ONNX Runtime's words: it accepted no generated input. */
+  /**
+   * Set when the model did not accept any generated input, so that it could not be warmed up: ONNX Runtime's message.
+   */
   readonly problem?: string;
 };
 
@@ -61,7 +63,7 @@ export async function warmUp(deps: WarmupDeps): Promise<WarmupResult> {
   let done = 0;
   while (done < requests) {
     inTime();
-    // Run as many at a time as there are workers, because each worker has its own buffers to grow.
+    // Run as many requests at a time as there are workers, so that the buffers of every worker grow.
     const lanes = Math.min(Math.max(1, engine.freeSlots), requests - done);
     const seeds = Array.from({ length: lanes }, (_, lane) => done + lane);
     await Promise.all(seeds.map((seed) => engine.run({ parts: [found.make(seed)], outputs })));
@@ -121,7 +123,7 @@ async function findInputs(
   return { problem };
 }
 
-/** Rows of these scales run together: usual values, small ones, one that exceeds all others, and zeros. */
+/** Rows of these scales run together: usual values, small values, values that exceed all others, and zeros. */
 const scales = [1, 1e-3, 1e3, 0] as const;
 
 async function rowsAreIndependent(engine: WarmEngine, outputs: readonly string[], make: Make): Promise<boolean> {
@@ -129,7 +131,7 @@ async function rowsAreIndependent(engine: WarmEngine, outputs: readonly string[]
   const alone: { readonly row: () => NamedTensors; readonly outputs: NamedTensors }[] = [];
   for (const row of rows) {
     const [part] = (await engine.run({ parts: [row()], outputs })).parts;
-    // Skip a size that the model refuses on its own: it tells nothing about batching.
+    // Skip a size that the model refuses even without batching: it does not show whether batching works.
     if (part?.kind === 'Done') alone.push({ row, outputs: part.outputs });
   }
   const together = await engine.run({ parts: alone.map(({ row }) => row()), outputs });

@@ -1,9 +1,9 @@
 /**
  * One golden case: a request to a model and, optionally, the expected answer.
  *
- * Owns:   the shape of a parsed case, in the Open Inference Protocol's form or that of /v1/embeddings. set.ts owns the
+ * Owns:   the shape of a parsed case, in the form of the Open Inference Protocol or of /v1/embeddings. set.ts owns the
  *         file format.
- * Limits: `caseLimits`; values are checked like those of a request to a server.
+ * Limits: `caseLimits`; values are checked as in a request to a server.
  * Pure.   Throws AppError GOLDEN_SET_INVALID with the place in the set.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
@@ -21,7 +21,7 @@ export type GoldenCase = {
   readonly question: Question;
   /** How to parse the answer's body. */
   readonly form: 'tensors' | 'embeddings';
-  /** Absent: stable's answer is the expected one. */
+  /** Absent: stable's answer is the expected answer. */
   readonly expected?: NamedTensors;
 };
 
@@ -101,7 +101,7 @@ function textCase(
   };
 }
 
-/** Requests vectors as base64: half the bytes of decimal text, and without rounding. */
+/** Requests vectors as base64, which has half the bytes of decimal text and does not round. */
 export function textQuestion(input: unknown, model: string, dimensions?: unknown): Question {
   const body = JSON.stringify({
     model,

@@ -1,8 +1,8 @@
 /**
  * Generates golden cases from a model's signature, for a model without a golden set.
  *
- * Owns:  the inputs. They do not measure a model's quality. Two forms of one model answer them alike; a broken form
- *        does not.
+ * Owns:  the inputs. They do not measure a model's quality. Two forms of one model give the same answers to them; a
+ *        broken form does not.
  * Pure:  the same seed gives the same cases in every pod.
  */
 import type { Signature } from '../engine/signature.ts';
@@ -13,7 +13,7 @@ import { tensorQuestion, textQuestion, type GoldenCase } from './case.ts';
 /** Maximum elements of all inputs of a case: enough for a colour picture of 1000 by 1000 pixels. */
 const maxElements = 2 ** 22;
 
-/** Sizes to try for an input's free dimensions. A model that accepts none of them gets no generated cases. */
+/** Sizes to try for an input's free dimensions. A model that does not accept any of them gets no generated cases. */
 export const sizes = fills;
 
 /** `size` is the value of all free dimensions, one of `sizes`. */
@@ -21,8 +21,8 @@ export type MadeUp = { readonly seed: number; readonly count: number; readonly s
 
 /**
  * Yields one case at a time, because a picture's inputs may take megabytes. The number of rows alternates between one
- * and two, unless two rows are too large: kernels for one row differ from those for several.
- * @returns all cases, or none where the shapes are too large to generate
+ * and two, unless two rows are too large: kernels for one row differ from kernels for several rows.
+ * @returns all cases; an empty iteration when the shapes are too large to generate
  */
 export function* tensorCases(signature: Signature, model: string, made: MadeUp): Generator<GoldenCase> {
   for (let index = 0; index < made.count; index += 1) {

@@ -45,7 +45,7 @@ export type Weight = {
         readonly location: string;
         readonly offset?: number;
         readonly length?: number;
-        /** Further entries, as some writers add. */ readonly entries?: Readonly<Record<string, string>>;
+        /** Further entries that some writers add. */ readonly entries?: Readonly<Record<string, string>>;
       };
 };
 

@@ -1,8 +1,8 @@
 /**
  * The element types of ONNX tensors: their codes in the file, their names and their width.
  *
- * Owns: the table (TensorProto.DataType of onnx.proto). Names are those of ONNX Runtime's JavaScript binding where it
- *       has one. `servable`: the binding can carry the type in and out.
+ * Owns: the table (TensorProto.DataType of onnx.proto). Where ONNX Runtime's JavaScript binding has a name for a type,
+ *       the table uses this name. `servable`: the binding can carry the type in and out.
  * Pure.
  */
 

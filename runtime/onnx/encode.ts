@@ -28,7 +28,7 @@ const copyBelowBytes = 4096;
 /**
  * Decodes a file. Unknown fields are kept and written again.
  *
- * @param bytes must not change until the model has been written, because raw data are views of them
+ * @param bytes must not change until the model has been written, because raw data are views of these bytes
  * @param maxValues limit of fields, and of bytes in packed lists of numbers
  */
 export function decodeModel(bytes: Uint8Array, maxValues = defaultMaxValues): ModelProto {

@@ -2,7 +2,8 @@
  * Reads a graph's nodes: operators, names, attributes, and the values of small constants.
  *
  * Owns:   the types, and reading them through a window (wire.ts). Skips the values of large weights.
- * Limits: those of read-model.ts, which must have read the same file before; constants of up to 64 numbers are read.
+ * Limits: the limits of read-model.ts, which must have read the same file before; constants of up to 64 numbers are
+ *         read.
  * Throws: WireError.
  */
 import { elementTypeOf } from './element-type.ts';

@@ -23,7 +23,9 @@ export type InspectOptions = {
   readonly root?: string;
 };
 
-/** Reads synchronously: the structure is a few windows from the page cache, and the caller has no other work. */
+/**
+ * Reads synchronously: only a few windows of the file are read, from the page cache, and the caller has no other work.
+ */
 export function inspectModel(path: string, options: InspectOptions = {}): Promise<ModelInfo> {
   return new Promise((resolve) => resolve(inspectFile(path, options)));
 }
@@ -70,8 +72,8 @@ function read(source: RandomBytes, name: string): RawModel {
 }
 
 /**
- * Models with more nodes are not followed, because the nodes are held in memory. Only whole language models have as
- * many.
+ * For a model with more nodes, row independence is not examined, because the nodes are held in memory. Only large
+ * language models have this many nodes.
  */
 const maxFollowedNodes = 100_000;
 
@@ -170,7 +172,7 @@ function checkExternal(file: ExternalFile, { name, folder, root }: Place): void 
     );
 }
 
-/** Both are real paths; the root of the file system already ends with a separator. */
+/** Both arguments are real paths. The root of the file system already ends with a separator. */
 function isInside(folder: string, path: string): boolean {
   return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }

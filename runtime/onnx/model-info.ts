@@ -1,8 +1,8 @@
 /**
  * What inspection finds out about a model without loading it.
  *
- * Owns: the type that the rest of the runtime uses for decisions, and the signature that tells whether two revisions
- *       accept the same requests. Plain data: it is stored as JSON beside the model.
+ * Owns: the type that the rest of the runtime uses for decisions, and the signature, which shows whether two revisions
+ *       accept the same requests. The type is plain data: it is stored as JSON next to the model.
  * Pure.
  */
 import { createHash } from 'node:crypto';
@@ -17,8 +17,9 @@ export type TensorInfo = { readonly name: string; readonly type: ServableType; r
 export type OtherKind = 'sequence' | 'map' | 'optional' | 'sparse tensor' | 'opaque' | 'untyped';
 
 /**
- * A file beside the model that holds weights. `path` is the one in the model, relative to the model's folder.
- * `aligned`: every weight in it begins at a multiple of 64 bytes, so that all kernels can read it from the memory map.
+ * A file next to the model that holds weights. `path` is the path that the model contains, relative to the model's
+ * folder. `aligned`: every weight in it begins at a multiple of 64 bytes, so that all kernels can read it from the
+ * memory map.
  */
 export type ExternalFile = { readonly path: string; readonly bytes: number; readonly aligned: boolean };
 
@@ -35,7 +36,7 @@ export type ModelInfo = {
   readonly graphName: string;
   /** metadata_props, without values longer than 64 KiB. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** The inputs that a request must send: the graph's inputs without those that have a constant value. */
+  /** The inputs that a request must send: all inputs of the graph except inputs that have a constant value. */
   readonly inputs: readonly TensorInfo[];
   /** The outputs that are tensors. */
   readonly outputs: readonly TensorInfo[];

@@ -48,8 +48,8 @@ export type RawGraph = {
   /** Names of the inputs whose value is given by a weight. */
   constants: Set<string>;
   /**
-   * Files beside the model that hold weights: the bytes that each must have, and whether all its weights begin at
-   * multiples of 64.
+   * Files next to the model that hold weights: the number of bytes that each must have, and whether all its weights
+   * begin at multiples of 64.
    */
   external: Map<string, { bytes: number; aligned: boolean }>;
   nodes: number;
@@ -115,7 +115,7 @@ function readMetadata(reader: WireReader, range: Range, metadata: Record<string,
 
 /**
  * Reads the graph twice, because weights come before the inputs whose value they give: first the inputs and outputs,
- * then the rest. This way only names of inputs are kept, not those of all weights.
+ * then the rest. This way only the names of inputs are kept in memory, not the names of all weights.
  */
 function readGraph(reader: WireReader, range: Range): RawGraph {
   const graph: RawGraph = {
@@ -171,7 +171,8 @@ function readNode(reader: WireReader, range: Range, walk: Walk): void {
 function countNode(operator: string, graph: RawGraph): void {
   graph.nodes += 1;
   if (graph.nodes > limits.nodes) throw new WireError('it has more nodes than any real model');
-  // A malicious file could give every node another operator: beyond a limit they are counted under one name.
+  // In a malicious file every node could have a different operator. Beyond a limit, all further operators are counted
+  // under one name.
   const known = graph.operators.get(operator) ?? 0;
   const name = known > 0 || graph.operators.size < limits.operators ? operator : '(others)';
   graph.operators.set(name, (graph.operators.get(name) ?? 0) + 1);

@@ -4,14 +4,14 @@
  * Owns:   decoding the wire format (protobuf.dev/programming-guides/encoding) through a window of a few kilobytes. A
  *         field is a number, or the range of its bytes. Groups (wire types 3, 4) are refused: ONNX does not use them.
  * Limits: a field must end within its message; at most `maxFields` fields; text and bytes up to the caller's limit.
- * Throws: WireError for anything else. It never allocates a length that the file only claims.
+ * Throws: WireError for invalid bytes. A length in the file is checked before memory is allocated for it.
  */
 
 /** Random access to bytes: a file, or a test's array. */
 export interface RandomBytes {
   readonly sizeBytes: number;
   /**
-   * Fills `target` from `at`; both lie within the size.
+   * Fills `target` with the bytes from `at` on. The caller guarantees that these bytes are within the size.
    * @throws when the file has become shorter
    */
   readInto(target: Uint8Array, at: number): void;
@@ -138,7 +138,7 @@ export class WireReader {
       const byte = this.#byte(at);
       if (byte < 0x80) {
         this.#at = at + 1;
-        // Nearly all numbers have one byte: skip the BigInt arithmetic for them.
+        // Nearly all numbers have one byte. For such numbers, skip the BigInt arithmetic.
         return index === 0 ? BigInt(byte) : BigInt.asUintN(64, value | (BigInt(byte) << BigInt(7 * index)));
       }
       value |= BigInt(byte & 0x7f) << BigInt(7 * index);

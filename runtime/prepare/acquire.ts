@@ -1,7 +1,7 @@
 /**
  * Turns a model's URI into verified files on this machine.
  *
- * Owns:  the use of the cache, and the check of digests: the files must have the digest in the spec and the one that
+ * Owns:  the use of the cache, and the check of digests: the files must have the digest in the spec and the digest that
  *        the revision's first pod found. sources/ fetches each scheme.
  */
 import { createHash } from 'node:crypto';
@@ -10,12 +10,12 @@ import type { SourceConfig } from '../../api/runtime-config.ts';
 import { sourceRowOf } from '../../api/sources.ts';
 import type { ModelCache } from './cache/cache.ts';
 import { checkDigest, folderDigest } from './cache/digest.ts';
-import type { FetchContext } from './fetch/download.ts';
+import type { FetchDeps } from './fetch/download.ts';
 import type { HttpOptions } from './fetch/http-client.ts';
 import type { NpmMachine } from './fetch/npm-settings.ts';
 import type { SourceFile } from './prepared.ts';
 import { parseSourceUri, schemeFor, type SourceUri } from './sources/index.ts';
-import type { OpenedSource, OpenTools } from './sources/scheme.ts';
+import type { OpenedSource, OpenDeps } from './sources/scheme.ts';
 import { isInnerPath, showUri } from './fetch/uri.ts';
 
 export type Acquired = {
@@ -25,7 +25,7 @@ export type Acquired = {
   readonly folder: boolean;
   /** The folder that contains `files`. */
   readonly root: string;
-  /** The folder that links in it must not lead out of. */
+  /** Links must not lead out of this folder. */
   readonly boundary: string;
   readonly files: readonly SourceFile[];
   /** Digest of the file, or of the folder. */
@@ -33,7 +33,7 @@ export type Acquired = {
   readonly bytes: number;
 };
 
-export type AcquireOptions = {
+export type AcquireDeps = {
   readonly cache: ModelCache;
   /** Mount path of the volume claim of a pvc:// URI. */
   readonly sourceDir: string | undefined;
@@ -42,21 +42,22 @@ export type AcquireOptions = {
   readonly resolvedDigest: string | undefined;
   readonly npm: NpmMachine;
   readonly http: HttpOptions;
-  readonly fetch: Omit<FetchContext, 'staging'>;
+  readonly fetch: Omit<FetchDeps, 'staging'>;
 };
 
 /** @throws AppError of the artifact group in api/error-codes.ts */
-export async function acquire(source: SourceConfig, options: AcquireOptions): Promise<Acquired> {
+export async function acquire(source: SourceConfig, deps: AcquireDeps): Promise<Acquired> {
   const show = showUri(source.uri);
-  const uri = parseSourceUri(source.uri, { allowFile: options.allowFile, pinned: source.digest !== undefined });
+  const uri = parseSourceUri(source.uri, { allowFile: deps.allowFile, pinned: source.digest !== undefined });
   checkFiles(source, uri, show);
-  const throughCache = (fetch: Fetch): Promise<OpenedSource> => cachedOrFetched(source, fetch, options);
-  const found = await schemeFor(uri).open(uri, source, { ...options, throughCache });
+  const throughCache = (fetch: Fetch): Promise<OpenedSource> => cachedOrFetched(source, fetch, deps);
+  const found = await schemeFor(uri).open(uri, source, { ...deps, throughCache });
   const digest = digestOfAll(uri, found.files);
   checkDigest(show, source.digest, digest);
-  // Check the first pod's digest after the spec's: if both differ, the error must name the spec's.
-  checkDigest(`${show} (this revision's first pod got other bytes)`, options.resolvedDigest, digest);
-  const root = 'staging' in found ? await options.cache.commit(found.staging, digest, found.files) : found.root;
+  // Check the first pod's digest after the digest in the spec: if both differ, the error must name the digest in the
+  // spec.
+  checkDigest(`${show} (this revision's first pod got other bytes)`, deps.resolvedDigest, digest);
+  const root = 'staging' in found ? await deps.cache.commit(found.staging, digest, found.files) : found.root;
   const boundary = 'staging' in found ? root : (found.boundary ?? root);
   return {
     uri: show,
@@ -74,19 +75,19 @@ function digestOfAll(uri: SourceUri, files: readonly SourceFile[]): string {
   return uri.folder || first === undefined ? folderDigest(files) : first.digest;
 }
 
-type Fetch = Parameters<OpenTools['throughCache']>[0];
+type Fetch = Parameters<OpenDeps['throughCache']>[0];
 
-async function cachedOrFetched(source: SourceConfig, fetch: Fetch, options: AcquireOptions): Promise<OpenedSource> {
-  const known = source.digest ?? options.resolvedDigest;
-  const cached = known === undefined ? undefined : await options.cache.model(known);
+async function cachedOrFetched(source: SourceConfig, fetch: Fetch, deps: AcquireDeps): Promise<OpenedSource> {
+  const known = source.digest ?? deps.resolvedDigest;
+  const cached = known === undefined ? undefined : await deps.cache.model(known);
   if (cached !== undefined) {
-    options.fetch.logger.info('model found in the cache', { uri: showUri(source.uri), digest: known });
+    deps.fetch.logger.info('model found in the cache', { uri: showUri(source.uri), digest: known });
     return cached;
   }
-  const staging = await options.cache.staging(stagingKey(source));
-  options.fetch.logger.info('fetching model', { uri: showUri(source.uri) });
+  const staging = await deps.cache.staging(stagingKey(source));
+  deps.fetch.logger.info('fetching model', { uri: showUri(source.uri) });
   try {
-    return { staging, files: await fetch({ ...options.fetch, staging }) };
+    return { staging, files: await fetch({ ...deps.fetch, staging }) };
   } catch (error) {
     // Discard invalid downloads; keep interrupted ones, so that they can be resumed.
     if (error instanceof AppError && error.kind === 'invalid') await staging.remove();

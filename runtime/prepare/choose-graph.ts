@@ -16,8 +16,8 @@ type Wanted = Pick<RuntimeConfig['source'], 'variants' | 'graphPath'>;
 
 /**
  * @returns the graph's path inside the source
- * @throws PRECISION_MISSING when the spec lists no file of that precision; SOURCE_MISSING when the source lacks the
- *   file, with the files that it has
+ * @throws PRECISION_MISSING when the spec lists no file of that precision; SOURCE_MISSING, which lists the source's
+ *   files, when the source lacks the file
  */
 export function chooseGraph(
   acquired: Pick<Acquired, 'uri' | 'folder' | 'files'>,
@@ -60,7 +60,8 @@ const floorBytes = 96 * 2 ** 20;
  */
 export function checkFits(file: string, info: Pick<ModelInfo, 'weightsBytes'>, limitBytes: number | undefined): void {
   if (limitBytes === undefined || info.weightsBytes + floorBytes <= limitBytes) return;
-  // The message includes the memory for loading: a limit that fits only the weights would be refused next.
+  // The recommended limit includes the memory for loading, because a limit that only fits the weights would be refused
+  // later.
   const needBytes = sufficientLimit(floorBytes, guessedLoadBytes(info.weightsBytes), 0);
   throw new AppError('MODEL_TOO_LARGE', { file, needBytes, limitBytes });
 }

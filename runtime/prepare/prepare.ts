@@ -1,8 +1,8 @@
 /**
  * Prepares a revision's model for serving: fetches, checks, inspects, tries and optimises it.
  *
- * Owns:  the order of these steps, and the manifest that results (prepared.ts). Only one runs in a cache folder at a
- *        time. Completed steps of an earlier or killed prepare are reused.
+ * Owns:  the order of these steps, and the manifest that results (prepared.ts). Only one `prepare` runs in a cache
+ *        folder at a time. Completed steps of an earlier or killed prepare are reused.
  * Throws: AppErrors of the artifact group in api/error-codes.ts, and ENGINE_LOAD_FAILED.
  */
 import { mkdir } from 'node:fs/promises';
@@ -18,7 +18,7 @@ import { buildCache, type BuildResult } from './optimise/build-cache.ts';
 import { buildKey } from './optimise/build-key.ts';
 import { inspectModel } from '../onnx/inspect.ts';
 import { leftOutOf, signatureHash, type ModelInfo } from '../onnx/model-info.ts';
-import { acquire, type Acquired, type AcquireOptions } from './acquire.ts';
+import { acquire, type Acquired, type AcquireDeps } from './acquire.ts';
 import { lockCache } from './cache/cache-lock.ts';
 import { ModelCache } from './cache/cache.ts';
 import { checkFits, chooseGraph } from './choose-graph.ts';
@@ -33,7 +33,7 @@ import { defaultLimits, type SourceLimits } from './fetch/source.ts';
 import { homedir } from 'node:os';
 import { nativeEnvironment } from '../../api/names.ts';
 
-export type PrepareOptions = {
+export type PrepareDeps = {
   readonly cacheDir: string;
   /** Mount path of the volume claim of a pvc:// URI. */
   readonly sourceDir?: string;
@@ -57,23 +57,23 @@ export type PrepareOptions = {
 };
 
 const defaultMaxCacheBytes = 16 * 2 ** 30;
-/** For smaller weights, sharing saves less than the second that building takes. */
+/** For smaller weights, sharing saves less time than building takes, which is about a second. */
 const defaultOptimiseFromBytes = 4 * 2 ** 20;
 
-export async function prepare(config: RuntimeConfig, options: PrepareOptions): Promise<Prepared> {
-  const { logger, clock, signal } = options;
-  const cacheDir = resolve(options.cacheDir);
+export async function prepare(config: RuntimeConfig, deps: PrepareDeps): Promise<Prepared> {
+  const { logger, clock, signal } = deps;
+  const cacheDir = resolve(deps.cacheDir);
   await mkdir(cacheDir, { recursive: true });
   const lock = await lockCache(cacheDir, { clock, logger, signal });
   try {
     const cache = await ModelCache.open(cacheDir, {
-      maxBytes: options.maxCacheBytes ?? defaultMaxCacheBytes,
+      maxBytes: deps.maxCacheBytes ?? defaultMaxCacheBytes,
       clock,
       logger,
     });
-    const acquired = await acquireWithRoom(config, { cache, cacheDir, options });
-    const prepared = await makeReady(config, acquired, { cache, options });
-    const golden = await fetchGolden(config.golden, cacheDir, acquireOptions(cache, options));
+    const acquired = await acquireWithRoom(config, { cache, cacheDir, deps });
+    const prepared = await makeReady(config, acquired, { cache, deps });
+    const golden = await fetchGolden(config.golden, cacheDir, acquireDeps(cache, deps));
     if (!(await lock.held()))
       throw new AppError('SOURCE_UNAVAILABLE', {
         uri: acquired.uri,
@@ -87,37 +87,37 @@ export async function prepare(config: RuntimeConfig, options: PrepareOptions): P
   }
 }
 
-type Place = { readonly cache: ModelCache; readonly options: PrepareOptions };
+type Place = { readonly cache: ModelCache; readonly deps: PrepareDeps };
 
 /** On a full disk, evicts unused entries and tries once more, resuming the download. */
 async function acquireWithRoom(config: RuntimeConfig, place: Place & { readonly cacheDir: string }): Promise<Acquired> {
-  const { cache, cacheDir, options } = place;
+  const { cache, cacheDir, deps } = place;
   try {
-    return await acquire(config.source, acquireOptions(cache, options));
+    return await acquire(config.source, acquireDeps(cache, deps));
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'DISK_FULL') throw error;
     const before = await readPrepared(cacheDir).catch(() => undefined);
     const freed = await cache.evict(before === undefined ? [] : [before.graphPath, before.root], 0);
     if (freed === 0) throw error;
-    options.logger.warn('disk was full; trying again after emptying the cache', { freedBytes: freed });
-    return await acquire(config.source, acquireOptions(cache, options));
+    deps.logger.warn('disk was full; trying again after emptying the cache', { freedBytes: freed });
+    return await acquire(config.source, acquireDeps(cache, deps));
   }
 }
 
-function acquireOptions(cache: ModelCache, options: PrepareOptions): AcquireOptions {
-  const { logger, clock, signal } = options;
+function acquireDeps(cache: ModelCache, deps: PrepareDeps): AcquireDeps {
+  const { logger, clock, signal } = deps;
   return {
     cache,
-    sourceDir: options.sourceDir,
-    allowFile: options.allowFile,
-    resolvedDigest: options.resolved?.digest,
-    npm: options.npm ?? npmMachine(),
-    http: options.http ?? {},
+    sourceDir: deps.sourceDir,
+    allowFile: deps.allowFile,
+    resolvedDigest: deps.resolved?.digest,
+    npm: deps.npm ?? npmMachine(),
+    http: deps.http ?? {},
     fetch: {
-      openPart: options.openPart ?? openPart,
-      limits: options.limits ?? defaultLimits,
-      random: options.random ?? Math.random,
-      progress: new Progress('reading model', logger, clock),
+      openPart: deps.openPart ?? openPart,
+      limits: deps.limits ?? defaultLimits,
+      random: deps.random ?? Math.random,
+      progress: new Progress('reading model', { logger, clock }),
       clock,
       logger,
       signal,
@@ -125,8 +125,8 @@ function acquireOptions(cache: ModelCache, options: PrepareOptions): AcquireOpti
   };
 }
 
-async function makeReady(config: RuntimeConfig, acquired: Acquired, { cache, options }: Place): Promise<Prepared> {
-  const { logger } = options;
+async function makeReady(config: RuntimeConfig, acquired: Acquired, { cache, deps }: Place): Promise<Prepared> {
+  const { logger } = deps;
   const { execution, memory } = config;
   logger.info('model fetched', { uri: acquired.uri, digest: acquired.digest, bytes: acquired.bytes });
   const graph = chooseGraph(acquired, execution.precision, config.source);
@@ -151,9 +151,9 @@ async function makeReady(config: RuntimeConfig, acquired: Acquired, { cache, opt
     memory,
     ...(limitBytes === undefined ? {} : { limitBytes }),
     runsMs: config.warmup.timeoutMs,
-    optimiseFromBytes: options.optimiseFromBytes ?? defaultOptimiseFromBytes,
+    optimiseFromBytes: deps.optimiseFromBytes ?? defaultOptimiseFromBytes,
     folder: await cache.optimised(key),
-    tools: { clock: options.clock, signal: options.signal, environment: engineEnvironment(), logger },
+    deps: { clock: deps.clock, signal: deps.signal, environment: engineEnvironment(), logger },
   });
   const prepared = {
     ...describe(config, acquired, { graph, info, built }),
@@ -208,7 +208,10 @@ function droppedOutputs(leftOut: string): readonly string[] {
       ];
 }
 
-/** The digest of the served file, because two files of one folder are two models; includes its external weights. */
+/**
+ * The digest of the served file, including its external weights. The folder's digest is not enough, because two files
+ * of one folder are two models.
+ */
 function servedDigest({ files }: Acquired, graph: string, { externalFiles }: ModelInfo): string {
   const folder = posix.dirname(graph);
   const paths = new Set([graph, ...externalFiles.map(({ path }) => posix.join(folder === '.' ? '' : folder, path))]);
@@ -217,7 +220,7 @@ function servedDigest({ files }: Acquired, graph: string, { externalFiles }: Mod
   return one !== undefined && served.length === 1 ? one.digest : folderDigest(served);
 }
 
-/** Weights beside the graph are part of the model: without a digest they could change unnoticed. */
+/** Weights in files next to the graph are part of the model: without a digest they could change unnoticed. */
 function checkExternal(acquired: Acquired, graph: string, info: ModelInfo): void {
   const known = new Set(acquired.files.map((file) => file.path));
   const folder = dirname(graph);

@@ -1,5 +1,5 @@
 /**
- * What `prepare` passes to the server: where everything is, and what it found out.
+ * What `prepare` passes to the server: the paths of all files, and the facts that it found.
  *
  * Owns:  the type, and the file in the cache folder that carries it from the init container to the server's container.
  *        Paths are absolute: both containers mount the same volumes at the same paths.
@@ -34,21 +34,24 @@ export type Prepared = {
    * opened with graph optimisation disabled.
    */
   readonly optimised: boolean;
-  /** The execution providers of a session: the requested ones that are available, in order. */
+  /** The execution providers of a session: the requested providers that are available, in order. */
   readonly providerChain: readonly ProviderName[];
   /**
-   * ONNX Runtime session config entries that the chain requires in addition to those of the spec; absent without any.
+   * ONNX Runtime session config entries that the provider chain requires in addition to the spec's entries. Absent when
+   * the chain requires no entries.
    */
   readonly sessionConfig?: Readonly<Record<string, string>>;
   /** The providers that ran the nodes in a profiled run, largest share first; empty when not measured. */
   readonly providers: readonly ProviderUse[];
-  /** The folder that paths inside the source are relative to; for a single file, the folder that contains it. */
+  /**
+   * Paths inside the source are relative to this folder. For a single file, it is the folder that contains the file.
+   */
   readonly root: string;
   /** Present when the configuration names a tokenizer. */
   readonly tokenizerPath?: string;
   /** The files that were verified, sorted by path. */
   readonly files: readonly SourceFile[];
-  /** Messages for users about deviations from what they may expect, with reasons. */
+  /** Messages for users about results that differ from what they may expect, with the reasons. */
   readonly notes: readonly string[];
 };
 

@@ -16,9 +16,9 @@ import type { Clock } from '../../lib/clock.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
 import type { Logger } from '../../lib/log.ts';
 import { errnoOf } from './cache/durable-file.ts';
-import { prepare, type PrepareOptions } from './prepare.ts';
+import { prepare, type PrepareDeps } from './prepare.ts';
 
-export type PrepareProgram = {
+export type PrepareProgramDeps = {
   /** Reads and checks the revision's configuration; its errors go into the termination message too. */
   readonly readConfig: () => RuntimeConfig | Promise<RuntimeConfig>;
   /** Folder of the mounted ConfigMap; its `resolved.json` holds what the revision's first pod found. */
@@ -31,20 +31,20 @@ export type PrepareProgram = {
   readonly logger: Logger;
   readonly clock: Clock;
   /** Further options of `prepare`. */
-  readonly extra?: Partial<PrepareOptions>;
+  readonly extra?: Partial<PrepareDeps>;
 };
 
 /** @param stop aborted on a signal; bytes fetched until then are kept */
-export async function runPrepare(program: PrepareProgram, stop: AbortSignal): Promise<ExitCode> {
-  const { logger } = program;
+export async function runPrepare(deps: PrepareProgramDeps, stop: AbortSignal): Promise<ExitCode> {
+  const { logger } = deps;
   try {
-    const prepared = await work(program, stop);
-    await sayLast(program, { kind: 'resolved', resolved: prepared });
+    const prepared = await work(deps, stop);
+    await sayLast(deps, { kind: 'resolved', resolved: prepared });
     return exitCodes.ok;
   } catch (error) {
     if (stop.aborted) {
       logger.info('prepare was stopped', { reason: messageOf(stop.reason) });
-      await sayLast(program, {
+      await sayLast(deps, {
         kind: 'failed',
         code: 'STOPPED',
         message: 'a signal stopped prepare before the model was ready',
@@ -53,7 +53,7 @@ export async function runPrepare(program: PrepareProgram, stop: AbortSignal): Pr
     }
     logger.error('prepare failed', { err: error });
     // The message of a bug may contain anything: only the log gets it, with the stack.
-    await sayLast(program, {
+    await sayLast(deps, {
       kind: 'failed',
       code: error instanceof AppError ? error.code : 'INTERNAL',
       message: messageOf(error),
@@ -62,9 +62,9 @@ export async function runPrepare(program: PrepareProgram, stop: AbortSignal): Pr
   }
 }
 
-async function work(program: PrepareProgram, signal: AbortSignal): Promise<Resolved> {
-  const { configDir, cacheDir, sourceDir, allowFile, logger, clock } = program;
-  const config = await program.readConfig();
+async function work(deps: PrepareProgramDeps, signal: AbortSignal): Promise<Resolved> {
+  const { configDir, cacheDir, sourceDir, allowFile, logger, clock } = deps;
+  const config = await deps.readConfig();
   const resolved = await readResolved(join(configDir, paths.resolvedFile));
   const prepared = await prepare(config, {
     cacheDir,
@@ -74,13 +74,13 @@ async function work(program: PrepareProgram, signal: AbortSignal): Promise<Resol
     signal,
     ...(sourceDir === undefined ? {} : { sourceDir }),
     ...(resolved === undefined ? {} : { resolved }),
-    ...program.extra,
+    ...deps.extra,
   });
   return prepared.resolved;
 }
 
 /**
- * @returns undefined when the operator does not know it yet
+ * @returns undefined when the operator does not know the digest yet
  * @throws BAD_CONFIG when the file exists but is not readable: the alternative would be to serve other bytes
  */
 async function readResolved(path: string): Promise<Resolved | undefined> {
@@ -96,7 +96,7 @@ async function readResolved(path: string): Promise<Resolved | undefined> {
 }
 
 /** Overwrites the file: in a pod it is a mount and cannot be replaced. */
-async function sayLast({ terminationLog, logger }: PrepareProgram, words: LastWords): Promise<void> {
+async function sayLast({ terminationLog, logger }: PrepareProgramDeps, words: LastWords): Promise<void> {
   if (terminationLog === undefined) return;
   await writeFile(terminationLog, printLastWords(words)).catch((error: unknown) => {
     logger.warn('termination message could not be written', { path: terminationLog, err: error });

@@ -1,5 +1,5 @@
 /**
- * Logs the progress of long work: every two seconds, earlier at each tenth, at most five lines a second.
+ * Logs the progress of long work: every two seconds and at each completed tenth, but at most five lines a second.
  *
  * Owns: the sums. The counted bytes may decrease when a download starts over.
  */
@@ -8,9 +8,10 @@ import type { Logger } from '../../lib/log.ts';
 
 const everyMs = 2000;
 
+export type ProgressDeps = { readonly logger: Logger; readonly clock: Clock };
+
 export class Progress {
-  readonly #logger: Logger;
-  readonly #clock: Clock;
+  readonly #deps: ProgressDeps;
   readonly #message: string;
   readonly #expected = new Map<string, number>();
   #totalBytes = 0;
@@ -19,11 +20,10 @@ export class Progress {
   #loggedTenth = 0;
 
   /** @param message constant text, e.g. "downloading" */
-  constructor(message: string, logger: Logger, clock: Clock) {
+  constructor(message: string, deps: ProgressDeps) {
     this.#message = message;
-    this.#logger = logger;
-    this.#clock = clock;
-    this.#loggedAtMs = clock.monotonic();
+    this.#deps = deps;
+    this.#loggedAtMs = deps.clock.monotonic();
   }
 
   get bytes(): number {
@@ -41,13 +41,13 @@ export class Progress {
     const total = this.#totalBytes;
     const percent = total === 0 ? undefined : Math.min(100, Math.floor((this.#bytes / total) * 100));
     const tenth = Math.floor((percent ?? 0) / 10);
-    const now = this.#clock.monotonic();
+    const now = this.#deps.clock.monotonic();
     const due =
       now - this.#loggedAtMs >= everyMs || (tenth > this.#loggedTenth && now - this.#loggedAtMs >= everyMs / 10);
     if (!due) return;
     this.#loggedAtMs = now;
     this.#loggedTenth = tenth;
-    this.#logger.info(this.#message, {
+    this.#deps.logger.info(this.#message, {
       bytes: this.#bytes,
       ...(percent === undefined ? {} : { totalBytes: total, percent }),
     });

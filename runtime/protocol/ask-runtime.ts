@@ -40,7 +40,9 @@ export type RuntimeDoor = {
   readonly port: number;
   readonly agent: Agent;
   readonly deadlineMs: number;
-  /** Token of the revision whose pod is asked; without it, the port for sidecars answers as for users. */
+  /**
+   * Token of the revision whose pod is asked; without it, the port for sidecars treats the request as a user's request.
+   */
   readonly token?: string | undefined;
   /** Aborted when the answer is no longer needed. */
   readonly signal: AbortSignal;

@@ -1,7 +1,7 @@
 /**
  * Handlers of the Open Inference Protocol v2 and of OpenAI's list of models, independent of the transport.
  *
- * Owns:  the handlers, including those of Triton's widely used extensions. oip/ decodes and encodes tensors.
+ * Owns:  the handlers, including the handlers of Triton's widely used extensions. oip/ decodes and encodes tensors.
  */
 import type { InferStats } from '../call/tally.ts';
 import type { InferenceResult, Inference } from '../batching/port.ts';
@@ -25,7 +25,7 @@ export type ProtocolModel = {
   readonly signature: Signature;
   readonly inference: Inference;
   readonly codec: Codec;
-  /** Longest sequence that a request may have; undefined for a task without one. */
+  /** Longest sequence that a request may have; undefined for a task without such a limit. */
   readonly maxTokens: number | undefined;
   readonly stats: () => InferStats;
   readonly batching: () => { readonly maxRows: number; readonly maxDelayMs: number; readonly workers: number };
@@ -94,7 +94,10 @@ function openAi(handle: Handler['handle']): Handler {
   return { ...handler('metadata', handle), errorBody: openAiError };
 }
 
-/** The protocol's document says {"live"} for this call, by mistake. Clients read the status, or either field. */
+/**
+ * By mistake, the protocol's document also names the field of this call "live". Clients read the HTTP status, or one of
+ * the two fields.
+ */
 function readyAnswer(readiness: Readiness): Answer {
   const { ready } = readiness;
   return jsonAnswer(

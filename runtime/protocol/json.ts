@@ -15,7 +15,7 @@ export type JsonRules = {
   readonly advice?: string;
 };
 
-/** The parts of a JSON text. Exact for valid JSON, an upper bound for other text. */
+/** Counts of the parts of a JSON text. They are exact for valid JSON, and upper bounds for other text. */
 export type JsonParts = {
   /** Bytes of the text. */
   readonly bytes: number;
@@ -44,7 +44,7 @@ for (const [chars, kind] of [
 ] as const) {
   for (const char of chars) kindOf[char.charCodeAt(0)] = kind;
 }
-/** What each kind of byte adds to the depth. */
+/** How much each kind of byte adds to the depth. */
 const stepOf = Int8Array.of(0, 1, 1, -1, 0, 0, 0, 0);
 const quote = 0x22;
 const backslash = 0x5c;

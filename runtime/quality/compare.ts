@@ -2,8 +2,9 @@
  * Compares an answer with the expected one.
  *
  * Owns:   the meaning of each metric, for one pair of answers (`compareOutputs`) and for many (`Score`), for golden
- *         sets and live samples. An answer that lacks an output, has another type or shape, or has a non-finite number
- *         in place of a finite one gets its metric's worst value and a note. A metric that does not apply is `unfit`.
+ *         sets and live samples. An answer gets its metric's worst value and a note when it lacks an output, has
+ *         another type or shape, or has a non-finite number where a finite number is expected. A metric that does not
+ *         apply is `unfit`.
  * Pure.   Made for a sidecar: one pass over the elements, without copies except of words.
  */
 import { goldenMetrics, isError, type GoldenMetric } from '../../api/golden-metrics.ts';
@@ -223,7 +224,8 @@ function ofWords(want: Tensor, got: Tensor): Comparison {
   if (want.type !== 'string' || got.type !== 'string')
     return { kind: 'unfit', problem: 'is not text: WordErrorRate applies to outputs of datatype BYTES' };
   const [right, answer] = [wordsOf(want.data), wordsOf(got.data)];
-  // The expected text is empty: every word of the answer is an insertion. Weight 1 keeps them in the mean.
+  // The expected text is empty: every word of the answer is an insertion. With weight 1, these errors count in the
+  // mean.
   const weight = Math.max(1, right.length);
   return { kind: 'compared', value: wordErrors(right, answer) / weight, weight };
 }
@@ -241,8 +243,8 @@ function shown(value: unknown): string {
 type Label = string;
 
 /**
- * One label for each vector along the last dimension; for integers, booleans and text, one for each element.
- * A vector that contains NaN gets a label that equals no other label.
+ * One label for each vector along the last dimension; for integers, booleans and text, one label for each element. A
+ * vector that contains NaN gets a label that equals no other label.
  */
 function topOfRows(tensor: Tensor): readonly Label[] {
   const size = tensor.dims.at(-1) ?? 1;

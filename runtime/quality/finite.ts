@@ -1,5 +1,5 @@
 /**
- * Finds non-finite numbers in an answer: the only possible check when there is no expected answer.
+ * Finds non-finite numbers in an answer: the only possible check when the expected answer is unknown.
  *
  * Pure.
  */

@@ -14,7 +14,10 @@ export function valueAt(tensor: Numbers, index: number): number {
   return tensor.type === 'float16' ? halfToNumber(value) : value;
 }
 
-/** The largest |want - got|; 0 for empty tensors. Both have the same length; non-finite elements are equal in both. */
+/**
+ * The largest |want - got|; 0 for empty tensors. Both tensors have the same length, and their non-finite elements are
+ * equal.
+ */
 export function largestErrorOf(want: Numbers, got: Numbers): number {
   let largest = 0;
   for (let index = 0; index < want.data.length; index += 1) {
@@ -33,12 +36,12 @@ export function cosineOf(want: Numbers, got: Numbers, rowSize: number): number {
   return lowest;
 }
 
-/** 1 for two rows of zeros. 0 if only one of them is all zeros, because it has no direction. */
+/** Returns 1 for two rows of zeros. Returns 0 if only one row is all zeros, because a row of zeros has no direction. */
 function cosineOfRow(want: Numbers, got: Numbers, from: number, to: number): number {
   let [dot, wantSquares, gotSquares] = [0, 0, 0];
   for (let index = from; index < to; index += 1) {
     const [a, b] = [valueAt(want, index), valueAt(got, index)];
-    // The caller has checked that non-finite elements are equal in both, so they are skipped.
+    // The caller has checked that the non-finite elements of both rows are equal, so they are skipped.
     if (!Number.isFinite(a)) continue;
     dot += a * b;
     wantSquares += a * a;

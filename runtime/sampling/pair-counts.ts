@@ -1,4 +1,4 @@
-/** Pairs of service times, and this pod's counts of them since its start, for the report. */
+/** Pairs of service times, and this pod's counts of pairs since its start, for the report. */
 import { pairSources, type Pairs, type PairSource } from '../../api/report.ts';
 
 /** One request that both revisions answered. `ratio`: service time of this pod's runtime divided by stable's. */
@@ -10,9 +10,10 @@ export type Pair = {
 };
 
 /**
- * Why a probe or a replay gave no pair. StableNotAlone, NotAlone: that runtime was not idle, shared the run, or has a
- * version that does not report this. Busy: a runtime serves users' requests. Refused: a runtime refused or failed.
- * NoInputs: no golden input is available. Unreachable: no pod of stable answered.
+ * Why a probe or a replay gave no pair. StableNotAlone (stable's runtime), NotAlone (this pod's runtime): the runtime
+ * was not idle, ran the request together with others, or has a version that does not report this. Busy: a runtime
+ * serves users' requests. Refused: a runtime refused or failed. NoInputs: no golden input is available. Unreachable: no
+ * pod of stable answered.
  */
 export type PairSkip = 'StableNotAlone' | 'NotAlone' | 'Busy' | 'Refused' | 'NoInputs' | 'Unreachable';
 

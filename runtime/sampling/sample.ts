@@ -20,8 +20,8 @@ export type Sample = {
   readonly tier: string;
   readonly sizeClass: number;
   /**
-   * Service time in milliseconds, without the queue. Absent: it cannot be compared, because the runtime was not idle
-   * (beside.ts).
+   * Service time in milliseconds, without the queue. Absent when the time cannot be compared, because the runtime was
+   * not idle (beside.ts).
    */
   readonly serviceMs?: number;
 };

@@ -2,7 +2,8 @@
  * Offers the calls of clients to the sampler: the body when it has arrived, the answer when the call ends.
  *
  * Owns:  which parts of a call a sample contains.
- * Limits: only whole answers are copied, and only those that the sampler may keep; streamed ones never.
+ * Limits: an answer is only copied when it is complete in memory and the sampler may keep it. Streamed answers are
+ *         never copied.
  * Ends:  a draft is settled with its call: kept when the answer is a result, dropped otherwise.
  */
 import { present } from '../../api/present.ts';

@@ -16,7 +16,7 @@ export type SamplerDeps = {
   readonly limitBytes: number;
 };
 
-/** A chosen request without its answer. The caller calls exactly one of the functions, once. */
+/** A chosen request that waits for its answer. The caller calls exactly one of the functions, once. */
 export type Draft = {
   readonly answered: (what: Omit<Sample, 'request'>) => void;
   readonly dropped: () => void;
@@ -68,7 +68,10 @@ export class Sampler {
     return { samples: this.#samples.length, bytes: this.#heldBytes + this.#draftBytes };
   }
 
-  /** Samples this share of requests (0 to 1) for the next `lapseMs`. 0 turns sampling off and drops all samples. */
+  /**
+   * Samples this share of requests (0 to 1) for the next `lapseMs`. A share of 0 turns sampling off and drops all
+   * samples.
+   */
   ask(share: number): void {
     this.#callOffLapse();
     this.#share = share;

@@ -8,7 +8,7 @@ import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 
-export type LastResort = {
+export type LastResortDeps = {
   readonly clock: Clock;
   readonly logger: Logger;
   /** The model's name, for messages. */
@@ -22,12 +22,18 @@ export type LastResort = {
   readonly kill: () => void;
 };
 
-/** Times before the end of the grace period: clients need time to receive the answers, and the kubelet kills later. */
+/**
+ * Both times count back from the end of the grace period. Clients need time to receive the answers, and the process
+ * must kill itself before the kubelet does.
+ */
 const answerBeforeMs = 3000;
 const killBeforeMs = 1000;
 
-/** Starts the timers. Requests may finish until 3 s before the end of the grace period, or half of it when short. */
-export function endAfterGrace({ clock, logger, model, graceMs, runs, giveUp, sayLast, kill }: LastResort): void {
+/**
+ * Starts the timers. Requests may finish until 3 s before the end of the grace period. If the grace period is short,
+ * they may use half of it.
+ */
+export function endAfterGrace({ clock, logger, model, graceMs, runs, giveUp, sayLast, kill }: LastResortDeps): void {
   const answerAtMs = Math.max(graceMs / 2, graceMs - answerBeforeMs);
   const killAtMs = Math.max(answerAtMs, graceMs - killBeforeMs);
   clock.after(answerAtMs, () => {

@@ -50,7 +50,8 @@ export type Room = Machine & { readonly memoryBytes: number | undefined; readonl
 export function planServing(config: RuntimeConfig, prepared: Prepared, machine: Room): ServingPlan {
   const { threads, notes } = planWorkers(config, prepared, machine);
   const signature = signatureOf(prepared.info);
-  // `prepare` found these providers to work here. It refuses the model when fallbackPolicy forbids a fallback.
+  // `prepare` found that these providers work on this machine. `prepare` also refuses the model when fallbackPolicy
+  // forbids a fallback.
   const providers = config.execution.providers.filter(({ name }) => prepared.providerChain.includes(name));
   const session = sessionOptions({
     execution: {
@@ -89,7 +90,10 @@ function aloneNotes({ batching: { maxBatchSize } }: RuntimeConfig, because: stri
     : [`requests are not batched although batching.maxBatchSize is ${maxBatchSize}: ${because}`];
 }
 
-/** One worker per core by profile, but not more than memory allows. An explicit number is honoured, with a warning. */
+/**
+ * Plans the workers by the profile, but not more than fit into memory. An explicit number of workers is honoured, with
+ * a warning when it does not fit.
+ */
 function planWorkers(
   { execution }: RuntimeConfig,
   { resolved }: Prepared,
@@ -136,7 +140,7 @@ const measuredRows = 8;
 const measuringShare = 1 / 4;
 const measuringMs = 4000;
 const measuringPatienceMs = 40_000;
-/** Share of the memory for runs that a measured run may be expected to take. */
+/** A run is measured only if it is predicted to take at most this share of the memory for runs. */
 const measuringRoom = 1 / 2;
 
 export class LoadedModel implements ProtocolModel {
@@ -246,7 +250,7 @@ export class LoadedModel implements ProtocolModel {
     return this.#shares.now;
   }
 
-  /** Messages about requests that the model would accept and the memory limit does not allow. */
+  /** Messages about requests that the model accepts, but for which the memory limit is too low. */
   get notes(): readonly string[] {
     const {
       maxTokens,
@@ -280,7 +284,7 @@ export class LoadedModel implements ProtocolModel {
     const { clock, readAnonymous } = this.#deps;
     const { runBytes } = shareMemory(memoryBytes, (await readAnonymous()) ?? 0);
     return measureRuns({
-      // A run with a new size may not end, so it has a timeout.
+      // A run with a new size may never end, so it has a timeout.
       engine: boundedEngine(
         { engine: this.engine, clock, timeoutMs: warmup.timeoutMs, stop },
         clock.monotonic() + warmup.timeoutMs,
@@ -342,7 +346,10 @@ type Parts = {
   readonly shares: { now: MemoryShares };
 };
 
-/** Memory of the codec. A task other than Tensor parses requests on its own thread, so each of the two gets half. */
+/**
+ * Memory of the codec. A task other than Tensor parses requests on its own thread, so the codec and the task get half
+ * of the memory each.
+ */
 function codecBytes({ task }: RuntimeConfig, { parseBytes }: MemoryShares): number {
   return task === 'Tensor' ? parseBytes : Math.floor(parseBytes / 2);
 }

@@ -2,9 +2,8 @@
  * The server of one model.
  *
  * Owns: the order listen, load, warm up, serve, drain, release. Health endpoints answer from the start. drain() loses
- *       no
- *       request: first readiness goes, requests are served until clients stop sending them, then the sockets close, the
- *       queue empties, and sessions are released.
+ *       no request: first the readiness probe fails, and requests are served until clients stop sending them. Then the
+ *       sockets close, the queue empties, and the sessions are released.
  */
 import { AppError } from '../../api/errors.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
@@ -55,7 +54,10 @@ export type ModelServerDeps = Pick<LoadingDeps, 'loadEngine' | 'sourceFile' | 'c
   readonly serverVersion: string;
   readonly cpuFeatures: readonly string[];
   readonly throttledSeconds: () => number | undefined;
-  /** Decides which requests may take samples or are not counted. Absent: none of them. */
+  /**
+   * Decides which requests may take samples, and which are not counted. Absent: no request may take samples, and all
+   * are counted.
+   */
   readonly door?: Door;
   /** Reads /proc/self/status; replaced in tests. */
   readonly readMemory?: () => Promise<string>;
@@ -346,8 +348,8 @@ export class ModelServer {
   }
 
   /**
-   * Whether a sidecar's request may run: no request is queued, and with several workers two of them are free. An empty
-   * queue is not enough, because a run of bulk requests cannot be stopped.
+   * Whether a sidecar's request may run: no request is queued, and if the server has several workers, two workers are
+   * free. An empty queue is not enough, because a run of bulk requests cannot be stopped.
    */
   get #isIdle(): boolean {
     const { freeSlots = 0, workers } = this.#model?.engine ?? {};

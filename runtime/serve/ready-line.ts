@@ -35,7 +35,7 @@ export function readyLine({ config, signature, url, metricsUrl, alone }: ReadyFa
   );
 }
 
-/** A request for inference; for metadata when the inputs are large or have no JSON form. */
+/** A request for inference, or a request for metadata when the inputs are large or have no JSON form. */
 function tensorExample(name: string, signature: Signature, url: string): string {
   const path = `${url}/v2/models/${name}`;
   const inputs = Object.entries(trialInputs(signature.inputs, { fill: fills[0], rows: 1, seed: 1 }) ?? {});

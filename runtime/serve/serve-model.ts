@@ -25,14 +25,17 @@ import { endAfterGrace } from './last-resort.ts';
 import { ModelServer } from './model-server.ts';
 import { cpuFeatures } from '../config/node-facts.ts';
 
-export type Serving = {
+export type ServingDeps = {
   readonly config: RuntimeConfig;
   readonly prepared: Prepared;
   readonly settings: ListenSettings;
   /** Undefined: last words are not written. */
   readonly terminationLog: string | undefined;
   readonly logger: Logger;
-  /** Decides which requests may take samples or are not counted. Absent: none of them. */
+  /**
+   * Decides which requests may take samples, and which are not counted. Absent: no request may take samples, and all
+   * are counted.
+   */
   readonly door?: Door;
   readonly onReady: (server: ModelServer) => void;
   /** Aborted on Ctrl-C: the drain does not wait until clients stop sending requests. */
@@ -43,7 +46,7 @@ export type Serving = {
 const patienceMs = 10_000;
 /** Time to end after the drain when runs are stuck. */
 const hopelessMs = 3000;
-/** Part of the grace period after the drain, for current requests and for releasing the model. */
+/** The part of the grace period that is reserved after the drain for current requests and for releasing the model. */
 const closingMs = 10_000;
 
 /** Runs a program and writes its failure as last words. @throws the program's error */
@@ -61,10 +64,10 @@ export async function lastWordsOf(
 }
 
 /** @throws AppError PORT_TAKEN, ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, and errors of the task */
-export async function serveModel(serving: Serving, stop: AbortSignal): Promise<ExitCode> {
-  const { logger, config, onReady, hurry } = serving;
-  const server = makeServer(serving);
-  const { graceMs, drainMs } = serving.settings;
+export async function serveModel(deps: ServingDeps, stop: AbortSignal): Promise<ExitCode> {
+  const { logger, config, onReady, hurry } = deps;
+  const server = makeServer(deps);
+  const { graceMs, drainMs } = deps.settings;
   const lastResort = (withinMs: number): void =>
     endAfterGrace({
       clock: systemClock,
@@ -73,35 +76,35 @@ export async function serveModel(serving: Serving, stop: AbortSignal): Promise<E
       graceMs: withinMs,
       runs: () => server.runs,
       giveUp: (error) => server.giveUp(error),
-      sayLast: (code, message) => sayLast(serving, code, message),
+      sayLast: (code, message) => sayLast(deps, code, message),
       kill: killMyself,
     });
   const endWithin = (): number => {
     if (hurry?.aborted === true) return Math.min(graceMs, patienceMs);
-    // When runs are stuck, only clients need time, to notice that the pod is not ready.
+    // When runs are stuck, the process only waits so that clients can notice that the pod is not ready.
     return server.alive ? graceMs : Math.min(graceMs, drainMs + hopelessMs);
   };
   // On Ctrl-C, the listener that aborts `hurry` must run first.
   stop.addEventListener('abort', () => queueMicrotask(() => lastResort(endWithin())), { once: true });
   await server.listen();
-  // After a crash in native code nothing can be written, so the message is written before.
+  // After a crash in native code this process cannot write a message, so it writes the message now.
   sayLast(
-    serving,
+    deps,
     'ENGINE_LOST',
-    `the process crashed or was killed while ONNX Runtime loaded or warmed up ${serving.prepared.graphPath}`,
+    `the process crashed or was killed while ONNX Runtime loaded or warmed up ${deps.prepared.graphPath}`,
   );
   try {
     await server.load(stop);
   } catch (error) {
     // Write last words before closing, which may end in a kill.
-    if (!stop.aborted) sayLast(serving, error instanceof AppError ? error.code : 'INTERNAL', messageOf(error));
+    if (!stop.aborted) sayLast(deps, error instanceof AppError ? error.code : 'INTERNAL', messageOf(error));
     await leave(server, () =>
       logger.error('the process kills itself because a run of the model does not end', { because: messageOf(error) }),
     );
     if (stop.aborted) return exitCodes.ok;
     throw error;
   }
-  sayLast(serving, undefined, '');
+  sayLast(deps, undefined, '');
   logger.info('model ready', { model: config.name, revision: config.revision, port: server.port });
   onReady(server);
   await aborted(stop);
@@ -110,7 +113,14 @@ export async function serveModel(serving: Serving, stop: AbortSignal): Promise<E
   return exitCodes.ok;
 }
 
-function makeServer({ config, prepared, settings, logger, terminationLog, door = closedDoor }: Serving): ModelServer {
+function makeServer({
+  config,
+  prepared,
+  settings,
+  logger,
+  terminationLog,
+  door = closedDoor,
+}: ServingDeps): ModelServer {
   const limits = readLimits(readKernelFile);
   const clock = systemClock;
   return new ModelServer({
@@ -149,7 +159,7 @@ function killMyself(): void {
 }
 
 function sayLast(
-  { terminationLog, logger }: Pick<Serving, 'terminationLog' | 'logger'>,
+  { terminationLog, logger }: Pick<ServingDeps, 'terminationLog' | 'logger'>,
   code: string | undefined,
   message: string,
 ): void {

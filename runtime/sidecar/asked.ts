@@ -40,7 +40,7 @@ export const nothingAsked: Asked = { peers: [], sample: 0 };
 export const maxPeers = 16;
 
 /**
- * @param peersToken value of its header; ignored when it is not a token
+ * @param peersToken value of the header for the token of `peers`; ignored when it is not a token
  * @throws AppError REQUEST_INVALID
  */
 export function askedIn(query: URLSearchParams, peersToken?: unknown): Asked {

@@ -1,9 +1,10 @@
 /**
- * Reads the runtime's counters once a second; keeps the latest report, and the ring of blocks made of the differences.
+ * Reads the runtime's counters once a second. Keeps the latest report, and the ring of blocks, which is made from the
+ * differences between readings.
  *
- * Owns:  the loop and its pauses. After `stop` it reads on until the runtime's socket is closed, because requests that
- *        are answered while the pod drains count, too.
- * Ends:  `run` returns when the runtime is gone after `stop`, or `drainLimitMs` after `stop`.
+ * Owns:  the loop and its pauses. After `stop` it continues to read until the runtime's socket is closed, because
+ *        requests that are answered while the pod drains also count.
+ * Ends:  after `stop`, `run` returns when the runtime has ended, and at the latest after `drainLimitMs`.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { backoffMs } from '../../lib/retry.ts';
@@ -25,7 +26,7 @@ export const intervalMs = 1_000;
 export const drainLimitMs = 60_000;
 const drainIntervalMs = 250;
 const backoff = { baseMs: intervalMs, maxMs: 4_000 };
-/** The loop is stuck when a turn takes longer than this; it exceeds every deadline and pause in the loop. */
+/** The loop is stuck when a turn takes longer than this. The value exceeds every deadline and pause in the loop. */
 const stuckAfterMs = 30_000;
 
 export class Collector {
@@ -55,7 +56,7 @@ export class Collector {
     return blocksOf(this.#ring, from, limitBytes);
   }
 
-  /** Counts a comparison of an answer of this pod with stable's. */
+  /** Counts one comparison of an answer of this pod with stable's answer. */
   compared(comparison: { readonly tier: string; readonly sizeClass: number; readonly agrees: boolean }): void {
     if (this.#ring !== undefined) this.#ring = withComparison(this.#ring, comparison);
   }
@@ -106,7 +107,10 @@ export type Collected = {
   readonly readAtMs?: number;
 };
 
-/** A single answer may be missing on a busy machine; after this long without one, the runtime is reported not ready. */
+/**
+ * On a busy machine a single answer may be missing. When no answer has arrived for this long, the runtime is reported
+ * as not ready.
+ */
 export const silentAfterMs = 5_000;
 
 /** `bootId` of reports made before the runtime's first answer. */

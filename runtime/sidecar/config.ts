@@ -11,7 +11,7 @@ import { AppError } from '../../api/errors.ts';
 import { env, paths, ports } from '../../api/names.ts';
 
 export type SidecarConfig = {
-  /** Where `/report` is served. The first is the pod's address, at which the runtime listens, too. */
+  /** The addresses at which `/report` is served. The first is the pod's address, at which the runtime also listens. */
   readonly addresses: readonly [string, ...string[]];
   readonly reportPort: number;
   readonly countersPort: number;
@@ -58,7 +58,8 @@ function revisionIn(configDir: string): string {
     const revision = (config as { readonly revision?: unknown } | null)?.revision;
     return typeof revision === 'string' ? revision : 'unknown';
   } catch {
-    // The runtime reports errors of its config; the sidecar's reports only lack the revision until then.
+    // The runtime reports errors of its config. Without the config, only the revision is missing in the sidecar's
+    // reports.
     return 'unknown';
   }
 }

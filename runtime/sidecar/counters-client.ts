@@ -1,8 +1,8 @@
 /**
  * Reads the runtime's counters once (`GET http://POD_IP:8082/counters`), and sets the share of requests to sample.
  *
- * Limits: the body has at most `reportLimitBytes`, and must arrive within `deadlineMs`. Failures are values, because a
- *         runtime that is starting, busy or gone is what the sidecar reports.
+ * Limits: the body has at most `reportLimitBytes`, and must arrive within `deadlineMs`. Failures are returned as
+ *         values, because the sidecar reports that a runtime is starting, is busy or has ended.
  * Why:    node:http instead of fetch, whose client would double the memory of the sidecar in every pod.
  */
 import { get, type Agent } from 'node:http';

@@ -1,9 +1,9 @@
 /**
- * The sidecar: a small process beside the runtime that reports the state of the pod.
+ * The sidecar: a small process next to the runtime that reports the state of the pod.
  *
  * Owns:  the wiring of collector, golden run, replayer, prober and server. It is a separate process so that it can
  *        report on a runtime that hangs, was killed for its memory, or never started.
- * Ends:  after `stop` it serves reports while the runtime drains, and ends when the runtime is gone.
+ * Ends:  after `stop` it serves reports while the runtime drains, and ends when the runtime has ended.
  */
 import { Agent } from 'node:http';
 import type { Agreement, GoldenResult, Pairs, Report } from '../../api/report.ts';
@@ -21,15 +21,15 @@ import { PodGolden } from './golden/pod-golden.ts';
 import { podProber } from './replay/pod-prober.ts';
 import { podReplayer } from './replay/pod-replayer.ts';
 import { takeBytes } from './samples-client.ts';
-import { serveReports, type Served } from './server.ts';
+import { serveReports, type ReportServerDeps } from './server.ts';
 import { Standing } from './standing.ts';
 
-/** A busy machine answers within 50 ms. The operator's own deadline for a report is 2 s, too. */
+/** Even a busy machine answers within 50 ms. The operator's own deadline for a report is also 2 s. */
 const readDeadlineMs = 2_000;
 
 /**
  * @param environment POD_IP: the address to listen on and of the runtime; ONNX_CONFIG_DIR: the folder of the config
- * @returns 0 once the runtime is gone after `stop`
+ * @returns 0, after `stop` and once the runtime has ended
  * @throws AppError BAD_CONFIG, PORT_TAKEN
  */
 export async function runSidecar(
@@ -108,7 +108,7 @@ function partsOf(config: SidecarConfig, logger: Logger) {
 }
 
 /** The data behind the sidecar's routes. */
-function servedOf({ collector, golden, pairs, replayer, standing, door, takeSamples }: Parts): Served {
+function servedOf({ collector, golden, pairs, replayer, standing, door, takeSamples }: Parts): ReportServerDeps {
   return {
     report: () =>
       withFindings(collector.report, { golden: golden.result(), agreement: replayer.agreement, pairs: pairs.pairs }),

@@ -2,7 +2,7 @@
  * The runtime's counts of the last half hour, in blocks of 20 s of wall-clock time.
  *
  * Owns:   the assignment of differences between readings to blocks. Blocks from `since` on are complete; a difference
- *         that may belong to several blocks moves `since` behind them.
+ *         that may belong to several blocks moves `since` to the first block after them.
  * Limits: `maxBlocks` blocks, `ringLimitBytes` of JSON; the oldest blocks are dropped first. Pure.
  */
 import { maxBlockClasses } from '../../api/report.ts';
@@ -41,20 +41,26 @@ export type Ring = {
   /** Block and time of the last reading. */
   readonly readBlock: number;
   readonly readAtMs: number;
-  /** The first complete block; greater than `readBlock` until the first complete block begins. */
+  /** The index of the first complete block. It is greater than `readBlock` until that block begins. */
   readonly since: number;
-  /** Number of the last change. It keeps growing when `since` moves, so that a later count of a block wins. */
+  /**
+   * Number of the last change. It keeps growing when `since` moves, so that a reader of two counts of a block knows
+   * which one is later.
+   */
   readonly seq: number;
   readonly held: readonly Held[];
 };
 
-/** Thirty minutes, for history before a window; the operator can be away for as long without loss. */
+/**
+ * Thirty minutes, which the noise history before a window needs. The operator may also be down for this long without
+ * losing counts.
+ */
 export const maxBlocks = 90;
 /** A quarter of a report is reserved for its other fields. */
 export const ringLimitBytes = (reportLimitBytes * 3) / 4;
 /**
- * Longest time between two readings in adjacent blocks whose difference is assigned to the later block. At half a
- * block, most of the counts in a block were made during that block.
+ * Longest time between two readings in adjacent blocks whose difference is assigned to the later block. With half a
+ * block as the limit, most of the counts in a block were made during that block.
  */
 export const attributableMs = (blockSeconds * 1000) / 2;
 
@@ -65,8 +71,8 @@ export function nextRing(
   at: ReadAt,
 ): Ring {
   const now = { bootId, counted: traffic, readBlock: blockAt(at.wallMs), readAtMs: at.monotonicMs };
-  // The time of the counts in a first reading is unknown, so the first complete block is the next one. A runtime that
-  // has counted nothing has no counts in the current block either, so that block is complete.
+  // The time of the counts in a first reading is unknown, so the first complete block is the next one. If the runtime
+  // has not counted a request yet, the current block is known to be empty so far, so it is complete.
   if (before?.bootId !== bootId)
     return { ...now, since: traffic.some(isSomething) ? now.readBlock + 1 : now.readBlock, seq: 0, held: [] };
   const change = differenceOf(before.counted, traffic);
@@ -96,8 +102,8 @@ function attributedTo(
 }
 
 /**
- * Adds a comparison of an answer with stable's to the block of the last reading.
- * It is ignored while the ring's first block has not begun.
+ * Adds a comparison of an answer with stable's answer to the block of the last reading. The comparison is ignored while
+ * the ring's first block has not begun.
  */
 export function withComparison(
   ring: Ring,
@@ -128,7 +134,8 @@ function withCount(ring: Ring, one: BlockTraffic): Ring {
  * The blocks for a report.
  *
  * @param from index of the first block
- * @param limitBytes limit of their JSON; if not all fit, `since` is moved to the oldest of the newest blocks that fit
+ * @param limitBytes limit of their JSON; if not all blocks fit, only the newest are returned, and `since` is the oldest
+ * of them
  * @returns undefined when no block is complete
  */
 export function blocksOf(ring: Ring | undefined, from = 0, limitBytes = ringLimitBytes): Blocks | undefined {

@@ -1,8 +1,8 @@
 /**
  * Takes samples: from this pod's runtime to pass them on, or from the sidecar of a stable pod to replay them.
  *
- * Owns:   the request. Never rejects: without samples there is nothing to compare.
- * Limits: the answer has at most `takenLimitBytes` and a head, and must arrive within `deadlineMs`.
+ * Owns:   the request. Never rejects: a failed request only means that no samples are compared.
+ * Limits: the answer has at most `takenLimitBytes` plus its head, and must arrive within `deadlineMs`.
  * Why:    POST instead of GET, because each sample is handed out only once.
  */
 import { request, type Agent, type IncomingMessage } from 'node:http';

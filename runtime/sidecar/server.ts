@@ -17,7 +17,7 @@ import type { Door } from '../config/access-file.ts';
 import { askedIn, type Asked } from './asked.ts';
 
 /** The data behind the routes; every function is called at each request. */
-export type Served = {
+export type ReportServerDeps = {
   /** The report without blocks. */
   readonly report: () => Report;
   /** @param from index of the first block @param limitBytes limit of their JSON */
@@ -41,8 +41,12 @@ const compressFromBytes = 1_024;
 export type EndServing = () => Promise<void>;
 
 /** @throws AppError PORT_TAKEN */
-export async function serveReports(served: Served, addresses: readonly string[], port: number): Promise<EndServing> {
-  const app = sidecarApp(served);
+export async function serveReports(
+  deps: ReportServerDeps,
+  addresses: readonly string[],
+  port: number,
+): Promise<EndServing> {
+  const app = sidecarApp(deps);
   const servers: HttpServer[] = [];
   const end: EndServing = async () => {
     await Promise.all(servers.map((server) => server.close(0)));
@@ -57,16 +61,16 @@ export async function serveReports(served: Served, addresses: readonly string[],
 }
 
 /** The routes without a socket, also used by tests. */
-export function sidecarApp(served: Served): Express {
+export function sidecarApp(deps: ReportServerDeps): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
   // In production mode Express leaves the stack trace out of error answers.
   app.set('env', 'production');
-  app.get('/report', (request, response) => answerReport(served, request, response));
-  app.post('/samples', (request, response) => answerSamples(served, request, response));
+  app.get('/report', (request, response) => answerReport(deps, request, response));
+  app.post('/samples', (request, response) => answerSamples(deps, request, response));
   app.get('/healthz', (_request, response) => {
-    const alive = served.alive();
+    const alive = deps.alive();
     response
       .status(alive ? 200 : 500)
       .type('text/plain')
@@ -79,7 +83,7 @@ export function sidecarApp(served: Served): Express {
   return app;
 }
 
-async function answerReport(served: Served, request: Request, response: Response): Promise<void> {
+async function answerReport(deps: ReportServerDeps, request: Request, response: Response): Promise<void> {
   let asked: Asked;
   try {
     asked = askedIn(queryOf(request), request.headers[peersTokenHeader]);
@@ -88,12 +92,17 @@ async function answerReport(served: Served, request: Request, response: Response
     response.status(400).json({ error: { code: error.code, message: error.message } });
     return;
   }
-  // A report needs no token. Instructions without the token are ignored, so other readers do not change the operator's.
-  if (served.door.isOpenTo(request.headers[tokenHeader])) served.onAsked?.(asked);
-  await send(reportText(served, asked), request, response);
+  // A report needs no token. Instructions without the token are ignored, so other readers cannot change the operator's
+  // instructions.
+  if (deps.door.isOpenTo(request.headers[tokenHeader])) deps.onAsked?.(asked);
+  await send(reportText(deps, asked), request, response);
 }
 
-async function answerSamples({ takeSamples, door }: Served, request: Request, response: Response): Promise<void> {
+async function answerSamples(
+  { takeSamples, door }: ReportServerDeps,
+  request: Request,
+  response: Response,
+): Promise<void> {
   if (!door.isOpenTo(request.headers[tokenHeader])) {
     const error = new AppError('TOKEN_MISSING', { what: 'samples of live requests' });
     response.status(401).json({ error: { code: error.code, message: error.message } });
@@ -115,7 +124,7 @@ function queryOf({ url }: Request): URLSearchParams {
 }
 
 /** The report with as many of the newest blocks as fit into `reportLimitBytes`. */
-function reportText({ report, blocks }: Served, { blocksFrom }: Asked): string {
+function reportText({ report, blocks }: ReportServerDeps, { blocksFrom }: Asked): string {
   const rest = report();
   const restText = JSON.stringify(rest);
   const claimed = blocks?.(blocksFrom, reportLimitBytes - Buffer.byteLength(restText) - ',"blocks":'.length);

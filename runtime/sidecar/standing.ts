@@ -1,7 +1,7 @@
 /**
  * The operator's latest instructions, until they expire.
  *
- * Owns:  their expiry, so that pods stop sampling and replaying when the operator is gone.
+ * Owns:  their expiry, so that pods stop sampling and replaying when the operator stops asking.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { nothingAsked, type Asked } from './asked.ts';

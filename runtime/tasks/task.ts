@@ -13,7 +13,7 @@ import type { ClientError, TaskCall, TaskReply } from '../call/call.ts';
 import type { Signature } from '../engine/signature.ts';
 
 /** What a task gets after the model is loaded and before it is warmed up. */
-export type TaskContext = {
+export type TaskDeps = {
   readonly config: RuntimeConfig;
   readonly signature: Signature;
   readonly inference: Inference;
@@ -25,7 +25,7 @@ export type TaskContext = {
   readonly logger: Logger;
 };
 
-export type TaskFactory = (context: TaskContext) => Promise<Task>;
+export type TaskFactory = (deps: TaskDeps) => Promise<Task>;
 
 export interface Task {
   readonly routes: readonly TaskRoute[];

@@ -1,4 +1,4 @@
-/** Comments name files and functions that exist. */
+/** Checks that the files and functions that comments name exist. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ const folders = [
   'docs',
 ];
 
-/** A file → its text. */
+/** Paths of files, each with its text. */
 type Files = ReadonlyMap<string, string>;
 
 function filesOfRepository(): Files {
@@ -43,22 +43,22 @@ function commentsIn(source: string): readonly string[] {
   );
 }
 
-/** Paths and bare names of source files; those after `./` are parts of examples. */
+/** Paths and bare names of source files. A name after `./` is part of an example and is not checked. */
 const fileName = /(?<![\w./*-])[\w-][\w./-]*\.(?:ts|cjs|mjs)\b/g;
-/** Pages of this repository; other projects have some, too. */
+/** Documents of this repository. Comments may also name documents of other projects. */
 const pageName = /(?<![\w./*-])(?:docs\/[\w./-]+|[A-Z]+)\.md\b/g;
 const callName = /(?<![\w.])([A-Za-z_]\w*)\(\)/g;
-/** `(constants.ts, tuning)` */
+/** For example `(constants.ts, tuning)`. */
 const nameInFile = /\(([\w./-]+\.ts), ([A-Za-z_]\w*)\)/g;
 
-/** Files that a comment may mean by a name: with any folder before it. */
+/** The files that a name in a comment may mean, in any folder. */
 function meant(name: string, files: Files): readonly string[] {
   return [...files.keys()].filter((path) => path === name || path.endsWith(`/${name}`));
 }
 
-/** What the comments of sources name and what does not exist, in words. */
+/** One sentence for each file, page or function that a comment names and that does not exist. */
 function staleNames(files: Files): readonly string[] {
-  // The tests of this folder make sources up.
+  // The tests in test/arch contain invented sources.
   const sources = [...files].filter(([path]) => !path.endsWith('.md') && !path.startsWith('test/arch/'));
   const words = new Set(sources.flatMap(([, text]) => withoutComments(text).match(/[A-Za-z_]\w*/g) ?? []));
   return sources.flatMap(([path, text]) =>

@@ -1,4 +1,7 @@
-/** Folders point only the way docs/architecture.md says, and the pure ones do not reach for the world. */
+/**
+ * Checks that folders import only what docs/architecture.md allows, and that pure folders do not use clocks, IO and the
+ * like.
+ */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
@@ -6,9 +9,11 @@ import { importsOf, withoutComments } from '../support/imports.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 
-/** What every runtime folder may import beside its row. */
+/** Folders that every folder of kube, operator, runtime, local and cli may import. */
 const anywhere = ['lib', 'api'];
-/** The folders of kube/ that speak to an API server; kube/schema judges objects alone. */
+/**
+ * The folders of kube/ that connect to an API server. kube/schema only validates objects, so it is not in this list.
+ */
 const kube = ['kube', 'kube/client', 'kube/cache', 'kube/controller', 'kube/events'];
 const pureOperator = ['operator/rollout', 'operator/analysis', 'operator/resources'];
 // prettier-ignore
@@ -17,7 +22,10 @@ const runtimeFolders = [
   'transport', 'sidecar', 'serve',
 ].map((folder) => `runtime/${folder}`);
 
-/** Home → what it may import beside itself and packages. A home is the longest of these a path begins with. */
+/**
+ * Each folder with the folders that it may import in addition to itself and packages. A file belongs to the longest
+ * folder name that its path begins with.
+ */
 // prettier-ignore
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   api: [],
@@ -65,7 +73,10 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: [...anywhere, 'cli/commands', 'cli/text'],
 };
 
-/** Folders whose functions are functions of their arguments: no clock, chance, environment, IO or waiting. */
+/**
+ * Folders whose functions depend on their arguments only. They use no clock, random numbers, environment or IO, and
+ * they do not wait.
+ */
 const pure = ['operator/rollout', 'operator/analysis', 'operator/resources', 'api'];
 const worldly: Readonly<Record<string, RegExp>> = {
   'the clock': /\bDate\.now\(|\bnew Date\(\)|\bperformance\.now\(/,
@@ -76,7 +87,7 @@ const worldly: Readonly<Record<string, RegExp>> = {
   waiting: /\bawait\b|\basync\b/,
 };
 
-/** Packages that only one place may load. */
+/** Packages that only the given folders may import. */
 const onlyIn: Readonly<Record<string, readonly string[]>> = {
   'onnxruntime-node': ['runtime/engine', 'runtime/prepare'],
   '@kubernetes/client-node': ['kube/client'],
@@ -95,7 +106,7 @@ function homeOf(path: string): string | undefined {
     .sort((a, b) => b.length - a.length)[0];
 }
 
-/** Everything wrong with one file, in words. */
+/** One sentence for each violation in a file. */
 function violations(path: string, source: string): readonly string[] {
   const home = homeOf(path);
   if (home === undefined) return [];

@@ -1,4 +1,7 @@
-/** What a constructor is given to work with has one name: a parameter `deps` of a type `…Deps`. */
+/**
+ * What a constructor, a factory or a call is given to work with has one name: a parameter `deps` of a type `…Deps`.
+ * A clock, a logger or a registry of metrics marks such a type; settings and data have other names.
+ */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,75 +12,93 @@ const folders = ['api', 'lib', 'kube', 'operator', 'runtime', 'local', 'cli'];
 
 type Declared = { readonly name: string; readonly body: string };
 
-/** Types that are declared as objects, with what is between their outermost braces. */
+/** Types that are declared as objects, with the text between their outermost braces. */
 function objectTypesIn(text: string): readonly Declared[] {
-  return [...text.matchAll(/^(?:export )?(?:type|interface) (\w+)[^={;]*=?[^;{]*\{\n([\s\S]*?)^\}/gm)].map(
-    ([, name = '', body = '']) => ({ name, body }),
+  const long = text.matchAll(/^(?:export )?(?:type|interface) (\w+)[^={;]*=?[^;{]*\{\n([\s\S]*?)^\}/gm);
+  // On one line, fields begin after a brace or a semicolon; below they begin a line.
+  const short = [...text.matchAll(/^(?:export )?type (\w+)[^=;\n]*= ([^\n]*)$/gm)].map(
+    ([, name = '', body = '']) => [undefined, name, body.replaceAll(/[{;] /g, '\n  ')] as const,
   );
+  return [...long, ...short].map(([, name = '', body = '']) => ({ name, body }));
 }
 
-/** Types with a clock or a logger. */
+/** Fields with a clock, a logger or a registry; a type inside another one has its own fields. */
+const worldly = /^ {2}(?:readonly )?\w+\??: (?:Clock|Logger|Registry)\b/m;
+
+/** Types with a clock, a logger or a registry. */
 function bagsIn(text: string): readonly string[] {
   return objectTypesIn(withoutComments(text))
-    .filter(({ body }) => /^ {2}(?:readonly )?(?:clock|logger)\??: /m.test(body))
+    .filter(({ body }) => worldly.test(body))
     .map(({ name }) => name);
 }
 
-/** Types of what the constructors of a file are given. */
-function givenIn(text: string): readonly string[] {
-  return [...withoutComments(text).matchAll(/\bconstructor\(([^)]*)\)/g)].flatMap(([, list = '']) =>
-    [...list.matchAll(/\w+: (\w+)/g)].map(([, name = '']) => name),
-  );
+/** Parameters whose type is written in place and has a clock, a logger or a registry. */
+function namelessBags(text: string): readonly string[] {
+  return [...withoutComments(text).matchAll(/[(,]\s*(\w+|\{[^{}]*\})\??: \{([^{}]*)\}/g)]
+    .filter(([, , body = '']) => /\b\w+\??: (?:Clock|Logger|Registry)\b/.test(body))
+    .map(([, name = '']) => name);
 }
 
-/** Fields, and parameters of constructors, that hold a `…Deps` under another name than `deps`. */
+/** Fields of classes, and parameters, that hold a `…Deps` under another name than `deps`. */
 function misnamedHolders(text: string): readonly string[] {
   const plain = withoutComments(text);
-  const fields = [...plain.matchAll(/^ {2}readonly #(\w+): \w+Deps\b/gm)];
-  const parameters = [...plain.matchAll(/\bconstructor\(\s*(?:[^()]*,\s*)?(\w+): \w+Deps\b/g)];
+  const fields = plain.matchAll(/^ {2}readonly #(\w+): \w+Deps\b/gm);
+  // A field of a type ends in a semicolon instead.
+  const parameters = plain.matchAll(/[(,]\s*(\w+)\??: \w+Deps\b(?:<[^<>]*>)?(?=\s*[,)=])/g);
   return [...fields, ...parameters].map(([, name = '']) => name).filter((name) => name !== 'deps');
 }
 
-describe('what a constructor is given', () => {
+describe('what a constructor, a factory or a call is given', () => {
   const texts = folders.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts'))
       .map((name) => [join(folder, name), readFileSync(join(root, folder, name), 'utf8')] as const),
   );
-  const bags = new Set(texts.flatMap(([, text]) => bagsIn(text)));
+  /** `path: name` for each name that one of the files has. */
+  const found = (namesIn: (text: string) => readonly string[]): readonly string[] =>
+    texts.flatMap(([path, text]) => namesIn(text).map((name) => `${path}: ${name}`));
 
   it('has a type with the ending Deps', () =>
     assert.deepEqual(
-      texts.flatMap(([path, text]) =>
-        givenIn(text)
-          .filter((name) => bags.has(name) && !name.endsWith('Deps'))
-          .map((name) => `${path}: ${name}`),
-      ),
+      found(bagsIn).filter((name) => !name.endsWith('Deps')),
       [],
     ));
 
-  it('is read', () => assert.ok(bags.size > 20));
+  it('has a type with a name', () => assert.deepEqual(found(namelessBags), []));
 
-  it('is named deps', () =>
-    assert.deepEqual(
-      texts.flatMap(([path, text]) => misnamedHolders(text).map((name) => `${path}: ${name}`)),
-      [],
-    ));
+  it('is named deps', () => assert.deepEqual(found(misnamedHolders), []));
 
-  it('would be noticed under another name', () => {
-    assert.deepEqual(bagsIn('export type PullerOptions = {\n  readonly clock: Clock;\n};\n'), ['PullerOptions']);
-    assert.deepEqual(givenIn('constructor(settings: Settings, options: PullerOptions) {}'), [
-      'Settings',
-      'PullerOptions',
-    ]);
-    assert.deepEqual(misnamedHolders('  readonly #world: PullerDeps;\n  constructor(hands: PullerDeps) {}'), [
-      'world',
-      'hands',
-    ]);
-  });
+  it('is read', () => assert.ok(found(bagsIn).length > 50));
 
-  it('may stand beside settings', () => {
-    assert.deepEqual(bagsIn('type Settings = {\n  readonly port: number;\n};\n'), []);
-    assert.deepEqual(misnamedHolders('  constructor(settings: Settings, deps: PullerDeps) {}'), []);
+  // prettier-ignore
+  const mustFind: readonly { readonly name: string; readonly namesIn: (text: string) => readonly string[];
+    readonly text: string; readonly want: readonly string[] }[] = [
+    { name: 'a type with another ending', namesIn: bagsIn, want: ['PullerOptions'],
+      text: 'export type PullerOptions = {\n  readonly clock: Clock;\n};\n' },
+    { name: 'a type with parameters', namesIn: bagsIn, want: ['Retrying'],
+      text: 'type Retrying<T> = {\n  readonly last: T;\n  readonly now: Clock;\n};\n' },
+    { name: 'an interface with a registry', namesIn: bagsIn, want: ['Served'],
+      text: 'interface Served {\n  registry: Registry;\n}\n' },
+    { name: 'a type on one line', namesIn: bagsIn, want: ['Tools'],
+      text: 'type Tools = { readonly store: Store; readonly logger?: Logger };\n' },
+    { name: 'a parameter with a type of its own', namesIn: namelessBags, want: ['deps', '{ store }'],
+      text: 'constructor(deps: { readonly clock: Clock }) {}\nfunction f(a: A, { store }: { logger: Logger }) {}' },
+    { name: 'a field with another name', namesIn: misnamedHolders, want: ['world'],
+      text: '  readonly #world: PullerDeps;\n' },
+    { name: 'a parameter with another name', namesIn: misnamedHolders, want: ['hands', 'options', 'tools'],
+      text: 'constructor(hands: PullerDeps) {}\nfunction f(\n  a: A,\n  options: PullDeps<T> = {},\n) {}\n' +
+        'const g = (tools: PullDeps) => {};' },
+  ];
+  for (const { name, namesIn, text, want } of mustFind) {
+    it(`would notice ${name}`, () => assert.deepEqual(namesIn(text), want));
+  }
+
+  it('may stand beside settings, be taken apart, and be part of others', () => {
+    const text =
+      'type Settings = {\n  readonly port: number;\n  readonly of: {\n    readonly clock: Clock;\n  };\n};\n' +
+      'type Make = (clock: Clock) => void;\n' +
+      'constructor(settings: Settings, { clock }: PullerDeps, now: () => number) {}\n' +
+      'type ParentDeps = {\n  readonly puller: PullerDeps;\n};\n';
+    assert.deepEqual([bagsIn(text), namelessBags(text), misnamedHolders(text)], [[], [], []]);
   });
 });

@@ -1,4 +1,4 @@
-/** Our discriminated unions are told apart by `kind`. */
+/** Checks that the discriminant of our unions is `kind`. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,14 +7,14 @@ import { withoutComments } from '../support/imports.ts';
 const root = join(import.meta.dirname, '..', '..');
 const folders = ['api', 'lib', 'kube', 'operator', 'runtime', 'local', 'cli', 'bench', 'scripts', 'examples'];
 
-/** `file: field` of unions whose discriminant belongs to a format that is not ours, with the reason. */
+/** `file: field` of unions whose discriminant is part of a foreign format, with the reason. */
 const others: Readonly<Record<string, string>> = {
   'kube/client/kube-client.ts: type': 'the events of a Kubernetes watch',
 };
 
 type Member = { readonly text: string; readonly end: number };
 
-/** The `{ … }` that begins there; undefined when another text does. */
+/** The `{ … }` that begins at this position; undefined when other text begins there. */
 function memberAt(text: string, at: number): Member | undefined {
   if (text[at] !== '{') return undefined;
   let depth = 0;
@@ -26,7 +26,7 @@ function memberAt(text: string, at: number): Member | undefined {
   return undefined;
 }
 
-/** The object types of every `{ … } | { … }`. */
+/** For every union `{ … } | { … }`, its object types. */
 function unionsIn(text: string): readonly (readonly string[])[] {
   const unions: string[][] = [];
   let seen = 0;
@@ -46,7 +46,7 @@ function unionsIn(text: string): readonly (readonly string[])[] {
   return unions;
 }
 
-/** Fields of an object type whose type consists of texts: `kind: 'a' | 'b'`. */
+/** The fields of an object type whose values are literal texts, such as `kind: 'a' | 'b'`. */
 function literalFields(member: string): readonly string[] {
   let flat = member;
   while (/\{[^{}]*\}/.test(flat)) flat = flat.replaceAll(/\{[^{}]*\}/g, '');
@@ -55,7 +55,7 @@ function literalFields(member: string): readonly string[] {
   );
 }
 
-/** The field that tells the members of a union apart, for each union that has one other than `kind`. */
+/** The discriminants of unions that are not `kind`. */
 function otherDiscriminants(text: string): readonly string[] {
   return unionsIn(withoutComments(text)).flatMap((members) => {
     const fields = members.map(literalFields);

@@ -1,4 +1,4 @@
-/** Comments and messages are plain technical English, and lines have at most 120 columns. */
+/** Checks that comments and messages are plain technical English, and that lines have at most 120 columns. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 const root = join(import.meta.dirname, '..', '..');
 const folders = ['api', 'lib', 'kube', 'operator', 'runtime', 'local', 'cli', 'bench', 'scripts', 'examples', 'test'];
 
-/** Words that hide who or what is meant, with what to write instead. */
+/** Words that hide the person or thing that is meant, with advice on what to write instead. */
 const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[] = [
   {
     pattern: /\b(?:whoever|nobody(?!:)|somebody|anybody)\b/i,
@@ -23,18 +23,25 @@ const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[]
   },
 ];
 
+/** Words that only comments must not have, because code may use them in names. */
+const commentRiddles: typeof riddles = [
+  { pattern: /\banew\b/i, instead: '"again", or "a new …"' },
+  { pattern: /\bhappenings\b|\b(?:an?|the|each|every|one|first|next) happening\b/i, instead: 'occurrence, or Event' },
+];
+const commentLine = /^\s*(?:\/?\*|\/\/)|\/\*\*/;
+
 function filesBelow(folder: string, ends = /\.(ts|cjs|mjs)$/): readonly string[] {
   return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .map((name) => join(folder, name))
     .filter((path) => ends.test(path) && !/node_modules|\/fixtures\/|onnx\/proto\/|^test\/arch\//.test(path));
 }
 
-/** What is wrong with one file, a line each. */
+/** The riddles in a file, one line for each. */
 function riddlesIn(path: string, text: string): readonly string[] {
   return text
     .split('\n')
     .flatMap((line, i) =>
-      riddles
+      [...riddles, ...(commentLine.test(line) ? commentRiddles : [])]
         .filter(({ pattern }) => pattern.test(line))
         .map(({ instead }) => `${path}:${i + 1}: ${line.trim()} (${instead})`),
     );
@@ -73,12 +80,12 @@ describe('the language of sources', () => {
   // prettier-ignore
   const mustFind = [
     'Whoever asks gets it', 'nobody waits', 'it is no number', 'steps are none then', 'that cannot be had yet',
-    'Gateway gw has said nothing',
+    'Gateway gw has said nothing', '// The process starts anew.', ' * Counts the happenings of a minute.',
   ];
   for (const line of mustFind) it(`would notice "${line}"`, () => assert.equal(riddlesIn('x.ts', line).length, 1));
 
   // prettier-ignore
   const mayStay = ['it is not a number', 'there is no such file', 'it is no longer ready', 'it is no later than that',
-    'there are no steps'];
+    'there are no steps', 'const happening = next();', '// A loop that keeps happening is reported once.'];
   for (const line of mayStay) it(`lets "${line}" be`, () => assert.deepEqual(riddlesIn('x.ts', line), []));
 });

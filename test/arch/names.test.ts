@@ -1,4 +1,4 @@
-/** Exported names are unique: a name means one thing wherever it is read. */
+/** Checks that exported names are unique, so that a name means the same thing in every file. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,15 +7,15 @@ import { withoutComments } from '../support/imports.ts';
 const root = join(import.meta.dirname, '..', '..');
 const folders = ['api', 'lib', 'kube', 'operator', 'runtime', 'cli', 'local'];
 
-/** A file → its text. */
+/** Paths of files, each with its text. */
 type Files = ReadonlyMap<string, string>;
 
 const declaration =
   /^export (?:default )?(?:declare )?(?:async )?(?:abstract )?(?:function\*?|class|const|let|type|interface|enum) ([\w$]+)/gm;
 
-/** Names that a file declares and exports; what it passes on from another is not its own. */
+/** The names that a file declares and exports. A re-exported name does not count. */
 function exportsOf(text: string): readonly string[] {
-  // A function with overloads is declared several times.
+  // Count a function with overloads once, although it is declared several times.
   return [...new Set([...withoutComments(text).matchAll(declaration)].map(([, name = '']) => name))];
 }
 

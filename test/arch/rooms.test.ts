@@ -1,4 +1,7 @@
-/** No circle of imports among the source files, of types neither, and few files at the top of a folder. */
+/**
+ * Checks that imports of source files, including type imports, form no cycle, and that few files are at the top of a
+ * folder.
+ */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
@@ -7,7 +10,7 @@ import { importsOf } from '../support/imports.ts';
 const root = join(import.meta.dirname, '..', '..');
 const folders = ['api', 'lib', 'operator', 'runtime', 'local', 'cli', 'kube', 'bench', 'scripts', 'examples'];
 
-/** A file → its text. */
+/** Paths of files, each with its text. */
 type Sources = ReadonlyMap<string, string>;
 
 function sourcesBelow(folder: string): readonly string[] {
@@ -16,7 +19,7 @@ function sourcesBelow(folder: string): readonly string[] {
     .filter((name) => /\.(ts|cjs|mjs)$/.test(name) && !name.includes('node_modules'));
 }
 
-/** Files that a file imports, among the given ones. */
+/** For each of the given files, the given files that it imports. */
 function arrowsOf(sources: Sources): ReadonlyMap<string, readonly string[]> {
   return new Map(
     [...sources].map(([path, text]) => [
@@ -30,8 +33,8 @@ function arrowsOf(sources: Sources): ReadonlyMap<string, readonly string[]> {
 }
 
 /**
- * The circles that a walk along the imports runs into, at least one where there is any:
- * `a.ts -> b.ts -> a.ts`.
+ * The cycles that a search along the imports finds, such as `a.ts -> b.ts -> a.ts`. It finds at least one if one
+ * exists.
  */
 function circlesIn(sources: Sources): readonly string[] {
   const arrows = arrowsOf(sources);

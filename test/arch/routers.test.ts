@@ -1,4 +1,7 @@
-/** A router is a port: only its own modules and the table that chooses it name one. */
+/**
+ * Checks that only the modules of a router, and the table that chooses it, use the router's name. Other code uses the
+ * port.
+ */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,10 +13,10 @@ const modules = ['traffic/router.ts', 'traffic/by-pods.ts', 'traffic/http-route.
   (name) => `operator/${name}`,
 );
 
-/** Kinds of built-in objects that have a router's name, too: named alone they are no router. */
+/** Kinds of built-in objects with the name of a router. The name alone then does not mean the router. */
 const alsoKinds = ['Service'];
 
-/** Lines that name a router, or compare the name of one. */
+/** Lines that name a router, or compare with a router's name. */
 function namingsIn(source: string): readonly string[] {
   const own = routerNames.filter((name) => !alsoKinds.includes(name)).join('|');
   const patterns = [

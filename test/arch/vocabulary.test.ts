@@ -1,6 +1,6 @@
 /**
- * docs/vocabulary.md: every word once, with one home that exists and uses the word. CONTRIBUTING.md: its paths and
- * names exist.
+ * Checks that docs/vocabulary.md has every word once, with one home that exists and uses the word, and that the paths
+ * and names in CONTRIBUTING.md exist.
  */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
@@ -19,17 +19,17 @@ function rowsIn(text: string): readonly Row[] {
     .map((cells) => ({ word: (cells[0] ?? '').trim(), homes: ticked(cells.at(-1) ?? '') }));
 }
 
-/** What stands between backticks. */
+/** The texts between backticks. */
 function ticked(text: string): readonly string[] {
   return [...text.matchAll(/`([^`]+)`/g)].map(([, inside = '']) => inside);
 }
 
-/** Letters alone: "warm-up" and "Warm up" are one. */
+/** The letters of a text in lower case, so that "warm-up" and "Warm up" are equal. */
 function letters(text: string): string {
   return text.toLowerCase().replaceAll(/[^a-z]/g, '');
 }
 
-/** The words of a text, those inside names apart: " size class of" of `sizeClassOf`. */
+/** The words of a text, with names split into words: " size class of" for `sizeClassOf`. */
 function wordsOf(text: string): string {
   return ` ${text
     .replaceAll(/([a-z])([A-Z])/g, '$1 $2')
@@ -37,17 +37,20 @@ function wordsOf(text: string): string {
     .toLowerCase()}`;
 }
 
-/** Whether a text has a word, as the beginning of one of its own: "prove" is in "proves", "row" is not in "throw". */
+/**
+ * Whether one of the text's words begins with this word: "prove" is found in "proves", but "row" is not found in
+ * "throw".
+ */
 function uses(text: string, word: string): boolean {
   const words = wordsOf(text);
   return words.includes(wordsOf(word).trimEnd()) || words.includes(` ${letters(word)}`);
 }
 
-/** The text of a file below the root; undefined where there is none. */
+/** The text of a file below the root; undefined if the file does not exist. */
 type Read = (path: string) => string | undefined;
 const read: Read = (path) => (existsSync(join(root, path)) ? readFileSync(join(root, path), 'utf8') : undefined);
 
-/** What is wrong with a vocabulary, in words. */
+/** One sentence for each problem of a vocabulary. */
 function problemsOf(text: string, of: Read): readonly string[] {
   const rows = rowsIn(text);
   const words = rows.map(({ word }) => letters(word));
@@ -65,7 +68,7 @@ function problemOfHome({ word, homes }: Row, of: Read): readonly string[] {
   return uses(`${home} ${source}`, word) ? [] : [`${word}: its home ${home} does not use the word`];
 }
 
-/** Paths of files and folders of the repository among what stands in backticks. */
+/** The texts between backticks that are paths of files and folders of the repository. */
 function pathsIn(text: string): readonly string[] {
   return ticked(text).filter((inside) => /^[\w.-]+\/[\w./-]*$/.test(inside));
 }
@@ -115,8 +118,8 @@ describe('the paths that a newcomer is told of', () => {
 describe('the recipes of CONTRIBUTING.md', () => {
   const recipes = readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8').split(/^### /m).slice(1);
   /**
-   * Names of code are in two parts: `uriPattern`, `TaskName`. A field of the spec is one, too, and is in the schema's
-   * file.
+   * A name in code consists of two or more words, such as `uriPattern` or `TaskName`. A field of the spec looks the
+   * same; it is found in the schema's file.
    */
   const isName = (inside: string): boolean => /^[A-Za-z]+[a-z][A-Z]\w*$/.test(inside);
 

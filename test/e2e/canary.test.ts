@@ -5,13 +5,13 @@ import { story } from './story.ts';
 import { claimName } from './target.ts';
 import type { World } from './world.ts';
 
-/** A step of five minutes, a few pods, and a machine with two busy cores. */
+/** Enough time for a step of five minutes and a few pods on a machine with two busy cores. */
 const judgedWithinMs = 420_000;
 
 const canary: NonNullable<OnnxModelSpec['rollout']> = {
   strategy: 'Canary',
-  // onUndecided must not end a step: NoFail would end after two minutes, which may be too few requests to find a slow
-  // candidate.
+  // A step must not end undecided. NoFail would end after two minutes, and there may be too few requests by then to
+  // find a slow candidate.
   steps: [{ weight: 50 }, { analyze: { require: 'Pass', maxDuration: '5m' } }, { weight: 100 }],
   // Two pods on two busy cores differ more than pods on separate nodes.
   gates: {
@@ -23,7 +23,7 @@ const canary: NonNullable<OnnxModelSpec['rollout']> = {
   capacity: { retainStable: '2s' },
 };
 
-/** Judged by golden inputs alone, which both revisions are asked: clients send nothing. */
+/** The candidate is judged by golden inputs alone, which are sent to both revisions. Clients send nothing. */
 const shadow: NonNullable<OnnxModelSpec['rollout']> = {
   ...canary,
   steps: [{ shadow: { share: '50%', require: 'Pass', maxDuration: '20m' } }, { weight: 100 }],
@@ -34,7 +34,10 @@ const shadow: NonNullable<OnnxModelSpec['rollout']> = {
   },
 };
 
-/** Four minutes of probes. The sidecars and the operator are the same on a cluster, so local mode is enough. */
+/**
+ * This takes four minutes of probes. Local mode is enough, because the sidecars and the operator are the same on a
+ * cluster.
+ */
 const inLocalModeAlone = ({ target }: World): string | undefined =>
   target.name === 'local mode' ? undefined : 'runs in local mode only';
 
@@ -60,7 +63,7 @@ describe('a canary', () => {
     async (given, when, then) => {
       await given.servingModel('linear', smallSpec({ rollout: canary }));
       await when.clientsSend('linear');
-      // The same model with another warm-up: another revision that is as good.
+      // The same model with another warm-up, which makes another revision that is as good.
       await when.specChanges('linear', { warmup: { requests: 3 } });
       await then.newRevisionServes('linear', judgedWithinMs);
       await then.historySays('linear', 'Promoted', {});

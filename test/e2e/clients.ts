@@ -1,7 +1,7 @@
 /**
  * Clients that send requests continuously and count the results.
- * Owns: the sending loops, half of them over one kept connection each, half with a new connection per request; and the
- * tally. A request fails if its answer is missing, wrong or not a 200. There are no retries.
+ * Owns: the sending loops and the tally. Half of the loops keep one connection each; the other half open a new
+ * connection per request. A request fails if its answer is missing, wrong or not a 200. There are no retries.
  */
 import { Agent, request } from 'node:http';
 import { messageOf } from '../../api/errors.ts';
@@ -30,7 +30,7 @@ const deadlineMs = 30_000;
 
 /**
  * One request.
- * @param agent keeps the connection; absent: a new connection
+ * @param agent keeps the connection; absent: the request uses a new connection
  */
 export function send(entry: string, conversation: Conversation, agent?: Agent): Promise<Answer> {
   return new Promise((resolve, reject) => {
@@ -102,7 +102,7 @@ export class Clients {
     const agent = keepsConnection ? new Agent({ keepAlive: true, maxSockets: 1 }) : undefined;
     while (!this.#stopped) {
       await this.#once(keepsConnection, agent);
-      // A short pause: two cores also serve, start pods and run the API server.
+      // A short pause, because the same two cores also serve, start pods and run the API server.
       await new Promise((resolve) => setTimeout(resolve, 4));
     }
     agent?.destroy();

@@ -105,7 +105,7 @@ export class ClusterApi {
   }
 }
 
-/** Of an HTTPRoute. */
+/** The rules of an HTTPRoute; empty for an absent route. */
 export function rulesOf(
   route: Manifest | undefined,
 ): readonly { readonly backendRefs: readonly { readonly weight: number }[] }[] {

@@ -1,8 +1,8 @@
 /**
  * A real cluster, given by KUBECONFIG, with a node that has the runtime's image.
- * Owns: how a folder of this machine becomes a claim: a hostPath volume, which needs nodes that see this machine's file
- * system (network namespaces, kind with a mount). Pods mount a claim, so they do not need the right to hostPath.
- * Services are called at their ClusterIP, which needs a route from this machine.
+ * Owns: how a folder of this machine becomes a claim. The claim has a hostPath volume, so the nodes must see this
+ * machine's file system (network namespaces, kind with a mount). Pods mount the claim and do not need the right to use
+ * hostPath. Services are called at their ClusterIP, so this machine needs a route to it.
  */
 import { KubeConfig } from '@kubernetes/client-node';
 import { ClusterApi, eventually, type Named } from './cluster-api.ts';
@@ -46,7 +46,7 @@ async function offerModels(api: ClusterApi, namespace: string, folder: string): 
     hostPath: { path: folder, type: 'Directory' },
   };
   await api.apply({ apiVersion: volume.apiVersion, kind: volume.kind, metadata: { name: volume.name }, spec });
-  // A claim created before its volume is available waits for the binder's next round, 15 seconds.
+  // Wait until the volume is available: a claim that is created earlier waits 15 s for the binder's next round.
   await phaseIs(api, volume, 'Available');
   const claim = { ...common, volumeName: volume.name, resources: { requests: capacity } };
   await api.apply({

@@ -1,7 +1,6 @@
 /**
  * Local mode as a target: a control plane and a kubelet in one process, on free ports.
- * Owns: starting and ending it. The operator runs beside it instead of inside it, as on a cluster, so that a story can
- * stop it.
+ * Owns: starting and ending it. The operator runs in another process, as on a cluster, so that a story can stop it.
  */
 import { join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';

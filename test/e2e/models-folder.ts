@@ -34,7 +34,10 @@ export async function fillModelsFolder(
   return { hasMiniLm };
 }
 
-/** Gives `linear`'s answers tens of milliseconds later: it multiplies large matrices and ignores the result. */
+/**
+ * Gives the same answers as `linear`, but tens of milliseconds later, because it multiplies large matrices and ignores
+ * the result.
+ */
 function sluggish(): Model {
   const { graph, ...model } = matmul(1);
   const width = 512;
@@ -79,7 +82,8 @@ function garbled(): Model {
 }
 
 /**
- * Adds up 400 million numbers for each answer: 1.6 GB, more than the stories' limits. It has the signature of `linear`.
+ * Adds up 400 million numbers for each answer. They take 1.6 GB, which is more than the stories' memory limits. It has
+ * the signature of `linear`.
  */
 function greedy(): Model {
   const { graph } = matmul(1);
@@ -106,7 +110,7 @@ function greedy(): Model {
   };
 }
 
-/** Pods run as another user than the stories. */
+/** Everyone may read the files, because pods run as another user than the stories. */
 async function makeReadable(path: string): Promise<void> {
   if (!(await stat(path)).isDirectory()) return chmod(path, 0o644);
   await chmod(path, 0o755);

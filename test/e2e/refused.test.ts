@@ -10,7 +10,7 @@ type Row = {
   readonly words: RegExp;
 };
 
-/** For trouble that may be temporary: how long the operator waits before it gives up. */
+/** How long the operator waits before it gives up because of trouble that may be temporary. */
 const soon = { progressDeadline: '15s' };
 
 // prettier-ignore
@@ -25,7 +25,7 @@ const rows: readonly Row[] = [
   // `prepare` measures a trial and reports it; the kernel's limit may kill the trial first.
   { name: 'that needs more than its limit in a trial', change: { model: { uri: `pvc://${claimName}/greedy/` } },
     reason: ['ModelTooLarge', 'OOMKilled'], words: /spec\.memory\.limit/ },
-  // Each worker has a heap and a session of its own. No check before the start counts them, so the kernel kills the
+  // Each worker has its own heap and session. The checks before the start do not count them, so the kernel kills the
   // container.
   { name: 'that is killed for its memory', change: { execution: { workers: 64 },
       memory: { limit: '128Mi' } }, reason: 'OOMKilled', words: /spec\.memory\.limit/ },

@@ -8,7 +8,7 @@ import type { Clients } from './clients.ts';
 import { eventually, type Manifest } from './cluster-api.ts';
 import type { World } from './world.ts';
 
-/** Loading, warm-up and a rollout's settling on a machine with two busy cores. */
+/** Enough time for loading, warm-up and a rollout's settling on a machine with two busy cores. */
 export const patienceMs = 120_000;
 
 export class Stage {
@@ -75,7 +75,7 @@ export class Stage {
     return this.world.api.list({ apiVersion: 'v1', kind: 'Pod' }, this.namespace, `${labels.model}=${name}`);
   }
 
-  /** For the message of a failure: the current models and pods. */
+  /** The current models and pods as text, for the message of a failure. */
   async describe(): Promise<string> {
     const lines: string[] = [];
     for (const name of this.specs.keys()) {

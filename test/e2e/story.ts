@@ -1,7 +1,7 @@
 /**
  * The language of the stories: given, when, then.
- * Owns: the words. The steps are in the words' own files. Every story runs in a namespace of its own, which is removed
- * at the end, also after a failure.
+ * Owns: the words. The steps of each word are in the word's own file. Every story runs in a namespace of its own, which
+ * is removed at the end, also after a failure.
  */
 import { World } from './world.ts';
 import { Given } from './given.ts';
@@ -13,13 +13,13 @@ export type Tale = (given: Given, when: When, then: Then) => Promise<void>;
 
 let opening: Promise<World> | undefined;
 
-/** Opened by the first story, closed after the last. */
+/** The world of the stories. The first story opens it; it is closed after the last story. */
 function world(): Promise<World> {
   opening ??= World.open(process.env);
   return opening;
 }
 
-/** For test/e2e/hooks.ts. */
+/** Closes the world. Called by test/e2e/hooks.ts. */
 export async function closeWorld(): Promise<void> {
   await (await opening?.catch(() => undefined))?.close();
 }
@@ -36,7 +36,7 @@ export function story(name: string, tell: Tale, needs?: (world: World) => string
       process.stdout.write(`      (skipped: ${lacking})\n`);
       this.skip();
     }
-    // A failed story may have left the operator stopped.
+    // Start the operator again, because a failed story may have stopped it.
     here.startOperator();
     const stage = new Stage(here, await here.makeNamespace());
     try {

@@ -6,7 +6,7 @@ import { send, type Conversation, type Tally } from './clients.ts';
 import { eventually, rulesOf, type Manifest } from './cluster-api.ts';
 import { patienceMs, type Stage } from './stage.ts';
 
-/** Kinds of all objects that may belong to a model. */
+/** The kinds of objects that may belong to a model. */
 const childTypes = [
   { apiVersion: 'apps/v1', kind: 'Deployment' },
   { apiVersion: 'apps/v1', kind: 'ReplicaSet' },
@@ -37,7 +37,7 @@ export class Then {
     this.#stage.stable.set(name, stable);
   }
 
-  /** Another revision than before serves, and the previous one has no pods left. */
+  /** A new revision serves, and the previous one has no pods left. */
   async newRevisionServes(name: string, withinMs = patienceMs): Promise<void> {
     const before = this.#stage.stable.get(name);
     const look = (model: OnnxModel): string | undefined => {
@@ -97,8 +97,8 @@ export class Then {
   }
 
   /**
-   * Proxies apply new weights a moment after their controller accepted them. After that only chance is left: five
-   * standard deviations.
+   * Proxies apply new weights a moment after their controller accepted them. After that only random variation remains;
+   * five standard deviations are allowed.
    */
   async #sharesAre(wanted: ReadonlyMap<string, number>, requests: number): Promise<void> {
     const { clients } = this.#stage;
@@ -143,8 +143,8 @@ export class Then {
   }
 
   /**
-   * The new revision was given up for `reason` (one of several when two checks compete), with a matching message; the
-   * previous one keeps serving.
+   * The new revision was given up for `reason`, with a matching message, and the previous one keeps serving. Several
+   * reasons may be given when two checks compete.
    */
   async changeWasRefused(
     name: string,
@@ -222,7 +222,7 @@ export class Then {
     assert.match(stable.digest ?? '', /^sha256:[0-9a-f]{64}$/);
   }
 
-  /** Other pods than these are ready. */
+  /** The model has ready pods, none of which is one of the given pods. */
   async successorsAreReady(name: string, predecessors: readonly string[]): Promise<void> {
     await eventually(`successors of ${predecessors.join(', ')}`, patienceMs, async () => {
       const ready = (await this.#stage.pods(name)).filter(

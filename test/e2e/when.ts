@@ -31,7 +31,7 @@ export class When {
     await this.requestsWereAnswered(20);
   }
 
-  /** Waits until clients have this many answers, of which some may have failed. */
+  /** Waits until clients have this many results, including failed requests. */
   async requestsWereAnswered(count: number): Promise<void> {
     const { clients } = this.#stage;
     assert.ok(clients, 'no clients send');
@@ -100,7 +100,7 @@ export class When {
   }
 
   /**
-   * Every pod of the model is deleted, and is gone when this returns.
+   * Deletes every pod of the model and waits until the pods are gone.
    * @returns names of those pods
    */
   async everyPodIsDeleted(name: string): Promise<readonly string[]> {

@@ -1,7 +1,7 @@
 /**
- * The environment of the stories: a target, an operator beside it, a folder of models.
- * Owns: starting them once and ending them at the end, and namespaces: every story has its own, under Restricted Pod
- * Security, so that pod templates cannot need more rights than that.
+ * The environment of the stories: a target, an operator that runs outside the target, and a folder of models.
+ * Owns: starting these once and ending them at the end, and the namespaces. Every story has its own namespace under
+ * Restricted Pod Security, so that pod templates cannot need more rights than that.
  */
 import { readFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -106,7 +106,7 @@ export class World {
     return this.#operator.stop();
   }
 
-  /** As when a node crashes: the operator finishes nothing and releases nothing. */
+  /** Kills the operator as a node crash does: it does not finish its work and does not release its Lease. */
   killOperator(): Promise<void> {
     return this.#operator.kill();
   }
@@ -125,7 +125,7 @@ export class World {
   }
 }
 
-/** @returns undefined when there is no Gateway API or no controller for it */
+/** @returns undefined when the cluster does not have the Gateway API or a controller for it */
 async function findGatewayClass(client: ClusterApi): Promise<string | undefined> {
   try {
     const classes = await client.list({ apiVersion: 'gateway.networking.k8s.io/v1', kind: 'GatewayClass' }, '');

@@ -1,6 +1,6 @@
 /**
- * Writes of kubectl-onnx against a real kube-apiserver: the one of KUBECONFIG, or one started from KUBEBUILDER_ASSETS.
- * Skipped without both.
+ * Writes of kubectl-onnx against a real kube-apiserver: the server in KUBECONFIG, or a server that is started from
+ * KUBEBUILDER_ASSETS. Skipped when neither is set.
  */
 import { describeCliWrites } from '../support/cli-writes-suite.ts';
 import { RealApiServer } from '../support/real-api-server.ts';

@@ -52,7 +52,7 @@ describe('a real API server that is killed', function () {
     for (const { metadata } of (await hand.list(probes, { namespace })).items) await hand.delete(probes, metadata);
     await hand.create(probes, probe('a'));
     watching = await follow(client, 4000);
-    // Created after the list: when its event arrives, the watch is open.
+    // This object is created after the list, so the watch is open once its event arrives.
     await hand.create(probes, probe('w'));
     await eventually('the watch', () => watching.told.includes('added w'));
   });
@@ -94,7 +94,7 @@ describe('a real API server that is killed', function () {
     await put('after');
     await hand.delete(probes, probe('before').metadata);
     for (const what of ['added before', 'added after', 'deleted before']) await isTold(what);
-    // Sorted: after a new list, deletions are reported first; after a resumed watch, they are not.
+    // Sort the changes: after a new list, deletions are reported first; after a resumed watch, they are not.
     assert.deepEqual(watching.told.toSorted(), ['added a', 'added after', 'added before', 'added w', 'deleted before']);
   });
 

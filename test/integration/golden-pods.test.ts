@@ -1,6 +1,6 @@
 /**
- * The checks before traffic over whole pods: prepare, runtime and sidecar as processes, their last words and reports,
- * and what the operator makes of them.
+ * The checks before traffic, with whole pods: prepare, runtime and sidecar run as processes, and the operator evaluates
+ * their termination messages and reports.
  */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -64,7 +64,7 @@ describe('a candidate of whole pods', () => {
     return pulled.kind === 'report' && pulled.report.ready === true ? pulled.report : undefined;
   }
 
-  /** As the operator looks: again and again, until the checks are decided. */
+  /** Evaluates the reports repeatedly, as the operator does, until the checks are decided. */
   function verdictOn(candidate: Pod, stable?: Pod): Promise<Checks> {
     return eventually(
       'a verdict',

@@ -1,4 +1,7 @@
-/** Signals as a real process gets them: npm doubles a Ctrl-C, and a person who presses it again means it. */
+/**
+ * Signals to a real process. Under npm one Ctrl-C arrives twice and must count once; a later Ctrl-C of the user must
+ * count again.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,7 +24,8 @@ describe('a process that is slow to end', function () {
       child.kill('SIGINT');
       child.kill('SIGINT');
       assert.equal((await lines.next()).value, 'ending');
-      // The window is the process's own: nothing that it says marks its end.
+      // Wait longer than the window in which a second signal is ignored: the process prints nothing when that window
+      // ends.
       await systemClock.sleep(oneKeystrokeMs * 2);
       assert.equal(child.exitCode, null);
       child.kill('SIGINT');

@@ -1,5 +1,5 @@
 /**
- * Local mode inside the test's own process: what other suites build on.
+ * Local mode inside the test's own process, as other suites use it.
  */
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
@@ -43,7 +43,7 @@ describe('startLocalCluster', () => {
       startLocalCluster({ dataDir: dir, kubeconfig: join(dir, 'none', 'config') }),
       /--kubeconfig: .*config cannot be written: ENOENT/,
     );
-    // The lock is free again.
+    // A second start shows that the lock is free again.
     await (await startLocalCluster({ dataDir: dir })).close();
     rmSync(dir, { recursive: true, force: true });
   });

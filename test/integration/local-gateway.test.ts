@@ -1,4 +1,7 @@
-/** Local mode's Gateway over real sockets: which backend gets a request, the answer without a backend, streams. */
+/**
+ * Local mode's Gateway over real sockets: which backend gets a request, the answer when there is not a backend, and
+ * streams.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Agent, createServer, request, type IncomingMessage, type RequestListener, type Server } from 'node:http';
@@ -49,7 +52,7 @@ class World {
     }
   }
 
-  /** A Service with one pod, which is ready or not. */
+  /** Makes a Service with one pod that is ready or not ready. */
   async serve(name: string, handler: RequestListener, ready = true): Promise<void> {
     const server = createServer(handler);
     this.servers.push(server);

@@ -1,4 +1,4 @@
-/** The verbs that people type, each against local mode's API server, by kubectl 1.34 and 1.35; and Helm. */
+/** Runs the common commands of kubectl 1.34 and 1.35, and of Helm, against local mode's API server. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
@@ -56,12 +56,13 @@ async function prepare(version: KubeVersion, ends: Ends): Promise<Target> {
   await kubectl.ok(['create', 'namespace', 'work']);
   await kubectl.ok(['create', '-f', '-'], definition);
   await kubectl.ok(['wait', '--for=condition=Established', 'crd/onnxmodels.onnx-operator.dev', '--timeout=10s']);
-  // Reads what there is anew; other commands go by what they read before the definition was there.
+  // This command reads the list of types again. Other commands use the list that was cached before the definition
+  // existed.
   await kubectl.ok(['api-resources', '-o', 'name']);
   return { server, kubectl, version };
 }
 
-/** A port without a listener. */
+/** A port on which no process listens. */
 async function freePort(): Promise<number> {
   const server = createServer();
   server.listen(0, '127.0.0.1');

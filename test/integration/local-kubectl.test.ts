@@ -1,4 +1,4 @@
-/** The kubectls that users have, against local mode's API server. */
+/** Runs the kubectl versions that users have against local mode's API server. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -40,7 +40,7 @@ const logs: LogSource = {
 
 type Target = { readonly server: LocalApiServer; readonly kubectl: Kubectl };
 
-/** @param ends what has to be ended, noted as soon as it is there */
+/** @param ends gets a function for everything that must be ended, as soon as it is started */
 async function prepare(version: KubeVersion, ends: Ends): Promise<Target> {
   const server = await startApiServer({ clock: systemClock, logger: silentLogger, logs });
   const folder = mkdtempSync(join(tmpdir(), 'local-kubectl-'));

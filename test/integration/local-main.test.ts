@@ -1,5 +1,5 @@
 /**
- * `npm run local` as a user meets it: a process with flags, one line, signals, exit codes, and what it leaves behind.
+ * `npm run local` as a process: its flags, the line that it prints, signals, exit codes, and the files that it leaves.
  */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -21,7 +21,7 @@ const unprivileged = 65534;
 
 type Options = { readonly uid?: number; readonly operator?: boolean };
 
-/** A started local mode and what it said. */
+/** A started local mode and its output. */
 class Local {
   readonly child: ChildProcess;
   stdout = '';
@@ -75,7 +75,7 @@ class Client {
     };
     this.#server = clusters[0].cluster.server;
     this.#token = users[0].user.token;
-    // No connection is kept, so that none outlives the server.
+    // Do not keep connections, so that no connection outlives the server.
     this.#dispatcher = new Agent({
       pipelining: 0,
       connect: { ca: Buffer.from(clusters[0].cluster['certificate-authority-data'], 'base64').toString() },
@@ -92,9 +92,9 @@ class Client {
     return (await fetch(`${this.#server}${path}`, { headers, dispatcher: this.#dispatcher, ...post })).text();
   }
 
-  /** A pod whose one container writes its own process id and stays. */
+  /** A pod with one container that writes its own process id and keeps running. */
   async createPod(name: string): Promise<void> {
-    // A doubled dollar is one to the shell: Kubernetes replaces $(NAME) in commands.
+    // The shell gets `$$` as `$`, because Kubernetes replaces $(NAME) and $$ in commands.
     const container = {
       name: 'main',
       image: `onnx-operator/runtime:${packageJson.version}`,
@@ -152,7 +152,7 @@ const isAlive = (pid: number): boolean =>
   existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
 
 describe('npm run local', function () {
-  // Each starts a Node or two; on a busy machine that alone takes seconds.
+  // Each test starts one or two Node processes, which takes seconds on a busy machine.
   this.timeout(60_000);
   let dir: string;
   const started: Local[] = [];
@@ -180,7 +180,8 @@ describe('npm run local', function () {
     const [, group = ''] = /^NSpgid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
     const folders = readdirSync(tmpdir()).filter((name) => readsProcesses(join(tmpdir(), name), group));
     assert.equal(folders.length, 1);
-    // Under npm one Ctrl-C arrives twice: from the terminal, and from npm that forwards its own.
+    // Under npm one Ctrl-C arrives twice: once from the terminal, and once from npm, which forwards the signal that it
+    // got.
     one.child.kill('SIGINT');
     assert.equal(await one.end('SIGINT'), 0);
     assert.equal(one.stdout.split('\n').length, 2);

@@ -1,5 +1,5 @@
 /**
- * The kubelet of local mode with real processes: what a pod's status says through its life.
+ * The kubelet of local mode with real processes: the status of a pod from its start to its end.
  */
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -247,7 +247,7 @@ describe('local workloads', () => {
         () => 'answered',
         (error: unknown) => (error as NodeJS.ErrnoException).code ?? 'unknown',
       );
-    // Until the router listens, the address refuses.
+    // Connections to the address are refused until the router listens.
     let outcome = await refused();
     for (let tries = 0; tries < 100 && outcome === 'ECONNREFUSED'; tries += 1) outcome = await refused();
     assert.equal(outcome, 'ECONNRESET');
@@ -299,7 +299,7 @@ describe('local workloads', () => {
   });
 
   it('tells of a port that it cannot bind, and goes on', async () => {
-    // Of this run alone: another may be going on beside it.
+    // Use an address of this test run alone, because another run may be in progress on this machine.
     const address = `127.97.${process.pid % 250}.${1 + (process.hrtime()[1] % 250)}`;
     const squatter = createServer();
     await new Promise<void>((resolve) => squatter.listen(8080, address, resolve));

@@ -1,4 +1,4 @@
-/** The controller suite against local mode's API server; a real API server has to pass the same suite. */
+/** Runs the controller suite against local mode's API server. A real API server must pass the same suite. */
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { createRegistry } from '../../lib/metrics.ts';

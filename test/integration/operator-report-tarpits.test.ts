@@ -1,4 +1,4 @@
-/** Report pulls over real sockets, beside pods that accept connections but never send a report. */
+/** Report pulls over real sockets while other pods accept connections but never send a report. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';

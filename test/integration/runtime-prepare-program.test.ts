@@ -10,7 +10,7 @@ import { env } from '../../api/names.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { engineEnvironment } from '../../runtime/prepare/prepare.ts';
-import { runPrepare, type PrepareProgram } from '../../runtime/prepare/program.ts';
+import { runPrepare, type PrepareProgramDeps } from '../../runtime/prepare/program.ts';
 import { readPrepared } from '../../runtime/prepare/prepared.ts';
 import { modelBytes } from '../../runtime/onnx/build.ts';
 import { hastyClock, runtimeConfig, sha256 } from '../support/artifact.ts';
@@ -40,7 +40,7 @@ describe('prepare as a program', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  function program(config: RuntimeConfig | Error, given: Partial<PrepareProgram> = {}): PrepareProgram {
+  function program(config: RuntimeConfig | Error, given: Partial<PrepareProgramDeps> = {}): PrepareProgramDeps {
     const readConfig = () => {
       if (config instanceof Error) throw config;
       return config;
@@ -141,7 +141,7 @@ describe('prepare as a program', () => {
         join(at('config'), 'runtime.json'),
         JSON.stringify(runtimeConfig(`${server.origin}/l.onnx`, { source: { digest: sha256(large) } })),
       );
-      // The environment for which main.ts would otherwise re-execute itself.
+      // Set the environment that main.ts needs, so that it does not re-execute itself.
       const environment = {
         ...engineEnvironment(),
         [env.configDir]: at('config'),

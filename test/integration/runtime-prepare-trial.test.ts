@@ -1,4 +1,4 @@
-/** A trial's child process: everything that a model does to it is reported as an outcome. */
+/** The child process of a trial: whatever a model does to it is reported as an outcome. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -23,7 +23,7 @@ describe('a trial', () => {
   });
   after(() => rm(folder, { recursive: true, force: true }));
 
-  const tools = { clock: systemClock, environment: engineEnvironment(), signal: new AbortController().signal };
+  const deps = { clock: systemClock, environment: engineEnvironment(), signal: new AbortController().signal };
   const options = { intraOpNumThreads: 1, logSeverityLevel: 4 };
   const x4: TensorSpec = { name: 'x', type: 'float32', dims: ['batch', 4] };
   const runs = (inputs: TensorSpec[], outputs: string[]) => ({ inputs, outputs, fills: [8], rows: [1, 2] });
@@ -32,10 +32,10 @@ describe('a trial', () => {
     made: Model,
     task: Partial<TrialTask> = {},
     bounds: Partial<TrialBounds> = {},
-    signal = tools.signal,
+    signal = deps.signal,
   ): Promise<TrialOutcome> {
     const graphPath = await writeModel(folder, made, `${made.graph.name}.onnx`);
-    return await runTrial({ graphPath, options, ...task }, { timeoutMs: 60_000, ...bounds }, { ...tools, signal });
+    return await runTrial({ graphPath, options, ...task }, { timeoutMs: 60_000, ...bounds }, { ...deps, signal });
   }
 
   it('loads a model, runs it and measures it', async () => {
@@ -124,7 +124,7 @@ describe('a trial', () => {
         runsMs: 60_000,
         optimiseFromBytes: 1000,
         folder: join(folder, 'optimised', made.graph.name),
-        tools: { ...tools, logger: silentLogger },
+        deps: { ...deps, logger: silentLogger },
         ...change,
       };
     };

@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url';
 import { AppError, type ErrorCode } from '../../api/errors.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { openPart, type OpenPart } from '../../runtime/prepare/fetch/part-file.ts';
-import { prepare, type PrepareOptions } from '../../runtime/prepare/prepare.ts';
+import { prepare, type PrepareDeps } from '../../runtime/prepare/prepare.ts';
 import { readPrepared, type Prepared } from '../../runtime/prepare/prepared.ts';
 import { goldenPathIn } from '../../runtime/prepare/cache/golden-file.ts';
 import { modelBytes, weight, type Model } from '../../runtime/onnx/build.ts';
@@ -38,7 +38,7 @@ describe('prepare', () => {
   type Change = Parameters<typeof runtimeConfig>[1];
   const model = (made: Model, name = 'model.onnx') => writeModel(join(folder, 'source'), made, name);
   const folderUri = () => `${pathToFileURL(join(folder, 'source')).href}/`;
-  const run = (config: RuntimeConfig, given: Partial<PrepareOptions> = {}): Promise<Prepared> =>
+  const run = (config: RuntimeConfig, given: Partial<PrepareDeps> = {}): Promise<Prepared> =>
     prepare(config, {
       cacheDir: join(folder, 'cache'),
       allowFile: true,
@@ -173,9 +173,8 @@ describe('prepare', () => {
   });
 
   it('does not build an optimised form with unaligned weights', async () => {
-    // Two tables of 67,596 bytes: the second would start 12 bytes after a multiple of 64. Gather would work, but other
-    // kernels
-    // would crash.
+    // Two tables of 67,596 bytes each. The second would start 12 bytes after a multiple of 64; the operator Gather
+    // would accept that, but other kernels would crash.
     const made = (name: string, values: number) => weight(name, 'float32', [131, 129], noise(131 * 129, values));
     const gather = (table: string, output: string) => ({ op: 'Gather', inputs: [table, 'x'], outputs: [output] });
     await model({
@@ -333,7 +332,7 @@ describe('prepare', () => {
       return {
         ...part,
         async write(piece) {
-          // Like a real disk, it has space again after files were removed.
+          // Like a real disk, this one has space again after files were removed.
           full &&= (await readdir(join(folder, 'cache', 'models'))).includes('old');
           if (full) throw new AppError('DISK_FULL', { path });
           await part.write(piece);

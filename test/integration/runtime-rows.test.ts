@@ -1,4 +1,7 @@
-/** Graphs whose rows are reported as independent, compared with ONNX Runtime's results for rows together and alone. */
+/**
+ * For graphs whose rows are reported as independent, checks that ONNX Runtime gives the same results for rows together
+ * and alone.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

@@ -1,6 +1,6 @@
 /**
- * Which requests a server samples, in each of their forms; that replays get the same answers, and which are dropped
- * first.
+ * Which requests a server samples, in every form of a request, whether replays get the same answers, and which requests
+ * are dropped first.
  */
 import assert from 'node:assert/strict';
 import { peersTokenHeader } from '../../api/access.ts';
@@ -25,7 +25,7 @@ async function sampleOf(running: RunningServer, path: string, request: Ask): Pro
   return samples![0]!;
 }
 
-/** As a candidate's sidecar does: at the port for sidecars, with lower priority than users. */
+/** Sends a request as a candidate's sidecar does: to the port for sidecars, with a lower priority than users. */
 function replay(running: RunningServer, { path, request }: Sample) {
   const form: Record<string, string> =
     request.jsonBytes === undefined ? {} : { 'inference-header-content-length': String(request.jsonBytes) };

@@ -1,5 +1,6 @@
 /**
- * Clients that occupy what others need: bodies that do not arrive, answers that are not read, connections, pipelines.
+ * Clients that occupy resources that other clients need: by bodies that do not arrive, answers that they do not read,
+ * connections, and pipelines.
  */
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';

@@ -41,7 +41,7 @@ describe('model server that stops', () => {
     await until(() => statuses.length > 50);
     const learned = new AbortController();
     const draining = running.server.drain(learned.signal);
-    // As a load balancer does: it checks readiness, and stops sending when the server is not ready.
+    // Sends as a load balancer does: it checks readiness and stops when the server is not ready.
     await until(async () => (await ask(running.url, '/v2/health/ready')).status === 503);
     assert.equal((await ask(running.url, '/v2/health/live')).status, 200);
     stop = true;

@@ -56,7 +56,7 @@ describe('model server without room', () => {
 
   it('starts fewer workers than CPUs if memory is too small for more, and reports it', async () => {
     const limit = 1000 * 2 ** 20;
-    // Without the memory of the test's own process, which grows with earlier tests.
+    // Set an estimate that does not include the memory of the test's own process, which grows with earlier tests.
     const prepared = (each: Prepared): Prepared => ({
       ...each,
       resolved: { ...each.resolved, memoryEstimateBytes: Math.floor(limit / 3) },
@@ -133,7 +133,7 @@ describe('model server short of memory', () => {
     const loaded = running.server.load();
     await arrived;
     memory.mib = 112;
-    // The second check runs after the consequences of the first.
+    // Wait for a second check: it runs after the first check has taken effect.
     for (const _ of [1, 2])
       await new Promise<void>((resolve) => {
         looks.push(resolve);

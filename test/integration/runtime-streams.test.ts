@@ -20,7 +20,7 @@ const kib = 1024;
 const chunk = Buffer.alloc(64 * kib, 'x');
 const sockets: Socket[] = [];
 
-/** A stream whose source says how far it came and whether it was ended. */
+/** A stream whose source records how much it has sent and whether it was ended. */
 class Source {
   made = 0;
   isOver = false;
@@ -110,7 +110,7 @@ function ask(
   });
 }
 
-/** Nothing is held for the call any more, and it was observed once. */
+/** The server holds no memory for the call any more, and the call was observed once. */
 async function freed({ transfers, source, calls, seen }: World): Promise<AnsweredCall> {
   await until(() => source.isOver && transfers.heldBytes === 0);
   assert.deepEqual([calls.open.size, seen.length], [0, 1]);

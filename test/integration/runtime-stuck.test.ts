@@ -103,7 +103,7 @@ describe('a run that does not end', function () {
     assert.equal(await start(['prepare'], environment).ended, 0);
     const program = start(['run'], environment);
     await program.ended;
-    // In a terminal there is no termination message.
+    // The message must also be on stderr, because a process in a terminal does not write a termination message.
     assert.match(
       program.err(),
       /warm-up did not finish within 1000 ms.*the process kills itself because a run of the model does not end/,

@@ -1,6 +1,6 @@
 /**
- * Whole pods, runtime and sidecar, and what the operator makes of their reports: every request of a user in its block,
- * nothing that is not a user's; and a candidate that answers what stable answered.
+ * Whole pods (runtime and sidecar), and how the operator counts their reports: every request of a user is in its block,
+ * and other requests are not counted. Also a candidate that replays requests of stable.
  */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';

@@ -1,4 +1,4 @@
-/** What a sidecar serves is what the operator reads: both ends of the report over a socket. */
+/** Checks over a socket that the operator reads exactly what a sidecar serves. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';

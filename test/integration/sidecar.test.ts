@@ -95,7 +95,7 @@ describe('sidecar', () => {
       const report = await reportOf(address);
       return report.ready === true ? report : undefined;
     });
-    // The runtime had counts at the first reading, so no block is complete yet, unless a new one has just begun.
+    // The runtime already had counts at the first reading, so a block is complete only if a new one has just begun.
     const { blocks: _blocks, ...rest } = after;
     assert.deepEqual({ ...rest, seq: 0 }, { ...counters, seq: 0 });
   });

@@ -1,7 +1,8 @@
 /**
- * The examples of README.md, judged by the operator's own judge: a change that is as good, one that is slow and one
- * that is wrong. Two pods behind a route, 1,000 requests per minute of which 0.2 % fail, half an hour of history, and
- * only `strategy` set in `rollout`. One line for each lasting change of phase, share or reason, else one every 3 min.
+ * The examples of README.md, judged by the operator's own judge: a change that is as good as stable, one that is slow
+ * and one that is wrong. There are two pods behind a route, 1,000 requests per minute, of which 0.2 % fail, and half an
+ * hour of history. In `rollout` only `strategy` is set. A page has one line for each lasting change of phase, share or
+ * reason, and at least one line every 3 min.
  */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
@@ -17,7 +18,7 @@ const spec = (file: string): OnnxModelSpec => ({
 });
 const halfAnHourS = 1800;
 const tellAgainS = 180;
-/** Columns of a page. */
+/** The width of a page in columns. */
 const widest = 140;
 
 type Change = { readonly name: string; readonly golden: string; readonly file: string; readonly outcome: string };
@@ -67,7 +68,7 @@ class Teller {
     this.#say(where, `${reason === phase ? '' : `${reason}: `}${message}`);
   }
 
-  /** The line of the history. */
+  /** The line of status.history as text. */
   sayHistory(): void {
     const latest = this.world.cluster.status.history?.[0];
     this.#say(
@@ -88,7 +89,7 @@ class Teller {
       .join(' ');
   }
 
-  /** Replaces the revisions: v1 is stable, v2 is the change. */
+  /** Replaces the revisions by v1 (stable) and v2 (the change). */
   #named(text: string): string {
     const { stable, candidate, history = [] } = this.world.cluster.status;
     const first = history.at(-1)?.revision ?? stable?.revision;

@@ -82,7 +82,7 @@ function gateLines({ world }: Told): string[] {
   ];
 }
 
-/** Shown numbers are up to 30 s old and do not include the requests of the last 5 s. */
+/** The numbers in the status are up to 30 s old and do not include the requests of the last 5 s. */
 function assertCounted(world: CanaryWorld): void {
   const { gates = [], judgedAt = '' } = world.cluster.status.rollout ?? {};
   const { window, stable, candidate } = comparedIn(world);
@@ -264,7 +264,7 @@ describe('Canaries under traffic', () => {
       await live(told, 1800, () => cluster.status.history?.length === 2);
       const [latest] = cluster.status.history ?? [];
       assert.deepEqual([latest?.outcome, latest?.reason], [outcome, reason], told.lines.join('\n'));
-      // Compared with stable, the revision had not been proven yet.
+      // The revision was compared with stable but not proven yet.
       assert.equal(latest?.gates?.find((gate) => gate.name === 'p95')?.verdict, 'Undecided');
     }).timeout(60_000);
   }
@@ -275,7 +275,7 @@ describe('Canaries under traffic', () => {
     });
 
   it('keep all blocks of a long window when pods go away and the operator restarts', async () => {
-    // Rings of six minutes: longer than the interval of writes, shorter than the window.
+    // The sidecars remember six minutes, which is longer than the interval of writes and shorter than the window.
     const told = await begin(perMinute, 8, { first: long('ok-first'), ringBlocks: 18 });
     const { world } = told;
     world.cluster.put(long('ok-x1.15'));
@@ -309,7 +309,7 @@ describe('Canaries under traffic', () => {
       count('apply ConfigMap/ranker-gates') <= 3,
       `${count('apply ConfigMap/ranker-gates')} writes of what is kept`,
     );
-    // One write every 30 s, and one for every verdict.
+    // There may be one write every 30 s, and one for every verdict.
     assert.ok(count('status OnnxModel/ranker') <= 26, `${count('status OnnxModel/ranker')} status writes`);
     assert.deepEqual(
       writes.filter((write) => write !== 'apply ConfigMap/ranker-gates' && write !== 'status OnnxModel/ranker'),
@@ -335,7 +335,7 @@ describe('Canaries under traffic', () => {
     };
     const whole = await endOf(0);
     assert.equal(whole.outcome, 'LatencyGateFailed');
-    // Every write of the ledger, the writes before and after it, and every tenth of the others.
+    // Crashes at every write of the ledger, at the writes before and after it, and at every tenth of the other writes.
     const places = whole.writes.flatMap((what, i) =>
       what.includes('ranker-gates') || whole.writes[i - 1]?.includes('ranker-gates') === true || i % 10 === 0
         ? [i + 1]

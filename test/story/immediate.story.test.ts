@@ -49,7 +49,7 @@ async function tell(
       lines.push(`# ${step.say}`);
     }
     cluster.tick();
-    // One pass per change, as the watches would cause; a new process follows each crash.
+    // Runs one pass per change, as the watches would cause it. After each crash a new process starts.
     for (let pass = 0; pass < 4; pass += 1) {
       await reconciler.reconcile('ml/ranker').catch(() => {
         reconciler = reconcilerOf(cluster);

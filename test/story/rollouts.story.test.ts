@@ -1,4 +1,7 @@
-/** Complete rollouts as text for review, and the same rollouts with a crash of the process instead of a write. */
+/**
+ * Complete rollouts as text for review. The same rollouts run again, and the process crashes instead of one of its
+ * writes.
+ */
 import assert from 'node:assert/strict';
 import { assertGolden } from '../support/golden.ts';
 import { Stage } from '../support/stage.ts';
@@ -47,7 +50,7 @@ function endOf({ status, cluster }: Stage): unknown {
   };
 }
 
-/** Together these cover most transitions. Each runs again for every `every`-th of its writes. */
+/** Together these stories cover most transitions. Each story runs again for every `every`-th of its writes. */
 const dangerous = [
   { name: 'a slow candidate is rolled back at its first step', every: 3 },
   { name: 'a canary by a route goes through the default steps', every: 5 },
@@ -55,7 +58,7 @@ const dangerous = [
   { name: 'a third spec is applied during a rollout', every: 12 },
   { name: 'pods are borrowed for a canary', every: 12 },
 ];
-/** Additional seconds for retries after a failure. */
+/** Additional time for retries after a failure, in seconds. */
 const longer = 60;
 
 describe('the story in which', () => {
@@ -86,7 +89,7 @@ describe('the story in which', () => {
         await tell(long, restart, new Stage(() => random() < 0.3)),
         await tell(long),
       ];
-      // The end is later than otherwise, so the reason may differ.
+      // The rollout ends later than without these faults, so the reason may differ.
       assert.deepEqual(
         [shown.phase, shown.stable?.revision, shown.candidate?.revision],
         [wanted.phase, wanted.stable?.revision, wanted.candidate?.revision],
@@ -97,8 +100,8 @@ describe('the story in which', () => {
 });
 
 /**
- * Stories whose end depends on the process: one pauses before its first traffic if pods are seen later, and the other
- * needs the in-memory count of reverts.
+ * Stories that end differently after a crash. One pauses before its first traffic if pods are seen later. The other
+ * needs the count of reverts, which is only in memory.
  */
 const endsOtherwise = ['a failed gate', 'another writer'];
 

@@ -1,6 +1,6 @@
 /**
  * Shared by tests of fetching and preparing: a config, a clock without waits, archives made in memory.
- * Owns: no state beyond a call.
+ * Limits: it keeps no state between calls.
  */
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
@@ -16,7 +16,7 @@ export function hastyClock(): Clock & { readonly slept: number[] } {
     ...systemClock,
     slept,
     async sleep(ms, signal) {
-      // Short waits poll a process or a lock; long ones are between tries.
+      // Short waits poll a process or a lock; long waits are between tries.
       slept.push(ms);
       await systemClock.sleep(Math.min(ms, 20), signal);
     },

@@ -1,4 +1,4 @@
-/** Reports with blocks, as the sidecars of a revision's pods send them; the same seed gives the same reports. */
+/** Reports with blocks, as the sidecars of a revision's pods send them. The same seed gives the same reports. */
 import { Random } from '../../bench/canary/random.ts';
 import type { BlockReport } from '../../operator/analysis/ledger.ts';
 import type { BlockCount } from '../../api/report.ts';
@@ -9,13 +9,13 @@ export type Shape = {
   readonly pods: number;
   /** Requests of a pod in a block, on average. */
   readonly perBlock: number;
-  /** Factor on latencies; they are about 20 ms at 1. */
+  /** Factor on latencies. With the factor 1 they are about 20 ms. */
   readonly factor: number;
   readonly failures: number;
   readonly seed: number;
   /** Share of compared answers that disagree. */
   readonly disagree?: number;
-  /** Replaces perBlock: size class and requests in a block. */
+  /** Each size class with its requests in a block; replaces perBlock. */
   readonly classes?: readonly (readonly [sizeClass: number, perBlock: number])[];
 };
 

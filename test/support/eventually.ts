@@ -1,7 +1,10 @@
 /** Polls for something that will happen, over real sockets and processes, up to a deadline. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Resolves with the first value that is neither undefined nor false; an exception in `look` counts as not yet. */
+/**
+ * Resolves with the first value that is neither undefined nor false; an exception in `look` is ignored and `look` is
+ * called again.
+ */
 export async function eventually<T>(
   what: string,
   look: () => T | Promise<T>,

@@ -1,8 +1,8 @@
 /**
  * A cluster in memory for stories: it stores objects, refuses stale status writes, and makes pods for Deployments. The
- * model's URI decides how they start. Time is a hand clock's.
- * A pod's behaviour is in its URI: `ok`, `slow` (a minute), `wrong-digest`, `oom`, `no-image` (given by the runtime
- * image), `crash`; `odd` fails its golden set.
+ * model's URI decides how the pods start. The time comes from a hand clock.
+ * A URI may contain `ok`, `slow` (a minute), `wrong-digest`, `oom`, `crash`, or `odd` (fails its golden set);
+ * `no-image` is in the runtime image's name.
  */
 import { containers, labels, paths } from '../../api/names.ts';
 import { printLastWords, type Resolved } from '../../api/last-words.ts';
@@ -42,9 +42,9 @@ export class FakeCluster {
   readonly writes: string[] = [];
   /** Throws instead of a write: crash injection. */
   beforeWrite: (what: string) => void = () => {};
-  /** Parts of URIs of models whose pods run but are not ready. */
+  /** Pods run but are not ready if their model's URI contains one of these texts. */
   readonly sick = new Set<string>();
-  /** Whether the Gateway accepts the current routes. */
+  /** Whether the Gateway accepts the routes at their current generations. */
   gatewayTakes = true;
   #version = 0;
   #pods = 0;
@@ -86,7 +86,7 @@ export class FakeCluster {
     return [...this.objects.values()].filter((object) => object.kind === kind) as unknown as T[];
   }
 
-  /** What a user applies. A changed spec gets a new generation. */
+  /** Applies a model as a user does. A changed spec gets a new generation. */
   put(spec: OnnxModelSpec, name = 'ranker'): void {
     const before = this.objects.get(`OnnxModel/${name}`);
     const generation = (before?.metadata.generation ?? 0) + 1;
@@ -123,7 +123,7 @@ export class FakeCluster {
     ).length;
   }
 
-  /** The report of a ready pod's sidecar: all is well, and its golden set has run completely. */
+  /** The report of a healthy pod's sidecar, whose golden set has run completely. */
   reportOf(uid: string): Report | undefined {
     const pod = this.of<Pod>('Pod').find(
       (one) =>
@@ -236,7 +236,7 @@ export class FakeCluster {
     };
   }
 
-  /** Of a pod, the operator owns only its mark. */
+  /** The operator owns only one field of a pod, its mark. */
   #mark(config: KubeObject): Stored {
     const pod = this.#need('Pod', config.metadata.name);
     const { [labels.serving]: _, ...others } = pod.metadata.labels ?? {};
@@ -266,7 +266,10 @@ export class FakeCluster {
   }
 }
 
-/** `resolved` after 10 s, ready after 20 s (`slow`: 60 s), unless the URI gives another behaviour. */
+/**
+ * A pod has `resolved` its model after 10 s and is ready after 20 s (`slow`: 60 s), unless the URI gives another
+ * behaviour.
+ */
 function podStatus(uri: string, ageMs: number, podIP: string): Pod['status'] {
   const readyAfterMs = uri.includes('slow') ? 60_000 : 20_000;
   const prepared: ContainerStatus = {

@@ -1,5 +1,5 @@
 /**
- * An engine without threads or models: a function of the test computes, and the test decides when.
+ * An engine without threads or models: a function of the test computes the results, and the test decides when.
  * Owns: the same contract as the real pool; test/conformance/engine checks both.
  */
 import { AppError } from '../../api/errors.ts';
@@ -19,7 +19,7 @@ export type FakeEngineOptions = {
   readonly stateBytes?: number;
   /** The worker ends instead of running a step with such inputs. */
   readonly isFatal?: (inputs: NamedTensors) => boolean;
-  /** Called before each batch or step runs, with its inputs; it runs when the promise resolves. */
+  /** Called with the inputs of each batch or step before it runs. The batch or step runs when the promise resolves. */
   readonly gate?: (batch: EngineBatch) => Promise<void>;
 };
 
@@ -27,7 +27,7 @@ type FakeSlot = { lose: ((error: AppError) => void) | undefined; states: Sequenc
 
 export class FakeEngine implements Engine {
   readonly #options: FakeEngineOptions;
-  /** `lose` is set while a slot runs something. */
+  /** The function `lose` is set while a slot runs something. */
   readonly #slots: readonly FakeSlot[];
   readonly sequences: SlotSequences;
   #onFree: () => void = () => {};
@@ -72,8 +72,8 @@ export class FakeEngine implements Engine {
   }
 
   /**
-   * As if the workers had ended during a run: running batches and the state of sequences are lost, and the slots become
-   * free again.
+   * Acts as if the workers had ended during a run: running batches and the state of sequences are lost, and the slots
+   * become free again.
    * @param only the slot whose worker ends; absent: all
    */
   lose(only?: number): void {

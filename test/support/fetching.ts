@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AppError, type ErrorCode } from '../../api/errors.ts';
 import type { SourceConfig } from '../../api/runtime-config.ts';
-import { acquire, type Acquired, type AcquireOptions } from '../../runtime/prepare/acquire.ts';
+import { acquire, type Acquired, type AcquireDeps } from '../../runtime/prepare/acquire.ts';
 import { ModelCache } from '../../runtime/prepare/cache/cache.ts';
 import { openPart, type OpenPart } from '../../runtime/prepare/fetch/part-file.ts';
 import { Progress } from '../../runtime/prepare/progress.ts';
@@ -17,13 +17,13 @@ import { hastyClock, keepingLogger, npmWith } from './artifact.ts';
 import { FileServer } from './file-server.ts';
 import { noise } from './onnx-models.ts';
 
-export type Given = Partial<AcquireOptions> & {
+export type Given = Partial<AcquireDeps> & {
   readonly limits?: Partial<SourceLimits>;
   readonly openPart?: OpenPart;
   readonly signal?: AbortSignal;
 };
 
-/** A hundred kilobytes that do not compress: a model's file for tests that do not read it. */
+/** A model's file for tests that do not read its content: a hundred kilobytes that do not compress. */
 export const content = Buffer.from(noise(25_000, 1).buffer);
 
 export class FetchWorld {
@@ -72,7 +72,7 @@ export class FetchWorld {
           clock,
           logger,
           random: () => 0.5,
-          progress: new Progress('reading model', logger, clock),
+          progress: new Progress('reading model', { logger, clock }),
           signal: given.signal ?? new AbortController().signal,
         },
       },

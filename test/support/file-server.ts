@@ -18,7 +18,7 @@ export type Fault = (request: IncomingMessage, response: ServerResponse, nth: nu
 export class FileServer {
   readonly asked: Asked[] = [];
   readonly files = new Map<string, Uint8Array>();
-  /** ETags by path, weak or strong; absent: a strong one of the content's length; null: without an ETag. */
+  /** ETags by path, weak or strong. Absent: a strong ETag made from the content's length; null: without an ETag. */
   readonly etags = new Map<string, string | null>();
   on: Fault = () => false;
   readonly #server: Server;

@@ -43,7 +43,7 @@ export class Gate {
 
 const gates: Gate[] = [];
 
-/** An open server of a failed test would keep the test run from ending. */
+/** Ends what a failed test left, because an open server would keep the test run from ending. */
 export async function endAll(): Promise<void> {
   for (const gate of gates.splice(0)) gate.letGo();
   await endServers();

@@ -1,4 +1,4 @@
-/** Builders of objects: a healthy default, with a test's overrides. */
+/** Builders of objects. Each returns a healthy default with the overrides of a test. */
 import { withDefaults } from '../../api/defaults.ts';
 import type { OnnxModel, OnnxModelSpec } from '../../api/onnxmodel.ts';
 import type { RevisionRecord } from '../../operator/resources/objects.ts';

@@ -17,7 +17,7 @@ export function assertGolden(path: string, text: string): void {
   assert.equal(text, readFileSync(file, 'utf8'), `${path} differs`);
 }
 
-/** A golden file that a document quotes completely: a code block after a comment with the file's name. */
+/** A golden file that a document quotes completely, in a code block after a comment with the file's name. */
 const quoted = /<!-- (test\/\S+\.golden) -->\n```\n(.*?)^```$/gms;
 
 /** @returns the golden files that a document quotes, from the repository's root, with the quoted text */

@@ -85,10 +85,10 @@ export class HostileApi {
   readonly #history: { version: number; line: string }[] = [];
   #version = 0;
 
-  /** What to do with the next lists and watches; when empty, it answers correctly. */
+  /** The faults for the next lists and watches. When the list is empty, the server answers correctly. */
   readonly nextLists: Misdeed[] = [];
   readonly nextWatches: Misdeed[] = [];
-  /** The same for all other requests. */
+  /** The faults for the next requests of any other kind. */
   readonly nextOthers: Misdeed[] = [];
   readonly seen = { lists: 0, watches: 0, others: 0, connections: 0 };
   /** The time of each watch request, in milliseconds. */
@@ -183,7 +183,7 @@ export class HostileApi {
     const from = Number(url.searchParams.get('continue') ?? 0);
     const to = from + Number(url.searchParams.get('limit') ?? all.length);
     response.writeHead(200, { 'content-type': 'application/json' });
-    // Items without apiVersion and kind, as in the lists of built-in types.
+    // Lists omit apiVersion and kind of their items, as lists of built-in types do.
     const items = all.slice(from, to).map(({ metadata, data }) => ({ metadata, data }));
     response.end(
       JSON.stringify({

@@ -18,7 +18,7 @@ export function importsOf(source: string): readonly string[] {
   return [...new Set(forms.flatMap((form) => [...source.matchAll(form)].map((match) => match[1] ?? '')))];
 }
 
-/** Source text without comments and strings that look like code. */
+/** The source text without comments, and without strings that look like code. */
 export function withoutComments(source: string): string {
   return source.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|[^:'"`])\/\/.*$/gm, '$1');
 }

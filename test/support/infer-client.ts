@@ -20,7 +20,7 @@ export function ask(
   { method, headers = {}, body, chunked = false, signal }: Ask = {},
 ): Promise<Seen> {
   return new Promise((resolve, reject) => {
-    // Node would compute the length by itself.
+    // Set one of these headers, because otherwise Node would choose by itself.
     const length = chunked
       ? { 'transfer-encoding': 'chunked' }
       : { 'content-length': String(Buffer.byteLength(body ?? '')) };

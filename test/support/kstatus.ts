@@ -1,7 +1,7 @@
 /**
  * How kstatus (used by Flux, Helm 4 and others) reads an object, reduced to the cases of an OnnxModel.
- * Why: the order of the rules matters (deletion, observedGeneration, abnormal conditions in the order of the list,
- * Ready).
+ * Rule: as in kstatus, the first of these decides: deletion, observedGeneration, abnormal conditions in the order of
+ * the list, Ready.
  */
 import { isRecord } from '../../api/record.ts';
 

@@ -1,5 +1,5 @@
 /**
- * What the controller's parts need of an API server, as one suite: it runs against local mode and, in
+ * One suite about the features of an API server that the controller's parts need. It runs against local mode and, in
  * test/integration-real, against a real server. It creates its own namespace and definition and removes both.
  */
 import assert from 'node:assert/strict';

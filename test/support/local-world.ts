@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { createObjects } from '../../local/api-server/core.ts';
-import { startControlPlane, type ControlPlane, type ControlPlaneOptions } from '../../local/control-plane.ts';
+import { startControlPlane, type ControlPlane, type ControlPlaneDeps } from '../../local/control-plane.ts';
 import type { Image } from '../../local/kubelet/images.ts';
 import type { Container, StoredPod } from '../../local/kubelet/pod.ts';
 import type { StoredObject, Objects, ResourcePath } from '../../local/objects.ts';
@@ -23,9 +23,9 @@ export class LocalWorld {
   readonly dir: string;
   readonly objects: Objects;
   #plane: ControlPlane | undefined;
-  readonly #options: Partial<ControlPlaneOptions>;
+  readonly #options: Partial<ControlPlaneDeps>;
 
-  constructor(options: Partial<ControlPlaneOptions> = {}) {
+  constructor(options: Partial<ControlPlaneDeps> = {}) {
     this.#options = options;
     this.dir = mkdtempSync(join(tmpdir(), 'onnx-local-test-'));
     this.objects = options.objects ?? createObjects({ clock: systemClock });

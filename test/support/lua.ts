@@ -1,12 +1,13 @@
 /**
  * Runs Lua as Argo CD does: the object as a global, with only the base, table and os libraries.
- * Why a program: Argo CD's Lua is 5.1, and a JavaScript interpreter is not worth a dependency. Debian has lua5.1.
+ * Why: a Lua program is used because Argo CD's Lua is 5.1 and a JavaScript interpreter is not worth a dependency.
+ * Debian has lua5.1.
  */
 import { spawnSync } from 'node:child_process';
 
 const programs = ['lua5.1', 'luajit', 'lua', 'lua5.4'];
 
-/** Undefined when it is not installed on this machine. */
+/** The Lua program; undefined when it is not installed on this machine. */
 export const lua: string | undefined = programs.find((program) => spawnSync(program, ['-v']).status === 0);
 
 /** Writes a value of Lua as JSON; a table with a first item is a list. */

@@ -1,8 +1,8 @@
 /**
  * A Kubernetes API in memory, behind the same port as the real one, for unit tests.
  * Owns: objects, one counter of versions, a history to watch, and faults that a test requests.
- * Limits: it supports optimistic locking, finalizers and uid preconditions; server-side apply only as "replace all but
- * status and fields of the server", and selectors only as equal labels.
+ * Limits: it supports optimistic locking, finalizers and uid preconditions; server-side apply replaces everything
+ * except the status and the server's fields, and selectors compare labels for equality only.
  */
 import { statusError } from '../../kube/client/kube-error.ts';
 import type {
@@ -276,7 +276,9 @@ export class MemoryKube implements KubeClient {
     return this.#history.get(type.plural)?.find((entry) => entry.version > version);
   }
 
-  /** Resolves with true when there are events, with false when the watch is over; throws when it broke. */
+  /**
+   * Resolves with true when events are available and with false when the watch is over. Throws when the watch failed.
+   */
   async #somethingNew(broken: Promise<{ error: Error | undefined }>): Promise<boolean> {
     const outcome = await Promise.race([this.#wake.promise, broken]);
     if (outcome?.error !== undefined) throw outcome.error;

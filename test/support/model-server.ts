@@ -146,7 +146,7 @@ export async function makeServer({
 
 const running = new Set<RunningServer>();
 
-/** Ends what a failed test left running: an open port would keep the test run from ending. */
+/** Ends the servers that a failed test left running, because an open port would keep the test run from ending. */
 export async function endServers(): Promise<void> {
   await Promise.all([...running].map((server) => server.end()));
 }

@@ -1,4 +1,4 @@
-/** The real engine worker, which ends instead of running a step whose input `x` begins with -1. */
+/** The real engine worker, except that it ends instead of running a step whose input `x` begins with -1. */
 import { parentPort } from 'node:worker_threads';
 import type { ToWorker } from '../../runtime/engine/messages.ts';
 

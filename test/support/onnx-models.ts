@@ -19,7 +19,9 @@ export async function writeModel(folder: string, model: Model, name = 'model.onn
   return path;
 }
 
-/** x[batch, 4] → y[batch, 4], the same values; any element type: `identity('int64')`, fp16, string, bool … */
+/**
+ * x[batch, 4] → y[batch, 4], the same values. It can have any element type: `identity('int64')`, fp16, string, bool …
+ */
 export function identity(type: ElementType = 'float32', shape: readonly (number | string)[] = ['batch', 4]): Model {
   return {
     opset: 17,
@@ -161,7 +163,8 @@ export function heavy(megabytes = 64): Model {
 }
 
 /**
- * x[batch, 4] float32 → q[batch, 4] int4: the binding crashes on it during a run, so the runtime must refuse it before.
+ * x[batch, 4] float32 → q[batch, 4] int4. The binding crashes on this type during a run, so the runtime must refuse the
+ * model earlier.
  */
 export function int4Output(): Model {
   return {
@@ -201,7 +204,7 @@ const zipMapNode = {
   attributes: { classlabels_int64s: { ints: [0, 1] } },
 } as const;
 
-/** x[batch, 2] → doubled[batch, 2] (a tensor) and parts (a sequence): it can be served with the tensor alone. */
+/** x[batch, 2] → doubled[batch, 2] (a tensor) and parts (a sequence). The model can be served with the tensor alone. */
 export function tensorAndSequence(): Model {
   return {
     opset: 17,
@@ -220,7 +223,7 @@ export function tensorAndSequence(): Model {
   };
 }
 
-/** Values in [-scale, scale), the same at every call. */
+/** Values in [-scale, scale). Every call returns the same values. */
 export function noise(count: number, scale: number): Float32Array {
   const values = new Float32Array(count);
   let state = 42;

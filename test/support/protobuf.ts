@@ -1,6 +1,6 @@
 /**
  * Writes protobuf bodies as Go clients do, for tests of the reader.
- * Pure: a field is its number and a small number, or its number and bytes.
+ * Pure. A field consists of its number and either a small number or bytes.
  */
 
 /** `[field, number]`, or bytes of encoded fields. */
@@ -25,7 +25,7 @@ function varint(value: number): Buffer {
   return Buffer.from([...bytes, rest]);
 }
 
-/** With Kubernetes' envelope. */
+/** Wraps a message in Kubernetes' envelope. */
 export function protobufBody(apiVersion: string, kind: string, fields: readonly ProtobufField[]): Buffer {
   return Buffer.concat([Buffer.from('k8s\0'), text(1, [text(1, apiVersion), text(2, kind)]), text(2, fields)]);
 }

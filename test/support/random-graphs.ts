@@ -1,5 +1,5 @@
 /**
- * Small random graphs over x[batch, 3, 4]: most compute each row alone, many do not.
+ * Small random graphs over x[batch, 3, 4]. Most compute each row independently; many do not.
  * Owns: the steps, and their probabilities. ONNX Runtime may refuse a graph. Recurrent layers and InstanceNormalization
  * are left out: with unsuitable inputs they crash the process.
  * Pure: the same seed gives the same model.
@@ -20,7 +20,7 @@ export function chance(seed: number): (below: number) => number {
 class Draft {
   readonly nodes: Node[] = [];
   readonly weights: Weight[] = [];
-  /** The float tensors so far. */
+  /** The float tensors that were made so far. */
   readonly made: string[] = ['x'];
   readonly below: (limit: number) => number;
   #names = 0;

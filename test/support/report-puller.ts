@@ -42,7 +42,7 @@ export function pullerWorld(): World {
   };
 }
 
-/** Never answers; ends when the request is aborted. */
+/** A fetch that never answers and ends when the request is aborted. */
 export const never: FetchReport = (_ip, signal) =>
   new Promise((resolve) =>
     signal.addEventListener('abort', () => resolve({ kind: 'nothing', reason: (signal.reason as Error).message })),

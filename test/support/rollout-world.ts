@@ -142,7 +142,7 @@ export class RolloutWorld {
     for (const revision of this.pods.keys()) if (!this.wanted.has(revision)) this.pods.delete(revision);
   }
 
-  /** The progress of other controllers in a short time: pods start or end, traffic follows. */
+  /** Simulates the progress of other controllers in a short time: pods start or end, and traffic follows. */
   tick(ms = 5000): void {
     this.now += ms;
     for (const [revision, pods] of this.pods) {

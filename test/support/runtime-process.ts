@@ -19,7 +19,7 @@ export type Program = {
   readonly child: ChildProcess;
   readonly out: () => string;
   readonly err: () => string;
-  /** Its exit code; null after a signal. */ readonly ended: Promise<number | null>;
+  /** The process's exit code; null after a signal. */ readonly ended: Promise<number | null>;
 };
 
 const children = new Set<ChildProcess>();

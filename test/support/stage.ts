@@ -1,6 +1,6 @@
 /**
- * The set-up for stories of rollouts: a cluster in memory, the operator, gates with scripted results, and a line for
- * every change that a user would see.
+ * The set-up for stories of rollouts: a cluster in memory, the operator, and gates with scripted results. It writes a
+ * line for every change that a user would see.
  */
 import assert from 'node:assert/strict';
 import { labels } from '../../api/names.ts';
@@ -31,7 +31,7 @@ export class Stage {
   #last = '';
 
   readonly #isBehind: (() => boolean) | undefined;
-  /** The children before other controllers made progress in this step. */
+  /** The state of the children before other controllers made progress in this step. */
   #before: ReadonlyMap<string, KubeObject> = new Map();
 
   /** @param isBehind called for each read of a cache; true: the read returns the previous state */
@@ -71,7 +71,7 @@ export class Stage {
     this.cluster.put({ ...spec, rollout });
   }
 
-  /** Another process takes over, which knows only the cluster's state. */
+  /** Another process takes over. It knows only the cluster's state. */
   restart(): void {
     this.#operator = this.#begin();
   }
@@ -192,7 +192,7 @@ export class Stage {
       ['Ready', 'Reconciling', 'Stalled'].filter((type) => truths.includes(type)).length === 1,
       `conditions ${truths.join(', ')}`,
     );
-    // A fault that the operator has not observed yet cannot be corrected yet.
+    // Skip the check when caches may be behind: the operator cannot correct a fault that it has not observed yet.
     if (this.#isBehind !== undefined) return;
     const shares = [...this.shares()];
     const dead = shares.filter(([revision]) => this.cluster.readyPods(revision) === 0);

@@ -1,7 +1,7 @@
 /**
  * A sentence encoder of a few kilobytes with a tokenizer of two dozen words, made in memory.
- * Owns: the vocabulary and the weights (seeded, the same at every call). It has the network of the MiniLM example in
- * small, with the same inputs, outputs and masks.
+ * Owns: the vocabulary and the weights (seeded, the same at every call). It is a smaller version of the MiniLM
+ * example's network, with the same inputs, outputs and masks.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

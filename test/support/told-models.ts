@@ -31,7 +31,7 @@ const ended = {
   since,
 } as const;
 
-/** One state per phase. */
+/** One rollout state for each phase. */
 export const states: { readonly [P in Phase]: StateIn<P> } = {
   New: { phase: 'New' },
   Preparing: { phase: 'Preparing', ...course },
@@ -56,7 +56,7 @@ export type Telling = {
 
 const bothReady = { [stableRevision]: 2, [candidateRevision]: 2 };
 
-/** The model as the operator's last pass left it. */
+/** The model as the operator's last pass wrote it. */
 export function told(next: RolloutState, telling: Telling = {}): OnnxModel {
   const { reason = 'Analyzing', rollout, ready = bothReady, failure } = telling;
   const model = given.model(present({ rollout }));

@@ -32,7 +32,7 @@ export class WholePods {
     this.#network = network;
   }
 
-  /** @param network second number of the addresses; each test file has another one */
+  /** @param network second number of the addresses; each test file uses its own */
   static async begin(network: number): Promise<WholePods> {
     return new WholePods(await mkdtemp(join(tmpdir(), 'whole-pods-')), network);
   }
@@ -53,7 +53,7 @@ export class WholePods {
 
   /**
    * Runs a pod's three containers, one after the other.
-   * @param files the files of the revision's ConfigMap beside the config
+   * @param files the files of the revision's ConfigMap in addition to the config
    */
   async start(model: Model, golden: GoldenConfig, files: Readonly<Record<string, string>> = {}): Promise<WholePod> {
     this.#last += 1;

@@ -1,5 +1,5 @@
 /**
- * The columns that `kubectl get` shows of built-in objects.
+ * The columns that `kubectl get` shows for built-in objects.
  * Owns: the columns per kind, as the real server prints them. Kinds without a row show name and age.
  */
 import { controllerOf } from '../../../api/kube-object.ts';

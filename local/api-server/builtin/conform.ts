@@ -31,7 +31,7 @@ export function conformObject(object: JsonRecord, schema: OpenApiSchema): JsonRe
   }
 }
 
-/** Converts the metadata alone, of objects whose body has a schema of its own. */
+/** Converts only the metadata, for objects whose other fields are checked by another schema. */
 export function conformMeta(object: JsonRecord): void {
   if (object['metadata'] === undefined || object['metadata'] === null) {
     object['metadata'] = {};

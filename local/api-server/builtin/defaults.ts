@@ -1,8 +1,8 @@
 /**
  * The defaults that the real server fills into built-in objects.
- * Owns: the defaults of pods and of every kind with a pod template, of Services and of the small kinds.
- * Why: the operator compares live objects with wanted ones; a default that is missing here would hide an endless update
- * that a real cluster shows.
+ * Owns: the defaults of pods and of every kind with a pod template, of Services and of several small kinds.
+ * Why: the operator compares live objects with wanted ones. If a default were missing here, local mode would not show
+ * that the operator updates an object again and again on a real cluster.
  */
 import { isRecord } from '../../../api/record.ts';
 import { at, recordIn, recordsOf, setDefault, stringAt, type JsonRecord } from '../../../lib/json.ts';

@@ -1,6 +1,6 @@
 /**
  * The built-in resources that local mode serves.
- * Owns: the table. rules.ts has the behaviour of each kind, columns.ts what `kubectl get` shows of it.
+ * Owns: the table. rules.ts has the behaviour of each kind, columns.ts has what `kubectl get` shows.
  */
 import { present } from '../../../api/present.ts';
 import type { Clock } from '../../../lib/clock.ts';
@@ -53,12 +53,14 @@ const replicaScale: ScalePaths = {
 const core = 'io.k8s.api.core.v1';
 const apps = 'io.k8s.api.apps.v1';
 
-/** @param deps how Services get their addresses, and the time for the conditions of definitions */
-export function builtinResources(deps: {
+/** How Services get their addresses, and the time for the conditions of definitions. */
+type BuiltinDeps = {
   readonly serviceRange: string;
   readonly takenAddresses: () => ReadonlySet<string>;
   readonly clock: Clock;
-}): readonly Resource[] {
+};
+
+export function builtinResources(deps: BuiltinDeps): readonly Resource[] {
   // prettier-ignore
   const rows: readonly Row[] = [
     { definition: core, group: '', kind: 'Namespace', plural: 'namespaces',

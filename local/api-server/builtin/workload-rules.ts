@@ -1,7 +1,7 @@
 /**
  * Validation of Deployments, ReplicaSets and Pods.
- * Pure: the checks that a wrong manifest of the operator would most likely fail on a real server; not all of
- * Kubernetes' checks.
+ * Pure. It has the checks that a wrong manifest of the operator would most likely fail on a real server, not all checks
+ * of Kubernetes.
  */
 import { at, isSame, numberAt, recordOf, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import type { StoredObject } from '../../objects.ts';
@@ -165,7 +165,7 @@ function kindsOf(sources: JsonRecord): readonly string[] {
 
 const mutablePodFields = new Set(['activeDeadlineSeconds', 'tolerations', 'terminationGracePeriodSeconds']);
 
-/** Of a pod's spec only images and a few times may change. */
+/** In a pod's spec, only the images and a few times may change. */
 export function validatePodChange(draft: ObjectDraft, old: StoredObject): readonly Cause[] {
   const fixed = (object: unknown): JsonRecord => {
     const spec = { ...recordOf(at(object, 'spec')) };

@@ -16,7 +16,7 @@ import { resourcesOf, tableNameOf } from './resource.ts';
 
 export const definitionsTable = 'customresourcedefinitions.apiextensions.k8s.io';
 
-type Parts = {
+type DefinitionDeps = {
   readonly store: Store;
   readonly catalog: Catalog;
   readonly writes: Writes;
@@ -25,32 +25,33 @@ type Parts = {
 };
 
 /** Serves the definitions that are stored already, then follows changes. */
-export function serveDefinitions(parts: Parts): void {
-  const { store, catalog } = parts;
+export function serveDefinitions(deps: DefinitionDeps): void {
+  const { store, catalog } = deps;
   for (const definition of store.list(definitionsTable))
     catalog.setCustom(tableNameOf(definition), resourcesOf(definition));
-  // Synchronously, not as an event: the client may request the new resource as soon as its POST is answered.
+  // This runs inside the write, not as an event after it, because the client may request the new resource as soon as
+  // its POST is answered.
   store.onWrite((change) => {
-    if (change.table === definitionsTable) follow(parts, change);
+    if (change.table === definitionsTable) follow(deps, change);
   });
   store.watch(undefined, (change) => {
     const table = change.table === definitionsTable ? tableNameOf(change.object) : change.table;
     const definition = store.get(definitionsTable, storeKeyOf(undefined, table));
-    if (definition?.metadata.deletionTimestamp !== undefined) empty(parts, definition);
+    if (definition?.metadata.deletionTimestamp !== undefined) empty(deps, definition);
   });
   for (const definition of store.list(definitionsTable))
-    if (definition.metadata.deletionTimestamp !== undefined) empty(parts, definition);
+    if (definition.metadata.deletionTimestamp !== undefined) empty(deps, definition);
 }
 
-function follow({ catalog, store }: Parts, change: StoreChange): void {
+function follow({ catalog, store }: DefinitionDeps, change: StoreChange): void {
   if (change.type === 'ADDED') store.begin(tableNameOf(change.object));
   if (change.type === 'DELETED') catalog.setCustom(tableNameOf(change.object), []);
   else if (change.previous === undefined || change.previous['spec'] !== change.object['spec'])
     catalog.setCustom(tableNameOf(change.object), resourcesOf(change.object));
 }
 
-function empty(parts: Parts, definition: StoredObject): void {
-  const { store, deletes, writes, definitions } = parts;
+function empty(deps: DefinitionDeps, definition: StoredObject): void {
+  const { store, deletes, writes, definitions } = deps;
   const table = tableNameOf(definition);
   const [resource] = resourcesOf(definition);
   for (const object of store.list(table)) {

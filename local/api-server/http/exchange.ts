@@ -52,7 +52,7 @@ export class ApiExchange {
     if (!this.#warnings.includes(message)) this.#warnings.push(message);
   }
 
-  /** @throws StatusError 413 when the body is too large, 400 when the client breaks off */
+  /** @throws StatusError 413 when the body is too large, 400 when the client disconnects */
   async readBody(): Promise<Uint8Array> {
     const chunks: Buffer[] = [];
     let size = 0;
@@ -91,7 +91,7 @@ export class ApiExchange {
     const { body } = error;
     if (body.details?.retryAfterSeconds !== undefined)
       this.response.setHeader('Retry-After', body.details.retryAfterSeconds);
-    // Close the connection: an unread rest of the body must not be parsed as the next request.
+    // Close the connection: the unread rest of the body must not be parsed as the next request.
     if (!this.request.complete) {
       this.response.setHeader('Connection', 'close');
       this.request.resume();
@@ -99,7 +99,7 @@ export class ApiExchange {
     this.sendJson(body.code ?? 500, body);
   }
 
-  /** The field manager for managedFields: the one requested, else the program in the User-Agent. */
+  /** The field manager for managedFields: the requested one, else the program in the User-Agent. */
   get manager(): string {
     const asked = this.query.get('fieldManager') ?? '';
     if (asked !== '') return asked;

@@ -35,13 +35,15 @@ export type InjectedFault = FaultEffect & {
   readonly times?: number;
 };
 
+export type FaultsDeps = { readonly watches: Watches; readonly store: Store; readonly clock: Clock };
+
 export class Faults {
   readonly #watches: Watches;
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #active = new Map<InjectedFault, number>();
 
-  constructor(deps: { readonly watches: Watches; readonly store: Store; readonly clock: Clock }) {
+  constructor(deps: FaultsDeps) {
     this.#watches = deps.watches;
     this.#store = deps.store;
     this.#clock = deps.clock;
@@ -63,7 +65,7 @@ export class Faults {
     this.#watches.resetAll();
   }
 
-  /** Every open watch stays open and sends nothing more. */
+  /** Every open watch stays open, but does not send events any more. */
   stallWatches(): void {
     this.#watches.stallAll();
   }

@@ -230,7 +230,7 @@ const tokenTooOld =
   'modified, or deleted between the time the first chunk was returned and now may show up in the list.';
 
 /**
- * All objects of a table as of a revision.
+ * All objects of a table as they were at a revision.
  * @throws StatusError 410 when the revision is too old
  */
 function stateAt(store: Store, table: string, revision: number, token: Token | undefined): readonly StoredObject[] {

@@ -15,7 +15,7 @@ import type { ApiExchange, Target } from './exchange.ts';
 import { integerOf, listQuery, sendObject } from './read.ts';
 import { listOfObjects } from './table.ts';
 
-/** Kinds whose deletion is answered with the object; for the others the answer is a Status. */
+/** Kinds whose deletion is answered with the object; for other kinds the answer is a Status. */
 const answersWithObject = new Set(['Pod', 'Service', 'ServiceAccount', 'PersistentVolumeClaim']);
 
 export async function deleteObject(deps: ApiDeps, exchange: ApiExchange, target: Target): Promise<void> {
@@ -49,7 +49,7 @@ export async function deleteCollection(deps: ApiDeps, exchange: ApiExchange, tar
   );
 }
 
-/** The options of the body; the query adds those that the body omits. */
+/** The options of the body; the query adds the options that the body omits. */
 async function deleteOptions(exchange: ApiExchange): Promise<DeletionOptions> {
   const bytes = await exchange.readBody();
   const body = bytes.byteLength === 0 ? {} : parseBody(bytes, exchange.mediaType, 'DeleteOptions').value;

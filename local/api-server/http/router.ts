@@ -17,7 +17,7 @@ import type { Watches, WatchOptions } from './watch.ts';
 import { createObject, patchObject, replaceObject } from './write.ts';
 import { ownValue } from '../../../api/record.ts';
 
-export type Services = {
+export type RouteDeps = {
   readonly core: ApiDeps;
   readonly openApi: OpenApi;
   readonly watches: Watches;
@@ -37,7 +37,7 @@ const version = {
   platform: `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`,
 };
 
-export async function route(services: Services, exchange: ApiExchange): Promise<void> {
+export async function route(deps: RouteDeps, exchange: ApiExchange): Promise<void> {
   refuseImpersonation(exchange);
   const segments = exchange.path
     .split('/')
@@ -54,11 +54,11 @@ export async function route(services: Services, exchange: ApiExchange): Promise<
       serveHealth(exchange, first, rest);
       return;
     case 'openapi':
-      serveOpenApi(services, exchange, rest);
+      serveOpenApi(deps, exchange, rest);
       return;
     case 'api':
     case 'apis':
-      await routeApi(services, exchange, first, rest);
+      await routeApi(deps, exchange, first, rest);
       return;
     default:
       throw unknownPath();
@@ -93,21 +93,21 @@ function decode(segment: string): string {
   }
 }
 
-function serveOpenApi(services: Services, exchange: ApiExchange, rest: readonly string[]): void {
+function serveOpenApi(deps: RouteDeps, exchange: ApiExchange, rest: readonly string[]): void {
   const [generation, ...path] = rest;
   if (generation !== 'v3') throw unknownPath();
   if (path.length === 0) {
-    exchange.sendJson(200, services.openApi.index());
+    exchange.sendJson(200, deps.openApi.index());
     return;
   }
-  const text = services.openApi.document(path.join('/'));
+  const text = deps.openApi.document(path.join('/'));
   if (text === undefined) throw unknownPath();
   exchange.send(200, text, 'application/json');
 }
 
 /** `/api`, `/apis`, a group, a version, or a path below a version. */
 async function routeApi(
-  services: Services,
+  deps: RouteDeps,
   exchange: ApiExchange,
   root: 'api' | 'apis',
   rest: readonly string[],
@@ -115,16 +115,16 @@ async function routeApi(
   const isCore = root === 'api';
   const inGroup = isCore ? rest : rest.slice(1);
   const [name] = rest;
-  if (rest.length === 0) serveRoot(services, exchange, isCore);
-  else if (!isCore && rest.length === 1) exchange.sendJson(200, found(group(services.core.catalog.all(), name ?? '')));
+  if (rest.length === 0) serveRoot(deps, exchange, isCore);
+  else if (!isCore && rest.length === 1) exchange.sendJson(200, found(group(deps.core.catalog.all(), name ?? '')));
   else {
     const apiVersion = isCore ? (name ?? '') : `${name ?? ''}/${inGroup[0] ?? ''}`;
-    await routeVersion(services, exchange, apiVersion, inGroup.slice(1));
+    await routeVersion(deps, exchange, apiVersion, inGroup.slice(1));
   }
 }
 
-function serveRoot(services: Services, exchange: ApiExchange, isCore: boolean): void {
-  const resources = services.core.catalog.all();
+function serveRoot(deps: RouteDeps, exchange: ApiExchange, isCore: boolean): void {
+  const resources = deps.core.catalog.all();
   const form = isAggregated(exchange.accept);
   if (form !== undefined) exchange.sendJson(200, aggregated(resources, form, isCore), aggregatedType(form));
   else exchange.sendJson(200, isCore ? apiVersions() : groupList(resources));
@@ -136,20 +136,20 @@ function found<T>(value: T | undefined): T {
 }
 
 async function routeVersion(
-  services: Services,
+  deps: RouteDeps,
   exchange: ApiExchange,
   apiVersion: string,
   rest: readonly string[],
 ): Promise<void> {
   if (rest.length === 0) {
-    const list = resourceList(services.core.catalog.all(), apiVersion);
+    const list = resourceList(deps.core.catalog.all(), apiVersion);
     if (list === undefined) throw notServed(apiVersion);
     exchange.sendJson(200, list);
     return;
   }
   const review = reviews.find((one) => `${one.group}/v1` === apiVersion && rest.length === 1 && rest[0] === one.plural);
   if (review !== undefined) await answerReview(exchange, review);
-  else await serveTarget(services, exchange, targetOf(services.core, apiVersion, rest));
+  else await serveTarget(deps, exchange, targetOf(deps.core, apiVersion, rest));
 }
 
 /**
@@ -173,12 +173,12 @@ function isInScope({ resource, namespace, name }: Target): boolean {
   return namespace === undefined ? name === undefined || !resource.namespaced : resource.namespaced;
 }
 
-async function serveTarget(services: Services, exchange: ApiExchange, target: Target): Promise<void> {
-  const { core } = services;
+async function serveTarget(deps: RouteDeps, exchange: ApiExchange, target: Target): Promise<void> {
+  const { core } = deps;
   if (target.resource.deprecation !== undefined) exchange.warn(target.resource.deprecation);
   switch (target.subresource) {
     case '':
-      await serveObjects(services, exchange, target);
+      await serveObjects(deps, exchange, target);
       return;
     case 'status':
       if (!target.resource.hasStatus) throw unknownPath();
@@ -189,14 +189,14 @@ async function serveTarget(services: Services, exchange: ApiExchange, target: Ta
       await serveScale(core, exchange, target);
       return;
     default:
-      await servePodSubresource(services, exchange, target);
+      await servePodSubresource(deps, exchange, target);
   }
 }
 
-async function servePodSubresource(services: Services, exchange: ApiExchange, target: Target): Promise<void> {
+async function servePodSubresource(deps: RouteDeps, exchange: ApiExchange, target: Target): Promise<void> {
   if (target.resource.table !== 'pods') throw notServed(`${target.resource.plural}/${target.subresource}`);
   if (target.subresource === 'log' && exchange.method === 'GET')
-    await streamLog(services.core, exchange, target, services.logs());
+    await streamLog(deps.core, exchange, target, deps.logs());
   else if (target.subresource === 'portforward') throw badRequest('ports are forwarded over SPDY/3.1 only');
   else if (['exec', 'attach'].includes(target.subresource))
     throw new StatusError(
@@ -224,16 +224,16 @@ async function serveStatus(deps: ApiDeps, exchange: ApiExchange, target: Target)
   }
 }
 
-async function serveObjects(services: Services, exchange: ApiExchange, target: Target): Promise<void> {
+async function serveObjects(deps: RouteDeps, exchange: ApiExchange, target: Target): Promise<void> {
   if (exchange.method === 'GET') {
-    read(services, exchange, target);
+    read(deps, exchange, target);
     return;
   }
   const handlers = target.name === undefined ? ofCollections : ofObjects;
   const handle = ownValue(handlers, exchange.method);
   const isScoped = target.namespace !== undefined || !target.resource.namespaced;
   if (handle === undefined || !isScoped) throw methodNotAllowed();
-  await handle(services.core, exchange, target);
+  await handle(deps.core, exchange, target);
 }
 
 type Handler = (deps: ApiDeps, exchange: ApiExchange, target: Target) => Promise<void>;
@@ -241,10 +241,9 @@ type Handler = (deps: ApiDeps, exchange: ApiExchange, target: Target) => Promise
 const ofCollections: Readonly<Record<string, Handler>> = { POST: createObject, DELETE: deleteCollection };
 const ofObjects: Readonly<Record<string, Handler>> = { PUT: replaceObject, PATCH: patchObject, DELETE: deleteObject };
 
-function read(services: Services, exchange: ApiExchange, target: Target): void {
+function read(deps: RouteDeps, exchange: ApiExchange, target: Target): void {
   const wanted = exchange.query.get('watch');
-  if (wanted === 'true' || wanted === '1')
-    services.watches.start(services.core, exchange, target, services.watchOptions);
-  else if (target.name === undefined) listObjects(services.core, exchange, target);
-  else getObject(services.core, exchange, target);
+  if (wanted === 'true' || wanted === '1') deps.watches.start(deps.core, exchange, target, deps.watchOptions);
+  else if (target.name === undefined) listObjects(deps.core, exchange, target);
+  else getObject(deps.core, exchange, target);
 }

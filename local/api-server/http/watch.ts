@@ -50,7 +50,7 @@ export class Watches {
     for (const watch of this.#open) watch.reset();
   }
 
-  /** Open watches send nothing more and stay open, as with a dead peer. */
+  /** Open watches stay open, but do not send events any more. A dead server looks like this to a client. */
   stallAll(): void {
     for (const watch of this.#open) watch.stop();
   }
@@ -107,7 +107,7 @@ class Watch {
     return this.#exchange.query.get('sendInitialEvents') === 'false' ? this.#deps.store.revision : undefined;
   }
 
-  /** Sends nothing more. */
+  /** Stops sending events. */
   stop(): void {
     for (const end of this.#endings.splice(0)) end();
   }
@@ -224,7 +224,8 @@ function checkInitial(exchange: ApiExchange): boolean {
 }
 
 function watchQuery(exchange: ApiExchange, target: Target): ListRequest {
-  // resourceVersionMatch has no further effect on an initial state, which does not need a resourceVersion.
+  // Remove resourceVersionMatch, which was checked before. Otherwise listQuery would require a resourceVersion, which a
+  // watch with an initial state does not need.
   exchange.query.delete('resourceVersionMatch');
   const version = exchange.query.get('resourceVersion') ?? '';
   if (version !== '' && !/^\d{1,15}$/.test(version))

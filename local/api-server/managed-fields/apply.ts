@@ -90,7 +90,10 @@ function checkConfig(resource: Resource, config: ObjectDraft): void {
   );
 }
 
-/** @throws StatusError 409 with every conflict that is not excused; without one, the apply may take the fields over */
+/**
+ * @throws StatusError 409 that names every conflict that is not excused. When it does not throw, the apply may take the
+ * fields over
+ */
 function refuseConflicts(others: readonly ManagedEntry[], changed: FieldSet, excused: FieldSet): void {
   const conflicts = others.flatMap((entry) => {
     const paths = [...entry.fields.intersection(changed).difference(excused).paths()].map(pathText);

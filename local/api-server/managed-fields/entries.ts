@@ -20,7 +20,7 @@ export type ManagedEntry = {
 const maxUpdaters = 10;
 const ancient = 'ancient-changes';
 
-/** Fields that never have an owner: those that the server sets and those that identify the object. */
+/** Fields that never have an owner: fields that the server sets, and fields that identify the object. */
 export const unowned: readonly (readonly string[])[] = [
   ['f:apiVersion'],
   ['f:kind'],

@@ -62,7 +62,9 @@ export class FieldSet {
     return this.#combine(other, (inThis, inOther) => inThis && inOther);
   }
 
-  /** The members of this set that are not in the other. Ancestors and descendants in the other do not matter. */
+  /**
+   * The members of this set that are not in the other set. Ancestors and descendants in the other set do not matter.
+   */
   difference(other: FieldSet): FieldSet {
     return this.#combine(other, (inThis, inOther) => inThis && !inOther);
   }
@@ -72,7 +74,7 @@ export class FieldSet {
     return this.#copyBut(paths);
   }
 
-  /** Only the subtree at this first step. */
+  /** Returns only the subtree at this first step. */
   only(step: string): FieldSet {
     const out = new FieldSet();
     const child = this.children.get(step);

@@ -16,7 +16,7 @@ import {
 } from '../../../kube/schema/schema.ts';
 import type { FieldSet } from './field-set.ts';
 
-/** @returns a copy with the configuration's values, and the live object's elsewhere */
+/** @returns a copy that has the configuration's values, and the live object's values in all other fields */
 export function mergeValue(live: unknown, config: unknown, schema: OpenApiSchema): unknown {
   if (isRecord(live) && isRecord(config) && !isAtomicMap(schema)) {
     const out: JsonRecord = { ...live };
@@ -31,7 +31,10 @@ export function mergeValue(live: unknown, config: unknown, schema: OpenApiSchema
   return copyOf(config);
 }
 
-/** Items of the configuration keep its order; an item that only the live list has stays before its live successor. */
+/**
+ * Items of the configuration keep its order; an item that only the live list has stays before the item that follows it
+ * in the live list.
+ */
 function mergeLists(live: readonly unknown[], config: readonly unknown[], schema: OpenApiSchema): unknown[] {
   const liveByStep = new Map(live.map((item) => [stepOfItem(item, schema), item]));
   const wanted = config.map((item) => ({ step: stepOfItem(item, schema), item }));
@@ -57,7 +60,7 @@ function mergeLists(live: readonly unknown[], config: readonly unknown[], schema
 }
 
 /**
- * Removes what the applier claimed before and no manager claims now.
+ * Removes the fields that the applier claimed before and that no manager claims now.
  * @param last its earlier claims
  * @param owned the claims of all managers, its new ones included
  */

@@ -1,7 +1,7 @@
 /**
  * Field ownership after a plain create or update.
  * Owns: managedFields for every write except apply: the writer gets the fields that it added or changed, other managers
- * lose those, and all managers lose removed fields.
+ * lose these fields, and all managers lose removed fields.
  */
 import type { StoredObject } from '../../objects.ts';
 import { recordOf, type JsonRecord } from '../../../lib/json.ts';

@@ -1,7 +1,7 @@
 /**
  * The fields of an object that can have owners, and how two states of it differ.
  * Pure: follows the schema's list and map types by the rules of structured-merge-diff v6, which the real server uses. A
- * list without a list type is one value, a map is owned key by key.
+ * list without a list type has one owner as a whole; each key of a map has its own owner.
  */
 import { isRecord } from '../../../api/record.ts';
 import { isSame } from '../../../lib/json.ts';

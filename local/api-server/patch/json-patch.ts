@@ -9,7 +9,7 @@ import { badRequest, StatusError } from '../status.ts';
 
 const maxOperations = 10_000;
 
-/** The real server gives no details either. */
+/** Gives no details, like the real server. */
 function impossible(): StatusError {
   return new StatusError(422, 'Invalid', 'the server rejected our request due to an error in our request', {});
 }

@@ -104,7 +104,7 @@ function mergeItems(
   return ordered(items, { order: orderOf(how, patch), isSameItem, before: target });
 }
 
-/** The requested order, else the patch's own. */
+/** The requested order, else the order of the items in the patch. */
 function orderOf(how: How, patch: readonly unknown[]): readonly unknown[] {
   const asked = listOf(how.order);
   return asked.length > 0 ? asked : patch;

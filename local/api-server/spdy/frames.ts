@@ -1,7 +1,6 @@
 /**
- * Frames of SPDY/3.1, those that kubectl sends to forward ports.
- * Pure: parses and writes frames.
- * Limits: frames of 1 MiB; Go's client sends at most 32 KiB of data in one.
+ * Parses and writes frames of SPDY/3.1: only the kinds that kubectl sends to forward ports. Pure.
+ * Limits: frames of 1 MiB; Go's client sends at most 32 KiB of data in one frame.
  */
 
 export type Frame =
@@ -25,7 +24,7 @@ export class FrameReader {
   #rest: Buffer = Buffer.alloc(0);
 
   /**
-   * The frames that are complete with these bytes.
+   * Returns the frames that these bytes complete.
    * @throws Error for a broken or too large frame
    */
   *push(bytes: Buffer): Generator<Frame> {

@@ -1,7 +1,7 @@
 /**
  * Headers of SPDY/3.1 streams: lists of names and values, compressed with one state per connection.
  * Owns: compression in both directions, with the fixed dictionary of the protocol (SPDY draft 3, section 2.6.10.1).
- * Limits: 64 KiB of headers per stream; more closes the connection.
+ * Limits: 64 KiB of headers per stream; a larger block closes the connection.
  */
 import { constants, createDeflate, createInflate, type Deflate, type Inflate } from 'node:zlib';
 

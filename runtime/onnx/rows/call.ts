@@ -13,13 +13,13 @@ export type NodeCall = {
   readonly inputs: readonly (Value | undefined)[];
   /** Version of ai.onnx. */
   readonly opset: number;
-  /** A size that is equal to no other size. */
+  /** A new size that differs from every other size. */
   readonly fresh: () => Size;
 };
 
 /**
- * Called when at least one input has rows and no input is mixed. A single returned value is the first output's; the
- * other outputs are then unknown.
+ * Called when at least one input has rows and no input is mixed. If the rule returns a single value, it describes the
+ * first output, and the other outputs are unknown.
  */
 export type RowsRule = (call: NodeCall) => Value | readonly Value[];
 
@@ -59,8 +59,8 @@ export function othersArePlain(call: NodeCall, input: number): boolean {
 }
 
 /**
- * True if an input that sets a cut or a shape contains the number of rows outside the entry for the rows' own axis:
- * each row's result would then depend on how many rows there are.
+ * True if an input that sets a cut or a shape contains the number of rows in an entry other than the entry of the rows'
+ * axis. Each row's result would then depend on the number of rows in the run.
  * @param at the entry of the rows' axis; absent: no entry
  */
 export function countsElsewhere(call: NodeCall, input: number, at?: number): boolean {
@@ -92,14 +92,14 @@ export function unsure(call: NodeCall, why = 'its effect on the rows is unknown'
   return mixed(`${nodeNameOf(call)}: ${why}`);
 }
 
-/** The rows stay on the same axis; `dims` are the input's unless given. */
+/** The rows stay on the same axis; `dims` are the dimensions of the input unless they are given. */
 export function sameRows(value: RowsValue, dims: readonly Size[] = value.dims): Value {
   return { kind: 'Rows', axis: value.axis, dims };
 }
 
 /**
  * The result of an element-wise operator with NumPy's broadcasting. Every input with rows must have them on the same
- * axis, and no other input may have more than one entry there.
+ * axis, and no other input may have more than one entry on this axis.
  */
 export function broadcast(call: NodeCall, inputs: readonly (Value | undefined)[] = call.inputs): Value {
   const given = inputs.filter((value) => value !== undefined);
@@ -130,7 +130,10 @@ function misfit(value: Exclude<Value, { kind: 'Mixed' }>, { axis, rank, rowsSize
   return own < 0 || isOne(value.dims[own]) ? undefined : 'an input has separate entries for each row';
 }
 
-/** The size at an axis counted from the end: the one that is not 1; inputs with rows take precedence. */
+/**
+ * The broadcast size of an axis, which is counted from the end: the first size that is not 1. Inputs with rows are
+ * looked at first.
+ */
 function widest(values: readonly Value[], fromEnd: number): Size | undefined {
   const sizes = values
     .toSorted((a, b) => Number(b.kind === 'Rows') - Number(a.kind === 'Rows'))

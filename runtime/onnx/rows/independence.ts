@@ -170,7 +170,7 @@ function inScope(body: GraphBody, scope: Scope, walk: Walk): readonly Value[] {
   return body.outputs.map((name) => scope.get(name) ?? mixed(`no node produces '${name.slice(0, 100)}'`));
 }
 
-/** One of the model's own functions: evaluates its body with the caller's inputs and attributes. */
+/** Evaluates the body of one of the model's own functions, with the caller's inputs and attributes. */
 function ofFunction(call: NodeCall, body: GraphBody, walk: Walk): readonly Value[] {
   if (walk.depth >= maxDepth) return call.node.outputs.map(() => unsure(call, 'its functions are nested too deeply'));
   const scope: Scope = new Map();

@@ -62,7 +62,7 @@ export const unsqueeze: RowsRule = (call) => {
 export const squeeze: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   const axes = numbersOf(call, 1, 'axes')?.map((axis) => axisOf(axis, value?.dims.length ?? 0));
-  // Without axes it would drop the rows' axis if there is a single row.
+  // Without axes, the operator would drop the rows' axis when a run has a single row.
   if (value === undefined || axes === undefined) return unsure(call, 'it drops every axis with one entry');
   if (axes.includes(value.axis)) return joins(call, 'drops the axis of the rows');
   return {
@@ -99,9 +99,9 @@ export const reshape: RowsRule = (call) => {
 };
 
 /**
- * The rows stay apart if the axes before them stay and the next axis is the rows or a multiple of them: each row is
- * then contiguous in memory and remains so.
- * @param dims one may be undefined: the remaining size, if it is unknown
+ * The rows stay apart if the axes before the rows' axis keep their sizes, and the size of the next axis is the number
+ * of rows or a multiple of it: each row is then contiguous in memory and remains so.
+ * @param dims one size may be undefined: the size that follows from the others, if it is unknown
  */
 function reshaped(call: NodeCall, value: RowsValue, dims: readonly (Size | undefined)[]): Value {
   const before = value.dims.slice(0, value.axis).filter((dim) => !isOne(dim));
@@ -177,7 +177,7 @@ export const slice: RowsRule = (call) => {
   return sameRows(value, dims);
 };
 
-/** The cut along each axis: from attributes in old versions, from inputs in newer ones. */
+/** The cut along each axis. It comes from attributes in old versions, and from inputs in newer versions. */
 function cutsOf(call: NodeCall, rank: number): readonly (Cut & { readonly axis: number })[] | undefined {
   const starts = numbersOf(call, 1, 'starts') ?? [];
   const ends = attributeOf(call, 'ends')?.ints?.map(numberSize) ?? sizesOf(call, 2) ?? [];
@@ -268,7 +268,7 @@ export const gather: RowsRule = (call) => {
   return data?.kind === 'Plain' && indices?.kind === 'Rows' ? gatherByRows(call, data, indices) : unsure(call);
 };
 
-/** A table lookup: the result has the rows on the axis where the indices have them. */
+/** A table lookup: the rows of the result are on the axis that holds the rows of the indices. */
 function gatherByRows(call: NodeCall, { dims, countsRows }: PlainValue, indices: RowsValue): Value {
   if (countsRows || dims === undefined) return unsure(call);
   const axis = axisOf(intOf(call, 'axis', 0), dims.length);
@@ -288,7 +288,10 @@ function gatherFromRows(call: NodeCall, data: RowsValue, indices: readonly Size[
   return { kind: 'Rows', axis: data.axis > axis ? data.axis + indices.length - 1 : data.axis, dims };
 }
 
-/** GatherElements and ScatterElements: all inputs have the same rank, and the axis is not that of the rows. */
+/**
+ * GatherElements and ScatterElements: all inputs have the same rank, and the operator's axis differs from the rows'
+ * axis.
+ */
 export const elementsAlong: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   if (value === undefined || axisOf(intOf(call, 'axis', 0), value.dims.length) === value.axis) return unsure(call);
@@ -296,7 +299,7 @@ export const elementsAlong: RowsRule = (call) => {
     (input) =>
       input?.kind === 'Rows' && input.axis === value.axis && isSameSize(input.dims[input.axis], value.dims[value.axis]),
   );
-  // The result of GatherElements has the indices' shape, that of ScatterElements the data's.
+  // The result of GatherElements has the shape of the indices; the result of ScatterElements has the shape of the data.
   const shape = call.node.op === 'GatherElements' ? rowsInput(call, 1) : value;
   return fits ? sameRows(value, (shape ?? value).dims) : unsure(call);
 };

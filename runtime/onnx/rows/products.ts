@@ -63,7 +63,7 @@ function multiply(call: NodeCall, a: Value | undefined, b: Value | undefined): V
   return b.kind === 'Rows' ? multiplyPlain(call, { own: b, other: a, summed: b.dims.length - 2, shape }) : unsure(call);
 }
 
-/** Multiplies row by row: the axis of the rows is the same in both inputs and is not among the last two. */
+/** Multiplies row by row: the axis of the rows is the same in both inputs, and is not one of the last two axes. */
 function multiplyRows(call: NodeCall, [a, b]: readonly [RowsValue, RowsValue], shape: readonly Size[]): Value {
   if (a.axis >= a.dims.length - 2 || b.axis >= b.dims.length - 2)
     return joins(call, 'multiplies the rows with each other');
@@ -140,7 +140,10 @@ export const convolve: RowsRule = (call) => {
   return sameRows(value, [size, weights.dims[0] ?? one, ...windows(call, value.dims.slice(2), kernel)]);
 };
 
-/** Pooling: only the first output. The second, indexes into the whole tensor, depends on the other rows. */
+/**
+ * Pooling: only the first output keeps the rows apart. The second output has indexes into the whole tensor, which
+ * depend on the other rows.
+ */
 export const pool: RowsRule = (call) => {
   const value = imagesOf(call);
   if (value === undefined) return unsure(call);
@@ -151,7 +154,7 @@ export const pool: RowsRule = (call) => {
   ];
 };
 
-/** Sizes after a sliding window; unknown sizes become fresh ones. */
+/** Sizes after a sliding window. A size that cannot be computed becomes a new symbolic size. */
 function windows(call: NodeCall, dims: readonly Size[], kernel: readonly (number | undefined)[]): readonly Size[] {
   const auto = attributeOf(call, 'auto_pad')?.text ?? 'NOTSET';
   const told = ['NOTSET', 'VALID'].includes(auto) && intOf(call, 'ceil_mode', 0) === 0;
@@ -189,7 +192,7 @@ export const resize: RowsRule = (call) => {
   );
 };
 
-/** True if each axis is resized on its own and in order, independent of the other axes. */
+/** True if each size or scale applies to the axis at the same position, and the axes are resized independently. */
 function resizesAsAsked(call: NodeCall): boolean {
   return (
     (attributeOf(call, 'keep_aspect_ratio_policy')?.text ?? 'stretch') === 'stretch' &&

@@ -18,7 +18,7 @@ import {
 } from './call.ts';
 import { one, type RowsValue, type Value } from './value.ts';
 
-/** ReduceSum and similar: axes from an attribute or an input; without axes, all. */
+/** ReduceSum and similar. The axes come from an attribute or an input; without axes, all axes are reduced. */
 export const reduce: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
@@ -59,7 +59,7 @@ function reduced(call: NodeCall, value: RowsValue, axes: readonly number[]): Val
   };
 }
 
-/** Softmax: along one axis since version 13, before that over all axes from the given one on. */
+/** Softmax works along one axis since version 13. Before that, it worked over all axes from the given axis on. */
 export const softmax: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   if (value === undefined) return unsure(call);
@@ -68,7 +68,9 @@ export const softmax: RowsRule = (call) => {
   return touches ? joins(call) : sameRows(value);
 };
 
-/** LayerNormalization and similar: over all axes from one on; scale and bias are the same for all rows. */
+/**
+ * LayerNormalization and similar work over all axes from the given axis on. Scale and bias are the same for all rows.
+ */
 export const normalise: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
@@ -77,7 +79,7 @@ export const normalise: RowsRule = (call) => {
     : [sameRows(value), unsure(call), unsure(call)];
 };
 
-/** Along the axis of an attribute. */
+/** An operator that works along the axis in an attribute. */
 export function along(attribute: string, otherwise: number): RowsRule {
   return (call) => {
     const value = rowsInput(call, 0);
@@ -86,7 +88,7 @@ export function along(attribute: string, otherwise: number): RowsRule {
   };
 }
 
-/** Along the axis of the second input. */
+/** An operator that works along the axis in its second input. */
 export const cumSum: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   const [axis] = numbersOf(call, 1) ?? [];
@@ -109,7 +111,10 @@ export const topK: RowsRule = (call) => {
   return [out, out];
 };
 
-/** Each row on its own, with the rows on the first axis; other sizes are unknown. */
+/**
+ * An operator that computes each row separately, with the rows on the first axis. The other sizes of its outputs are
+ * unknown.
+ */
 export function byRow(rank?: number): RowsRule {
   return (call) => {
     const value = rowsInput(call, 0);

@@ -2,7 +2,7 @@
  * Rules for values without rows: weights, and sizes that a graph computes for the shapes of its tensors.
  *
  * Owns:  the numbers of short lists of sizes, as far as they can be computed. Other results are plain values with
- *        unknown numbers, which count rows if one of their inputs does.
+ *        unknown numbers; their `countsRows` is true if it is true for one of the inputs.
  * Pure.
  */
 import { attributeOf, axisOf, intOf, numbersOf, type NodeCall } from './call.ts';
@@ -29,7 +29,7 @@ type Facts = {
   readonly values: Numbers | undefined;
   readonly countsRows: boolean;
 };
-/** Gets facts for as many inputs as a rule may use; missing inputs have the facts `nothing`. */
+/** Gets facts for as many inputs as a rule may use; a missing input has the facts in `nothing`. */
 type PlainRule = (call: NodeCall, inputs: readonly Facts[]) => Value | undefined;
 
 const mostInputs = 5;
@@ -43,7 +43,10 @@ function anyCounts(facts: readonly Facts[]): boolean {
   return facts.some(({ countsRows }) => countsRows);
 }
 
-/** A result whose numbers are all known counts rows only if one of these numbers does. */
+/**
+ * If all numbers of a result are known, its `countsRows` is true only if one of the numbers contains the number of
+ * rows.
+ */
 function listed(dims: readonly Size[] | undefined, values: Numbers | undefined, countsRows: boolean): Value {
   return plain(dims, values, countsRows && (values === undefined || values.includes(undefined)));
 }
@@ -127,7 +130,7 @@ function each(combine: (a: Size, b: Size) => Size | undefined): PlainRule {
   };
 }
 
-/** @returns undefined when the numbers of a list are unknown, or when the lists do not line up */
+/** @returns undefined when the numbers of a list are unknown, or when the lengths of the lists do not match */
 function combined(
   lists: readonly (Numbers | undefined)[],
   dims: readonly Size[] | undefined,

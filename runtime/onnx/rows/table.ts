@@ -39,7 +39,7 @@ import {
 import { along, argReduce, batchNorm, byRow, cumSum, normalise, poolAll, reduce, softmax, topK } from './reductions.ts';
 import { isOne } from './value.ts';
 
-/** Element-wise, for any number of inputs. */
+/** Element-wise operators with any number of inputs. */
 const elementwise = [
   'Abs',
   'Acos',
@@ -160,8 +160,8 @@ const joining: Readonly<Record<string, string>> = {
 };
 
 /**
- * Scale and zero point of quantisation: the same for all rows, either one for the tensor or along an axis other than
- * the rows'.
+ * The scale and the zero point of quantisation must be the same for all rows: one value for the whole tensor, or values
+ * along an axis other than the rows' axis.
  */
 const quantise: RowsRule = (call) => {
   const [value, scale] = call.inputs;

@@ -12,7 +12,9 @@ export type Size = { readonly factor: number; /** Sorted. */ readonly free: read
 export const rows = '\0rows';
 
 export type Value =
-  /** The same whatever the rows contain, and for any number of rows unless `countsRows`. */
+  /**
+   * A value that does not depend on the rows' content. It depends on the number of rows only if `countsRows` is true.
+   */
   | {
       readonly kind: 'Plain';
       /** Absent: the rank is unknown. */ readonly dims?: readonly Size[];

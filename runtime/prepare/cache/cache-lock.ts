@@ -2,8 +2,9 @@
  * Allows one `prepare` at a time in a cache folder.
  *
  * Owns:  the lock file: created exclusively, touched every five seconds while held.
- * Ends:  its holder releases it. The lock of a killed process is taken over at once on the same host; that of another
- *        host on a shared volume after thirty seconds without a touch, by the waiter's own clock.
+ * Ends:  its holder releases it. The lock of a killed process on the same host is taken over at once. The lock of
+ *        another host on a shared volume is taken over after thirty seconds without a touch, measured with the waiter's
+ *        own clock.
  */
 import { open, readFile, rename, rm, stat, link, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -22,14 +23,13 @@ const touchMs = 5000;
 const staleMs = 30_000;
 const lookMs = 200;
 
+export type CacheLockDeps = { readonly clock: Clock; readonly logger: Logger; readonly signal: AbortSignal };
+
 /**
  * Waits until the lock is free.
  * @throws the signal's reason when it is aborted
  */
-export async function lockCache(
-  folder: string,
-  deps: { readonly clock: Clock; readonly logger: Logger; readonly signal: AbortSignal },
-): Promise<CacheLock> {
+export async function lockCache(folder: string, deps: CacheLockDeps): Promise<CacheLock> {
   const path = join(folder, 'lock');
   const { clock, logger, signal } = deps;
   let seen: Sight | undefined;
@@ -103,8 +103,8 @@ async function look(path: string, nowMs: number, before: Sight | undefined): Pro
 }
 
 /**
- * Removes a dead lock. If several waiters try at once, one of them moves the file; a waiter that moved a live lock
- * instead puts it back.
+ * Removes a dead lock. If several waiters try this at once, only one of them can move the file. A waiter that moved a
+ * new, live lock by mistake puts it back.
  */
 export async function takeAway(path: string, inode: number): Promise<void> {
   const aside = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}`;

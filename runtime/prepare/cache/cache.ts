@@ -1,10 +1,10 @@
 /**
  * The cache of fetched models and optimised forms, addressed by content.
  *
- * Owns:   the layout: `models/<digest>/` with files and entry.json, `optimised/<key>/`, `partial/<key>/`. Entries
- *         appear by one rename; a crash leaves at most a `partial/` folder, which the next prepare resumes.
- * Limits: `maxBytes` plus the entries in use: those that the last prepare passed to the server, those marked by a live
- *         process, and those that this process requested.
+ * Owns:   the layout: `models/<digest>/` with files and entry.json, `optimised/<key>/`, `partial/<key>/`. An entry
+ *         appears complete, by one rename. A crash leaves at most a `partial/` folder, which the next prepare resumes.
+ * Limits: `maxBytes` plus the entries in use. An entry is in use if the last prepare passed it to the server, if a live
+ *         process has marked it, or if this process requested it.
  */
 import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -95,7 +95,7 @@ export class ModelCache {
   }
 
   /**
-   * Removes the least recently used entries until `maxBytes` are left.
+   * Removes the least recently used entries until at most `maxBytes` are left.
    * @param keep paths that were passed to the server; their entries stay
    * @returns bytes freed
    */

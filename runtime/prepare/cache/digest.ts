@@ -1,9 +1,9 @@
 /**
  * Computes the digests that identify a model.
  *
- * Owns:  the digest of a file and of a folder, and the comparison with the expected one. A folder's digest is SHA-256
- *        over its sorted lines `sha256  path`, each with a newline. To compute it by hand: `find -L . -type f -printf
- *        '%P\0' | xargs -0 sha256sum | LC_ALL=C sort | sha256sum`.
+ * Owns:  the digest of a file and of a folder, and the comparison with the expected digest. A folder's digest is
+ *        SHA-256 over its sorted lines `sha256 path`, each with a newline. To compute it by hand: `find -L . -type f
+ *        -printf '%P\0' | xargs -0 sha256sum | LC_ALL=C sort | sha256sum`.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';

@@ -8,8 +8,8 @@ import { basename, dirname, join } from 'node:path';
 import { AppError } from '../../../api/errors.ts';
 
 /**
- * Readers see the old or the new content, never a mixture. If two writers write at once, the result is the content of
- * one.
+ * Readers see the old or the new content, never a mixture. If two writers write at once, the result is the content that
+ * one of them wrote.
  */
 export async function writeAtomically(path: string, text: string): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${Math.random().toString(36).slice(2)}`);

@@ -1,5 +1,5 @@
 /**
- * Tells the sidecar where the golden set is that `prepare` fetched: a small file in the cache folder.
+ * A small file in the cache folder that tells the sidecar where `prepare` stored the golden set.
  *
  * Owns:  this file. It contains the set's digest, because revisions that share a cache folder may have different sets.
  */

@@ -32,7 +32,10 @@ const networks: readonly (readonly [network: string, bits: number])[] = [
 const blocked = new BlockList();
 for (const [network, bits] of networks) blocked.addSubnet(network, bits, isIP(network) === 6 ? 'ipv6' : 'ipv4');
 
-/** Metadata addresses behind any NAT64 prefix: a cluster may use a prefix of its own (RFC 6052), unknown here. */
+/**
+ * Metadata addresses behind any NAT64 prefix: a cluster may use a prefix of its own (RFC 6052), which this code cannot
+ * know.
+ */
 const metadataAddresses: ReadonlySet<string> = new Set([
   '169.254.169.254',
   '169.254.170.2',
@@ -96,7 +99,7 @@ const translations: readonly Translation[] = [
   },
   // 6to4, RFC 3056: the prefix contains the relay's address.
   { prefix: [0x20, 0x02], inside: (bytes) => [bytes.slice(2, 6)] },
-  // Teredo, RFC 4380: the server's address, and the client's with every bit inverted.
+  // Teredo, RFC 4380: the server's address, and the client's address with every bit inverted.
   { prefix: [0x20, 0x01, 0, 0], inside: (bytes) => [bytes.slice(4, 8), bytes.slice(12).map((byte) => byte ^ 0xff)] },
   // ISATAP, RFC 5214: any prefix, then interface identifier 0000:5efe or 0200:5efe and the address.
   {

@@ -1,5 +1,5 @@
 /**
- * Reads a model from a disk of this machine: a mounted claim, or in local mode any folder.
+ * Reads a model from a disk of this machine: a mounted volume claim, or in local mode any folder.
  *
  * Owns:   finding the files and computing their digests, without copying. Every prepare hashes them again, because the
  *         volume may have been changed.
@@ -21,14 +21,14 @@ export type DiskPlace = {
   readonly uri: string;
   readonly path: string;
   readonly folder: boolean;
-  /** The folder that links must not lead out of: the claim's folder, or `/` for no restriction. */
+  /** Links must not lead out of this folder: the folder of the volume claim, or `/` for no restriction. */
   readonly boundary: string;
 };
 
 export type Found = { readonly root: string; readonly files: readonly SourceFile[] };
 
 type Wanted = readonly { readonly path: string; readonly digest: string }[];
-type Tools = { readonly limits: SourceLimits; readonly progress: Progress; readonly signal: AbortSignal };
+type DiskDeps = { readonly limits: SourceLimits; readonly progress: Progress; readonly signal: AbortSignal };
 
 const maxDepth = 32;
 
@@ -37,17 +37,17 @@ const maxDepth = 32;
  * @param wanted the files to read, with their digests; undefined: all
  * @throws DIGEST_MISMATCH when a wanted file has another digest
  */
-export async function readDiskSource(place: DiskPlace, wanted: Wanted | undefined, tools: Tools): Promise<Found> {
+export async function readDiskSource(place: DiskPlace, wanted: Wanted | undefined, deps: DiskDeps): Promise<Found> {
   await checkKind(place);
   const root = place.folder ? place.path : dirname(place.path);
-  const sized = await measure(place, root, await pathsOf(place, wanted, tools.limits));
+  const sized = await measure(place, root, await pathsOf(place, wanted, deps.limits));
   const total = sized.reduce((sum, file) => sum + file.bytes, 0);
-  if (total > tools.limits.sourceBytes)
-    throw new AppError('SOURCE_TOO_LARGE', { uri: place.uri, limitBytes: tools.limits.sourceBytes });
-  for (const { path, bytes } of sized) tools.progress.expect(path, bytes);
+  if (total > deps.limits.sourceBytes)
+    throw new AppError('SOURCE_TOO_LARGE', { uri: place.uri, limitBytes: deps.limits.sourceBytes });
+  for (const { path, bytes } of sized) deps.progress.expect(path, bytes);
   const files: SourceFile[] = [];
   for (const { path } of sized) {
-    const file = await hashOne(place, join(root, path), { path, tools });
+    const file = await hashOne(place, join(root, path), { path, deps });
     checkDigest(nameOf(place, path), wanted?.find((one) => one.path === path)?.digest, file.digest);
     files.push(file);
   }
@@ -77,16 +77,16 @@ function nameOf(place: DiskPlace, path: string): string {
 async function hashOne(
   place: DiskPlace,
   real: string,
-  { path, tools }: { path: string; tools: Tools },
+  { path, deps }: { path: string; deps: DiskDeps },
 ): Promise<SourceFile> {
   const hash = newDigest();
   let bytes = 0;
   const onBytes = (count: number): void => {
     bytes += count;
-    tools.progress.add(count);
+    deps.progress.add(count);
   };
-  await hashFile(hash, real, { onBytes, signal: tools.signal }).catch((error: unknown) => {
-    tools.signal.throwIfAborted();
+  await hashFile(hash, real, { onBytes, signal: deps.signal }).catch((error: unknown) => {
+    deps.signal.throwIfAborted();
     throw missing(place, path, error);
   });
   return { path, bytes, digest: digestOf(hash) };

@@ -2,7 +2,8 @@
  * Downloads one file into the staging folder: resumes, retries, limits and hashes it.
  *
  * Owns:   when and from where to retry, and the check of the bytes.
- * Limits: the source's size (shared by all its files), failed attempts in a row, and a hundred times as many in total.
+ * Limits: the source's size (shared by all its files); a number of failed attempts in a row, and a hundred times that
+ *         number of failed attempts in total.
  * Throws: the source's permanent errors; SOURCE_TOO_LARGE; DIGEST_MISMATCH; DISK_FULL; the last SOURCE_UNAVAILABLE.
  */
 import type { Hash } from 'node:crypto';
@@ -17,7 +18,7 @@ import type { Progress } from '../progress.ts';
 import type { SourceLimits, OpenAt, Opened, Source, Validator } from './source.ts';
 import type { Kept, Staging } from '../cache/staging.ts';
 
-export type FetchContext = {
+export type FetchDeps = {
   readonly staging: Staging;
   readonly openPart: OpenPart;
   readonly limits: SourceLimits;
@@ -34,7 +35,7 @@ export type Wanted = {
   /** Path inside the staging folder. */
   readonly as: string;
   readonly digest?: string;
-  /** Bytes left by the source's other files. */
+  /** Bytes of the source's limit that its other files do not use. */
   readonly roomBytes: number;
 };
 
@@ -44,27 +45,27 @@ const backoff = { baseMs: 500, maxMs: 15_000 };
 export async function downloadAll(
   source: Source,
   wanted: readonly Omit<Wanted, 'roomBytes'>[],
-  context: FetchContext,
+  deps: FetchDeps,
 ): Promise<SourceFile[]> {
   const files: SourceFile[] = [];
-  let roomBytes = context.limits.sourceBytes;
+  let roomBytes = deps.limits.sourceBytes;
   for (const one of wanted) {
-    const file = await downloadFile(source, { ...one, roomBytes }, context);
+    const file = await downloadFile(source, { ...one, roomBytes }, deps);
     roomBytes -= file.bytes;
     files.push(file);
   }
   return files;
 }
 
-export async function downloadFile(source: Source, wanted: Wanted, context: FetchContext): Promise<SourceFile> {
-  const ready = await context.staging.finished(wanted.as);
+export async function downloadFile(source: Source, wanted: Wanted, deps: FetchDeps): Promise<SourceFile> {
+  const ready = await deps.staging.finished(wanted.as);
   if (ready !== undefined && (wanted.digest === undefined || wanted.digest === ready.digest)) return ready;
-  const first = await attempt({ source, wanted, context, mayResume: true });
+  const first = await attempt({ source, wanted, deps, mayResume: true });
   if (!('mismatch' in first)) return first;
   if (!first.resumed) throw first.mismatch;
   // The joined pieces were not of the same file: download it once more in one piece.
-  context.logger.warn('resumed download had the wrong digest; starting over', { uri: source.show(wanted.path) });
-  const second = await attempt({ source, wanted, context, mayResume: false });
+  deps.logger.warn('resumed download had the wrong digest; starting over', { uri: source.show(wanted.path) });
+  const second = await attempt({ source, wanted, deps, mayResume: false });
   if ('mismatch' in second) throw second.mismatch;
   return second;
 }
@@ -72,26 +73,26 @@ export async function downloadFile(source: Source, wanted: Wanted, context: Fetc
 type Job = {
   readonly source: Source;
   readonly wanted: Wanted;
-  readonly context: FetchContext;
+  readonly deps: FetchDeps;
   readonly mayResume: boolean;
 };
 
 async function attempt(job: Job): Promise<SourceFile | { mismatch: AppError; resumed: boolean }> {
   const part = await Part.open(job);
   try {
-    await retrying(part, job.source, job.context);
+    await retrying(part, job.source, job.deps);
     return await part.finish();
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'DIGEST_MISMATCH') throw error;
-    await job.context.staging.forget(job.wanted.as);
+    await job.deps.staging.forget(job.wanted.as);
     return { mismatch: error, resumed: part.resumed };
   } finally {
     await part.close();
   }
 }
 
-async function retrying(part: Part, source: Source, context: FetchContext): Promise<void> {
-  const { limits, clock, signal, logger } = context;
+async function retrying(part: Part, source: Source, deps: FetchDeps): Promise<void> {
+  const { limits, clock, signal, logger } = deps;
   let failures = 0;
   let before = 0;
   const fetchRest = (): Promise<void> => {
@@ -102,7 +103,7 @@ async function retrying(part: Part, source: Source, context: FetchContext): Prom
     failures = part.offset > before ? 1 : failures + 1;
     const passing = error instanceof AppError && error.code === 'SOURCE_UNAVAILABLE';
     if (!passing || failures >= limits.tries || attempt >= limits.tries * 100) return undefined;
-    const waitMs = backoffMs(backoff, failures, context.random());
+    const waitMs = backoffMs(backoff, failures, deps.random());
     logger.warn('download interrupted; trying again', {
       uri: source.show(part.path),
       err: error,
@@ -129,7 +130,7 @@ class Part {
   #totalBytes: number | undefined;
   #closed = false;
   offset: number;
-  /** True if it was assembled from more than one response. */
+  /** True if the file was assembled from more than one response. */
   resumed: boolean;
 
   private constructor(job: Job, file: PartFile, hash: Hash, kept: Kept) {
@@ -143,8 +144,8 @@ class Part {
   }
 
   static async open(job: Job): Promise<Part> {
-    const { source, wanted, context } = job;
-    const { staging, openPart, signal, progress, logger } = context;
+    const { source, wanted, deps } = job;
+    const { staging, openPart, signal, progress, logger } = deps;
     const kept = await staging.kept(wanted.as, wanted.digest !== undefined);
     const hash = newDigest();
     await hashFile(hash, staging.pathOf(wanted.as), { bytes: kept.bytes, signal });
@@ -160,7 +161,7 @@ class Part {
   async fetchRest(): Promise<void> {
     const {
       source,
-      context: { signal, progress },
+      deps: { signal, progress },
     } = this.#job;
     if (this.offset > 0 && this.offset === this.#totalBytes) return;
     const opened = await source.open(this.path, this.#resumePoint(), signal);
@@ -182,12 +183,12 @@ class Part {
 
   /** @throws DIGEST_MISMATCH */
   async finish(): Promise<SourceFile> {
-    const { source, wanted, context } = this.#job;
+    const { source, wanted, deps } = this.#job;
     const digest = digestOf(this.#hash);
     checkDigest(source.show(this.path), wanted.digest, digest);
     await this.#file.sync();
     const file = { path: wanted.as, bytes: this.offset, digest };
-    await context.staging.finish(file);
+    await deps.staging.finish(file);
     return file;
   }
 
@@ -205,29 +206,29 @@ class Part {
   }
 
   async #accept(opened: Opened): Promise<void> {
-    const { wanted, context } = this.#job;
+    const { wanted, deps } = this.#job;
     if (opened.totalBytes !== undefined) this.#checkRoom(opened.totalBytes);
     if (opened.offset !== this.offset) await this.#restart();
     this.resumed = opened.offset > 0;
     this.#validator = opened.validator;
     this.#totalBytes = opened.totalBytes;
-    if (opened.totalBytes !== undefined) context.progress.expect(wanted.as, opened.totalBytes);
-    await context.staging.begin(wanted.as, opened);
+    if (opened.totalBytes !== undefined) deps.progress.expect(wanted.as, opened.totalBytes);
+    await deps.staging.begin(wanted.as, opened);
   }
 
   /** Starts from the beginning: the source cannot resume, or the file has changed. */
   async #restart(): Promise<void> {
-    const { wanted, context } = this.#job;
-    context.progress.add(-this.offset);
+    const { wanted, deps } = this.#job;
+    deps.progress.add(-this.offset);
     await this.#file.close();
-    this.#file = await context.openPart(context.staging.pathOf(wanted.as), 0);
+    this.#file = await deps.openPart(deps.staging.pathOf(wanted.as), 0);
     this.#hash = newDigest();
     this.offset = 0;
   }
 
   #checkRoom(bytes: number): void {
-    const { source, wanted, context } = this.#job;
+    const { source, wanted, deps } = this.#job;
     if (bytes <= wanted.roomBytes) return;
-    throw new AppError('SOURCE_TOO_LARGE', { uri: source.show(this.path), limitBytes: context.limits.sourceBytes });
+    throw new AppError('SOURCE_TOO_LARGE', { uri: source.show(this.path), limitBytes: deps.limits.sourceBytes });
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Reads a stream so that bytes that have arrived are kept when it breaks.
+ * Reads a stream, and keeps the bytes that have arrived when the stream breaks.
  *
  * Owns:   reading pieces as they arrive, and pausing the sender when too many wait. A destroyed stream drops its
  *         buffer: a slow reader on a connection that breaks often would lose the last pieces each time and never
@@ -41,7 +41,7 @@ class Pieces {
     });
     stream.once('end', () => this.#end(undefined));
     stream.once('error', (error) => this.#end(error));
-    // A closed stream delivers nothing more, whatever the cause.
+    // A closed stream does not deliver more bytes, whatever closed it.
     stream.once('close', () => this.#end(undefined));
     if (stream.destroyed) this.#end(stream.errored ?? undefined);
   }

@@ -10,18 +10,18 @@ import { AppError } from '../../../api/errors.ts';
 import type { GoldenConfig } from '../../../api/runtime-config.ts';
 import { fetchedName, type FetchedGolden } from '../cache/golden-file.ts';
 import { setLimits } from '../../golden/set.ts';
-import { acquire, type AcquireOptions } from '../acquire.ts';
+import { acquire, type AcquireDeps } from '../acquire.ts';
 import { writeAtomically } from '../cache/durable-file.ts';
 
 /** @returns the folder that contains the set; undefined when the set has no URI */
 export async function fetchGolden(
   golden: GoldenConfig | undefined,
   cacheDir: string,
-  options: AcquireOptions,
+  deps: AcquireDeps,
 ): Promise<string | undefined> {
   if (golden?.source.kind !== 'Uri') return undefined;
   const { uri, digest } = golden.source;
-  const limits = { ...options.fetch.limits, sourceBytes: Math.min(options.fetch.limits.sourceBytes, setLimits.bytes) };
+  const limits = { ...deps.fetch.limits, sourceBytes: Math.min(deps.fetch.limits.sourceBytes, setLimits.bytes) };
   // `resolved` holds the model's digest, which does not apply to the golden set.
   const {
     root,
@@ -30,7 +30,7 @@ export async function fetchGolden(
     uri: show,
   } = await acquire(
     { uri, digest, variants: [] },
-    { ...options, resolvedDigest: undefined, fetch: { ...options.fetch, limits } },
+    { ...deps, resolvedDigest: undefined, fetch: { ...deps.fetch, limits } },
   );
   if (folder || file === undefined)
     throw new AppError('SOURCE_INVALID', {
@@ -39,6 +39,6 @@ export async function fetchGolden(
     });
   const word: FetchedGolden = { schema: 1, digest, path: join(root, file.path) };
   await writeAtomically(join(cacheDir, fetchedName), `${JSON.stringify(word)}\n`);
-  options.fetch.logger.info('golden set fetched', { uri: show, digest, bytes: file.bytes });
+  deps.fetch.logger.info('golden set fetched', { uri: show, digest, bytes: file.bytes });
   return root;
 }

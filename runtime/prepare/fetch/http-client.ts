@@ -16,7 +16,7 @@ export type HttpOptions = {
   readonly allowLinkLocal?: boolean;
   /** Certificates to trust in addition to the built-in ones, PEM. */
   readonly ca?: readonly string[];
-  /** Tests set shorter ones. */
+  /** Time limits. Tests set shorter limits. */
   readonly timeouts?: { readonly connectMs: number; readonly headersMs: number; readonly idleMs: number };
 };
 
@@ -55,7 +55,8 @@ export class HttpClient {
 
   /**
    * @returns a response with status 200 or 206; the caller must read or destroy its body
-   * @throws SOURCE_MISSING (404, 410, 401, 403), SOURCE_INVALID (bad redirect target), SOURCE_UNAVAILABLE (all else)
+   * @throws SOURCE_MISSING (404, 410, 401, 403), SOURCE_INVALID (bad redirect target), SOURCE_UNAVAILABLE (every other
+   * failure)
    */
   async get(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<SourceResponse> {
     let at = url;
@@ -153,7 +154,10 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined;
 }
 
-/** undici's message. It is empty when connecting to several addresses failed: then the operating system's message. */
+/**
+ * Returns undici's message. It is empty when connecting to several addresses failed; this then returns the operating
+ * system's message.
+ */
 function wordsOf(error: unknown): string {
   if (error instanceof errors.ConnectTimeoutError) return 'connecting to the server timed out';
   if (error instanceof errors.HeadersTimeoutError) return 'the server did not answer in time';

@@ -1,8 +1,8 @@
 /**
- * Files behind an http(s) URL: a single one, or those of a folder.
+ * Files behind an http(s) URL: a single file, or the files of a folder.
  *
- * Owns:  range requests (RFC 9110, 13.1.5 If-Range and 14.4 Content-Range), and the check that a response is that range
- *        of the same file. Otherwise the download starts from the beginning.
+ * Owns:  range requests (RFC 9110, 13.1.5 If-Range and 14.4 Content-Range), and the check that a response contains the
+ *        requested range of the same file. Otherwise the download starts from the beginning.
  */
 import { AppError } from '../../../api/errors.ts';
 import { eagerly } from './eager-body.ts';
@@ -70,7 +70,8 @@ function judge(answer: SourceResponse, at: OpenAt): Judged | undefined {
 }
 
 /**
- * False for a range with another start, or a 206 of a version other than the one in If-Range: they would mix two files.
+ * False for a range that starts elsewhere, and for a 206 response with another version than If-Range asked for: the
+ * result would be a mixture of two files.
  */
 function continues(at: OpenAt, start: number, validator: Validator | undefined): boolean {
   const same = at.validator === undefined || validator === undefined || validator === at.validator;
@@ -85,7 +86,10 @@ function rangeOf(header = ''): { start: number; totalBytes: number } | undefined
     : undefined;
 }
 
-/** Weak ETags identify equivalent content, not equal bytes, so ranges must not be joined by them. */
+/**
+ * Weak ETags identify equivalent content, not equal bytes, so a weak ETag does not show that two ranges belong to the
+ * same file.
+ */
 function validatorOf({ headers }: SourceResponse): Validator | undefined {
   const { etag, 'last-modified': modified } = headers;
   if (etag !== undefined) return etag.startsWith('W/') || etag.length > 1024 ? undefined : etag;

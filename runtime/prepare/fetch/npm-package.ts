@@ -12,8 +12,8 @@ import { createGunzip } from 'node:zlib';
 import ssri from 'ssri';
 import { AppError, messageOf } from '../../../api/errors.ts';
 import { digestOf, newDigest } from '../cache/digest.ts';
-import { downloadFile, type FetchContext } from './download.ts';
-import { findPackage, type NpmPackage, type NpmTools, type NpmUri } from './npm-registry.ts';
+import { downloadFile, type FetchDeps } from './download.ts';
+import { findPackage, type NpmPackage, type NpmDeps, type NpmUri } from './npm-registry.ts';
 import type { SourceFile } from '../prepared.ts';
 import { readTar, TarError, type TarEntry } from './tar.ts';
 import { isInnerPath } from './uri.ts';
@@ -24,24 +24,24 @@ const freeInflationBytes = 64 * 2 ** 20;
 const archiveName = '.package.tgz';
 
 /** @returns the files in the staging folder; the path of a single file is its base name */
-export async function fetchNpm(uri: NpmUri, tools: NpmTools, context: FetchContext): Promise<SourceFile[]> {
-  const found = await findPackage(uri, tools, context);
-  const archiveBytes = await fetchArchive(found, context);
-  const files = await unpack(context.staging.pathOf(archiveName), { uri, show: found.uri, archiveBytes }, context);
-  await context.staging.forget(archiveName);
+export async function fetchNpm(uri: NpmUri, deps: NpmDeps): Promise<SourceFile[]> {
+  const found = await findPackage(uri, deps);
+  const archiveBytes = await fetchArchive(found, deps);
+  const files = await unpack(deps.staging.pathOf(archiveName), { uri, show: found.uri, archiveBytes }, deps);
+  await deps.staging.forget(archiveName);
   return files;
 }
 
-async function fetchArchive(found: NpmPackage, context: FetchContext): Promise<number> {
+async function fetchArchive(found: NpmPackage, deps: FetchDeps): Promise<number> {
   let missing: unknown;
   for (const source of found.archives) {
     try {
       const { bytes } = await downloadFile(
         source,
-        { path: '', as: archiveName, roomBytes: context.limits.sourceBytes },
-        context,
+        { path: '', as: archiveName, roomBytes: deps.limits.sourceBytes },
+        deps,
       );
-      await checkIntegrity(context.staging.pathOf(archiveName), found, context);
+      await checkIntegrity(deps.staging.pathOf(archiveName), found, deps);
       return bytes;
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'SOURCE_MISSING') throw error;
@@ -52,12 +52,12 @@ async function fetchArchive(found: NpmPackage, context: FetchContext): Promise<n
 }
 
 /** Checks the strongest hash of the registry. Several hashes of one algorithm are alternatives. */
-async function checkIntegrity(path: string, found: NpmPackage, context: FetchContext): Promise<void> {
+async function checkIntegrity(path: string, found: NpmPackage, deps: FetchDeps): Promise<void> {
   const { integrity } = found;
-  const archive = createReadStream(path, { highWaterMark: 1 << 20, signal: context.signal });
+  const archive = createReadStream(path, { highWaterMark: 1 << 20, signal: deps.signal });
   const got = await ssri.fromStream(archive, { algorithms: [integrity.pickAlgorithm()] });
   if (integrity.match(got) !== false) return;
-  await context.staging.forget(archiveName);
+  await deps.staging.forget(archiveName);
   throw new AppError('DIGEST_MISMATCH', {
     what: `the archive of ${found.uri}`,
     want: integrity.toString(),
@@ -67,14 +67,14 @@ async function checkIntegrity(path: string, found: NpmPackage, context: FetchCon
 
 type Unpacking = { readonly uri: NpmUri; readonly show: string; readonly archiveBytes: number };
 
-async function unpack(archive: string, job: Unpacking, context: FetchContext): Promise<SourceFile[]> {
+async function unpack(archive: string, job: Unpacking, deps: FetchDeps): Promise<SourceFile[]> {
   const gunzip = createGunzip();
   // The reader of gunzip gets its errors; this only prevents an unhandled rejection.
-  pipeline(createReadStream(archive), gunzip, { signal: context.signal }).catch(() => {});
+  pipeline(createReadStream(archive), gunzip, { signal: deps.signal }).catch(() => {});
   try {
-    return await storeWanted(gunzip, job, context);
+    return await storeWanted(gunzip, job, deps);
   } catch (error) {
-    context.signal.throwIfAborted();
+    deps.signal.throwIfAborted();
     if (!(error instanceof TarError) && !isZlibError(error)) throw error;
     throw new AppError(
       'SOURCE_INVALID',
@@ -86,22 +86,18 @@ async function unpack(archive: string, job: Unpacking, context: FetchContext): P
   }
 }
 
-async function storeWanted(
-  unzipped: AsyncIterable<unknown>,
-  job: Unpacking,
-  context: FetchContext,
-): Promise<SourceFile[]> {
+async function storeWanted(unzipped: AsyncIterable<unknown>, job: Unpacking, deps: FetchDeps): Promise<SourceFile[]> {
   const invalid = (problem: string): AppError => new AppError('SOURCE_INVALID', { uri: job.show, problem });
-  const capBytes = Math.min(context.limits.sourceBytes, job.archiveBytes * maxInflation + freeInflationBytes);
+  const capBytes = Math.min(deps.limits.sourceBytes, job.archiveBytes * maxInflation + freeInflationBytes);
   const files = new Map<string, SourceFile>();
   for await (const entry of readTar(
     bounded(unzipped, capBytes, () => invalid(`the archive unpacks to more than ${capBytes} bytes`)),
   )) {
     const inner = innerPath(entry, job.uri, invalid);
     if (inner === undefined) continue;
-    if (files.size >= context.limits.files) throw invalid(`the package has more than ${context.limits.files} files`);
+    if (files.size >= deps.limits.files) throw invalid(`the package has more than ${deps.limits.files} files`);
     if (files.has(inner)) throw invalid(`the archive contains '${inner}' twice`);
-    files.set(inner, await store(entry, inner, context));
+    files.set(inner, await store(entry, inner, deps));
   }
   if (files.size > 0) return [...files.values()];
   throw new AppError('SOURCE_MISSING', {
@@ -127,10 +123,10 @@ function innerPath(entry: TarEntry, uri: NpmUri, invalid: (problem: string) => A
   return uri.path === '' ? inPackage : inPackage.slice(uri.path.length + 1);
 }
 
-async function store(entry: TarEntry, path: string, context: FetchContext): Promise<SourceFile> {
-  const target = context.staging.pathOf(path);
+async function store(entry: TarEntry, path: string, deps: FetchDeps): Promise<SourceFile> {
+  const target = deps.staging.pathOf(path);
   await rm(target, { force: true });
-  const file = await context.openPart(target, 0);
+  const file = await deps.openPart(target, 0);
   const hash = newDigest();
   let bytes = 0;
   try {

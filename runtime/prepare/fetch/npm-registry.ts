@@ -9,7 +9,7 @@
 import { readFile } from 'node:fs/promises';
 import ssri, { type Integrity } from 'ssri';
 import { AppError } from '../../../api/errors.ts';
-import { downloadFile, type FetchContext } from './download.ts';
+import { downloadFile, type FetchDeps } from './download.ts';
 import type { HttpClient } from './http-client.ts';
 import { HttpSource } from './http-source.ts';
 import type { NpmSettings } from './npm-settings.ts';
@@ -23,7 +23,7 @@ export type NpmUri = {
   readonly folder: boolean;
 };
 
-export type NpmTools = { readonly client: HttpClient; readonly settings: NpmSettings };
+export type NpmDeps = FetchDeps & { readonly client: HttpClient; readonly settings: NpmSettings };
 
 export type NpmPackage = {
   /** `npm:name@version` */
@@ -37,12 +37,12 @@ export type NpmPackage = {
 const packumentLimitBytes = 64 * 2 ** 20;
 const maxIntegrityLength = 4096;
 
-export async function findPackage(uri: NpmUri, tools: NpmTools, context: FetchContext): Promise<NpmPackage> {
+export async function findPackage(uri: NpmUri, deps: NpmDeps): Promise<NpmPackage> {
   const show = `npm:${uri.name}@${uri.version}`;
-  const registry = tools.settings.registryOf(uri.name);
+  const registry = deps.settings.registryOf(uri.name);
   const url = new URL(uri.name.replace('/', '%2f'), registry);
-  const source = sourceAt(url, tools, { accept: 'application/vnd.npm.install-v1+json, application/json;q=0.8' });
-  const packument = await readPackument(source, show, context);
+  const source = sourceAt(url, deps, { accept: 'application/vnd.npm.install-v1+json, application/json;q=0.8' });
+  const packument = await readPackument(source, show, deps);
   const dist = distOf(packument, uri.version);
   if (dist === undefined)
     throw new AppError('SOURCE_MISSING', {
@@ -57,7 +57,7 @@ export async function findPackage(uri: NpmUri, tools: NpmTools, context: FetchCo
     });
   if (tarball === undefined || !URL.canParse(tarball))
     throw new AppError('SOURCE_INVALID', { uri: show, problem: 'the registry has no valid URL of the archive' });
-  return { uri: show, integrity, archives: archiveUrls(new URL(tarball), registry).map((at) => sourceAt(at, tools)) };
+  return { uri: show, integrity, archives: archiveUrls(new URL(tarball), registry).map((at) => sourceAt(at, deps)) };
 }
 
 /**
@@ -70,16 +70,16 @@ function archiveUrls(tarball: URL, registry: URL): URL[] {
   return [mirrored, tarball];
 }
 
-function sourceAt(url: URL, { client, settings }: NpmTools, headers: Readonly<Record<string, string>> = {}): Source {
+function sourceAt(url: URL, { client, settings }: NpmDeps, headers: Readonly<Record<string, string>> = {}): Source {
   const authorization = settings.authorizationFor(url);
   return new HttpSource(client, url, authorization === undefined ? headers : { ...headers, authorization });
 }
 
 /** Downloads the package's metadata to the staging folder, with the retries and limits of files, and parses it. */
-async function readPackument(source: Source, show: string, context: FetchContext): Promise<unknown> {
+async function readPackument(source: Source, show: string, deps: FetchDeps): Promise<unknown> {
   const as = '.packument.json';
-  await context.staging.forget(as);
-  await downloadFile(source, { path: '', as, roomBytes: packumentLimitBytes }, context).catch((error: unknown) => {
+  await deps.staging.forget(as);
+  await downloadFile(source, { path: '', as, roomBytes: packumentLimitBytes }, deps).catch((error: unknown) => {
     if (!(error instanceof AppError) || error.code !== 'SOURCE_MISSING') throw error;
     throw new AppError(
       'SOURCE_MISSING',
@@ -87,8 +87,8 @@ async function readPackument(source: Source, show: string, context: FetchContext
       { cause: error },
     );
   });
-  const text = await readFile(context.staging.pathOf(as), 'utf8');
-  await context.staging.forget(as);
+  const text = await readFile(deps.staging.pathOf(as), 'utf8');
+  await deps.staging.forget(as);
   try {
     return JSON.parse(text);
   } catch (error) {

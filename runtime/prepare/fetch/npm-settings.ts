@@ -2,10 +2,8 @@
  * The npm registry of this machine, and the credentials for it (docs.npmjs.com/cli/configuring-npm/npmrc).
  *
  * Owns: reading the settings of npm: `npm_config_*` variables, then the .npmrc of the project, the user and the
- *       machine;
- *       the first one that has a key is used. Needed because `npm config` hides credentials, and the runtime's image
- *       has
- *       no npm. npm is only asked for its default registry.
+ *       machine; the value of a key comes from the first of these that has the key. Needed because `npm config` hides
+ *       credentials, and the runtime's image has no npm. npm is only asked for its default registry.
  */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -120,7 +118,9 @@ function registryUrl(text: string | undefined, name: string): URL {
   return new URL(text.endsWith('/') ? text : `${text}/`);
 }
 
-/** npm stores credentials under `//host/path/:key` and uses those of the longest path that contains the URL. */
+/**
+ * npm stores credentials under `//host/path/:key` and uses the credentials of the longest path that contains the URL.
+ */
 function authorization(config: Config, url: URL): string | undefined {
   const segments = url.pathname.split('/').slice(0, -1);
   for (let count = segments.length; count >= 1; count -= 1) {

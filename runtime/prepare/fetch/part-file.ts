@@ -13,7 +13,7 @@ export interface PartFile {
    * @throws DISK_FULL
    */
   write(bytes: Uint8Array): Promise<void>;
-  /** Everything written so far then survives a crash of the machine. */
+  /** Syncs the file to disk: everything written so far then survives a crash of the machine. */
   sync(): Promise<void>;
   close(): Promise<void>;
 }

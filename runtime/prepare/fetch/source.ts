@@ -2,7 +2,7 @@
  * Where bytes come from, for the rest of the artifact code.
  *
  * Owns: the port. A source opens one file at an offset and reports what it learned about the file. The caller
- *       (download.ts) retries, resumes, checks and stores, the same for every source.
+ *       (download.ts) retries, resumes, checks and stores, in the same way for every source.
  */
 
 /** Identifies the version of a file that is fetched in pieces: an ETag, or a modification date. */
@@ -15,7 +15,7 @@ export type OpenAt = {
 };
 
 export type Opened = {
-  /** Where the bytes begin: the requested offset, or 0 when they start from the beginning. */
+  /** Where the bytes begin: the requested offset, or 0 when the source sends the file from its beginning. */
   readonly offset: number;
   /** Size of the whole file, if the source reports it. */
   readonly totalBytes?: number;

@@ -62,7 +62,10 @@ class Source {
     this.#pieces = pieces;
   }
 
-  /** A generator around #noted(): the archive throws its errors into this one, and #noted() only sees the input's. */
+  /**
+   * Wraps #noted() in a second generator. The archive throws its own errors into this outer generator, so #noted() only
+   * notes errors of the input.
+   */
   async *pieces(): AsyncGenerator<Uint8Array, void, void> {
     for await (const piece of this.#noted()) yield piece;
   }

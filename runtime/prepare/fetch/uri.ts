@@ -47,7 +47,7 @@ function decode(text: string, path: string): string {
   }
 }
 
-/** SOURCE_INVALID with the URI in the form for logs. */
+/** The error SOURCE_INVALID, which shows the URI without secrets. */
 export function invalidUri(text: string, problem: string): AppError {
   return new AppError('SOURCE_INVALID', { uri: showUri(text), problem });
 }

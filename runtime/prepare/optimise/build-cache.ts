@@ -2,8 +2,8 @@
  * Determines how a model runs on this machine, and builds the optimised form that all sessions share.
  *
  * Owns:   the order: probe providers → load and run the original → write the optimised form, with weights laid out for
- *         this CPU in a file that sessions map → run it and compare. Each step is a child process, to contain crashes
- *         and memory peaks. The result is cached under a key of model, options, ONNX Runtime and CPU.
+ *         this CPU in a file that sessions memory-map → run it and compare. Each step is a child process, to contain
+ *         crashes and memory peaks. The result is cached under a key of model, options, ONNX Runtime and CPU.
  * Throws: PROVIDER_UNAVAILABLE, ENGINE_LOAD_FAILED, MODEL_TOO_LARGE. If no form can be built, a note says so.
  */
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -41,16 +41,16 @@ export type BuildJob = {
   readonly optimiseFromBytes: number;
   /** `optimised/<key>` of the cache; created if needed. */
   readonly folder: string;
-  readonly tools: TrialDeps & { readonly logger: Logger };
+  readonly deps: TrialDeps & { readonly logger: Logger };
 };
 
 export type BuildResult = {
   readonly providerChain: readonly ProviderName[];
-  /** Session config entries that the provider chain requires in addition to those of the spec. */
+  /** Session config entries that the provider chain requires in addition to the spec's entries. */
   readonly sessionConfig: Readonly<Record<string, string>>;
   /** Largest share first; empty when no generated input ran. */
   readonly providers: readonly ProviderUse[];
-  /** Path of the optimised graph; absent without one. */
+  /** Path of the optimised graph; absent when no optimised form was built. */
   readonly optimisedPath?: string;
   /** Peak of anonymous memory while loading and running the served form in a process of its own. */
   readonly memoryEstimateBytes: number;
@@ -83,7 +83,7 @@ export async function buildCache(asked: BuildJob): Promise<BuildResult> {
 type Building = BuildJob & { readonly roomBytes?: number };
 
 async function withRoom(job: BuildJob): Promise<Building> {
-  // A twentieth stays free, so that the child is stopped before the kernel would kill one of the two.
+  // A twentieth stays free, so that this process stops the child before the kernel kills either process.
   return job.limitBytes === undefined
     ? job
     : { ...job, roomBytes: Math.max(0, job.limitBytes * 0.95 - (await anonymousBytes(process.pid))) };
@@ -120,7 +120,7 @@ async function build(job: Building, scratch: string): Promise<Stored> {
     return { ...base, ...whenPlain(outcome, refusal.note === undefined ? notes : [...notes, refusal.note]) };
   const made = await optimise(job, plan, scratch);
   if ('problem' in made) {
-    job.tools.logger.warn('optimised model was discarded', { model: job.name, problem: made.problem });
+    job.deps.logger.warn('optimised model was discarded', { model: job.name, problem: made.problem });
     return {
       ...base,
       ...whenPlain(outcome, [...notes, `serving the original model, without shared weights: ${made.problem}`]),
@@ -161,24 +161,20 @@ async function loadOriginal(
   }
 }
 
-/** Loads a tiny model with each provider alone: a failure is then the provider's, not the model's. */
+/** Loads a tiny model with each provider alone: a failure is then caused by the provider, not by the model. */
 async function probe(job: Building, scratch: string, notes: string[]): Promise<Set<ProviderName>> {
   const missing = new Set<ProviderName>();
   const path = join(scratch, 'probe.onnx');
   for (const provider of providersToProbe(job.execution)) {
     await writeFile(path, modelBytes(probeModel));
     const plan = { chain: [provider], sessionConfig: {} };
-    const outcome = await runTrial(
-      { graphPath: path, options: optionsFor(job, plan, false) },
-      { timeoutMs },
-      job.tools,
-    );
+    const outcome = await runTrial({ graphPath: path, options: optionsFor(job, plan, false) }, { timeoutMs }, job.deps);
     if (outcome.kind === 'Done') continue;
     if (job.execution.fallbackPolicy === 'Forbid')
       throw new AppError('PROVIDER_UNAVAILABLE', { provider, why: wordsOf(outcome) });
     missing.add(provider);
     notes.push(`execution provider ${provider} cannot be used here (${wordsOf(outcome)})`);
-    job.tools.logger.warn('execution provider is not available', { provider, why: wordsOf(outcome) });
+    job.deps.logger.warn('execution provider is not available', { provider, why: wordsOf(outcome) });
   }
   return missing;
 }
@@ -202,7 +198,7 @@ async function tryOriginal(job: Building, plan: ProviderPlan, scratch: string): 
   return await trial(job, { graphPath: job.graphPath, options, runs: runsOf(job), writeTo: join(scratch, 'outputs') });
 }
 
-/** With Forbid, a failed load may be caused by the model or by the provider: loading on the CPU tells which. */
+/** With Forbid, a failed load may be caused by the model or by the provider: loading on the CPU shows which of them. */
 async function forbidden(
   job: Building,
   scratch: string,
@@ -267,7 +263,10 @@ export type OptimiseFacts = {
   readonly roomBytes: number | undefined;
 };
 
-/** @returns undefined when the optimised form should be built. The note is absent if users do not expect the form. */
+/**
+ * @returns undefined when the optimised form should be built. The note is absent when users would not expect an
+ * optimised form.
+ */
 export function whyNotOptimise({
   first,
   weightsBytes,
@@ -307,7 +306,7 @@ async function optimise(
   for (const fromBytes of shareFromBytes) {
     const made = await optimiseFrom(fromBytes, { job, plan, scratch });
     if ('peakBytes' in made) return made;
-    job.tools.logger.debug('optimised form failed its check', { model: job.name, fromBytes, problem: made.problem });
+    job.deps.logger.debug('optimised form failed its check', { model: job.name, fromBytes, problem: made.problem });
     ({ problem } = made);
   }
   return { problem };
@@ -324,7 +323,8 @@ async function optimiseFrom(
     options: savingTo(graphPath, optionsFor(job, plan, false), fromBytes),
   });
   if (written.kind !== 'Done') return { problem: `the optimised form could not be written: ${wordsOf(written)}` };
-  // Whether an unaligned weight crashes depends on a request's shapes, so the trial alone cannot rule it out.
+  // Whether an unaligned weight causes a crash depends on the request's shapes, so the trial alone cannot rule a crash
+  // out.
   const { externalFiles } = await inspectModel(graphPath);
   if (externalFiles.some((file) => !file.aligned)) return { problem: 'weights in the optimised form are not aligned' };
   const checked = await trial(job, {
@@ -375,7 +375,7 @@ function trial(job: Building, task: TrialTask): Promise<TrialOutcome> {
   return runTrial(
     task,
     { timeoutMs, runsMs: job.runsMs, ...(job.roomBytes === undefined ? {} : { memoryBytes: job.roomBytes }) },
-    job.tools,
+    job.deps,
   );
 }
 

@@ -1,8 +1,8 @@
 /**
  * Computes the key of an optimised model: it changes with the model, its options, ONNX Runtime and the CPU.
  *
- * Owns:  the list of what the form depends on. The CPU is part of it, because weights are laid out for its vector
- *        instructions: with a file for another CPU the results would be wrong, without an error.
+ * Owns:  the list of what the form depends on. The CPU is in the list, because weights are laid out for the CPU's
+ *        vector instructions. With a file that was made for another CPU, the results would be wrong without any error.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { createRequire } from 'node:module';
 import type { ExecutionConfig, MemoryConfig } from '../../../api/runtime-config.ts';
 
 export type KeyParts = {
-  /** Digest of the source, and the path of the graph in it. */
+  /** Digest of the source, and the path of the graph in the source. */
   readonly digest: string;
   readonly graph: string;
   readonly execution: ExecutionConfig;

@@ -28,7 +28,7 @@ export async function keepBuild(
   await rename(scratch, folder);
 }
 
-/** @returns undefined without a result, or when the files are not those that the result was written for */
+/** @returns undefined when the folder has no result, or when the result was written for other files */
 export async function readBuild(folder: string): Promise<unknown> {
   try {
     const { sizes, result } = JSON.parse(await readFile(join(folder, files.result), 'utf8')) as {

@@ -14,7 +14,7 @@ const tolerances = {
   float16: { absolute: 1e-2, relative: 1e-2 },
 } as const;
 
-/** @returns a message about the first difference; undefined without one */
+/** @returns a message about the first difference; undefined when the answers agree */
 export function outputDifference(want: NamedTensors, got: NamedTensors): string | undefined {
   for (const [name, tensor] of Object.entries(want)) {
     const other = got[name];

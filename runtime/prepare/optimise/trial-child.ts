@@ -44,7 +44,7 @@ async function tryModel(task: TrialTask): Promise<TrialMessage> {
   return answer;
 }
 
-/** Runs samples of the first size that the model accepts, with as many row counts as it accepts. */
+/** Runs samples of the first size that the model accepts, with every number of rows that it accepts. */
 async function runFresh(session: OrtSession, task: TrialTask): Promise<TrialMessage> {
   let result: { made: Made[]; why?: string } = { made: [] };
   for (const fill of task.runs?.fills ?? []) {
@@ -122,7 +122,7 @@ function say(message: TrialMessage): Promise<void> {
   });
 }
 
-// The parent has ended or has its answer: exit as soon as ONNX Runtime returns.
+// The parent has ended, or has received the answer: exit as soon as ONNX Runtime returns.
 process.once('disconnect', () => process.exit(0));
 process.once('message', (task: TrialTask) => {
   void tryModel(task)

@@ -27,7 +27,7 @@ export type TrialTask = {
 export type TrialMessage =
   | { readonly kind: 'loading' }
   | { readonly kind: 'loaded'; readonly loadMs: number }
-  /** `made` are the runs that succeeded; `why` is the message of the last one that failed. */
+  /** `made` are the runs that succeeded; `why` is the message of the last run that failed. */
   | {
       readonly kind: 'done';
       readonly made: readonly TrialSample[];

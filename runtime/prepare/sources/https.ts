@@ -25,13 +25,13 @@ export const https: SourceScheme<HttpsLocation> = {
   },
 
   open({ url, folder }, asked, { http, throughCache }) {
-    return throughCache(async (context) => {
+    return throughCache(async (deps) => {
       const client = new HttpClient(http);
       const wanted = folder
         ? (asked.files ?? []).map(({ path, digest }) => ({ path, as: path, digest }))
         : [{ path: '', as: fileName(url), ...(asked.digest === undefined ? {} : { digest: asked.digest }) }];
       try {
-        return await downloadAll(new HttpSource(client, url), wanted, context);
+        return await downloadAll(new HttpSource(client, url), wanted, deps);
       } finally {
         await client.close();
       }
@@ -47,7 +47,7 @@ function isDecodable(text: string): boolean {
   }
 }
 
-/** The last path segment if it is a plain name. A URL must not choose another place to write to. */
+/** The last path segment if it is a plain name. A URL must not decide where a file is written. */
 function fileName(url: URL): string {
   const last = url.pathname.slice(url.pathname.lastIndexOf('/') + 1);
   return /^[A-Za-z0-9_][A-Za-z0-9._-]{0,199}$/.test(last) ? last : 'model.onnx';

@@ -1,14 +1,14 @@
 /**
  * Models in a version of an npm package.
  *
- * Owns: the meaning of npm: URIs, and which files of a package are kept. Versions are exact, so that the version that
- *       was tested is the one that is served.
+ * Owns: the meaning of npm: URIs, and which files of a package are kept. A URI names an exact version, so that the
+ *       served version is the tested version.
  */
 import { getCACertificates } from 'node:tls';
 import { AppError } from '../../../api/errors.ts';
 import type { SourceConfig } from '../../../api/runtime-config.ts';
 import { checkDigest } from '../cache/digest.ts';
-import type { FetchContext } from '../fetch/download.ts';
+import type { FetchDeps } from '../fetch/download.ts';
 import { HttpClient } from '../fetch/http-client.ts';
 import { fetchNpm } from '../fetch/npm-package.ts';
 import type { NpmUri } from '../fetch/npm-registry.ts';
@@ -32,16 +32,16 @@ export const npm: SourceScheme<NpmUri> = {
     return { scheme: 'npm', name, version, ...parsePath(text, rest) };
   },
 
-  open(uri, asked, tools) {
-    return tools.throughCache(async (context) => {
-      const settings = await readNpmSettings(tools.npm);
+  open(uri, asked, deps) {
+    return deps.throughCache(async (fetching) => {
+      const settings = await readNpmSettings(deps.npm);
       const ca = settings.ca.length === 0 ? {} : { ca: [...getCACertificates('default'), ...settings.ca] };
-      const client = new HttpClient({ ...tools.http, ...ca });
+      const client = new HttpClient({ ...deps.http, ...ca });
       try {
-        const files = await fetchNpm(uri, { client, settings }, context);
+        const files = await fetchNpm(uri, { ...fetching, client, settings });
         return asked.files === undefined
           ? files
-          : await keepWanted(files, asked.files, { show: showUri(asked.uri), staging: context.staging });
+          : await keepWanted(files, asked.files, { show: showUri(asked.uri), staging: fetching.staging });
       } finally {
         await client.close();
       }
@@ -49,9 +49,9 @@ export const npm: SourceScheme<NpmUri> = {
   },
 };
 
-type KeepTools = { readonly show: string; readonly staging: FetchContext['staging'] };
+type KeepTools = { readonly show: string; readonly staging: FetchDeps['staging'] };
 
-/** Keeps only the files that the spec names, and checks the digests that it gives. */
+/** Keeps only the files that the spec names, and checks the digests that the spec gives. */
 async function keepWanted(
   files: readonly SourceFile[],
   wanted: NonNullable<SourceConfig['files']>,

@@ -1,11 +1,11 @@
 /**
  * A source scheme: a parser of its URIs, and a function that opens their files.
  *
- * Owns: the port that the files of this folder implement and index.ts lists. Digests, the cache and other fields of the
- *       spec are the caller's (acquire.ts), the same for every scheme.
+ * Owns: the port that the files of this folder implement and index.ts lists. The caller (acquire.ts) handles digests,
+ *       the cache and other fields of the spec in the same way for every scheme.
  */
 import type { SourceConfig } from '../../../api/runtime-config.ts';
-import type { FetchContext } from '../fetch/download.ts';
+import type { FetchDeps } from '../fetch/download.ts';
 import type { HttpOptions } from '../fetch/http-client.ts';
 import type { NpmMachine } from '../fetch/npm-settings.ts';
 import type { SourceFile } from '../prepared.ts';
@@ -17,31 +17,32 @@ export type OpenedSource = { readonly files: readonly SourceFile[] } & (
   | {
       /** The folder that contains `files`. */
       readonly root: string;
-      /** The folder that links must not lead out of; absent: `root`. */
+      /** Links must not lead out of this folder; absent: `root`. */
       readonly boundary?: string;
     }
-  | { readonly staging: FetchContext['staging'] }
+  | { readonly staging: FetchDeps['staging'] }
 );
 
-export type OpenTools = {
+export type OpenDeps = {
   /** Mount path of the volume claim of a pvc:// URI. */
   readonly sourceDir: string | undefined;
   readonly npm: NpmMachine;
   readonly http: HttpOptions;
-  readonly fetch: Omit<FetchContext, 'staging'>;
+  readonly fetch: Omit<FetchDeps, 'staging'>;
   /**
    * For sources that are copied to this machine: takes the files from the cache, or calls `fetch`, which writes them
    * into `staging`.
    */
-  readonly throughCache: (fetch: (context: FetchContext) => Promise<readonly SourceFile[]>) => Promise<OpenedSource>;
+  readonly throughCache: (fetch: (deps: FetchDeps) => Promise<readonly SourceFile[]>) => Promise<OpenedSource>;
 };
 
 export interface SourceScheme<L extends SourceLocation = SourceLocation> {
   /** @throws SOURCE_INVALID with the problem and the correct form */
   parse(text: string): L;
   /**
-   * Lists and gets the files: all of a folder, or those in `asked.files`, each checked against the digest listed in it.
+   * Lists and gets the files: all files of a folder, or only the files in `asked.files`. Checks every file whose digest
+   * is given in `asked.files`.
    * @throws AppError of the artifact group in api/error-codes.ts
    */
-  open(location: L, asked: SourceConfig, tools: OpenTools): Promise<OpenedSource>;
+  open(location: L, asked: SourceConfig, deps: OpenDeps): Promise<OpenedSource>;
 }

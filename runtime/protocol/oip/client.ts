@@ -31,7 +31,7 @@ export function encodeQuestion(inputs: NamedTensors, outputs: readonly string[])
 }
 
 /**
- * @param jsonBytes value of the answer's Inference-Header-Content-Length; undefined: there is no binary data
+ * @param jsonBytes value of the answer's Inference-Header-Content-Length; undefined: the answer has no binary data
  * @throws AppError REQUEST_INVALID, REQUEST_TOO_LARGE when the answer is invalid
  */
 export function decodeAnswer(

@@ -1,7 +1,7 @@
 /**
  * Messages between the HTTP thread and the codec thread, and the form of a response's body.
  *
- * Owns: those types, and joining JSON and binary data into one body.
+ * Owns: these types, and joining JSON and binary data into one body.
  */
 import type { ErrorCode } from '../../../api/errors.ts';
 import { buffersOf } from '../../engine/messages.ts';

@@ -2,9 +2,9 @@
  * Turns infer bodies into tensors and back: small ones on the HTTP thread, large JSON on the codec thread.
  *
  * Owns:   the codec thread, its queue and its heap limit.
- * Limits: parsing holds the HTTP thread for at most about a millisecond; everything larger goes to the thread, one at a
- *         time. What would take more than `memoryBytes` is refused before anything is allocated for it.
- * Ends:   every call settles; a body whose parsing exhausts the thread's heap all the same is refused, the thread
+ * Limits: parsing holds the HTTP thread for at most about a millisecond; larger bodies go to the codec thread, one at a
+ *         time. A body that would take more than `memoryBytes` is refused before memory is allocated for it.
+ * Ends:   every call settles. If parsing a body still exhausts the thread's heap, the body is refused and the thread is
  *         replaced.
  */
 import { Worker } from 'node:worker_threads';

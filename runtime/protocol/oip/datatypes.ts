@@ -95,7 +95,7 @@ function readFloats<T extends Float32Array | Float64Array>(into: T, values: read
     const value = values[index];
     if (typeof value !== 'number') throw wrongValue(where, index, value, datatype);
     into[index] = value;
-    // JSON cannot express infinity: it is the result of a number too large for the type.
+    // JSON cannot express infinity, so an infinite value comes from a number that is too large for the type.
     if (!Number.isFinite(into[index])) throw wrongValue(where, index, value, datatype);
   }
   return into;

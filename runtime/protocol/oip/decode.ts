@@ -1,8 +1,9 @@
 /**
  * Decodes an infer request, or an answer's tensors, of the Open Inference Protocol v2 with binary tensor data.
  *
- * Owns:   every check without a model: form, counts, shapes, sizes, datatypes, values. null counts as absent. Unknown
- *         fields are ignored, and unknown parameters except those that change the answer, such as sequences.
+ * Owns:   every check that does not need the model: form, counts, shapes, sizes, datatypes, values. null counts as
+ *         absent. Unknown fields are ignored. Unknown parameters are ignored too, unless they would change the answer,
+ *         such as parameters of sequences.
  * Limits: DecodeLimits; each is checked before the allocation that it limits.
  * Pure.
  */
@@ -42,8 +43,8 @@ export type InferRequest = {
   /** Value of the request's `binary_data_output`. */
   readonly binaryOutput: boolean;
   /**
-   * The `timeout` parameter in milliseconds (microseconds in the request, as in Triton); absent when it is absent or 0
-   * there.
+   * The `timeout` parameter in milliseconds (microseconds in the request, as in Triton); absent when the request does
+   * not set it, or sets it to 0.
    */
   readonly timeoutMs?: number;
 };

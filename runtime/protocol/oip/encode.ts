@@ -16,7 +16,7 @@ export type InferResponse = {
 
 export type EncodedResponse = {
   readonly json: string;
-  /** Follows the JSON in the body, in this order; undefined when there are no binary outputs. */
+  /** Follows the JSON in the body, in this order; undefined when no output is binary. */
   readonly blobs: readonly Uint8Array[] | undefined;
 };
 
@@ -55,7 +55,7 @@ function jsonOf(tensor: Tensor, name: string): string {
   }
 }
 
-/** For FP16 outputs: refused before the model runs if the type is known, otherwise here. */
+/** FP16 outputs are refused before the model runs if their type is known, and otherwise here. */
 export function noJsonForm(name: string): Error {
   return invalidRequest(
     `output '${name}' is FP16, which JSON cannot express: request binary data (parameters: {"binary_data": true})`,

@@ -20,9 +20,9 @@ export type Encoding = 'float' | 'base64';
 
 export type EmbeddingsRequest = {
   readonly model: string;
-  /** Texts, or lists of token ids, which are not changed. At least one; all are non-empty. */
+  /** Texts, or lists of token ids, which are not changed. The list has at least one input, and no input is empty. */
   readonly inputs: readonly string[] | readonly (readonly number[])[];
-  /** Name of an input in messages: `input` for a single one, else `input[3]`. */
+  /** Name of an input in messages: `input` for a single input, else `input[3]`. */
   readonly fieldOf: (index: number) => string;
   readonly encoding: Encoding;
   readonly dimensions?: number;
@@ -33,7 +33,7 @@ const fields = ['model', 'input', 'encoding_format', 'dimensions', 'user'] as co
 /**
  * @param memoryBytes maximum memory for parsing
  * @throws AppError FIELD_INVALID naming the field, REQUEST_INVALID for a body that is not a JSON object,
- * REQUEST_TOO_LARGE for `memoryBytes`
+ * REQUEST_TOO_LARGE when parsing would take more than `memoryBytes`
  */
 export function parseEmbeddingsRequest(body: Uint8Array, memoryBytes = Infinity): EmbeddingsRequest {
   const value = parseJson(body, { maxDepth, memoryBytes, advice: 'send fewer inputs in one request' }, 'the body');

@@ -2,8 +2,8 @@
  * Runs a golden set once: sends each case to this pod's runtime and, without an expected answer, to a pod of stable.
  *
  * Limits: one request at a time; a runtime that cannot answer is tried `tries` times.
- * Ends:   with `later` when the pass should be repeated, with `broken` when set and model do not fit. A case on which
- *         the model fails counts with the metric's worst value.
+ * Ends:   with `later` when the pass should be repeated, with `broken` when the set does not fit the model. A case on
+ *         which the model fails counts with the metric's worst value.
  */
 import { goldenMetrics } from '../../../api/golden-metrics.ts';
 import { AppError, messageOf } from '../../../api/errors.ts';

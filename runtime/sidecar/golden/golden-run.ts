@@ -1,8 +1,9 @@
 /**
  * The golden run of a pod: runs the golden set once the model is ready, and repeats a pass that could not finish.
  *
- * Owns:   the start and repetition of passes, and the result in the report. Without stable, a case without an expected
- *         answer only needs finite numbers; when `offer` names stable later, the set is run again.
+ * Owns:   the start and repetition of passes, and the result in the report. While no pod of stable is known, a case
+ *         without an expected answer passes if the answer's numbers are finite. When `offer` names pods of stable
+ *         later, the set is run again.
  * Ends:   `run` returns when the result is final, or soon after `stop`. The rollout limits its total time.
  */
 import { AppError, messageOf } from '../../../api/errors.ts';
@@ -36,7 +37,10 @@ export class GoldenRunner {
     this.#deps = deps;
   }
 
-  /** @param peers addresses of stable's ready pods; empty when there are none, or when this pod is stable itself */
+  /**
+   * @param peers addresses of stable's ready pods; empty when no pod of stable is ready, or when this pod belongs to
+   * stable itself
+   */
   offer(peers: readonly string[]): void {
     this.#peers = peers.slice(0, maxPeers);
   }
@@ -44,7 +48,8 @@ export class GoldenRunner {
   result(): GoldenResult {
     const { id } = this.#deps.golden;
     const numbers = this.#pass?.numbers ?? { n: 0, done: 0, passed: 0, compared: 0, score: null, worst: null };
-    // Report a score only at the end: an earlier score covers part of the cases, and could be read as the whole set's.
+    // Report a score only at the end: an earlier score covers only a part of the cases, and could be mistaken for the
+    // score of the whole set.
     const score = this.#state === 'Done' ? numbers.score : null;
     const problem = this.#problem ?? ('problem' in numbers ? numbers.problem : undefined);
     return { id, state: this.#state, ...numbers, score, ...(problem === undefined ? {} : { problem }) };

@@ -1,5 +1,6 @@
 /**
- * Provides the cases of a golden run: from a file beside the config, from a file that `prepare` fetched, or generated.
+ * Provides the cases of a golden run: from a file in the config's folder, from a file that `prepare` fetched, or
+ * generated.
  *
  * Owns:   finding the file, and generating cases: texts for an Embedding model, tensors by the signature otherwise.
  *         Answers of revisions with different inputs or outputs are not compared.
@@ -92,7 +93,7 @@ async function generate(deps: SourceDeps, made: Made): Promise<FoundSet> {
     : alone;
 }
 
-/** Signatures only differ here if schemaPolicy allows it; otherwise the rollout was refused before. */
+/** Signatures can only differ here if schemaPolicy allows it. Otherwise the rollout was refused earlier. */
 function differenceOf(own: Signature, stable: Signature): 'inputs' | 'outputs' | undefined {
   if (!sameInputs(own, stable)) return 'inputs';
   const mine = comparable(own);
@@ -110,7 +111,10 @@ function sameInputs(a: Signature, b: Signature): boolean {
 
 type Wanted = Made & { readonly signature: Signature; readonly peers: readonly string[] };
 
-/** Cases of the first size that the model accepts; no cases when it accepts none, or has no comparable outputs. */
+/**
+ * Cases of the first size that the model accepts; no cases when it does not accept any size, or has no comparable
+ * outputs.
+ */
 async function fitting(deps: SourceDeps, { signature, peers, seed, count }: Wanted): Promise<FoundSet> {
   if (comparable(signature).length === 0)
     return nothing(peers, 'no cases were generated: the model has no numeric output to compare');

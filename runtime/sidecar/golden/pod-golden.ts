@@ -29,7 +29,10 @@ export class PodGolden {
     this.#deps = deps;
   }
 
-  /** @param peers addresses of stable's ready pods; empty when there are none, or when this pod is stable itself */
+  /**
+   * @param peers addresses of stable's ready pods; empty when no pod of stable is ready, or when this pod belongs to
+   * stable itself
+   */
   offer(peers: readonly string[]): void {
     this.#peers = peers;
     this.#runner?.offer(peers);

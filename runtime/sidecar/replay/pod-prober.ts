@@ -56,8 +56,8 @@ export function podProber({ asked, ready, tokenFor, configDir, cacheDir, ...opti
 }
 
 /**
- * Excludes this pod, which must not be compared with itself. Without the token of stable's pods there is no work: they
- * would count a probe as a user request.
+ * Excludes this pod, which must not be compared with itself. Without the token of stable's pods no probe is sent,
+ * because these pods would count it as a user request.
  */
 function workIn({ peers, probes, peersToken }: Asked, self: string): ProbeWork | undefined {
   const others = peers.filter((peer) => peer !== self);
@@ -76,8 +76,8 @@ type Where = {
 };
 
 /**
- * The inputs of the revision's golden set, or generated ones. For an invalid set there are no inputs; the golden run
- * reports the error.
+ * The inputs of the revision's golden set, or generated ones. An invalid set gives no inputs; the golden run reports
+ * the error.
  */
 async function inputsOf(where: Where): Promise<ProbeInputs> {
   const config = podRuntimeConfig(where.configDir);

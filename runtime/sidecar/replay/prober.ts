@@ -28,7 +28,7 @@ export type ProberDeps = {
   readonly random: () => number;
   /** Where this pod's runtime listens. */
   readonly self: string;
-  /** The current work; undefined when the operator requested none, or when this pod is not ready. */
+  /** The current work; undefined when the operator did not request probes, or when this pod is not ready. */
   readonly work: () => ProbeWork | undefined;
   /** The inputs for both revisions. Never rejects. */
   readonly inputs: (peers: readonly string[]) => Promise<ProbeInputs>;
@@ -155,7 +155,10 @@ function paceMs({ perMinute, pods }: ProbeWork): number {
   return (60_000 * pods) / perMinute;
 }
 
-/** The greater load of either pod. Example: 6 candidate pods that probe 2 stable pods load each of these 3 times. */
+/**
+ * The load of this pod or of a stable pod, whichever is greater. Example: when 6 candidate pods probe 2 stable pods,
+ * each stable pod has the load of 3 candidate pods.
+ */
 function loadOf(took: Took, { peers, pods }: ProbeWork): number {
   return Math.max(took.self, took.peer * Math.max(1, pods / peers.length));
 }

@@ -28,7 +28,7 @@ export type ReplayWork = {
 
 export type ReplayerDeps = {
   readonly clock: Clock;
-  /** The current work; undefined when the operator requested none, or when this pod is not ready. */
+  /** The current work; undefined when the operator did not request a replay, or when this pod is not ready. */
   readonly work: () => ReplayWork | undefined;
   /** Takes samples from a stable pod, which then drops them; undefined when it cannot be reached. Never rejects. */
   readonly take: (peer: string, max: number) => Promise<Taken | undefined>;
@@ -40,7 +40,7 @@ export type ReplayerDeps = {
     readonly sizeClass: number;
     readonly agrees: boolean;
   }) => void;
-  /** Called for every pair of service times, and for every replay without one. */
+  /** Called for every pair of service times, and for every replay that did not give a pair. */
   readonly pairs: PairNews;
 };
 

@@ -1,8 +1,10 @@
 /**
- * A memory budget that jobs of one thread share: a job takes what it needs, or waits until others have returned it.
+ * A memory budget that jobs of one thread share: a job takes the memory that it needs, or waits until other jobs have
+ * returned enough.
  *
  * Owns:   the queue of waiting jobs, first come first served.
- * Limits: a job that needs more than the whole budget gets all of it, alone. Callers refuse such jobs if they must.
+ * Limits: a job that needs more than the whole budget runs alone, with the whole budget. If this is not acceptable, the
+ *         caller must refuse such a job.
  */
 export class Allowance {
   #heldBytes = 0;

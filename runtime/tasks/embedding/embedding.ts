@@ -2,7 +2,7 @@
  * The task Embedding: returns one vector for each text, by OpenAI's protocol.
  *
  * Owns:   the processing of a request: read and tokenise, cut into pieces of similar length, run, pool, print. Each
- *         step is a file of its own; this one connects them.
+ *         step has its own file; this file connects the steps.
  * Limits: one request has at most four pieces in the batcher, so that a long list does not block other requests.
  * Ends:   the first piece that fails ends the request and cancels the other pieces.
  */
@@ -12,7 +12,7 @@ import { AppError } from '../../../api/errors.ts';
 import type { EmbeddingConfig } from '../../../api/runtime-config.ts';
 import { openAiError, printEmbedding, printEmbeddingsReply, embeddingsPath } from '../../protocol/openai/embeddings.ts';
 import type { TaskCall, TaskReply } from '../../call/call.ts';
-import type { Task, TaskContext } from '../task.ts';
+import type { Task, TaskDeps } from '../task.ts';
 import { encoderInputs, pieceInputs, type EncoderInputs } from './inputs.ts';
 import { readModelFacts, type ModelFacts } from './model-files.ts';
 import { chooseOutput, type ChosenOutput } from './output.ts';
@@ -23,8 +23,8 @@ import { RequestReader } from './tokenizer-thread.ts';
 import { vectorsOf } from './vectors.ts';
 
 /**
- * Maximum padded tokens of a piece. On a CPU an encoder gains nothing from batches beyond a few hundred tokens, and
- * each token needs memory for intermediate results; other devices need large batches.
+ * Maximum padded tokens of a piece. On a CPU an encoder does not get faster with batches of more than a few hundred
+ * tokens, and each token needs memory for intermediate results; other devices need large batches.
  */
 const maxPieceTokens = { onCpu: 512, elsewhere: 8192 } as const;
 const piecesAtOnce = 4;
@@ -33,7 +33,7 @@ const sliceMs = 4;
 
 /** Properties of model and tokenizer, determined when the task is created. */
 type Setup = {
-  readonly context: TaskContext;
+  readonly deps: TaskDeps;
   readonly config: EmbeddingConfig;
   readonly reader: RequestReader;
   readonly inputs: EncoderInputs;
@@ -42,12 +42,12 @@ type Setup = {
   readonly firstPosition: number;
 };
 
-/** Used when neither the spec nor a file beside the model limits the tokens of a text. */
+/** Used when neither the spec nor a file of the model limits the tokens of a text. */
 const usualMaxTokens = 512;
 
 /** @throws AppError BAD_CONFIG or MODEL_INVALID when tokenizer, model and spec do not match */
-export async function createEmbedding(context: TaskContext): Promise<Task> {
-  const { config, signature, clock, logger, sourceFile, parseBytes } = context;
+export async function createEmbedding(deps: TaskDeps): Promise<Task> {
+  const { config, signature, clock, logger, sourceFile, parseBytes } = deps;
   const embedding = config.embedding;
   if (embedding === undefined)
     throw new AppError('BAD_CONFIG', { where: 'embedding', problem: 'the task Embedding requires it' });
@@ -55,7 +55,7 @@ export async function createEmbedding(context: TaskContext): Promise<Task> {
   const facts = await readModelFacts(tokenizer, sourceFile);
   const inputs = encoderInputs(signature);
   const output = chooseOutput(signature.outputs, embedding, facts.pooling);
-  const maxTokens = maxTokensOf(embedding, facts, inputs, context);
+  const maxTokens = maxTokensOf(embedding, facts, inputs, deps);
   const rules = { model: config.name, maxTokens, onTooLong };
   const task = {
     path: sourceFile(tokenizer),
@@ -64,7 +64,7 @@ export async function createEmbedding(context: TaskContext): Promise<Task> {
   };
   const reader = await RequestReader.start({ task, clock, logger, memoryBytes: parseBytes });
   const setup: Setup = {
-    context,
+    deps,
     config: embedding,
     reader,
     inputs,
@@ -85,12 +85,12 @@ export async function createEmbedding(context: TaskContext): Promise<Task> {
   };
 }
 
-/** The spec's limit, else the one in the model's files; at most what the model accepts. */
+/** The limit in the spec, else the limit in the model's files; at most what the model accepts. */
 function maxTokensOf(
   { maxTokens: asked }: EmbeddingConfig,
   { maxTokens: said }: ModelFacts,
   { fixedLength = Infinity }: EncoderInputs,
-  { logger }: TaskContext,
+  { logger }: TaskDeps,
 ): number {
   if (asked === undefined) return Math.min(said?.count ?? usualMaxTokens, fixedLength);
   if (asked > fixedLength)
@@ -131,7 +131,7 @@ function refuseMisfits({
 
 async function answer(setup: Setup, call: TaskCall): Promise<TaskReply> {
   const {
-    context: { config, clock },
+    deps: { config, clock },
     reader,
     output: { width },
   } = setup;
@@ -149,7 +149,10 @@ async function answer(setup: Setup, call: TaskCall): Promise<TaskReply> {
   return { contentType: 'application/json', body: printEmbeddingsReply(entries, config.name, request.ids.length) };
 }
 
-/** A shortened vector keeps its meaning only for models trained for it, which the spec cannot declare yet. */
+/**
+ * A shortened vector keeps its meaning only for models that were trained for shortening. The spec cannot declare this
+ * yet.
+ */
 function refuseOtherDimensions({ dimensions }: TokenRequest, width: number | undefined): void {
   if (dimensions === undefined || width === undefined || dimensions === width) return;
   throw new AppError('FIELD_INVALID', {
@@ -161,7 +164,7 @@ function refuseOtherDimensions({ dimensions }: TokenRequest, width: number | und
 /** @returns a vector for each row, in the request's order */
 async function embed(setup: Setup, request: TokenRequest, call: TaskCall): Promise<readonly Float32Array[]> {
   const {
-    context: { config, clock, inference },
+    deps: { config, clock, inference },
     inputs,
   } = setup;
   const lengths = Array.from(request.ends, (end, row) => end - (row === 0 ? 0 : (request.ends[row - 1] ?? 0)));
@@ -214,7 +217,7 @@ async function runPiece(
   { piece, lengths, signal, tier, deadlineMs }: PieceRun,
 ): Promise<{ readonly vectors: readonly Float32Array[]; readonly queueMs: number; readonly isShared: boolean }> {
   const {
-    context: { inference },
+    deps: { inference },
     config: { normalize },
     inputs,
     output: { name, poolingOf },
@@ -235,7 +238,7 @@ async function runPiece(
   const tensor = outputs[name];
   if (tensor === undefined)
     throw new AppError('ENGINE_FAILED', {
-      model: setup.context.config.name,
+      model: setup.deps.config.name,
       why: `the model did not return the output '${name}'`,
     });
   return {

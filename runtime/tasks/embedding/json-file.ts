@@ -1,5 +1,5 @@
 /**
- * Reads the JSON files beside a model.
+ * Reads the JSON files in a model's folder.
  *
  * Limits: set by the caller and checked before a file is read.
  * Throws: AppError BAD_CONFIG naming the file.

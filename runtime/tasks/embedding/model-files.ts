@@ -1,9 +1,9 @@
 /**
- * Reads facts from the files beside a model: the tokens of a text, the pooling, and the first position.
+ * Reads facts from the files in a model's folder: the maximum tokens of a text, the pooling, and the first position.
  *
  * Owns:   the precedence of the files: sentence_bert_config.json before tokenizer_config.json, limited by the positions
  *         in config.json.
- * Throws: AppError BAD_CONFIG for a file that is not a JSON object. Facts that no file contains are undefined.
+ * Throws: AppError BAD_CONFIG for a file that is not a JSON object. A fact that is not in any file is undefined.
  */
 import { dirname, join } from 'node:path';
 import { ownValue } from '../../../api/record.ts';
@@ -11,7 +11,7 @@ import type { Pooling } from '../../../api/runtime-config.ts';
 import { maxConfigBytes, readJsonObjectIfThere, type JsonObject } from './json-file.ts';
 
 export type ModelFacts = {
-  /** Maximum tokens of a text including special ones, and the file that says so. */
+  /** Maximum tokens of a text including special ones, and the file that sets this maximum. */
   readonly maxTokens: { readonly count: number; readonly file: string } | undefined;
   /** `mixed`: a pooling that this runtime does not support. */
   readonly pooling: Pooling | 'mixed' | undefined;
@@ -19,9 +19,12 @@ export type ModelFacts = {
   readonly firstPosition: number;
 };
 
-/** Larger lengths mean "no limit": transformers writes 1e30. */
+/** A larger number means "no limit", for which the transformers library writes 1e30. */
 const mostTokens = 1_000_000;
-/** Models whose positions begin after that of the padding token: transformers' create_position_ids_from_input_ids. */
+/**
+ * Models whose positions begin after the position of the padding token: transformers'
+ * create_position_ids_from_input_ids.
+ */
 const offsetModels = new Set([
   'camembert',
   'data2vec-text',

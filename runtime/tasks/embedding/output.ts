@@ -14,13 +14,13 @@ export type ChosenOutput = {
   readonly name: string;
   /** Length of a vector; undefined when only a run can tell. */
   readonly width: number | undefined;
-  /** The pooling for an output of this rank. A function, because the model's file may not state the rank. */
+  /** The pooling for an output of this rank. It is a function, because the model's file may not state the rank. */
   readonly poolingOf: (rank: number) => Pooling;
 };
 
 const floats: ReadonlySet<string> = new Set(['float32', 'float64', 'float16']);
 
-/** The requested output, else one with the usual name in sentence encoders, else the first. */
+/** The requested output, else an output with the usual name in sentence encoders, else the first output. */
 export function chooseOutput(
   outputs: readonly TensorSpec[],
   config: Pick<EmbeddingConfig, 'output' | 'pooling'>,

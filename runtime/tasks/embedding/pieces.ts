@@ -2,7 +2,7 @@
  * Decides which rows of a request run together.
  *
  * Owns:  the grouping by length. Time on a CPU is proportional to padded tokens, so a piece contains rows of similar
- *        length: at most an eighth of it is padding, whatever lengths a request mixes.
+ *        length: at most an eighth of its tokens are padding, for any mixture of lengths in a request.
  * Pure.
  */
 

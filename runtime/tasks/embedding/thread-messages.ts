@@ -7,7 +7,7 @@ import { AppError, type ErrorCode } from '../../../api/errors.ts';
 import type { ReadingRules, TokenRequest } from './read-request.ts';
 import type { Vocabulary } from './tokenizer.ts';
 
-/** What the thread is started with. */
+/** The data that the thread gets when it starts. */
 export type ThreadTask = { readonly path: string; readonly configPath: string; readonly rules: ReadingRules };
 
 export type ToThread =
@@ -18,7 +18,7 @@ export type ToThread =
       /** Memory limit for parsing and tokenising of all jobs together. */ readonly memoryBytes: number;
     }
   | { readonly kind: 'cancel'; readonly job: number }
-  /** The thread answers between two slices of work. If it does not answer, one text blocks it. */
+  /** The thread answers between two slices of work. If it does not answer, a single text is blocking it. */
   | { readonly kind: 'ping' };
 
 export type Failure = { readonly code: ErrorCode; readonly params: AppError['params'] } | { readonly message: string };

@@ -1,8 +1,9 @@
 /**
  * Reads requests: short ones on the HTTP thread, long ones on a tokenizer thread.
  *
- * Owns:   the tokenizer thread and the choice of thread. A hand-over costs more than a short text. A tokenizer over 4
- *         MiB is not loaded twice, and one with its own regular expressions may never end: both use only the thread.
+ * Owns:   the tokenizer thread and the choice of thread. Passing a short text to the thread costs more than tokenising
+ *         it. Two kinds of tokenizers run only on the thread: one over 4 MiB, so that it is not loaded twice, and one
+ *         with its own regular expressions, which may never return.
  * Limits: 64 requests and 64 MiB of bodies wait; more are refused with QUEUE_FULL. A thread without an answer for 30 s
  *         is ended with its requests. Every `read` settles: rows, an AppError or the abort's reason.
  */
@@ -21,14 +22,17 @@ const inlineBodyBytes = 4 << 10;
 const inlineCost = 300_000;
 const inlineTokenizerBytes = 4 << 20;
 const inlineSliceMs = 2;
-/** A slice lasts milliseconds, parsing a large body about a second: one text blocks a thread that is silent longer. */
+/**
+ * A slice takes milliseconds and parsing a large body about a second, so a single text blocks a thread that does not
+ * answer for this long.
+ */
 const heldAfterMs = 30_000;
 const pingEveryMs = 1000;
 const maxWaiting = 64;
 const maxWaitingBytes = 64 << 20;
 /**
- * A last limit in addition to the estimate per body: the program, plus 16 bytes of heap per byte of the tokenizer's
- * file.
+ * The thread's heap is limited too, in addition to the estimate for each body: memory for the program, plus 16 bytes
+ * for each byte of the tokenizer's file.
  */
 const programHeapMb = 64;
 const heapPerFileByte = 16;
@@ -205,7 +209,10 @@ async function hasPatterns(path: string): Promise<boolean> {
   return /"Regex"\s*:/.test(await readFile(path, 'utf8'));
 }
 
-/** Estimates by bytes. All bytes beyond ASCII count as letters: a wrong estimate sends a short text to the thread. */
+/**
+ * Estimates by bytes. All bytes beyond ASCII count as letters, so an estimate may be too high. This only sends a short
+ * text to the thread.
+ */
 function isShort(body: Uint8Array): boolean {
   return (
     body.length <= inlineBodyBytes &&

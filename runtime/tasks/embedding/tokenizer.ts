@@ -86,8 +86,8 @@ export class TextTokenizer {
   }
 
   /**
-   * Checks token ids that were sent instead of a text; they are not changed. If cut, their special tokens at the end
-   * stay.
+   * Checks token ids that were sent instead of a text; they are not changed. If the list is cut, the special tokens at
+   * its end are kept.
    * @throws AppError INPUT_TOO_LONG under Refuse, FIELD_INVALID for an id outside the vocabulary
    */
   accept(ids: readonly number[], rule: LengthRule, field: string): readonly number[] {

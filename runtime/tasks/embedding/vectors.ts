@@ -8,7 +8,7 @@ import type { Pooling } from '../../../api/runtime-config.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { printDims } from '../../engine/signature.ts';
 
-/** `lengths`: tokens of each row of the output, in its order; later positions are padding. */
+/** `lengths`: number of tokens of each row, in the order of the rows; later positions are padding. */
 export type PoolingPlan = {
   readonly pooling: Pooling;
   readonly normalize: boolean;

@@ -18,7 +18,7 @@ const chunkSize = 64 * 1024;
 
 export type BodyRules = {
   readonly limitBytes: number;
-  /** Length of the head in bytes; the data after it is aligned to 8 bytes. 0 without a head. */
+  /** Length of the head in bytes; the data after it is aligned to 8 bytes. 0 when the body has no head. */
   readonly headBytes: number;
   readonly lease: BodyLease;
 };
@@ -83,7 +83,9 @@ class GrowingBody {
     this.#bytes = larger;
   }
 
-  /** The kernel only provides memory for pages that are written, so the unused end of the buffer takes none. */
+  /**
+   * The kernel only provides memory for pages that are written, so the unused end of the buffer does not take memory.
+   */
   #make(length: number): Uint8Array<ArrayBuffer> {
     return new Uint8Array(new ArrayBuffer(this.#pad + length), this.#pad);
   }

@@ -1,8 +1,8 @@
 /**
  * The routes of the metrics port: /metrics, /counters and /config; for sidecars also /samples and the inference
- * protocols, for requests that are not counted as traffic.
+ * protocols, whose requests are not counted as traffic.
  *
- * Owns:  those routes. Their own port lets a NetworkPolicy treat them apart from user requests.
+ * Owns: these routes. They have their own port, so that a NetworkPolicy can treat them differently from user requests.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type Express } from 'express';
@@ -12,7 +12,7 @@ import { printTaken } from '../../sampling/sample.ts';
 import type { Sampler } from '../../sampling/sampler.ts';
 import type { Door } from '../../config/access-file.ts';
 
-export type DebugViews = {
+export type DebugDeps = {
   readonly metrics: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
   /** The fields of the report, without `seq`. */
   readonly counters: () => unknown;
@@ -20,27 +20,27 @@ export type DebugViews = {
   readonly config: () => unknown;
   readonly sampler: Pick<Sampler, 'ask' | 'take'>;
   /**
-   * Answers an inference request. A sidecar's request is not counted, and one with `besideHeader` (call/beside.ts) is
-   * refused while user requests wait. A request without the token is treated as a user's.
+   * Answers an inference request. A sidecar's request is not counted, and a request with `besideHeader`
+   * (call/beside.ts) is refused while user requests wait. A request without the token is treated as a user's request.
    */
   readonly answerUncounted: (request: IncomingMessage, response: ServerResponse, isSidecar: boolean) => Promise<void>;
   /** Checks the token, which is required to turn on sampling, to take samples, and to send uncounted requests. */
   readonly door: Pick<Door, 'isOpenTo' | 'sampleRate'>;
 };
 
-export function debugApp(views: DebugViews): Express {
+export function debugApp(deps: DebugDeps): Express {
   const app = express();
-  const isSidecar = (request: IncomingMessage): boolean => views.door.isOpenTo(request.headers[tokenHeader]);
+  const isSidecar = (request: IncomingMessage): boolean => deps.door.isOpenTo(request.headers[tokenHeader]);
   app.disable('x-powered-by');
   app.disable('etag');
   // In production mode Express leaves the stack trace out of error answers.
   app.set('env', 'production');
-  app.get('/metrics', (request, response) => void views.metrics(request, response));
+  app.get('/metrics', (request, response) => void deps.metrics(request, response));
   // A sidecar also sets the share of requests to sample; callers without the token only read.
   app.get('/counters', (request, response) => {
     const share = Number(request.query['sample'] ?? NaN);
-    if (share >= 0 && share <= 1 && isSidecar(request)) views.sampler.ask(Math.min(share, views.door.sampleRate));
-    response.json(views.counters());
+    if (share >= 0 && share <= 1 && isSidecar(request)) deps.sampler.ask(Math.min(share, deps.door.sampleRate));
+    response.json(deps.counters());
   });
   app.post('/samples', (request, response) => {
     if (!isSidecar(request)) {
@@ -49,13 +49,13 @@ export function debugApp(views: DebugViews): Express {
       return;
     }
     const max = Number(request.query['max'] ?? 1);
-    response.type('application/octet-stream').send(printTaken(views.sampler.take(max > 0 ? max : 1)));
+    response.type('application/octet-stream').send(printTaken(deps.sampler.take(max > 0 ? max : 1)));
   });
   app.get('/config', (_request, response) => {
-    response.json(views.config());
+    response.json(deps.config());
   });
   app.use((request, response, next) => {
-    if (/^\/v[12](\/|$)/.test(request.path)) void views.answerUncounted(request, response, isSidecar(request));
+    if (/^\/v[12](\/|$)/.test(request.path)) void deps.answerUncounted(request, response, isSidecar(request));
     else next();
   });
   app.use((request, response) => {

@@ -32,9 +32,9 @@ export type Terms = {
   readonly tier: Tier;
 };
 
-/** A request that the sidecar marked with besideHeader is bulk work. @param calls dependencies of uncounted calls */
-export function sidecarTerms(calls: CallDeps, { headers }: Pick<IncomingMessage, 'headers'>): Terms {
-  return { calls, tier: headers[besideHeader] === undefined ? 'interactive' : 'bulk' };
+/** A request that the sidecar marked with besideHeader is bulk work. @param deps dependencies of uncounted calls */
+export function sidecarTerms(deps: CallDeps, { headers }: Pick<IncomingMessage, 'headers'>): Terms {
+  return { calls: deps, tier: headers[besideHeader] === undefined ? 'interactive' : 'bulk' };
 }
 
 /** The header in which a client sets its deadline, in milliseconds. */
@@ -97,7 +97,10 @@ function bodyOf(request: IncomingMessage, rules: Parameters<typeof readBody>[1])
   });
 }
 
-/** Charges the memory of an answer while it is made. Once it is written, send.ts charges the part not yet sent. */
+/**
+ * Charges the memory of an answer while it is made. Once the answer is written, send.ts charges the part that is not
+ * sent yet.
+ */
 function holdOf({ transfers }: HttpDeps, lease: BodyLease): Call['hold'] {
   let held = 0;
   return (bytes) => {

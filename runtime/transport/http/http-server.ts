@@ -16,37 +16,37 @@ import { errorBodyAt } from './routes.ts';
 
 export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
-export type Listen = {
+export type ListenDeps = {
   readonly addresses: readonly string[];
   readonly port: number;
   readonly maxConnections: number;
-  readonly patience?: Patience;
-  /** The clock of `quiet`; default: the system clock. */
+  /** How long a client may stop reading its answer, in milliseconds; tests set a shorter time. */
+  readonly stalledMs?: number;
+  /** Default: the system clock. */
   readonly clock?: Clock;
-  /** `quiet` ignores requests with these URLs. Default: it ignores none. */
+  /** Whether `quiet` ignores a request with this URL. Default: it does not ignore any request. */
   readonly isProbe?: (url: string) => boolean;
-  /** Called when a new connection needs room while every connection has a request in progress. */
+  /** Called when a new connection arrives at the limit while every connection has a request in progress. */
   readonly onFull?: () => void;
-};
-
-/** Time limits for slow clients; tests set shorter ones. */
-export type Patience = {
-  readonly clock: Clock;
-  /** How long a client may stop reading its answer. */
-  readonly stalledMs: number;
 };
 
 const headersTimeoutMs = 10_000;
 const requestTimeoutMs = 120_000;
-/** Longer than load balancers keep idle connections, so this server never closes one that they are about to use. */
+/**
+ * Longer than load balancers keep idle connections, so this server never closes a connection that they are about to
+ * use.
+ */
 const keepAliveMs = 75_000;
 /** Connections accepted above `maxConnections` for the short time until an idle connection is closed. */
 const spareConnections = 64;
-/** Requests in progress on one connection. Common clients do not pipeline; a client that does could fill the queue. */
+/**
+ * Requests in progress on one connection. Common clients do not pipeline requests; a client that does could fill the
+ * queue.
+ */
 const maxPipelined = 16;
 /** How long a client that sent invalid HTTP may read the error before its connection is closed. */
 const lingerMs = 5_000;
-const usualPatience: Patience = { clock: systemClock, stalledMs: 60_000 };
+const usualStalledMs = 60_000;
 
 export class HttpServers {
   readonly #servers: readonly Server[];
@@ -58,7 +58,7 @@ export class HttpServers {
   private constructor(
     servers: readonly Server[],
     connections: Connections,
-    { clock = systemClock, isProbe = () => false }: Listen,
+    { clock = systemClock, isProbe = () => false }: ListenDeps,
   ) {
     this.#servers = servers;
     this.#connections = connections;
@@ -79,21 +79,21 @@ export class HttpServers {
    * @param handler never rejects
    * @throws AppError PORT_TAKEN, BAD_CONFIG for an address that this machine does not have
    */
-  static async listen(where: Listen, handler: HttpHandler): Promise<HttpServers> {
-    const connections = new Connections({ ...where, spare: spareConnections });
-    const servers = where.addresses.map(() => makeServer(handler, where, connections));
+  static async listen(deps: ListenDeps, handler: HttpHandler): Promise<HttpServers> {
+    const connections = new Connections({ ...deps, spare: spareConnections });
+    const servers = deps.addresses.map(() => makeServer(handler, deps, connections));
     try {
-      let { port } = where;
+      let { port } = deps;
       for (const [position, server] of servers.entries()) {
-        await listenOn(server, where.addresses[position] ?? '127.0.0.1', port);
-        // With port 0 the system chooses a port for the first address; the others use the same.
+        await listenOn(server, deps.addresses[position] ?? '127.0.0.1', port);
+        // With port 0 the system chooses a port for the first address; the other addresses use the same port.
         port = portOf(server) ?? port;
       }
     } catch (error) {
       for (const server of servers) server.close();
       throw error;
     }
-    return new HttpServers(servers, connections, where);
+    return new HttpServers(servers, connections, deps);
   }
 
   get port(): number {
@@ -136,7 +136,8 @@ export class HttpServers {
   }
 }
 
-function makeServer(handler: HttpHandler, { patience = usualPatience }: Listen, connections: Connections): Server {
+function makeServer(handler: HttpHandler, deps: ListenDeps, connections: Connections): Server {
+  const { clock = systemClock, stalledMs = usualStalledMs } = deps;
   const server = createServer({
     headersTimeout: headersTimeoutMs,
     requestTimeout: requestTimeoutMs,
@@ -154,7 +155,7 @@ function makeServer(handler: HttpHandler, { patience = usualPatience }: Listen, 
     // A client that disconnects during its answer causes an error event; without a listener it would end the process.
     response.on('error', () => response.destroy());
     // Without this timeout Node would wait for ever for a client that does not read its answer.
-    response.on('prefinish', () => response.setTimeout(patience.stalledMs));
+    response.on('prefinish', () => response.setTimeout(stalledMs));
     if (connections.underWay(request.socket) > maxPipelined)
       refusePipelined(request, response, connections.underWay(request.socket) === maxPipelined + 1);
     // Node's own check (requireHostHeader) answers without a message.
@@ -172,10 +173,10 @@ function makeServer(handler: HttpHandler, { patience = usualPatience }: Listen, 
   });
   const broken = new WeakSet<Socket>();
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    // Everything after the first error on a connection is invalid, too: only the first is answered.
+    // All data after the first error on a connection is invalid too, so only the first error is answered.
     if (broken.has(socket)) return;
     broken.add(socket);
-    endBroken(error, socket, latest.get(socket), patience.clock);
+    endBroken(error, socket, latest.get(socket), clock);
   });
   return server;
 }
@@ -224,13 +225,15 @@ function endBroken(error: NodeJS.ErrnoException, socket: Socket, last: ServerRes
     return;
   }
   if (last !== undefined && last.req.complete && !last.writableFinished) {
-    // A valid request came before the error: send its answer first, or the client would take the error for that answer.
+    // A valid request came before the error: send its answer first, because the client would otherwise read the error
+    // as that answer.
     last.on('close', () => {
       if (socket.writable) endBroken(error, socket, undefined, clock);
     });
     return;
   }
-  // Send no error if the broken body belongs to a request that is answered already or waits behind another one.
+  // Do not send an error if the broken body belongs to a request that is already answered, or that waits for the answer
+  // of another request.
   const silent = last !== undefined && !last.req.complete && (last.headersSent || last.socket === null);
   if (!silent) socket.end(faultOf(error, pathOfBroken(last)));
   // Close after `lingerMs`: a client that never closes its side would keep the request's memory for ever.

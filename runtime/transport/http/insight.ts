@@ -2,7 +2,7 @@
  * The server's data about itself: the body of /counters (the report without `seq`) and of /config (the configuration in
  * force).
  *
- * Owns:  those two bodies, the boot id and the measurement of event loop delay.
+ * Owns:  these two bodies, the boot id and the measurement of event loop delay.
  */
 import { randomUUID } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -94,8 +94,8 @@ export type ConfigSources = {
   /** `because`: the reason why requests do not share runs; undefined when they do. */
   readonly batching: { readonly maxRows: number; readonly because: string | undefined };
   /**
-   * How the memory beside the model is divided, and the measured memory of runs; `runs` is empty when it could not be
-   * measured.
+   * How the memory that the model leaves free is divided, and the measured memory of runs; `runs` is empty when it
+   * could not be measured.
    */
   readonly memory: { readonly shares: MemoryShares; readonly runs: readonly RunPoint[] };
   readonly notes: readonly string[];

@@ -105,7 +105,7 @@ export function findRoute(table: RouteTable, method: string, path: string): Hand
   throw new AppError('PATH_UNKNOWN', { method: shown(method), path: shown(path) });
 }
 
-/** The error format for a path without a route: that of the protocol to which the path belongs. */
+/** The error format for a path without a route: the error format of the protocol to which the path belongs. */
 export function errorBodyAt(path: string): Handler['errorBody'] {
   return path === '/v1' || path.startsWith('/v1/') ? openAiError : protocolErrorBody;
 }

@@ -1,8 +1,8 @@
 /**
  * Writes an answer at the pace at which its client reads.
  *
- * Owns:  the memory charge of an answer until its last byte is sent; of a stream, only chunks that are not sent yet.
- *        The next chunk is requested when the socket has room.
+ * Owns:  the memory charge of an answer until its last byte is sent. For a stream, only the chunks that are not sent
+ *        yet are charged. The next chunk is requested when the socket has room.
  * Ends:  at the response's `close`. The connection is closed when the client reads too slowly or a stream fails.
  */
 import type { ServerResponse } from 'node:http';

@@ -59,7 +59,7 @@ export class Transfers {
   #lookedMs = 0;
   #looking = false;
 
-  /** @param deps.limitBytes read at each check: it shrinks when the model was loaded */
+  /** @param deps.limitBytes read at each check, because the limit shrinks once the model is loaded */
   constructor(deps: TransferDeps) {
     this.#deps = deps;
     this.#pace = deps.pace ?? usualPace;
@@ -82,7 +82,7 @@ export class Transfers {
     };
     return {
       grow: (bytes) => {
-        // Ignore charges after the end of the transfer: no other transfer may be cut for them.
+        // Ignore charges of a transfer that has ended, because another transfer could be cut to make room for them.
         if (own.ended) return;
         this.#makeRoom(own, bytes);
         take(bytes);
@@ -96,7 +96,7 @@ export class Transfers {
     };
   }
 
-  /** Cuts the slowest transfer below `crowdedBytesPerSecond`. @returns false when there is none */
+  /** Cuts the slowest transfer below `crowdedBytesPerSecond`. @returns false when every transfer is faster */
   cutSlowest(): boolean {
     const now = this.#deps.clock.monotonic();
     const slow = [...this.#watched].map((transfer) => ({ transfer, rate: rateOf(transfer, now, lookMs) }));

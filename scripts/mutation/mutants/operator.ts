@@ -40,13 +40,13 @@ export const operatorMutants = [
   ]),
   ...group(['test/unit/kube/controller/shard-elector.test.ts'], [
     { name: 'shards of another number do not wait for the present ones', of: 'ShardElector',
-      from: 'if (await this.#isHeld([ring.of], call)) return undefined;', to: '' },
+      from: 'if (await this.#isHeld([record.of], call)) return undefined;', to: '' },
     { name: 'a shard leads before the Leases of the numbers before are free', of: 'ShardElector',
-      from: 'if (await this.#isHeld(ring.after, call)) return undefined;', to: '' },
+      from: 'if (await this.#isHeld(record.after, call)) return undefined;', to: '' },
     { name: 'a shard leads although another number was recorded', of: 'ShardElector',
-      from: "if (ring.of !== this.#deps.shard.of) return 'other';", to: '' },
+      from: "if (record.of !== this.#deps.shard.of) return 'other';", to: '' },
     { name: 'a change of the number forgets the numbers before', of: 'ShardElector',
-      from: '[...new Set([...ring.after, ring.of])]', to: '[ring.of]' },
+      from: '[...new Set([...record.after, record.of])]', to: '[record.of]' },
   ]),
   ...group(['test/unit/operator/shard.test.ts', 'test/unit/operator/watches.test.ts'], [
     { name: 'models are divided by the last bits of FNV-1a', of: 'hashOf',

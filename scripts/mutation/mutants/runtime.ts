@@ -259,7 +259,7 @@ export const runtimeMutants = [
     { name: 'a client without the token turns sampling on', of: 'debugApp',
       from: 'share >= 0 && share <= 1 && isSidecar(request)', to: 'share >= 0 && share <= 1' },
     { name: 'more is sampled than the gate asks for', of: 'debugApp',
-      from: 'Math.min(share, views.door.sampleRate)', to: 'share' },
+      from: 'Math.min(share, deps.door.sampleRate)', to: 'share' },
   ]),
   ...group(['test/unit/runtime/tasks/embedding/tokenizer.test.ts',
     'test/unit/runtime/tasks/embedding/tokenizer/*.test.ts'], [

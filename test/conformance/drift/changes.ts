@@ -1,15 +1,15 @@
 /**
- * Every way in which another writer can change a child: each field of ours with another value and removed, each map
- * with an extra key, each list with an extra item.
+ * Every way in which another writer can change a child: change or remove each field of ours, add a key to each map, and
+ * add an item to each list.
  * Pure: makes JSON patches for an object.
  */
 import { isRecord } from '../../../api/record.ts';
 import type { Json } from '../kube/api.ts';
 
-/** `ours`: is restored. `foreign`: stays and costs one write at most. */
+/** `ours`: the operator restores the field. `foreign`: the change stays and causes one write at most. */
 export type Change = { readonly name: string; readonly patch: readonly object[]; readonly fate: 'ours' | 'foreign' };
 
-/** Other valid values of fields with few valid values. */
+/** Another valid value for each field that accepts only a few values. */
 const otherValues: Readonly<Record<string, readonly unknown[]>> = {
   protocol: ['UDP'],
   sessionAffinity: ['ClientIP'],
@@ -223,7 +223,10 @@ function mounting(volumes: string): readonly object[] {
   ];
 }
 
-/** Each field of the operator's manager, with another value and removed; in atomic lists, each field of each item. */
+/**
+ * For each field of the operator's manager, a changed value and a removal. In atomic lists, this is done for each field
+ * of each item.
+ */
 export function changesOf(live: Json): readonly Change[] {
   const entry = live.metadata.managedFields.find(
     (one: Json) => one.manager === 'onnx-operator' && one.operation === 'Apply',
@@ -277,8 +280,8 @@ function stepInto(step: string, live: Json): { readonly at: string | number; rea
 }
 
 /**
- * Owners' names and uids are left alone: a change would make the garbage collector delete the object. Keys of items are
- * left alone too, because a change makes another item.
+ * The names and uids of owners are not changed, because the garbage collector would delete the object. The keys of
+ * items are not changed, because a changed key makes another item.
  */
 function othersOf(path: string, value: unknown): readonly unknown[] {
   const field = path.slice(path.lastIndexOf('/') + 1);

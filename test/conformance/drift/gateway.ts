@@ -1,5 +1,5 @@
 /**
- * Plays a gateway controller: a programmed Gateway, and every route accepted at its generation.
+ * Plays a gateway controller: it programs one Gateway and accepts every route at its generation.
  * Owns: the Gateway and the routes' statuses. It forwards no requests.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -75,7 +75,7 @@ export class GatewayPart {
     }
   }
 
-  /** The status for this Gateway only; other controllers report on other parents. */
+  /** Sets the status for this Gateway only, because other controllers report on other parents. */
   async #accept({ metadata: { name, generation }, spec, status }: Json): Promise<void> {
     const parents = ((spec.parentRefs ?? []) as Json[]).filter(
       (parent) => parent.name === this.#name && parent.kind === 'Gateway',

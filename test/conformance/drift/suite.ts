@@ -1,8 +1,8 @@
 /**
  * The drift walk: another writer changes every field of every child of a model at rest, one after the other.
- * Owns: the expectations after each change. The operator's own fields, and those that serving depends on, are restored
- * by two writes at most (four when the object was no longer selected); other changes stay, at the cost of one write at
- * most. Afterwards there are no writes. A change that the API server refuses is skipped.
+ * Owns: the expectations after each change. The operator's own fields, and fields that serving depends on, are restored
+ * with two writes at most (four when the object was no longer selected). Other changes stay and cause one write at
+ * most. After that the operator writes nothing. A change that the API server refuses is skipped.
  */
 import assert from 'node:assert/strict';
 import { canonicalJson } from '../../../lib/canonical-json.ts';
@@ -47,7 +47,8 @@ const routedSpec = {
   traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }], hostnames: ['routed.example.com'] },
 };
 /**
- * A model in a rollout: its weights stay until a user approves. Without hostnames, so that foreign ones are visible.
+ * A model in a rollout whose weights stay until a user approves. Its route has no hostnames, so that foreign hostnames
+ * are visible.
  */
 const sharingSpec = {
   model: spec.model,
@@ -56,7 +57,7 @@ const sharingSpec = {
   rollout: { strategy: 'Canary', steps: [{ weight: 20 }, { pause: {} }] },
 };
 
-/** A busy machine takes long to see a change and to restore it. */
+/** On a busy machine it takes long until a change is seen and restored. */
 const patienceMs = 20_000;
 
 /** A child to change. `name` derives the object's name from the revision of the model at rest. */
@@ -82,13 +83,13 @@ const children: readonly Child[] = [
 ];
 
 export type Walk = {
-  /** One in this many changes to the operator's fields is made; 1: all. */
+  /** Only one in this many changes to the operator's fields is made; 1: all changes. */
   readonly every: number;
   /** See DriftWorld. */
   readonly quietMs: number;
-  /** The parts of the Gateway API to install when the server does not have them. */
+  /** The definitions of the Gateway API to install when the server does not have them. */
   readonly gatewayApi: GatewayApi;
-  /** After the walk, nothing is written for this long; absent: not checked. */
+  /** Checks that nothing is written for this long after the walk; absent: not checked. */
   readonly quietAfterMs?: number;
 };
 
@@ -269,7 +270,7 @@ async function tryOne(world: DriftWorld, path: string, change: Change): Promise<
   return { isMade: essence(changed.body) !== essence(before), problems };
 }
 
-/** Undoes a change that stays, so that the next change starts from the original object. */
+/** Undoes a change that the operator does not undo, so that the next change starts from the original object. */
 async function undo(world: DriftWorld, path: string, before: Json, { name, fate }: Change): Promise<readonly string[]> {
   const now = (await world.api.get(path)).body;
   if (essence(now) === essence(before)) return [];

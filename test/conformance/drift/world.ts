@@ -200,7 +200,7 @@ export class DriftWorld {
     });
   }
 
-  /** The sidecar's report: all is well, and the golden set has run completely. */
+  /** The report of a healthy sidecar whose golden set has run completely. */
   #reportOf(watches: ModelWatches, uid: string): Report | undefined {
     const keys = [...this.#models].map((model) => `${this.namespace}/${model}`);
     const pod = keys.flatMap((key) => watches.pods(key)).find(({ metadata }) => metadata.uid === uid);
@@ -304,7 +304,7 @@ export class DriftWorld {
   }
 }
 
-/** Another writer may have changed the file in any way. */
+/** The golden set of a config file. Undefined for invalid text, because another writer may have changed the file. */
 function goldenIn(text = '{}'): RuntimeConfig['golden'] {
   try {
     return (JSON.parse(text) as Partial<RuntimeConfig>).golden;

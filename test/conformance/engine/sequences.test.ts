@@ -16,11 +16,11 @@ import { accumulator, writeModel } from '../../support/onnx-models.ts';
 
 const stateBytes = 1000;
 
-/** One row or several of `width` numbers each. */
+/** A tensor of one or several rows with `width` numbers each. */
 const rows = (width: number, ...values: number[]): Tensor =>
   makeTensor('float32', [width === 0 ? 1 : values.length / width, width], Float32Array.from(values));
 
-/** What accumulator() computes. */
+/** The expected outputs of accumulator(). */
 function accumulate({ x, past }: NamedTensors): NamedTensors {
   const [count = 0, length = 0] = past?.dims ?? [];
   const width = x?.dims[1] ?? 0;
@@ -78,7 +78,7 @@ const first = (sequence: Sequence, ...x: number[]): SequenceStep => ({
   keep,
   outputs: ['sum'],
 });
-/** A later step; the past is in the state. */
+/** A later step, whose past is in the state. */
 const next = (sequence: Sequence, ...x: number[]): SequenceStep => ({
   sequence,
   inputs: { x: rows(x.length, ...x) },
@@ -102,7 +102,7 @@ for (const { name, start } of candidates) {
       return sequence;
     };
     const step = (...steps: SequenceStep[]): Promise<StepResult> => engine.sequences.step(steps);
-    /** Two sequences of one slot: the second open goes to the other slot, and its place is given up again. */
+    /** Opens two sequences in one slot. A third sequence occupies the other slot meanwhile, and is closed again. */
     const openTwoInOneSlot = (): readonly [Sequence, Sequence] => {
       const [one, other] = [open(), open(200)];
       const two = open();

@@ -63,7 +63,7 @@ export class Watch {
       for await (const line of createInterface({ input: Readable.from(body) }))
         this.events.push(JSON.parse(line) as WatchEvent);
     } catch {
-      // Closed by the test.
+      // Whether the test has closed the watch.
     }
     this.ended = true;
   }

@@ -1,5 +1,6 @@
 /**
- * The built-in objects that the operator and its users write: Leases, Events, revisions, workloads, Services, scale.
+ * The built-in objects that the operator and its users write: Leases, Events, ControllerRevisions, workloads, Services
+ * and the scale subresource.
  */
 import assert from 'node:assert/strict';
 import type { Json } from './api.ts';

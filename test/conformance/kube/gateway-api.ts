@@ -1,14 +1,14 @@
 /**
- * Installs the Gateway API's definitions on a server without them: they are not part of Kubernetes.
- * Owns: installing them, waiting until they are served, and removing what was installed. Existing definitions, a
- * cluster's own or local mode's, are left alone.
+ * Installs the Gateway API's definitions on a server that does not have them, because they are not part of Kubernetes.
+ * Owns: installing them, waiting until they are served, and removing what was installed. Definitions that the server
+ * already has are not changed.
  */
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { eventually } from '../../support/eventually.ts';
 import type { Json, KubeApi } from './api.ts';
 
-/** The definitions that gateway controllers install; local mode serves this part. */
+/** The definitions that gateway controllers install. Local mode serves only some of them. */
 const folders = {
   whole: new URL('../../fixtures/gateway-api/', import.meta.url),
   local: new URL('../../../local/gateway/definitions/', import.meta.url),
@@ -16,7 +16,7 @@ const folders = {
 export type GatewayApi = keyof typeof folders;
 
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-/** Unknown types are detected by path, so the namespace need not exist. */
+/** An unknown type is detected by its path, so the namespace does not have to exist. */
 const pathOf = (plural: string): string => `/apis/gateway.networking.k8s.io/v1/namespaces/default/${plural}`;
 
 /** @returns a function that removes the installed definitions */

@@ -1,4 +1,6 @@
-/** What kubectl's less usual commands request: protobuf bodies, tables of subresources, rules, warnings, logs. */
+/**
+ * The requests of kubectl's less usual commands: protobuf bodies, tables of subresources, access rules, warnings, logs.
+ */
 import assert from 'node:assert/strict';
 import { protobufBody, text } from '../../support/protobuf.ts';
 import { ok, refused, type World } from './world.ts';

@@ -1,7 +1,7 @@
 /**
- * What the operator and its users rely on in the Kubernetes API, as one suite that runs on any server.
- * Owns: the list of chapters. Local mode passes it as part of `npm test`, a real kube-apiserver by `npm run
- * test:conformance`; a difference between the two is a bug of local mode.
+ * One suite, for any server, of what the operator and its users rely on in the Kubernetes API.
+ * Owns: the list of chapters. `npm test` runs it against local mode, `npm run test:conformance` against a real
+ * kube-apiserver. A difference between the two is a bug of local mode.
  */
 import { applyChapter } from './apply.ts';
 import { builtinChapter } from './builtins.ts';

@@ -1,4 +1,4 @@
-/** Watches: events, start, bookmarks, end, selectors. */
+/** Watches: their events, where they start, bookmarks, how they end, selectors. */
 import assert from 'node:assert/strict';
 import type { Watch, WatchEvent } from './api.ts';
 import { ok, refused, type World } from './world.ts';

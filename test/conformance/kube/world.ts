@@ -13,7 +13,7 @@ export class World {
   readonly suffix = randomBytes(4).toString('hex');
   readonly namespace = `conformance-${this.suffix}`;
   readonly group = `c${this.suffix}.example.com`;
-  /** Whether garbage is collected and namespaces end: by a controller manager, or by local mode. */
+  /** Whether the server collects garbage and ends namespaces. A controller manager does this, and local mode does. */
   hasControllers = false;
 
   constructor(kubeconfig: string) {
@@ -35,7 +35,7 @@ export class World {
       async () => (await this.api.get(this.widgets())).status === 200,
       20_000,
     );
-    // For a moment after a resource is served, the real server may still answer as before.
+    // For a moment after a resource is first served, the real server may still answer as if it were unknown.
     await eventually(
       'the custom resource to be written',
       async () => {
@@ -67,12 +67,12 @@ export class World {
     return `${this.group}/v1`;
   }
 
-  /** Path of all widgets, or of one. */
+  /** The path of all widgets, or of one widget. */
   widgets(name?: string, namespace = this.namespace): string {
     return `/apis/${this.group}/v1/namespaces/${namespace}/widgets${name === undefined ? '' : `/${name}`}`;
   }
 
-  /** Path of a built-in resource's objects in the namespace, or of one. */
+  /** The path of a built-in resource in the namespace, or of one object. */
   path(apiVersion: string, plural: string, name?: string): string {
     const root = apiVersion === 'v1' ? '/api/v1' : `/apis/${apiVersion}`;
     return `${root}/namespaces/${this.namespace}/${plural}${name === undefined ? '' : `/${name}`}`;

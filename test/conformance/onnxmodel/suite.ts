@@ -265,7 +265,7 @@ export function onnxModelSuite(open: () => Promise<{ readonly api: Api; readonly
     await established(crd.metadata.name);
   }
 
-  /** A changed schema takes effect some moments after it is accepted; a probe with a field of one stage shows when. */
+  /** Waits until the definition is established and its objects can be listed. */
   async function established(name: string): Promise<void> {
     for (let i = 0; i < 100; i += 1) {
       const { body } = await api('GET', `${crds}/${name}`);

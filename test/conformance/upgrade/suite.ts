@@ -1,9 +1,9 @@
 /**
  * An upgrade of the operator: the objects of models from an earlier version, and this version's first passes.
- * Owns: the expectations. No pod is replaced, frozen objects do not change, the status keeps its content, and after one
- * or two writes per object there are no more.
- * The objects (test/fixtures/upgrade/, one per line) are from 0.1.0 on a real cluster, before it recorded how a
- * revision became stable: of each child the fields that it applied, of each pod its labels.
+ * Owns: the expectations. No pod is replaced, frozen objects do not change, the status keeps its content, and the
+ * operator writes each object at most twice.
+ * The objects (test/fixtures/upgrade/, one per line) were read from a real cluster with operator 0.1.0, which did not
+ * record how a revision became stable. A child has the fields that the operator applied, a pod has its labels.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -80,7 +80,7 @@ export function upgradeSuite(name: string, open: () => Promise<Opened>): void {
       it(`keep the status of one that is ${title}`, async () => {
         const now = (await world.read(model)).status;
         assert.deepEqual(meaningOf(now), meaningOf(model.status));
-        // A first revision or a pinned one: an old history does not record which.
+        // Either a first revision or a pinned one: the history of an earlier operator does not record which.
         assert.equal(now.stable.provenance, 'Unrecorded');
       });
     }

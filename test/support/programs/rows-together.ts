@@ -1,7 +1,7 @@
 /**
- * `node rows-together.ts FROM TO`: runs rows of random graphs that are declared independent together and alone.
- * Prints a JSON line before each seed and after each comparison: {"seed": 1}, {"seed": 1, "same": true}. A graph that
- * crashes ONNX Runtime ends the process; the caller continues after the last printed seed.
+ * `node rows-together.ts FROM TO`: for random graphs whose rows are declared independent, runs the rows together and
+ * alone. Prints a JSON line before each seed and after each comparison: {"seed": 1}, {"seed": 1, "same": true}. A graph
+ * that crashes ONNX Runtime ends the process; the caller continues after the last printed seed.
  */
 import { writeSync } from 'node:fs';
 import { InferenceSession } from 'onnxruntime-node';

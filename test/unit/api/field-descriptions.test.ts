@@ -8,7 +8,7 @@ import { reportSchema } from '../../../api/report.ts';
 import { runtimeConfigSchema } from '../../../api/runtime-config.ts';
 import { k, type JsonSchema } from '../../../api/schema/builder.ts';
 
-/** Characters: about five lines of a terminal. */
+/** The maximum length of a description in characters: about five lines of a terminal. */
 const longest = 400;
 
 type Field = { readonly path: string; readonly name: string; readonly schema: JsonSchema };
@@ -34,7 +34,9 @@ function problemsOf({ path, name, schema }: Field): readonly string[] {
   ];
 }
 
-/** "The digest of …" for `digest`, "Max surge of …" for `maxSurge`. */
+/**
+ * Whether a description only repeats the field's name: "The digest of …" for `digest`, "Max surge of …" for `maxSurge`.
+ */
 function repeats(description: string, name: string): boolean {
   const words = (text: string): string => text.toLowerCase().replaceAll(/[^a-z0-9]+/g, ' ');
   const spelled = words(name.replaceAll(/([a-z])([A-Z])/g, '$1 $2'));

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { canonicalQuantity, nanosOf, parseQuantity, quantityPattern } from '../../../api/quantities.ts';
 
 describe('canonicalQuantity', () => {
-  // Answers of kube-apiserver 1.35.
+  // Each text with the answer of kube-apiserver 1.35.
   const rows: readonly (readonly [string, string])[] = [
     ['1024Mi', '1Gi'],
     ['1000m', '1'],

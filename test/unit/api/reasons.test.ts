@@ -26,7 +26,7 @@ const goldens = globSync('test/story/**/*.golden', { cwd: root });
 const inStory = (line: string): readonly string[] =>
   [...line.matchAll(/^ *\d+s .*?\s([A-Z][A-Za-z]+): /g)].map(([, word = '']) => word);
 
-/** Every reason of a status. */
+/** Every reason that a status contains. */
 function reasonsIn({ conditions = [], rollout, history = [], stable, candidate }: NonNullable<OnnxModel['status']>) {
   return [
     ...conditions.map(({ reason }) => reason),

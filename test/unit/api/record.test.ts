@@ -52,7 +52,10 @@ describe('a name that every object inherits', () => {
   }
 });
 
-/** Finds `x[name]` for `const x: Readonly<Record<string, …>> = {…}`: it would also find inherited properties. */
+/**
+ * Finds lookups `x[name]` in a table `const x: Readonly<Record<string, …>> = {…}`. Such a lookup would also find
+ * inherited properties.
+ */
 function plainLookups(path: string): readonly string[] {
   // These files look up a unit only after the grammar has matched it.
   if (/(?:units|quantit\w+)\.ts$/.test(path)) return [];

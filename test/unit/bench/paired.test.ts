@@ -1,5 +1,5 @@
 /**
- * The bench of paired evidence: its result in half an hour, and that it finds slow candidates and passes equal ones.
+ * The bench of paired evidence: the result of half an hour, and whether slow candidates are found and equal ones pass.
  */
 import assert from 'node:assert/strict';
 import { pairedWorlds, runPaired, type PairedRow } from '../../../bench/canary/paired.ts';

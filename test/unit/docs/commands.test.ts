@@ -11,7 +11,7 @@ import packageJson from '../../../package.json' with { type: 'json' };
 const root = join(import.meta.dirname, '..', '..', '..');
 const scripts: Readonly<Record<string, string>> = packageJson.scripts;
 const text = (path: string): string => readFileSync(join(root, path), 'utf8');
-// Decisions are not edited, so they may mention commands that no longer exist.
+// Documents of decisions are not edited later, so they may mention commands that no longer exist.
 const documents = globSync(
   [
     '*.md',

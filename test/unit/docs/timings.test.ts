@@ -6,7 +6,7 @@ import { blockSeconds, confidences, earlyPromise, tuning } from '../../../operat
 import { lastToShow, planOf, toShow, type Confidence } from '../../../operator/analysis/plan.ts';
 
 const text = readFileSync(join(import.meta.dirname, '../../../docs/rollouts.md'), 'utf8');
-/** The document without line breaks, for phrases. */
+/** The document without line breaks, so that a phrase can be found in it. */
 const flat = text.replace(/\s+/g, ' ');
 const names: readonly Confidence[] = ['Strict', 'Standard', 'Quick'];
 const halfAnHour = 90;

@@ -1,4 +1,4 @@
-/** Waiting for signals: those that were aborted before count, and no listener stays behind. */
+/** Waiting for abort signals: a signal that was aborted before counts, too, and every listener is removed. */
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { aborted, onAbort, raceAbort, reasonOf } from '../../../lib/abort.ts';

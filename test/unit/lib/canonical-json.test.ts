@@ -1,9 +1,9 @@
-/** Revisions are named by hashes of canonical JSON: its bytes stay what they have been since the first release. */
+/** Canonical JSON must keep the bytes that it had in the first release, because its hashes name revisions. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { canonicalJson } from '../../../lib/canonical-json.ts';
 
-/** The former implementation, from before a library was used: both must give the same bytes. */
+/** The implementation before a library was used. Both must give the same bytes. */
 function reference(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(reference).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
@@ -12,7 +12,7 @@ function reference(value: unknown): string {
   return `{${members.map(([key, inner]) => `${JSON.stringify(key)}:${reference(inner)}`).join(',')}}`;
 }
 
-/** JSON that a Kubernetes API server can send: text in UTF-8 has no lone surrogates. */
+/** JSON that a Kubernetes API server can send. It has no lone surrogates, because its text is UTF-8. */
 const json = fc.jsonValue({ stringUnit: 'binary', maxDepth: 6 });
 
 describe('canonicalJson', () => {

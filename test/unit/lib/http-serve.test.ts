@@ -1,4 +1,4 @@
-/** Bounds on what clients of the HTTP server may use. */
+/** Limits on the resources that clients of the HTTP server may use. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';

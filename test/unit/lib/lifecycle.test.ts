@@ -1,4 +1,7 @@
-/** Signals: the first one ends the program in order, a duplicate has no effect, a later one ends it at once. */
+/**
+ * Signals: the first one ends the program in order, a duplicate has no effect, and a later one ends the program at
+ * once.
+ */
 import assert from 'node:assert/strict';
 import type { Clock } from '../../../lib/clock.ts';
 import { signalHandler } from '../../../lib/lifecycle.ts';
@@ -38,7 +41,7 @@ describe('signals', () => {
     const done: string[] = [];
     const onSignal = signalHandler({ clock, end: () => done.push('end'), endNow: () => done.push('now') });
     onSignal('SIGINT');
-    // One late turn of the event loop: its timers run first, then the signal that waited.
+    // Simulates one late turn of the event loop: its timers run first, then the signal that waited.
     due();
     onSignal('SIGINT');
     assert.deepEqual(done, ['end']);

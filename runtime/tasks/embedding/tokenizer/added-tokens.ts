@@ -18,7 +18,7 @@ type AddedToken = {
   readonly normalized: boolean;
 };
 
-/** A part of the text; with `id` it is an added token. */
+/** A part of the text. If `id` is set, the part is an added token. */
 export type Section = { readonly text: string; readonly start: number; readonly id?: number };
 
 export class AddedTokens {

@@ -1,8 +1,8 @@
 /**
- * Byte-pair encoding: joins the letters of a word pair by pair, in the order learnt in training.
+ * Byte-pair encoding: joins the letters of a word pair by pair, in the order that was learnt in training.
  *
- * Owns:   the model as in Python's tokenizers. A letter that the vocabulary lacks becomes its bytes (byte_fallback),
- *         the unknown token, or nothing.
+ * Owns:   the model as in Python's tokenizers. A letter that the vocabulary lacks is replaced by its bytes
+ *         (byte_fallback) or by the unknown token, or is dropped.
  * Throws: TokenizerUnsupported.
  */
 import { remembering, type TokenModel } from './model.ts';
@@ -78,7 +78,8 @@ function readMerges(options: Options, vocabulary: ReadonlyMap<string, number>, p
 function lettersOf(word: string, rules: Rules): number[] {
   const letters = Array.from(word);
   const ids: number[] = [];
-  // The library writes the unknown token only at the next known letter or at the end, after bytes that follow it.
+  // Like the library, this writes an unknown token late: at the next known letter, or at the end of the word. Byte
+  // tokens of letters in between are written before it.
   let waiting: number | undefined;
   const flush = (): void => {
     if (waiting !== undefined) ids.push(waiting);
@@ -104,7 +105,7 @@ function lettersOf(word: string, rules: Rules): number[] {
   return ids;
 }
 
-/** @returns the ids of `<0xE2>` and so on; undefined when the vocabulary lacks one of them */
+/** @returns the ids of `<0xE2>` and so on; undefined when the vocabulary lacks one of these tokens */
 export function byteIds(text: string, vocabulary: ReadonlyMap<string, number>): readonly number[] | undefined {
   const ids: number[] = [];
   for (const byte of Buffer.from(text, 'utf8')) {
@@ -149,7 +150,7 @@ class Word {
     return this.#ids.filter((_, at) => this.#gone[at] === 0);
   }
 
-  /** @returns false when there are no more pairs */
+  /** @returns false when no pair is left */
   mergeNext(): boolean {
     const best = this.#queue.pop();
     if (best === undefined) return false;
@@ -174,7 +175,7 @@ class Word {
     if (merge !== undefined) this.#queue.push({ rank: merge.rank, at, id: merge.id });
   }
 
-  /** The merge of the letter at a position with the one after it. */
+  /** The merge of the letter at a position with the next letter. */
   #mergeAt(at: number): { readonly rank: number; readonly id: number } | undefined {
     if (at < 0 || this.#gone[at] === 1) return undefined;
     const right = this.#next[at] ?? -1;
@@ -216,7 +217,7 @@ class CandidateQueue {
     return one.rank < other.rank || (one.rank === other.rank && one.at < other.at);
   }
 
-  /** @returns true if the entry at `at` sorts before the one at `place` and was swapped with it */
+  /** @returns true if the entry at `at` sorts before the entry at `place`; the two are then swapped */
   #swapIfBefore(at: number, place: number): boolean {
     if (!this.#isBefore(at, place)) return false;
     const [one, other] = [this.#heap[at], this.#heap[place]];

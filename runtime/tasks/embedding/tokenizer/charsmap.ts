@@ -1,9 +1,10 @@
 /**
  * SentencePiece's `precompiled_charsmap`: a trie of texts and their replacements.
  *
- * Owns:   parsing it, and look-ups like those of Python's tokenizers: of a grapheme of fewer than 6 bytes, else of each
- *         character. The shortest entry that is a prefix of the text replaces all of it. Format: base64 of the trie's
- *         length (u32), the trie (a Darts double array of little-endian u32 units), and NUL-terminated texts.
+ * Owns:   parsing it, and looking texts up as Python's tokenizers does: a grapheme of fewer than 6 bytes as a whole, a
+ *         longer one character by character. The shortest entry that is a prefix of the text replaces the whole text.
+ *         Format: base64 of the trie's length (u32), the trie (a Darts double array of little-endian u32 units), and
+ *         NUL-terminated texts.
  * Throws: TokenizerUnsupported for another format.
  */
 import { TokenizerUnsupported } from './options.ts';

@@ -1,7 +1,8 @@
 /**
  * The normalizers of tokenizer.json.
  *
- * Owns:   the effect of each on a text, as in Python's tokenizers, and which of them may remove the start of a text.
+ * Owns:   the effect of each normalizer on a text, as in Python's tokenizers, and which normalizers may remove the
+ *         start of a text.
  * Throws: TokenizerUnsupported for other normalizers and options.
  * Pure.
  */
@@ -14,7 +15,10 @@ import { combiningMark, control, inert, nonspacingMark } from './unicode.ts';
 
 export type Normalizer = {
   readonly apply: (text: string) => string;
-  /** True if it can remove the first characters of a text: the first token then begins later than the text. */
+  /**
+   * True if the normalizer can remove the first characters of a text, so that the first token begins after the text's
+   * start.
+   */
   readonly cutsStart: boolean;
 };
 
@@ -80,7 +84,10 @@ export function patternOf(options: Options): RegExp {
 const inertCharacter = new RegExp(inert, 'v');
 const betweenInert = new RegExp(`(${inert})`, 'v');
 
-/** Characters unknown to the library's Unicode version stay, and separate their neighbours. */
+/**
+ * Normalises the parts between the inert characters. Those characters stay unchanged, because the library's Unicode
+ * version does not know them.
+ */
 function normalForm(text: string, form: 'NFC' | 'NFD' | 'NFKC' | 'NFKD'): string {
   if (!inertCharacter.test(text)) return text.normalize(form);
   return text
@@ -115,7 +122,7 @@ function stripper(left: boolean, right: boolean): Normalizer {
 
 const blank = /^\p{White_Space}$/v;
 
-/** Without a regular expression, because one for the end would try every blank of the text. */
+/** Does not use a regular expression: one that is anchored at the end would be tried at every blank of the text. */
 function stripEnd(text: string): string {
   let end = text.length;
   while (end > 0 && blank.test(text[end - 1] ?? '')) end -= 1;
@@ -130,7 +137,7 @@ function nmt(text: string): string {
 
 const cleaned = new RegExp(`[${control}--[\\t\\n\\r]]`, 'gv');
 const blanks = /\p{White_Space}/gv;
-/** The library's own ranges; the third from the end starts elsewhere than in other implementations. */
+/** The library's own ranges. The third from the end starts at another character than in other implementations. */
 const chinese = new RegExp(
   String.raw`[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff` +
     String.raw`\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]`,

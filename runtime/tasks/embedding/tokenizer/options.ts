@@ -12,7 +12,7 @@ export class TokenizerUnsupported extends Error {
   override readonly name = 'TokenizerUnsupported';
 }
 
-/** One part of tokenizer.json, e.g. a normalizer. Read each option once; `done` refuses the others. */
+/** One part of tokenizer.json, e.g. a normalizer. Read each option once; `done` refuses options that were not read. */
 export class Options {
   /** The part's name in messages: `normalizer Replace`. */
   readonly where: string;

@@ -1,7 +1,7 @@
 /**
  * The pre-tokenizers of tokenizer.json: split text into the pieces that the model converts one by one.
  *
- * Owns:   the effect of each, as in Python's tokenizers.
+ * Owns:   the effect of each pre-tokenizer, as in Python's tokenizers.
  * Throws: TokenizerUnsupported for other pre-tokenizers and options.
  * Pure.
  */
@@ -14,7 +14,7 @@ import { punctuation, wordCharacter } from './unicode.ts';
 
 export type PreTokenizer = {
   readonly apply: (piece: TextPiece) => readonly TextPiece[];
-  /** True if it depends on whether a piece is at the start of the request's text. */
+  /** True if the result depends on whether a piece is at the start of the request's text. */
   readonly asksForStart: boolean;
 };
 
@@ -81,7 +81,7 @@ const gpt2Words = String.raw`'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\
 function byteLevel(options: Options): PreTokenizer {
   const prefixes = options.flag('add_prefix_space', true);
   const usesRegex = options.flag('use_regex', true);
-  // Affects only offsets, which this runtime does not compute.
+  // This option affects only offsets, which this runtime does not compute.
   options.flag('trim_offsets', true);
   const split = usesRegex ? splitting(translateRegex(gpt2Words, options.where), 'Isolated') : undefined;
   return {

@@ -200,7 +200,10 @@ class Translation {
     this.#atom = undefined;
   }
 
-  /** What follows a quantifier: lazy or possessive. After `{2}` and `{2,3}` some suffixes have another meaning. */
+  /**
+   * The suffix of a quantifier, which makes it lazy or possessive. After `{2}` and `{2,3}`, some suffixes have another
+   * meaning.
+   */
   #repeatMode(quantifier: string, isRange: boolean): void {
     const mode = this.#peek();
     const counted = quantifier.startsWith('{');
@@ -277,7 +280,7 @@ class Translation {
     throw this.#refuse(text === '' ? this.#source.slice(begin, begin + 2) : text);
   }
 
-  /** @returns undefined for an unsupported escape; within (?i:…) most are unsupported */
+  /** @returns undefined for an unsupported escape; within (?i:…), most escapes are unsupported */
   #translateEscape(text: string, named: Readonly<Record<string, string>>): string | undefined {
     if (/^\\[pP]/.test(text)) return this.#folds ? undefined : propertyOf(text);
     const code = /^\\[xu]\{?([0-9A-Fa-f]+)\}?$/.exec(text)?.[1];

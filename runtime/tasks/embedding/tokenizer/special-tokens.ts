@@ -39,7 +39,7 @@ const makers: Readonly<Record<string, (options: Options) => Around>> = {
     options.flag('add_prefix_space', true);
     return { before: [tokenOf(options, 'cls')], after: [tokenOf(options, 'sep')], zeroTypes: true };
   },
-  // Affects only offsets.
+  // This option affects only offsets, which this runtime does not compute.
   ByteLevel: (options) => {
     for (const name of ['add_prefix_space', 'trim_offsets', 'use_regex']) options.flag(name, true);
     return nothing;

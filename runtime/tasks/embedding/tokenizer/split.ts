@@ -16,7 +16,7 @@ export type TextPiece = {
 export type Splitter = {
   readonly pattern: RegExp;
   readonly behaviour: Behaviour;
-  /** Swaps matches and the text between them. */ readonly invert: boolean;
+  /** True: the matches are treated as the text between matches, and the reverse. */ readonly invert: boolean;
 };
 
 type Span = { start: number; end: number; match: boolean };

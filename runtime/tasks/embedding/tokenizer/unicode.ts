@@ -1,5 +1,5 @@
 /**
- * Where the character classes of Python's tokenizers differ from those of JavaScript's regular expressions.
+ * Where the character classes of Python's tokenizers and of JavaScript's regular expressions differ.
  *
  * Owns:  the classes that normalizers and pre-tokenizers use, as in Python's tokenizers 0.23.3. Its libraries have
  *        Unicode 8 or 16, V8 has Unicode 17. The ranges come from comparing both for all 1,112,064 characters
@@ -10,7 +10,7 @@
 /** V8's Unicode version for which the ranges below were computed. */
 export const unicodeVersion = '17.0';
 
-/** Converts hexadecimal ranges, `'61d 9fd-9ff'`, to the inside of a character class. */
+/** Converts hexadecimal ranges, `'61d 9fd-9ff'`, to the content of a character class, without brackets. */
 function classOf(ranges: string): string {
   return ranges
     .trim()
@@ -33,7 +33,10 @@ export const newer = classOf(
     '323b0-33479',
 );
 
-/** The inside of a class with the property as in Python's regular expressions. For the flag `v`. */
+/**
+ * A character class of all characters that have the Unicode property in Python's regular expressions. It needs the flag
+ * `v`.
+ */
 export function property(name: string): string {
   return `[\\p{${name}}--[${newer}]]`;
 }

@@ -9,7 +9,7 @@ import { byteIds } from './bpe.ts';
 import { remembering, type TokenModel } from './model.ts';
 import { isTokenId, TokenizerUnsupported, type Options } from './options.ts';
 
-/** How far the score of an unknown letter is below that of the least likely token. */
+/** How far the score of an unknown letter is below the score of the least likely token. */
 const unknownPenalty = 10;
 
 /** A trie of code units. */

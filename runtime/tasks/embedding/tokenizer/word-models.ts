@@ -1,8 +1,9 @@
 /**
  * The models that look up words: WordLevel and WordPiece.
  *
- * Owns:   both as in Python's tokenizers.
- * Throws: TokenizerUnsupported for a vocabulary without the unknown token: a word that it lacks would not have an id.
+ * Owns:   both models, as in Python's tokenizers.
+ * Throws: TokenizerUnsupported for a vocabulary without the unknown token: a word outside the vocabulary would not have
+ *         an id.
  * Pure.
  */
 import { remembering, type TokenModel } from './model.ts';

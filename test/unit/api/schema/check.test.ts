@@ -20,7 +20,7 @@ type Row = {
   readonly name: string;
   readonly schema: AnySchema;
   readonly value: unknown;
-  /** `path: problem`. Absent: the value is valid. */
+  /** The expected `path: problem`. Absent: the value is valid. */
   readonly says?: string;
   readonly unknown?: UnknownFields;
 };

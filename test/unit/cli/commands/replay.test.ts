@@ -24,7 +24,7 @@ const oneGate = manifest(
     'maxIncrease: 15%}], errors: {}, minRequests: 100}}',
 );
 
-/** A synthetic canary with `perSecond` requests of both revisions together. */
+/** A synthetic canary; both revisions together get `perSecond` requests per second. */
 function trace({
   seconds,
   perSecond,

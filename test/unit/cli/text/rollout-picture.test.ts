@@ -166,7 +166,7 @@ describe('the status page of a rollout', () => {
     it(`${name}: scales, bars and steps are not wider than the terminal`, () => {
       const text = pictureText(pictureOf(of), { now, width: 72 }, 'live');
       const wide = text.split('\n').filter((line) => line.length > 72);
-      // LiveFrame cuts the other lines.
+      // Check only these lines, because LiveFrame cuts the other lines.
       assert.deepEqual(
         wide.filter((line) => line.includes('├') || line.includes('█') || line.includes('▸')),
         [],

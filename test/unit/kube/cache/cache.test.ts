@@ -1,4 +1,4 @@
-/** What the cache tells its handlers, how it finds objects, and which faults it survives. */
+/** The changes that the cache reports to its handlers, how it finds objects, and which faults it survives. */
 import assert from 'node:assert/strict';
 import { Cache, type Change } from '../../../../kube/cache/cache.ts';
 import type { KubeObject } from '../../../../api/kube-object.ts';

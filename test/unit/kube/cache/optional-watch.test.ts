@@ -1,4 +1,4 @@
-/** A type that the cluster has, does not have, gains and loses; on a hand clock. */
+/** The watch of a type that the cluster has, does not have, gains or loses, on a hand clock. */
 import assert from 'node:assert/strict';
 import { silentLogger } from '../../../../lib/log.ts';
 import { createRegistry } from '../../../../lib/metrics.ts';

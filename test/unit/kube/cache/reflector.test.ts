@@ -126,7 +126,7 @@ describe('Reflector', () => {
     );
     await clock.advance(2000);
     assert.equal(reflector.cache.size, 25);
-    // Two pages of the first try, the second of which expired; then one list of everything.
+    // The first try read two pages, and the second page expired. The next try lists everything at once.
     assert.equal(kube.calls.list, 3);
   });
 
@@ -185,7 +185,7 @@ describe('Reflector', () => {
     );
     kube.breakWatches();
     await clock.advance(10 * 60_000);
-    // 0.6 s doubling to 22.5 s: six tries in the first half minute, then one in 22.5 s.
+    // The wait doubles from 0.6 s to 22.5 s: six tries in the first half minute, then one every 22.5 s.
     assert.ok(kube.calls.watch > 20 && kube.calls.watch < 40, `${kube.calls.watch} watches`);
   });
 
@@ -228,7 +228,7 @@ describe('Reflector', () => {
     kube.compact();
     kube.breakWatches();
     await clock.advance(1000);
-    // The resourceVersion is the bookmark's: there is no 410 and no list.
+    // The watch resumes from the bookmark's resourceVersion, so the server does not answer 410 and no list is needed.
     assert.deepEqual([kube.calls.watch, kube.calls.list], [2, 1]);
   });
 

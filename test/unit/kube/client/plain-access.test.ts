@@ -89,7 +89,7 @@ users: [{name: u, user: {token: a}}]`;
     await promisify(execFile)('mkfifo', [path]);
     const waits = new Promise<'waits'>((resolve) => setTimeout(resolve, 1000, 'waits').unref());
     const got = await Promise.race([plainAccess({ kubeconfig: path }), waits]);
-    // A reader that waits for the pipe's text would keep the process alive.
+    // Write to the pipe, because a reader that waits for its text would keep the process alive.
     if (got === 'waits') await writeFile(path, '');
     assert.equal(got, undefined);
   });

@@ -1,4 +1,4 @@
-/** Paths, keys and the meaning of error answers. */
+/** Paths of resources, keys of objects, and the meaning of error answers. */
 import assert from 'node:assert/strict';
 import { kindOf } from '../../../../api/errors.ts';
 import {

@@ -1,4 +1,4 @@
-/** Leader election against an API in memory: there is never more than one leader. */
+/** Leader election against an API in memory. At most one process is the leader at any time. */
 import assert from 'node:assert/strict';
 import type { Clock } from '../../../../lib/clock.ts';
 import { silentLogger } from '../../../../lib/log.ts';
@@ -72,7 +72,7 @@ describe('LeaderElector', () => {
     assert.deepEqual([a.term?.isCurrent(), b.term?.isCurrent()], [true, undefined]);
     await a.term?.release();
     assert.deepEqual([a.term?.isCurrent(), a.term?.lost.aborted], [false, false]);
-    // An empty holder: no need to wait until the lease expires.
+    // The holder is empty, so the candidate does not wait until the lease expires.
     await clock.advance(2500);
     assert.equal(b.term?.isCurrent(), true);
     assert.equal((await held(kube)).spec?.leaseTransitions, 1);
@@ -81,7 +81,7 @@ describe('LeaderElector', () => {
   it('takes over from a leader that died, by its own clock, after the lease has run out', async () => {
     const kube = new MemoryKube();
     const clock = new HandClock();
-    // A holder whose clock is an hour ahead: its renewTime must be ignored.
+    // The clock of this holder is an hour ahead, so its renewTime must be ignored.
     kube.put(leases, {
       apiVersion: 'coordination.k8s.io/v1',
       kind: 'Lease',
@@ -175,7 +175,7 @@ describe('LeaderElector', () => {
   it('knows by the clock that it no longer leads, before any timer says so', async () => {
     const hands = new HandClock();
     let nowMs = 0;
-    // A suspended process sees time leap, and its timers fire late.
+    // Simulate a suspended process: for it time jumps, and its timers fire late.
     const clock: Clock = {
       now: () => hands.now(),
       monotonic: () => nowMs,

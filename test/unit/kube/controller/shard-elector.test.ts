@@ -162,7 +162,7 @@ describe('ShardElector', () => {
     await world.end(lost);
     // Between the read of the record and the claim of the Lease another number is recorded.
     world.kube.fail('replace', () => {
-      world.kube.put(leases, ringOf('3'));
+      world.kube.put(leases, recordOf('3'));
     });
     const late = world.start(0, 2);
     world.start(0, 3);
@@ -175,7 +175,7 @@ describe('ShardElector', () => {
     const world = new World();
     const old = world.start(0, 1);
     await settle();
-    world.kube.put(leases, ringOf('2 after 1, 4'));
+    world.kube.put(leases, recordOf('2 after 1, 4'));
     world.start(1, 2);
     await world.clock.advance(30_000);
     assert.deepEqual(world.leading(), ['0/1']);
@@ -189,7 +189,7 @@ describe('ShardElector', () => {
     const world = new World();
     const old = world.start(0, 1);
     await settle();
-    world.kube.put(leases, ringOf('2 after 1'));
+    world.kube.put(leases, recordOf('2 after 1'));
     world.start(0, 3);
     await world.clock.advance(30_000);
     assert.deepEqual(world.leading(), ['0/1']);
@@ -201,7 +201,7 @@ describe('ShardElector', () => {
 
   it('reads the Leases again after it has changed the number', async () => {
     const world = new World();
-    world.kube.put(leases, ringOf('2'));
+    world.kube.put(leases, recordOf('2'));
     // A shard of two takes its Lease between the read of that Lease and the change of the record.
     world.kube.fail('replace', () => {
       const metadata = { ...base, name: 'onnx-operator-0-of-2' };
@@ -230,11 +230,11 @@ describe('ShardElector', () => {
 
   it('never leads while the record cannot be read or understood', async () => {
     const world = new World();
-    world.kube.put(leases, ringOf('ring of a later version'));
+    world.kube.put(leases, recordOf('a word of a later version'));
     world.start(0, 1);
     await world.clock.advance(30_000);
     assert.deepEqual(world.leading(), []);
-    world.kube.put(leases, ringOf('1'));
+    world.kube.put(leases, recordOf('1'));
     world.kube.fail('get', refusal(403, 'Forbidden', 'no'), 4);
     await world.clock.advance(3000);
     assert.deepEqual(world.leading(), []);
@@ -288,7 +288,7 @@ async function advanceWatching(world: World, ms: number): Promise<void> {
   }
 }
 
-function ringOf(holderIdentity: string): Lease {
+function recordOf(holderIdentity: string): Lease {
   return { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: record, spec: { holderIdentity } };
 }
 

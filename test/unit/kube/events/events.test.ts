@@ -1,4 +1,4 @@
-/** Events: which are written, counted, combined or dropped, and that reporting never throws or blocks. */
+/** Which Events are written, counted, combined or dropped. Reporting an Event never throws or blocks. */
 import assert from 'node:assert/strict';
 import { silentLogger } from '../../../../lib/log.ts';
 import { createRegistry } from '../../../../lib/metrics.ts';

@@ -26,7 +26,7 @@ describe('openCgroups', () => {
 
   it("enforces a container's limits where this machine allows it", function () {
     const groups = openCgroups(readFileSync('/proc/self/cgroup', 'utf8'), '/sys/fs/cgroup', groupName(process.pid, 2));
-    // Without the right to make control groups, the memory watch is used and tested instead.
+    // When the process may not make control groups, the memory watch is used and tested instead.
     if (groups === undefined) return this.skip();
     const group = groups.create('one', { memoryBytes: 64 * 2 ** 20, cpu: 0.5 });
     const [procs = ''] = group.procsFiles;

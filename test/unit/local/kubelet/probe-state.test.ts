@@ -8,7 +8,10 @@ import {
 } from '../../../../local/kubelet/probe-state.ts';
 import type { Probe } from '../../../../local/kubelet/pod.ts';
 
-/** A sequence of results (`+` success, `-` failure) → the state after each: P passing, . not passing, ! gave up. */
+/**
+ * A sequence of results (`+` success, `-` failure), and the state after each result: P passing, . not passing, ! gave
+ * up.
+ */
 function story(kind: ProbeKind, answers: string, probe: Probe = {}): string {
   let state = initialProbeState(kind);
   let text = '';

@@ -6,7 +6,7 @@ import { logGamma } from '../../../../operator/analysis/special-functions.ts';
 import { worstBlocks } from '../../../../operator/analysis/stalls.ts';
 import { forecastRequests } from '../../../../operator/analysis/forecast.ts';
 
-/** ln of the binomial probability of x in n. */
+/** The logarithm of the binomial probability of x events in n trials. */
 function logBinomial(n: number, x: number, q: number): number {
   return logGamma(n + 1) - logGamma(x + 1) - logGamma(n - x + 1) + x * Math.log(q) + (n - x) * Math.log1p(-q);
 }

@@ -205,7 +205,8 @@ describe('the judge', () => {
         close(errors.estimate, -swappedErrors.estimate);
         close(errors.lower, -swappedErrors.upper);
       }),
-      // A fixed seed: for about one seed in a hundred the bounds differ by up to 0.2 % (877643 with factor 0.6 does).
+      // Use a fixed seed, because for about one seed in a hundred the bounds differ by up to 0.2 % (for example 877643
+      // with factor 0.6).
       { numRuns: 15, seed: 1 },
     );
   });

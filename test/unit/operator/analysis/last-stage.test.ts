@@ -1,4 +1,6 @@
-/** The last stage of a Pass: for default gates, at the end of a step, for a candidate with a good estimate. */
+/**
+ * The last stage of a Pass. It applies to default gates, at the end of a step, for a candidate with a good estimate.
+ */
 import assert from 'node:assert/strict';
 import { askedOfLatency, askedOfRate } from '../../../support/asked.ts';
 import { quiet, type Scenario } from '../../../../bench/canary/scenarios.ts';
@@ -20,7 +22,7 @@ import type { LatencySeries } from '../../../../operator/analysis/series.ts';
 
 const p95 = { atMost: 1, atLast: 3 } as const;
 const last: Last = { toShow: 3, looks: Math.sqrt(0.15) };
-/** Blocks of 20 s. */
+/** 28 and 29 minutes in blocks of 20 s. */
 const [twentyEight, twentyNine] = [84, 87] as const;
 
 describe('the last stage of a Pass', () => {
@@ -66,7 +68,7 @@ describe('the last stage of a Pass', () => {
     it(name, () => assert.deepEqual(laterToShow(0.15, p95, planOf(), { known, maxBlocks: 90, estimate }), later));
 });
 
-/** Twenty-nine minutes; minutes alternate between slower and faster by `sd`. */
+/** A window of 29 minutes, in which every second minute is slower and every other is faster by `sd`. */
 function loud(factor: number, sd: number): LatencySeries {
   const blocks = Array.from({ length: twentyNine }, (_, block) => {
     const histogram = emptyHistogram(reportScale);

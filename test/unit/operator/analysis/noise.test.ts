@@ -141,8 +141,8 @@ describe('noise between minutes', () => {
   });
 
   it('is doubted for a far tail at least as much as for p95', () => {
-    // 120 requests a block: one minute is enough for p95, but p99 needs two, and in pairs of minutes the alternating
-    // minutes are alike.
+    // With 120 requests per block, one minute is enough for p95, but p99 needs two. The alternation disappears in pairs
+    // of minutes.
     let minute = 0;
     const blocks = minutesWith(() => (minute++ % 2 === 0 ? 0.3 : -0.3), 1);
     const [p95, p99] = [learnHistory([blocks], 0.95), learnHistory([blocks], 0.99)];

@@ -41,7 +41,7 @@ function podOf(name: string): Pod {
   };
 }
 
-/** The observed data of a pass in that state, as far as the gatekeeper reads it. */
+/** The observed data of a pass in the given state, as far as the gatekeeper reads it. */
 function seenIn(
   memory: RolloutState,
   more: { readonly pods?: readonly string[]; readonly children?: readonly Manifest[] } = {},
@@ -76,10 +76,11 @@ class Kept {
 
   begin(): Gatekeeper {
     const logger: Logger = { ...silentLogger, warn: (message) => this.warnings.push(message) };
-    this.keeper = new Gatekeeper(
-      { heardAtMs: (uid) => this.heardAt.get(uid), hearAnew: (model) => this.anew.push(model) },
+    this.keeper = new Gatekeeper({
+      heardAtMs: (uid) => this.heardAt.get(uid),
+      hearAnew: (model) => this.anew.push(model),
       logger,
-    );
+    });
     return this.keeper;
   }
 
@@ -201,7 +202,7 @@ describe('the gatekeeper', () => {
   });
 
   describe('predicts a step', () => {
-    /** Half an hour of stable alone, at 400 requests per minute. */
+    /** Reports half an hour in which stable serves alone, at 400 requests per minute. */
     const before = (kept: Kept): void => {
       for (const { pod, bootId, revision, since, until, blocks } of reportsOfPods('stable', {
         first: window - 90,

@@ -58,7 +58,8 @@ type Tick = { readonly heard: readonly boolean[]; readonly restart: boolean; rea
 type Loss = { readonly pod: number; readonly at: number };
 
 /**
- * An operator that misses some reports, receives others twice and restarts; for comparison, a ledger of all data.
+ * An operator that misses some reports, receives others twice and restarts. A ledger with all data is kept for
+ * comparison.
  */
 class Life {
   ledger = new ModelLedger(revisions);
@@ -77,7 +78,7 @@ class Life {
     const present = new Set(whole.filter((_, n) => this.#isThere(n, at)).map(({ pod }) => pod));
     if (at >= window) this.ledger.keep({ window, present, now: at * 20_000 });
     this.#stored = this.ledger.written ?? this.#stored;
-    // Between the last report of a pod and the next pass its blocks are only in memory.
+    // Do not restart between the last report of a pod and the next pass: the pod's last blocks are only in memory then.
     if (restart && at !== this.#loss.at - 1) this.#beginAnew(at);
   }
 
@@ -85,7 +86,9 @@ class Life {
     return n !== this.#loss.pod || at < this.#loss.at;
   }
 
-  /** A terminating pod reports until its end, and every ring is read. */
+  /**
+   * Reads some of the reports. It reads every ring before blocks leave it, and the last report of a terminating pod.
+   */
   #hearSome(n: number, at: number, heard: boolean): void {
     const must =
       (this.#quiet[n] ?? 0) >= ring - 2 ||

@@ -1,4 +1,7 @@
-/** Freezing a golden set: when the user's ConfigMap is read, what happens without it, and which changes take effect. */
+/**
+ * Freezing a golden set: when the user's ConfigMap is read, what happens if it is missing, and which changes take
+ * effect.
+ */
 import assert from 'node:assert/strict';
 import { labels, paths } from '../../../../api/names.ts';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';

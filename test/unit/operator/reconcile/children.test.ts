@@ -1,4 +1,7 @@
-/** Children that other writers changed, orphaned or own: the operator repairs, adopts, or waits and never deletes. */
+/**
+ * Children that other writers changed, orphaned or own. The operator repairs the first, adopts the second, and waits
+ * for the third. It never deletes these children.
+ */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
 import { silentLogger } from '../../../../lib/log.ts';
@@ -19,7 +22,7 @@ class Stage {
   gets = 0;
   operator = this.#newOperator();
 
-  /** The stage after the first revision became stable. */
+  /** A stage in which the first revision is stable. */
   static async atRest(): Promise<Stage> {
     const stage = new Stage();
     stage.cluster.put(given.spec());

@@ -1,4 +1,4 @@
-/** The kstatus of a model in every phase, as computed for Flux, Helm and `kubectl-onnx wait`: all agree. */
+/** The kstatus of a model in every phase, as Flux, Helm and `kubectl-onnx wait` compute it. All must agree. */
 import assert from 'node:assert/strict';
 import { modelOutcomeOf, type ModelOutcome } from '../../../../cli/cluster/outcome.ts';
 import type { Phase } from '../../../../operator/rollout/state.ts';
@@ -6,7 +6,7 @@ import { given } from '../../../support/given.ts';
 import { kstatusOf, type KStatus } from '../../../support/kstatus.ts';
 import { candidateRevision, stableRevision, states, told, type Telling } from '../../../support/told-models.ts';
 
-/** The expected kstatus; a phase that is missing here does not compile. */
+/** The expected kstatus of each phase. The compiler reports a missing phase. */
 const promised: Readonly<Record<Phase, KStatus>> = {
   New: 'InProgress',
   Preparing: 'InProgress',

@@ -263,7 +263,7 @@ describe('a pass remembers', () => {
   for (const { name, spec, forgotten } of rows) {
     it(name, () => {
       const stage = new Stage(spec);
-      // Not ordered by age.
+      // The records are not ordered by age.
       for (const index of [3, 0, 7, 5, 1, 6, 2, 4]) stage.remember((letters[index] ?? '').repeat(10), index + 1);
       const { seen } = stage;
       const decision = serve(seen.rollout.target);

@@ -7,7 +7,7 @@ import { statusError } from '../../../../kube/client/kube-error.ts';
 import type { KubeObject } from '../../../../api/kube-object.ts';
 import { stamped } from '../../../../operator/reconcile/drift.ts';
 import { controllerRevisions } from '../../../../kube/kinds.ts';
-import { putChild, type Putter } from '../../../../operator/reconcile/put-child.ts';
+import { putChild, type PutDeps } from '../../../../operator/reconcile/put-child.ts';
 import { RecentWrites } from '../../../../operator/reconcile/recent-writes.ts';
 import type { Manifest } from '../../../../operator/resources/objects.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
@@ -50,7 +50,7 @@ async function put(found: Partial<KubeObject['metadata']> | undefined): Promise<
       return { ...object, metadata: { ...object.metadata, uid: 'u', resourceVersion: '2' } };
     },
   } as unknown as KubeClient;
-  const hands: Putter = { client, call: {}, recent: new RecentWrites(), clock: new HandClock() };
+  const hands: PutDeps = { client, call: {}, recent: new RecentWrites(), clock: new HandClock() };
   await putChild(hands, manifest, undefined);
   return writes;
 }

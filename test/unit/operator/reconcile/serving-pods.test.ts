@@ -160,7 +160,7 @@ async function tell(crashAt = 0): Promise<Stage> {
     stage.log.push({ atMs: stage.clock.monotonic(), what });
   };
   for (const { decision, seconds } of course) {
-    // The traffic does not move before the pass has moved it.
+    // Until the pass has moved the traffic, it stays where it was.
     allowed = [...new Set([...allowed.slice(-2), decision.serve ?? '', decision.canary?.revision ?? ''])];
     for (let half = 0; half < 2 * seconds; half += 1) {
       await stage.pass(decision).catch(() => stage.restart());
@@ -285,7 +285,7 @@ describe('pods that share the traffic', () => {
   });
 });
 
-/** A stage after this decision was in effect long enough to be complete. */
+/** A stage after this decision was in effect until all its writes were done. */
 async function until(decision: Decision): Promise<Stage> {
   const stage = new Stage();
   await stage.pass(rest(a));

@@ -57,7 +57,7 @@ describe('a cache that is behind the last status', () => {
     const before = stage.model;
     await stage.pass();
     stage.shown = before;
-    // A decision on it would write the missing Deployment again.
+    // A decision on the old cache would write the missing Deployment again.
     stage.cluster.objects.delete([...stage.cluster.objects.keys()].find((key) => key.startsWith('Deployment/')) ?? '');
     await stage.clock.advance(6_000);
     assert.deepEqual((await stage.pass()).writes, []);

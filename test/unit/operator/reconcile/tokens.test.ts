@@ -19,7 +19,7 @@ const quality = { sampleRate: '5%', metric: 'Cosine', min: '0.98' } as const;
 class Stage {
   readonly clock = new HandClock();
   readonly cluster = new FakeCluster(this.clock);
-  /** All log lines and announcements. */
+  /** All log lines and Events. */
   readonly said: unknown[] = [];
   /** Whether the caches hide all writes. */
   isBehind = false;

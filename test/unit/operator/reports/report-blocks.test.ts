@@ -7,7 +7,7 @@ import { settle } from '../../../support/hand-clock.ts';
 import { model, never, pod, pullerWorld, type World } from '../../../support/report-puller.ts';
 import { fullReport } from '../../../support/reports.ts';
 
-/** A report at the start of the hand clock, with one block whose count changed `seq` times. */
+/** A report at the hand clock's start time, with one block whose count changed `seq` times. */
 function withBlocks(seq: number, change: Partial<Report> = {}, until = 85_000_000): Report {
   return {
     ...fullReport,

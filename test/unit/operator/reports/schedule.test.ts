@@ -6,7 +6,7 @@ import { pullLimits } from '../../../../operator/reports/puller.ts';
 import { paceMs, pauseMs } from '../../../../operator/reports/pace.ts';
 import { PullSchedule, type PullTurn } from '../../../../operator/reports/schedule.ts';
 
-/** answers: always. silent: never. moody: every second time. */
+/** A pod of kind `answers` always answers, `silent` never, and `moody` every second time. */
 type Behaviour = 'answers' | 'silent' | 'moody';
 type Group = { readonly model: string; readonly pods: number; readonly behaviour: Behaviour };
 type Pulled = { readonly uid: string; readonly atMs: number };
@@ -46,7 +46,10 @@ class Simulation {
     this.#nowMs = endMs;
   }
 
-  /** The longest time between two pulls of a pod, including the times from its start and to the end. */
+  /**
+   * The longest time between two pulls of a pod. The time before the first pull and the time after the last one count,
+   * too.
+   */
   longestGapMs(uid: string, joinedMs: number): number {
     const times = [joinedMs, ...this.pulls.filter((pull) => pull.uid === uid).map(({ atMs }) => atMs), this.#nowMs];
     return Math.max(...times.slice(1).map((atMs, i) => atMs - times[i]!));

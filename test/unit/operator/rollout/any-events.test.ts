@@ -174,9 +174,7 @@ function startedWith(first: Shape): RolloutWorld {
 
 const readyIn = (seen: Observation, of: Revision | null | undefined): number => seen.pods[of ?? '']?.ready ?? 0;
 
-/**
- * Weights sum to 100, and go to ready pods while there are any. A model that is scaled to zero must not be given pods.
- */
+/** The weights sum to 100 and go to ready pods while any exist. A model that is scaled to zero must not get pods. */
 function assertServed({ plan }: RolloutWorld, { next, serve, canary }: Decision, seen: Observation): void {
   assert.notEqual(serve, null, 'a revision serves');
   if (canary !== undefined) {
@@ -204,15 +202,14 @@ function admittedIn(next: RolloutState): readonly (Revision | null)[] {
 }
 
 /**
- * A revision with traffic keeps the pods that it needs, as far as it had them: no pod is removed before its traffic has
- * moved.
+ * A revision with traffic keeps the pods that it needs, if it had them. No pod is removed before its traffic has moved.
  */
 function assertCarried(world: RolloutWorld, before: RolloutState, decision: Decision, seen: Observation): void {
   const { capacity, router } = world.plan;
   const isInTurn = capacity.mode === 'Recreate' || !('stable' in before) || before.stable === null;
   if (isInTurn) return;
   if (router === 'Service' && world.taken.canary !== undefined) assertCarriedTogether(world, decision, seen);
-  // Any other revision has traffic only because the route does not move; its pods are not kept for that.
+  // Any other revision has traffic only because the route does not change. Its pods are not kept for that reason.
   else
     for (const revision of new Set([before.stable, ...admittedIn(before)]))
       if (revision !== null) assertCarriedBy(revision, world, decision, seen);
@@ -230,7 +227,9 @@ function assertCarriedBy(revision: Revision, world: RolloutWorld, { next, run }:
   );
 }
 
-/** By pods, each pod has the same share: both revisions together need enough pods for all the traffic. */
+/**
+ * When pods share the traffic, each pod has the same share, so both revisions together need enough pods for all of it.
+ */
 function assertCarriedTogether(
   { plan: { replicas, capacity } }: RolloutWorld,
   { next, run }: Decision,
@@ -264,7 +263,7 @@ function assertNoChurn(world: RolloutWorld, seen: Observation): void {
   assert.fail(`the decisions keep changing: ${[...known].join(', ')}`);
 }
 
-/** Observations that are read from the same status as the state. */
+/** The observations that come from the same status as the state. */
 function fromStatus(world: RolloutWorld): Pick<Observation, 'gates' | 'provenance' | 'refused' | 'spent'> {
   const { gates, provenance = {}, refused = [], spent = {} } = world.observe();
   return { provenance, refused, spent, ...(gates === undefined ? {} : { gates }) };
@@ -278,7 +277,7 @@ function assertStatus({ status }: RolloutWorld): void {
   );
 }
 
-/** All revisions are healthy and no intent is set: each pause ends by the event that the status names. */
+/** All revisions are healthy and no intent is set. Each pause must end by the event that the status names. */
 function calmDown(world: RolloutWorld): void {
   const { abortRevision: _a, promoteRevision: _b, pinRevision: _c, paused: _d, ...rollout } = world.spec.rollout ?? {};
   world.spec = { ...world.spec, rollout, replicas: 3 };
@@ -339,7 +338,7 @@ describe('a rollout, over any sequence of events', () => {
           throw new Error(`${(error as Error).message} <- ${JSON.stringify(first)}: ${story}`, { cause: error });
         }
       }),
-      // The seed is fixed; ROLLOUT_RUNS runs other seeds.
+      // The seed is fixed. With ROLLOUT_RUNS set, other seeds run.
       process.env['ROLLOUT_RUNS'] === undefined
         ? { numRuns: 500, seed: 1 }
         : { numRuns: Number(process.env['ROLLOUT_RUNS']) },

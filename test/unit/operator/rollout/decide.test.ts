@@ -1,4 +1,4 @@
-/** Every transition of the rollout in one row each, then invariants over random events. */
+/** Each transition of the rollout in one row, then invariants over random events. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { DecisionReason } from '../../../../api/reasons.ts';
@@ -70,7 +70,7 @@ const failedFirst: RolloutState = {
 type Row = {
   name: string;
   state: RolloutState;
-  /** The difference from one healthy stable revision `a`. */
+  /** The differences of the observation from one healthy stable revision `a`. */
   seen?: Partial<Observation>;
   plan?: Partial<RolloutPlan>;
   afterMs?: number;
@@ -275,13 +275,14 @@ describe('decide, over any sequence of events', () => {
     fc.assert(
       fc.property(fc.array(event, { maxLength: 30 }), (events) => {
         let state: RolloutState = { phase: 'Stable', stable: a };
-        // What the entry Service selects, and what the cache shows, which may be one pass behind.
+        // The revision that the entry Service selects, and the revision that the cache shows. The cache may be one pass
+        // behind.
         let [routed, shown]: string[] = [a, a];
         let running: readonly string[] = [a];
         let now = t0;
         for (const { target, ready: wished, fatal, cacheIsBehind, passedMs } of events) {
           now += passedMs;
-          // Only a revision that was given pods can have ready ones.
+          // Only a revision with desired pods can have ready pods.
           const readyOf = (r: string | undefined): number =>
             r !== undefined && running.includes(r) ? (wished[r] ?? 0) : 0;
           const seenPods = Object.fromEntries(

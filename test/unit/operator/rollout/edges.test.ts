@@ -1,4 +1,4 @@
-/** The moments just before and after a rule applies, which the tables of transitions do not cover. */
+/** The moments just before and just after a rule applies. The tables of transitions do not cover them. */
 import assert from 'node:assert/strict';
 import { decide } from '../../../../operator/rollout/decide.ts';
 import { lastKnownOf } from '../../../../operator/rollout/last-words.ts';

@@ -1,4 +1,4 @@
-/** An intent means one moment: if it stays in the spec, it does not affect a later rollout. */
+/** An intent is meant for one moment. If it stays in the spec, it does not affect a later rollout. */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec, OnnxModelStatus } from '../../../../api/onnxmodel.ts';
 import { livePlan, spentIn } from '../../../../operator/rollout/intents.ts';
@@ -39,13 +39,13 @@ function takeOut(world: RolloutWorld, field: 'promoteRevision' | 'resumeStep'): 
   world.spec = { ...world.spec, rollout: rest };
 }
 
-/** The spec changes to that of a revision, and the rollout runs to its end. */
+/** Changes the spec to the spec of a revision, and runs the rollout to its end. */
 function go(world: RolloutWorld, target: Revision): void {
   world.target = target;
   live(world);
 }
 
-/** Revision b was forced although its golden set failed; then a serves again after it was judged. */
+/** Revision b was forced although its golden set failed. Then a was judged and serves again. */
 function forcedOnce(): RolloutWorld {
   const world = serving();
   world.checks = golden;

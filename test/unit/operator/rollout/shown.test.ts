@@ -52,7 +52,7 @@ const analyzing: RolloutState = {
   window,
 };
 
-/** A step that is done: all the traffic is asked for, and the candidate gets it. */
+/** A finished step: the candidate's weight is 100 % and it gets all the traffic. */
 function promoted(
   from: RolloutState,
   reading: Partial<GateReading>,

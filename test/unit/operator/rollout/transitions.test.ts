@@ -1,4 +1,4 @@
-/** Every rule of a candidate beside stable, one row each (the table in docs/rollouts.md). */
+/** Every rule for a rollout with a stable revision, one row each (the table in docs/rollouts.md). */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
 import { firstWholeBlockAfter } from '../../../../api/report.ts';
@@ -36,7 +36,7 @@ const reading = (more: Partial<GateReading> = {}): GateReading => ({
   ...more,
 });
 const place = { stable: a, candidate: b, attempt: 1, floor: 4, since: t0 } as const;
-/** Moving to 50 %, analysed at 5 %, and paused there. */
+/** States: the weight moves to 50 %, the candidate is analysed at 5 %, and the rollout is paused at 5 %. */
 const shifting = { phase: 'Shifting', ...place, step: 2, weight: 50, set: 5 } as const satisfies RolloutState;
 const analyzing = { phase: 'Analyzing', ...place, step: 1, weight: 5, window } as const satisfies RolloutState;
 const paused = (why: PauseReason): CanaryState => ({ phase: 'Paused', ...place, step: 1, weight: 5, window, why });
@@ -79,7 +79,7 @@ const gone: Partial<Observation> = { pods: { [a]: pods(4), [b]: pods(0, { resolv
 const alone: Partial<Observation> = { pods: { [a]: pods(0, { resolved: true }), [b]: pods(4) } };
 const fought: Partial<Observation> = { traffic: { shares: { [a]: 95, [b]: 5 }, reverts: 3 } };
 
-/** Before any weight, judged by copies of stable's requests. */
+/** A shadow step, before any weight: the candidate is judged by copies of stable's requests. */
 const shadowing = { phase: 'Analyzing', ...place, step: 0, weight: 0, window } as const satisfies RolloutState;
 const shadowSteps = {
   steps: [{ shadow: { require: 'Pass', maxDuration: '10m' } }, { weight: 5 }, { analyze: { require: 'Pass' } }],

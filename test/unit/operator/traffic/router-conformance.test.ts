@@ -1,4 +1,4 @@
-/** The contract of every router: it reads back from its own objects the shares that the rules ask for. */
+/** The contract of every router: from its own objects it reads the same shares that the rules asked for. */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
 import { routerNames, type RouterName } from '../../../../api/routers.ts';

@@ -1,4 +1,4 @@
-/** The shares that the API shows, as a table; and the address of a model. */
+/** A table of the shares that the API shows, and the address of a model. */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';

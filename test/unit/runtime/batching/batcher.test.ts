@@ -1,4 +1,4 @@
-/** The queue of the engine. Every submit settles exactly once. */
+/** The queue before the engine. Every submitted request settles exactly once. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { AppError } from '../../../../api/errors.ts';
@@ -9,7 +9,7 @@ import type { NamedTensors } from '../../../../runtime/engine/tensor.ts';
 import { FakeEngine, type FakeModel } from '../../../support/fake-engine.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';
 
-/** y = 2x; poison (a row that begins with -1) makes the whole run fail. */
+/** An engine with y = 2x. A row that begins with -1 ("poison") makes the whole run fail. */
 const double: FakeModel = ({ x }) => {
   const data = x?.data as Float32Array;
   if (data.some((value) => value === -1)) throw new Error('poisoned');

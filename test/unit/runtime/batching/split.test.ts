@@ -1,4 +1,4 @@
-/** One request as several runs, within the memory that runs may take. */
+/** Splitting one request into several runs, within the memory that runs may take. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import { Batcher } from '../../../../runtime/batching/batcher.ts';
@@ -25,7 +25,7 @@ const input = (rows: number, width = 2): NamedTensors => ({
     Float32Array.from({ length: rows * width }, (_, at) => at),
   ),
 });
-/** A row of two elements takes 80 bytes: a quarter more than measured. */
+/** A row of two elements counts as 80 bytes, which is a quarter more than was measured. */
 const memory = runMemory([{ elements: 2, oneBytes: 64, rowBytes: 64 }]);
 
 function world({

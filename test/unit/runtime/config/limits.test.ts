@@ -1,4 +1,4 @@
-/** The shares of memory, and sufficient limits. */
+/** How memory is divided, and which limits are sufficient. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { loadBytesOf, loadFits, servingFits, shareMemory, sufficientLimit } from '../../../../runtime/config/limits.ts';
@@ -39,7 +39,8 @@ describe('a memory limit', () => {
   });
 
   const rows: readonly { readonly name: string; readonly limit: number; readonly loads: boolean }[] = [
-    // The process has 65 MiB, a process with the session 162 MiB; loading was measured to need 246 to 256 MiB.
+    // The process alone takes 65 MiB and a process with the session 162 MiB. Loading was measured to need 246 to 256
+    // MiB.
     { name: 'refuses a model whose loading would be killed', limit: 250, loads: false },
     { name: 'accepts a model that fits', limit: 275, loads: true },
   ];

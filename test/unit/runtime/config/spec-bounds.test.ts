@@ -17,7 +17,7 @@ type Json = Readonly<Record<string, unknown>>;
 type Sample = readonly [where: string, value: unknown];
 
 const schema = openApiSchema('published');
-/** With every variant, so that each precision is allowed. */
+/** A spec with every variant, so that each precision is allowed. */
 const model = {
   uri: 'pvc://models/minilm/',
   task: 'Embedding',
@@ -76,7 +76,7 @@ function samplesOfMap(where: string, json: JsonSchema): readonly Sample[] {
 function samplesOfList(where: string, json: JsonSchema): readonly Sample[] {
   const { items = {} } = json;
   const key = json['x-kubernetes-list-map-keys']?.[0];
-  // A list with one entry for each word of a key has no more entries than words.
+  // A list whose keys come from a fixed set of words cannot have more entries than words.
   const words = items.properties?.[key ?? 'name']?.enum?.length ?? Infinity;
   return [
     ...around(json.minItems ?? 0, json.maxItems ?? 0)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { loadWords } from '../../../../runtime/engine/load-words.ts';
 
-/** As ONNX Runtime 1.30 throws them. */
+/** Error messages of ONNX Runtime 1.30. */
 const rows: readonly { readonly name: string; readonly message: string; readonly want: string }[] = [
   {
     name: 'leaves out the source path and the C++ signature',

@@ -25,7 +25,7 @@ function world(taken: (rows: number, length: number) => number, more: Partial<Me
       sizes.push(`${rows}x${length}`);
       held = taken(rows, length);
       await settle();
-      // Long enough to be measured; then the memory is freed.
+      // Hold the memory long enough to be measured, then free it.
       await clock.advance(slower * Math.max(3, (rows * length) / 100));
       held = 0;
     },
@@ -74,7 +74,7 @@ describe('measureRuns', () => {
   });
 
   it('continues where most of the memory is the same at every size, and does not predict its square', async () => {
-    // 45 MiB are unpacked weights: four times that would exceed the budget.
+    // 45 MiB of this are unpacked weights, which do not grow with the runs. Four times as much would exceed the budget.
     const { options, sizes } = world((rows, length) => 45 * mib + rows * length * 64 * 1024, {
       maxFill: 256,
       maxRows: 1,

@@ -1,10 +1,10 @@
-/** Which buffers a worker keeps for its sequences, and when it lets go of them. */
+/** Which buffers a worker keeps for its sequences, and when it releases them. */
 import assert from 'node:assert/strict';
 import type { WorkerStep } from '../../../../runtime/engine/messages.ts';
 import { SequenceStates } from '../../../../runtime/engine/sequence-states.ts';
 import { makeTensor, type NamedTensors, type Tensor } from '../../../../runtime/engine/tensor.ts';
 
-/** Both outputs are x; they share one buffer. `seen` has the inputs of every run. */
+/** A session whose two outputs are x and share one buffer. `seen` has the inputs of every run. */
 function given(...ids: number[]) {
   const states = new SequenceStates();
   for (const id of ids) states.hear({ kind: 'open', id, maxBytes: 100 });

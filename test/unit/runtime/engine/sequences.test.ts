@@ -1,4 +1,4 @@
-/** What the sequences tell the slots. The rules of the port are tested by test/conformance/engine. */
+/** The messages from the sequences to the slots. The rules of the port are tested by test/conformance/engine. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import type { SequenceNews } from '../../../../runtime/engine/messages.ts';

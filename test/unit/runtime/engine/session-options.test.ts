@@ -1,4 +1,4 @@
-/** The session options that ONNX Runtime is given. */
+/** The session options that the runtime passes to ONNX Runtime. */
 import assert from 'node:assert/strict';
 import { sessionOptions, usesArena, type SessionPlan } from '../../../../runtime/engine/session-options.ts';
 import type { Signature } from '../../../../runtime/engine/signature.ts';

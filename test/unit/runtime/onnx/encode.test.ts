@@ -1,4 +1,4 @@
-/** Editing a model keeps all that it does not touch, and does not copy the data of weights. */
+/** Editing a model keeps every part that it does not change, and does not copy the data of weights. */
 import assert from 'node:assert/strict';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
@@ -133,7 +133,7 @@ function graphOf(bytes: Uint8Array): Uint8Array {
   return field(7, bytes);
 }
 
-/** Graphs in attributes of nodes of graphs: three messages each. */
+/** A graph in an attribute of a node of a graph adds three nested messages. */
 function nested(levels: number): Uint8Array {
   let graph: Uint8Array = new Uint8Array(0);
   for (let level = 0; level < levels; level += 1) graph = field(1, field(5, field(6, graph)));

@@ -361,7 +361,7 @@ describe('inspectModel', () => {
     await writeFile(path, head);
     await truncate(path, head.length + gib);
     await writeFile(path, tail, { flag: 'a' });
-    // After the model follow unknown fields of 1 GiB each, which are skipped by their length.
+    // Unknown fields of 1 GiB each follow the model. They are skipped by their length.
     for (let index = 0; index < 3; index += 1) {
       await writeFile(path, fieldHead(200, gib), { flag: 'a' });
       await truncate(path, (await import('node:fs')).statSync(path).size + gib);

@@ -88,7 +88,7 @@ describe('parseJson', () => {
 });
 
 describe('parsedBytes', () => {
-  /** The cost of one more value compared with a number in its place; the texts have equal length. */
+  /** The memory that a value costs in addition to a number in its place, in texts of equal length. */
   const more = (text: string, number: string): number =>
     parsedBytes(countParts(bytes(text), 9)) - parsedBytes(countParts(bytes(number.padEnd(text.length)), 9));
   const rows: readonly {

@@ -18,7 +18,7 @@ function world(limitBytes = 8 * mib): World {
   let chance = 0;
   let served = 0;
   const sampler = new Sampler({ clock, random: () => chance, limitBytes });
-  /** One request with its answer, `spacingMs` after the last. @returns whether it was chosen */
+  /** Offers one request with its answer, `spacingMs` after the previous one. @returns whether it was chosen */
   const serve = async (size = 10, answerSize = 10): Promise<boolean> => {
     await clock.advance(spacingMs);
     served += 1;

@@ -364,7 +364,7 @@ describe('a ring of blocks', () => {
           requests += one.requests;
           errors += Number(one.fail);
           const since = pod.ring!.since;
-          // Blocks were dropped, at a gap or because they were the oldest.
+          // Blocks were dropped because of a gap or because they were the oldest.
           if (since !== seqOfClaim) {
             const left = sumOf(pod.ring!.held.map(({ count }) => count));
             [requests, errors] = [left.requests, left.errors];

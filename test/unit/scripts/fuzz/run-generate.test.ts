@@ -1,4 +1,7 @@
-/** The fuzzer's cases: the same for the same seed; and an oracle that distinguishes right from wrong answers. */
+/**
+ * The fuzzer's cases, which are the same for the same seed, and its oracle, which distinguishes right from wrong
+ * answers.
+ */
 import assert from 'node:assert/strict';
 import { gunzipSync, inflateSync } from 'node:zlib';
 import { checkOf } from '../../../../scripts/fuzz/answers.ts';

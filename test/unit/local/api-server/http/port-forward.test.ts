@@ -1,4 +1,4 @@
-/** Which clients may forward ports to which pods, and that a client that breaks the protocol affects no other. */
+/** Which clients may forward ports to which pods. A client that breaks the protocol must not affect other clients. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';

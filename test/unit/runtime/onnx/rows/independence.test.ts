@@ -90,7 +90,7 @@ const withRows = (
   weights: [whole('first', 0), whole('others', ...others)],
 });
 
-/** The number of rows n, and the numbers n - 1 and n + 1. */
+/** Nodes that compute the number of rows n, and the numbers n - 1 and n + 1. */
 const counts = {
   nodes: [
     node('Shape', ['x'], ['shape']),

@@ -1,4 +1,4 @@
-/** Which cache entries are trusted, kept and evicted; and that one prepare at a time works in a cache. */
+/** Which cache entries are trusted, kept and evicted; and that only one `prepare` at a time works in a cache. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
@@ -66,7 +66,8 @@ describe('Cache', () => {
     const entry = JSON.parse(await readFile(join(folder, 'models', digest.slice(7), 'entry.json'), 'utf8')) as {
       files: { mtimeMs: number }[];
     };
-    // utimes has a resolution of microseconds, so the recorded time is set to match, as with real corruption.
+    // Set the recorded time, too: utimes has a resolution of microseconds only, and corruption does not change the
+    // times.
     for (const file of entry.files) file.mtimeMs = before;
     await writeFile(join(folder, 'models', digest.slice(7), 'entry.json'), JSON.stringify({ ...entry }));
     assert.ok(await cache.model(digest));

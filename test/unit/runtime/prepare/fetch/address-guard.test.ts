@@ -1,4 +1,4 @@
-/** Which addresses a download never connects to, checked on the addresses that a name resolves to. */
+/** Which addresses a download never connects to. The check uses the addresses to which a name resolves. */
 import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
 import fc from 'fast-check';
@@ -48,7 +48,7 @@ describe('isBlockedAddress', () => {
     });
   }
 
-  // The host as URL parses it is checked and connected to.
+  // The guard checks the host as URL parses it, and the download connects to the same host.
   for (const host of [
     '2852039166',
     '0xa9fea9fe',

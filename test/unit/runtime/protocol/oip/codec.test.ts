@@ -1,4 +1,4 @@
-/** Large JSON on its own thread: the same answers as here, and a thread that may break. */
+/** Large JSON is parsed on its own thread. The results are the same as on this thread, and the thread may break. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../../api/errors.ts';
 import { silentLogger } from '../../../../../lib/log.ts';

@@ -122,7 +122,7 @@ describe('RequestReader', () => {
   });
 
   it('ends a thread that one text blocks, and continues with another thread', async () => {
-    // Each further letter doubles this pattern's time: forty letters never end.
+    // Each further letter doubles the time of this pattern, so forty letters take practically for ever.
     const path = join(folder, 'endless.json');
     const tokenizer = JSON.parse(await readFile(join(folder, 'tokenizer.json'), 'utf8')) as Record<string, unknown>;
     await writeFile(

@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import { Agent, request as send, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { AppError } from '../../../../../api/errors.ts';
-import { systemClock } from '../../../../../lib/clock.ts';
 import { HttpServers, type HttpHandler } from '../../../../../runtime/transport/http/http-server.ts';
 import { HandClock } from '../../../../support/hand-clock.ts';
 
@@ -245,7 +244,7 @@ describe('HttpServers with clients that violate HTTP or the limits', () => {
     const clock = new HandClock();
     const left = Promise.withResolvers<void>();
     const servers = await HttpServers.listen(
-      { addresses: ['127.0.0.1'], port: 0, maxConnections: 8, patience: { clock, stalledMs: 1000 } },
+      { addresses: ['127.0.0.1'], port: 0, maxConnections: 8, clock, stalledMs: 1000 },
       async (request, response) => {
         response.on('close', left.resolve);
         request.resume();
@@ -269,7 +268,7 @@ describe('HttpServers with clients that violate HTTP or the limits', () => {
     const { socket, text } = call(servers.port);
     socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n\u0001\r\n\r\n');
     const response = await asked.promise;
-    // The invalid data is in the same packet; the parser has read it by the next turn of the event loop.
+    // The invalid data is in the same packet, so the parser has read it by the next turn of the event loop.
     await new Promise((resolve) => {
       setImmediate(resolve);
     });
@@ -283,7 +282,7 @@ describe('HttpServers with clients that violate HTTP or the limits', () => {
   it('sends no second answer when the body of an answered request turns out invalid', async () => {
     const clock = new HandClock();
     const servers = await HttpServers.listen(
-      { addresses: ['127.0.0.1'], port: 0, maxConnections: 8, patience: { clock, stalledMs: 1000 } },
+      { addresses: ['127.0.0.1'], port: 0, maxConnections: 8, clock, stalledMs: 1000 },
       async (_request, response) => {
         response.writeHead(404).end('none');
       },
@@ -305,7 +304,7 @@ describe('HttpServers with clients that violate HTTP or the limits', () => {
   it('closes the connection of a client that does not read its answer', async () => {
     const left = Promise.withResolvers<boolean>();
     const servers = await HttpServers.listen(
-      { addresses: ['127.0.0.1'], port: 0, maxConnections: 8, patience: { clock: systemClock, stalledMs: 20 } },
+      { addresses: ['127.0.0.1'], port: 0, maxConnections: 8, stalledMs: 20 },
       async (_request, response) => {
         response.on('close', () => left.resolve(response.writableFinished));
         response.end(Buffer.alloc(64 << 20));
