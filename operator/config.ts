@@ -30,7 +30,7 @@ export type OperatorConfig = {
   readonly serviceAddress: 'DNS' | 'ClusterIP';
   readonly settleMs: number;
   readonly workers: number;
-  /** The operator's own limit of requests to the API server, without those for its Lease; qps 0: no limit. */
+  /** The operator's own limit of requests to the API server. Requests for its Lease do not count. qps 0: no limit. */
   readonly apiLimits: ThrottleLimits;
   /** Address of /metrics, /healthz and /readyz; absent: they are not served. */
   readonly listen?: { readonly host: string; readonly port: number };

@@ -31,7 +31,7 @@ type Loaded = {
   readonly read: () => Promise<Omit<Credentials, 'proxy'>>;
 };
 
-/** @throws AppError BAD_CONFIG when there is no usable kubeconfig */
+/** @throws AppError BAD_CONFIG without a usable kubeconfig */
 export async function loadAccess(source: AccessSource, clock: Clock): Promise<ClusterAccess> {
   const where = source.kubeconfig ?? 'kubeconfig';
   const load = async (): Promise<Loaded> => (await plainAccess(source)) ?? (await loadByClientNode(source, where));
@@ -93,14 +93,14 @@ function clusterOf(config: KubeConfig, where: string): Cluster {
 }
 
 /**
- * client-node sends requests without credentials when the file does not contain the user of the context. A context
- * that names no user is anonymous on purpose.
+ * client-node sends requests without credentials when the file does not contain the user of the context. A context that
+ * does not name a user is anonymous on purpose.
  *
  * @throws AppError BAD_CONFIG
  */
 function refuseMissingUser(config: KubeConfig, where: string): void {
   const context = config.getCurrentContext();
-  // The type has a user always; a file may leave it out.
+  // The type always has a user, but a file may leave it out.
   const user: string | undefined = config.getContextObject(context)?.user;
   if (user === undefined || user === '' || config.getUser(user) !== null) return;
   throw new AppError('BAD_CONFIG', {
@@ -202,7 +202,7 @@ function proxyOf(url: string | undefined, where: string): string | undefined {
   throw new AppError('BAD_CONFIG', { where, problem: problemOfProxy(url) });
 }
 
-/** What is wrong with a proxy-url, and what to do. */
+/** The problem of a proxy-url, and what to do. */
 function problemOfProxy(url: string): string {
   const parsed = URL.parse(url);
   if (parsed === null) return `proxy-url '${url}' is not a URL`;

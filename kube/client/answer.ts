@@ -35,7 +35,7 @@ type Refused = {
   readonly body: Readable;
 };
 
-/** Turns an error answer into an error. Reads its body, which may not be a Status. */
+/** Converts an error answer of the server to an AppError. Reads the body of the answer, which may not be a Status. */
 export async function readStatus(answer: Refused, request: string): Promise<AppError<'KUBE_STATUS'>> {
   const text = (await readText(answer.body, refusalLimitBytes)) ?? '';
   const error = statusFrom(

@@ -5,6 +5,7 @@
  */
 import { AppError } from '../../api/errors.ts';
 import { isRecord } from '../../api/record.ts';
+import { goJson } from '../../lib/canonical-json.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Registry } from '../../lib/metrics.ts';
 import type { ClusterAccess } from './access.ts';
@@ -114,12 +115,13 @@ export class HttpKubeClient implements KubeClient {
     }
   }
 
-  create<T extends KubeObject>(type: ResourceType<T>, object: T, options: WriteOptions = {}): Promise<T> {
+  create<T extends KubeObject>(type: ResourceType<T>, object: T, options: PatchOptions = {}): Promise<T> {
     return this.#object(type, {
       method: 'POST',
       path: collectionPath(type, object.metadata.namespace),
-      query: this.#managed(options),
+      query: this.#checked(options),
       body: object,
+      toText: goJson,
       ...callOf(options),
     });
   }
@@ -206,11 +208,10 @@ export class HttpKubeClient implements KubeClient {
     patch: Required<Pick<ApiCall, 'contentType' | 'body'>>,
     options: PatchOptions,
   ): Promise<T> {
-    const validation = options.strict === true ? { fieldValidation: 'Strict' } : {};
     return this.#object(type, {
       method: 'PATCH',
       path: objectPath(type, name),
-      query: { ...this.#managed(options), ...validation },
+      query: this.#checked(options),
       ...patch,
       ...callOf(options),
     });
@@ -249,6 +250,10 @@ export class HttpKubeClient implements KubeClient {
     return { fieldManager: options.fieldManager ?? this.#name };
   }
 
+  #checked(options: PatchOptions): Record<string, string> {
+    return { ...this.#managed(options), ...(options.strict === true ? { fieldValidation: 'Strict' } : {}) };
+  }
+
   async #object<T extends KubeObject>(type: ResourceType<T>, call: ApiCall): Promise<T> {
     const answer = await this.#transport.request({ limitBytes: objectLimitBytes, ...call });
     if (!isObject(answer))
@@ -282,9 +287,10 @@ function pageOf<T extends KubeObject>(type: ResourceType<T>, answer: unknown, re
   const items = answer['items'] ?? [];
   if (typeof resourceVersion !== 'string' || !Array.isArray(items)) throw unusable('the answer is not a list');
   // Lists of built-in types omit apiVersion and kind of each item.
+  const [apiVersion, { kind }] = [apiVersionOf(type), type];
   const named = items.map((item: unknown) => {
     if (!isObject(item)) throw unusable('an item of the list has no name');
-    return { ...item, apiVersion: item.apiVersion ?? apiVersionOf(type), kind: item.kind ?? type.kind } as T;
+    return Object.assign(item, { apiVersion: item.apiVersion ?? apiVersion, kind: item.kind ?? kind }) as T;
   });
   return { items: named, resourceVersion, ...(typeof more === 'string' && more !== '' ? { continue: more } : {}) };
 }

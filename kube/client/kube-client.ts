@@ -26,7 +26,7 @@ export interface KubeClient {
   ): AsyncIterable<WatchEvent<T>>;
 
   /** Fails with AlreadyExists (409, `isAlreadyExists`) when the name is taken. */
-  create<T extends KubeObject>(type: ResourceType<T>, object: T, options?: WriteOptions): Promise<T>;
+  create<T extends KubeObject>(type: ResourceType<T>, object: T, options?: PatchOptions): Promise<T>;
 
   /**
    * PUT of a whole object. With `metadata.resourceVersion` it fails with Conflict when the object has changed since.

@@ -31,8 +31,8 @@ export class RateLimiter {
   }
 
   /**
-   * Counts a failure of the key and takes a token. Returns the wait in milliseconds: the key's wait or the bucket's
-   * wait, whichever is longer.
+   * Counts a failure of the key and takes a token. Returns the wait in milliseconds: the longer of the key's wait and
+   * the bucket's wait.
    */
   next(key: string): number {
     const { baseMs, maxMs, perSecond, burst } = this.#limits;

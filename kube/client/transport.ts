@@ -27,6 +27,8 @@ export type ApiCall = {
   readonly query?: Readonly<Record<string, string | undefined>>;
   /** Sent as JSON. */
   readonly body?: unknown;
+  /** Writes the JSON of the body, where its order of fields matters. Default: JSON.stringify. */
+  readonly toText?: (body: unknown) => string;
   readonly contentType?: string;
   readonly signal?: AbortSignal;
   /** The deadline of all tries together, in milliseconds. */
@@ -186,7 +188,7 @@ export class Transport {
         dispatcher: this.#poolsFor(credentials)[pool],
         method: call.method,
         headers: this.#headersFor(call, credentials),
-        body: call.body === undefined ? null : JSON.stringify(call.body),
+        body: call.body === undefined ? null : (call.toText ?? JSON.stringify)(call.body),
         signal,
         ...(pool === 'requests' ? { headersTimeout: this.#deadlineMs(call) / 2 } : {}),
       });

@@ -39,7 +39,7 @@ export const tuning = {
    */
   noiseDoubt: 5,
   /**
-   * In the first blocks of a window, this many, the variance between minutes is at least the variance between blocks
+   * While a window has at most this many blocks, its variance between minutes is at least the variance between blocks
    * (noise.ts). Each block needs `earlyTailRequests` requests above the quantile.
    */
   earlyBlocks: 15,

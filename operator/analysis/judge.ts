@@ -80,7 +80,7 @@ export function stepVerdict(
  */
 export type StepWaits = 'Time' | 'Blind' | 'Requests' | 'Promise';
 
-/** @returns undefined when the step does not wait @param gates of which none has failed */
+/** @param gates gates that have not failed @returns undefined when the step does not wait */
 export function noFailWaitsFor(plan: GatePlan, evidence: Seen, gates: readonly Decided[]): StepWaits | undefined {
   const { window, alone = false, maxBlocks = usualBlocks } = evidence;
   return earlyStepWaits(
@@ -102,7 +102,7 @@ function requestsSeen({ isShadow }: GatePlan, { window, alone = false, paired }:
   return Math.min(totalOf(candidate, requestsOf), alone ? Infinity : totalOf(stable, requestsOf));
 }
 
-/** In the last stage of a Pass few requests are enough, unless the spec sets a number. */
+/** In the last stage of a Pass few requests are enough, unless the spec sets minRequests. */
 function requestsFor(plan: GatePlan, span: Span): number {
   const {
     stages: [, second],

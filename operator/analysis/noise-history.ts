@@ -116,7 +116,7 @@ type LastingNoise = {
   readonly ordinary: number;
 };
 
-/** Measured about a line; 0 for fewer than two stretches per lag. */
+/** Lasting noise, measured about a straight line. It is 0 with fewer than two stretches per lag. */
 function lastingNoise(stretches: readonly Stretch[], perRequest: number): LastingNoise {
   const count = stretches.length;
   const each = sum(stretches, (stretch) => stretch.minutes) / Math.max(1, count);

@@ -1,8 +1,8 @@
 /**
- * Pairs of service times by block, for the judge: the candidate's time over stable's for the same request.
+ * Pairs of service times by block, for the judge: the candidate's time divided by stable's time for the same request.
  *
- * Owns: the scale of ratios and the fold of the candidate pods' counts into one series. Pairs from all sources are
- * added, because a pair has the same meaning from every source. The number of pairs from each source is kept, too.
+ * Owns: the scale of ratios, and adding up the candidate pods' counts to one series. Pairs from all sources are added,
+ * because a pair has the same meaning from every source. The number of pairs from each source is kept, too.
  * Rule: pairs are not live traffic: no cell contains them (ledger.ts).
  * Units: the natural logarithm of a ratio; bucket i of the report is bucket i of the scale.
  * Pure.

@@ -186,7 +186,7 @@ export function lastToShow(
 
 /**
  * When a Pass may show a weaker bound than now, and which bound; undefined if the bound will not change.
- * @param estimate the gate's estimate, null if there is none: the last stage requires a good estimate
+ * @param estimate the gate's estimate, null without one; the last stage requires a good estimate
  */
 export function laterToShow(
   limit: number,

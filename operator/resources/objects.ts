@@ -45,7 +45,7 @@ export type RevisionRecord = {
 /** The golden gate at the start of the revision's rollout, with the bytes of its set. */
 export type FrozenGolden = {
   readonly config: GoldenConfig;
-  /** The attempt of the rollout that the set was frozen for. */
+  /** The attempt of the rollout for which the set was frozen. */
   readonly attempt: number;
   /** For a set from a ConfigMap: its copy for the revision's own ConfigMap. */
   readonly file?: GoldenFile;

@@ -110,7 +110,7 @@ export function fallBackWhenTooWeak(state: StateIn<'Settling'>, at: At): Decisio
   if (now - state.since < settlingMs(plan) + plan.readyWithinMs) return undefined;
   const [newReady, oldReady] = [podsOf(seen, state.stable).ready, podsOf(seen, state.retiring).ready];
   if (newReady >= plan.replicas || oldReady <= newReady) return undefined;
-  const detail = `${newReady} of ${plan.replicas} pods of ${state.stable} stayed ready under traffic`;
+  const detail = `only ${newReady} of ${plan.replicas} pods of ${state.stable} stayed ready under traffic`;
   return rollingBack(
     {
       phase: 'Aborting',
@@ -166,7 +166,7 @@ function drain(next: StateIn<'Settling'>, at: At): Decision {
     return {
       ...base,
       reason: 'ScaledToZero',
-      message: `spec.replicas is 0; with pods again, ${next.stable} is judged beside ${next.retiring}`,
+      message: `spec.replicas is 0; when it is raised, ${next.stable} is compared with ${next.retiring}`,
     };
   const leftMs = next.since + settlingMs(plan) - now;
   if (now - next.since < plan.settleMs || plan.retainMs <= plan.settleMs) {
@@ -188,8 +188,8 @@ function settlingMs(plan: RolloutPlan): Millis {
 }
 
 /**
- * A revision became stable while there were no pods to check, and now there are. If the previous revision is kept, the
- * new one is judged as a candidate for it; otherwise it is checked as a first revision.
+ * A revision became stable while the model had no pods to check, and now the model has pods. If the previous revision
+ * is kept, the new one is judged as a candidate for it; otherwise it is checked as a first revision.
  */
 export function wakeUnchecked(state: Taking | StateIn<'Stable'>, at: At): Decision | undefined {
   const { seen, plan } = at;

@@ -35,8 +35,7 @@ const kinds: Readonly<Record<SharingKind, Sharing>> = {
     isTaken: ({ share, ready: { candidate, stable } }) =>
       share > 0 && Math.abs(share - (100 * candidate) / (candidate + stable)) <= 1,
     isNear: (share) => share > 0,
-    // Ready pods of both revisions get traffic whatever the weight is, so only a share of 100 % is more than the
-    // weight.
+    // Ready pods of both revisions get traffic at every weight, so only a share of 100 % is more than the weight.
     isAbove: (share) => share > 99.5,
     hasAll: () => true,
     partOf: (_, { candidate, stable }) => candidate / Math.max(1, candidate + stable),

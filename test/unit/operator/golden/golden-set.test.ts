@@ -201,7 +201,7 @@ describe('a golden set', () => {
   const troubles: readonly { readonly of: string; readonly content?: Pick<ConfigMap, 'data' | 'binaryData'>;
     readonly failing?: Error; readonly golden?: Gate; readonly says: RegExp }[] = [
     { of: 'a missing ConfigMap', says:
-        /^Preparing GoldenSetMissing: .*golden set: there is no ConfigMap set in namespace ml/ },
+        /^Preparing GoldenSetMissing: .*golden set: ConfigMap set does not exist in namespace ml/ },
     { of: 'an empty ConfigMap', content: {}, says:
         /GoldenSetMissing: .*ConfigMap set must contain one key, or .* golden\.jsonl or golden\.bin \(found: none\)/ },
     { of: 'a ConfigMap with several keys of other names', content: { data: { a: '1', b: '2' } },
