@@ -11,7 +11,7 @@ import { present } from '../api/present.ts';
 import { parseDurationMs } from '../api/units.ts';
 import type { LogLevel } from '../lib/log.ts';
 import { parseOnlyFlags } from '../lib/flags.ts';
-import type { Shard } from '../kube/controller/shard-elector.ts';
+import type { Shard } from '../kube/controller/shard.ts';
 import type { ThrottleLimits } from '../kube/client/throttle.ts';
 import packageJson from '../package.json' with { type: 'json' };
 

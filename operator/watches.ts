@@ -26,13 +26,12 @@ import type { Change } from '../kube/cache/cache.ts';
 import { keyOf, type KubeObject, type ObjectName } from '../api/kube-object.ts';
 import type { KubeClient } from '../kube/client/kube-client.ts';
 import type { Priority } from '../kube/controller/fair-queue.ts';
-import type { Shard } from '../kube/controller/shard-elector.ts';
 import { Reflector, type ReflectorDeps } from '../kube/cache/reflector.ts';
 import type { ResourceType } from '../kube/client/resource-type.ts';
 import type { Caches } from './see/seen.ts';
 import { KeptObjects } from './reconcile/kept-objects.ts';
 import { podPriority } from './priority.ts';
-import { isInShard } from './shard.ts';
+import { isInShard, type Shard } from '../kube/controller/shard.ts';
 import { OptionalWatch, type TypePresence } from '../kube/cache/optional-watch.ts';
 
 export type ModelWatchDeps = {

@@ -12,10 +12,8 @@ import { microTime } from '../events/micro-time.ts';
 import type { CallOptions } from '../client/kube-client.ts';
 import { isAlreadyExists, isConflict } from '../client/kube-error.ts';
 import { LeaderElector, type LeaderDeps, type Term } from './leader.ts';
+import type { Shard } from './shard.ts';
 import { leases, LeaseSighting, readLease, type Lease } from './lease.ts';
-
-/** `index` counts from 0. One shard of one is an operator that is not sharded. */
-export type Shard = { readonly index: number; readonly of: number };
 
 /** How many shards there are, and numbers before that whose Leases may still be held. */
 type ShardRecord = { readonly of: number; readonly after: readonly number[]; readonly lease?: Lease };

@@ -48,7 +48,7 @@ export const operatorMutants = [
     { name: 'a change of the number forgets the numbers before', of: 'ShardElector',
       from: '[...new Set([...record.after, record.of])]', to: '[record.of]' },
   ]),
-  ...group(['test/unit/operator/shard.test.ts', 'test/unit/operator/watches.test.ts'], [
+  ...group(['test/unit/kube/controller/shard.test.ts', 'test/unit/operator/watches.test.ts'], [
     { name: 'models are divided by the last bits of FNV-1a', of: 'hashOf',
       from: 'hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);', to: 'return hash >>> 0;' },
     { name: 'a shard keeps the objects of other shards', of: 'ModelWatches',

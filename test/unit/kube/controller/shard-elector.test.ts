@@ -6,7 +6,8 @@ import { createRegistry } from '../../../../lib/metrics.ts';
 import type { KubeClient } from '../../../../kube/client/kube-client.ts';
 import type { Term } from '../../../../kube/controller/leader.ts';
 import { leases, type Lease } from '../../../../kube/controller/lease.ts';
-import { leaseNameOf, ShardElector, type Shard } from '../../../../kube/controller/shard-elector.ts';
+import { leaseNameOf, ShardElector } from '../../../../kube/controller/shard-elector.ts';
+import type { Shard } from '../../../../kube/controller/shard.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';
 import { MemoryKube, refusal } from '../../../support/memory-kube.ts';
 

@@ -4,7 +4,9 @@
  * Owns: the hash. It is the same in every version: two operators that disagree would handle a model twice or never.
  * Pure.
  */
-import type { Shard } from '../kube/controller/shard-elector.ts';
+
+/** `index` counts from 0. One shard of one is an operator that is not sharded. */
+export type Shard = { readonly index: number; readonly of: number };
 
 /** @param key `namespace/name` */
 export function isInShard({ index, of }: Shard, key: string): boolean {

@@ -1,6 +1,6 @@
 /** The hash that divides models among shards: golden values, because it must never change, and its spread. */
 import assert from 'node:assert/strict';
-import { hashOf, isInShard } from '../../../operator/shard.ts';
+import { hashOf, isInShard } from '../../../../kube/controller/shard.ts';
 
 describe('the shard of a model', () => {
   const golden: Readonly<Record<string, number>> = {
