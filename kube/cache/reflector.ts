@@ -14,7 +14,7 @@ import { backoffMs, type Backoff } from '../../lib/retry.ts';
 import { Cache, type IndexBy, type Lister } from './cache.ts';
 import type { KubeClient, WatchEvent } from '../client/kube-client.ts';
 import { isGone, isTooLargeVersion, statusOf } from '../client/kube-error.ts';
-import type { KubeObject } from '../../api/kube-object.ts';
+import { keyOf, type KubeObject } from '../../api/kube-object.ts';
 import { ReflectorMetrics } from './reflector-metrics.ts';
 import type { ResourceType } from '../client/resource-type.ts';
 
@@ -28,8 +28,11 @@ export type ReflectorDeps<T extends KubeObject> = {
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
   readonly indexes?: Readonly<Record<string, IndexBy<T>>>;
-  /** Transforms an object before it is stored; `dropManagedFields` unless given. */
-  readonly transform?: (object: T) => T;
+  /**
+   * Makes what is stored of an object that the server sent; `dropManagedFields` unless given. `before` is the stored
+   * object of that name, if there is one.
+   */
+  readonly transform?: (object: T, before: T | undefined) => T;
   /** Deep-freezes stored objects. For tests. */
   readonly freeze?: boolean;
   /** A random number in [0, 1), for jitter. */
@@ -53,7 +56,7 @@ export type ReflectorLimits = {
 };
 
 const defaultLimits: ReflectorLimits = {
-  pageSize: 500,
+  pageSize: 100,
   silenceMs: 120_000,
   watchSeconds: 300,
   backoff: { baseMs: 800, maxMs: 30_000 },
@@ -268,7 +271,7 @@ export class Reflector<T extends KubeObject> {
 
   #kept(object: T): T {
     try {
-      return (this.#deps.transform ?? dropManagedFields)(object);
+      return (this.#deps.transform ?? dropManagedFields)(object, this.#cache.get(keyOf(object.metadata)));
     } catch (error) {
       // Keep the whole object when the transform fails. Otherwise the object would be missing, or every watch would
       // fail on it.

@@ -287,9 +287,10 @@ function pageOf<T extends KubeObject>(type: ResourceType<T>, answer: unknown, re
   const items = answer['items'] ?? [];
   if (typeof resourceVersion !== 'string' || !Array.isArray(items)) throw unusable('the answer is not a list');
   // Lists of built-in types omit apiVersion and kind of each item.
+  const [apiVersion, { kind }] = [apiVersionOf(type), type];
   const named = items.map((item: unknown) => {
     if (!isObject(item)) throw unusable('an item of the list has no name');
-    return { ...item, apiVersion: item.apiVersion ?? apiVersionOf(type), kind: item.kind ?? type.kind } as T;
+    return Object.assign(item, { apiVersion: item.apiVersion ?? apiVersion, kind: item.kind ?? kind }) as T;
   });
   return { items: named, resourceVersion, ...(typeof more === 'string' && more !== '' ? { continue: more } : {}) };
 }

@@ -65,14 +65,6 @@ export function foreignEntries(entries: readonly ManagedFieldsEntry[] | undefine
   );
 }
 
-/** Removes all other managedFields from a cached child to save memory: they are often half of an object. */
-export function keepForeignEntries<T extends KubeObject>(object: T): T {
-  const { managedFields, ...metadata } = object.metadata;
-  if (managedFields === undefined) return object;
-  const kept = foreignEntries(managedFields);
-  return { ...object, metadata: kept.length === 0 ? metadata : { ...metadata, managedFields: kept } };
-}
-
 export function foreignFieldsOf(wanted: Manifest, live: KubeObject): ForeignFields {
   const found: Found = { takeOut: [], kept: [], shared: [] };
   const entries = foreignEntries(live.metadata.managedFields);

@@ -150,7 +150,7 @@ function goldenIn(text: string | undefined): GoldenConfig | undefined {
 }
 
 function resolvedOf(text: string | undefined): Pick<RevisionRecord, 'resolved'> {
-  const words = parseLastWords(text ?? '');
+  const words = text === undefined ? undefined : parseLastWords(text);
   return words?.kind === 'resolved' ? { resolved: words.resolved } : {};
 }
 
