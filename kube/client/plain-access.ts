@@ -131,7 +131,9 @@ function partOf(config: Readonly<Record<string, unknown>>, { list, name, part }:
   const found = Array.isArray(entries) ? entries.filter((entry) => isRecord(entry) && entry['name'] === name) : [];
   const [only] = found as readonly Record<string, unknown>[];
   const value = only?.[part] ?? {};
-  if (found.length !== 1 || !isRecord(value)) throw new Error(`${list} has not one ${String(name)}`);
+  if (found.length !== 1)
+    throw new Error(`${list} must contain exactly one entry named ${String(name)} (found ${found.length})`);
+  if (!isRecord(value)) throw new Error(`${part} of ${String(name)} in ${list} is not a map`);
   return value;
 }
 

@@ -59,7 +59,7 @@ export function cachesHeard(caches: Readonly<Record<string, Watched>>, maxSilent
       .map(([name]) => name);
     return silent.length === 0
       ? undefined
-      : `no event received of ${silent.join(', ')} for ${Math.round(maxSilentMs / 1000)} s`;
+      : `no watch event for ${silent.join(', ')} in ${Math.round(maxSilentMs / 1000)} s`;
   };
 }
 

@@ -225,7 +225,7 @@ export class LeaderElector {
     this.#seen = { lease: found, changedAt: clock.monotonic() };
     const holder = found.spec?.holderIdentity ?? '';
     if (holder !== '' && holder !== before?.lease.spec?.holderIdentity)
-      logger.info('leader seen', { lease: lease.name, holder });
+      logger.info('leader changed', { lease: lease.name, holder });
   }
 
   /** True when the Lease is ours, has no holder, or was not renewed within the time that its holder promised. */

@@ -24,9 +24,9 @@ export function roundedUp(value: number): number {
 }
 
 /**
- * "nothing worse than +38 % p95, +2.1 points errors shown; p99 not shown" of the gates that compare with stable. A
- * bound that pairs have shown is marked "by pairs". A NoFail step may end with an undecided gate; such a gate is listed
- * as not shown.
+ * "nothing worse than +38 % p95, +2.1 points errors shown; no bound for p99" of the gates that compare with stable. A
+ * bound that pairs have shown is followed by "from pairs". A NoFail step may end with an undecided gate; such a gate
+ * has no bound.
  *
  * @returns undefined when no gate has shown anything
  */
@@ -40,7 +40,7 @@ export function shownWords({ gates }: GatePlan, results: readonly GateResult[]):
   );
   if (shown.length === 0) return undefined;
   const not = compared.filter(({ shows }) => shows === null).map(({ gate }) => gate.name);
-  return `nothing worse than ${shown.join(', ')} shown${not.length === 0 ? '' : `; ${listed(not)} not shown`}`;
+  return `nothing worse than ${shown.join(', ')} shown${not.length === 0 ? '' : `; no bound for ${listed(not)}`}`;
 }
 
 /**
@@ -53,7 +53,10 @@ function shownIn(
 ): { readonly shows: number | null; readonly by: string } {
   if (verdict !== 'Pass') return { shows: null, by: '' };
   const isByPairs = paired?.verdict === 'Pass' && !('atMost' in gate && gate.atMost === Infinity);
-  return { shows: shownBy(gate, { limit, upper: isByPairs ? paired.upper : upper }), by: isByPairs ? ' by pairs' : '' };
+  return {
+    shows: shownBy(gate, { limit, upper: isByPairs ? paired.upper : upper }),
+    by: isByPairs ? ' from pairs' : '',
+  };
 }
 
 /**

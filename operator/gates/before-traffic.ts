@@ -119,7 +119,7 @@ function goldenSet(candidate: Candidate): Checks | undefined {
 /** @returns undefined when the pod has passed */
 function goldenOf({ name, report }: ReadyPod, config: GoldenConfig, candidate: Candidate): Checks | undefined {
   const result = report?.golden;
-  if (result?.id !== config.id) return goldenWaiting(config, `pod ${name} has not started the run`);
+  if (result?.id !== config.id) return goldenWaiting(config, `pod ${name} has not started the golden run`);
   switch (result.state) {
     case 'Broken':
       return fail('GoldenSetInvalid', `${result.problem ?? `${goldenName(config)}: cannot be run`} (pod ${name})`);

@@ -157,7 +157,7 @@ function needed(result: Told): string {
   if (result.reason === 'OneWindow') return 'the verdict depends on a few outlier seconds; check manually';
   const more = neededWords(result);
   return more === undefined
-    ? 'more requests cannot decide it at this estimate'
+    ? 'more requests will not decide the gate if the estimate stays the same'
     : `${more.requests} needed${more.time === undefined ? '' : `, ${more.time} at the present rate`}`;
 }
 

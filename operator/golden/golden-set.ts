@@ -155,7 +155,7 @@ async function pick(
     if (call.signal?.aborted === true) throw error;
     // Do not throw: the pass continues for stable, and only the candidate waits.
     const problem = isNotFound(error)
-      ? `there is no ConfigMap ${name.name} in namespace ${name.namespace}`
+      ? `ConfigMap ${name.name} does not exist in namespace ${name.namespace}`
       : `ConfigMap ${name.name} cannot be read: ${messageOf(error)}`;
     return { kind: 'problem', reason: 'GoldenSetMissing', problem };
   }

@@ -200,9 +200,9 @@ function provenBy(record: RevisionRecord | undefined): readonly string[] {
 function routeReady({ decision, seen, plan }: Facts): Claim<Reason> {
   const { shares, reason, problem } = seen.traffic ?? {};
   if (shares === undefined)
-    return claim('RouteReady', 'False', reason ?? 'RouteMoving', problem ?? 'there is no entry Service yet');
+    return claim('RouteReady', 'False', reason ?? 'RouteMoving', problem ?? 'the entry Service does not exist yet');
   const now = Object.entries(shares)
-    .map(([revision, share]) => `${revision} ${Math.round(share)}%`)
+    .map(([revision, share]) => `${Math.round(share)}% to ${revision}`)
     .join(', ');
   if (!isAsDecided(shares, decision, plan))
     return claim('RouteReady', 'False', 'RouteMoving', `traffic is moving to the decided shares; currently: ${now}`);
@@ -210,7 +210,7 @@ function routeReady({ decision, seen, plan }: Facts): Claim<Reason> {
     'RouteReady',
     'True',
     decision.canary === undefined ? 'Selected' : 'Shared',
-    `${routerOf(plan).subject} gives ${now}`,
+    `${routerOf(plan).subject} sends ${now}`,
   );
 }
 

@@ -196,7 +196,7 @@ export class Reconciler {
   #statusRefused(key: string, model: OnnxModel, error: unknown): number {
     const times = (this.#statusRefusals.get(key) ?? 0) + 1;
     this.#statusRefusals.set(key, times);
-    this.#deps.logger.warn('status refused', {
+    this.#deps.logger.warn('the API server refused the status', {
       model: model.metadata.name,
       namespace: model.metadata.namespace,
       times,
@@ -207,7 +207,7 @@ export class Reconciler {
 
   #tell(model: OnnxModel, decision: Decision, status: OnnxModelStatus): void {
     const { name, namespace } = model.metadata;
-    this.#deps.logger.info('rollout moved', {
+    this.#deps.logger.info('decision changed', {
       model: name,
       namespace,
       phase: status.phase,
@@ -245,7 +245,7 @@ export class Reconciler {
     this.#failures.set(key, applied.failure);
     if (applied.retryMs === undefined) throw applied.error;
     if (isKnown) return applied.retryMs;
-    this.#deps.logger.warn('manifest refused', {
+    this.#deps.logger.warn('the API server refused a manifest', {
       model: seen.model.metadata.name,
       namespace: seen.model.metadata.namespace,
       err: applied.error,
@@ -262,7 +262,10 @@ export class Reconciler {
 
   #tellOfDrift(model: OnnxModel, decision: Decision, reverted: string): void {
     const message = `another writer changed the weights of ${reverted}; the operator reverted them`;
-    this.#deps.logger.warn('route put back', { model: model.metadata.name, namespace: model.metadata.namespace });
+    this.#deps.logger.warn('reverted a foreign change of the route', {
+      model: model.metadata.name,
+      namespace: model.metadata.namespace,
+    });
     this.#deps.announce(model, { ...decision, reason: 'WeightDrift', message });
   }
 

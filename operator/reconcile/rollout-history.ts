@@ -85,7 +85,7 @@ const ending: Ending = {
 
 /** For a promoted revision, the check that was skipped, or else what its gates have shown. */
 function heldAgainst({ skipped, shown }: Partial<Became> = {}): string | undefined {
-  const words = skipped === undefined ? shown : `not checked: ${skipped}`;
+  const words = skipped ?? shown;
   return words === undefined ? undefined : cut(words, messageLimit);
 }
 

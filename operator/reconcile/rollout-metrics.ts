@@ -59,7 +59,7 @@ export class RolloutMetrics {
     });
     this.#decided = histogram(registry, {
       name: 'onnx_operator_rollout_decision_seconds',
-      help: 'Time from the first traffic of a candidate to the decision on it',
+      help: "Time from a candidate's first traffic to its promotion or rollback",
       labels: ['outcome'],
       buckets: decisionSeconds,
     });

@@ -313,7 +313,11 @@ export class ReportPuller {
     if (blocks === undefined) return false;
     const offMs = blocks.until * blockSeconds * 1000 - this.#clock.now();
     if (Math.abs(offMs) > clockToleranceMs) {
-      this.#logger.debug('blocks of a clock that is off', { model: entry.modelKey, podUid: entry.uid, offMs });
+      this.#logger.debug("ignoring blocks: the pod's clock differs too much", {
+        model: entry.modelKey,
+        podUid: entry.uid,
+        offMs,
+      });
       return false;
     }
     const heard = heardIn(bootId, blocks, entry.heard);

@@ -269,7 +269,7 @@ function knownWords(state: StateIn<'Analyzing'>, seen: Observation, now: Millis)
     noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'waiting for reports',
     // Name a missing Gateway in the message, because it explains why no request arrives.
     ...(problem === undefined ? [] : [`traffic problem: ${problem}`]),
-    ...(reading?.promise === undefined ? [] : [`foreseen: ${reading.promise}`]),
+    ...(reading?.promise === undefined ? [] : [`forecast: ${reading.promise}`]),
   ];
 }
 

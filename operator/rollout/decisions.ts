@@ -142,7 +142,7 @@ export function makeStable(
     ...becomes(revision, provenance, at),
     ...(provenance === 'GatesPassed' ? present({ shown: judged.shown }) : {}),
   };
-  const known = became.skipped === undefined ? became.shown : `not checked: ${became.skipped}`;
+  const known = became.skipped ?? became.shown;
   const message =
     `${revision} ` +
     `${at.plan.replicas === 0 ? 'is stable now' : 'is ready and takes over'}` +
@@ -165,7 +165,7 @@ export function becomes(revision: Revision, provenance: Provenance, { seen }: Pi
   const open =
     provenance === 'Asleep' || checks === undefined || checks.verdict === 'Pass'
       ? ''
-      : `; ${checks.verdict === 'Fail' ? 'failed' : 'open'}: ${checks.message}`;
+      : `; ${checks.verdict === 'Fail' ? 'check failed' : 'check not finished'}: ${checks.message}`;
   return { revision, provenance, skipped: `${why}${open}` };
 }
 
@@ -218,21 +218,20 @@ function failureMessage(
 ): string {
   if (pinRevision === rejected && stable !== null) {
     return (
-      `spec.rollout.pinRevision names ${rejected}, which was given up and is not served by a pin; ` +
-      `${servesWords(stable, seen)}. ` +
-      `"kubectl-onnx unpin" removes the pin, "kubectl-onnx promote --revision ${rejected}" serves it anyway: ` +
-      `${detail}`
+      `${rejected} was given up: ${detail}. It is pinned, but a pin does not serve a revision that was given up; ` +
+      `${servesWords(stable, seen)}. Remove the pin with "kubectl-onnx unpin", or serve ${rejected} anyway with ` +
+      `"kubectl-onnx promote --revision ${rejected}"`
     );
   }
   if (stable === null) {
     const goesOn = podsOf(seen, rejected).deployed
-      ? ', but its pods keep trying to start'
-      : ' and has no pods; the operator keeps trying to create them';
-    return `${rejected} was given up${goesOn}: ${detail}`;
+      ? 'its pods keep trying to start'
+      : 'it has no pods, and the operator keeps trying to create them';
+    return `${rejected} was given up: ${detail}; ${goesOn}`;
   }
   return (
-    `${rejected} was given up; ${servesWords(stable, seen)}; change the spec, or try the same again with ` +
-    `"kubectl-onnx retry": ${detail}`
+    `${rejected} was given up: ${detail}; ${servesWords(stable, seen)}. Change the spec, or retry with ` +
+    '"kubectl-onnx retry"'
   );
 }
 
@@ -250,11 +249,11 @@ export function atRest(stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan
   if (plan.replicas === 0) return { reason: 'ScaledToZero', message: 'spec.replicas is 0' };
   const message = `${ready} of ${plan.replicas} pods of ${stable} are ready`;
   if (plan.pinRevision === stable)
-    return { reason: 'Pinned', message: `spec.rollout.pinRevision keeps ${stable}; ${message}` };
+    return { reason: 'Pinned', message: `${stable} is pinned by spec.rollout.pinRevision; ${message}` };
   if (plan.pinRevision !== undefined)
     return {
       reason: 'Pinned',
-      message: `spec.rollout.pinRevision names ${plan.pinRevision}, which is not remembered; ${message}`,
+      message: `spec.rollout.pinRevision names ${plan.pinRevision}, which is not in the revision history; ${message}`,
     };
   if (ready >= plan.replicas) return { reason: 'UpToDate', message };
   const reason = trouble?.reason ?? (ready === 0 ? 'NoReadyPods' : 'Scaling');

@@ -110,7 +110,7 @@ export function fallBackWhenTooWeak(state: StateIn<'Settling'>, at: At): Decisio
   if (now - state.since < settlingMs(plan) + plan.readyWithinMs) return undefined;
   const [newReady, oldReady] = [podsOf(seen, state.stable).ready, podsOf(seen, state.retiring).ready];
   if (newReady >= plan.replicas || oldReady <= newReady) return undefined;
-  const detail = `${newReady} of ${plan.replicas} pods of ${state.stable} stayed ready under traffic`;
+  const detail = `only ${newReady} of ${plan.replicas} pods of ${state.stable} stayed ready under traffic`;
   return rollingBack(
     {
       phase: 'Aborting',
@@ -166,7 +166,7 @@ function drain(next: StateIn<'Settling'>, at: At): Decision {
     return {
       ...base,
       reason: 'ScaledToZero',
-      message: `spec.replicas is 0; with pods again, ${next.stable} is judged beside ${next.retiring}`,
+      message: `spec.replicas is 0; when it is raised, ${next.stable} is compared with ${next.retiring}`,
     };
   const leftMs = next.since + settlingMs(plan) - now;
   if (now - next.since < plan.settleMs || plan.retainMs <= plan.settleMs) {

@@ -25,7 +25,7 @@ const whatToChange: readonly { readonly words: RegExp; readonly advice: string }
     words: / per (Container|Pod) is /,
     advice:
       'set by a LimitRange of the namespace; spec.resources and spec.memory.limit set the resources of the ' +
-      'containers prepare and runtime, spec.runtime.sidecar.resources those of sidecar',
+      'containers prepare and runtime; spec.runtime.sidecar.resources sets the resources of container sidecar',
   },
   {
     words: /exceeded quota|failed quota/,
@@ -103,8 +103,8 @@ function troubleOfContainer(status: ContainerStatus): Trouble | undefined {
 function endedTooSoon(status: ContainerStatus): Trouble {
   const ends = endsOf(status);
   const message =
-    `${status.name} exited with 0 before it was ready, ${times(ends)}: the startup probe allows ` +
-    'spec.warmup.timeout plus one minute for loading';
+    `${status.name} exited with code 0 before it was ready, ${times(ends)}. The startup probe probably failed; it ` +
+    'allows spec.warmup.timeout plus one minute';
   return { reason: 'CrashLoopBackOff', message, fatal: ends >= crashesThatAreFatal };
 }
 
@@ -128,12 +128,18 @@ function timeOf({ finishedAt }: Terminated): { readonly at?: number } {
   return Number.isNaN(at) ? {} : { at };
 }
 
+/** The field of the spec that sets a container's memory limit. */
+function limitOf(container: string): string {
+  return container === containers.sidecar ? 'spec.runtime.sidecar.resources' : 'spec.memory.limit';
+}
+
 function troubleOfEnd(status: ContainerStatus, ended: Terminated): Trouble {
   const ends = endsOf(status);
   if (ended.reason === 'OOMKilled') {
+    const limit = limitOf(status.name);
     return {
       reason: 'OOMKilled',
-      message: `${status.name} was killed for using more memory than its limit (spec.memory.limit), ${times(ends)}`,
+      message: `${status.name} was killed for using more memory than its limit (${limit}), ${times(ends)}`,
       fatal: ends >= oomKillsThatAreFatal,
     };
   }
@@ -151,7 +157,8 @@ function endsOf(status: ContainerStatus): number {
 }
 
 function troubleWithoutCode(status: ContainerStatus, ended: Terminated, said: string): Trouble {
-  const how = (ended.signal ?? 0) === 0 ? `exited with ${ended.exitCode}` : `was terminated by signal ${ended.signal}`;
+  const how =
+    (ended.signal ?? 0) === 0 ? `exited with code ${ended.exitCode}` : `was terminated by signal ${ended.signal}`;
   const reason = status.name === containers.prepare ? 'PrepareFailed' : 'CrashLoopBackOff';
   const ends = endsOf(status);
   return {

@@ -24,7 +24,7 @@ export const byPods: TrafficRouter = {
   marked: ({ serve, canary }) => (serve === null || canary === undefined ? [] : [serve, canary.revision]),
   shares,
   outage: (traffic) =>
-    traffic?.shares === undefined ? (traffic?.problem ?? 'there is no entry Service yet') : undefined,
+    traffic?.shares === undefined ? (traffic?.problem ?? 'the entry Service does not exist yet') : undefined,
   url: entryUrl,
 };
 
@@ -45,7 +45,7 @@ function shares({ model, entry, pods }: TrafficSources): TrafficFacts | undefine
   const marked = new Map(
     [...pods].map(([name, those]) => [name, those.filter(servesNow).length] as const).filter(([, count]) => count > 0),
   );
-  return sharesAmong(marked, 'no ready pod is marked to share the traffic');
+  return sharesAmong(marked, 'no ready pod has the serving label');
 }
 
 /** @param problem the problem to report when no pod is counted */

@@ -35,9 +35,9 @@ const noApi: Readonly<Record<Exclude<TypePresence, 'Served'>, string>> = {
     'the cluster has no HTTPRoute (gateway.networking.k8s.io/v1): install the Gateway API and a gateway ' +
     'controller, or use router Service',
   Forbidden:
-    'the operator may not read httproutes.gateway.networking.k8s.io: give its role get, list, watch, create, ' +
-    'patch and delete on them',
-  Unknown: 'the operator has not yet found out whether the cluster has HTTPRoute',
+    'the operator may not read httproutes.gateway.networking.k8s.io: add the verbs get, list, watch, create, ' +
+    'patch and delete for httproutes to its role',
+  Unknown: 'the operator does not know yet whether the cluster has HTTPRoute',
 };
 
 function shares({ model, entry, route, gatewayApi, services, pods }: TrafficSources): TrafficFacts | undefined {
@@ -45,7 +45,7 @@ function shares({ model, entry, route, gatewayApi, services, pods }: TrafficSour
   if (route === undefined)
     return entry === undefined
       ? undefined
-      : { shares: undefined, reason: 'RouteMoving', problem: `there is no HTTPRoute ${model.metadata.name} yet` };
+      : { shares: undefined, reason: 'RouteMoving', problem: `HTTPRoute ${model.metadata.name} does not exist yet` };
   const problem = problemOf(route);
   if (problem !== undefined) return { shares: undefined, reason: 'RouteNotAccepted', problem };
   const lost = backendProblem(route, { services, pods, model: model.metadata.name });

@@ -68,10 +68,7 @@ export function detectable(text: string | undefined, limit: number, at: string):
   if (text === undefined) return {};
   const atMost = percentIn(text, at);
   if (atMost < limit)
-    throw wrongField(
-      at,
-      `'${text}' is less than maxIncrease; it must be larger, because a Pass may show it instead when traffic is low`,
-    );
+    throw wrongField(at, `'${text}' must be at least maxIncrease: it replaces maxIncrease when traffic is low`);
   return { atMost };
 }
 

@@ -112,8 +112,8 @@ describe('replay', () => {
       assert.match(
         table.text,
         code === 0
-          ? /p95 passes: at most \+[0-9]+% by [0-9,]+ paired probes \(no live traffic needed\)/
-          : /^Fail at .*: p95 fails: at least \+[0-9]+% by/m,
+          ? /p95 passes: increase at most \+[0-9]+%, from [0-9,]+ paired probes \(no live traffic needed\)/
+          : /^Fail at .*: p95 fails: increase at least \+[0-9]+%, from/m,
       );
     });
   }
@@ -451,7 +451,7 @@ describe('the gates of a manifest', () => {
       says: /steps\[0\]\.analyze\.require: is "Maybe", expected NoFail or Pass/ },
     { name: 'a minDetectable below the limit',
       rollout: '{gates: {latency: [{name: a, quantile: "0.5", maxIncrease: 15%, minDetectable: 10%}]}}',
-      says: /latency\[0\]\.minDetectable: '10%' is less than maxIncrease/ },
+      says: /latency\[0\]\.minDetectable: '10%' must be at least maxIncrease/ },
     { name: 'a minDetectable without a limit', rollout: '{gates: {errors: {minDetectable: 5%}}}',
       says: /errors\.minDetectable: requires maxIncrease/ },
     { name: 'an eachClass that is text', rollout:
