@@ -9,8 +9,8 @@ import type { ConditionType } from './conditions.ts';
 import { ownValue } from './record.ts';
 
 /**
- * How a decision's reason is written as an Event. `Warning` and `Milestone` Events are never dropped; `Normal` ones
- * have a budget for each model (kube/events/event-rules.ts); a `Silent` reason is only in the status.
+ * How a decision's reason is written as an Event. `Warning` and `Milestone` Events are never dropped; `Normal` Events
+ * have a budget for each model (kube/events/event-rules.ts). A `Silent` reason is only in the status.
  */
 export type EventClass = 'Warning' | 'Milestone' | 'Normal' | 'Silent';
 
@@ -202,7 +202,7 @@ export const reasons = {
   Pinned: { from: ['promotion', 'rest'], event: 'Milestone',
     says: '`spec.rollout.pinRevision` decides which revision serves.',
     todo: '`kubectl-onnx unpin` ends it.' },
-  Asleep: { from: ['promotion'], event: 'Milestone', says: 'The revision became stable while `spec.replicas` was 0.',
+  Asleep: { from: ['promotion'], event: 'Silent', says: 'The revision became stable while `spec.replicas` was 0.',
     todo: 'Nothing; its checks run when the model has pods.' },
   Woken: { from: ['promotion'], event: 'Milestone',
     says: 'A revision that was Asleep passed its checks before traffic.', todo: 'Nothing.' },

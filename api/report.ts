@@ -37,9 +37,9 @@ export const pairSources = ['Replay', 'Probe', 'Shadow'] as const;
 export type PairSource = (typeof pairSources)[number];
 
 /**
- * Buckets of the ratio of service times, the candidate's divided by stable's: 2 % wide, from 1/50 to 50. A ratio of 1
- * is in the middle of a bucket; ratios outside the range count in the first or last bucket. The base is 1.02^-197.5, as
- * a constant so that every version has the same value.
+ * Buckets of the ratio of service times: the candidate's time divided by stable's time. They are 2 % wide, from 1/50 to
+ * 50. A ratio of 1 is in the middle of a bucket; ratios outside the range count in the first or last bucket. The base
+ * is 1.02^-197.5, written as a constant so that every version has the same value.
  */
 export const ratioBuckets = { growth: 1.02, base: 0.020020092374486417, most: 396 } as const;
 
@@ -54,8 +54,8 @@ export const maxProbesPerMinute = 60;
 
 /**
  * Query parameters of `GET /report`, by which the operator controls a sidecar. Level-triggered: each request has all
- * parameters, and an absent one switches its function off. All but `blocksFrom` need the revision's token
- * (api/access.ts).
+ * parameters, and an absent parameter switches its function off. All parameters except `blocksFrom` need the revision's
+ * token (api/access.ts).
  */
 export const reportQuery = {
   /** Report only blocks from this index on. */

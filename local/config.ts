@@ -1,6 +1,6 @@
 /**
  * Local mode's configuration: flags and environment, read once, frozen.
- * Owns: the flags, their defaults, and the messages for wrong ones. Other files in local/ do not read process.argv or
+ * Owns: the flags, their defaults, and the messages for wrong flags. Other files in local/ do not read process.argv or
  * process.env.
  */
 import { statSync } from 'node:fs';

@@ -25,8 +25,8 @@ import { completeConfig } from './config/serve-file.ts';
 const configLimitBytes = 1 << 20;
 
 /**
- * Re-executes itself (execve) with the required environment variables; the process id stays the same. In a pod they are
- * set from the start.
+ * Re-executes itself (execve) with the required environment variables; the process id stays the same. In a pod, these
+ * variables are set from the start.
  */
 function startOver(): void {
   const missing = Object.entries(nativeEnvironment).filter(([name]) => process.env[name] === undefined);

@@ -2,7 +2,7 @@
  * The revision history of a model: its ControllerRevisions, each with the spec as it was written.
  *
  * Limits: 500 revisions.
- * Throws: BAD_FLAG when a prefix matches no revision or several; the errors of the client.
+ * Throws: BAD_FLAG when a prefix matches no revision or several revisions; the errors of the client.
  */
 import { AppError } from '../../api/errors.ts';
 import { labels } from '../../api/names.ts';

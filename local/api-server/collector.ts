@@ -57,7 +57,7 @@ export class GarbageCollector {
       if (type === 'DELETED') this.#afterDeletion(object);
       else this.#look(table, object);
     } catch (err) {
-      // An error with one object must not stop the collection of the others.
+      // An error with one object must not stop the collection of the other objects.
       this.#deps.logger.error('garbage collection failed', { err, table, name: object.metadata.name });
     }
   }

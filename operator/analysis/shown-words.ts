@@ -1,7 +1,7 @@
 /**
  * "Nothing worse than X": messages about what a rollout has shown and what a step promises to show.
  *
- * Rule:  X is rounded up, so that it stays true; for a bound below the limit X is the limit.
+ * Rule: X is rounded up, so that the message stays true. For a bound below the limit, X is the limit.
  * Pure.
  */
 import { plural } from '../../api/text.ts';
@@ -24,9 +24,9 @@ export function roundedUp(value: number): number {
 }
 
 /**
- * "nothing worse than +38 % p95, +2.1 points errors shown; no bound for p99" of the gates that compare with stable.
- * What pairs have shown is followed by "from pairs". A NoFail step may end with an undecided gate, which has shown
- * nothing.
+ * "nothing worse than +38 % p95, +2.1 points errors shown; no bound for p99" of the gates that compare with stable. A
+ * bound that pairs have shown is followed by "from pairs". A NoFail step may end with an undecided gate; such a gate
+ * has no bound.
  *
  * @returns undefined when no gate has shown anything
  */
@@ -44,8 +44,8 @@ export function shownWords({ gates }: GatePlan, results: readonly GateResult[]):
 }
 
 /**
- * What the passing evidence has shown: pairs, or else live requests. If a Pass claims nothing, a Pass by pairs does not
- * show the tail.
+ * The bound of the evidence that passed: of the pairs, or else of live requests. If a Pass claims nothing, a Pass by
+ * pairs does not show the tail.
  */
 function shownIn(
   gate: TrafficGate,

@@ -2,12 +2,15 @@
  * How a revision became stable, and whether that proves it.
  *
  * Owns: the table of provenances. A proven revision may come back without being judged; any other revision is judged
- *       like a new one.
+ * like a new one.
  * Pure.
  */
 import { reasons, type ReasonFrom } from '../../api/reasons.ts';
 
-/** `proves`: every check that the spec asks for has passed. `why`: what was skipped, as a message. */
+/**
+ * `proves`: whether every check that the spec asks for has passed. `why`: a message about the part that was not
+ * checked.
+ */
 type Row = { readonly proves: boolean; readonly why?: string };
 
 // prettier-ignore
@@ -44,13 +47,13 @@ export function proves(provenance: Provenance | undefined): boolean {
   return provenance !== undefined && provenances[provenance].proves;
 }
 
-/** @returns what was skipped, as a message; undefined when nothing was skipped */
+/** @returns a message about the part that was not checked; undefined when nothing was skipped */
 export function skippedBy(provenance: Provenance): string | undefined {
   const row: Row = provenances[provenance];
   return row.why;
 }
 
-/** The promotion reason for the Event and the history: the provenance if checks were skipped. */
+/** The reason of a promotion for the Event and the history. It is the provenance if checks were skipped. */
 export function promotionReason(provenance: Provenance): ReasonFrom<'promotion'> {
   return Object.hasOwn(reasons, provenance) ? (provenance as ReasonFrom<'promotion'> & Provenance) : 'Promoted';
 }

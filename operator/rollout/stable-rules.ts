@@ -2,8 +2,8 @@
  * Rules of a canary whose stable revision is in trouble: it has no ready pod, exceeds an absolute limit, or the model
  * is scaled to zero.
  *
- * Owns:  when a candidate continues without being compared with stable. It never leaves a pause step or a hold for
- *        that: the candidate carries the traffic meanwhile (serving.ts, trafficFor), and an approval is still needed.
+ * Owns: when a candidate continues without being compared with stable. Such a candidate never leaves a pause step or a
+ * hold: it carries the traffic meanwhile (serving.ts, trafficFor), and an approval is still needed.
  * Pure.
  */
 import { abortRollout, keep, lostForMs, makeStable, readingOf, stepsOf, windowFrom, type Why } from './decisions.ts';
@@ -34,7 +34,9 @@ export function carryForStable(state: CanaryState, at: At): Decision | undefined
   return mayGoOn(state, plan) ? goOnAlone(state, because, at) : undefined;
 }
 
-/** Stable has ready pods again. A new window begins: what was counted meanwhile is not compared. */
+/**
+ * Stable has ready pods again. A new window begins, so that the counts from the time without stable are not compared.
+ */
 function returnToWeight({ stableLostAt, ...state }: CanaryState, at: At): Decision | undefined {
   if (stableLostAt === undefined) return undefined;
   const why: Why = {
@@ -108,8 +110,8 @@ function withoutMark(reached: Reached): Reached {
 }
 
 /**
- * A failed gate rolls back. While stable has no ready pod or exceeds a limit, only the candidate's absolute limits
- * count: a repair must be able to ship.
+ * A failed gate rolls back. While stable has no ready pod or exceeds a limit, only the candidate's absolute
+ * limits count, so that a repair can be rolled out.
  */
 export function abortOnFailedGate(state: CanaryState, at: At): Decision | undefined {
   const { seen } = at;
@@ -147,8 +149,9 @@ function judgeAlone(state: CanaryState, reading: GateReading, because: string, a
 }
 
 /**
- * Scaled to zero, no pod can be judged: the candidate becomes stable, unproven. The old stable revision is kept
- * (promotion-rules.ts, finishWhenDrained); once the model has pods again, the candidate's rollout restarts beside it.
+ * While the model is scaled to zero, no pod can be judged, so the candidate becomes stable without being proven. The
+ * old stable revision is kept (promotion-rules.ts, finishWhenDrained). Once the model has pods again, the rollout of
+ * the new revision restarts with the old one as stable.
  */
 export function sleepWhenScaledToZero(state: CanaryState, at: At): Decision | undefined {
   const { plan } = at;

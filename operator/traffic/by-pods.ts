@@ -1,8 +1,9 @@
 /**
- * Router Service: each ready pod behind the entry Service gets an equal part, so the numbers of pods make the shares.
+ * Router Service: each ready pod behind the entry Service gets an equal part, so the numbers of pods determine the
+ * shares.
  *
- * Owns:  the selector of the entry Service, and the shares: counted from the ready pods that its live selector and
- *        ports reach. operator/reconcile/serving-pods.ts sets the marks on pods.
+ * Owns: the selector of the entry Service, and the shares, which are counted from the ready pods that the live selector
+ * and ports reach. The marks on pods are set by operator/reconcile/serving-pods.ts.
  * Pure.
  */
 import { labels, ports } from '../../api/names.ts';
@@ -47,7 +48,7 @@ function shares({ model, entry, pods }: TrafficSources): TrafficFacts | undefine
   return sharesAmong(marked, 'no ready pod has the serving label');
 }
 
-/** @param problem reported when no pod is counted */
+/** @param problem the problem to report when no pod is counted */
 function sharesAmong(counts: ReadonlyMap<Revision, number>, problem: string): TrafficFacts {
   const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
   if (total === 0) return { shares: undefined, reason: 'RouteMoving', problem };

@@ -2,7 +2,7 @@
  * Reads an ONNX file's structure: everything except the values of its weights.
  *
  * Owns:   the meaning of the fields of onnx.proto. Describes the file; servable.ts decides whether it can be served.
- * Limits: names 4 KiB, metadata values 64 KiB (longer ones are skipped), 4096 inputs and outputs, 64 dimensions,
+ * Limits: names 4 KiB, metadata values 64 KiB (longer values are skipped), 4096 inputs and outputs, 64 dimensions,
  *         subgraphs 16 deep, a million nodes and a million weights.
  * Throws: WireError with the problem.
  */

@@ -271,7 +271,7 @@ function isScore(tensor: Tensor): tensor is Numbers {
   return tensor.type === 'float32' || tensor.type === 'float64' || tensor.type === 'float16';
 }
 
-/** The first of several equally large elements, as in argmax elsewhere. */
+/** The first of several equally large elements, as argmax does in other libraries. */
 function topOf(tensor: Numbers, from: number, size: number): Label {
   let top = 0;
   for (let offset = 0; offset < size; offset += 1) {

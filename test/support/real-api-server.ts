@@ -58,6 +58,11 @@ export class RealApiServer {
     return this.#ports.api;
   }
 
+  /** Process ids of etcd and kube-apiserver, while they run. */
+  get pids(): readonly number[] {
+    return [...this.#processes.values()].flatMap(({ pid }) => (pid === undefined ? [] : [pid]));
+  }
+
   get kubeconfig(): string {
     return join(this.#folder, 'kubeconfig');
   }
@@ -126,7 +131,7 @@ export class RealApiServer {
         '--service-account-signing-key-file',
         files('sa.key'),
         '--service-cluster-ip-range',
-        '10.99.0.0/24',
+        '10.96.0.0/12',
         '--authorization-mode',
         'RBAC',
         '--audit-policy-file',

@@ -25,7 +25,7 @@ export type FaultEffect =
   | { readonly kind: 'silence' };
 
 export type InjectedFault = FaultEffect & {
-  /** The requests that the fault applies to; absent: all. */
+  /** The requests that the fault applies to; absent: all requests. */
   readonly matches?: (request: {
     readonly method: string;
     readonly path: string;

@@ -45,7 +45,7 @@ export function recordWrite(write: Write): void {
 
 /**
  * The state that a new object is compared with. For built-in types it has an empty `spec` and `status`, because Go's
- * structs always have both.
+ * structs always have both fields.
  */
 function nothing(resource: Resource): JsonRecord {
   return resource.custom ? { metadata: {} } : { metadata: {}, spec: {}, status: {} };

@@ -1,8 +1,8 @@
 /**
  * The properties of a kind of gate under traffic.
  *
- * Owns:  the types, and the parsers for texts of spec.rollout.gates. The kinds are the files beside this one; kinds.ts
- *        has the table.
+ * Owns: the types, and the parsers for texts of spec.rollout.gates. Each kind is a file of this folder, and the table
+ * of kinds is in kinds.ts.
  * Throws: AppError FIELD_INVALID with the field's path when a value does not match its grammar.
  */
 import { AppError } from '../../../api/errors.ts';

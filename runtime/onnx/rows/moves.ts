@@ -102,7 +102,7 @@ export const reshape: RowsRule = (call) => {
 /**
  * The rows stay apart if the axes before the rows' axis keep their sizes, and the size of the next axis is the number
  * of rows or a multiple of it: each row is then contiguous in memory and remains so.
- * @param dims one size may be undefined: the size that follows from the others, if it is unknown
+ * @param dims one size may be undefined: the size that follows from the other sizes, if it is unknown
  */
 function reshaped(call: NodeCall, value: RowsValue, dims: readonly (Size | undefined)[]): Value {
   const before = value.dims.slice(0, value.axis).filter((dim) => !isOne(dim));

@@ -291,9 +291,9 @@ export function whyNotOptimise({
 }
 
 /**
- * Minimum size of weights in the shared file; the first one that works is used. Weights below 1 MiB are stored without
- * padding, so a small one of odd size misaligns the next, and kernels that need aligned memory crash (measured with a
- * convolution net). ONNX Runtime aligns weights from 1 MiB on.
+ * Minimum sizes of weights in the shared file, to be tried in this order; the first size that works is used. Weights
+ * below 1 MiB are stored without padding, so a small weight of odd size misaligns the next weight, and kernels that
+ * need aligned memory crash (measured with a convolution net). ONNX Runtime aligns weights from 1 MiB on.
  */
 const shareFromBytes = [64 * 1024, 1024 * 1024 + 1] as const;
 

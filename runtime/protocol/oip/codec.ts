@@ -1,5 +1,5 @@
 /**
- * Turns infer bodies into tensors and back: small ones on the HTTP thread, large JSON on the codec thread.
+ * Turns infer bodies into tensors and back: small bodies on the HTTP thread, large JSON on the codec thread.
  *
  * Owns:   the codec thread, its queue and its heap limit.
  * Limits: parsing holds the HTTP thread for at most about a millisecond; larger bodies go to the codec thread, one at a
@@ -42,7 +42,7 @@ export interface Codec {
 
 export type CodecDeps = {
   readonly limits: DecodeLimits;
-  /** Scheduling priority below the HTTP thread's, 0 (same) to 19. */
+  /** How far the scheduling priority is below the HTTP thread's priority: 0 (the same) to 19. */
   readonly nice: number;
   readonly logger: Logger;
   /** Maximum memory for parsing or printing one body. */

@@ -2,7 +2,8 @@
  * The memory budget of all request bodies and answers in transfer, and the pace that clients must keep.
  *
  * Limits: a transfer below `minBytesPerSecond` over `patienceMs` is cut. When the budget is full, transfers below
- *         `crowdedBytesPerSecond` are cut too, slowest first. Large bodies leave a quarter of the budget to small ones.
+ *         `crowdedBytesPerSecond` are cut too, slowest first. Large bodies leave a quarter of the budget to small
+ *         bodies.
  * Ends:   a cut releases the memory at once and notifies the transfer's owner once.
  */
 import { AppError } from '../../../api/errors.ts';

@@ -338,13 +338,18 @@ describe('an answer of the API server that differs from the manifest', () => {
     stage.cluster.put(given.spec({ memory: { limit: '512Mi' } }));
     const rounded = (object: Stored): Stored =>
       object.kind === 'Deployment' ? { ...object, spec: { ...withLess(object['spec']), minReadySeconds: 1 } } : object;
-    const { apply } = stage.cluster.client;
-    Object.assign(stage.cluster.client, {
-      apply: async (...args: Parameters<typeof apply>) => {
-        const answer = rounded((await apply(...args)) as unknown as Stored);
+    const changing =
+      <A extends readonly never[]>(write: (...args: A) => Promise<unknown>) =>
+      async (...args: A): Promise<Stored> => {
+        const answer = rounded((await write(...args)) as Stored);
         stage.cluster.objects.set(keyOf(answer), answer);
         return answer;
-      },
+      };
+    const { apply, create, mergePatch } = stage.cluster.client;
+    Object.assign(stage.cluster.client, {
+      apply: changing(apply as never),
+      create: changing(create as never),
+      mergePatch: changing(mergePatch as never),
     });
     stage.restart();
     await stage.live(14);

@@ -1,0 +1,104 @@
+/**
+ * The sidecars of the fake pods: `GET http://POD_IP:8081/report` on loopback addresses, as the operator asks for it.
+ * Owns: one listener for each pod and the traffic that it reports. Golden sets have always passed.
+ * Limits: Linux, where every address of 127.0.0.0/8 can be listened to.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { gzipSync } from 'node:zlib';
+import { ports } from '../../api/names.ts';
+import { present } from '../../api/present.ts';
+import { reportQuery, type GoldenResult, type Report } from '../../api/report.ts';
+import type { GoldenConfig } from '../../api/runtime-config.ts';
+import { LoopbackAddresses, type AddressRange } from '../../local/kubelet/loopback-addresses.ts';
+import { Random } from '../canary/random.ts';
+import { PodTraffic, type TrafficRate } from './pod-traffic.ts';
+
+/** Apart from those of local mode. */
+const range: AddressRange = { first: '127.160.0.1', size: 1_000_000 };
+
+export type ServedPod = {
+  readonly uid: string;
+  readonly name: string;
+  readonly model: string;
+  readonly revision: string;
+  readonly golden: GoldenConfig | undefined;
+};
+
+/** The requests that users send to a pod now. */
+export type TrafficOf = (pod: ServedPod) => TrafficRate;
+
+type Sidecar = { readonly pod: ServedPod; readonly server: Server; readonly traffic: PodTraffic };
+
+export class FakeSidecars {
+  readonly #addresses = new LoopbackAddresses(range);
+  readonly #sidecars = new Map<string, Sidecar>();
+  /** Changed by a scenario. */
+  trafficOf: TrafficOf = () => ({ perMinute: 400, failing: 0 });
+  /** Called with each pod that has answered, and the last block in its report. */
+  onReport: (pod: ServedPod, until: number) => void = () => {};
+  /** Reports given so far. */
+  reports = 0;
+
+  pods(): readonly ServedPod[] {
+    return [...this.#sidecars.values()].map(({ pod }) => pod);
+  }
+
+  reserve(): Promise<string> {
+    return this.#addresses.take([ports.sidecar]);
+  }
+
+  /** @param ip from `reserve` */
+  async open(ip: string, pod: ServedPod): Promise<void> {
+    const seed = this.#sidecars.size + 1;
+    const traffic = new PodTraffic(new Random(seed, 11), Date.now());
+    const server = createServer((request, response) => this.#answer(ip, request, response));
+    this.#sidecars.set(ip, { pod, server, traffic });
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject).listen(ports.sidecar, ip, resolve);
+    });
+  }
+
+  close(ip: string): void {
+    const sidecar = this.#sidecars.get(ip);
+    this.#sidecars.delete(ip);
+    this.#addresses.release(ip);
+    sidecar?.server.close();
+    sidecar?.server.closeAllConnections();
+  }
+
+  closeAll(): void {
+    for (const ip of this.#sidecars.keys()) this.close(ip);
+    this.#addresses.releaseAll();
+  }
+
+  #answer(ip: string, request: IncomingMessage, response: ServerResponse): void {
+    const sidecar = this.#sidecars.get(ip);
+    if (sidecar === undefined) {
+      response.destroy();
+      return;
+    }
+    const { pod, traffic } = sidecar;
+    const from = Number(new URL(request.url ?? '/', 'http://pod').searchParams.get(reportQuery.blocksFrom) ?? 0);
+    traffic.advance(Date.now(), this.trafficOf(pod));
+    const blocks = traffic.blocks(from);
+    const report: Report = {
+      schema: 1,
+      bootId: `boot-${pod.uid}`,
+      seq: traffic.seq,
+      revision: pod.revision,
+      ready: true,
+      blocks,
+      ...present({ golden: passed(pod.golden) }),
+    };
+    this.reports += 1;
+    response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
+    response.end(gzipSync(JSON.stringify(report)));
+    this.onReport(pod, blocks.until);
+  }
+}
+
+function passed(golden: GoldenConfig | undefined): GoldenResult | undefined {
+  if (golden === undefined) return undefined;
+  const score = golden.max ?? 1;
+  return { id: golden.id, state: 'Done', n: 16, done: 16, passed: 16, compared: 16, score, worst: score };
+}

@@ -1,0 +1,96 @@
+/**
+ * The measured operator as a child process, with everything that it starts.
+ * Owns: its start, its end by SIGKILL, its log, and its usage. It is a session of its own.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { openSync, readFileSync } from 'node:fs';
+import { sessionOf, usageOf, type Usage } from './usage.ts';
+
+export type OperatorCommand = {
+  readonly argv: readonly string[];
+  /** Path of the kubeconfig, given as KUBECONFIG. */
+  readonly kubeconfig: string;
+  /** Answers 200 when the operator is ready; undefined: not known. */
+  readonly readyUrl: string | undefined;
+  /** Path of the file for its output. */
+  readonly log: string;
+};
+
+const pollMs = 10;
+
+export class MeasuredOperator {
+  readonly #command: OperatorCommand;
+  #child: ChildProcess | undefined;
+
+  constructor(command: OperatorCommand) {
+    this.#command = command;
+  }
+
+  start(): void {
+    const { argv, kubeconfig, log } = this.#command;
+    const [program = '', ...args] = argv;
+    const output = openSync(log, 'a');
+    this.#child = spawn(program, args, {
+      stdio: ['ignore', output, output],
+      env: { ...process.env, KUBECONFIG: kubeconfig },
+      detached: true,
+    });
+    this.#child.once('error', () => {});
+  }
+
+  /** Kills it as a crash would: nothing is flushed or released. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (child?.pid === undefined || hasEnded(child)) return;
+    const exited = once(child, 'exit');
+    for (const pid of sessionOf(child.pid)) killIfThere(pid);
+    await exited;
+  }
+
+  usage(): Usage {
+    this.assertRunning();
+    return usageOf(sessionOf(this.#child?.pid ?? -1));
+  }
+
+  /** @throws Error when it was started and has ended by itself, with the end of its output */
+  assertRunning(): void {
+    const child = this.#child;
+    if (child === undefined || (child.pid !== undefined && !hasEnded(child))) return;
+    const tail = readFileSync(this.#command.log, 'utf8').slice(-2000);
+    throw new Error(`the operator has ended by itself; the end of its output:\n${tail}`);
+  }
+
+  /** @returns milliseconds until it is ready; undefined where no URL is known */
+  async whenReady(): Promise<number | undefined> {
+    const { readyUrl } = this.#command;
+    if (readyUrl === undefined) return undefined;
+    const beganMs = performance.now();
+    while (!(await answersOk(readyUrl))) {
+      this.assertRunning();
+      await new Promise((resolve) => setTimeout(resolve, pollMs));
+    }
+    return performance.now() - beganMs;
+  }
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended meanwhile.
+  }
+}
+
+async function answersOk(url: string): Promise<boolean> {
+  try {
+    return (await fetch(url)).ok;
+  } catch {
+    return false;
+  }
+}

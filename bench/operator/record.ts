@@ -1,0 +1,60 @@
+/**
+ * Recorded counts, and the comparison of a run with them.
+ * Owns: the form of the recorded file, and how much a count may differ: a request that fails with a conflict is
+ *       repeated, and two events that arrive together are handled once. Pure.
+ */
+import { perTime, type Row } from './rows.ts';
+
+/** Setting → its rows. */
+export type Recorded = Readonly<Record<string, readonly Row[]>>;
+
+export type Verdict = { readonly passed: boolean; readonly sentence: string };
+
+/** More than this share above the record fails. */
+const toleratedShare = 0.05;
+/** For small counts: half a request more for each time cannot be one more in every time. */
+const toleratedCount = 0.5;
+
+/** The record with the rows of this setting replaced; rows of scenarios that did not run are kept. */
+export function recordedWith(recorded: Recorded, setting: string, rows: readonly Row[]): Recorded {
+  const kept = (recorded[setting] ?? []).filter(({ name }) => !rows.some((row) => row.name === name));
+  return { ...recorded, [setting]: [...kept, ...rows] };
+}
+
+/** A verdict for the requests and one for the writes of each row. */
+export function comparedWith(recorded: Recorded, setting: string, rows: readonly Row[]): readonly Verdict[] {
+  const before = recorded[setting];
+  if (before === undefined) {
+    const sentence = `the record has no counts for "${setting}"; it has: ${Object.keys(recorded).join('; ') || 'none'}`;
+    return [{ passed: false, sentence }];
+  }
+  return rows.flatMap((row) => {
+    const old = before.find(({ name }) => name === row.name);
+    if (old === undefined) return [{ passed: false, sentence: `the record has no counts for "${row.name}"` }];
+    return verdictsOf(row, old);
+  });
+}
+
+function verdictsOf(row: Row, old: Row): readonly Verdict[] {
+  const [now, before] = [perTime(row), perTime(old)];
+  return (['requests', 'writes'] as const).map((what) => {
+    const limit = Math.max(before[what] * (1 + toleratedShare), before[what] + toleratedCount / Math.sqrt(row.times));
+    const passed = now[what] <= limit;
+    const numbers = `${round(now[what])} ${what} for each of ${row.times} ${row.per}, recorded ${round(before[what])}`;
+    const reason = passed ? '' : ` (limit ${round(limit)})${moreOf(row, old)}`;
+    return { passed, sentence: `${row.name}: ${numbers}${reason}` };
+  });
+}
+
+/** Names the requests of which there are more than before, most first. */
+function moreOf(row: Row, old: Row): string {
+  const more = Object.entries(row.requests)
+    .map(([name, count]) => [name, count / row.times - (old.requests[name] ?? 0) / old.times] as const)
+    .filter(([, difference]) => difference > 0.01)
+    .sort((a, b) => b[1] - a[1]);
+  return more.length === 0 ? '' : `; more of: ${more.map(([name, by]) => `${name} +${round(by)}`).join(', ')}`;
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}

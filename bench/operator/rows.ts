@@ -1,0 +1,46 @@
+/**
+ * What a scenario has measured, and its form as a table. Pure.
+ */
+import { countOf, isCounted, isWriting, type RequestCounts } from './requests.ts';
+
+export type Row = {
+  /** Scenario, or a part of one: `cold`, `change, new revision`. */
+  readonly name: string;
+  /** What the counts are divided by: `models`, `changes`, `runs`. */
+  readonly per: string;
+  readonly times: number;
+  readonly requests: RequestCounts;
+  /** Answers of 400 and more, which `requests` contains. */
+  readonly refused: RequestCounts;
+  /** Times, CPU and memory: they depend on the machine. The unit is in the name. */
+  readonly figures: Readonly<Record<string, number>>;
+};
+
+/** Requests and writes for each time, without watches. */
+export function perTime({ requests, times }: Pick<Row, 'requests' | 'times'>): {
+  readonly requests: number;
+  readonly writes: number;
+} {
+  return { requests: countOf(requests, isCounted) / times, writes: countOf(requests, isWriting) / times };
+}
+
+export function tableOf(rows: readonly Row[]): string {
+  return rows.map(linesOf).join('\n');
+}
+
+function linesOf(row: Row): string {
+  const { requests, writes } = perTime(row);
+  const head = `${row.name}: ${row.times} ${row.per}, ${shown(requests)} requests and ${shown(writes)} writes each`;
+  const counts = Object.entries(row.requests).map(([name, count]) => [name, shown(count / row.times)] as const);
+  const refused = Object.entries(row.refused).map(([name, count]) => [`  refused: ${name}`, String(count)] as const);
+  const figures = Object.entries(row.figures).map(([name, value]) => [name, shown(value)] as const);
+  return [
+    head,
+    ...[...counts, ...refused, ...figures].map(([name, value]) => `  ${name.padEnd(44)} ${value.padStart(10)}`),
+    '',
+  ].join('\n');
+}
+
+function shown(value: number): string {
+  return value.toLocaleString('en', { maximumFractionDigits: value < 10 ? 2 : 1, useGrouping: false });
+}

@@ -1,0 +1,174 @@
+/**
+ * The scenarios with pods and reports: many models in a canary step, a release day, a lost node.
+ * Owns: what each measures. Each begins with models whose first revision has one ready pod.
+ */
+import { blockAt } from '../../../api/report.ts';
+import { paceMs } from '../../../operator/reports/pace.ts';
+import { quantile } from '../../support/load.ts';
+import { canaryModel, modelName, newRevision, type BenchModel } from '../models.ts';
+import type { Row } from '../rows.ts';
+import type { World } from '../world.ts';
+import { percentOfCore, secondsSince } from './life.ts';
+
+/** In the last step of its rollout, or beyond. */
+const inStep: ReadonlySet<string> = new Set(['Analyzing', 'Promoting', 'Settling', 'Stable']);
+const givenUp: ReadonlySet<string> = new Set(['Aborting', 'Failed']);
+
+/** Share of a failing candidate's requests that fail: one look at one whole block is enough for a verdict. */
+const failing = 0.6;
+/** A verdict that needs a longer time than this has not come. */
+const verdictLimitMs = 300_000;
+
+/** All models in one canary step with reports; then every candidate begins to fail. */
+export async function analysis(world: World): Promise<readonly Row[]> {
+  const { models, changes } = world.order;
+  await startAll(world);
+  await releaseAll(world, 0);
+  await world.until('every model to be in its canary step', () => countIn(world, inStep) >= models);
+  const [since, used, reports] = [world.moment(), world.operator.usage().cpuSeconds, world.sidecars.reports];
+  await world.sleep(world.order.analysisMs);
+  const { cpuSeconds, rssMiB, peakMiB } = world.operator.usage();
+  const steady = world.row(since, {
+    name: 'analysis',
+    per: 'model-minutes',
+    times: (models * world.order.analysisMs) / 60_000,
+    figures: {
+      'CPU, percent of a core': percentOfCore(cpuSeconds - used, since),
+      'reports a second': (world.sidecars.reports - reports) / secondsSince(since),
+      'RSS, MiB': rssMiB,
+      'peak RSS, MiB': peakMiB,
+    },
+  });
+  return [steady, await verdicts(world, Math.min(models, changes))];
+}
+
+/** From the first report with a whole block of failures until the status has given the candidate up. */
+async function verdicts(world: World, models: number): Promise<Row> {
+  const since = world.moment();
+  const [evidenceMs, givenUpMs] = [new Map<string, number>(), new Map<string, number>()];
+  const candidates = candidatePods(world);
+  const firstWhole = blockAt(Date.now()) + 1;
+  world.sidecars.trafficOf = (pod) => ({ perMinute: 400, failing: candidates.has(pod.uid) ? failing : 0 });
+  world.sidecars.onReport = (pod, until) => {
+    if (candidates.has(pod.uid) && until > firstWhole && !evidenceMs.has(pod.model))
+      evidenceMs.set(pod.model, performance.now());
+  };
+  const unsubscribe = world.models.cache.subscribe((event) => {
+    if (event.kind !== 'updated' || !givenUp.has(phaseOf(event.now))) return;
+    const { name } = event.now.metadata;
+    if (!givenUpMs.has(name)) givenUpMs.set(name, performance.now());
+  });
+  await world.until('every failing candidate to be given up', () => givenUpMs.size >= models, verdictLimitMs);
+  unsubscribe();
+  const intervals = [...givenUpMs].map(([name, atMs]) => (atMs - (evidenceMs.get(name) ?? atMs)) / paceMs.rollout);
+  await world.untilCalm();
+  return world.row(since, {
+    name: 'analysis, verdicts',
+    per: 'models',
+    times: models,
+    figures: {
+      'evidence to verdict, p50, report intervals': quantile(intervals, 0.5),
+      'evidence to verdict, p99, report intervals': quantile(intervals, 0.99),
+    },
+  });
+}
+
+/** Every spec changes within a minute, all of them canaries. */
+export async function releaseDay(world: World): Promise<readonly Row[]> {
+  const { models } = world.order;
+  await startAll(world);
+  const [since, used] = [world.moment(), world.operator.usage().cpuSeconds];
+  await releaseAll(world, world.order.releaseMs);
+  const changedAt = secondsSince(since);
+  await world.until('every model to be in its canary step', () => countIn(world, inStep) >= models);
+  const { cpuSeconds, rssMiB, peakMiB } = world.operator.usage();
+  return [
+    world.row(since, {
+      name: 'releaseDay',
+      per: 'models',
+      times: models,
+      figures: {
+        'changed within, seconds': changedAt,
+        'all in their first step after, seconds': secondsSince(since),
+        'CPU seconds of the operator': cpuSeconds - used,
+        'CPU seconds of the API server': world.moment().serverCpu - since.serverCpu,
+        'RSS, MiB': rssMiB,
+        'peak RSS, MiB': peakMiB,
+      },
+    }),
+  ];
+}
+
+/** Ready pods vanish at once; their Deployments make new ones. */
+export async function nodeLost(world: World): Promise<readonly Row[]> {
+  const { models } = world.order;
+  await startAll(world);
+  const lost = Math.min(world.order.lost, models);
+  const [since, used] = [world.moment(), world.operator.usage().cpuSeconds];
+  await world.nodes.lose(lost);
+  await world.until('every pod to be ready again', () => world.nodes.readyPods >= models);
+  await world.until('every model to be ready again', () => world.models.cache.list().every(hasPod));
+  const seconds = secondsSince(since);
+  await world.untilCalm();
+  return [
+    world.row(since, {
+      name: 'nodeLost',
+      per: 'pods',
+      times: lost,
+      figures: {
+        'all ready again after, seconds': seconds,
+        'CPU seconds of the operator until quiet': world.operator.usage().cpuSeconds - used,
+      },
+    }),
+  ];
+}
+
+/** Models with one ready pod each, and a quiet operator. */
+async function startAll(world: World): Promise<void> {
+  const { models } = world.order;
+  await world.create(Array.from({ length: models }, (_, index) => canaryModel(modelName(index))));
+  world.operator.start();
+  await world.until('every model to be seen', () => world.models.cache.size === models);
+  await world.until('every model to have a stable revision', () =>
+    world.models.cache.list().every((model) => phaseOf(model) === 'Stable' && hasPod(model)),
+  );
+  await world.untilCalm();
+}
+
+async function releaseAll(world: World, overMs: number): Promise<void> {
+  const { models } = world.order;
+  const beganMs = performance.now();
+  for (let index = 0; index < models; index += 1) {
+    await world.sleep(Math.max(0, beganMs + (index * overMs) / models - performance.now()));
+    await world.change(modelName(index), newRevision('second'));
+  }
+}
+
+function countIn(world: World, phases: ReadonlySet<string>): number {
+  return world.models.cache.list().filter((model) => hasCandidate(model) && phases.has(phaseOf(model))).length;
+}
+
+function hasCandidate({ metadata, status }: BenchModel): boolean {
+  return status?.observedGeneration === metadata.generation && (metadata.generation ?? 0) > 1;
+}
+
+function hasPod({ status }: BenchModel): boolean {
+  return (status?.readyReplicas ?? 0) > 0;
+}
+
+function phaseOf({ status }: BenchModel): string {
+  return status?.rollout?.phase ?? '';
+}
+
+/** The uids of all pods that are not of their model's stable revision. */
+function candidatePods(world: World): ReadonlySet<string> {
+  const stable = new Map(
+    world.models.cache.list().map(({ metadata, status }) => [metadata.name, status?.stable?.revision]),
+  );
+  return new Set(
+    world.sidecars
+      .pods()
+      .filter((pod) => stable.get(pod.model) !== pod.revision)
+      .map(({ uid }) => uid),
+  );
+}

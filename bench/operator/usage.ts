@@ -1,0 +1,64 @@
+/**
+ * CPU time and memory of processes, from /proc (Linux).
+ * Owns: how the texts of /proc are read. A process that has ended uses nothing.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Linux reports CPU time in hundredths of a second (USER_HZ) on every architecture that Node runs on. */
+const ticksPerSecond = 100;
+
+export type Usage = {
+  readonly cpuSeconds: number;
+  /** Resident memory now and at its highest, in MiB. */
+  readonly rssMiB: number;
+  readonly peakMiB: number;
+};
+
+/** @param pids processes whose usage is added up */
+export function usageOf(pids: readonly number[]): Usage {
+  const parts = pids.map((pid) => ({
+    cpuSeconds: cpuSecondsIn(read(`/proc/${pid}/stat`)),
+    rssMiB: mebibytesIn(read(`/proc/${pid}/status`), 'VmRSS'),
+    peakMiB: mebibytesIn(read(`/proc/${pid}/status`), 'VmHWM'),
+  }));
+  const sum = (field: keyof Usage): number => parts.reduce((total, part) => total + part[field], 0);
+  return { cpuSeconds: sum('cpuSeconds'), rssMiB: sum('rssMiB'), peakMiB: sum('peakMiB') };
+}
+
+/** The processes of a session: the leader and all that it has started, unless one began a session of its own. */
+export function sessionOf(leader: number): readonly number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && sessionIn(read(`/proc/${name}/stat`)) === leader)
+    .map(Number);
+}
+
+/** User and system time of a `/proc/PID/stat`, in seconds. 0 for an empty text. */
+export function cpuSecondsIn(stat: string): number {
+  const fields = fieldsAfterName(stat);
+  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / ticksPerSecond;
+}
+
+/** The session's id in a `/proc/PID/stat`; undefined for an empty text. */
+export function sessionIn(stat: string): number | undefined {
+  const session = fieldsAfterName(stat)[3];
+  return session === undefined ? undefined : Number(session);
+}
+
+/** A field of a `/proc/PID/status`, in MiB. 0 where it is missing. */
+export function mebibytesIn(status: string, field: 'VmRSS' | 'VmHWM'): number {
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0) / 1024;
+}
+
+/** The name is in brackets and may contain spaces and brackets: `12 (a) b) S 1 12 12 …`. */
+function fieldsAfterName(stat: string): readonly string[] {
+  const end = stat.lastIndexOf(')');
+  return end < 0 ? [] : stat.slice(end + 2).split(' ');
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
