@@ -13,7 +13,7 @@ import { parseOnlyFlags } from '../lib/flags.ts';
 export type LocalConfig = {
   /** Path of the kubeconfig; absent: in the data folder. */
   readonly kubeconfig?: string;
-  /** Absent: a temporary folder that is removed at the end. */
+  /** Absent: a temporary folder that is removed when local mode ends. */
   readonly dataDir?: string;
   /** Name of a volume claim → an existing folder. */
   readonly volumes: ReadonlyMap<string, string>;
