@@ -33,14 +33,14 @@ import { modelPriority, reportPriority } from './priority.ts';
 import { ModelWatches } from './watches.ts';
 
 const clock = systemClock;
-/** Longest back-off of a failing pass, so that a rollout still meets its progress deadline. */
+/** The longest back-off of a failing pass. It is short enough for a rollout to meet its progress deadline. */
 const maxBackoffMs = 60_000;
 
 /** Dependencies that every part of the process shares. */
 type OperatorDeps = {
   readonly config: OperatorConfig;
   readonly client: KubeClient;
-  /** For the Lease only: a pause that the API server asks `client` for must not end the leadership. */
+  /** A client for the Lease only, so that a pause that the API server asks of `client` does not end the leadership. */
   readonly leaseClient: KubeClient;
   readonly registry: Registry;
   readonly logger: Logger;
@@ -80,7 +80,7 @@ async function operate(deps: OperatorDeps, stop: AbortSignal): Promise<ExitCode>
   }
 }
 
-/** Runs passes until the process is told to stop or loses the Lease. */
+/** Runs passes until the process is asked to stop or loses the Lease. */
 async function work(
   deps: OperatorDeps,
   parts: { readonly queue: WorkQueue; readonly watches: ModelWatches; readonly term: Term },

@@ -47,7 +47,7 @@ export type BatchPlan =
 /** When a plan is made. */
 export type PlanTime = {
   readonly nowMs: number;
-  /** When the last run of bulk requests began; -Infinity before the first one. */
+  /** When the last run of bulk requests began; -Infinity before the first such run. */
   readonly bulkRanAtMs: number;
 };
 

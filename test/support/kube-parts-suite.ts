@@ -86,7 +86,7 @@ function partsOf(clientNow: () => HttpKubeClient): void {
     );
   });
 
-  it('takes a field over only when told to', async () => {
+  it('takes a field over only with force', async () => {
     const client = clientNow();
     await client.apply(probes, probe('a', 1), { fieldManager: 'someone', force: true });
     await assert.rejects(client.apply(probes, probe('a', 2), { fieldManager: 'kube-test', force: false }), isConflict);

@@ -17,7 +17,7 @@ export type Write = {
   readonly after: ObjectDraft;
   readonly manager: string;
   readonly subresource?: Subresource;
-  /** Written to the writer's entry when the entry changes. */
+  /** The time of the write, which the writer's entry gets when the entry changes. */
   readonly time: string;
 };
 

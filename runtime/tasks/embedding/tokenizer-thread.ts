@@ -184,7 +184,7 @@ export class RequestReader {
       this.#held = undefined;
       for (const job of this.#jobs.keys()) this.#settle(job)?.reject(why);
     });
-    // The server's sockets keep the process alive; this thread must not.
+    // The server's sockets keep the process alive; this thread must not do so.
     worker.unref();
   }
 

@@ -36,7 +36,7 @@ export type Pace = {
 
 export const usualPace: Pace = { minBytesPerSecond: 1024, patienceMs: 5_000, crowdedBytesPerSecond: 32 * 1024 };
 const lookMs = 1_000;
-/** Bodies up to this size may take all of the budget, others three quarters. */
+/** Bodies up to this size may take all of the budget, larger bodies three quarters. */
 const smallBytes = 256 * 1024;
 const largeShare = 3 / 4;
 

@@ -245,7 +245,7 @@ describe('Reflector', () => {
     assert.deepEqual(told, ['added a', 'added b', 'deleted a', 'deleted b', 'added b']);
   });
 
-  it('goes on when a handler throws', async () => {
+  it('continues when a handler throws', async () => {
     const { kube, reflector, told, metrics } = await start();
     reflector.cache.subscribe(() => {
       throw new Error('oops');
@@ -257,7 +257,7 @@ describe('Reflector', () => {
     assert.match(await metrics(), /reflector_handler_faults_total\{type="things.test.dev"\} 3/);
   });
 
-  it('drops managed fields unless told what to keep', async () => {
+  it('drops managed fields unless a transform keeps them', async () => {
     const managed = { ...thing('m'), metadata: { name: 'm', namespace: 'default', managedFields: [{ manager: 'x' }] } };
     const dropping = await start((k) => k.put(things, managed));
     const keeping = await start((k) => k.put(things, managed), { transform: (one) => one });

@@ -6,12 +6,12 @@ import assert from 'node:assert/strict';
 import { labels, paths } from '../../../../api/names.ts';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
 import type { GoldenConfig, RuntimeConfig } from '../../../../api/runtime-config.ts';
-import { silentLogger } from '../../../../lib/log.ts';
 import { goldenLimitBytes } from '../../../../operator/golden/golden-set.ts';
 import type { ConfigMap } from '../../../../kube/kinds.ts';
 import { statusError } from '../../../../kube/client/kube-error.ts';
-import { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
+import type { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
 import { FakeCluster } from '../../../support/fake-cluster.ts';
+import { operatorOf } from '../../../support/operator-of.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
 type Gate = NonNullable<NonNullable<NonNullable<OnnxModelSpec['rollout']>['gates']>['golden']>;
@@ -39,16 +39,7 @@ class World {
       }
       return cluster.client.get(type, name, options);
     };
-    return new Reconciler({
-      client: { ...cluster.client, get },
-      caches: cluster.caches,
-      reports: (uid) => cluster.reportOf(uid),
-      clock: cluster.clock,
-      logger: silentLogger,
-      settings: { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' },
-      announce: () => {},
-      follow: () => {},
-    });
+    return operatorOf(cluster, { client: { ...cluster.client, get } });
   }
 
   apply(
@@ -169,7 +160,7 @@ describe('a golden set', () => {
     assert.deepEqual(world.asked, []);
   });
 
-  it("is generated when the spec has none, with the default limit or the user's", async () => {
+  it("is generated when the spec has no golden set, with the default limit or the user's", async () => {
     world.apply('ok', undefined);
     await world.live(10);
     assert.deepEqual(

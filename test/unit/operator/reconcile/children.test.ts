@@ -4,12 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
-import { silentLogger } from '../../../../lib/log.ts';
 import { statusError } from '../../../../kube/client/kube-error.ts';
 import type { KubeObject } from '../../../../api/kube-object.ts';
-import { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
+import type { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
 import { canonicalJson } from '../../../../lib/canonical-json.ts';
 import { FakeCluster } from '../../../support/fake-cluster.ts';
+import { operatorOf } from '../../../support/operator-of.ts';
 import { given } from '../../../support/given.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
@@ -91,17 +91,7 @@ class Stage {
         return this.cluster.client.get(...args);
       },
     } as typeof this.cluster.client;
-    const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
-    return new Reconciler({
-      client,
-      caches: this.cluster.caches,
-      reports: (uid) => this.cluster.reportOf(uid),
-      clock: this.clock,
-      logger: silentLogger,
-      settings,
-      announce: () => {},
-      follow: () => {},
-    });
+    return operatorOf(this.cluster, { client });
   }
 }
 
