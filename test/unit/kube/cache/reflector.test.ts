@@ -83,6 +83,19 @@ describe('Reflector', () => {
     assert.deepEqual([kube.calls.list, kube.calls.watch, reflector.synced], [1, 1, true]);
   });
 
+  it('stores only the objects to keep, and forgets one that is not to be kept any more', async () => {
+    const { kube, reflector, told } = await start((k) => k.put(things, thing('b', 'other')), {
+      keep: ({ data }) => data !== 'other',
+    });
+    kube.put(things, thing('c', 'other'));
+    kube.put(things, thing('a', 'other'));
+    kube.put(things, thing('b', 'ours'));
+    await kube.delete(things, { namespace: 'default', name: 'c' });
+    await settle();
+    assert.deepEqual(told, ['added a', 'deleted a', 'added b']);
+    assert.equal(reflector.cache.size, 1);
+  });
+
   it('reads a long list in pages', async () => {
     const { kube, reflector } = await start(
       (k) => {
