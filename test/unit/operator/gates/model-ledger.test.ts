@@ -16,8 +16,12 @@ const revisions = ['stable', 'candidate'] as const;
 const window = 9000;
 const begin = window - 12;
 const blocks = 36;
-/** Blocks of a ring; like a sidecar's, it holds more than five minutes. */
-const ring = 18;
+/**
+ * Blocks of a ring. As in production (30 min), it holds more than the interval of writes and the longest silence
+ * together: what is not stored yet is still in the ring.
+ */
+const ring = 24;
+const longestSilence = ring - keepEveryMs / 20_000 - 2;
 const shape: Shape = { first: begin, blocks, pods: 2, perBlock: 30, factor: 1, failures: 0.01, seed: 11 };
 const plan = planOf({ errors: { maxIncrease: '0.5%', max: '5%' } });
 const asked = { window, plan, require: 'Pass' } as const;
@@ -91,7 +95,7 @@ class Life {
    */
   #hearSome(n: number, at: number, heard: boolean): void {
     const must =
-      (this.#quiet[n] ?? 0) >= ring - 2 ||
+      (this.#quiet[n] ?? 0) >= longestSilence ||
       at === begin + blocks - 1 ||
       (n === this.#loss.pod && at === this.#loss.at - 1);
     if (this.#isThere(n, at) && (heard || must)) this.#hear(n, at);
