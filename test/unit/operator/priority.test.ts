@@ -63,6 +63,7 @@ describe('the priority of a change of a pod', () => {
   const calm: readonly { readonly name: string; readonly is: Priority }[] = [
     { name: 'lost its readiness at rest', is: podPriority(changed(true, false), modelIn('Stable')) },
     { name: 'became ready', is: podPriority(changed(false, true), modelIn('Analyzing')) },
+    { name: 'was not ready before', is: podPriority(changed(false, false), modelIn('Analyzing')) },
     { name: 'stays ready', is: podPriority(changed(true, true), modelIn('Analyzing')) },
     { name: 'is new', is: podPriority({ kind: 'added', now: pod(true) }, modelIn('Analyzing')) },
     { name: 'has no model', is: podPriority(changed(true, false), undefined) },
