@@ -45,7 +45,7 @@ export type Claim<R extends string = string> = {
 const messageLimit = 1024;
 
 /**
- * Replaces all conditions by the claimed ones. A type without a claim is removed.
+ * Replaces all conditions by the claimed conditions. A condition whose type has no claim is removed.
  *
  * @param at.now milliseconds since the epoch
  */

@@ -1,5 +1,5 @@
 /**
- * The metrics by which an answer is compared with the expected one, a row each.
+ * The metrics by which an answer is compared with the expected answer. Each metric has a row.
  *
  * Owns: name, score and limit of each metric, and which gates accept it. The schema and its rules, the runtime's
  *       config, the defaults, the sidecar and messages use the rows. runtime/quality/compare.ts compares two tensors.

@@ -46,7 +46,10 @@ export const fieldManager = 'onnx-operator';
 /** Ports of a pod; the entry Service and each revision's Service use `runtime` too. */
 export const ports = { runtime: 8080, sidecar: 8081, metrics: 8082, grpc: 9000 } as const;
 
-/** terminationGracePeriodSeconds of every pod: enough for 5 s without a new request and the end of current requests. */
+/**
+ * terminationGracePeriodSeconds of every pod: enough time for 5 s without new requests, and for current requests to
+ * end.
+ */
 export const terminationGraceSeconds = 60;
 
 /** Container names of a pod. */
@@ -82,9 +85,9 @@ export const env = {
 /**
  * Environment that native code reads when its process starts, before JavaScript runs.
  *
- * The thresholds of glibc are 4 MiB. With its defaults, much of the memory that ONNX Runtime frees is never returned to
- * the machine. With thresholds of a few hundred KiB, every run allocates its intermediate results page by page, which
- * doubled the run time of an encoder.
+ * The thresholds of glibc are 4 MiB. With glibc's defaults, much of the memory that ONNX Runtime frees is never
+ * returned to the machine. With thresholds of a few hundred KiB, every run allocates its intermediate results page by
+ * page, which doubled the run time of an encoder.
  */
 export const nativeEnvironment = {
   MALLOC_TRIM_THRESHOLD_: '4194304',

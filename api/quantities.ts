@@ -45,7 +45,8 @@ function exponentOf(unit: string): number {
 
 /**
  * @param value as in JSON, where an integer may be written without quotes
- * @returns the number that a quantity stands for (bytes of memory, cores of CPU), or undefined when it is not one
+ * @returns the number that a quantity stands for (bytes of memory, cores of CPU), or undefined when the value is not a
+ * quantity
  */
 export function parseQuantity(value: string | number): number | undefined {
   const parts = partsOf(String(value));

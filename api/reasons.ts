@@ -9,8 +9,8 @@ import type { ConditionType } from './conditions.ts';
 import { ownValue } from './record.ts';
 
 /**
- * How a decision's reason is written as an Event. `Warning` and `Milestone` Events are never dropped; `Normal` ones
- * have a budget for each model (kube/events/event-rules.ts); a `Silent` reason is only in the status.
+ * How a decision's reason is written as an Event. `Warning` and `Milestone` Events are never dropped; `Normal` Events
+ * have a budget for each model (kube/events/event-rules.ts). A `Silent` reason is only in the status.
  */
 export type EventClass = 'Warning' | 'Milestone' | 'Normal' | 'Silent';
 
@@ -24,9 +24,9 @@ export const sources = {
   rollout: { title: 'The course of a rollout', about: 'What the operator did, or waits for.' },
   promotion: { title: 'Promotions',
     about: 'How a revision became stable ([what proves it](../rollouts.md#what-proves-a-revision)).' },
-  rest: { title: 'At rest', about: 'One revision serves, and there is no rollout.' },
+  rest: { title: 'At rest', about: 'One revision serves, and no rollout is in progress.' },
   route: { title: 'Traffic', about: 'The traffic is not as decided, or its state is unknown.' },
-  condition: { title: 'Conditions alone', about: 'Reasons of a condition that are not reasons of a decision.' },
+  condition: { title: 'Reasons that only conditions have', about: 'These never appear in a decision or Event.' },
   verdict: { title: 'Undecided gates', about: 'Why a gate is `Undecided`: `status.rollout.gates[].reason`.' },
   client: { title: 'kubectl-onnx',
     about: 'What `wait` and `status` print before the operator has observed the present spec.' },
@@ -101,7 +101,7 @@ export const reasons = {
     todo:
       'Read the message. Often this version of ONNX Runtime does not support an operator or the opset of the model.' },
   WarmupTimeout: { from: ['pod'], event: 'Warning', says: 'Warm-up took longer than its timeout.',
-    todo: 'Raise `spec.warmup.timeout`, or check that a run of the model ends.' },
+    todo: 'Raise `spec.warmup.timeout`, or check that one run of the model finishes.' },
   PrepareFailed: { from: ['pod'], in: ['ArtifactReady'], event: 'Warning',
     says: 'The init container `prepare` failed with another error.',
     todo: "Read the container's termination message, which the condition's message quotes, and its log." },
@@ -120,7 +120,7 @@ export const reasons = {
     todo: 'Change the model or `spec.execution.providers`, or allow it with `spec.execution.fallbackPolicy`.' },
   GoldenFailed: { from: ['check'], event: 'Warning',
     says: 'The answers to the golden set or to generated inputs differ too much from the expected ones.',
-    todo: 'Check the model; if its answers are meant to differ, give `spec.rollout.gates.golden` a set of its own.' },
+    todo: 'Check the model; if the new answers are intended, set `spec.rollout.gates.golden` to your own golden set.' },
   GoldenSetMissing: { from: ['check', 'pod'], event: 'Warning',
     says: 'The ConfigMap of the golden set does not exist, or has no key for it.',
     todo: 'Create the ConfigMap of `spec.rollout.gates.golden.configMapRef`. The operator retries every 5 seconds.' },
@@ -166,7 +166,7 @@ export const reasons = {
     says: 'No pod of a revision has reported for a minute, so the gates cannot judge.',
     todo: 'Check the sidecars, and the network between the operator and the pods.' },
   StableUnhealthy: { from: ['rollout'], event: 'Warning',
-    says: 'The stable revision has no ready pod, or exceeds a limit itself.',
+    says: 'The stable revision has no ready pod, or exceeds an absolute limit.',
     todo: 'Repair the stable revision, or `kubectl-onnx promote`.' },
   WeightConflict: { from: ['rollout'], event: 'Warning',
     says: 'Another writer repeatedly changes the weights of the route.',
@@ -183,7 +183,7 @@ export const reasons = {
   PromotedByRequest: { from: ['rollout'], event: 'Normal',
     says: '`spec.rollout.promoteRevision` gives the candidate all the traffic.', todo: 'Nothing.' },
   Waking: { from: ['rollout'], event: 'Normal',
-    says: 'The checks begin for a revision that became stable while there were no pods.',
+    says: 'The checks begin for a revision that became stable while the model had no pods.',
     todo: 'Nothing.' },
   LateRollback: { from: ['rollout'], event: 'Warning',
     says: 'The pods of the new stable revision did not stay ready; the old revision serves again.',
@@ -192,7 +192,7 @@ export const reasons = {
     says: "The candidate's pods were not ready within the deadline.",
     todo: 'Check its pods, or raise `spec.rollout.progressDeadline`.' },
   WeightDrift: { from: ['rollout'], event: 'Warning',
-    says: 'Another writer changed the HTTPRoute, and the operator restored it. Only an Event.',
+    says: 'Another writer changed the HTTPRoute, and the operator restored it. This reason appears only in an Event.',
     todo: 'Find the writer in the `managedFields` of the HTTPRoute.' },
   Draining: { from: ['rollout'], event: 'Silent', says: 'The new revision serves; the old one finishes its requests.',
     todo: 'Nothing.' },
@@ -202,8 +202,8 @@ export const reasons = {
   Pinned: { from: ['promotion', 'rest'], event: 'Milestone',
     says: '`spec.rollout.pinRevision` decides which revision serves.',
     todo: '`kubectl-onnx unpin` ends it.' },
-  Asleep: { from: ['promotion'], event: 'Milestone', says: 'The revision became stable while `spec.replicas` was 0.',
-    todo: 'Nothing; its checks run when there are pods.' },
+  Asleep: { from: ['promotion'], event: 'Silent', says: 'The revision became stable while `spec.replicas` was 0.',
+    todo: 'Nothing; its checks run when the model has pods.' },
   Woken: { from: ['promotion'], event: 'Milestone',
     says: 'A revision that was Asleep passed its checks before traffic.', todo: 'Nothing.' },
   Forced: { from: ['promotion'], event: 'Warning',
@@ -216,7 +216,7 @@ export const reasons = {
     todo: 'Watch it; give the gates more traffic or time.' },
   StableLost: { from: ['promotion'], event: 'Warning',
     says:
-      'The stable revision had no ready pod or exceeded a limit itself; the gates that compare with it were skipped.',
+      'The stable revision had no ready pod or exceeded an absolute limit; gates that compare with it were skipped.',
     todo: 'Watch it.' },
 
   UpToDate: { from: ['rest'], event: 'Silent', says: 'The wanted revision serves with all its pods.',

@@ -37,9 +37,9 @@ export const pairSources = ['Replay', 'Probe', 'Shadow'] as const;
 export type PairSource = (typeof pairSources)[number];
 
 /**
- * Buckets of the ratio of service times, the candidate's divided by stable's: 2 % wide, from 1/50 to 50. A ratio of 1
- * is in the middle of a bucket; ratios outside the range count in the first or last bucket. The base is 1.02^-197.5, as
- * a constant so that every version has the same value.
+ * Buckets of the ratio of service times: the candidate's time divided by stable's time. They are 2 % wide, from 1/50 to
+ * 50. A ratio of 1 is in the middle of a bucket; ratios outside the range count in the first or last bucket. The base
+ * is 1.02^-197.5, written as a constant so that every version has the same value.
  */
 export const ratioBuckets = { growth: 1.02, base: 0.020020092374486417, most: 396 } as const;
 
@@ -54,8 +54,8 @@ export const maxProbesPerMinute = 60;
 
 /**
  * Query parameters of `GET /report`, by which the operator controls a sidecar. Level-triggered: each request has all
- * parameters, and an absent one switches its function off. All but `blocksFrom` need the revision's token
- * (api/access.ts).
+ * parameters, and an absent parameter switches its function off. All parameters except `blocksFrom` need the revision's
+ * token (api/access.ts).
  */
 export const reportQuery = {
   /** Report only blocks from this index on. */
@@ -101,14 +101,14 @@ const amount = (): ReturnType<typeof c.number> => c.number({ min: 0 });
 const countsByWord = () => c.table(c.count(), { keys: '^\\w{1,64}$', max: 64 });
 
 const scaleFields = {
-  base: c.number({ above: 0 }).doc('Upper bound of bucket 0, in seconds; of a ratio, in its own unit.'),
+  base: c.number({ above: 0 }).doc('Upper bound of bucket 0: in seconds for a time, without a unit for a ratio.'),
   growth: c.number({ above: 1 }).doc('Ratio of neighbouring bounds; 1.02 is 2 % relative width.'),
 };
 const histogram = k.object({
   ...scaleFields,
   counts: c
     .table(c.count(), { keys: '^\\d{1,5}$', max: maxBuckets })
-    .doc('Bucket index to count. Bucket i counts values in (base × growth^(i-1), base × growth^i].'),
+    .doc('Number of values by bucket index. Bucket i counts values in (base × growth^(i-1), base × growth^i].'),
 });
 
 /** Ratios of service times. Only one scale is accepted, so that histograms can be added. */
@@ -117,7 +117,7 @@ const ratios = c.ruled(
     ...scaleFields,
     counts: c
       .table(c.count(), { keys: '^\\d{1,3}$', max: ratioBuckets.most + 1 })
-      .doc('Bucket index to count. 1 is as fast as stable.'),
+      .doc('Number of values by bucket index. Ratio 1 means as fast as stable.'),
   }),
   ({ base, growth }) =>
     base === ratioBuckets.base && growth === ratioBuckets.growth
@@ -128,7 +128,7 @@ const ratios = c.ruled(
 /** Counts of one tier and size class. */
 const classFields = {
   tier: word().doc("The requests' tier: `default` for interactive requests, or `bulk`."),
-  sizeClass: amount().doc('Power of two of input elements (tokens for text) that bounds the class from above.'),
+  sizeClass: amount().doc('Upper bound of the class: a power of two of input elements (tokens for text).'),
   latency: histogram.doc('How long the requests took, in seconds.'),
   ok: c.count().doc('Requests that were answered.'),
   errors: countsByWord().doc(

@@ -90,6 +90,12 @@ export const uriForms = [
   .map((examples) => examples.join(', '))
   .join('; in local mode also ');
 
+/** The URIs that `serve` accepts without a digest. It has no volume claims. */
+export const serveForms = forms
+  .filter(({ example, needsDigest }) => needsDigest !== true && volumeClaimOf(example) === undefined)
+  .map(({ example }) => example)
+  .join(', ');
+
 /** "https://, npm: or pvc://", for messages about a URI that cannot be used. */
 export const usableStarts = forms
   .filter(({ row, needsDigest }) => row.localOnly !== true && needsDigest !== true)

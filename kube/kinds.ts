@@ -1,7 +1,7 @@
 /**
  * The Kubernetes objects that the operator reads, and their resource types.
  * Owns: which fields of other controllers' objects the operator relies on. Every field that a server may omit is
- * optional. Plain JSON, times as strings.
+ * optional. Objects are plain JSON with times as strings.
  */
 import { AppError } from '../api/errors.ts';
 import { api } from '../api/names.ts';

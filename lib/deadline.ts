@@ -8,7 +8,7 @@ import type { Clock } from './clock.ts';
 
 export type Deadline = {
   readonly signal: AbortSignal;
-  /** True when the time ran out first; false when the parent was aborted first, or while the work goes on. */
+  /** True when the time ran out first; false when the parent was aborted first, or while the work continues. */
   expired(): boolean;
   /** Must always be called when the work is over. */
   dispose(): void;

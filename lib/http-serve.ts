@@ -1,7 +1,7 @@
 /**
  * Runs an express application as an HTTP server.
- * Owns: listening, and closing within a bounded time: idle connections at once, busy ones when they finish or when the
- * time is up.
+ * Owns: listening, and closing within a bounded time: idle connections at once, busy connections when they finish or
+ * when the time is up.
  * Limits: headers 16 KiB, 10 s to send them, 60 s for a whole request, 30 s without progress in sending an answer.
  * Beyond `maxConnections` the longest idle connection is closed.
  */
@@ -65,7 +65,7 @@ export async function serveHttp(
           ? new AppError('PORT_TAKEN', { address, port }, { cause: error })
           : new AppError(
               'BAD_CONFIG',
-              { where: `${address}:${port}`, problem: `cannot listen on that address: ${messageOf(error)}` },
+              { where: `${address}:${port}`, problem: `cannot listen on this address: ${messageOf(error)}` },
               { cause: error },
             ),
       );

@@ -29,7 +29,10 @@ const repository = join(import.meta.dirname, '..');
 const endGraceMs = 3000;
 
 export type LocalClusterDeps = {
-  /** Absent: a temporary folder that is removed at the end. Only a given folder keeps its state across restarts. */
+  /**
+   * Absent: a temporary folder that is removed when local mode ends. Only a given folder keeps its state across
+   * restarts.
+   */
   readonly dataDir?: string;
   /** Absent: `kubeconfig` in the data folder. */
   readonly kubeconfig?: string;

@@ -1,6 +1,6 @@
 /**
  * Local mode's configuration: flags and environment, read once, frozen.
- * Owns: the flags, their defaults, and the messages for wrong ones. Other files in local/ do not read process.argv or
+ * Owns: the flags, their defaults, and the messages for wrong flags. Other files in local/ do not read process.argv or
  * process.env.
  */
 import { statSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { parseOnlyFlags } from '../lib/flags.ts';
 export type LocalConfig = {
   /** Path of the kubeconfig; absent: in the data folder. */
   readonly kubeconfig?: string;
-  /** Absent: a temporary folder that is removed at the end. */
+  /** Absent: a temporary folder that is removed when local mode ends. */
   readonly dataDir?: string;
   /** Name of a volume claim → an existing folder. */
   readonly volumes: ReadonlyMap<string, string>;
@@ -34,8 +34,7 @@ that runs pods as processes, a router for Services, and the operator. Prints one
   --kubeconfig FILE     where to write the kubeconfig (default: kubeconfig in the data folder)
   --data DIR            keeps all state in this folder, across restarts (default: a temporary folder, removed at the \
 end)
-  --volume CLAIM=DIR    lets the PersistentVolumeClaim CLAIM stand for this folder; made in namespace default; may be \
-repeated
+  --volume CLAIM=DIR    creates PersistentVolumeClaim CLAIM in namespace default, backed by folder DIR; may be repeated
   --port N              port of the API on 127.0.0.1 (default: any free one)
   --no-operator         without the operator; run it with "npm run operator -- --kubeconfig FILE --service-address \
 ClusterIP",

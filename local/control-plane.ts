@@ -52,7 +52,7 @@ export type ControlPlaneDeps = {
   readonly machineEnv?: Readonly<Record<string, string>>;
   /** Absent: the same values as in the real kubelet. */
   readonly backoff?: BackoffLimits;
-  /** The node's capacity; absent: the machine's. */
+  /** The node's capacity; absent: the capacity of the machine. */
   readonly capacity?: Capacity;
   /** `watch`: enforce memory limits without control groups even where they are available. */
   readonly limits?: 'auto' | 'watch';

@@ -2,7 +2,7 @@
  * The operator's configuration, read once from flags and environment, then frozen.
  *
  * Owns: the flags, their defaults, and the error messages for wrong values. No other file in operator/ reads
- *       process.argv or process.env.
+ * process.argv or process.env.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -16,7 +16,7 @@ import packageJson from '../package.json' with { type: 'json' };
 
 export type OperatorConfig = {
   readonly kubeconfig?: string;
-  /** Watch only models of this namespace; absent: all namespaces. */
+  /** The only namespace whose models are watched; absent: all namespaces. */
   readonly namespace?: string;
   /** Namespace of the Lease. */
   readonly leaseNamespace: string;
@@ -27,7 +27,7 @@ export type OperatorConfig = {
   readonly serviceAddress: 'DNS' | 'ClusterIP';
   readonly settleMs: number;
   readonly workers: number;
-  /** The operator's own limit of requests to the API server, without those for its Lease; qps 0: no limit. */
+  /** The operator's own limit of requests to the API server. Requests for its Lease do not count. qps 0: no limit. */
   readonly apiLimits: ThrottleLimits;
   /** Address of /metrics, /healthz and /readyz; absent: they are not served. */
   readonly listen?: { readonly host: string; readonly port: number };
@@ -101,7 +101,7 @@ export function defaultImage(): string {
   return `onnx-operator/runtime:${packageJson.version}`;
 }
 
-/** Reports a mistyped path here; later it would appear as a failed connection. */
+/** Report a mistyped path here, because later it would look like a failed connection. */
 function readable(path: string | undefined): string | undefined {
   if (path !== undefined && !existsSync(path)) throw new AppError('FILE_UNREADABLE', { path, why: 'no such file' });
   return path;

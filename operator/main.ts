@@ -1,178 +1,26 @@
 /**
- * The operator's process: reads flags, connects the parts, runs them.
+ * The operator's process: starts over with the flags that it needs, then loads the program.
  *
- * Owns: the order of start and shutdown. A standby replica fills its caches, so that a takeover is quick; only the
- *       leader runs passes. Shutdown ends passes, then flushes Events, then releases the Lease.
- *       Exit code 3: the Lease was lost.
+ * Owns: nothing but that order. The program is imported only by the process that runs it, because loading takes most of
+ *       a start.
  */
 import '../scripts/node-guard.cjs';
-import { aborted } from '../lib/abort.ts';
-import { systemClock } from '../lib/clock.ts';
-import { serveHttp, type HttpServer } from '../lib/http-serve.ts';
-import { exitCodes, run, type ExitCode } from '../lib/lifecycle.ts';
-import { createLogger, type Logger } from '../lib/log.ts';
-import { collectProcess, createRegistry, type Registry } from '../lib/metrics.ts';
-import { operatorHelp, readOperatorConfig, type OperatorConfig } from './config.ts';
-import { Gatekeeper } from './gates/gatekeeper.ts';
-import { loadAccess } from '../kube/client/access.ts';
-import { Controller } from '../kube/controller/controller.ts';
-import { EventRecorder } from '../kube/events/events.ts';
-import { fencedClient } from '../kube/client/fenced-client.ts';
-import { cachesHeard, cachesSynced, healthApp } from '../kube/controller/health.ts';
-import { HttpKubeClient } from '../kube/client/http-client.ts';
-import type { KubeClient } from '../kube/client/kube-client.ts';
-import { LeaderElector, type Term } from '../kube/controller/leader.ts';
-import { defaultRateLimits } from '../kube/client/rate-limit.ts';
-import { WorkQueue } from '../kube/controller/workqueue.ts';
-import { Reconciler } from './reconcile/reconcile.ts';
-import { createReportClient } from './reports/report-client.ts';
-import { ReportPuller } from './reports/puller.ts';
-import { RolloutMetrics } from './reconcile/rollout-metrics.ts';
-import { announceTo, followWith } from './reconcile/notify.ts';
-import { modelPriority, reportPriority } from './priority.ts';
-import { ModelWatches } from './watches.ts';
+import { join } from 'node:path';
+import { wantedStart } from './start-flags.ts';
 
-const clock = systemClock;
-/** Longest back-off of a failing pass, so that a rollout still meets its progress deadline. */
-const maxBackoffMs = 60_000;
+/** Beside the installed packages, so that only the owner of the program can write the code that it runs. */
+const cacheFolder = join(import.meta.dirname, '..', 'node_modules', '.cache', 'compiled');
 
-/** Dependencies that every part of the process shares. */
-type OperatorDeps = {
-  readonly config: OperatorConfig;
-  readonly client: KubeClient;
-  /** For the Lease only: a pause that the API server asks `client` for must not end the leadership. */
-  readonly leaseClient: KubeClient;
-  readonly registry: Registry;
-  readonly logger: Logger;
-};
-
-async function operate(deps: OperatorDeps, stop: AbortSignal): Promise<ExitCode> {
-  const { config, client, registry, logger } = deps;
-  const queue = new WorkQueue({
-    name: 'onnxmodel',
-    clock,
-    registry,
-    limits: { ...defaultRateLimits, maxMs: maxBackoffMs },
-    priorityOf: (key) => modelPriority(watches.model(key)),
-  });
-  const watches: ModelWatches = new ModelWatches({
-    client,
-    clock,
-    registry,
-    logger,
-    onChange: (key, atLeast) => queue.add(key, atLeast),
-    ...(config.namespace === undefined ? {} : { namespace: config.namespace }),
-  });
-  const ended = new AbortController();
-  const server = await serveHealth(deps, watches);
-  const watching = watches.run(ended.signal);
-  try {
-    const term = await lead(deps, stop);
-    await Promise.race([watches.whenSynced(), aborted(stop)]);
-    if (term === undefined || stop.aborted) return exitCodes.ok;
-    logger.info('operator ready', { namespace: config.namespace ?? 'all' });
-    return await work(deps, { queue, watches, term }, stop);
-  } finally {
-    ended.abort();
-    await watching;
-    await server?.close(1000);
-  }
-}
-
-/** Runs passes until the process is told to stop or loses the Lease. */
-async function work(
-  deps: OperatorDeps,
-  parts: { readonly queue: WorkQueue; readonly watches: ModelWatches; readonly term: Term },
-  stop: AbortSignal,
-): Promise<ExitCode> {
-  const { config, registry, logger } = deps;
-  const { queue, watches, term } = parts;
-  const client = fencedClient(deps.client, () => term.isCurrent());
-  const reportClient = createReportClient();
-  const puller = new ReportPuller({ fetch: reportClient.fetch, clock, logger, registry });
-  puller.onChange((key, report) => queue.add(key, reportPriority(report, watches.model(key))));
-  const gates = new Gatekeeper({
-    heardAtMs: (uid) => puller.heardAtMs(uid),
-    hearAnew: (key) => puller.hearAnew(key),
-    logger,
-  });
-  const metrics = new RolloutMetrics(registry, (uid) => puller.silence(uid) !== undefined);
-  puller.onReport((key, podName, report) => {
-    gates.hear(key, podName, report);
-    metrics.reportReceived();
-  });
-  const events = new EventRecorder({
-    client,
-    clock,
-    registry,
-    logger,
-    controller: 'onnx-operator.dev/operator',
-    instance: config.identity,
-  });
-  const reconciler = new Reconciler({
-    client,
-    caches: watches,
-    reports: (uid) => puller.latest(uid)?.report,
-    settings: config,
-    gates,
-    clock,
-    logger,
-    announce: announceTo(events),
-    follow: followWith(puller),
-    measure: (key, pass) => metrics.measure(key, pass),
-  });
-  const controller = new Controller({
-    name: 'onnxmodel',
-    queue,
-    reconcile: (key, signal) => reconciler.reconcile(key, signal),
-    clock,
-    registry,
-    logger,
-    workers: config.workers,
-  });
-  await controller.run(AbortSignal.any([stop, term.lost]));
-  puller.close();
-  reportClient.close();
-  await events.close(2000);
-  await term.release();
-  return term.lost.aborted ? exitCodes.lostLeadership : exitCodes.ok;
-}
-
-/** @returns undefined when the process is stopped before it becomes the leader */
-async function lead(
-  { config, leaseClient, registry, logger }: OperatorDeps,
-  stop: AbortSignal,
-): Promise<Term | undefined> {
-  if (!config.leaderElection)
-    return { lost: new AbortController().signal, isCurrent: () => true, release: () => Promise.resolve() };
-  const lease = { namespace: config.leaseNamespace, name: 'onnx-operator' };
-  return new LeaderElector({ client: leaseClient, clock, registry, logger, lease, identity: config.identity }).campaign(
-    stop,
+/** Re-executes itself (execve); the process id stays the same. An image passes the flags from the start. */
+function startOver(): void {
+  const wanted = wantedStart({ execArgv: process.execArgv, env: process.env }, cacheFolder);
+  if (wanted === undefined || process.execve === undefined) return;
+  process.execve(
+    process.execPath,
+    [process.execPath, ...wanted.execArgv, ...process.argv.slice(1)],
+    wanted.env as NodeJS.ProcessEnv,
   );
 }
 
-async function serveHealth({ config, registry }: OperatorDeps, watches: ModelWatches): Promise<HttpServer | undefined> {
-  if (config.listen === undefined) return undefined;
-  const app = healthApp({
-    registry,
-    live: { watches: cachesHeard({ watches }) },
-    ready: { caches: cachesSynced({ watches }) },
-  });
-  return serveHttp(app, config.listen.host, config.listen.port);
-}
-
-const boot = createLogger('operator');
-await run(boot, async (stop) => {
-  const config = readOperatorConfig(process.argv.slice(2));
-  if (config === 'help') {
-    process.stdout.write(operatorHelp);
-    return exitCodes.ok;
-  }
-  const logger = createLogger('operator', config.logLevel);
-  const registry = createRegistry();
-  collectProcess(registry);
-  const access = await loadAccess(config.kubeconfig === undefined ? {} : { kubeconfig: config.kubeconfig }, clock);
-  const shared = { access, clock, registry, name: 'onnx-operator' };
-  const client = new HttpKubeClient({ ...shared, limits: config.apiLimits });
-  return operate({ config, client, leaseClient: new HttpKubeClient(shared), registry, logger }, stop);
-});
+startOver();
+await import('./operate.ts');

@@ -1,10 +1,10 @@
 /**
- * How urgent a pass of a model is, from its stored status and from what was heard of it.
+ * How urgent a pass of a model is, by its stored status and by the event that caused the pass.
  *
  * Owns: the priority of each source of work. A rollback comes before a promotion, a promotion before housekeeping:
- *       resyncs, the status of models at rest, the deletion of old revisions.
+ * resyncs, the status of models at rest, the deletion of old revisions.
  * Limits: whether a report fails a gate is known only after the pass. A report counts as urgent when it has failed
- *         requests or disagreements; one that shows only a higher latency has the priority of a promotion.
+ * requests or disagreements. A report that shows only a higher latency has the priority of a promotion.
  * Pure.
  */
 import type { OnnxModel } from '../api/onnxmodel.ts';
@@ -18,15 +18,15 @@ type Rollout = NonNullable<NonNullable<OnnxModel['status']>['rollout']>;
 
 /** Phases in which a candidate may have traffic that it could lose. */
 const sharing: ReadonlySet<string | undefined> = new Set(['Shifting', 'Analyzing', 'Paused', 'Promoting', 'Aborting']);
-/** Phases in which a model waits for no decision: its passes only keep up what was decided. */
+/** Phases in which a model does not wait for a decision. Its passes only maintain the decided state. */
 const resting: ReadonlySet<string | undefined> = new Set(['Stable', 'Failed', 'Settling']);
 
-/** @param model as in the cache; undefined: it was deleted */
+/** @param model the model in the cache; undefined: it was deleted */
 export function modelPriority(model: OnnxModel | undefined): Priority {
   if (model === undefined) return 'low';
   const { rollout } = model.status ?? {};
   if (rollout?.phase === 'Aborting' || hasLostPods(rollout)) return 'urgent';
-  // An abort by a person is a change of the spec too.
+  // A change of the spec is urgent, because it may be an abort by a user.
   if (isNewSpec(model)) return isSharing(model) ? 'urgent' : 'normal';
   return resting.has(rollout?.phase) ? 'low' : 'normal';
 }

@@ -1,9 +1,9 @@
 /**
  * Watches every resource type that the operator reads, and maps each change to the keys of the models it affects.
  *
- * Owns: one reflector per type, the index by model, and the map from object to model key. Children are selected by
- *       the managed-by label, so that the caches hold only the operator's objects. Gateways, which other parties
- *       own, are read for their addresses.
+ * Owns: one reflector per type, the index by model, and the map from object to model key. Children are selected by the
+ * managed-by label, so that the caches hold only the operator's objects. Gateways belong to other owners; the operator
+ * reads their addresses.
  */
 import { fieldManager, labels } from '../api/names.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
@@ -28,7 +28,7 @@ import type { Priority } from '../kube/controller/fair-queue.ts';
 import { Reflector, type ReflectorDeps } from '../kube/cache/reflector.ts';
 import type { ResourceType } from '../kube/client/resource-type.ts';
 import type { Caches } from './see/seen.ts';
-import { keepForeignEntries } from './reconcile/foreign-fields.ts';
+import { KeptObjects } from './reconcile/kept-objects.ts';
 import { podPriority } from './priority.ts';
 import { OptionalWatch, type TypePresence } from '../kube/cache/optional-watch.ts';
 
@@ -38,7 +38,7 @@ export type ModelWatchDeps = {
   readonly registry: Registry;
   readonly logger: Logger;
   readonly namespace?: string;
-  /** Called with the key of each model that a change affects; with a priority when the change itself is urgent. */
+  /** Called with the key of each model that a change affects. A change that is urgent by itself has a priority, too. */
   readonly onChange: (key: string, atLeast?: Priority) => void;
 };
 
@@ -59,20 +59,21 @@ export class ModelWatches implements Caches {
 
   constructor(deps: ModelWatchDeps) {
     this.#deps = deps;
-    this.#models = new Reflector({ ...scopeOf(deps), type: onnxModels });
+    const kept = new KeptObjects();
+    this.#models = new Reflector({ ...scopeOf(deps), type: onnxModels, transform: kept.model });
     this.#models.cache.subscribe((change) => this.#tell(change, (model) => [keyOf(model.metadata)]));
-    this.#pods = this.#children(pods, podPriority);
-    this.#deployments = this.#children(deployments);
-    this.#services = this.#children(services);
-    this.#configMaps = this.#children(configMaps);
-    this.#controllerRevisions = this.#children(controllerRevisions);
+    this.#pods = this.#children(pods, kept.pod, podPriority);
+    this.#deployments = this.#children(deployments, kept.deployment);
+    this.#services = this.#children(services, kept.service);
+    this.#configMaps = this.#children(configMaps, kept.child);
+    this.#controllerRevisions = this.#children(controllerRevisions, kept.controllerRevision);
     const tellRouted = (): void => this.#tellRouted(() => true);
     this.#httpRoutes = new OptionalWatch(
-      { ...this.#scopeOfChildren(), transform: keepForeignEntries<HttpRoute>, type: httpRoutes },
+      { ...this.#scopeOfChildren(), transform: kept.child, type: httpRoutes },
       tellRouted,
     );
     this.#httpRoutes.cache.subscribe((change) => this.#tell(change, modelKeysOf));
-    this.#gateways = new OptionalWatch({ ...scopeOf(deps), type: gateways }, tellRouted);
+    this.#gateways = new OptionalWatch({ ...scopeOf(deps), transform: kept.gateway, type: gateways }, tellRouted);
     this.#gateways.cache.subscribe((change) =>
       this.#tellRouted((name) => name === ('now' in change ? change.now : change.before).metadata.name),
     );
@@ -92,7 +93,7 @@ export class ModelWatches implements Caches {
     return this.#all().every((reflector) => reflector.synced);
   }
 
-  /** Milliseconds since the last message of the least recently heard watch. */
+  /** Milliseconds since the last message of the watch that has been silent the longest. */
   get silentMs(): number {
     return Math.max(...this.#all().map((reflector) => reflector.silentMs));
   }
@@ -146,10 +147,12 @@ export class ModelWatches implements Caches {
     ];
   }
 
-  #children<T extends KubeObject>(type: ResourceType<T>, priorityOf?: PriorityOfChange<T>): Reflector<T> {
-    // Pods need no managedFields: the operator corrects only their serving mark.
-    const transform = type.kind === pods.kind ? {} : { transform: keepForeignEntries<T> };
-    const reflector = new Reflector({ ...this.#scopeOfChildren<T>(), ...transform, type });
+  #children<T extends KubeObject>(
+    type: ResourceType<T>,
+    transform: (object: T, before: T | undefined) => T,
+    priorityOf?: PriorityOfChange<T>,
+  ): Reflector<T> {
+    const reflector = new Reflector({ ...this.#scopeOfChildren<T>(), transform, type });
     reflector.cache.subscribe((change) => this.#tell(change, modelKeysOf, priorityOf));
     return reflector;
   }

@@ -25,8 +25,8 @@ import { completeConfig } from './config/serve-file.ts';
 const configLimitBytes = 1 << 20;
 
 /**
- * Re-executes itself (execve) with the required environment variables; the process id stays the same. In a pod they are
- * set from the start.
+ * Re-executes itself (execve) with the required environment variables; the process id stays the same. In a pod, these
+ * variables are set from the start.
  */
 function startOver(): void {
   const missing = Object.entries(nativeEnvironment).filter(([name]) => process.env[name] === undefined);
@@ -64,7 +64,7 @@ async function serve(settings: ServeSettings, logger: Logger, stop: AbortSignal)
     },
   );
   if (prepared === undefined) return exitCodes.interrupted;
-  for (const note of prepared.notes) logger.warn('model was prepared with a note', { note });
+  for (const note of prepared.notes) logger.warn('model prepared with a warning', { note });
   const { serveModel } = await import('./serve/serve-model.ts');
   return serveModel(
     {

@@ -6,7 +6,7 @@
  *       CEL rules over unbounded values.
  */
 
-/** `published` has the fields that work; `whole` also has the planned ones, to test them on a real API server. */
+/** `published` has the fields that work; `whole` also has the planned fields, to test them on a real API server. */
 export type SchemaStage = 'published' | 'whole';
 /** Whether an object must have the field, may have it, or will have it in a later version. */
 export type Presence = 'required' | 'optional' | 'planned';

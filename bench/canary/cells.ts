@@ -106,7 +106,7 @@ function windowOf(judge: JudgeName, scenario: Scenario, requestsPerMinute: numbe
   return { ...window, judge, scenario, requestsPerMinute, share: 0.5, historyMinutes: 0, what };
 }
 
-/** Whole rollouts in addition to those of identical revisions with a route. */
+/** Further whole rollouts, in addition to rollouts of identical revisions with a route. */
 function wholeCells(): readonly Cell[] {
   const { cold, lasting, longCold, machines, mixed, oneToFour, queues, storms, unseenSlower } = unseen;
   const { failing, identical, quiet, slower } = seen;

@@ -1,6 +1,6 @@
 /**
  * Aggregates simulated counts into blocks, as the sidecars' reports do.
- * Owns: the fold from slices of the simulated service to the judge's cells.
+ * Owns: adding up slices of the simulated service to the judge's cells.
  */
 import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { addCount, emptyHistogram, reportScale } from '../../operator/analysis/log-histogram.ts';

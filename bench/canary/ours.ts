@@ -17,8 +17,8 @@ export type Outcome = { readonly rolledBack: boolean; readonly candidateRequests
 export type WindowSetting = { readonly weight: number; readonly minutes: number; readonly historyMinutes: number };
 
 /**
- * Simulates one window until a gate fails. When the scenario's machines do not differ, the judge is told that they are
- * shared; one pod of each revision is therefore enough.
+ * Simulates one window until a gate fails. When the scenario's machines do not differ, the judge assumes that both
+ * revisions share them. One pod of each revision is then enough.
  *
  * @param window historyMinutes: minutes with stable alone before the window, from which noise is estimated
  */

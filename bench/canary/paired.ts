@@ -140,8 +140,8 @@ export function runPaired(
 }
 
 /**
- * Simulates one rollout. `failedAt` is the minute of the rollback, `shownAt` the minute of the first Pass; Infinity
- * when there was none.
+ * Simulates one rollout. `failedAt` is the minute of the rollback, `shownAt` the minute of the first Pass; either is
+ * Infinity when it did not occur.
  */
 function runOnce(
   world: PairedWorld,

@@ -88,8 +88,9 @@ export function rollOut(world: World, setting: RolloutSetting): Outcome {
 }
 
 /**
- * The bounds of a window are compared with the true value after these slices, which are just after these minutes.
- * Bounds cost three times as much as verdicts, and they change less and less.
+ * The bounds of a window are compared with the true value only after these numbers of slices. Each is just after a
+ * whole number of minutes. Bounds cost three times as much as verdicts, and they change more slowly as the window
+ * grows.
  */
 const seenAfterMinutes = [2, 5, 10, 20];
 const seenAt: ReadonlySet<number> = new Set(seenAfterMinutes.map((minute) => (minute * 60) / sliceSeconds + 1));
@@ -104,7 +105,7 @@ class Course {
   readonly #plan: GatePlan;
   readonly #began: number;
   readonly #slowFrom: number;
-  /** Stable's counts: first those of the history before the rollout, then those of each window. */
+  /** Stable's counts: first the counts of the history before the rollout, then the counts of each window. */
   readonly #stable: Cell[] = [];
   readonly #seen = { requests: 0, failures: 0, slow: 0 };
   readonly #stepMinutes: number[] = [];

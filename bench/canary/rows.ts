@@ -22,8 +22,8 @@ export type Row = {
    */
   readonly falseRollbackRate: number | null;
   /**
-   * Share of runs that found the regression, and the medians of the candidate's requests and minutes until then; null
-   * when there was no regression.
+   * Share of runs that found the regression, and the medians of the candidate's requests and minutes until then. Null
+   * without a regression.
    */
   readonly detectedRate: number | null;
   readonly medianRequestsToDetect: number | null;

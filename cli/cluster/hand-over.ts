@@ -12,7 +12,7 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /**
  * The field manager that applies this model's manifest. A manager that used a server-side apply is preferred, then the
- * owner of kubectl's annotation, then any other writer of the spec. Of several equal candidates the latest is used.
+ * owner of kubectl's annotation, then any other writer of the spec. Of several such managers, the latest is used.
  * Undefined when only this command wrote the spec.
  */
 export function applierOf(metadata: Pick<ObjectMeta, 'managedFields'>): ManagedFieldsEntry | undefined {

@@ -2,7 +2,7 @@
  * `kubectl-onnx validate`: checks OnnxModels in manifests without a cluster, for example in a pipeline.
  *
  * Owns: the flags, which documents are OnnxModels, the text and JSON output. The checks: offline/check-manifest.ts.
- * Exits with 0 when all are valid, 1 when one is invalid, 2 for a wrong flag or an unreadable file.
+ * Exits with 0 when all OnnxModels are valid, 1 when one of them is invalid, 2 for a wrong flag or an unreadable file.
  */
 import { AppError } from '../../api/errors.ts';
 import { api } from '../../api/names.ts';

@@ -1,7 +1,7 @@
 /**
  * `kubectl-onnx watch`: shows the progress of a rollout: redrawn in place on a terminal, as lines elsewhere.
  *
- * Owns: the flags and the end. Content: text/picture.ts; layout: text/picture-text.ts.
+ * Owns: the flags, and when the command ends. Content: text/picture.ts; layout: text/picture-text.ts.
  * Exits when the model is ready or its rollout has failed, with the codes of `wait`; with --follow only on a signal or
  * at the timeout.
  */

@@ -83,7 +83,9 @@ function pairsSay({ gate, paired }: RecordedLook): string {
 function needed({ verdict, reason, requestsStillNeeded }: RecordedLook): string {
   if (verdict !== 'Undecided') return '-';
   if (reason === 'OneWindow') return 'decided by outlier seconds; check manually';
-  return requestsStillNeeded === null ? 'undecidable with these bounds' : `about ${twoDigits(requestsStillNeeded)}`;
+  return requestsStillNeeded === null
+    ? 'more requests will not decide the gate'
+    : `about ${twoDigits(requestsStillNeeded)}`;
 }
 
 /** Two significant digits: the forecast is not more precise. */

@@ -17,7 +17,7 @@ export type TraceRequest = {
   /** 0 when the request failed and its line has no latency. */
   readonly latencyMs: number;
   readonly ok: boolean;
-  /** Whether the candidate's answer agreed with stable's; absent: it was not compared. */
+  /** Whether the candidate's answer agreed with stable's answer; absent: they were not compared. */
   readonly agree?: boolean;
   readonly line: number;
 };
@@ -25,7 +25,7 @@ export type TraceRequest = {
 /** The service times of both revisions for the same request. Does not count as a request. */
 export type TracePair = {
   readonly t: number;
-  /** The candidate's service time divided by stable's. */
+  /** The candidate's service time divided by stable's service time. */
   readonly ratio: number;
   readonly source: PairSource;
   readonly line: number;

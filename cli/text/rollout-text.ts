@@ -34,11 +34,11 @@ export function stepLines(
   ];
   const words = steps.map((one) => `${stepMarks[one.state]} ${one.text}`);
   const styled = (line: string): string => line.replace(/▸ [^✓▸·]+?(?=$| {3})/u, (current) => paint('strong', current));
-  const foreseen =
-    promise === undefined ? [] : wrapped(`foreseen: ${plainLine(promise)}`.split(' '), Math.max(20, width - 2));
+  const forecast =
+    promise === undefined ? [] : wrapped(`forecast: ${plainLine(promise)}`.split(' '), Math.max(20, width - 2));
   return [
     `Steps: ${facts.join(', ')}`,
-    ...[...wrapped(words, Math.max(20, width - 2), '   ').map(styled), ...foreseen].map((line) => `  ${line}`),
+    ...[...wrapped(words, Math.max(20, width - 2), '   ').map(styled), ...forecast].map((line) => `  ${line}`),
   ];
 }
 
@@ -85,7 +85,7 @@ export function gateLines(
   if (gates.length === 0) return [];
   const facts = [
     ...(judgedAt === undefined ? [] : [`as of ${ago(judgedAt, now)} ago`]),
-    ...(alpha === undefined ? [] : [`probability of a false Fail ${alpha} for each`]),
+    ...(alpha === undefined ? [] : [`false-Fail probability per gate: ${alpha}`]),
   ];
   const head = `Gates${facts.length === 0 ? '' : paint('faint', `, ${facts.join(', ')}`)}`;
   const rows = gates.map((gate) => ({ gate, cells: gateCells(gate) }));
@@ -102,7 +102,7 @@ export function gateLines(
 /** Additional lines for a gate that is judged by size class: the class that was judged, and the worst class. */
 function classLines({ name, ofClass, worstClass }: GatePicture, width: number): readonly string[] {
   const lines = [
-    ...(ofClass === undefined ? [] : [`${name} judges ${ofClass}`]),
+    ...(ofClass === undefined ? [] : [`${name} verdict from: ${ofClass}`]),
     ...(worstClass === undefined ? [] : [`${name}, worst class: ${worstClass}`]),
   ];
   return lines
@@ -188,7 +188,7 @@ function undecidedText({ reason, requestsStillNeeded: needed, stillNeeded }: Gat
   const why = ownValue(undecidedWords, reason ?? '');
   if (reason === 'OneWindow' || reason === 'LoadUnequal') return why ?? '';
   const more = stillNeeded ?? (needed === undefined ? undefined : `about ${counted(needed)} more requests`);
-  if (why === undefined) return more ?? 'more requests cannot decide it';
+  if (why === undefined) return more ?? 'more requests will not decide the gate';
   return more === undefined ? why : `${why}: ${more}`;
 }
 

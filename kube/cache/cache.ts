@@ -1,9 +1,9 @@
 /**
- * The last known objects of one type, by key and by index, and notification of changes.
- * Owns: the objects, the indexes, and calling handlers. A handler that throws is reported and still gets the next
- * change; other handlers and the cache are not affected.
- * Rule: objects are shared and must not be changed (`freeze` enforces this in tests). An object that was deleted and
- * created again under the same name is a deletion and an addition, even if events in between were missed.
+ * The last known objects of one type, by key and by index. It notifies handlers of changes.
+ * Owns: the objects, the indexes, and calling handlers. When a handler throws, the error is reported. The handler still
+ * gets the next change, and other handlers and the cache are not affected.
+ * Rule: objects are shared and must not be changed (`freeze` enforces this in tests). When an object was deleted and
+ * created again under the same name, handlers get a deletion and an addition, even if the events between were missed.
  */
 import { keyOf, type KubeObject } from '../../api/kube-object.ts';
 
@@ -22,7 +22,7 @@ export type IndexBy<T> = (object: T) => readonly string[];
 export interface Lister<T extends KubeObject> {
   /** @param key see {@link keyOf} */
   get(key: string): T | undefined;
-  /** Every object, or those of one namespace. The returned array belongs to the caller. */
+  /** Every object, or every object of one namespace. The caller may change the returned array. */
   list(namespace?: string): T[];
   /** Objects for which the named index has this value. */
   byIndex(index: string, value: string): T[];
@@ -31,7 +31,7 @@ export interface Lister<T extends KubeObject> {
 
 export type CacheOptions<T> = {
   readonly indexes?: Readonly<Record<string, IndexBy<T>>>;
-  /** Deep-freezes stored objects, so that a write by a reader fails where it happens. */
+  /** Deep-freezes stored objects, so that a reader that writes to an object gets an error at that place. */
   readonly freeze?: boolean;
   /** Called when a handler or an index function threw. */
   readonly onFault?: (where: string, error: unknown) => void;
@@ -75,7 +75,8 @@ export class Cache<T extends KubeObject> implements Lister<T> {
   }
 
   /**
-   * Calls the handler at once for every object in the cache, then for every change. Calling the result unsubscribes it.
+   * Calls the handler at once for every object in the cache, then for every change.
+   * @returns a function that unsubscribes the handler
    */
   subscribe(handler: CacheHandler<T>): () => void {
     this.#handlers.add(handler);
@@ -88,7 +89,8 @@ export class Cache<T extends KubeObject> implements Lister<T> {
     const key = keyOf(object.metadata);
     const before = this.#objects.get(key);
     if (before !== undefined && before.metadata.uid === object.metadata.uid) {
-      // The same state again: after a relist, or at the start of a watch that overlaps with the list.
+      // Ignore the same state, which comes again after a relist, or at the start of a watch that overlaps with the
+      // list.
       if (before.metadata.resourceVersion === object.metadata.resourceVersion) return;
       this.#forget(key, before);
       this.#remember(key, object);
@@ -109,7 +111,7 @@ export class Cache<T extends KubeObject> implements Lister<T> {
     this.#tellAll({ kind: 'deleted', before });
   }
 
-  /** The complete set of objects: handlers get the difference to the known ones, deletions first. */
+  /** Replaces all objects. Handlers get the differences from the known objects, deletions first. */
   replace(objects: readonly T[]): void {
     const keys = new Set(objects.map((object) => keyOf(object.metadata)));
     for (const [key, before] of this.#objects) if (!keys.has(key)) this.remove(before);

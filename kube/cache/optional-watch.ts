@@ -1,7 +1,7 @@
 /**
- * Watches a type that the cluster may not have: the Gateway API is not part of Kubernetes.
- * Owns: checking once a minute whether the type is served and readable, and watching it while it is. A cluster without
- * the type costs one small request a minute and stays ready.
+ * Watches a type that the cluster may not have, such as the types of the Gateway API.
+ * Owns: checking once a minute whether the type is served and readable, and watching it while it is. In a cluster
+ * without the type, the operator sends one small request per minute and stays ready.
  * Ends: `run` resolves soon after its signal is aborted, and never rejects.
  */
 import { messageOf } from '../../api/errors.ts';
@@ -54,7 +54,7 @@ export class OptionalWatch<T extends KubeObject> {
     return this.#reflector.cache;
   }
 
-  /** True once it is known whether the type is served and, if it is, all its objects were read. */
+  /** True once it is known whether the type is served and, if so, once all its objects were read. */
   get synced(): boolean {
     return this.#presence === 'Served' ? this.#reflector.synced : this.#presence !== 'Unknown';
   }

@@ -1,7 +1,7 @@
 /**
- * The metrics of one reflector. Alert on the time since the last event: a watch that died without an error looks
- * healthy otherwise.
- * Owns: the reflector_* metrics; the label `type` is the plural with its group.
+ * The metrics of one reflector. Alert on the time since the last event: all other metrics of a watch that died without
+ * an error look healthy.
+ * Owns: the reflector_* metrics. Their label `type` is the plural with its group.
  */
 import { counter, sampledGauge, type Counter, type Registry } from '../../lib/metrics.ts';
 import type { ResourceType } from '../client/resource-type.ts';

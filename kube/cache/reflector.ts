@@ -2,8 +2,8 @@
  * Keeps a cache equal to the API server's objects of one type: lists once, then watches until it is stopped.
  * Owns: the resourceVersion to watch from, and the meaning of each way a watch can end. It retries for ever.
  * Ends: `run` resolves soon after its signal is aborted, and never rejects.
- * Rule: a list always reads storage, not the server's cache: a new leader that starts from an older state could undo
- * what the last leader did. Lists are rare: at the start and when the resourceVersion is lost.
+ * Rule: a list always reads storage, not the server's cache, because a new leader that starts from an older state could
+ * undo the work of the last leader. Lists occur only at the start and when the resourceVersion is lost.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
 import { onAbort } from '../../lib/abort.ts';
@@ -14,7 +14,7 @@ import { backoffMs, type Backoff } from '../../lib/retry.ts';
 import { Cache, type IndexBy, type Lister } from './cache.ts';
 import type { KubeClient, WatchEvent } from '../client/kube-client.ts';
 import { isGone, isTooLargeVersion, statusOf } from '../client/kube-error.ts';
-import type { KubeObject } from '../../api/kube-object.ts';
+import { keyOf, type KubeObject } from '../../api/kube-object.ts';
 import { ReflectorMetrics } from './reflector-metrics.ts';
 import type { ResourceType } from '../client/resource-type.ts';
 
@@ -28,8 +28,11 @@ export type ReflectorDeps<T extends KubeObject> = {
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
   readonly indexes?: Readonly<Record<string, IndexBy<T>>>;
-  /** Transforms an object before it is stored; `dropManagedFields` unless given. */
-  readonly transform?: (object: T) => T;
+  /**
+   * Makes what is stored of an object that the server sent; `dropManagedFields` unless given. `before` is the stored
+   * object of that name, if there is one.
+   */
+  readonly transform?: (object: T, before: T | undefined) => T;
   /** Deep-freezes stored objects. For tests. */
   readonly freeze?: boolean;
   /** A random number in [0, 1), for jitter. */
@@ -39,19 +42,21 @@ export type ReflectorDeps<T extends KubeObject> = {
 
 export type ReflectorLimits = {
   readonly pageSize: number;
-  /** A watch that receives nothing for this long is dead. A server sends a bookmark about every minute. */
+  /**
+   * A watch that receives nothing for this long counts as dead, because a server sends a bookmark about every minute.
+   */
   readonly silenceMs: number;
   /**
    * The server is asked to end each watch after one to two times this span, so that watches do not all restart at once.
    */
   readonly watchSeconds: number;
   readonly backoff: Backoff;
-  /** A watch that ended sooner than this without an event counts as failed, even when it ended without an error. */
+  /** A watch that ended sooner than this without an event counts as failed, even if it ended without an error. */
   readonly shortMs: number;
 };
 
 const defaultLimits: ReflectorLimits = {
-  pageSize: 500,
+  pageSize: 100,
   silenceMs: 120_000,
   watchSeconds: 300,
   backoff: { baseMs: 800, maxMs: 30_000 },
@@ -70,7 +75,7 @@ export class Reflector<T extends KubeObject> {
   readonly #cache: Cache<T>;
   readonly #metrics: ReflectorMetrics;
   readonly #firstList = Promise.withResolvers<void>();
-  /** The resourceVersion that the cache has; undefined before the first list and when it is lost. */
+  /** The resourceVersion of the cache; undefined before the first list and when the version is lost. */
   #position: string | undefined;
   /** The continue token of a list expired once; the next list asks for everything in one page. */
   #unpaged = false;
@@ -144,8 +149,8 @@ export class Reflector<T extends KubeObject> {
       return { kind: 'closed' };
     } catch (error) {
       if (!isGone(error) && !isTooLargeVersion(error)) return { kind: 'failed', error };
-      // The server no longer has our resourceVersion, or does not have it yet: it was restored from a backup, or
-      // another replica of the server answered.
+      // The server no longer has our resourceVersion, or does not have it yet. The latter occurs after a restore from a
+      // backup, or when another replica of the server answers.
       this.#position = undefined;
       return { kind: 'expired', error };
     }
@@ -160,8 +165,8 @@ export class Reflector<T extends KubeObject> {
       case 'expired':
         this.#metrics.failed('expired');
         logger.debug('watch position expired', { type: type.plural, why: messageOf(end.error) });
-        // A resourceVersion expires now and then. When it expires right after a list, count a failure: without a
-        // back-off the reflector would list again and again.
+        // It is normal that a resourceVersion expires. When it expires right after a list, count a failure: without a
+        // back-off the reflector would list repeatedly.
         return round.listed ? failures + 1 : failures;
       case 'failed':
         this.#metrics.failed('error');
@@ -214,7 +219,7 @@ export class Reflector<T extends KubeObject> {
     this.#metrics.watched();
     const end = new AbortController();
     const offStop = onAbort(signal, () => end.abort(signal.reason));
-    // The last list may have been long ago: measure silence from the start of this watch.
+    // Measure silence from the start of this watch, because the last list may have been long ago.
     let heardAt = clock.monotonic();
     this.#watchBegan = heardAt;
     let off = (): void => {};
@@ -266,9 +271,9 @@ export class Reflector<T extends KubeObject> {
 
   #kept(object: T): T {
     try {
-      return (this.#deps.transform ?? dropManagedFields)(object);
+      return (this.#deps.transform ?? dropManagedFields)(object, this.#cache.get(keyOf(object.metadata)));
     } catch (error) {
-      // Keep the whole object when the transform fails: without it the object would be missing, or every watch would
+      // Keep the whole object when the transform fails. Otherwise the object would be missing, or every watch would
       // fail on it.
       this.#onFault('transform', error);
       return object;
@@ -294,7 +299,7 @@ export class Reflector<T extends KubeObject> {
   }
 }
 
-/** Drops metadata.managedFields: often half of an object's size, and the operator does not read it. */
+/** Drops metadata.managedFields, because it is often half of an object's size and the operator does not read it. */
 export function dropManagedFields<T extends KubeObject>(object: T): T {
   if (object.metadata.managedFields === undefined) return object;
   const { managedFields: _, ...metadata } = object.metadata;

@@ -1,8 +1,8 @@
 /**
  * The API server's address and our credentials: kubeconfig files, in-cluster tokens, exec plugins, client certificates.
- * Owns: the only import of client-node's code, loaded only where a kubeconfig needs it (half a second, 80 MiB);
- * plain-access.ts reads the others. Results are plain headers and TLS options.
- * Rule: credentials are read again every 10 s, because tokens rotate, and from scratch after a 401.
+ * Owns: the only import of client-node's code. It costs half a second and 80 MiB, so it is loaded only for a kubeconfig
+ * that needs it; all others are read by plain-access.ts. Results are plain headers and TLS options.
+ * Rule: credentials are read again every 10 s, because tokens rotate. After a 401 the kubeconfig is loaded again, too.
  */
 import type { RequestOptions } from 'node:https';
 import type { Cluster, KubeConfig } from '@kubernetes/client-node';
@@ -23,7 +23,7 @@ export interface ClusterAccess {
 
 const rereadMs = 10_000;
 
-/** What is known of a kubeconfig, and how its credentials are read. */
+/** The known facts of a kubeconfig, and a function that reads its credentials. */
 type Loaded = {
   readonly server: string;
   readonly namespace: string | undefined;
@@ -31,7 +31,7 @@ type Loaded = {
   readonly read: () => Promise<Omit<Credentials, 'proxy'>>;
 };
 
-/** @throws AppError BAD_CONFIG when there is no usable kubeconfig */
+/** @throws AppError BAD_CONFIG without a usable kubeconfig */
 export async function loadAccess(source: AccessSource, clock: Clock): Promise<ClusterAccess> {
   const where = source.kubeconfig ?? 'kubeconfig';
   const load = async (): Promise<Loaded> => (await plainAccess(source)) ?? (await loadByClientNode(source, where));
@@ -93,14 +93,14 @@ function clusterOf(config: KubeConfig, where: string): Cluster {
 }
 
 /**
- * client-node sends requests without credentials when the file does not contain the user of the context. A context
- * that names no user is anonymous on purpose.
+ * client-node sends requests without credentials when the file does not contain the user of the context. A context that
+ * does not name a user is anonymous on purpose.
  *
  * @throws AppError BAD_CONFIG
  */
 function refuseMissingUser(config: KubeConfig, where: string): void {
   const context = config.getCurrentContext();
-  // The type has a user always; a file may leave it out.
+  // The type always has a user, but a file may leave it out.
   const user: string | undefined = config.getContextObject(context)?.user;
   if (user === undefined || user === '' || config.getUser(user) !== null) return;
   throw new AppError('BAD_CONFIG', {
@@ -173,7 +173,7 @@ function sameServer(before: Loaded, now: Loaded): Loaded {
 }
 
 /**
- * A server that needs no credentials except, perhaps, a few headers: local mode, and tests.
+ * Access to a server without credentials, except perhaps a few headers. For local mode and tests.
  * @param tls for example `ca`, the certificate to trust when the server has its own
  */
 export function openAccess(
@@ -202,7 +202,7 @@ function proxyOf(url: string | undefined, where: string): string | undefined {
   throw new AppError('BAD_CONFIG', { where, problem: problemOfProxy(url) });
 }
 
-/** What is wrong with a proxy-url, and what to do. */
+/** The problem of a proxy-url, and what to do. */
 function problemOfProxy(url: string): string {
   const parsed = URL.parse(url);
   if (parsed === null) return `proxy-url '${url}' is not a URL`;

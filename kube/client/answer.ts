@@ -1,7 +1,7 @@
 /**
  * Reads what the API server sends: JSON answers, errors, and the lines of a watch.
  * Owns: the shapes of `Status` and of a watch event, and their validation.
- * Limits: never keeps more than the given bound; a longer answer is an error and its connection is closed.
+ * Limits: it never keeps more than the given bound. A longer answer is an error, and its connection is closed.
  */
 import type { Readable } from 'node:stream';
 import { AppError, messageOf } from '../../api/errors.ts';
@@ -35,7 +35,7 @@ type Refused = {
   readonly body: Readable;
 };
 
-/** Turns an error answer into an error. Reads its body, which may not be a Status. */
+/** Converts an error answer of the server to an AppError. Reads the body of the answer, which may not be a Status. */
 export async function readStatus(answer: Refused, request: string): Promise<AppError<'KUBE_STATUS'>> {
   const text = (await readText(answer.body, refusalLimitBytes)) ?? '';
   const error = statusFrom(
@@ -48,7 +48,7 @@ export async function readStatus(answer: Refused, request: string): Promise<AppE
   return header === undefined || status === undefined ? error : statusError({ ...status, afterMs: header });
 }
 
-/** @param value a Status, from an answer or an ERROR event; fields that it lacks come from `fallback` */
+/** @param value a Status from an answer or an ERROR event. Missing fields are taken from `fallback` */
 export function statusFrom(
   value: unknown,
   fallback: { status: number; message: string },
@@ -98,7 +98,7 @@ export async function* readLines(body: Readable, limitBytes: number, request: st
     if (held > limitBytes)
       throw new AppError('KUBE_ANSWER_UNUSABLE', { request, problem: `one event is longer than ${limitBytes} bytes` });
   }
-  // A line without an end was cut off; the next watch gets the same event again.
+  // Drop a line that was cut off, because the next watch gets the same event again.
 }
 
 /** @returns undefined when the body is longer than the limit */
@@ -115,7 +115,7 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Seconds. API servers do not use the header's other form, a date (RFC 9110, 10.2.3). */
+/** The header in seconds. API servers do not use its other form, a date (RFC 9110, 10.2.3). */
 function retryAfterMs(header: string | string[] | undefined): number | undefined {
   const text = Array.isArray(header) ? header[0] : header;
   if (text === undefined || !/^\d{1,9}$/.test(text.trim())) return undefined;

@@ -1,7 +1,7 @@
 /**
- * The credentials of requests to an API server, and the options that say where they are read from.
+ * The credentials of requests to an API server, and the options that name their source.
  *
- * Owns:  the types that the readers of kubeconfigs share.
+ * Owns: the types that the readers of kubeconfigs share.
  */
 
 export type AccessSource = {
@@ -15,7 +15,7 @@ export type Credentials = {
   /** Authorization, Impersonate-User. Never logged. */
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: TlsMaterial;
-  /** An HTTP proxy on the way to the server. */
+  /** The URL of an HTTP proxy for connections to the server. */
   readonly proxy?: string;
 };
 

@@ -1,8 +1,8 @@
 /**
  * A client that writes only while its owner is the leader.
- * Owns: the check before every write. A process that was suspended past its lease (stopped, swapped out, a blocked
- * event loop) would otherwise continue its pass and write.
- * Limits: a request that was sent cannot be recalled; resourceVersions guard against such late writes.
+ * Owns: the check before every write. A process may be suspended until its lease is over (stopped, swapped out, a
+ * blocked event loop). Without the check it would then continue its pass and write.
+ * Limits: a request that was sent cannot be recalled; resourceVersions protect objects from such late writes.
  */
 import { AppError } from '../../api/errors.ts';
 import type { KubeClient } from './kube-client.ts';

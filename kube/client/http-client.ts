@@ -5,6 +5,7 @@
  */
 import { AppError } from '../../api/errors.ts';
 import { isRecord } from '../../api/record.ts';
+import { goJson } from '../../lib/canonical-json.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Registry } from '../../lib/metrics.ts';
 import type { ClusterAccess } from './access.ts';
@@ -108,17 +109,19 @@ export class HttpKubeClient implements KubeClient {
     } catch (error) {
       throw this.#transport.explain({ method: 'GET', path }, error, { signal, expired: () => false });
     } finally {
-      // The watch received nothing, so its connection may be dead, and the connections for requests too: replace them.
+      // The watch received nothing, so its connection may be dead. The connections for requests may be dead too, so
+      // replace them.
       if (signal.reason instanceof AppError && signal.reason.code === 'KUBE_WATCH_SILENT') this.#transport.retire();
     }
   }
 
-  create<T extends KubeObject>(type: ResourceType<T>, object: T, options: WriteOptions = {}): Promise<T> {
+  create<T extends KubeObject>(type: ResourceType<T>, object: T, options: PatchOptions = {}): Promise<T> {
     return this.#object(type, {
       method: 'POST',
       path: collectionPath(type, object.metadata.namespace),
-      query: this.#managed(options),
+      query: this.#checked(options),
       body: object,
+      toText: goJson,
       ...callOf(options),
     });
   }
@@ -139,7 +142,7 @@ export class HttpKubeClient implements KubeClient {
       path: objectPath(type, object.metadata),
       contentType: 'application/apply-patch+yaml',
       body: object,
-      // Strict: a field that the server does not know is an error; the server would drop it otherwise.
+      // Strict: a field that the server does not know is an error. Without this the server would drop the field.
       query: { fieldManager: options.fieldManager, force: String(options.force), fieldValidation: 'Strict' },
       ...callOf(options),
     });
@@ -189,7 +192,7 @@ export class HttpKubeClient implements KubeClient {
     return this.#patch(type, name, { contentType: 'application/merge-patch+json', body: patch }, options);
   }
 
-  /** JSON patch (RFC 6902). Not in the port: only the command line needs it, to replace whole fields. */
+  /** JSON patch (RFC 6902). It is not in the port, because only the command line needs it, to replace whole fields. */
   jsonPatch<T extends KubeObject>(
     type: ResourceType<T>,
     name: ObjectName,
@@ -205,11 +208,10 @@ export class HttpKubeClient implements KubeClient {
     patch: Required<Pick<ApiCall, 'contentType' | 'body'>>,
     options: PatchOptions,
   ): Promise<T> {
-    const validation = options.strict === true ? { fieldValidation: 'Strict' } : {};
     return this.#object(type, {
       method: 'PATCH',
       path: objectPath(type, name),
-      query: { ...this.#managed(options), ...validation },
+      query: this.#checked(options),
       ...patch,
       ...callOf(options),
     });
@@ -230,8 +232,8 @@ export class HttpKubeClient implements KubeClient {
       limitBytes: objectLimitBytes,
       ...callOf(options),
     });
-    // The server answers with a Status when the object is gone, and with the object, marked for deletion, when it still
-    // exists.
+    // The server answers with a Status when the object was deleted. When the object still exists, the answer is the
+    // object, which is marked for deletion.
     return !(
       isRecord(answer) &&
       isRecord(answer['metadata']) &&
@@ -246,6 +248,10 @@ export class HttpKubeClient implements KubeClient {
 
   #managed(options: WriteOptions): Record<string, string> {
     return { fieldManager: options.fieldManager ?? this.#name };
+  }
+
+  #checked(options: PatchOptions): Record<string, string> {
+    return { ...this.#managed(options), ...(options.strict === true ? { fieldValidation: 'Strict' } : {}) };
   }
 
   async #object<T extends KubeObject>(type: ResourceType<T>, call: ApiCall): Promise<T> {
@@ -281,9 +287,10 @@ function pageOf<T extends KubeObject>(type: ResourceType<T>, answer: unknown, re
   const items = answer['items'] ?? [];
   if (typeof resourceVersion !== 'string' || !Array.isArray(items)) throw unusable('the answer is not a list');
   // Lists of built-in types omit apiVersion and kind of each item.
+  const [apiVersion, { kind }] = [apiVersionOf(type), type];
   const named = items.map((item: unknown) => {
     if (!isObject(item)) throw unusable('an item of the list has no name');
-    return { ...item, apiVersion: item.apiVersion ?? apiVersionOf(type), kind: item.kind ?? type.kind } as T;
+    return Object.assign(item, { apiVersion: item.apiVersion ?? apiVersion, kind: item.kind ?? kind }) as T;
   });
   return { items: named, resourceVersion, ...(typeof more === 'string' && more !== '' ? { continue: more } : {}) };
 }

@@ -1,9 +1,9 @@
 /**
  * The port to a Kubernetes API: the calls that the operator needs.
- * Owns: the types. kube/client/http-client.ts implements them over HTTP; tests implement them in memory.
- * Rule: every call takes a signal and has a deadline of its own. It fails with AppError KUBE_STATUS (the server's
- * answer; see kube-error.ts), KUBE_UNREACHABLE or KUBE_ANSWER_UNUSABLE, or with the signal's reason when the caller
- * aborted.
+ * Owns: the types. They are implemented over HTTP in kube/client/http-client.ts, and in memory in tests.
+ * Rule: every call takes a signal and has a deadline of its own. It fails with an AppError: KUBE_STATUS (the server
+ * answered with an error; see kube-error.ts), KUBE_UNREACHABLE or KUBE_ANSWER_UNUSABLE. When the caller aborts, it
+ * fails with the signal's reason.
  */
 import type { KubeObject, ObjectMeta, ObjectName } from '../../api/kube-object.ts';
 import type { ResourceType } from './resource-type.ts';
@@ -12,12 +12,12 @@ export interface KubeClient {
   /** One object, read from the server's storage. A 404 is an error (`isNotFound`). */
   get<T extends KubeObject>(type: ResourceType<T>, name: ObjectName, options?: CallOptions): Promise<T>;
 
-  /** One page of a collection. Items have apiVersion and kind even where the server omits them. */
+  /** One page of a collection. Every item has apiVersion and kind, even if the server omits them. */
   list<T extends KubeObject>(type: ResourceType<T>, query: ListQuery, options?: CallOptions): Promise<Page<T>>;
 
   /**
    * Changes from `query.resourceVersion` on. The iteration ends when the server closes the stream, and throws when
-   * something fails (for an ERROR event, the KUBE_STATUS in it). Breaking out closes the stream.
+   * something fails. For an ERROR event it throws the KUBE_STATUS of the event. Breaking out closes the stream.
    */
   watch<T extends KubeObject>(
     type: ResourceType<T>,
@@ -26,7 +26,7 @@ export interface KubeClient {
   ): AsyncIterable<WatchEvent<T>>;
 
   /** Fails with AlreadyExists (409, `isAlreadyExists`) when the name is taken. */
-  create<T extends KubeObject>(type: ResourceType<T>, object: T, options?: WriteOptions): Promise<T>;
+  create<T extends KubeObject>(type: ResourceType<T>, object: T, options?: PatchOptions): Promise<T>;
 
   /**
    * PUT of a whole object. With `metadata.resourceVersion` it fails with Conflict when the object has changed since.
@@ -34,17 +34,17 @@ export interface KubeClient {
   replace<T extends KubeObject>(type: ResourceType<T>, object: T, options?: WriteOptions): Promise<T>;
 
   /**
-   * Server-side apply: creates the object or takes ownership of the given fields. Fields that an earlier apply gave and
-   * this one omits are released.
+   * Server-side apply: creates the object or takes ownership of the given fields. A field that an earlier apply set and
+   * this one omits is released.
    */
   apply<T extends KubeObject>(type: ResourceType<T>, object: T, options: ApplyOptions): Promise<T>;
 
   /**
    * Writes the whole status of one object if it is still at `target.resourceVersion`; 409 (`isConflict`) otherwise.
    *
-   * A PUT on /status, not a patch: the resourceVersion makes it compare-and-set, the server ignores everything but
-   * `status`, and omitted keys are removed (a merge patch would need a null for each; an apply would not fail when the
-   * spec changed after the decision).
+   * The request is a PUT on /status, not a patch. The resourceVersion makes it compare-and-set, the server ignores
+   * everything except `status`, and omitted keys are removed. A merge patch would need a null for each removed key, and
+   * an apply would not fail when the spec changed after the decision.
    */
   replaceStatus<T extends KubeObject>(
     type: ResourceType<T>,
@@ -75,7 +75,7 @@ export interface KubeClient {
     options?: PatchOptions,
   ): Promise<T>;
 
-  /** Returns whether the object is gone now (false: finalizers or a grace period keep it). A 404 is an error. */
+  /** @returns whether the object no longer exists (false: finalizers or a grace period keep it). A 404 is an error. */
   delete(type: ResourceType, name: ObjectName, options?: DeleteOptions): Promise<boolean>;
 }
 
@@ -91,18 +91,18 @@ export type WriteOptions = CallOptions & {
 };
 
 export type PatchOptions = WriteOptions & {
-  /** A field that the server does not know is an error (400) and not dropped. */
+  /** True: a field that the server does not know is an error (400). Otherwise the server drops the field. */
   readonly strict?: boolean;
 };
 
 export type ApplyOptions = CallOptions & {
   readonly fieldManager: string;
-  /** Takes fields over from other managers; without it, fields that they own are a conflict (409). */
+  /** Takes over fields that other managers own. Without it, such a field is a conflict (409). */
   readonly force: boolean;
 };
 
 export type ListQuery = {
-  /** Every namespace when absent. */
+  /** Absent: all namespaces. */
   readonly namespace?: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
@@ -132,7 +132,7 @@ export type WatchEvent<T> =
   | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: T }
   | { readonly type: 'BOOKMARK'; readonly resourceVersion: string };
 
-/** An object as it was read: the write is refused when it has changed since, or was deleted and created again. */
+/** An object as it was read. The write is refused if the object has changed since, or was deleted and created again. */
 export type Versioned = Pick<KubeObject, 'metadata'>;
 
 export type MetadataTarget = ObjectName & Pick<ObjectMeta, 'uid' | 'resourceVersion'>;
@@ -140,7 +140,7 @@ export type MetadataTarget = ObjectName & Pick<ObjectMeta, 'uid' | 'resourceVers
 export type MetadataChange = {
   readonly labels?: Readonly<Record<string, string | null>>;
   readonly annotations?: Readonly<Record<string, string | null>>;
-  /** The whole list: a merge patch cannot add one item. Give a resourceVersion with it. */
+  /** The whole list, because a merge patch cannot add one item. Also pass a resourceVersion. */
   readonly finalizers?: readonly string[];
 };
 

@@ -1,6 +1,6 @@
 /**
  * The meaning of the API server's error answers.
- * Owns: turning a `Status` into an AppError of the right kind, and predicates on such errors.
+ * Owns: converting a `Status` into an AppError of the right kind, and predicates on such errors.
  * Rule: callers test status and reason through these functions, never the message.
  */
 import type { ErrorKind } from '../../api/error-kinds.ts';
@@ -23,8 +23,8 @@ export function statusError(status: KubeStatus): AppError<'KUBE_STATUS'> {
 }
 
 /**
- * Decides how each error is retried. A malformed object is not retried. A forbidden call is retried, because RBAC may
- * be fixed in the meantime. A conflict is retried with a fresh read.
+ * Decides whether and how an error is retried. A malformed object is not retried. A forbidden call is retried, because
+ * RBAC may be fixed in the meantime. A conflict is retried with a fresh read.
  */
 function kindOfStatus({ status, reason, message }: KubeStatus): ErrorKind {
   if (status >= 500 && (reason === 'Invalid' || message.includes(unappliable))) return 'invalid';

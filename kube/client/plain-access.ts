@@ -1,9 +1,10 @@
 /**
- * Reads a kubeconfig or a pod's service account when every credential is a value in the file or a file of its own.
- * Owns: reading tokens, token files, client certificates, passwords and impersonation of a user without client-node,
- * which costs half a second and 80 MiB.
- * Limits: one valid file of at most 1 MiB without exec plugins, auth providers or unknown fields. Otherwise the result
- * is undefined, and client-node reads it and reports its faults.
+ * Reads a kubeconfig or a pod's service account without client-node, if every credential is a value in the kubeconfig
+ * or a separate file.
+ * Owns: reading tokens, token files, client certificates, passwords and impersonation of a user.
+ * Why: client-node costs half a second and 80 MiB.
+ * Limits: one valid file of at most 1 MiB without exec plugins, auth providers or unknown fields. For anything else the
+ * result is undefined; client-node then reads the file and reports its faults.
  */
 import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
@@ -21,7 +22,7 @@ export type PlainAccess = {
   readonly read: () => Promise<Omit<Credentials, 'proxy'>>;
 };
 
-/** The process's environment, and the folder in which its pod's service account is mounted. */
+/** The process's environment, and the folder where the service account of its pod is mounted. */
 export type Surroundings = {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly home: string;
@@ -80,7 +81,7 @@ function pathOf({ kubeconfig }: AccessSource, { env, home }: Surroundings): stri
 }
 
 async function fromFile(path: string, wanted: string | undefined): Promise<PlainAccess | undefined> {
-  // A pipe can be read only once: if client-node is needed, it must get the text.
+  // A pipe can be read only once, so if client-node is needed, it must get the text that was read.
   const facts = await stat(path);
   if (!facts.isFile() || facts.size > maxBytes) return undefined;
   const text = await readFile(path, 'utf8');
@@ -102,7 +103,7 @@ async function fromFile(path: string, wanted: string | undefined): Promise<Plain
 }
 
 /**
- * client-node drops these fields without a message: requests would have other rights than those of kubectl.
+ * client-node drops these fields without a message, so requests would have other rights than kubectl's requests.
  *
  * @throws AppError BAD_CONFIG
  */
@@ -130,7 +131,9 @@ function partOf(config: Readonly<Record<string, unknown>>, { list, name, part }:
   const found = Array.isArray(entries) ? entries.filter((entry) => isRecord(entry) && entry['name'] === name) : [];
   const [only] = found as readonly Record<string, unknown>[];
   const value = only?.[part] ?? {};
-  if (found.length !== 1 || !isRecord(value)) throw new Error(`${list} has not one ${String(name)}`);
+  if (found.length !== 1)
+    throw new Error(`${list} must contain exactly one entry named ${String(name)} (found ${found.length})`);
+  if (!isRecord(value)) throw new Error(`${part} of ${String(name)} in ${list} is not a map`);
   return value;
 }
 
@@ -143,7 +146,9 @@ function textIn(value: Readonly<Record<string, unknown>>, field: string): string
   return typeof text === 'string' && text !== '' ? text : undefined;
 }
 
-/** A token file counts before a token, as in client-go. Either may end in a newline, which no header may contain. */
+/**
+ * A token file has priority over a token, as in client-go. Both may end in a newline, which a header must not contain.
+ */
 async function headersOf(
   user: Readonly<Record<string, unknown>>,
   files: string,

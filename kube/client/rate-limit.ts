@@ -1,7 +1,7 @@
 /**
  * The wait before a failed key is tried again: an exponential back-off per key, and one token bucket for all keys.
- * Owns: failures per key, and the bucket's tokens. The numbers are those of client-go's default limiter: 5 ms doubling
- * to 1000 s per key; 10 a second with a burst of 100 over all keys.
+ * Owns: failures per key, and the bucket's tokens. The numbers are the same as in client-go's default limiter. Per key
+ * the wait doubles from 5 ms to 1000 s. Over all keys there are 10 retries per second, with a burst of 100.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { doubledMs } from '../../lib/retry.ts';
@@ -31,8 +31,8 @@ export class RateLimiter {
   }
 
   /**
-   * Counts a failure of the key and takes a token. Returns the wait in milliseconds: the longer of the key's and the
-   * bucket's.
+   * Counts a failure of the key and takes a token. Returns the wait in milliseconds: the longer of the key's wait and
+   * the bucket's wait.
    */
   next(key: string): number {
     const { baseMs, maxMs, perSecond, burst } = this.#limits;
@@ -43,13 +43,13 @@ export class RateLimiter {
     const now = this.#clock.monotonic();
     this.#tokens = Math.min(burst, this.#tokens + ((now - this.#refilledAt) / 1000) * perSecond) - 1;
     this.#refilledAt = now;
-    // When the bucket is empty, take a future token: the count becomes negative. Example: -3 tokens at 10 a second are
-    // a wait of 300 ms.
+    // When the bucket is empty, take a future token, so the count becomes negative. Example: with -3 tokens at 10 per
+    // second the wait is 300 ms.
     const shared = this.#tokens >= 0 ? 0 : (-this.#tokens / perSecond) * 1000;
     return Math.max(own, shared);
   }
 
-  /** The key succeeded: its next failure starts from the first wait. */
+  /** Call it when the key succeeded: its next failure starts again from the shortest wait. */
   forget(key: string): void {
     this.#failures.delete(key);
   }

@@ -1,9 +1,9 @@
 /**
  * When a client may send its next request: the pause that the API server asked for, and the client's own rate.
  * Owns: one pause for all requests of a client, the slow start after it, and the bucket of `qps` and `burst`.
- * Limits: a pause lasts at most 60 s, a turn waits at most as long as its caller allows.
+ * Limits: a pause lasts at most 60 s, and a request waits at most as long as its caller allows.
  * Why: API Priority and Fairness answers 429 when the queues of the whole client are full. Other requests of the same
- * client would be refused too, and they would take the place of those that were told to wait.
+ * client would be refused too, and they would take the place of the requests that have to wait.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { reasonOf } from '../../lib/abort.ts';
@@ -16,11 +16,11 @@ export type ThrottleLimits = {
   readonly burst: number;
 };
 
-/** No limit of its own: the server's priority and fairness decides. */
+/** The client does not limit itself. The server's Priority and Fairness decides. */
 export const noThrottle: ThrottleLimits = { qps: 0, burst: 1 };
 
 const maxPauseMs = 60_000;
-/** The time between two requests of the slow start, in milliseconds: 20 a second. */
+/** The time between two requests of the slow start, in milliseconds. It allows 20 requests per second. */
 const slowMs = 50;
 
 export class Throttle {
@@ -40,7 +40,10 @@ export class Throttle {
     this.#refilledAt = clock.monotonic();
   }
 
-  /** The server asked to send nothing for `ms` milliseconds. A shorter pause does not end a longer one. */
+  /**
+   * Call it when the server asked the client to send nothing for `ms` milliseconds. A shorter pause does not end a
+   * longer one.
+   */
   pause(ms: number): void {
     const forMs = Math.min(ms, maxPauseMs);
     const until = this.#clock.monotonic() + forMs;
@@ -77,7 +80,9 @@ export class Throttle {
     if (signal.aborted) throw reasonOf(signal);
   }
 
-  /** The wait for the end of the pause, or for a free place of the slow start, which 0 takes. */
+  /**
+   * The wait until the pause ends, or until the slow start allows a request. When it is 0, the request uses that place.
+   */
   #pauseWaitMs(): number {
     const now = this.#clock.monotonic();
     if (now < this.#pausedUntil) return this.#pausedUntil - now;
@@ -88,8 +93,8 @@ export class Throttle {
   }
 
   /**
-   * Takes a token, a future one when the bucket is empty. Example: at 10 a second and 2 tokens below 0 the wait is
-   * 300 ms.
+   * Takes a token; when the bucket is empty, a future token. Example: at 10 tokens per second and a count of -3 the
+   * wait is 300 ms.
    */
   #tokenWaitMs(mostMs: number): number {
     const { qps, burst } = this.#limits;

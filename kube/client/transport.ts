@@ -1,10 +1,11 @@
 /**
  * HTTP to the API server: pooled connections, one deadline per request, bounded answers.
- * Owns: the connection pools (requests: at most 16 connections, kept for a minute; watches: one connection each),
- * replacing dead connections, retries of safe requests, rest_client_* metrics. All requests wait while the server has
- * asked one of them to (throttle.ts).
- * Limits: an answer of `limitBytes`, an error answer of 64 KiB.
- * Why: HTTP/1.1 only: undici's HTTP/2 does not notice a dead connection, and all watches would share it.
+ * Owns: two connection pools, replacing dead connections, retries of safe requests, and the rest_client_* metrics.
+ * Requests share at most 16 connections, each kept for a minute; every watch has its own connection. All requests wait
+ * while the server has asked one of them to (throttle.ts).
+ * Limits: an answer may have `limitBytes`, an error answer 64 KiB.
+ * Why: only HTTP/1.1 is used, because undici's HTTP/2 does not notice a dead connection, and all watches would share
+ * one.
  */
 import type { Readable } from 'node:stream';
 import { Agent, ProxyAgent, request, type buildConnector, type Dispatcher } from 'undici';
@@ -26,9 +27,11 @@ export type ApiCall = {
   readonly query?: Readonly<Record<string, string | undefined>>;
   /** Sent as JSON. */
   readonly body?: unknown;
+  /** Writes the JSON of the body, where its order of fields matters. Default: JSON.stringify. */
+  readonly toText?: (body: unknown) => string;
   readonly contentType?: string;
   readonly signal?: AbortSignal;
-  /** For all tries together, in milliseconds. */
+  /** The deadline of all tries together, in milliseconds. */
   readonly deadlineMs?: number;
   readonly limitBytes?: number;
 };
@@ -93,9 +96,9 @@ export class Transport {
   /**
    * One request, one JSON answer.
    *
-   * Retried within the deadline: when the server says when to come back (429, or 5xx with Retry-After), once after a
-   * 401 with fresh credentials, and once for a GET whose connection broke or gave no answer in half the time (a kept
-   * connection may be dead).
+   * It is sent again within the deadline in three cases. The server asks for a later retry (429, or 5xx with
+   * Retry-After). The answer is a 401: retried once with fresh credentials. A GET's connection broke or gave no answer
+   * in half the time: retried once, because a kept connection may be dead.
    */
   async request(call: ApiCall): Promise<unknown> {
     const deadline = startDeadline(this.#deps.clock, this.#deadlineMs(call), call.signal);
@@ -115,8 +118,8 @@ export class Transport {
   }
 
   /**
-   * The body of a GET as a stream; the signal ends it. Headers must arrive within 30 s. Retried only after a 401, once,
-   * with fresh credentials.
+   * The body of a GET as a stream, which the signal ends. Headers must arrive within 30 s. The request is retried only
+   * once, after a 401, with fresh credentials.
    */
   async stream(call: Pick<ApiCall, 'path' | 'query'>, signal: AbortSignal): Promise<Readable> {
     const get: ApiCall = { method: 'GET', ...call };
@@ -185,7 +188,7 @@ export class Transport {
         dispatcher: this.#poolsFor(credentials)[pool],
         method: call.method,
         headers: this.#headersFor(call, credentials),
-        body: call.body === undefined ? null : JSON.stringify(call.body),
+        body: call.body === undefined ? null : (call.toText ?? JSON.stringify)(call.body),
         signal,
         ...(pool === 'requests' ? { headersTimeout: this.#deadlineMs(call) / 2 } : {}),
       });
@@ -224,7 +227,7 @@ export class Transport {
     };
   }
 
-  /** Makes new pools when the TLS material has changed; requests under way finish on the old ones. */
+  /** Makes new pools when the TLS material has changed. Requests under way finish on the old pools. */
   #poolsFor(credentials: Credentials): Pools {
     // Credentials are usually the same object as before; only a new object is compared.
     if (this.#pools?.credentials === credentials) return this.#pools;
@@ -272,7 +275,7 @@ export class Transport {
     error: unknown,
     deadline: Pick<Deadline, 'signal' | 'expired'>,
   ): unknown {
-    // Prefer an answer of the server, also after the deadline: it gives the cause, "no answer in time" does not.
+    // Prefer an answer of the server even after the deadline, because it gives the cause.
     if (error instanceof AppError) return error;
     if (deadline.expired() || isLate(error))
       return new AppError(
@@ -285,7 +288,7 @@ export class Transport {
   }
 }
 
-/** The kinds of retry that a call has already used; each can help only once. */
+/** The kinds of retry that a call has already used. Each kind can help only once. */
 type Spent = Set<'credentials' | 'connection'>;
 
 /** Milliseconds until the same request is sent again; undefined when it is not retried. */
@@ -312,7 +315,7 @@ function once(spent: Spent, cure: 'credentials' | 'connection'): 0 | undefined {
   return 0;
 }
 
-/** Half of the deadline went by without an answer. */
+/** Whether half of the deadline has passed without an answer. */
 function isLate(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'UND_ERR_HEADERS_TIMEOUT';
 }

@@ -1,6 +1,6 @@
 /**
  * The controller_runtime_* metrics, under the names and labels that existing dashboards and alerts use.
- * Owns: counting. controller.ts decides the result of each pass.
+ * Owns: counting. The result of each pass is decided in controller.ts.
  */
 import type { Clock } from '../../lib/clock.ts';
 import {
@@ -76,7 +76,7 @@ export class ControllerMetrics {
       help: 'Maximum number of concurrent reconciles per controller',
       labels,
     }).set(named, workers);
-    // Create every series at the start: a rate misses the first error of a series that appears with that error.
+    // Create every series at the start. If a series appeared with its first error, a rate would miss that error.
     this.#active.set(named, 0);
     for (const metric of [this.#errors, this.#terminal, this.#panics, this.#timeouts]) metric.inc(named, 0);
     for (const result of ['success', 'error', 'requeue', 'requeue_after']) this.#total.inc({ controller, result }, 0);

@@ -1,7 +1,7 @@
 /**
  * The loop of a controller: workers take keys, run a pass for each, and requeue the key by the pass's outcome.
  * Owns: workers, the time limit of a pass, the meaning of each outcome (the table in api/errors.ts), and the
- * controller_runtime_* metrics. A pass gets a key, never an event: it may run at any time and twice.
+ * controller_runtime_* metrics. A pass gets a key, never an event, so it may run at any time and may be repeated.
  * Ends: `run` stops taking keys when its signal is aborted, lets passes finish for `drainMs`, then aborts them, and
  * resolves when the last one has returned.
  */
@@ -18,7 +18,7 @@ import type { WorkQueue } from './workqueue.ts';
 
 /** What a successful pass returns. */
 export type PassResult = {
-  /** Run the next pass within this many milliseconds even if nothing changes. Absent: only after a change. */
+  /** The next pass runs within this many milliseconds even if nothing changes. Absent: it runs only after a change. */
   readonly recheckMs?: number;
 };
 
@@ -33,15 +33,16 @@ export type ControllerDeps = {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly logger: Logger;
-  /** Passes at the same time, each for a different key. */
+  /** The number of passes at the same time, each for a different key. */
   readonly workers?: number;
   /** A pass that takes longer is aborted and tried again. */
   readonly timeoutMs?: number;
   /**
-   * How long passes may go on after the end, in milliseconds. Less than the time between losing a lease and its expiry.
+   * How long passes may continue after the end, in milliseconds. It must be less than the time between losing a lease
+   * and its expiry.
    */
   readonly drainMs?: number;
-  /** When to try again after an error of something missing, in case no watch reports that it appeared. */
+  /** When to try again after an error about a missing object, in case no watch reports that the object appeared. */
   readonly missingRecheckMs?: number;
 };
 
@@ -116,7 +117,7 @@ export class Controller {
 
   #report(logger: Logger, error: unknown, next: Next, timedOut: boolean): void {
     if (timedOut) this.#metrics.timedOut();
-    // An error without a code is a bug of the operator; it counts as a panic, the nearest metric.
+    // An error without a code is a bug of the operator. It is counted as a panic, which is the nearest metric.
     if (!timedOut && next.result === 'error' && !(error instanceof AppError)) this.#metrics.panicked();
     const fields = { err: error, result: next.result, ...(timedOut ? { timedOut } : {}) };
     logger[timedOut ? 'warn' : kinds[kindOf(error)].log]('pass failed', fields);
@@ -129,7 +130,7 @@ function afterSuccess({ recheckMs }: PassResult): Next {
     : { kind: 'forget', result: 'requeue_after', recheckMs };
 }
 
-/** The table of api/errors.ts, applied to the queue. */
+/** Applies the table of api/errors.ts to the queue. */
 function afterFailure(error: unknown, missingRecheckMs: number): Next {
   const atLeastMs = statusOf(error)?.afterMs ?? 0;
   switch (kinds[kindOf(error)].retry) {

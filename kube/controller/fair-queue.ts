@@ -1,25 +1,25 @@
 /**
- * The order in which waiting keys are given out: by priority, inside one priority a namespace at a time.
- * Owns: which key is next. Inside a namespace the key that was added first is first.
- * Rule: one turn in four belongs to the key that has waited longest, once it has waited for `agedMs`. So a key with n
- * older ones before it is given out at the latest in turn 4(n + 1) after that, however many urgent keys arrive.
+ * The order in which waiting keys are given out: by priority, and inside a priority the namespaces take turns.
+ * Owns: which key is next. Inside a namespace the key that was added first is next.
+ * Rule: one turn in four is for the key that has waited longest, once it has waited for `agedMs`. A key behind n older
+ * keys is therefore given out in turn 4(n + 1) after that at the latest, even if many urgent keys arrive.
  * Pure: time is a parameter. Memory O(keys); adding and taking cost O(1).
  */
 
-/** The most urgent first. */
+/** The levels, the most urgent first. */
 export const priorities = ['urgent', 'normal', 'low'] as const;
 export type Priority = (typeof priorities)[number];
 
 export const agedMs = 1000;
-/** Every so many turns the key that has waited longest is next, whatever its priority. */
+/** In one of this many turns, the key that has waited longest is next, regardless of its priority. */
 const agedEvery = 4;
 
 type Waiting = { readonly namespace: string; readonly addedAtMs: number; priority: Priority };
-/** Keys by namespace. The first namespace is served next, then it goes to the end. */
+/** Keys by namespace. The first namespace has the next turn and then goes to the end. */
 type Level = Map<string, Set<string>>;
 
 export class FairQueue {
-  /** The order of a Map is the order of adding: the first key has waited longest. */
+  /** A Map keeps the order in which keys were added, so the first key has waited longest. */
   readonly #waiting = new Map<string, Waiting>();
   readonly #levels: Readonly<Record<Priority, Level>> = { urgent: new Map(), normal: new Map(), low: new Map() };
   #turns = 0;
@@ -32,7 +32,9 @@ export class FairQueue {
     return this.#waiting.has(key);
   }
 
-  /** Adds a key, `namespace/name`. A key that waits keeps its age, and the more urgent of both priorities. */
+  /**
+   * Adds a key, `namespace/name`. A key that already waits keeps its age and gets the more urgent of both priorities.
+   */
   add(key: string, priority: Priority, nowMs: number): void {
     const known = this.#waiting.get(key);
     if (known === undefined) {

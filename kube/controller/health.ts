@@ -1,7 +1,7 @@
 /**
  * The HTTP endpoints of a controller: liveness, readiness and metrics.
- * Owns: /healthz, /livez, /readyz and /metrics. Each check has a name and gives its problem in one sentence; the answer
- * lists all checks, so that curl is enough to see what is wrong.
+ * Owns: /healthz, /livez, /readyz and /metrics. Each check has a name and describes its problem in one sentence. The
+ * answer lists all checks, so that a user can see the problem with curl.
  */
 import express, { type Express, type Response } from 'express';
 import { expose, type Registry } from '../../lib/metrics.ts';
@@ -25,7 +25,7 @@ export function healthApp({ registry, live, ready }: HealthDeps): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
-  // Answer our own errors without their stack.
+  // For our own errors, answer without the stack.
   app.set('env', 'production');
   app.get(['/healthz', '/livez'], (_, response) => answer(response, live));
   app.get('/readyz', (_, response) => answer(response, { ...live, ...ready }));
@@ -59,7 +59,7 @@ export function cachesHeard(caches: Readonly<Record<string, Watched>>, maxSilent
       .map(([name]) => name);
     return silent.length === 0
       ? undefined
-      : `no event received of ${silent.join(', ')} for ${Math.round(maxSilentMs / 1000)} s`;
+      : `no watch event for ${silent.join(', ')} in ${Math.round(maxSilentMs / 1000)} s`;
   };
 }
 

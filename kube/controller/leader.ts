@@ -1,9 +1,9 @@
 /**
- * Leader election on a Lease, with the same fields as client-go: one of several replicas does the work.
+ * Leader election on a Lease, with the same fields as client-go: only one of several replicas works.
  * Owns: holding and renewing the Lease. `isCurrent` compares times, so a suspended process knows at once that its lease
  * is over.
- * Rule: a rival's claim is timed by our clock from when we saw it change. We stop after `renewDeadlineMs`, well before
- * others may take over (`leaseMs`); passes in flight end in between.
+ * Rule: our clock measures the age of another replica's claim from the moment when we saw the claim change. We stop
+ * after `renewDeadlineMs`, well before others may take over (`leaseMs`). Passes in flight end in the time between.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -51,12 +51,13 @@ export type LeaderDeps = {
 /** The time during which this process is the leader. */
 export interface Term {
   /**
-   * Aborted, with the reason, when the Lease could not be renewed in time or another replica took it. Not by `release`.
+   * Aborted, with the reason, when the Lease could not be renewed in time or another replica took it. `release` does
+   * not abort it.
    */
   readonly lost: AbortSignal;
   /** Whether the Lease is ours at this moment, by the clock. False as soon as the term is lost or released. */
   isCurrent(): boolean;
-  /** Stops renewing and gives the Lease up if it is still ours. Call it after all work has ended. Never rejects. */
+  /** Stops renewing and releases the Lease if it is still ours. Call it after all work has ended. Never rejects. */
   release(): Promise<void>;
 }
 
@@ -136,7 +137,7 @@ export class LeaderElector {
   }
 
   /**
-   * Renews every `retryMs` until the term ends. A separate deadline runs beside it, so that a hanging request does not
+   * Renews every `retryMs` until the term ends. A separate deadline ends the term, so that a hanging request does not
    * delay the end.
    */
   async #renew(ended: AbortSignal, lose: (why: string) => void): Promise<void> {
@@ -151,7 +152,7 @@ export class LeaderElector {
     while (!ended.aborted) {
       await clock.sleep(this.#retryMs, ended);
       if (ended.aborted) break;
-      // Half of the time left: a request that hangs must leave time for another.
+      // Use half of the remaining time, so that after a request that hangs there is time for another.
       const leftMs = this.#renewedAt + this.#renewDeadlineMs - clock.monotonic();
       const claim = await this.#keep(ended, Math.max(1000, leftMs / 2));
       if (claim === 'other') lose(`${this.#seen?.lease.spec?.holderIdentity ?? 'another process'} holds the lease`);
@@ -159,7 +160,7 @@ export class LeaderElector {
     off();
   }
 
-  /** Renews the Lease with one request; reads it first only when it was changed by another writer. */
+  /** Renews the Lease with one request. Reads the Lease first only when another writer changed it. */
   async #keep(signal: AbortSignal, deadlineMs: number): Promise<'ours' | 'other' | 'unknown'> {
     const held = this.#seen?.lease;
     if (held === undefined) return this.#claim(signal, deadlineMs);
@@ -191,7 +192,7 @@ export class LeaderElector {
         return 'ours';
       }
       if (!this.#isFree(found)) return 'other';
-      // The write has the resourceVersion just read: when two replicas try at once, one gets a conflict.
+      // The write has the resourceVersion that was just read, so when two replicas try at once, one gets a conflict.
       this.#own(await client.replace(leases, this.#claimed(found), call), sentAt);
       return 'ours';
     } catch (error) {
@@ -213,7 +214,7 @@ export class LeaderElector {
     return found;
   }
 
-  /** Records when the claim changed, not when it was read. */
+  /** Records when a claim was seen to change, not when it was read. */
   #sight(found: Lease): void {
     const { clock, lease, logger } = this.#deps;
     const before = this.#seen;
@@ -224,7 +225,7 @@ export class LeaderElector {
     this.#seen = { lease: found, changedAt: clock.monotonic() };
     const holder = found.spec?.holderIdentity ?? '';
     if (holder !== '' && holder !== before?.lease.spec?.holderIdentity)
-      logger.info('leader seen', { lease: lease.name, holder });
+      logger.info('leader changed', { lease: lease.name, holder });
   }
 
   /** True when the Lease is ours, has no holder, or was not renewed within the time that its holder promised. */

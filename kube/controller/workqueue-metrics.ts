@@ -1,13 +1,16 @@
 /**
  * The workqueue_* metrics, under the names that dashboards for controller-runtime use.
- * Owns: when each key was added and taken. The queue reports events; nothing here decides anything.
+ * Owns: when each key was added and taken. The queue reports its events to this class, which only counts them.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { counter, histogram, sampledGauge, type Counter, type Histogram, type Registry } from '../../lib/metrics.ts';
 
 type Labels = 'name' | 'controller';
 const labels: readonly Labels[] = ['name', 'controller'];
-/** In seconds: client-go's buckets (10 ns to 1000 s by decades), but from 10 µs on: JavaScript cannot measure less. */
+/**
+ * The buckets in seconds. They are client-go's buckets (10 ns to 1000 s by decades) from 10 µs on, because JavaScript
+ * cannot measure shorter times.
+ */
 const buckets = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100, 1000];
 
 export type QueueMetricsDeps = { readonly name: string; readonly clock: Clock; readonly registry: Registry };

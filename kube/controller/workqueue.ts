@@ -1,9 +1,9 @@
 /**
- * A queue of keys with work to do. Ten events about one object are one piece of work.
- * Owns: which keys wait, which are being worked on, and the timers of delayed keys. fair-queue.ts decides which of the
- * waiting keys is next.
+ * A queue of keys with work to do. Ten events about one object become one piece of work.
+ * Owns: which keys wait, which are being worked on, and the timers of delayed keys. The next of the waiting keys is
+ * chosen in fair-queue.ts.
  * Rule: a key is never given to two workers at once; when it is added while a worker has it, it is given out once more
- * after `done`. Of several times for one key the earliest counts.
+ * after `done`. When a key is added with several delays, the earliest time counts.
  * Ends: `close` gives out no more keys and resolves when everything in flight is done.
  */
 import type { Clock } from '../../lib/clock.ts';
@@ -18,7 +18,7 @@ export type WorkQueueDeps = {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly limits?: RateLimits;
-  /** The priority of a key at the moment when it is added; absent: all keys have the same one. */
+  /** The priority of a key at the moment when it is added. Absent: all keys have the same priority. */
   readonly priorityOf?: (key: string) => Priority;
 };
 
@@ -46,13 +46,13 @@ export class WorkQueue {
     this.#metrics = new QueueMetrics(deps, () => this.#waiting.size + this.#again.size);
   }
 
-  /** How many keys wait now, without delayed ones. */
+  /** How many keys wait now. Delayed keys do not count. */
   get length(): number {
     return this.#waiting.size + this.#again.size;
   }
 
   /**
-   * Adds the key: there is work for it.
+   * Adds a key that needs a pass.
    *
    * @param atLeast the work's own priority, when it may be more urgent than the key's
    */
@@ -69,7 +69,10 @@ export class WorkQueue {
     this.#serve();
   }
 
-  /** Adds the key in `ms`. An earlier time replaces a later one, never the reverse. */
+  /**
+   * Adds the key after `ms` milliseconds. An earlier time replaces a later one, but a later time does not replace an
+   * earlier one.
+   */
   addAfter(key: string, ms: number): void {
     if (this.#closed) return;
     if (ms <= 0) {
@@ -87,7 +90,10 @@ export class WorkQueue {
     this.#later.set(key, { at, off });
   }
 
-  /** The key failed: it comes back after its back-off. Returns the wait in milliseconds, at least `atLeastMs`. */
+  /**
+   * Call it when the key failed: the key comes back after its back-off. Returns the wait in milliseconds, at least
+   * `atLeastMs`.
+   */
   addRateLimited(key: string, atLeastMs = 0): number {
     const ms = Math.max(atLeastMs, this.#limiter.next(key));
     this.#metrics.retried();
@@ -95,7 +101,7 @@ export class WorkQueue {
     return ms;
   }
 
-  /** The key succeeded: its back-off starts from the beginning. */
+  /** Call it when the key succeeded: its next back-off starts from the shortest wait. */
   forget(key: string): void {
     this.#limiter.forget(key);
   }
@@ -106,8 +112,8 @@ export class WorkQueue {
   }
 
   /**
-   * The next key to work on, as soon as there is one; undefined when the queue is closed. Call `done` for every key
-   * taken.
+   * Resolves with the next key to work on, or with undefined when the queue is closed. Call `done` for every key that
+   * was taken.
    */
   take(): Promise<string | undefined> {
     if (this.#closed) return Promise.resolve(undefined);
@@ -117,7 +123,7 @@ export class WorkQueue {
     });
   }
 
-  /** The work on a taken key is over, successful or not. */
+  /** Call it when the work on a taken key has ended, successful or not. */
   done(key: string): void {
     if (!this.#working.delete(key)) return;
     this.#metrics.done(key);

@@ -12,13 +12,13 @@ export type Happening = {
   /** The object whose users should read it. */
   readonly about: KubeObject;
   readonly type: 'Normal' | 'Warning';
-  /** Why: one PascalCase word of a closed set. */
+  /** The reason: one PascalCase word of a closed set. */
   readonly reason: string;
   /** What was done or tried: one PascalCase word. */
   readonly action: string;
   /** A sentence. */
   readonly note: string;
-  /** True: exempt from the object's token bucket. Warnings always are. */
+  /** True: the occurrence does not need a token of the object's bucket. Warnings never need one. */
   readonly keep?: boolean;
 };
 

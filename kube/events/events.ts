@@ -78,7 +78,7 @@ export class EventRecorder implements EventSink {
   readonly #rules: EventRules;
   readonly #results: Counter<'result'>;
   readonly #jobs: Job[] = [];
-  /** Events written, by series, so that a repetition counts up the existing Event. */
+  /** The written Events by series, so that a repetition increases the count of the existing Event. */
   readonly #written = new Map<string, EventObject>();
   readonly #stop = new AbortController();
   #draining: Promise<void> | undefined;
@@ -122,7 +122,7 @@ export class EventRecorder implements EventSink {
     this.#jobs.push(job);
   }
 
-  /** Takes no more, writes what waits, and resolves when that is done or `ms` are over. */
+  /** Accepts no more occurrences, writes the waiting ones, and resolves when that is done or `ms` have passed. */
   async close(ms: number): Promise<void> {
     this.#closed = true;
     const off = this.#deps.clock.after(ms, () => this.#stop.abort(new Error('event recorder closed')));

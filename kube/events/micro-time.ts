@@ -1,6 +1,6 @@
 /**
- * Kubernetes' MicroTime, used in Leases and Events: RFC 3339 in UTC with six digits of a second. The API server answers
- * 400 to the three digits that JavaScript's Date prints.
+ * Kubernetes' MicroTime, used in Leases and Events: RFC 3339 in UTC with six digits of a second. JavaScript's Date
+ * prints three digits, for which the API server answers 400.
  * Pure.
  */
 

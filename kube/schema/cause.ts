@@ -1,12 +1,15 @@
 /**
  * Describes what is wrong with one field of an object, as the Kubernetes API does.
- * Pure: reasons and sentences are the real server's, because people search for them.
+ * Pure. Reasons and sentences are the same as the real server's, because people search for them.
  */
 
 /** `reason` is the API's word, such as FieldValueInvalid; `field` is a path such as `spec.parts[0]`. */
 export type Cause = { readonly reason: string; readonly message: string; readonly field?: string };
 
-/** An invalid value as the real server prints it: strings quoted, numbers and booleans bare, the rest as JSON. */
+/**
+ * An invalid value as the real server prints it: strings with quotes, numbers and booleans without, other values as
+ * JSON.
+ */
 export function shownValue(value: unknown): string {
   if (value === null || value === undefined) return 'null';
   return JSON.stringify(value);

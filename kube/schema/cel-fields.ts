@@ -1,6 +1,6 @@
 /**
- * Fields in CEL rules: how CEL writes their names, and which of them the schema does not have.
- * Pure: an unknown field is found when the rule is compiled. The search follows member access that starts at `self` or
+ * Fields in CEL rules: how CEL writes their names, and which fields the schema does not have.
+ * Pure. An unknown field is found when the rule is compiled. The search follows member access that starts at `self` or
  * `oldSelf`; variables that a macro binds are not followed.
  */
 import { isRecord } from '../../api/record.ts';
@@ -28,7 +28,7 @@ export function unknownFieldOf(ast: unknown, schema: OpenApiSchema): string | un
 
 type Access = { readonly schema: OpenApiSchema | undefined; readonly unknown?: string };
 
-/** The schema node that an expression leads to; undefined when it does not start at self. */
+/** The schema node of an expression; undefined when the expression does not start at self. */
 function schemaAt(node: Node, root: OpenApiSchema): Access | undefined {
   if (node.op === 'id') return node.args === 'self' || node.args === 'oldSelf' ? { schema: root } : undefined;
   if (!Array.isArray(node.args)) return undefined;

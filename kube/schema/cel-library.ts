@@ -1,7 +1,7 @@
 /**
- * Those functions that Kubernetes adds to CEL and that the rules of the project's definitions use.
- * Owns: the environment in which rules are compiled. A rule that calls any other function does not compile, and its
- * definition is refused, so that no rule is skipped without notice.
+ * The functions that Kubernetes adds to CEL, as far as the rules of this project's definitions use them.
+ * Owns: the environment in which rules are compiled. A rule that calls any other function does not compile. Its
+ * definition is then refused, so that rules are never skipped without notice.
  */
 import { Environment } from '@marcbachmann/cel-js';
 import { isSame } from '../../lib/json.ts';
@@ -9,7 +9,7 @@ import { nanosOf } from '../../api/quantities.ts';
 
 type Scalar = bigint | number | string | boolean;
 
-/** A quantity in an expression. */
+/** A Kubernetes quantity as a CEL value. */
 class Quantity {
   readonly nanos: bigint;
   constructor(nanos: bigint) {

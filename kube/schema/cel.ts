@@ -1,8 +1,8 @@
 /**
  * The rules of a schema (`x-kubernetes-validations`): compiled when a definition is stored, run on every write.
  * Owns: converting JSON to CEL values by the schema, and when a rule is skipped.
- * Rules: a rule that uses `oldSelf` runs only when there is an old value. A rule on an unchanged value is skipped, as
- * other validation is.
+ * Rules: a rule that uses `oldSelf` runs only when an old value exists. A rule on an unchanged value is skipped, like
+ * other validation.
  */
 import { Optional } from '@marcbachmann/cel-js';
 import { messageOf } from '../../api/errors.ts';
@@ -90,7 +90,7 @@ function asGo(rule: ValidationRule): JsonRecord {
 
 /**
  * Runs the rules of a schema and of all nodes below it.
- * @param old undefined on create, and where there was no value before
+ * @param old undefined on create, and where a value did not exist before
  */
 export function runRules(value: unknown, schema: OpenApiSchema, path: string, old: unknown): Cause[] {
   if (value === null || (old !== undefined && isSame(value, old))) return [];
@@ -147,7 +147,7 @@ function messageFor(rule: ValidationRule, context: JsonRecord): string {
       const text = compiled(rule.messageExpression)(context);
       if (typeof text === 'string' && text.trim() !== '') return text;
     } catch {
-      // As on the real server: the fixed message replaces a messageExpression that fails.
+      // When messageExpression fails, use the fixed message, as the real server does.
     }
   }
   return rule.message ?? `failed rule: ${rule.rule.trim()}`;

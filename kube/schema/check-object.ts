@@ -1,6 +1,6 @@
 /**
  * Validates a custom object against its schema: structure, duplicates, rules.
- * Owns: the order, and the note that rules were skipped because the object is already invalid.
+ * Owns: the order of the checks, and the note that rules were skipped because the object is already invalid.
  */
 import { isRecord } from '../../api/record.ts';
 import { at, numberAt, type JsonRecord } from '../../lib/json.ts';
@@ -9,7 +9,7 @@ import { runRules } from './cel.ts';
 import type { OpenApiSchema } from './schema.ts';
 import { duplicatesIn, validateValue } from './validate.ts';
 
-/** Causes after which rules are skipped, because the object may not have the shape that they expect. */
+/** After these causes rules are skipped, because the object may not have the shape that the rules expect. */
 const blocking = new Set(['FieldValueRequired', 'FieldValueTooLong', 'FieldValueTooMany', 'FieldValueTypeInvalid']);
 
 const notChecked: Cause = {
@@ -21,8 +21,8 @@ const notChecked: Cause = {
 };
 
 /**
- * What one version of a definition says about its objects. `scale.spec` is the path of the replicas that `kubectl
- * scale` sets.
+ * The part of one version of a definition that describes its objects. `scale.spec` is the path of the replicas that
+ * `kubectl scale` sets.
  */
 export type CustomType = { readonly schema: OpenApiSchema; readonly scale?: { readonly spec: readonly string[] } };
 

@@ -32,7 +32,7 @@ const labelValueRule =
 const maxAnnotationBytes = 256 * 1024;
 
 /**
- * What is wrong with a name, if anything.
+ * The problem of a name; undefined for a valid one.
  * @param shape names that become DNS labels must be shorter
  */
 export function nameProblem(name: string, shape: 'label' | 'subdomain'): string | undefined {
@@ -44,7 +44,7 @@ export function nameProblem(name: string, shape: 'label' | 'subdomain'): string 
   return subdomain.test(name) ? undefined : subdomainRule;
 }
 
-/** What is wrong with a key of a label or annotation, or with a finalizer. */
+/** The problem of a key of a label or annotation, or of a finalizer. */
 export function qualifiedNameProblem(key: string): string | undefined {
   const parts = key.split('/');
   if (parts.length > 2)
@@ -68,7 +68,7 @@ export function labelValueProblem(value: string): string | undefined {
   return labelValue.test(value) ? undefined : labelValueRule;
 }
 
-/** @param shape what kind of name the resource has */
+/** @param shape the kind of names that the resource has */
 export function validateMeta(object: { readonly metadata: JsonRecord }, shape: 'label' | 'subdomain'): Cause[] {
   const metadata = object.metadata;
   const name = stringAt(metadata, 'name') ?? '';
@@ -158,7 +158,7 @@ function validateFinalizers(finalizers: unknown): Cause[] {
   return causes;
 }
 
-/** What an update may not change in metadata; other immutable fields are restored without an error. */
+/** The fields of metadata that an update must not change. Other immutable fields are restored without an error. */
 export function validateMetaUpdate(
   object: { readonly metadata: JsonRecord },
   old: { readonly metadata: { readonly deletionTimestamp?: string; readonly finalizers?: readonly string[] } },

@@ -1,6 +1,7 @@
 /**
- * Removes fields that the schema does not have from an object.
- * Owns: pruning, and the list of pruned paths, which strict validation refuses and a warning names.
+ * Removes from an object the fields that its schema does not have.
+ * Owns: pruning, and the list of pruned paths. Strict validation refuses an object with such paths; otherwise a warning
+ * names them.
  */
 import { isRecord } from '../../api/record.ts';
 import { type JsonRecord } from '../../lib/json.ts';

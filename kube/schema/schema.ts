@@ -1,7 +1,7 @@
 /**
  * The schema of a resource, built-in or custom: OpenAPI v3 as Kubernetes restricts it.
  * Owns: the shape of a schema node and the step from a node to its children. References of built-in types are resolved
- * on loading, so a node may be part of a cycle: walk along a value, never along the schema alone.
+ * on loading, so nodes may form a cycle. Walk along a value, never along the schema alone.
  */
 import { isRecord } from '../../api/record.ts';
 
@@ -55,7 +55,7 @@ export type OpenApiSchema = {
   readonly 'x-kubernetes-validations'?: readonly ValidationRule[];
 };
 
-/** The schema of an undescribed field: kept as it is, merged field by field. */
+/** The schema of a field that is not described. It is kept as it is and merged field by field. */
 export const anything: OpenApiSchema = { 'x-kubernetes-preserve-unknown-fields': true };
 
 /** The schema of a field of an object: a declared field or an entry of a map. */
@@ -80,7 +80,7 @@ export function keepsUnknown(schema: OpenApiSchema): boolean {
   return schema['x-kubernetes-preserve-unknown-fields'] === true;
 }
 
-/** The list type, for writers that share a list. A list without one is a single value. */
+/** How several writers share a list. A list without a type is a single value. */
 export function listTypeOf(schema: OpenApiSchema): 'atomic' | 'set' | 'map' {
   return schema['x-kubernetes-list-type'] ?? 'atomic';
 }
@@ -96,7 +96,7 @@ export function stepOfItem(item: unknown, schema: OpenApiSchema): string {
   return `k:${JSON.stringify(Object.fromEntries(named))}`;
 }
 
-/** Whether an object is a single value for field ownership. */
+/** Whether an object counts as a single value for field ownership. */
 export function isAtomicMap(schema: OpenApiSchema): boolean {
   return schema['x-kubernetes-map-type'] === 'atomic';
 }

@@ -1,8 +1,9 @@
 /**
  * Checks that the schema of a definition is structural, as Kubernetes requires.
- * Pure: every node has a type, logic (allOf …) only restricts values, list types fit, and data with rules is bounded.
+ * Pure. In a structural schema every node has a type, logic (allOf …) only restricts values, list types fit, and data
+ * with rules is bounded.
  * Limits: the real server estimates a rule's worst-case cost; here an unbounded list or map above a rule is refused.
- * That is stricter, so a definition that passes here also passes there.
+ * That is stricter, so a definition that passes here also passes on the real server.
  */
 import { isRecord } from '../../api/record.ts';
 import type { OpenApiSchema } from './schema.ts';

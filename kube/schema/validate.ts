@@ -1,7 +1,7 @@
 /**
  * Validates a value against its schema, with the real server's sentences.
- * Pure. Updates are ratcheting: an unchanged value passes even when the schema has become stricter, so that an old
- * object can still be changed elsewhere.
+ * Pure. Updates are ratcheting: an unchanged value passes even when the schema has become stricter, so that other parts
+ * of an old object can still be changed.
  */
 import { isRecord, ownValue } from '../../api/record.ts';
 import { isSame, type JsonRecord } from '../../lib/json.ts';
@@ -9,7 +9,7 @@ import { duplicateValue, invalidValue, requiredValue, shownValue, unsupportedVal
 import { listTypeOf, schemaOfField, schemaOfItems, stepOfItem, type OpenApiSchema } from './schema.ts';
 
 /**
- * @param old the same place before an update; undefined where there was no value
+ * @param old the value before an update; undefined where it did not exist
  * @param path `spec.parts[0]`; '' for the root
  */
 export function validateValue(value: unknown, schema: OpenApiSchema, path: string, old?: unknown): Cause[] {

@@ -1,7 +1,7 @@
 /**
  * The resources that the server serves at the moment.
- * Owns: finding a resource by its path or kind. Built-in resources always exist; custom ones are added and removed with
- * their definitions by crd/controller.ts.
+ * Owns: finding a resource by its path or kind. Built-in resources always exist; custom resources are added and removed
+ * with their definitions by crd/controller.ts.
  */
 import { groupVersionOf, type Resource } from './resource.ts';
 

@@ -1,8 +1,8 @@
 /**
  * Garbage collection: deletes objects whose owners do not exist any more, and empties namespaces that are being
  * deleted.
- * Owns: owner references by uid, foreground and orphan deletion, the end of a namespace. On a real cluster the
- * controller manager does this; here it runs directly after every write.
+ * Owns: owner references by uid, foreground and orphan deletion, and deleting a namespace when it is empty. On a real
+ * cluster the controller manager does this; here it runs directly after every write.
  * Rule: changes trigger a step, but each step reads what is stored, so a repeated or late step is harmless.
  */
 import type { OwnerReference } from '../../api/kube-object.ts';
@@ -57,7 +57,7 @@ export class GarbageCollector {
       if (type === 'DELETED') this.#afterDeletion(object);
       else this.#look(table, object);
     } catch (err) {
-      // An error with one object must not stop the collection of the others.
+      // An error with one object must not stop the collection of the other objects.
       this.#deps.logger.error('garbage collection failed', { err, table, name: object.metadata.name });
     }
   }

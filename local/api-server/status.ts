@@ -1,6 +1,6 @@
 /**
  * Errors of the Kubernetes API: a `kind: Status` with a reason, a sentence and causes.
- * Owns: the text and the HTTP status of every error. The sentences are the same as the real server's, because people
+ * Owns: the text and the HTTP status of every error. The sentences are the same as on the real server, because people
  * search for them and some clients match the text.
  */
 import { AppError } from '../../api/errors.ts';

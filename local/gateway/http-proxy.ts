@@ -64,7 +64,7 @@ export function refuse(answer: ServerResponse, status: number, why: string): voi
   answer.writeHead(status, { 'content-type': 'text/plain' }).end(`${why}\n`);
 }
 
-/** Names and values in turn, as received, without the hop-by-hop headers. */
+/** Alternating names and values of the headers, as received, without the hop-by-hop headers. */
 function goOn(raw: readonly string[]): string[] {
   const named = new Set(listed(raw));
   return raw.filter((_, index) => {

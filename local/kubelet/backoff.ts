@@ -25,7 +25,7 @@ export function nextStart(
   return { atMs: endedMs + entry.waitMs, waitMs: entry.waitMs };
 }
 
-/** The next state when a run begins, and the run before it ended at `endedMs`. */
+/** The state after a run begins. The run before it ended at `endedMs`. */
 export function afterRestart(
   entry: BackoffEntry | undefined,
   endedMs: number,

@@ -226,7 +226,7 @@ function tryWrite(file: string, text: string): void {
     // Writes only into an existing file, because the kernel creates these files.
     writeFileSync(file, text, { flag: 'r+' });
   } catch {
-    // The controller is not available: its limit is not enforced, and the node's condition says so.
+    // The controller is not available: its limit is not enforced, which the node's condition shows.
   }
 }
 

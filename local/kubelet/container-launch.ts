@@ -61,8 +61,8 @@ export function prepareLaunch(deps: KubeletDeps, pod: StoredPod, container: Cont
     ...mounts,
     { mountPath: container.terminationMessagePath ?? defaultTerminationLog, hostPath: terminationLog },
   ]);
-  // Rewrite only the pod's words, not the image's: the program of the image may be below a mount path of the pod, such
-  // as /tmp.
+  // Rewrite only the words of the pod, not the words of the image: the image's program may be below a mount path of the
+  // pod, such as /tmp.
   const [program, ...words] = expand(container.command);
   const line = commandLine(
     image,

@@ -60,7 +60,7 @@ export class ContainerLog {
     this.#wake();
   }
 
-  /** Deletes the files; readers end. */
+  /** Deletes the files, and ends all readers. */
   remove(): void {
     this.end();
     rmSync(this.#dir, { recursive: true, force: true });

@@ -277,7 +277,7 @@ type PullStep = {
   readonly reason: 'ErrImagePull' | 'ImagePullBackOff';
   readonly message: string;
   readonly waitMs: number;
-  /** True when a pull was tried; false while waiting for the next one. */
+  /** True when a pull was tried; false while the container waits for the next pull. */
   readonly attempted: boolean;
 };
 

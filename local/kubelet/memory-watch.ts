@@ -10,7 +10,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { killGroup } from './process-records.ts';
 
 const lookEveryMs = 100;
-/** New children are searched for less often, because that reads all of /proc. */
+/** The search for new children runs less often, because it reads all of /proc. */
 const listEvery = 5;
 
 type Watched = {

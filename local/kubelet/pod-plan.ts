@@ -44,7 +44,7 @@ function mayFollow(container: Container, record: ContainerRecord | undefined): b
   return isSidecar(container) ? isStarted(record) : hasSucceeded(record);
 }
 
-/** Once a main container has started, a sidecar that ends no longer blocks the others. */
+/** Once a main container has started, a sidecar that ends does not block other containers any more. */
 function hasBegun(spec: PodSpec, records: Records): boolean {
   return spec.containers.some((container) => (records.get(container.name)?.phase.kind ?? 'new') !== 'new');
 }

@@ -185,7 +185,8 @@ function settle(
 }
 
 /**
- * Guaranteed: every container has limits for cpu and memory, and equal requests. BestEffort: no container has either.
+ * Guaranteed: every container has limits for cpu and memory, and equal requests. BestEffort: no container has limits or
+ * requests.
  */
 export function qosOf(spec: PodSpec): 'Guaranteed' | 'Burstable' | 'BestEffort' {
   const all = [...(spec.initContainers ?? []), ...spec.containers].map((container) => container.resources ?? {});

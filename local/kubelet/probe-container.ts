@@ -48,7 +48,7 @@ function askHttp(
     ...Object.fromEntries((ask.httpHeaders ?? []).map(({ name, value }) => [name, value])),
   };
   return new Promise((resolve) => {
-    // The real kubelet does not verify certificates of probes either.
+    // Certificates are not verified, as in the real kubelet.
     const request = (secure ? httpsGet : httpGet)(
       { host, port, path, headers, agent: false, ...(secure ? { rejectUnauthorized: false } : {}) },
       (response) => {

@@ -15,7 +15,7 @@ export type ClaimFolders = {
   readonly dataDir: string;
 };
 
-/** @returns the claim's folder; one in the data folder may not exist yet */
+/** @returns the claim's folder. If it is in the data folder, it may not exist yet */
 export function claimFolder(folders: ClaimFolders, { namespace, name }: Key): string {
   return folders.given.get(name) ?? join(folders.dataDir, 'volumes', namespace, name);
 }

@@ -10,7 +10,7 @@ import type { StoredDeployment, IntOrPercent } from './resources.ts';
 /** One ReplicaSet in numbers. */
 export type SetSeen = {
   readonly name: string;
-  /** True when its template equals the Deployment's. */
+  /** True when its template equals the template of the Deployment. */
   readonly current: boolean;
   readonly createdMs: number;
   /** spec.replicas */

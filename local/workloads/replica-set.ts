@@ -1,6 +1,6 @@
 /**
  * The ReplicaSet controller: keeps the desired number of pods alive and counts them.
- * Owns: which pod is deleted first when there are too many; ready and available counts; ReplicaFailure.
+ * Owns: which pod is deleted first when the set has too many pods; ready and available counts; ReplicaFailure.
  * `planReplicas` and `describeReplicaSet` are pure; the rest reads and writes.
  */
 import { controllerOf } from '../../api/kube-object.ts';
@@ -15,7 +15,7 @@ import { podsPath, replicaSetsPath, type ReplicaSet, type ReplicaSetStatus } fro
 
 export type ReplicaSetDeps = { readonly objects: Objects; readonly clock: Clock; readonly events: LocalEventRecorder };
 
-/** @returns how many pods to create, or which ones to delete */
+/** @returns how many pods to create, or which pods to delete */
 export function planReplicas(
   wanted: number,
   active: readonly StoredPod[],

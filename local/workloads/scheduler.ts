@@ -1,7 +1,7 @@
 /**
  * Assigns pods to the only node, or reports why a pod does not fit.
- * Owns: requests compared with the node's free capacity, node selectors, claims. The messages are the real scheduler's.
- * `planPlacement` is pure.
+ * Owns: requests compared with the node's free capacity, node selectors, claims. The messages are the same as in the
+ * real scheduler. `planPlacement` is pure.
  * Limits: affinity, topology spread and tolerations are ignored: with one node without taints they rarely exclude a
  * pod.
  */
@@ -18,7 +18,7 @@ export type Amounts = Readonly<Record<string, number>>;
 
 export type PlacementFacts = {
   readonly nodeLabels: Labels;
-  /** Set by `kubectl cordon`: running pods stay, new ones are not scheduled. */
+  /** Set by `kubectl cordon`: running pods stay, new pods are not scheduled. */
   readonly cordoned: boolean;
   readonly allocatable: Amounts;
   /** The sum of requests of the pods on the node. */

@@ -1,8 +1,9 @@
 /**
- * Judges classes of requests (tier and size) one by one: one class may be slower although the mix is not.
+ * Judges classes of requests (tier and size) separately, because one class may be slower although all requests together
+ * are not.
  *
- * Owns:  which classes have enough requests to be judged, the worst class, and the gate that judges each class.
- * Why:   a class of 3 % of the requests that is three times slower does not show in the p95 of all requests.
+ * Owns: which classes have enough requests to be judged, the worst class, and the gate that judges each class.
+ * Why: a class with 3 % of the requests that is three times slower does not change the p95 of all requests.
  * Pure.
  */
 import { groupRequests } from './constants.ts';
@@ -12,13 +13,13 @@ import { samplingVariance } from './noise.ts';
 import { cellsInside, type Cell, type Both, type Window } from './series.ts';
 import type { Decided, GateNumbers, RequestClass } from './verdict.ts';
 
-/** The maximum number of classes that are judged. α is split over this number, even if fewer classes exist. */
+/** The maximum number of classes that are judged. α is divided by this number, even if fewer classes exist. */
 export const mostClasses = 16;
-/** The share of a gate's α for all classes together; the mix of all requests has the rest. */
+/** The share of a gate's α for all classes together. The mix of all requests gets the rest. */
 const classShare = 0.5;
 /**
- * The worst class is named only if it exceeds the others by this many standard errors. Chance alone exceeds them for
- * one class in 4,300 cases, hence for one of 16 classes in about 4 of 1,000 cases.
+ * The worst class is named only if it exceeds the others by this many standard errors. Without a real difference this
+ * happens for one class in 4,300 cases, and therefore for one of 16 classes in about 4 of 1,000 cases.
  */
 const differsBy = 3.5;
 
@@ -31,7 +32,8 @@ export function alphasOf(alpha: number): { readonly mix: number; readonly each: 
 }
 
 /**
- * The classes with the requests of a minute group in both revisions: the first sixteen that reached this number.
+ * The classes that have enough requests for a minute group in both revisions. The first sixteen that reached this
+ * number are taken.
  *
  * Classes are chosen by counts alone, and a class that was chosen stays: the choice does not depend on latencies, so
  * the split of α is valid.
@@ -62,7 +64,7 @@ export function classesWithEnough(
   return found.slice(0, mostClasses);
 }
 
-/** Orders cells by block; within a block by content, so that the order of arrival does not matter. */
+/** Orders cells by block, and within a block by content, so that the order of arrival does not matter. */
 function before(a: Cell, b: Cell): number {
   return a.block - b.block || a.sizeClass - b.sizeClass || (a.tier < b.tier ? -1 : a.tier > b.tier ? 1 : 0);
 }
@@ -76,14 +78,14 @@ export function cellsOfClass<T extends RequestClass>(cells: Both<readonly T[]>, 
   return { candidate: cells.candidate.filter(isOne), stable: cells.stable.filter(isOne) };
 }
 
-/** How much slower a class is, as a ratio minus one, and the candidate's requests behind that estimate. */
+/** How much slower a class is, as a ratio minus one, and the number of the candidate's requests in that estimate. */
 export type ClassEstimate = RequestClass & { readonly estimate: number; readonly candidateRequests: number };
 
 /**
- * The worst class at a quantile, if it differs from the others by more than chance.
+ * The worst class at a quantile, if its difference from the others is larger than chance explains.
  *
  * Noise of minutes and pods is the same for all classes of a revision and cancels in their difference, so only sampling
- * counts. An estimate for people; no verdict depends on it.
+ * counts. The estimate is for messages only; no verdict depends on it.
  * @returns undefined where fewer than two classes have enough requests, or where they do not differ
  */
 export function worstClass(window: Window, quantile: number): ClassEstimate | undefined {
@@ -112,7 +114,7 @@ function contrastIn({ candidate, stable }: Both<readonly Cell[]>, { tier, sizeCl
   };
 }
 
-/** The latencies of both revisions' cells; each revision has at least one cell here. */
+/** The latencies of both revisions' cells. Each revision must have at least one cell. */
 function sumOf(cells: readonly Cell[]): LatencyCounts {
   const [first] = cells;
   if (first === undefined) throw new Error('unreachable: a class with enough requests has cells');
@@ -150,7 +152,7 @@ export class EachClass {
     return [{ judgement: this.#mix }, ...this.#classes];
   }
 
-  /** The first judgement that fails, else the first that does not pass, else the mix. */
+  /** The first judgement that fails, else the first that does not pass, else the judgement of the mix. */
   #speaker(): { readonly judgement: LatencyJudgement; readonly of?: RequestClass; readonly decided: Decided } {
     const said = this.#all().map((one) => ({ ...one, decided: one.judgement.decide() }));
     const speaker =

@@ -1,7 +1,7 @@
 /**
  * The constants of the judge. docs/canary-analysis.md says how they were chosen.
  *
- * Pure: values only. They are the same for every model: what differs between models is learnt from its data.
+ * Pure: values only. They are the same for every model. Differences between models are learnt from their data.
  */
 
 /** Seconds in a block: the unit in which sidecars count. */
@@ -18,7 +18,10 @@ export const tuning = {
   assumedMinutes: 3,
   /** The number of minutes at which the normal mixture is tightest. */
   marginMinutes: 0.35,
-  /** Noise does not change exactly at the bounds of a minute group, so measured variances are multiplied by this. */
+  /**
+   * Measured variances are multiplied by this, because noise does not change exactly at the boundaries of minute
+   * groups.
+   */
   misalignment: 1.5,
   /** Requests above the quantile that a minute needs before its quantile counts for noise. */
   tailRequests: 5,
@@ -28,12 +31,15 @@ export const tuning = {
    */
   assumedRateNoise: 0.3,
   assumedRateMinutes: 3,
-  /** A Fail without its worst 40 s needs this share of the evidence C = ln(1/α) that it needs with them. */
+  /** When its worst 40 s are left out, a Fail needs only this share of the evidence C = ln(1/α). */
   stallEvidence: 0.265,
-  /** For a Fail the variance between minutes is multiplied by 1 + this / the minutes from which it is known. */
+  /**
+   * For a Fail the variance between minutes is multiplied by 1 + this number / the number of minutes that were
+   * measured.
+   */
   noiseDoubt: 5,
   /**
-   * In this many first blocks of a window, the variance between minutes is at least the variance between blocks
+   * While a window has at most this many blocks, its variance between minutes is at least the variance between blocks
    * (noise.ts). Each block needs `earlyTailRequests` requests above the quantile.
    */
   earlyBlocks: 15,
@@ -53,17 +59,17 @@ export const tuning = {
    */
   lastingTailRequests: 3,
   /**
-   * Requests of each revision that one point of a trend needs. A trend is computed from mean latencies, whatever
-   * quantile is judged.
+   * Requests of each revision that one point of a trend needs. A trend is computed from mean latencies, for every
+   * quantile.
    */
   trendRequests: 40,
   /**
-   * In a young window (confidences, warmBlocks), an unseen trend is assumed to continue at this many standard errors of
-   * its slope.
+   * In a young window (confidences, warmBlocks), a trend that is too small to see is assumed to continue, with a slope
+   * of this many standard errors.
    */
   unseenTrendDeviations: 1.9,
   /**
-   * A trend that was found, less `seenTrendDeviations` standard errors, is assumed to continue for this many blocks
+   * A trend that was found, minus `seenTrendDeviations` standard errors, is assumed to continue for this many blocks
    * (three minutes).
    */
   warmAheadBlocks: 9,
@@ -83,7 +89,10 @@ export const tuning = {
    */
   promiseRequests: 400,
   promiseBlocks: 30,
-  /** Weight of the prior for rates near 0, Beta(½, 50), beside Jeffreys' Beta(½, ½) (rate-evidence.ts). */
+  /**
+   * Weight of the prior for rates near 0, Beta(½, 50). The rest of the weight has Jeffreys' prior, Beta(½, ½)
+   * (rate-evidence.ts).
+   */
   smallRateWeight: 0.9,
   smallRatePrior: 50,
   /**
@@ -93,17 +102,17 @@ export const tuning = {
   assumedPodSpread: 0.085,
   assumedPodFreedom: 4,
   /**
-   * When one pod stands for a revision, the margin for lasting differences is this many standard deviations: chance
-   * exceeds it in 2 % of cases for a Fail, and in 1 % for a Pass.
+   * When a revision has only one pod, the margin for lasting differences is this many standard deviations. By chance a
+   * difference is larger in 2 % of cases for a Fail, and in 1 % for a Pass.
    */
   podDeviations: { Fail: 2.05, Pass: 2.33 },
   /** Lags over which lasting noise is summed, in minutes (noise-history.ts). */
   lastingLags: 5,
-  /** The estimate of lasting noise from five lags and a line over half an hour is too low by about this factor. */
+  /** The estimate of lasting noise, from five lags and a line over half an hour, is too low by about this factor. */
   lastingBias: 3,
   /**
-   * For a Pass the variance in the history is multiplied by this: half an hour is too short to show noise that lasts
-   * (noise.ts).
+   * For a Pass the variance in the history is multiplied by this, because half an hour is too short to show lasting
+   * noise (noise.ts).
    */
   passDoubt: 7.2,
   /** The whole variance counts as noise of ordinary minutes if their estimated share is at least a third. */
@@ -116,10 +125,10 @@ export const tuning = {
  * The constants of each `gates.confidence`. Blocks have 20 s.
  *
  * failAlpha: chance of any wrong Fail in a whole rollout, unless `gates.alpha` is set. passAlpha: chance of a Pass
- * though the quantity exceeds what the Pass claims. noFailBlocks: the minimum length of a NoFail step. failBlocks: no
- * latency gate fails earlier. warmBlocks: the age of a window until which an unseen warm-up may continue. earlyBlocks:
- * how long a NoFail step waits for its early promise. stages: the shares of the step's time from which a Pass may show
- * less (plan.ts, toShow); the last stage is for default gates only (lastToShow).
+ * although the quantity exceeds the bound that the Pass claims. noFailBlocks: the minimum length of a NoFail step.
+ * failBlocks: latency gates do not fail earlier. warmBlocks: the age of a window until which an unseen warm-up may
+ * continue. earlyBlocks: how long a NoFail step waits for its early promise. stages: the shares of the step's time from
+ * which a Pass may show less (plan.ts, toShow); the last stage is for default gates only (lastToShow).
  */
 // prettier-ignore
 export const confidences = {
@@ -131,10 +140,12 @@ export const confidences = {
     warmBlocks: 9, earlyBlocks: 9, relaxes: true, stages: [5 / 30, 10 / 30, 15 / 30] },
 } as const;
 
-/** A NoFail step shows before it ends, if it can, that the candidate is not worse than this. */
+/** Before it ends, a NoFail step tries to show that the candidate is not worse than this. */
 export const earlyPromise = { latency: 0.5, errors: 0.05 } as const;
 
-/** Loads per pod are unequal when the ln of their ratio exceeds this: one load is about a third larger. */
+/**
+ * Loads per pod are unequal when the ln of their ratio exceeds this, that is, when one load is about a third larger.
+ */
 export const equalLoadLn = 0.3;
 
 /** Requests of each revision that a minute group needs: 100 at p95, 500 at p99. @param p the quantile, 0..1 */

@@ -1,7 +1,7 @@
 /**
- * What the judge knows about a window: the counts of both revisions, their load, nodes and pairs.
+ * The facts that the judge gets about a window: the counts of both revisions, their load, nodes and pairs.
  *
- * Owns:  the type that callers fill in, the facts that all gates share, and the sums over cells.
+ * Owns: the type that callers fill in, the facts that all gates share, and the sums over cells.
  * Pure.
  */
 import { equalLoadLn } from './constants.ts';
@@ -30,23 +30,23 @@ export type Evidence = {
   readonly history?: (quantile: number) => NoiseHistory;
   /**
    * True: pods of the two revisions carry about the same load. False: the requests of each pod in the window show which
-   * revision's pods carry more. A slower answer under less load is the revision's fault; a faster one under more, its
-   * merit.
+   * revision's pods carry more. If a revision is slower under less load, or faster under more load, the revision itself
+   * is the cause.
    */
   readonly loadIsEqual: boolean;
   /** Whether the revisions run on the same nodes; absent: Unlike. */
   readonly nodes?: Nodes;
   /**
-   * The number of blocks that the step may last. It determines how long a Pass waits for the gate's own limit. Absent:
+   * The number of blocks that the step may last. A Pass waits longer for the gate's own limit in a longer step. Absent:
    * 30 minutes.
    */
   readonly maxBlocks?: number;
   /**
-   * The candidate has all the traffic: only its requests are counted, and the plan has only absolute limits (plan.ts,
-   * limitsOf).
+   * True: the candidate has all the traffic. Only its requests are counted, and the plan has only absolute limits
+   * (plan.ts, limitsOf).
    */
   readonly alone?: boolean;
-  /** Pairs: the same requests sent to both revisions; absent: no pairs, and live requests have all of α. */
+  /** Results of the same requests sent to both revisions. Absent: no pairs exist, and live requests have all of α. */
   readonly paired?: PairedSeries;
 };
 
@@ -65,7 +65,8 @@ export type WindowFacts = {
 };
 
 /**
- * The load of a candidate's pod relative to stable's. Unknown: not equal, and the requests do not show which is more.
+ * The load of a candidate's pod relative to stable's. Unknown: the loads are not equal, and the requests do not show
+ * which load is larger.
  */
 export type Load = 'Equal' | 'Less' | 'More' | 'Unknown';
 

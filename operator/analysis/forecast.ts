@@ -1,7 +1,8 @@
 /**
  * Estimates how many more requests a verdict needs.
  *
- * Owns:  the search. The result follows from today's point estimate, is not a bound, and is rounded for people.
+ * Owns: the search. The result follows from the current point estimate. It is not a bound, and it is rounded for
+ * people.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -13,7 +14,7 @@ const refinements = 12;
 /**
  * @param now requests of the candidate so far
  * @param decidedAt whether there is a verdict with `growth` times the requests and minutes
- * @returns further candidate requests, rounded up; null when not even 1,024 times as many would do
+ * @returns further candidate requests, rounded up; null when even 1,024 times as many requests are not enough
  */
 export function forecastRequests(now: number, decidedAt: (growth: number) => boolean): number | null {
   let enough = 1;
@@ -33,12 +34,12 @@ export function forecastRequests(now: number, decidedAt: (growth: number) => boo
 type Forecast = Pick<GateNumbers, 'requestsStillNeeded' | 'neededRange'>;
 
 /**
- * The forecast of the estimate, and its range for estimates one standard error lower and higher.
+ * The forecast for the estimate, and its range for estimates one standard error lower and higher.
  *
- * The range includes the estimate's own forecast: between an estimate that passes and one that fails there may be one
- * that takes longer than both, or that no number of requests decides.
+ * The range includes the estimate's own forecast. The lower estimate may pass soon and the higher one may fail soon,
+ * while an estimate between them takes longer than both or is never decided.
  * @param needed the forecast of an estimate that is moved by the given difference
- * @param least requests that are missing whatever the estimate is; an undecided gate needs at least one
+ * @param least requests that are missing for every estimate; an undecided gate needs at least one
  */
 export function forecastAround(
   needed: (shift: number) => number | null,
@@ -52,7 +53,7 @@ export function forecastAround(
   return { requestsStillNeeded: own, neededRange: rangeOf([at(-error), own, at(error)]) };
 }
 
-/** The range of several forecasts; null (no number of requests is enough) makes its end open. */
+/** The range of several forecasts. A null (no number of requests is enough) makes the end of the range open. */
 function rangeOf(forecasts: readonly (number | null)[]): readonly [low: number | null, high: number | null] {
   const known = forecasts.filter((each) => each !== null);
   return known.length === 0
@@ -63,7 +64,8 @@ function rangeOf(forecasts: readonly (number | null)[]): readonly [low: number |
 type Live = Pick<Forecast, 'requestsStillNeeded'> & { readonly neededRange: Forecast['neededRange'] | undefined };
 
 /**
- * The forecast of a gate: null under unequal load, because more requests do not help; 0 for a gate that pairs decide.
+ * The forecast of a gate. It is null under unequal load, because more requests do not help, and 0 for a gate that pairs
+ * have decided.
  */
 export function stillNeeded({ verdict, reason }: Decided, live: Live): Forecast {
   const { requestsStillNeeded, neededRange } = live;

@@ -1,9 +1,9 @@
 /**
  * A model's noise before a window begins.
  *
- * Owns:  which blocks of stable are history: the half hour before the window, pod by pod.
- * Why:   known noise lets a verdict come minutes sooner; it spends no α, because it does not depend on the difference
- *        between the revisions.
+ * Owns: which blocks of stable are history: the half hour before the window, pod by pod.
+ * Why: known noise makes a verdict possible minutes sooner. It spends no α, because it does not depend on the
+ * difference between the revisions.
  * Pure.
  */
 import { addInto, emptyHistogram, type LatencyCounts } from './log-histogram.ts';
@@ -15,7 +15,7 @@ import type { Cell } from './series.ts';
 export const historyBlocks = 90;
 
 /**
- * Stable's noise in the half hour before a window, by quantile; each quantile is computed once.
+ * Stable's noise in the half hour before a window, by quantile. Each quantile is computed once.
  *
  * @param stable cells of the stable revision; those inside the window and those older than half an hour do not count
  */
@@ -33,7 +33,7 @@ export function historyBefore(firstBlock: number, stable: readonly Cell[]): (qua
   return noiseOf([...pods].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, blocks]) => blocks));
 }
 
-/** @param pods for each pod of stable its blocks of the half hour before the window, in order */
+/** @param pods for each pod of stable, its blocks of the half hour before the window, in order */
 export function noiseOf(pods: readonly (readonly LatencyCounts[])[]): (quantile: number) => NoiseHistory {
   const known = new Map<number, NoiseHistory>();
   return (quantile) => {

@@ -1,10 +1,10 @@
 /**
  * The judge: from a plan and the evidence of a window to a verdict for every gate and for the step.
  *
- * Owns:   the rule by which gates end a step. questions.ts decides which counts each gate uses.
- * Pure:   a function of the evidence. A restart, another leader, more looks, and late, repeated or reordered reports
- *         give the same verdict.
- * Rule:   a Fail ends its window; the caller stores it, and later looks do not change it.
+ * Owns: the rule by which gates end a step. The counts that each gate uses are chosen in questions.ts.
+ * Pure: a function of the evidence. The verdict does not depend on restarts, on the leader, on the number of looks, or
+ * on late, repeated or reordered reports.
+ * Rule: a Fail ends its window; the caller stores it, and later looks do not change it.
  */
 import { present } from '../../api/present.ts';
 import { tuning } from './constants.ts';
@@ -37,7 +37,7 @@ export function judge(plan: GatePlan, evidence: Evidence): readonly GateResult[]
   });
 }
 
-/** Every gate's verdict without its numbers, the same as judge's but cheaper. */
+/** Every gate's verdict without its numbers. It equals the verdict of `judge` and is cheaper. */
 export function verdicts(plan: GatePlan, evidence: Evidence): readonly Decided[] {
   const facts = windowFactsOf(plan, evidence);
   return plan.gates.map((gate) =>
@@ -52,10 +52,10 @@ function together(live: Decided, paired: PairedResult | undefined): Decided {
 /**
  * Whether a step may end.
  *
- * Any Fail fails it at once. NoFail is done when the step has lasted long enough to see a slow candidate (constants.ts,
- * confidences), every gate could have failed, and every gate has shown its early promise or cannot show it in time.
- * Pass is done when every gate passes. Both need minRequests of both revisions; a default minRequests is lowered when
- * the traffic is too low for it.
+ * Any Fail fails it at once. NoFail is done on three conditions: the step has lasted long enough to see a slow
+ * candidate (constants.ts, confidences), every gate could have failed, and every gate has shown its early promise or
+ * cannot show it in time. Pass is done when every gate passes. Both need minRequests of both revisions; a default
+ * minRequests is lowered when the traffic is too low for it.
  */
 export function stepVerdict(
   plan: GatePlan,
@@ -75,11 +75,12 @@ export function stepVerdict(
 }
 
 /**
- * What a NoFail step waits for: its least length, a gate that could not have failed yet, requests, or its promise.
+ * What a NoFail step waits for: its minimum length, a gate that could not have failed yet, requests, or its early
+ * promise.
  */
 export type StepWaits = 'Time' | 'Blind' | 'Requests' | 'Promise';
 
-/** @returns undefined when the step waits for nothing @param gates none of which has failed */
+/** @param gates gates that have not failed @returns undefined when the step does not wait */
 export function noFailWaitsFor(plan: GatePlan, evidence: Seen, gates: readonly Decided[]): StepWaits | undefined {
   const { window, alone = false, maxBlocks = usualBlocks } = evidence;
   return earlyStepWaits(
@@ -101,7 +102,7 @@ function requestsSeen({ isShadow }: GatePlan, { window, alone = false, paired }:
   return Math.min(totalOf(candidate, requestsOf), alone ? Infinity : totalOf(stable, requestsOf));
 }
 
-/** In the last stage of a Pass few requests are enough, unless the spec asks for more. */
+/** In the last stage of a Pass few requests are enough, unless the spec sets minRequests. */
 function requestsFor(plan: GatePlan, span: Span): number {
   const {
     stages: [, second],
@@ -118,8 +119,8 @@ function within(blocks: number, maxBlocks: number): number {
 }
 
 /**
- * The length of a NoFail step in blocks: it takes at least `least`, and waits for its early promise
- * (constants.ts, earlyPromise) until at most `most`.
+ * The length of a NoFail step in blocks. It takes at least `least`, and waits for its early promise (constants.ts,
+ * earlyPromise) until `most` at the latest.
  */
 export function noFailBlocks(
   plan: GatePlan,
@@ -150,8 +151,8 @@ function earlyStepWaits(
 }
 
 /**
- * A server's latency grows with its load. A candidate with less load per pod may still Fail, but not Pass; one with
- * more may Pass, but not Fail.
+ * A server's latency grows with its load. Therefore a candidate with less load per pod may Fail but not Pass, and a
+ * candidate with more load may Pass but not Fail.
  */
 function decisionOf(gate: TrafficGate, { load }: WindowFacts, judgement: Judgement): Decided {
   if (!isLatencyCompared(gate) || load === 'Equal') return judgement.decide();

@@ -1,10 +1,10 @@
 /**
- * The estimate and bounds of a quantile in a window, and their position relative to a limit.
+ * The estimate and bounds of a quantile in a window, and whether they are above or below a limit.
  *
- * Owns:   the frame of a question (noise, minutes, pods), L = D - √(w_L² + m²) and U = D + √(w_U² + m²), and their
- *         forecast.
+ * Owns: the frame of a question (noise, minutes, pods), L = D - √(w_L² + m²) and U = D + √(w_U² + m²), and their
+ * forecast.
  * Method: exact sampling widths (quantile-evidence.ts) and the minute margin (noise.ts), added in quadrature.
- * Pure:   the same blocks give the same bounds.
+ * Pure: the same blocks give the same bounds.
  */
 import { tuning } from './constants.ts';
 import { tailOf, type LatencyCounts } from './log-histogram.ts';
@@ -40,13 +40,13 @@ export type LatencyQuestion = {
   /** The gate's α in this window, for a wrong Fail and for a wrong Pass. */
   readonly alpha: number;
   readonly passAlpha: number;
-  /** What a Pass must show, in the unit of the limit; at least the limit; Infinity: a Pass claims nothing. */
+  /** The bound that a Pass must show, in the unit of the limit and never below it. Infinity: a Pass claims nothing. */
   readonly toShow: number;
-  /** What is enough in the last stage of a step if the estimate is good (plan.ts, lastToShow). */
+  /** The bound that is enough in the last stage of a step if the estimate is good (plan.ts, lastToShow). */
   readonly last?: Last;
   /** What a NoFail step tries to show before it ends (`Decided.early`). */
   readonly early: number;
-  /** True: the gate cannot fail yet, because a cold candidate is slow in its first minutes. */
+  /** True: the gate may not fail yet, because a cold candidate is slow in its first minutes. */
   readonly isTooEarlyToFail: boolean;
   /** Age of a window, in blocks, until which an unseen warm-up may continue (warming.ts). */
   readonly warmBlocks: number;
@@ -54,11 +54,9 @@ export type LatencyQuestion = {
   readonly known: number;
   /** Noise of stable before the window; used for a relative limit. */
   readonly history: NoiseHistory;
-  /** Whether both revisions' pods run on the same nodes; if so, nodes do not make them differ. */
+  /** Whether both revisions' pods run on the same nodes. If so, nodes cannot be the cause of a difference. */
   readonly nodes: Nodes;
-  /**
-   * Standard normal deviates of the margin for lasting differences between pods, when one pod stands for a revision.
-   */
+  /** The margin for lasting differences between pods when a revision has only one pod, in standard deviations. */
   readonly podDeviations: Readonly<Record<Said, number>>;
 };
 
@@ -76,7 +74,7 @@ export type LatencyFrame = {
   readonly podMargin: Readonly<Record<Said, number>>;
   readonly minutes: number;
   readonly enough: boolean;
-  /** What a Pass must show with this estimate: the question's value, or that of the last stage. */
+  /** The bound that a Pass must show with this estimate: the question's bound, or the bound of the last stage. */
   readonly toShow: number;
 };
 
@@ -86,7 +84,7 @@ export type LatencyView = {
   readonly stable?: LatencyCounts;
   readonly minutes: number;
 };
-/** The difference of the revisions, or the distance from the limit, in ln, and its margin. */
+/** The difference between the revisions, or the distance from the limit, in ln, and the margin of this number. */
 type Estimate = { readonly contrast: Contrast; readonly margin: number };
 
 export function frameOf(question: LatencyQuestion): LatencyFrame {
@@ -130,7 +128,10 @@ export function frameOf(question: LatencyQuestion): LatencyFrame {
   return { ...frame, toShow: toShowOf(frame) };
 }
 
-/** What a Pass must show. In the last stage a weaker bound is enough if the estimate is good (plan.ts, lastToShow). */
+/**
+ * The bound that a Pass must show. In the last stage a weaker bound is enough if the estimate is good (plan.ts,
+ * lastToShow).
+ */
 function toShowOf(frame: LatencyFrame): number {
   const { last, toShow, against } = frame.question;
   if (last === undefined || !frame.enough) return toShow;
@@ -178,7 +179,7 @@ export function estimateOf(frame: LatencyFrame, view: LatencyView, said: Said, g
 type Imagined = { readonly growth?: number; /** Added to the estimate, in ln. */ readonly shift?: number };
 
 /**
- * L = D - √(w_L² + m²) over the limit.
+ * Whether L = D - √(w_L² + m²) is above the limit.
  *
  * Written as a search that ends as soon as the width exceeds the distance from the limit.
  */
@@ -187,7 +188,7 @@ export function fails(frame: LatencyFrame, view: LatencyView, { growth = 1, shif
   return isWithin(contrast, 'lower', contrast.difference + shift - limitOf(frame.question), margin);
 }
 
-/** U = D + √(w_U² + m²) is at most what must be shown. */
+/** Whether U = D + √(w_U² + m²) is at most the bound that must be shown. */
 export function passes(
   frame: LatencyFrame,
   view: LatencyView,
@@ -207,7 +208,10 @@ function isWithin(contrast: Contrast, side: Side, distance: number, margin: numb
   return width * width < room;
 }
 
-/** A limit as a difference of ln: for a ratio ln(1 + limit); for milliseconds relative to the limit of the contrast. */
+/**
+ * A limit as a difference of ln. For a ratio this is ln(1 + limit); a limit in milliseconds is taken relative to the
+ * limit of the contrast.
+ */
 function lnLimit(against: LatencyQuestion['against'], limit: number): number {
   return 'maxMs' in against ? Math.log(limit / against.maxMs) : Math.log1p(limit);
 }
@@ -217,7 +221,7 @@ export function limitOf({ against }: LatencyQuestion): number {
   return 'maxMs' in against ? 0 : Math.log1p(against.tolerance);
 }
 
-/** Whether `growth` times the requests would decide, apart from stalls. */
+/** Whether `growth` times as many requests would decide, if stalls are not considered. */
 export function holdsGrown(frame: LatencyFrame, growth: number, shift: number): boolean {
   const view = viewOf(frame);
   if (passes(frame, view, frame.toShow, { growth, shift })) return true;

@@ -1,10 +1,10 @@
 /**
  * The latency gate: is the candidate's quantile within the limit?
  *
- * Owns:   the verdict, its numbers and the forecast of requests still needed, for a relative and for an absolute limit.
- * Method: bounds (latency-bounds.ts); a verdict must hold without its worst stalls (stalls.ts), a Fail also under
- *         doubted noise and once the candidate is warm (warming.ts). docs/canary-analysis.md explains it.
- * Pure:   the same blocks give the same verdict, however often it is computed.
+ * Owns: the verdict, its numbers and the forecast of requests still needed, for a relative and for an absolute limit.
+ * Method: bounds (latency-bounds.ts). A verdict must hold without its worst stalls (stalls.ts). A Fail must also hold
+ * under a larger noise and once the candidate is warm (warming.ts). The method is explained in docs/canary-analysis.md.
+ * Pure: the same blocks give the same verdict, however often it is computed.
  */
 import { tuning } from './constants.ts';
 import { forecastAround, forecastRequests } from './forecast.ts';
@@ -45,7 +45,10 @@ export type { LatencyQuestion } from './latency-bounds.ts';
 type Cleaned = { readonly view: LatencyView; readonly windows: number; readonly requests: number };
 /** A verdict. `checked` has the verdict of the bounds alone, and the counts that remained without stalls. */
 type Settled = { readonly decided: Decided; readonly checked?: { readonly verdict: Said; readonly cleaned: Cleaned } };
-/** One question with its answers, each computed only when asked for, so that a look without numbers is cheap. */
+/**
+ * One question and its answers. Each answer is computed only when it is asked for, so that a look without numbers is
+ * cheap.
+ */
 export class LatencyJudgement {
   readonly #frame: LatencyFrame;
   #decided: Settled | undefined;
@@ -54,7 +57,10 @@ export class LatencyJudgement {
     this.#frame = frameOf(question);
   }
 
-  /** Fail: slower than the limit. Pass: not slower than what must be shown. Otherwise undecided, with a reason. */
+  /**
+   * Fail: slower than the limit. Pass: not slower than the bound that must be shown. Otherwise undecided, with a
+   * reason.
+   */
   decide(): Decided {
     return this.#settle().decided;
   }
@@ -113,7 +119,7 @@ export class LatencyJudgement {
   }
 }
 
-/** The largest difference that nodes alone may cause, by the margin of a Fail (pod-spread.ts). */
+/** The largest difference that nodes alone may cause. It is the margin of a Fail (pod-spread.ts). */
 function nodesMayDiffer({ question: { candidate, against }, podMargin }: LatencyFrame): {
   readonly nodesMayDiffer?: number;
 } {
@@ -122,8 +128,8 @@ function nodesMayDiffer({ question: { candidate, against }, podMargin }: Latency
 }
 
 /**
- * The forecast of a Fail that only waits for the warm-up to end: at the earliest with the next block, at the latest
- * when an unseen warm-up must be over.
+ * The forecast of a Fail that only waits for the end of the warm-up. This is the next block at the earliest, and the
+ * time at which an unseen warm-up must be over at the latest.
  */
 function untilItIsWarm({
   question: { candidate, known, warmBlocks },
@@ -173,7 +179,7 @@ function unsettled(frame: LatencyFrame, cleaned: Cleaned): Decided {
     : { verdict: 'Undecided', reason: 'Uncertain', early: 'Blind' };
 }
 
-/** Fails if the Fail holds under doubted noise and without stalls. @param frame the part with a warm candidate */
+/** Fails if the Fail holds under a larger noise and without stalls. @param frame the part with a warm candidate */
 function confirmed(frame: LatencyFrame): Decided {
   if (!frame.enough) return { verdict: 'Undecided', reason: 'Uncertain' };
   const lasts = lastsTo(frame);
@@ -188,9 +194,10 @@ function confirmed(frame: LatencyFrame): Decided {
 /**
  * Whether the candidate is still over the limit in the latest half of the window, by its estimate.
  *
- * Requests that were slow once, such as the first ones of each kind, which compile what they need, stay among the
- * slowest of the whole window for a long time. The check can only remove Fails.
- * @returns undefined while the half has too few requests above the quantile, or while slow requests still become fewer
+ * Why: some requests are slow only once, such as the first request of each kind, for which the pod compiles code. They
+ * stay among the slowest of the whole window for a long time. The check can only remove Fails.
+ * @returns undefined while the half has too few requests above the quantile, or while the number of slow requests still
+ * decreases
  */
 function lastsTo(frame: LatencyFrame): boolean | undefined {
   const { question, test } = frame;
@@ -213,7 +220,8 @@ function latestHalf(series: LatencySeries): LatencyCounts {
 }
 
 /**
- * Whether the share of slow requests is less than half of that in the first half; in a lasting slowdown both are equal.
+ * Whether the share of slow requests is less than half of their share in the first half. In a lasting slowdown both
+ * shares are equal.
  */
 function isEbbing(frame: LatencyFrame, latest: LatencyCounts): boolean {
   const { total } = frame.question.candidate;
@@ -224,7 +232,7 @@ function isEbbing(frame: LatencyFrame, latest: LatencyCounts): boolean {
 }
 
 /**
- * The part of the window after the candidate's warm-up. Its limit is raised by the speed that the candidate may still
+ * The part of the window after the candidate's warm-up. The limit is raised by the speed that the candidate may still
  * gain (warming.ts). Undefined during the warm-up.
  */
 function settledPart(frame: LatencyFrame): LatencyFrame | undefined {

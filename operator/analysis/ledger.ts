@@ -1,10 +1,10 @@
 /**
- * The known blocks of every pod: takes reports, returns cells for the judge.
+ * The known blocks of every pod. It takes reports and returns cells for the judge.
  *
- * Owns:   the rule that of one pod, boot and block the count with the larger seq is kept. Order, repetition, loss and
- *         delay of reports do not matter while a ring still holds the block; a block that left every ring unread is
- *         lost.
- * Pure:   a ledger is plain data that survives JSON; `fold` returns a new one. `forgetBefore` bounds its size.
+ * Owns: the rule that for one pod, boot and block the count with the largest seq is kept. The order, repetition, loss
+ * and delay of reports do not matter while the sidecar's ring still holds the block. A block that leaves the ring
+ * before it was read is lost.
+ * Pure: a ledger is plain data that survives JSON; `fold` returns a new one. `forgetBefore` bounds its size.
  */
 import { countsAgainstRevision } from '../../api/outcomes.ts';
 import type { BlockCount, BlockTraffic } from '../../api/report.ts';
@@ -60,7 +60,7 @@ function joinRanges(ranges: readonly (readonly [number, number])[]): (readonly [
 }
 
 /**
- * Blocks in which a pod of these revisions served and that were never reported: the gaps between reported ranges of one
+ * Blocks in which a pod of these revisions served but did not report. They are the gaps between reported ranges of one
  * boot. They are left out for both revisions, so that a gap favours neither.
  */
 export function lostBlocks(ledger: Ledger, revisions: readonly string[]): readonly number[] {
@@ -87,7 +87,7 @@ function bootCells(boot: Boot | undefined, key: string, revision: string): Cell[
   return Object.values(boot.blocks).flatMap((block) => cellsOfBlock(key, block));
 }
 
-/** What one pod counted in one block, a cell for each class. */
+/** The counts of one pod in one block, with a cell for each class. */
 export function cellsOfBlock(pod: string, { index, traffic }: BlockCount): readonly Cell[] {
   return traffic.filter(isTraffic).map((row) => cellOf(pod, index, row));
 }

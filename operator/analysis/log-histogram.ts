@@ -1,10 +1,10 @@
 /**
- * Latency histograms with logarithmic buckets, dense, for arithmetic.
+ * Latency histograms with logarithmic buckets, stored densely for arithmetic.
  *
- * Owns:  merging, quantiles and tail counts. Counts may be fractions (requests weighted to a common mix).
- * Units: the logarithm of milliseconds. Bucket i covers lnLow + lnStep * [i, i + 1]; values outside the scale
- *        are in its end buckets.
- * Pure:  except `addCount`, `addInto` and `clear`, which change the histogram that they are given.
+ * Owns: merging, quantiles and tail counts. Counts may be fractions (requests weighted to a common mix).
+ * Units: the logarithm of milliseconds. Bucket i covers lnLow + lnStep * [i, i + 1]; values outside the scale are in
+ * its end buckets.
+ * Pure: except `addCount`, `addInto` and `clear`, which change the histogram that they are given.
  */
 import { base, growth } from '../../api/histogram.ts';
 import type { Histogram } from '../../api/report.ts';
@@ -20,7 +20,7 @@ export type Scale = {
 export type LatencyCounts = {
   readonly scale: Scale;
   readonly counts: Float64Array;
-  /** All counts lie in [first, last]; first > last when there are none. */
+  /** All counts lie in [first, last]; first > last in an empty histogram. */
   first: number;
   last: number;
   total: number;
@@ -67,7 +67,7 @@ export function clear(histogram: LatencyCounts): void {
   histogram.total = 0;
 }
 
-/** The sum of histograms, as a new one. */
+/** The sum of histograms, as a new histogram. */
 export function sumOf(scale: Scale, parts: Iterable<LatencyCounts>): LatencyCounts {
   const sum = emptyHistogram(scale);
   for (const part of parts) addInto(sum, part);
@@ -77,8 +77,8 @@ export function sumOf(scale: Scale, parts: Iterable<LatencyCounts>): LatencyCoun
 /**
  * A report's sparse histogram on a dense scale.
  *
- * Each bucket of a report with another base or growth (another version's sidecar) is added at its middle: the error is
- * at most half a bucket.
+ * When the report has another base or growth (from a sidecar of another version), each bucket is added at its middle.
+ * The error is at most half a bucket.
  */
 export function fromReport(report: Histogram, scale: Scale = reportScale): LatencyCounts {
   const dense = emptyHistogram(scale);
@@ -106,7 +106,7 @@ export function tailOf(histogram: LatencyCounts): Tail {
 }
 
 /**
- * ln(ms) of the latency that a fraction `exceeding` of the requests is above; log-linear inside its bucket.
+ * ln(ms) of the latency that a fraction `exceeding` of the requests exceeds. It is log-linear inside a bucket.
  *
  * @param exceeding 0..1: 0.05 asks for p95
  * @returns -Infinity for an empty histogram

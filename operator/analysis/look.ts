@@ -1,8 +1,8 @@
 /**
  * One look at a window: from the known blocks to the evidence, every gate's verdict, and whether the step is over.
  *
- * Owns:  the last block of a look: the last one that both revisions have reported, so that neither is judged on minutes
- *        that are unknown for the other. Live rollouts and `kubectl-onnx replay` both use it.
+ * Owns: the choice of a look's last block. It is the last block that both revisions have reported, so that neither is
+ * judged on minutes that are unknown for the other. Live rollouts and `kubectl-onnx replay` both use it.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -12,7 +12,7 @@ import type { GatePlan } from './plan.ts';
 import type { Cell, Both } from './series.ts';
 import type { Decided, GateResult } from './verdict.ts';
 
-/** What is known of both revisions since the weight was set. */
+/** The known facts of both revisions since the weight was set. */
 export type Known = Omit<Evidence, 'window'> & {
   readonly cells: Both<readonly Cell[]>;
   /** Required where `cells` are summed by block: the same cells summed by pod (merged-cells.ts). */

@@ -1,9 +1,9 @@
 /**
- * A ledger's cells summed by block and summed by pod, which is all that the gates use.
+ * A ledger's cells summed by block, and summed by pod. The gates use only these sums.
  *
- * Why:    a window of hours with many pods has tens of thousands of cells, but two thousand blocks and twenty pods.
- *         Counts are whole numbers, so the sums change no bit of a verdict.
- * Pure:   except for a cache beside each block's counts, which never change once they are in a ledger.
+ * Why: a window of hours with many pods has tens of thousands of cells, but only two thousand blocks and twenty pods.
+ * Counts are whole numbers, so summing them does not change any verdict.
+ * Pure: except for a cache for each block's counts. The counts never change once they are in a ledger.
  */
 import type { BlockCount } from '../../api/report.ts';
 import { cellsOfBlock, type Boot, type Ledger } from './ledger.ts';
@@ -11,9 +11,9 @@ import { emptyHistogram, reportScale, type LatencyCounts } from './log-histogram
 import type { Cell } from './series.ts';
 
 export type MergedCells = {
-  /** One cell for each block, tier and size class; their pod is ''. */
+  /** One cell for each block, tier and size class. The pod of these cells is ''. */
   readonly blocks: readonly Cell[];
-  /** One cell for each pod, tier and size class; their block is the span's first. */
+  /** One cell for each pod, tier and size class. The block of these cells is the span's first block. */
   readonly pods: readonly Cell[];
 };
 

@@ -1,9 +1,10 @@
 /**
  * A model's noise before a window began.
  *
- * Owns:  how noise is learnt from stable's last half hour: noise that is new every minute, lasting noise, and lasting
- *        differences between pods.
- * Why:   known noise lets a verdict come minutes sooner, and the first minutes of a window cannot show lasting noise.
+ * Owns: how noise is learnt from stable's last half hour: noise that changes every minute, lasting noise, and lasting
+ * differences between pods.
+ * Why: known noise makes a verdict possible minutes sooner, and the first minutes of a window cannot show lasting
+ * noise.
  * Pure.
  */
 import { blocksPerGroup, groupRequests, tuning } from './constants.ts';
@@ -23,17 +24,18 @@ import { podSpread } from './pod-spread.ts';
 /**
  * Noise of stable's pods before the window, pod by pod, from the minutes' ln(quantile).
  *
- * Two estimates, of which the larger counts. Differences between successive minutes (von Neumann, Ann. Math. Stat. 12,
- * 1941), from which drift drops out, measure noise that is new every minute. They miss lasting noise, which makes
- * neighbouring minutes alike; the long-run variance about a straight line, with Bartlett's weights over five minutes
- * (Newey & West, Econometrica 55, 1987), measures it. Both are for the difference of two revisions: twice that of one.
- * @param pods for each pod of stable its blocks of about the last 30 minutes, in order, without gaps
+ * The larger of two estimates counts. The first uses the differences between successive minutes (von Neumann, Ann.
+ * Math. Stat. 12, 1941). It measures noise that changes every minute and ignores drift, but it misses lasting noise,
+ * because lasting noise makes neighbouring minutes alike. The second measures lasting noise: it is the long-run
+ * variance about a straight line, with Bartlett's weights over five minutes (Newey & West, Econometrica 55, 1987). Both
+ * are variances of the difference of two revisions, which is twice the variance of one.
+ * @param pods for each pod of stable, its blocks of about the last 30 minutes, in order, without gaps
  */
 export function learnHistory(pods: readonly (readonly LatencyCounts[])[], p: number): NoiseHistory {
   const { minutes, weightedVariance, doubtedVariance } = learnPods(pods, p);
   const spread = spreadOf(pods, p, minutes > 0 ? weightedVariance / minutes : 0);
-  // A far tail has few minutes with enough requests. What slows one request in a hundred often slows other requests
-  // too, so the noise of the usual quantile is a lower bound for a higher one.
+  // For a high quantile few minutes have enough requests. A cause that slows one request in a hundred often slows other
+  // requests too, so the noise of the usual quantile is a lower bound for a higher quantile.
   const usual = p > usualQuantile ? learnPods(pods, usualQuantile) : noHistory;
   const least = (minutes * doubtedVarianceOf(usual)) / Math.max(1, usual.minutes);
   return {
@@ -44,7 +46,7 @@ export function learnHistory(pods: readonly (readonly LatencyCounts[])[], p: num
   };
 }
 
-/** Noise of a higher quantile is at least that of this one. */
+/** The noise of a higher quantile is at least the noise of this quantile. */
 const usualQuantile = 0.95;
 
 function learnPods(pods: readonly (readonly LatencyCounts[])[], p: number): Required<Omit<NoiseHistory, 'pods'>> {
@@ -108,13 +110,13 @@ function stretchesOf(blocks: readonly LatencyCounts[], scale: Scale, p: number):
 
 /** Lasting noise of a minute's ln(quantile). */
 type LastingNoise = {
-  /** The long-run variance, less the part that sampling explains. */
+  /** The long-run variance minus the part that sampling explains. */
   readonly longRun: number;
-  /** The share of the variance that comes from ordinary minutes, and not from a few minutes only. */
+  /** The share of the variance that comes from ordinary minutes and not from a few exceptional ones. */
   readonly ordinary: number;
 };
 
-/** Measured about a line; 0 for fewer than two stretches per lag. */
+/** Lasting noise, measured about a straight line. It is 0 with fewer than two stretches per lag. */
 function lastingNoise(stretches: readonly Stretch[], perRequest: number): LastingNoise {
   const count = stretches.length;
   const each = sum(stretches, (stretch) => stretch.minutes) / Math.max(1, count);

@@ -1,20 +1,20 @@
 /**
  * The random difference between the two revisions from minute to minute, and the margin for it.
  *
- * Owns:   the variance between minutes, learnt from paired minute groups and from stable's history (noise-history.ts);
- *         the effective number of minutes; the time-uniform margin.
- * Why:    requests of one minute share noise, so precision must not grow faster than the number of minutes.
+ * Owns: the variance between minutes, learnt from paired minute groups and from stable's history (noise-history.ts);
+ * the effective number of minutes; the time-uniform margin.
+ * Why: requests of one minute share noise, so precision must not grow faster than the number of minutes.
  */
 import { blocksPerGroup, groupRequests, tuning } from './constants.ts';
 import { addInto, clear, emptyHistogram, lnQuantileOf, type LatencyCounts } from './log-histogram.ts';
 import type { LatencySeries } from './series.ts';
 
-/** Noise known before the window: weight in minutes, and sum of weighted variances of the log ratio. */
+/** Noise that is known before the window: its weight in minutes, and the sum of weighted variances of the log ratio. */
 export type NoiseHistory = {
   readonly minutes: number;
   readonly weightedVariance: number;
   /**
-   * The same sum for a Pass, which allows for noise that half an hour is too short to show; absent: passDoubt alone is
+   * The same sum for a Pass. It allows for noise that half an hour is too short to show. Absent: only passDoubt is
    * applied.
    */
   readonly doubtedVariance?: number;
@@ -27,7 +27,8 @@ export type PodSpread = { readonly variance: number; readonly freedom: number };
 export const noHistory: NoiseHistory = { minutes: 0, weightedVariance: 0, doubtedVariance: 0 };
 
 /**
- * The factor by which a Pass raises a variance. @param ordinary the share that does not come from a few minutes only
+ * The factor by which a Pass raises a variance.
+ * @param ordinary the share that comes from ordinary minutes and not from a few exceptional ones
  */
 export function doubtFor(ordinary: number): number {
   return Math.max(1, tuning.passDoubt * ordinary);
@@ -48,10 +49,10 @@ export type MinuteNoise = {
   readonly minutes: number;
 };
 
-/** What is compared: two revisions, or one with a constant. */
+/** The kind of comparison: two revisions, or one revision and a constant. */
 export type Compared = { readonly candidate: LatencySeries; readonly stable?: LatencySeries };
 
-/** Assumed variance of the compared difference before anything is measured: the log ratio has two revisions' noise. */
+/** The assumed variance of the compared difference before a measurement. A log ratio has the noise of two revisions. */
 export function assumedVariance(compared: Compared): number {
   return (compared.stable === undefined ? 1 : 2) * tuning.assumedNoise ** 2;
 }
@@ -75,8 +76,9 @@ type Group = { readonly difference: number; readonly weight: number; readonly sa
 /**
  * Variance of the difference between minutes, from minute groups in which both revisions were seen.
  *
- * Method of moments: the weighted variance of the groups' differences less what sampling explains, shrunk towards the
- * assumed variance by the known minutes (empirical Bayes). A candidate that is noisier than history raises it at once.
+ * Method of moments: the weighted variance of the groups' differences minus the part that sampling explains. It is
+ * shrunk towards the assumed variance by the known minutes (empirical Bayes). A candidate that is noisier than history
+ * raises it at once.
  */
 export function minuteNoise(compared: Compared, p: number, history: NoiseHistory): MinuteNoise {
   const assumed = assumedVariance(compared);
@@ -88,7 +90,8 @@ export function minuteNoise(compared: Compared, p: number, history: NoiseHistory
   const shrunk = (tuning.assumedMinutes * assumed + known) / weight;
   const floor = minutes > 0 ? (tuning.misalignment * measured * minutes) / (minutes + 2) : 0;
   const variance = Math.max(shrunk, floor);
-  // History's variance is already raised for a Pass (noise-history.ts); without history, the window's is raised here.
+  // The variance of the history is already raised for a Pass (noise-history.ts). Without history, raise the window's
+  // variance here.
   const doubt = history.minutes > 0 ? 1 : doubtFor(ordinary);
   const unseen = doubt * tuning.misalignment * minutes * measured + doubtedVarianceOf(history) - known;
   const raised = Math.max(variance, shrunk + unseen / weight, doubt * floor);
@@ -104,7 +107,8 @@ export function minuteNoise(compared: Compared, p: number, history: NoiseHistory
  * The factor by which noise that lasts as long as the window may increase the variance of a mean over `minutes`.
  *
  * The variance of a mean over T minutes is σ²/T for independent minutes, and σ² T^(2H-2) for fractional noise with
- * Hurst's exponent H: T^(2H-1) times as much. H is taken as 1, the most it can be, beyond what history can show.
+ * Hurst's exponent H: T^(2H-1) times as much. For noise that lasts longer than history can show, H is taken as 1, its
+ * maximum.
  */
 function lastingGrowth(minutes: number): number {
   return Math.max(1, minutes / tuning.lastingMinutes);
@@ -128,12 +132,12 @@ function excessVariance(
 }
 
 /**
- * The share of a variance that comes from ordinary minutes, 0..1. Occasional stalls make a variance large, but such
- * noise does not last.
+ * The share of a variance that comes from ordinary minutes, 0..1. Occasional stalls make a variance large, but they are
+ * not lasting noise.
  *
  * Computed from the 70th percentile of the residuals' sizes, which is 1.036 standard deviations of a normal law. The
- * result is multiplied by `ordinaryRoom`, because with few minutes the percentile is often too small by chance. With
- * stalls the product is still near 0.
+ * result is multiplied by `ordinaryRoom`, because with few minutes the percentile is often too small by chance. If
+ * stalls cause the variance, the product is still near 0.
  * @param residuals of minutes, about their mean @param sampling variance that sampling explains
  */
 export function ordinaryShare(residuals: readonly number[], sampling: number): number {
@@ -145,11 +149,11 @@ export function ordinaryShare(residuals: readonly number[], sampling: number): n
 }
 
 /**
- * The variance for a Fail: the measured one, raised while it is known from few minutes.
+ * The variance for a Fail: the measured variance, which is raised while few minutes were measured.
  *
  * A variance from ν minutes is itself uncertain by about its size times √(2/ν), so it is multiplied by 1 + doubt/ν. In
- * the first five minutes, when there are few minutes to compare, the variance is at least that between blocks, by the
- * method of moments. Both only widen the bounds.
+ * the first five minutes few minutes can be compared, so the variance is at least the variance between blocks, by the
+ * method of moments. Both rules only widen the bounds.
  */
 export function doubtedVariance(
   compared: Compared,

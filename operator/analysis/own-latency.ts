@@ -1,8 +1,8 @@
 /**
- * Each revision's own quantile with its bounds, shown beside the difference of a latency gate.
+ * Each revision's own quantile with its bounds, which is shown together with the difference of a latency gate.
  *
- * Why:   "52% above stable" does not show whether users notice it; 95 ms against 62 ms does.
- * Rule:  the mix of classes and the noise are those of the gate; no verdict depends on these numbers.
+ * Why: "52% above stable" does not show whether users notice it; 95 ms against 62 ms does.
+ * Rule: the mix of classes and the noise are the same as in the gate. No verdict depends on these numbers.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -14,7 +14,7 @@ import { contrastWithLimit, quantileTest, type Side } from './quantile-evidence.
 import { cellsInside, classWeights, latencySeries, type Both, type Window } from './series.ts';
 import type { GateResult } from './verdict.ts';
 
-/** Milliseconds; an unknown bound is absent. */
+/** Bounds in milliseconds; an unknown bound is absent. */
 export type OwnLatency = { readonly estimate: number; readonly lower?: number; readonly upper?: number };
 
 /** @returns the latencies that are known; empty for a gate on rates */

@@ -1,10 +1,10 @@
 /**
- * Pairs of service times by block, for the judge: the candidate's time over stable's for the same request.
+ * Pairs of service times by block, for the judge: the candidate's time divided by stable's time for the same request.
  *
- * Owns:   the scale of ratios and the fold of the candidate pods' counts into one series. Pairs of all sources are
- *         added up, because a pair means the same from every source; the number from each source is kept too.
- * Rule:   pairs are not live traffic: no cell contains them (ledger.ts).
- * Units:  the natural logarithm of a ratio; bucket i of the report is bucket i of the scale.
+ * Owns: the scale of ratios, and adding up the candidate pods' counts to one series. Pairs from all sources are added,
+ * because a pair has the same meaning from every source. The number of pairs from each source is kept, too.
+ * Rule: pairs are not live traffic: no cell contains them (ledger.ts).
+ * Units: the natural logarithm of a ratio; bucket i of the report is bucket i of the scale.
  * Pure.
  */
 import { pairSources, ratioBuckets, type BlockCount, type BlockTraffic, type PairSource } from '../../api/report.ts';
@@ -15,7 +15,7 @@ import type { LatencySeries } from './series.ts';
 
 const lnGrowth = Math.log(ratioBuckets.growth);
 
-/** `fromReport` takes a report's base for seconds and the scale for milliseconds: the factor cancels. */
+/** `fromReport` converts a report's base from seconds to the scale's milliseconds. For ratios this factor cancels. */
 export const ratioScale: Scale = {
   lnLow: Math.log(ratioBuckets.base) + Math.log(1000) - lnGrowth,
   lnStep: lnGrowth,

@@ -27,17 +27,17 @@ export function increaseOf(value: number): string {
 }
 
 /**
- * "p95 passes: at most +19% by 310 paired probes (no live traffic needed)"; an undecided gate gets its estimate and
- * bounds.
+ * "p95 passes: increase at most +19%, from 310 paired probes (no live traffic needed)"; an undecided gate gets its
+ * estimate and bounds.
  */
 export function pairedWords(gate: string, paired: PairedResult): string {
   const { verdict, estimate, lower, upper } = paired;
   const pairs = pairsOf(paired);
   if (verdict === 'Pass' && upper !== null)
-    return `${gate} passes: at most ${increaseOf(upper)} by ${pairs} (no live traffic needed)`;
+    return `${gate} passes: increase at most ${increaseOf(upper)}, from ${pairs} (no live traffic needed)`;
   if (verdict === 'Fail' && lower !== null)
-    return `${gate} fails: at least ${increaseOf(lower)} by ${pairs} (no live traffic needed)`;
-  if (estimate === null) return `${pairs}: too few`;
+    return `${gate} fails: increase at least ${increaseOf(lower)}, from ${pairs} (no live traffic needed)`;
+  if (estimate === null) return `${pairs}: too few for a verdict`;
   const [low, high] = [lower, upper].map((bound) => (bound === null ? 'unknown' : increaseOf(bound)));
-  return `${gate} undecided by ${pairs}: ${increaseOf(estimate)} (${low} to ${high})`;
+  return `${gate} undecided from ${pairs}: ${increaseOf(estimate)} (${low} to ${high})`;
 }

@@ -1,10 +1,11 @@
 /**
- * The paired gate: is the candidate slower for the same request? docs/canary-analysis.md, Paired evidence, has the
- * method.
+ * The paired gate: is the candidate slower for the same request? The method is explained in docs/canary-analysis.md,
+ * Paired evidence.
  *
- * Owns:   the verdict by pairs of service times and its bounds, and how it is combined with the live verdict.
- * Limits: it misses a slowdown of less than about one request in ten, and time in a queue, which is not service time.
- * Pure:   the same blocks give the same verdict, however often it is computed.
+ * Owns: the verdict by pairs of service times and its bounds, and how it is combined with the live verdict.
+ * Limits: it misses a slowdown that affects less than about one request in ten. It also misses time in a queue, because
+ * that is not service time.
+ * Pure: the same blocks give the same verdict, however often it is computed.
  */
 import { tuning } from './constants.ts';
 import { addInto, countAbove, emptyHistogram, lnQuantile, sumOf, tailOf, type LatencyCounts } from './log-histogram.ts';
@@ -19,7 +20,7 @@ import { settlingOf } from './warming.ts';
 
 export type PairedQuestion = {
   readonly paired: PairedSeries;
-  /** The allowed slowdown (0.15), and what a Pass and the early promise show at most. */
+  /** The allowed slowdown (0.15), and the bounds that a Pass and the early promise show. */
   readonly limit: number;
   readonly toShow: number;
   readonly early: number;
@@ -42,11 +43,14 @@ export type PairedQuestion = {
 };
 
 /**
- * A Pass must hold for the midpoint of this quantile and its opposite (1 minus it). A gate whose quantile is lower uses
- * its own quantile instead.
+ * A Pass must hold for the midpoint between this quantile and the quantile 1 minus it. A gate with a lower quantile
+ * uses its own quantile instead.
  */
 const outerQuantile = 0.9;
-/** Above this quantile pairs may fail a gate, but not pass it: they do not show what affects one request in fifty. */
+/**
+ * Above this quantile pairs may fail a gate but not pass it, because they do not show a slowdown of one request in
+ * fifty.
+ */
 const passesUpTo = 0.95;
 const median = quantileTest(0.5);
 
@@ -61,7 +65,7 @@ const twoRevisions: NoiseHistory = {
 };
 
 /**
- * Combines the live verdict of a gate with the verdict by pairs; each had half of the gate's α.
+ * Combines the live verdict of a gate with the verdict by pairs. Each of them used half of the gate's α.
  *
  * Fail if either fails; Pass if either passes and the other does not fail. If neither decides, the result has the live
  * verdict's reason. The early promise is shown when either shows it; the gate is blind only while both are blind.
@@ -85,8 +89,8 @@ export function combined<D extends Pick<Decided, 'verdict'> & { readonly early?:
 }
 
 /**
- * Whether pairs can pass a gate: they cannot show single classes or a tail. If a Pass claims nothing, pairs need not
- * show anything either.
+ * Whether pairs can pass a gate. They cannot pass a gate on classes or on a tail, because they do not show these. If a
+ * Pass claims nothing, pairs do not have to show anything.
  */
 export function canPassByPairs({
   quantile,
@@ -220,9 +224,9 @@ function lowerOf({ podMargin: pods }: Frame, { total, minutes }: View, { bound, 
 }
 
 /**
- * The larger of two upper bounds, each wrong with probability passAlpha at most: of the median, and of the middle
- * between the outer quantiles, which share one α. Both must be within the limit, so neither spends α of the other
- * (intersection-union test: Berger, Technometrics 24, 1982).
+ * The larger of two upper bounds. One is the bound of the median, the other is the bound of the middle between the
+ * outer quantiles, which share one α. Each bound is wrong with probability passAlpha at most. Both must be within the
+ * limit, so neither spends α of the other (intersection-union test: Berger, Technometrics 24, 1982).
  */
 function upperOf({ question, variance, podMargin: pods }: Frame, { total, minutes }: View): number {
   const bound = Math.log(1 / question.passAlpha);
@@ -239,7 +243,7 @@ function upperOf({ question, variance, podMargin: pods }: Frame, { total, minute
 }
 
 /**
- * Fails if the Fail holds under doubted noise, without stalls, and in the part of the window with a warm candidate
+ * Fails if the Fail holds under a larger noise, without stalls, and in the part of the window with a warm candidate
  * (latency.ts).
  */
 function confirmed(frame: Frame): Pick<Decided, 'verdict' | 'reason'> {

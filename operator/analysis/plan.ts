@@ -1,8 +1,8 @@
 /**
  * The gates of a rollout with their numbers, and the α of each gate.
  *
- * Owns:   the parsing of spec.rollout.gates and steps, the defaults, the split of α.
- * Pure:   a plan is data. An invalid value throws AppError FIELD_INVALID with its path.
+ * Owns: the parsing of spec.rollout.gates and steps, the defaults, the split of α.
+ * Pure: a plan is data. An invalid value throws AppError FIELD_INVALID with its path.
  */
 import { rolloutDefaults } from '../../api/defaults.ts';
 import { confidences, tuning } from './constants.ts';
@@ -27,16 +27,16 @@ export type StepSpec = {
 
 export type GatePlan = {
   readonly gates: readonly TrafficGate[];
-  /** For each gate in each analyze step: α / (gates × steps). */
+  /** The α of each gate in each analyze step: α / (gates × steps). */
   readonly alphaPerGate: number;
-  /** Standard where absent. */
+  /** Absent: Standard. */
   readonly confidence?: Confidence;
   /** Whether the spec sets minRequests; a default is lowered when traffic is too low for it. */
   readonly isMinRequestsWritten?: boolean;
   /** Requests of each revision before a step may end; they delay a Pass, never a Fail. */
   readonly minRequests: number;
   readonly analyzeSteps: number;
-  /** True for a candidate without traffic: minRequests counts its answers beside stable. */
+  /** True for a candidate without traffic: minRequests then counts its answers that are compared with stable's. */
   readonly isShadow?: true;
 };
 
@@ -48,12 +48,12 @@ const defaults = {
 } as const;
 
 /**
- * The gates of a rollout whose spec has none, with the share of α of each.
+ * The gates of a rollout whose spec sets no gates, with the share of α of each.
  *
- * p95 is what most users notice and finds most regressions, so it has the largest share. p99 is what one request in a
- * hundred notices; it is allowed more, and a Pass does not wait for it. It does not fail before 2,000 requests, because
- * the first requests of each kind, which compile what they need, are few and slow. The values of atLast were measured
- * with queues, storms and lasting noise.
+ * p95 finds most of the regressions that users notice, so it has the largest share. p99 affects one request in a
+ * hundred, so a larger increase is allowed and a Pass does not wait for it. p99 does not fail before 2,000 requests,
+ * because the first requests of each kind are slow while the pod compiles code for them. The values of atLast were
+ * found by simulations with queues, retry storms and lasting noise.
  */
 // prettier-ignore
 const defaultGates = [
@@ -98,7 +98,9 @@ export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defau
 
 type Shared = TrafficGate & { readonly share?: number };
 
-/** Lists a default gate with less than half of α (p99) after the gates on errors and the gates with absolute limits. */
+/**
+ * Moves a default gate with less than half of α (p99) behind the gates on errors and the gates with absolute limits.
+ */
 function orderOf(gate: Shared): number {
   const { order, counts } = kindOfGate(gate);
   return counts === 'latency' && gate.share !== undefined && gate.share < 0.5 ? 3 : order;
@@ -113,7 +115,7 @@ function withoutShare({ share, ...gate }: Shared, alpha: number | undefined): Tr
   return alpha === undefined || share === undefined ? gate : ({ ...gate, alpha: alpha * share } as TrafficGate);
 }
 
-/** The α of a wrong Fail of each gate in a step: "0.0125", or "0.0025 to 0.015" if the gates' parts differ. */
+/** The α of a wrong Fail of each gate in a step: "0.0125", or "0.0025 to 0.015" if the gates have different shares. */
 export function alphaWords({ gates, alphaPerGate }: GatePlan): string {
   const each = gates.map((gate) => ('alpha' in gate ? gate.alpha : undefined) ?? alphaPerGate);
   const ends = each.length === 0 ? [alphaPerGate] : [Math.min(...each), Math.max(...each)];
@@ -132,12 +134,12 @@ export function shadowOf(plan: GatePlan): GatePlan {
 }
 
 /**
- * What a Pass must show after `known` blocks of a step that may last `maxBlocks`: the gate's own limit; from the first
- * stage on the geometric mean of the limit and `atMost`; from the second stage on `atMost`. If `atMost` is Infinity,
- * the result is Infinity from the start.
+ * The bound that a Pass must show after `known` blocks of a step that may last `maxBlocks`. At first it is the gate's
+ * own limit, from the first stage on the geometric mean of the limit and `atMost`, and from the second stage on
+ * `atMost`. If `atMost` is Infinity, the result is Infinity from the start.
  *
- * The bounds hold at all times at once, so what is shown may depend on the time waited: "nothing worse than X" is as
- * true as if X had been chosen before.
+ * The bounds hold at all times at once, so the claimed bound may depend on the time waited. The claim "nothing worse
+ * than X" is as valid as if X had been chosen before.
  * @returns in the unit of the limit; Infinity if a Pass need not show anything
  */
 export function toShow(
@@ -150,22 +152,22 @@ export function toShow(
     relaxes,
     stages: [first, second],
   } = confidences[confidence];
-  // A gate with an infinite `atMost` can only fail a candidate: it never delays a good one.
+  // A gate with an infinite `atMost` can only fail a candidate, so it never delays a good one.
   if (atMost === Infinity) return Infinity;
   if (atMost === undefined || !relaxes || known < first * maxBlocks) return limit;
   return known < second * maxBlocks ? Math.sqrt(limit * atMost) : atMost;
 }
 
-/** In the last stage of a step, a Pass may show `toShow` if the gate's estimate is at most `looks`. */
+/** In the last stage of a step, a Pass may show the bound `toShow` if the gate's estimate is at most `looks`. */
 export type Last = { readonly toShow: number; readonly looks: number };
 
-/** What a gate lets a Pass show instead of its limit. */
+/** The weaker bounds of a gate that a Pass may show instead of the limit. */
 export type Wider = Pick<Relative, 'atMost' | 'atLast'>;
 
 /**
- * The last stage, for default gates: if minutes differ too much to show `atMost`, `atLast` is enough when the candidate
- * looks good, that is, when its estimate is at most the geometric mean of the limit and `atMost`. The condition only
- * removes Passes, so the bound stays valid.
+ * The last stage, for default gates. If minutes differ too much to show `atMost`, `atLast` is enough for a candidate
+ * with a good estimate, which is at most the geometric mean of the limit and `atMost`. The condition only removes
+ * Passes, so the bound stays valid.
  * @returns undefined before the last stage, and for a gate or confidence without one
  */
 export function lastToShow(
@@ -184,7 +186,7 @@ export function lastToShow(
 
 /**
  * When a Pass may show a weaker bound than now, and which bound; undefined if the bound will not change.
- * @param estimate the gate's estimate, null if there is none: the last stage requires a good estimate
+ * @param estimate the gate's estimate, null without one; the last stage requires a good estimate
  */
 export function laterToShow(
   limit: number,

@@ -1,8 +1,8 @@
 /**
- * Lasting differences between pods of one revision: nodes of one kind are not equally fast.
+ * Lasting differences between pods of one revision. They exist because nodes of one kind are not equally fast.
  *
- * Owns:  the size of such differences, and the margin that they add to a comparison.
- * Pure:  functions of the window's totals by pod.
+ * Owns: the size of such differences, and the margin that they add to a comparison.
+ * Pure: functions of the window's totals by pod.
  */
 import { groupRequests, tuning } from './constants.ts';
 import { lnQuantileOf } from './log-histogram.ts';
@@ -12,10 +12,10 @@ import type { LatencySeries, Nodes } from './series.ts';
 /**
  * The square of the margin for lasting differences between pods of one revision.
  *
- * One-way analysis of variance of the pods' ln(quantile). If a revision has one pod, its own difference cannot be seen:
- * the variance is then estimated from other pods, including those of stable's last half hour, and shrunk towards the
- * usual difference of virtual machines of one kind (constants.ts, assumedPodSpread), unless both revisions run on the
- * same nodes.
+ * One-way analysis of variance of the pods' ln(quantile). The difference of a revision's only pod cannot be measured.
+ * The variance is then estimated from other pods, including stable's pods in the last half hour, and shrunk towards the
+ * usual difference between virtual machines of one kind (constants.ts, assumedPodSpread). This is not needed if both
+ * revisions run on the same nodes.
  */
 export function podMargin(compared: Compared, p: number, known: PodMarginOf): number {
   const { candidate, stable } = compared;
@@ -42,7 +42,10 @@ export type PodMarginOf = {
   readonly history: NoiseHistory;
 };
 
-/** The variance of pods' ln(quantile) about their revision's mean, less what requests and minutes explain. */
+/**
+ * The variance of the pods' ln(quantile) about their revision's mean, minus the parts that requests and minutes
+ * explain.
+ */
 export function podSpread(
   sides: readonly LatencySeries[],
   p: number,

@@ -1,11 +1,11 @@
 /**
- * The promise of a step before it begins: how long it will take at the present rate, what it can show and what it
- * finds.
+ * The promise of a step before it begins: how long it will take at the present rate, what it can show, and which
+ * increase it would find.
  *
- * Owns:   the imagined window: both revisions behave like stable in the half hour before, with the same noise and with
- *         the requests of the step's weight.
- * Method: the judge looks at that window minute by minute (look.ts), so a promise follows every rule of the step. It is
- *         the verdict on expected counts, hence a median (docs/canary-analysis.md). No verdict depends on it.
+ * Owns: the imagined window. In it both revisions behave like stable in the half hour before, with the same noise and
+ * with the requests of the step's weight.
+ * Method: the judge evaluates that window minute by minute (look.ts), so a promise follows every rule of the step. The
+ * counts are expected values, so the promised duration is a median (docs/canary-analysis.md). No verdict depends on it.
  */
 import { tuning } from './constants.ts';
 import type { Evidence } from './evidence.ts';
@@ -42,7 +42,7 @@ export type Outlook = {
 export type GatePromise = {
   readonly gate: TrafficGate;
   /**
-   * What the step shows for an identical revision when it ends: the upper bound in the gate's unit; null: it shows
+   * The upper bound that the step shows for an identical revision when it ends, in the gate's unit; null: it shows
    * nothing.
    */
   readonly shows: number | null;
@@ -56,8 +56,8 @@ export type GatePromise = {
 export type StepPromise = {
   readonly requestsPerMinute: number;
   /**
-   * Minutes until an identical revision continues: if it looks as good as it is, and if it looks worse by chance; null:
-   * not within the step's time.
+   * Minutes until an identical revision continues: when it looks as good as it is, and when it looks worse by chance.
+   * Null: not within the step's time.
    */
   readonly minutes: readonly [usual: number | null, unlucky: number | null];
   /** The minutes within which `finds` is found. */
@@ -70,8 +70,9 @@ const blocksAMinute = 3;
 const mostSlower = 10;
 const halvings = 6;
 /**
- * The ratio of two increases: the one that is found in four of five cases, and the one that is found in half of them.
- * The bound is about 3.4 standard errors from the limit, and four of five cases need 0.84 more: 4.24 / 3.4 = 1.25.
+ * The ratio of two increases: the increase that is found in four of five cases, divided by the increase that is found
+ * in half of the cases. The bound is about 3.4 standard errors from the limit, and four of five cases need 0.84 more:
+ * 4.24 / 3.4 = 1.25.
  */
 const fourOfFive = 1.25;
 
@@ -84,7 +85,7 @@ export function promiseOf(past: Past, asked: Outlook): StepPromise | undefined {
     asked.share >= 1
   )
     return undefined;
-  // The past does not show how many answers will be compared and disagree.
+  // A gate on answers has no promise: the past does not show how many answers will be compared and will disagree.
   const gates = asked.plan.gates.filter((gate) => isCompared(gate) || kindOfGate(gate).isForOne);
   const outlook = { ...asked, plan: { ...asked.plan, gates } };
   const world = imaginedIn(past, outlook);
@@ -106,14 +107,13 @@ export function promiseOf(past: Past, asked: Outlook): StepPromise | undefined {
 }
 
 /**
- * The increase that a result excludes, in the gate's unit. When the bound is below the limit, this is the limit,
- * however low the bound is.
+ * The increase that a result excludes, in the gate's unit: the upper bound, or the limit when the bound is lower.
  * @returns null if the gate does not compare, or shows nothing
  */
 export function shownBy(gate: TrafficGate, result: Pick<GateResult, 'limit' | 'upper'> | undefined): number | null {
   if (result === undefined || result.upper === null || !Number.isFinite(result.upper)) return null;
   if (!isCompared(gate)) return null;
-  // Every rate is at most 1, so such a bound shows nothing.
+  // A bound of 1 or more shows nothing, because every rate is at most 1.
   if (!isOverLatency(gate) && result.upper >= 1) return null;
   return gate.atMost === Infinity && result.upper > result.limit ? null : Math.max(result.limit, result.upper);
 }
@@ -144,8 +144,8 @@ function minutesOf(blocks: number | undefined): number | null {
 }
 
 /**
- * How much worse than stable an identical candidate looks after `blocks` blocks if it is unlucky: 0.67 standard errors,
- * which chance exceeds in one of four windows.
+ * How much worse than stable an identical candidate looks after `blocks` blocks if it is unlucky: 0.67 standard errors.
+ * One of four windows looks worse than that by chance.
  */
 function unluckyIn(
   { latency, failureRate, requestsPerMinute, history }: Past,
@@ -239,7 +239,10 @@ function spreadOf({ minutes, weightedVariance, pods }: NoiseHistory): {
   };
 }
 
-/** Alternating signs by minute: every four minutes have the variance of two revisions and a mean difference of 0. */
+/**
+ * Signs that alternate by minute, so that every four minutes have the variance of two revisions and a mean difference
+ * of 0.
+ */
 const fromMinute = (minute: number): number => (minute % 2 === 0 ? 1 : -1);
 const everyOther = (minute: number): number => (minute % 4 < 2 ? 1 : -1);
 

@@ -2,8 +2,8 @@
  * Evidence against "this threshold is the p-quantile", valid at any time, and bounds for two revisions.
  *
  * Source: beta-binomial mixture martingale: Robbins (1970); Howard & Ramdas, Sequential estimation of quantiles,
- *         Bernoulli 28(3), 2022, Theorem 1; mixtures: Howard, Ramdas, McAuliffe & Sekhon, Ann. Stat. 49(2), 2021.
- * Pure:   functions of counts. Exact for independent requests, at every number of looks.
+ * Bernoulli 28(3), 2022, Theorem 1; mixtures: Howard, Ramdas, McAuliffe & Sekhon, Ann. Stat. 49(2), 2021.
+ * Pure: functions of counts. Exact for independent requests, at every number of looks.
  */
 import { lnQuantile, type Tail } from './log-histogram.ts';
 import { logGamma } from './special-functions.ts';
@@ -46,12 +46,12 @@ export function quantileEvidenceOf(test: QuantileTest, n: number): (e: number) =
 
 const halvings = 36;
 
-/** The smallest share above 1 - p with evidence of at least `bound`; undefined when no share has. */
+/** The smallest share above 1 - p with evidence of at least `bound`; undefined when no share has enough evidence. */
 export function shareAbove(test: QuantileTest, evidence: (e: number) => number, bound: number): number | undefined {
   return reach(evidence, { from: test.share, to: 1, bound });
 }
 
-/** The largest share below 1 - p with evidence of at least `bound`; undefined when no share has. */
+/** The largest share below 1 - p with evidence of at least `bound`; undefined when no share has enough evidence. */
 export function shareBelow(test: QuantileTest, evidence: (e: number) => number, bound: number): number | undefined {
   return reach(evidence, { from: test.share, to: 0, bound });
 }
@@ -73,7 +73,7 @@ function reach(
   return far;
 }
 
-/** One revision's latencies and the number of requests (a forecast asks about more than were counted). */
+/** One revision's latencies and its number of requests. A forecast uses a larger number than was counted. */
 export type QuantileSample = { readonly tail: Tail; readonly n: number };
 export type Side = 'lower' | 'upper';
 
@@ -89,9 +89,9 @@ const splits = 16;
 /**
  * Candidate against stable: the joint set {(q_c, q_s): G_c + G_s < C}, C = ln(1/α).
  *
- * The product of two independent martingales is one, so by Ville's inequality the set holds both true quantiles
- * at all times with probability of at least 1 - α: α is not halved, and widths add in quadrature. The set's
- * extremes are searched over 17 splits of C between the revisions, from the middle outwards.
+ * The product of two independent martingales is a martingale. By Ville's inequality the set therefore contains both
+ * true quantiles at all times with a probability of at least 1 - α. α is not halved, and the widths add in quadrature.
+ * The set's extremes are searched over 17 splits of C between the revisions, from the middle outwards.
  */
 export function contrastOf(
   test: QuantileTest,
@@ -132,7 +132,7 @@ function oneSide(test: QuantileTest, { tail, n }: QuantileSample) {
   const middle = lnQuantile(tail, test.share);
   return {
     middle,
-    /** The evidence's minimum, negative. */
+    /** The minimum of the evidence, which is negative. */
     least: evidence(test.share),
     /** How far the quantile may lie below (lower) or above (upper) its estimate before evidence reaches the bound. */
     reach: (side: Side, bound: number): number => {

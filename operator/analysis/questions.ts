@@ -1,8 +1,8 @@
 /**
  * The question of each gate to a window.
  *
- * Owns:  which counts each gate uses, its α, and what it must show by now. A gate against stable's latency uses live
- *        requests and pairs of service times.
+ * Owns: which counts each gate uses, its α, and the bound that it must show by now. A gate against stable's latency
+ * uses live requests and pairs of service times.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -47,8 +47,8 @@ function eachClass(gate: ComparedLatencyGate, facts: WindowFacts): EachClass {
 }
 
 /**
- * The α of a gate, and what the gate must show by now. A gate against stable's latency splits its α from the window's
- * first pair on: one half for live requests, one half for pairs.
+ * The α of a gate, and the bound that the gate must show by now. From the window's first pair on, a gate against
+ * stable's latency uses one half of its α for live requests and one half for pairs.
  */
 function askedOf(gate: TrafficGate, { plan, span, paired, cells }: WindowFacts) {
   const { failBlocks, warmBlocks, passAlpha: whole } = gateTimingOf(plan);
@@ -124,15 +124,15 @@ export function pairedResultOf(gate: TrafficGate, facts: WindowFacts): PairedRes
     : said;
 }
 
-/** What a NoFail step must show of a gate: at most 50 % slower; nothing if a Pass of the gate shows nothing. */
+/** What a NoFail step must show for a gate: at most 50 % slower, or nothing if a Pass of the gate shows nothing. */
 function earlyOf({ atMost }: ComparedLatencyGate): number {
   return atMost === Infinity ? Infinity : earlyPromise.latency;
 }
 
 /**
- * A Fail always allows for differences between nodes. A Pass that may show less than its limit does so too. A Pass that
- * must show the limit does not, and is valid for these pods only: with one pod of each revision the gate could
- * otherwise never pass.
+ * A Fail always allows for differences between nodes, and so does a Pass that may show a weaker bound than the limit. A
+ * Pass that must show the limit does not allow for them and is valid for these pods only. Otherwise a gate with one pod
+ * of each revision could never pass.
  */
 function podDeviationsOf(atMost: number | undefined): LatencyQuestion['podDeviations'] {
   return { ...tuning.podDeviations, ...(atMost === undefined ? { Pass: 0 } : {}) };

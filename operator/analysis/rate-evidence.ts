@@ -1,18 +1,19 @@
 /**
- * Evidence against "the rate is q", tempered for events in bursts, for one revision and for two.
+ * Evidence against "the rate is q", for one revision and for two. It is reduced (tempered) when events come in bursts.
  *
  * Source: beta-binomial mixture: Robbins (1970); Howard et al., Ann. Stat. 49(2), 2021. Counts are divided by a design
- *         effect: Kish (1965); Rao & Scott, Biometrics 48, 1992.
- * Why:    for fixed counts and q, z → R is the log of a mean of exponentials in z, hence convex, and 0 at z = 0; so
- *         R(z) <= z R(1), and any z in (0, 1] can only remove rejections: the guarantee for independent requests stays.
- * Pure:   functions of counts by block.
+ * effect: Kish (1965); Rao & Scott, Biometrics 48, 1992.
+ * Why: tempering by z in (0, 1] can only remove rejections, so the guarantee for independent requests stays. For fixed
+ * counts and q, z → R is the log of a mean of exponentials in z. It is therefore convex and 0 at z = 0, so R(z) <= z
+ * R(1).
+ * Pure: functions of counts by block.
  */
 import { tuning } from './constants.ts';
 import { bartlett } from './noise.ts';
 import type { Counts } from './series.ts';
 import { logBeta } from './special-functions.ts';
 
-/** How clustered one revision's events are. */
+/** How strongly one revision's events are clustered. */
 export type Dispersion = {
   /** Requests per minute, approximately. */
   readonly perMinute: number;
@@ -41,8 +42,8 @@ export function dispersionOf({ events, trials }: Counts): Dispersion {
 }
 
 /**
- * The square of the relative standard deviation in use: measured values shrunk towards the assumed one; a candidate
- * with more noise raises it at once.
+ * The square of the relative standard deviation that is used. Measured values are shrunk towards the assumed one, but a
+ * candidate with more noise raises it at once.
  */
 export function clustering(candidate: Dispersion, stable?: Dispersion): number {
   let weight = tuning.assumedRateMinutes;
@@ -58,14 +59,16 @@ export function clustering(candidate: Dispersion, stable?: Dispersion): number {
   return Math.max(sum / weight, floor);
 }
 
-/** Events among trials, and how clustered they are. */
+/** Events among trials, and how strongly they are clustered. */
 export type RateSample = {
   readonly x: number;
   readonly n: number;
   /** clustering × requests per minute */ readonly cluster: number;
 };
 
-/** Mixed priors: most of the weight near 0, where error rates are; the rest is the same for any rate. */
+/**
+ * A mixture of two priors. Most of the weight is near 0, where error rates are; the other prior treats all rates alike.
+ */
 const priors = [
   { above: 0.5, below: tuning.smallRatePrior, lnWeight: Math.log(tuning.smallRateWeight) },
   { above: 0.5, below: 0.5, lnWeight: Math.log(1 - tuning.smallRateWeight) },
@@ -76,8 +79,8 @@ const tiny = 1e-9;
  * R(q) = ln Σ_j w_j B(z x + a_j, z (n - x) + b_j) / B(a_j, b_j) - z x ln q - z (n - x) ln(1 - q), with the design
  * effect 1/z = 1 + k² M min(1, q / (1 - q)) and the priors Beta(½, 50) and Beta(½, ½).
  *
- * A mixture of martingales of mean 1 is one too, whatever the prior; where errors are rare the first prior needs half
- * the requests.
+ * A mixture of martingales of mean 1 is a martingale of mean 1 for every prior. Where errors are rare, the first prior
+ * needs only half the requests.
  * @param q 0..1 exclusive
  */
 export function rateEvidence({ x, n, cluster }: RateSample, q: number): number {

@@ -1,9 +1,9 @@
 /**
  * The gates on rates: errors, and answers that disagree with stable's.
  *
- * Owns:   the verdict, its bounds and the forecast of requests still needed, for a relative and for an absolute limit.
- * Method: tempered evidence (rate-evidence.ts); a verdict must hold without its worst bursts (stalls.ts).
- * Pure:   the same blocks give the same verdict, however often it is computed.
+ * Owns: the verdict, its bounds and the forecast of requests still needed, for a relative and for an absolute limit.
+ * Method: tempered evidence (rate-evidence.ts). A verdict must hold without its worst bursts (stalls.ts).
+ * Pure: the same blocks give the same verdict, however often it is computed.
  */
 import { tuning } from './constants.ts';
 import { forecastAround, forecastRequests } from './forecast.ts';
@@ -33,9 +33,9 @@ export type RateQuestion = {
   /** α in this window for a wrong Fail, and for a wrong Pass. */
   readonly alpha: number;
   readonly passAlpha: number;
-  /** What a Pass must show: the limit, or more; Infinity: a Pass claims nothing. */
+  /** The bound that a Pass must show: the limit or a weaker bound. Infinity: a Pass claims nothing. */
   readonly toShow: number;
-  /** What is enough in the last stage of a step if the estimate is good (plan.ts, lastToShow). */
+  /** The bound that is enough in the last stage of a step if the estimate is good (plan.ts, lastToShow). */
   readonly last?: Last;
   /** What a NoFail step tries to show before it ends (`Decided.early`). */
   readonly early: number;
@@ -51,20 +51,20 @@ type Frame = {
   readonly candidate: Side;
   readonly stable?: Side;
   readonly clustering: number;
-  /** What a Pass must show with this estimate: the question's value, or that of the last stage. */
+  /** The bound that a Pass must show with this estimate: the question's bound, or the bound of the last stage. */
   readonly toShow: number;
 };
 type View = { readonly candidate: RateSample; readonly stable?: RateSample };
 type Cleaned = { readonly view: View; readonly windows: number; readonly requests: number };
 type Settled = {
   readonly decided: Decided;
-  /** The verdict of the bounds alone, and what was left without bursts. */ readonly checked?: {
+  /** The verdict of the bounds alone, and the counts that remained without bursts. */ readonly checked?: {
     readonly verdict: Said;
     readonly cleaned: Cleaned;
   };
 };
 
-/** One question with its answers, each computed only when asked for. */
+/** One question and its answers. Each answer is computed only when it is asked for. */
 export class RateJudgement {
   readonly #frame: Frame;
   #settled: Settled | undefined;
@@ -83,7 +83,7 @@ export class RateJudgement {
     this.#frame = { ...frame, toShow: toShowOf(frame) };
   }
 
-  /** Fail: over the limit. Pass: within what must be shown. Otherwise undecided, with a reason. */
+  /** Fail: over the limit. Pass: within the bound that must be shown. Otherwise undecided, with a reason. */
   decide(): Decided {
     return this.#settle().decided;
   }
@@ -194,8 +194,8 @@ function standsIn(frame: Frame, said: Said, view: View): boolean {
 }
 
 /**
- * Without its worst 40 s a Fail needs less evidence, as for latency (constants.ts, stallEvidence): the bounds have
- * spent α already, and what is left is biased towards stable.
+ * When its worst 40 s are left out, a Fail needs less evidence, as for latency (constants.ts, stallEvidence): the
+ * bounds have spent α already, and the remaining counts are biased towards stable.
  */
 function lessStrict(frame: Frame): Frame {
   return { ...frame, bounds: { ...frame.bounds, Fail: frame.bounds.Fail * tuning.stallEvidence } };

@@ -1,10 +1,10 @@
 /**
  * The counts of both revisions in a window, block by block, with the same mix of request classes.
  *
- * Owns:   the fold from what pods counted to what the gates use. It only adds, so the order and repetition of reports
- *         and the number of looks do not matter.
- * Units:  a position is a block's index less that of the window's first block.
- * Pure:   no state between calls.
+ * Owns: converting the counts of pods to the counts that the gates use. It only adds, so the order of the reports and
+ * the number of looks do not matter.
+ * Units: a position is a block's index minus the index of the window's first block.
+ * Pure: no state between calls.
  */
 import { addInto, emptyHistogram, type LatencyCounts, type Scale } from './log-histogram.ts';
 
@@ -30,13 +30,13 @@ export type Cell = {
 export type Window = Both<readonly Cell[]> & {
   /** The first whole block after the weight was verified. */
   readonly firstBlock: number;
-  /** The block in which the latest report ends. */
+  /** The last block of the latest report. */
   readonly lastBlock: number;
-  /** Blocks with requests whose counts are lost: left out for both revisions. */
+  /** Blocks with requests whose counts are lost. They are left out for both revisions. */
   readonly lostBlocks?: readonly number[];
   /**
-   * Required where the cells are summed by block: the same requests summed by pod (merged-cells.ts), without those
-   * outside the window or in a lost block.
+   * The same requests summed by pod (merged-cells.ts), without requests outside the window or in a lost block. Required
+   * if the cells are summed by block.
    */
   readonly pods?: Both<readonly Cell[]>;
 };
@@ -58,7 +58,7 @@ export type LatencySeries = {
   readonly pods: readonly LatencyCounts[];
 };
 
-/** The number of positions of a window, and of those that are not lost. */
+/** The number of positions of a window, and how many of them are not lost. */
 export type Extent = { readonly positions: number; readonly known: number };
 
 export function extentOf(window: Window): Extent {
@@ -127,7 +127,7 @@ function perClass(cells: readonly Cell[], measure: Measure): Map<string, number>
     const key = classOf(cell);
     counts.set(key, (counts.get(key) ?? 0) + measure(cell));
   }
-  // Weights are sums of fractions over classes: a fixed order makes them independent of the order of arrival.
+  // Weights are sums of fractions over classes. A fixed order makes them independent of the order of arrival.
   return new Map([...counts].toSorted(([one], [other]) => compareText(one, other)));
 }
 
@@ -162,14 +162,16 @@ export function latencySeries(
   return { blocks: blocks.map((block) => block.histogram), total: total.histogram, pods: perPod };
 }
 
-/** One revision's requests for the sums by block and by pod: the same cells twice, or each already summed. */
+/** One revision's requests for the sums by block and by pod. Both are the same cells, or each is already summed. */
 export type BothWays = { readonly blocks: readonly Cell[]; readonly pods: readonly Cell[] };
 
 function weightOf(cell: Cell, weights: Weights | undefined): number {
   return weights === undefined ? 1 : (weights.get(classOf(cell)) ?? 0);
 }
 
-/** A sum of histograms that copies only when a second one is added: most blocks have one pod of one class. */
+/**
+ * A sum of histograms. It copies only when a second histogram is added, because most blocks have one pod of one class.
+ */
 class Gathered {
   #sum: LatencyCounts;
   #owned = false;
@@ -225,7 +227,7 @@ export function countSeries(
   return { events, trials };
 }
 
-/** Sums of fractions depend on their order in the last digit: orders cells by content, not by arrival. */
+/** Orders cells by content, not by arrival, because the last digit of a sum of fractions depends on the order. */
 function inFixedOrder(cells: readonly Cell[]): readonly Cell[] {
   for (let i = 1; i < cells.length; i++) {
     const [one, next] = [cells[i - 1], cells[i]];

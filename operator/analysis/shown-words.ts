@@ -1,7 +1,7 @@
 /**
  * "Nothing worse than X": messages about what a rollout has shown and what a step promises to show.
  *
- * Rule:  X is rounded up, so that it stays true; for a bound below the limit X is the limit.
+ * Rule: X is rounded up, so that the message stays true. For a bound below the limit, X is the limit.
  * Pure.
  */
 import { plural } from '../../api/text.ts';
@@ -24,8 +24,9 @@ export function roundedUp(value: number): number {
 }
 
 /**
- * "nothing worse than +38 % p95, +2.1 points errors shown; p99 not shown" of the gates that compare with stable. What
- * pairs have shown is marked "by pairs". A NoFail step may end with an undecided gate, which has shown nothing.
+ * "nothing worse than +38 % p95, +2.1 points errors shown; no bound for p99" of the gates that compare with stable. A
+ * bound that pairs have shown is followed by "from pairs". A NoFail step may end with an undecided gate; such a gate
+ * has no bound.
  *
  * @returns undefined when no gate has shown anything
  */
@@ -39,12 +40,12 @@ export function shownWords({ gates }: GatePlan, results: readonly GateResult[]):
   );
   if (shown.length === 0) return undefined;
   const not = compared.filter(({ shows }) => shows === null).map(({ gate }) => gate.name);
-  return `nothing worse than ${shown.join(', ')} shown${not.length === 0 ? '' : `; ${listed(not)} not shown`}`;
+  return `nothing worse than ${shown.join(', ')} shown${not.length === 0 ? '' : `; no bound for ${listed(not)}`}`;
 }
 
 /**
- * What the passing evidence has shown: pairs, or else live requests. If a Pass claims nothing, a Pass by pairs does not
- * show the tail.
+ * The bound of the evidence that passed: of the pairs, or else of live requests. If a Pass claims nothing, a Pass by
+ * pairs does not show the tail.
  */
 function shownIn(
   gate: TrafficGate,
@@ -52,7 +53,10 @@ function shownIn(
 ): { readonly shows: number | null; readonly by: string } {
   if (verdict !== 'Pass') return { shows: null, by: '' };
   const isByPairs = paired?.verdict === 'Pass' && !('atMost' in gate && gate.atMost === Infinity);
-  return { shows: shownBy(gate, { limit, upper: isByPairs ? paired.upper : upper }), by: isByPairs ? ' by pairs' : '' };
+  return {
+    shows: shownBy(gate, { limit, upper: isByPairs ? paired.upper : upper }),
+    by: isByPairs ? ' from pairs' : '',
+  };
 }
 
 /**

@@ -1,8 +1,8 @@
 /**
  * Log-gamma and log-beta, to full double precision over the range of request counts.
  *
- * Pure:  no state. Checked against published values and identities in the tests.
- * Why:   the judge needs two functions of one kind; a numerics library would bring hundreds.
+ * Pure: no state. Checked against published values and identities in the tests.
+ * Why: the judge needs only two functions of this kind; a numerics library would add hundreds.
  */
 
 /**
@@ -10,7 +10,7 @@
  */
 const stirling = [-3617 / 122400, 1 / 156, -691 / 360360, 1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12];
 const halfLogTwoPi = 0.5 * Math.log(2 * Math.PI);
-/** From here on the series above is exact to a double's last digits. */
+/** From this argument on, the series above is exact to the last digits of a double. */
 const seriesFrom = 10;
 
 /**

@@ -1,9 +1,9 @@
 /**
  * Which blocks to leave out so that a verdict does not depend on a few stalls.
  *
- * Owns:  the rule: always the worst 40 s, then further windows only while they are outliers among the revision's own
- *        blocks. A lasting slowdown loses one window; a stall loses its whole effect.
- * Pure:  a function of the counts by block.
+ * Owns: the rule: always the worst 40 s, then further windows only while they are outliers among the revision's own
+ * blocks. A lasting slowdown then loses only one window, but a stall loses its whole effect.
+ * Pure: a function of the counts by block.
  */
 import { tuning } from './constants.ts';
 import { total } from './rate-evidence.ts';

@@ -1,9 +1,9 @@
 /**
  * The verdict of a gate and its numbers.
  *
- * Owns:  the types; the reasons of undecided gates are in api/reasons.ts. Read this before the gates.
- * Units: a relative latency gate uses ratios minus one (0.15 is 15 % slower), an absolute one milliseconds, rates are
- *        shares of requests (0.005 is half a percent).
+ * Owns: the types. The reasons of undecided gates are in api/reasons.ts. Read this file before the files of the gates.
+ * Units: a relative latency gate uses ratios minus one (0.15 is 15 % slower), an absolute latency gate uses
+ * milliseconds, and rates are shares of requests (0.005 is half a percent).
  */
 
 import type { ReasonFrom } from '../../api/reasons.ts';
@@ -21,7 +21,7 @@ export type Decided = {
   readonly reason?: UndecidedReason;
   /**
    * For a NoFail step. Shown: the candidate is not worse than the early promise (constants.ts). Blind: the gate could
-   * not have failed yet, whatever the candidate did. Absent: neither. A gate without an early promise reports Shown.
+   * not have failed yet, even for a bad candidate. Absent: neither. A gate without an early promise reports Shown.
    */
   readonly early?: 'Shown' | 'Blind';
 };
@@ -40,16 +40,16 @@ export type GateNumbers = {
   readonly estimate: number | null;
   readonly lower: number | null;
   readonly upper: number | null;
-  /** The gate fails when the lower bound is above this. */
+  /** The limit: the gate fails when the lower bound is above it. */
   readonly limit: number;
   /**
-   * The gate passes when the upper bound is at most this: the limit, or more when the traffic cannot show the limit;
-   * Infinity when a Pass claims nothing.
+   * The gate passes when the upper bound is at most this value. It is the limit, or more when the traffic cannot show
+   * the limit; Infinity when a Pass claims nothing.
    */
   readonly toShow: number;
   /**
-   * Candidate requests still needed for a verdict by today's estimate: a forecast, not a bound. 0 once decided, null
-   * when no number of requests is enough.
+   * The candidate's requests that a verdict still needs, by the current estimate. It is a forecast, not a bound; 0 once
+   * decided, null when no number of requests is enough.
    */
   readonly requestsStillNeeded: number | null;
   /**
@@ -59,7 +59,7 @@ export type GateNumbers = {
   readonly neededRange?: readonly [low: number | null, high: number | null];
   /** Chance that the bounds are wrong in this window: of a wrong Fail and of a wrong Pass together. */
   readonly alpha: number;
-  /** The part of `alpha` for a wrong Pass; it is the α of the upper bound. */
+  /** The part of `alpha` for a wrong Pass, which is the α of the upper bound. */
   readonly passAlpha: number;
   /** What determines the width of the bounds. */
   readonly evidence: LatencyEvidence;
@@ -96,7 +96,8 @@ export type PairedResult = Pick<Decided, 'verdict' | 'reason'> & {
   /** The number of pairs from each source. */
   readonly counts: Readonly<Partial<Record<PairSource, number>>>;
   /**
-   * Typical slowdown of the same request: ratios minus one; null while there are too few pairs. A Pass shows `upper`.
+   * The typical slowdown of the same request, as a ratio minus one; null while there are too few pairs. A Pass shows
+   * `upper`.
    */
   readonly estimate: number | null;
   readonly lower: number | null;

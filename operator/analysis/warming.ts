@@ -1,22 +1,23 @@
 /**
  * Whether a slow candidate is still warming up: caches fill and code is compiled, then latency settles.
  *
- * Owns:  the rule that a warm-up is not a regression: a Fail must hold in the latest part of the window without a trend
- *        towards stable, even if the largest unseen trend continued for a while. The first minutes cannot show a trend.
- * Pure:  a function of the window's blocks. It can only remove Fails, so it spends no α.
+ * Owns: the rule that a warm-up is not a regression. A Fail must hold in the latest part of the window that has no
+ * trend towards stable, even if the largest trend that could be hidden in it continued for a while. The first minutes
+ * cannot show a trend.
+ * Pure: a function of the window's blocks. It can only remove Fails, so it spends no α.
  */
 import { tuning } from './constants.ts';
 import type { LatencyCounts } from './log-histogram.ts';
 
 type Blocks = readonly LatencyCounts[];
 
-/** The position from which a window is judged, and how much faster the candidate may still get, in ln: 0 or more. */
+/** The position from which a window is judged, and how much faster the candidate may still get, in ln (0 or more). */
 export type Settling = { readonly from: number; readonly stillToGain: number };
 
 /**
- * Drops the first half of the window, repeatedly, while the candidate gets faster in the rest. In the rest its trend,
- * less some standard errors, is assumed to continue: until the window is five minutes old, or for three more minutes
- * after a trend was found.
+ * Drops the first half of the window repeatedly, while the candidate gets faster in the remaining part. In the
+ * remaining part its trend, minus some standard errors, is assumed to continue until the window is five minutes old, or
+ * for three more minutes after a trend was found.
  *
  * @param stable absent for a limit in milliseconds
  * @param limits.leastRequests of each revision for a point of the trend
@@ -70,7 +71,7 @@ class Moments {
     return this.#sum / this.n;
   }
 
-  /** Variance of the mean; a bucket's own width (1/12) keeps it above 0. */
+  /** The variance of the mean. The width of a bucket (variance 1/12) keeps it above 0. */
   get variance(): number {
     return Math.max(1 / 12, this.#squares / this.n - this.mean ** 2) / this.n;
   }
@@ -94,7 +95,7 @@ function pointsOf(candidate: Blocks, stable: Blocks | undefined, leastRequests: 
 /** A line through the points: its slope per block, the slope's standard error, and the middle of the points. */
 type Trend = { readonly slope: number; readonly error: number; readonly middle: number };
 
-/** Weighted least squares; the error is from sampling, or from the residuals if that is larger. */
+/** Weighted least squares. The standard error comes from sampling, or from the residuals if they give a larger one. */
 function trendOf(points: readonly Point[]): Trend | undefined {
   if (points.length < 2) return undefined;
   const w = sum(points, (point) => point.w);

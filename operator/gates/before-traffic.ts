@@ -2,8 +2,9 @@
  * Checks whether a candidate may get traffic.
  *
  * Owns: the checks that need no traffic, their order (I/O signature, provider, golden set; `prepare` has checked the
- *       model and its memory) and their messages. Every ready pod must pass, because a model may be correct on one CPU
- *       and wrong on another. A pod without a report delays the rollout and does not fail it. Pure.
+ * model and its memory) and their messages. Every ready pod must pass, because a model may be correct on one CPU and
+ * wrong on another. A pod without a report delays the rollout but does not fail it.
+ * Pure.
  */
 import type { Resolved } from '../../api/last-words.ts';
 import { ioChange, type SchemaPolicy } from '../../api/model-io.ts';
@@ -21,13 +22,16 @@ export type ReadyPod = {
 export type Candidate = {
   readonly record: RevisionRecord;
   readonly pods: readonly ReadyPod[];
-  /** The serving revision, unless the candidate is the first. `canAnswer`: it has ready pods or will soon. */
+  /**
+   * The serving revision; absent if the candidate is the first revision. `canAnswer`: it has ready pods or will have
+   * some soon.
+   */
   readonly stable?: { readonly record: RevisionRecord | undefined; readonly canAnswer: boolean };
 };
 
 type Look = (candidate: Candidate) => Checks | undefined;
 
-/** The checks in order; each returns undefined when the candidate passes it. */
+/** The checks in order. Each returns undefined when the candidate passes it. */
 const looks: readonly Look[] = [unresolved, signatureChanged, unheard, providerFallback, goldenSet];
 
 export function checkBeforeTraffic(candidate: Candidate): Checks {
@@ -108,14 +112,14 @@ function goldenSet(candidate: Candidate): Checks | undefined {
   const found = candidate.pods
     .map((pod) => goldenOf(pod, golden.config, candidate))
     .filter((checks) => checks !== undefined);
-  // One failed pod decides; there is no need to wait for the others.
+  // One failed pod decides, so do not wait for the others.
   return found.find(({ verdict }) => verdict === 'Fail') ?? found[0];
 }
 
 /** @returns undefined when the pod has passed */
 function goldenOf({ name, report }: ReadyPod, config: GoldenConfig, candidate: Candidate): Checks | undefined {
   const result = report?.golden;
-  if (result?.id !== config.id) return goldenWaiting(config, `pod ${name} has not started the run`);
+  if (result?.id !== config.id) return goldenWaiting(config, `pod ${name} has not started the golden run`);
   switch (result.state) {
     case 'Broken':
       return fail('GoldenSetInvalid', `${result.problem ?? `${goldenName(config)}: cannot be run`} (pod ${name})`);
@@ -145,7 +149,7 @@ function lacksTruth({ n, compared = n }: GoldenResult, { record, stable }: Candi
   return compared < n && stable?.canAnswer === true && record.spec.model.schemaPolicy !== 'Any';
 }
 
-/** The reason tells generated inputs (ChecksRunning) from a golden set of the user (GoldenWaiting). */
+/** The reason is ChecksRunning for generated inputs and GoldenWaiting for a golden set of the user. */
 function goldenWaiting(config: GoldenConfig, what: string): Checks {
   return waiting(
     config.source.kind === 'Generated' ? 'ChecksRunning' : 'GoldenWaiting',

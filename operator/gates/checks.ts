@@ -1,7 +1,9 @@
 /**
  * Runs the checks before traffic for a model's candidates.
  *
- * Owns: which revisions are candidates, which of their pods are checked, and which stable they are compared with. Pure.
+ * Owns: which revisions are candidates, which of their pods are checked, and with which stable revision they are
+ * compared.
+ * Pure.
  */
 import { checkBeforeTraffic } from './before-traffic.ts';
 import { isReady } from '../../kube/kinds.ts';
@@ -49,7 +51,9 @@ function readyPods(
   return ready.map(({ metadata: { name, uid } }) => ({ name, report: uid === undefined ? undefined : reports(uid) }));
 }
 
-/** A stable without ready pods counts as able to answer for `lostForMs`, the limit for candidates too. */
+/**
+ * For `lostForMs`, a stable revision without ready pods still counts as able to answer. Candidates have the same limit.
+ */
 function stableSide({
   seen,
   records,

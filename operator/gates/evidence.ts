@@ -26,7 +26,10 @@ export type Scene = {
   readonly router: RouterName;
   readonly ready: Both<number>;
   readonly ledger: Ledger;
-  /** Shared: both revisions have pods on exactly the same nodes. Unlike: they do not, or it is unknown. */
+  /**
+   * Shared: both revisions have pods on exactly the same nodes. Unlike: they have pods on other nodes, or it is
+   * unknown.
+   */
   readonly nodes?: Nodes;
   /** The maximum duration of the step in blocks; absent: half an hour. */
   readonly maxBlocks?: number;
@@ -62,7 +65,7 @@ export function knownOf(scene: Scene): Known {
   };
 }
 
-/** Noise of stable in the half hour before the original start of the window, even if later blocks were dropped. */
+/** Noise of stable in the half hour before the original start of the window, even if blocks were dropped later. */
 export function historyOf({ ledger, stable, window }: Scene): NonNullable<Known['history']> {
   let learnt: NonNullable<Known['history']> | undefined;
   return (quantile) => {

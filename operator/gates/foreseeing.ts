@@ -1,7 +1,8 @@
 /**
- * Predicts what a step can show when it begins, from the sidecars' reports of the half hour before.
+ * Predicts at the start of a step what the step can show, from the sidecars' reports of the half hour before.
  *
- * Owns: which blocks count as the past of a step, and the sentence for a past with too few requests. Pure.
+ * Owns: which blocks count as the past of a step, and the sentence for a past with too few requests.
+ * Pure.
  */
 import { blockSeconds } from '../../api/report.ts';
 import { historyBlocks } from '../analysis/history.ts';

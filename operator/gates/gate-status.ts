@@ -1,8 +1,9 @@
 /**
  * Formats the gates' verdicts and numbers for the status.
  *
- * Owns: `rollout.gates`, `alpha`, `judgedAt` and `promise`, and the gates of a history line. gatekeeper.ts decides when
- *       they are refreshed; the last ones stay until the next rollout begins. Pure.
+ * Owns: `rollout.gates`, `alpha`, `judgedAt` and `promise`, and the gates of a history line. When they are refreshed is
+ * decided in gatekeeper.ts. The last values stay until the next rollout begins.
+ * Pure.
  */
 import { toApiTime } from '../../api/conditions.ts';
 import type { OnnxModelStatus } from '../../api/onnxmodel.ts';
@@ -156,7 +157,7 @@ function besideStatus(result: ShownResult): Pick<GateStatus, 'stillNeeded' | 'to
   });
 }
 
-/** What a Pass shows, if that is weaker than the limit; "nothing" for a gate that can only fail. */
+/** The bound that a Pass shows, if it is weaker than the limit; "nothing" for a gate that can only fail. */
 function toShowStatus(result: ShownResult): string | undefined {
   const { verdict, limit, upper, toShow } = result;
   if (verdict === 'Fail' || toShow <= limit) return undefined;

@@ -1,9 +1,10 @@
 /**
  * Runs the gates of every model in a rollout: takes in reports, and returns readings for decisions.
  *
- * Owns: one ledger per model from Preparing (beside a stable) until the rollout ends; how often it evaluates a ledger;
- *       when the status gets new numbers: with a new verdict, else every 30 s (5 min in a pause). The gatekeeper waits
- *       15 s at most for a ready pod's first report: the ConfigMap and sidecars hold what earlier processes knew.
+ * Owns: one ledger per model from Preparing (if a stable revision exists) until the rollout ends, how often a ledger is
+ * evaluated, and when the status gets new numbers: with a new verdict, else every 30 s (5 min in a pause). After a
+ * restart it waits 15 s at most for a ready pod's first report; the ConfigMap and the sidecars hold the counts of
+ * earlier processes.
  */
 import { createHash } from 'node:crypto';
 import { toApiTime } from '../../api/conditions.ts';
@@ -40,7 +41,7 @@ import {
 export type Shown = {
   /** The prediction for the step, made when it began. */
   readonly promise?: string;
-  /** What the step has shown of the candidate, once it is done. */
+  /** What the step has shown about the candidate, once the step is done. */
   readonly proven?: string;
   readonly window: Block;
   readonly atMs: Millis;
@@ -54,13 +55,16 @@ export type Judged = { readonly reading: GateReading; readonly shown?: Shown };
 export interface Gates {
   /** Undefined when the model has no candidate to judge. */
   judge(key: string, seen: Observed, now: Millis): Judged | undefined;
-  /** The ConfigMap that stores the ledger, if there is one. */
+  /** The ConfigMap that stores the ledger; undefined if it does not exist. */
   children(key: string, seen: Seen, decision: Decision, now: Millis): readonly Manifest[];
   forget(key: string): void;
 }
 
 export type GatekeeperDeps = {
-  /** Time of a pod's last report, or the start of watching it if there was none (ReportPuller.heardAtMs). */
+  /**
+   * The time of a pod's last report. Before the first report it is the time when the pod was first watched
+   * (ReportPuller.heardAtMs).
+   */
   readonly heardAtMs: (uid: string) => Millis | undefined;
   /** Requests the complete rings of a model's pods once more. */
   readonly hearAnew: (key: string) => void;
@@ -69,7 +73,7 @@ export type GatekeeperDeps = {
 
 /** Maximum age of shown numbers while newer ones exist. */
 export const renewMs = 30_000;
-/** The same in a pause, which may last for days. */
+/** The maximum age in a pause, which may last for days. */
 export const pausedRenewMs = 300_000;
 /** A revision is silent when no ready pod has reported for this long, twice the interval of reports at rest. */
 export const silentMs = 60_000;
@@ -222,7 +226,7 @@ function waitingFor(
 
 const blocksOfAMinute = 60 / blockSeconds;
 
-/** Stable and candidate; undefined when there are not two revisions to compare. */
+/** Stable and candidate; undefined when one of them is missing. */
 function comparedIn(state: RolloutState): readonly Revision[] | undefined {
   if (!('candidate' in state) || state.stable === null) return undefined;
   return [state.stable, state.candidate];
@@ -260,7 +264,7 @@ function askedIn(state: Judging, seen: Observed): WindowAsked {
   };
 }
 
-/** Makes the plan from the effective steps, since α is divided among the steps that judge. */
+/** Makes the plan from the effective steps, because α is divided among the steps that judge. */
 function planIn(seen: Observed): GatePlan {
   const steps = seen.plan.steps.map((step) => (isJudged(step) ? { analyze: { require: step.require } } : {}));
   return planOf(seen.model.spec.rollout?.gates, steps);
@@ -289,7 +293,7 @@ function maxBlocksOf({ candidate, step: at }: Judging, seen: Observed): Pick<Sce
   return isJudged(step) ? { maxBlocks: step.maxDurationMs / 1000 / blockSeconds } : {};
 }
 
-/** Shared when both revisions have pods on the same set of nodes, so that nodes cannot cause a difference. */
+/** Shared when both revisions have pods on the same set of nodes. Then nodes cannot cause a difference. */
 function nodesOf(...revisions: readonly (readonly Pod[])[]): Nodes {
   const [own = new Set(), other = new Set()] = revisions.map((pods) => new Set(pods.map(({ spec }) => spec?.nodeName)));
   return own.size > 0 && !own.has(undefined) && own.symmetricDifference(other).size === 0 ? 'Shared' : 'Unlike';
@@ -307,7 +311,10 @@ function identityOf(asked: WindowAsked, state: Judging, seen: Observed): string 
 
 type Looking = { readonly of: string; readonly asked: WindowAsked; readonly scene: Scene; readonly now: Millis };
 
-/** Looks again after a change, but not within 0.1 ms times the number of cells: a look costs microseconds per cell. */
+/**
+ * Looks again after a change, but not earlier than 0.1 ms times the number of cells after the last look. A look costs
+ * microseconds per cell.
+ */
 function look(followed: Followed, { of, asked, scene, now }: Looking): Finding {
   const { ledger, look: last } = followed;
   const isSame =
@@ -324,7 +331,8 @@ function cellsOf({ ledger }: ModelLedger): number {
 
 /** Predicts once per step; later reports do not change the prediction. */
 function foreseen(followed: Followed, asked: WindowAsked, scene: Scene, { phase }: Judging): string | undefined {
-  // A pause ends by an event or after the gates stayed undecided, so a predicted duration does not apply.
+  // Do not predict for a pause: it ends by an event, or after the gates stayed undecided, so a duration cannot be
+  // predicted.
   if (phase === 'Paused') return undefined;
   const of = JSON.stringify([asked, scene.maxBlocks, scene.weight]);
   if (followed.promise?.of !== of) followed.promise = { of, ...present({ text: foreseeStep(asked, scene) }) };

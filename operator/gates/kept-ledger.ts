@@ -1,8 +1,9 @@
 /**
  * Serialises a ledger to text that fits into a ConfigMap, and parses it.
  *
- * Owns:   the format (base64 of gzipped JSON). If the text is too long, the oldest blocks of all pods are dropped; the
- *         caller must continue with the returned ledger, so that a restart does not change verdicts. Pure.
+ * Owns: the format (base64 of gzipped JSON). If the text is too long, the oldest blocks of all pods are dropped; the
+ * caller must continue with the returned ledger, so that a restart does not change a verdict.
+ * Pure.
  * Limits: `keptLimitChars` of text, `unpackedLimitBytes` of JSON.
  */
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -14,15 +15,15 @@ import { fromReport, type LatencyCounts } from '../analysis/log-histogram.ts';
 import { ratioScale } from '../analysis/paired-series.ts';
 import type { Block } from '../rollout/state.ts';
 
-/** A ledger, and its first block: older blocks were dropped. */
+/** A ledger, and its first block. Older blocks were dropped. */
 export type KeptLedger = { readonly from: Block; readonly ledger: Ledger };
 
-/** Well under the 1 MiB of a ConfigMap. */
+/** The limit is well below the 1 MiB of a ConfigMap. */
 export const keptLimitChars = 700_000;
 const unpackedLimitBytes = 32 << 20;
 export type KeptLimits = { readonly chars: number; readonly jsonBytes: number };
 const keptLimits: KeptLimits = { chars: keptLimitChars, jsonBytes: unpackedLimitBytes };
-/** The scale of stored counts, equal to that of reports (log-histogram.ts, reportScale). */
+/** The scale of stored counts. It equals the scale of reports (log-histogram.ts, reportScale). */
 const scale = { base: 1e-4, growth: 1.02 } as const;
 const version = 1;
 
@@ -40,7 +41,7 @@ export function packLedger(
   let { from, ledger } = kept;
   for (;;) {
     const json = jsonOf({ from, ledger });
-    // JSON beyond the limit could not be parsed again, so do not compress it.
+    // Do not compress JSON beyond the limit, because it could not be read back.
     const text = json.length > jsonBytes ? undefined : gzipSync(json).toString('base64');
     if (text !== undefined && (text.length <= chars || Object.keys(ledger).length === 0)) return { from, ledger, text };
     const oldest = Math.max(from, firstBlockOf(ledger));
@@ -73,7 +74,10 @@ function bootRow(boot: Boot | undefined): unknown {
   return [boot.pod, boot.revision, boot.heard, blocks];
 }
 
-/** Pairs are the last element and optional, so that a row without pairs equals a row from a version without pairs. */
+/**
+ * Pairs are the last element and optional, so that a row without pairs is equal to a row that a version without pairs
+ * wrote.
+ */
 function trafficRow({ tier, sizeClass, ok, errors, compared, disagreed, latency, paired }: BlockTraffic): unknown {
   const row = [tier, sizeClass, ok, errors, compared ?? null, disagreed ?? null, ...countsRow(fromReport(latency))];
   return paired === undefined ? row : [...row, pairedRow(paired)];

@@ -2,15 +2,16 @@
  * The ledger of the two revisions of one model's rollout, in memory, and when to store it.
  *
  * Owns: the ledger and its version (equal versions give equal looks). It is stored at the start of a window, when a pod
- *       with unstored blocks goes away, and else every 5 min; rings of sidecars hold 30 min. At rest it is not stored.
- *       Blocks dropped from the stored text are dropped in memory too, so that a restart does not change verdicts.
+ * with unstored blocks goes away, and otherwise every 5 min; the rings of sidecars hold 30 min. At rest it is not
+ * stored. Blocks that are dropped from the stored text are dropped in memory too, so that a restart does not change a
+ * verdict.
  */
 import type { Report } from '../../api/report.ts';
 import { emptyLedger, fold, forgetBefore, type Ledger } from '../analysis/ledger.ts';
 import type { Block, Millis, Revision } from '../rollout/state.ts';
 import { packLedger, type KeptLedger } from './kept-ledger.ts';
 
-/** Interval of writes while no pod goes away. */
+/** Interval of writes while all pods stay. */
 export const keepEveryMs = 300_000;
 /** Minimum interval of writes, even if pods come and go quickly. */
 const keepAgainMs = 20_000;
@@ -56,7 +57,7 @@ export class ModelLedger {
     return this.#version;
   }
 
-  /** The last stored text; undefined if there was not one. */
+  /** The last stored text; undefined before the first one. */
   get written(): Written | undefined {
     return this.#written;
   }
@@ -79,7 +80,7 @@ export class ModelLedger {
     this.#version += 1;
   }
 
-  /** Drops the blocks before this one; the caller does not need them any more. */
+  /** Drops the blocks before this one, which the caller does not need any more. */
   forgetBefore(block: Block): void {
     if (block <= this.#forgotten) return;
     this.#forgotten = block;

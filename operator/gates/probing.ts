@@ -2,7 +2,8 @@
  * Decides whether golden inputs are sent to both revisions in a window, and how often.
  *
  * Owns: the rule of spec.rollout.probes. The sidecar limits the rate of each pod and the share of its time
- *       (runtime/sidecar/replay/prober.ts). Pure.
+ * (runtime/sidecar/replay/prober.ts).
+ * Pure.
  */
 import { rolloutDefaults } from '../../api/defaults.ts';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
@@ -13,8 +14,8 @@ import type { Block, Revision } from '../rollout/state.ts';
 type ProbesSpec = NonNullable<NonNullable<OnnxModelSpec['rollout']>['probes']>;
 
 /**
- * Mode Auto probes below this number of requests per minute of the model. At this rate, with half of the requests sent
- * to the candidate, live latencies show about as much as probes within a step of half an hour
+ * Mode Auto sends probes while the model gets fewer requests per minute than this. At this rate, when the candidate
+ * gets half of the requests, live latencies and probes find about the same slowdowns within a step of half an hour
  * (docs/canary-analysis.md, Paired evidence).
  */
 export const autoBelowPerMinute = 200;
@@ -33,7 +34,7 @@ export function probesWanted(spec: ProbesSpec | undefined, stablePerMinute: numb
 
 /**
  * Requests per minute of both revisions together, from ten minutes before the window until `until`. Only whole blocks
- * count; 0 when there are no reports.
+ * count. The result is 0 without reports.
  */
 export function requestsPerMinute(
   ledger: Ledger,

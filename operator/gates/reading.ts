@@ -1,9 +1,9 @@
 /**
  * Evaluates a rollout's window and returns a reading for the decision and a sentence for the status.
  *
- * Owns: which gates apply (all; only absolute limits when the candidate has all the traffic or stable is over its
- *       limits), the reason of a failed gate, and the choice of the sentence. Pure: the result depends on the counts
- *       only, not on restarts, on the order of reports or on the number of looks.
+ * Owns: which gates apply, the reason of a failed gate, and the choice of the sentence. All gates apply, except when
+ * the candidate has all the traffic or stable is over its limits: then only absolute limits apply.
+ * Pure: the result depends on the counts only, not on restarts, on the order of reports or on the number of looks.
  */
 import { present } from '../../api/present.ts';
 import type { ReasonFrom } from '../../api/reasons.ts';
@@ -28,7 +28,7 @@ export type WindowAsked = {
   readonly plan: GatePlan;
   /** The requirement of the step; NoFail for other steps than analyze. */
   readonly require: 'NoFail' | 'Pass';
-  /** The candidate has no traffic: only gates that need none apply. */
+  /** True: the candidate has no traffic, so only gates that can judge without traffic apply. */
   readonly shadow?: true;
 };
 
@@ -42,7 +42,7 @@ export type Finding = {
   readonly failed?: ReasonFrom<'gate'>;
   readonly absolute: GateReading['absolute'];
   readonly stableSick?: string;
-  /** The gate that the sentence is about; absent: the step as a whole. */
+  /** The gate that the sentence describes; absent: it describes the step as a whole. */
   readonly speaks?: number;
 };
 
@@ -67,12 +67,15 @@ export function find({ plan, require, shadow }: WindowAsked, known: Known): Find
   };
 }
 
-/** Whether the plan has gates that apply to one revision alone. */
+/** Whether the plan has gates that can judge one revision alone. */
 function hasOwnLimits(plan: GatePlan): boolean {
   return plan.gates.some((gate) => kindOfGate(gate).isForOne);
 }
 
-/** The candidate by absolute limits only: Pass if all pass with the plan's minimum of requests, Fail if one fails. */
+/**
+ * Judges the candidate by absolute limits only: Pass if all gates pass with the plan's minimum of requests, Fail if one
+ * fails.
+ */
 function absoluteOf(plan: GatePlan, evidence: Evidence, decided: readonly Decided[]): GateReading['absolute'] {
   if (!hasOwnLimits(plan)) return 'None';
   const limits = decided.filter((_, i) => isLimitAt(plan, i));
@@ -112,8 +115,8 @@ type Speaking = Pick<Finding, 'decided' | 'step' | 'absolute'> & {
 };
 
 /**
- * The first failed gate (if stable is over its own limits, the first failed absolute limit); otherwise, in a step that
- * requires Pass, the first undecided gate.
+ * The first failed gate. If stable is over its own limits, only absolute limits count. Without a failed gate, it is the
+ * first undecided gate in a step that requires Pass.
  */
 function speakerOf(plan: GatePlan, { decided, step, absolute, isSick, require }: Speaking): number | undefined {
   const first = (wanted: (one: Decided, at: number) => boolean): number | undefined => {
@@ -169,7 +172,9 @@ export function sentenceOf(asked: WindowAsked, finding: Finding, results: Result
   return progress(stepWords(asked, finding, results, waits));
 }
 
-/** If the step waits for a gate that could not have failed yet, that gate is described, with what to do. */
+/**
+ * If the step waits for a gate that could not have failed yet, the sentence describes that gate and says what to do.
+ */
 function speakerAt({ speaks, decided }: Finding, waits: StepWords['waits']): number | undefined {
   const blind = waits === 'Blind' ? decided.findIndex(({ early }) => early === 'Blind') : -1;
   return blind < 0 ? speaks : blind;

@@ -1,7 +1,8 @@
 /**
  * Writes the sentences of the gates and formats their numbers.
  *
- * Owns: the format of ratios, durations and shares, and one sentence for each verdict. Pure.
+ * Owns: the format of ratios, durations and shares, and one sentence for each verdict.
+ * Pure.
  */
 import { present } from '../../api/present.ts';
 import { counted, plural } from '../../api/text.ts';
@@ -18,7 +19,7 @@ import type { GateResult, RequestClass } from '../analysis/verdict.ts';
 export type Beside = {
   /** Requests of the candidate per minute, in the window. */
   readonly perMinute?: number;
-  /** When a weaker bound will be enough for a Pass, and which. */
+  /** When a weaker bound will be enough for a Pass, and the bound. */
   readonly later?: { readonly inMinutes: number; readonly toShow: number };
   /** Load of the candidate's pods relative to stable's; absent: equal. */
   readonly load?: Load;
@@ -99,7 +100,7 @@ function openLive(gate: TrafficGate, result: Told): string {
     : [`${numbers}, ${needed(result)}`, ...doubts(result)].join('; ');
 }
 
-/** For a gate of one class, " for interactive requests of up to 512 elements"; else empty. */
+/** " for interactive requests of up to 512 elements" for a gate of one class, else an empty text. */
 function classWords({ ofClass }: GateResult): string {
   return ofClass === undefined ? '' : ` for ${classOf(ofClass)}`;
 }
@@ -111,7 +112,7 @@ export function classOf({ tier, sizeClass }: RequestClass): string {
     : `${tier} requests of up to ${plural(sizeClass, 'element')}`;
 }
 
-/** Which revision's pods carry more load, and what to do. */
+/** Says which revision's pods carry more load, and what to do. */
 function loadWords(load: Load | undefined): string {
   if (load === 'Less')
     return (
@@ -156,7 +157,7 @@ function needed(result: Told): string {
   if (result.reason === 'OneWindow') return 'the verdict depends on a few outlier seconds; check manually';
   const more = neededWords(result);
   return more === undefined
-    ? 'more requests cannot decide it at this estimate'
+    ? 'more requests will not decide the gate if the estimate stays the same'
     : `${more.requests} needed${more.time === undefined ? '' : `, ${more.time} at the present rate`}`;
 }
 
@@ -196,13 +197,13 @@ export type StepWords = {
   readonly minRequests: number;
   readonly requests: Both<number>;
   readonly alone: boolean;
-  /** Describes the pairs of service times; absent when none were asked for. */
+  /** Describes the pairs of service times; absent when no pairs were requested. */
   readonly pairs?: string;
-  /** The candidate has no traffic. */
+  /** True: the candidate has no traffic. */
   readonly shadow?: true;
-  /** At least one gate has an estimate. */
+  /** True: at least one gate has an estimate. */
   readonly measured: boolean;
-  /** The spec turns every gate off. */
+  /** True: the spec turns every gate off. */
   readonly ungated?: true;
   /** The undecided gate whose estimate exceeds its limit most. */
   readonly worst?: { readonly gate: TrafficGate; readonly result: GateResult };
@@ -220,7 +221,7 @@ function overLimit({ gate, result }: NonNullable<StepWords['worst']>): string {
   );
 }
 
-/** The counts on which the verdict of the step rests. */
+/** The counts on which the step's verdict is based. */
 function seenWords({ requests, alone, pairs, shadow }: StepWords): string {
   if (shadow === true) return pairs ?? 'no pairs';
   const live = requestsWords({

@@ -1,5 +1,6 @@
 /**
- * Compares a golden result with its limit, and describes it in a sentence. Pure.
+ * Compares a golden result with its limit, and describes it in a sentence.
+ * Pure.
  */
 import { goldenMetrics } from '../../api/golden-metrics.ts';
 import type { GoldenResult } from '../../api/report.ts';
@@ -8,7 +9,7 @@ import type { GoldenConfig } from '../../api/runtime-config.ts';
 /** Tolerance for rounding: scores are sums of float32 numbers. */
 const slack = 1e-9;
 
-/** A result without a score passes: the answers could not be compared, but all their numbers were finite. */
+/** A result without a score passes. Its answers could not be compared, but all their numbers were finite. */
 export function isGood({ score }: Pick<GoldenResult, 'score'>, { min, max }: GoldenConfig): boolean {
   return score === null || ((min === undefined || score >= min - slack) && (max === undefined || score <= max + slack));
 }
@@ -41,7 +42,7 @@ function because({ problem }: GoldenResult): string {
   return problem === undefined ? '' : `; ${problem}`;
 }
 
-/** The worst result. A result without a score is better than any score. */
+/** The worst result. A result without a score counts as better than every score. */
 export function worstOf(results: readonly GoldenResult[], { max }: GoldenConfig): GoldenResult | undefined {
   const badness = ({ score }: GoldenResult): number =>
     score === null ? -Number.MAX_VALUE : max === undefined ? -score : score;
@@ -55,7 +56,9 @@ function isWorstCase({ metric }: GoldenConfig): boolean {
   return goldenMetrics[metric].over === 'WorstCase';
 }
 
-/** With generated inputs, an intended change of the answers looks like a broken model, so the user gets advice. */
+/**
+ * With generated inputs, an intended change of the answers looks like a broken model, so the message says what to do.
+ */
 function hint({ source }: GoldenConfig): string {
   return source.kind === 'Generated'
     ? "; the inputs were generated and compared with stable's answers: if the new answers are intended, set " +
@@ -63,7 +66,9 @@ function hint({ source }: GoldenConfig): string {
     : '';
 }
 
-/** Four or six digits, or all digits when the rounded score would equal the limit that it misses. */
+/**
+ * A score with four or six digits. It gets all its digits when the rounded score would equal the limit that it misses.
+ */
 function shownScore(score: number, limit: number): string {
   if (score >= Number.MAX_VALUE) return 'too large to compute';
   for (const digits of [4, 6]) {

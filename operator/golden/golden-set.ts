@@ -32,7 +32,7 @@ type GoldenSetDeps = {
 
 /**
  * The frozen sets of a model's revisions that this process knows. They have priority over the objects in the cluster,
- * which users can change. A new process starts with the sets in the objects.
+ * because users can change those objects. A new process starts with the sets in the objects.
  */
 export type FrozenMemory = Map<Revision, { readonly generation?: number; readonly golden?: FrozenGolden }>;
 
@@ -43,7 +43,7 @@ export type Frozen = {
   readonly held?: Held;
 };
 
-/** How soon a pass reads a missing set again: the operator does not watch users' ConfigMaps. */
+/** The delay until a pass reads a missing set again, because the operator does not watch users' ConfigMaps. */
 export const goldenRecheckMs = 5_000;
 
 /** @throws only when the pass was aborted */
@@ -94,7 +94,10 @@ function isNeeded(seen: Observed, record: RevisionRecord): boolean {
   return record.golden.attempt !== attemptOf(memory, target);
 }
 
-/** Proven, pinned or promoted by request: a rollback during an incident must not wait for a ConfigMap. */
+/**
+ * Whether the revision is proven, pinned or promoted by request. A rollback during an incident must not wait for a
+ * ConfigMap.
+ */
 function needsNone({ plan, rollout }: Observed): boolean {
   return isExempt(rollout.target, { seen: rollout, plan }) || plan.promoteRevision === rollout.target;
 }
@@ -104,7 +107,9 @@ function isRetried({ memory, plan, rollout }: Observed): boolean {
   return (plan.retryToken !== undefined && plan.retryToken !== memory.handledRetryToken) || memory.stable === null;
 }
 
-/** The attempt of the rollout in progress; 1 for a rollout that is about to begin. A failed one keeps its attempt. */
+/**
+ * The attempt of the rollout in progress; 1 for a rollout that is about to begin. A failed rollout keeps its attempt.
+ */
 function attemptOf(memory: RolloutState, target: Revision): number {
   if (candidateOf(memory) !== target || !('attempt' in memory)) return 1;
   return memory.attempt;
@@ -148,9 +153,9 @@ async function pick(
     return pickGoldenFile(await client.get<KubeObject & ConfigMap>(configMaps, name, call));
   } catch (error) {
     if (call.signal?.aborted === true) throw error;
-    // Do not throw: the pass continues for stable, only the candidate waits.
+    // Do not throw: the pass continues for stable, and only the candidate waits.
     const problem = isNotFound(error)
-      ? `there is no ConfigMap ${name.name} in namespace ${name.namespace}`
+      ? `ConfigMap ${name.name} does not exist in namespace ${name.namespace}`
       : `ConfigMap ${name.name} cannot be read: ${messageOf(error)}`;
     return { kind: 'problem', reason: 'GoldenSetMissing', problem };
   }
@@ -177,7 +182,7 @@ function freezeUri(
   return frozen({ ...limitOf(gate), source: { kind: 'Uri', uri, digest } }, attempt);
 }
 
-/** No checks here: the CRD accepts only numbers, and only the limit that fits the metric. */
+/** The values are not checked again, because the CRD accepts only numbers, and only the limit that fits the metric. */
 function limitOf({ metric, min, max }: Gate): Pick<GoldenConfig, 'metric' | 'min' | 'max'> {
   return {
     metric,
@@ -205,7 +210,7 @@ type Picked =
 /** Leaves space for the config file in a ConfigMap of 1 MiB. */
 export const goldenLimitBytes = 900 * 1024;
 
-/** Keys that are used even if the ConfigMap has other keys. */
+/** These keys are used even if the ConfigMap has other keys. */
 const usualKeys: readonly string[] = ['golden.jsonl', 'golden.bin'];
 
 export function pickGoldenFile({
@@ -235,7 +240,9 @@ export function pickGoldenFile({
   };
 }
 
-/** Gives the file a fixed name: the user's key could equal the name of another file in the revision's ConfigMap. */
+/**
+ * The file gets a fixed name, because the user's key could equal the name of another file in the revision's ConfigMap.
+ */
 function fileOf(text: string | undefined, base64: string | undefined): GoldenFile | undefined {
   if (text !== undefined) return { name: 'golden.jsonl', text };
   return base64 === undefined ? undefined : { name: 'golden.bin', base64 };

@@ -1,9 +1,9 @@
 /**
  * Applies the wanted manifests (server-side apply), then deletes leftovers. Skips writes that would change nothing.
  *
- * Owns:  the order of writes and which leftovers may be deleted. Leftovers are deleted only after every wanted object
- *        was applied. A refused manifest delays only its own revision; the pass then fails and names the manifest.
- *        The entry Service selects by the serving mark only once the pods have it (serving-pods.ts).
+ * Owns: the order of writes and which leftovers may be deleted. Leftovers are deleted only after every wanted object
+ * was applied. A refused manifest delays only its own revision; the pass then fails and names the manifest. The entry
+ * Service selects by the serving mark only after the pods got the mark (serving-pods.ts).
  */
 import { AppError, kindOf, messageOf } from '../../api/errors.ts';
 import { annotations, childName, labels } from '../../api/names.ts';
@@ -55,15 +55,37 @@ type Failed = { readonly error: unknown; readonly failure: ApplyFailure; readonl
 async function putAll(deps: ApplyDeps, seen: Seen, { decision, manifests }: Wanted): Promise<Applied> {
   const live = new Map(seen.children.map((object) => [identityOf(object), object]));
   const course = new Course(decision);
-  for (const manifest of manifests) {
-    if (course.isHeldUp(manifest)) continue;
-    const known = deps.recent.newest(identityOf(manifest), live.get(identityOf(manifest)), deps.clock.monotonic());
-    course.note(manifest, known, await putOne(deps, manifest, known));
-    course.told.push(...toldOf(deps, manifest, known));
+  for (const stage of stagesOf(manifests)) {
+    const due = stage
+      .filter((manifest) => !course.isHeldUp(manifest))
+      .map((manifest) => {
+        const identity = identityOf(manifest);
+        return { manifest, known: deps.recent.newest(identity, live.get(identity), deps.clock.monotonic()) };
+      });
+    const done = await Promise.all(due.map(({ manifest, known }) => putOne(deps, manifest, known)));
+    for (const [i, { manifest, known }] of due.entries()) {
+      course.note(manifest, known, done[i] ?? { writes: 0 });
+      course.told.push(...toldOf(deps, manifest, known));
+    }
   }
   if (course.reverted !== undefined) deps.traffic.noteRevert(deps.clock.monotonic());
   const { writes, told, reverted, failed } = course;
   return { writes, told, ...present({ reverted }), ...failed };
+}
+
+/**
+ * The manifests in four stages, each written at once: the records of revisions, what their pods need, the pods, and the
+ * traffic to them. A stage begins when the one before is complete, so that a refused manifest delays what needs it.
+ */
+function stagesOf(manifests: readonly Manifest[]): readonly (readonly Manifest[])[] {
+  const stages = Map.groupBy(manifests, stageOf);
+  return [0, 1, 2, 3].map((stage) => stages.get(stage) ?? []);
+}
+
+function stageOf({ kind, metadata }: Manifest): number {
+  if (kind === 'ControllerRevision') return 0;
+  if (kind === 'Deployment') return 2;
+  return metadata.labels[labels.revision] === undefined && kind !== 'ConfigMap' ? 3 : 1;
 }
 
 /** The progress of one pass over the manifests. */
@@ -81,7 +103,7 @@ class Course {
   }
 
   /**
-   * True for a manifest that must wait: one of a revision with a refused manifest, or of a revision whose stored
+   * True for a manifest that must wait. Its revision has a refused manifest, or the revision's stored
    * ControllerRevision was not read yet. A Deployment made from another template would restart that revision's pods.
    */
   isHeldUp(manifest: Manifest): boolean {
@@ -122,7 +144,7 @@ async function putOne(deps: ApplyDeps, manifest: Manifest, known: KubeObject | u
   }
 }
 
-/** True when an immediate retry would fail too, and the operator cannot watch for the end of the cause. */
+/** True when an immediate retry would fail too, and the operator cannot watch for the end of the problem. */
 function isLasting(error: unknown): boolean {
   return kindOf(error) === 'invalid' || (error instanceof AppError && error.code === 'NAME_TAKEN');
 }
@@ -145,11 +167,19 @@ async function clearAway(
   const leftovers = leftoversOf(seen, { decision, manifests }).filter(
     ({ metadata: { uid } }) => !deps.recent.wasDeleted(uid, present),
   );
-  for (const leftover of leftovers) {
-    await remove(deps.client, leftover, deps.call);
-    deps.recent.forget(identityOf(leftover), leftover.metadata.uid);
-  }
+  await allOf(
+    leftovers.map(async (leftover) => {
+      await remove(deps.client, leftover, deps.call);
+      deps.recent.forget(identityOf(leftover), leftover.metadata.uid);
+    }),
+  );
   return { ...unmarking, writes: writes + unmarking.writes + leftovers.length };
+}
+
+/** Waits for all, then throws the first error: nothing of a pass may still run when the next one begins. */
+async function allOf(work: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(work)).find((done) => done.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
 
 /** A failure to mark pods delays only the sharing of traffic, so the other writes of the pass continue. */
@@ -202,7 +232,7 @@ function failureOf(manifest: Manifest, error: unknown): ApplyFailure {
 }
 
 /**
- * Children to delete: those of revisions that the decision does not run, ControllerRevisions beyond
+ * The children to delete: children of revisions that the decision does not run, ControllerRevisions beyond
  * revisionHistoryLimit, a route that the spec does not ask for, and the stored ledger (operator/gates) of a finished
  * rollout. Wanted objects are matched by kind and name, and a child's revision by its name, because other writers can
  * change labels and a cache may show old ones.
@@ -225,7 +255,10 @@ export function leftoversOf(seen: Seen, { decision, manifests }: Wanted): readon
   });
 }
 
-/** Names all children, because a revision without a record has no manifests but keeps its children. */
+/**
+ * The names of all children. They are needed because a revision without a record has no manifests but keeps its
+ * children.
+ */
 function namesOf(model: string, revision: Revision): readonly string[] {
   return ['ControllerRevision', 'ConfigMap', 'Service', 'Deployment'].map(
     (kind) => `${kind}/${childName(model, revision)}`,

@@ -1,8 +1,9 @@
 /**
  * Computes the conditions after a pass.
  *
- * Owns: which facts determine which condition; reasons are those of the decision. kstatus reads Ready, Reconciling and
- *       Stalled: the latter two exist only while True, and never together. Pure.
+ * Owns: which facts determine which condition. The reasons come from the decision. kstatus reads Ready, Reconciling and
+ * Stalled; the latter two exist only while True, and never at the same time.
+ * Pure.
  */
 import type { Claim, ConditionStatus, ConditionType } from '../../api/conditions.ts';
 import { isReasonOf, type DecisionReason, type Reason, type ReasonIn } from '../../api/reasons.ts';
@@ -24,7 +25,7 @@ export type Facts = {
   readonly decision: Decision;
   readonly seen: Observation;
   readonly plan: RolloutPlan;
-  /** The revision that the conditions describe: the candidate while there is one, else stable. */
+  /** The revision that the conditions describe: the candidate while one exists, else stable. */
   readonly record: RevisionRecord | undefined;
   readonly reports: readonly Report[];
   /** An object that could not be written in the previous pass. */
@@ -72,7 +73,7 @@ function isFullyReady({ decision, seen, plan }: Facts): boolean {
   return stable !== null && (seen.pods[stable]?.ready ?? 0) >= plan.replicas;
 }
 
-/** Not set while only old pods drain: the spec is served in full, so `kubectl wait` need not wait. */
+/** It is not set while only old pods drain: the spec is served in full, so `kubectl wait` does not have to wait. */
 function reconciling(facts: Facts): Claim<Reason> | undefined {
   if (isStalled(facts) || isServedInFull(facts)) return undefined;
   const { reason, message } = troubleOrDecision(facts);
@@ -199,9 +200,9 @@ function provenBy(record: RevisionRecord | undefined): readonly string[] {
 function routeReady({ decision, seen, plan }: Facts): Claim<Reason> {
   const { shares, reason, problem } = seen.traffic ?? {};
   if (shares === undefined)
-    return claim('RouteReady', 'False', reason ?? 'RouteMoving', problem ?? 'there is no entry Service yet');
+    return claim('RouteReady', 'False', reason ?? 'RouteMoving', problem ?? 'the entry Service does not exist yet');
   const now = Object.entries(shares)
-    .map(([revision, share]) => `${revision} ${Math.round(share)}%`)
+    .map(([revision, share]) => `${Math.round(share)}% to ${revision}`)
     .join(', ');
   if (!isAsDecided(shares, decision, plan))
     return claim('RouteReady', 'False', 'RouteMoving', `traffic is moving to the decided shares; currently: ${now}`);
@@ -209,7 +210,7 @@ function routeReady({ decision, seen, plan }: Facts): Claim<Reason> {
     'RouteReady',
     'True',
     decision.canary === undefined ? 'Selected' : 'Shared',
-    `${routerOf(plan).subject} gives ${now}`,
+    `${routerOf(plan).subject} sends ${now}`,
   );
 }
 
@@ -222,7 +223,9 @@ function isAsDecided(
   return sharingOf(plan).isNear(shares[canary.revision] ?? 0, canary.weight);
 }
 
-/** Reports containers, variables, volumes, ports and files of other writers, which can explain a pod's behaviour. */
+/**
+ * Reports containers, variables, volumes, ports and files of other writers, because they can explain a pod's behaviour.
+ */
 function childrenModified({ told = [] }: Facts): Claim<Reason> | undefined {
   if (told.length === 0) return undefined;
   return claim(
@@ -233,7 +236,7 @@ function childrenModified({ told = [] }: Facts): Claim<Reason> | undefined {
   );
 }
 
-/** A reason that api/reasons.ts does not list for the condition does not compile. */
+/** The compiler refuses a reason that api/reasons.ts does not list for the condition. */
 function claim<T extends ConditionType>(
   type: T,
   status: ConditionStatus,

@@ -1,8 +1,9 @@
 /**
  * All objects that should exist for a model and a decision.
  *
- * Owns: the order: a revision's record and config before its pods; objects that move traffic last, so that an apply
- * that fails before them moves no traffic. Pure.
+ * Owns: the order of the objects. A revision's record and config come before its pods. Objects that move traffic come
+ * last, so that traffic does not move if an earlier apply fails.
+ * Pure.
  */
 import { present } from '../../api/present.ts';
 import { routerOf } from '../traffic/router.ts';

@@ -2,8 +2,10 @@
  * Decides whether a live object already matches its manifest, so that a quiet cluster sees no writes.
  *
  * Owns: the comparison by the API's structure (reconcile/shape.ts): atomic maps and lists exactly, other lists by their
- *       items' keys, quantities by value. The applied hash, an annotation, reveals fields that were removed since.
- *       The server's answer to the last apply also counts as a match: servers round, and webhooks mutate. Pure.
+ * items' keys, quantities by value. The applied hash, an annotation, reveals fields that were removed from the manifest
+ * since the last apply. The server's answer to the last apply also counts as a match, because servers round values and
+ * webhooks mutate objects.
+ * Pure.
  */
 import { createHash } from 'node:crypto';
 import { annotations } from '../../api/names.ts';
@@ -143,7 +145,7 @@ function isDefaulted(field: string, name: string): boolean {
   return (field === 'fieldRef' && name === 'apiVersion') || (field === 'resourceFieldRef' && name === 'divisor');
 }
 
-/** The server keeps nine decimals, and three for requests and limits; it rounds up: 1.0001m becomes 2m. */
+/** The server keeps nine decimals, and three for requests and limits. It rounds up: 1.0001m becomes 2m. */
 function sameQuantity(live: unknown, wanted: unknown): boolean {
   const [first, second] = [amountOf(live), amountOf(wanted)];
   if (first === undefined || second === undefined) return false;

@@ -2,8 +2,9 @@
  * Finds the fields of a child that other writers set, by managedFields, and decides which ones the operator removes.
  *
  * Owns: the rule. Foreign containers, variables, volumes, mounts, ports, files, labels and annotations stay and appear
- *       in the status. Other foreign fields (hostNetwork, paused …) are removed, and so are ports that conflict.
- *       Fields that the API server or a webhook set during our own apply are not foreign. Pure.
+ * in the status. Other foreign fields (hostNetwork, paused …) are removed, and so are ports that conflict. Fields that
+ * the API server or a webhook set during our own apply are not foreign.
+ * Pure.
  */
 import { fieldManager } from '../../api/names.ts';
 import { isRecord } from '../../api/record.ts';
@@ -25,12 +26,14 @@ export type ForeignFields = {
   readonly takeOut: readonly ForeignField[];
   /** Foreign fields that stay. */
   readonly kept: readonly ForeignField[];
-  /** Our atomic fields (a list of rules, a selector) with another owner, which may have changed any part of them. */
+  /**
+   * Our atomic fields (a list of rules, a selector) with another owner. That owner may have changed any part of them.
+   */
   readonly shared: readonly ForeignField[];
 };
 type Found = { readonly [kind in keyof ForeignFields]: ForeignField[] };
 
-/** Parts that are not compared by field: other rules apply to metadata, and controllers write status. */
+/** Parts that are not compared by field, because other rules apply to metadata and controllers write the status. */
 const passedOver: ReadonlySet<string> = new Set(['f:metadata', 'f:status', 'f:apiVersion', 'f:kind']);
 /** Lists whose foreign items stay. */
 const toleratedItems: ReadonlySet<string> = new Set([
@@ -55,19 +58,11 @@ const irrevocable: ReadonlySet<string> = new Set([
   'ipFamilyPolicy',
 ]);
 
-/** Entries that may hold foreign fields: all except the operator's own and those of subresources. */
+/** Entries that may hold foreign fields: all except the operator's own entries and entries of subresources. */
 export function foreignEntries(entries: readonly ManagedFieldsEntry[] | undefined): readonly ManagedFieldsEntry[] {
   return (entries ?? []).filter(
     ({ manager, subresource }) => manager !== fieldManager && manager !== repairManager && (subresource ?? '') === '',
   );
-}
-
-/** Removes all other managedFields from a cached child to save memory: they are often half of an object. */
-export function keepForeignEntries<T extends KubeObject>(object: T): T {
-  const { managedFields, ...metadata } = object.metadata;
-  if (managedFields === undefined) return object;
-  const kept = foreignEntries(managedFields);
-  return { ...object, metadata: kept.length === 0 ? metadata : { ...metadata, managedFields: kept } };
 }
 
 export function foreignFieldsOf(wanted: Manifest, live: KubeObject): ForeignFields {
@@ -83,7 +78,7 @@ export function foreignFieldsOf(wanted: Manifest, live: KubeObject): ForeignFiel
   return found;
 }
 
-/** Finds duplicates of our items. The API allows two variables of one name, and the last one is effective. */
+/** Finds duplicates of our items. The API allows two variables with the same name, and the last one is effective. */
 function duplicatesOf(
   { wanted, live }: { readonly wanted: unknown; readonly live: unknown },
   path: readonly Step[],
@@ -208,6 +203,34 @@ export function repairPatch(wanted: Manifest, live: KubeObject, takeOut: readonl
     ...mergePatch(before, repaired),
     metadata: { ...(uid === undefined ? {} : { uid }), ...(resourceVersion === undefined ? {} : { resourceVersion }) },
   };
+}
+
+/**
+ * The merge patch that gives our fields their values and removes `takeOut`. A list is replaced as a whole, so a patch
+ * with a list is compare-and-set by resourceVersion; others only require the same object (uid).
+ */
+export function updatePatch(wanted: Manifest, live: KubeObject, takeOut: readonly ForeignField[]): JsonRecord {
+  const { metadata: target, ...fields } = repairPatch(wanted, live, takeOut) as { readonly metadata: JsonRecord };
+  const { labels = {}, annotations = {}, ownerReferences } = live.metadata;
+  const before = { labels, annotations, ...(ownerReferences === undefined ? {} : { ownerReferences }) };
+  const { labels: ourLabels, annotations: ourAnnotations, ownerReferences: ourOwners } = wanted.metadata;
+  const after = merged(
+    before,
+    {
+      ...(ourLabels === undefined ? {} : { labels: ourLabels }),
+      ...(ourAnnotations === undefined ? {} : { annotations: ourAnnotations }),
+      ...(ourOwners === undefined ? {} : { ownerReferences: ourOwners }),
+    },
+    '',
+  ) as JsonRecord;
+  const metadata = mergePatch(before, after);
+  const { uid, resourceVersion } = target;
+  const precondition = hasList(fields) || hasList(metadata) ? { uid, resourceVersion } : { uid };
+  return { ...fields, metadata: { ...metadata, ...precondition } };
+}
+
+function hasList(value: unknown): boolean {
+  return Array.isArray(value) || (isRecord(value) && Object.values(value).some(hasList));
 }
 
 function removeAt(object: unknown, [step, ...rest]: readonly Step[]): void {

@@ -1,8 +1,9 @@
 /**
- * Publishes a decision after a pass: emits an Event and tells the report puller which pods to ask for what.
+ * Publishes a decision after a pass: emits an Event, and gives the report puller the model's pods and the instructions
+ * for their sidecars.
  *
  * Owns: which decisions become Events (by api/reasons.ts), how often a model's pods are polled, and the tasks of their
- *       sidecars: those of the candidate replay stable's samples and pair service times; those of stable keep samples.
+ * sidecars. The candidate's sidecars replay stable's samples and pair service times; stable's sidecars keep samples.
  */
 import { rolloutDefaults } from '../../api/defaults.ts';
 import { agreesFrom } from '../../api/golden-metrics.ts';
@@ -156,7 +157,7 @@ function probesOf(candidate: Revision, { rollout, pods }: Seen): ReportAsk['prob
     : { perMinute, pods: Math.max(1, (pods.get(candidate) ?? []).filter(isReady).length) };
 }
 
-/** The CRD schema admits only percentages, so the fallback is not reached. */
+/** The fallback is never used, because the CRD schema accepts only percentages. */
 function shareOf(percentage: string): number {
   return parsePercent(percentage) ?? 0;
 }

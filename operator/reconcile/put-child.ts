@@ -1,21 +1,22 @@
 /**
- * Applies one child: at most one apply, preceded by a repair if a foreign field conflicts.
+ * Writes one child: a creation, one patch, or a server-side apply.
  *
- * Owns:   when a child is written: not if it matches the manifest or the server's answer to our last apply, and not
- *         during the back-off of a refusal of the same write.
+ * Owns: when a child is written. It is not written if it matches the manifest or the server's answer to our last apply,
+ * or during the back-off after the same write was refused.
  * Throws: AppError NAME_TAKEN for an object with another owner; KUBE_STATUS for a write that the server refuses.
  */
 import { AppError } from '../../api/errors.ts';
 import { annotations, fieldManager } from '../../api/names.ts';
-import { isSame, recordOf } from '../../lib/json.ts';
+import { isSame, recordOf, type JsonRecord } from '../../lib/json.ts';
 import { differencesOf, isApplied } from './drift.ts';
 import { typeOfChild } from '../../kube/kinds.ts';
-import type { CallOptions, KubeClient } from '../../kube/client/kube-client.ts';
-import { isNotFound } from '../../kube/client/kube-error.ts';
+import type { CallOptions, KubeClient, PatchOptions } from '../../kube/client/kube-client.ts';
+import { isAlreadyExists, isNotFound } from '../../kube/client/kube-error.ts';
 import type { KubeObject } from '../../api/kube-object.ts';
 import type { RecentWrites, Refusal } from './recent-writes.ts';
 import type { Manifest } from '../resources/objects.ts';
-import { foreignFieldsOf, foreignText, isSameAt, repairManager, repairPatch } from './foreign-fields.ts';
+import { conversionPatch, convertedEntries, fieldShapeOf } from './child-patch.ts';
+import { foreignFieldsOf, foreignText, isSameAt, repairManager, repairPatch, updatePatch } from './foreign-fields.ts';
 import { isOwnedBy, isStripped } from '../see/ownership.ts';
 import type { Clock } from '../../lib/clock.ts';
 
@@ -28,14 +29,14 @@ export type PutDeps = {
 
 export type Put = {
   readonly writes: number;
-  /** The object existed but was not in the cache, so this pass could not use its content; the next pass can. */
+  /** The object existed but was not in the cache, so this pass could not use its content. The next pass can. */
   readonly isNews?: boolean;
 };
 
 /** The action for a child. `refused`: do nothing until the back-off of the refusal has ended. */
 export type Due = { readonly kind: 'none' | 'put' } | { readonly kind: 'refused'; readonly refusal: Refusal };
 
-/** @param known the newest known version of the child; undefined: neither the cache nor an answer has it */
+/** @param known the newest known version of the child; undefined: neither the cache nor an answer contains it */
 export function dueOf({ recent, clock }: PutDeps, manifest: Manifest, known: KubeObject | undefined): Due {
   const identity = identityOf(manifest);
   const before = known === undefined ? undefined : recent.converged(identity, hashOf(manifest), known);
@@ -53,59 +54,118 @@ function isTouched(manifest: Manifest, known: KubeObject | undefined, answer: Ku
   return takeOut.length > 0 || shared.some((field) => answer === undefined || !isSameAt(field, known, answer));
 }
 
-/** Identifies a refused write: a changed manifest or a changed object has another key and is tried at once. */
+/**
+ * Identifies a refused write. A changed manifest or a changed object has another key, so its write is tried at once.
+ */
 export function refusalKey(manifest: Manifest, known: KubeObject | undefined): string {
   const { generation, resourceVersion = '' } = known?.metadata ?? {};
   return `${hashOf(manifest)} ${generation ?? resourceVersion}`;
 }
 
 export async function putChild(deps: PutDeps, manifest: Manifest, known: KubeObject | undefined): Promise<Put> {
-  const { client, call, recent, clock } = deps;
-  const identity = identityOf(manifest);
-  const found = known ?? (await findOwn(client, manifest, call));
+  const found = known ?? (await createdOrFound(deps, manifest));
+  if ('created' in found) return noted(deps, manifest, { wanted: manifest, answer: found.created, writes: 1 });
   const wanted = withStoredData(manifest, found);
-  const repairs = found === undefined ? 0 : await repair(deps, wanted, found);
-  const answer = await client.apply<KubeObject>(typeOfChild(manifest.kind), wanted, {
+  const { answer, writes } = isStuck(wanted, found)
+    ? await recreate(deps, wanted, found)
+    : await change(deps, wanted, found);
+  return { ...noted(deps, manifest, { wanted, answer, writes }), isNews: known === undefined };
+}
+
+type Written = { readonly answer: KubeObject; readonly writes: number };
+
+function noted(
+  { recent, clock }: PutDeps,
+  manifest: Manifest,
+  { wanted, answer, writes }: Written & { readonly wanted: Manifest },
+): Put {
+  const identity = identityOf(manifest);
+  recent.remember(identity, answer, clock.monotonic());
+  recent.noteApplied(
+    identity,
+    { hash: hashOf(manifest), shape: fieldShapeOf(wanted) },
+    answer,
+    differencesOf(wanted, answer).length === 0 && foreignFieldsOf(wanted, answer).shared.length === 0,
+  );
+  return { writes };
+}
+
+/** A creation refuses by itself where the name is taken: only then is the object read. */
+async function createdOrFound(
+  deps: PutDeps,
+  manifest: Manifest,
+): Promise<KubeObject | { readonly created: KubeObject }> {
+  const { client, call } = deps;
+  try {
+    return {
+      created: await client.create<KubeObject>(typeOfChild(manifest.kind), manifest, ours(call)),
+    };
+  } catch (error) {
+    if (!isAlreadyExists(error)) throw error;
+    return (await findOwn(client, manifest, call)) ?? createdOrFound(deps, manifest);
+  }
+}
+
+/**
+ * Where this process wrote the object last and only values differ, one patch. Otherwise a field of ours may have to go:
+ * server-side apply, after our entries in managedFields were made those of an apply.
+ */
+async function change(deps: PutDeps, wanted: Manifest, found: KubeObject): Promise<Written> {
+  const { client, call, recent } = deps;
+  const { takeOut } = foreignFieldsOf(wanted, found);
+  if (recent.shape(identityOf(wanted), found.metadata.uid) === fieldShapeOf(wanted))
+    return { answer: await patch(deps, wanted, updatePatch(wanted, found, takeOut), fieldManager), writes: 1 };
+  const converted = await convert(deps, wanted);
+  if (takeOut.length > 0) await patch(deps, wanted, repairPatch(wanted, converted.live, takeOut), repairManager);
+  const answer = await client.apply<KubeObject>(typeOfChild(wanted.kind), wanted, {
     ...call,
     fieldManager,
     force: true,
   });
-  recent.remember(identity, answer, clock.monotonic());
-  recent.noteApplied(
-    identity,
-    hashOf(manifest),
-    answer,
-    differencesOf(wanted, answer).length === 0 && foreignFieldsOf(wanted, answer).shared.length === 0,
-  );
-  return { writes: repairs + 1, isNews: known === undefined && found !== undefined };
+  return { answer, writes: converted.writes + (takeOut.length > 0 ? 1 : 0) + 1 };
 }
 
-/** @returns the number of writes */
-async function repair({ client, call }: PutDeps, wanted: Manifest, found: KubeObject): Promise<number> {
+/** @returns the object as it is now, and the number of writes */
+async function convert(
+  deps: PutDeps,
+  wanted: Manifest,
+): Promise<{ readonly live: KubeObject; readonly writes: number }> {
   const { name, namespace } = wanted.metadata;
-  if (isStuck(wanted, found)) {
-    const { uid } = found.metadata;
-    await client.delete(
-      typeOfChild(wanted.kind),
-      { name, namespace },
-      { ...call, ...(uid === undefined ? {} : { uid }) },
-    );
-    return 1;
-  }
-  const { takeOut } = foreignFieldsOf(wanted, found);
-  if (takeOut.length === 0) return 0;
-  await client.mergePatch<KubeObject>(
-    typeOfChild(wanted.kind),
-    { name, namespace },
-    repairPatch(wanted, found, takeOut),
-    { ...call, fieldManager: repairManager },
-  );
-  return 1;
+  const live = await deps.client.get<KubeObject>(typeOfChild(wanted.kind), { name, namespace }, deps.call);
+  const entries = convertedEntries(live.metadata.managedFields);
+  return entries === undefined
+    ? { live, writes: 0 }
+    : { live: await patch(deps, wanted, conversionPatch(live, entries), fieldManager), writes: 1 };
+}
+
+function patch(
+  { client, call }: PutDeps,
+  { kind, metadata: { name, namespace } }: Manifest,
+  change: JsonRecord,
+  manager: string,
+): Promise<KubeObject> {
+  return client.mergePatch<KubeObject>(typeOfChild(kind), { name, namespace }, change, {
+    ...ours(call),
+    fieldManager: manager,
+  });
+}
+
+/** A field that the server does not know is an error; the server would drop it otherwise. */
+function ours(call: CallOptions): PatchOptions {
+  return { ...call, fieldManager, strict: true };
+}
+
+async function recreate({ client, call }: PutDeps, wanted: Manifest, found: KubeObject): Promise<Written> {
+  const type = typeOfChild(wanted.kind);
+  const { name, namespace } = wanted.metadata;
+  const { uid } = found.metadata;
+  await client.delete(type, { name, namespace }, { ...call, ...(uid === undefined ? {} : { uid }) });
+  return { answer: await client.create<KubeObject>(type, wanted, ours(call)), writes: 2 };
 }
 
 /**
- * True for a ConfigMap that another writer made immutable, if its content must change. The API does not accept a change
- * of an immutable ConfigMap, so it is deleted and recreated. Running pods keep the mounted content.
+ * True for a ConfigMap that another writer made immutable, if its content must change. The API refuses changes of an
+ * immutable ConfigMap, so the ConfigMap is deleted and recreated. Running pods keep the mounted content.
  */
 function isStuck(wanted: Manifest, found: KubeObject): boolean {
   if (wanted.kind !== 'ConfigMap' || recordOf(found)['immutable'] !== true) return false;
@@ -113,8 +173,8 @@ function isStuck(wanted: Manifest, found: KubeObject): boolean {
 }
 
 /**
- * Keeps the data of a ControllerRevision that exists but was not in the cache, since data is immutable and an earlier
- * operator version may have written it. Also keeps the annotation with the result of its first pod's `prepare`.
+ * Keeps the data of a ControllerRevision that exists but was not in the cache, because the data is immutable and an
+ * earlier operator version may have written it. Also keeps the annotation with the result of its first pod's `prepare`.
  */
 function withStoredData(manifest: Manifest, found: KubeObject | undefined): Manifest {
   if (manifest.kind !== 'ControllerRevision' || found === undefined) return manifest;
@@ -130,8 +190,8 @@ function withStoredData(manifest: Manifest, found: KubeObject | undefined): Mani
 }
 
 /**
- * Reads the live object before the first apply. Applies are forced, so they must not touch an object of another owner:
- * a user's Service of that name, or a child of a deleted model that is still being collected.
+ * Reads the live object before the first apply. Applies are forced, so they must not change an object of another owner,
+ * such as a user's Service with the same name, or a child of a deleted model that is still being collected.
  *
  * @returns undefined when the name is free
  * @throws AppError NAME_TAKEN

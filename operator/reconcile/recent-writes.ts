@@ -1,8 +1,9 @@
 /**
- * Remembers the operator's own writes to a model's children. In-memory only; a restart loses nothing that matters.
+ * Remembers the operator's own writes to a model's children. They are kept in memory only, and a new process works
+ * correctly without them.
  *
- * Owns:   preference of the answer to our last write over an older cache; the server's answer to the last apply, which
- *         counts as wanted from then on; deleted uids that caches still show; the back-off of refused writes.
+ * Owns: the answer to our last write, which is preferred to an older cache; the server's answer to the last apply,
+ * which counts as a match from then on; deleted uids that caches still show; and the back-off of refused writes.
  * Limits: an answer is preferred for 5 s only, so that an object that was deleted right after the write is recreated.
  */
 import { doubledMs } from '../../lib/retry.ts';
@@ -17,6 +18,8 @@ type Converged = {
   readonly uid: string | undefined;
   readonly version: string | undefined;
   readonly hash: string;
+  /** The shape of the manifest that this process wrote (child-patch.ts). */
+  readonly shape: string;
   /** Absent: the answer equalled the manifest. */ readonly answer?: KubeObject;
 };
 export type Refusal = {
@@ -63,12 +66,23 @@ export class RecentWrites {
 
   /**
    * @param hash of the applied manifest
-   * @param isExact whether the answer equals the manifest, so that it need not be kept
+   * @param isExact whether the answer equals the manifest, so that it does not have to be kept
    */
-  noteApplied(identity: string, hash: string, answer: KubeObject, isExact: boolean): void {
+  noteApplied(
+    identity: string,
+    { hash, shape }: { readonly hash: string; readonly shape: string },
+    answer: KubeObject,
+    isExact: boolean,
+  ): void {
     const { uid, resourceVersion: version } = answer.metadata;
-    this.#converged.set(identity, { uid, version, hash, ...(isExact ? {} : { answer }) });
+    this.#converged.set(identity, { uid, version, hash, shape, ...(isExact ? {} : { answer }) });
     this.#refusals.delete(identity);
+  }
+
+  /** The shape of what this process wrote to this very object last; undefined: not known. */
+  shape(identity: string, uid: string | undefined): string | undefined {
+    const known = this.#converged.get(identity);
+    return known !== undefined && uid !== undefined && known.uid === uid ? known.shape : undefined;
   }
 
   /** The result of the last apply, if it was of the same manifest (by hash) to the same object (by uid). */
@@ -110,7 +124,7 @@ export class RecentWrites {
 }
 
 function isAhead(written: KubeObject, cached: KubeObject | undefined): boolean {
-  // The cache has no such object. If it was terminating when we wrote it, it is deleted by now.
+  // The cache does not contain the object. If the object was terminating when we wrote it, it is deleted by now.
   if (cached === undefined) return written.metadata.deletionTimestamp === undefined;
   return (
     cached.metadata.uid === written.metadata.uid &&

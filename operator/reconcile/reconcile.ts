@@ -2,8 +2,8 @@
  * Runs one pass for one model: observe, decide, report, build, apply.
  *
  * Owns: the order of these stages, not their content. A pass gets a key, not an event, and may be repeated. It writes
- *       the decision to the status first, with the resourceVersion that it read; a 409 ends the pass. So the next pass
- *       can resume after a crash at any point. A cache older than our last status write makes the pass wait.
+ * the decision to the status first, with the resourceVersion that it read; a 409 ends the pass. Therefore the next pass
+ * can resume after a crash at any point. A pass waits while the cache is older than our last status write.
  */
 import { kindOf } from '../../api/errors.ts';
 import type { OnnxModel, OnnxModelStatus } from '../../api/onnxmodel.ts';
@@ -79,7 +79,10 @@ export type Pass = {
 const staleRecheckMs = 1000;
 /** Back-off of a status write that the server refuses as invalid: it starts at baseMs and doubles up to maxMs. */
 const statusRetryMs = { baseMs: 1_000, maxMs: 60_000 } as const;
-/** After this time the cache is trusted again: the cluster was probably restored from a backup with older versions. */
+/**
+ * After this time the cache is trusted again, because the cluster was probably restored from a backup with older
+ * versions.
+ */
 const staleLimitMs = 60_000;
 
 export class Reconciler {
@@ -185,15 +188,15 @@ export class Reconciler {
 
   /**
    * Handles a status that is refused as invalid: the installed CRD is older than this operator, or a webhook refuses
-   * it. The operator cannot watch for the end of that, so it retries. Until the status is written, the decision is not
-   * applied.
+   * it. The operator cannot watch for the end of this problem, so it retries. Until the status is written, the decision
+   * is not applied.
    *
    * @returns when to try again, in milliseconds
    */
   #statusRefused(key: string, model: OnnxModel, error: unknown): number {
     const times = (this.#statusRefusals.get(key) ?? 0) + 1;
     this.#statusRefusals.set(key, times);
-    this.#deps.logger.warn('status refused', {
+    this.#deps.logger.warn('the API server refused the status', {
       model: model.metadata.name,
       namespace: model.metadata.namespace,
       times,
@@ -204,7 +207,7 @@ export class Reconciler {
 
   #tell(model: OnnxModel, decision: Decision, status: OnnxModelStatus): void {
     const { name, namespace } = model.metadata;
-    this.#deps.logger.info('rollout moved', {
+    this.#deps.logger.info('decision changed', {
       model: name,
       namespace,
       phase: status.phase,
@@ -216,9 +219,9 @@ export class Reconciler {
   }
 
   /**
-   * @returns the delay until the next pass: for changes that need time, or to retry a write that was refused as invalid
-   *   or whose name is taken (RecentWrites, refusedMs). 0 after the first such refusal, so that the status reports it.
-   * @throws all other errors; the work queue retries them with back-off
+   * @returns the delay until the next pass, if changes need time or a write must be retried because it was refused as
+   * invalid or its name is taken (RecentWrites, refusedMs). It is 0 after the first such refusal, so that the status
+   * reports the refusal. @throws all other errors; the work queue retries them with back-off
    */
   async #apply(key: string, seen: Seen, { decision, now, call }: Turn): Promise<number | undefined> {
     const { client, clock, gates } = this.#deps;
@@ -242,7 +245,7 @@ export class Reconciler {
     this.#failures.set(key, applied.failure);
     if (applied.retryMs === undefined) throw applied.error;
     if (isKnown) return applied.retryMs;
-    this.#deps.logger.warn('manifest refused', {
+    this.#deps.logger.warn('the API server refused a manifest', {
       model: seen.model.metadata.name,
       namespace: seen.model.metadata.namespace,
       err: applied.error,
@@ -259,7 +262,10 @@ export class Reconciler {
 
   #tellOfDrift(model: OnnxModel, decision: Decision, reverted: string): void {
     const message = `another writer changed the weights of ${reverted}; the operator reverted them`;
-    this.#deps.logger.warn('route put back', { model: model.metadata.name, namespace: model.metadata.namespace });
+    this.#deps.logger.warn('reverted a foreign change of the route', {
+      model: model.metadata.name,
+      namespace: model.metadata.namespace,
+    });
     this.#deps.announce(model, { ...decision, reason: 'WeightDrift', message });
   }
 
@@ -306,12 +312,15 @@ function hasMoved(before: OnnxModelStatus | undefined, after: OnnxModelStatus): 
   return before?.rollout?.reason !== after.rollout?.reason || before?.phase !== after.phase;
 }
 
-/** Omits the record of a held revision: without a record it gets no manifests, and its children stay. */
+/** Omits the record of a held revision. Without a record the revision gets no manifests, and its children stay. */
 function recordsToMake({ held, records }: Seen): Seen['records'] {
   return held === undefined ? records : new Map([...records].filter(([revision]) => revision !== held));
 }
 
-/** Applies records of idle revisions that lost their owner, to restore it; otherwise they would never be collected. */
+/**
+ * Applies records of idle revisions that lost their owner, to restore the owner. Otherwise the records would never be
+ * collected.
+ */
 function orphanedRecords({ model, children, records }: Seen, { run }: Decision): readonly Manifest[] {
   const orphans = children.filter(
     ({ kind, metadata: { ownerReferences = [] } }) => kind === controllerRevisions.kind && ownerReferences.length === 0,

@@ -1,8 +1,9 @@
 /**
  * Maintains status.history: one line for each rollout that ended, latest first.
  *
- * Owns: which transition ends a rollout, and with which outcome. A rollback is recorded when it is decided, with its
- *       verdicts, not when the traffic has moved back. Pure.
+ * Owns: which transition ends a rollout, and with which outcome. A rollback is recorded with its verdicts when it is
+ * decided, not when the traffic has moved back.
+ * Pure.
  */
 import { toApiTime } from '../../api/conditions.ts';
 import type { OnnxModelStatus, RolloutOutcome } from '../../api/onnxmodel.ts';
@@ -44,7 +45,7 @@ export function historyAfter(
   return [{ ...ended, ...had, at: toApiTime(now), ...present({ gates }) }, ...previous].slice(0, historyLimit);
 }
 
-/** The rollout that a transition ends; undefined when the rollout continues or there was not one. */
+/** The rollout that a transition ends; undefined when the rollout continues or no rollout was in progress. */
 export function endedBy(before: RolloutState, decision: Decision): Ended | undefined {
   const { next } = decision;
   if (next.phase === before.phase) return replacedBy(before, decision);
@@ -82,9 +83,9 @@ const ending: Ending = {
         },
 };
 
-/** For a promoted revision: which check was skipped, or else what its gates have shown. */
+/** For a promoted revision, the check that was skipped, or else what its gates have shown. */
 function heldAgainst({ skipped, shown }: Partial<Became> = {}): string | undefined {
-  const words = skipped === undefined ? shown : `not checked: ${skipped}`;
+  const words = skipped ?? shown;
   return words === undefined ? undefined : cut(words, messageLimit);
 }
 
@@ -99,7 +100,9 @@ function isReplaced(cause: DecisionReason): boolean {
   return cause === 'RevisionSuperseded' || cause === 'RevisionReverted';
 }
 
-/** True when the candidate never served a user: weights never decrease, so weight 0 was its weight in all steps. */
+/**
+ * True when the candidate never served a user. Weights never decrease, so a weight of 0 was its weight in all steps.
+ */
 function isUnseen(before: RolloutState): boolean {
   return (before.phase === 'Analyzing' || before.phase === 'Paused') && before.weight === 0;
 }

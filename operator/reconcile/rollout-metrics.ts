@@ -1,9 +1,9 @@
 /**
  * Exports rollouts as metrics: outcomes, progress, verdicts and silent pods.
  *
- * Owns:   the onnx_operator_* series and their labels (docs/metrics.md). Counts only what a status write recorded, so
- *         that a repeated pass is not counted twice.
- * Limits: five gauges per model and one per gate; all but one are removed when the rollout ends.
+ * Owns: the onnx_operator_* series and their labels (docs/metrics.md). Counts only what a status write recorded, so
+ * that a repeated pass is not counted twice.
+ * Limits: five gauges per model and one per gate. All except one are removed when the rollout ends.
  */
 import {
   counter,
@@ -24,9 +24,12 @@ type Verdict = Model & { readonly gate: string; readonly verdict: string };
 type Followed = {
   readonly model: Model;
   candidate: string | undefined;
-  /** When the candidate first got traffic; undefined before that, or if it had traffic when this process started. */
+  /**
+   * When the candidate first got traffic. Undefined before that, and if it already had traffic when this process
+   * started.
+   */
   firstTrafficMs: number | undefined;
-  /** This process saw the candidate before it got traffic. */
+  /** Whether this process saw the candidate before it got traffic. */
   isSeenFromTheStart: boolean;
   verdicts: readonly Verdict[];
 };
@@ -56,7 +59,7 @@ export class RolloutMetrics {
     });
     this.#decided = histogram(registry, {
       name: 'onnx_operator_rollout_decision_seconds',
-      help: 'Time from the first traffic of a candidate to the decision on it',
+      help: "Time from a candidate's first traffic to its promotion or rollback",
       labels: ['outcome'],
       buckets: decisionSeconds,
     });

@@ -2,8 +2,8 @@
  * Sets the serving label, by which ready pods of two revisions share the traffic of the entry Service.
  *
  * Owns: which pods get the label, and when the entry Service may select by it. The label is set before the Service
- *       selects by it and removed some seconds after it stops, because the endpoints controller sees pods and
- *       Services in either order. A pod that becomes unready keeps it: Services do not send it traffic.
+ * selects by it and removed some seconds after it stops, because the endpoints controller sees pods and Services in
+ * either order. A pod that becomes unready keeps the label, because Services do not send traffic to it.
  */
 import { labels } from '../../api/names.ts';
 import { isReady, pods as podType, type Pod } from '../../kube/kinds.ts';
@@ -17,7 +17,7 @@ import type { TrafficMemory } from '../traffic/traffic-memory.ts';
 import { isMarked } from '../traffic/by-pods.ts';
 import { routerOf } from '../traffic/router.ts';
 
-/** Field manager of the label alone, so that an apply without labels removes it. */
+/** A field manager that owns only the label, so that an apply without labels removes the label. */
 const markManager = 'onnx-operator-traffic';
 /** How long pods must have been marked before the Service selects by the mark. */
 const markedForMs = 1_000;
@@ -29,7 +29,10 @@ export type ApplyDeps = PutDeps & { readonly traffic: TrafficMemory };
 
 export type Marking = {
   readonly writes: number;
-  /** The entry Service may select by the mark: exactly the pods that should serve have had it for long enough. */
+  /**
+   * Whether the entry Service may select by the mark: exactly the pods that should serve have had the mark for long
+   * enough.
+   */
   readonly isSafe: boolean;
   /** When to run the next pass to continue. */
   readonly recheckMs?: number;
@@ -63,8 +66,9 @@ export async function markPods(deps: ApplyDeps, seen: Seen, decision: Decision):
 }
 
 /**
- * All ready pods of the serving revision, and as many of the candidate as decided: after a return to a lower weight it
- * may still have more. The oldest are chosen, because a Deployment that scales down deletes its youngest pods first.
+ * All ready pods of the serving revision, and as many ready pods of the candidate as decided. After a return to a lower
+ * weight the candidate may still have more pods. The oldest pods are chosen, because a Deployment that scales down
+ * deletes its youngest pods first.
  */
 function toMark(those: readonly Pod[], { serve, canary, run }: Decision): readonly Pod[] {
   const decided = run.find(({ revision }) => revision === canary?.revision)?.replicas ?? 0;
@@ -114,7 +118,7 @@ async function writeMarks(
   for (const { metadata } of those) {
     const { name, namespace, uid } = metadata;
     if (namespace === undefined || uid === undefined) continue;
-    // With the uid, so that an apply to a deleted pod fails instead of creating a new one.
+    // Pass the uid, so that an apply to a deleted pod fails instead of creating a new pod.
     const config: KubeObject = {
       apiVersion: 'v1',
       kind: 'Pod',

@@ -2,8 +2,9 @@
  * Describes how the API server merges fields that several writers set.
  *
  * Owns: the table of keyed lists and atomic maps, copied from the API (`x-kubernetes-list-map-keys`,
- *       `x-kubernetes-map-type`); a test compares it with the schemas. Lists that are not in the table are atomic;
- *       maps that are not in it merge by field. Pure.
+ * `x-kubernetes-map-type`); a test compares it with the schemas. Lists that are not in the table are atomic. Maps that
+ * are not in the table merge by field.
+ * Pure.
  */
 
 import { ownValue } from '../../api/record.ts';

@@ -2,7 +2,8 @@
  * Computes the status after a pass from the decision and the observed facts.
  *
  * Owns: every field of `status`; no other code writes it. Values change in coarse steps only, so that an unchanged
- *       status is an equal object and the caller can skip the write. Pure.
+ * status is an equal object and the caller can skip the write.
+ * Pure.
  */
 import { claimConditions, type Condition } from '../../api/conditions.ts';
 import { labels } from '../../api/names.ts';
@@ -73,7 +74,7 @@ export function modelStatusOf(inputs: ModelStatusInputs): OnnxModelStatus {
   };
 }
 
-/** Wanted pods of all revisions, at least the spec's number: a new revision starts with one pod. */
+/** Wanted pods of all revisions, but at least the spec's number, because a new revision starts with one pod. */
 function wantedPods({ seen: { plan }, decision: { run } }: ModelStatusInputs): number {
   return Math.max(
     plan.replicas,
@@ -81,7 +82,7 @@ function wantedPods({ seen: { plan }, decision: { run } }: ModelStatusInputs): n
   );
 }
 
-/** How a revision became stable: from this decision, or from the record of an earlier one. */
+/** How a revision became stable, from this decision or from the record of an earlier decision. */
 function provenanceOf(
   stable: Revision,
   { seen: { model, rollout }, decision: { became } }: ModelStatusInputs,

@@ -2,8 +2,8 @@
  * Keeps the access token of each revision. A client with the token may name peers, enable sampling and read samples
  * (api/access.ts).
  *
- * Owns: the stability of tokens: the one in memory wins, so that a foreign change of the ConfigMap is reverted. A new
- *       process reads them from the ConfigMaps. One token per revision with a record, until `forget`.
+ * Owns: keeping tokens stable. A token in memory has priority, so that a foreign change of the ConfigMap is reverted. A
+ * new process reads the tokens from the ConfigMaps. Every revision with a record has one token until `forget`.
  */
 import { randomBytes } from 'node:crypto';
 import { parseAccess } from '../../api/access.ts';
@@ -15,7 +15,7 @@ import type { Revision } from '../rollout/state.ts';
 
 export class Tokens {
   readonly #make: () => string;
-  /** By model: tokens that were made here, or read from the ConfigMap when the revision was first seen. */
+  /** The tokens by model. Each was made here, or read from the ConfigMap when the revision was first seen. */
   readonly #made = new Map<string, ReadonlyMap<Revision, string>>();
 
   /** @param make makes a token; by default 32 random bytes in base64url */

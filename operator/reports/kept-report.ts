@@ -1,7 +1,8 @@
 /**
  * The part of a report that the operator keeps, and the part that the status shows.
  *
- * Limits: a kept report has at most about 10 KiB; api/parse-report.ts bounds its texts and lists. Pure.
+ * Limits: a kept report has at most about 10 KiB; api/parse-report.ts bounds its texts and lists.
+ * Pure.
  */
 import { present } from '../../api/present.ts';
 import type { Report } from '../../api/report.ts';
@@ -9,12 +10,12 @@ import { cut } from '../../api/text.ts';
 
 /** The peak of memory is shown in sixteenths of the limit, so that the status changes rarely. */
 export const memorySteps = 16;
-/** Maximum length of kept texts in characters; the texts of our sidecar are shorter. */
+/** Maximum length of kept texts in characters. Texts from our own sidecar are shorter. */
 const textLimit = 2000;
 
 /**
- * Removes the counts and unknown fields, which can have a megabyte and are not needed after the listeners were called.
- * The operator may watch ten thousand pods.
+ * Removes the counts and unknown fields. They can take a megabyte and are not needed after the listeners were called,
+ * and the operator may watch ten thousand pods.
  */
 export function withoutCounts(report: Report): Report {
   const { schema, bootId, seq, revision, providers, golden } = report;
@@ -89,7 +90,7 @@ export function shownOf(report: Report): string {
     // Decisions before traffic wait for the golden run.
     report.golden?.id,
     report.golden?.state,
-    // A second run, after stable's pods became known, changes only the score.
+    // A second golden run, after stable's pods became known, changes only the score.
     report.golden?.score,
   ]);
 }

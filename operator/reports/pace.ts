@@ -1,5 +1,6 @@
 /**
- * The time until the next pull of a pod's report. Doubles while the pod does not answer. Pure.
+ * The time until the next pull of a pod's report. Doubles while the pod does not answer.
+ * Pure.
  */
 import type { Report } from '../../api/report.ts';
 import { doubledMs } from '../../lib/retry.ts';
@@ -8,11 +9,14 @@ import { doubledMs } from '../../lib/retry.ts';
 export type PullPace = 'rollout' | 'rest';
 
 export const paceMs = { rollout: 5_000, rest: 30_000 } as const satisfies Record<PullPace, number>;
-/** Pause for a ready pod with a golden run in progress during a rollout. */
+/** The pause during a rollout for a ready pod whose golden run is in progress. */
 const soonMs = 1_500;
 /** At rest, a pod that is not ready is pulled at the pace of a rollout for this long. */
 const closelyMs = 300_000;
-/** The longest back-off of a ready pod during a rollout, which pauses while reports are missing. */
+/**
+ * The longest back-off of a ready pod during a rollout. It is short because the rollout pauses while reports are
+ * missing.
+ */
 const rolloutBackoffMs = 30_000;
 const restBackoffMs = 300_000;
 

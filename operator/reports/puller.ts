@@ -1,9 +1,10 @@
 /**
  * Pulls the reports of pods and keeps the latest report of each pod, without its counts.
  *
- * Owns: when a report triggers a pass of its model: when it changes the status, or has new blocks during a rollout.
- * A pod that does not answer keeps its last report, with the reason of its silence; it is not treated as failed.
- * Limits: `pullLimits`; `deadlineMs` for a request.
+ * Owns: when a report triggers a pass of its model, which is when it changes the status or has new blocks during a
+ * rollout. For a pod that does not answer, the last report is kept with the reason of the silence; the pod does not
+ * count as failed.
+ * Limits: `pullLimits`, and `deadlineMs` for a request.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -26,14 +27,14 @@ export type WatchedPod = {
   readonly ask?: Omit<ReportAsk, 'blocksFrom'>;
 };
 
-/** Called for every report with blocks, also without new blocks, before a pass is triggered. */
+/** Called for every report with blocks, even if no block is new, before a pass is triggered. */
 export type ReportListener = (modelKey: string, podName: string, report: Report) => void;
 
 export type PulledReport = {
   readonly report: Report;
   /** Milliseconds since the epoch. */
   readonly receivedAtMs: number;
-  /** Why the last pull gave no report; absent when the pod answered. */
+  /** Why the last pull did not give a report; absent when the pod answered. */
   readonly silence?: string;
 };
 
@@ -59,7 +60,10 @@ export const pullLimits: PullLimits = {
 };
 /** A pull repeats the last block, which was incomplete, and two blocks before it: the pod's clock may be set back. */
 const blocksAgain = 2;
-/** Blocks of a pod whose clock differs more from the operator's are ignored: they cannot be compared. */
+/**
+ * Blocks of a pod whose clock differs from the operator's by more than this are ignored, because they cannot be
+ * compared.
+ */
 export const clockToleranceMs = 3_600_000;
 
 type Entry = {
@@ -79,7 +83,7 @@ type Entry = {
   misses: number;
   latest?: PulledReport;
   silence?: string;
-  /** The position up to which this pod's blocks were received; absent: request all blocks. */
+  /** The position up to which this pod's blocks were received. Absent: all blocks are requested. */
   heard?: Heard;
 };
 
@@ -131,7 +135,7 @@ export class ReportPuller {
     return this.#entries.get(uid)?.latest;
   }
 
-  /** Why the last pull of a pod gave no report; undefined when it did, or before the first pull. */
+  /** Why the last pull of a pod did not give a report; undefined when it gave one, or before the first pull. */
   silence(uid: string): string | undefined {
     return this.#entries.get(uid)?.silence;
   }
@@ -146,8 +150,8 @@ export class ReportPuller {
   }
 
   /**
-   * Requests all blocks of a model's pods again, at once, for a caller that does not have the earlier blocks. Silent
-   * pods keep their back-off.
+   * Requests all blocks of a model's pods again at once, for a caller without the earlier blocks. Silent pods keep
+   * their back-off.
    */
   hearAnew(modelKey: string): void {
     for (const uid of this.#pods.get(modelKey) ?? []) {
@@ -249,7 +253,7 @@ export class ReportPuller {
     const nowMs = this.#clock.monotonic();
     // `hearAnew` was called during the pull: this answer does not have all blocks, so pull again.
     const stale = entry.heard !== heard;
-    // The pod restarted during the pull: the failure belongs to the previous boot, so pull again.
+    // The pod restarted during the pull, so the failure belongs to the previous boot: pull again.
     const isPast = pulled.kind === 'nothing' && entry.restarts !== restarts;
     // The pod may have been removed, or replaced by a pod with the same uid, during the pull.
     if (this.#entries.get(entry.uid) === entry) this.#keep(entry, pulled);
@@ -309,7 +313,11 @@ export class ReportPuller {
     if (blocks === undefined) return false;
     const offMs = blocks.until * blockSeconds * 1000 - this.#clock.now();
     if (Math.abs(offMs) > clockToleranceMs) {
-      this.#logger.debug('blocks of a clock that is off', { model: entry.modelKey, podUid: entry.uid, offMs });
+      this.#logger.debug("ignoring blocks: the pod's clock differs too much", {
+        model: entry.modelKey,
+        podUid: entry.uid,
+        offMs,
+      });
       return false;
     }
     const heard = heardIn(bootId, blocks, entry.heard);

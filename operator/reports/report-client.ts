@@ -1,8 +1,8 @@
 /**
  * Fetches one pod's report: `GET http://POD_IP:8081/report`, with instructions for its sidecar in the query.
  *
- * Owns: the request. Returns a report, or the reason why there is none; never throws, because pods that start, are
- * unreachable or are not ours are normal.
+ * Owns: the request. It returns a report, or the reason why the pod did not give one. It never throws, because pods
+ * that start, cannot be reached or are foreign are normal.
  * Limits: `reportLimitBytes` for the body, before and after decompression.
  */
 import { Agent, get, type IncomingMessage } from 'node:http';
@@ -24,7 +24,7 @@ export type Pulled =
       readonly isUnreachable?: boolean;
     };
 
-/** Instructions in the request for a report, explained in api/report.ts; absent fields are off. */
+/** Instructions in the request for a report. They are explained in api/report.ts; an absent instruction is off. */
 export type ReportAsk = {
   readonly blocksFrom?: number;
   readonly peers?: readonly string[];
@@ -34,20 +34,23 @@ export type ReportAsk = {
   readonly agreement?: string;
   readonly pairs?: PairSource;
   readonly probes?: { readonly perMinute: number; readonly pods: number };
-  /** The token of the pod's own revision: without it the sidecar ignores the other instructions. */
+  /** The token of the pod's own revision. Without it the sidecar ignores the other instructions. */
   readonly token?: string;
   /** The token of the revision of the pods in `peers`. */
   readonly peersToken?: string;
 };
 
-/** Never rejects: an abort gives `nothing` with the signal's reason. */
+/** Never rejects. An abort gives the result `nothing` with the signal's reason. */
 export type FetchReport = (ip: string, signal: AbortSignal, ask?: ReportAsk) => Promise<Pulled>;
 
 const unzip = promisify(gunzip);
 
 export type ReportClient = { readonly fetch: FetchReport; readonly close: () => void };
 
-/** Longer than the pace of a rollout and shorter than the pace at rest: only connections of rollouts are reused. */
+/**
+ * Longer than the pause between pulls in a rollout, and shorter than the pause at rest, so that only connections of
+ * rollouts are reused.
+ */
 const idleMs = 8_000;
 
 /** Keeps one connection for each pod, closed after `idleMs` without a request. Does not follow redirects. */
@@ -77,7 +80,7 @@ function queryOf({ blocksFrom, peers, sample, agreement, pairs, probes }: Report
   return query.size === 0 ? '' : `?${query.toString()}`;
 }
 
-/** Tokens are headers and not in the URL, because proxies log URLs. */
+/** Tokens are sent in headers and not in the URL, because proxies log URLs. */
 function headersOf({ token, peersToken }: ReportAsk): Readonly<Record<string, string>> {
   return {
     accept: 'application/json',

@@ -1,13 +1,16 @@
 /**
- * Decides which pod's report is pulled next: the most overdue pod of the model that used the least slot time recently,
- * in the namespace that used the least. Silent pods get one of `silentEvery` turns of a model.
+ * Decides which pod's report is pulled next. It takes the namespace that used the least slot time recently, in it the
+ * model that used the least, and of this model the most overdue pod. Silent pods get one of `silentEvery` turns of a
+ * model.
  *
  * Limits: `PullLimits`; silent pods never hold all slots. Memory O(pods); a choice costs O(models with a due pod).
  * Pure: time is a parameter.
  */
 import { DueHeap } from '../../lib/due-heap.ts';
 
-/** heard: the last pull succeeded. new: not pulled since its start or restart. silent: the last pull failed. */
+/**
+ * heard: the last pull succeeded. new: the pod was not pulled since its start or restart. silent: the last pull failed.
+ */
 export type PullLane = 'heard' | 'new' | 'silent';
 
 export type PullLimits = {
@@ -18,7 +21,7 @@ export type PullLimits = {
   /** The same limits for one namespace. */
   readonly namespaceSlots: number;
   readonly namespaceUnheardSlots: number;
-  /** The longest duration of a pull; counted as used time for pulls in progress. */
+  /** The longest duration of a pull. It is counted as used time for each pull in progress. */
   readonly pullMs: number;
 };
 
@@ -247,7 +250,10 @@ export class PullSchedule {
     return { uid: pod.uid, pod, lane };
   }
 
-  /** Forgets empty namespaces only when their used time has decayed, so that recreating a model does not reset it. */
+  /**
+   * Forgets an empty namespace only when its used time has decayed, so that recreating a model does not reset the used
+   * time.
+   */
   #sweep(nowMs: number): void {
     for (const [name, { pods, usage }] of this.#namespaces)
       if (pods === 0 && usage.inFlight === 0 && usedMs(usage, nowMs) < 1) this.#namespaces.delete(name);
@@ -283,7 +289,9 @@ function isCurrent({ dueMs, item }: { readonly dueMs: number; readonly item: Pod
   return item.state === 'Waiting' && item.dueMs === dueMs;
 }
 
-/** The item with the least used time among those that `mayBeChosen` accepts; the first of several. */
+/**
+ * The item with the least used time among the items that `mayBeChosen` accepts. Of several such items it is the first.
+ */
 function least<T extends { readonly usage: Usage }>(
   all: Iterable<T>,
   mayBeChosen: (one: T) => boolean,

@@ -2,7 +2,7 @@
  * The Deployment of one revision.
  *
  * Owns: the pod template: containers, probes, grace periods, volumes, security.
- * Pure: always the whole object, because it is applied server-side: a field left out here loses its value.
+ * Pure. It always returns the whole object, because server-side apply removes the value of a field that is left out.
  */
 import {
   childName,
@@ -56,9 +56,9 @@ export function podTemplate(model: OnnxModel, record: RevisionRecord): PodTempla
 }
 
 /**
- * Adds Kubernetes' defaults of fields that decide whether and where a pod runs, so that a manual change is reverted.
- * They are added at each apply and not stored with the revision. Kubernetes stores an explicit default like an absent
- * field, so existing pods are not replaced.
+ * Adds Kubernetes' defaults for the fields that decide whether and where a pod runs, so that a manual change is
+ * reverted. They are added at each apply and not stored with the revision. Kubernetes stores an explicit default like
+ * an absent field, so existing pods are not replaced.
  */
 function withServingDefaults({ metadata, spec }: PodTemplateManifest): PodTemplateManifest {
   const defaults = {
@@ -177,7 +177,7 @@ function runtimeContainer(record: RevisionRecord): object {
       { name: 'http', containerPort: ports.runtime, protocol: 'TCP' },
       { name: 'metrics', containerPort: ports.metrics, protocol: 'TCP' },
     ],
-    // The warm-up timeout, and one minute for loading the model before that.
+    // The warm-up timeout, plus one minute for loading the model first.
     startupProbe: {
       ...httpProbe('/v2/health/ready'),
       periodSeconds: startupPeriodSeconds,

@@ -1,7 +1,8 @@
 /**
  * Manifests as plain data, made by the builders and written by apply.ts.
  *
- * Owns: the shared types of the builders, and the metadata of children. Pure.
+ * Owns: the shared types of the builders, and the metadata of children.
+ * Pure.
  */
 import type { FrozenSpec } from '../../api/defaults.ts';
 import type { KubeObject, ObjectMeta, OwnerReference } from '../../api/kube-object.ts';
@@ -22,7 +23,7 @@ export type Manifest = KubeObject<ChildMeta> & { readonly [field: string]: unkno
 /** Metadata and spec of a Deployment's pods. */
 export type PodTemplateManifest = { readonly metadata: object; readonly spec: object };
 
-/** The content of a revision's ControllerRevision and ConfigMap. */
+/** The content of the ControllerRevision and the ConfigMap of a revision. */
 export type RevisionRecord = {
   readonly revision: Revision;
   /** The generation of the spec that first had this revision. */
@@ -33,7 +34,7 @@ export type RevisionRecord = {
   readonly spec: FrozenSpec;
   /** The pod template at that time; absent until the ControllerRevision is written. */
   readonly template?: PodTemplateManifest;
-  /** Set after the first pod's `prepare` has reported it. */
+  /** The result of `prepare`, set after the first pod has reported it. */
   readonly resolved?: Resolved;
   /** The golden set that pods run before traffic; absent in revisions of earlier operators. */
   readonly golden?: FrozenGolden;
@@ -44,7 +45,7 @@ export type RevisionRecord = {
 /** The golden gate at the start of the revision's rollout, with the bytes of its set. */
 export type FrozenGolden = {
   readonly config: GoldenConfig;
-  /** The attempt of the rollout that the set was frozen for. */
+  /** The attempt of the rollout for which the set was frozen. */
   readonly attempt: number;
   /** For a set from a ConfigMap: its copy for the revision's own ConfigMap. */
   readonly file?: GoldenFile;

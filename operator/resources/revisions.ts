@@ -2,7 +2,8 @@
  * The two objects that store a revision: a ControllerRevision, and the ConfigMap that its pods read.
  *
  * Owns: the format of the ControllerRevision's `data`, and reading it. The data is immutable, so facts that become
- * known later are annotations. Pure.
+ * known later are annotations.
+ * Pure.
  */
 import { printAccess } from '../../api/access.ts';
 import { rolloutDefaults, type FrozenSpec } from '../../api/defaults.ts';
@@ -49,7 +50,7 @@ type Data = {
   readonly template?: PodTemplateManifest;
 };
 
-/** @returns undefined when the object is not one that `controllerRevision` made */
+/** @returns undefined when `controllerRevision` did not make the object */
 export function readControllerRevision(object: {
   readonly metadata: Partial<ObjectMeta>;
   readonly revision?: unknown;
@@ -96,7 +97,10 @@ export function configMap(model: OnnxModel, record: RevisionRecord): Manifest {
   };
 }
 
-/** The share of live requests to sample: the highest of the quality gate's and the shadow steps'. Absent: none. */
+/**
+ * The share of live requests to sample: the highest share of the quality gate and the shadow steps. Absent: no
+ * sampling.
+ */
 function sampling({ spec: { rollout = {} } }: OnnxModel): { readonly sampleRate?: number } {
   const shadows = (rollout.steps ?? []).flatMap(({ shadow }) =>
     shadow === undefined ? [] : [shadow.share ?? rolloutDefaults.shadowShare],
@@ -114,7 +118,8 @@ function briefly(resolved: Resolved): Resolved {
 
 /**
  * The golden set in a revision's ConfigMap.
- * @returns undefined without a set: the ConfigMap is of an earlier operator, or the revision needs no golden set
+ * @returns undefined when the ConfigMap was written by an earlier operator, or when the revision does not need a golden
+ * set
  */
 export function readFrozenGolden({
   metadata,
@@ -145,7 +150,7 @@ function goldenIn(text: string | undefined): GoldenConfig | undefined {
 }
 
 function resolvedOf(text: string | undefined): Pick<RevisionRecord, 'resolved'> {
-  const words = parseLastWords(text ?? '');
+  const words = text === undefined ? undefined : parseLastWords(text);
   return words?.kind === 'resolved' ? { resolved: words.resolved } : {};
 }
 

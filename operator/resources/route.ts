@@ -1,9 +1,10 @@
 /**
  * The HTTPRoute of a model, with exact weights (gateway.networking.k8s.io/v1).
  *
- * One rule without matches. Every revision with a Service is a backend, also at weight 0, so that the gateway knows its
- * endpoints before its first request. No timeouts and no retries: a gateway that retries hides a candidate's errors
- * from the judge. Pure.
+ * The route has one rule without matches. Every revision with a Service is a backend, even with weight 0, so that the
+ * gateway knows its endpoints before its first request. The route sets no timeouts and no retries, because a gateway
+ * that retries hides a candidate's errors from the judge.
+ * Pure.
  */
 import { childName, ports } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';

@@ -3,7 +3,8 @@
  *
  * At rest the entry Service selects pods by the revision label of the pod template, so that replacement pods serve even
  * while the operator is down. While two revisions share the traffic, it selects the serving label, which the operator
- * sets on ready pods (operator/reconcile/serving-pods.ts). Pure.
+ * sets on ready pods (operator/reconcile/serving-pods.ts).
+ * Pure.
  */
 import { annotations, childName, labels, ports } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
@@ -17,7 +18,7 @@ export const servingValue = 'true';
  * The entry Service, which has the name of the model.
  *
  * @param serve the revision that gets the traffic; `Shared`: the pods with the serving label
- * @param stable stored as an annotation unless the selector contains it, so that it is known if the status is lost
+ * @param stable stored as an annotation unless the selector contains it, so that stable is known if the status is lost
  */
 export function entryService(
   model: OnnxModel,
@@ -52,7 +53,8 @@ function service(metadata: Manifest['metadata'], selector: Readonly<Record<strin
       type: 'ClusterIP',
       selector,
       ports: [{ name: 'http', port: ports.runtime, targetPort: ports.runtime, protocol: 'TCP' }],
-      // Kubernetes' defaults of fields that decide which pod gets a request; explicit, so that changes are reverted.
+      // Kubernetes' defaults for the fields that decide which pod gets a request. They are explicit, so that changes
+      // are reverted.
       sessionAffinity: 'None',
       internalTrafficPolicy: 'Cluster',
       publishNotReadyAddresses: false,

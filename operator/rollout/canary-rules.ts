@@ -1,9 +1,9 @@
 /**
  * Rules of a candidate under its steps: Shifting, Analyzing, Paused.
  *
- * Owns:  what has priority over progress (a new spec, an intent, lost pods, a failed gate, a pause), and when a step
- *        ends.
- * Rule:  a pause stops progress but never a rollback: a failed gate still ends a held rollout.
+ * Owns: the events that have priority over progress (a new spec, an intent, lost pods, a failed gate, a pause), and
+ * when a step ends.
+ * Rule: a pause stops progress but never a rollback: a failed gate still ends a held rollout.
  * Pure.
  */
 import { blockSeconds } from '../../api/report.ts';
@@ -31,7 +31,7 @@ import {
 
 /** The rollout pauses when another client's weights were reverted this often in ten minutes. */
 const revertLimit = 3;
-/** A wait for a healthy stable gets a new window after this long. */
+/** A step that waits for a healthy stable begins a new window after this long. */
 const lookAnewMs = 600_000;
 
 export function abortWhenSuperseded(state: CanaryState, at: At): Decision | undefined {
@@ -96,7 +96,9 @@ export function withdrawWhenLost(state: CanaryState, at: At): Decision | undefin
   );
 }
 
-/** A pod that starts during the rollout is checked too: a model can be right on one CPU and wrong on another. */
+/**
+ * A pod that starts during the rollout is checked too, because a model can be right on one CPU and wrong on another.
+ */
 export function abortOnFailedChecks(state: CanaryState, at: At): Decision | undefined {
   const { seen, plan } = at;
   const { checks } = podsOf(seen, state.candidate);
@@ -162,8 +164,8 @@ export function reachWhenVerified(state: StateIn<'Shifting'>, at: At): Decision 
 }
 
 /**
- * With router Service, the numbers of ready pods make the share, so a reached share needs no more pods. A route can
- * reach its weight with fewer pods; the rollout waits for the others until the progress deadline.
+ * With router Service, the numbers of ready pods determine the share, so a share that is reached does not need more
+ * pods. A route can reach its weight with fewer pods; the rollout waits for the others until the progress deadline.
  */
 function hasPodsFor(state: StateIn<'Shifting'>, { seen, plan }: At): boolean {
   return (
@@ -265,9 +267,9 @@ function knownWords(state: StateIn<'Analyzing'>, seen: Observation, now: Millis)
   const { problem } = seen.traffic ?? {};
   return [
     noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'waiting for reports',
-    // A missing Gateway explains why no request arrives.
+    // Name a missing Gateway in the message, because it explains why no request arrives.
     ...(problem === undefined ? [] : [`traffic problem: ${problem}`]),
-    ...(reading?.promise === undefined ? [] : [`foreseen: ${reading.promise}`]),
+    ...(reading?.promise === undefined ? [] : [`forecast: ${reading.promise}`]),
   ];
 }
 
@@ -276,7 +278,10 @@ function judgedStep(state: CanaryState, at: At): JudgedStep | undefined {
   return isJudged(step) ? step : undefined;
 }
 
-/** A WeightConflict pause resumes only once the reverts have stopped: otherwise the next pass would pause it again. */
+/**
+ * A WeightConflict pause resumes only once the reverts have stopped. Otherwise the next pass would pause the rollout
+ * again.
+ */
 export function resumeOnRequest(state: StateIn<'Paused'>, at: At): Decision | undefined {
   const { seen, plan } = at;
   if (plan.resumeStep !== `${state.candidate}/${state.step}`) return undefined;

@@ -1,10 +1,10 @@
 /**
  * Decides the next move of one model's rollout.
  *
- * Owns:   the order of the rules. Only this folder chooses a phase, a serving revision, a weight or a number of pods.
- * Pure:   time is passed in as `now`; the same arguments give the same Decision.
- * Read:   the `rules` table, top to bottom. The first rule that returns a decision wins; the last rule of every phase
- *         always returns one. The types are in state.ts, the rules in the files beside it.
+ * Owns: the order of the rules. Only this folder chooses a phase, a serving revision, a weight or a number of pods.
+ * Pure: time is passed in as `now`; the same arguments give the same Decision.
+ * Read: the `rules` table from top to bottom. The first rule that returns a decision wins; the last rule of every phase
+ * always returns one. The types are in state.ts, and the rules are in the files of this folder.
  */
 import {
   abortOnFailedChecks,
@@ -158,14 +158,25 @@ const rules: { readonly [P in Phase]: readonly [...DecisionRule<P>[], ClosingRul
 };
 
 /**
- * @param plan without the spent intents (intents.ts, livePlan)
+ * @param plan does not contain the spent intents (intents.ts, livePlan)
  * @param now milliseconds since the epoch, the same clock as `since` in the state
  */
 export function decide(state: RolloutState, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
   const at = { seen, plan, now };
-  const decision = decideIn(state, at);
+  const first = decideIn(state, at);
+  const decision = asleep(state, first, at) ?? first;
   const spent = spentAfter(state, decision, at);
   return Object.keys(spent).length === 0 ? decision : { ...decision, spent };
+}
+
+/**
+ * A model that is scaled to zero has no pod to wait for: its new revision becomes stable in the same pass, with one
+ * status write instead of two.
+ */
+function asleep(state: RolloutState, { next }: Decision, at: At): Decision | undefined {
+  if (at.plan.replicas !== 0 || next.phase !== 'Preparing' || state.phase === 'Preparing') return undefined;
+  const decision = decideIn(next, at);
+  return decision.next.phase === 'Promoting' ? decision : undefined;
 }
 
 function decideIn<P extends Phase>(state: StateIn<P>, at: At): Decision {

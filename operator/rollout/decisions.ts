@@ -1,7 +1,8 @@
 /**
  * Builds decisions: the next phase and its reason.
  *
- * Owns:  every transition into a phase, and which revisions skip checks and gates. Traffic and pods: serving.ts.
+ * Owns: every transition into a phase, and which revisions skip checks and gates. Traffic and pods are computed in
+ * serving.ts.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -32,8 +33,8 @@ export type Why = { readonly reason: DecisionReason; readonly message: string };
 export const lostForMs = 30_000;
 
 /**
- * A return to a proven revision takes three weight steps without gates; a requested promotion moves all traffic at
- * once.
+ * The steps of a return to a proven revision are three weights without gates. A requested promotion moves all traffic
+ * at once.
  */
 export function stepsOf(candidate: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): readonly Step[] {
   if (plan.promoteRevision === candidate) return [];
@@ -58,7 +59,7 @@ function isProven(revision: Revision, { provenance }: Pick<Observation, 'provena
   return proves(provenance?.[revision]);
 }
 
-/** Keeps the phase: traffic and pods follow from the state. */
+/** Keeps the phase. The traffic and the pods are computed from the state. */
 export function keep(next: CanaryState, why: Why, at: Pick<At, 'seen' | 'plan'>, recheckMs?: Millis): Decision {
   return {
     next,
@@ -70,7 +71,7 @@ export function keep(next: CanaryState, why: Why, at: Pick<At, 'seen' | 'plan'>,
 
 export type RevisionPair = { readonly stable: Revision | null; readonly candidate: Revision };
 
-/** Sets weight 0 first, so that users do not get any more answers of the candidate. */
+/** Sets the weight to 0 first, so that users do not get further answers from the candidate. */
 export function abortRollout(state: CanaryState, { reason, message }: Why, { seen, plan, now }: At): Decision {
   const { stable, candidate, attempt } = state;
   const next = {
@@ -109,7 +110,10 @@ export function rollingBack(
   };
 }
 
-/** The provenance of a candidate that is promoted now. @param skipped what its attempt went on without */
+/**
+ * The provenance of a candidate that is promoted now.
+ * @param skipped the judgement that its attempt skipped
+ */
 function provenanceOf(
   revision: Revision,
   retiring: Revision | null,
@@ -125,7 +129,7 @@ function provenanceOf(
   return seen.provenance?.[revision] === 'Asleep' ? 'Woken' : 'First';
 }
 
-/** @param judged what the attempt skipped, and what its gates have shown */
+/** @param judged the judgement that the attempt skipped, and what its gates have shown */
 export function makeStable(
   revision: Revision,
   retiring: Revision | null,
@@ -138,7 +142,7 @@ export function makeStable(
     ...becomes(revision, provenance, at),
     ...(provenance === 'GatesPassed' ? present({ shown: judged.shown }) : {}),
   };
-  const known = became.skipped === undefined ? became.shown : `not checked: ${became.skipped}`;
+  const known = became.skipped ?? became.shown;
   const message =
     `${revision} ` +
     `${at.plan.replicas === 0 ? 'is stable now' : 'is ready and takes over'}` +
@@ -161,15 +165,15 @@ export function becomes(revision: Revision, provenance: Provenance, { seen }: Pi
   const open =
     provenance === 'Asleep' || checks === undefined || checks.verdict === 'Pass'
       ? ''
-      : `; ${checks.verdict === 'Fail' ? 'failed' : 'open'}: ${checks.message}`;
+      : `; ${checks.verdict === 'Fail' ? 'check failed' : 'check not finished'}: ${checks.message}`;
   return { revision, provenance, skipped: `${why}${open}` };
 }
 
 type Rejected = RevisionPair & { readonly attempt: number };
 
 /**
- * Without a stable revision, the rejected revision keeps its pods: they do no harm and may recover. Beside a stable
- * revision, its ready pods stay for a while if there is capacity, so that a retry is warm.
+ * Without a stable revision, the rejected revision keeps its pods, because they do no harm and may recover. With a
+ * stable revision, its ready pods stay for a while if capacity allows, so that a retry finds warm pods.
  *
  * @param handled the retry token at the time of the refusal, if the refusal was not decided in this pass
  */
@@ -214,21 +218,20 @@ function failureMessage(
 ): string {
   if (pinRevision === rejected && stable !== null) {
     return (
-      `spec.rollout.pinRevision names ${rejected}, which was given up and is not served by a pin; ` +
-      `${servesWords(stable, seen)}. ` +
-      `"kubectl-onnx unpin" removes the pin, "kubectl-onnx promote --revision ${rejected}" serves it anyway: ` +
-      `${detail}`
+      `${rejected} was given up: ${detail}. It is pinned, but a pin does not serve a revision that was given up; ` +
+      `${servesWords(stable, seen)}. Remove the pin with "kubectl-onnx unpin", or serve ${rejected} anyway with ` +
+      `"kubectl-onnx promote --revision ${rejected}"`
     );
   }
   if (stable === null) {
     const goesOn = podsOf(seen, rejected).deployed
-      ? ', but its pods keep trying to start'
-      : ' and has no pods; the operator keeps trying to create them';
-    return `${rejected} was given up${goesOn}: ${detail}`;
+      ? 'its pods keep trying to start'
+      : 'it has no pods, and the operator keeps trying to create them';
+    return `${rejected} was given up: ${detail}; ${goesOn}`;
   }
   return (
-    `${rejected} was given up; ${servesWords(stable, seen)}; change the spec, or try the same again with ` +
-    `"kubectl-onnx retry": ${detail}`
+    `${rejected} was given up: ${detail}; ${servesWords(stable, seen)}. Change the spec, or retry with ` +
+    '"kubectl-onnx retry"'
   );
 }
 
@@ -246,11 +249,11 @@ export function atRest(stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan
   if (plan.replicas === 0) return { reason: 'ScaledToZero', message: 'spec.replicas is 0' };
   const message = `${ready} of ${plan.replicas} pods of ${stable} are ready`;
   if (plan.pinRevision === stable)
-    return { reason: 'Pinned', message: `spec.rollout.pinRevision keeps ${stable}; ${message}` };
+    return { reason: 'Pinned', message: `${stable} is pinned by spec.rollout.pinRevision; ${message}` };
   if (plan.pinRevision !== undefined)
     return {
       reason: 'Pinned',
-      message: `spec.rollout.pinRevision names ${plan.pinRevision}, which is not remembered; ${message}`,
+      message: `spec.rollout.pinRevision names ${plan.pinRevision}, which is not in the revision history; ${message}`,
     };
   if (ready >= plan.replicas) return { reason: 'UpToDate', message };
   const reason = trouble?.reason ?? (ready === 0 ? 'NoReadyPods' : 'Scaling');

@@ -1,10 +1,11 @@
 /**
- * When an intent of the spec has had its effect.
+ * Decides when an intent of the spec has had its effect.
  *
- * Owns:  which intents are spent. `promoteRevision` and `resumeStep` mean one moment, but stay in the spec until a
- *        client removes them; they must not promote a revision that comes back later.
- * Rule:  an intent is spent once its revision is stable or not the target, or was given up with the intent in the spec
- *        (`promoteRevision` only: an approval holds for a retry). Removing it, or naming another revision, renews it.
+ * Owns: which intents are spent. `promoteRevision` and `resumeStep` are meant for one moment but stay in the spec until
+ * a client removes them. They must not promote a revision that comes back later.
+ * Rule: an intent is spent once its revision is stable or is not the target. `promoteRevision` is also spent when its
+ * revision was given up with the intent in the spec; an approval, however, stays valid for a retry. A user renews an
+ * intent by removing it or by naming another revision.
  * Pure.
  */
 import type { OnnxModelStatus } from '../../api/onnxmodel.ts';
@@ -26,7 +27,8 @@ export function livePlan(plan: RolloutPlan, spent: Spent): RolloutPlan {
 
 /**
  * The intents of the spec that a status records as spent. Operators up to 0.1.0 recorded them only for a failed attempt
- * and did not record the provenance of stable: for such a status an intent counts if its revision is the candidate.
+ * and did not record the provenance of stable: for such a status an intent counts as not spent if its revision is the
+ * candidate.
  *
  * @param plan with all intents of the spec
  */
@@ -50,8 +52,7 @@ export function spentIn(
 
 /**
  * The spent intents after a decision.
- *
- * @param plan without the intents that were spent before
+ * @param plan does not contain the intents that were spent before
  */
 export function spentAfter(before: RolloutState, { next }: Decision, { seen, plan }: At): Spent {
   const { promoteRevision, resumeStep } = plan;

@@ -8,8 +8,8 @@ import { readProvenance } from './provenance.ts';
 import type { Observation, Provenance, Revision } from './state.ts';
 
 /**
- * The latest outcome of each revision in the history. A revision that is not in the history is judged like a new one. A
- * superseded rollout does not count as an outcome.
+ * The latest outcome of each revision in the history. A superseded rollout does not count as an outcome. A revision
+ * without an outcome is judged like a new one.
  */
 export function lastKnownOf({ history = [], stable }: Pick<OnnxModelStatus, 'history' | 'stable'> = {}): Required<
   Pick<Observation, 'provenance' | 'refused'>
@@ -19,7 +19,8 @@ export function lastKnownOf({ history = [], stable }: Pick<OnnxModelStatus, 'his
     if (entry.outcome === 'Promoted') last.set(entry.revision, provenanceIn(entry));
     else if (entry.outcome !== 'Superseded') last.set(entry.revision, 'Refused');
   }
-  // The history is bounded, and does not record a revision that stood in for stable.
+  // The status of stable counts too, because the history is bounded and does not record a revision that served in place
+  // of stable.
   if (stable?.provenance !== undefined) last.set(stable.revision, readProvenance(stable.provenance));
   const known = [...last];
   const provenance = Object.fromEntries(
@@ -30,7 +31,7 @@ export function lastKnownOf({ history = [], stable }: Pick<OnnxModelStatus, 'his
 
 /**
  * Operators up to 0.1.0 did not record how a revision was promoted. Only a candidate that passed its checks and was
- * neither forced nor pinned has gate results: if all of them passed, the revision is proven. Otherwise its provenance
+ * neither forced nor pinned has gate results. If all of these passed, the revision is proven. Otherwise its provenance
  * is unknown.
  */
 function provenanceIn({ provenance, gates = [] }: RolloutOutcome): Provenance {

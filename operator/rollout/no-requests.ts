@@ -5,12 +5,15 @@
  */
 import type { GateReading, Millis, Revision } from './state.ts';
 
-/** Minutes that the message may name: only a few, so that an idle model's status does not change every minute. */
+/**
+ * The numbers of minutes that the message may name. They are few, so that the status of an idle model does not change
+ * every minute.
+ */
 const namedMinutes = [30, 10, 5, 3, 2, 1];
 
 /**
- * The message, with the user's next command. Undefined when a request arrived, when that is unknown, or within the
- * first minute.
+ * The message, with the command that the user can run next. Undefined within the first minute, when a request arrived,
+ * or when it is unknown whether one arrived.
  *
  * @param waitedMs since the weight was reached
  */

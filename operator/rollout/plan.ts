@@ -1,8 +1,9 @@
 /**
  * Parses `spec.rollout` and `spec.replicas` into numbers.
  *
- * Owns:  the meaning of those fields: strategy, steps and the defaults of absent fields.
- * Pure:  the CRD accepts only valid text; what it cannot check throws AppError FIELD_INVALID with the field's path.
+ * Owns: the meaning of those fields: strategy, steps and the defaults of absent fields.
+ * Pure: the CRD accepts only valid text. A value that is invalid in a way that the CRD cannot check throws AppError
+ * FIELD_INVALID with the field's path.
  */
 import { rolloutDefaults } from '../../api/defaults.ts';
 import { AppError } from '../../api/errors.ts';
@@ -14,7 +15,7 @@ import { lentAhead, type RolloutCapacity } from './replicas.ts';
 
 export type Step =
   | { readonly kind: 'weight'; readonly weight: number }
-  /** After maxDurationMs, spec.rollout.onUndecided decides about an undecided gate. */
+  /** After maxDurationMs, spec.rollout.onUndecided decides what happens if a gate is undecided. */
   | { readonly kind: 'analyze'; readonly require: 'NoFail' | 'Pass'; readonly maxDurationMs: number }
   /** A shadow step comes before any weight; the candidate answers copies of this share, 0..1, of stable's requests. */
   | {
@@ -28,21 +29,24 @@ export type Step =
 
 export type Strategy = 'Canary' | 'BlueGreen' | 'Immediate';
 
-/** What the spec says about a rollout, apart from the revision itself. */
+/** The settings of the spec for a rollout, apart from the revision itself. */
 export type RolloutPlan = {
   readonly replicas: number;
   readonly strategy: Strategy;
-  /** Steps of a Canary or a judged BlueGreen; empty: all traffic moves at once. */
+  /** The steps of a Canary or a judged BlueGreen. Empty: all traffic moves at once. */
   readonly steps: readonly Step[];
   readonly capacity: RolloutCapacity;
   readonly onUndecided: 'Hold' | 'Promote' | 'Rollback';
   /** A candidate whose pods are not ready after this long is given up. */
   readonly readyWithinMs: number;
-  /** Traffic is given this long to leave a replaced revision before its pods are deleted. */
+  /** Traffic gets this long to leave a replaced revision before the revision's pods are deleted. */
   readonly settleMs: number;
-  /** A replaced revision keeps its pods this long for a fast rollback; a refused one for a warm retry. */
+  /**
+   * A replaced revision keeps its pods this long for a fast rollback, and a refused revision for a retry with warm
+   * pods.
+   */
   readonly retainMs: number;
-  /** The router that shares the traffic; sharing.ts defines what depends on it. */
+  /** The router that shares the traffic. Its consequences are defined in sharing.ts. */
   readonly router: RouterName;
   /** Intents, each with the revision that it means. */
   readonly paused: boolean;
@@ -61,11 +65,11 @@ export function isJudged(step: Step | undefined): step is JudgedStep {
   return step?.kind === 'analyze' || step?.kind === 'shadow';
 }
 
-/** Three weight steps for a proven revision: pods are scaled for each weight, and no gate judges. */
+/** Three weight steps for a proven revision. Pods are scaled for each weight, and gates do not judge. */
 export const provenSteps: readonly Step[] = [34, 67, 100].map((weight) => ({ kind: 'weight', weight }));
 
 /**
- * @param settleMs how long traffic is given to leave a pod
+ * @param settleMs the time that traffic gets to leave a pod
  * @throws AppError FIELD_INVALID
  */
 export function rolloutPlanOf(

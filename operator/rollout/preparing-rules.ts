@@ -1,7 +1,7 @@
 /**
  * Rules before traffic: a candidate's pods start, are checked, and get their first weight.
  *
- * Owns:  when a candidate may get traffic, and which trouble ends its rollout before.
+ * Owns: when a candidate may get traffic, and which trouble ends its rollout earlier.
  * Pure.
  */
 import { giveUp, isExempt, makeStable, settled, stepsOf, type RevisionPair, type Why } from './decisions.ts';
@@ -95,8 +95,8 @@ export function giveUpOnFailedChecks(state: Preparing, at: At): Decision | undef
 }
 
 /**
- * Ignores termination messages older than this attempt: the pod may still be in back-off from the previous one, and the
- * cause may be gone.
+ * Ignores termination messages older than this attempt: the pod may still be in back-off from the previous attempt, and
+ * the cause may have ended.
  */
 export function giveUpOnFatalTrouble(state: Preparing, at: At): Decision | undefined {
   const { seen } = at;
@@ -105,7 +105,7 @@ export function giveUpOnFatalTrouble(state: Preparing, at: At): Decision | undef
   return trouble?.fatal && !isOld ? giveUp(state, trouble, at) : undefined;
 }
 
-/** A held rollout keeps its pods and stops its clock. */
+/** A held rollout keeps its pods, and its clock stops. */
 export function standStill(state: Preparing, at: At): Decision | undefined {
   const { plan, now } = at;
   if (!plan.paused) return resume(state, at);
@@ -120,7 +120,8 @@ export function standStill(state: Preparing, at: At): Decision | undefined {
 
 /**
  * Records since when stable has no ready pod: a golden set that needs stable's answers waits for them for `lostForMs`.
- * Not under Recreate and not when the model is scaled to zero, where the operator itself removes stable's pods.
+ * It does not apply under Recreate or when the model is scaled to zero, because then the operator itself removes
+ * stable's pods.
  */
 export function noteStableLoss(state: Preparing, at: At): Decision | undefined {
   const { seen, plan, now } = at;
@@ -134,7 +135,7 @@ export function noteStableLoss(state: Preparing, at: At): Decision | undefined {
   return { ...waitForCandidate(isAway ? { ...rest, stableLostAt: now } : rest, at), recheckMs: 0 };
 }
 
-/** Resumes with the number of pods that the spec asks for now, because no gate has judged the old number. */
+/** Resumes with the number of pods that the spec has now, because gates have not judged with the old number. */
 function resume({ heldAt, ...state }: Preparing, at: At): Decision | undefined {
   if (heldAt === undefined) return undefined;
   const next = {
@@ -154,8 +155,8 @@ function resume({ heldAt, ...state }: Preparing, at: At): Decision | undefined {
 /**
  * A candidate begins when the pods of its first step are ready and its checks have passed; if it takes all the traffic
  * at once, it needs all its pods. A first revision serves from its first ready pod on, because no other revision
- * serves. While the model is scaled to zero, a candidate becomes stable at once; one that began with pods is judged
- * beside the old one when the model has pods again.
+ * serves. While the model is scaled to zero, a candidate becomes stable at once. If its rollout began with pods, it is
+ * compared with the old revision once the model has pods again.
  */
 export function beginWhenReady(state: Preparing, at: At): Decision | undefined {
   const { seen, plan } = at;

@@ -1,7 +1,7 @@
 /**
  * Rules of a revision that has all the traffic and becomes stable: Promoting, Settling.
  *
- * Owns:  the rollback while the old pods still exist, and when they may be deleted.
+ * Owns: the rollback while the old pods still exist, and when they may be deleted.
  * Pure.
  */
 import { atRest, giveUp, isExempt, lostForMs, makeStable, rollingBack, settled } from './decisions.ts';
@@ -14,13 +14,13 @@ import { servesWords } from './words.ts';
 type Taking = StateIn<'Promoting'> | StateIn<'Settling'>;
 
 /**
- * If the new stable has no ready pod while the old one has some, the old one serves again; after `lostForMs` the new
- * one is given up.
+ * If the new stable revision has no ready pod while the old one has some, the old one serves again. After `lostForMs`
+ * the new one is given up.
  */
 export function fallBackWhenLost(state: Taking, at: At): Decision | undefined {
   const { seen, plan, now } = at;
   const { lostAt, ...rest } = state;
-  // Scaled to zero, both revisions lose their pods in any order.
+  // When the model is scaled to zero, both revisions lose their pods, in any order.
   if (state.retiring === null || plan.replicas === 0) return undefined;
   const { ready, trouble } = podsOf(seen, state.stable);
   if (ready > 0) return lostAt === undefined ? undefined : takeOverAgain({ ...rest, since: now }, at);
@@ -32,7 +32,7 @@ export function fallBackWhenLost(state: Taking, at: At): Decision | undefined {
   return giveUp({ stable: state.retiring, candidate: state.stable, attempt: 1 }, why, at);
 }
 
-/** Why a revision has no ready pod, and whether waiting cannot help. */
+/** Why a revision has no ready pod, and whether waiting is useless. */
 function lossOf(
   revision: Revision,
   trouble: Trouble | undefined,
@@ -69,8 +69,8 @@ function serving(state: Taking, at: At): Pick<Decision, 'serve' | 'run'> {
 }
 
 /**
- * The spec went back while all old pods exist: they serve again at once. A revision that is not proven is judged first,
- * like any other: it may have failed its golden set and been forced.
+ * The spec went back to the old revision while all its pods exist, so they serve again at once. A revision that is not
+ * proven is judged first, because it may have been forced after it failed its golden set.
  */
 export function turnBackOnRevert(state: StateIn<'Promoting'> | StateIn<'Settling'>, at: At): Decision | undefined {
   const { seen, plan } = at;
@@ -110,7 +110,7 @@ export function fallBackWhenTooWeak(state: StateIn<'Settling'>, at: At): Decisio
   if (now - state.since < settlingMs(plan) + plan.readyWithinMs) return undefined;
   const [newReady, oldReady] = [podsOf(seen, state.stable).ready, podsOf(seen, state.retiring).ready];
   if (newReady >= plan.replicas || oldReady <= newReady) return undefined;
-  const detail = `${newReady} of ${plan.replicas} pods of ${state.stable} stayed ready under traffic`;
+  const detail = `only ${newReady} of ${plan.replicas} pods of ${state.stable} stayed ready under traffic`;
   return rollingBack(
     {
       phase: 'Aborting',
@@ -126,7 +126,7 @@ export function fallBackWhenTooWeak(state: StateIn<'Settling'>, at: At): Decisio
   );
 }
 
-/** A new target does not wait until the old pods' retention is over. */
+/** The rollout of a new target does not wait until the old pods' retention is over. */
 export function startWhileRetaining(state: StateIn<'Settling'>, at: At): Decision | undefined {
   const { seen, plan, now } = at;
   if (seen.target === state.stable || now - state.since < plan.settleMs || !hasAll(state.stable, at)) return undefined;
@@ -137,7 +137,9 @@ export function startWhileRetaining(state: StateIn<'Settling'>, at: At): Decisio
   return prepareCandidate({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, at);
 }
 
-/** Deletes the old pods once traffic has left them, their retention is over, and the new pods can carry all of it. */
+/**
+ * Deletes the old pods once traffic has left them, their retention is over, and the new pods can carry all the traffic.
+ */
 export function finishWhenDrained(state: StateIn<'Settling'>, at: At): Decision | undefined {
   const { seen, plan, now } = at;
   if (isAsleep(state, at) || now - state.since < settlingMs(plan) || !hasAll(state.stable, at)) return undefined;
@@ -147,7 +149,7 @@ export function finishWhenDrained(state: StateIn<'Settling'>, at: At): Decision 
 
 /**
  * True while the model is scaled to zero and the revision became stable for that reason, without being judged. The old
- * revision is kept, so that the new one can be judged beside it later.
+ * revision is kept, so that the new one can be compared with it later.
  */
 function isAsleep({ stable }: StateIn<'Settling'>, { seen, plan }: At): boolean {
   return plan.replicas === 0 && seen.provenance?.[stable] === 'Asleep';
@@ -164,7 +166,7 @@ function drain(next: StateIn<'Settling'>, at: At): Decision {
     return {
       ...base,
       reason: 'ScaledToZero',
-      message: `spec.replicas is 0; with pods again, ${next.stable} is judged beside ${next.retiring}`,
+      message: `spec.replicas is 0; when it is raised, ${next.stable} is compared with ${next.retiring}`,
     };
   const leftMs = next.since + settlingMs(plan) - now;
   if (now - next.since < plan.settleMs || plan.retainMs <= plan.settleMs) {
@@ -186,8 +188,8 @@ function settlingMs(plan: RolloutPlan): Millis {
 }
 
 /**
- * A revision became stable while there were no pods to check, and now there are. If the previous revision is kept, the
- * new one is judged beside it as a candidate; otherwise it is checked as a first revision.
+ * A revision became stable while the model had no pods to check, and now the model has pods. If the previous revision
+ * is kept, the new one is judged as a candidate for it; otherwise it is checked as a first revision.
  */
 export function wakeUnchecked(state: Taking | StateIn<'Stable'>, at: At): Decision | undefined {
   const { seen, plan } = at;

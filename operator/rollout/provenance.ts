@@ -2,12 +2,15 @@
  * How a revision became stable, and whether that proves it.
  *
  * Owns: the table of provenances. A proven revision may come back without being judged; any other revision is judged
- *       like a new one.
+ * like a new one.
  * Pure.
  */
 import { reasons, type ReasonFrom } from '../../api/reasons.ts';
 
-/** `proves`: every check that the spec asks for has passed. `why`: what was not checked, as a message. */
+/**
+ * `proves`: whether every check that the spec asks for has passed. `why`: a message about the part that was not
+ * checked.
+ */
 type Row = { readonly proves: boolean; readonly why?: string };
 
 // prettier-ignore
@@ -16,17 +19,17 @@ export const provenances = {
   First: { proves: true },
   Returned: { proves: true },
   Forced: { proves: false,
-    why: 'spec.rollout.promoteRevision names it, so its remaining checks, steps and gates were skipped' },
-  Pinned: { proves: false, why: 'spec.rollout.pinRevision names it, so its checks and gates were skipped' },
-  ResumedUndecided: { proves: false, why: 'spec.rollout.resumeStep ended a wait before the gates had decided' },
-  PromotedUndecided: { proves: false, why: 'spec.rollout.onUndecided is Promote and the gates had not decided' },
+    why: 'remaining checks, steps and gates skipped: spec.rollout.promoteRevision names the revision' },
+  Pinned: { proves: false, why: 'checks and gates skipped: spec.rollout.pinRevision names the revision' },
+  ResumedUndecided: { proves: false,
+    why: 'gates skipped: spec.rollout.resumeStep ended a wait before they had decided' },
+  PromotedUndecided: { proves: false,
+    why: 'gates skipped: they had not decided, and spec.rollout.onUndecided is Promote' },
   StableLost: { proves: false,
-    why: 'stable had no ready pod or broke its own limits, so the gates that compare with it were skipped' },
-  Asleep: { proves: false, why: 'spec.replicas is 0, so no pod could be checked' },
+    why: 'gates that compare with stable skipped: stable had no ready pod or exceeded an absolute limit' },
+  Asleep: { proves: false, why: 'checks and gates skipped: spec.replicas is 0, so the model has no pods' },
   Woken: { proves: false,
-    why:
-      'it became stable while spec.replicas was 0; the checks before traffic have passed since, its gates were ' +
-        'skipped' },
+    why: 'gates skipped: it became stable while spec.replicas was 0; its checks passed later' },
   StoodIn: { proves: false, why: 'it was given up, and serves because stable has no ready pod' },
   Adopted: { proves: false, why: 'the status was lost; the entry Service names it as the stable revision' },
   Unrecorded: { proves: false, why: 'it was promoted by an operator version that did not record how' },
@@ -44,13 +47,13 @@ export function proves(provenance: Provenance | undefined): boolean {
   return provenance !== undefined && provenances[provenance].proves;
 }
 
-/** @returns what was not checked, as a message; undefined when nothing was skipped */
+/** @returns a message about the part that was not checked; undefined when nothing was skipped */
 export function skippedBy(provenance: Provenance): string | undefined {
   const row: Row = provenances[provenance];
   return row.why;
 }
 
-/** The promotion reason for the Event and the history: the provenance if checks were skipped. */
+/** The reason of a promotion for the Event and the history. It is the provenance if checks were skipped. */
 export function promotionReason(provenance: Provenance): ReasonFrom<'promotion'> {
   return Object.hasOwn(reasons, provenance) ? (provenance as ReasonFrom<'promotion'> & Provenance) : 'Promoted';
 }

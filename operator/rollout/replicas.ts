@@ -1,10 +1,10 @@
 /**
  * How many pods each revision gets for a weight.
  *
- * Owns:  the arithmetic of capacity: the pods that a weight needs, the limit of a rollout, and the weight that the
- *        ready pods can carry.
- * Rule:  stable always keeps the pods that its share needs. Under Surge it keeps as many as fit, for a fast rollback;
- *        under Borrow both revisions together have `replicas` pods.
+ * Owns: the arithmetic of capacity: the pods that a weight needs, the limit of a rollout, and the weight that the ready
+ * pods can carry.
+ * Rule: stable always keeps the pods that its share needs. Under Surge it keeps as many pods as the limit allows, for a
+ * fast rollback. Under Borrow both revisions together have `replicas` pods.
  * Pure.
  */
 export type RolloutCapacity = {
@@ -14,20 +14,22 @@ export type RolloutCapacity = {
 };
 
 export type Split = { readonly stable: number; readonly candidate: number };
-/** `replicas`: pods of the model without a rollout. */
+/** `replicas`: the number of pods when no rollout is in progress. */
 export type Fleet = {
   readonly replicas: number;
   readonly capacity: RolloutCapacity;
-  /** True: a route makes exact shares, whatever the numbers of pods. Absent: each pod has the same share. */
+  /**
+   * True: a route makes exact shares that do not depend on the numbers of pods. Absent: each pod has the same share.
+   */
   readonly isByWeight?: boolean;
 };
 
 /**
- * The split under which the load per pod of both revisions is as equal as the capacity allows. Latency of a batching
- * server depends on its load, so the judge does not compare latencies under unequal loads.
+ * Splits the pods so that the loads per pod of both revisions are as equal as the capacity allows. The latency of a
+ * batching server depends on its load, so the judge does not compare latencies under unequal loads.
  *
- * With a route, a candidate has two pods from the start if they fit: with one pod, a slow node cannot be told from a
- * slow revision (operator/analysis/pod-spread.ts).
+ * With a route, a candidate has two pods from the start if the limit allows it. With one pod, a slow node looks the
+ * same as a slow revision (operator/analysis/pod-spread.ts).
  *
  * @param weight percent of the candidate, 0 to 100; at 0 percent a candidate has one pod
  */
@@ -53,16 +55,16 @@ function fewestOf(weight: number, { capacity: { mode, surge }, isByWeight = fals
 }
 
 /**
- * Pods for a share of the traffic. Weights are whole percents, so one pod of three carries 33 % as well as 34 %: up to
- * one percent of the traffic, if that is less than a pod carries, does not need another pod.
+ * Pods for a share of the traffic. Weights are whole percents, so one pod of three must carry 34 % as well as 33 %. An
+ * excess of up to one percent of the traffic does not need another pod, if one percent is less than a pod carries.
  */
 function podsFor(percent: number, replicas: number): number {
   return Math.max(0, Math.ceil((replicas * percent) / 100 - Math.min(1, replicas / 100) + 1e-9));
 }
 
 /**
- * The maximum for the candidate while stable serves too. Under Borrow with one replica, lending it would leave stable
- * without a pod, so the candidate gets one in addition.
+ * The maximum for the candidate while stable serves too. Under Borrow with one replica, stable would have no pod left,
+ * so the candidate gets an additional pod.
  */
 function mostBeside(replicas: number, { mode }: RolloutCapacity): number {
   return mode === 'Borrow' ? Math.max(1, replicas - 1) : replicas;
@@ -73,14 +75,17 @@ function stableBeside(candidate: number, { replicas, capacity: { mode, surge } }
 }
 
 /**
- * The minimum for stable. Under Borrow it is lower by `lentAhead`: pods that stable lends early for the next percent.
+ * The minimum for stable. Under Borrow it is lower by `lentAhead`, the number of pods that stable lends early for the
+ * next percent.
  */
 function leastStable(weight: number, { replicas, capacity: { mode } }: Fleet): number {
   const needed = podsFor(100 - weight, replicas);
   return Math.max(1, mode === 'Borrow' ? needed - lentAhead(replicas) : needed);
 }
 
-/** One pod; with more than a hundred replicas, the pods of one percent, which is the smallest change of a weight. */
+/**
+ * One pod. With more than a hundred replicas it is the number of pods for one percent, the smallest change of a weight.
+ */
 export function lentAhead(replicas: number): number {
   return Math.max(1, Math.ceil(replicas / 100));
 }
@@ -88,8 +93,8 @@ export function lentAhead(replicas: number): number {
 /**
  * |ln| of the ratio of the two revisions' loads per pod; 0 is equal.
  *
- * If a candidate's pods carry more load than the judge compares, its latency gates cannot fail
- * (operator/analysis/judge.ts). Such a split ranks after every split in which the candidate carries less.
+ * If the candidate's pods carry so much more load that the judge does not compare, its latency gates cannot fail
+ * (operator/analysis/judge.ts). Such a split ranks after every split in which the candidate's pods carry less load.
  */
 function imbalance({ stable, candidate }: Split, weight: number): number {
   if (weight === 0) return candidate;
@@ -106,8 +111,8 @@ export const comparableLn = 0.3;
 const worseThanAnyLess = 12;
 
 /**
- * The split while the weight moves from `reached` to `asked`: as many of the candidate's pods as fit beside the pods
- * that stable still needs.
+ * The split while the weight moves from `reached` to `asked`. The candidate gets as many pods as the limit allows in
+ * addition to the pods that stable still needs.
  */
 export function splitBetween(reached: number, asked: number, fleet: Fleet): Split {
   const { replicas, capacity } = fleet;
@@ -120,8 +125,9 @@ export function splitBetween(reached: number, asked: number, fleet: Fleet): Spli
 }
 
 /**
- * The weight that the candidate may get now, at least `reached`: `asked` once it has the pods for that, else what its
- * ready pods can carry. Under Borrow the last of stable's pods is lent only when stable has no traffic.
+ * The weight that the candidate may get now, at least `reached`. It is `asked` once the candidate has enough pods, else
+ * the weight that its ready pods can carry. Under Borrow the last of stable's pods is lent only when stable has no
+ * traffic.
  */
 export function carriedWeight(reached: number, asked: number, ready: number, fleet: Fleet): number {
   const { replicas, capacity } = fleet;

@@ -1,7 +1,7 @@
 /**
- * Rules without a rollout under way: New, Stable, Aborting, Failed.
+ * Rules of the phases without a rollout under way: New, Stable, Aborting, Failed.
  *
- * Owns:  what starts a rollout, and what follows its end.
+ * Owns: which events start a rollout, and what happens after its end.
  * Pure.
  */
 import { becomes, failed, giveUp, lostForMs, makeStable, rollingBack, settled } from './decisions.ts';
@@ -14,8 +14,9 @@ import { servesWords, wantedWords } from './words.ts';
 const debounceMs = 5000;
 
 /**
- * The status was lost (a restored backup): the entry Service still names the stable revision, even if its pods are not
- * ready. A candidate that may have traffic loses it first; if it is the target, its rollout then restarts.
+ * The status was lost, for example by a restored backup. The entry Service still names the stable revision, even if its
+ * pods are not ready. A candidate that may have traffic loses the traffic first; if it is the target, its rollout then
+ * restarts.
  */
 export function adoptWhatServes(_state: StateIn<'New'>, at: At): Decision | undefined {
   const { seen, now } = at;
@@ -60,8 +61,8 @@ export function stayStable(state: StateIn<'Stable'>, at: At): Decision {
 }
 
 /**
- * The candidate keeps its pods, and another rollout waits, until no traffic is left on the candidate and its requests
- * had time to finish.
+ * The candidate keeps its pods until it has no traffic and its requests have had time to finish. Another rollout waits
+ * until then.
  */
 export function leaveWhenWeightIsGone(state: StateIn<'Aborting'>, at: At): Decision | undefined {
   const { seen, plan, now } = at;
@@ -131,7 +132,7 @@ export function retryOnNewTarget(state: StateIn<'Failed'>, at: At): Decision | u
 
 /**
  * Retries when the token differs from the one at the failure, or when promoteRevision names this revision and is not
- * spent (intents.ts). A handled token or a spent intent does not count; otherwise the retries would never end.
+ * spent (intents.ts). A handled token or a spent intent does not count, because otherwise the retries would never end.
  */
 export function retryOnRequest(state: StateIn<'Failed'>, at: At): Decision | undefined {
   const { plan } = at;
@@ -143,7 +144,10 @@ export function retryOnRequest(state: StateIn<'Failed'>, at: At): Decision | und
   return prepareCandidate({ stable: state.stable, candidate: state.rejected, attempt: state.attempt + 1 }, why, at);
 }
 
-/** If there is no stable revision, a given-up first revision keeps trying: its source or image may come back. */
+/**
+ * Without a stable revision, a first revision that was given up keeps trying, because its source or image may become
+ * available again.
+ */
 export function recoverFirstRevision(state: StateIn<'Failed'>, at: At): Decision | undefined {
   const { seen, plan } = at;
   if (state.stable !== null || plan.abortRevision === state.rejected) return undefined;

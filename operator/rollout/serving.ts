@@ -1,8 +1,8 @@
 /**
- * The traffic and the numbers of pods that follow from a state and the observed cluster.
+ * Computes the traffic and the numbers of pods from a state and the observed cluster.
  *
- * Owns:  `trafficFor`, the only function that shares out traffic, so that no rule can give traffic to a revision
- *        without ready pods while another has some.
+ * Owns: `trafficFor`, the only function that assigns traffic. Therefore no rule can give traffic to a revision without
+ * ready pods while another revision has ready pods.
  * Pure.
  */
 import { ownValue } from '../../api/record.ts';
@@ -18,12 +18,12 @@ export function podsOf(seen: Observation, revision: Revision): RevisionPods {
   return ownValue(seen.pods, revision) ?? nothing;
 }
 
-/** Whether another client writes the weights; they are not moved meanwhile. */
+/** Whether another client writes the weights. While it does, the operator does not move them. */
 export function isFought(state: CanaryState): boolean {
   return state.phase === 'Paused' && state.why === 'WeightConflict';
 }
 
-/** These pauses do not belong to a step; when they end, the weight is set again by the current steps. */
+/** These pauses do not belong to a step. When they end, the current steps set the weight again. */
 export function isOffSteps(state: CanaryState): boolean {
   return state.phase === 'Paused' && (state.why === 'StableUnhealthy' || state.why === 'WeightConflict');
 }
@@ -64,7 +64,7 @@ export function trafficFor(
 }
 
 /**
- * One pod until the first pod of a revision has reported its digests, so that later pods serve the same bytes.
+ * Allows one pod until the first pod of a revision has reported its digests, so that later pods serve the same bytes.
  */
 export function withPods(revision: Revision, replicas: number, seen: Observation): Decision['run'][number] {
   const { resolved, ready } = podsOf(seen, revision);
@@ -72,7 +72,7 @@ export function withPods(revision: Revision, replicas: number, seen: Observation
 }
 
 /**
- * Traffic and pods of a candidate under its steps. Stable's pods follow the share that was seen, not the target: a
+ * Traffic and pods of a candidate under its steps. Stable's pods follow the observed share, not the target, because a
  * route may take time to apply a weight.
  */
 export function servingBoth(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): TrafficAndPods {
@@ -107,15 +107,15 @@ function mayHaveMore(candidate: Revision, reached: number, { seen, plan }: Pick<
   return shares === undefined || sharingOf(plan).isAbove(shares[candidate] ?? 0, reached);
 }
 
-/** Stable has no ready pod: the candidate gets as many pods as fit and keeps those it has. */
+/** While stable has no ready pod, the candidate keeps its pods and gets as many more as the limit allows. */
 function carryingAll({ stable, candidate }: Split, present: number, { replicas, capacity }: Fleet): Split {
   const room = capacity.mode === 'Borrow' ? replicas - stable : replicas + capacity.surge - stable;
   return { stable, candidate: Math.max(candidate, Math.min(replicas, Math.max(room, present))) };
 }
 
 /**
- * `stable` gets all the traffic. The retiring revision keeps its pods until the traffic has left it, and then as many
- * as the capacity allows.
+ * `stable` gets all the traffic. The retiring revision keeps all its pods until the traffic has left it. After that it
+ * keeps as many as the capacity allows.
  */
 export function servingOne(
   stable: Revision,

@@ -1,21 +1,22 @@
 /**
  * How shares, weights and numbers of pods are related under each kind of router.
  *
- * Owns:  the two kinds of sharing. Every router has one of them (api/routers.ts); no rule tests for a router's name.
+ * Owns: the two kinds of sharing. Every router has one of them (api/routers.ts), and rules do not test for a router's
+ * name.
  * Pure.
  */
 import { routers, type RouterName, type SharingKind } from '../../api/routers.ts';
 
-/** Two revisions that both get traffic. `share` in percent, 0 to 100; `ready`: ready pods of each. */
+/** Two revisions that both get traffic. `share`: in percent, 0 to 100. `ready`: the ready pods of each. */
 type Beside = { readonly share: number; readonly weight: number; readonly ready: ReadyPods };
 type ReadyPods = { readonly candidate: number; readonly stable: number };
 
 export type Sharing = {
-  /** True: a weight can be reached with any number of pods. False: the numbers of ready pods make the share. */
+  /** True: a weight can be reached with any number of pods. False: the numbers of ready pods determine the share. */
   readonly isByWeight: boolean;
   /** Whether the traffic matches the weight. */
   readonly isTaken: (beside: Beside) => boolean;
-  /** Whether the share is close to the weight, without the numbers of pods. */
+  /** Whether the share is close to the weight. The numbers of pods are not considered. */
   readonly isNear: (share: number, weight: number) => boolean;
   /** Whether the share is more than the weight that was reached. */
   readonly isAbove: (share: number, reached: number) => boolean;
@@ -34,8 +35,7 @@ const kinds: Readonly<Record<SharingKind, Sharing>> = {
     isTaken: ({ share, ready: { candidate, stable } }) =>
       share > 0 && Math.abs(share - (100 * candidate) / (candidate + stable)) <= 1,
     isNear: (share) => share > 0,
-    // Ready pods of both revisions get traffic whatever the weight is, so only a share of 100 % is more than the
-    // weight.
+    // Ready pods of both revisions get traffic at every weight, so only a share of 100 % is more than the weight.
     isAbove: (share) => share > 99.5,
     hasAll: () => true,
     partOf: (_, { candidate, stable }) => candidate / Math.max(1, candidate + stable),

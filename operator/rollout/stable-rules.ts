@@ -1,9 +1,9 @@
 /**
- * Rules of a canary whose stable revision is in trouble: it has no ready pod, breaks its own limits, or the model is
- * scaled to zero.
+ * Rules of a canary whose stable revision is in trouble: it has no ready pod, exceeds an absolute limit, or the model
+ * is scaled to zero.
  *
- * Owns:  when a candidate continues without being compared with stable. It never leaves a pause step or a hold for
- *        that: the candidate carries the traffic meanwhile (serving.ts, trafficFor), and an approval is still needed.
+ * Owns: when a candidate continues without being compared with stable. Such a candidate never leaves a pause step or a
+ * hold: it carries the traffic meanwhile (serving.ts, trafficFor), and an approval is still needed.
  * Pure.
  */
 import { abortRollout, keep, lostForMs, makeStable, readingOf, stepsOf, windowFrom, type Why } from './decisions.ts';
@@ -15,7 +15,7 @@ import { enterStep, pauseRollout, reachedBy, setAnew, shift, without, type Reach
 
 /**
  * Stable has no ready pod: the candidate carries the traffic. The rollout waits for `lostForMs`. After that the
- * candidate continues if it is not judged or keeps its own limits, because the candidate may be the fix.
+ * candidate continues if it is not judged or is within its absolute limits, because the candidate may be the fix.
  */
 export function carryForStable(state: CanaryState, at: At): Decision | undefined {
   const { seen, plan, now } = at;
@@ -27,14 +27,16 @@ export function carryForStable(state: CanaryState, at: At): Decision | undefined
   const leftMs = lostAt + lostForMs - now;
   if (leftMs > 0) {
     const message =
-      `${because}: ${state.candidate} carries the traffic, and the rollout waits for up to ` +
-      `${secondsWords(lostForMs)}`;
+      `${because}: ${state.candidate} gets all traffic; the rollout waits up to ${secondsWords(lostForMs)} ` +
+      `for a ready pod of ${state.stable}`;
     return keep({ ...state, stableLostAt: lostAt }, { reason: 'StableUnhealthy', message }, at, leftMs);
   }
   return mayGoOn(state, plan) ? goOnAlone(state, because, at) : undefined;
 }
 
-/** Stable has ready pods again. A new window begins: what was counted meanwhile is not compared. */
+/**
+ * Stable has ready pods again. A new window begins, so that the counts from the time without stable are not compared.
+ */
 function returnToWeight({ stableLostAt, ...state }: CanaryState, at: At): Decision | undefined {
   if (stableLostAt === undefined) return undefined;
   const why: Why = {
@@ -66,10 +68,11 @@ function goOnAlone(state: CanaryState, because: string, at: At): Decision | unde
   const hasGates = stepsOf(state.candidate, at).some(isJudged);
   const reading = readingOf(state, at.seen);
   if (!hasGates) return hurry(state, because, at);
-  // The candidate has already kept its own limits, and its weight is moving to the next pause step or 100 %.
+  // The candidate was within its absolute limits, and its weight is moving to the next pause step or 100 %.
   if (state.phase === 'Shifting' && state.skipped === 'StableLost') return undefined;
   if (reading?.absolute === 'Fail') return undefined;
-  if (reading?.absolute === 'Pass') return hurry(state, `${because}, and ${state.candidate} keeps its own limits`, at);
+  if (reading?.absolute === 'Pass')
+    return hurry(state, because, at, `${state.candidate} is within its absolute limits and`);
   if (state.phase === 'Paused') return undefined;
   return pauseRollout(
     state,
@@ -79,17 +82,23 @@ function goOnAlone(state: CanaryState, because: string, at: At): Decision | unde
   );
 }
 
-/** Goes to the next pause step, else to all the traffic. @returns undefined when the state already does that */
-function hurry(state: CanaryState, because: string, at: At): Decision | undefined {
+/**
+ * Goes to the next pause step, else to all the traffic.
+ *
+ * @param candidate the candidate in the message, with what allows it to continue
+ * @returns undefined when the state already does that
+ */
+function hurry(state: CanaryState, because: string, at: At, candidate: string = state.candidate): Decision | undefined {
   const steps = stepsOf(state.candidate, at);
   const stop = steps.findIndex(({ kind }, index) => index >= state.step && kind === 'pause');
   const left = steps.slice(state.step, stop < 0 ? steps.length : stop);
   const reached = left.some(isJudged) ? without(state, 'StableLost') : reachedBy(state);
   const said = (to: string): Why => ({
     reason: 'StableUnhealthy',
-    message: `${because}: ${state.candidate} continues to ${to}`,
+    message: `${because}; ${candidate} continues to ${to}`,
   });
-  if (stop < 0) return shift(withoutMark(reached), { step: steps.length, weight: 100 }, at, said('all traffic'));
+  if (stop < 0)
+    return shift(withoutMark(reached), { step: steps.length, weight: 100 }, at, said('100 % of the traffic'));
   const asked = steps.slice(0, stop).findLastIndex((step) => step.kind === 'weight' && step.weight > reached.weight);
   if (state.phase === 'Shifting' && (asked === state.step || (asked < 0 && left.length <= 1))) return undefined;
   return enterStep(reached, asked < 0 ? stop : asked, at, said(`the pause of step ${stop + 1}`));
@@ -101,8 +110,8 @@ function withoutMark(reached: Reached): Reached {
 }
 
 /**
- * A failed gate rolls back. While stable has no ready pod or breaks a limit, only the candidate's own limits count: a
- * repair must be able to ship.
+ * A failed gate rolls back. While stable has no ready pod or exceeds a limit, only the candidate's absolute
+ * limits count, so that a repair can be rolled out.
  */
 export function abortOnFailedGate(state: CanaryState, at: At): Decision | undefined {
   const { seen } = at;
@@ -117,7 +126,7 @@ export function abortOnFailedGate(state: CanaryState, at: At): Decision | undefi
 
 /** Why a candidate is not compared with stable now. */
 function troubleOf(state: CanaryState, { stableSick }: GateReading, seen: Observation): string | undefined {
-  if (stableSick !== undefined) return `${state.stable} breaks its own limits: ${stableSick}`;
+  if (stableSick !== undefined) return `${state.stable} exceeds an absolute limit: ${stableSick}`;
   const isAway = state.weight < 100 && (state.stableLostAt !== undefined || podsOf(seen, state.stable).ready === 0);
   return isAway ? `${state.stable} has no ready pod` : undefined;
 }
@@ -127,7 +136,7 @@ function judgeAlone(state: CanaryState, reading: GateReading, because: string, a
     return abortRollout(state, { reason: reading.failed ?? 'LatencyGateFailed', message: reading.message }, at);
   if (reading.absolute === 'Pass')
     return mayGoOn(state, at.plan)
-      ? hurry(state, `${because}; ${state.candidate} keeps its own limits`, at)
+      ? hurry(state, because, at, `${state.candidate} is within its absolute limits and`)
       : undefined;
   const hasOwnEnd = state.phase === 'Paused' && (state.why === 'Undecided' || state.why === 'ReportsStale');
   if (reading.step !== 'Fail' || isOffSteps(state) || hasOwnEnd) return undefined;
@@ -140,8 +149,9 @@ function judgeAlone(state: CanaryState, reading: GateReading, because: string, a
 }
 
 /**
- * Scaled to zero, no pod can be judged: the candidate becomes stable, unproven. The old stable revision is kept
- * (promotion-rules.ts, finishWhenDrained); once the model has pods again, the candidate's rollout restarts beside it.
+ * While the model is scaled to zero, no pod can be judged, so the candidate becomes stable without being proven. The
+ * old stable revision is kept (promotion-rules.ts, finishWhenDrained). Once the model has pods again, the rollout of
+ * the new revision restarts with the old one as stable.
  */
 export function sleepWhenScaledToZero(state: CanaryState, at: At): Decision | undefined {
   const { plan } = at;

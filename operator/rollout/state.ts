@@ -1,10 +1,9 @@
 /**
  * The types of a rollout: its state, what a pass observes, and what it decides.
  *
- * Owns:   the types and a few readers; the reasons are in api/reasons.ts. Read this first, then plan.ts and decide.ts.
- * Words:  a *revision* is one immutable configuration of a model. The *stable* revision serves; a *candidate* is meant
- *         to replace it; a *retiring* one was stable until the latest promotion and still has pods
- *         (docs/vocabulary.md).
+ * Owns: the types and a few readers; the reasons are in api/reasons.ts. Read this first, then plan.ts and decide.ts.
+ * Words: a *revision* is one immutable configuration of a model. The *stable* revision serves; a *candidate* is meant
+ * to replace it; a *retiring* one was stable until the latest promotion and still has pods (docs/vocabulary.md).
  */
 import type { DecisionReason, ReasonFrom } from '../../api/reasons.ts';
 import type { RolloutPlan } from './plan.ts';
@@ -25,12 +24,12 @@ type Course = {
   readonly candidate: Revision;
   /** 1 at first; one more after each retry. */
   readonly attempt: number;
-  /** spec.replicas when the rollout began: an autoscaler may raise the number during it, not lower it. */
+  /** spec.replicas when the rollout began. During the rollout an autoscaler may raise the number but not lower it. */
   readonly floor: number;
   readonly since: Millis;
-  /** spec.rollout.paused has held the rollout since then; its clocks are stopped. */
+  /** The time since when spec.rollout.paused holds the rollout. Its clocks are stopped. */
   readonly heldAt?: Millis;
-  /** Stable has had no ready pod since then, or its traffic has not returned yet. */
+  /** The time since when stable has no ready pod, or since when its traffic has not returned. */
   readonly stableLostAt?: Millis;
   /** The first judgement that this attempt skipped. */
   readonly skipped?: Skip;
@@ -54,11 +53,11 @@ type Refusal = Handled & {
 
 /** The position of a rollout in its steps. */
 type Place = Course & {
-  /** Index into the plan's steps; equal to their number when all are done. */
+  /** Index into the plan's steps. It equals the number of steps when all are done. */
   readonly step: number;
   /** The weight of the last weight step, 0 to 100. */
   readonly weight: number;
-  /** The candidate has had no ready pod since then; it gets no traffic until it has one. */
+  /** The time since when the candidate has no ready pod. It gets no traffic until it has one. */
   readonly lostAt?: Millis;
 };
 
@@ -78,8 +77,8 @@ export type Memory = {
   /** The weight stays until a defined event ends the pause. */
   Paused: Place & { readonly window: Block; readonly why: PauseReason };
   /**
-   * The candidate is stable by decision, but the traffic may not have moved to it yet. `lostAt`: it has had no ready
-   * pod since then, and the retiring revision serves.
+   * The candidate was promoted, but the traffic may not have moved to it yet. `lostAt`: the time since when it has no
+   * ready pod and the retiring revision serves.
    */
   Promoting: {
     readonly stable: Revision;
@@ -96,7 +95,7 @@ export type Memory = {
   };
   /** One revision serves; no rollout is under way. */
   Stable: { readonly stable: Revision };
-  /** The candidate's weight goes to 0. Then it is given up, or another rollout begins. */
+  /** The candidate's weight goes to 0. Then the candidate is given up, or another rollout begins. */
   Aborting: Refusal & { readonly stable: Revision };
   /** The candidate was given up. Stable serves, if there is one. */
   Failed: Refusal & { readonly stable: Revision | null };
@@ -108,8 +107,8 @@ export type RolloutState = { [P in Phase]: StateIn<P> }[Phase];
 export type CanaryState = StateIn<'Shifting'> | StateIn<'Analyzing'> | StateIn<'Paused'>;
 
 /**
- * A problem of a pod, or of creating one. `fatal`: trying again cannot help. `at`: when the container ended, to the
- * second.
+ * A problem of a pod, or of creating one. `fatal`: a retry cannot help. `at`: when the container ended, in whole
+ * seconds.
  */
 export type Trouble = {
   readonly reason: ReasonFrom<'pod'>;
@@ -131,26 +130,26 @@ export type RevisionPods = {
   readonly ready: number;
   /** Pods that are not being deleted, ready or not. */
   readonly present: number;
-  /** Whether their Deployment exists. */
+  /** Whether the Deployment of these pods exists. */
   readonly deployed: boolean;
-  /** The worst trouble among them. */
+  /** The worst trouble of these pods. */
   readonly trouble?: Trouble;
   /** Whether the first pod's `prepare` has reported the digests of the revision's files. */
   readonly resolved: boolean;
-  /** Checks of a candidate; absent: there is nothing to check. */
+  /** The result of a candidate's checks; absent: nothing has to be checked. */
   readonly checks?: Checks;
 };
 
 /** The actual traffic as far as the API shows it (operator/traffic/router.ts). */
 export type TrafficSeen = {
   /**
-   * Percent, 0 to 100, that each revision gets now; a revision that is absent gets 0. Undefined while it is unknown:
-   * the route is not accepted at its generation, or the selector is changing.
+   * The percentage, 0 to 100, that each revision gets now; an absent revision gets 0. Undefined while the shares are
+   * unknown, because the route is not accepted at its generation or the selector is changing.
    */
   readonly shares: Readonly<Record<Revision, number>> | undefined;
   /** Why the shares are unknown or the route is not accepted, as a message. */
   readonly problem?: string;
-  /** The same as a condition's reason. */
+  /** The same cause as a condition's reason. */
   readonly reason?: ReasonFrom<'route'>;
   /** How often in the last ten minutes the operator undid another client's weights. */
   readonly reverts: number;
@@ -162,25 +161,28 @@ export type GateReading = {
   readonly window: Block;
   /** Whether the step may end, by all gates and the step's `require`; outside an analyze step by NoFail. */
   readonly step: 'Done' | 'Fail' | 'Waiting';
-  /** Not every pod was asked since this process started: a gate that is undecided now may decide shortly. */
+  /**
+   * True: since this process started, not every pod was asked for its report. A gate that is undecided now may decide
+   * shortly.
+   */
   readonly pending?: boolean;
   /** The reports show no request to the candidate in the window. */
   readonly idle?: boolean;
   /** Probes a minute that the gates ask for, over all the candidate's pods; absent: no probes. */
   readonly probes?: number;
-  /** What the gates have shown, when step is Done: "nothing worse than ... shown". */
+  /** When step is Done, what the gates have shown: "nothing worse than ... shown". */
   readonly shown?: string;
   /** The promise of the step, made when it began. */
   readonly promise?: string;
-  /** The kind of the first gate that failed, when step is Fail. */
+  /** When step is Fail, the kind of the first gate that failed. */
   readonly failed?: ReasonFrom<'gate'>;
-  /** One sentence with the numbers: what failed, or what is still needed. */
+  /** One sentence with the numbers. It says what failed, or what is still needed. */
   readonly message: string;
-  /** The candidate's result by its absolute limits alone; None: it has none. */
+  /** The candidate's result by absolute limits alone. None: the plan does not have absolute limits. */
   readonly absolute: 'Pass' | 'Fail' | 'Waiting' | 'None';
   /** The absolute limit that stable itself breaks, as a message. */
   readonly stableSick?: string;
-  /** Revisions none of whose pods has sent a report for too long. */
+  /** Revisions that are silent: none of their pods has sent a report for too long. */
   readonly silent: readonly Revision[];
 };
 
@@ -188,26 +190,28 @@ export type GateReading = {
 export type Observation = {
   /** Revision of the current spec, or the pinned one. */
   readonly target: Revision;
-  /** Revision that the entry Service selects; null: there is no entry Service, or it selects by the serving label. */
+  /**
+   * Revision that the entry Service selects. Null: the entry Service does not exist or selects by the serving label.
+   */
   readonly routed: Revision | null;
-  /** Revision that the entry Service names as the stable one while it does not select it alone. */
+  /** Revision that the entry Service names as stable while it does not select only that revision. */
   readonly marked?: Revision;
-  /** Every revision that is stored, deployed or has pods. One that is absent has no pods. */
+  /** Every revision that is stored, deployed or has pods. An absent revision does not have pods. */
   readonly pods: Readonly<Record<Revision, RevisionPods>>;
   /** Absent: no revision serves yet. */
   readonly traffic?: TrafficSeen;
   readonly gates?: GateReading;
   /** Provenances of the revisions whose latest outcome is a promotion. */
   readonly provenance?: Readonly<Record<Revision, Provenance>>;
-  /** Revisions that were given up and have not been promoted since. */
+  /** Revisions that were given up and were not promoted afterwards. */
   readonly refused?: readonly Revision[];
-  /** Intents of the spec that the plan leaves out. */
+  /** Intents of the spec that the plan does not contain, because they are spent. */
   readonly spent?: Spent;
 };
 
 export type Decision = {
   readonly next: RolloutState;
-  /** The revision that gets the traffic, less the canary's weight; null: there is no revision yet. */
+  /** The revision that gets the traffic, minus the canary's weight. Null: no revision can serve yet. */
   readonly serve: Revision | null;
   /** Gets `weight` percent, 1 to 99, of the traffic. Absent: `serve` gets all of it. */
   readonly canary?: { readonly revision: Revision; readonly weight: number };
@@ -215,7 +219,7 @@ export type Decision = {
   readonly run: readonly { readonly revision: Revision; readonly replicas: number }[];
   readonly reason: DecisionReason;
   readonly message: string;
-  /** Run the next pass by then even if no event arrives. */
+  /** The next pass runs at this time at the latest, even if no event arrives. */
   readonly recheckMs?: Millis;
   /** A revision that becomes stable by this decision. */
   readonly became?: Became;
@@ -224,8 +228,8 @@ export type Decision = {
 };
 
 /**
- * `skipped`: what was not checked, as a message; absent when every check of the spec has passed. `shown`: what the
- * gates have shown.
+ * `skipped`: a message about the part that was not checked; absent when every check of the spec has passed. `shown`: a
+ * message about what the gates have shown.
  */
 export type Became = {
   readonly revision: Revision;
@@ -248,5 +252,5 @@ export function candidateOf(state: RolloutState): Revision | null {
 /** The inputs of a decision other than the state. */
 export type At = { readonly seen: Observation; readonly plan: RolloutPlan; readonly now: Millis };
 
-/** A rule of one phase: undefined when it does not apply. */
+/** A rule of one phase. It returns undefined when it does not apply. */
 export type DecisionRule<P extends Phase> = (state: StateIn<P>, at: At) => Decision | undefined;

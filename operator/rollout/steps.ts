@@ -1,8 +1,8 @@
 /**
  * The transitions from step to step of a canary.
  *
- * Owns:  what entering a step does, where a rollout continues after its weight was set again, and which step follows a
- *        change of the steps.
+ * Owns: the effect of entering a step, where a rollout continues after its weight was set again, and which step follows
+ * after the steps were changed.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -24,7 +24,7 @@ export type Reached = {
   readonly window: Block;
 } & Pick<CanaryState, 'stableLostAt' | 'skipped' | 'shown'>;
 
-/** What a state has reached so far. A weight that is moving has reached `set`. */
+/** The weight and window that a state has reached. A weight that is moving has reached `set`. */
 export function reachedBy(state: CanaryState): Reached {
   const { stable, candidate, attempt, floor, stableLostAt, skipped, shown } = state;
   const weight = state.phase === 'Shifting' ? state.set : state.weight;
@@ -39,19 +39,19 @@ export function reachedBy(state: CanaryState): Reached {
   };
 }
 
-/** Records the first judgement that an attempt skipped; later ones do not replace it. */
+/** Records the first judgement that an attempt skipped. Later ones do not replace it. */
 export function without(state: CanaryState, skip: Skip): Reached {
   const reached = reachedBy(state);
   return { ...reached, skipped: reached.skipped ?? skip };
 }
 
-/** Records what a completed analysis has shown; the latest one counts. */
+/** Records what a completed analysis has shown. The latest analysis counts. */
 export function judgedBy(state: CanaryState, { shown }: Pick<GateReading, 'shown'>): Reached {
   return { ...reachedBy(state), ...present({ shown }) };
 }
 
 /**
- * Begins step `from`, or the first step after it that changes anything; after the last step all traffic goes to the
+ * Begins step `from`, or the first step after it that changes anything. After the last step all traffic goes to the
  * candidate.
  */
 export function enterStep(reached: Reached, from: number, at: At, why?: Why): Decision {
@@ -105,7 +105,7 @@ function pauseAt(
   );
 }
 
-/** Moves the weight; a new window begins once the new weight is verified. */
+/** Moves the weight. A new window begins once the new weight is verified. */
 export function shift(
   reached: Reached,
   { step, weight }: { readonly step: number; readonly weight: number },
@@ -143,7 +143,7 @@ export function setAnew(state: CanaryState, from: number, at: At, why: Why): Dec
     : shift(reached, { step, weight: state.weight }, at, why);
 }
 
-/** The last step that asks for at most this weight; -1 when none does. */
+/** The index of the last step with at most this weight; -1 when no step has one. */
 function stepOfWeight(steps: readonly Step[], weight: number): number {
   return steps.findLastIndex((step) => step.kind === 'weight' && step.weight <= weight);
 }
@@ -160,8 +160,8 @@ export function fitsPlan(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): boo
 }
 
 /**
- * The steps were changed during a rollout: it keeps its weight and continues after the last step with at most that
- * weight.
+ * When the steps were changed during a rollout, the rollout keeps its weight and continues after the last step with at
+ * most that weight.
  */
 export function followPlan(state: CanaryState, at: At): Decision {
   const reached = reachedBy(state);
@@ -175,7 +175,7 @@ export function followPlan(state: CanaryState, at: At): Decision {
   return enterStep(reached, index, at, why);
 }
 
-/** The candidate's pods failed before or under its traffic. */
+/** The candidate's pods failed before or while it had traffic. */
 export function abortLost(state: CanaryState, at: At): Decision {
   const { trouble } = podsOf(at.seen, state.candidate);
   return abortRollout(

@@ -1,5 +1,5 @@
 /**
- * How messages state a weight: the target and the actual share are two numbers, both named where they differ.
+ * How messages state a weight. The target and the actual share are two numbers; both are named when they differ.
  *
  * Pure.
  */
@@ -16,7 +16,7 @@ export function shareWords(candidate: Revision, weight: number, { traffic }: Pic
   return actual === weight ? `${weight} % of the traffic` : `target ${weight} %, actual ${actual} % of the traffic`;
 }
 
-/** What a candidate without a weight does in a shadow step. */
+/** Describes a candidate in a shadow step, which has no weight. */
 export const shadowWords = "it answers copies of stable's requests, and no user gets its answers";
 
 /** "a serves"; for a revision without a ready pod, "a is stable and has no ready pod". */

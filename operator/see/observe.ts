@@ -1,7 +1,8 @@
 /**
  * Reads one model and its children from the caches into plain data. seen.ts combines the parts.
  *
- * Owns: which objects belong to a model, and which facts are derived from them. Reads caches only; sends no requests.
+ * Owns: which objects belong to a model, and which facts are derived from them. It reads caches only and sends no
+ * requests.
  */
 import { withDefaults } from '../../api/defaults.ts';
 import { present } from '../../api/present.ts';
@@ -138,7 +139,7 @@ function recordsOf({
     if (record !== undefined) records.set(record.revision, record);
   }
   if (!records.has(target)) {
-    // The ControllerRevision may have been deleted while pods run: keep the image that they run.
+    // The ControllerRevision may have been deleted while pods run, so keep the image of the running pods.
     const image =
       imageOf(deployments.find((deployment) => revisionOfChild(deployment, model.metadata.name) === target)) ??
       settings.runtimeImage;
@@ -162,7 +163,10 @@ function imageOf(deployment: Deployment | undefined): string | undefined {
     ?.image;
 }
 
-/** The result of the oldest pod whose `prepare` succeeded. The oldest, so that every pass picks the same pod. */
+/**
+ * The result of the oldest pod whose `prepare` succeeded. The oldest pod is used, so that every pass picks the same
+ * pod.
+ */
 function learnedFrom(pods: readonly Pod[]): Resolved | undefined {
   const bornAt = (pod: Pod): string => pod.metadata.creationTimestamp ?? '';
   const oldestFirst = [...pods].sort((a, b) => (bornAt(a) < bornAt(b) ? -1 : 1));
@@ -192,7 +196,7 @@ type PodSources = {
   readonly model: OnnxModel;
   /** Pods that are running or pending. */
   readonly pods: ReadonlyMap<Revision, readonly Pod[]>;
-  /** The same pods and those that failed or completed. */
+  /** The same pods, and pods that failed or completed. */
   readonly present: readonly Pod[];
   readonly records: ReadonlyMap<Revision, RevisionRecord>;
   readonly deployments: readonly Deployment[];

@@ -2,8 +2,9 @@
  * Decides which objects are a model's children, and of which revision.
  *
  * Owns: an object belongs to the model whose uid is in its owner references. An object without an owner that has the
- *       operator's labels and applied hash is adopted (after `kubectl delete --cascade=orphan`, for example).
- *       The name of a child determines its revision; its labels do not. Pure.
+ * operator's labels and applied hash is adopted (after `kubectl delete --cascade=orphan`, for example). The name of a
+ * child determines its revision; its labels do not.
+ * Pure.
  */
 import { annotations, fieldManager, labels, revisionInName } from '../../api/names.ts';
 import type { KubeObject, StoredMeta } from '../../api/kube-object.ts';
@@ -11,7 +12,7 @@ import type { Revision } from '../rollout/state.ts';
 
 type Model = { readonly metadata: Pick<StoredMeta, 'name' | 'uid'> };
 
-/** Labels alone do not suffice: a child of a deleted model of the same name has them too, until it is collected. */
+/** Labels alone are not enough: until it is collected, a child of a deleted model with the same name has them, too. */
 export function isChildOf(object: KubeObject, model: Model): boolean {
   return isOwnedBy(object, model.metadata.uid) || isOrphanOf(object, model.metadata.name);
 }

@@ -1,9 +1,9 @@
 /**
- * Derives from a pod's status what is wrong with the pod: a reason, a sentence, and whether it is fatal.
+ * Derives the problem of a pod from its status: a reason, a sentence, and whether the problem is fatal.
  *
- * Owns: how container states, termination messages and scheduling map to a Trouble. Fatal: a retry of the same
- *       revision cannot succeed. Pure. Reasons of kubelet and scheduler are those of Kubernetes 1.35; codes are
- *       api/error-codes.ts.
+ * Owns: how container states, termination messages and scheduling map to a Trouble. Fatal: a retry of the same revision
+ * cannot succeed.
+ * Pure. Reasons of kubelet and scheduler are the same as in Kubernetes 1.35; error codes are in api/error-codes.ts.
  */
 import { codes, type ErrorCode } from '../../api/error-codes.ts';
 import { parseLastWords } from '../../api/last-words.ts';
@@ -15,7 +15,7 @@ import type { Trouble } from '../rollout/state.ts';
 
 /** After this many exits before readiness without an error code, the container is not expected to start. */
 const crashesThatAreFatal = 3;
-/** One OOM kill may be a coincidence; a second one shows that the memory limit is too low. */
+/** One OOM kill may be a coincidence. The second one shows that the memory limit is too low. */
 const oomKillsThatAreFatal = 2;
 const messageLimit = 1000;
 
@@ -25,7 +25,7 @@ const whatToChange: readonly { readonly words: RegExp; readonly advice: string }
     words: / per (Container|Pod) is /,
     advice:
       'set by a LimitRange of the namespace; spec.resources and spec.memory.limit set the resources of the ' +
-      'containers prepare and runtime, spec.runtime.sidecar.resources those of sidecar',
+      'containers prepare and runtime; spec.runtime.sidecar.resources sets the resources of container sidecar',
   },
   {
     words: /exceeded quota|failed quota/,
@@ -57,7 +57,10 @@ export function troubleOf(pod: Pod): Trouble | undefined {
   return undefined;
 }
 
-/** Selects the latest fatal trouble, because an older one may be from an earlier attempt; otherwise the first. */
+/**
+ * Selects the latest fatal trouble, because an older one may be from an earlier attempt. Without a fatal trouble it
+ * selects the first.
+ */
 export function worstTrouble(troubles: readonly (Trouble | undefined)[]): Trouble | undefined {
   const found = troubles.filter((trouble) => trouble !== undefined);
   const fatal = found
@@ -100,8 +103,8 @@ function troubleOfContainer(status: ContainerStatus): Trouble | undefined {
 function endedTooSoon(status: ContainerStatus): Trouble {
   const ends = endsOf(status);
   const message =
-    `${status.name} exited with 0 before it was ready, ${times(ends)}: the startup probe allows ` +
-    'spec.warmup.timeout plus one minute for loading';
+    `${status.name} exited with code 0 before it was ready, ${times(ends)}. The startup probe probably failed; it ` +
+    'allows spec.warmup.timeout plus one minute';
   return { reason: 'CrashLoopBackOff', message, fatal: ends >= crashesThatAreFatal };
 }
 
@@ -125,18 +128,24 @@ function timeOf({ finishedAt }: Terminated): { readonly at?: number } {
   return Number.isNaN(at) ? {} : { at };
 }
 
+/** The field of the spec that sets a container's memory limit. */
+function limitOf(container: string): string {
+  return container === containers.sidecar ? 'spec.runtime.sidecar.resources' : 'spec.memory.limit';
+}
+
 function troubleOfEnd(status: ContainerStatus, ended: Terminated): Trouble {
   const ends = endsOf(status);
   if (ended.reason === 'OOMKilled') {
+    const limit = limitOf(status.name);
     return {
       reason: 'OOMKilled',
-      message: `${status.name} was killed for using more memory than its limit (spec.memory.limit), ${times(ends)}`,
+      message: `${status.name} was killed for using more memory than its limit (${limit}), ${times(ends)}`,
       fatal: ends >= oomKillsThatAreFatal,
     };
   }
   const words = parseLastWords(ended.message ?? '');
   if (words?.kind !== 'failed') return troubleWithoutCode(status, ended, lastLine(ended.message));
-  // RUN_STUCK occurs under load, so one exit does not prove a bad revision: count exits as for a crash.
+  // RUN_STUCK occurs under load, so one exit does not prove that the revision is bad. Count exits as for a crash.
   return Object.hasOwn(codes, words.code) && words.code !== 'RUN_STUCK'
     ? troubleOfCode(status.name, words.code as ErrorCode, words.message)
     : troubleWithoutCode(status, ended, words.message);
@@ -148,7 +157,8 @@ function endsOf(status: ContainerStatus): number {
 }
 
 function troubleWithoutCode(status: ContainerStatus, ended: Terminated, said: string): Trouble {
-  const how = (ended.signal ?? 0) === 0 ? `exited with ${ended.exitCode}` : `was terminated by signal ${ended.signal}`;
+  const how =
+    (ended.signal ?? 0) === 0 ? `exited with code ${ended.exitCode}` : `was terminated by signal ${ended.signal}`;
   const reason = status.name === containers.prepare ? 'PrepareFailed' : 'CrashLoopBackOff';
   const ends = endsOf(status);
   return {

@@ -1,8 +1,9 @@
 /**
  * The complete input of one pass for one model.
  *
- * Owns: the type Seen, the types of its parts, and seenOf, the only place that combines the parts. No other code
- *       changes the result. Pure.
+ * Owns: the type Seen, the types of its parts, and seenOf, the only function that combines the parts. Other code does
+ * not change the result.
+ * Pure.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';

@@ -1,9 +1,10 @@
 /**
  * Reads and writes the rollout state in the status.
  *
- * Owns: the mapping between a RolloutState and `status.rollout` (with the revisions beside it), so that a new leader
- *       continues where the previous one stopped. An unreadable state becomes New; then the entry Service tells which
- *       revision serves (rollout/decide.ts, adoptWhatServes). Pure.
+ * Owns: the mapping between a RolloutState and the status (`status.rollout` and the revisions), so that a new leader
+ * continues where the previous one stopped. An unreadable state becomes New; then the entry Service tells which
+ * revision serves (rollout/decide.ts, adoptWhatServes).
+ * Pure.
  */
 import { toApiTime } from '../../api/conditions.ts';
 import type { OnnxModelStatus } from '../../api/onnxmodel.ts';
@@ -13,7 +14,7 @@ import { cut } from '../../api/text.ts';
 import { skips } from '../rollout/provenance.ts';
 import type { Decision, PauseReason, Phase, RolloutState } from '../rollout/state.ts';
 
-/** In characters; the schema's bound is higher. */
+/** The maximum length in characters. The schema's bound is higher. */
 const messageLimit = 2000;
 
 export type RolloutStatus = NonNullable<OnnxModelStatus['rollout']>;
@@ -105,7 +106,7 @@ function placeOf(rollout: RolloutStatus, stable: string | null, candidate: strin
 
 function endingOf({ reason, message, attempt = 1, since }: RolloutStatus) {
   return {
-    // Keep a reason that only another operator version knows, so that a failed revision stays failed.
+    // Keep an unknown reason, which another version of the operator wrote, so that a failed revision stays failed.
     cause: (reason ?? 'ProgressDeadlineExceeded') as DecisionReason,
     detail: message ?? '',
     attempt,

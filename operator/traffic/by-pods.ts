@@ -1,8 +1,9 @@
 /**
- * Router Service: each ready pod behind the entry Service gets an equal part, so the numbers of pods make the shares.
+ * Router Service: each ready pod behind the entry Service gets an equal part, so the numbers of pods determine the
+ * shares.
  *
- * Owns:  the selector of the entry Service, and the shares: counted from the ready pods that its live selector and
- *        ports reach. operator/reconcile/serving-pods.ts sets the marks on pods.
+ * Owns: the selector of the entry Service, and the shares, which are counted from the ready pods that the live selector
+ * and ports reach. The marks on pods are set by operator/reconcile/serving-pods.ts.
  * Pure.
  */
 import { labels, ports } from '../../api/names.ts';
@@ -23,7 +24,7 @@ export const byPods: TrafficRouter = {
   marked: ({ serve, canary }) => (serve === null || canary === undefined ? [] : [serve, canary.revision]),
   shares,
   outage: (traffic) =>
-    traffic?.shares === undefined ? (traffic?.problem ?? 'there is no entry Service yet') : undefined,
+    traffic?.shares === undefined ? (traffic?.problem ?? 'the entry Service does not exist yet') : undefined,
   url: entryUrl,
 };
 
@@ -44,10 +45,10 @@ function shares({ model, entry, pods }: TrafficSources): TrafficFacts | undefine
   const marked = new Map(
     [...pods].map(([name, those]) => [name, those.filter(servesNow).length] as const).filter(([, count]) => count > 0),
   );
-  return sharesAmong(marked, 'no ready pod is marked to share the traffic');
+  return sharesAmong(marked, 'no ready pod has the serving label');
 }
 
-/** @param problem reported when no pod is counted */
+/** @param problem the problem to report when no pod is counted */
 function sharesAmong(counts: ReadonlyMap<Revision, number>, problem: string): TrafficFacts {
   const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
   if (total === 0) return { shares: undefined, reason: 'RouteMoving', problem };

@@ -1,8 +1,8 @@
 /**
  * Router HTTPRoute: exact weights, by the Gateway API.
  *
- * Owns:  when the weights of a route count as shares: every parent has accepted the route at its current generation,
- *        and its backends select ready pods. The entry Service selects stable, for clients that bypass the gateway.
+ * Owns: when the weights of a route count as shares: every parent has accepted the route at its current generation, and
+ * its backends select ready pods. The entry Service selects stable, for clients that bypass the gateway.
  * Limits: a gateway updates its proxies shortly after it accepts a route; the API does not report when.
  * Pure.
  */
@@ -35,9 +35,9 @@ const noApi: Readonly<Record<Exclude<TypePresence, 'Served'>, string>> = {
     'the cluster has no HTTPRoute (gateway.networking.k8s.io/v1): install the Gateway API and a gateway ' +
     'controller, or use router Service',
   Forbidden:
-    'the operator may not read httproutes.gateway.networking.k8s.io: give its role get, list, watch, create, ' +
-    'patch and delete on them',
-  Unknown: 'the operator has not yet found out whether the cluster has HTTPRoute',
+    'the operator may not read httproutes.gateway.networking.k8s.io: add the verbs get, list, watch, create, ' +
+    'patch and delete for httproutes to its role',
+  Unknown: 'the operator does not know yet whether the cluster has HTTPRoute',
 };
 
 function shares({ model, entry, route, gatewayApi, services, pods }: TrafficSources): TrafficFacts | undefined {
@@ -45,7 +45,7 @@ function shares({ model, entry, route, gatewayApi, services, pods }: TrafficSour
   if (route === undefined)
     return entry === undefined
       ? undefined
-      : { shares: undefined, reason: 'RouteMoving', problem: `there is no HTTPRoute ${model.metadata.name} yet` };
+      : { shares: undefined, reason: 'RouteMoving', problem: `HTTPRoute ${model.metadata.name} does not exist yet` };
   const problem = problemOf(route);
   if (problem !== undefined) return { shares: undefined, reason: 'RouteNotAccepted', problem };
   const lost = backendProblem(route, { services, pods, model: model.metadata.name });
@@ -54,7 +54,9 @@ function shares({ model, entry, route, gatewayApi, services, pods }: TrafficSour
     : { shares: undefined, reason: 'RouteMoving', problem: lost };
 }
 
-/** The problem of the first backend with weight whose Service reaches no pod: another client changed the Service. */
+/**
+ * The problem of the first backend that has weight but whose Service, changed by another client, does not reach a pod.
+ */
 function backendProblem(
   route: HttpRoute,
   { services = [], pods, model }: Pick<TrafficSources, 'services' | 'pods'> & { readonly model: string },
@@ -79,7 +81,7 @@ function serviceProblem(service: Service, pods: TrafficSources['pods'], model: s
   );
 }
 
-/** Why a parent does not route by the current generation of the route; undefined: every parent does. */
+/** Why a parent does not use the current generation of the route; undefined: every parent uses it. */
 function problemOf(route: HttpRoute): string | undefined {
   const parents = route.spec?.parentRefs ?? [];
   if (parents.length === 0) return `HTTPRoute ${route.metadata.name} has no parent`;
@@ -138,7 +140,7 @@ function isSameParent(a: ParentRef, b: ParentRef, namespace: string | undefined)
   return whole(a) === whole(b);
 }
 
-/** Percent of each revision; a backend without a weight counts 1, as the Gateway API defines. */
+/** The percentage of each revision. A backend without a weight has weight 1, as the Gateway API defines. */
 function sharesOf(route: HttpRoute, model: string): Readonly<Record<Revision, number>> {
   const backends = (route.spec?.rules ?? []).flatMap(({ backendRefs }) => backendRefs ?? []);
   const total = backends.reduce((sum, { weight = 1 }) => sum + weight, 0);

@@ -1,7 +1,7 @@
 /**
  * The port of a router, which shares the traffic of a model between two revisions.
  *
- * Owns:  the types. The routers are by-pods.ts and http-route.ts; router.ts has the table that chooses one.
+ * Owns: the types. The routers are in by-pods.ts and http-route.ts, and the table that chooses one is in router.ts.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import type { TypePresence } from '../../kube/cache/optional-watch.ts';
@@ -10,7 +10,7 @@ import type { Gateway, HttpRoute, Pod, Service } from '../../kube/kinds.ts';
 import type { Manifest } from '../resources/objects.ts';
 import type { Decision, Revision, TrafficSeen } from '../rollout/state.ts';
 
-/** What a router reads. */
+/** The observed data that a router reads. */
 export type TrafficSources = {
   readonly model: OnnxModel;
   readonly entry: Service | undefined;
@@ -35,7 +35,7 @@ export type AddressSources = {
   readonly style: 'DNS' | 'ClusterIP';
 };
 
-/** All methods are pure. rollout/sharing.ts defines how shares, weights and numbers of pods are related. */
+/** All methods are pure. How shares, weights and numbers of pods are related is defined in rollout/sharing.ts. */
 export interface TrafficRouter {
   /** The subject of messages, as in "the entry Service gives a 75%, b 25%". */
   readonly subject: string;
@@ -53,7 +53,7 @@ export interface TrafficRouter {
   marked(decision: Decision): readonly Revision[];
   /** @returns undefined while no revision serves yet */
   shares(sources: TrafficSources): TrafficFacts | undefined;
-  /** Why clients cannot reach any pod; undefined: they can, or the router cannot tell. */
+  /** Why clients cannot reach any pod; undefined: they can, or the router does not know. */
   outage(traffic: TrafficSeen | undefined): string | undefined;
   /** The address that clients send requests to; undefined while it is not known. */
   url(model: OnnxModel, sources: AddressSources): string | undefined;

@@ -1,7 +1,7 @@
 /**
  * The table of routers, and the router of a model.
  *
- * Owns:  the names of the routers; only this table and the routers' own modules use them.
+ * Owns: the names of the routers. Only this table and the routers' own modules use these names.
  * Pure.
  */
 import { defaultRouter, type RouterName } from '../../api/routers.ts';
@@ -17,7 +17,10 @@ export function routerOf({ router = defaultRouter }: { readonly router?: RouterN
   return routersByName[router];
 }
 
-/** Whether only some routers make objects of this kind. Every router makes the entry Service, so it does not count. */
+/**
+ * Whether only some routers make objects of this kind. The result is false for the entry Service, which every router
+ * makes.
+ */
 export function isRouterKind(kind: string): boolean {
   return Object.values(routersByName).some(({ kinds }) => kinds.includes(kind));
 }

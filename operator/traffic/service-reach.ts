@@ -1,7 +1,7 @@
 /**
  * The pods that a Service sends requests to, by its live selector and ports, even if another client wrote them.
  *
- * Pure. EndpointSlices report the same shortly after, but the operator has no permission to read them.
+ * Pure. EndpointSlices would show the same a moment later, but the operator does not have the permission to read them.
  */
 import { labels, ports } from '../../api/names.ts';
 import { isReady, type Pod, type Service } from '../../kube/kinds.ts';
@@ -10,7 +10,7 @@ import type { Revision } from '../rollout/state.ts';
 /** Label keys that the operator selects by; the callers check their values. */
 const ownKeys: ReadonlySet<string> = new Set([labels.model, labels.revision, labels.serving]);
 
-/** Why requests to the Service's port cannot reach a runtime, whatever pods it selects; undefined: they can. */
+/** Why requests to the Service's port cannot reach a runtime in any pod; undefined: they can. */
 export function portProblem({ metadata, spec }: Service): string | undefined {
   if (spec?.type === 'ExternalName')
     return `Service ${metadata.name} has type ExternalName, so no request reaches a pod`;

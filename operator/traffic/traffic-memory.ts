@@ -1,10 +1,10 @@
 /**
  * What one process remembers of a model's traffic between passes. In-memory only; counts restart with the process.
  *
- * Owns:  how often the operator undid another client's weights, and since when a condition has held.
+ * Owns: how often the operator reverted another client's weights, and since when a condition has been true.
  */
 
-/** Weights that another client changed are counted over this long. */
+/** Changes of weights by other clients are counted over this long. */
 const revertWindowMs = 600_000;
 
 export class TrafficMemory {
@@ -21,7 +21,7 @@ export class TrafficMemory {
     return this.#revertsMs.length;
   }
 
-  /** For how many milliseconds `what` has held in every pass that asked; 0 when it does not hold. */
+  /** For how many milliseconds `what` has been true in every pass that asked; 0 when it is false. */
   heldMs(what: string, holds: boolean, nowMs: number): number {
     if (!holds) {
       this.#since.delete(what);

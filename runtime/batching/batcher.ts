@@ -117,7 +117,7 @@ export class Batcher implements Inference {
     if (elements > limits.maxRequestElements)
       return Promise.reject(
         new AppError('REQUEST_TOO_LARGE', {
-          what: `the inputs' ${elements} elements`,
+          what: `the inputs have ${elements} elements`,
           limit: limits.maxRequestElements,
         }),
       );
@@ -170,7 +170,7 @@ export class Batcher implements Inference {
       await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
   }
 
-  /** Number of queued requests of one tier: bulk requests do not count towards the limit of interactive ones. */
+  /** Number of queued requests of one tier: bulk requests do not count towards the limit of interactive requests. */
   #depthOf(tier: Tier): number {
     return this.#queue.reduce((depth, ticket) => depth + (ticket.tier === tier ? 1 : 0), 0);
   }

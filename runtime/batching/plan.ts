@@ -32,7 +32,7 @@ export type BatchLimits = {
   readonly maxElements: number;
   /** Memory of one run. */
   readonly maxBytes: number;
-  /** How long the oldest request of a group may wait for others. 0: not at all. */
+  /** How long the oldest request of a group may wait for other requests; 0: it does not wait. */
   readonly maxDelayMs: number;
 };
 
@@ -47,7 +47,7 @@ export type BatchPlan =
 /** When a plan is made. */
 export type PlanTime = {
   readonly nowMs: number;
-  /** When the last run of bulk requests began; -Infinity before the first one. */
+  /** When the last run of bulk requests began; -Infinity before the first such run. */
   readonly bulkRanAtMs: number;
 };
 

@@ -31,7 +31,7 @@ export type Observer = {
   readonly answered: (call: AnsweredCall) => void;
 };
 
-/** One observer that calls several, in this order. */
+/** An observer that calls several other observers, in this order. */
 export function observers(list: readonly Observer[]): Required<Observer> {
   return {
     received: (call, body) => {

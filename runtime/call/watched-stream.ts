@@ -1,8 +1,8 @@
 /**
  * The body of a streamed answer, as its transport iterates it.
  *
- * Owns:  reporting the first chunk and the end: complete, failed, at the deadline, or because the client disconnected.
- *        The transport requests a chunk only when the socket has room, which is the back-pressure.
+ * Owns:  reporting the first chunk, and how the stream ended: complete, failed, at the deadline, or because the client
+ *        disconnected. The transport requests a chunk only when the socket has room, which is the back-pressure.
  * Ends:  `ended` is called exactly once. The source's return() is called unless the source ended by itself.
  */
 export type StreamWatch = {

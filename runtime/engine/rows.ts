@@ -2,8 +2,8 @@
  * Joins the rows of several requests into one set of tensors, and splits the results.
  *
  * Owns:  concatenation and splitting along the first dimension. When a batch fails, each part runs alone, so that one
- *        invalid request does not fail the others. Runs on the worker's thread, so that copying megabytes does not
- *        block the HTTP thread.
+ *        invalid request does not fail the other requests. Runs on the worker's thread, so that copying megabytes does
+ *        not block the HTTP thread.
  */
 import type { EngineResult, PartResult } from './port.ts';
 import { arrayOf, makeTensor, type NamedTensors, type Tensor } from './tensor.ts';

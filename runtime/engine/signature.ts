@@ -100,7 +100,8 @@ export function isBatchable(signature: Signature): boolean {
 }
 
 /**
- * True if an input has a free dimension other than the first, or an unknown rank: memory then varies between requests.
+ * True if an input has an unknown rank, or a free dimension other than the first dimension: memory then varies between
+ * requests.
  */
 export function hasFreeShape(signature: Signature): boolean {
   return signature.inputs.some(

@@ -9,8 +9,8 @@ import { arrayOf, elementCount, makeTensor, type ArrayOf, type NamedTensors, typ
 import type { TensorSpec } from './signature.ts';
 
 /**
- * Sizes to try for free dimensions other than the batch: text models accept any, convolutions need a multiple of 32,
- * some audio models need a whole window.
+ * Sizes to try for free dimensions other than the batch: text models accept any size, convolutions need a multiple of
+ * 32, and some audio models need a whole window.
  */
 export const fills = [8, 32, 1, 64, 320] as const;
 

@@ -8,23 +8,12 @@
  */
 import { setPriority } from 'node:os';
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
-import { InferenceSession } from 'onnxruntime-node';
 import { messageOf } from '../../api/errors.ts';
 import { buffersOf, type FromWorker, type ToWorker, type WorkerTask } from './messages.ts';
+import { openSession, runSession, type OrtSession } from './ort-session.ts';
 import type { EngineResult, StepResult } from './port.ts';
 import { runParts, type RunOnce } from './rows.ts';
 import { SequenceStates } from './sequence-states.ts';
-import { makeTensor, type ArrayOf, type NamedTensors, type TensorType } from './tensor.ts';
-
-type OrtSession = {
-  run(feeds: object, fetches: readonly string[]): Promise<Readonly<Record<string, OrtTensor>>>;
-  release(): Promise<void>;
-};
-type OrtTensor = {
-  readonly type: string;
-  readonly dims: readonly number[];
-  readonly data: ArrayBufferView<ArrayBuffer> | readonly string[];
-};
 
 async function serve(port: MessagePort, task: WorkerTask): Promise<void> {
   // On Linux each thread has its own priority, and ONNX Runtime's threads inherit it. The HTTP thread then gets a CPU
@@ -35,10 +24,7 @@ async function serve(port: MessagePort, task: WorkerTask): Promise<void> {
   const began = performance.now();
   let session: OrtSession;
   try {
-    session = (await InferenceSession.create(
-      task.graphPath,
-      task.options as InferenceSession.SessionOptions,
-    )) as unknown as OrtSession;
+    session = await openSession(task);
   } catch (error) {
     say({ kind: 'loadFailed', why: messageOf(error) });
     port.close();
@@ -68,28 +54,6 @@ async function answer(
   } catch (error) {
     say({ kind: 'broke', why: messageOf(error) });
   }
-}
-
-/** @throws what ONNX Runtime throws */
-async function runSession(
-  session: OrtSession,
-  inputs: NamedTensors,
-  outputs: readonly string[],
-): Promise<NamedTensors> {
-  const feeds = Object.fromEntries(
-    Object.entries(inputs).map(([name, { type, dims, data }]) => [name, { type, dims, data, location: 'cpu' }]),
-  );
-  const results = await session.run(feeds, outputs);
-  return Object.fromEntries(outputs.map((name) => [name, plain(name, results[name])]));
-}
-
-/** ONNX Runtime returns float16 as a Float16Array; tensors here hold its bits. */
-function plain(name: string, tensor: OrtTensor | undefined) {
-  if (tensor === undefined) throw new Error(`output '${name}' was not produced`);
-  const { type, dims, data } = tensor;
-  if (type !== 'float16' || !ArrayBuffer.isView(data))
-    return makeTensor(type as TensorType, [...dims], data as ArrayOf[TensorType]);
-  return makeTensor('float16', [...dims], new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2));
 }
 
 if (parentPort !== null) void serve(parentPort, workerData as WorkerTask);

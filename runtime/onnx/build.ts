@@ -2,7 +2,7 @@
  * Builds ONNX files from plain data, for tests and the examples' converter. Pure: the same model gives the same bytes.
  *
  * Owns: the plain form and its conversion to messages of onnx.proto. Graphs are not checked, because tests also need
- *       invalid ones. Use: `await writeFile(path, encodeModel({ opset: 17, graph }))`.
+ *       invalid graphs. Use: `await writeFile(path, encodeModel({ opset: 17, graph }))`.
  */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { elementTypes, type ElementType } from './element-type.ts';

@@ -182,7 +182,7 @@ function readAttributeField(reader: WireReader, field: Field, depth: number): Gr
   switch (field.number) {
     case 3:
       return { int: integerOf(field) };
-    // Long texts are data; only short ones select an operator's behaviour.
+    // Long texts are data; only short texts select an operator's behaviour.
     case 4:
       return lengthOf(field) > nameBytes
         ? {}

@@ -66,7 +66,7 @@ function checkOutputs(graph: RawGraph): Omit<Servable, 'graph' | 'inputs'> | Ref
   };
 }
 
-/** Problems of a single input or output, independent of the others. */
+/** Problems of a single input or output, independent of other inputs and outputs. */
 function problemOf(value: RawValue, side: 'input' | 'output'): string | undefined {
   if (value.name === '') return `one of its ${side}s has no name`;
   if (value.kind === 'untyped')

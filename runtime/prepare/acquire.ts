@@ -89,7 +89,7 @@ async function cachedOrFetched(source: SourceConfig, fetch: Fetch, deps: Acquire
   try {
     return { staging, files: await fetch({ ...deps.fetch, staging }) };
   } catch (error) {
-    // Discard invalid downloads; keep interrupted ones, so that they can be resumed.
+    // Discard invalid downloads. Keep interrupted downloads, so that they can be resumed.
     if (error instanceof AppError && error.kind === 'invalid') await staging.remove();
     throw error;
   }

@@ -1,5 +1,5 @@
 /**
- * Sends one request to a runtime, of this pod or of another, as any client would.
+ * Sends one request to a runtime, of this pod or of another pod, as any client would.
  *
  * Owns:   the request, its deadline and the limit of the answer. Failures are returned as values; the caller decides
  *         what they mean. Uses node:http like the rest of the sidecar, because fetch's client would double its memory.
@@ -111,7 +111,7 @@ function answeredOf(response: IncomingMessage, body: Uint8Array<ArrayBuffer> | u
   return passing.has(status) ? { kind: 'unavailable', why } : { kind: 'refused', status, why };
 }
 
-/** The error's message, in the protocol's form or OpenAI's. */
+/** The error's message, from an error in the protocol's form or in OpenAI's form. */
 function wordsOf(body: Uint8Array): string {
   try {
     const value = JSON.parse(Buffer.from(body.subarray(0, 65_536)).toString('utf8')) as {

@@ -1,5 +1,5 @@
 /**
- * Compares an answer with the expected one.
+ * Compares an answer with the expected answer.
  *
  * Owns:   the meaning of each metric, for one pair of answers (`compareOutputs`) and for many (`Score`), for golden
  *         sets and live samples. An answer gets its metric's worst value and a note when it lacks an output, has
@@ -38,7 +38,7 @@ export function meets(value: number, { min, max }: Limit): boolean {
 }
 
 /**
- * Compares an answer with the expected one, output by output. Ignores outputs that only the answer has.
+ * Compares an answer with the expected answer, output by output. Ignores outputs that only the answer has.
  *
  * - MaxAbsError: the largest |want - got| of any element.
  * - Cosine: the lowest cosine of any row; a row is everything at one index of the first dimension.
@@ -51,7 +51,7 @@ export function meets(value: number, { min, max }: Limit): boolean {
  */
 export function compareOutputs(metric: GoldenMetric, want: NamedTensors, got: NamedTensors): Comparison {
   const names = Object.keys(want);
-  if (names.length === 0) return { kind: 'unfit', problem: 'there are no outputs to compare' };
+  if (names.length === 0) return { kind: 'unfit', problem: 'the expected answer has no outputs' };
   const parts: Comparison[] = [];
   for (const name of names) {
     const right = want[name];
@@ -271,7 +271,7 @@ function isScore(tensor: Tensor): tensor is Numbers {
   return tensor.type === 'float32' || tensor.type === 'float64' || tensor.type === 'float16';
 }
 
-/** The first of several equally large elements, as in argmax elsewhere. */
+/** The first of several equally large elements, as argmax does in other libraries. */
 function topOf(tensor: Numbers, from: number, size: number): Label {
   let top = 0;
   for (let offset = 0; offset < size; offset += 1) {

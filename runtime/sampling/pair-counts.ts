@@ -1,7 +1,10 @@
 /** Pairs of service times, and this pod's counts of pairs since its start, for the report. */
 import { pairSources, type Pairs, type PairSource } from '../../api/report.ts';
 
-/** One request that both revisions answered. `ratio`: service time of this pod's runtime divided by stable's. */
+/**
+ * One request that both revisions answered. `ratio`: service time of this pod's runtime divided by the service time of
+ * stable's runtime.
+ */
 export type Pair = {
   readonly tier: string;
   readonly sizeClass: number;

@@ -7,6 +7,7 @@
  */
 import { AppError } from '../../api/errors.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
+import type { ListenSettings } from '../config/command-line.ts';
 import { SampledCalls } from '../sampling/sampled-calls.ts';
 import { Sampler, samplerLimitBytes } from '../sampling/sampler.ts';
 import type { TaskRoute } from '../tasks/task.ts';
@@ -34,36 +35,28 @@ import { StuckRuns } from '../call/stuck-runs.ts';
 import { Tally } from '../call/tally.ts';
 import { Transfers } from '../transport/http/transfers.ts';
 
-export type ModelServerDeps = Pick<LoadingDeps, 'loadEngine' | 'sourceFile' | 'clock' | 'logger'> & {
-  readonly config: RuntimeConfig;
-  readonly prepared: Prepared;
-  readonly addresses: readonly string[];
-  readonly port: number;
-  readonly metricsPort: number;
-  readonly maxConnections: number;
-  readonly bodyLimitBytes: number;
-  /** During a drain, the sockets close when no request and no connection has arrived for this long. */
-  readonly drainMs: number;
-  /** The sockets close at the latest this long after the drain began. */
-  readonly drainMostMs: number;
-  /** A run counts as stuck only after this time. When every worker is stuck, readiness fails (engine/run-watch.ts). */
-  readonly stuckAfterMs: number;
-  readonly machine: Machine;
-  /** Undefined: no limit. */
-  readonly memoryLimitBytes: number | undefined;
-  readonly serverVersion: string;
-  readonly cpuFeatures: readonly string[];
-  readonly throttledSeconds: () => number | undefined;
-  /**
-   * Decides which requests may take samples, and which are not counted. Absent: no request may take samples, and all
-   * are counted.
-   */
-  readonly door?: Door;
-  /** Reads /proc/self/status; replaced in tests. */
-  readonly readMemory?: () => Promise<string>;
-  /** Called once when the liveness probe fails because runs are stuck. */
-  readonly onStuck?: (error: AppError) => void;
-};
+export type ModelServerDeps = Pick<LoadingDeps, 'loadEngine' | 'sourceFile' | 'clock' | 'logger'> &
+  Omit<ListenSettings, 'graceMs'> & {
+    readonly config: RuntimeConfig;
+    readonly prepared: Prepared;
+    /** The sockets close at the latest this long after the drain began. */
+    readonly drainMostMs: number;
+    readonly machine: Machine;
+    /** Undefined: no limit. */
+    readonly memoryLimitBytes: number | undefined;
+    readonly serverVersion: string;
+    readonly cpuFeatures: readonly string[];
+    readonly throttledSeconds: () => number | undefined;
+    /**
+     * Decides which requests may take samples, and which are not counted. Absent: no request may take samples, and all
+     * are counted.
+     */
+    readonly door?: Door;
+    /** Reads /proc/self/status; replaced in tests. */
+    readonly readMemory?: () => Promise<string>;
+    /** Called once when the liveness probe fails because runs are stuck. */
+    readonly onStuck?: (error: AppError) => void;
+  };
 
 const nothingQueued = { depth: 0, oldestMs: 0 };
 const debugConnections = 64;
@@ -198,7 +191,7 @@ export class ModelServer {
       runs: this.#runs,
       readAnonymous: () => this.#guard.anonymousBytes(),
     });
-    for (const note of this.#plan.notes) this.#deps.logger.warn('serving with a note', { note });
+    for (const note of this.#plan.notes) this.#deps.logger.warn('serving with a limitation', { note });
     this.#readiness.moveTo('Warming');
     await this.#model.warm(stop);
     await this.#checkRoom();

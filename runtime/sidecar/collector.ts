@@ -103,7 +103,7 @@ export class Collector {
 
 export type Collected = {
   readonly report: Report;
-  /** Monotonic milliseconds of the last reading that gave counters; undefined before the first. */
+  /** Monotonic milliseconds of the last reading that gave counters; undefined before the first such reading. */
   readonly readAtMs?: number;
 };
 

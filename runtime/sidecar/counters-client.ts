@@ -5,12 +5,13 @@
  *         values, because the sidecar reports that a runtime is starting, is busy or has ended.
  * Why:    node:http instead of fetch, whose client would double the memory of the sidecar in every pod.
  */
-import { get, type Agent } from 'node:http';
+import { get } from 'node:http';
 import { readBounded } from '../../lib/bounded-body.ts';
 import { bearer, tokenHeader } from '../../api/access.ts';
 import { messageOf } from '../../api/errors.ts';
 import { parseReport } from '../../api/parse-report.ts';
 import { reportLimitBytes, type Report } from '../../api/report.ts';
+import type { RuntimeDoor } from '../protocol/ask-runtime.ts';
 
 export type Reading =
   /** The report without `seq`, which the sidecar adds. */
@@ -20,12 +21,7 @@ export type Reading =
   /** The runtime did not answer with usable counters. */
   | { readonly kind: 'silent'; readonly why: string };
 
-export type CountersSource = {
-  readonly address: string;
-  readonly port: number;
-  readonly deadlineMs: number;
-  readonly agent: Agent;
-};
+export type CountersSource = Pick<RuntimeDoor, 'address' | 'port' | 'deadlineMs' | 'agent'>;
 
 /**
  * Never rejects.

@@ -84,7 +84,7 @@ export function nextRing(
 }
 
 /**
- * The block to which a change between two readings is assigned; undefined when it may belong to several.
+ * The block to which a change between two readings is assigned; undefined when it may belong to several blocks.
  *
  * An empty change fits any block. If the wall clock was set back by at most one block, the ring stays in its block
  * until the clock reaches it again; after a larger step in either direction the block is unknown.

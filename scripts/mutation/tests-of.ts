@@ -24,7 +24,7 @@ export class TestFinder {
     this.#root = root;
   }
 
-  /** @throws MutantError when no test file is found, or one of the mutant's globs matches none */
+  /** @throws MutantError when no test file is found, or one of the mutant's globs does not match a file */
   testsOf(mutant: Mutant, path: string): readonly string[] {
     const found = mutant.tests === undefined ? this.#importing(path) : this.#named(mutant.tests, mutant.name);
     if (found.length === 0) throw new MutantError(`mutant "${mutant.name}": no test file imports ${path}`);

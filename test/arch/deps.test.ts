@@ -1,6 +1,6 @@
 /**
- * What a constructor, a factory or a call is given to work with has one name: a parameter `deps` of a type `…Deps`.
- * A clock, a logger or a registry of metrics marks such a type; settings and data have other names.
+ * Checks that the dependencies of a constructor, factory or function have one name: a parameter `deps` of a type
+ * `…Deps`. A type with a clock, a logger or a registry of metrics is such a type; settings and data have other names.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -15,14 +15,14 @@ type Declared = { readonly name: string; readonly body: string };
 /** Types that are declared as objects, with the text between their outermost braces. */
 function objectTypesIn(text: string): readonly Declared[] {
   const long = text.matchAll(/^(?:export )?(?:type|interface) (\w+)[^={;]*=?[^;{]*\{\n([\s\S]*?)^\}/gm);
-  // On one line, fields begin after a brace or a semicolon; below they begin a line.
+  // In a type on one line, fields begin after a brace or a semicolon. Put each field on its own line.
   const short = [...text.matchAll(/^(?:export )?type (\w+)[^=;\n]*= ([^\n]*)$/gm)].map(
     ([, name = '', body = '']) => [undefined, name, body.replaceAll(/[{;] /g, '\n  ')] as const,
   );
   return [...long, ...short].map(([, name = '', body = '']) => ({ name, body }));
 }
 
-/** Fields with a clock, a logger or a registry; a type inside another one has its own fields. */
+/** Fields with a clock, a logger or a registry. Fields of a nested type do not count. */
 const worldly = /^ {2}(?:readonly )?\w+\??: (?:Clock|Logger|Registry)\b/m;
 
 /** Types with a clock, a logger or a registry. */
@@ -39,11 +39,11 @@ function namelessBags(text: string): readonly string[] {
     .map(([, name = '']) => name);
 }
 
-/** Fields of classes, and parameters, that hold a `…Deps` under another name than `deps`. */
+/** Fields of classes, and parameters, that have a type `…Deps` and a name other than `deps`. */
 function misnamedHolders(text: string): readonly string[] {
   const plain = withoutComments(text);
   const fields = plain.matchAll(/^ {2}readonly #(\w+): \w+Deps\b/gm);
-  // A field of a type ends in a semicolon instead.
+  // A field of a type does not match, because it ends in a semicolon.
   const parameters = plain.matchAll(/[(,]\s*(\w+)\??: \w+Deps\b(?:<[^<>]*>)?(?=\s*[,)=])/g);
   return [...fields, ...parameters].map(([, name = '']) => name).filter((name) => name !== 'deps');
 }

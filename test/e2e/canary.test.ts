@@ -50,7 +50,7 @@ describe('a canary', () => {
       await then.changeWasRefused(
         'linear',
         'LatencyGateFailed',
-        /p95 fails: at least .* by [0-9]+ paired probes/,
+        /p95 fails: increase at least .*, from [0-9]+ paired probes/,
         judgedWithinMs,
       );
       await then.historySays('linear', 'Failed', { p95: 'Fail' });

@@ -18,7 +18,7 @@ export class ChildProgram {
   #said = '';
   #watchers: (() => void)[] = [];
 
-  /** @param args of Node: a source file of the repository and its flags */
+  /** @param args the arguments of Node: a source file of the repository and its flags */
   constructor(name: string, args: readonly string[]) {
     this.#name = name;
     this.#child = spawn(process.execPath, args, { cwd: repository, stdio: ['ignore', 'pipe', 'pipe'] });

@@ -12,7 +12,7 @@ type InferAnswer = {
   readonly outputs: readonly { readonly data: readonly number[] }[];
 };
 
-/** A tensor request of the Open Inference Protocol; the answer must be that of `linear` or `doubled`. */
+/** A tensor request of the Open Inference Protocol; the answer must be the answer of `linear` or of `doubled`. */
 export function tensors(name: string): Conversation {
   return {
     path: `/v2/models/${name}/infer`,

@@ -222,7 +222,7 @@ export class Then {
     assert.match(stable.digest ?? '', /^sha256:[0-9a-f]{64}$/);
   }
 
-  /** The model has ready pods, none of which is one of the given pods. */
+  /** The model has at least as many new ready pods as the given ones. */
   async successorsAreReady(name: string, predecessors: readonly string[]): Promise<void> {
     await eventually(`successors of ${predecessors.join(', ')}`, patienceMs, async () => {
       const ready = (await this.#stage.pods(name)).filter(

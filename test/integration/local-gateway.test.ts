@@ -1,6 +1,5 @@
 /**
- * Local mode's Gateway over real sockets: which backend gets a request, the answer when there is not a backend, and
- * streams.
+ * Local mode's Gateway over real sockets: which backend gets a request, the answer without a backend, and streams.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

@@ -214,7 +214,7 @@ describe('healthApp', () => {
       pods.synced = true;
       assert.equal((await get('/readyz'))[0], 200);
       pods.silentMs = 700_000;
-      assert.deepEqual(await get('/livez'), [503, '[-] watches: no event received of pods for 600 s\nnot ok\n']);
+      assert.deepEqual(await get('/livez'), [503, '[-] watches: no watch event for pods in 600 s\nnot ok\n']);
       assert.equal((await get('/metrics'))[0], 200);
       assert.equal((await get('/else'))[0], 404);
     } finally {

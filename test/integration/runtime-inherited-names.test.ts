@@ -11,7 +11,7 @@ import { matmul } from '../support/onnx-models.ts';
 
 const infer = '/v2/models/m/infer';
 const bodyOf = (value: unknown): Ask => ({ body: JSON.stringify(value) });
-/** As JSON text, so that `__proto__` is a separate field. */
+/** The body is JSON text, so that `__proto__` is a separate field. */
 const field = (name: string, value: unknown): string =>
   `{${JSON.stringify(name)}:${JSON.stringify(value)},"inputs":[${JSON.stringify(inputOf([1, 2, 3, 4]))}]}`;
 

@@ -1,4 +1,4 @@
-/** The child process of a trial: whatever a model does to it is reported as an outcome. */
+/** The child process of a trial. Every way in which a model can make it fail is reported as an outcome. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

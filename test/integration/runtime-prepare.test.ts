@@ -99,8 +99,8 @@ describe('prepare', () => {
     assert.deepEqual(
       [notes[0], resolved.leftOut],
       [
-        "not in answers, which carry tensors only: 'parts' (sequence). To get them, export the model without that " +
-          'step (for scikit-learn: zipmap=False)',
+        "outputs left out of answers because they are not tensors: 'parts' (sequence). To get them, export the model " +
+          'without the last step (for scikit-learn: zipmap=False)',
         "'parts' (sequence)",
       ],
     );

@@ -173,13 +173,13 @@ describe('Canaries under traffic', () => {
 
   it('end the shadow step of a candidate that serves like stable, at 20 requests per minute', async () => {
     const { told, said } = await leaveShadow('ok-second', 'Paused');
-    assert.match(said, /^p95 passes: at most \+[0-9]+% by/);
+    assert.match(said, /^p95 passes: increase at most \+[0-9]+%, from/);
     assertGolden('story/gates-let-a-candidate-out-of-the-shadow.golden', `${told.lines.join('\n')}\n`);
   }).timeout(60_000);
 
   it('roll back a slow candidate in the shadow, before it gets traffic', async () => {
     const { told, said } = await leaveShadow('ok-x1.8', 'Failed');
-    assert.match(said, /^p95 fails: at least \+[0-9]+% by/);
+    assert.match(said, /^p95 fails: increase at least \+[0-9]+%, from/);
     assert.equal(told.world.cluster.status.history?.[0]?.outcome, 'Failed', 'it had no traffic');
     assertGolden('story/gates-take-back-a-slow-candidate-in-the-shadow.golden', `${told.lines.join('\n')}\n`);
   }).timeout(60_000);

@@ -1,11 +1,10 @@
 /** Complete Immediate rollouts as text for review: the status, the serving revision and the pods. */
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
-import { silentLogger } from '../../lib/log.ts';
-import { Reconciler } from '../../operator/reconcile/reconcile.ts';
 import assert from 'node:assert/strict';
 import { labels } from '../../api/names.ts';
 import type { Pod } from '../../kube/kinds.ts';
 import { FakeCluster } from '../support/fake-cluster.ts';
+import { operatorOf } from '../support/operator-of.ts';
 import { assertGolden } from '../support/golden.ts';
 import { HandClock } from '../support/hand-clock.ts';
 
@@ -18,19 +17,6 @@ const spec = (uri: string, more: Partial<OnnxModelSpec> = {}): OnnxModelSpec => 
 
 type Step = { readonly atS: number; readonly say: string; readonly apply: OnnxModelSpec };
 
-function reconcilerOf(cluster: FakeCluster): Reconciler {
-  return new Reconciler({
-    client: cluster.client,
-    caches: cluster.caches,
-    reports: (uid) => cluster.reportOf(uid),
-    clock: cluster.clock,
-    logger: silentLogger,
-    settings: { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' },
-    announce: () => {},
-    follow: () => {},
-  });
-}
-
 /** Runs for `seconds` in steps of five seconds; adds a line for each visible change. */
 async function tell(
   seconds: number,
@@ -39,7 +25,7 @@ async function tell(
 ): Promise<{ story: string; cluster: FakeCluster }> {
   const cluster = new FakeCluster(new HandClock());
   crash?.(cluster);
-  let reconciler = reconcilerOf(cluster);
+  let reconciler = operatorOf(cluster);
   const names = new Map<string, string>();
   const lines: string[] = [];
   let last = '';
@@ -52,7 +38,7 @@ async function tell(
     // Runs one pass per change, as the watches would cause it. After each crash a new process starts.
     for (let pass = 0; pass < 4; pass += 1) {
       await reconciler.reconcile('ml/ranker').catch(() => {
-        reconciler = reconcilerOf(cluster);
+        reconciler = operatorOf(cluster);
       });
       assertInvariants(cluster);
     }
@@ -138,7 +124,7 @@ describe('Immediate rollouts', () => {
   it('does not write when there are no changes', async () => {
     const { cluster } = await tell(120, stories[1]!.steps);
     const before = cluster.writes.length;
-    const reconciler = reconcilerOf(cluster);
+    const reconciler = operatorOf(cluster);
     for (let i = 0; i < 20; i += 1) {
       cluster.tick();
       await reconciler.reconcile('ml/ranker');
@@ -152,7 +138,7 @@ describe('Immediate rollouts', () => {
     const stale = cluster.caches.model('ml/ranker');
     cluster.objects.delete('OnnxModel/ranker');
     Object.assign(cluster.caches, { model: () => stale });
-    assert.deepEqual(await reconcilerOf(cluster).reconcile('ml/ranker'), {});
+    assert.deepEqual(await operatorOf(cluster).reconcile('ml/ranker'), {});
     assert.deepEqual(cluster.writes, []);
   });
 
@@ -166,7 +152,7 @@ describe('Immediate rollouts', () => {
     };
     cluster.objects.set('Service/ranker', foreign);
     cluster.put(spec('ok'));
-    const reconciler = reconcilerOf(cluster);
+    const reconciler = operatorOf(cluster);
     assert.deepEqual(await reconciler.reconcile('ml/ranker'), { recheckMs: 0 });
     assert.deepEqual(await reconciler.reconcile('ml/ranker'), { recheckMs: 5000 });
     assert.equal(cluster.objects.get('Service/ranker'), foreign);

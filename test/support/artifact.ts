@@ -110,18 +110,18 @@ export function tarEntry(
   header.write(path, 0, 100);
   header.write('0000644\0', 100);
   header.write(`${sizeBytes.toString(8).padStart(11, '0')}\0`, 124);
-  header.write('        ', 148);
   header.write(type, 156);
   header.write(link, 157, 100);
   header.write('ustar\x0000', 257);
-  header.write(
-    `${header
-      .reduce((sum, byte) => sum + byte, 0)
-      .toString(8)
-      .padStart(6, '0')}\0 `,
-    148,
-  );
+  writeChecksum(header);
   return [header, Buffer.from(bytes), Buffer.alloc((512 - (bytes.length % 512)) % 512)];
+}
+
+/** Writes the checksum of a header that is complete otherwise. */
+export function writeChecksum(header: Buffer): void {
+  header.write('        ', 148);
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
 }
 
 export function paxRecord(key: string, value: string): Buffer {

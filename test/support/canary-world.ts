@@ -26,6 +26,7 @@ import { ReportPuller } from '../../operator/reports/puller.ts';
 import { followWith } from '../../operator/reconcile/notify.ts';
 import type { KubeObject } from '../../api/kube-object.ts';
 import { FakeCluster } from './fake-cluster.ts';
+import { operatorOf } from './operator-of.ts';
 import { HandClock } from './hand-clock.ts';
 
 const key = 'ml/ranker';
@@ -115,15 +116,9 @@ export class CanaryWorld {
       logger: silentLogger,
     });
     puller.onReport((model, pod, report) => gates.hear(model, pod, report));
-    const reconciler = new Reconciler({
-      client: cluster.client,
-      caches: cluster.caches,
+    const reconciler = operatorOf(cluster, {
       reports: (uid) => puller.latest(uid)?.report,
-      clock: cluster.clock,
-      logger: silentLogger,
       gates,
-      settings: { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' },
-      announce: () => {},
       follow: followWith(puller),
       ...this.more,
     });

@@ -8,6 +8,8 @@ import { containers, labels, paths } from '../../api/names.ts';
 import { printLastWords, type Resolved } from '../../api/last-words.ts';
 import type { OnnxModel, OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
+import { isRecord } from '../../api/record.ts';
+import type { JsonRecord } from '../../lib/json.ts';
 import type { GoldenResult, Report } from '../../api/report.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import type {
@@ -39,8 +41,9 @@ const resolved = (digest: string): Resolved => ({
 export class FakeCluster {
   readonly clock: HandClock;
   readonly objects = new Map<string, Stored>();
+  /** `apply KIND/NAME` for every way to write a child: creation, patch or server-side apply. */
   readonly writes: string[] = [];
-  /** Throws instead of a write: crash injection. */
+  /** Called before each write. It may throw to simulate a crash. */
   beforeWrite: (what: string) => void = () => {};
   /** Pods run but are not ready if their model's URI contains one of these texts. */
   readonly sick = new Set<string>();
@@ -55,7 +58,20 @@ export class FakeCluster {
 
   readonly client = {
     get: async (type: { kind: string }, name: { name: string }) => this.#need(type.kind, name.name),
-    apply: async (_type: unknown, object: KubeObject) => this.#write('apply', object),
+    create: async (_type: unknown, object: KubeObject) => {
+      if (this.objects.has(`${object.kind}/${object.metadata.name}`))
+        throw statusError({ status: 409, reason: 'AlreadyExists', message: `${object.metadata.name} already exists` });
+      return this.#write('apply', withUid(object, this.#next()));
+    },
+    mergePatch: async (type: { kind: string }, { name }: { name: string }, patch: JsonRecord) => {
+      const stored = this.#need(type.kind, name);
+      const { metadata: { uid: _u, resourceVersion: _r, ...metadata } = {}, ...fields } = patch as {
+        readonly metadata?: JsonRecord;
+      };
+      return this.#write('apply', mergedByPatch(stored, { ...fields, metadata }) as unknown as KubeObject);
+    },
+    apply: async (_type: unknown, object: KubeObject) =>
+      this.#write('apply', withUid(object, this.objects.get(`${object.kind}/${object.metadata.name}`)?.metadata.uid)),
     replaceStatus: async (_type: unknown, target: KubeObject, status: unknown) => {
       const stored = this.#need('OnnxModel', target.metadata.name);
       if (stored.metadata.resourceVersion !== target.metadata.resourceVersion)
@@ -264,6 +280,21 @@ export class FakeCluster {
     this.#version += 1;
     return String(this.#version);
   }
+}
+
+function withUid(object: KubeObject, uid: string | undefined): KubeObject {
+  return uid === undefined ? object : { ...object, metadata: { ...object.metadata, uid } };
+}
+
+/** RFC 7386. */
+function mergedByPatch(value: unknown, patch: unknown): unknown {
+  if (!isRecord(patch)) return patch;
+  const out: JsonRecord = isRecord(value) ? { ...value } : {};
+  for (const [name, inner] of Object.entries(patch)) {
+    if (inner === null) delete out[name];
+    else out[name] = mergedByPatch(out[name], inner);
+  }
+  return out;
 }
 
 /**

@@ -64,7 +64,7 @@ export class LocalWorld {
     return this.objects.get({ ...podsPath, namespace: 'default', name }) as StoredPod | undefined;
   }
 
-  /** @param spec fields of the pod's spec beside the containers */
+  /** @param spec fields of the pod's spec in addition to the containers */
   createPod(
     name: string,
     containers: readonly Partial<Container>[],

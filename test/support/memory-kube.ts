@@ -59,7 +59,7 @@ export class MemoryKube implements KubeClient {
   #oldest = 0;
   #wake = Promise.withResolvers<undefined>();
 
-  /** The next calls of this verb fail with this error, or with what the function throws or resolves to. */
+  /** Makes the next calls of this verb fail with this error. A function is called instead of the verb. */
   fail(verb: Verb, error: unknown, times = 1): void {
     this.#faults.push({
       verb,

@@ -5,14 +5,14 @@
 import assert from 'node:assert/strict';
 import { labels } from '../../api/names.ts';
 import type { OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmodel.ts';
-import { silentLogger } from '../../lib/log.ts';
 import type { Gates } from '../../operator/gates/gatekeeper.ts';
 import type { ConfigMap, ControllerRevision, Deployment, HttpRoute, Pod, Service } from '../../kube/kinds.ts';
 import type { KubeObject } from '../../api/kube-object.ts';
 import type { Caches } from '../../operator/see/seen.ts';
-import { Reconciler } from '../../operator/reconcile/reconcile.ts';
+import type { Reconciler } from '../../operator/reconcile/reconcile.ts';
 import type { GateReading } from '../../operator/rollout/state.ts';
 import { FakeCluster } from './fake-cluster.ts';
+import { operatorOf } from './operator-of.ts';
 import { HandClock } from './hand-clock.ts';
 
 type Said = Partial<Omit<GateReading, 'window' | 'silent'>>;
@@ -98,18 +98,7 @@ export class Stage {
   #begin(): Reconciler {
     const { client, clock } = this.cluster;
     const caches = this.#caches();
-    const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
-    return new Reconciler({
-      client,
-      caches,
-      reports: (uid) => this.cluster.reportOf(uid),
-      clock,
-      logger: silentLogger,
-      settings,
-      announce: () => {},
-      follow: () => {},
-      gates: this.#gates(),
-    });
+    return operatorOf(this.cluster, { client, caches, clock, gates: this.#gates() });
   }
 
   #caches(): Caches {

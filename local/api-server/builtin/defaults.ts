@@ -1,8 +1,8 @@
 /**
  * The defaults that the real server fills into built-in objects.
  * Owns: the defaults of pods and of every kind with a pod template, of Services and of several small kinds.
- * Why: the operator compares live objects with wanted ones. If a default were missing here, local mode would not show
- * that the operator updates an object again and again on a real cluster.
+ * Why: the operator compares live objects with wanted objects. If a default were missing here, local mode would not
+ * show that the operator updates an object again and again on a real cluster.
  */
 import { isRecord } from '../../../api/record.ts';
 import { at, recordIn, recordsOf, setDefault, stringAt, type JsonRecord } from '../../../lib/json.ts';
@@ -23,7 +23,7 @@ export function podSpecDefaults(spec: JsonRecord): void {
   setDefault(spec, 'schedulerName', 'default-scheduler');
   setDefault(spec, 'securityContext', {});
   setDefault(spec, 'terminationGracePeriodSeconds', 30);
-  // The deprecated field gets the value of its successor, because clients may read either.
+  // The deprecated field gets the value of its successor, because a client may read either field.
   const account = stringAt(spec, 'serviceAccountName') ?? stringAt(spec, 'serviceAccount');
   if (account !== undefined) Object.assign(spec, { serviceAccountName: account, serviceAccount: account });
   for (const field of ['containers', 'initContainers'])

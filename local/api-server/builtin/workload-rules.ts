@@ -157,7 +157,7 @@ function validateVolumes(spec: JsonRecord, path: string): Cause[] {
   });
 }
 
-/** In the real server's order, so that the first error is the same. */
+/** The checks are in the real server's order, so that the first error is the same. */
 function kindsOf(sources: JsonRecord): readonly string[] {
   const names = Object.keys(sources).sort();
   return [...names.filter((name) => name === 'emptyDir'), ...names.filter((name) => name !== 'emptyDir')];

@@ -1,5 +1,5 @@
 /**
- * Fault injection for tests: errors that clients of a real server meet now and then.
+ * Fault injection for tests: errors that clients of a real server sometimes meet.
  * Owns: the active faults and how often each applies. Only code in this process can set them; a request cannot.
  */
 import type { Clock } from '../../../lib/clock.ts';
@@ -25,7 +25,7 @@ export type FaultEffect =
   | { readonly kind: 'silence' };
 
 export type InjectedFault = FaultEffect & {
-  /** The requests that the fault applies to; absent: all. */
+  /** The requests that the fault applies to; absent: all requests. */
   readonly matches?: (request: {
     readonly method: string;
     readonly path: string;
@@ -103,7 +103,7 @@ export class Faults {
         throw new StatusError(
           fault.code,
           fault.reason,
-          fault.message ?? 'refused by a fault that a test set',
+          fault.message ?? "refused by a test's fault injection",
           fault.retryAfterSeconds === undefined ? undefined : { retryAfterSeconds: fault.retryAfterSeconds },
         );
       case 'reset':

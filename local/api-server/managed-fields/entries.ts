@@ -1,8 +1,8 @@
 /**
  * `metadata.managedFields`: reading and writing which manager owns which fields.
- * Owns: the identity, order and number of entries. An applier has one entry for all API versions, an updater one per
- * version; each has one per subresource.
- * Limits: ten updaters have entries; older ones share the entry `ancient-changes`.
+ * Owns: the identity, order and number of entries. An applier has one entry for all API versions. An updater has one
+ * entry for each version. Both have a separate entry for each subresource.
+ * Limits: ten updaters have entries; older updaters share the entry `ancient-changes`.
  */
 import { isRecord } from '../../../api/record.ts';
 import { recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';

@@ -61,8 +61,8 @@ function mergeLists(live: readonly unknown[], config: readonly unknown[], schema
 
 /**
  * Removes the fields that the applier claimed before and that no manager claims now.
- * @param last its earlier claims
- * @param owned the claims of all managers, its new ones included
+ * @param last the applier's earlier claims
+ * @param owned the claims of all managers, including the applier's new claims
  */
 export function removeGivenUp(
   value: unknown,

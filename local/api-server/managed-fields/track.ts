@@ -17,7 +17,7 @@ export type Write = {
   readonly after: ObjectDraft;
   readonly manager: string;
   readonly subresource?: Subresource;
-  /** Written to the writer's entry when the entry changes. */
+  /** The time of the write, which the writer's entry gets when the entry changes. */
   readonly time: string;
 };
 
@@ -45,7 +45,7 @@ export function recordWrite(write: Write): void {
 
 /**
  * The state that a new object is compared with. For built-in types it has an empty `spec` and `status`, because Go's
- * structs always have both.
+ * structs always have both fields.
  */
 function nothing(resource: Resource): JsonRecord {
   return resource.custom ? { metadata: {} } : { metadata: {}, spec: {}, status: {} };

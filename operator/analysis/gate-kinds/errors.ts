@@ -47,7 +47,7 @@ function gatesOf({ maxIncrease, max, minDetectable }: ErrorsSpec): readonly (Err
   if (minDetectable !== undefined && maxIncrease === undefined)
     throw wrongField(
       `${at}.minDetectable`,
-      'requires maxIncrease: minDetectable is the least that a Pass must show when traffic is low',
+      'requires maxIncrease: it is the larger increase that is accepted when traffic is low',
     );
   const increase = maxIncrease === undefined ? 0 : percentIn(maxIncrease, `${at}.maxIncrease`);
   return [

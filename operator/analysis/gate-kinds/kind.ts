@@ -1,8 +1,8 @@
 /**
  * The properties of a kind of gate under traffic.
  *
- * Owns:  the types, and the parsers for texts of spec.rollout.gates. The kinds are the files beside this one; kinds.ts
- *        has the table.
+ * Owns: the types, and the parsers for texts of spec.rollout.gates. Each kind is a file of this folder, and the table
+ * of kinds is in kinds.ts.
  * Throws: AppError FIELD_INVALID with the field's path when a value does not match its grammar.
  */
 import { AppError } from '../../../api/errors.ts';
@@ -68,10 +68,7 @@ export function detectable(text: string | undefined, limit: number, at: string):
   if (text === undefined) return {};
   const atMost = percentIn(text, at);
   if (atMost < limit)
-    throw wrongField(
-      at,
-      `'${text}' is less than maxIncrease; it must be larger, because a Pass may show it instead when traffic is low`,
-    );
+    throw wrongField(at, `'${text}' must be at least maxIncrease: it replaces maxIncrease when traffic is low`);
   return { atMost };
 }
 

@@ -1,7 +1,8 @@
 /**
  * The kinds of gates under traffic, and the parts of spec.rollout.gates that make them.
  *
- * Owns:  the tables; no code outside this folder tests for a gate's kind. A new kind is its file and its rows here.
+ * Owns: the tables. Code outside this folder does not test for a gate's kind. To add a kind, add its file and its rows
+ * in these tables.
  * Pure.
  */
 import {
@@ -72,7 +73,7 @@ export function isOverLatency(gate: TrafficGate): gate is LatencyGate {
   return kindOfGate(gate).counts === 'latency';
 }
 
-/** Whether the gate compares latency with stable's: such a gate can use pairs and depends on the load. */
+/** Whether the gate compares latency with stable's. Such a gate can use pairs, and its result depends on the load. */
 export function isLatencyCompared(gate: TrafficGate): gate is ComparedLatencyGate {
   return isCompared(gate) && isOverLatency(gate);
 }

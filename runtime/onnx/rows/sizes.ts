@@ -61,7 +61,7 @@ export function plainResult(call: NodeCall, inputs: readonly (PlainValue | undef
   return rule?.(call, facts) ?? plain(undefined, undefined, anyCounts(facts));
 }
 
-/** `Shape` and `Size` of any tensor with known axes, also of one with rows. */
+/** `Shape` and `Size` of any tensor with known axes, including tensors with rows. */
 export function sizeOf(call: NodeCall, { dims: all }: { readonly dims?: readonly Size[] | undefined }): Value {
   if (all === undefined) return plain(undefined, undefined, true);
   if (call.node.op === 'Size') return plain([], [product(all)]);

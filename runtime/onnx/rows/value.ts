@@ -21,7 +21,7 @@ export type Value =
       /** The numbers, row-major, if they are known and few. */ readonly values?: readonly (Size | undefined)[];
       readonly countsRows: boolean;
     }
-  /** The rows lie in order along `axis`, one piece each; a piece depends on its own row only. */
+  /** The rows lie in order along `axis`, one piece for each row. A piece depends only on its own row. */
   | { readonly kind: 'Rows'; readonly axis: number; readonly dims: readonly Size[] }
   /** A row may depend on other rows, or it is unknown whether it does. */
   | { readonly kind: 'Mixed'; readonly because: string };

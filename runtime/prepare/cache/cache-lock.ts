@@ -66,9 +66,8 @@ async function hold(path: string, file: FileHandle, clock: Clock): Promise<Cache
   let time = 0;
   const touch = (): void => {
     time += 1;
-    // Touch through the file handle: after a take-over this changes the old file, not the new holder's. Any change
-    // counts as a
-    // sign of life.
+    // Touch through the file handle: after a take-over this changes the old file, not the file of the new holder. Any
+    // change counts as a sign of life.
     file.utimes(time, time).catch(() => {});
     stop = clock.after(touchMs, touch);
   };

@@ -1,9 +1,9 @@
 /**
  * A folder in which a source's files are collected before it becomes a cache entry.
  *
- * Owns:  `parts.json`, the state of each file. It can be opened again after any interruption. After a SIGKILL written
- *        bytes are complete in the kernel's cache. After a reboot (another boot id) a file may be longer than what
- *        reached the disk, so bytes without a digest are fetched again.
+ * Owns:  `parts.json`, the state of each file. The folder can be opened again after any interruption. After a SIGKILL
+ *        written bytes are complete in the kernel's cache. After a reboot (another boot id) a file may be longer than
+ *        what reached the disk, so bytes without a digest are fetched again.
  */
 import { mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -46,7 +46,7 @@ class Pieces {
     if (stream.destroyed) this.#end(stream.errored ?? undefined);
   }
 
-  /** The next piece; undefined at the end, when `error` may be set. */
+  /** The next piece; undefined at the end of the stream. `error` may then be set. */
   async next(): Promise<Uint8Array | undefined> {
     while (this.#waiting.length === 0 && !this.#ended) {
       const woken = new Promise<void>((resolve) => {

@@ -14,7 +14,7 @@ import { showUri } from './uri.ts';
 export type HttpOptions = {
   /** Allows link-local and metadata addresses. */
   readonly allowLinkLocal?: boolean;
-  /** Certificates to trust in addition to the built-in ones, PEM. */
+  /** Certificates to trust in addition to the built-in certificates, PEM. */
   readonly ca?: readonly string[];
   /** Time limits. Tests set shorter limits. */
   readonly timeouts?: { readonly connectMs: number; readonly headersMs: number; readonly idleMs: number };

@@ -14,7 +14,7 @@ import { ownValue } from '../../../api/record.ts';
 
 export type NpmMachine = {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Folder whose .npmrc is the project's. */
+  /** Folder that contains the project's .npmrc. */
   readonly cwd: string;
   readonly home: string;
   /** Possible paths of the machine's npmrc when `npm_config_globalconfig` is not set. */

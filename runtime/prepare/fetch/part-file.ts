@@ -19,8 +19,8 @@ export interface PartFile {
 }
 
 /**
- * Opens a file for appending after its first `keepBytes` and truncates the rest. Creates the file and its folders if
- * needed.
+ * Opens a file, keeps its first `keepBytes` and truncates the rest; writes are appended. Creates the file and its
+ * folders if needed.
  */
 export type OpenPart = (path: string, keepBytes: number) => Promise<PartFile>;
 

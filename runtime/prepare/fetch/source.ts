@@ -30,7 +30,7 @@ export interface Source {
    * Opens a file.
    * @param path inside the source; '' when the source is a single file
    * @throws SOURCE_MISSING and SOURCE_INVALID for permanent errors, SOURCE_UNAVAILABLE when a retry may help. Iterating
-   *   may throw the same.
+   *   may throw the same errors.
    */
   open(path: string, at: OpenAt, signal: AbortSignal): Promise<Opened>;
 }

@@ -42,7 +42,7 @@ export async function* readTar(pieces: AsyncIterable<Uint8Array>): AsyncGenerato
 /** A folder has no content, whatever size its header has: tar-stream would never end it. */
 async function* noBytes(): AsyncGenerator<Uint8Array, void, void> {}
 
-/** Does not close the content at the end, so that a caller may stop reading an entry. */
+/** Does not close the content when the caller stops reading it, so that a caller may read only a part of an entry. */
 async function* bytesOf(content: AsyncIterable<unknown>, source: Source): AsyncGenerator<Uint8Array, void, void> {
   const iterator = content[Symbol.asyncIterator]();
   try {

@@ -4,7 +4,7 @@
  * Owns:   the order: probe providers → load and run the original → write the optimised form, with weights laid out for
  *         this CPU in a file that sessions memory-map → run it and compare. Each step is a child process, to contain
  *         crashes and memory peaks. The result is cached under a key of model, options, ONNX Runtime and CPU.
- * Throws: PROVIDER_UNAVAILABLE, ENGINE_LOAD_FAILED, MODEL_TOO_LARGE. If no form can be built, a note says so.
+ * Throws: PROVIDER_UNAVAILABLE, ENGINE_LOAD_FAILED, MODEL_TOO_LARGE. If no form can be built, a note gives the reason.
  */
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -278,7 +278,7 @@ export function whyNotOptimise({
   if (first !== 'CPU' || weightsBytes < fromBytes) return {};
   if (!ran)
     return {
-      note: 'serving the original model, without shared weights: without a run the optimised form cannot be checked',
+      note: 'serving the original model, without shared weights: no run was possible to check the optimised form',
     };
   // Writing the form needs the weights once more than loading does (measured: 3 times their size instead of 2).
   const needBytes = peakBytes + weightsBytes;
@@ -291,9 +291,9 @@ export function whyNotOptimise({
 }
 
 /**
- * Minimum size of weights in the shared file; the first one that works is used. Weights below 1 MiB are stored without
- * padding, so a small one of odd size misaligns the next, and kernels that need aligned memory crash (measured with a
- * convolution net). ONNX Runtime aligns weights from 1 MiB on.
+ * Minimum sizes of weights in the shared file, to be tried in this order; the first size that works is used. Weights
+ * below 1 MiB are stored without padding, so a small weight of odd size misaligns the next weight, and kernels that
+ * need aligned memory crash (measured with a convolution net). ONNX Runtime aligns weights from 1 MiB on.
  */
 const shareFromBytes = [64 * 1024, 1024 * 1024 + 1] as const;
 

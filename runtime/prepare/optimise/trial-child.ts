@@ -6,22 +6,13 @@
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { deserialize, serialize } from 'node:v8';
-import { InferenceSession } from 'onnxruntime-node';
 import { messageOf } from '../../../api/errors.ts';
 import { outputDifference } from './compare-outputs.ts';
 import { trialInputs, type TrialSample } from '../../engine/trial-inputs.ts';
-import { makeTensor, type ArrayOf, type NamedTensors, type TensorType } from '../../engine/tensor.ts';
+import { openSession, runSession, type OrtSession } from '../../engine/ort-session.ts';
+import type { NamedTensors } from '../../engine/tensor.ts';
 import type { TrialMessage, TrialTask } from './trial-messages.ts';
 
-type OrtTensor = {
-  readonly type: string;
-  readonly dims: readonly number[];
-  readonly data: ArrayBufferView<ArrayBuffer> | readonly string[];
-};
-type OrtSession = {
-  run(feeds: object, fetches: readonly string[]): Promise<Readonly<Record<string, OrtTensor>>>;
-  release(): Promise<void>;
-};
 type Made = { readonly sample: TrialSample; readonly outputs: NamedTensors };
 
 async function tryModel(task: TrialTask): Promise<TrialMessage> {
@@ -29,10 +20,7 @@ async function tryModel(task: TrialTask): Promise<TrialMessage> {
   const began = performance.now();
   let session: OrtSession;
   try {
-    session = (await InferenceSession.create(
-      task.graphPath,
-      task.options as InferenceSession.SessionOptions,
-    )) as unknown as OrtSession;
+    session = await openSession(task);
   } catch (error) {
     return { kind: 'failed', why: messageOf(error) };
   }
@@ -93,24 +81,11 @@ async function runOnce(
 ): Promise<{ outputs: NamedTensors } | { why: string }> {
   const inputs = trialInputs(runs?.inputs ?? [], sample);
   if (inputs === undefined) return { why: 'its inputs are too large to generate' };
-  const feeds = Object.fromEntries(
-    Object.entries(inputs).map(([name, { type, dims, data }]) => [name, { type, dims, data, location: 'cpu' }]),
-  );
   try {
-    const results = await session.run(feeds, runs?.outputs ?? []);
-    return { outputs: Object.fromEntries((runs?.outputs ?? []).map((name) => [name, plain(results[name])])) };
+    return { outputs: await runSession(session, inputs, runs?.outputs ?? []) };
   } catch (error) {
     return { why: messageOf(error) };
   }
-}
-
-/** ONNX Runtime returns float16 as a Float16Array; tensors here hold its bits. */
-function plain(tensor: OrtTensor | undefined): NamedTensors[string] {
-  if (tensor === undefined) throw new Error('ONNX Runtime did not return a requested output');
-  const { type, dims, data } = tensor;
-  if (type !== 'float16' || !ArrayBuffer.isView(data))
-    return makeTensor(type as TensorType, dims, data as ArrayOf[TensorType]);
-  return makeTensor('float16', dims, new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2));
 }
 
 /** Resolves when the message was sent: the next step may block this thread for minutes, or end it. */

@@ -10,7 +10,7 @@ import type { DecodeLimits, InferRequest } from './decode.ts';
 import type { EncodedResponse, InferResponse } from './encode.ts';
 
 export type CodecSetup = {
-  /** Scheduling priority below the HTTP thread's, 0 (same) to 19. */
+  /** How far the scheduling priority is below the HTTP thread's priority: 0 (the same) to 19. */
   readonly nice: number;
 };
 

@@ -70,7 +70,7 @@ function jsonOfFloats(values: Float32Array | Float64Array, name: string): string
         'data (parameters: {"binary_data": true})',
     );
   }
-  // join is faster for few values, the native serialiser for many.
+  // join is faster for few values, the native serialiser for many values.
   return values.length <= 1000 ? `[${values.join(',')}]` : JSON.stringify(Array.from(values));
 }
 

@@ -76,7 +76,7 @@ type Where = {
 };
 
 /**
- * The inputs of the revision's golden set, or generated ones. An invalid set gives no inputs; the golden run reports
+ * The inputs of the revision's golden set, or generated inputs. An invalid set gives no inputs; the golden run reports
  * the error.
  */
 async function inputsOf(where: Where): Promise<ProbeInputs> {

@@ -1,8 +1,8 @@
 /**
  * Sends golden inputs to both revisions, one after the other, and pairs their service times.
  *
- * Limits: one probe at a time, at most `perMinute / pods` a minute, at most `loadLimit` of the time of either pod, and
- *         only while no user request waits (besideHeader). Probes are not counted as traffic.
+ * Limits: one probe at a time, at most `perMinute / pods` a minute, at most the share `loadLimit` of the time of each
+ *         of the two pods, and only while no user request waits (besideHeader). Probes are not counted as traffic.
  * Ends:   `run` returns after `stop`, once a probe in progress has ended.
  */
 import { reportedTiers } from '../../../api/tiers.ts';
@@ -99,7 +99,7 @@ export class PairProber {
   }
 
   /**
-   * The order is random: the first request may warm caches for the second, and this should favour neither revision.
+   * The order is random: the first request may warm caches for the second, and this should not favour one revision.
    * @returns the time that each pod spent
    */
   async #probe(question: Question, peer: string, stop: AbortSignal): Promise<Took> {

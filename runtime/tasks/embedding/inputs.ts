@@ -23,7 +23,7 @@ export type FillRules = {
 const parts: Readonly<Record<string, Filler>> = {
   input_ids: ({ id }, { padId }) => id ?? padId,
   attention_mask: ({ id }) => (id === undefined ? 0 : 1),
-  // Type 0 marks the first text of a pair; here every text is alone.
+  // Type 0 marks the first text of a pair. Here, a text is never part of a pair.
   token_type_ids: () => 0,
   position_ids: ({ id, at }, { firstPosition }) =>
     id === undefined && firstPosition > 0 ? firstPosition - 1 : firstPosition + at,
@@ -50,7 +50,7 @@ export function encoderInputs(signature: Signature): EncoderInputs {
   const [fixedLength] = lengths;
   if (lengths.size > 1) throw refuse(`its inputs have different lengths: ${[...lengths].join(', ')}`);
   if (fixedLength !== undefined && !takesMask)
-    throw refuse(`its inputs have ${fixedLength} tokens each, and there is no attention_mask to mark padding`);
+    throw refuse(`its inputs always have ${fixedLength} tokens, but it has no input attention_mask to mark padding`);
   return { specs, takesMask, fixedLength };
 }
 

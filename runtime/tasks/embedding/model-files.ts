@@ -11,7 +11,7 @@ import type { Pooling } from '../../../api/runtime-config.ts';
 import { maxConfigBytes, readJsonObjectIfThere, type JsonObject } from './json-file.ts';
 
 export type ModelFacts = {
-  /** Maximum tokens of a text including special ones, and the file that sets this maximum. */
+  /** Maximum tokens of a text, including special tokens, and the file that sets this maximum. */
   readonly maxTokens: { readonly count: number; readonly file: string } | undefined;
   /** `mixed`: a pooling that this runtime does not support. */
   readonly pooling: Pooling | 'mixed' | undefined;

@@ -1,9 +1,9 @@
 /**
- * Reads requests: short ones on the HTTP thread, long ones on a tokenizer thread.
+ * Reads requests: short requests on the HTTP thread, long requests on a tokenizer thread.
  *
  * Owns:   the tokenizer thread and the choice of thread. Passing a short text to the thread costs more than tokenising
- *         it. Two kinds of tokenizers run only on the thread: one over 4 MiB, so that it is not loaded twice, and one
- *         with its own regular expressions, which may never return.
+ *         it. Two kinds of tokenizers run only on the thread: tokenizers over 4 MiB, so that they are not loaded twice,
+ *         and tokenizers with their own regular expressions, which may never return.
  * Limits: 64 requests and 64 MiB of bodies wait; more are refused with QUEUE_FULL. A thread without an answer for 30 s
  *         is ended with its requests. Every `read` settles: rows, an AppError or the abort's reason.
  */
@@ -184,7 +184,7 @@ export class RequestReader {
       this.#held = undefined;
       for (const job of this.#jobs.keys()) this.#settle(job)?.reject(why);
     });
-    // The server's sockets keep the process alive; this thread must not.
+    // The server's sockets keep the process alive; this thread must not do so.
     worker.unref();
   }
 

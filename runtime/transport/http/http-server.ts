@@ -2,7 +2,8 @@
  * The HTTP sockets: listening, limits per client, and closing without losing a request.
  *
  * Limits: headers within 10 s, a request within 120 s, an answer stalled for at most 60 s, `maxConnections` connections
- *         (lib/connections.ts), 16 requests in progress on each. transfers.ts limits the pace of bodies and answers.
+ *         (lib/connections.ts), 16 requests in progress on each connection. transfers.ts limits the pace of bodies and
+ *         answers.
  * Ends:   quiet() serves until no request arrives any more; close() waits for requests in progress.
  */
 import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -274,7 +275,10 @@ function listenOn(server: Server, address: string, port: number): Promise<void> 
       return reject(
         new AppError(
           'BAD_CONFIG',
-          { where: `address ${address}:${port}`, problem: `cannot listen there: ${error.code ?? error.message}` },
+          {
+            where: `address ${address}:${port}`,
+            problem: `cannot listen on this address: ${error.code ?? error.message}`,
+          },
           { cause: error },
         ),
       );

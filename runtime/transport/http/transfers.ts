@@ -2,7 +2,8 @@
  * The memory budget of all request bodies and answers in transfer, and the pace that clients must keep.
  *
  * Limits: a transfer below `minBytesPerSecond` over `patienceMs` is cut. When the budget is full, transfers below
- *         `crowdedBytesPerSecond` are cut too, slowest first. Large bodies leave a quarter of the budget to small ones.
+ *         `crowdedBytesPerSecond` are cut too, slowest first. Large bodies leave a quarter of the budget to small
+ *         bodies.
  * Ends:   a cut releases the memory at once and notifies the transfer's owner once.
  */
 import { AppError } from '../../../api/errors.ts';
@@ -35,7 +36,7 @@ export type Pace = {
 
 export const usualPace: Pace = { minBytesPerSecond: 1024, patienceMs: 5_000, crowdedBytesPerSecond: 32 * 1024 };
 const lookMs = 1_000;
-/** Bodies up to this size may take all of the budget, others three quarters. */
+/** Bodies up to this size may take all of the budget, larger bodies three quarters. */
 const smallBytes = 256 * 1024;
 const largeShare = 3 / 4;
 

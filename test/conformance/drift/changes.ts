@@ -226,14 +226,16 @@ function mounting(volumes: string): readonly object[] {
 /**
  * For each field of the operator's manager, a changed value and a removal. In atomic lists, this is done for each field
  * of each item.
+ * After a creation the operator's manager also has the fields that the API server set by default.
  */
 export function changesOf(live: Json): readonly Change[] {
-  const entry = live.metadata.managedFields.find(
-    (one: Json) => one.manager === 'onnx-operator' && one.operation === 'Apply',
+  const entries = live.metadata.managedFields.filter(
+    (one: Json) => one.manager === 'onnx-operator' && one.subresource === undefined,
   );
-  return [...leaves(entry.fieldsV1, live, '')]
-    .flatMap((leaf) => [leaf, ...inside(leaf)])
-    .flatMap(({ path, value }) => [
+  return entries
+    .flatMap((entry: Json) => [...leaves(entry.fieldsV1, live, '')])
+    .flatMap((leaf: Leaf) => [leaf, ...inside(leaf)])
+    .flatMap(({ path, value }: Leaf) => [
       ...othersOf(path, value).map((other) => ({
         name: `${live.kind} with ${path} changed`,
         patch: [{ op: 'replace', path, value: other }],

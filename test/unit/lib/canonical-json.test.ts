@@ -1,7 +1,7 @@
 /** Canonical JSON must keep the bytes that it had in the first release, because its hashes name revisions. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { canonicalJson } from '../../../lib/canonical-json.ts';
+import { canonicalJson, goJson } from '../../../lib/canonical-json.ts';
 
 /** The implementation before a library was used. Both must give the same bytes. */
 function reference(value: unknown): string {
@@ -46,4 +46,19 @@ describe('canonicalJson', () => {
     { name: 'writes an absent value as null', value: undefined, want: 'null' },
   ];
   for (const { name, value, want } of rows) it(name, () => assert.equal(canonicalJson(value), want));
+});
+
+describe('goJson', () => {
+  // prettier-ignore
+  const rows: readonly { readonly name: string; readonly value: unknown; readonly text: string }[] = [
+    { name: 'sorts fields at every level', value: { b: { d: 1, c: 2 }, a: [{ f: 1, e: 2 }] },
+      text: '{"a":[{"e":2,"f":1}],"b":{"c":2,"d":1}}' },
+    { name: 'escapes what Go escapes for HTML', value: 'https://x/?a=1&b=<2>',
+      text: String.raw`"https://x/?a=1\u0026b=\u003c2\u003e"` },
+    { name: 'escapes the line separators of JavaScript', value: '\u2028\u2029', text: String.raw`"\u2028\u2029"` },
+  ];
+  for (const { name, value, text } of rows) {
+    it(name, () => assert.equal(goJson(value), text));
+    it(`${name}, and stays the same JSON`, () => assert.deepEqual(JSON.parse(goJson(value)), value));
+  }
 });

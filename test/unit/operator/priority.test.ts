@@ -1,4 +1,4 @@
-/** How urgent a pass is, by the model's status and by what was heard. */
+/** How urgent a pass is, by the model's status and by the event that caused it. */
 import assert from 'node:assert/strict';
 import type { OnnxModel, OnnxModelStatus } from '../../../api/onnxmodel.ts';
 import type { Report } from '../../../api/report.ts';

@@ -154,7 +154,7 @@ class Word {
   mergeNext(): boolean {
     const best = this.#queue.pop();
     if (best === undefined) return false;
-    // Its parts may have been joined to others since it was queued.
+    // The parts of the pair may have been joined to other letters since the pair was queued.
     if (this.#mergeAt(best.at)?.id === best.id) this.#join(best);
     return true;
   }

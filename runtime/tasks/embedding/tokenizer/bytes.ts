@@ -17,7 +17,7 @@ function makeLetters(): readonly string[] {
   });
 }
 
-/** The text's UTF-8 bytes, one letter each. */
+/** The text's UTF-8 bytes, each as one letter. */
 export function byteLetters(text: string): string {
   let result = '';
   for (const byte of Buffer.from(text, 'utf8')) result += letters[byte] ?? '';

@@ -16,7 +16,7 @@ export type TextPiece = {
 export type Splitter = {
   readonly pattern: RegExp;
   readonly behaviour: Behaviour;
-  /** True: the matches are treated as the text between matches, and the reverse. */ readonly invert: boolean;
+  /** True: matches count as text between matches, and that text as matches. */ readonly invert: boolean;
 };
 
 type Span = { start: number; end: number; match: boolean };

@@ -112,8 +112,8 @@ describe('replay', () => {
       assert.match(
         table.text,
         code === 0
-          ? /p95 passes: at most \+[0-9]+% by [0-9,]+ paired probes \(no live traffic needed\)/
-          : /^Fail at .*: p95 fails: at least \+[0-9]+% by/m,
+          ? /p95 passes: increase at most \+[0-9]+%, from [0-9,]+ paired probes \(no live traffic needed\)/
+          : /^Fail at .*: p95 fails: increase at least \+[0-9]+%, from/m,
       );
     });
   }
@@ -443,7 +443,7 @@ describe('the gates of a manifest', () => {
     { name: 'a quantile of one', rollout: '{gates: {latency: [{name: a, quantile: "1", max: 1s}]}}',
       says: /latency\[0\]\.quantile: '1' is not a number above 0 and below 1/ },
     { name: 'both limits', rollout: '{gates: {latency: [{name: a, quantile: "0.5", max: 1s, maxIncrease: 5%}]}}',
-      says: /latency\[0\]: needs either max or maxIncrease/ },
+      says: /latency\[0\]: must have either max or maxIncrease/ },
     { name: 'a limit that is not a duration', rollout:
         '{gates: {latency: [{name: a, quantile: "0.5", max: fast}]}}', says: /'fast' is not a duration/ },
     { name: 'an unknown gate', rollout: '{gates: {latencies: []}}', says: /gates\.latencies: unknown field/ },
@@ -451,7 +451,7 @@ describe('the gates of a manifest', () => {
       says: /steps\[0\]\.analyze\.require: is "Maybe", expected NoFail or Pass/ },
     { name: 'a minDetectable below the limit',
       rollout: '{gates: {latency: [{name: a, quantile: "0.5", maxIncrease: 15%, minDetectable: 10%}]}}',
-      says: /latency\[0\]\.minDetectable: '10%' is less than maxIncrease/ },
+      says: /latency\[0\]\.minDetectable: '10%' must be at least maxIncrease/ },
     { name: 'a minDetectable without a limit', rollout: '{gates: {errors: {minDetectable: 5%}}}',
       says: /errors\.minDetectable: requires maxIncrease/ },
     { name: 'an eachClass that is text', rollout:

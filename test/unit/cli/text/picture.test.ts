@@ -102,7 +102,7 @@ describe('the status page of a model', () => {
     const text = pictureText(picture, { now });
     assert.match(text, /^ {2}pinned +aaaaaaaaaa, until "unpin"$/m);
     assert.match(text, /^ {2}paused +spec\.rollout\.paused holds the next rollout, until "resume"$/m);
-    assert.match(text, /^ {2}not proven +aaaaaaaaaa \(Forced\): spec\.rollout\.promoteRevision names it/m);
+    assert.match(text, /^ {2}not proven +aaaaaaaaaa \(Forced\): remaining checks, steps and gates skipped/m);
     assert.match(pictureText(picture, { now }, 'live'), /pinned/);
   });
 

@@ -175,7 +175,7 @@ describe('the status page of a rollout', () => {
   }
 
   it('shows the verdict of pairs below a gate', () => {
-    const message = 'p95 passes: at most +19% by 310 paired probes (no live traffic needed)';
+    const message = 'p95 passes: increase at most +19%, from 310 paired probes (no live traffic needed)';
     const [p95] = gates;
     const paired = {
       ...p95!,

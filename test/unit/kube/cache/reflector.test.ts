@@ -252,6 +252,21 @@ describe('Reflector', () => {
     assert.equal(keeping.reflector.cache.get('default/m')?.metadata.managedFields?.length, 1);
   });
 
+  it('gives the transform the stored object of that name, if there is one', async () => {
+    const versions: (string | undefined)[] = [];
+    const { kube, reflector } = await start((k) => k.put(things, thing('m', '1')), {
+      transform: (one, before) => {
+        versions.push(before?.metadata.resourceVersion);
+        return one;
+      },
+    });
+    const first = reflector.cache.get('default/m')?.metadata.resourceVersion;
+    versions.length = 0;
+    kube.put(things, thing('m', '2'));
+    await settle();
+    assert.deepEqual(versions, [first]);
+  });
+
   it('keeps an object whole when the transform throws', async () => {
     const { reflector } = await start(() => {}, {
       transform: () => {

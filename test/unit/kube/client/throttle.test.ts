@@ -11,7 +11,7 @@ function world(limits?: ThrottleLimits): World {
   return { clock, throttle: new Throttle(clock, limits), sentAtMs: [] };
 }
 
-/** Begins requests, which record the time at which they may be sent. */
+/** Begins requests. Each records the time at which it may be sent. */
 async function begin({ clock, throttle, sentAtMs }: World, times: number, mostMs = 10_000): Promise<void> {
   const never = new AbortController().signal;
   await Promise.all(

@@ -1,4 +1,4 @@
-/** The order of waiting keys: priority, namespaces in turn, and age. */
+/** The order of waiting keys: by priority, by namespaces in turn, and by age. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { agedMs, FairQueue, moreUrgent, priorities, type Priority } from '../../../../kube/controller/fair-queue.ts';
@@ -11,7 +11,7 @@ function filled(adds: readonly Add[], nowMs = 0): FairQueue {
   return queue;
 }
 
-/** All keys in their order, taken at one moment. */
+/** All keys in the order in which they are taken, at one moment. */
 function drained(queue: FairQueue, nowMs = 0): readonly string[] {
   const keys: string[] = [];
   for (let key = queue.take(nowMs); key !== undefined; key = queue.take(nowMs)) keys.push(key);
@@ -153,7 +153,7 @@ describe('FairQueue', () => {
         );
         for (const [level] of priorities.entries()) {
           const namespaces = order.filter((_, i) => levels[i] === level).map((key) => key.split('/')[0] ?? '');
-          // Between two turns of a namespace no other one has two.
+          // Between two turns of one namespace, every other namespace has at most one turn.
           namespaces.forEach((namespace, i) => {
             const next = namespaces.indexOf(namespace, i + 1);
             const between = namespaces.slice(i + 1, next < 0 ? i + 1 : next);
@@ -170,7 +170,7 @@ describe('FairQueue', () => {
       fc.property(anyAdds, fc.integer({ min: 1, max: 50 }), (adds, msPerTurn) => {
         const queue = filled(adds);
         const left = new Set(adds.map(([key]) => key));
-        // A key with n older ones before it: the time of ageing, then 4(n + 1) turns.
+        // The longest wait of a key behind n older keys: the time of ageing, then 4(n + 1) turns.
         const mostTurns = Math.ceil(agedMs / msPerTurn) + 4 * left.size;
         for (let turn = 1; turn <= mostTurns; turn += 1) {
           for (let i = 0; i < 2; i += 1) queue.add(`flood-${i}/${turn}`, 'urgent', turn * msPerTurn);

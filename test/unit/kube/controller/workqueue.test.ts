@@ -12,7 +12,7 @@ type World = {
   readonly metric: (line: string) => Promise<number>;
 };
 
-/** A queue, and a taker that records keys and holds them until told. */
+/** A queue, and a taker that records the keys and holds them until the test releases them. */
 function world(priorityOf?: (key: string) => Priority): World {
   const clock = new HandClock();
   const registry = createRegistry();

@@ -108,7 +108,7 @@ describe('the minDetectable of a gate', () => {
   // prettier-ignore
   const bad: readonly (readonly [string, Parameters<typeof planOf>[0], RegExp])[] = [
     ['when it is less than the limit', { latency: latency({ minDetectable: '10%' }) },
-      /latency\[0\]\.minDetectable: '10%' is less than maxIncrease/],
+      /latency\[0\]\.minDetectable: '10%' must be at least maxIncrease/],
     ['beside a limit in milliseconds', { latency: [
         { name: 'a', quantile: '0.5', max: '1s', minDetectable: '10%' }] }, /minDetectable: requires maxIncrease/],
     ['for errors without maxIncrease', { errors: { max: '1%',

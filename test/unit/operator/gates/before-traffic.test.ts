@@ -171,9 +171,9 @@ const rows: readonly Row[] = [
       pods: [pod(undefined, uses(['CUDA', 1]))] }, verdict: 'Pass', reason: 'ChecksPassed', says: /^all checks/ },
 
   { it: 'waits for a golden run that has not started', candidate: { record: record(all), pods: [pod(undefined)] },
-    verdict: 'Waiting', reason: 'GoldenWaiting', says: /pod-1 has not started the run/ },
+    verdict: 'Waiting', reason: 'GoldenWaiting', says: /pod-1 has not started the golden run/ },
   { it: 'does not accept the result of another set', candidate: { record: record(all), pods: [pod({ id: 'set-0' })] },
-    verdict: 'Waiting', reason: 'GoldenWaiting', says: /has not started the run/ },
+    verdict: 'Waiting', reason: 'GoldenWaiting', says: /has not started the golden run/ },
   { it: 'reports the progress of the golden run', candidate: { record: record(all),
       pods: [pod({ state: 'Running', done: 12, score: null })] }, verdict: 'Waiting',
     reason: 'GoldenWaiting', says: /^golden set: pod pod-1 has run 12 of 32 cases$/ },

@@ -118,7 +118,8 @@ describe('the sentence of a gate is', () => {
       'p95 undecided: +4.1% (-6% to +13%, allowed 15%), at least 900 more requests needed, 5 min or longer at the ' +
         'present rate'],
     [openQuestion(p95, { ...open, neededRange: [null, null], perMinute: 220 }),
-      'p95 undecided: +4.1% (-6% to +13%, allowed 15%), more requests cannot decide it at this estimate'],
+      'p95 undecided: +4.1% (-6% to +13%, allowed 15%), more requests will not decide the gate if the ' +
+        'estimate stays the same'],
     [openQuestion(p95, { ...open, neededRange: [30, 51], perMinute: 220, later: { inMinutes: 6.3, toShow: 0.387 } }),
       'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 30 to 51 more requests needed, 1 min at the present ' +
         'rate; in 6 min an upper bound of +39% is enough for a Pass'],
@@ -143,7 +144,8 @@ describe('the sentence of a gate is', () => {
     [openQuestion(p95, { ...open, reason: 'OneWindow', requestsStillNeeded: null }),
       'p95 undecided: +4.1% (-6% to +13%, allowed 15%), the verdict depends on a few outlier seconds; check manually'],
     [openQuestion(p95, { ...open, requestsStillNeeded: null }),
-      'p95 undecided: +4.1% (-6% to +13%, allowed 15%), more requests cannot decide it at this estimate'],
+      'p95 undecided: +4.1% (-6% to +13%, allowed 15%), more requests will not decide the gate if the ' +
+        'estimate stays the same'],
     [openQuestion(p95, { ...open, lower: null, upper: null }),
       'p95 undecided: +4.1% (no bounds yet, allowed 15%), about 910 more requests needed'],
     [openQuestion(p95, { ...open, reason: 'TooFewRequests', candidateRequests: 12, estimate: null }),
@@ -182,15 +184,16 @@ describe('the sentence of a gate is', () => {
         requests: { candidate: 120, stable: 340 }, alone: false, measured: true, worst: far }),
       'no gate fails; p95 is undecided at +1438% (allowed 15%) after 120 requests of the candidate ' +
         'and 340 of stable'],
-    [pairedWords('p95', probed), 'p95 passes: at most +19% by 310 paired probes (no live traffic needed)'],
+    [pairedWords('p95', probed), 'p95 passes: increase at most +19%, from 310 paired probes (no live traffic needed)'],
     [failure(p95, { ...slow, paired: slowPairs }),
-      'p95 fails: at least +21% by 41 paired replays and 310 paired probes (no live traffic needed), allowed 15%'],
+      'p95 fails: increase at least +21%, from 41 paired replays and 310 paired probes (no live traffic ' +
+        'needed), allowed 15%'],
     [openQuestion(p95, { ...open, candidateRequests: 1, reason: 'TooFewRequests', estimate: null, paired: openPairs }),
-      'p95 undecided: 1 request of the candidate and 11,020 of stable are too few; p95 undecided by 1 paired ' +
+      'p95 undecided: 1 request of the candidate and 11,020 of stable are too few; p95 undecided from 1 paired ' +
         'shadowed request: +2% (-11% to unknown)'],
     [openQuestion(p95, { ...open, paired: { ...openPairs, estimate: null, lower: null } }),
       'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 910 more requests needed; 1 paired shadowed ' +
-        'request: too few'],
+        'request: too few for a verdict'],
     [progress({ require: 'NoFail', step: 'Done', minRequests: 20, requests: { candidate: 33, stable: 2011 },
         alone: false, measured: true, pairs: '310 paired probes' }),
       'no gate fails after 33 requests of the candidate and 2,011 of stable, with 310 paired probes'],
@@ -244,7 +247,8 @@ describe('a gate in the status', () => {
       estimate: '+52%',
       lower: '+21%',
       upper: '+90%',
-      message: 'p95 fails: at least +21% by 41 paired replays and 310 paired probes (no live traffic needed)',
+      message:
+        'p95 fails: increase at least +21%, from 41 paired replays and 310 paired probes (no live traffic needed)',
     });
     const { stillNeeded, toShow, ofClass, worstClass } = gateStatus({
       ...open,

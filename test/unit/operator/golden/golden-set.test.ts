@@ -6,12 +6,12 @@ import assert from 'node:assert/strict';
 import { labels, paths } from '../../../../api/names.ts';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
 import type { GoldenConfig, RuntimeConfig } from '../../../../api/runtime-config.ts';
-import { silentLogger } from '../../../../lib/log.ts';
 import { goldenLimitBytes } from '../../../../operator/golden/golden-set.ts';
 import type { ConfigMap } from '../../../../kube/kinds.ts';
 import { statusError } from '../../../../kube/client/kube-error.ts';
-import { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
+import type { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
 import { FakeCluster } from '../../../support/fake-cluster.ts';
+import { operatorOf } from '../../../support/operator-of.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
 type Gate = NonNullable<NonNullable<NonNullable<OnnxModelSpec['rollout']>['gates']>['golden']>;
@@ -39,16 +39,7 @@ class World {
       }
       return cluster.client.get(type, name, options);
     };
-    return new Reconciler({
-      client: { ...cluster.client, get },
-      caches: cluster.caches,
-      reports: (uid) => cluster.reportOf(uid),
-      clock: cluster.clock,
-      logger: silentLogger,
-      settings: { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' },
-      announce: () => {},
-      follow: () => {},
-    });
+    return operatorOf(cluster, { client: { ...cluster.client, get } });
   }
 
   apply(
@@ -201,7 +192,7 @@ describe('a golden set', () => {
   const troubles: readonly { readonly of: string; readonly content?: Pick<ConfigMap, 'data' | 'binaryData'>;
     readonly failing?: Error; readonly golden?: Gate; readonly says: RegExp }[] = [
     { of: 'a missing ConfigMap', says:
-        /^Preparing GoldenSetMissing: .*golden set: there is no ConfigMap set in namespace ml/ },
+        /^Preparing GoldenSetMissing: .*golden set: ConfigMap set does not exist in namespace ml/ },
     { of: 'an empty ConfigMap', content: {}, says:
         /GoldenSetMissing: .*ConfigMap set must contain one key, or .* golden\.jsonl or golden\.bin \(found: none\)/ },
     { of: 'a ConfigMap with several keys of other names', content: { data: { a: '1', b: '2' } },

@@ -1,19 +1,18 @@
 /** Writes, reverts and deletions of the HTTPRoute in a pass, and the condition RouteReady. */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
-import { silentLogger } from '../../../../lib/log.ts';
 import { apply, type Applied } from '../../../../operator/reconcile/apply.ts';
 import { claimsOf } from '../../../../operator/reconcile/conditions.ts';
 import type { HttpRoute } from '../../../../kube/kinds.ts';
 import { observe } from '../../../../operator/see/observe.ts';
 import type { Caches } from '../../../../operator/see/seen.ts';
-import { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
 import type { TypePresence } from '../../../../kube/cache/optional-watch.ts';
 import { RecentWrites } from '../../../../operator/reconcile/recent-writes.ts';
 import { desiredState } from '../../../../operator/reconcile/desired-state.ts';
 import type { Decision, TrafficSeen } from '../../../../operator/rollout/state.ts';
 import { TrafficMemory } from '../../../../operator/traffic/traffic-memory.ts';
 import { FakeCluster } from '../../../support/fake-cluster.ts';
+import { operatorOf, operatorSettings } from '../../../support/operator-of.ts';
 import { given } from '../../../support/given.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
@@ -31,7 +30,6 @@ const share = (weight: number): Decision => ({
   run: [...rest.run, { revision: b, replicas: 1 }],
   canary: { revision: b, weight },
 });
-const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
 
 class Stage {
   readonly clock = new HandClock();
@@ -46,7 +44,7 @@ class Stage {
 
   async pass(decision: Decision): Promise<Applied> {
     const caches: Caches = { ...this.cluster.caches, gatewayApi: this.gatewayApi };
-    const seen = observe('ml/ranker', caches, settings);
+    const seen = observe('ml/ranker', caches, operatorSettings);
     assert.ok(seen);
     await this.clock.advance(6_000);
     const hands = {
@@ -117,16 +115,7 @@ describe('a pass with router HTTPRoute', () => {
   it('announces each change of weights by another writer once, as WeightDrift', async () => {
     const stage = new Stage();
     const said: string[] = [];
-    const reconciler = new Reconciler({
-      client: stage.cluster.client,
-      caches: stage.cluster.caches,
-      reports: (uid) => stage.cluster.reportOf(uid),
-      clock: stage.clock,
-      logger: silentLogger,
-      settings,
-      announce: (_model, { reason }) => said.push(reason),
-      follow: () => {},
-    });
+    const reconciler = operatorOf(stage.cluster, { announce: (_model, { reason }) => said.push(reason) });
     const passes = async (seconds: number): Promise<void> => {
       for (let s = 0; s < seconds; s += 5) {
         stage.cluster.tick();
@@ -171,18 +160,18 @@ describe('RouteReady', () => {
   const rows: readonly { name: string; router?: 'HTTPRoute'; decision: Decision;
     traffic: Omit<TrafficSeen, 'reverts'> | undefined; want: string }[] = [
     { name: 'is False before a revision serves', decision: rest, traffic: undefined,
-      want: 'False RouteMoving: there is no entry Service yet' },
+      want: 'False RouteMoving: the entry Service does not exist yet' },
     { name: 'is True when the entry Service selects the decided revision', decision: rest,
-      traffic: { shares: { [a]: 100 } }, want: `True Selected: the entry Service gives ${a} 100%` },
+      traffic: { shares: { [a]: 100 } }, want: `True Selected: the entry Service sends 100% to ${a}` },
     { name: 'is False while another revision has traffic', decision: rest, traffic: { shares: { [b]: 100 } },
-      want: `False RouteMoving: traffic is moving to the decided shares; currently: ${b} 100%` },
+      want: `False RouteMoving: traffic is moving to the decided shares; currently: 100% to ${b}` },
     { name: 'is True with any share by pods', decision: share(5), traffic: { shares: { [a]: 75, [b]: 25 } },
-      want: `True Shared: the entry Service gives ${a} 75%, ${b} 25%` },
+      want: `True Shared: the entry Service sends 75% to ${a}, 25% to ${b}` },
     { name: 'is True with the exact weight of a route', router: 'HTTPRoute', decision: share(5),
-      traffic: { shares: { [a]: 95, [b]: 5 } }, want: `True Shared: the HTTPRoute gives ${a} 95%, ${b} 5%` },
+      traffic: { shares: { [a]: 95, [b]: 5 } }, want: `True Shared: the HTTPRoute sends 95% to ${a}, 5% to ${b}` },
     { name: 'is False with another weight of a route', router: 'HTTPRoute',
       decision: share(5), traffic: { shares: { [a]: 75, [b]: 25 } },
-      want: `False RouteMoving: traffic is moving to the decided shares; currently: ${a} 75%, ${b} 25%` },
+      want: `False RouteMoving: traffic is moving to the decided shares; currently: 75% to ${a}, 25% to ${b}` },
     { name: 'names what to install', router: 'HTTPRoute', decision: rest,
       traffic: { shares: undefined, reason: 'GatewayApiMissing',
         problem: 'install it' }, want: 'False GatewayApiMissing: install it' },
@@ -192,7 +181,7 @@ describe('RouteReady', () => {
   ];
   for (const { name, router, decision, traffic, want } of rows) {
     it(name, () => {
-      const seen = observe('ml/ranker', new Stage(router === undefined ? {} : routed).cluster.caches, settings);
+      const seen = observe('ml/ranker', new Stage(router === undefined ? {} : routed).cluster.caches, operatorSettings);
       assert.ok(seen);
       const claims = claimsOf({
         decision,

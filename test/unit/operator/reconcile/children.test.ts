@@ -4,12 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
-import { silentLogger } from '../../../../lib/log.ts';
 import { statusError } from '../../../../kube/client/kube-error.ts';
 import type { KubeObject } from '../../../../api/kube-object.ts';
-import { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
+import type { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
 import { canonicalJson } from '../../../../lib/canonical-json.ts';
 import { FakeCluster } from '../../../support/fake-cluster.ts';
+import { operatorOf } from '../../../support/operator-of.ts';
 import { given } from '../../../support/given.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
@@ -91,17 +91,7 @@ class Stage {
         return this.cluster.client.get(...args);
       },
     } as typeof this.cluster.client;
-    const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
-    return new Reconciler({
-      client,
-      caches: this.cluster.caches,
-      reports: (uid) => this.cluster.reportOf(uid),
-      clock: this.clock,
-      logger: silentLogger,
-      settings,
-      announce: () => {},
-      follow: () => {},
-    });
+    return operatorOf(this.cluster, { client });
   }
 }
 
@@ -338,13 +328,18 @@ describe('an answer of the API server that differs from the manifest', () => {
     stage.cluster.put(given.spec({ memory: { limit: '512Mi' } }));
     const rounded = (object: Stored): Stored =>
       object.kind === 'Deployment' ? { ...object, spec: { ...withLess(object['spec']), minReadySeconds: 1 } } : object;
-    const { apply } = stage.cluster.client;
-    Object.assign(stage.cluster.client, {
-      apply: async (...args: Parameters<typeof apply>) => {
-        const answer = rounded((await apply(...args)) as unknown as Stored);
+    const changing =
+      <A extends readonly never[]>(write: (...args: A) => Promise<unknown>) =>
+      async (...args: A): Promise<Stored> => {
+        const answer = rounded((await write(...args)) as Stored);
         stage.cluster.objects.set(keyOf(answer), answer);
         return answer;
-      },
+      };
+    const { apply, create, mergePatch } = stage.cluster.client;
+    Object.assign(stage.cluster.client, {
+      apply: changing(apply as never),
+      create: changing(create as never),
+      mergePatch: changing(mergePatch as never),
     });
     stage.restart();
     await stage.live(14);

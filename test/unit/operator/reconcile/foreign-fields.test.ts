@@ -1,12 +1,7 @@
 /** Which fields of other managers are kept, removed, or compared again. */
 import assert from 'node:assert/strict';
 import type { KubeObject } from '../../../../api/kube-object.ts';
-import {
-  foreignFieldsOf,
-  foreignText,
-  keepForeignEntries,
-  repairPatch,
-} from '../../../../operator/reconcile/foreign-fields.ts';
+import { foreignFieldsOf, foreignText, repairPatch } from '../../../../operator/reconcile/foreign-fields.ts';
 import type { Manifest } from '../../../../operator/resources/objects.ts';
 
 const metadata = { name: 'm', namespace: 'ml', labels: {}, ownerReferences: [] };
@@ -86,7 +81,7 @@ const rows: readonly Row[] = [
 describe('fields of other managers', () => {
   for (const { name, manifest = service, live, takeOut = [], kept = [], shared = [] } of rows) {
     it(name, () => {
-      const found = foreignFieldsOf(manifest, keepForeignEntries(live));
+      const found = foreignFieldsOf(manifest, live);
       assert.deepEqual(
         [found.takeOut.map(foreignText), found.kept.map(foreignText), found.shared.map(foreignText)],
         [takeOut, kept, shared],
@@ -100,14 +95,5 @@ describe('fields of other managers', () => {
       metadata: { uid: 'u', resourceVersion: '7' },
       spec: { ports: [{ name: 'http', port: 8080, protocol: 'TCP', targetPort: 8080 }] },
     });
-  });
-
-  it('are the only managedFields that a cache keeps', () => {
-    const live = written(service, ports(port(8080, 'http')), {});
-    const ours = {
-      ...live,
-      metadata: { ...live.metadata, managedFields: (live.metadata.managedFields ?? []).slice(0, 1) },
-    };
-    assert.equal('managedFields' in keepForeignEntries(ours).metadata, false);
   });
 });

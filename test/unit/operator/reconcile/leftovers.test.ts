@@ -17,9 +17,9 @@ import { TrafficMemory } from '../../../../operator/traffic/traffic-memory.ts';
 import { FakeCluster } from '../../../support/fake-cluster.ts';
 import { given } from '../../../support/given.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
+import { operatorSettings } from '../../../support/operator-of.ts';
 
 const old = 'aaaaaaaaaa';
-const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
 const owner = {
   apiVersion: 'onnx-operator.dev/v1alpha1',
   kind: 'OnnxModel',
@@ -43,7 +43,7 @@ class Stage {
 
   /** The caches of the cluster. */
   get seen(): Seen {
-    return observe('ml/ranker', this.cluster.caches, settings) ?? assert.fail('no model');
+    return observe('ml/ranker', this.cluster.caches, operatorSettings) ?? assert.fail('no model');
   }
 
   get deleted(): ReadonlySet<string> {

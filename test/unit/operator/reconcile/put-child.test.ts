@@ -2,12 +2,10 @@
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import { annotations, fieldManager, labels } from '../../../../api/names.ts';
-import type { KubeClient } from '../../../../kube/client/kube-client.ts';
-import { statusError } from '../../../../kube/client/kube-error.ts';
 import type { KubeObject } from '../../../../api/kube-object.ts';
 import { stamped } from '../../../../operator/reconcile/drift.ts';
-import { controllerRevisions } from '../../../../kube/kinds.ts';
-import { putChild, type PutDeps } from '../../../../operator/reconcile/put-child.ts';
+import { controllerRevisions, services } from '../../../../kube/kinds.ts';
+import { putChild } from '../../../../operator/reconcile/put-child.ts';
 import { RecentWrites } from '../../../../operator/reconcile/recent-writes.ts';
 import type { Manifest } from '../../../../operator/resources/objects.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
@@ -33,26 +31,16 @@ const manifest = stamped({
   spec: { selector: { app: 'x' } },
 } as unknown as Manifest);
 
-/** @param found metadata of the object with that name in the API server */
+/** @param found the object that the API server has under the name. @returns the requests that reached it */
 async function put(found: Partial<KubeObject['metadata']> | undefined): Promise<readonly string[]> {
-  const writes: string[] = [];
-  const client = {
-    get: async () => {
-      if (found === undefined) throw statusError({ status: 404, reason: 'NotFound', message: 'not found' });
-      return {
-        apiVersion: 'v1',
-        kind: 'Service',
-        metadata: { name: 'ranker', namespace: 'ml', uid: 'u', resourceVersion: '1', ...found },
-      };
-    },
-    apply: async (_type: unknown, object: KubeObject) => {
-      writes.push(`apply ${object.metadata.name}`);
-      return { ...object, metadata: { ...object.metadata, uid: 'u', resourceVersion: '2' } };
-    },
-  } as unknown as KubeClient;
-  const hands: PutDeps = { client, call: {}, recent: new RecentWrites(), clock: new HandClock() };
-  await putChild(hands, manifest, undefined);
-  return writes;
+  const client = new MemoryKube();
+  if (found !== undefined) {
+    const object = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'ranker', namespace: 'ml', ...found } };
+    await client.create(services, object as never);
+  }
+  const before = client.writes.length;
+  await putChild({ client, call: {}, recent: new RecentWrites(), clock: new HandClock() }, manifest, undefined);
+  return client.writes.slice(before).map((write) => write.split(' ')[0] ?? '');
 }
 
 describe('putChild, of a child that is not in the cache', () => {
@@ -62,25 +50,85 @@ describe('putChild, of a child that is not in the cache', () => {
   };
   // prettier-ignore
   const rows: readonly { readonly name: string;
-    readonly found: Partial<KubeObject['metadata']> | undefined; readonly isWritten: boolean }[] = [
-    { name: 'creates it if it does not exist', found: undefined, isWritten: true },
-    { name: 'writes a child that the model owns', found: { ownerReferences: [owner] }, isWritten: true },
+    readonly found: Partial<KubeObject['metadata']> | undefined; readonly requests?: readonly string[] }[] = [
+    { name: 'creates it if it does not exist, in one request', found: undefined, requests: ['create'] },
+    { name: 'writes a child that the model owns', found: { ownerReferences: [owner] },
+      requests: ['create', 'apply'] },
     { name: 'adopts an object of the operator that has no owner',
-      found: { ...marks, ownerReferences: [] }, isWritten: true },
-    { name: 'does not write an ownerless object of another creator', found: { ownerReferences: [] }, isWritten: false },
+      found: { ...marks, ownerReferences: [] }, requests: ['create', 'apply'] },
+    { name: 'does not write an ownerless object of another creator', found: { ownerReferences: [] } },
     { name: 'does not write an orphan of another model',
       found: { ...marks, labels: { ...marks.labels, [labels.model]: 'other' },
-        ownerReferences: [] }, isWritten: false },
+        ownerReferences: [] } },
     { name: 'does not write a child of a deleted model of the same name',
-      found: { ...marks, ownerReferences: [{ ...owner, uid: 'uid-before' }] }, isWritten: false },
+      found: { ...marks, ownerReferences: [{ ...owner, uid: 'uid-before' }] } },
   ];
-  for (const { name, found, isWritten } of rows) {
+  for (const { name, found, requests } of rows) {
     it(name, async () => {
-      if (isWritten) assert.deepEqual(await put(found), ['apply ranker']);
+      if (requests !== undefined) assert.deepEqual(await put(found), requests);
       else
         await assert.rejects(put(found), (error: unknown) => error instanceof AppError && error.code === 'NAME_TAKEN');
     });
   }
+});
+
+describe('putChild, of a child that changes', () => {
+  const changed = (spec: object): Manifest => stamped({ ...manifest, spec } as unknown as Manifest);
+  const ours = (operation: string, fieldsV1: object): object => ({
+    manager: fieldManager,
+    operation,
+    apiVersion: 'v1',
+    fieldsType: 'FieldsV1',
+    fieldsV1,
+  });
+
+  class Stage {
+    readonly client = new MemoryKube();
+    recent = new RecentWrites();
+
+    async put(wanted: Manifest, known?: KubeObject): Promise<readonly string[]> {
+      const before = this.client.writes.length;
+      await putChild({ client: this.client, call: {}, recent: this.recent, clock: new HandClock() }, wanted, known);
+      return this.client.writes.slice(before).map((write) => write.split(' ')[0] ?? '');
+    }
+
+    live(): Promise<KubeObject & { readonly spec?: unknown }> {
+      return this.client.get(services, { name: 'ranker', namespace: 'ml' });
+    }
+
+    /** As the API server records a creation. */
+    async own(...entries: readonly object[]): Promise<KubeObject> {
+      const live = await this.live();
+      return this.client.put(services, { ...live, metadata: { ...live.metadata, managedFields: entries } } as never);
+    }
+  }
+
+  it('patches it where only values differ, whatever its version has become', async () => {
+    const stage = new Stage();
+    await stage.put(manifest);
+    const cached = await stage.live();
+    await stage.own(ours('Update', { 'f:spec': {} }));
+    assert.deepEqual(await stage.put(changed({ selector: { app: 'y' } }), cached), ['mergePatch']);
+    assert.deepEqual((await stage.live()).spec, { selector: { app: 'y' } });
+  });
+
+  it('applies it where a field of ours must go, after our entries became those of an apply', async () => {
+    const stage = new Stage();
+    await stage.put(changed({ selector: { app: 'x' }, type: 'ClusterIP' }));
+    const cached = await stage.own(
+      ours('Update', { 'f:spec': { 'f:type': {} } }),
+      ours('Apply', { 'f:spec': { 'f:selector': {} } }),
+    );
+    assert.deepEqual(await stage.put(manifest, cached), ['mergePatch', 'apply']);
+  });
+
+  it('applies it where another process wrote it last', async () => {
+    const stage = new Stage();
+    await stage.put(manifest);
+    const cached = await stage.own(ours('Apply', { 'f:spec': {} }));
+    stage.recent = new RecentWrites();
+    assert.deepEqual(await stage.put(changed({ selector: { app: 'y' } }), cached), ['apply']);
+  });
 });
 
 describe('the ControllerRevision that is not in the cache', () => {

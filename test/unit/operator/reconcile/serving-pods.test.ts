@@ -14,6 +14,7 @@ import { TrafficMemory } from '../../../../operator/traffic/traffic-memory.ts';
 import { FakeCluster } from '../../../support/fake-cluster.ts';
 import { given } from '../../../support/given.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
+import { operatorSettings } from '../../../support/operator-of.ts';
 
 const [a, b, c] = ['aaaaaaaaaa', 'bbbbbbbbbb', 'cccccccccc'] as const;
 const counts: Readonly<Record<Revision, number>> = { [a]: 3, [b]: 1, [c]: 2 };
@@ -29,7 +30,6 @@ const share = (serve: Revision, canary: Revision): Decision => ({
   ...rest(serve),
   canary: { revision: canary, weight: 25 },
 });
-const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
 
 /** Consecutive decisions of a rollout, and the seconds that each lasts. */
 const course: readonly { readonly decision: Decision; readonly seconds: number }[] = [
@@ -97,7 +97,7 @@ class Stage {
   }
 
   see(): Seen {
-    const seen = observe('ml/ranker', this.cluster.caches, settings);
+    const seen = observe('ml/ranker', this.cluster.caches, operatorSettings);
     assert.ok(seen);
     return seen;
   }

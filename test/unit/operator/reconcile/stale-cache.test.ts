@@ -1,10 +1,10 @@
 /** A pass does not decide on a cache that is older than the operator's last status write. */
 import assert from 'node:assert/strict';
 import type { OnnxModel } from '../../../../api/onnxmodel.ts';
-import { silentLogger } from '../../../../lib/log.ts';
 import type { Caches } from '../../../../operator/see/seen.ts';
-import { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
+import type { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
 import { FakeCluster } from '../../../support/fake-cluster.ts';
+import { operatorOf } from '../../../support/operator-of.ts';
 import { given } from '../../../support/given.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
@@ -18,17 +18,7 @@ class Stage {
   constructor() {
     this.cluster.put(given.spec());
     const caches: Caches = { ...this.cluster.caches, model: (key) => this.shown ?? this.cluster.caches.model(key) };
-    const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
-    this.#operator = new Reconciler({
-      client: this.cluster.client,
-      caches,
-      reports: () => undefined,
-      clock: this.clock,
-      logger: silentLogger,
-      settings,
-      announce: () => {},
-      follow: () => {},
-    });
+    this.#operator = operatorOf(this.cluster, { caches, reports: () => undefined });
   }
 
   get model(): OnnxModel {

@@ -7,13 +7,13 @@ import type { Logger } from '../../../../lib/log.ts';
 import type { ConfigMap } from '../../../../kube/kinds.ts';
 import { observe } from '../../../../operator/see/observe.ts';
 import type { Caches } from '../../../../operator/see/seen.ts';
-import { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
+import type { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
 import { Tokens } from '../../../../operator/reconcile/tokens.ts';
 import { FakeCluster } from '../../../support/fake-cluster.ts';
+import { operatorOf, operatorSettings } from '../../../support/operator-of.ts';
 import { given } from '../../../support/given.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
-const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
 const quality = { sampleRate: '5%', metric: 'Cosine', min: '0.98' } as const;
 
 class Stage {
@@ -37,16 +37,7 @@ class Stage {
       configMaps: () => (this.isBehind ? [] : this.cluster.caches.configMaps('ml/ranker')),
       controllerRevisions: () => (this.isBehind ? [] : this.cluster.caches.controllerRevisions('ml/ranker')),
     };
-    return new Reconciler({
-      client: this.cluster.client,
-      caches,
-      reports: () => undefined,
-      clock: this.clock,
-      logger,
-      settings,
-      announce: note,
-      follow: () => {},
-    });
+    return operatorOf(this.cluster, { caches, reports: () => undefined, logger, announce: note });
   }
 
   restart(): void {
@@ -185,7 +176,7 @@ describe('Tokens', () => {
     let made = 0;
     const tokens = new Tokens(() => String((made += 1)));
     const stage = new Stage();
-    const seen = observe('ml/ranker', stage.cluster.caches, settings) ?? assert.fail('no model');
+    const seen = observe('ml/ranker', stage.cluster.caches, operatorSettings) ?? assert.fail('no model');
     assert.deepEqual(tokens.of('ml/ranker', seen), tokens.of('ml/ranker', seen));
     tokens.forget('ml/ranker');
     assert.deepEqual([...tokens.of('ml/ranker', seen).values()], ['2']);

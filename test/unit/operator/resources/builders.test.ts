@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { stringify } from 'yaml';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
 import type { Resolved } from '../../../../api/last-words.ts';
+import { sorted } from '../../../../lib/json.ts';
 import { podTemplate } from '../../../../operator/resources/deployment.ts';
 import { desiredState } from '../../../../operator/reconcile/desired-state.ts';
-import { controllerRevision, readControllerRevision } from '../../../../operator/resources/revisions.ts';
+import { configMap, controllerRevision, readControllerRevision } from '../../../../operator/resources/revisions.ts';
 import type { Decision } from '../../../../operator/rollout/state.ts';
 import { assertGolden } from '../../../support/golden.ts';
 import { given } from '../../../support/given.ts';
@@ -63,6 +64,15 @@ describe('desiredState', () => {
       );
     });
   }
+
+  it('builds the same ConfigMap from a new record and from one that the API server sorted', () => {
+    for (const { spec } of variants) {
+      const model = given.model(spec);
+      const record = given.record(model);
+      const stored = { ...record, spec: sorted(record.spec) };
+      assert.deepEqual(configMap(model, record), configMap(model, stored));
+    }
+  });
 
   // prettier-ignore
   const sidecars: readonly (readonly [sentence: string, said: object | undefined, gets: object])[] = [

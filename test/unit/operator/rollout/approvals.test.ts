@@ -1,4 +1,4 @@
-/** A rollout that waits for a person keeps waiting, whatever happens to stable. */
+/** A rollout that waits for a person keeps waiting, even if stable fails. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';

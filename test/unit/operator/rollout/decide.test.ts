@@ -238,7 +238,7 @@ describe('decide', () => {
       plan,
       t0,
     );
-    assert.equal(message, `${a} was given up, but its pods keep trying to start: other bytes`);
+    assert.equal(message, `${a} was given up: other bytes; its pods keep trying to start`);
     const none = decide(
       preparingFirst,
       { ...healthy, pods: { [a]: pods(0, { deployed: false, trouble: digestTrouble }) } },
@@ -247,7 +247,7 @@ describe('decide', () => {
     );
     assert.equal(
       none.message,
-      `${a} was given up and has no pods; the operator keeps trying to create them: other bytes`,
+      `${a} was given up: other bytes; it has no pods, and the operator keeps trying to create them`,
     );
   });
 
@@ -255,7 +255,7 @@ describe('decide', () => {
     const { message } = decide(failed, { ...healthy, target: b }, plan, t0);
     assert.equal(
       message,
-      `${b} was given up; ${a} serves; change the spec, or try the same again with "kubectl-onnx retry": other bytes`,
+      `${b} was given up: other bytes; ${a} serves. Change the spec, or retry with "kubectl-onnx retry"`,
     );
   });
 });

@@ -53,7 +53,7 @@ const rows: readonly Row[] = [
   { name: 'its gates have passed', does: () => {}, provenance: 'GatesPassed', reason: 'Promoted' },
   { name: 'promoteRevision names it after its golden set had failed',
     does: (world) => { world.checks = golden; set(world, { promoteRevision: b }); }, provenance: 'Forced',
-    reason: 'Forced', says: /promoteRevision names it.*failed: golden set: Cosine 0\.31/ },
+    reason: 'Forced', says: /promoteRevision names the revision.*failed: golden set: Cosine 0\.31/ },
   { name: 'a pin named it', does: (world) => set(world, { pinRevision: b }),
     provenance: 'Pinned', reason: 'Pinned', says: /pinRevision/ },
   { name: 'a person ended the wait for its gates',
@@ -63,7 +63,7 @@ const rows: readonly Row[] = [
     does: (world) => { world.gate = 'Waiting'; set(world, { onUndecided: 'Promote' }); },
     provenance: 'PromotedUndecided', reason: 'PromotedUndecided', says: /onUndecided/ },
   { name: 'stable breaks its own limits', does: (world) => { world.gate = 'SickAndPass'; },
-    provenance: 'StableLost', reason: 'StableLost', says: /stable had no ready pod or broke/ },
+    provenance: 'StableLost', reason: 'StableLost', says: /stable had no ready pod or exceeded/ },
   { name: 'the model was scaled to zero', does: (world) => { world.spec = { ...world.spec, replicas: 0 }; },
     provenance: 'Asleep', reason: 'Asleep', says: /spec\.replicas is 0/ },
 ];

@@ -95,7 +95,7 @@ describe('what the gates have shown', () => {
   it('is not reported for a promotion without gates', () => {
     const end = promoted({ ...analyzing, skipped: 'ResumedUndecided' }, { shown: words });
     assert.equal(end.decision.reason, 'ResumedUndecided');
-    assert.match(historyOf(end)?.message ?? '', /^not checked: /);
+    assert.match(historyOf(end)?.message ?? '', /^gates skipped: /);
   });
 
   it('is promised in the message of a step', () => {
@@ -111,7 +111,7 @@ describe('what the gates have shown', () => {
     );
     assert.equal(
       message,
-      `analysing ${b}: 50 % of the traffic; p95 undecided; foreseen: at 55 requests a minute this step takes ` +
+      `analysing ${b}: 50 % of the traffic; p95 undecided; forecast: at 55 requests a minute this step takes ` +
         'about 11 min',
     );
   });

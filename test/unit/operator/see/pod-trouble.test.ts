@@ -46,7 +46,10 @@ const rows: readonly { name: string; status: Status;
     want: { reason: 'OOMKilled', fatal: false, message: /once/ } },
   { name: 'a second OOM kill as fatal',
     status: runtime({ restartCount: 1, state: { terminated: { exitCode: 137, reason: 'OOMKilled' } } }),
-    want: { reason: 'OOMKilled', fatal: true, message: /2 times/ } },
+    want: { reason: 'OOMKilled', fatal: true, message: /\(spec\.memory\.limit\), 2 times/ } },
+  { name: 'the resources of the sidecar for an OOM kill of the sidecar',
+    status: runtime({ name: 'sidecar', state: { terminated: { exitCode: 137, reason: 'OOMKilled' } } }),
+    want: { reason: 'OOMKilled', fatal: false, message: /sidecar .*\(spec\.runtime\.sidecar\.resources\)/ } },
   { name: 'a crash without an error code, from the log',
     status: runtime({ state: { terminated: { exitCode: 134, message: 'line\nterminate called after throwing' } } }),
     want: { reason: 'CrashLoopBackOff', fatal: false, message: /terminate called/ } },
@@ -68,7 +71,7 @@ const rows: readonly { name: string; status: Status;
   { name: 'a stuck run as fatal by the number of exits',
     status: runtime({ restartCount: 1, lastState: {
       terminated: { exitCode: 137, message: said('RUN_STUCK', 'a run of m has not ended after 61 s') } } }),
-    want: { reason: 'CrashLoopBackOff', fatal: false, message: /exited with 137.*a run of m has not ended/ } },
+    want: { reason: 'CrashLoopBackOff', fatal: false, message: /exited with code 137.*a run of m has not ended/ } },
   { name: 'an error code that is a property of every object',
     status: prepare({ state: { terminated: { exitCode: 1, message: said('constructor', 'no code') } } }),
     want: { reason: 'PrepareFailed', fatal: false, message: /no code/ } },
@@ -130,7 +133,7 @@ describe('podsRefused', () => {
     ['names the fields behind a LimitRange',
       'pods "m-1" is forbidden: [minimum cpu usage per Container is 100m, but request is 10m, maximum memory ' +
         'usage per Container is 128Mi, but limit is 192Mi]',
-      /192Mi\] \(set by a LimitRange .*spec\.runtime\.sidecar\.resources those of sidecar\)$/],
+      /192Mi\] \(set by a LimitRange .*spec\.runtime\.sidecar\.resources sets the resources of container sidecar\)$/],
     ['names the fields behind a ResourceQuota',
       'pods "m-1" is forbidden: exceeded quota: q, requested: requests.cpu=2, used: requests.cpu=1, limited: ' +
         'requests.cpu=2',

@@ -9,13 +9,13 @@ import { FakeCluster } from '../../../support/fake-cluster.ts';
 import { given } from '../../../support/given.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 import { withoutComments } from '../../../support/imports.ts';
+import { operatorSettings } from '../../../support/operator-of.ts';
 
 const cluster = new FakeCluster(new HandClock());
 cluster.put(given.spec());
-const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
-const observed = observe('ml/ranker', cluster.caches, settings) ?? assert.fail('no model');
+const observed = observe('ml/ranker', cluster.caches, operatorSettings) ?? assert.fail('no model');
 const { target } = observed.rollout;
-const trouble: Trouble = { reason: 'GoldenSetMissing', message: 'there is no ConfigMap set', fatal: false };
+const trouble: Trouble = { reason: 'GoldenSetMissing', message: 'ConfigMap set does not exist', fatal: false };
 const checks: Checks = { verdict: 'Waiting', reason: 'GoldenWaiting', message: '' };
 const gates = { window: 1, step: 'Waiting', message: '', absolute: 'None', silent: [] } as GateReading;
 const none: SeenParts = { records: observed.records, checks: {} };

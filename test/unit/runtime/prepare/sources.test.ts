@@ -1,6 +1,6 @@
 /** Every source scheme: its row in the api and its file in runtime/prepare/sources/ agree. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { AppError } from '../../../../api/errors.ts';
@@ -13,9 +13,11 @@ import {
   volumeClaimOf,
   type SourceName,
 } from '../../../../api/sources.ts';
+import { readCommand } from '../../../../runtime/config/command-line.ts';
 import { parseSourceUri, schemeFor } from '../../../../runtime/prepare/sources/index.ts';
 
-const folder = join(import.meta.dirname, '../../../../runtime/prepare/sources');
+const root = join(import.meta.dirname, '../../../..');
+const folder = join(root, 'runtime/prepare/sources');
 const names = Object.keys(sourceRows) as SourceName[];
 const rules = { allowFile: true, pinned: true };
 const admitted = new RegExp(uriPattern, 'u');
@@ -90,6 +92,16 @@ describe('source schemes', () => {
           });
         }
       }
+
+      it('is shown by the help of serve and by the table of the spec', () => {
+        const help = readCommand(['serve', '--help'], {});
+        const shown = row.forms.filter(
+          ({ example, needsDigest }) => !needsDigest && volumeClaimOf(example) === undefined,
+        );
+        assert.ok(help.kind === 'help' && shown.every(({ example }) => help.text.includes(example)));
+        const readme = readFileSync(join(root, 'README.md'), 'utf8');
+        assert.match(readme, new RegExp(`^\\| \`model\` \\|.*\`${name}\``, 'm'));
+      });
 
       it('is refused on a cluster exactly if it is for local mode only', () => {
         const parse = (): unknown => parseSourceUri(row.forms[0]?.example ?? '', { allowFile: false, pinned: true });

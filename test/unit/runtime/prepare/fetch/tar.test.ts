@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { readTar, TarError } from '../../../../../runtime/prepare/fetch/tar.ts';
-import { paxRecord, tar, tarEntry } from '../../../../support/artifact.ts';
+import { paxRecord, tar, tarEntry, writeChecksum } from '../../../../support/artifact.ts';
 
 async function* pieces(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
@@ -23,14 +23,7 @@ async function read(bytes: Uint8Array, { size = 100, skip = [] as string[] } = {
 function unreadableSize(): Buffer {
   const [header = Buffer.alloc(0)] = tarEntry('a', new Uint8Array(0));
   header[124] = 0x81;
-  header.write('        ', 148);
-  header.write(
-    `${header
-      .reduce((sum, byte) => sum + byte, 0)
-      .toString(8)
-      .padStart(6, '0')}\0 `,
-    148,
-  );
+  writeChecksum(header);
   return Buffer.concat([header, Buffer.alloc(1024)]);
 }
 

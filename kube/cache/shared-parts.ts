@@ -1,0 +1,32 @@
+/**
+ * Replaces equal parts of many objects by one part, so that a thousand Deployments made from one template hold its
+ * probes, mounts and environment once.
+ *
+ * Limits: remembers `maxParts` parts; a part whose JSON is longer than `maxChars` is not shared. When full, it forgets
+ *         all parts; objects keep the parts that they have. A part must not be changed after it was shared.
+ */
+const maxParts = 4096;
+const maxChars = 4096;
+
+export class SharedParts {
+  readonly #parts = new Map<string, unknown>();
+
+  /** The same value, or an equal one that was given before. */
+  share<T>(value: T): T {
+    if (typeof value !== 'object' || value === null) return value;
+    const text = JSON.stringify(value);
+    if (text.length > maxChars) return value;
+    const known = this.#parts.get(text);
+    if (known !== undefined) return known as T;
+    if (this.#parts.size >= maxParts) this.#parts.clear();
+    this.#parts.set(text, value);
+    return value;
+  }
+
+  /** A copy of the record, each field of which is shared. */
+  shareFields<T extends object>(record: T): T {
+    const out: Record<string, unknown> = {};
+    for (const [field, part] of Object.entries(record)) out[field] = this.share(part as unknown);
+    return out as T;
+  }
+}

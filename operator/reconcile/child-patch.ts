@@ -1,0 +1,74 @@
+/**
+ * How a change of one child is written: a merge patch where only values differ, server-side apply where a field of ours
+ * must go.
+ *
+ * Owns: the shape of a manifest (its field paths without values), the patch, and the conversion of the managedFields
+ * that a creation or a patch leaves (operation Update) to those of server-side apply, which gives fields up.
+ * Pure but for the hash function. Source: managedFields of Kubernetes' server-side apply, and csaupgrade in client-go.
+ */
+import { createHash } from 'node:crypto';
+import { fieldManager } from '../../api/names.ts';
+import { isRecord } from '../../api/record.ts';
+import type { KubeObject, ManagedFieldsEntry } from '../../api/kube-object.ts';
+import { canonicalJson } from '../../lib/canonical-json.ts';
+import type { JsonRecord } from '../../lib/json.ts';
+import type { Manifest } from '../resources/objects.ts';
+import { isAtomicMapField, itemKey, itemKeysOf } from './shape.ts';
+
+/**
+ * A hash of the field paths that a manifest sets. Two manifests of one shape differ in values only, so that no field
+ * has to be given up. A value that the API takes as one (an atomic map, a list without keys) counts as one field.
+ */
+export function fieldShapeOf(manifest: Manifest): string {
+  return createHash('sha256')
+    .update(canonicalJson(outlineOf(manifest, '')))
+    .digest('hex')
+    .slice(0, 12);
+}
+
+function outlineOf(value: unknown, field: string): unknown {
+  if (isRecord(value) && !isAtomicMapField(field)) {
+    const set = Object.entries(value).filter(([, inner]) => inner !== undefined && inner !== null);
+    return Object.fromEntries(set.map(([name, inner]) => [name, outlineOf(inner, name)]));
+  }
+  if (!Array.isArray(value)) return 0;
+  const keys = itemKeysOf(field, value);
+  if (keys === undefined) return 0;
+  return Object.fromEntries(value.map((item: unknown) => [itemKey(item, keys), outlineOf(item, '')]));
+}
+
+/**
+ * The managedFields of an object with all fields of the operator's Update entry in its Apply entry, for the next apply
+ * to give up those that it does not name. Undefined: there is no such entry, nothing has to be converted.
+ */
+export function convertedEntries(
+  entries: readonly ManagedFieldsEntry[] | undefined,
+): readonly ManagedFieldsEntry[] | undefined {
+  const all = entries ?? [];
+  const update = all.find((entry) => isOurs(entry) && entry.operation === 'Update');
+  if (update === undefined) return undefined;
+  const apply = all.find(
+    (entry) => isOurs(entry) && entry.operation === 'Apply' && entry.apiVersion === update.apiVersion,
+  );
+  const joined = { ...update, operation: 'Apply', fieldsV1: unionOf(apply?.fieldsV1, update.fieldsV1) };
+  return [...all.filter((entry) => entry !== update && entry !== apply), joined];
+}
+
+function isOurs({ manager, subresource }: ManagedFieldsEntry): boolean {
+  return manager === fieldManager && (subresource ?? '') === '';
+}
+
+/** Of two sets in the form of FieldsV1, a trie of maps. */
+function unionOf(one: unknown, other: unknown): unknown {
+  if (!isRecord(one)) return other;
+  if (!isRecord(other)) return one;
+  const out: JsonRecord = { ...one };
+  for (const [step, below] of Object.entries(other)) out[step] = unionOf(one[step], below);
+  return out;
+}
+
+/** A patch that replaces only managedFields, if the object is still the one that was read. */
+export function conversionPatch(live: KubeObject, entries: readonly ManagedFieldsEntry[]): JsonRecord {
+  const { uid, resourceVersion } = live.metadata;
+  return { metadata: { uid, resourceVersion, managedFields: entries } };
+}
