@@ -20,7 +20,7 @@ const deployment: Deployment = {
 
 describe('podStatus', () => {
   for (const stage of ['Pending', 'Initializing', 'Running', 'Ready'] as const)
-    it(`is no trouble to the operator while ${stage}`, () => assert.equal(troubleOf(pod(stage)), undefined));
+    it(`has no trouble for the operator while ${stage}`, () => assert.equal(troubleOf(pod(stage)), undefined));
 
   it('is ready in the last stage only', () =>
     assert.deepEqual(
