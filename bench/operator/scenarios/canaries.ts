@@ -1,6 +1,6 @@
 /**
  * The scenarios with pods and reports: many models in a canary step, a release day, a lost node.
- * Owns: what each measures. Each begins with models whose first revision has one ready pod.
+ * Owns: the measurements of each scenario. Each scenario begins with models whose first revision has one ready pod.
  */
 import { blockAt } from '../../../api/report.ts';
 import { paceMs } from '../../../operator/reports/pace.ts';
@@ -11,13 +11,13 @@ import type { Row } from '../rows.ts';
 import type { World } from '../world.ts';
 import { percentOfCore, secondsSince } from './life.ts';
 
-/** In the last step of its rollout, or beyond. */
+/** The phases of a model that is in the last step of its rollout, or after it. */
 const inStep: ReadonlySet<string> = new Set(['Analyzing', 'Promoting', 'Settling', 'Stable']);
 const givenUp: ReadonlySet<string> = new Set(['Aborting', 'Failed']);
 
-/** Share of a failing candidate's requests that fail. */
+/** The share of a failing candidate's requests that fail. */
 const failing = 0.6;
-/** A verdict that needs a longer time than this has not come. */
+/** A verdict that takes longer than this counts as missing. */
 const verdictLimitMs = 300_000;
 
 /** All models in one canary step with reports; then every candidate begins to fail. */
@@ -44,8 +44,8 @@ export async function analysis(world: World): Promise<readonly Row[]> {
 }
 
 /**
- * From the first report with the block that decided to the status that gives the candidate up. The block that decided
- * is the last one that was reported whole; the number of failing blocks shows how many the judge needed.
+ * The time from the first report with the block that decided until the candidate is given up in the status. The block
+ * that decided is the last one that was reported whole. The number of failing blocks shows how many the judge needed.
  */
 async function verdicts(world: World, models: number): Promise<Row> {
   const since = world.moment();
@@ -80,7 +80,7 @@ type LastBlock = { readonly agoMs: number; readonly failed: number };
 
 /** When each model's candidate first reported its latest whole block of failures. */
 class FailingBlocks {
-  /** uids of pods */
+  /** The uids of the candidates' pods. */
   readonly candidates: ReadonlySet<string>;
   readonly #first: number;
   readonly #latest = new Map<string, { readonly until: number; readonly atMs: number }>();
@@ -104,7 +104,7 @@ class FailingBlocks {
   }
 }
 
-/** Every spec changes within a minute, all of them canaries. */
+/** Every spec changes within a minute, and every change is a canary. */
 export async function releaseDay(world: World): Promise<readonly Row[]> {
   const { models } = world.order;
   await startAll(world);
@@ -130,7 +130,7 @@ export async function releaseDay(world: World): Promise<readonly Row[]> {
   ];
 }
 
-/** Ready pods vanish at once; their Deployments make new ones. */
+/** Ready pods vanish at once, and their Deployments make new pods. */
 export async function nodeLost(world: World): Promise<readonly Row[]> {
   const { models } = world.order;
   await startAll(world);
@@ -154,7 +154,7 @@ export async function nodeLost(world: World): Promise<readonly Row[]> {
   ];
 }
 
-/** Models with one ready pod each, and a quiet operator. */
+/** Creates models with one ready pod each, and waits until the operator is quiet. */
 async function startAll(world: World): Promise<void> {
   const { models } = world.order;
   await world.create(Array.from({ length: models }, (_, index) => canaryModel(modelName(index))));
