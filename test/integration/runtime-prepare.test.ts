@@ -106,7 +106,7 @@ describe('prepare', () => {
     );
   });
 
-  it('serves the only graph of a folder, whatever its name', async () => {
+  it('serves the only graph of a folder with any name', async () => {
     const path = await model(matmul(), 'classifier.onnx');
     assert.equal((await run(runtimeConfig(folderUri()))).graphPath, path);
   });

@@ -424,7 +424,7 @@ describe('the gates of a manifest', () => {
     assert.equal(maxBlocks, 30);
   });
 
-  it('are those of the named model', () => {
+  it('belong to the named model', () => {
     const both = file(
       'both.yaml',
       `${manifest('{}')}---\n${manifest('{gates: {alpha: "0.01"}}').replace('ranker', 'other')}`,

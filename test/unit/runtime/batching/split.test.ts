@@ -206,7 +206,7 @@ describe('RowSplitter', () => {
 });
 
 describe('Batcher, within its memory', () => {
-  it('starts a run only when its memory fits beside the runs under way', async () => {
+  it('starts a run only when its memory fits in addition to the runs under way', async () => {
     const gates: (() => void)[] = [];
     const engine = new FakeEngine({
       model: double,
