@@ -28,7 +28,7 @@ import { createReportClient } from './reports/report-client.ts';
 import { ReportPuller } from './reports/puller.ts';
 import { RolloutMetrics } from './reconcile/rollout-metrics.ts';
 import { announceTo, followWith } from './reconcile/notify.ts';
-import { modelPriority, reportPriority } from './priority.ts';
+import { modelPriority, reportDelayMs, reportPriority } from './priority.ts';
 import { ModelWatches } from './watches.ts';
 
 const clock = systemClock;
@@ -89,7 +89,13 @@ async function work(
   const client = fencedClient(deps.client, () => term.isCurrent());
   const reportClient = createReportClient();
   const puller = new ReportPuller({ fetch: reportClient.fetch, clock, logger, registry });
-  puller.onChange((key, report) => queue.add(key, reportPriority(report, watches.model(key))));
+  puller.onChange((key, report) => {
+    const model = watches.model(key);
+    const priority = reportPriority(report, model);
+    const delayMs = reportDelayMs(priority, model);
+    if (delayMs > 0) queue.addAfter(key, delayMs);
+    else queue.add(key, priority);
+  });
   const gates = new Gatekeeper({
     heardAtMs: (uid) => puller.heardAtMs(uid),
     hearAnew: (key) => puller.hearAnew(key),

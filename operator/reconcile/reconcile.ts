@@ -32,13 +32,14 @@ import {
 } from '../see/seen.ts';
 import { isOlder, RecentWrites } from './recent-writes.ts';
 import { revisionOfChild } from '../see/ownership.ts';
+import { Stamps } from './stamps.ts';
 import { Tokens } from './tokens.ts';
 import { desiredState } from './desired-state.ts';
 import type { Manifest } from '../resources/objects.ts';
 import { controllerRevision } from '../resources/revisions.ts';
 import { decide } from '../rollout/decide.ts';
 import type { Decision } from '../rollout/state.ts';
-import { canonicalJson } from '../../lib/canonical-json.ts';
+import { isSameJson } from '../../lib/json.ts';
 import { modelStatusOf } from './status.ts';
 import { TrafficMemory } from '../traffic/traffic-memory.ts';
 
@@ -94,6 +95,7 @@ export class Reconciler {
   /** Our last writes of each model's children. */
   readonly #recent = new Map<string, RecentWrites>();
   readonly #traffic = new Map<string, TrafficMemory>();
+  readonly #stamps = new Map<string, Stamps>();
   /** Differences of each model's children that the operator leaves in place; the next pass reports them. */
   readonly #told = new Map<string, readonly string[]>();
   readonly #frozen = new Map<string, FrozenMemory>();
@@ -230,11 +232,13 @@ export class Reconciler {
       ...orphanedRecords(seen, decision),
       ...(gates?.children(key, seen, decision, now) ?? []),
     ];
+    const stamps = this.#stampsOf(key);
     const applied = await apply(
-      { client, clock, call, recent: this.#recentOf(key), traffic: this.#trafficOf(key) },
+      { client, clock, call, recent: this.#recentOf(key), traffic: this.#trafficOf(key), stamps },
       seen,
       { decision, manifests },
     );
+    if (isAtRest(decision)) stamps.forget();
     if (applied.reverted !== undefined) this.#tellOfDrift(seen.model, decision, applied.reverted);
     const isNews = this.#keepTold(key, applied.told ?? []);
     if (applied.failure === undefined) {
@@ -275,6 +279,12 @@ export class Reconciler {
     return traffic;
   }
 
+  #stampsOf(key: string): Stamps {
+    const stamps = this.#stamps.get(key) ?? new Stamps();
+    this.#stamps.set(key, stamps);
+    return stamps;
+  }
+
   #frozenOf(key: string): FrozenMemory {
     const frozen = this.#frozen.get(key) ?? new Map();
     this.#frozen.set(key, frozen);
@@ -298,6 +308,7 @@ export class Reconciler {
     this.#written.delete(key);
     this.#recent.delete(key);
     this.#traffic.delete(key);
+    this.#stamps.delete(key);
     this.#told.delete(key);
     this.#frozen.delete(key);
     this.#statusRefusals.delete(key);
@@ -306,6 +317,10 @@ export class Reconciler {
     this.#deps.measure?.(key, undefined);
     this.#deps.follow(key, undefined, undefined);
   }
+}
+
+function isAtRest({ next }: Decision): boolean {
+  return next.phase === 'Stable' || next.phase === 'Failed';
 }
 
 function hasMoved(before: OnnxModelStatus | undefined, after: OnnxModelStatus): boolean {
@@ -335,5 +350,5 @@ function orphanedRecords({ model, children, records }: Seen, { run }: Decision):
 }
 
 function sameStatus(before: OnnxModelStatus | undefined, after: OnnxModelStatus): boolean {
-  return before !== undefined && canonicalJson(before) === canonicalJson(after);
+  return before !== undefined && isSameJson(before, after);
 }
