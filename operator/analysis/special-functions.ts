@@ -1,8 +1,7 @@
 /**
  * Log-gamma and log-beta, to full double precision over the range of request counts.
  *
- * Pure; results for halves are kept, and equal those of another computation.
- * Checked against published values and identities in the tests.
+ * Pure: no state. Checked against published values and identities in the tests.
  * Why: the judge needs only two functions of this kind; a numerics library would add hundreds.
  */
 
@@ -14,9 +13,6 @@ const halfLogTwoPi = 0.5 * Math.log(2 * Math.PI);
 /** From this argument on, the series above is exact to the last digits of a double. */
 const seriesFrom = 10;
 
-/** Results for halves below 4096, at twice the argument: counts of requests, and their priors, are mostly these. */
-const knownHalves = new Float64Array(8192).fill(NaN);
-
 /**
  * ln Γ(x).
  *
@@ -25,13 +21,6 @@ const knownHalves = new Float64Array(8192).fill(NaN);
  * @param x above 0; NaN otherwise
  */
 export function logGamma(x: number): number {
-  const place = 2 * x;
-  if (!(place > 0 && place < knownHalves.length && Number.isInteger(place))) return computedLogGamma(x);
-  const known = knownHalves[place] ?? NaN;
-  return Number.isNaN(known) ? (knownHalves[place] = computedLogGamma(x)) : known;
-}
-
-function computedLogGamma(x: number): number {
   if (!(x > 0)) return NaN;
   let raised = x;
   let factor = 1;

@@ -232,13 +232,12 @@ export class Reconciler {
       ...orphanedRecords(seen, decision),
       ...(gates?.children(key, seen, decision, now) ?? []),
     ];
-    const stamps = this.#stampsOf(key);
+    const stamps = this.#stampsOf(key, decision);
     const applied = await apply(
       { client, clock, call, recent: this.#recentOf(key), traffic: this.#trafficOf(key), stamps },
       seen,
       { decision, manifests },
     );
-    if (isAtRest(decision)) stamps.forget();
     if (applied.reverted !== undefined) this.#tellOfDrift(seen.model, decision, applied.reverted);
     const isNews = this.#keepTold(key, applied.told ?? []);
     if (applied.failure === undefined) {
@@ -279,9 +278,11 @@ export class Reconciler {
     return traffic;
   }
 
-  #stampsOf(key: string): Stamps {
+  /** Not kept for a model at rest, whose next pass is far away. */
+  #stampsOf(key: string, { next }: Decision): Stamps {
     const stamps = this.#stamps.get(key) ?? new Stamps();
-    this.#stamps.set(key, stamps);
+    if (next.phase === 'Stable' || next.phase === 'Failed') this.#stamps.delete(key);
+    else this.#stamps.set(key, stamps);
     return stamps;
   }
 
@@ -317,10 +318,6 @@ export class Reconciler {
     this.#deps.measure?.(key, undefined);
     this.#deps.follow(key, undefined, undefined);
   }
-}
-
-function isAtRest({ next }: Decision): boolean {
-  return next.phase === 'Stable' || next.phase === 'Failed';
 }
 
 function hasMoved(before: OnnxModelStatus | undefined, after: OnnxModelStatus): boolean {

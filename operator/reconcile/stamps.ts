@@ -40,9 +40,4 @@ export class Stamps {
     const known = live === undefined ? undefined : this.#settled.get(live);
     return known?.manifest === manifest ? known.told : undefined;
   }
-
-  /** Drops the manifests of a model at rest: its next pass is far away. */
-  forget(): void {
-    this.#made = new Map();
-  }
 }

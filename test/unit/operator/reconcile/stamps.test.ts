@@ -35,13 +35,6 @@ describe('stamps of manifests', () => {
     stamps.of([manifest(1, 'other')]);
     assert.notEqual(stamps.of([manifest()])[0], first);
   });
-
-  it('are dropped for a model at rest', () => {
-    const stamps = new Stamps();
-    const [first] = stamps.of([manifest()]);
-    stamps.forget();
-    assert.notEqual(stamps.of([manifest()])[0], first);
-  });
 });
 
 describe('manifests that need no write', () => {
