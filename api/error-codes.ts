@@ -156,8 +156,8 @@ export const codes = {
     kind: 'deadline',
     reason: 'WarmupTimeout',
     say: (p: { timeoutMs: number }) =>
-      `warm-up did not finish within ${p.timeoutMs} ms: raise spec.warmup.timeout, or check that a run of the ` +
-      'model ends',
+      `warm-up did not finish within ${p.timeoutMs} ms: raise spec.warmup.timeout, or check that one run of ` +
+      'the model finishes',
   },
 
   REQUEST_INVALID: { kind: 'invalid', say: (p: { problem: string }) => p.problem },
@@ -191,11 +191,11 @@ export const codes = {
   REQUEST_TOO_LARGE: {
     kind: 'oversize',
     say: (p: { what: string; limit: number | string; advice?: string }) =>
-      `${p.what} is over the limit of ${p.limit}${p.advice === undefined ? '' : `: ${p.advice}`}`,
+      `${p.what}, the limit is ${p.limit}${p.advice === undefined ? '' : `: ${p.advice}`}`,
   },
   TOKEN_MISSING: {
     kind: 'invalid',
-    say: (p: { what: string }) => `${p.what} need the token of the model's revision in the header authorization`,
+    say: (p: { what: string }) => `${p.what} require the revision's token in the Authorization header`,
   },
   QUEUE_FULL: {
     kind: 'overloaded',
@@ -244,7 +244,8 @@ export const codes = {
   DATA_IN_USE: {
     kind: 'conflict',
     say: (p: { dir: string; pid: number }) =>
-      `the data folder ${p.dir} is in use by another local mode (process ${p.pid}): stop it or use another folder`,
+      `the data folder ${p.dir} is in use by another run of local mode (process ${p.pid}): ` +
+      'stop it or use another folder',
   },
   FOLDER_UNUSABLE: {
     kind: 'invalid',

@@ -65,8 +65,8 @@ export function openApiSchema(stage: SchemaStage): JsonSchema {
       {
         rule: `self.metadata.name.size() <= 40 && self.metadata.name.matches('${namePattern}')`,
         message:
-          'metadata.name must have at most 40 characters, only lower-case letters, digits and "-", begin with a ' +
-          'letter and not end with "-"',
+          'metadata.name must be at most 40 lower-case letters, digits or "-", must start with a letter, and must ' +
+          'not end with "-"',
       },
       {
         // The rule applies only on creation, so that models that are older than the rule can still be updated.

@@ -101,14 +101,14 @@ const amount = (): ReturnType<typeof c.number> => c.number({ min: 0 });
 const countsByWord = () => c.table(c.count(), { keys: '^\\w{1,64}$', max: 64 });
 
 const scaleFields = {
-  base: c.number({ above: 0 }).doc('Upper bound of bucket 0, in seconds; of a ratio, in its own unit.'),
+  base: c.number({ above: 0 }).doc('Upper bound of bucket 0: in seconds for a time, without a unit for a ratio.'),
   growth: c.number({ above: 1 }).doc('Ratio of neighbouring bounds; 1.02 is 2 % relative width.'),
 };
 const histogram = k.object({
   ...scaleFields,
   counts: c
     .table(c.count(), { keys: '^\\d{1,5}$', max: maxBuckets })
-    .doc('Bucket index to count. Bucket i counts values in (base × growth^(i-1), base × growth^i].'),
+    .doc('Number of values by bucket index. Bucket i counts values in (base × growth^(i-1), base × growth^i].'),
 });
 
 /** Ratios of service times. Only one scale is accepted, so that histograms can be added. */
@@ -117,7 +117,7 @@ const ratios = c.ruled(
     ...scaleFields,
     counts: c
       .table(c.count(), { keys: '^\\d{1,3}$', max: ratioBuckets.most + 1 })
-      .doc('Bucket index to count. 1 is as fast as stable.'),
+      .doc('Number of values by bucket index. Ratio 1 means as fast as stable.'),
   }),
   ({ base, growth }) =>
     base === ratioBuckets.base && growth === ratioBuckets.growth
@@ -128,7 +128,7 @@ const ratios = c.ruled(
 /** Counts of one tier and size class. */
 const classFields = {
   tier: word().doc("The requests' tier: `default` for interactive requests, or `bulk`."),
-  sizeClass: amount().doc('Power of two of input elements (tokens for text) that bounds the class from above.'),
+  sizeClass: amount().doc('Upper bound of the class: a power of two of input elements (tokens for text).'),
   latency: histogram.doc('How long the requests took, in seconds.'),
   ok: c.count().doc('Requests that were answered.'),
   errors: countsByWord().doc(

@@ -69,8 +69,8 @@ const { maxQueueDelay: _delay, ...sharedBatching } = spec.batchingSpec;
 export const batchingFields = {
   ...c.filled(sharedBatching),
   maxQueueDelayMs: milliseconds().doc(
-    'How long a request may wait for others to be combined with, in milliseconds. 0: only requests that are ' +
-      'waiting anyway are combined.',
+    'How long a request may wait in the queue to be batched with others, in milliseconds. 0: only requests that ' +
+      'already wait are combined.',
   ),
 };
 

@@ -166,8 +166,8 @@ export const gateways: ResourceType<Gateway> = {
 };
 
 /**
- * Types of the objects that the operator creates, in the order in which leftovers are deleted: types with pods first,
- * ControllerRevisions last.
+ * Types of the objects that the operator creates, in the order in which leftovers are deleted: types with pods come
+ * first, ControllerRevisions last.
  */
 export const childTypes = [httpRoutes, services, deployments, configMaps, controllerRevisions] as const;
 

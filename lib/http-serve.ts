@@ -65,7 +65,7 @@ export async function serveHttp(
           ? new AppError('PORT_TAKEN', { address, port }, { cause: error })
           : new AppError(
               'BAD_CONFIG',
-              { where: `${address}:${port}`, problem: `cannot listen on that address: ${messageOf(error)}` },
+              { where: `${address}:${port}`, problem: `cannot listen on this address: ${messageOf(error)}` },
               { cause: error },
             ),
       );

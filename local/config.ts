@@ -34,8 +34,7 @@ that runs pods as processes, a router for Services, and the operator. Prints one
   --kubeconfig FILE     where to write the kubeconfig (default: kubeconfig in the data folder)
   --data DIR            keeps all state in this folder, across restarts (default: a temporary folder, removed at the \
 end)
-  --volume CLAIM=DIR    lets the PersistentVolumeClaim CLAIM stand for this folder; made in namespace default; may be \
-repeated
+  --volume CLAIM=DIR    creates PersistentVolumeClaim CLAIM in namespace default, backed by folder DIR; may be repeated
   --port N              port of the API on 127.0.0.1 (default: any free one)
   --no-operator         without the operator; run it with "npm run operator -- --kubeconfig FILE --service-address \
 ClusterIP",

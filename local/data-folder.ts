@@ -72,7 +72,7 @@ function claim(dir: string, lock: string): void {
       rmSync(lock, { force: true });
     }
   }
-  throw new AppError('FOLDER_UNUSABLE', { dir, why: 'its lock cannot be taken' });
+  throw new AppError('FOLDER_UNUSABLE', { dir, why: 'its lock file cannot be created' });
 }
 
 /** The process that holds the lock, if it is still running. The start time detects a process id that was reused. */

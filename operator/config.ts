@@ -11,6 +11,7 @@ import { present } from '../api/present.ts';
 import { parseDurationMs } from '../api/units.ts';
 import type { LogLevel } from '../lib/log.ts';
 import { parseOnlyFlags } from '../lib/flags.ts';
+import type { Shard } from '../kube/controller/shard.ts';
 import type { ThrottleLimits } from '../kube/client/throttle.ts';
 import packageJson from '../package.json' with { type: 'json' };
 
@@ -18,6 +19,8 @@ export type OperatorConfig = {
   readonly kubeconfig?: string;
   /** The only namespace whose models are watched; absent: all namespaces. */
   readonly namespace?: string;
+  /** The models that this process handles; one of one: all of them. */
+  readonly shard: Shard;
   /** Namespace of the Lease. */
   readonly leaseNamespace: string;
   readonly leaderElection: boolean;
@@ -35,6 +38,8 @@ export type OperatorConfig = {
 };
 
 const defaultWorkers = 4;
+/** A waiting shard reads the Leases of all shards of the present number every two seconds. */
+const maxShards = 64;
 const maxQps = 10_000;
 
 export const operatorHelp = `Usage: npm run operator -- [options]
@@ -49,6 +54,9 @@ service account.
   --settle DURATION         how long a replaced revision keeps its pods after its traffic has ended (default: 10s)
   --lease-namespace NS      namespace of the leader's Lease (default: the pod's namespace, --namespace, or "default")
   --no-leader-election      do not use a Lease; only safe while a single replica runs
+  --shard I/N               handle only the models of shard I of N, with I from 0 to N-1 and N up to 64: those whose
+                            namespace/name hashes to I (default: 0/1, all models); each shard has a Lease of its own,
+                            and operators of another N wait for the end of the present ones
   --listen HOST:PORT        address of /metrics, /healthz and /readyz (default: 127.0.0.1:8083; "off": not served)
   --max-concurrent-reconciles N
                             number of models reconciled at the same time, 1 to 256 (default: 4); --workers is the same
@@ -70,6 +78,7 @@ const options = {
   settle: { type: 'string', default: '10s' },
   'lease-namespace': { type: 'string' },
   'no-leader-election': { type: 'boolean', default: false },
+  shard: { type: 'string', default: '0/1' },
   listen: { type: 'string', default: '127.0.0.1:8083' },
   'max-concurrent-reconciles': { type: 'string' },
   workers: { type: 'string' },
@@ -86,6 +95,7 @@ export function readOperatorConfig(argv: readonly string[]): OperatorConfig | 'h
   return Object.freeze({
     ...present({ kubeconfig: readable(flags.kubeconfig), namespace: flags.namespace, listen: listenAt(flags.listen) }),
     leaseNamespace: flags['lease-namespace'] ?? podNamespace() ?? flags.namespace ?? 'default',
+    shard: shardOf(flags.shard),
     leaderElection: !flags['no-leader-election'],
     identity: `${process.env['POD_NAME'] ?? hostname()}_${crypto.randomUUID()}`,
     runtimeImage: flags['runtime-image'],
@@ -110,6 +120,16 @@ function readable(path: string | undefined): string | undefined {
 function podNamespace(): string | undefined {
   const file = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
   return existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined;
+}
+
+function shardOf(text: string): Shard {
+  const [, index, of] = /^(\d{1,2})\/(\d{1,2})$/.exec(text) ?? [];
+  if (index === undefined || Number(of) < 1 || Number(of) > maxShards || Number(index) >= Number(of))
+    throw new AppError('BAD_FLAG', {
+      flag: '--shard',
+      problem: `'${text}' is not I/N with I from 0 to N-1 and N from 1 to ${maxShards}`,
+    });
+  return { index: Number(index), of: Number(of) };
 }
 
 function choice<const V extends string>(flag: string, value: string, allowed: readonly V[]): V {

@@ -1,14 +1,14 @@
 /**
- * The operator's process: starts over with the flags that it needs, then loads the program.
+ * The operator's process. It re-executes itself with the flags that it needs, then loads the program.
  *
- * Owns: nothing but that order. The program is imported only by the process that runs it, because loading takes most of
- *       a start.
+ * Owns: only this order. The program is imported only by the process that runs it, because loading takes most of a
+ * start.
  */
 import '../scripts/node-guard.cjs';
 import { join } from 'node:path';
 import { wantedStart } from './start-flags.ts';
 
-/** Beside the installed packages, so that only the owner of the program can write the code that it runs. */
+/** The folder is next to the installed packages, so that only the owner of the program can write code that it runs. */
 const cacheFolder = join(import.meta.dirname, '..', 'node_modules', '.cache', 'compiled');
 
 /** Re-executes itself (execve); the process id stays the same. An image passes the flags from the start. */

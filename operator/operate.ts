@@ -21,7 +21,8 @@ import { fencedClient } from '../kube/client/fenced-client.ts';
 import { cachesHeard, cachesSynced, healthApp } from '../kube/controller/health.ts';
 import { HttpKubeClient } from '../kube/client/http-client.ts';
 import type { KubeClient } from '../kube/client/kube-client.ts';
-import { LeaderElector, type Term } from '../kube/controller/leader.ts';
+import type { Term } from '../kube/controller/leader.ts';
+import { ShardElector } from '../kube/controller/shard-elector.ts';
 import { defaultRateLimits } from '../kube/client/rate-limit.ts';
 import { WorkQueue } from '../kube/controller/workqueue.ts';
 import { Reconciler } from './reconcile/reconcile.ts';
@@ -33,14 +34,14 @@ import { modelPriority, reportDelayMs, reportPriority } from './priority.ts';
 import { ModelWatches } from './watches.ts';
 
 const clock = systemClock;
-/** Longest back-off of a failing pass, so that a rollout still meets its progress deadline. */
+/** The longest back-off of a failing pass. It is short enough for a rollout to meet its progress deadline. */
 const maxBackoffMs = 60_000;
 
 /** Dependencies that every part of the process shares. */
 type OperatorDeps = {
   readonly config: OperatorConfig;
   readonly client: KubeClient;
-  /** For the Lease only: a pause that the API server asks `client` for must not end the leadership. */
+  /** A client for the Lease only, so that a pause that the API server asks of `client` does not end the leadership. */
   readonly leaseClient: KubeClient;
   readonly registry: Registry;
   readonly logger: Logger;
@@ -60,6 +61,7 @@ async function operate(deps: OperatorDeps, stop: AbortSignal): Promise<ExitCode>
     clock,
     registry,
     logger,
+    shard: config.shard,
     onChange: (key, atLeast) => queue.add(key, atLeast),
     ...(config.namespace === undefined ? {} : { namespace: config.namespace }),
   });
@@ -70,7 +72,7 @@ async function operate(deps: OperatorDeps, stop: AbortSignal): Promise<ExitCode>
     const term = await lead(deps, stop);
     await Promise.race([watches.whenSynced(), aborted(stop)]);
     if (term === undefined || stop.aborted) return exitCodes.ok;
-    logger.info('operator ready', { namespace: config.namespace ?? 'all' });
+    logger.info('operator ready', { namespace: config.namespace ?? 'all', shard: config.shard });
     return await work(deps, { queue, watches, term }, stop);
   } finally {
     ended.abort();
@@ -81,7 +83,7 @@ async function operate(deps: OperatorDeps, stop: AbortSignal): Promise<ExitCode>
 
 type WorkParts = { readonly queue: WorkQueue; readonly watches: ModelWatches; readonly term: Term };
 
-/** Runs passes until the process is told to stop or loses the Lease. */
+/** Runs passes until the process is asked to stop or loses the Lease. */
 async function work(deps: OperatorDeps, parts: WorkParts, stop: AbortSignal): Promise<ExitCode> {
   const { config, registry, logger } = deps;
   const { queue, watches, term } = parts;
@@ -153,9 +155,8 @@ async function lead(
   if (!config.leaderElection)
     return { lost: new AbortController().signal, isCurrent: () => true, release: () => Promise.resolve() };
   const lease = { namespace: config.leaseNamespace, name: 'onnx-operator' };
-  return new LeaderElector({ client: leaseClient, clock, registry, logger, lease, identity: config.identity }).campaign(
-    stop,
-  );
+  const { identity, shard } = config;
+  return new ShardElector({ client: leaseClient, clock, registry, logger, lease, identity, shard }).campaign(stop);
 }
 
 async function serveHealth({ config, registry }: OperatorDeps, watches: ModelWatches): Promise<HttpServer | undefined> {

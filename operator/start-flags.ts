@@ -1,14 +1,18 @@
 /**
- * The flags with which the operator's Node must start, and how a process without them starts over.
+ * The flags with which the operator's Node must start, and how a process without them re-executes itself.
  *
- * Owns: the size of the heap's young generation and the growth of the old one (docs/performance.md has the numbers),
- *       and where compiled code is cached. Node reads these only at its start. Pure.
+ * Owns: the size of the heap's young generation, the growth of the old generation (the measurements are in
+ * docs/performance.md), and where compiled code is cached. Node reads these only at its start.
+ * Pure.
  */
 
-/** V8's defaults are for programs that may use gigabytes: 32 MiB of young objects, and twice the live heap. */
+/**
+ * Smaller than V8's defaults (32 MiB of young objects, and a heap of twice the live size), which are made for programs
+ * that may use gigabytes.
+ */
 export const nodeFlags: readonly string[] = ['--max-semi-space-size=4', '--heap-growing-percent=30'];
 
-/** Where Node stores compiled code, and code without its types, for the next start. */
+/** The folder where Node stores compiled code, and code without its types, for the next start. */
 const compileCache = 'NODE_COMPILE_CACHE';
 
 export type ProcessStart = {
@@ -17,8 +21,8 @@ export type ProcessStart = {
 };
 
 /**
- * How the process must start over; undefined when it has the flags. A flag that the caller gave with another value is
- * kept.
+ * How the process must re-execute itself; undefined when it has the flags. A flag that the caller gave with another
+ * value is kept.
  *
  * @param cacheFolder used when the environment names no folder; absent: compiled code is not cached
  */

@@ -3,7 +3,8 @@
  *
  * Owns: one reflector per type, the index by model, and the map from object to model key. Children are selected by the
  * managed-by label, so that the caches hold only the operator's objects. Gateways belong to other owners; the operator
- * reads their addresses.
+ * reads their addresses. Objects of other shards are dropped before they reach a cache. Every shard keeps the Gateways,
+ * because they are few and belong to no model.
  */
 import { fieldManager, labels } from '../api/names.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
@@ -30,6 +31,7 @@ import type { ResourceType } from '../kube/client/resource-type.ts';
 import type { Caches } from './see/seen.ts';
 import { KeptObjects } from './reconcile/kept-objects.ts';
 import { podPriority } from './priority.ts';
+import { isInShard, type Shard } from '../kube/controller/shard.ts';
 import { OptionalWatch, type TypePresence } from '../kube/cache/optional-watch.ts';
 
 export type ModelWatchDeps = {
@@ -38,6 +40,8 @@ export type ModelWatchDeps = {
   readonly registry: Registry;
   readonly logger: Logger;
   readonly namespace?: string;
+  /** Only models of this shard, and their children, are kept. Absent: all. */
+  readonly shard?: Shard;
   /** Called with the key of each model that a change affects. A change that is urgent by itself has a priority, too. */
   readonly onChange: (key: string, atLeast?: Priority) => void;
 };
@@ -60,7 +64,12 @@ export class ModelWatches implements Caches {
   constructor(deps: ModelWatchDeps) {
     this.#deps = deps;
     const kept = new KeptObjects();
-    this.#models = new Reflector({ ...scopeOf(deps), type: onnxModels, transform: kept.model });
+    this.#models = new Reflector({
+      ...scopeOf(deps),
+      ...this.#keeping<OnnxModel>((model) => [keyOf(model.metadata)]),
+      type: onnxModels,
+      transform: kept.model,
+    });
     this.#models.cache.subscribe((change) => this.#tell(change, (model) => [keyOf(model.metadata)]));
     this.#pods = this.#children(pods, kept.pod, podPriority);
     this.#deployments = this.#children(deployments, kept.deployment);
@@ -160,9 +169,17 @@ export class ModelWatches implements Caches {
   #scopeOfChildren<T extends KubeObject>(): Omit<ReflectorDeps<T>, 'type'> {
     return {
       ...scopeOf(this.#deps),
+      ...this.#keeping<T>(modelKeysOf),
       labelSelector: `${labels.managedBy}=${fieldManager}`,
       indexes: { [byModel]: (object) => modelKeysOf(object) },
     };
+  }
+
+  /** A filter for the objects of this shard; none when there is one shard. */
+  #keeping<T extends KubeObject>(keysOf: (object: T) => readonly string[]): Pick<ReflectorDeps<T>, 'keep'> {
+    const { shard } = this.#deps;
+    if (shard === undefined || shard.of === 1) return {};
+    return { keep: (object) => keysOf(object).some((key) => isInShard(shard, key)) };
   }
 
   /** Reports each model whose parentRefs name a matching Gateway. */

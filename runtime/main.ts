@@ -64,7 +64,7 @@ async function serve(settings: ServeSettings, logger: Logger, stop: AbortSignal)
     },
   );
   if (prepared === undefined) return exitCodes.interrupted;
-  for (const note of prepared.notes) logger.warn('model was prepared with a note', { note });
+  for (const note of prepared.notes) logger.warn('model prepared with a warning', { note });
   const { serveModel } = await import('./serve/serve-model.ts');
   return serveModel(
     {

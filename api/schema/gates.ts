@@ -22,8 +22,7 @@ const share = () => k.string({ max: 12, pattern: '^(0(\\.[0-9]{1,9})?|1(\\.0{1,9
 
 const minDetectableNeeds = {
   rule: '!has(self.minDetectable) || has(self.maxIncrease)',
-  message:
-    'minDetectable is only allowed with maxIncrease: a Pass may show it when traffic is too low to show maxIncrease',
+  message: 'minDetectable requires maxIncrease: it is the larger increase that is accepted when traffic is low',
   fieldPath: '.minDetectable',
 } as const;
 const minDetectableIsMore = {
@@ -42,8 +41,8 @@ const latencyGate = k
       .string({ max: 40, min: 1 })
       .doc('Identifies the gate in status and messages, such as p95. errors, errors-max and quality are reserved.'),
     quantile: share().doc(
-      'Which latency is compared, as a share of requests, as text, above 0 and below 1: "0.95" is the ' +
-        'latency that 95% of the requests do not exceed.',
+      'Which quantile of the latency to compare, as text above "0" and below "1": "0.95" is the latency that 95% of ' +
+        'the requests do not exceed.',
     ),
     maxIncrease: percent()
       .doc(
@@ -57,7 +56,7 @@ const latencyGate = k
     minDetectable: percent()
       .doc(
         'Increase that is enough for a Pass when traffic is too low to show maxIncrease within the ' +
-          "step's maxDuration; at least maxIncrease. status.history has what was shown. Absent: the gate stays " +
+          "step's maxDuration; at least maxIncrease. status.history records what was shown. Absent: the gate stays " +
           'undecided until maxIncrease is shown. Only with maxIncrease.',
       )
       .optional(),
@@ -124,9 +123,10 @@ function limitsOf(metrics: readonly GoldenMetric[]): string {
     .join(', ');
 }
 
-/** For example `Cosine: they agree when it is at least 0.99.` */
-function agreement(metric: LiveMetric): string {
-  return `${metric}: they agree when it is ${isError(metric) ? 'at most' : 'at least'} ${agreesFrom(metric)}.`;
+/** For example `at least 0.99 (Cosine) or at least 1 (Top1Agreement, ExactMatch)` */
+function agreements(metrics: readonly LiveMetric[]): string {
+  const byBound = Map.groupBy(metrics, (one) => `${isError(one) ? 'at most' : 'at least'} ${agreesFrom(one)}`);
+  return [...byBound].map(([bound, names]) => `${bound} (${names.join(', ')})`).join(' or ');
 }
 
 /** CEL: a list of names. */
@@ -223,8 +223,9 @@ export const gatesSchema = k
       .listMap('name', latencyGate, { max: 8 })
       .doc(
         "Limits of the candidate's latency under traffic. Default: p95 with maxIncrease 15% and minDetectable 100%, " +
-          'and p99 with maxIncrease 30%, which can fail but never delays a Pass. At the very end of a step, 300% is ' +
-          'enough for a Pass of the default p95 if its estimate is below 39%. An empty list: latency is not judged.',
+          'and p99 with maxIncrease 30%, which can fail but never delays a Pass. Near the end of a step the default ' +
+          'p95 also passes if its increase is at most 300% and its estimate is below 39%. An empty list: latency is ' +
+          'not judged.',
       )
       .optional(),
     errors: k
@@ -250,17 +251,17 @@ export const gatesSchema = k
       .rule(minDetectableIsMore)
       .doc(
         'Limits of the share of requests that fail; failures that the client caused do not count. ' +
-          'Default: maxIncrease 1% and minDetectable 5%; at the very end of a step, 10% is enough for a Pass if the ' +
-          'estimate is below 2.2%. An empty object: errors are not judged.',
+          'Default: maxIncrease 1% and minDetectable 5%; near the end of a step the gate also passes if the ' +
+          'increase is at most 10% and its estimate is below 2.2%. An empty object: errors are not judged.',
       )
       .optional(),
     confidence: k
       .oneOf(['Strict', 'Standard', 'Quick'])
       .doc(
         'How certain a verdict must be; more certainty takes longer. Strict: at most 1% of good candidates are ' +
-          'rolled back by mistake, and a Pass always shows maxIncrease. Standard: 5%; with little traffic, a Pass ' +
-          "may show a larger increase from about a third of the step's maxDuration on, and minDetectable from three " +
-          'quarters on. Quick: 20%; the same from a sixth and a third on.',
+          'rolled back by mistake, and a Pass always shows maxIncrease. Standard: at most 5%; with little ' +
+          'traffic, a larger increase passes after 11/30 of maxDuration, and minDetectable after 22/30. Quick: at ' +
+          'most 20%; a larger increase passes after 1/6, and minDetectable after 1/3.',
       )
       .defaultsTo('Standard')
       .optional(),
@@ -272,7 +273,7 @@ export const gatesSchema = k
         ),
         metric: k
           .oneOf(liveMetricNames)
-          .doc(`How two answers are compared. ${liveMetricNames.map(agreement).join(' ')}`),
+          .doc(`How two answers are compared. Two answers agree when the metric is ${agreements(liveMetricNames)}.`),
         min: share().doc('Smallest share of compared answers that must agree, as text, such as "0.98".'),
       })
       .doc(
@@ -283,7 +284,8 @@ export const gatesSchema = k
     alpha: share()
       .doc(
         'Probability of a wrong rollback in the whole rollout, as text above 0 and below 1, such as ' +
-          '"0.05"; it replaces that of confidence. It is divided among the gates and the judged steps.',
+          '"0.05"; it replaces the probability that confidence sets. It is divided among the gates and the ' +
+          'judged steps.',
       )
       .defaultsTo('0.01, 0.05 or 0.2 with confidence Strict, Standard or Quick')
       .optional(),

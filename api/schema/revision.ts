@@ -214,7 +214,7 @@ export const executionSpec = {
   profile: k
     .oneOf(['Throughput', 'Latency'])
     .doc(
-      'What the defaults of workers and threadsPerWorker are chosen for. Throughput: one worker for ' +
+      'The goal that sets the defaults of workers and threadsPerWorker. Throughput: one worker for ' +
         'each CPU core, at most 16. Latency: one worker with a thread for each core.',
     )
     .defaultsTo('Throughput'),
@@ -257,8 +257,8 @@ export const batchingSpec = {
     .defaultsTo('8'),
   maxQueueDelay: duration()
     .doc(
-      'How long a request may wait for others to be combined with, such as 5ms. 0ms: only requests ' +
-        'that are waiting anyway are combined.',
+      'How long a request may wait in the queue to be batched with others, such as 5ms. 0ms: only ' +
+        'requests that already wait are combined.',
     )
     .defaultsTo('0ms'),
   maxQueueDepth: k

@@ -105,14 +105,14 @@ const evidence = {
     .optional(),
   lower: number()
     .doc(
-      'The smallest value that is still plausible (a confidence bound); a Fail needs it above limit. ' +
+      'The smallest value that is still plausible (a confidence bound); the gate fails when lower is above limit. ' +
         'Absent: not known yet.',
     )
     .optional(),
   upper: number()
     .doc(
-      'The largest value that is still plausible (a confidence bound); a Pass needs it at or below ' +
-        'limit, or toShow. Absent: not known yet.',
+      'The largest value that is still plausible (a confidence bound); the gate passes when upper is at ' +
+        'most limit (or toShow, if set). Absent: not known yet.',
     )
     .optional(),
   limit: number().doc('What the spec allows, in the unit of estimate.').optional(),
@@ -158,8 +158,8 @@ const gate = k.object({
     .optional(),
   toShow: number()
     .doc(
-      'Largest value of upper that is enough for a Pass, if traffic is too low to show limit. "nothing": the gate ' +
-        'can only fail, and its Pass shows nothing. Absent: a Pass needs upper at or below limit.',
+      'A Pass is allowed while upper is at most this value, because traffic is too low to prove limit. "nothing": ' +
+        'the gate can only fail, and its Pass shows nothing. Absent: a Pass requires upper at or below limit.',
     )
     .optional(),
   ofClass: text(120)
@@ -223,7 +223,7 @@ const rollout = k.object({
   steps: k.integer({ min: 0, max: 1000 }).doc('How many steps the rollout of this candidate has.').optional(),
   desiredWeight: k
     .integer({ min: 0, max: 100 })
-    .doc('Share of the traffic that the candidate should get by its steps so far, in percent.')
+    .doc('Target share of the traffic for the candidate at the present step, in percent.')
     .optional(),
   setWeight: k
     .integer({ min: 0, max: 100 })
@@ -264,7 +264,7 @@ const rollout = k.object({
   skipped: text(32)
     .doc(
       'Why this attempt first continued without a verdict: ResumedUndecided, PromotedUndecided or StableLost. ' +
-        'Absent: it did not.',
+        'Absent: every verdict was awaited.',
     )
     .optional(),
   shown: text(512)
@@ -305,14 +305,14 @@ const rollout = k.object({
     .optional(),
   handledPromoteRevision: text(10)
     .doc(
-      'Value of spec.rollout.promoteRevision that was carried out, or can no longer be. The operator ignores this ' +
-        'value until the field is removed or changed.',
+      'Value of spec.rollout.promoteRevision that the operator has carried out, or that can no longer be carried ' +
+        'out. The operator ignores this value until the field is removed or changed.',
     )
     .optional(),
   handledResumeStep: text(24)
     .doc(
-      'Value of spec.rollout.resumeStep that was carried out, or can no longer be. The operator ignores this value ' +
-        'until the field is removed or changed.',
+      'Value of spec.rollout.resumeStep that the operator has carried out, or that can no longer be carried out. ' +
+        'The operator ignores this value until the field is removed or changed.',
     )
     .optional(),
   reason: text(64)

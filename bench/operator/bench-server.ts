@@ -1,7 +1,7 @@
 /**
- * The API server of a run: etcd and kube-apiserver from a folder, or local mode's.
- * Owns: starting and ending its processes, and the kubeconfig for the bench itself. The operator gets another one,
- *       which leads through the counting proxy.
+ * The API server of a run: etcd and kube-apiserver from a folder, or local mode's API server.
+ * Owns: starting and ending its processes, and the kubeconfig for the bench itself. The operator gets another
+ * kubeconfig, which leads through the counting proxy.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,7 +18,7 @@ export interface BenchServer {
   readonly target: ProxyTarget;
   /** Path. */
   readonly kubeconfig: string;
-  /** The processes whose CPU time is the API server's. */
+  /** The processes whose CPU time counts as the API server's CPU time. */
   readonly pids: readonly number[];
   close(): Promise<void>;
 }

@@ -1,8 +1,8 @@
 /**
  * An HTTP proxy between an operator and its API server, on a loopback address. It counts requests by verb and resource.
- * Owns: the listener and the connections to the API server. Requests and answers pass unchanged and streamed, watches
- *       too; the proxy only adds the credentials.
- * Why: counting here works with any API server and any operator.
+ * Owns: the listener and the connections to the API server. Requests and answers, including watches, pass as unchanged
+ * streams; the proxy only adds the credentials.
+ * Why: counting in a proxy works with any API server and any operator.
  */
 import {
   createServer,
@@ -21,7 +21,7 @@ export type ProxyTarget = {
   readonly token: string;
 };
 
-/** Headers of one connection, which a proxy must not forward. */
+/** Headers that concern one connection only. A proxy must not forward them. */
 const ofConnection: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding', 'upgrade', 'host']);
 
 export class CountingProxy {
@@ -57,7 +57,7 @@ export class CountingProxy {
     return Object.fromEntries(this.#counts);
   }
 
-  /** Answers of 400 and more since the start: `409 apply deployments` → how many. */
+  /** The number of answers with status 400 and above since the start, by name, such as `409 apply deployments`. */
   get refusals(): RequestCounts {
     return Object.fromEntries(this.#refusals);
   }
@@ -81,7 +81,7 @@ export class CountingProxy {
       const status = answer.statusCode ?? 502;
       if (status >= 400) increase(this.#refusals, `${status} ${name}`);
       response.writeHead(status, forwarded(answer.headers));
-      // A watch has no bytes until its first event, but the client waits for the head.
+      // Send the head at once: a watch sends no bytes until its first event, but the client waits for the head.
       response.flushHeaders();
       answer.pipe(response);
       answer.on('error', () => response.destroy());

@@ -1,8 +1,9 @@
 /**
- * Kubernetes' Deployment controller, scheduler and kubelets for Deployments without a cluster: pods are objects only.
+ * Plays Kubernetes' Deployment controller, scheduler and kubelets without a cluster: pods are only objects.
  * Owns: the pods of every Deployment, their statuses and addresses, and the status of each Deployment. Pods start in
- *       four steps, as a kubelet reports them; their sidecars answer as soon as they are ready.
- * Limits: no ReplicaSets; a changed pod template does not replace pods, because the operator never changes one.
+ * four steps, as a kubelet reports them; their sidecars answer as soon as they are ready.
+ * Limits: it makes no ReplicaSets. A changed pod template does not replace pods, because the operator never changes a
+ * template.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../../api/errors.ts';
@@ -33,7 +34,7 @@ const starting: readonly PodStage[] = ['Initializing', 'Running', 'Ready'];
 
 export class FakeNodes {
   readonly #deps: FakeNodesDeps;
-  /** Key of a Deployment → its pods. */
+  /** The pods by the key of their Deployment. */
   readonly #pods = new Map<string, Set<FakePod>>();
   readonly #statuses = new Map<string, object>();
   readonly #working = new Set<string>();
@@ -46,7 +47,7 @@ export class FakeNodes {
     this.#deps = deps;
   }
 
-  /** Works on the Deployments that exist, and on each that changes. */
+  /** Handles the existing Deployments, then every Deployment that changes. */
   start(): void {
     this.#deps.deployments.cache.subscribe((change) => {
       this.#work(keyOf(('now' in change ? change.now : change.before).metadata));
@@ -67,7 +68,7 @@ export class FakeNodes {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** A node is lost: so many ready pods vanish at once, and their Deployments make new ones. */
+  /** Simulates a lost node: this many ready pods vanish at once, and their Deployments make new pods. */
   async lose(count: number): Promise<void> {
     const ready = [...this.#pods].flatMap(([key, each]) =>
       [...each].flatMap((pod) => (pod.stage === 'Ready' ? [{ key, pod }] : [])),

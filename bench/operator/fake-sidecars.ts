@@ -1,7 +1,7 @@
 /**
- * The sidecars of the fake pods: `GET http://POD_IP:8081/report` on loopback addresses, as the operator asks for it.
- * Owns: one listener for each pod and the traffic that it reports. Golden sets have always passed.
- * Limits: Linux, where every address of 127.0.0.0/8 can be listened to.
+ * The sidecars of the fake pods. They answer `GET http://POD_IP:8081/report` on loopback addresses.
+ * Owns: one listener for each pod and the traffic that it reports. In the reports, golden sets have always passed.
+ * Limits: Linux only, because there a process can listen on every address of 127.0.0.0/8.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { gzipSync } from 'node:zlib';
@@ -13,7 +13,7 @@ import { LoopbackAddresses, type AddressRange } from '../../local/kubelet/loopba
 import { Random } from '../canary/random.ts';
 import { PodTraffic, type TrafficRate } from './pod-traffic.ts';
 
-/** Apart from those of local mode. */
+/** A range of addresses that local mode does not use. */
 const range: AddressRange = { first: '127.160.0.1', size: 1_000_000 };
 
 export type ServedPod = {
@@ -32,11 +32,11 @@ type Sidecar = { readonly pod: ServedPod; readonly server: Server; readonly traf
 export class FakeSidecars {
   readonly #addresses = new LoopbackAddresses(range);
   readonly #sidecars = new Map<string, Sidecar>();
-  /** Changed by a scenario. */
+  /** The current traffic, which a scenario may change. */
   trafficOf: TrafficOf = () => ({ perMinute: 400, failing: 0 });
   /** Called with each pod that has answered, and the last block in its report. */
   onReport: (pod: ServedPod, until: number) => void = () => {};
-  /** Reports given so far. */
+  /** The number of reports that were sent so far. */
   reports = 0;
 
   pods(): readonly ServedPod[] {

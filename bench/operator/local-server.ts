@@ -1,5 +1,5 @@
 /**
- * Local mode's API server as a process of its own, so that its CPU time can be told from the bench's.
+ * Local mode's API server as a separate process, so that its CPU time is measured separately from the bench's.
  * Owns: one line of JSON on standard output, `{"server": …, "token": …}`.
  * Ends: when standard input ends, which also happens when the bench is killed.
  */

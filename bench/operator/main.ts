@@ -18,7 +18,7 @@ const assets = process.env['KUBEBUILDER_ASSETS'] === '' ? undefined : process.en
 
 type Measure = (world: World) => Promise<readonly Row[]>;
 
-/** Each on an API server of its own. */
+/** These groups of scenarios each run on their own API server. */
 function partsOf({ scenarios }: Order): readonly Measure[] {
   const isLife = (['cold', 'change', 'quiet', 'restart'] as const).some((name) => scenarios.includes(name));
   const others = { analysis, releaseDay, nodeLost } as const;
@@ -63,7 +63,7 @@ function keep(path: string, setting: string, rows: readonly Row[]): void {
 
 function judge(path: string, setting: string, rows: readonly Row[]): ExitCode {
   const verdicts = comparedWith(recordIn(path), setting, rows);
-  // With --json, standard output holds the document alone.
+  // With --json, standard output contains only the document.
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   for (const { passed, sentence } of verdicts) say(`${passed ? 'ok' : 'FAILED'}: ${sentence}`);
   const failed = verdicts.filter(({ passed }) => !passed).length;

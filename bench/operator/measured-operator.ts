@@ -1,6 +1,6 @@
 /**
  * The measured operator as a child process, with everything that it starts.
- * Owns: its start, its end by SIGKILL, its log, and its usage. It is a session of its own.
+ * Owns: its start, its end by SIGKILL, its log, and its usage. The processes form a session of their own.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ export type OperatorCommand = {
   readonly argv: readonly string[];
   /** Path of the kubeconfig, given as KUBECONFIG. */
   readonly kubeconfig: string;
-  /** Answers 200 when the operator is ready; undefined: not known. */
+  /** A URL that answers 200 when the operator is ready; undefined: not known. */
   readonly readyUrl: string | undefined;
   /** Path of the file for its output. */
   readonly log: string;
@@ -39,7 +39,7 @@ export class MeasuredOperator {
     this.#child.once('error', () => {});
   }
 
-  /** Kills it as a crash would: nothing is flushed or released. */
+  /** Kills the operator like a crash: it does not flush or release anything. */
   async kill(): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
@@ -54,7 +54,7 @@ export class MeasuredOperator {
     return usageOf(sessionOf(this.#child?.pid ?? -1));
   }
 
-  /** @throws Error when it was started and has ended by itself, with the end of its output */
+  /** @throws Error with the end of its output when the operator was started and has ended by itself */
   assertRunning(): void {
     const child = this.#child;
     if (child === undefined || (child.pid !== undefined && !hasEnded(child))) return;
@@ -83,7 +83,7 @@ function killIfThere(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It has ended meanwhile.
+    // Ignore a process that has ended meanwhile.
   }
 }
 

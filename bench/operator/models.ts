@@ -1,6 +1,6 @@
 /**
  * The objects of a run and the changes of their specs.
- * Owns: our own models; another operator brings an object of its own, with `{name}` for the name. Pure.
+ * Owns: our own models. For another operator the user gives an object, with `{name}` in place of the name. Pure.
  */
 import { api } from '../../api/names.ts';
 import type { KubeObject } from '../../api/kube-object.ts';
@@ -8,7 +8,7 @@ import type { ResourceType } from '../../kube/client/resource-type.ts';
 
 export const benchNamespace = 'bench';
 
-/** A model of any operator, with the fields that the bench reads. */
+/** An object of any operator, with the fields that the bench reads. */
 export type BenchModel = KubeObject & {
   readonly status?: {
     readonly observedGeneration?: number;
@@ -41,7 +41,7 @@ export function plainModel(name: string, replicas: number): KubeObject {
   return ourModel(name, { replicas });
 }
 
-/** Half of the traffic, judged for half an hour: a canary that stays in its step during a run. */
+/** A canary that gets half of the traffic and is judged for half an hour, so that it stays in its step during a run. */
 export function canaryModel(name: string): KubeObject {
   return ourModel(name, {
     replicas: 1,
@@ -54,12 +54,12 @@ export function canaryModel(name: string): KubeObject {
   });
 }
 
-/** A merge patch that makes a new revision. @param value shows up in the pod template */
+/** A merge patch that makes a new revision. @param value a text that is visible in the pod template */
 export function newRevision(value: string): object {
   return { spec: { runtime: { image: `registry.invalid/runtime:${value}` } } };
 }
 
-/** A merge patch that changes how rollouts go, and no revision. */
+/** A merge patch that changes the settings of rollouts but does not make a new revision. */
 export function newSettings(minutes: number): object {
   return { spec: { rollout: { progressDeadline: `${minutes}m` } } };
 }

@@ -1,5 +1,5 @@
 /**
- * Flags of the bench: which operator, which API server, which scenarios, how large.
+ * The flags of the bench: the operator, the API server, the scenarios, and their size.
  * Owns: the flags, their defaults and bounds. Pure, except that it reads the files that flags name.
  */
 import { readFileSync } from 'node:fs';
@@ -12,20 +12,20 @@ import type { KubeObject } from '../../api/kube-object.ts';
 export const scenarioNames = ['cold', 'change', 'quiet', 'restart', 'analysis', 'releaseDay', 'nodeLost'] as const;
 export type ScenarioName = (typeof scenarioNames)[number];
 
-/** Scenarios of `--quick`: they need no evidence, and only counts are compared. */
+/** The scenarios of `--quick`. They do not need evidence, and only their counts are compared. */
 const quickScenarios: readonly ScenarioName[] = ['cold', 'change', 'quiet', 'restart'];
-/** Scenarios of another operator: the others need our sidecars and our status. */
+/** The scenarios for another operator. All other scenarios need our sidecars and our status. */
 const foreignScenarios = quickScenarios;
 
-/** Another operator instead of ours. */
+/** Another operator to measure instead of ours. */
 export type ForeignOperator = {
   readonly argv: readonly string[];
   readonly readyUrl: string | undefined;
-  /** Its definition; undefined: it works on ours. */
+  /** The definition of its objects; undefined: it uses our definition. */
   readonly definition: KubeObject | undefined;
-  /** Its object, with `{name}`. */
+  /** An object for it, which contains `{name}`. */
   readonly object: KubeObject | undefined;
-  /** A merge patch with `{value}`. */
+  /** A merge patch of its object, which contains `{value}`. */
   readonly change: object | undefined;
 };
 
@@ -34,18 +34,18 @@ export type Order = {
   readonly models: number;
   /** Pods of each model in the scenarios cold, change, quiet and restart. */
   readonly replicas: number;
-  /** Changed specs of `change`. */
+  /** The number of changed specs in `change`. */
   readonly changes: number;
-  /** Pods that `nodeLost` loses. */
+  /** The number of pods that are lost in `nodeLost`. */
   readonly lost: number;
   readonly quietMs: number;
   readonly analysisMs: number;
-  /** Over how long the changes of `releaseDay` are spread. */
+  /** The time over which the changes of `releaseDay` are spread. */
   readonly releaseMs: number;
   /** Without a request for this long, the operator has finished. */
   readonly calmMs: number;
   readonly foreign: ForeignOperator | undefined;
-  /** Added to the command of our operator. */
+  /** Arguments that are added to the command of our operator. */
   readonly operatorArgs: readonly string[];
   readonly json: boolean;
   readonly record: string | undefined;
@@ -131,7 +131,7 @@ export function readOrder(argv: readonly string[]): Order | 'help' {
   };
 }
 
-/** Names the setting that counts depend on: records of another setting are not comparable. */
+/** A name for the setting on which counts depend. Records of another setting cannot be compared. */
 export function settingOf(order: Order, server: string): string {
   const operator = order.foreign === undefined ? '' : `, ${order.foreign.argv.join(' ')}`;
   return `${server} API server, ${order.models} models with ${order.replicas} pods${operator}`;

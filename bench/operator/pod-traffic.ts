@@ -1,7 +1,7 @@
 /**
- * What one pod's sidecar has counted: requests in blocks, drawn as time passes.
- * Owns: the blocks of one pod. The same seed and the same times of asking give the same counts.
- * Limits: the last 90 blocks are kept, as by a sidecar.
+ * The counts of one pod's sidecar: requests in blocks, which are drawn at random as time passes.
+ * Owns: the blocks of one pod. The same seed and the same times of the calls give the same counts.
+ * Limits: it keeps the last 90 blocks, as a sidecar does.
  */
 import { blockAt, blockSeconds, type BlockCount, type Blocks } from '../../api/report.ts';
 import type { Random } from '../canary/random.ts';

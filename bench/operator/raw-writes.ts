@@ -1,6 +1,6 @@
 /**
- * The two writes of a kubelet and of Kubernetes' controllers that the operator's client does not have: a status by a
- * merge patch, and a deletion without a grace period.
+ * Two writes that kubelets and Kubernetes' controllers make and that the operator's client does not offer: a merge
+ * patch of a status, and a deletion without a grace period.
  */
 import { systemClock } from '../../lib/clock.ts';
 import { createRegistry } from '../../lib/metrics.ts';
@@ -17,7 +17,7 @@ export class RawWrites {
     this.#transport = new Transport({ access, clock: systemClock, registry: createRegistry(), userAgent: 'bench' });
   }
 
-  /** An object that has been deleted meanwhile is left alone. */
+  /** Ignore an object that was deleted meanwhile. */
   async patchStatus(type: ResourceType, name: ObjectName, status: object): Promise<void> {
     await unlessGone(
       this.#transport.request({

@@ -1,18 +1,19 @@
 /**
  * Recorded counts, and the comparison of a run with them.
- * Owns: the form of the recorded file, and how much a count may differ: a request that fails with a conflict is
- *       repeated, and two events that arrive together are handled once. Pure.
+ * Owns: the form of the recorded file, and how much a count may differ. Counts differ because a request that fails with
+ * a conflict is repeated, and two events that arrive together are handled once.
+ * Pure.
  */
 import { perTime, type Row } from './rows.ts';
 
-/** Setting → its rows. */
+/** The rows of each setting. */
 export type Recorded = Readonly<Record<string, readonly Row[]>>;
 
 export type Verdict = { readonly passed: boolean; readonly sentence: string };
 
-/** More than this share above the record fails. */
+/** A count fails when it is above the record by more than this share. */
 const toleratedShare = 0.05;
-/** For small counts: half a request more for each time cannot be one more in every time. */
+/** The tolerance for small counts. With half a request more per time, there cannot be one more request every time. */
 const toleratedCount = 0.5;
 
 /** The record with the rows of this setting replaced; rows of scenarios that did not run are kept. */
@@ -46,7 +47,7 @@ function verdictsOf(row: Row, old: Row): readonly Verdict[] {
   });
 }
 
-/** Names the requests of which there are more than before, most first. */
+/** Names the requests whose counts have increased, the largest increase first. */
 function moreOf(row: Row, old: Row): string {
   const more = Object.entries(row.requests)
     .map(([name, count]) => [name, count / row.times - (old.requests[name] ?? 0) / old.times] as const)

@@ -3,7 +3,7 @@
  * Pure.
  */
 
-/** Name of a request → how often it was sent. */
+/** How often each request was sent, by its name. */
 export type RequestCounts = Readonly<Record<string, number>>;
 
 export type SentRequest = {
@@ -30,7 +30,10 @@ export function isWriting(name: string): boolean {
   return writingVerbs.has(name.split(' ')[0] ?? '');
 }
 
-/** True for a request that ends with its answer. A watch stays open, and its number depends on how long a run takes. */
+/**
+ * True for a request that ends with its answer. A watch stays open, and the number of watches depends on the duration
+ * of a run.
+ */
 export function isCounted(name: string): boolean {
   return !name.startsWith('watch ');
 }
@@ -39,7 +42,7 @@ export function countOf(counts: RequestCounts, which: (name: string) => boolean)
   return Object.entries(counts).reduce((sum, [name, count]) => sum + (which(name) ? count : 0), 0);
 }
 
-/** What was sent between two snapshots of the same counts; without requests that were not sent. */
+/** The requests that were sent between two snapshots of the same counts. */
 export function sentBetween(before: RequestCounts, after: RequestCounts): RequestCounts {
   const differences = Object.entries(after).map(([name, count]) => [name, count - (before[name] ?? 0)] as const);
   return Object.fromEntries(differences.filter(([, count]) => count > 0).sort((a, b) => b[1] - a[1]));

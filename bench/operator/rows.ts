@@ -1,22 +1,23 @@
 /**
- * What a scenario has measured, and its form as a table. Pure.
+ * The results of a scenario, and their form as a table.
+ * Pure.
  */
 import { countOf, isCounted, isWriting, type RequestCounts } from './requests.ts';
 
 export type Row = {
-  /** Scenario, or a part of one: `cold`, `change, new revision`. */
+  /** The scenario or a part of it, such as `cold` or `change, new revision`. */
   readonly name: string;
-  /** What the counts are divided by: `models`, `changes`, `runs`. */
+  /** The unit by which the counts are divided: `models`, `changes` or `runs`. */
   readonly per: string;
   readonly times: number;
   readonly requests: RequestCounts;
-  /** Answers of 400 and more, which `requests` contains. */
+  /** Answers with status 400 and above. `requests` contains their requests, too. */
   readonly refused: RequestCounts;
-  /** Times, CPU and memory: they depend on the machine. The unit is in the name. */
+  /** Times, CPU and memory, which depend on the machine. The unit is in the name. */
   readonly figures: Readonly<Record<string, number>>;
 };
 
-/** Requests and writes for each time, without watches. */
+/** Requests and writes per unit, without watches. */
 export function perTime({ requests, times }: Pick<Row, 'requests' | 'times'>): {
   readonly requests: number;
   readonly writes: number;

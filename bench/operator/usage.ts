@@ -1,6 +1,6 @@
 /**
  * CPU time and memory of processes, from /proc (Linux).
- * Owns: how the texts of /proc are read. A process that has ended uses nothing.
+ * Owns: parsing the texts of /proc. A process that has ended counts as 0.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 
@@ -9,12 +9,12 @@ const ticksPerSecond = 100;
 
 export type Usage = {
   readonly cpuSeconds: number;
-  /** Resident memory now and at its highest, in MiB. */
+  /** The current and the highest resident memory, in MiB. */
   readonly rssMiB: number;
   readonly peakMiB: number;
 };
 
-/** @param pids processes whose usage is added up */
+/** @param pids the processes whose usage is added */
 export function usageOf(pids: readonly number[]): Usage {
   const parts = pids.map((pid) => ({
     cpuSeconds: cpuSecondsIn(read(`/proc/${pid}/stat`)),
@@ -25,7 +25,10 @@ export function usageOf(pids: readonly number[]): Usage {
   return { cpuSeconds: sum('cpuSeconds'), rssMiB: sum('rssMiB'), peakMiB: sum('peakMiB') };
 }
 
-/** The processes of a session: the leader and all that it has started, unless one began a session of its own. */
+/**
+ * The processes of a session: the leader and all processes that it has started, except those that began their own
+ * session.
+ */
 export function sessionOf(leader: number): readonly number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && sessionIn(read(`/proc/${name}/stat`)) === leader)
@@ -49,7 +52,10 @@ export function mebibytesIn(status: string, field: 'VmRSS' | 'VmHWM'): number {
   return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0) / 1024;
 }
 
-/** The name is in brackets and may contain spaces and brackets: `12 (a) b) S 1 12 12 …`. */
+/**
+ * Search from the last bracket: the name is in brackets and may contain spaces and brackets, as in `12 (a) b) S 1 12 12
+ * …`.
+ */
 function fieldsAfterName(stat: string): readonly string[] {
   const end = stat.lastIndexOf(')');
   return end < 0 ? [] : stat.slice(end + 2).split(' ');

@@ -1,6 +1,6 @@
 /**
- * One API server with one operator, and all that is played around it.
- * Owns: starting and ending the parts, waiting, and turning two moments into a row.
+ * One API server with one operator, and the simulated parts of a cluster.
+ * Owns: starting and ending the parts, waiting, and computing a row from two moments.
  * Ends: `close` ends every process and removes the folder.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -32,7 +32,7 @@ import { usageOf } from './usage.ts';
 
 const repository = join(import.meta.dirname, '..', '..');
 const pollMs = 10;
-/** kube-apiserver refuses definitions of the group k8s.io without it. */
+/** Without this annotation, kube-apiserver refuses definitions of the group k8s.io. */
 const approved = { 'api-approved.kubernetes.io': 'unapproved, for a bench' };
 /** How long a new definition may take until its objects are served. */
 const servedWithin = { tries: 300, everyMs: 100 };
@@ -58,7 +58,7 @@ const serviceAccounts: ResourceType = {
   namespaced: true,
 };
 
-/** A moment of a run: what was counted and used up to it. */
+/** The counts and the usage of a run up to a moment. */
 export type Moment = {
   readonly atMs: number;
   readonly counts: RequestCounts;
@@ -95,7 +95,7 @@ export class World {
     this.#stop = stop;
   }
 
-  /** The operator is not started yet. */
+  /** Starts everything except the operator. */
   static async open(order: Order, assets: string | undefined, stop: AbortSignal): Promise<World> {
     const ends: (() => void | Promise<void>)[] = [];
     try {
@@ -121,7 +121,7 @@ export class World {
     };
   }
 
-  /** What was sent since a moment. */
+  /** The requests that were sent since a moment. */
   row(since: Moment, row: Omit<Row, 'requests' | 'refused'>): Row {
     const now = this.moment();
     return {
@@ -131,7 +131,7 @@ export class World {
     };
   }
 
-  /** @throws Error naming `what` when it is not so in time */
+  /** @throws Error naming `what` when the condition does not become true in time */
   async until(what: string, isSo: () => boolean, limitMs = 600_000): Promise<void> {
     const beganMs = performance.now();
     while (!isSo()) {
@@ -149,7 +149,7 @@ export class World {
     return Object.keys(refusals).length === 0 ? 'nothing' : JSON.stringify(refusals);
   }
 
-  /** Waits until the operator has sent no request for the calm time of the order. */
+  /** Waits until the operator has not sent a request for the calm time of the order. */
   async untilCalm(): Promise<void> {
     await this.until('the operator to become quiet', () => this.proxy.quietMs >= this.order.calmMs);
   }
@@ -233,16 +233,17 @@ async function begin({ order, assets, ends, stop }: Beginning): Promise<WorldPar
   };
 }
 
-/** In reverse order of their start; each part is ended, also after another failed to end. */
+/** Ends the parts in reverse order of their start. Each part is ended even if another failed to end. */
 async function endAll(ends: readonly (() => void | Promise<void>)[]): Promise<void> {
   for (const end of ends.toReversed()) await Promise.resolve(end()).catch(() => {});
 }
 
-/** The namespace, its service account, and the definitions. @returns the type of the models */
+/** Creates the namespace, its service account, and the definitions. @returns the type of the models */
 async function furnish(client: HttpKubeClient, order: Order): Promise<ResourceType<BenchModel>> {
   await client.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: benchNamespace } });
   await createServiceAccount(client);
-  // Without the Gateway API the operator asks each minute whether it is there, and counts would depend on time.
+  // Install the Gateway API. Without it the operator asks every minute whether it exists, so counts would depend on
+  // time.
   for (const name of ['gateways', 'httproutes']) {
     const { metadata, ...rest } = definitionIn('local', 'gateway', 'definitions', `${name}.yaml`);
     await client.create(definitions, { ...rest, metadata: { ...metadata, annotations: approved } });
@@ -270,7 +271,10 @@ function definitionIn(...path: readonly string[]): Definition {
   return parse(readFileSync(join(repository, ...path), 'utf8')) as Definition;
 }
 
-/** Admission refuses pods without it. Local mode's server makes it itself, kube-apiserver leaves it to a controller. */
+/**
+ * Admission refuses pods without a service account. Local mode's server makes it; with kube-apiserver a controller
+ * would.
+ */
 async function createServiceAccount(client: HttpKubeClient): Promise<void> {
   const metadata = { name: 'default', namespace: benchNamespace };
   try {
@@ -310,7 +314,8 @@ async function commandOf({
   if (foreign !== undefined) return foreign;
   const listen = `127.0.0.1:${await freePort()}`;
   const program = join(repository, 'operator', 'main.ts');
-  // Shorter than the calm time: otherwise the deletions after a change would be counted in the next scenario.
+  // It is shorter than the calm time, because otherwise the deletions after a change would be counted in the next
+  // scenario.
   const settle = ['--settle', '1s'];
   const flags = ['--no-leader-election', '--listen', listen, '--log-level', 'warn', ...settle, ...operatorArgs];
   return { argv: [process.execPath, program, ...flags], readyUrl: `http://${listen}/readyz` };

@@ -82,14 +82,14 @@ export const abort: Intent = (model, { revision }) => {
     ...(rollout.resumeStep?.startsWith(`${target}/`) === true ? { resumeStep: null } : {}),
   };
   const serving = standing.stable === undefined ? 'no other revision serves' : `${standing.stable} serves`;
-  return patch(model, set, `${target} is given up, ${serving}; "retry" tries it again`);
+  return patch(model, set, `giving up ${target}; ${serving}. "retry" starts a new attempt of ${target}`);
 };
 
 /** The status's message may already say that the revision was given up. In that case this is not repeated. */
 function givenUpWords(target: string, message: string): string {
   return message.includes(`${target} was given up`)
     ? message
-    : `${target} was given up ("retry" tries it again): ${message}`;
+    : `${target} was given up ("retry" starts a new attempt): ${message}`;
 }
 
 /** Starts a new attempt of a revision that was given up. */
@@ -115,7 +115,7 @@ export const tryAgain: Intent = (model, { revision, token }) => {
     ...without(rollout, 'abortRevision', candidate),
     ...without(rollout, 'promoteRevision', candidate),
   };
-  return patch(model, set, `${candidate} is tried again`);
+  return patch(model, set, `starting a new attempt of ${candidate}`);
 };
 
 export const pause: Intent = (model) => {
@@ -169,7 +169,7 @@ function resumeStep(model: OnnxModel, standing: RolloutStanding): Move {
   );
 }
 
-/** @param asked.revision a remembered revision; the caller has checked that it exists */
+/** @param asked.revision a revision in the history; the caller has checked that it exists */
 export const pin: Intent = (model, { revision = '' }) => {
   if (model.spec.rollout?.pinRevision === revision) return nothing(`${revision} is already pinned`);
   const { provenance, refused } = lastKnownOf(model.status);
@@ -205,7 +205,7 @@ export const unpin: Intent = (model) => {
     : patch(
         model,
         { pinRevision: null },
-        `${pinned} is no longer pinned: the rest of the spec decides again which revision serves`,
+        `removed the pin on ${pinned}; the operator now serves the revision of the spec`,
       );
 };
 

@@ -1,5 +1,5 @@
 /**
- * The remembered revisions of a model: its ControllerRevisions, each with the spec as it was written.
+ * The revision history of a model: its ControllerRevisions, each with the spec as it was written.
  *
  * Limits: 500 revisions.
  * Throws: BAD_FLAG when a prefix matches no revision or several revisions; the errors of the client.
@@ -49,13 +49,13 @@ export function namedRevision(all: readonly Remembered[], asked: string, flag: s
   const wrong = (problem: string): AppError => new AppError('BAD_FLAG', { flag, problem });
   const known =
     all.length === 0
-      ? 'the model has no remembered revisions'
-      : `remembered revisions: ${all.map(({ revision }) => revision).join(', ')}`;
+      ? 'the revision history is empty'
+      : `revisions in the history: ${all.map(({ revision }) => revision).join(', ')}`;
   if (!/^[0-9a-f]{4,10}$/.test(asked))
     throw wrong(`'${asked.slice(0, 80)}' is not a revision (four to ten hex digits); ${known}`);
   const fitting = all.filter(({ revision }) => revision.startsWith(asked));
   const [one] = fitting;
-  if (one === undefined) throw wrong(`no revision ${asked} is remembered; ${known}`);
+  if (one === undefined) throw wrong(`revision ${asked} is not in the history; ${known}`);
   if (fitting.length > 1)
     throw wrong(`${asked} matches ${fitting.map(({ revision }) => revision).join(' and ')}: give more digits`);
   return one;

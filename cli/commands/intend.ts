@@ -95,24 +95,24 @@ export const verbs = {
     canWait: true,
     about: 'end a pause of any kind',
     text:
-      'Ends one pause of the rollout: a manual pause if there is one, else the current pause. The reason of that may ' +
-      'be a\npause step, an undecided gate, missing reports, an unhealthy stable revision, or weights that another ' +
+      'Ends the manual pause of the rollout if it has one, else its current pause. The current pause may be caused ' +
+      'by a\npause step, an undecided gate, missing reports, an unhealthy stable revision, or weights that another ' +
       'writer changes.',
   },
   pin: {
     intent: pin,
     revision: 'argument',
     canWait: false,
-    about: 'serve a remembered revision, regardless of the spec',
+    about: 'serve a revision of the history, regardless of the spec',
     text:
-      'Serves REVISION, a remembered revision, until "unpin", regardless of the rest of the spec. For use during an ' +
-      'incident.',
+      'Serves REVISION, which must be in the revision history, until "unpin", regardless of the rest of the spec.\n' +
+      'For use during an incident.',
   },
   unpin: {
     intent: unpin,
     canWait: true,
     about: 'end "pin"',
-    text: 'Ends "pin": the rest of the spec decides again which revision serves.',
+    text: 'Removes the pin: the operator serves the revision of the spec.',
   },
 } as const satisfies Readonly<Record<string, Verb>>;
 

@@ -36,8 +36,10 @@ A line may also be a pair: the same request, answered by both revisions. Pairs d
 If the last analyze or shadow step of the manifest is a shadow step, only pairs and agreement are judged.
 
 The maximum duration of the step decides what a Pass must show, and when. At first a Pass must show each gate's limit.
-With low traffic it may show less after 11/30 of the duration, and minDetectable after 22/30 (see
-spec.rollout.gates.confidence). After 28/30, default gates accept even less when the candidate's estimate is good.
+With low traffic and spec.rollout.gates.confidence Standard:
+  - after 11/30 of the duration a larger increase passes;
+  - after 22/30 minDetectable passes;
+  - after 28/30 default gates also accept a still larger increase, if the candidate's estimate is good.
 
   --model FILE       manifest of the OnnxModel; absent fields of spec.rollout have their defaults
   --name NAME        name of the OnnxModel; required when the manifest has several

@@ -38,8 +38,8 @@ export const undoHelp = `Usage: kubectl-onnx undo NAME [--to REVISION] [options]
 Restores the spec of an older revision, field by field; replicas, traffic and rollout stay as they are. The change is
 rolled out like any other; if the pods of a proven revision still exist, it serves at once. Without --to, the command
 chooses the revision that was promoted last before the current spec. The written fields become owned by the field
-manager that applies the manifest, so that its next apply can change or remove them. Intents of this command that would
-end or skip the rollout (abortRevision of that revision, promoteRevision, resumeStep) are removed.
+manager that applies the manifest, so that its next apply can change or remove them. Also removes abortRevision (if it
+names REVISION), promoteRevision and resumeStep, which would end or skip the rollout.
 
   --to REVISION       the revision: ten hex digits, or the first four or more of them
   --dry-run           only show the changes
@@ -94,7 +94,7 @@ export async function undo(
 }
 
 /**
- * The remembered revision that was promoted last before the current spec, by the status's history.
+ * The revision of the history that was promoted last before the current spec, by the status.
  *
  * @throws AppError INTENT_REFUSED when no remembered revision was promoted before
  */
@@ -110,7 +110,7 @@ export function previous(model: OnnxModel, remembered: readonly Remembered[]): R
   const others = remembered.filter(({ revision }) => revision !== now).map(({ revision }) => revision);
   const why =
     others.length === 0
-      ? 'the model has no older remembered revision'
+      ? 'the history has no older revision'
       : `the history has no earlier promotion; choose a revision with --to: ${others.join(', ')}`;
   throw new AppError('INTENT_REFUSED', {
     model: `${model.metadata.namespace}/${model.metadata.name}`,
@@ -120,7 +120,8 @@ export function previous(model: OnnxModel, remembered: readonly Remembered[]): R
 }
 
 /**
- * The revision of the current spec: the remembered revision with equal fields, else the revision in the current status.
+ * The revision of the current spec: the revision of the history with equal fields, else the revision in the current
+ * status.
  */
 function presentRevision(model: OnnxModel, remembered: readonly Remembered[]): string | undefined {
   const asWritten = remembered.find(({ written }) => differences(written, revisionPart(model.spec), '').length === 0);
@@ -206,8 +207,8 @@ async function giveToApplier(
   } catch (error) {
     const why = plainLine(messageOf(error));
     return [
-      `warning: ${cliManager} still owns the fields (${why}): the next apply by ${plainLine(heir.manager ?? '')} ` +
-        'needs --force-conflicts, and does not remove fields that the manifest lacks',
+      `warning: ${cliManager} still owns these fields (${why}): apply with --force-conflicts as ` +
+        `${plainLine(heir.manager ?? '')}; fields missing from the manifest stay`,
     ];
   }
 }

@@ -150,7 +150,7 @@ function oddSteps(rollout: RolloutSpec): readonly OperatorFinding[] {
     return [warning(at, 'the steps have no effect: capacity.mode Recreate removes the old pods first')];
   const unasked = isJudgedUnderTraffic(rollout) && !steps.some((step) => (step.analyze ?? step.shadow) !== undefined);
   return [
-    ...(unasked ? [warning(at, 'the gates have no effect: there is no analyze or shadow step')] : []),
+    ...(unasked ? [warning(at, 'the gates have no effect: the steps contain no analyze or shadow step')] : []),
     ...steps.flatMap((step, i) => tooShort(step, `${at}[${i}]`)),
     ...shadowWithoutGates(rollout, at),
     ...steps.flatMap((step, i) => oddStep(step, steps.slice(0, i), `${at}[${i}]`)),

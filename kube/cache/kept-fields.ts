@@ -1,14 +1,14 @@
 /**
  * Copies from an object only the fields that its readers use, so that a cache of thousands of objects stays small.
- *
- * Owns: the meaning of a table of fields. Its type demands an entry for every field of the object's type, so that a
- *       field that is added to the type cannot be forgotten in the table. Pure.
+ * Owns: the meaning of a table of fields. The table's type requires an entry for every field of the object's type, so
+ * that a new field cannot be forgotten.
+ * Pure.
  */
 import { isRecord } from '../../api/record.ts';
 
 /**
- * Which parts of a value are kept. `true`: all; `false`: none; a function: what it returns for an object or list; a
- * record: by field; a list of one entry: the same for each item.
+ * Which parts of a value are kept. `true`: all parts. `false`: no part. A function: its result for an object or list. A
+ * record: one rule per field. A list of one entry: the same rule for each item.
  */
 export type Keep<T> = boolean | ((value: NonNullable<T>) => unknown) | KeepParts<NonNullable<T>>;
 type KeepParts<T> = T extends readonly (infer Item)[]
@@ -19,7 +19,7 @@ type KeepParts<T> = T extends readonly (infer Item)[]
 
 type AnyKeep = boolean | ((value: never) => unknown) | readonly [AnyKeep] | { readonly [field: string]: AnyKeep };
 
-/** A new object with the kept parts; parts that are kept as a whole are shared with the given object. */
+/** A new object with the kept parts. A part that is kept as a whole is shared with the given object. */
 export function keptFields<T extends object>(object: T, keep: Keep<T>): T {
   return partOf(object, keep as AnyKeep) as T;
 }

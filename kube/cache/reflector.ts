@@ -33,6 +33,8 @@ export type ReflectorDeps<T extends KubeObject> = {
    * object of that name, if there is one.
    */
   readonly transform?: (object: T, before: T | undefined) => T;
+  /** Objects for which it is false are not stored, as if they did not exist. Absent: all are stored. */
+  readonly keep?: (object: T) => boolean;
   /** Deep-freezes stored objects. For tests. */
   readonly freeze?: boolean;
   /** A random number in [0, 1), for jitter. */
@@ -183,7 +185,7 @@ export class Reflector<T extends KubeObject> {
     let position: string;
     do {
       const page = await this.#page(more, signal);
-      for (const object of page.items) objects.push(this.#kept(object));
+      for (const object of page.items) if (this.#isWanted(object)) objects.push(this.#kept(object));
       position = page.resourceVersion;
       more = page.continue;
     } while (more !== undefined);
@@ -262,11 +264,17 @@ export class Reflector<T extends KubeObject> {
         break;
       case 'ADDED':
       case 'MODIFIED':
-        this.#cache.put(this.#kept(event.object));
+        // A change of its labels can make an object unwanted.
+        if (this.#isWanted(event.object)) this.#cache.put(this.#kept(event.object));
+        else this.#cache.remove(event.object);
         break;
     }
     this.#metrics.told(event.type);
     this.#position = event.object.metadata.resourceVersion ?? this.#position;
+  }
+
+  #isWanted(object: T): boolean {
+    return this.#deps.keep?.(object) ?? true;
   }
 
   #kept(object: T): T {

@@ -1,9 +1,9 @@
 /**
- * Replaces equal parts of many objects by one part, so that a thousand Deployments made from one template hold its
- * probes, mounts and environment once.
+ * Replaces equal parts of many objects by one part, so that a thousand Deployments from the same template store its
+ * probes, mounts and environment only once.
  *
- * Limits: remembers `maxParts` parts; a part whose JSON is longer than `maxChars` is not shared. When full, it forgets
- *         all parts; objects keep the parts that they have. A part must not be changed after it was shared.
+ * Limits: remembers `maxParts` parts; a part whose JSON is longer than `maxChars` is not shared. When it is full, it
+ * forgets all parts; objects keep their parts. A part must not be changed after it was shared.
  */
 const maxParts = 4096;
 const maxChars = 4096;
@@ -11,7 +11,7 @@ const maxChars = 4096;
 export class SharedParts {
   readonly #parts = new Map<string, unknown>();
 
-  /** The same value, or an equal one that was given before. */
+  /** @returns the same value, or an equal value that was passed earlier */
   share<T>(value: T): T {
     if (typeof value !== 'object' || value === null) return value;
     const text = JSON.stringify(value);
@@ -23,7 +23,7 @@ export class SharedParts {
     return value;
   }
 
-  /** A copy of the record, each field of which is shared. */
+  /** A copy of the record in which every field is shared. */
   shareFields<T extends object>(record: T): T {
     const out: Record<string, unknown> = {};
     for (const [field, part] of Object.entries(record)) out[field] = this.share(part as unknown);

@@ -12,7 +12,7 @@ export type AccessSource = {
 };
 
 export type Credentials = {
-  /** Authorization, Impersonate-User. Never logged. */
+  /** The headers Authorization and Impersonate-User. They are never logged. */
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: TlsMaterial;
   /** The URL of an HTTP proxy for connections to the server. */

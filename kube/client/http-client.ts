@@ -44,7 +44,7 @@ export type HttpClientDeps = {
   readonly access: ClusterAccess;
   readonly clock: Clock;
   readonly registry: Registry;
-  /** Field manager of writes that do not give one, and the User-Agent. */
+  /** The field manager of writes that do not name one, and the User-Agent. */
   readonly name: string;
   readonly deadlineMs?: number;
   /** The client's own rate; absent: no limit. */

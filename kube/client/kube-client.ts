@@ -86,7 +86,7 @@ export type CallOptions = {
 };
 
 export type WriteOptions = CallOptions & {
-  /** Recorded in managedFields. The client's own name when absent. */
+  /** The name that is recorded in managedFields. Absent: the client's own name. */
   readonly fieldManager?: string;
 };
 
@@ -107,9 +107,9 @@ export type ListQuery = {
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
   readonly limit?: number;
-  /** From the previous page; never together with resourceVersion. */
+  /** The token from the previous page. It is never set together with resourceVersion. */
   readonly continue?: string;
-  /** "0": from the server's cache. Absent: from storage. */
+  /** "0": the list is read from the server's cache. Absent: it is read from storage. */
   readonly resourceVersion?: string;
 };
 

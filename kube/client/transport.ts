@@ -229,7 +229,7 @@ export class Transport {
 
   /** Makes new pools when the TLS material has changed. Requests under way finish on the old pools. */
   #poolsFor(credentials: Credentials): Pools {
-    // Credentials are usually the same object as before; only a new object is compared.
+    // Credentials are usually the same object as before. Compare the content only of a new object.
     if (this.#pools?.credentials === credentials) return this.#pools;
     const tls = JSON.stringify([credentials.tls, credentials.proxy]);
     const old = this.#pools;

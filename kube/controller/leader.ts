@@ -13,25 +13,8 @@ import { retryErrors } from '../../lib/retry.ts';
 import type { KubeClient } from '../client/kube-client.ts';
 import { isConflict, isNotFound } from '../client/kube-error.ts';
 import { microTime } from '../events/micro-time.ts';
-import type { KubeObject, ObjectName } from '../../api/kube-object.ts';
-import type { ResourceType } from '../client/resource-type.ts';
-
-export type LeaseSpec = {
-  readonly holderIdentity?: string;
-  readonly leaseDurationSeconds?: number;
-  readonly acquireTime?: string;
-  readonly renewTime?: string;
-  readonly leaseTransitions?: number;
-};
-export type Lease = KubeObject & { readonly spec?: LeaseSpec };
-
-export const leases: ResourceType<Lease> = {
-  group: 'coordination.k8s.io',
-  version: 'v1',
-  plural: 'leases',
-  kind: 'Lease',
-  namespaced: true,
-};
+import type { ObjectName } from '../../api/kube-object.ts';
+import { leases, LeaseSighting, readLease, type Lease, type LeaseSpec } from './lease.ts';
 
 export type LeaderDeps = {
   readonly client: KubeClient;
@@ -61,16 +44,13 @@ export interface Term {
   release(): Promise<void>;
 }
 
-/** The Lease as last read, and when it last changed by our clock. */
-type Sighting = { readonly lease: Lease; readonly changedAt: number };
-
 export class LeaderElector {
   readonly #deps: LeaderDeps;
   readonly #leaseMs: number;
   readonly #renewDeadlineMs: number;
   readonly #retryMs: number;
   readonly #status: Gauge<'name'>;
-  #seen: Sighting | undefined;
+  readonly #seen: LeaseSighting;
   /** Monotonic time at which the last successful claim was sent. */
   #renewedAt = Number.NEGATIVE_INFINITY;
 
@@ -79,6 +59,7 @@ export class LeaderElector {
     this.#leaseMs = deps.leaseMs ?? 15_000;
     this.#renewDeadlineMs = deps.renewDeadlineMs ?? 10_000;
     this.#retryMs = deps.retryMs ?? 2000;
+    this.#seen = new LeaseSighting(deps.clock, this.#leaseMs);
     if (this.#renewDeadlineMs >= this.#leaseMs || this.#retryMs * 1.2 >= this.#renewDeadlineMs) {
       throw new AppError('BAD_CONFIG', {
         where: 'leader election',
@@ -155,14 +136,14 @@ export class LeaderElector {
       // Use half of the remaining time, so that after a request that hangs there is time for another.
       const leftMs = this.#renewedAt + this.#renewDeadlineMs - clock.monotonic();
       const claim = await this.#keep(ended, Math.max(1000, leftMs / 2));
-      if (claim === 'other') lose(`${this.#seen?.lease.spec?.holderIdentity ?? 'another process'} holds the lease`);
+      if (claim === 'other') lose(`${this.#seen.holder} holds the lease`);
     }
     off();
   }
 
   /** Renews the Lease with one request. Reads the Lease first only when another writer changed it. */
   async #keep(signal: AbortSignal, deadlineMs: number): Promise<'ours' | 'other' | 'unknown'> {
-    const held = this.#seen?.lease;
+    const held = this.#seen.lease;
     if (held === undefined) return this.#claim(signal, deadlineMs);
     const sentAt = this.#deps.clock.monotonic();
     try {
@@ -191,7 +172,7 @@ export class LeaderElector {
         );
         return 'ours';
       }
-      if (!this.#isFree(found)) return 'other';
+      if (this.#seen.holder !== identity && !this.#seen.isFree()) return 'other';
       // The write has the resourceVersion that was just read, so when two replicas try at once, one gets a conflict.
       this.#own(await client.replace(leases, this.#claimed(found), call), sentAt);
       return 'ours';
@@ -202,38 +183,14 @@ export class LeaderElector {
   }
 
   async #read(call: { readonly signal: AbortSignal; readonly deadlineMs: number }): Promise<Lease | undefined> {
-    const { client, lease } = this.#deps;
-    let found: Lease;
-    try {
-      found = await client.get(leases, lease, call);
-    } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    }
-    this.#sight(found);
+    const { client, lease, logger } = this.#deps;
+    const found = await readLease(client, lease, call);
+    if (found === undefined) return undefined;
+    const before = this.#seen.holder;
+    this.#seen.sight(found);
+    const { holder } = this.#seen;
+    if (holder !== '' && holder !== before) logger.info('leader changed', { lease: lease.name, holder });
     return found;
-  }
-
-  /** Records when a claim was seen to change, not when it was read. */
-  #sight(found: Lease): void {
-    const { clock, lease, logger } = this.#deps;
-    const before = this.#seen;
-    if (before !== undefined && JSON.stringify(before.lease.spec) === JSON.stringify(found.spec)) {
-      this.#seen = { ...before, lease: found };
-      return;
-    }
-    this.#seen = { lease: found, changedAt: clock.monotonic() };
-    const holder = found.spec?.holderIdentity ?? '';
-    if (holder !== '' && holder !== before?.lease.spec?.holderIdentity)
-      logger.info('leader changed', { lease: lease.name, holder });
-  }
-
-  /** True when the Lease is ours, has no holder, or was not renewed within the time that its holder promised. */
-  #isFree(found: Lease): boolean {
-    const { holderIdentity, leaseDurationSeconds } = found.spec ?? {};
-    if (holderIdentity === undefined || holderIdentity === '' || holderIdentity === this.#deps.identity) return true;
-    const heldMs = leaseDurationSeconds === undefined ? this.#leaseMs : leaseDurationSeconds * 1000;
-    return this.#deps.clock.monotonic() - (this.#seen?.changedAt ?? 0) >= heldMs;
   }
 
   #claimed(lease: Lease): Lease {
@@ -254,7 +211,7 @@ export class LeaderElector {
 
   /** @param sentAt taken before the request, so that our lease never ends later than others assume */
   #own(lease: Lease, sentAt: number): void {
-    this.#seen = { lease, changedAt: sentAt };
+    this.#seen.wrote(lease, sentAt);
     this.#renewedAt = sentAt;
   }
 

@@ -51,7 +51,7 @@ export class QueueMetrics {
       labels,
       buckets,
     });
-    // Computed when scraped, so that a worker that hangs is visible while it hangs.
+    // The value is computed when it is scraped, so that a worker that hangs is visible while it hangs.
     const sampled = (metric: string, help: string, read: () => number): void => {
       sampledGauge(registry, { name: metric, help, labels }, this.#labels, read);
     };

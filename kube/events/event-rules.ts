@@ -14,7 +14,7 @@ export type Happening = {
   readonly type: 'Normal' | 'Warning';
   /** The reason: one PascalCase word of a closed set. */
   readonly reason: string;
-  /** What was done or tried: one PascalCase word. */
+  /** The action that was done or tried: one PascalCase word. */
   readonly action: string;
   /** A sentence. */
   readonly note: string;

@@ -162,7 +162,8 @@ export class EventRecorder implements EventSink {
       this.#results.inc({ result: before === undefined ? 'created' : 'counted' });
       return undefined;
     } catch (error) {
-      // The Event to count up has expired (an hour after its last write) or was changed: create a new one.
+      // The Event whose count should increase has expired (an hour after its last write) or was changed, so create a
+      // new one.
       const outdated = before !== undefined && (isNotFound(error) || kindOf(error) === 'conflict');
       if (outdated) this.#written.delete(job.key);
       return { error, outdated };
@@ -193,7 +194,8 @@ export class EventRecorder implements EventSink {
     const event: EventObject = {
       apiVersion: 'events.k8s.io/v1',
       kind: 'Event',
-      // Unique by time and counter; starts with the object's name, so that a sorted list groups by object.
+      // The name is unique by time and counter. It starts with the object's name, so that a sorted list is grouped by
+      // object.
       metadata: {
         name: `${name}.${(atMs * 1000 + (this.#names % 1000)).toString(16)}`,
         namespace: namespace ?? 'default',

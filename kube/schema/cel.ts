@@ -36,8 +36,8 @@ function compiled(expression: string): Program {
 }
 
 /**
- * Errors in the rules of a schema itself.
- * @param path of the schema, as a field of the definition
+ * The errors in the rules of a schema itself.
+ * @param path path of the schema, as a field of the definition
  */
 export function ruleProblems(schema: OpenApiSchema, path: string): Cause[] {
   const own = (schema['x-kubernetes-validations'] ?? []).flatMap((rule, index) =>
@@ -154,7 +154,7 @@ function messageFor(rule: ValidationRule, context: JsonRecord): string {
 }
 
 function failure(rule: ValidationRule, field: string, why: string, value: unknown): Cause {
-  // Objects and lists are too long to print.
+  // Objects and lists are not printed, because they are too long.
   const about = typeof value === 'object' ? '' : `${shownValue(value)}: `;
   switch (rule.reason) {
     case 'FieldValueForbidden':

@@ -30,8 +30,8 @@ type AnyObject = { readonly metadata: object; readonly [field: string]: unknown 
 
 /**
  * Call it after pruning and defaulting.
- * @param old before an update, else undefined
- * @param soFar causes found before, in the metadata
+ * @param old the object before an update, else undefined
+ * @param soFar causes that were already found in the metadata
  * @returns all causes, `soFar` included; empty for a valid object
  */
 export function checkCustomObject(

@@ -38,7 +38,7 @@ export function attach(route: StoredHttpRoute, parentRef: RouteParentRef, gatewa
     return hostnames?.length === 0 ? [] : [{ name: listener.name, hostnames }];
   });
   if (listeners.length === 0) return none('NoMatchingListenerHostname', 'no listener has a hostname of the route');
-  return { parentRef, listeners, accepted: good('Accepted', 'requests are routed by it') };
+  return { parentRef, listeners, accepted: good('Accepted', 'the route is accepted') };
 }
 
 function isAllowed({ allowedRoutes }: Listener, route: StoredHttpRoute, gateway: StoredGateway): boolean {

@@ -223,8 +223,8 @@ export class GatewayController {
     if (failed !== undefined)
       return { type: 'Programmed', ok: false, reason: 'AddressNotUsable', message: failed.problem };
     if (states.includes('Opening'))
-      return { type: 'Programmed', ok: false, reason: 'Pending', message: 'its ports are being opened' };
-    return { type: 'Programmed', ok: true, reason: 'Programmed', message: 'requests are taken' };
+      return { type: 'Programmed', ok: false, reason: 'Pending', message: "the Gateway's ports are being opened" };
+    return { type: 'Programmed', ok: true, reason: 'Programmed', message: 'the Gateway accepts requests' };
   }
 
   #tellRoute(route: StoredHttpRoute, mine: readonly Attached[]): void {

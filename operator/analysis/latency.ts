@@ -262,7 +262,10 @@ function partFrom(series: LatencySeries, from: number): LatencySeries {
   return { ...series, blocks, total: sumOf(series.total.scale, blocks) };
 }
 
-/** The view without the stalls that could have caused the verdict: the candidate's for a Fail, stable's for a Pass. */
+/**
+ * The counts without the stalls that could have caused the verdict: the candidate's stalls for a Fail, stable's for a
+ * Pass.
+ */
 function cleanedView(frame: LatencyFrame, verdict: Said): Cleaned {
   const { question } = frame;
   const stable = stableSeriesOf(question);

@@ -51,7 +51,7 @@ export function evidenceOf(known: Known): Evidence {
   };
 }
 
-/** @param require of the step; a step without `require` still fails on any Fail */
+/** @param require the requirement of the step; a step without one still fails on any Fail */
 export function lookAt(plan: GatePlan, evidence: Evidence, require: 'NoFail' | 'Pass'): Look {
   const decided = verdicts(plan, evidence);
   return { decided, step: stepVerdict(plan, evidence, decided, require) };

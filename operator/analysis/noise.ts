@@ -58,10 +58,10 @@ export function assumedVariance(compared: Compared): number {
 }
 
 /**
- * Sampling variance of one request's worth of ln(quantile): the variance at n requests is this / n.
+ * The sampling variance of ln(quantile), scaled to one request. With n requests the variance is this number / n.
  *
- * Woodruff's interval (J. Amer. Statist. Assoc. 47, 1952) of the pooled histogram at the size of a minute group,
- * scaled back to one request.
+ * Woodruff's interval (J. Amer. Statist. Assoc. 47, 1952) of the pooled histogram at the size of a minute group, scaled
+ * back to one request.
  */
 export function samplingVariance(total: LatencyCounts, p: number): number {
   const size = groupRequests(p);
@@ -211,7 +211,10 @@ function addStretch(
   }
 }
 
-/** Σ a_t² and its neighbours within one minute, with Bartlett's weights (Newey & West, Econometrica 55, 1987). */
+/**
+ * Σ a_t² plus the products of neighbours within one minute, with Bartlett's weights (Newey & West, Econometrica 55,
+ * 1987).
+ */
 export function bartlett(a: readonly number[]): number {
   let result = 0;
   for (let t = 0; t < a.length; t++) {

@@ -21,7 +21,7 @@ export const ratioScale: Scale = {
   lnStep: lnGrowth,
   buckets: ratioBuckets.most + 1,
 };
-/** Subtracted from a value of the scale to get the logarithm of a ratio. */
+/** The number to subtract from a value of the scale to get the logarithm of a ratio. */
 export const lnRatioOffset = Math.log(1000);
 
 export type PairCount = Readonly<Partial<Record<PairSource, number>>>;

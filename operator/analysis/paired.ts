@@ -36,7 +36,7 @@ export type PairedQuestion = {
   /** Pods of stable that answered; the candidate's pods are in the series. */
   readonly stablePods: number;
   readonly nodes: Nodes;
-  /** The same as for the live gate (pod-spread.ts). */
+  /** The margin for lasting differences between pods, in standard deviations, as for the live gate (pod-spread.ts). */
   readonly podDeviations: Readonly<Record<Said, number>>;
   readonly isTooEarlyToFail: boolean;
   readonly warmBlocks: number;
@@ -277,7 +277,8 @@ function partFrom(series: LatencySeries, from: number): LatencySeries {
 }
 
 /**
- * The view without the stalls that could have caused the verdict: of the candidate for a Fail, of stable for a Pass.
+ * The counts without the stalls that could have caused the verdict: the candidate's stalls for a Fail, stable's for a
+ * Pass.
  */
 function withoutStalls({ series, question, minutes }: Frame, verdict: 'Pass' | 'Fail'): View {
   const level =

@@ -60,7 +60,7 @@ export type StepPromise = {
    * Null: not within the step's time.
    */
   readonly minutes: readonly [usual: number | null, unlucky: number | null];
-  /** The minutes within which `finds` is found. */
+  /** The time in which the increase `finds` is found, in minutes. */
   readonly findsWithin: number;
   readonly gates: readonly GatePromise[];
 };

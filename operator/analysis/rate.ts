@@ -247,7 +247,8 @@ function boundsOf(
 }
 
 /**
- * The counts without the bursts that could have caused the verdict: the candidate's for a Fail, stable's for a Pass.
+ * The counts without the bursts that could have caused the verdict: the candidate's bursts for a Fail, stable's for a
+ * Pass.
  */
 function cleanedView(frame: Frame, verdict: Said): Cleaned {
   const view = viewOf(frame);

@@ -53,8 +53,8 @@ export type GateNumbers = {
    */
   readonly requestsStillNeeded: number | null;
   /**
-   * The same for estimates one standard error lower and higher; null when no number of requests is enough. Absent once
-   * decided, and when no requests are missing.
+   * The same forecast for estimates one standard error lower and higher; null when no number of requests is enough.
+   * Absent once decided, and when no requests are missing.
    */
   readonly neededRange?: readonly [low: number | null, high: number | null];
   /** Chance that the bounds are wrong in this window: of a wrong Fail and of a wrong Pass together. */
@@ -84,8 +84,9 @@ export type LatencyEvidence = {
   /** Windows of 40 s that were left out to check whether the verdict still holds. */
   readonly windowsRemoved: number;
   /**
-   * The deciding bound (lower for a Fail, upper for a Pass) without those windows, in the gate's unit; a latency Fail
-   * needs less evidence there (constants.ts, stallEvidence). Absent when no window was left out.
+   * The deciding bound (lower for a Fail, upper for a Pass) without the windows that were left out, in the gate's unit.
+   * A latency Fail needs less evidence for this bound (constants.ts, stallEvidence). Absent when no window was left
+   * out.
    */
   readonly boundWithoutStalls?: number;
 };

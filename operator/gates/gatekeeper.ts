@@ -53,7 +53,7 @@ export type Judged = { readonly reading: GateReading; readonly shown?: Shown };
 
 /** The interface of the gates for a pass. */
 export interface Gates {
-  /** Undefined when the model has no candidate to judge. */
+  /** @returns undefined when the model has no candidate to judge */
   judge(key: string, seen: Observed, now: Millis): Judged | undefined;
   /** The ConfigMap that stores the ledger; undefined if it does not exist. */
   children(key: string, seen: Seen, decision: Decision, now: Millis): readonly Manifest[];
@@ -66,7 +66,7 @@ export type GatekeeperDeps = {
    * (ReportPuller.heardAtMs).
    */
   readonly heardAtMs: (uid: string) => Millis | undefined;
-  /** Requests the complete rings of a model's pods once more. */
+  /** Requests the complete rings of a model's pods again. */
   readonly hearAnew: (key: string) => void;
   readonly logger: Logger;
 };

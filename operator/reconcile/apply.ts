@@ -164,7 +164,9 @@ function isLasting(error: unknown): boolean {
   return kindOf(error) === 'invalid' || (error instanceof AppError && error.code === 'NAME_TAKEN');
 }
 
-/** True when the wanted route is the one applied last, but the live one differs: another writer changed it. */
+/**
+ * True when another writer changed the route: the wanted route equals the last applied one, but the live route differs.
+ */
 function isRevert(manifest: Manifest, known: KubeObject | undefined): boolean {
   return (
     isRouterKind(manifest.kind) &&

@@ -1,10 +1,11 @@
 /**
- * How a change of one child is written: a merge patch where only values differ, server-side apply where a field of ours
- * must go.
+ * How a change of one child is written: by a merge patch if only values differ, by server-side apply if one of our
+ * fields must be removed.
  *
- * Owns: the shape of a manifest (its field paths without values), the patch, and the conversion of the managedFields
- * that a creation or a patch leaves (operation Update) to those of server-side apply, which gives fields up.
- * Pure but for the hash function. Source: managedFields of Kubernetes' server-side apply, and csaupgrade in client-go.
+ * Owns: the shape of a manifest (its field paths without values), the patch, and the conversion of managedFields. A
+ * creation or a patch leaves entries with the operation Update; they are converted to entries of server-side apply, so
+ * that an apply can remove fields. Pure except for the hash function.
+ * Source: managedFields of Kubernetes' server-side apply, and csaupgrade in client-go.
  */
 import { createHash } from 'node:crypto';
 import { fieldManager } from '../../api/names.ts';
@@ -16,8 +17,8 @@ import type { Manifest } from '../resources/objects.ts';
 import { isAtomicMapField, itemKey, itemKeysOf } from './shape.ts';
 
 /**
- * A hash of the field paths that a manifest sets. Two manifests of one shape differ in values only, so that no field
- * has to be given up. A value that the API takes as one (an atomic map, a list without keys) counts as one field.
+ * A hash of the field paths that a manifest sets. Two manifests with the same shape differ in values only, so no field
+ * has to be removed. A value that the API treats as a unit (an atomic map, a list without keys) counts as one field.
  */
 export function fieldShapeOf(manifest: Manifest): string {
   return createHash('sha256')
@@ -38,8 +39,8 @@ function outlineOf(value: unknown, field: string): unknown {
 }
 
 /**
- * The managedFields of an object with all fields of the operator's Update entry in its Apply entry, for the next apply
- * to give up those that it does not name. Undefined: there is no such entry, nothing has to be converted.
+ * The managedFields of an object, with all fields of the operator's Update entry moved to its Apply entry. The next
+ * apply then removes the fields that it does not name. Undefined without an Update entry: nothing has to be converted.
  */
 export function convertedEntries(
   entries: readonly ManagedFieldsEntry[] | undefined,
@@ -58,7 +59,7 @@ function isOurs({ manager, subresource }: ManagedFieldsEntry): boolean {
   return manager === fieldManager && (subresource ?? '') === '';
 }
 
-/** Of two sets in the form of FieldsV1, a trie of maps. */
+/** The union of two sets in the form of FieldsV1, a trie of maps. */
 function unionOf(one: unknown, other: unknown): unknown {
   if (!isRecord(one)) return other;
   if (!isRecord(other)) return one;
@@ -67,7 +68,7 @@ function unionOf(one: unknown, other: unknown): unknown {
   return out;
 }
 
-/** A patch that replaces only managedFields, if the object is still the one that was read. */
+/** A patch that replaces only managedFields, and only if the object has not changed since it was read. */
 export function conversionPatch(live: KubeObject, entries: readonly ManagedFieldsEntry[]): JsonRecord {
   const { uid, resourceVersion } = live.metadata;
   return { metadata: { uid, resourceVersion, managedFields: entries } };

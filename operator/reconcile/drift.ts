@@ -17,7 +17,7 @@ import { isAtomicMapField, itemKey, itemKeysOf } from './shape.ts';
 import type { Manifest } from '../resources/objects.ts';
 import { canonicalJson } from '../../lib/canonical-json.ts';
 
-/** Adds the hash of the manifest as an annotation; the result is what is applied. */
+/** Adds the hash of the manifest as an annotation. The operator applies the result. */
 export function stamped(wanted: Manifest): Manifest {
   const hash = createHash('sha256').update(canonicalJson(wanted)).digest('hex').slice(0, 16);
   return {

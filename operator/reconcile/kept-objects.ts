@@ -1,10 +1,10 @@
 /**
- * What the operator's caches keep of each kind of object.
+ * The parts of each kind of object that the operator's caches keep.
  *
- * Owns: of objects that other controllers write, the fields that kube/kinds.ts says the operator reads; of children,
- *       everything but managedFields of the operator and the parts of the status that the operator does not read,
- *       because any field may differ from the manifest. Equal parts of objects are shared, and a part that did not
- *       change stays the same object. Given objects must be new; they are changed.
+ * Owns: the choice of the parts. Of objects that other controllers write, the fields in kube/kinds.ts are kept. Of
+ * children, everything is kept, because any field may differ from the manifest; only the operator's own managedFields
+ * and unread parts of the status are dropped. Equal parts of objects are shared, and a part that did not change stays
+ * the same object. The caller must pass new objects, because they are changed.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { isRecord } from '../../api/record.ts';
@@ -15,7 +15,7 @@ import type { ControllerRevision, Deployment, Gateway, Pod, Service } from '../.
 import { isSame, type JsonRecord } from '../../lib/json.ts';
 import { foreignEntries } from './foreign-fields.ts';
 
-/** Repeats an object as text. kubectl reads it; the operator does not. */
+/** This annotation repeats the object as text. kubectl reads it, but the operator does not. */
 const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
 
 const ofMeta: Keep<KubeObject['metadata']> = {
@@ -75,7 +75,9 @@ const ofGateway: Keep<Gateway> = {
   status: { addresses: [{ value: true }] },
 };
 
-/** Makes what the caches store. One for all caches of a process, because kinds have parts in common. */
+/**
+ * Makes the objects that the caches store. All caches of a process share one, because different kinds have equal parts.
+ */
 export class KeptObjects {
   readonly #parts = new SharedParts();
 
@@ -90,7 +92,7 @@ export class KeptObjects {
 
   readonly gateway = (object: Gateway): Gateway => keptFields<Gateway>(object, ofGateway);
 
-  /** Of a child without rules of its own. */
+  /** The kept parts of a child whose kind has no special rules. */
   readonly child = <T extends KubeObject>(object: T): T => ({
     ...object,
     metadata: keptFields<KubeObject['metadata']>(object.metadata, ofChildMeta),

@@ -90,7 +90,7 @@ function noted(
   return { writes };
 }
 
-/** A creation refuses by itself where the name is taken: only then is the object read. */
+/** The server refuses a creation if the name is taken. Only then is the object read. */
 async function createdOrFound(
   deps: PutDeps,
   manifest: Manifest,
@@ -107,8 +107,8 @@ async function createdOrFound(
 }
 
 /**
- * Where this process wrote the object last and only values differ, one patch. Otherwise a field of ours may have to go:
- * server-side apply, after our entries in managedFields were made those of an apply.
+ * If this process wrote the object last and only values differ, one patch is enough. Otherwise one of our fields may
+ * have to be removed, by a server-side apply. Our entries in managedFields are converted to entries of an apply first.
  */
 async function change(deps: PutDeps, wanted: Manifest, found: KubeObject): Promise<Written> {
   const { client, call, recent } = deps;
@@ -150,7 +150,7 @@ function patch(
   });
 }
 
-/** A field that the server does not know is an error; the server would drop it otherwise. */
+/** A field that the server does not know is an error. Otherwise the server would drop the field. */
 function ours(call: CallOptions): PatchOptions {
   return { ...call, fieldManager, strict: true };
 }

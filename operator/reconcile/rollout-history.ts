@@ -71,7 +71,7 @@ const ending: Ending = {
     message: cut(next.detail, messageLimit),
     ...weightOf(before),
   }),
-  // Aborting has already recorded the rollout. History names the cause; the status says what to do.
+  // Aborting has already recorded the rollout. The history names the cause, and the status says what to do.
   Failed: (next, before) =>
     before.phase === 'Aborting'
       ? undefined

@@ -117,7 +117,7 @@ export class Batcher implements Inference {
     if (elements > limits.maxRequestElements)
       return Promise.reject(
         new AppError('REQUEST_TOO_LARGE', {
-          what: `the inputs' ${elements} elements`,
+          what: `the inputs have ${elements} elements`,
           limit: limits.maxRequestElements,
         }),
       );

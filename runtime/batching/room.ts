@@ -4,6 +4,7 @@
  * Owns: the estimate for a request, and the error for one that can never fit.
  */
 import { AppError } from '../../api/errors.ts';
+import { plural } from '../../api/text.ts';
 import { formatBytes } from '../../api/units.ts';
 import { unknownRunMemory, type RunMemory } from '../engine/run-memory.ts';
 
@@ -40,8 +41,8 @@ export function runRoom(memory: RunMemory, totalBytes: number, workers: number):
     refusal: (rows, elements) =>
       new AppError('REQUEST_TOO_LARGE', {
         what:
-          `the memory to run ${rows === undefined ? '' : `${rows} rows of `}inputs of ${elements} elements, about ` +
-          `${formatBytes(bytesOf(rows, elements))},`,
+          `running ${rows === undefined ? 'inputs' : plural(rows, 'row')} with ${plural(elements, 'element')} in ` +
+          `total needs about ${formatBytes(bytesOf(rows, elements))} of memory`,
         limit: formatBytes(totalBytes),
         advice: 'send fewer rows or shorter inputs in one request, or raise spec.memory.limit',
       }),

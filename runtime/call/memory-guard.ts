@@ -89,13 +89,13 @@ export class MemoryGuard {
     const share = this.#share();
     if (share > refuseShare !== this.#refusing) {
       this.#refusing = share > refuseShare;
-      logger.warn(this.#refusing ? 'memory is short, refusing requests' : 'memory was freed, accepting requests', {
+      logger.warn(this.#refusing ? 'memory is low, refusing requests' : 'memory was freed, accepting requests', {
         ...this.reading,
       });
     }
     if (share <= recycleShare || clock.monotonic() - this.#recycledAtMs < betweenRecyclesMs) return;
     this.#recycledAtMs = clock.monotonic();
-    logger.info('recycling a worker to free memory', { ...this.reading });
+    logger.info('replacing a worker to free memory', { ...this.reading });
     recycle();
   }
 

@@ -87,7 +87,7 @@ URI: ${serveForms}.
 
   --port N           port for requests (default: 8080; 0 for any free port)
   --host ADDRESS     address to listen at (default: 127.0.0.1)
-  --metrics-port N   /metrics, /counters and /config (default: the port after next; with --port 0 any free one)
+  --metrics-port N   /metrics, /counters and /config (default: --port + 2; with --port 0 any free one)
   --config FILE      YAML or JSON: an OnnxModel, its spec, or parts of it (model, execution, batching, memory, warmup)
   --name NAME        name of the model in every URL (default: from the file's name)
   --cache DIR        folder for fetched and prepared models (default: ~/.cache/onnx-operator)
@@ -218,7 +218,7 @@ function uriOf(model: string): string {
   const path = resolve(model);
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined)
-    throw new AppError('FILE_UNREADABLE', { path: model, why: `there is no such file or folder${nearby(path, '/')}` });
+    throw new AppError('FILE_UNREADABLE', { path: model, why: `no such file or folder${nearby(path, '/')}` });
   return pathToFileURL(path).href + (found.isDirectory() ? '/' : '');
 }
 

@@ -66,7 +66,10 @@ export class SlotSequences implements Sequences {
     // NaN would pass every comparison below, and make the sum of the reserved bytes NaN for all later sequences.
     if (!(maxBytes >= 0)) throw new TypeError(`maxBytes must be a number of at least 0, not ${maxBytes}`);
     if (maxBytes > limitBytes)
-      throw new AppError('REQUEST_TOO_LARGE', { what: `the sequence's state of ${maxBytes} bytes`, limit: limitBytes });
+      throw new AppError('REQUEST_TOO_LARGE', {
+        what: `the state of the sequence needs ${maxBytes} bytes`,
+        limit: limitBytes,
+      });
     const { reservedBytes } = this.usage;
     if (reservedBytes + maxBytes > limitBytes)
       throw new AppError('STATE_FULL', { needBytes: maxBytes, reservedBytes, limitBytes });
@@ -146,7 +149,8 @@ export class SlotSequences implements Sequences {
 
   #slotOf(steps: readonly SequenceStep[]): number {
     const [first, ...others] = new Set(steps.map(({ sequence }) => sequence.slot));
-    if (first === undefined || others.length > 0) throw new TypeError('a step needs sequences of exactly one slot');
+    if (first === undefined || others.length > 0)
+      throw new TypeError('a step needs at least one sequence, and all of them in the same slot');
     if (new Set(steps.map(({ sequence }) => sequence)).size < steps.length)
       throw new TypeError('a sequence can be in a step only once');
     return first;

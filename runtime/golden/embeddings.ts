@@ -43,7 +43,7 @@ function stack(rows: readonly Float32Array[], maxElements: number): NamedTensors
   if (other >= 0) throw wrong(`embedding ${other} has ${rows[other]?.length ?? 0} numbers, the first has ${size}`);
   if (size * rows.length > maxElements)
     throw new AppError('REQUEST_TOO_LARGE', {
-      what: `the embeddings' ${size * rows.length} numbers`,
+      what: `the embeddings have ${size * rows.length} numbers`,
       limit: maxElements,
     });
   const data = new Float32Array(size * rows.length);

@@ -163,7 +163,7 @@ function checkExternal(file: ExternalFile, { name, folder, root }: Place): void 
   const real = attempt(() => realpathSync(path));
   if (real === undefined) throw refuse(`the external data file '${file.path}' is missing`);
   if (!isInside(realpathSync(root), real))
-    throw refuse(`the external data file '${file.path}' is a link that leads out of its folder`);
+    throw refuse(`the external data file '${file.path}' is a symbolic link to a place outside its folder`);
   const stat = statSync(real);
   if (!stat.isFile()) throw refuse(`the external data '${file.path}' is not a file`);
   if (stat.size < file.bytes)

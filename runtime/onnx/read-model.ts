@@ -103,7 +103,8 @@ function readOpset(reader: WireReader, range: Range, opsets: Record<string, numb
     if (field.number === 1) domain = nameOf(reader, field);
     if (field.number === 2) version = Number(BigInt.asIntN(64, integerOf(field)));
   }
-  if (Object.keys(opsets).length >= limits.values) throw new WireError('it has more operator sets than any real model');
+  if (Object.keys(opsets).length >= limits.values)
+    throw new WireError(`it has more than ${limits.values} operator sets`);
   opsets[domain === '' ? 'ai.onnx' : domain] = version;
 }
 
@@ -170,7 +171,7 @@ function readNode(reader: WireReader, range: Range, walk: Walk): void {
 
 function countNode(operator: string, graph: RawGraph): void {
   graph.nodes += 1;
-  if (graph.nodes > limits.nodes) throw new WireError('it has more nodes than any real model');
+  if (graph.nodes > limits.nodes) throw new WireError(`it has more than ${limits.nodes} nodes`);
   // In a malicious file every node could have a different operator. Beyond a limit, all further operators are counted
   // under one name.
   const known = graph.operators.get(operator) ?? 0;
@@ -215,7 +216,7 @@ function readWeight(reader: WireReader, range: Range, walk: Walk): void {
   for (const field of reader.fields(range)) readTensorField(reader, field, tensor);
   const { graph } = walk;
   graph.weights += 1;
-  if (graph.weights > limits.weights) throw new WireError('it has more weights than any real model');
+  if (graph.weights > limits.weights) throw new WireError(`it has more than ${limits.weights} weights`);
   const bytes = tensorBytes(tensor);
   graph.weightsBytes += bytes;
   if (tensor.isExternal) addExternal(tensor, bytes, graph.external);
@@ -272,7 +273,10 @@ function tensorBytes(tensor: Tensor): number {
   if (type === 'string') return tensor.dataBytes;
   const bytes = packedBytes(type, count);
   if (bytes > Number.MAX_SAFE_INTEGER)
-    throw new WireError(`the weight '${tensor.name}' has a shape of more bytes than any machine has`);
+    throw new WireError(
+      `the shape of weight '${tensor.name}' needs ${bytes} bytes, more than the limit of ` +
+        `${Number.MAX_SAFE_INTEGER}`,
+    );
   const { raw } = tensor;
   if (raw !== undefined && !tensor.isExternal && raw.end - raw.start !== bytes) {
     throw new WireError(`the weight '${tensor.name}' has ${raw.end - raw.start} bytes, but its shape needs ${bytes}`);

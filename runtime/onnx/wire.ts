@@ -101,11 +101,11 @@ export class WireReader {
 
   #field(at: number, end: number): Field {
     this.#fieldsLeft -= 1;
-    if (this.#fieldsLeft < 0) throw new WireError('it has more fields than any real model');
+    if (this.#fieldsLeft < 0) throw new WireError('it has more protobuf fields than the limit');
     const tag = this.#varint(at, end);
     const number = Number(tag >> 3n);
     // Field numbers have 29 bits and start at 1.
-    if (number === 0 || number >= 2 ** 29) throw new WireError(`there is no field at byte ${at}`);
+    if (number === 0 || number >= 2 ** 29) throw new WireError(`byte ${at} does not begin a protobuf field`);
     switch (Number(tag & 7n)) {
       case 0:
         return { number, kind: 'integer', value: this.#varint(this.#at, end) };

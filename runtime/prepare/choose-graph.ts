@@ -33,7 +33,7 @@ export function chooseGraph(
     return only;
   const instead =
     graphs.length === 0
-      ? `the source has no .onnx file, but ${listed(acquired.files.map((file) => file.path))}`
+      ? `the source has no .onnx file (found: ${listed(acquired.files.map((file) => file.path))})`
       : `the source has ${listed(graphs)}: name one in spec.model.graphs`;
   throw new AppError('SOURCE_MISSING', { uri: `${acquired.uri}${path}`, why: instead });
 }

@@ -203,8 +203,8 @@ function droppedOutputs(leftOut: string): readonly string[] {
   return leftOut === ''
     ? []
     : [
-        `not in answers, which carry tensors only: ${leftOut}. To get them, export the model without that step (for ` +
-          'scikit-learn: zipmap=False)',
+        `outputs left out of answers because they are not tensors: ${leftOut}. To get them, export the model ` +
+          'without the last step (for scikit-learn: zipmap=False)',
       ];
 }
 

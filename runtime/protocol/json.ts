@@ -72,8 +72,8 @@ function checkParts(parts: JsonParts, { maxDepth, memoryBytes = Infinity, advice
   if (need <= memoryBytes) return;
   throw new AppError('REQUEST_TOO_LARGE', {
     what:
-      `the memory to parse ${what}, about ${formatBytes(need)} for JSON of ${parts.bytes} bytes with ` +
-      `${parts.entries} entries, ${parts.lists} lists and ${parts.objects} objects,`,
+      `parsing ${what} needs about ${formatBytes(need)} of memory (${parts.bytes} bytes of JSON with ` +
+      `${parts.entries} entries, ${parts.lists} lists and ${parts.objects} objects)`,
     limit: formatBytes(memoryBytes),
     ...(advice === undefined ? {} : { advice }),
   });

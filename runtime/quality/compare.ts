@@ -51,7 +51,7 @@ export function meets(value: number, { min, max }: Limit): boolean {
  */
 export function compareOutputs(metric: GoldenMetric, want: NamedTensors, got: NamedTensors): Comparison {
   const names = Object.keys(want);
-  if (names.length === 0) return { kind: 'unfit', problem: 'there are no outputs to compare' };
+  if (names.length === 0) return { kind: 'unfit', problem: 'the expected answer has no outputs' };
   const parts: Comparison[] = [];
   for (const name of names) {
     const right = want[name];

@@ -64,7 +64,9 @@ export function planServing(config: RuntimeConfig, prepared: Prepared, machine: 
     signature,
     optimized: prepared.optimised,
   });
-  const alone = isBatchable(signature) ? becauseOf(prepared.info.rows) : 'the model has no free first dimension';
+  const alone = isBatchable(signature)
+    ? becauseOf(prepared.info.rows)
+    : "the first dimension of the model's inputs or outputs is fixed";
   return {
     config,
     signature,
@@ -131,7 +133,7 @@ export type LoadingDeps = {
   readonly logger: Logger;
 };
 
-const differsInTrial = 'in a trial, rows in one run gave other answers than separate runs';
+const differsInTrial = 'a test showed that batched rows get different answers than single rows';
 /** Workers have a lower priority than the HTTP thread. */
 const workerNice = 5;
 /** Rows of the runs whose memory is measured: the default batch size. */
@@ -237,7 +239,7 @@ export class LoadedModel implements ProtocolModel {
     if (!splits) this.inference.keepWhole();
     if (result.fill !== undefined) this.#runMemory = await this.#measure(result.fill, splits, stop);
     await this.#shareMemory();
-    for (const note of this.notes) logger.warn('serving with a note', { note });
+    for (const note of this.notes) logger.warn('serving with a limitation', { note });
   }
 
   /** Why requests are neither batched nor split; undefined when they are. */

@@ -191,7 +191,7 @@ export class ModelServer {
       runs: this.#runs,
       readAnonymous: () => this.#guard.anonymousBytes(),
     });
-    for (const note of this.#plan.notes) this.#deps.logger.warn('serving with a note', { note });
+    for (const note of this.#plan.notes) this.#deps.logger.warn('serving with a limitation', { note });
     this.#readiness.moveTo('Warming');
     await this.#model.warm(stop);
     await this.#checkRoom();

@@ -93,7 +93,7 @@ describe('what a constructor, a factory or a call is given', () => {
     it(`would notice ${name}`, () => assert.deepEqual(namesIn(text), want));
   }
 
-  it('may stand beside settings, be taken apart, and be part of others', () => {
+  it('may come with settings, be destructured, and be part of other types', () => {
     const text =
       'type Settings = {\n  readonly port: number;\n  readonly of: {\n    readonly clock: Clock;\n  };\n};\n' +
       'type Make = (clock: Clock) => void;\n' +

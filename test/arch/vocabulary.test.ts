@@ -103,7 +103,7 @@ describe('docs/vocabulary.md', () => {
   });
 });
 
-describe('the paths that a newcomer is told of', () => {
+describe('the paths in CONTRIBUTING.md', () => {
   for (const page of ['CONTRIBUTING.md', 'docs/vocabulary.md', 'SECURITY.md', '.github/pull_request_template.md']) {
     it(`exist: ${page}`, () => {
       const paths = pathsIn(readFileSync(join(root, page), 'utf8'));

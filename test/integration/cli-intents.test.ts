@@ -228,7 +228,7 @@ describe('kubectl-onnx intents', () => {
     });
   }
 
-  describe('on remembered revisions', () => {
+  describe('on revisions of the history', () => {
     const uri = (revision: string): string => `https://models.example/${revision}.onnx`;
     function remember(
       name: string,
@@ -285,11 +285,12 @@ describe('kubectl-onnx intents', () => {
       assert.deepEqual(rollout(name), { progressDeadline: '5m' });
     });
 
-    it('pin of an unknown revision is refused, with the remembered revisions', async () => {
+    it('pin of an unknown revision is refused, with the revisions of the history', async () => {
       const name = withHistory();
       await assert.rejects(start('pin', name, 'dddd').code, {
         code: 'BAD_FLAG',
-        message: /REVISION: no revision dddd is remembered; remembered revisions: cccccccccc, bbbbbbbbbb, aaaaaaaaaa/,
+        message:
+          /REVISION: revision dddd is not in the history; revisions in the history: cccccccccc, bbbbbbbbbb, aaaaaaaaaa/,
       });
       await assert.rejects(start('pin', name, 'a').code, {
         code: 'BAD_FLAG',
@@ -375,11 +376,11 @@ describe('kubectl-onnx intents', () => {
       );
     });
 
-    it('undo without an earlier promotion lists the remembered revisions', async () => {
+    it('undo without an earlier promotion lists the revisions of the history', async () => {
       const name = newModel();
       await assert.rejects(start('undo', name).code, {
         code: 'INTENT_REFUSED',
-        message: /the model has no older remembered revision/,
+        message: /the history has no older revision/,
       });
       remember(name, C, 3);
       await assert.rejects(start('undo', name).code, {

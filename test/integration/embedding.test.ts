@@ -143,7 +143,7 @@ describe('the task Embedding on ONNX Runtime', () => {
     assert.ok(furthest(graph.vectors, own.vectors) < 1e-5);
   });
 
-  it('pools first and last tokens of padded rows like those of single rows', async () => {
+  it('pools first and last tokens of padded rows like tokens of single rows', async () => {
     const alike = ['a '.repeat(14), 'the quick '.repeat(7) + 'fox'];
     for (const pooling of ['Cls', 'Last'] as const) {
       const padded = await embed(alike, { pooling, output: 'last_hidden_state' });

@@ -52,7 +52,7 @@ describe('supported versions of ONNX', () => {
     }
   }
 
-  it('are those of the installed version', () =>
+  it('are the same as in the installed version', () =>
     assert.equal(
       `ONNX Runtime ${packageJson.dependencies['onnxruntime-node'].split('.').slice(0, 2).join('.')}`,
       engineName,

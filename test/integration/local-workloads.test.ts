@@ -298,7 +298,7 @@ describe('local workloads', () => {
     await new Promise((resolve) => echo.close(resolve));
   });
 
-  it('tells of a port that it cannot bind, and goes on', async () => {
+  it('reports a port that it cannot bind, and continues', async () => {
     // Use an address of this test run alone, because another run may be in progress on this machine.
     const address = `127.97.${process.pid % 250}.${1 + (process.hrtime()[1] % 250)}`;
     const squatter = createServer();

@@ -70,7 +70,7 @@ function endlessly(to: NodeJS.WritableStream, text: string): void {
   more();
 }
 
-describe('report pulls beside hostile pods of another model', () => {
+describe('report pulls while another model has hostile pods', () => {
   for (const { name, server } of misbehaviour) {
     it(`receive the report of every healthy pod within a deadline, while ${count} pods ${name}`, async () => {
       const addresses = new Addresses();

@@ -23,7 +23,7 @@ const batchingOf = async (running: RunningServer): Promise<unknown> => {
 describe('answers to concurrent requests', () => {
   afterEach(endServers);
 
-  it('equal those of single requests, for a model whose rows depend on each other for large values only', async () => {
+  it('equal the answers to single requests, if rows depend on each other for large values only', async () => {
     const running = await startServer({
       model: autoScale(),
       config: { batching: { maxBatchSize: 8, maxQueueDelayMs: 5, maxQueueDepth: 256 } },

@@ -122,7 +122,7 @@ describe('fetching a model over http', () => {
     assert.deepEqual(await readdir(join(world.folder, 'cache', 'models')), []);
   });
 
-  it("refuses other bytes than those of the revision's first pod", async () => {
+  it("refuses bytes that differ from the bytes of the revision's first pod", async () => {
     await assert.rejects(
       world.fetchFrom({ digest }, { resolvedDigest: sha256('first') }),
       code('DIGEST_MISMATCH', /first pod got other bytes/),

@@ -99,14 +99,14 @@ describe('prepare', () => {
     assert.deepEqual(
       [notes[0], resolved.leftOut],
       [
-        "not in answers, which carry tensors only: 'parts' (sequence). To get them, export the model without that " +
-          'step (for scikit-learn: zipmap=False)',
+        "outputs left out of answers because they are not tensors: 'parts' (sequence). To get them, export the model " +
+          'without the last step (for scikit-learn: zipmap=False)',
         "'parts' (sequence)",
       ],
     );
   });
 
-  it('serves the only graph of a folder, whatever its name', async () => {
+  it('serves the only graph of a folder with any name', async () => {
     const path = await model(matmul(), 'classifier.onnx');
     assert.equal((await run(runtimeConfig(folderUri()))).graphPath, path);
   });

@@ -184,12 +184,12 @@ describe('model server', () => {
     { name: 'an invalid deadline', request: { body: JSON.stringify(good),
         headers: { 'x-request-timeout-ms': 'soon' } }, says: /x-request-timeout-ms is not a number/ },
     { name: 'a body over the limit', request: { body: ' '.repeat(5 * 2 ** 20) },
-      status: 413, says: /the body, in bytes, is over the limit of 4194304/ },
+      status: 413, says: /the body is too large, the limit is 4194304 bytes/ },
     { name: 'a body over the limit, of undeclared length', request: { body: ' '.repeat(5 * 2 ** 20), chunked: true },
-      status: 413, says: /the body, in bytes, is over the limit of 4194304/ },
+      status: 413, says: /the body is too large, the limit is 4194304 bytes/ },
     { name: 'a body over the limit after decompression',
       request: { body: gzipSync(' '.repeat(5 * 2 ** 20)), headers: { 'content-encoding': 'gzip' } },
-      status: 413, says: /the body, in bytes, is over the limit of 4194304/ },
+      status: 413, says: /the body is too large, the limit is 4194304 bytes/ },
   ];
   for (const { name, request, status = 400, says } of wrong) {
     it(`answers ${name} with ${status}, and keeps running`, async () => {

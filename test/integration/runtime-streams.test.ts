@@ -141,7 +141,7 @@ describe('a streamed answer', () => {
     await here.servers.close();
   });
 
-  it('is counted with the time of its first byte, that of its last, and its units', async () => {
+  it('is counted with the times of its first and last byte, and its units', async () => {
     const here = await world(async (at) => {
       await here.clock.advance(at < 3 ? 10 : 70);
       return at < 3 ? Buffer.from('token') : undefined;

@@ -10,7 +10,8 @@ import { createRegistry } from '../../lib/metrics.ts';
 import { EventRecorder, events } from '../../kube/events/events.ts';
 import type { HttpKubeClient } from '../../kube/client/http-client.ts';
 import { isAlreadyExists, isConflict, isInvalid, isNotFound, statusOf } from '../../kube/client/kube-error.ts';
-import { LeaderElector, leases, type Term } from '../../kube/controller/leader.ts';
+import { LeaderElector, type Term } from '../../kube/controller/leader.ts';
+import { leases } from '../../kube/controller/lease.ts';
 import { eventually } from './eventually.ts';
 import {
   definition,
@@ -85,7 +86,7 @@ function partsOf(clientNow: () => HttpKubeClient): void {
     );
   });
 
-  it('takes a field over only when told to', async () => {
+  it('takes a field over only with force', async () => {
     const client = clientNow();
     await client.apply(probes, probe('a', 1), { fieldManager: 'someone', force: true });
     await assert.rejects(client.apply(probes, probe('a', 2), { fieldManager: 'kube-test', force: false }), isConflict);

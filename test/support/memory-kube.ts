@@ -59,7 +59,10 @@ export class MemoryKube implements KubeClient {
   #oldest = 0;
   #wake = Promise.withResolvers<undefined>();
 
-  /** Makes the next calls of this verb fail with this error. A function is called instead of the verb. */
+  /**
+   * Makes the next calls of this verb fail with this error. If `error` is a function, it is called before the verb and
+   * may throw, or delay the call.
+   */
   fail(verb: Verb, error: unknown, times = 1): void {
     this.#faults.push({
       verb,

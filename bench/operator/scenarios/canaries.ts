@@ -1,6 +1,6 @@
 /**
  * The scenarios with pods and reports: many models in a canary step, a release day, a lost node.
- * Owns: what each measures. Each begins with models whose first revision has one ready pod.
+ * Owns: the measurements of each scenario. Each scenario begins with models whose first revision has one ready pod.
  */
 import { blockAt } from '../../../api/report.ts';
 import { paceMs } from '../../../operator/reports/pace.ts';
@@ -10,13 +10,16 @@ import type { Row } from '../rows.ts';
 import type { World } from '../world.ts';
 import { percentOfCore, secondsSince } from './life.ts';
 
-/** In the last step of its rollout, or beyond. */
+/** The phases of a model that is in the last step of its rollout, or after it. */
 const inStep: ReadonlySet<string> = new Set(['Analyzing', 'Promoting', 'Settling', 'Stable']);
 const givenUp: ReadonlySet<string> = new Set(['Aborting', 'Failed']);
 
-/** Share of a failing candidate's requests that fail: one look at one whole block is enough for a verdict. */
+/**
+ * The share of a failing candidate's requests that fail. It is so high that one look at one whole block is enough for a
+ * verdict.
+ */
 const failing = 0.6;
-/** A verdict that needs a longer time than this has not come. */
+/** A verdict that takes longer than this counts as missing. */
 const verdictLimitMs = 300_000;
 
 /** All models in one canary step with reports; then every candidate begins to fail. */
@@ -42,7 +45,7 @@ export async function analysis(world: World): Promise<readonly Row[]> {
   return [steady, await verdicts(world, Math.min(models, changes))];
 }
 
-/** From the first report with a whole block of failures until the status has given the candidate up. */
+/** The time from the first report with a whole block of failures until the candidate is given up in the status. */
 async function verdicts(world: World, models: number): Promise<Row> {
   const since = world.moment();
   const [evidenceMs, givenUpMs] = [new Map<string, number>(), new Map<string, number>()];
@@ -73,7 +76,7 @@ async function verdicts(world: World, models: number): Promise<Row> {
   });
 }
 
-/** Every spec changes within a minute, all of them canaries. */
+/** Every spec changes within a minute, and every change is a canary. */
 export async function releaseDay(world: World): Promise<readonly Row[]> {
   const { models } = world.order;
   await startAll(world);
@@ -99,7 +102,7 @@ export async function releaseDay(world: World): Promise<readonly Row[]> {
   ];
 }
 
-/** Ready pods vanish at once; their Deployments make new ones. */
+/** Ready pods vanish at once, and their Deployments make new pods. */
 export async function nodeLost(world: World): Promise<readonly Row[]> {
   const { models } = world.order;
   await startAll(world);
@@ -123,7 +126,7 @@ export async function nodeLost(world: World): Promise<readonly Row[]> {
   ];
 }
 
-/** Models with one ready pod each, and a quiet operator. */
+/** Creates models with one ready pod each, and waits until the operator is quiet. */
 async function startAll(world: World): Promise<void> {
   const { models } = world.order;
   await world.create(Array.from({ length: models }, (_, index) => canaryModel(modelName(index))));

@@ -1,13 +1,14 @@
 /**
- * The scenarios on plain models, one after the other on the same API server: cold start, changes, quiet time, restart.
- * Owns: what each measures. A cold start is always made; it is in the rows only when it was ordered.
+ * The scenarios on plain models: cold start, changes, quiet time, restart. They run one after the other on the same API
+ * server.
+ * Owns: the measurements of each scenario. A cold start always runs, but it is in the rows only when it was requested.
  */
 import { quantile } from '../../support/load.ts';
 import { filledIn, modelName, newRevision, newSettings, plainModel, type BenchModel } from '../models.ts';
 import type { Row } from '../rows.ts';
 import type { Moment, World } from '../world.ts';
 
-/** Between two changes, as a pipeline would make them. */
+/** The pause between two changes, as a pipeline would make them. */
 const everyMs = 50;
 
 export async function life(world: World): Promise<readonly Row[]> {
@@ -56,7 +57,7 @@ async function cold(world: World): Promise<Row> {
   });
 }
 
-/** True when every status is about its spec, every model has a Deployment, and its pods are ready. */
+/** True when every status is for its current spec, every model has a Deployment, and all pods are ready. */
 function isAllCurrent(world: World): boolean {
   const { models, replicas } = world.order;
   const all = world.models.cache.list();
@@ -71,7 +72,7 @@ export function isCurrent({ metadata, status }: BenchModel): boolean {
   return status?.observedGeneration === metadata.generation;
 }
 
-/** From the answer to the change until a Deployment with its value is seen. */
+/** The time from the answer to the change until a Deployment with its value is seen. */
 async function change(world: World): Promise<Row> {
   const { changes, foreign } = world.order;
   const [answeredMs, seenMs] = [new Map<string, number>(), new Map<string, number>()];
@@ -107,7 +108,7 @@ async function change(world: World): Promise<Row> {
   });
 }
 
-/** From the answer to the change until the status is about it. */
+/** The time from the answer to the change until the status is for the changed spec. */
 async function settings(world: World): Promise<Row> {
   const { changes } = world.order;
   const since = world.moment();
@@ -149,7 +150,7 @@ async function quiet(world: World): Promise<Row> {
   return world.row(since, { name: 'quiet', per: 'runs', times: 1, figures });
 }
 
-/** Killed and started again. */
+/** The operator is killed and started again. */
 async function restart(world: World): Promise<Row> {
   await world.operator.kill();
   const since = world.moment();

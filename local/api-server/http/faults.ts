@@ -103,7 +103,7 @@ export class Faults {
         throw new StatusError(
           fault.code,
           fault.reason,
-          fault.message ?? 'refused by a fault that a test set',
+          fault.message ?? "refused by a test's fault injection",
           fault.retryAfterSeconds === undefined ? undefined : { retryAfterSeconds: fault.retryAfterSeconds },
         );
       case 'reset':

@@ -53,7 +53,7 @@ export async function deleteCollection(deps: ApiDeps, exchange: ApiExchange, tar
 async function deleteOptions(exchange: ApiExchange): Promise<DeletionOptions> {
   const bytes = await exchange.readBody();
   const body = bytes.byteLength === 0 ? {} : parseBody(bytes, exchange.mediaType, 'DeleteOptions').value;
-  if (!isRecord(body)) throw badRequest('the body of a DELETE is DeleteOptions');
+  if (!isRecord(body)) throw badRequest('the body of a DELETE must be a DeleteOptions object');
   const propagation =
     stringAt(body, 'propagationPolicy') ?? exchange.query.get('propagationPolicy') ?? orphanWish(body, exchange);
   return {

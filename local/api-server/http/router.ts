@@ -202,8 +202,8 @@ async function servePodSubresource(deps: RouteDeps, exchange: ApiExchange, targe
     throw new StatusError(
       501,
       'NotImplemented',
-      `${target.subresource} is not served by local mode: pods are processes of this machine, which its own tools ` +
-        'can look into',
+      `${target.subresource} is not served by local mode: pods run as processes of this machine; inspect them ` +
+        'with its tools',
     );
   else throw notServed(`pods/${target.subresource}`);
 }

@@ -85,7 +85,7 @@ function wantedScale(exchange: ApiExchange, bytes: Uint8Array, live: JsonRecord)
   if (media === 'application/json-patch+json') return recordOf(applyJsonPatch(live, value));
   if (media === 'application/merge-patch+json' || media === 'application/strategic-merge-patch+json')
     return recordOf(applyMergePatch(live, value));
-  if (isPut) throw badRequest('the body of a PUT of /scale is a Scale');
+  if (isPut) throw badRequest('the body of a PUT of /scale must be a Scale object');
   throw unsupportedMediaType([
     'application/json-patch+json',
     'application/merge-patch+json',

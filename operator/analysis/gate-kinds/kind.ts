@@ -46,21 +46,21 @@ export type GateKind = {
    * @param much "52%" @param name the gate's name, with its class of requests
    */
   readonly fails: (much: string, name: string) => string;
-  /** What a Fail's sentence counts; absent: the requests of both revisions. */
+  /** The counted things in the sentence of a Fail; absent: the requests of both revisions. */
   readonly counted?: string;
 };
 
 /**
  * A part of spec.rollout.gates, from which gates of one or more kinds are made.
  *
- * S is the part as written, by the name of its field; G are its gates.
+ * S is the type of the part as written in the spec, under the name of its field. G is the type of its gates.
  */
 export type GatePart<S, G> = {
-  /** Names of its gates when the spec does not name them: a status has one entry per name. */
+  /** Names of the part's gates when the spec does not name them. A status has one entry per name. */
   readonly names: readonly string[];
-  /** Its required and optional fields in a file, if the part is one object of texts. */
+  /** The part's required and optional fields in a file, if the part is one object whose values are texts. */
   readonly fields?: { readonly must?: readonly string[]; readonly may?: readonly string[] };
-  /** @param taken names of gates from earlier parts */
+  /** @param taken names that gates of earlier parts have */
   readonly read: (gates: S, taken: ReadonlySet<string>) => readonly G[];
 };
 

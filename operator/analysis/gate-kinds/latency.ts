@@ -71,7 +71,7 @@ function gateIn(gate: LatencySpec, index: number, taken: ReadonlySet<string>): L
   const { name } = gate;
   if (taken.has(name)) throw wrongField(`${at}.name`, `'${name}' is the name of another gate`);
   if ((gate.max === undefined) === (gate.maxIncrease === undefined))
-    throw wrongField(at, 'needs either max or maxIncrease');
+    throw wrongField(at, 'must have either max or maxIncrease');
   if (gate.max === undefined) {
     const tolerance = percentIn(gate.maxIncrease ?? '', `${at}.maxIncrease`);
     const each = gate.eachClass === true ? { eachClass: true as const } : {};

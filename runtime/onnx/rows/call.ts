@@ -83,7 +83,7 @@ export function nodeNameOf({ node }: Pick<NodeCall, 'node'>): string {
 }
 
 /** Rejects the node: the operator is known to mix rows. */
-export function joins(call: NodeCall, how = 'works across the rows'): Value {
+export function joins(call: NodeCall, how = 'combines values of different rows'): Value {
   return mixed(`${nodeNameOf(call)} ${how}`);
 }
 
@@ -110,7 +110,9 @@ export function broadcast(call: NodeCall, inputs: readonly (Value | undefined)[]
   const axis = first.axis + rank - first.dims.length;
   for (const value of given) {
     const wrong =
-      value.kind === 'Mixed' ? 'its rows are mixed' : misfit(value, { axis, rank, rowsSize: first.dims[first.axis] });
+      value.kind === 'Mixed'
+        ? 'an input already combines values of several rows'
+        : misfit(value, { axis, rank, rowsSize: first.dims[first.axis] });
     if (wrong !== undefined) return unsure(call, wrong);
   }
   const dims = Array.from({ length: rank }, (_, at) => widest(given, at - rank) ?? call.fresh());
@@ -127,7 +129,9 @@ function misfit(value: Exclude<Value, { kind: 'Mixed' }>, { axis, rank, rowsSize
       ? undefined
       : 'its inputs have their rows on different axes';
   if (value.countsRows) return 'an input depends on the number of rows';
-  return own < 0 || isOne(value.dims[own]) ? undefined : 'an input has separate entries for each row';
+  return own < 0 || isOne(value.dims[own])
+    ? undefined
+    : 'an input without rows has more than one entry on the row axis';
 }
 
 /**

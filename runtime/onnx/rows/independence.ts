@@ -45,21 +45,20 @@ export function rowsVerdict(
 }
 
 function problemOf(value: Value | undefined, name: string): string | undefined {
-  if (value === undefined) return `no node produces the output '${name}'`;
+  if (value === undefined) return `no node produces output '${name}'`;
   if (value.kind === 'Mixed') return value.because;
-  if (value.kind === 'Plain') return `the output '${name}' has no rows`;
+  if (value.kind === 'Plain') return `output '${name}' has no rows`;
   return value.axis === 0 && isRowCount(value.dims[0])
     ? undefined
-    : `the first dimension of the output '${name}' is not its rows`;
+    : `output '${name}' does not have its rows on the first dimension`;
 }
 
 function inputValue({ name, dims }: TensorInfo, { fresh }: Walk): Value {
-  if (dims === undefined) return mixed(`the rank of the input '${name}' is unknown`);
-  if (typeof dims[0] !== 'string') return mixed(`the first dimension of the input '${name}' is fixed`);
+  if (dims === undefined) return mixed(`the rank of input '${name}' is unknown`);
+  if (typeof dims[0] !== 'string') return mixed(`the first dimension of input '${name}' is fixed`);
   const [first] = dims;
   // A second dimension with the name of the rows' dimension would have as many entries as there are rows.
-  if (first !== '' && dims.indexOf(first, 1) > 0)
-    return mixed(`the input '${name}' has the dimension '${first}' twice`);
+  if (first !== '' && dims.indexOf(first, 1) > 0) return mixed(`input '${name}' has the dimension '${first}' twice`);
   return {
     kind: 'Rows',
     axis: 0,

@@ -63,8 +63,9 @@ export const squeeze: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   const axes = numbersOf(call, 1, 'axes')?.map((axis) => axisOf(axis, value?.dims.length ?? 0));
   // Without axes, the operator would drop the rows' axis when a run has a single row.
-  if (value === undefined || axes === undefined) return unsure(call, 'it drops every axis with one entry');
-  if (axes.includes(value.axis)) return joins(call, 'drops the axis of the rows');
+  if (value === undefined || axes === undefined)
+    return unsure(call, 'it removes every axis of size 1, which may be the row axis');
+  if (axes.includes(value.axis)) return joins(call, 'removes the row axis');
   return {
     kind: 'Rows',
     axis: value.axis - axes.filter((axis) => axis < value.axis).length,
@@ -113,7 +114,7 @@ function reshaped(call: NodeCall, value: RowsValue, dims: readonly (Size | undef
   }
   while (at < dims.length && isOne(dims[at]) && !hasRows(dims[at])) at += 1;
   const size = dims[at];
-  if (!hasRows(size)) return unsure(call, 'its output shape does not keep the rows apart');
+  if (!hasRows(size)) return unsure(call, 'its output shape merges rows');
   return { kind: 'Rows', axis: at, dims: dims.map((dim) => dim ?? call.fresh()) };
 }
 
@@ -122,7 +123,7 @@ export const concat: RowsRule = (call) => {
   const first = given.find((value) => value.kind === 'Rows');
   if (first?.kind !== 'Rows') return unsure(call);
   const axis = axisOf(intOf(call, 'axis', 1), first.dims.length);
-  if (axis === first.axis) return joins(call, 'adds entries to the axis of the rows');
+  if (axis === first.axis) return joins(call, 'adds entries to the row axis');
   const fits = given.every(
     (value) =>
       value.kind === 'Rows' &&
@@ -145,7 +146,7 @@ export const split: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
   const axis = axisOf(intOf(call, 'axis', 0), value.dims.length);
-  if (axis === value.axis) return joins(call, 'splits the axis of the rows');
+  if (axis === value.axis) return joins(call, 'splits the row axis');
   const parts = numbersOf(call, 1, 'split');
   const whole = value.dims[axis] ?? one;
   const each = over(whole, numberSize(call.node.outputs.length));
@@ -218,7 +219,7 @@ export const pad: RowsRule = (call) => {
   if (value === undefined || pads === undefined || call.inputs[3] !== undefined || !othersArePlain(call, 0))
     return unsure(call);
   const rank = value.dims.length;
-  if (pads[value.axis] !== 0 || pads[value.axis + rank] !== 0) return joins(call, 'pads the axis of the rows');
+  if (pads[value.axis] !== 0 || pads[value.axis + rank] !== 0) return joins(call, 'pads the row axis');
   return sameRows(
     value,
     value.dims.map((dim, axis) => {

@@ -89,7 +89,7 @@ function multiplyPlain(call: NodeCall, { own, other, summed, shape }: Product): 
   const axis = own.axis + rank - own.dims.length;
   const beside = other.dims[axis - (rank - other.dims.length)];
   if (axis < rank - 2 && beside !== undefined && !isOne(beside))
-    return unsure(call, 'an input has separate entries for each row');
+    return unsure(call, 'an input without rows has more than one entry on the row axis');
   const outer = Array.from({ length: rank - 2 }, (_, at) =>
     larger(own.dims[at - (rank - own.dims.length)], other.dims[at - (rank - other.dims.length)]),
   );
@@ -150,7 +150,7 @@ export const pool: RowsRule = (call) => {
   const sizes = windows(call, value.dims.slice(2), attributeOf(call, 'kernel_shape')?.ints ?? []);
   return [
     sameRows(value, [...value.dims.slice(0, 2), ...sizes]),
-    joins(call, 'returns indexes that count through all rows'),
+    joins(call, 'returns indexes into all rows together'),
   ];
 };
 

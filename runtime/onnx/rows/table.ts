@@ -152,7 +152,7 @@ const joining: Readonly<Record<string, string>> = {
   Unique: 'compares the rows with each other',
   Compress: 'has an output length that depends on the values',
   NonMaxSuppression: 'returns the boxes of all rows in one list',
-  Det: 'works across the axes',
+  Det: 'combines values along axes that may include the row axis',
   SequenceEmpty: 'produces a sequence',
   ConcatFromSequence: 'joins a sequence',
   SplitToSequence: 'produces a sequence',
@@ -169,7 +169,7 @@ const quantise: RowsRule = (call) => {
   const sizes = scale?.kind === 'Plain' ? scale.dims : undefined;
   if (sizes === undefined || sizes.length > 1) return unsure(call);
   const byRows = axisOf(intOf(call, 'axis', 1), value.dims.length) === value.axis && !sizes.every(isOne);
-  if (byRows) return unsure(call, 'an input has separate entries for each row');
+  if (byRows) return unsure(call, 'an input without rows has more than one entry on the row axis');
   return { kind: 'Rows', axis: value.axis, dims: value.dims };
 };
 

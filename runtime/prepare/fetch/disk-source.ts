@@ -106,7 +106,7 @@ async function measure(
     if (!isInside(boundary, real))
       throw new AppError('SOURCE_INVALID', {
         uri: place.uri,
-        problem: `'${path}' is a link that leads out of the volume`,
+        problem: `'${path}' is a symbolic link to a place outside the volume`,
       });
     const found = await stat(real);
     if (!found.isFile()) throw new AppError('SOURCE_INVALID', { uri: place.uri, problem: `'${path}' is not a file` });
@@ -129,7 +129,7 @@ async function listFiles(place: DiskPlace, limits: SourceLimits): Promise<string
     if (inner.split('/').length > maxDepth)
       throw new AppError('SOURCE_INVALID', {
         uri: place.uri,
-        problem: `its folders are nested more than ${maxDepth} deep (does a link lead back?)`,
+        problem: `its folders are nested more than ${maxDepth} deep (does a symbolic link point to a parent folder?)`,
       });
     const { files, folders } = await readFolder(place, inner);
     paths.push(...files);

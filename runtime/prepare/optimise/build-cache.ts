@@ -278,7 +278,7 @@ export function whyNotOptimise({
   if (first !== 'CPU' || weightsBytes < fromBytes) return {};
   if (!ran)
     return {
-      note: 'serving the original model, without shared weights: without a run the optimised form cannot be checked',
+      note: 'serving the original model, without shared weights: no run was possible to check the optimised form',
     };
   // Writing the form needs the weights once more than loading does (measured: 3 times their size instead of 2).
   const needBytes = peakBytes + weightsBytes;

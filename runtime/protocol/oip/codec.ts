@@ -93,7 +93,7 @@ export class ThreadedCodec implements Codec {
     const limits = this.#limits;
     if (Math.min(jsonBytes, body.length) > jsonLimitBytes)
       throw new AppError('REQUEST_TOO_LARGE', {
-        what: `the request's JSON of ${jsonBytes} bytes (binary data may be larger)`,
+        what: `the request has ${jsonBytes} bytes of JSON (binary data may be larger)`,
         limit: jsonLimitBytes,
       });
     if (Math.min(jsonBytes, body.length) <= largeJsonBytes) return decodeInfer(body, jsonBytes, limits);
@@ -186,7 +186,7 @@ export class ThreadedCodec implements Codec {
 
 function tooLargeToPrint(elements: number, limit: number): AppError {
   return new AppError('REQUEST_TOO_LARGE', {
-    what: `the answer's ${elements} values as JSON`,
+    what: `the answer has ${elements} values as JSON`,
     limit,
     advice: 'ask for binary data (parameters: {"binary_data_output": true}), or send fewer rows',
   });
@@ -196,7 +196,7 @@ function exhaustedBy(task: CodecTask, memoryBytes: number): AppError {
   if (task.kind === 'encode')
     return tooLargeToPrint(jsonElements(task.response.outputs), Math.floor(memoryBytes / printedBytes));
   return new AppError('REQUEST_TOO_LARGE', {
-    what: 'the memory to parse the request',
+    what: 'parsing the request needs too much memory',
     limit: formatBytes(memoryBytes),
     advice: 'send fewer values, or tensors as binary data',
   });

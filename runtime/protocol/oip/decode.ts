@@ -103,7 +103,10 @@ export function readTensors(value: unknown, blob: Uint8Array<ArrayBuffer>, rules
     if (tensors.has(head.name)) throw invalidRequest(`${head.where} is given twice`);
     elements += head.count;
     if (elements > rules.maxElements)
-      throw new AppError('REQUEST_TOO_LARGE', { what: `the ${noun}s' ${elements} elements`, limit: rules.maxElements });
+      throw new AppError('REQUEST_TOO_LARGE', {
+        what: `the ${noun}s have ${elements} elements`,
+        limit: rules.maxElements,
+      });
     const size = head.binaryBytes ?? 0;
     if (at + size > blob.length)
       throw invalidRequest(
@@ -298,7 +301,8 @@ function shown(value: unknown): string {
 function flattenNested(data: readonly unknown[], dims: readonly number[], where: string): readonly unknown[] {
   if (!Array.isArray(data[0])) {
     const nested = data.findIndex((value) => Array.isArray(value));
-    if (nested >= 0) throw invalidRequest(`${where}: element ${nested} of its data is a list among values`);
+    if (nested >= 0)
+      throw invalidRequest(`${where}: element ${nested} of data is a list, but other elements are values`);
     return data;
   }
   const flat: unknown[] = [];

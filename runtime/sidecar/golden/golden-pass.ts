@@ -140,7 +140,10 @@ export class GoldenPass {
     const { golden } = this.#deps;
     const comparison = compareOutputs(golden.metric, want, got);
     if (comparison.kind === 'unfit')
-      return { kind: 'broken', why: `golden set, ${one.where}: ${golden.metric} does not fit: ${comparison.problem}` };
+      return {
+        kind: 'broken',
+        why: `golden set, ${one.where}: metric ${golden.metric} cannot be applied: ${comparison.problem}`,
+      };
     this.#count(one, comparison);
     return undefined;
   }

@@ -118,7 +118,7 @@ function refuseMisfits({
   if (maxTokens <= special)
     throw new AppError('BAD_CONFIG', {
       where: 'spec.model.embedding.maxTokens',
-      problem: `${maxTokens} leaves no room beside the ${special} special tokens of this tokenizer`,
+      problem: `maxTokens is ${maxTokens}, but must be greater than the tokenizer's ${special} special tokens`,
     });
   if (zeroTypes || !inputs.specs.some(({ name }) => name === 'token_type_ids')) return;
   throw new AppError('BAD_CONFIG', {

@@ -50,7 +50,7 @@ export function encoderInputs(signature: Signature): EncoderInputs {
   const [fixedLength] = lengths;
   if (lengths.size > 1) throw refuse(`its inputs have different lengths: ${[...lengths].join(', ')}`);
   if (fixedLength !== undefined && !takesMask)
-    throw refuse(`its inputs have ${fixedLength} tokens each, and there is no attention_mask to mark padding`);
+    throw refuse(`its inputs always have ${fixedLength} tokens, but it has no input attention_mask to mark padding`);
   return { specs, takesMask, fixedLength };
 }
 

@@ -48,8 +48,8 @@ export async function readRequest(
     pace.signal.throwIfAborted();
     if (pace.slice.spentMs > maxReadingMs)
       throw new AppError('REQUEST_TOO_LARGE', {
-        what: 'the time for tokenising the input, in milliseconds,',
-        limit: maxReadingMs,
+        what: 'tokenising the input takes too long',
+        limit: `${maxReadingMs} ms`,
       });
     rows.push(
       typeof input === 'string'

@@ -164,5 +164,5 @@ function expandBy(make: () => Transform, name: string): Expand {
 }
 
 function tooLarge(limit: number): AppError {
-  return new AppError('REQUEST_TOO_LARGE', { what: 'the body, in bytes,', limit });
+  return new AppError('REQUEST_TOO_LARGE', { what: 'the body is too large', limit: `${limit} bytes` });
 }

@@ -108,7 +108,7 @@ function holdOf({ transfers }: HttpDeps, lease: BodyLease): Call['hold'] {
     const { limitBytes } = transfers;
     if (held > limitBytes)
       throw new AppError('REQUEST_TOO_LARGE', {
-        what: `the answer, ${formatBytes(held)} or more,`,
+        what: `the answer needs ${formatBytes(held)} or more`,
         limit: formatBytes(limitBytes),
         advice: 'send fewer rows, or ask for fewer outputs',
       });

@@ -275,7 +275,10 @@ function listenOn(server: Server, address: string, port: number): Promise<void> 
       return reject(
         new AppError(
           'BAD_CONFIG',
-          { where: `address ${address}:${port}`, problem: `cannot listen there: ${error.code ?? error.message}` },
+          {
+            where: `address ${address}:${port}`,
+            problem: `cannot listen on this address: ${error.code ?? error.message}`,
+          },
           { cause: error },
         ),
       );

@@ -38,6 +38,26 @@ export const operatorMutants = [
     { name: 'an urgent work during a pass loses its priority', of: 'WorkQueue',
       from: 'moreUrgent(priority, again)', to: 'priority' },
   ]),
+  ...group(['test/unit/kube/controller/shard-elector.test.ts'], [
+    { name: 'shards of another number do not wait for the present ones', of: 'ShardElector',
+      from: 'if (await this.#isHeld([record.of], call)) return undefined;', to: '' },
+    { name: 'a shard leads before the Leases of the numbers before are free', of: 'ShardElector',
+      from: 'if (await this.#isHeld(record.after, call)) return undefined;', to: '' },
+    { name: 'a shard leads although another number was recorded', of: 'ShardElector',
+      from: "if (record.of !== this.#deps.shard.of) return 'other';", to: '' },
+    { name: 'a change of the number forgets the numbers before', of: 'ShardElector',
+      from: '[...new Set([...record.after, record.of])]', to: '[record.of]' },
+  ]),
+  ...group(['test/unit/kube/controller/shard.test.ts', 'test/unit/operator/watches.test.ts'], [
+    { name: 'models are divided by the last bits of FNV-1a', of: 'hashOf',
+      from: 'hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);', to: 'return hash >>> 0;' },
+    { name: 'a shard keeps the objects of other shards', of: 'ModelWatches',
+      from: 'shard.of === 1) return {}', to: 'shard.of > 0) return {}' },
+  ]),
+  ...group(['test/unit/kube/cache/reflector.test.ts'], [
+    { name: 'an object that left the shard stays in the cache', of: 'Reflector',
+      from: 'else this.#cache.remove(event.object);', to: '' },
+  ]),
   ...group(['test/unit/operator/priority.test.ts'], [
     { name: 'an abort of a candidate with traffic is as urgent as a promotion', of: 'modelPriority',
       from: "isSharing(model) ? 'urgent' : 'normal'", to: "'normal'" },

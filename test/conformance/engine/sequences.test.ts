@@ -228,7 +228,7 @@ for (const { name, start } of candidates) {
       assert.deepEqual(valuesOf(await step(look)), [[13]]);
     });
 
-    it('refuses a sequence that does not fit beside the open ones until one is closed', () => {
+    it('refuses a sequence that does not fit in addition to the open ones until one is closed', () => {
       const sequence = open(600);
       assert.throws(() => open(401), withCode('STATE_FULL'));
       engine.sequences.close(sequence);
@@ -294,7 +294,7 @@ for (const { name, start } of candidates) {
       for (const sequence of sequences) assert.deepEqual(valuesOf(await step(next(sequence, 1))), [[2]]);
     });
 
-    it('loses the sequences of a worker that ends, tells of it, and keeps those of other workers', async () => {
+    it('loses the sequences of a worker that ends, reports it, and keeps the sequences of other workers', async () => {
       const told: (readonly Sequence[])[] = [];
       engine.sequences.onLost((lost) => told.push(lost));
       const [stepped, other] = [open(), open(200)];

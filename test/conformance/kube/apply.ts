@@ -277,7 +277,7 @@ export function applyChapter(here: () => World): void {
       );
     });
 
-    it('sees earlier untracked fields as those of a placeholder manager', async () => {
+    it('sees earlier untracked fields as fields of a placeholder manager', async () => {
       await here().createWidget('ssa-before', { replicas: 2 });
       ok(await here().api.patch(here().widgets('ssa-before'), 'merge', { metadata: { managedFields: [{}] } }));
       const status = refused(await here().apply('ssa-before', 'one', { size: 'small', replicas: 3 }), 409, 'Conflict');

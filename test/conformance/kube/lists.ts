@@ -67,7 +67,7 @@ export function listChapter(here: () => World): void {
       assert.equal(status.message, 'field label not supported: spec.size');
     });
 
-    it('have their kind, and that of custom items', async () => {
+    it('have their kind, and custom items have their kind, too', async () => {
       const widgets = ok(await here().api.get(`${here().widgets()}?labelSelector=kind%3Dlist`));
       assert.deepEqual(
         [widgets.kind, widgets.apiVersion, widgets.items[0].kind],

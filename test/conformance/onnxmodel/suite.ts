@@ -241,11 +241,11 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
   { name: 'an unknown strategy', spec: { model: https, rollout: { strategy: 'Shadow' } },
     says: /spec\.rollout\.strategy: Unsupported value: "Shadow"/ },
   { name: 'a name that is too long', spec: { model: https },
-    modelName: 'a'.repeat(41), says: /metadata\.name must have at most 40 characters/ },
+    modelName: 'a'.repeat(41), says: /metadata\.name must be at most 40 lower-case letters/ },
   { name: 'a name that another model\'s revision may have', spec: { model: https },
     modelName: 'ranker-0123456789', says: /metadata\.name must not end in "-" and ten hex digits/ },
   { name: 'a name with a dot', spec: { model: https }, modelName: 'a.b',
-    says: /metadata\.name must have at most 40 characters/ },
+    says: /metadata\.name must be at most 40 lower-case letters/ },
 ];
 
 export function onnxModelSuite(open: () => Promise<{ readonly api: Api; readonly close: () => Promise<void> }>): void {

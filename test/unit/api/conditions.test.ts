@@ -27,7 +27,7 @@ describe('claimConditions', () => {
     );
   });
 
-  it('shows Ready first whatever the order of claims', () => {
+  it('shows Ready first for any order of claims', () => {
     assert.deepEqual(
       claimConditions([], [reconciling, ready], at).map((c) => c.type),
       ['Ready', 'Reconciling'],

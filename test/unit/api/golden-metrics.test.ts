@@ -17,10 +17,11 @@ const gates = openApiSchema('published').properties?.['spec']?.properties?.['rol
 const config = runtimeConfigSchema.json('published').properties?.['golden'];
 
 describe('golden metrics', () => {
-  it('are those of the schema', () =>
+  it('are the same as in the schema', () =>
     assert.deepEqual(gates?.properties?.['golden']?.properties?.['metric']?.enum, goldenMetricNames));
-  it("are those of a pod's config", () => assert.deepEqual(config?.properties?.['metric']?.enum, goldenMetricNames));
-  it('for live answers are those of the schema', () =>
+  it("are the same as in a pod's config", () =>
+    assert.deepEqual(config?.properties?.['metric']?.enum, goldenMetricNames));
+  it('for live answers are the same as in the schema', () =>
     assert.deepEqual(gates?.properties?.['quality']?.properties?.['metric']?.enum, liveMetricNames));
 
   for (const metric of goldenMetricNames) {

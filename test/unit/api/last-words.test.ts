@@ -41,7 +41,7 @@ describe('last words', () => {
     );
   });
 
-  it('fit into a termination message whatever the message', () => {
+  it('fit into a termination message with any message', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 20_000 }), (message) => {
         const text = printLastWords({ kind: 'failed', code: 'ENGINE_LOAD_FAILED', message });

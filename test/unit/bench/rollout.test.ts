@@ -132,7 +132,7 @@ describe('the truth', () => {
     );
   });
 
-  it('is that of the mix when one class differs, and below the limit of p95 when few requests do', () => {
+  it('is the slowdown of the mix when one class differs, and below the limit of p95 when few requests differ', () => {
     const [classes, rare] = hidden.map((scenario) => truthOf(gate, scenario) ?? NaN);
     assert.ok(classes !== undefined && classes > 0.02 && classes < 0.4, String(classes));
     assert.ok(rare !== undefined && rare > 0.01 && rare < 0.15, String(rare));

@@ -69,7 +69,7 @@ describe('retryErrors', () => {
     assert.equal(await retryErrors(work, { clock: new HandClock(), pauseAfter: () => 0 }), 'done');
   });
 
-  it('throws the error after which there is no other try', async () => {
+  it('throws the error of the last try', async () => {
     const work = (attempt: number): Promise<never> => Promise.reject(new Error(`failure ${attempt}`));
     const pauseAfter = (_: unknown, attempt: number): number | undefined => (attempt < 2 ? 0 : undefined);
     await assert.rejects(retryErrors(work, { clock: new HandClock(), pauseAfter }), { message: 'failure 2' });

@@ -28,7 +28,7 @@ describe('openDataFolder', () => {
 
   it('refuses a folder that another process holds, with its process id', () => {
     const folder = openDataFolder(dir);
-    assert.throws(() => openDataFolder(dir), new RegExp(`by another local mode \\(process ${process.pid}\\)`));
+    assert.throws(() => openDataFolder(dir), new RegExp(`by another run of local mode \\(process ${process.pid}\\)`));
     folder.close();
   });
 

@@ -10,6 +10,7 @@ describe("the operator's flags", () => {
       { ...config, identity: '', runtimeImage: '' },
       {
         leaseNamespace: 'default',
+        shard: { index: 0, of: 1 },
         leaderElection: true,
         identity: '',
         runtimeImage: '',
@@ -39,6 +40,10 @@ describe("the operator's flags", () => {
     { argv: ['--kube-api-qps', '1e3'], says: /--kube-api-qps: '1e3' .* from 0 to 10000/ },
     { argv: ['--kube-api-burst', '5'], says: /--kube-api-burst: needs --kube-api-qps/ },
     { argv: ['--kube-api-qps', '5', '--kube-api-burst', '0'], says: /--kube-api-burst: '0'/ },
+    { argv: ['--shard', '3/3'], says: /--shard: '3\/3' is not I\/N with I from 0 to N-1 and N from 1 to 64/ },
+    { argv: ['--shard', '0/65'], says: /--shard/ },
+    { argv: ['--shard', '0/0'], says: /--shard/ },
+    { argv: ['--shard', '1'], says: /--shard/ },
     { argv: ['--service-address', 'IP'], says: /DNS, ClusterIP/ },
     { argv: ['--listen', '8080'], says: /--listen: '8080'/ },
     { argv: ['--log-level', 'loud'], says: /debug, info, warn, error/ },
@@ -66,6 +71,12 @@ describe("the operator's flags", () => {
       assert.deepEqual([config.workers, config.apiLimits], [workers, apiLimits]);
     });
   }
+
+  it('name a shard, counted from 0', () => {
+    const config = readOperatorConfig(['--shard', '2/3']);
+    assert.ok(config !== 'help');
+    assert.deepEqual(config.shard, { index: 2, of: 3 });
+  });
 
   it('turn the health server off', () => {
     const config = readOperatorConfig(['--listen', 'off']);

@@ -78,7 +78,7 @@ const rows: readonly Row[] = [
   { name: 'promote of a revision that was given up recommends retry', intent: promote, status: failed,
     want: {
       refuse:
-      new RegExp(String.raw`^bbbbbbbbbb was given up \("retry" tries it again\): Failed it is\. To promote it ` +
+      new RegExp(String.raw`^bbbbbbbbbb was given up \("retry" starts a new attempt\): Failed it is\. To promote it ` +
         'anyway, add --revision bbbbbbbbbb$') } },
   { name: 'promote of a revision that was given up does not repeat the message of the status',
     intent: promote, status: { ...failed, message: `${B} was given up; ${A} serves` },
@@ -100,7 +100,7 @@ const rows: readonly Row[] = [
     status: { ...stable, observedGeneration: 2 }, revision: B, want: { set: { promoteRevision: B } } },
 
   { name: 'abort names the candidate', intent: abort, status: analyzing,
-    want: { set: { abortRevision: B }, say: /given up, aaaaaaaaaa serves/ } },
+    want: { set: { abortRevision: B }, say: /giving up bbbbbbbbbb; aaaaaaaaaa serves/ } },
   { name: 'abort removes promoteRevision and resumeStep of the revision', intent: abort,
     status: analyzing, rollout: { promoteRevision: B, resumeStep: `${B}/1` },
     want: { set: { abortRevision: B, promoteRevision: null, resumeStep: null } } },

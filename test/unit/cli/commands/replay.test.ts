@@ -424,7 +424,7 @@ describe('the gates of a manifest', () => {
     assert.equal(maxBlocks, 30);
   });
 
-  it('are those of the named model', () => {
+  it('belong to the named model', () => {
     const both = file(
       'both.yaml',
       `${manifest('{}')}---\n${manifest('{gates: {alpha: "0.01"}}').replace('ranker', 'other')}`,
@@ -443,7 +443,7 @@ describe('the gates of a manifest', () => {
     { name: 'a quantile of one', rollout: '{gates: {latency: [{name: a, quantile: "1", max: 1s}]}}',
       says: /latency\[0\]\.quantile: '1' is not a number above 0 and below 1/ },
     { name: 'both limits', rollout: '{gates: {latency: [{name: a, quantile: "0.5", max: 1s, maxIncrease: 5%}]}}',
-      says: /latency\[0\]: needs either max or maxIncrease/ },
+      says: /latency\[0\]: must have either max or maxIncrease/ },
     { name: 'a limit that is not a duration', rollout:
         '{gates: {latency: [{name: a, quantile: "0.5", max: fast}]}}', says: /'fast' is not a duration/ },
     { name: 'an unknown gate', rollout: '{gates: {latencies: []}}', says: /gates\.latencies: unknown field/ },

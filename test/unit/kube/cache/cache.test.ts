@@ -77,7 +77,7 @@ describe('Cache', () => {
     assert.deepEqual(late, ['+a@1', '+b@2']);
   });
 
-  it('goes on when a handler throws, and tells the others', () => {
+  it('continues when a handler throws, and calls the others', () => {
     const faults: string[] = [];
     const cache = new Cache<Pod>({ onFault: (where, error) => faults.push(`${where}: ${String(error)}`) });
     const told: string[] = [];

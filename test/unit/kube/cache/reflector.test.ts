@@ -83,6 +83,19 @@ describe('Reflector', () => {
     assert.deepEqual([kube.calls.list, kube.calls.watch, reflector.synced], [1, 1, true]);
   });
 
+  it('stores only the objects to keep, and forgets one that is not to be kept any more', async () => {
+    const { kube, reflector, told } = await start((k) => k.put(things, thing('b', 'other')), {
+      keep: ({ data }) => data !== 'other',
+    });
+    kube.put(things, thing('c', 'other'));
+    kube.put(things, thing('a', 'other'));
+    kube.put(things, thing('b', 'ours'));
+    await kube.delete(things, { namespace: 'default', name: 'c' });
+    await settle();
+    assert.deepEqual(told, ['added a', 'deleted a', 'added b']);
+    assert.equal(reflector.cache.size, 1);
+  });
+
   it('reads a long list in pages', async () => {
     const { kube, reflector } = await start(
       (k) => {
@@ -232,7 +245,7 @@ describe('Reflector', () => {
     assert.deepEqual(told, ['added a', 'added b', 'deleted a', 'deleted b', 'added b']);
   });
 
-  it('goes on when a handler throws', async () => {
+  it('continues when a handler throws', async () => {
     const { kube, reflector, told, metrics } = await start();
     reflector.cache.subscribe(() => {
       throw new Error('oops');
@@ -244,7 +257,7 @@ describe('Reflector', () => {
     assert.match(await metrics(), /reflector_handler_faults_total\{type="things.test.dev"\} 3/);
   });
 
-  it('drops managed fields unless told what to keep', async () => {
+  it('drops managed fields unless a transform keeps them', async () => {
     const managed = { ...thing('m'), metadata: { name: 'm', namespace: 'default', managedFields: [{ manager: 'x' }] } };
     const dropping = await start((k) => k.put(things, managed));
     const keeping = await start((k) => k.put(things, managed), { transform: (one) => one });

@@ -72,7 +72,7 @@ users: [{name: u, user: {token: a}}]`;
     assert.deepEqual([access?.server, access?.namespace, access?.proxyUrl], ['https://api', 'ml', 'http://proxy:1']);
   });
 
-  it('reads the file anew for a token that was rotated', async () => {
+  it('reads the file again for a token that was rotated', async () => {
     const access = await plainAccess({ kubeconfig: await written(kubeconfig({}, { tokenFile: 'token' })) });
     await writeFile(join(folder, 'token'), 'rotated');
     assert.equal((await access?.read())?.headers['authorization'], 'Bearer rotated');

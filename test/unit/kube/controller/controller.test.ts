@@ -213,7 +213,7 @@ describe('Controller', () => {
     assert.deepEqual(world.passes, ['a@0']);
   });
 
-  it('aborts a pass that goes on too long after the end', async () => {
+  it('aborts a pass that continues too long after the end', async () => {
     const world = start((_, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve({}))), {
       drainMs: 4000,
     });

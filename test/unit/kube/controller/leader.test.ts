@@ -4,7 +4,8 @@ import type { Clock } from '../../../../lib/clock.ts';
 import { silentLogger } from '../../../../lib/log.ts';
 import { createRegistry } from '../../../../lib/metrics.ts';
 import { fencedClient } from '../../../../kube/client/fenced-client.ts';
-import { LeaderElector, leases, type LeaderDeps, type Lease, type Term } from '../../../../kube/controller/leader.ts';
+import { LeaderElector, type LeaderDeps, type Term } from '../../../../kube/controller/leader.ts';
+import { leases, type Lease } from '../../../../kube/controller/lease.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';
 import { MemoryKube, refusal } from '../../../support/memory-kube.ts';
 

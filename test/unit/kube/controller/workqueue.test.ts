@@ -45,7 +45,7 @@ describe('WorkQueue', () => {
     assert.deepEqual(w.taken, ['b', 'a', 'c']);
   });
 
-  it('hands out urgent keys first, by their own priority or that of the work', async () => {
+  it('hands out urgent keys first, by their own priority or by the priority of the work', async () => {
     const w = world((key) => (key === 'a/rollback' ? 'urgent' : 'low'));
     w.queue.add('a/rest');
     w.queue.add('a/report', 'urgent');

@@ -137,7 +137,7 @@ describe('EventRecorder', () => {
     assert.equal(kube.calls.create, 27);
   });
 
-  it('writes warnings and happenings with `keep` beyond that limit', async () => {
+  it('writes warnings and occurrences with `keep` beyond that limit', async () => {
     const { kube, recorder, written } = world();
     for (let i = 0; i < 400; i += 1) recorder.say(chatter({ reason: `Reason${i}` }));
     await settle();
@@ -153,7 +153,7 @@ describe('EventRecorder', () => {
     );
   });
 
-  it('drops other happenings in favour of a warning when too many wait', async () => {
+  it('drops other occurrences in favour of a warning when too many wait', async () => {
     const { kube, clock, recorder, written } = world();
     kube.fail('create', refusal(503, 'ServiceUnavailable', 'not now'), 3);
     for (let i = 0; i < 1100; i += 1)
@@ -192,7 +192,7 @@ describe('EventRecorder', () => {
     assert.equal((await kube.list(events, {})).items[0]?.note.length, 1024);
   });
 
-  it('writes what waits before it closes, and drops later happenings', async () => {
+  it('writes the waiting occurrences before it closes, and drops later ones', async () => {
     const { recorder, written } = world();
     recorder.say(happening());
     recorder.say(happening({ reason: 'Other' }));
@@ -212,7 +212,7 @@ describe('EventRecorder', () => {
     assert.ok(kube.calls.create <= 5);
   });
 
-  it('holds at most a thousand waiting happenings', async () => {
+  it('holds at most a thousand waiting occurrences', async () => {
     const { kube, recorder } = world();
     const door = Promise.withResolvers<void>();
     kube.fail('create', () => door.promise, 1);

@@ -109,7 +109,7 @@ describe('recordAfterReboot', () => {
     imageID: '',
   });
 
-  it('starts a container that ran anew, with an unknown exit code for the last run', () => {
+  it('starts a container again after a run with an unknown exit code', () => {
     const record = recordAfterReboot(status({ running: { startedAt: '2026-01-01T00:00:00Z' } }), true, 0);
     assert.equal(record.phase.kind, 'new');
     assert.deepEqual([record.last?.exitCode, record.last?.startedAt], [255, '2026-01-01T00:00:00Z']);

@@ -149,7 +149,7 @@ describe('a gate that judges each class', () => {
     assert.equal(result?.alpha, 0.025 / 16 + 0.05);
   });
 
-  it('judges the first sixteen classes with enough requests, whatever follows', () => {
+  it('judges the first sixteen classes with enough requests, and keeps this choice later', () => {
     const many = Array.from({ length: 20 }, (_, i) => ({ sizeClass: 2 ** i, perBlock: 40 - i }));
     const window = windowOf(many);
     const until = (block: number) =>

@@ -101,7 +101,7 @@ describe('a latency gate in its last stage', () => {
     );
     assert.deepEqual([before.decide().verdict, now.decide().verdict, toShow], ['Undecided', 'Pass', 3]);
   });
-  it('does not pass a candidate that looks worse, whatever its bound', () => {
+  it('does not pass a candidate that looks worse, for any bound', () => {
     const now = asked(1.12, { toShow: 1, last });
     const { estimate, upper, toShow } = now.numbers();
     assert.ok((estimate ?? 0) > last.looks && (upper ?? 9) < 3, JSON.stringify({ estimate, upper }));
@@ -128,7 +128,7 @@ describe('an errors gate in its last stage', () => {
   const errorsLast = { toShow: 0.1, looks: Math.sqrt(0.01 * 0.05) };
   it('passes with few requests and no error', () =>
     assert.deepEqual([asked(0, {}), asked(0, { last: errorsLast })], ['Undecided', 'Pass']));
-  it('does not pass an estimate that looks worse, whatever its bound', () => {
+  it('does not pass an estimate that looks worse, for any bound', () => {
     assert.equal(asked(8, { last: { ...errorsLast, looks: 1 } }, 8), 'Pass', 'the bound alone would pass');
     assert.equal(asked(8, { last: errorsLast }, 8), 'Undecided');
   });

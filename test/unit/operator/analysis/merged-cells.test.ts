@@ -160,7 +160,7 @@ describe('a candidate that has all the traffic', () => {
     assert.equal(lookAt(limitsOf(plan), alone, 'NoFail').step, 'Done');
   });
 
-  it('is not judged beside a stable revision without reports', () => {
+  it('is not judged while the stable revision has no reports', () => {
     assert.equal(
       lookAt(plan, evidenceOf({ ...known, heardUntil: { candidate: span.last, stable: first - 1 } }), 'NoFail').step,
       'Waiting',

@@ -183,7 +183,7 @@ describe('noise between minutes', () => {
 });
 
 describe('the weights of neighbouring blocks', () => {
-  it('are those of Bartlett over a minute', () =>
+  it('are the weights of Bartlett over a minute', () =>
     assert.ok(Math.abs(bartlett([1, 2, 3]) - (1 + 4 + 9 + (4 / 3) * (2 + 6) + (2 / 3) * 3)) < 1e-12));
 });
 
@@ -248,7 +248,7 @@ describe('a limit in milliseconds', () => {
 });
 
 describe('histograms', () => {
-  it('keep the buckets of a report, and convert those of another scale', () => {
+  it('keep the buckets of a report, and convert buckets of another scale', () => {
     const own = fromReport({ base: 1e-4, growth: 1.02, counts: { '0': 1, '250': 12, '699': 2 } });
     assert.deepEqual([own.counts[0], own.counts[250], own.counts[699], own.total], [1, 12, 2, 15]);
     const other = fromReport({ base: 1e-3, growth: 1.1, counts: { '20': 5 } });

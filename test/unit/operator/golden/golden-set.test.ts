@@ -160,7 +160,7 @@ describe('a golden set', () => {
     assert.deepEqual(world.asked, []);
   });
 
-  it("is generated when the spec has none, with the default limit or the user's", async () => {
+  it("is generated when the spec has no golden set, with the default limit or the user's", async () => {
     world.apply('ok', undefined);
     await world.live(10);
     assert.deepEqual(

@@ -112,7 +112,7 @@ const hostile = fc.array(
 );
 
 describe('the schedule of pulls', () => {
-  it('pulls every healthy pod within two intervals beside any pods of other models', () => {
+  it('pulls every healthy pod within two intervals, with any pods of other models', () => {
     fc.assert(
       fc.property(
         hostile,
@@ -153,7 +153,7 @@ describe('the schedule of pulls', () => {
     );
   });
 
-  it('pulls healthy pods on time beside a thousand silent pods of the same namespace', () => {
+  it('pulls healthy pods on time despite a thousand silent pods of the same namespace', () => {
     const simulation = new Simulation();
     simulation.join({ model: 'victim/m', pods: 5, behaviour: 'answers' });
     simulation.runUntil(1_000);
@@ -248,7 +248,7 @@ describe('the schedule of pulls', () => {
     assert.equal(schedule.nextMs(), 3_000);
   });
 
-  it('pulls five thousand healthy pods of five namespaces beside five thousand silent pods of five others', () => {
+  it('pulls five thousand healthy pods of five namespaces despite five thousand silent pods of five others', () => {
     const simulation = new Simulation();
     for (let i = 0; i < 100; i += 1)
       simulation.join({ model: `ns-${i % 10}/m-${i}`, pods: 100, behaviour: i % 2 === 0 ? 'silent' : 'answers' });

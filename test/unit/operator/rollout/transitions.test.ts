@@ -481,7 +481,7 @@ describe('a rollout', () => {
     assert.match(lost.message, /^b+ serves alone because a+ has no ready pod; it stays paused until its gates decide/);
   });
 
-  it('reports a traffic problem beside the counts', () => {
+  it('reports a traffic problem in addition to the counts', () => {
     const plan = rolloutPlanOf(
       { replicas: 4, rollout: { strategy: 'Canary' }, traffic: { router: 'HTTPRoute' } },
       10_000,

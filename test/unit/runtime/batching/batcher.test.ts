@@ -254,7 +254,7 @@ describe('Batcher', () => {
     assert.deepEqual(world.ran, [2]);
   });
 
-  it('gives requests of a lost worker ENGINE_LOST and goes on', async () => {
+  it('gives requests of a lost worker ENGINE_LOST and continues', async () => {
     const world = new World();
     const lost = world.submit(input(1));
     const next = world.submit(input(2));
@@ -295,7 +295,7 @@ describe('Batcher', () => {
     assert.equal(idle, true);
   });
 
-  it('settles every submit exactly once, whatever the order of events', async () => {
+  it('settles every submitted request exactly once for any order of events', async () => {
     const step = fc.oneof(
       fc.record({
         do: fc.constant('submit' as const),

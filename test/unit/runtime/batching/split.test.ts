@@ -87,7 +87,7 @@ describe('RowSplitter', () => {
       world({ totalBytes: 70 }).submit(input(3)),
       tooLarge(
         new RegExp(
-          'memory to run 1 rows? of inputs of 2 elements, about 80, is over the limit of 70: ' +
+          'running 1 row with 2 elements in total needs about 80 of memory, the limit is 70: ' +
             'send fewer rows or shorter inputs',
         ),
       ),
@@ -97,7 +97,7 @@ describe('RowSplitter', () => {
   it('refuses rows that may not run apart and can never fit together', async () => {
     await assert.rejects(
       world({ totalBytes: 700, splits: false }).submit(input(10)),
-      tooLarge(/10 rows .* about 800, is over the limit of 700/),
+      tooLarge(/10 rows .* about 800 of memory, the limit is 700/),
     );
   });
 
@@ -206,7 +206,7 @@ describe('RowSplitter', () => {
 });
 
 describe('Batcher, within its memory', () => {
-  it('starts a run only when its memory fits beside the runs under way', async () => {
+  it('starts a run only when its memory fits in addition to the runs under way', async () => {
     const gates: (() => void)[] = [];
     const engine = new FakeEngine({
       model: double,

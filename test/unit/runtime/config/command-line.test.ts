@@ -67,7 +67,7 @@ describe('readCommand', () => {
     { argv: ['fly'], says: /fly: unknown command; available commands: / },
     { argv: ['serve'], says: /MODEL: is required/ },
     { argv: ['serve', '/no/such/file'], says:
-        /cannot read \/no\/such\/file: there is no such file or folder; \/ has .*, / },
+        /cannot read \/no\/such\/file: no such file or folder; \/ has .*, / },
     { argv: ['serve', 'npm:a@1.0.0/m.onnx', 'b'], says: /b: unexpected argument; serve takes one MODEL/ },
     { argv: ['serve', 'npm:a@1.0.0/m.onnx', '--port', 'http'], says: /--port: 'http' is not a port/ },
     { argv: ['serve', 'npm:a@1.0.0/m.onnx', '--port', '70000'], says: /--port: '70000' is not a port/ },

@@ -124,7 +124,7 @@ describe('a golden set of JSON lines', () => {
       file: lines({ request: { input: 'a', truncate: true } }), says: /unknown field 'truncate'/ },
     { of: 'too many elements', file: lines({ request: {
         inputs: [{ name: 'x', datatype: 'FP32', shape: [2 ** 20 + 1], data: [] }] } }),
-      says: /line 1: request: the inputs' 1048577 elements is over the limit of 1048576/ },
+      says: /line 1: request: the inputs have 1048577 elements, the limit is 1048576/ },
     { of: 'a line that is too long', file: utf8(`{"request": "${'a'.repeat(4 * 2 ** 20)}"}`),
       says: /line 1: has \d+ bytes, more than the limit of 4194304/ },
     { of: 'too many cases', file: utf8('{}\n'.repeat(setLimits.cases + 1)),

@@ -43,7 +43,7 @@ describe('chooseGraph', () => {
     { name: 'a variant that the source lacks', precision: 'FP16', code: 'SOURCE_MISSING',
       want: /gone\.onnx does not exist: the source has model\.onnx, model\.int8\.onnx: name one/ },
     { name: 'a folder without a graph', acquired: { uri: 'pvc://m/', folder: true, files: files('a.txt') },
-      code: 'SOURCE_MISSING', want: /the source has no \.onnx file, but a\.txt$/ },
+      code: 'SOURCE_MISSING', want: /the source has no \.onnx file \(found: a\.txt\)$/ },
     { name: 'a folder with several graphs of other names',
       acquired: { uri: 'pvc://m/', folder: true,
         files: files(...Array.from({ length: 12 }, (_, index) => `${index}.onnx`)) }, code: 'SOURCE_MISSING',

@@ -72,8 +72,7 @@ describe('parseJson', () => {
           assert.match(
             String(error),
             new RegExp(
-              `the memory to parse the body, about .* for JSON of ${text.length} bytes .* is over the limit of ` +
-                '.*: send less$',
+              `parsing the body needs about .* of memory \\(${text.length} bytes .*, the limit is ` + '.*: send less$',
             ),
           );
           return (error as { code?: string }).code === 'REQUEST_TOO_LARGE';

@@ -17,7 +17,7 @@ describe('ratioBucketOf', () => {
     assert.ok(ratioBucketOf(49) < ratioBuckets.most);
   });
 
-  it('favours neither revision: the bucket of a ratio mirrors that of its inverse', () => {
+  it('favours neither revision: the buckets of a ratio and its inverse are mirrored', () => {
     fc.assert(
       fc.property(fc.double({ min: -3.8, max: 3.8, noNaN: true }), (ln) => {
         // At the boundary of two buckets, either bucket is correct.

@@ -64,7 +64,7 @@ describe('a sidecar', () => {
         readonly error: { readonly code: string; readonly message: string };
       };
       assert.deepEqual([status, error.code, taken], [401, 'TOKEN_MISSING', 0]);
-      assert.match(error.message, /^samples of live requests need the token of the model's revision/);
+      assert.match(error.message, /^samples of live requests require the revision's token/);
     });
   }
 

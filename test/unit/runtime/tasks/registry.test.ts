@@ -23,7 +23,7 @@ function faultyField(task: string): string | undefined {
 
 describe('the tasks', () => {
   const published = openApiSchema('published').properties?.['spec']?.properties?.['model']?.properties?.['task']?.enum;
-  it('are those of the schema', () => assert.deepEqual(published, taskNames));
+  it('are the same as in the schema', () => assert.deepEqual(published, taskNames));
   it('are not the planned ones', () => {
     for (const name of plannedTasks) assert.equal(faultyField(name), 'task');
   });

@@ -53,7 +53,7 @@ describe('the fuzzer', () => {
       assert.ok(kinds.has(kind), kind);
   });
 
-  it('writes bodies that can be read again, whatever their encoding', () => {
+  it('writes bodies that can be read again in every encoding', () => {
     for (let index = 0; index < 500; index += 1) {
       const text = Buffer.concat(caseOf(5, index, ['json']).parts.filter((part) => Buffer.isBuffer(part)));
       const [head, body] = [

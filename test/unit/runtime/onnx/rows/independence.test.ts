@@ -176,9 +176,9 @@ const dependent: readonly (Row & { readonly because: RegExp })[] = [
       node('Squeeze', ['m', 'a'], ['s']), node('Cast', ['s'], ['c'], { to: int(9) }),
       node('If', ['c'], ['y'], { then_branch: branch('a', node('Relu', ['x'], ['p'])),
       else_branch: branch('b', node('Neg', ['x'], ['q'])) })], weights: [whole('a', 0)],
-    because: /Squeeze .* drops the axis of the rows/ },
+    because: /Squeeze .* removes the row axis/ },
   { name: 'a softmax over the rows', nodes: [node('Softmax', ['x'], ['y'], { axis: int(0) })],
-    because: /Softmax .* across the rows/ },
+    because: /Softmax .* combines values of different rows/ },
   { name: 'a softmax of an old version from the first axis on',
     nodes: [node('Softmax', ['x'], ['y'], { axis: int(0) })], opset: 11, because: /Softmax/ },
   { name: 'dynamic quantisation', nodes: [node('DynamicQuantizeLinear', ['x'],
@@ -197,11 +197,11 @@ const dependent: readonly (Row & { readonly because: RegExp })[] = [
   { name: 'all rows except the last', nodes: [node('Slice', ['x', 's', 'e', 'a'], ['y'])],
     weights: [whole('s', 0), whole('e', -1), whole('a', 0)], because: /Slice .* some of the rows/ },
   { name: 'entries added to the axis of the rows', nodes: [node('Concat', ['x', 'x'], ['y'], { axis: int(0) })],
-    because: /Concat .* adds entries to the axis of the rows/ },
+    because: /Concat .* adds entries to the row axis/ },
   { name: 'rows joined in pairs', nodes: [node('Reshape', ['x', 's'], ['p']),
       node('ReduceMax', ['p'], ['m'], { axes: ints(1) }), node('Add', ['p', 'm'], ['a']),
       node('Reshape', ['a', 'b'], ['y'])], weights: [whole('s', -1, 24),
-      whole('b', -1, 3, 4)], because: /Reshape .* keep the rows apart/ },
+      whole('b', -1, 3, 4)], because: /Reshape .* merges rows/ },
   { name: 'rows treated as features', nodes: [node('Transpose', ['x'], ['t'], { perm: ints(1, 2, 0) }),
       node('Reshape', ['t', 's'], ['y'])], weights: [whole('s', -1, 12)], because: /Reshape/ },
   { name: 'rows compared with each other', shape: ['batch', 4],
@@ -248,21 +248,21 @@ const dependent: readonly (Row & { readonly because: RegExp })[] = [
   { name: 'random numbers', nodes: [node('RandomNormalLike', ['x'], ['r']),
       node('Add', ['x', 'r'], ['y'])], because: /RandomNormalLike .* random numbers/ },
   { name: 'weights that differ between rows', nodes: [node('Add', ['x', 'W'], ['y'])],
-    weights: [floats('W', [8, 3, 4])], because: /Add .* separate entries for each row/ },
+    weights: [floats('W', [8, 3, 4])], because: /Add .* more than one entry on the row axis/ },
   { name: 'an unknown operator', nodes: [node('mine.Mystery', ['x'], ['y'])],
     because: /mine\.Mystery 'the-Mystery': its effect on the rows is unknown/ },
   { name: 'an axis that is dropped if it has one entry', nodes: [node('Squeeze', ['x'], ['y'])],
-    because: /Squeeze .* drops every axis with one entry/ },
+    because: /Squeeze .* removes every axis of size 1/ },
   { name: 'a reduction inside a branch',
     nodes: [node('If', ['yes'], ['y'], { then_branch: branch('a',
       node('ReduceMax', ['x'], ['p'])), else_branch: branch('b', node('Neg', ['x'], ['q'])) })],
     weights: [weight('yes', 'bool', [], Uint8Array.of(1))], because: /./ },
   { name: 'an output without rows', nodes: [node('Identity', ['W'], ['y'])],
-    weights: [floats('W', [1, 4])], because: /the output 'y' has no rows/ },
+    weights: [floats('W', [1, 4])], because: /output 'y' has no rows/ },
   { name: "another dimension with the name of the rows' dimension", shape: ['n', 'n'],
     nodes: [node('Identity', ['x'], ['y'])], because: /the dimension 'n' twice/ },
   { name: 'a fixed number of rows', nodes: [node('Identity', ['x'], ['y'])],
-    shape: [2, 4], because: /first dimension of the input 'x' is fixed/ },
+    shape: [2, 4], because: /first dimension of input 'x' is fixed/ },
 ];
 
 describe('rows of a graph', () => {
@@ -303,7 +303,7 @@ describe('functions of a model', () => {
   it('are evaluated with the attributes of their caller', () => {
     assert.deepEqual(
       [rowsVerdict(fileOf(softmax, 1), signature), rowsVerdict(fileOf(softmax, 0), signature)],
-      [{ independent: true }, { independent: false, because: 'Softmax works across the rows' }],
+      [{ independent: true }, { independent: false, because: 'Softmax combines values of different rows' }],
     );
   });
 
@@ -323,7 +323,7 @@ describe('functions of a model', () => {
     };
     assert.deepEqual(
       [inspectBytes(bytesWith(2)).rows, inspectBytes(bytesWith(0)).rows],
-      [{ independent: true }, { independent: false, because: 'Softmax works across the rows' }],
+      [{ independent: true }, { independent: false, because: 'Softmax combines values of different rows' }],
     );
   });
 

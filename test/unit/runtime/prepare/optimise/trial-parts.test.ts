@@ -209,7 +209,7 @@ describe('whyNotOptimise', () => {
     {
       name: 'notes that a form cannot be checked without a run',
       change: { ran: false },
-      want: { note: /without a run/ },
+      want: { note: /no run was possible/ },
     },
     {
       name: 'notes that memory is too small to write the form',

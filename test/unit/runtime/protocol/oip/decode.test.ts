@@ -80,7 +80,7 @@ const bad: readonly Bad[] = [
   { name: 'too many dimensions', request: one({ shape: [1, 1, 1, 2, 2] }),
     says: /shape has 5 dimensions, more than the limit of 4/ },
   { name: 'more elements than allowed', request: one({ shape: [1000, 1000] }),
-    says: /1000000 elements is over the limit of 1000/ },
+    says: /1000000 elements, the limit is 1000/ },
   { name: 'fewer values than the shape needs', request: one({ data: [1, 2, 3] }),
     says: /input 'x': data has 3 elements, but its shape \[2,2\] needs 4/ },
   { name: 'more values than the shape needs', request: one({ data: [1, 2, 3, 4, 5] }), says: /data has 5 elements/ },
@@ -89,7 +89,7 @@ const bad: readonly Bad[] = [
   { name: 'nesting deeper than the shape', request: one(
       { data: [[[1], [2]], [[3], [4]]] }), says: /the nesting of its data does not match its shape/ },
   { name: 'lists among values', request: one({ data: [1, [2], 3, 4] }),
-    says: /element 1 of its data is a list among values/ },
+    says: /element 1 of data is a list, but other elements are values/ },
   { name: 'values among lists', request: one({ data: [[1, 2], 3] }),
     says: /the nesting of its data does not match its shape/ },
   { name: 'missing data', request: one({ data: undefined }), says: /input 'x': data is missing/ },

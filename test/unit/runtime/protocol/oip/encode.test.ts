@@ -21,7 +21,7 @@ describe('encodeInfer', () => {
     });
   });
 
-  it('omits the id if the request has none', () => {
+  it('omits the id if the request does not have an id', () => {
     assert.equal('id' in (JSON.parse(encodeInfer({ model: 'm', version: '1', outputs: [] }).json) as object), false);
   });
 

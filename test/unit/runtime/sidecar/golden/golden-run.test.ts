@@ -249,7 +249,7 @@ describe('GoldenRunner', () => {
       says: /golden set, line 1: the model refuses the case: 400: unknown input 'x'/ },
     { of: 'a metric that does not fit', lines: [line([1, 0], [1, 0])],
       golden: { id: '1', metric: 'WordErrorRate', max: 0.1, source: file },
-      says: /line 1: WordErrorRate does not fit: output 'y' is not text/ },
+      says: /line 1: metric WordErrorRate cannot be applied: output 'y' is not text/ },
     { of: 'a missing file', says: /cannot read .*golden\.jsonl/ },
     { of: 'a set that prepare has not fetched',
       golden: cosine({ kind: 'Uri', uri: 'https://x/y',

@@ -280,7 +280,7 @@ describe('createEmbedding', () => {
           "remove pooling, or set None, or set 'last_hidden_state' as the output") },
     { name: 'refuses an output of integers', embedding: { output: 'labels' }, why: /'labels' is int64/ },
     { name: 'refuses a limit that leaves no room beside special tokens', embedding: { maxTokens: 2 },
-      why: /2 leaves no room beside the 2 special tokens/ },
+      why: /maxTokens is 2, but must be greater than the tokenizer's 2 special tokens/ },
     { name: 'refuses a missing tokenizer', embedding: { tokenizer: 'none.json' },
       why: /the source does not contain the file .*none\.json/ },
   ];

@@ -30,7 +30,7 @@ describe('encoderInputs', () => {
       inputs: [spec('input_ids', 'int64', ['batch', 8]),
         spec('attention_mask', 'int64', ['batch', 9])], why: /different lengths: 8, 9/ },
     { name: 'refuses a fixed length without a mask', inputs: [spec('input_ids', 'int64', ['batch', 8])],
-      why: /8 tokens each, and there is no attention_mask/ },
+      why: /always have 8 tokens, but it has no input attention_mask/ },
     { name: 'refuses an input of another type', inputs: [spec('input_ids', 'float32')], why: /'input_ids' is float32/ },
     { name: 'refuses an input of another rank', inputs: [spec('input_ids', 'int64', ['sequence'])], why: /rank 1/ },
   ];

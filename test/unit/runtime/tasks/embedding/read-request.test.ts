@@ -64,7 +64,7 @@ describe('readRequest', () => {
     const input = Array.from({ length: 2048 }, () => 'a');
     await assert.rejects(read({ model: 'tiny', input }, { clock: ticking(10) }), {
       code: 'REQUEST_TOO_LARGE',
-      message: /^the time for tokenising the input/,
+      message: /^tokenising the input takes too long/,
     });
     assert.equal((await read({ model: 'tiny', input }, { clock: ticking(1) })).ends.length, 2048);
   });

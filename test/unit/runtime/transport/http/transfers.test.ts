@@ -23,7 +23,7 @@ function world(limitBytes = 100 * mib) {
 }
 
 describe('the budget of transfers', () => {
-  it('refuses a body that does not fit beside the others', () => {
+  it('refuses a body that does not fit in addition to the others', () => {
     const { transfers } = world();
     const [one, other] = [transfers.lease(), transfers.lease()];
     one.grow(60 * mib);
