@@ -61,10 +61,7 @@ export interface Gates {
 }
 
 export type GatekeeperDeps = {
-  /**
-   * The time of a pod's last report. Before the first report it is the time when the pod was first watched
-   * (ReportPuller.heardAtMs).
-   */
+  /** When the pod last reported; before its first report, when it was first watched (ReportPuller.heardAtMs). */
   readonly heardAtMs: (uid: string) => Millis | undefined;
   /** Requests the complete rings of a model's pods again. */
   readonly hearAnew: (key: string) => void;
@@ -311,10 +308,7 @@ function identityOf(asked: WindowAsked, state: Judging, seen: Observed): string 
 
 type Looking = { readonly of: string; readonly asked: WindowAsked; readonly scene: Scene; readonly now: Millis };
 
-/**
- * Looks again after a change, but not earlier than 0.1 ms times the number of cells after the last look. A look costs
- * microseconds per cell.
- */
+/** Looks again after a change, but waits at least 0.1 ms per cell: a look costs microseconds per cell. */
 function look(followed: Followed, { of, asked, scene, now }: Looking): Finding {
   const { ledger, look: last } = followed;
   const isSame =

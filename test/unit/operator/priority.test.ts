@@ -4,7 +4,7 @@ import type { OnnxModel, OnnxModelStatus } from '../../../api/onnxmodel.ts';
 import type { Report } from '../../../api/report.ts';
 import type { Priority } from '../../../kube/controller/fair-queue.ts';
 import type { Pod } from '../../../kube/kinds.ts';
-import { modelPriority, podPriority, reportPriority } from '../../../operator/priority.ts';
+import { modelPriority, podPriority, reportDelayMs, reportPriority } from '../../../operator/priority.ts';
 import { given } from '../../support/given.ts';
 import { fullReport } from '../../support/reports.ts';
 
@@ -117,4 +117,24 @@ describe('the priority of a report', () => {
   ];
   for (const { name, report, is, at = 'Analyzing' } of rows)
     it(`is ${is} with ${name}`, () => assert.equal(reportPriority(report, modelIn(at)), is));
+});
+
+describe('the delay of the pass for a report', () => {
+  for (const { name, priority, phase, delayMs } of [
+    {
+      name: 'gathers the reports of a rollout that shares traffic',
+      priority: 'low',
+      phase: 'Analyzing',
+      delayMs: 2000,
+    },
+    { name: 'is absent for a report with failures', priority: 'urgent', phase: 'Analyzing', delayMs: 0 },
+    {
+      name: 'is absent before traffic, where a golden run is awaited',
+      priority: 'low',
+      phase: 'Preparing',
+      delayMs: 0,
+    },
+    { name: 'is absent at rest', priority: 'low', phase: 'Stable', delayMs: 0 },
+  ] as const)
+    it(name, () => assert.equal(reportDelayMs(priority, modelIn(phase)), delayMs));
 });
