@@ -178,7 +178,7 @@ export const reasons = {
     todo: '`kubectl-onnx retry` starts another attempt.' },
   RollingBack: { from: ['rollout'], event: 'Silent', says: 'Traffic goes back to the stable revision.',
     todo: 'Wait; the message gives the cause.' },
-  Retried: { from: ['rollout'], event: 'Normal', says: 'A revision that was given up is tried again.',
+  Retried: { from: ['rollout'], event: 'Normal', says: 'A new attempt of a revision that was given up begins.',
     todo: 'Nothing.' },
   PromotedByRequest: { from: ['rollout'], event: 'Normal',
     says: '`spec.rollout.promoteRevision` gives the candidate all the traffic.', todo: 'Nothing.' },

@@ -70,6 +70,22 @@ export function isSame(a: unknown, b: unknown): boolean {
   );
 }
 
+/** The same as `isSame`, but a field that is `undefined` equals an absent one, as in JSON. */
+export function isSameJson(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (Array.isArray(a))
+    return Array.isArray(b) && a.length === b.length && a.every((item, index) => isSameJson(item, b[index]));
+  if (!isRecord(a) || !isRecord(b)) return false;
+  return (
+    Object.keys(a).every((field) => isSameJson(a[field], own(b, field))) &&
+    Object.keys(b).every((field) => b[field] === undefined || own(a, field) !== undefined)
+  );
+}
+
+function own(record: JsonRecord, field: string): unknown {
+  return Object.hasOwn(record, field) ? record[field] : undefined;
+}
+
 /** A deep copy that may be changed. Fields that are `undefined` are dropped, as JSON.stringify does. */
 export function copyOf<T>(value: T): T {
   return copy(value) as T;

@@ -48,8 +48,8 @@ function refuseOthers(dir: string): void {
     throw new AppError('FOLDER_UNUSABLE', {
       dir,
       why:
-        `it holds other files (${inside.slice(0, 3).join(', ')}): give an empty folder or one of an earlier local ` +
-        'mode',
+        `it contains other files (${inside.slice(0, 3).join(', ')}): give an empty folder, or the data folder of an ` +
+        'earlier run',
     });
   }
   try {

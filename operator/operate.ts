@@ -5,6 +5,7 @@
  *       leader runs passes. Shutdown ends passes, then flushes Events, then releases the Lease.
  *       Exit code 3: the Lease was lost.
  */
+import type { Report } from '../api/report.ts';
 import { aborted } from '../lib/abort.ts';
 import { systemClock } from '../lib/clock.ts';
 import { serveHttp, type HttpServer } from '../lib/http-serve.ts';
@@ -29,7 +30,7 @@ import { createReportClient } from './reports/report-client.ts';
 import { ReportPuller } from './reports/puller.ts';
 import { RolloutMetrics } from './reconcile/rollout-metrics.ts';
 import { announceTo, followWith } from './reconcile/notify.ts';
-import { modelPriority, reportPriority } from './priority.ts';
+import { modelPriority, reportDelayMs, reportPriority } from './priority.ts';
 import { ModelWatches } from './watches.ts';
 
 const clock = systemClock;
@@ -80,18 +81,16 @@ async function operate(deps: OperatorDeps, stop: AbortSignal): Promise<ExitCode>
   }
 }
 
+type WorkParts = { readonly queue: WorkQueue; readonly watches: ModelWatches; readonly term: Term };
+
 /** Runs passes until the process is asked to stop or loses the Lease. */
-async function work(
-  deps: OperatorDeps,
-  parts: { readonly queue: WorkQueue; readonly watches: ModelWatches; readonly term: Term },
-  stop: AbortSignal,
-): Promise<ExitCode> {
+async function work(deps: OperatorDeps, parts: WorkParts, stop: AbortSignal): Promise<ExitCode> {
   const { config, registry, logger } = deps;
   const { queue, watches, term } = parts;
   const client = fencedClient(deps.client, () => term.isCurrent());
   const reportClient = createReportClient();
   const puller = new ReportPuller({ fetch: reportClient.fetch, clock, logger, registry });
-  puller.onChange((key, report) => queue.add(key, reportPriority(report, watches.model(key))));
+  puller.onChange((key, report) => addReported(parts, key, report));
   const gates = new Gatekeeper({
     heardAtMs: (uid) => puller.heardAtMs(uid),
     hearAnew: (key) => puller.hearAnew(key),
@@ -137,6 +136,15 @@ async function work(
   await events.close(2000);
   await term.release();
   return term.lost.aborted ? exitCodes.lostLeadership : exitCodes.ok;
+}
+
+/** Adds the model of a report to the queue. */
+function addReported({ queue, watches }: Pick<WorkParts, 'queue' | 'watches'>, key: string, report: Report): void {
+  const model = watches.model(key);
+  const priority = reportPriority(report, model);
+  const delayMs = reportDelayMs(priority, model);
+  if (delayMs > 0) queue.addAfter(key, delayMs);
+  else queue.add(key, priority);
 }
 
 /** @returns undefined when the process is stopped before it becomes the leader */

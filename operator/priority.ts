@@ -14,6 +14,9 @@ import type { Change } from '../kube/cache/cache.ts';
 import type { Priority } from '../kube/controller/fair-queue.ts';
 import { isReady, type Pod } from '../kube/kinds.ts';
 
+/** Less than half of the interval of reports during a rollout. */
+const gatherMs = 2_000;
+
 type Rollout = NonNullable<NonNullable<OnnxModel['status']>['rollout']>;
 
 /** Phases in which a candidate may have traffic that it could lose. */
@@ -48,6 +51,14 @@ export function reportPriority({ revision, blocks }: Report, model: OnnxModel | 
     ),
   );
   return isOfCandidate && isBad === true ? 'urgent' : 'low';
+}
+
+/**
+ * Milliseconds until the pass for a report with this priority. During a rollout that shares traffic, the reports of all
+ * pods of a model that arrive within this time are judged in one pass: evidence is counted in blocks of 20 s.
+ */
+export function reportDelayMs(priority: Priority, model: OnnxModel | undefined): number {
+  return priority !== 'urgent' && isSharing(model) ? gatherMs : 0;
 }
 
 function isSharing(model: OnnxModel | undefined): boolean {

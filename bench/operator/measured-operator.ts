@@ -59,7 +59,8 @@ export class MeasuredOperator {
     const child = this.#child;
     if (child === undefined || (child.pid !== undefined && !hasEnded(child))) return;
     const tail = readFileSync(this.#command.log, 'utf8').slice(-2000);
-    throw new Error(`the operator has ended by itself; the end of its output:\n${tail}`);
+    const how = child.pid === undefined ? 'it did not start' : `${child.signalCode ?? `exit code ${child.exitCode}`}`;
+    throw new Error(`the operator has ended by itself (${how}); the end of its output:\n${tail}`);
   }
 
   /** @returns milliseconds until it is ready; undefined where no URL is known */

@@ -42,7 +42,8 @@ function verdictsOf(row: Row, old: Row): readonly Verdict[] {
     const limit = Math.max(before[what] * (1 + toleratedShare), before[what] + toleratedCount / Math.sqrt(row.times));
     const passed = now[what] <= limit;
     const numbers = `${round(now[what])} ${what} for each of ${row.times} ${row.per}, recorded ${round(before[what])}`;
-    const reason = passed ? '' : ` (limit ${round(limit)})${moreOf(row, old)}`;
+    const isLess = now[what] < before[what] * (1 - toleratedShare);
+    const reason = passed ? (isLess ? '; fewer: record it' : '') : ` (limit ${round(limit)})${moreOf(row, old)}`;
     return { passed, sentence: `${row.name}: ${numbers}${reason}` };
   });
 }

@@ -86,7 +86,8 @@ function clusterOf(config: KubeConfig, where: string): Cluster {
     throw new AppError('BAD_CONFIG', {
       where,
       problem:
-        'none found: give --kubeconfig, set KUBECONFIG, write ~/.kube/config, or run in a pod with a service account',
+        'no kubeconfig was found: give --kubeconfig, set KUBECONFIG, write ~/.kube/config, or run in a pod with ' +
+        'a service account',
     });
   }
   return cluster;

@@ -14,6 +14,8 @@ import type { GoldenConfig } from '../../api/runtime-config.ts';
 import { volumeClaimOf } from '../../api/sources.ts';
 import { configMaps, controllerRevisions, type ConfigMap } from '../../kube/kinds.ts';
 import type { CallOptions, KubeClient } from '../../kube/client/kube-client.ts';
+import { memoised } from '../../lib/memoised.ts';
+import { present } from '../../api/present.ts';
 import { isNotFound } from '../../kube/client/kube-error.ts';
 import type { KubeObject } from '../../api/kube-object.ts';
 import type { Held, KnownFrozen, Observed } from '../see/seen.ts';
@@ -75,9 +77,15 @@ function frozenIn(
   { generation }: RevisionRecord,
 ): { readonly generation?: number; readonly golden?: FrozenGolden } {
   if (object.kind === controllerRevisions.kind) return { generation };
-  const golden = object.kind === configMaps.kind ? readFrozenGolden(object as ConfigMap) : undefined;
-  return golden !== undefined && isWhole(golden) ? { golden } : {};
+  const golden = object.kind === configMaps.kind ? goldenIn(object as ConfigMap) : undefined;
+  return present({ golden });
 }
+
+/** The set in a revision's ConfigMap; undefined without a set, and for one that was changed by hand. */
+const goldenIn = memoised((object: ConfigMap): FrozenGolden | undefined => {
+  const golden = readFrozenGolden(object);
+  return golden !== undefined && isWhole(golden) ? golden : undefined;
+});
 
 /** False when the ConfigMap was changed by hand: its content no longer matches the id. */
 function isWhole({ config: { id, ...config }, file }: FrozenGolden): boolean {

@@ -8,7 +8,6 @@
 import { AppError, kindOf, messageOf } from '../../api/errors.ts';
 import { annotations, childName, labels } from '../../api/names.ts';
 import { present } from '../../api/present.ts';
-import { stamped } from './drift.ts';
 import { typeOfChild } from '../../kube/kinds.ts';
 import type { CallOptions, KubeClient } from '../../kube/client/kube-client.ts';
 import { isNotFound } from '../../kube/client/kube-error.ts';
@@ -18,6 +17,7 @@ import { revisionOfChild } from '../see/ownership.ts';
 import { dueOf, identityOf, putChild, refusalKey, toldOf, type Put } from './put-child.ts';
 import type { Manifest } from '../resources/objects.ts';
 import { markPods, selectsMarks, sharing, unmarkPods, type ApplyDeps, type Marking } from './serving-pods.ts';
+import { Stamps } from './stamps.ts';
 import { candidateOf, stableOf, type Decision, type Revision } from '../rollout/state.ts';
 import { isRouterKind, routerOf } from '../traffic/router.ts';
 
@@ -38,10 +38,11 @@ export type Applied = {
 type Wanted = { readonly decision: Decision; readonly manifests: readonly Manifest[] };
 
 export async function apply(deps: ApplyDeps, seen: Seen, { decision, manifests }: Wanted): Promise<Applied> {
+  const { stamps = new Stamps() } = deps;
   const marking = await tryToMark(deps, seen, decision);
-  const put = await putAll(deps, seen, {
+  const put = await putAll({ ...deps, stamps }, seen, {
     decision,
-    manifests: manifests.map(stamped).filter((manifest) => isDue(manifest, seen, { decision, marking })),
+    manifests: stamps.of(manifests).filter((manifest) => isDue(manifest, seen, { decision, marking })),
   });
   const writes = marking.writes + put.writes;
   const recheckMs = marking.recheckMs === undefined ? {} : { recheckMs: marking.recheckMs };
@@ -52,7 +53,7 @@ export async function apply(deps: ApplyDeps, seen: Seen, { decision, manifests }
 
 type Failed = { readonly error: unknown; readonly failure: ApplyFailure; readonly retryMs?: number };
 
-async function putAll(deps: ApplyDeps, seen: Seen, { decision, manifests }: Wanted): Promise<Applied> {
+async function putAll(deps: Required<ApplyDeps>, seen: Seen, { decision, manifests }: Wanted): Promise<Applied> {
   const live = new Map(seen.children.map((object) => [identityOf(object), object]));
   const course = new Course(decision);
   for (const stage of stagesOf(manifests)) {
@@ -62,10 +63,11 @@ async function putAll(deps: ApplyDeps, seen: Seen, { decision, manifests }: Want
         const identity = identityOf(manifest);
         return { manifest, known: deps.recent.newest(identity, live.get(identity), deps.clock.monotonic()) };
       });
-    const done = await Promise.all(due.map(({ manifest, known }) => putOne(deps, manifest, known)));
+    const done = await Promise.all(due.map(({ manifest, known }) => putUnlessSettled(deps, manifest, known)));
     for (const [i, { manifest, known }] of due.entries()) {
-      course.note(manifest, known, done[i] ?? { writes: 0 });
-      course.told.push(...toldOf(deps, manifest, known));
+      const { told, ...result } = done[i] ?? { writes: 0, told: [] };
+      course.note(manifest, known, result);
+      course.told.push(...told);
     }
   }
   if (course.reverted !== undefined) deps.traffic.noteRevert(deps.clock.monotonic());
@@ -123,6 +125,19 @@ class Course {
     if (done.isNews === true && manifest.kind === 'ControllerRevision')
       this.#unread.add(manifest.metadata.labels[labels.revision]);
   }
+}
+
+async function putUnlessSettled(
+  deps: Required<ApplyDeps>,
+  manifest: Manifest,
+  known: KubeObject | undefined,
+): Promise<(Put | Failed) & { readonly told: readonly string[] }> {
+  const settled = deps.stamps.toldOfSettled(manifest, known);
+  if (settled !== undefined) return { writes: 0, told: settled };
+  const done = await putOne(deps, manifest, known);
+  const told = toldOf(deps, manifest, known);
+  if (known !== undefined && !('error' in done) && done.writes === 0) deps.stamps.noteSettled(manifest, known, told);
+  return { ...done, told };
 }
 
 async function putOne(deps: ApplyDeps, manifest: Manifest, known: KubeObject | undefined): Promise<Put | Failed> {

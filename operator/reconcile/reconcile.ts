@@ -32,13 +32,14 @@ import {
 } from '../see/seen.ts';
 import { isOlder, RecentWrites } from './recent-writes.ts';
 import { revisionOfChild } from '../see/ownership.ts';
+import { Stamps } from './stamps.ts';
 import { Tokens } from './tokens.ts';
 import { desiredState } from './desired-state.ts';
 import type { Manifest } from '../resources/objects.ts';
 import { controllerRevision } from '../resources/revisions.ts';
 import { decide } from '../rollout/decide.ts';
 import type { Decision } from '../rollout/state.ts';
-import { canonicalJson } from '../../lib/canonical-json.ts';
+import { isSameJson } from '../../lib/json.ts';
 import { modelStatusOf } from './status.ts';
 import { TrafficMemory } from '../traffic/traffic-memory.ts';
 
@@ -94,6 +95,7 @@ export class Reconciler {
   /** Our last writes of each model's children. */
   readonly #recent = new Map<string, RecentWrites>();
   readonly #traffic = new Map<string, TrafficMemory>();
+  readonly #stamps = new Map<string, Stamps>();
   /** Differences of each model's children that the operator leaves in place; the next pass reports them. */
   readonly #told = new Map<string, readonly string[]>();
   readonly #frozen = new Map<string, FrozenMemory>();
@@ -230,8 +232,9 @@ export class Reconciler {
       ...orphanedRecords(seen, decision),
       ...(gates?.children(key, seen, decision, now) ?? []),
     ];
+    const stamps = this.#stampsOf(key, decision);
     const applied = await apply(
-      { client, clock, call, recent: this.#recentOf(key), traffic: this.#trafficOf(key) },
+      { client, clock, call, recent: this.#recentOf(key), traffic: this.#trafficOf(key), stamps },
       seen,
       { decision, manifests },
     );
@@ -275,6 +278,14 @@ export class Reconciler {
     return traffic;
   }
 
+  /** Not kept for a model at rest, whose next pass is far away. */
+  #stampsOf(key: string, { next }: Decision): Stamps {
+    const stamps = this.#stamps.get(key) ?? new Stamps();
+    if (next.phase === 'Stable' || next.phase === 'Failed') this.#stamps.delete(key);
+    else this.#stamps.set(key, stamps);
+    return stamps;
+  }
+
   #frozenOf(key: string): FrozenMemory {
     const frozen = this.#frozen.get(key) ?? new Map();
     this.#frozen.set(key, frozen);
@@ -298,6 +309,7 @@ export class Reconciler {
     this.#written.delete(key);
     this.#recent.delete(key);
     this.#traffic.delete(key);
+    this.#stamps.delete(key);
     this.#told.delete(key);
     this.#frozen.delete(key);
     this.#statusRefusals.delete(key);
@@ -335,5 +347,5 @@ function orphanedRecords({ model, children, records }: Seen, { run }: Decision):
 }
 
 function sameStatus(before: OnnxModelStatus | undefined, after: OnnxModelStatus): boolean {
-  return before !== undefined && canonicalJson(before) === canonicalJson(after);
+  return before !== undefined && isSameJson(before, after);
 }

@@ -10,6 +10,7 @@ import { isReady, pods as podType, type Pod } from '../../kube/kinds.ts';
 import { isConflict, isNotFound } from '../../kube/client/kube-error.ts';
 import type { KubeObject } from '../../api/kube-object.ts';
 import type { Seen } from '../see/seen.ts';
+import type { Stamps } from './stamps.ts';
 import type { PutDeps } from './put-child.ts';
 import { servingValue } from '../resources/services.ts';
 import type { Decision, Revision } from '../rollout/state.ts';
@@ -25,7 +26,11 @@ const markedForMs = 1_000;
 const restedForMs = 5_000;
 
 /** What a pass needs for its writes. */
-export type ApplyDeps = PutDeps & { readonly traffic: TrafficMemory };
+export type ApplyDeps = PutDeps & {
+  readonly traffic: TrafficMemory;
+  /** Absent: nothing of earlier passes is used again. */
+  readonly stamps?: Stamps;
+};
 
 export type Marking = {
   readonly writes: number;

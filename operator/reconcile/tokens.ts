@@ -8,6 +8,7 @@
 import { randomBytes } from 'node:crypto';
 import { parseAccess } from '../../api/access.ts';
 import { paths } from '../../api/names.ts';
+import { memoised } from '../../lib/memoised.ts';
 import { configMaps, type ConfigMap } from '../../kube/kinds.ts';
 import type { Observed } from '../see/seen.ts';
 import { revisionOfChild } from '../see/ownership.ts';
@@ -41,12 +42,14 @@ export class Tokens {
   }
 }
 
+const tokenIn = memoised(({ data }: ConfigMap) => parseAccess(data?.[paths.accessFile] ?? '')?.token);
+
 function storedIn({ children, model }: Observed): ReadonlyMap<Revision, string> {
   const stored = new Map<Revision, string>();
   for (const object of children) {
     const revision = revisionOfChild(object, model.metadata.name);
     if (object.kind !== configMaps.kind || revision === undefined) continue;
-    const token = parseAccess((object as ConfigMap).data?.[paths.accessFile] ?? '')?.token;
+    const token = tokenIn(object as ConfigMap);
     if (token !== undefined) stored.set(revision, token);
   }
   return stored;

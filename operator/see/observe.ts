@@ -6,6 +6,7 @@
  */
 import { withDefaults } from '../../api/defaults.ts';
 import { present } from '../../api/present.ts';
+import { memoised } from '../../lib/memoised.ts';
 import { parseLastWords, type Resolved } from '../../api/last-words.ts';
 import { annotations, containers, labels } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
@@ -23,6 +24,10 @@ import { rolloutPlanOf } from '../rollout/plan.ts';
 import { routerOf, trafficSeen } from '../traffic/router.ts';
 import type { Revision, RevisionPods, Trouble } from '../rollout/state.ts';
 import type { ApplyFailure, Before, Caches, Observed, Settings } from './seen.ts';
+
+/** A spec and a ControllerRevision of the cache are the same objects until they change. */
+const revisionIn = memoised(revisionOf);
+const recordIn = memoised(readControllerRevision);
 
 /** @returns undefined when the model is deleted or terminating: the garbage collector deletes its children */
 export function observe(
@@ -43,7 +48,7 @@ export function observe(
     .filter((pod) => pod.metadata.deletionTimestamp === undefined && madeFor(pod, deployments, model));
   const pods = groupByRevision(there.filter((pod) => !hasEnded(pod)));
   const controllerRevisions = mine(caches.controllerRevisions(key));
-  const target = revisionOf(model.spec);
+  const target = revisionIn(model.spec);
   const records = recordsOf({ model, target, controllerRevisions, deployments, pods, settings });
   const asked = rolloutPlanOf(model.spec, settings.settleMs);
   const spent = spentIn(model.status, asked);
@@ -135,7 +140,7 @@ function recordsOf({
 }: RecordSources): ReadonlyMap<Revision, RevisionRecord> {
   const records = new Map<Revision, RevisionRecord>();
   for (const object of controllerRevisions) {
-    const record = readControllerRevision(object);
+    const record = recordIn(object);
     if (record !== undefined) records.set(record.revision, record);
   }
   if (!records.has(target)) {

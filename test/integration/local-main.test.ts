@@ -282,7 +282,7 @@ describe('npm run local', function () {
     await first.ready();
     const second = local(['--data', join(dir, 'data')]);
     assert.equal(await second.code(), 4);
-    assert.match(second.stderr, new RegExp(`is in use by another local mode \\(process ${first.child.pid}\\)`));
+    assert.match(second.stderr, new RegExp(`is in use by another run of local mode \\(process ${first.child.pid}\\)`));
     assert.equal(await first.end(), 0);
   });
 

@@ -5,6 +5,7 @@
 import { blockAt } from '../../../api/report.ts';
 import { paceMs } from '../../../operator/reports/pace.ts';
 import { quantile } from '../../support/load.ts';
+import type { ServedPod } from '../fake-sidecars.ts';
 import { canaryModel, modelName, newRevision, type BenchModel } from '../models.ts';
 import type { Row } from '../rows.ts';
 import type { World } from '../world.ts';
@@ -14,10 +15,7 @@ import { percentOfCore, secondsSince } from './life.ts';
 const inStep: ReadonlySet<string> = new Set(['Analyzing', 'Promoting', 'Settling', 'Stable']);
 const givenUp: ReadonlySet<string> = new Set(['Aborting', 'Failed']);
 
-/**
- * The share of a failing candidate's requests that fail. It is so high that one look at one whole block is enough for a
- * verdict.
- */
+/** The share of a failing candidate's requests that fail. */
 const failing = 0.6;
 /** A verdict that takes longer than this counts as missing. */
 const verdictLimitMs = 300_000;
@@ -45,26 +43,26 @@ export async function analysis(world: World): Promise<readonly Row[]> {
   return [steady, await verdicts(world, Math.min(models, changes))];
 }
 
-/** The time from the first report with a whole block of failures until the candidate is given up in the status. */
+/**
+ * The time from the first report with the block that decided until the candidate is given up in the status. The block
+ * that decided is the last one that was reported whole. The number of failing blocks shows how many the judge needed.
+ */
 async function verdicts(world: World, models: number): Promise<Row> {
   const since = world.moment();
-  const [evidenceMs, givenUpMs] = [new Map<string, number>(), new Map<string, number>()];
-  const candidates = candidatePods(world);
-  const firstWhole = blockAt(Date.now()) + 1;
-  world.sidecars.trafficOf = (pod) => ({ perMinute: 400, failing: candidates.has(pod.uid) ? failing : 0 });
-  world.sidecars.onReport = (pod, until) => {
-    if (candidates.has(pod.uid) && until > firstWhole && !evidenceMs.has(pod.model))
-      evidenceMs.set(pod.model, performance.now());
-  };
+  const blocks = new FailingBlocks(candidatePods(world), blockAt(Date.now()) + 1);
+  const found = new Map<string, LastBlock>();
+  world.sidecars.trafficOf = (pod) => ({ perMinute: 400, failing: blocks.candidates.has(pod.uid) ? failing : 0 });
+  world.sidecars.onReport = (pod, until) => blocks.note(pod, until);
   const unsubscribe = world.models.cache.subscribe((event) => {
     if (event.kind !== 'updated' || !givenUp.has(phaseOf(event.now))) return;
     const { name } = event.now.metadata;
-    if (!givenUpMs.has(name)) givenUpMs.set(name, performance.now());
+    if (!found.has(name)) found.set(name, blocks.lastOf(name));
   });
-  await world.until('every failing candidate to be given up', () => givenUpMs.size >= models, verdictLimitMs);
+  await world.until('every failing candidate to be given up', () => found.size >= models, verdictLimitMs);
   unsubscribe();
-  const intervals = [...givenUpMs].map(([name, atMs]) => (atMs - (evidenceMs.get(name) ?? atMs)) / paceMs.rollout);
   await world.untilCalm();
+  const intervals = [...found.values()].map(({ agoMs }) => agoMs / paceMs.rollout);
+  const needed = [...found.values()].map(({ failed }) => failed);
   return world.row(since, {
     name: 'analysis, verdicts',
     per: 'models',
@@ -72,8 +70,38 @@ async function verdicts(world: World, models: number): Promise<Row> {
     figures: {
       'evidence to verdict, p50, report intervals': quantile(intervals, 0.5),
       'evidence to verdict, p99, report intervals': quantile(intervals, 0.99),
+      'failing blocks before the verdict, p50': quantile(needed, 0.5),
+      'failing blocks before the verdict, p99': quantile(needed, 0.99),
     },
   });
+}
+
+type LastBlock = { readonly agoMs: number; readonly failed: number };
+
+/** When each model's candidate first reported its latest whole block of failures. */
+class FailingBlocks {
+  /** The uids of the candidates' pods. */
+  readonly candidates: ReadonlySet<string>;
+  readonly #first: number;
+  readonly #latest = new Map<string, { readonly until: number; readonly atMs: number }>();
+
+  constructor(candidates: ReadonlySet<string>, first: number) {
+    this.candidates = candidates;
+    this.#first = first;
+  }
+
+  /** @param until the last block of the report, which is not whole yet */
+  note({ uid, model }: ServedPod, until: number): void {
+    if (!this.candidates.has(uid) || until <= (this.#latest.get(model)?.until ?? this.#first)) return;
+    this.#latest.set(model, { until, atMs: performance.now() });
+  }
+
+  lastOf(model: string): LastBlock {
+    const latest = this.#latest.get(model);
+    return latest === undefined
+      ? { agoMs: 0, failed: 0 }
+      : { agoMs: performance.now() - latest.atMs, failed: latest.until - this.#first };
+  }
 }
 
 /** Every spec changes within a minute, and every change is a canary. */

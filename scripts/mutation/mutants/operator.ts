@@ -63,7 +63,7 @@ export const operatorMutants = [
       from: "isSharing(model) ? 'urgent' : 'normal'", to: "'normal'" },
     { name: 'the deletion of an old revision is as urgent as a promotion', of: 'modelPriority',
       from: "resting.has(rollout?.phase) ? 'low' : 'normal'", to: "'normal'" },
-    { name: 'a pod that became ready is urgent', of: 'podPriority',
+    { name: 'a pod that was never ready is urgent', of: 'podPriority',
       from: 'const isLost = wasReady && ', to: 'const isLost = ' },
     { name: 'failures of stable are urgent', of: 'reportPriority',
       from: 'isSharing(model) && model?.status?.candidate?.revision === revision', to: 'isSharing(model)' },

@@ -41,7 +41,7 @@ describe('openDataFolder', () => {
 
   it('refuses a folder with other files', () => {
     writeFileSync(join(dir, 'thesis.txt'), 'mine');
-    assert.throws(() => openDataFolder(dir), /holds other files \(thesis\.txt\)/);
+    assert.throws(() => openDataFolder(dir), /contains other files \(thesis\.txt\)/);
     assert.equal(readFileSync(join(dir, 'thesis.txt'), 'utf8'), 'mine');
   });
 

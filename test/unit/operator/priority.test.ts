@@ -4,7 +4,7 @@ import type { OnnxModel, OnnxModelStatus } from '../../../api/onnxmodel.ts';
 import type { Report } from '../../../api/report.ts';
 import type { Priority } from '../../../kube/controller/fair-queue.ts';
 import type { Pod } from '../../../kube/kinds.ts';
-import { modelPriority, podPriority, reportPriority } from '../../../operator/priority.ts';
+import { modelPriority, podPriority, reportDelayMs, reportPriority } from '../../../operator/priority.ts';
 import { given } from '../../support/given.ts';
 import { fullReport } from '../../support/reports.ts';
 
@@ -63,6 +63,7 @@ describe('the priority of a change of a pod', () => {
   const calm: readonly { readonly name: string; readonly is: Priority }[] = [
     { name: 'lost its readiness at rest', is: podPriority(changed(true, false), modelIn('Stable')) },
     { name: 'became ready', is: podPriority(changed(false, true), modelIn('Analyzing')) },
+    { name: 'was not ready before', is: podPriority(changed(false, false), modelIn('Analyzing')) },
     { name: 'stays ready', is: podPriority(changed(true, true), modelIn('Analyzing')) },
     { name: 'is new', is: podPriority({ kind: 'added', now: pod(true) }, modelIn('Analyzing')) },
     { name: 'has no model', is: podPriority(changed(true, false), undefined) },
@@ -116,4 +117,24 @@ describe('the priority of a report', () => {
   ];
   for (const { name, report, is, at = 'Analyzing' } of rows)
     it(`is ${is} with ${name}`, () => assert.equal(reportPriority(report, modelIn(at)), is));
+});
+
+describe('the delay of the pass for a report', () => {
+  for (const { name, priority, phase, delayMs } of [
+    {
+      name: 'gathers the reports of a rollout that shares traffic',
+      priority: 'low',
+      phase: 'Analyzing',
+      delayMs: 2000,
+    },
+    { name: 'is absent for a report with failures', priority: 'urgent', phase: 'Analyzing', delayMs: 0 },
+    {
+      name: 'is absent before traffic, where a golden run is awaited',
+      priority: 'low',
+      phase: 'Preparing',
+      delayMs: 0,
+    },
+    { name: 'is absent at rest', priority: 'low', phase: 'Stable', delayMs: 0 },
+  ] as const)
+    it(name, () => assert.equal(reportDelayMs(priority, modelIn(phase)), delayMs));
 });

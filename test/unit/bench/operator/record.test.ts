@@ -29,7 +29,13 @@ describe('comparedWith', () => {
 
   it('passes for the same counts', () => assert.deepEqual(failures(before), []));
 
-  it('passes for fewer requests', () => assert.deepEqual(failures(row({ 'apply services': 20 })), []));
+  it('passes for fewer requests, and says that the record is out of date', () => {
+    const [requests] = comparedWith(recorded, 'local', [row({ 'apply services': 40 })]);
+    assert.deepEqual(requests, {
+      passed: true,
+      sentence: 'cold: 2 requests for each of 20 models, recorded 4; fewer: record it',
+    });
+  });
 
   it('passes for more watches and for other figures', () =>
     assert.deepEqual(failures(row({ ...before.requests, 'watch services': 900 }, { figures: { seconds: 99 } })), []));
