@@ -134,7 +134,7 @@ class Operator {
         try {
           const model = watches.model(key);
           if (model === undefined) return { recheckMs: 1000 };
-          const { name = '' } = model.metadata;
+          const { name } = model.metadata;
           // Several writes with time in between, as of a real pass.
           for (let i = 0; i < 3; i += 1) {
             const { leads } = this;
